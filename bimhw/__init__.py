@@ -1,0 +1,31 @@
+"""bimhw: hardware co-design for neuromorphic chips.
+
+Everything a user needs is here; names are imported when they are first used, so that `import bimhw` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_PUBLIC = {
+    "BimhwError": "simulator.errors",
+    "load_chip": "simulator.chip",
+    "Program": "simulator.program",
+    "Network": "mapping.network",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bimhw' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m bimhw`."""
+
+from bimhw.cli.main import main
+
+main()

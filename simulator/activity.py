@@ -1,0 +1,64 @@
+"""What happened, counted: the only thing that the energy models read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """One counter, by three groupings that all sum to the same total.
+
+    Attributes:
+        by_core: int64 [cores + 1]; the last entry is the host.
+        by_step: int64 [steps].
+        by_population: int64 [populations]; a synaptic event belongs to its target, a spike and its packets to the source.
+    """
+
+    by_core: Ints
+    by_step: Ints
+    by_population: Ints
+
+    @property
+    def total(self) -> int:
+        """The count."""
+        return int(self.by_step.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """All counters of a run.
+
+    Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike),
+    ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes``, ``packets`` (one per spike and
+    destination core), ``packets_in_tile`` (same router), ``hops_ew``, ``hops_ns``, ``host_packets_in``,
+    ``host_packets_out``, ``state_resets``, ``random_numbers``, ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``,
+    ``op_state_write``, ``learn_*`` (by kind of operation), ``saturations``.
+
+    Attributes:
+        counts: counter name -> Count.
+        steps: chip steps executed.
+        samples: samples executed (1 for a stream).
+        populations: names, in the order of ``by_population``.
+        sim_time_ns: simulated time, or ``None`` when no timing engine ran.
+        cores_used: number of cores that hold at least one neuron.
+    """
+
+    counts: Mapping[str, Count]
+    steps: int
+    samples: int
+    populations: tuple[str, ...]
+    sim_time_ns: float | None = None
+    cores_used: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    def total(self, name: str) -> int:
+        """Total of one counter; 0 where it never counted."""
+        count = self.counts.get(name)
+        return count.total if count is not None else 0

@@ -1,0 +1,33 @@
+"""Errors that a person can act on: each names the object, the value, the rule and the way out."""
+
+from __future__ import annotations
+
+
+class BimhwError(Exception):
+    """An error of the user's input or environment; the command line prints it alone and exits with code 2.
+
+    Args:
+        where: the object at fault, with its path in the user's file where there is one
+            (``loihi9.yaml: $.timing.hop_east``, ``population 'hidden'``).
+        problem: the value found and the rule it breaks.
+        way_out: what the user can do about it.
+    """
+
+    def __init__(self, where: str, problem: str, way_out: str = "") -> None:
+        self.where, self.problem, self.way_out = where, problem, way_out
+        super().__init__(f"{where}: {problem}" + (f". {way_out}" if way_out else ""))
+
+
+class InputError(BimhwError):
+    """A file, an argument or a value is not what it must be."""
+
+
+class FitError(BimhwError):
+    """A model does not fit the chip, or needs what the chip does not have."""
+
+
+class MissingExtraError(BimhwError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, needed_for: str) -> None:
+        super().__init__(needed_for, f"needs the package {package!r}", f"Install it with: pip install 'bimhw[{extra}]'")

@@ -1,0 +1,123 @@
+"""Files: written to a temporary name and renamed; read with their sizes checked; never unpickled."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+
+_MAX_HEADER_BYTES = 100_000_000
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that becomes `path` when the block ends well, and is removed when it does not.
+
+    Raises:
+        InputError: the folder does not exist or cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written ({error.strerror})") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON (sorted keys, so that equal values give equal bytes) whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """sha256 over the tensors' names, types, shapes, bytes and the metadata (but for the hash itself)."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
+        digest.update(array.tobytes() if array.ndim == 0 else memoryview(array).cast("B") if array.size else b"")
+    for key in sorted(metadata):
+        if key != "sha256":
+            digest.update(f"{key}={metadata[key]}".encode())
+    return digest.hexdigest()
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], hashed: bool = False
+) -> None:
+    """Write numpy arrays and string metadata; ``hashed`` adds a content hash under the key ``sha256``."""
+    from safetensors.numpy import save_file
+
+    contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    meta = dict(metadata)
+    if hashed:
+        meta["sha256"] = content_hash(contiguous, meta)
+    with replacing(path) as temporary:
+        save_file(contiguous, str(temporary), metadata=meta)
+
+
+def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """Arrays and metadata of a safetensors file.
+
+    Raises:
+        InputError: no such file, not safetensors, truncated, or (``hashed``) altered since it was written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    check_is_file(path)
+    _check_header(path)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise InputError(str(path), f"is not a whole safetensors file ({error})", "Write it again") from error
+    if hashed and content_hash(tensors, metadata) != metadata.get("sha256"):
+        raise InputError(str(path), "was altered after it was written (its hash does not fit)", "Write it again")
+    return tensors, metadata
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `InputError` unless `path` is a readable file."""
+    if not path.exists():
+        raise InputError(str(path), "does not exist", "Check the path")
+    if not path.is_file():
+        raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
+
+
+def _check_header(path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+    if len(head) < 8:
+        raise InputError(str(path), f"has {size} bytes and is not a safetensors file")
+    (length,) = struct.unpack("<Q", head)
+    if length > min(size, _MAX_HEADER_BYTES):
+        raise InputError(str(path), "is not a safetensors file, or it is truncated")

@@ -1,0 +1,93 @@
+"""What a neuron model is: ports, state words, an integer kernel, a float twin and operation counts.
+
+A model is one file that builds one `NeuronModel` and calls `register`; a user does the same in their own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+
+# kernel(acc, state, params, table, out, lo, hi, step, seed, first_id) -> number of saturated values
+#   acc    int32 [ports, n]    port accumulators of this step (read only; the engine clears them)
+#   state  int32 [states, n]   updated in place
+#   params int32 [params, n]   in the order of NeuronModel.params
+#   table  int32 [any]         look-up tables, one after another in the order of NeuronModel.tables
+#   out    int32 [n]           payload emitted by each neuron this step, 0 = silent
+#   lo, hi                     the neurons to update (a core's slice)
+#   step, seed, first_id       keys of the counter-based random numbers; first_id is the logical id of neuron 0
+IntegerKernel = Callable[..., int]
+# float_step(acc {port: [n]}, state {name: [n]}, params {name: [n] or ()}) -> out [n]; updates state in place
+FloatStep = Callable[
+    [dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Mapping[str, npt.NDArray[Any]]],
+    npt.NDArray[np.float64],
+]
+
+
+@dataclass(frozen=True)
+class Word:
+    """A state or parameter word: name, stored bits, signedness and meaning."""
+
+    name: str
+    bits: int
+    signed: bool = True
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class UpdateOps:
+    """Operations of one neuron update, for the energy model (bits: operand width of the arithmetic)."""
+
+    mul: int = 0
+    add: int = 0
+    lut: int = 0
+    state_read: int = 0
+    state_write: int = 0
+    random: int = 0
+
+
+@dataclass(frozen=True)
+class NeuronModel:
+    """One neuron model. The docstring of its module is its equation."""
+
+    name: str
+    ports: tuple[str, ...]
+    states: tuple[Word, ...]
+    params: tuple[Word, ...]
+    kernel: IntegerKernel | None
+    float_step: FloatStep | None
+    ops: UpdateOps
+    emits: Literal["binary", "graded", "none"] = "binary"
+    tables: tuple[str, ...] = ()
+    float_states: tuple[str, ...] = ()
+    initial: Mapping[str, str] = field(default_factory=dict)  # state name -> parameter that holds its initial value
+    fires: str = "V >= theta"
+
+
+_MODELS: dict[str, NeuronModel] = {}
+
+
+def register(model: NeuronModel) -> NeuronModel:
+    """Make a model known by its name; a second model of the same name replaces the first."""
+    _MODELS[model.name] = model
+    return model
+
+
+def get(name: str) -> NeuronModel:
+    """The model of this name.
+
+    Raises:
+        InputError: no such model; the message lists those there are.
+    """
+    import simulator.neurons  # noqa: F401 - registers the built-in models
+
+    if name not in _MODELS:
+        known = ", ".join(sorted(_MODELS))
+        raise InputError(f"neuron model {name!r}", "is not registered", f"Known models: {known}")
+    return _MODELS[name]

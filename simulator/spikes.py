@@ -1,0 +1,57 @@
+"""Spike trains over time: the one form of inputs and outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTrain:
+    """Events by step: the events of step t are ``ids[ptr[t]:ptr[t+1]]``, ids ascending within a step.
+
+    Attributes:
+        ptr: int64 [T + 1].
+        ids: int32 [events], logical neuron ids.
+        payload: int32 [events] of graded spikes, or ``None`` where every spike is binary (payload 1).
+    """
+
+    ptr: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int32]
+    payload: npt.NDArray[np.int32] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Number of steps T."""
+        return int(self.ptr.size - 1)
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Events of each step, int64 [T]."""
+        return np.diff(self.ptr)
+
+    def spike_hash(self) -> str:
+        """First 16 hex digits of sha256(int64 ptr bytes + int32 ids bytes)."""
+        digest = hashlib.sha256(self.ptr.tobytes() + np.ascontiguousarray(self.ids).tobytes())
+        return digest.hexdigest()[:16]
+
+    @staticmethod
+    def from_dense(values: npt.NDArray[np.integer], first_id: int = 0) -> SpikeTrain:
+        """Events of an integer array [T, n]: neuron j of step t fires with payload values[t, j] where it is not 0."""
+        steps, local = np.nonzero(values)
+        ptr = np.zeros(values.shape[0] + 1, np.int64)
+        np.cumsum(np.bincount(steps, minlength=values.shape[0]), out=ptr[1:])
+        payload = values[steps, local].astype(np.int32)
+        binary = bool((payload == 1).all())
+        return SpikeTrain(ptr, (local + first_id).astype(np.int32), None if binary else payload)
+
+    def to_dense(self, first_id: int, size: int) -> npt.NDArray[np.int32]:
+        """Payloads as int32 [T, size] of the ids in [first_id, first_id + size)."""
+        out = np.zeros((self.steps, size), np.int32)
+        step = np.repeat(np.arange(self.steps), self.counts())
+        inside = (self.ids >= first_id) & (self.ids < first_id + size)
+        value = np.ones(self.ids.size, np.int32) if self.payload is None else self.payload
+        out[step[inside], self.ids[inside] - first_id] = value[inside]
+        return out

@@ -1,0 +1,90 @@
+"""The contract of every timing engine: `StepWork` in, `StepTimes` out, the same to the cycle for all engines.
+
+Time is an integer tick. Glossary: C cores, M messages of one step (CSR by source core, in emission order),
+R routers = width x height, message stamps in the order GEN, INJ, ARR, SRV, DONE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+NORTH, EAST, SOUTH, WEST, LOCAL = 0, 1, 2, 3, 4
+GEN, INJ, ARR, SRV, DONE = 0, 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A width x height mesh of routers with ``cores_per_router`` cores each; core c sits at router c // cores_per_router,
+    router r at x = r // height, y = r % height (column major, as Loihi tiles are numbered).
+
+    Attributes:
+        hop_ticks: grant -> head in the next buffer, by output direction (N, E, S, W, local ejection), each >= 1.
+        flits: packet length L >= 1; link and input port are busy L ticks.
+        enqueue_ticks: soma -> local router FIFO, >= 1.
+        port_slots: packet slots of a router input FIFO, >= 1.
+        core_slots: packet slots of a core's input FIFO, >= 1.
+        arbiter: ``fifo`` (oldest arrival, then source core, then sequence) or ``rr`` (rotating priority).
+        barrier_hop_ticks: barrier token, per hop to the root router (0).
+        sync_ticks: constant of one barrier.
+    """
+
+    width: int
+    height: int
+    cores_per_router: int
+    hop_ticks: tuple[int, int, int, int, int] = (1, 1, 1, 1, 1)
+    flits: int = 1
+    enqueue_ticks: int = 1
+    port_slots: int = 4
+    core_slots: int = 4
+    arbiter: Literal["fifo", "rr"] = "fifo"
+    barrier_hop_ticks: int = 0
+    sync_ticks: int = 0
+
+    @property
+    def n_cores(self) -> int:
+        """Number of cores."""
+        return self.width * self.height * self.cores_per_router
+
+
+@dataclass(frozen=True, eq=False)
+class StepWork:
+    """What a timing engine sees of one step.
+
+    Attributes:
+        off: int64 [C + 1], messages of core c are [off[c], off[c+1]).
+        gap: int32 [M], ticks of soma and axon-out work before the message is ready.
+        rel: int64 [M], earliest release (tick sync; else 0).
+        dst: int32 [M], destination core.
+        srv: int32 [M], service ticks at the destination.
+        tail: int32 [C], soma work after the core's last message.
+        start: int64 [C], start of the step at each core.
+    """
+
+    off: I64
+    gap: I32
+    rel: I64
+    dst: I32
+    srv: I32
+    tail: I32
+    start: I64
+
+
+@dataclass(frozen=True, eq=False)
+class StepTimes:
+    """When everything of one step happened.
+
+    Attributes:
+        stamps: int64 [M, 5], GEN INJ ARR SRV DONE of each message.
+        soma_end: int64 [C].
+        link_busy: int64 [R, 4 + cores_per_router], busy ticks of each router output (N, E, S, W, locals).
+    """
+
+    stamps: I64
+    soma_end: I64
+    link_busy: I64

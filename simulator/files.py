@@ -62,7 +62,7 @@ def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str,
     for name in sorted(tensors):
         array = np.ascontiguousarray(tensors[name])
         digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
-        digest.update(array.tobytes() if array.ndim == 0 else memoryview(array).cast("B") if array.size else b"")
+        digest.update(array.tobytes())
     for key in sorted(metadata):
         if key != "sha256":
             digest.update(f"{key}={metadata[key]}".encode())

@@ -1,0 +1,210 @@
+"""Small drawings as inline SVG text: bars, lines, a spike raster, a mesh. Colours come from the page's CSS classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+
+_FONT = 'font-family="inherit" font-size="12"'
+
+
+def frame(width: int, height: int, body: str, label: str) -> str:
+    """An SVG element that scales with its column; `label` is read out by screen readers."""
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
+        f'style="max-width:{width}px" {_FONT}>{body}</svg>'
+    )
+
+
+def text(x: float, y: float, value: str, anchor: str = "start", kind: str = "ink") -> str:
+    """One line of text."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(value)}</text>'
+
+
+def si(value: float, unit: str) -> str:
+    """A number with an SI prefix and three significant digits: si(1.2e-6, "J") == "1.2 µJ"."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    exponent = min(4, max(-6, math.floor(math.log10(abs(value)) / 3)))
+    prefix = ["a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T"][exponent + 6]
+    return f"{value / 1000.0**exponent:.3g} {prefix}{unit}"
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers from low to high, about `about` of them."""
+    span = max(high - low, 1e-300)
+    raw = span / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * min((1, 2, 5, 10), key=lambda m: abs(m * power - raw))
+    first = math.ceil(low / step - 1e-9) * step
+    return [first + i * step for i in range(int((high - first) / step + 1e-9) + 1)]
+
+
+def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 720) -> str:
+    """Horizontal bars on a logarithmic axis; each row is (name, value, css class).
+
+    A logarithmic bar has no zero: the axis starts at the power of ten below the smallest value.
+    """
+    shown = [r for r in rows if r[1] > 0]
+    if not shown:
+        return ""
+    low = math.floor(math.log10(min(v for _, v, _ in shown)) - 1e-9)
+    high = max(low + 1, math.ceil(math.log10(max(v for _, v, _ in shown)) + 1e-9))
+    left, right, row_height = 250, 90, 30
+    scale = (width - left - right) / (high - low)
+    height = row_height * len(shown) + 34
+    body = []
+    every = max(1, (high - low) // 6)
+    for power in range(low, high + 1, every):
+        x = left + (power - low) * scale
+        body.append(f'<line x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{height - 26}" class="grid"/>')
+        body.append(text(x, height - 8, si(10.0**power, unit), "middle", "soft"))
+    for i, (name, value, kind) in enumerate(shown):
+        y = 6 + i * row_height
+        length = max(1.0, (math.log10(value) - low) * scale)
+        body.append(text(left - 10, y + 15, name, "end"))
+        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{row_height - 10}" rx="3" class="{kind}"/>')
+        body.append(text(left + length + 6, y + 15, si(value, unit)))
+    return frame(width, height, "".join(body), label)
+
+
+def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 720) -> str:
+    """Horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
+    if not rows:
+        return ""
+    top = max(v for _, v, _ in rows) or 1.0
+    left, right, row_height = 250, 110, 24
+    body = []
+    for i, (name, value, kind) in enumerate(rows):
+        y = 4 + i * row_height
+        length = max(1.0, value / top * (width - left - right))
+        body.append(text(left - 10, y + 13, name, "end"))
+        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{row_height - 7}" rx="2" class="{kind}"/>')
+        body.append(text(left + length + 6, y + 13, si(value, unit)))
+    return frame(width, row_height * len(rows) + 8, "".join(body), label)
+
+
+def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: str, width: int = 720) -> str:
+    """One column a value (means of neighbours where there are more than 180 values)."""
+    values = np.asarray(values, float)
+    if values.size == 0:
+        return ""
+    group = max(1, math.ceil(values.size / 180))
+    padded = np.concatenate([values, np.full(-values.size % group, np.nan)]).reshape(-1, group)
+    shown = np.nanmean(padded, axis=1)
+    left, bottom, height = 78, 40, 210
+    top = float(shown.max()) or 1.0
+    plot_width, plot_height = width - left - 12, height - bottom - 12
+    body = []
+    for tick in ticks(0, top, 4):
+        y = 12 + plot_height * (1 - tick / top)
+        body.append(f'<line x1="{left}" y1="{y:.1f}" x2="{width - 12}" y2="{y:.1f}" class="grid"/>')
+        body.append(text(left - 6, y + 4, f"{tick:,.6g}", "end", "soft"))
+    column = plot_width / shown.size
+    for i, value in enumerate(shown):
+        h = plot_height * value / top
+        body.append(
+            f'<rect x="{left + i * column:.2f}" y="{12 + plot_height - h:.2f}" width="{max(0.6, column * 0.8):.2f}" '
+            f'height="{h:.2f}" class="chip"/>'
+        )
+    for tick in ticks(0, values.size, 6):
+        body.append(text(left + tick / group * column, height - bottom + 16, f"{tick:g}", "middle", "soft"))
+    body.append(text(left + plot_width / 2, height - 6, x_label, "middle", "soft"))
+    middle = 12 + plot_height / 2
+    body.append(f'<g transform="rotate(-90 14 {middle})">{text(14, middle, y_label, "middle", "soft")}</g>')
+    return frame(width, height, "".join(body), label)
+
+
+def raster(
+    step: npt.NDArray[np.int64],
+    neuron: npt.NDArray[np.int64],
+    bands: Sequence[tuple[str, int, int]],
+    steps: int,
+    marks: Sequence[int],
+    label: str,
+    width: int = 720,
+) -> str:
+    """Spike raster. `bands` are (name, first id, size), drawn from top to bottom; `marks` are steps with a line."""
+    left, bottom = 96, 34
+    total = sum(size for _, _, size in bands)
+    height = min(520, max(180, 3 * total)) + bottom + 8
+    plot_width, plot_height = width - left - 12, height - bottom - 8
+    dot_w, dot_h = max(1.2, plot_width / max(1, steps) * 0.7), max(1.2, plot_height / max(1, total) * 0.75)
+    body, offset = [], 0
+    for i, (name, first, size) in enumerate(bands):
+        y0 = 8 + plot_height * offset / total
+        band_height = plot_height * size / total
+        shade = "band" if i % 2 == 0 else "band2"
+        body.append(f'<rect x="{left}" y="{y0:.1f}" width="{plot_width}" height="{band_height:.1f}" class="{shade}"/>')
+        body.append(text(left - 8, y0 + band_height / 2 + 4, f"{name} ({size})", "end"))
+        inside = (neuron >= first) & (neuron < first + size)
+        path = "".join(
+            f"M{left + plot_width * t / steps:.1f} {y0 + band_height * (n - first + 0.12) / size:.1f}h{dot_w:.1f}"
+            for t, n in zip(step[inside].tolist(), neuron[inside].tolist(), strict=True)
+        )
+        body.append(f'<path d="{path}" transform="translate(0 {dot_h / 2:.1f})" stroke-width="{dot_h:.1f}" class="spike"/>')
+        offset += size
+    for mark in marks:
+        x = left + plot_width * mark / steps
+        body.append(f'<line x1="{x:.1f}" y1="8" x2="{x:.1f}" y2="{8 + plot_height}" class="mark"/>')
+    for tick in ticks(0, steps, 8):
+        body.append(text(left + plot_width * tick / steps, height - bottom + 16, f"{tick:g}", "middle", "soft"))
+    body.append(text(left + plot_width / 2, height - 4, "chip step", "middle", "soft"))
+    return frame(width, height, "".join(body), label)
+
+
+def mesh(
+    width_routers: int,
+    height_routers: int,
+    cores_per_router: int,
+    load: npt.NDArray[np.float64],
+    names: Sequence[str],
+    link: npt.NDArray[np.float64] | None,
+    label: str,
+) -> str:
+    """The chip's mesh: a square a core, darker = busier, outlined where used; lines are links, thicker = busier.
+
+    Args:
+        width_routers: routers in x.
+        height_routers: routers in y.
+        cores_per_router: cores of a router.
+        load: [cores] in 0..1; NaN where a core holds nothing.
+        names: [cores] tooltip of each core.
+        link: [routers, 4] busy share of the outputs N, E, S, W, or None.
+        label: for screen readers.
+    """
+    per_row = math.ceil(math.sqrt(cores_per_router))
+    cell = 18 if width_routers <= 12 else 10
+    tile = per_row * cell + 26
+    width, height = width_routers * tile + 12, height_routers * tile + 12
+    top_link = float(link.max()) if link is not None and link.size and link.max() > 0 else 1.0
+    links, cores = [], []
+    for router in range(width_routers * height_routers):
+        x, y = router // height_routers, router % height_routers
+        x0, y0 = 12 + x * tile, 12 + y * tile
+        if link is not None:
+            for port, (dx, dy, ax, ay) in enumerate(((0, -1, 4, 0), (1, 0, 0, -4), (0, 1, -4, 0), (-1, 0, 0, 4))):
+                busy = float(link[router, port])
+                nx, ny = x + dx, y + dy
+                if busy > 0 and 0 <= nx < width_routers and 0 <= ny < height_routers:
+                    centre = per_row * cell / 2
+                    links.append(
+                        f'<line x1="{x0 + centre + ax:.1f}" y1="{y0 + centre + ay:.1f}" '
+                        f'x2="{x0 + centre + dx * tile + ax:.1f}" y2="{y0 + centre + dy * tile + ay:.1f}" '
+                        f'stroke-width="{1 + 5 * busy / top_link:.1f}" class="link"><title>link busy {busy:.1%}</title></line>'
+                    )
+        for k in range(cores_per_router):
+            core = router * cores_per_router + k
+            cx, cy = x0 + (k % per_row) * cell, y0 + (k // per_row) * cell
+            used = core < load.size and not math.isnan(load[core])
+            fill = f'class="chip" fill-opacity="{0.15 + 0.85 * load[core]:.2f}"' if used else 'class="empty"'
+            title = names[core] if core < len(names) else ""
+            cores.append(
+                f'<rect x="{cx:.1f}" y="{cy:.1f}" width="{cell - 2}" height="{cell - 2}" rx="2" {fill}>'
+                f"<title>{escape(title)}</title></rect>"
+            )
+    return frame(width, height, "".join(links + cores), label)

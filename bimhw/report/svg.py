@@ -146,7 +146,9 @@ def raster(
             f"M{left + plot_width * t / steps:.1f} {y0 + band_height * (n - first + 0.12) / size:.1f}h{dot_w:.1f}"
             for t, n in zip(step[inside].tolist(), neuron[inside].tolist(), strict=True)
         )
-        body.append(f'<path d="{path}" transform="translate(0 {dot_h / 2:.1f})" stroke-width="{dot_h:.1f}" class="spike"/>')
+        body.append(
+            f'<path d="{path}" transform="translate(0 {dot_h / 2:.1f})" stroke-width="{dot_h:.1f}" class="spike"/>'
+        )
         offset += size
     for mark in marks:
         x = left + plot_width * mark / steps

@@ -16,6 +16,10 @@ _PUBLIC = {
     "load_chip": "simulator.chip",
     "Program": "simulator.program",
     "Network": "mapping.network",
+    "BimConfig": "bimhw.models.config",
+    "BimNet": "bimhw.models.net",
+    "load_model": "bimhw.models.io",
+    "save_model": "bimhw.models.io",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -1,0 +1,157 @@
+"""Model files: ``.pt`` (state_dict + config, loaded with ``weights_only=True``) and ``.safetensors`` (config in the metadata)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.models.config import BimConfig, config_from, config_to_json, mask_shapes, parameter_shapes
+from simulator import files
+from simulator.errors import InputError
+
+if TYPE_CHECKING:
+    from bimhw.models.net import BimNet
+
+CONFIG_KEY = "bimhw.config"
+Arrays = dict[str, npt.NDArray[Any]]
+_SUFFIXES = (".pt", ".safetensors")
+
+
+def save_model(model: BimNet, path: str | Path) -> Path:
+    """Write a model, whole or not at all; the suffix chooses the format.
+
+    Raises:
+        InputError: another suffix, or the path cannot be written.
+    """
+    path = _checked_suffix(Path(path))
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if path.suffix == ".safetensors":
+        arrays = {k: v.numpy() for k, v in state.items()}
+        files.write_safetensors(path, arrays, {CONFIG_KEY: config_to_json(model.config)})
+    else:
+        import torch
+
+        with files.replacing(path) as temporary:
+            torch.save({"state_dict": state, "config": config_to_json(model.config)}, temporary)
+    return path
+
+
+def load_model(path: str | Path) -> BimNet:
+    """Read a model back as a torch module.
+
+    Raises:
+        InputError: see `load_arrays`.
+    """
+    import torch
+
+    from bimhw.models.net import BimNet
+
+    config, arrays = load_arrays(path)
+    model = BimNet(config)
+    state = {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()}
+    for name in mask_shapes(config):
+        if name in state:
+            model.add_mask(name, state[name])
+    model.load_state_dict(state)
+    return model
+
+
+def load_arrays(path: str | Path) -> tuple[BimConfig, Arrays]:
+    """Config and arrays of a model file, checked; needs no torch for ``.safetensors``.
+
+    Raises:
+        InputError: no such file, a pickled module, a checkpoint of something else, wrong shapes, NaN or infinite weights.
+    """
+    path = _checked_suffix(Path(path))
+    files.check_is_file(path)
+    config, arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
+    check_arrays(config, arrays, str(path))
+    return config, arrays
+
+
+def check_arrays(config: BimConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> None:
+    """Raise `InputError` unless the arrays are exactly the config's parameters (masks optional) with finite values."""
+    needed, allowed = parameter_shapes(config), parameter_shapes(config) | mask_shapes(config)
+    missing, extra = sorted(set(needed) - set(arrays)), sorted(set(arrays) - set(allowed))
+    if missing or extra:
+        raise InputError(where, _difference(missing, extra), "Its config and its weights belong to different networks")
+    for name, array in arrays.items():
+        _check_array(name, array, allowed[name], where)
+
+
+def _difference(missing: list[str], extra: list[str]) -> str:
+    parts = [f"{what} {', '.join(names[:4])}" for what, names in (("lacks", missing), ("has unknown", extra)) if names]
+    return " and ".join(parts)
+
+
+def _check_array(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> None:
+    if array.shape != shape:
+        raise InputError(
+            f"{where}: {name}", f"has shape {array.shape}, the config asks for {shape}", "Retrain or fix the config"
+        )
+    if ".mask_" in name:
+        if array.dtype != np.bool_:
+            raise InputError(f"{where}: {name}", f"has type {array.dtype}, a mask must be bool")
+    elif array.dtype not in (np.float32, np.float64):
+        raise InputError(f"{where}: {name}", f"has type {array.dtype}, weights must be float32 or float64")
+    elif not np.isfinite(array).all():
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(
+            f"{where}: {name}", f"holds {array[bad]} at index {bad}", "Training diverged: lower the learning rate"
+        )
+
+
+def _checked_suffix(path: Path) -> Path:
+    if path.suffix not in _SUFFIXES:
+        raise InputError(
+            str(path), f"has the suffix {path.suffix!r}, a model file ends in .pt or .safetensors", "Rename it"
+        )
+    return path
+
+
+def _read_safetensors(path: Path) -> tuple[BimConfig, Arrays]:
+    arrays, metadata = files.read_safetensors(path)
+    if CONFIG_KEY not in metadata:
+        raise InputError(
+            str(path), f"has no {CONFIG_KEY!r} in its metadata: not a bimhw model", "Write it with bimhw train"
+        )
+    return config_from(metadata[CONFIG_KEY], str(path)), arrays
+
+
+def _read_pt(path: Path) -> tuple[BimConfig, Arrays]:
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            str(path),
+            "holds a pickled object (loading it would run its code), or is no torch file",
+            "Save the state_dict and the config instead: bimhw.models.io.save_model",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(str(path), f"is not a whole torch file ({reason})", "Write it again") from error
+    if not isinstance(content, dict) or not {"state_dict", "config"} <= content.keys():
+        raise InputError(
+            str(path),
+            "is a checkpoint of something else: no 'state_dict' and 'config' in it",
+            "Write it with bimhw train",
+        )
+    return config_from(content["config"], str(path)), _as_arrays(content["state_dict"], path)
+
+
+def _as_arrays(state: object, path: Path) -> Arrays:
+    import torch
+
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise InputError(str(path), "its 'state_dict' is not a dict of tensors", "Write it with bimhw train")
+    return {
+        str(k): v.detach().to(torch.float32).numpy() if v.dtype == torch.bfloat16 else v.detach().numpy()
+        for k, v in state.items()
+    }

@@ -1,7 +1,9 @@
 """The contract of every timing engine: `StepWork` in, `StepTimes` out, the same to the cycle for all engines.
 
-Time is an integer tick. Glossary: C cores, M messages of one step (CSR by source core, in emission order),
-R routers = width x height, message stamps in the order GEN, INJ, ARR, SRV, DONE.
+Time is an integer tick. Glossary: C endpoints (cores, then the host), M messages of one step (CSR by source, in emission
+order), R routers = width x height, P ports of a router, message stamps in the order GEN, INJ, ARR, SRV, DONE:
+the message leaves its core, leaves its core's router input, is whole in the destination's FIFO, enters service, is done.
+y grows to the north, x to the east. docs/timing.md states the model.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ class Mesh:
         arbiter: ``fifo`` (oldest arrival, then source core, then sequence) or ``rr`` (rotating priority).
         barrier_hop_ticks: barrier token, per hop to the root router (0).
         sync_ticks: constant of one barrier.
+        host: router (x, y) that has the host's port, a local port of its own; ``None`` without a host. The host is then
+            one more endpoint, number ``n_cores``: a source and a destination of messages like a core.
     """
 
     width: int
@@ -45,11 +49,27 @@ class Mesh:
     arbiter: Literal["fifo", "rr"] = "fifo"
     barrier_hop_ticks: int = 0
     sync_ticks: int = 0
+    host: tuple[int, int] | None = None
+
+    @property
+    def n_routers(self) -> int:
+        """Number of routers R."""
+        return self.width * self.height
 
     @property
     def n_cores(self) -> int:
         """Number of cores."""
-        return self.width * self.height * self.cores_per_router
+        return self.n_routers * self.cores_per_router
+
+    @property
+    def n_endpoints(self) -> int:
+        """Sources and destinations of messages: the cores, and the host where there is one."""
+        return self.n_cores + (self.host is not None)
+
+    @property
+    def n_ports(self) -> int:
+        """Ports of a router: N, E, S, W, its cores, and the host's (unused but at the host's router)."""
+        return 4 + self.cores_per_router + (self.host is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +102,7 @@ class StepTimes:
     Attributes:
         stamps: int64 [M, 5], GEN INJ ARR SRV DONE of each message.
         soma_end: int64 [C].
-        link_busy: int64 [R, 4 + cores_per_router], busy ticks of each router output (N, E, S, W, locals).
+        link_busy: int64 [R, P], busy ticks of each router output (N, E, S, W, locals, host).
     """
 
     stamps: I64

@@ -1,0 +1,30 @@
+"""The barrier between steps, in closed form: a flush and an advance over an XY tree rooted at router 0.
+
+Where endpoint c is quiet at q_c and its router is d_c hops from the root:
+    R = max_c(q_c + barrier_hop_ticks * d_c) + sync_ticks     the root releases the next step
+    start_c = R + barrier_hop_ticks * d_c                     endpoint c starts it
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.timing.contract import DONE, I64, Mesh, StepTimes, StepWork
+from simulator.timing.wires import wires
+
+
+def quiet_times(work: StepWork, times: StepTimes, learn_ticks: I64 | None = None) -> I64:
+    """Tick at which each endpoint has nothing left to do, int64 [C]: its soma's end, its last DONE, then learning."""
+    quiet = times.soma_end.copy()
+    np.maximum.at(quiet, work.dst, times.stamps[:, DONE])
+    return quiet if learn_ticks is None else quiet + learn_ticks
+
+
+def release_time(mesh: Mesh, quiet: I64) -> int:
+    """Tick R at which the root releases the next step."""
+    return int((quiet + mesh.barrier_hop_ticks * wires(mesh).distance).max()) + mesh.sync_ticks
+
+
+def start_times(mesh: Mesh, release: int = 0) -> I64:
+    """Tick at which each endpoint starts a step that the root released at `release`, int64 [C]."""
+    return release + mesh.barrier_hop_ticks * wires(mesh).distance

@@ -1,0 +1,86 @@
+"""An analytic lower bound of a step: core sums and link loads, without any queueing. Never above the cycle-level time.
+
+For every message a lower bound of its times: ready after the work before it on its core, then the zero-load latency
+    enqueue + sum of hops + flits - 1.
+A core's last DONE is at least its earliest arrival + the sum of its service; a link that n messages cross holds its last
+one at least (n - 1) * flits after the first could be there, and that one still has to travel and to be served.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.timing.barrier import release_time
+from simulator.timing.check import check_mesh, check_work
+from simulator.timing.contract import I64, LOCAL, Mesh, StepWork
+from simulator.timing.wires import wires
+
+_NEVER = 1 << 62
+
+
+def quiet_bound(mesh: Mesh, work: StepWork) -> tuple[I64, int]:
+    """Lower bounds of the tick at which each endpoint is quiet, int64 [C], and of the last DONE by the busiest link.
+
+    Raises:
+        InputError: the mesh or the work is not well formed.
+    """
+    check_mesh(mesh)
+    check_work(mesh, work)
+    w = wires(mesh)
+    quiet = np.empty(mesh.n_endpoints, np.int64)
+    links = _bound(
+        work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
+        w.router, w.port, w.direction, w.far_end, w.hop_ticks, mesh.n_ports, mesh.flits, mesh.enqueue_ticks, quiet,
+    )  # fmt: skip
+    return quiet, int(links)
+
+
+def release_bound(mesh: Mesh, work: StepWork) -> int:
+    """Lower bound of the tick at which the root releases the next step (see `barrier.release_time`)."""
+    quiet, links = quiet_bound(mesh, work)
+    return max(release_time(mesh, quiet), links + mesh.sync_ticks)
+
+
+@numba.njit(cache=True, nogil=True)
+def _bound(
+    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
+    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, P: int, L: int, enqueue: int, quiet: I64,
+) -> int:  # fmt: skip
+    C, rows = off.size - 1, far_end.size
+    first_in, work_in = np.full(C, _NEVER), np.zeros(C, np.int64)
+    first_on, count, rest = np.full(rows, _NEVER), np.zeros(rows, np.int64), np.full(rows, _NEVER)
+    path = np.empty(rows + 1, np.int64)
+    at = np.empty(rows + 1, np.int64)
+    for c in range(C):
+        ready = start[c]
+        for m in range(off[c], off[c + 1]):
+            ready = max(ready + gap[m], rel[m])
+            t, r, target, n = ready + enqueue, router[c], dst[m], 0
+            while True:
+                d = direction[r, router[target]]
+                out = r * P + (port[target] if d == LOCAL else d)
+                path[n], at[n] = out, t
+                n += 1
+                if d == LOCAL:
+                    t += hop_ticks[LOCAL] + L - 1
+                    break
+                t += hop_ticks[d]
+                r = far_end[out] // P
+            for k in range(n):
+                count[path[k]] += 1
+                first_on[path[k]] = min(first_on[path[k]], at[k])
+                rest[path[k]] = min(rest[path[k]], t - at[k] + srv[m])
+            first_in[target] = min(first_in[target], t)
+            work_in[target] += srv[m]
+        quiet[c] = ready + tail[c]
+    for c in range(C):
+        if work_in[c]:
+            quiet[c] = max(quiet[c], first_in[c] + work_in[c])
+    links = 0
+    for out in range(rows):
+        if count[out]:
+            links = max(links, first_on[out] + (count[out] - 1) * L + rest[out])
+    return links

@@ -1,0 +1,54 @@
+"""Is this a mesh, and is this work for it? Every engine asks first, so that no kernel meets what it cannot run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.errors import InputError
+from simulator.timing.contract import Mesh, StepWork
+from simulator.timing.wires import MAX_PORTS
+
+_AT_LEAST_ONE = ("width", "height", "cores_per_router", "flits", "enqueue_ticks", "port_slots", "core_slots")
+
+
+def check_mesh(mesh: Mesh) -> None:
+    """Raise `InputError` unless the mesh can be built: sizes, times and slots at least 1, host on the mesh."""
+    for name in _AT_LEAST_ONE:
+        if getattr(mesh, name) < 1:
+            raise InputError(f"mesh: {name}", f"is {getattr(mesh, name)}; it must be at least 1")
+    if len(mesh.hop_ticks) != 5 or min(mesh.hop_ticks) < 1:
+        raise InputError("mesh: hop_ticks", f"is {mesh.hop_ticks}; it needs five values (N, E, S, W, local), each >= 1")
+    if mesh.arbiter not in ("fifo", "rr"):
+        raise InputError("mesh: arbiter", f"is {mesh.arbiter!r}; it must be 'fifo' or 'rr'")
+    if min(mesh.barrier_hop_ticks, mesh.sync_ticks) < 0:
+        raise InputError("mesh", "has a negative barrier time")
+    if mesh.n_ports > MAX_PORTS:
+        raise InputError("mesh: cores_per_router", f"gives {mesh.n_ports} ports a router; the limit is {MAX_PORTS}")
+    if mesh.host is not None and not (0 <= mesh.host[0] < mesh.width and 0 <= mesh.host[1] < mesh.height):
+        raise InputError("mesh: host", f"is at {mesh.host}, outside the {mesh.width} x {mesh.height} routers")
+
+
+def check_work(mesh: Mesh, work: StepWork) -> None:
+    """Raise `InputError` unless the work fits the mesh: shapes, ranges, reachable destinations, service >= 1 tick."""
+    n, messages = mesh.n_endpoints, work.dst.size
+    for name, size in (
+        ("off", n + 1),
+        ("tail", n),
+        ("start", n),
+        ("gap", messages),
+        ("rel", messages),
+        ("srv", messages),
+    ):
+        if getattr(work, name).shape != (size,):
+            raise InputError(f"step work: {name}", f"has shape {getattr(work, name).shape}, not ({size},)")
+    if work.off[0] != 0 or work.off[-1] != messages or (np.diff(work.off) < 0).any():
+        raise InputError("step work: off", f"does not split the {messages} messages among {n} endpoints")
+    if not messages:
+        return
+    if int(work.dst.min()) < 0 or int(work.dst.max()) >= n:
+        worst = int(work.dst.min()) if int(work.dst.min()) < 0 else int(work.dst.max())
+        raise InputError("step work: dst", f"names core {worst}; the mesh can reach 0..{n - 1}")
+    if int(work.gap.min()) < 0 or int(work.tail.min(initial=0)) < 0:
+        raise InputError("step work", "has negative work (gap or tail)")
+    if int(work.srv.min()) < 1:
+        raise InputError("step work: srv", f"is {int(work.srv.min())}; service takes at least 1 tick")

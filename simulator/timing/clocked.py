@@ -1,0 +1,164 @@
+"""The definition of the timing model: every decision point is evaluated in every tick. Slow on purpose, and short.
+
+One tick has two phases. A: what is due at t takes effect (packets reach their FIFO, slots return to their sender, busy
+timers end). B: every free decision point decides from the state after A. Every latency is at least one tick, so nothing
+decided in t is seen in t by another decision point, and the order of the loops below does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.timing.check import check_mesh, check_work
+from simulator.timing.contract import ARR, DONE, GEN, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.wires import wires
+
+
+def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
+    """Times of one step by the definition.
+
+    Raises:
+        InputError: the mesh or the work is not well formed.
+    """
+    check_mesh(mesh)
+    check_work(mesh, work)
+    w = wires(mesh)
+    stamps = np.zeros((work.dst.size, 5), np.int64)
+    soma_end = np.zeros(mesh.n_endpoints, np.int64)
+    busy = np.zeros((mesh.n_routers, mesh.n_ports), np.int64)
+    _clock(
+        work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
+        w.router, w.port, w.direction, w.far_end, w.hop_ticks, w.endpoint,
+        mesh.n_ports, mesh.flits, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
+        stamps, soma_end, busy.reshape(-1),
+    )  # fmt: skip
+    return StepTimes(stamps, soma_end, busy)
+
+
+@numba.njit(cache=True, nogil=True)
+def _clock(
+    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
+    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, endpoint: I64,
+    P: int, L: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
+    stamps: I64, soma_end: I64, link_busy: I64,
+) -> None:  # fmt: skip
+    C, M, rows = off.size - 1, dst.size, far_end.size
+    source = np.empty(M, np.int64)
+    for c in range(C):
+        source[off[c] : off[c + 1]] = c
+
+    # Router inputs, one row each: a ring of message ids, of which `seen` have arrived and `sent` are on their way or here.
+    ring = np.zeros((rows, port_slots), np.int64)
+    arrival = np.zeros((rows, port_slots), np.int64)
+    sent, seen, popped = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    slots = np.full(rows, port_slots)  # free slots of a router input, as its sender knows them
+    input_free = np.full(rows, start.min())
+    link_free = np.full(rows, start.min())
+    turn = np.zeros(rows, np.int64)  # rotating priority: the input that an output asks first
+
+    # Core inputs and the two stages of a core.
+    core_ring = np.zeros((C, core_slots), np.int64)
+    core_sent, core_seen, core_popped = np.zeros(C, np.int64), np.zeros(C, np.int64), np.zeros(C, np.int64)
+    free_core_slots = np.full(C, core_slots)
+    serving = np.full(C, -1)
+    message = off[:-1].copy()  # next message of each soma
+    ready = start.copy()
+    for c in range(C):
+        soma_end[c] = start[c] + tail[c]
+        if message[c] < off[c + 1]:
+            ready[c] += gap[message[c]]
+
+    # What takes effect later: rings over the next H ticks.
+    H = max(enqueue, L, 1, hop_ticks.max() + L) + 1
+    arriving, returning = np.zeros((H, rows), np.int64), np.zeros((H, rows), np.int64)
+    core_arriving, core_returning = np.zeros((H, C), np.int64), np.zeros((H, C), np.int64)
+
+    done, t = 0, start.min()
+    while done < M:
+        now = t % H
+        # Phase A
+        for row in range(rows):
+            for _ in range(arriving[now, row]):
+                arrival[row, seen[row] % port_slots] = t
+                seen[row] += 1
+            slots[row] += returning[now, row]
+        for c in range(C):
+            for _ in range(core_arriving[now, c]):
+                stamps[core_ring[c, core_seen[c] % core_slots], ARR] = t
+                core_seen[c] += 1
+            free_core_slots[c] += core_returning[now, c]
+            if serving[c] >= 0 and stamps[serving[c], DONE] == t:
+                serving[c] = -1
+                done += 1
+        arriving[now], returning[now], core_arriving[now], core_returning[now] = 0, 0, 0, 0
+
+        # Phase B: somas
+        for c in range(C):
+            row = router[c] * P + port[c]
+            while message[c] < off[c + 1] and t >= max(ready[c], rel[message[c]]) and slots[row] > 0:
+                m = message[c]
+                stamps[m, GEN] = t
+                ring[row, sent[row] % port_slots] = m
+                sent[row] += 1
+                slots[row] -= 1
+                arriving[(t + enqueue) % H, row] += 1
+                message[c] += 1
+                ready[c] = t + (gap[m + 1] if m + 1 < off[c + 1] else 0)
+                soma_end[c] = t + tail[c]
+        # Phase B: router outputs
+        for out in range(rows):
+            r, o = out // P, out % P
+            if t < link_free[out]:
+                continue
+            if o >= LOCAL:
+                if endpoint[out] < 0 or free_core_slots[endpoint[out]] == 0:
+                    continue
+            elif far_end[out] < 0 or slots[far_end[out]] == 0:
+                continue
+            best, best_arrival, best_message = -1, 0, 0
+            for k in range(P):
+                i = (turn[out] + k) % P if rotating else k
+                row = r * P + i
+                if t < input_free[row] or popped[row] == seen[row]:
+                    continue
+                m, arrived = ring[row, popped[row] % port_slots], arrival[row, popped[row] % port_slots]
+                d = direction[r, router[dst[m]]]
+                if (port[dst[m]] if d == LOCAL else d) != o:
+                    continue
+                # Message ids ascend with source core, then sequence.
+                if best < 0 or (not rotating and (arrived, m) < (best_arrival, best_message)):
+                    best, best_arrival, best_message = i, arrived, m
+            if best < 0:
+                continue
+            row, m = r * P + best, best_message
+            popped[row] += 1
+            turn[out] = (best + 1) % P
+            link_free[out] = input_free[row] = t + L
+            link_busy[out] += L
+            returning[(t + L) % H, row] += 1
+            if best >= LOCAL:
+                stamps[m, INJ] = t
+            if o >= LOCAL:
+                c = endpoint[out]
+                core_ring[c, core_sent[c] % core_slots] = m
+                core_sent[c] += 1
+                free_core_slots[c] -= 1
+                core_arriving[(t + hop_ticks[o] + L - 1) % H, c] += 1
+            else:
+                row = far_end[out]
+                ring[row, sent[row] % port_slots] = m
+                sent[row] += 1
+                slots[row] -= 1
+                arriving[(t + hop_ticks[o]) % H, row] += 1
+        # Phase B: synapse stages
+        for c in range(C):
+            if serving[c] < 0 and core_popped[c] < core_seen[c]:
+                m = core_ring[c, core_popped[c] % core_slots]
+                core_popped[c] += 1
+                stamps[m, SRV], stamps[m, DONE] = t, t + srv[m]
+                serving[c] = m
+                core_returning[(t + 1) % H, c] += 1
+        t += 1

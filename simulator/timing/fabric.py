@@ -1,0 +1,265 @@
+"""The network on chip as SimPy processes: input buffers, router outputs, links with credits.
+
+One process per place that decides (an output port), none per packet; a packet in flight is one timeout. Phase A of a
+tick (see `clocked`) is SimPy's normal priority, phase B the later priority `DECIDE`. A router is a class that a user can
+replace: `Router.route` says which output a packet needs, `Router.choose` which of the waiting inputs an output serves.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol
+
+import simpy
+from simpy.events import Event, EventPriority, Timeout
+
+from simulator.timing.contract import INJ, LOCAL, Mesh
+from simulator.timing.wires import wires
+
+DECIDE = EventPriority(2)
+PORT_NAMES = ("north", "east", "south", "west")
+
+
+class Packet:
+    """One packet on its way.
+
+    Attributes:
+        number: unique in a step, ascending with source and sequence: the arbiters' tie-breaker.
+        source, target: endpoints.
+        service_ticks: work at the target's synapse stage.
+        stamps: GEN INJ ARR SRV DONE.
+        arrival: tick at which it reached the FIFO that it is in.
+        content: what it carries (a spike of the event-driven engine), opaque to the network.
+    """
+
+    __slots__ = ("arrival", "content", "number", "port", "router", "service_ticks", "source", "stamps", "target")
+
+    def __init__(self, number: int, source: int, target: int, service_ticks: int, content: object = None) -> None:
+        self.number, self.source, self.target = number, source, target
+        self.service_ticks, self.content = service_ticks, content
+        self.stamps = [0, 0, 0, 0, 0]
+        self.arrival = self.router = self.port = 0
+
+
+class Sink(Protocol):
+    """What a link can end at."""
+
+    def arrive(self, packet: Packet) -> None:
+        """A packet is here (phase A)."""
+
+    def stuck(self) -> Iterator[str]:
+        """What waits here, in words."""
+
+
+class Sender(Protocol):
+    """Who holds the credits of a buffer."""
+
+    def slot_freed(self) -> None:
+        """One more packet fits (phase A)."""
+
+
+class Place:
+    """A process that sleeps until it is rung and then decides, once a tick, after all that is due has happened."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.env = env
+        self._alarm = Event(env)
+        self._rung = False
+
+    def ring(self) -> None:
+        """Decide in phase B of this tick."""
+        if not self._rung:
+            self._rung = True
+            self._alarm._ok, self._alarm._value = True, None
+            self.env.schedule(self._alarm, DECIDE)
+
+    def alarm(self) -> Event:
+        """The event to wait for."""
+        if self._rung:
+            self._alarm = Event(self.env)
+            self._rung = False
+        return self._alarm
+
+
+def after(env: simpy.Environment, ticks: int, call: Callable[[Event], None]) -> None:
+    """Call `call(event)` in phase A, `ticks` from now."""
+    timeout = Timeout(env, ticks)
+    assert timeout.callbacks is not None
+    timeout.callbacks.append(call)
+
+
+class InputPort:
+    """A router's input FIFO. Only its head asks for an output, and only while the port is not busy with a tail."""
+
+    def __init__(self, router: Router, number: int) -> None:
+        self.router, self.number = router, number
+        self.queue: deque[Packet] = deque()
+        self.idle = True
+        self.sender: Sender | None = None
+
+    def arrive(self, packet: Packet) -> None:
+        """A head flit is here (phase A)."""
+        packet.arrival = int(self.router.env.now)
+        self.queue.append(packet)
+        if self.idle and len(self.queue) == 1:
+            self._ask()
+
+    def released(self) -> None:
+        """The tail of the packet granted L ticks ago has left: its slot is free, the next head may ask."""
+        self.idle = True
+        if self.sender is not None:
+            self.sender.slot_freed()
+        if self.queue:
+            self._ask()
+
+    def _ask(self) -> None:
+        output = self.router.outputs[self.router.route(self.queue[0], self.number)]
+        output.requests.append(self)
+        output.ring()
+
+    def stuck(self) -> Iterator[str]:
+        """What waits here, in words."""
+        if self.queue:
+            head = self.queue[0]
+            out = self.router.outputs[self.router.route(head, self.number)]
+            yield (
+                f"{self.router.name} input {self.router.port_name(self.number)} holds {len(self.queue)} packets, the "
+                f"first for endpoint {head.target}, waiting for output {self.router.port_name(out.number)} "
+                f"({out.slots} free slots behind it)"
+            )
+
+
+class OutputPort(Place):
+    """A router's output: link, credits of the buffer behind it, and an arbiter over the inputs that ask."""
+
+    def __init__(self, router: Router, number: int, hop_ticks: int, slots: int, target: Sink) -> None:
+        super().__init__(router.env)
+        self.router, self.number, self.target, self.slots = router, number, target, slots
+        self.flight_ticks = hop_ticks + (router.flits - 1 if number >= LOCAL else 0)
+        self.requests: list[InputPort] = []
+        self.idle = True
+        self.turn = 0
+        self.busy_ticks = 0
+        router.env.process(self._run())
+
+    def slot_freed(self) -> None:
+        """The buffer behind the link has one more free slot (phase A)."""
+        self.slots += 1
+        if self.requests and self.idle:
+            self.ring()
+
+    def _run(self) -> Generator[Event, None, None]:
+        while True:
+            yield self.alarm()
+            if self.idle and self.slots and self.requests:
+                self._grant(self.router.choose(self))
+
+    def _grant(self, granted: InputPort) -> None:
+        self.requests.remove(granted)
+        packet = granted.queue.popleft()
+        granted.idle = self.idle = False
+        self.slots -= 1
+        self.busy_ticks += self.router.flits
+        if granted.number >= LOCAL:
+            packet.stamps[INJ] = int(self.env.now)
+
+        def tail_left(_: Event) -> None:
+            self.idle = True
+            granted.released()
+            if self.requests:
+                self.ring()
+
+        after(self.env, self.router.flits, tail_left)
+        after(self.env, self.flight_ticks, lambda _: self.target.arrive(packet))
+
+
+class Router:
+    """A router with XY routing and the mesh's arbiter; subclass it to try another.
+
+    Args:
+        env: the simulation.
+        mesh: the mesh it belongs to.
+        number: its number; it stands at (number // height, number % height).
+    """
+
+    def __init__(self, env: simpy.Environment, mesh: Mesh, number: int) -> None:
+        self.env, self.mesh, self.number = env, mesh, number
+        self.x, self.y = divmod(number, mesh.height)
+        self.flits = mesh.flits
+        self.name = f"router ({self.x}, {self.y})"
+        self.inputs = [InputPort(self, i) for i in range(mesh.n_ports)]
+        self.outputs: dict[int, OutputPort] = {}
+        self._directions = wires(mesh).direction[number].tolist()
+
+    def port_name(self, number: int) -> str:
+        """Name of a port for people."""
+        return PORT_NAMES[number] if number < LOCAL else f"local {number - LOCAL}"
+
+    def route(self, packet: Packet, in_port: int) -> int:
+        """Output that a packet needs, by XY routing (x first). Called again for the same head: it must not change."""
+        direction: int = self._directions[packet.router]
+        return packet.port if direction == LOCAL else direction
+
+    def choose(self, output: OutputPort) -> InputPort:
+        """The input that an output serves next, of those that ask (never none)."""
+        if self.mesh.arbiter == "rr":
+            n = self.mesh.n_ports
+            best = min(output.requests, key=lambda i: (i.number - output.turn) % n)
+            output.turn = (best.number + 1) % n
+            return best
+        return min(output.requests, key=_oldest)
+
+
+def _oldest(port: InputPort) -> tuple[int, int]:
+    head = port.queue[0]
+    return head.arrival, head.number
+
+
+class Fabric:
+    """All routers and links of a mesh. `attach` connects an endpoint; `inject` hands a packet to its router.
+
+    Args:
+        env: the simulation.
+        mesh: sizes, times and buffers.
+        router: the class of the routers, called as ``router(env, mesh, number)``.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, mesh: Mesh, router: Callable[[simpy.Environment, Mesh, int], Router] = Router
+    ) -> None:
+        self.env, self.mesh = env, mesh
+        self._wires = wires(mesh)
+        self._router_of, self._port_of = self._wires.router.tolist(), self._wires.port.tolist()
+        self.routers = [router(env, mesh, r) for r in range(mesh.n_routers)]
+        for r in self.routers:
+            for out in range(LOCAL):
+                far = int(self._wires.far_end[r.number * mesh.n_ports + out])
+                if far >= 0:
+                    target = self.routers[far // mesh.n_ports].inputs[far % mesh.n_ports]
+                    r.outputs[out] = OutputPort(r, out, mesh.hop_ticks[out], mesh.port_slots, target)
+                    target.sender = r.outputs[out]
+
+    def attach(self, endpoint: int, source: Sender, sink: Sink) -> OutputPort:
+        """Connect an endpoint: `source` holds the credits of its router input, `sink` gets its packets.
+
+        Returns the router output in front of the sink, which holds the sink's credits.
+        """
+        router, port = self.routers[self._router_of[endpoint]], self._port_of[endpoint]
+        router.inputs[port].sender = source
+        output = OutputPort(router, port, self.mesh.hop_ticks[LOCAL], self.mesh.core_slots, sink)
+        router.outputs[port] = output
+        return output
+
+    def inject(self, packet: Packet) -> None:
+        """Send a packet from its endpoint into its router (the caller has used one of its credits)."""
+        packet.router, packet.port = self._router_of[packet.target], self._port_of[packet.target]
+        entry = self.routers[self._router_of[packet.source]].inputs[self._port_of[packet.source]]
+        after(self.env, self.mesh.enqueue_ticks, lambda _: entry.arrive(packet))
+
+    def stuck(self) -> list[str]:
+        """Every place where a packet waits, in words; empty when the network is."""
+        found = [text for r in self.routers for i in r.inputs for text in i.stuck()]
+        return found + [
+            text for r in self.routers for o in r.outputs.values() if o.number >= LOCAL for text in o.target.stuck()
+        ]

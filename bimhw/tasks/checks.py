@@ -1,0 +1,72 @@
+"""What every loader checks, so that bad data ends in one clear message and not in a wrong number."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError, MissingExtraError
+
+
+def extra(module: str, needed_for: str) -> Any:
+    """Import a library of the extra ``tasks``.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(module, "tasks", needed_for) from error
+
+
+def check_folder(path: Path, holds: str) -> None:
+    """Raise `InputError` unless `path` is a folder; `holds` says what should lie in it."""
+    if not path.exists():
+        raise InputError(str(path), "does not exist", f"Give the folder that holds {holds}")
+    if not path.is_dir():
+        raise InputError(str(path), "is a file, not a folder", f"Give the folder that holds {holds}")
+
+
+def check_finite(values: npt.NDArray[Any], where: str) -> None:
+    """Raise `InputError` on the first NaN or infinite sample."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        count = int(values.size - finite.sum())
+        raise InputError(
+            where,
+            f"{count} of {values.size} samples are not finite numbers (the first at index {first})",
+            "Repair the recording or leave it out",
+        )
+
+
+def check_labels(labels: npt.NDArray[np.integer[Any]], n_classes: int, where: str) -> None:
+    """Raise `InputError` on a class index outside 0 .. n_classes-1."""
+    bad = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    if bad.size:
+        i = int(bad[0])
+        raise InputError(where, f"sample {i} has the label {int(labels.flat[i])}, classes are 0 to {n_classes - 1}")
+
+
+def class_index(label: str, classes: Sequence[str], where: str) -> int:
+    """The index of a label.
+
+    Raises:
+        InputError: the label is none of `classes`.
+    """
+    try:
+        return classes.index(label)
+    except ValueError:
+        raise InputError(where, f"the label {label!r} is none of the classes {', '.join(classes)}") from None
+
+
+def check_not_empty(count: int, split: str, where: str) -> None:
+    """Raise `InputError` for a split without samples."""
+    if count == 0:
+        raise InputError(where, f"the split {split!r} is empty", "Check that the folder is complete")

@@ -1,0 +1,95 @@
+"""Figures of merit: accuracy, areas under the ROC and precision-recall curves, word error rate.
+
+Perplexity and bits per character are in `bimhw.tasks.text.language_metrics`: both from one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.checks import check_finite, extra
+from simulator.errors import InputError
+
+Floats = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class WordErrors:
+    """Counts over a whole test set: WER = (S + D + I) / N, summed over the utterances, not averaged."""
+
+    substitutions: int
+    deletions: int
+    insertions: int
+    words: int
+
+    @property
+    def rate(self) -> float:
+        """(S + D + I) / N; above 1 where more was inserted than was said."""
+        return (self.substitutions + self.deletions + self.insertions) / self.words
+
+
+def accuracy(scores: Floats, labels: Labels) -> float:
+    """Share of samples whose highest score [N, C] is at their label [N]."""
+    _check(scores, labels)
+    return float((scores.argmax(-1) == labels).mean())
+
+
+def auc_roc(scores: Floats, labels: Labels) -> float:
+    """Area under the ROC curve; `labels` [N] in {0, 1} with `scores` [N], or multi-label [N, C]: the mean over classes (macro).
+
+    Raises:
+        InputError: only one class is there.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    _check(scores, labels)
+    _check_both_classes(labels)
+    return float(roc_auc_score(labels, scores, average="macro"))
+
+
+def auc_pr(scores: Floats, labels: Labels) -> float:
+    """Area under the precision-recall curve as average precision (no interpolation); macro mean for [N, C]."""
+    from sklearn.metrics import average_precision_score
+
+    _check(scores, labels)
+    _check_both_classes(labels)
+    return float(average_precision_score(labels, scores, average="macro"))
+
+
+def word_errors(truth: Sequence[str], found: Sequence[str]) -> WordErrors:
+    """Align word strings and count the errors (jiwer).
+
+    Raises:
+        InputError: different counts of utterances, or no word.
+        MissingExtraError: jiwer is not installed.
+    """
+    if len(truth) != len(found) or not any(t.split() for t in truth):
+        raise InputError(
+            "word error rate",
+            f"{len(truth)} transcripts and {len(found)} results",
+            "One result for each, with words in them",
+        )
+    done = extra("jiwer", "the word error rate").process_words(list(truth), list(found))
+    return WordErrors(done.substitutions, done.deletions, done.insertions, sum(len(t.split()) for t in truth))
+
+
+def _check(scores: Floats, labels: Labels) -> None:
+    if len(scores) != len(labels) or len(labels) == 0:
+        raise InputError("metric", f"{len(scores)} scores for {len(labels)} labels", "One score for each label")
+    check_finite(scores, "scores of the model")
+
+
+def _check_both_classes(labels: Labels) -> None:
+    columns = labels.reshape(len(labels), -1)
+    for c in range(columns.shape[1]):
+        if len(np.unique(columns[:, c])) < 2:
+            raise InputError(
+                "area under the curve",
+                f"class column {c} has only the label {int(columns[0, c])}",
+                "The split needs samples with and without it",
+            )

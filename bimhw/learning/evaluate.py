@@ -1,0 +1,58 @@
+"""Accuracy and spike rate of a network on a split, in batches, without gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bimhw.models.net import BimNet
+from bimhw.tasks.base import Split, Task
+
+_BATCH = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result on a split.
+
+    Attributes:
+        accuracy: right decisions / sequences.
+        loss: mean cross-entropy over the labelled steps, nats.
+        rates: spikes per neuron and step of each layer.
+        predictions: the decided classes [n].
+    """
+
+    accuracy: float
+    loss: float
+    rates: tuple[float, ...]
+    predictions: npt.NDArray[np.int64]
+
+
+def inputs(split: Split, task: Task, like: Tensor) -> Tensor:
+    """Float inputs [T, n, M] of a split in the type of ``like``."""
+    x = torch.from_numpy(np.ascontiguousarray(split.x.transpose(1, 0, 2)))
+    return x.to(like) * task.input_scale
+
+
+@torch.no_grad()
+def evaluate(net: BimNet, task: Task, split: Split | None = None) -> Evaluation:
+    """Evaluate on a split (default: the task's test split)."""
+    split = split or task.test
+    like = net.readout.weight
+    loss_steps, decision = torch.from_numpy(task.loss_steps), torch.from_numpy(task.decision_steps)
+    guesses, losses, spikes = [], 0.0, np.zeros(net.config.n_layers)
+    for start in range(0, len(split), _BATCH):
+        part = split.take(slice(start, start + _BATCH))
+        run = net.run(inputs(part, task, like))
+        y = torch.from_numpy(part.y)
+        log_p = torch.log_softmax(run.logits[loss_steps], -1)
+        losses -= float(log_p[:, torch.arange(len(y)), y].mean(0).sum())
+        guesses.append(run.logits[decision].mean(0).argmax(-1))
+        spikes += [float(s.mean()) * len(y) for s in run.spikes]
+    predictions = torch.cat(guesses).numpy()
+    rates = tuple(float(r) for r in spikes / len(split))
+    return Evaluation(float((predictions == split.y).mean()), losses / len(split), rates, predictions)

@@ -1,0 +1,126 @@
+"""Optimisers on one flat vector of all parameters: SGD, one second moment per neuron (fits a chip), Adam."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from bimhw.models.net import BimNet
+from simulator.errors import InputError
+
+OptimiserName = Literal["sgd", "rms", "adam"]
+OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
+_A_LOG_LIMIT = 3.0  # A_log stays in [-3, 3]: beyond, the decay is 0 or 1 to rounding
+
+
+class FlatParameters:
+    """Makes the trained parameters of a network views of one vector, so that an update is a few operations.
+
+    Args:
+        net: its parameters keep their names and shapes.
+    """
+
+    def __init__(self, net: BimNet) -> None:
+        self.net = net
+        named = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
+        self.names = [n for n, _ in named]
+        self.shapes = [p.shape for _, p in named]
+        self.values = torch.cat([p.detach().reshape(-1) for _, p in named])
+        sizes = [p.numel() for _, p in named]
+        for (_, p), view in zip(named, torch.split(self.values, sizes), strict=True):
+            p.data = view.view(p.shape)
+        self.rows = self._row_index(named)
+        self._a_log = [p for n, p in named if n.endswith("a_log")]
+
+    def _row_index(self, named: list[tuple[str, torch.nn.Parameter]]) -> Tensor:
+        """For each element the number of its (parameter, row): a neuron's synapses at one port are one row."""
+        out, start = [], 0
+        for _, p in named:
+            rows = torch.arange(p.shape[0]).repeat_interleave(p.numel() // p.shape[0])
+            out.append(rows + start)
+            start += p.shape[0]
+        return torch.cat(out)
+
+    def gather(self, gradients: dict[str, Tensor]) -> Tensor:
+        """Gradients by parameter name as one vector; a missing one is 0."""
+        like = self.values
+        parts = [
+            gradients[n].reshape(-1) if n in gradients else like.new_zeros(s.numel())
+            for n, s in zip(self.names, self.shapes, strict=True)
+        ]
+        return torch.cat(parts)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """What autograd left in the parameters."""
+        return {n: p.grad for n, p in self.net.named_parameters() if p.grad is not None}
+
+    def clamp(self) -> None:
+        """Keep A_log in its range."""
+        for p in self._a_log:
+            p.data.clamp_(-_A_LOG_LIMIT, _A_LOG_LIMIT)
+
+
+class Optimiser:
+    """Turns a gradient vector into a step; its words are `moments` and `count`.
+
+    Args:
+        name: ``sgd``; ``rms``: g / sqrt(mean over a neuron's row of g^2, decayed); ``adam``.
+        parameters: what is optimised.
+        betas: decays of first and second moment (rms: the second).
+        eps: added to the root.
+    """
+
+    def __init__(
+        self,
+        name: OptimiserName,
+        parameters: FlatParameters,
+        betas: tuple[float, float] = (0.9, 0.99),
+        eps: float = 1e-8,
+    ) -> None:
+        if name not in OPTIMISERS:
+            raise InputError(f"optimiser {name!r}", "is not known", f"Optimisers: {', '.join(OPTIMISERS)}")
+        self.name, self.parameters, self.betas, self.eps = name, parameters, betas, eps
+        self.count = 0
+        like = parameters.values
+        n_rows = int(parameters.rows.max()) + 1
+        sizes = {"sgd": (0, 0), "rms": (0, n_rows), "adam": (len(like), len(like))}[name]
+        self.first, self.second = (like.new_zeros(n) for n in sizes)
+        self._row_size = torch.bincount(parameters.rows, minlength=n_rows).to(like) if name == "rms" else like
+
+    def direction(self, g: Tensor) -> Tensor:
+        """The scaled step for gradient g (to be multiplied by -lr); advances the moments."""
+        if self.name == "sgd":
+            return g
+        self.count += 1
+        b1, b2 = self.betas
+        if self.name == "rms":
+            mean = torch.zeros_like(self.second).index_add_(0, self.parameters.rows, g * g) / self._row_size
+            self.second.lerp_(mean, 1 - b2)
+            root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
+            return g / root[self.parameters.rows]
+        self.first.lerp_(g, 1 - b1)
+        self.second.mul_(b2).addcmul_(g, g, value=1 - b2)
+        root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
+        return (self.first / (1 - b1**self.count)).div_(root)
+
+    def step(self, g: Tensor, lr: float) -> None:
+        """values <- values - lr direction(g)."""
+        self.parameters.values.add_(self.direction(g), alpha=-lr)
+        self.parameters.clamp()
+
+    @property
+    def words(self) -> int:
+        """Optimiser words."""
+        return self.first.numel() + self.second.numel()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a resumed run needs."""
+        return {"first": self.first, "second": self.second, "count": torch.tensor(self.count)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+        self.first.copy_(state["first"])
+        self.second.copy_(state["second"])
+        self.count = int(state["count"])

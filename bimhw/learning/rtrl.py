@@ -1,0 +1,91 @@
+"""Online learning by exact forward traces (real-time recurrent learning), dense form."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bimhw.learning.credit import Credit, CreditAssigner
+from bimhw.learning.traces import LayerTraces
+from bimhw.models.cell import Record
+from bimhw.models.net import BimNet, NetState
+
+
+class RtrlLearner:
+    """Runs a network step by step and keeps the traces that give its gradient at every step.
+
+    The gradient of a layer's own parameters is exact for the top layer (equal to BPTT while the weights are frozen); how the
+    error reaches lower layers is the credit rule's.
+
+    Args:
+        net: the network; its parameters are read at every step, so they may change between steps.
+        batch: sequences in parallel.
+        credit: see `bimhw.learning.credit`.
+        seed: of the credit rule's random matrices.
+        frozen: train the readout only (no traces).
+    """
+
+    def __init__(
+        self, net: BimNet, batch: int, credit: Credit = "filt-win", seed: int = 0, frozen: bool = False
+    ) -> None:
+        self.net, self.batch, self.frozen = net, batch, frozen
+        self.credit = CreditAssigner(net, credit, seed)
+        layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
+        self.traces = [LayerTraces(layer, batch, keep_v_pre=self.credit.same_step) for layer in layers]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence: zero state, zero traces."""
+        self.state: NetState = self.net.initial_state(self.batch)
+        self.records: list[Record] = []
+        for traces in self.traces:
+            traces.reset()
+
+    @property
+    def trace_words(self) -> int:
+        """Trace words of one sequence."""
+        return sum(t.words for t in self.traces)
+
+    @torch.no_grad()
+    def step(self, u: Tensor) -> Tensor:
+        """One step of inputs [B, n_in]: advances state and traces, returns the logits [B, C]."""
+        signal, _ = self.net.delayed(u[None], self.state.taps)
+        logits, self.state, self.records = self.net.step(u, self.state)
+        inputs = signal[0]
+        for traces, record in zip(self.traces, self.records, strict=False):
+            traces.advance(inputs, record)
+            inputs = record.s
+        return logits
+
+    @torch.no_grad()
+    def gradients(self, logits: Tensor, target: Tensor, weight: float = 1.0) -> tuple[float, dict[str, Tensor]]:
+        """Cross-entropy of this step and its gradient by parameter name.
+
+        Args:
+            logits: of the newest `step`.
+            target: labels [B].
+            weight: of the step's mean loss.
+        """
+        loss = functional.cross_entropy(logits, target)
+        onehot = functional.one_hot(target, logits.shape[1]).to(logits) * (weight / len(target))
+        error = torch.softmax(logits, -1) * (weight / len(target)) - onehot
+        return float(loss), self.from_error(error, onehot)
+
+    @torch.no_grad()
+    def from_error(self, error: Tensor, onehot: Tensor) -> dict[str, Tensor]:
+        """Gradients for any error dL/dlogits [B, C] at the newest step."""
+        feature = self.net.features([s.f for s in self.state.layers])
+        out = {"readout.weight": error.T @ feature, "readout.bias": error.sum(0)}
+        if self.frozen:
+            return out
+        signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+        for i, (traces, signal) in enumerate(zip(self.traces, signals, strict=True)):
+            eligibility = traces.ev_pre if self._uses_v_pre(i) else traces.ef
+            for name, g in traces.split(traces.weigh(signal, eligibility)).items():
+                out[f"layers.{i}.{name}"] = g
+        return out
+
+    def _uses_v_pre(self, index: int) -> bool:
+        """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""
+        return self.credit.same_step and index < self.net.config.n_layers - 1

@@ -1,0 +1,223 @@
+"""Training on a task: BPTT or a forward rule, in batches of sequences, repeatable by its seed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import msgspec
+import numpy as np
+import torch
+from torch.nn import functional
+
+from bimhw.learning.credit import Credit
+from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.optim import FlatParameters, Optimiser, OptimiserName
+from bimhw.learning.rtrl import RtrlLearner
+from bimhw.models.config import BimConfig
+from bimhw.models.net import BimNet, Init
+from bimhw.tasks.base import Task
+from simulator.errors import InputError
+
+Rule = Literal["rtrl", "bptt", "frozen"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+
+class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to train.
+
+    Attributes:
+        rule: ``rtrl`` exact online traces, an update at every labelled step; ``bptt`` one update per sequence by
+            back-propagation through time; ``frozen`` the hidden layers stay as initialised, the readout learns online.
+        epochs: passes over the training split.
+        batch: sequences in parallel.
+        lr: learning rate.
+        lr_end: the last update's learning rate as a fraction of the first (cosine decay); 1: constant.
+        optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
+        credit: how the error reaches lower layers (rtrl).
+        rate_target: spike rate that the rate regulariser aims at.
+        rate_strength: its strength; 0: none.
+        seed: of initial weights, order of the data and random matrices.
+    """
+
+    rule: Rule = "rtrl"
+    epochs: int = 8
+    batch: int = 64
+    lr: float = 0.006
+    lr_end: float = 1.0
+    optimiser: OptimiserName = "adam"
+    credit: Credit = "filt-win"
+    rate_target: float = 0.1
+    rate_strength: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise InputError(f"rule {self.rule!r}", "is not known", f"Rules: {', '.join(RULES)}")
+        rules = (
+            ("epochs", self.epochs >= 1, "must be at least 1"),
+            ("batch", self.batch >= 1, "must be at least 1"),
+            ("lr", 0 < self.lr < math.inf, "must be positive"),
+            ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+            ("rate_strength", self.rate_strength >= 0, "must not be negative"),
+        )
+        for name, ok, rule in rules:
+            if not ok:
+                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch gave; test figures only where they were asked for."""
+
+    number: int
+    loss: float
+    seconds: float
+    test_accuracy: float | None
+    rates: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A trained network with its history."""
+
+    model: BimNet
+    settings: TrainSettings
+    history: tuple[Epoch, ...]
+    final: Evaluation
+    updates: int
+    sequences: int
+    trace_words: int
+
+
+def train(
+    task: Task,
+    config: BimConfig,
+    settings: TrainSettings | None = None,
+    init: Init | None = None,
+    test_each_epoch: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> TrainResult:
+    """Train a network on a task and evaluate it on the test split.
+
+    Args:
+        task: data; its n_in, n_classes and input_scale must fit the config.
+        config: the network.
+        settings: the training.
+        init: scales of the initial weights.
+        test_each_epoch: evaluate after each epoch, not only at the end.
+        progress: called with the number of sequences done since the last call.
+
+    Raises:
+        InputError: config and task do not fit, or the loss is no longer finite.
+    """
+    settings = settings or TrainSettings()
+    check_fit(task, config)
+    net = BimNet(config, settings.seed, init)
+    trainer = Trainer(net, task, settings)
+    history = []
+    for number in range(1, settings.epochs + 1):
+        start = time.perf_counter()
+        loss, rates = trainer.epoch(number, progress or _silent)
+        seconds = time.perf_counter() - start
+        accuracy = evaluate(net, task).accuracy if test_each_epoch else None
+        history.append(Epoch(number, loss, seconds, accuracy, rates))
+    final = evaluate(net, task)
+    sequences = settings.epochs * len(task.train)
+    return TrainResult(net, settings, tuple(history), final, trainer.updates, sequences, trainer.trace_words)
+
+
+def check_fit(task: Task, config: BimConfig) -> None:
+    """Raise `InputError` unless the network's ends are those of the task."""
+    for name, have, need in (
+        ("n_in", config.n_in, task.n_in),
+        ("n_out", config.n_out, task.n_classes),
+        ("input_scale", config.input_scale, task.input_scale),
+    ):
+        if have != need:
+            raise InputError(
+                f"model config: {name}", f"is {have}, the task {task.name} has {need}", "Change the config"
+            )
+
+
+def _silent(_: int) -> None:
+    pass
+
+
+class Trainer:
+    """The loop over batches for one rule.
+
+    Args:
+        net: trained in place.
+        task: its training split is used.
+        settings: the rule and its numbers.
+    """
+
+    def __init__(self, net: BimNet, task: Task, settings: TrainSettings) -> None:
+        self.net, self.task, self.settings = net, task, settings
+        self.parameters = FlatParameters(net)
+        self.optimiser = Optimiser(settings.optimiser, self.parameters)
+        self.updates, self.trace_words = 0, 0
+        self._labelled = [bool(b) for b in task.loss_steps]
+        per_batch = 1 if settings.rule == "bptt" else sum(self._labelled)
+        batches = math.ceil(len(task.train) / settings.batch)
+        self._total_updates = settings.epochs * batches * per_batch
+
+    def epoch(self, number: int, progress: Callable[[int], None]) -> tuple[float, tuple[float, ...]]:
+        """One pass in a seeded order; returns the mean loss and the spike rate of each layer."""
+        order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.task.train))
+        total, rates, batch = 0.0, np.zeros(self.net.config.n_layers), self.settings.batch
+        for start in range(0, len(order), batch):
+            part = self.task.train.take(order[start : start + batch])
+            x, y = inputs(part, self.task, self.net.readout.weight), torch.from_numpy(part.y)
+            loss, rate = self._bptt(x, y) if self.settings.rule == "bptt" else self._online(x, y)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"training on {self.task.name}",
+                    f"diverged in epoch {number} (loss {loss})",
+                    f"Lower the learning rate (now {self.settings.lr})",
+                )
+            total += loss * len(y)
+            rates += np.array(rate) * len(y)
+            progress(len(y))
+        return total / len(order), tuple(float(r) for r in rates / len(order))
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next update."""
+        s = self.settings
+        done = min(self.updates / max(self._total_updates - 1, 1), 1.0)
+        return s.lr * (s.lr_end + (1 - s.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def _update(self, gradient: torch.Tensor) -> None:
+        self.optimiser.step(gradient, self.lr)
+        self.updates += 1
+
+    def _bptt(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
+        self.net.zero_grad()
+        run = self.net.run(x)
+        logits = run.logits[torch.from_numpy(self.task.loss_steps)]
+        loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
+        penalty = self.settings.rate_strength * sum(
+            0.5 * (s.mean((0, 1)) - self.settings.rate_target).square().sum() for s in run.spikes
+        )
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        self._update(self.parameters.gather(self.parameters.gradients()))
+        return float(loss.detach()), [float(s.detach().mean()) for s in run.spikes]
+
+    def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
+        s = self.settings
+        learner = RtrlLearner(self.net, x.shape[1], s.credit, s.seed, frozen=s.rule == "frozen")
+        self.trace_words = learner.trace_words
+        losses, spikes = [], [0.0] * self.net.config.n_layers
+        for u, labelled in zip(x, self._labelled, strict=True):
+            logits = learner.step(u)
+            spikes = [a + float(r.s.mean()) for a, r in zip(spikes, learner.records, strict=True)]
+            if labelled:
+                loss, gradients = learner.gradients(logits, y)
+                losses.append(loss)
+                self._update(self.parameters.gather(gradients))
+        return float(np.mean(losses)), [a / len(x) for a in spikes]

@@ -1,0 +1,94 @@
+"""What a task is: integer sequences with labels, when the loss counts, when the decision falls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Sequences and labels.
+
+    Attributes:
+        x: integer payloads [n, T, M]; a payload of 0 is no spike.
+        y: labels [n].
+    """
+
+    x: npt.NDArray[np.integer[Any]]
+    y: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: npt.NDArray[np.int64] | slice) -> Split:
+        """A part of the split."""
+        return Split(self.x[index], self.y[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A classification task over sequences of graded or binary spikes.
+
+    Attributes:
+        name: as in `bimhw.tasks.load`.
+        n_classes: labels are 0 .. n_classes-1.
+        input_scale: payload x input_scale is the float network's input.
+        train: the official training split.
+        test: the official test split.
+        loss_steps: bool [T], the steps at which a label is given.
+        decision_steps: bool [T], the class is the largest mean logit over these steps.
+        facts: source, licence, preparation; printed with results.
+    """
+
+    name: str
+    n_classes: int
+    input_scale: float
+    train: Split
+    test: Split
+    loss_steps: npt.NDArray[np.bool_]
+    decision_steps: npt.NDArray[np.bool_]
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, split in (("train", self.train), ("test", self.test)):
+            self._check(name, split)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return int(self.train.x.shape[1])
+
+    @property
+    def n_in(self) -> int:
+        """Input channels M."""
+        return int(self.train.x.shape[2])
+
+    def hold_out(self, n: int, seed: int = 0) -> Task:
+        """The same task with n training sequences as its test split: for choosing settings without the real one."""
+        if not 0 < n < len(self.train):
+            raise InputError(f"task {self.name}", f"cannot hold out {n} of {len(self.train)} sequences")
+        order = np.random.default_rng(seed).permutation(len(self.train))
+        return replace(self, train=self.train.take(order[n:]), test=self.train.take(order[:n]))
+
+    def _check(self, name: str, split: Split) -> None:
+        where = f"task {self.name}: {name} split"
+        if len(split) == 0:
+            raise InputError(where, "is empty", "Check the data")
+        if split.x.shape != (len(split), self.steps, self.n_in) or not np.issubdtype(split.x.dtype, np.integer):
+            raise InputError(where, f"has inputs {split.x.dtype} {split.x.shape}, needs integers [n, T, M]")
+        if split.y.min() < 0 or split.y.max() >= self.n_classes:
+            raise InputError(where, f"has a label outside 0..{self.n_classes - 1}: {split.y.min()}..{split.y.max()}")
+        if not (self.loss_steps.shape == self.decision_steps.shape == (self.steps,)) or not self.decision_steps.any():
+            raise InputError(where, f"loss and decision steps must be bool [{self.steps}], some step deciding")
+
+
+def late_steps(steps: int, n: int) -> npt.NDArray[np.bool_]:
+    """True for the last n of T steps."""
+    return np.arange(steps) >= steps - n

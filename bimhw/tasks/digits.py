@@ -1,0 +1,39 @@
+"""Handwritten digits (UCI optdigits as shipped with scikit-learn, 1797 images of 8 x 8, values 0..16), shown row by row.
+
+Each row is shown for ``repeat`` steps as graded spikes; permutation RandomState(0), first 1297 train, last 500 test;
+labels count in the last half of the steps, the decision is the mean of the last 4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bimhw.tasks.base import Split, Task, late_steps
+
+_TRAIN = 1297
+
+
+def load(repeat: int = 2) -> Task:
+    """The task; T = 8 x repeat steps of 8 channels."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    # RandomState: this permutation, and no other, is the split that published figures of this project use
+    order = np.random.RandomState(0).permutation(len(data.target))
+    x = np.repeat(data.images.astype(np.uint8), repeat, axis=1)[order]
+    y = data.target.astype(np.int64)[order]
+    steps = x.shape[1]
+    return Task(
+        name="digits",
+        n_classes=10,
+        input_scale=1 / 16,
+        train=Split(x[:_TRAIN], y[:_TRAIN]),
+        test=Split(x[_TRAIN:], y[_TRAIN:]),
+        loss_steps=late_steps(steps, steps // 2),
+        decision_steps=late_steps(steps, 4),
+        facts={
+            "source": "UCI Optical Recognition of Handwritten Digits (test part), as in scikit-learn",
+            "licence": "CC BY 4.0",
+            "split": "RandomState(0) permutation, 1297 train / 500 test",
+        },
+    )

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from simulator.activity import Activity
 from simulator.chip import Chip
 from simulator.errors import InputError
-from simulator.files import check_is_file, replacing, write_json
+from simulator.files import check_is_file, read_npz, write_json, write_npz
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -100,28 +100,6 @@ class RunFolder:
         return read_npz(path, ("step_ticks", "core_busy", "link_busy")) if path.is_file() else None
 
 
-def read_npz(path: Path, names: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
-    """Named arrays of an .npz file, never unpickled.
-
-    Raises:
-        InputError: no such file, not an .npz file, or an array is missing.
-    """
-    check_is_file(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except KeyError as error:
-        raise InputError(str(path), f"lacks the array {error}") from error
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(str(path), f"is not a whole .npz file ({error})") from error
-
-
-def write_npz(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """Write arrays whole or not at all; equal arrays give equal bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
-
-
 def chip_json(chip: Chip) -> dict[str, Any]:
     """A chip as plain JSON values."""
     value: dict[str, Any] = json.loads(msgspec.json.encode(chip))
@@ -145,10 +123,10 @@ def write_run(
     write_json(folder / "chip.json", chip_json(chip))
     write_json(folder / "result.json", result)
     payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
-    write_npz(folder / "spikes.npz", ptr=spikes.ptr, ids=spikes.ids, payload=payload)
+    write_npz(folder / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
     activity.save(folder / "activity.npz")
     if timing is not None:
-        write_npz(folder / "timing.npz", **timing)
+        write_npz(folder / "timing.npz", timing)
     else:
         (folder / "timing.npz").unlink(missing_ok=True)
     write_json(folder / "manifest.json", manifest)

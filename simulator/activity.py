@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.files import read_npz, write_npz
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,3 +68,45 @@ class Activity:
         """Total of one counter; 0 where it never counted."""
         count = self.counts.get(name)
         return count.total if count is not None else 0
+
+    def save(self, path: Path) -> None:
+        """Write all counters to an .npz file (no pickles inside)."""
+        facts = {
+            "steps": self.steps,
+            "samples": self.samples,
+            "populations": self.populations,
+            "sim_time_ns": self.sim_time_ns,
+            "cores_used": self.cores_used,
+            "notes": self.notes,
+            "names": sorted(self.counts),
+        }
+        arrays: dict[str, npt.NDArray[Any]] = {"facts": np.array(json.dumps(facts, sort_keys=True))}
+        for name, count in sorted(self.counts.items()):
+            arrays |= {f"{name}.{grouping}": getattr(count, grouping) for grouping in _GROUPINGS}
+        write_npz(path, arrays)
+
+    @staticmethod
+    def load(path: Path) -> Activity:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or not one of counters.
+        """
+        arrays = read_npz(path)
+        try:
+            facts = json.loads(str(arrays["facts"]))
+            counts = {n: Count(*(arrays[f"{n}.{grouping}"] for grouping in _GROUPINGS)) for n in facts["names"]}
+        except (KeyError, ValueError) as error:
+            raise InputError(str(path), f"does not hold the counters of a run ({error})", "Simulate again") from error
+        return Activity(
+            counts,
+            facts["steps"],
+            facts["samples"],
+            tuple(facts["populations"]),
+            facts["sim_time_ns"],
+            facts["cores_used"],
+            tuple(facts["notes"]),
+        )
+
+
+_GROUPINGS = ("by_core", "by_step", "by_population")

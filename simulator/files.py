@@ -8,6 +8,7 @@ import json
 import os
 import struct
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,26 @@ def _check_header(path: Path) -> None:
     (length,) = struct.unpack("<Q", head)
     if length > min(size, _MAX_HEADER_BYTES):
         raise InputError(str(path), "is not a safetensors file, or it is truncated")
+
+
+def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays whole or not at all; equal arrays give equal bytes."""
+    named: dict[str, Any] = dict(arrays)  # numpy's signature names one more keyword, so the values must be Any
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **named)
+
+
+def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of an .npz file by name (all of them where no names are given), never unpickled.
+
+    Raises:
+        InputError: no such file, not a whole .npz file, or an array is missing or not of numbers.
+    """
+    check_is_file(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in (names if names is not None else file.files)}
+    except KeyError as error:
+        raise InputError(str(path), f"lacks the array {error}") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(str(path), f"is not a whole .npz file ({error})") from error

@@ -139,9 +139,9 @@ def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.
     """
     check_is_file(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in (names if names is not None else file.files)}
     except KeyError as error:
         raise InputError(str(path), f"lacks the array {error}") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(str(path), f"is not a whole .npz file ({error})") from error

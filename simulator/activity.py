@@ -41,11 +41,14 @@ class Count:
 class Activity:
     """All counters of a run.
 
-    Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike),
-    ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes``, ``packets`` (one per spike and
-    destination core), ``packets_in_tile`` (same router), ``hops_ew``, ``hops_ns``, ``host_packets_in``,
-    ``host_packets_out``, ``state_resets``, ``random_numbers``, ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``,
-    ``op_state_write``, ``learn_*`` (by kind of operation), ``saturations``.
+    Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike, counted in the step
+    of the spike), ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes`` (of neurons with an
+    update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
+    destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
+    packets, the host's too: last entry of ``by_core``), ``host_packets_in`` (sent by the host, not in ``packets``),
+    ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
+    ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
+    ``saturations`` (not known by core: all under the last entry of ``by_core``).
 
     Attributes:
         counts: counter name -> Count.

@@ -26,6 +26,10 @@ class FitError(BimhwError):
     """A model does not fit the chip, or needs what the chip does not have."""
 
 
+class SaturationError(BimhwError):
+    """A value left its word in a run that asked for that to be an error (``strict``)."""
+
+
 class MissingExtraError(BimhwError):
     """An optional dependency is not installed."""
 

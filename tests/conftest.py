@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+# Beside the repository, or beside the folder of its worktrees.
+_ABOVE = Path(__file__).resolve().parents[2:4]
+SHARED = next((p / "shared" for p in _ABOVE if (p / "shared" / "bench").is_dir()), _ABOVE[0] / "shared")
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,23 @@ class UpdateOps:
 
 @dataclass(frozen=True)
 class NeuronModel:
-    """One neuron model. The docstring of its module is its equation."""
+    """One neuron model. The docstring of its module is its equation.
+
+    Attributes:
+        name: what `Population.model` says.
+        ports: names of the input accumulators, in the order of the kernel's ``acc``.
+        states: state words, in the order of the kernel's ``state``.
+        params: parameter words, in the order of the kernel's ``params``.
+        kernel: integer update, or None for neurons that are driven from outside.
+        float_step: the same equation in real numbers, in the same units, or None.
+        ops: operations of one update.
+        emits: ``binary`` (payload 1), ``graded`` (any payload) or ``none``.
+        tables: names of the look-up tables, in the order in which the kernel finds them in ``table``.
+        float_states: names of the float twin's states.
+        initial: state name -> parameter that holds its value before the first step; a state not named starts at 0.
+        fires: the firing rule, for people.
+        defaults: parameter name -> value taken where a population does not give it.
+    """
 
     name: str
     ports: tuple[str, ...]
@@ -68,6 +84,7 @@ class NeuronModel:
     float_states: tuple[str, ...] = ()
     initial: Mapping[str, str] = field(default_factory=dict)  # state name -> parameter that holds its initial value
     fires: str = "V >= theta"
+    defaults: Mapping[str, int] = field(default_factory=dict)
 
 
 _MODELS: dict[str, NeuronModel] = {}

@@ -1,0 +1,167 @@
+"""Activity of a run, counted from its spikes: connectivity is fixed, so every counter is a weighted sum of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.activity import Activity, Count
+from simulator.axons import AxonTable, axon_table
+from simulator.chip import Topology, load_chip
+from simulator.neurons import base
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+from simulator.traffic import Reach, reach
+
+I64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """What the step loop counts itself because spikes do not tell.
+
+    Attributes:
+        active_by_neuron, active_by_step: updates with an input that is not 0 or with a spike.
+        saturated_by_population, saturated_by_step: values that left their word.
+        resets: steps before which all dynamic state was reset.
+    """
+
+    active_by_neuron: I64
+    active_by_step: I64
+    saturated_by_population: I64
+    saturated_by_step: I64
+    resets: tuple[int, ...] = ()
+
+
+class Counter:
+    """Counts events of one program on one chip; keeps the axon table and the reach of each neuron for many runs."""
+
+    def __init__(self, program: Program, topology: Topology | None = None, axons: AxonTable | None = None) -> None:
+        self.program = program
+        self.topology = topology if topology is not None else topology_of(program)
+        self.axons = axons if axons is not None else axon_table(program)
+        self.reach: Reach = reach(program, self.axons, self.topology)
+        self.n_cores = self._cores()
+        self._sizes = np.array([p.size for p in program.populations], np.int64)
+        self._population = np.repeat(np.arange(self._sizes.size), self._sizes)
+        self._updated = np.array([base.get(p.model).kernel is not None for p in program.populations], bool)
+
+    def _cores(self) -> int:
+        used = int(self.program.core.max(initial=-1)) + 1
+        t = self.topology
+        return max(used, t.width * t.height * t.cores_per_router) if t else used
+
+    def activity(self, spikes: SpikeTrain, tally: Tally, samples: int = 1) -> Activity:
+        """All counters of a run (names as in `simulator.activity`)."""
+        events = np.bincount(spikes.ids, minlength=self.program.n_neurons).astype(np.int64)
+        counts = self._of_spikes(spikes, events) | self._of_updates(spikes.steps, tally)
+        counts["synaptic_events"] = self._synaptic_events(spikes, events)
+        counts["saturations"] = self._saturations(tally)
+        counts["state_resets"] = self._resets(spikes.steps, tally)
+        used = np.unique(self.program.core[self.program.core >= 0]).size
+        names = tuple(p.name for p in self.program.populations)
+        kept = {k: c for k, c in counts.items() if c.total}
+        return Activity(kept, spikes.steps, samples, names, cores_used=int(used))
+
+    def _of_spikes(self, spikes: SpikeTrain, events: I64) -> dict[str, Count]:
+        r = self.reach
+        weights = {
+            "spikes": self._updated[self._population].astype(np.int64),
+            "packets": r.packets,
+            "packets_in_tile": r.in_tile,
+            "hops_ew": r.hops_ew,
+            "hops_ns": r.hops_ns,
+            "host_packets_in": r.host_in,
+            "host_packets_out": r.host_out,
+        }
+        return {
+            name: Count(
+                self._by_core(self.program.core, events * w), _by_step(spikes, w), self._by_population(events * w)
+            )
+            for name, w in weights.items()
+        }
+
+    def _synaptic_events(self, spikes: SpikeTrain, events: I64) -> Count:
+        met = np.repeat(events, self.axons.fan_cores) * self.axons.n_syn
+        fan_out = np.zeros(self.program.n_neurons, np.int64)
+        by_population = np.zeros(self._sizes.size, np.int64)
+        first = self.program.first_ids()
+        index = {p.name: k for k, p in enumerate(self.program.populations)}
+        for p in self.program.projections:
+            rows = np.diff(p.indptr)
+            part = slice(first[p.source], first[p.source] + rows.size)
+            fan_out[part] += rows
+            by_population[index[p.target]] += int(events[part] @ rows)
+        return Count(self._by_core(self.axons.dst, met), _by_step(spikes, fan_out), by_population)
+
+    def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:
+        """Every neuron with a model of its own is updated at every step."""
+        each = self._updated[self._population].astype(np.int64)
+        by_core = self._by_core(self.program.core, each)
+        by_population = self._by_population(each)
+        out = {
+            "neuron_updates": _every_step(by_core, by_population, steps, np.ones(self._sizes.size, np.int64)),
+            "neuron_updates_active": Count(
+                self._by_core(self.program.core, tally.active_by_neuron),
+                tally.active_by_step,
+                self._by_population(tally.active_by_neuron),
+            ),
+        }
+        ops = [base.get(p.model).ops for p in self.program.populations]
+        for name, field in _OPS.items():
+            per = np.array([getattr(o, field) for o in ops], np.int64)
+            by_core = self._by_core(self.program.core, each * per[self._population])
+            out[name] = _every_step(by_core, by_population, steps, per)
+        return out
+
+    def _saturations(self, tally: Tally) -> Count:
+        by_core = np.zeros(self.n_cores + 1, np.int64)
+        by_core[-1] = tally.saturated_by_population.sum()
+        return Count(by_core, tally.saturated_by_step, tally.saturated_by_population)
+
+    def _resets(self, steps: int, tally: Tally) -> Count:
+        words = np.array([len(base.get(p.model).states) for p in self.program.populations], np.int64)
+        each = words[self._population] * len(tally.resets)
+        by_step = np.zeros(steps, np.int64)
+        np.add.at(by_step, np.array(tally.resets, np.int64), int(words @ self._sizes))
+        return Count(self._by_core(self.program.core, each), by_step, self._by_population(each))
+
+    def _by_core(self, core: npt.NDArray[np.int32], weights: I64) -> I64:
+        """Exact integer sums by core; the host (-1) is the last entry."""
+        out = np.zeros(self.n_cores + 1, np.int64)
+        np.add.at(out, core, weights)
+        return out
+
+    def _by_population(self, weights: I64) -> I64:
+        out = np.zeros(self._sizes.size, np.int64)
+        np.add.at(out, self._population, weights)
+        return out
+
+
+_OPS: Mapping[str, str] = {
+    "op_mul": "mul",
+    "op_add": "add",
+    "op_lut": "lut",
+    "op_state_read": "state_read",
+    "op_state_write": "state_write",
+    "random_numbers": "random",
+}
+
+
+def topology_of(program: Program) -> Topology | None:
+    """The mesh of the chip that a program was made for; None where it names no chip."""
+    return load_chip(program.chip).topology if program.chip else None
+
+
+def _by_step(spikes: SpikeTrain, weight: I64) -> I64:
+    running = np.zeros(spikes.ids.size + 1, np.int64)
+    np.cumsum(weight[spikes.ids], out=running[1:])
+    return np.diff(running[spikes.ptr])
+
+
+def _every_step(by_core: I64, by_population: I64, steps: int, factor: I64) -> Count:
+    population = by_population * factor
+    return Count(by_core * steps, np.full(steps, population.sum(), np.int64), population * steps)

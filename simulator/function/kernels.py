@@ -1,0 +1,84 @@
+"""Kernels of the general step loop: collect what neurons emit, scatter spikes through synapses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def collect(acc: Any, out: Any, first_id: int, limit: int, ids: Any, payload: Any, at: int, active: Any) -> Any:
+    """Append what a population emits to the step's events and clear its accumulators.
+
+    Args:
+        acc: int32 [ports, n], cleared.
+        out: int32 [n], payloads, clipped to +-limit.
+        first_id: logical id of neuron 0.
+        limit: largest payload.
+        ids, payload: int32 event buffers, written from `at` on.
+        active: int64 [n], incremented where an input was not 0 or the neuron fired.
+
+    Returns:
+        end of the events, number of active neurons, number of clipped payloads.
+    """
+    n_active, clipped = 0, 0
+    for i in range(out.size):
+        used = False
+        for port in range(acc.shape[0]):
+            used |= acc[port, i] != 0
+            acc[port, i] = 0
+        if out[i] != 0:
+            used = True
+            value = min(max(out[i], -limit), limit)
+            clipped += int(value != out[i])
+            ids[at], payload[at] = first_id + i, value
+            at += 1
+        if used:
+            active[i] += 1
+            n_active += 1
+    return at, n_active, clipped
+
+
+@numba.njit(cache=True, nogil=True)
+def narrow(wide: Any, acc: Any) -> int:
+    """Move int64 sums [ports, n] to int32, saturating; clears the sums and returns how many saturated."""
+    saturated = 0
+    for port in range(wide.shape[0]):
+        for i in range(wide.shape[1]):
+            x = wide[port, i]
+            if x > 2147483647 or x < -2147483647:
+                saturated += 1
+                x = min(max(x, -2147483647), 2147483647)
+            acc[port, i] = x
+            wide[port, i] = 0
+    return saturated
+
+
+@numba.njit(cache=True, nogil=True)
+def scatter_binary(ids: Any, first_id: int, indptr: Any, indices: Any, weights: Any, shift: int, acc: Any) -> None:
+    """acc[target] += weight << shift for every synapse of every event."""
+    for k in range(ids.size):
+        row = ids[k] - first_id
+        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            acc[np.uint32(indices[j])] += int(weights[j]) << shift
+
+
+@numba.njit(cache=True, nogil=True)
+def scatter_graded(
+    ids: Any, payload: Any, first_id: int, indptr: Any, indices: Any, weights: Any, shift: int, acc: Any
+) -> None:
+    """acc[target] += weight * payload << shift for every synapse of every event."""
+    for k in range(ids.size):
+        row = ids[k] - first_id
+        value = int(payload[k]) << shift
+        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            acc[np.uint32(indices[j])] += int(weights[j]) * value
+
+
+@numba.njit(cache=True, nogil=True)
+def add_magnitudes(indices: Any, weights: Any, scale: float, bound: Any) -> None:
+    """bound[target] += |weight| * scale for every synapse."""
+    for j in range(indices.size):
+        bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale

@@ -1,0 +1,136 @@
+"""`run` one stream, or `run_samples` with all dynamic state reset between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.activity import Activity
+from simulator.chip import Topology
+from simulator.errors import InputError
+from simulator.function.counting import Counter, Tally
+from simulator.function.simulation import Probe, Simulation, State
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionRun:
+    """What a program did.
+
+    Attributes:
+        spikes: every event of every step, inputs included, logical ids ascending within a step; payload None where all
+            are binary.
+        probes: (population, state) -> int32 [T, n], value after the step.
+        activity: counters.
+        state: dynamic state after the last step.
+    """
+
+    spikes: SpikeTrain
+    probes: Mapping[Probe, I32]
+    activity: Activity
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class SampleRuns:
+    """What a program did on several samples.
+
+    Attributes:
+        spikes: of each sample, steps counted from its start.
+        probes: (population, state) -> int32 [samples, T, n].
+        activity: counters of all samples together; ``by_step`` runs through all of them.
+    """
+
+    spikes: tuple[SpikeTrain, ...]
+    probes: Mapping[Probe, I32]
+    activity: Activity
+
+
+def run(
+    program: Program,
+    inputs: SpikeTrain,
+    steps: int,
+    *,
+    seed: int = 0,
+    probes: Sequence[Probe] = (),
+    strict: bool = False,
+    topology: Topology | None = None,
+) -> FunctionRun:
+    """Run a program for `steps` steps. A spike of step t arrives at step t + 1 + delay.
+
+    Args:
+        program: what to run.
+        inputs: events of the input populations; silence after their end, events after `steps` are not used.
+        steps: chip steps.
+        seed: key of all random numbers; the same seed gives the same bytes under every mapping.
+        probes: (population, state) pairs to record.
+        strict: a saturation is an error instead of a count.
+        topology: mesh for packets and hops; by default that of the program's chip.
+
+    Raises:
+        InputError: a program or inputs that do not fit together.
+        SaturationError: a saturation in a strict run.
+    """
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict)
+    simulation.advance(inputs, steps)
+    return finish(simulation, Counter(program, topology))
+
+
+def run_samples(
+    program: Program,
+    samples: Sequence[SpikeTrain],
+    steps: int,
+    *,
+    seed: int = 0,
+    probes: Sequence[Probe] = (),
+    strict: bool = False,
+    topology: Topology | None = None,
+) -> SampleRuns:
+    """Run samples one after another, `steps` steps each, all dynamic state reset before each but the first.
+
+    Random numbers go on through all samples (the step of their key is not reset). Arguments and errors as in `run`.
+    """
+    if not samples:
+        raise InputError("samples", "are none", "Give at least one")
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict)
+    for k, sample in enumerate(samples):
+        if k:
+            simulation.reset()
+        simulation.advance(sample, steps)
+    whole = finish(simulation, Counter(program, topology), len(samples))
+    cut = tuple(window(whole.spikes, k * steps, (k + 1) * steps) for k in range(len(samples)))
+    probed = {p: v.reshape(len(samples), steps, v.shape[1]) for p, v in whole.probes.items()}
+    return SampleRuns(cut, probed, whole.activity)
+
+
+def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> FunctionRun:
+    """The result of a simulation so far."""
+    r = simulation.record
+    ptr = np.zeros(len(r.counts) + 1, np.int64)
+    np.cumsum(r.counts, out=ptr[1:])
+    payload = np.concatenate([*r.payload, np.empty(0, np.int32)])
+    ids = np.concatenate([*r.ids, np.empty(0, np.int32)])
+    spikes = SpikeTrain(ptr, ids, None if (payload == 1).all() else payload)
+    tally = Tally(
+        simulation.active_of_neuron,
+        np.array(r.active, np.int64),
+        simulation.saturated_of_population,
+        np.array(r.saturated, np.int64),
+        tuple(r.resets),
+    )
+    sizes = {c.name: c.size for c in simulation.layout.cells}
+    probes = {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in r.probes.items()}
+    return FunctionRun(spikes, probes, counter.activity(spikes, tally, samples), simulation.state)
+
+
+def window(spikes: SpikeTrain, start: int, stop: int) -> SpikeTrain:
+    """Steps [start, stop) of a train, counted from 0."""
+    lo, hi = int(spikes.ptr[start]), int(spikes.ptr[stop])
+    payload = None if spikes.payload is None else spikes.payload[lo:hi]
+    return SpikeTrain(spikes.ptr[start : stop + 1] - lo, spikes.ids[lo:hi], payload)

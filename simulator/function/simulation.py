@@ -1,0 +1,205 @@
+"""The step loop: arrivals -> neuron update -> emit, one step after another, over the arrays of a layout."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError, SaturationError
+from simulator.function.inputs import Drive, check_inputs, split_inputs
+from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded
+from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+Probe = tuple[str, str]  # population, state
+
+
+@dataclass(eq=False)
+class State:
+    """All that a run carries from step to step.
+
+    Attributes:
+        step: steps done since the start; the key of the random numbers, never reset.
+        words: int32 [states, n] of each population.
+        rings: sums still to arrive, [slots, ports, n] of each population: slot t % slots is read at step t.
+    """
+
+    step: int
+    words: list[I32]
+    rings: list[npt.NDArray[np.integer]]
+
+
+@dataclass(eq=False)
+class Record:
+    """What a run keeps of every step; the activity is counted from it afterwards."""
+
+    ids: list[I32] = field(default_factory=list)
+    payload: list[I32] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    active: list[int] = field(default_factory=list)
+    saturated: list[int] = field(default_factory=list)
+    probes: dict[Probe, list[I32]] = field(default_factory=dict)
+    resets: list[int] = field(default_factory=list)  # steps before which all state was reset
+
+
+class Simulation:
+    """A program being run. `advance` does steps, `reset` clears the dynamic state, `step_hooks` are called after each.
+
+    Args:
+        program: what to run.
+        seed: key of all random numbers.
+        probes: (population, state) pairs to record at every step.
+        strict: a saturation is an error instead of a count.
+
+    Attributes:
+        layout: the program as arrays; the weights in it may be changed in place by hooks.
+        state: see `State`.
+        events: (ids, payloads) emitted in the last step, ids ascending.
+        step_hooks: called with the simulation after every step (learning, faults, traces).
+    """
+
+    def __init__(self, program: Program, *, seed: int = 0, probes: Sequence[Probe] = (), strict: bool = False) -> None:
+        self.layout: Layout = lay_out(program)
+        self.seed, self.strict = seed, strict
+        self.record = Record(probes={p: [] for p in probes})
+        self._probed = [(p, *self._find_probe(p)) for p in probes]
+        self.step_hooks: list[Callable[[Simulation], None]] = []
+        cells = self.layout.cells
+        self.state = State(0, [c.initial.copy() for c in cells], [_ring(c) for c in cells])
+        n = self.layout.n_neurons
+        self.active_of_neuron = np.zeros(n, np.int64)
+        self.saturated_of_population = np.zeros(len(cells), np.int64)
+        self._ids, self._payload = np.empty(n, np.int32), np.empty(n, np.int32)
+        self.events: tuple[I32, I32] = (self._ids[:0], self._payload[:0])
+        self._out = [np.zeros(c.size, np.int32) for c in cells]
+        self._acc = [np.zeros((len(c.model.ports), c.size), np.int32) if c.wide else None for c in cells]
+        self._active = [self.active_of_neuron[c.first : c.first + c.size] for c in cells]
+
+    def advance(self, inputs: SpikeTrain, steps: int) -> None:
+        """Run `steps` steps with these inputs (silence where the train ends early).
+
+        Raises:
+            InputError: inputs of the wrong width, out of time order or with bad payloads.
+            SaturationError: a word saturated and the run is strict.
+        """
+        if steps < 0:
+            raise InputError("steps", f"is {steps}", "Give 0 or more")
+        check_inputs(inputs, self.layout)
+        drives = {k: split_inputs(inputs, c, steps) for k, c in enumerate(self.layout.cells) if c.model.kernel is None}
+        for t in range(steps):
+            self._one_step(drives, t)
+
+    def reset(self) -> None:
+        """Put every dynamic state back to its initial value (a counted operation); time and random keys go on."""
+        for k, c in enumerate(self.layout.cells):
+            self.state.words[k][:] = c.initial
+            self.state.rings[k][:] = 0
+        self.record.resets.append(self.state.step)
+
+    def weights(self, projection: str) -> npt.NDArray[np.integer]:
+        """The weights of a projection, as they are now (a view)."""
+        return self._synapses(projection).weights
+
+    def _synapses(self, name: str) -> Synapses:
+        for s in self.layout.synapses:
+            if s.name == name:
+                return s
+        raise InputError(f"projection {name!r}", "is not in the program", f"{[s.name for s in self.layout.synapses]}")
+
+    def _find_probe(self, probe: Probe) -> tuple[int, int]:
+        population, state = probe
+        self.layout.program.population(population)
+        k = [c.name for c in self.layout.cells].index(population)
+        names = [w.name for w in self.layout.cells[k].model.states]
+        if state not in names:
+            raise InputError(f"probe {population}.{state}", "names no state word", f"States: {names}")
+        return k, names.index(state)
+
+    def _one_step(self, drives: dict[int, Drive], t: int) -> None:
+        ends, at, active, saturated = [0], 0, 0, 0
+        for k, c in enumerate(self.layout.cells):
+            if c.model.kernel is None:
+                at = self._take_inputs(drives[k], t, at)
+            else:
+                at, n_active, n_saturated = self._update(k, c, at)
+                active += n_active
+                if n_saturated:
+                    saturated += n_saturated
+                    self._count_saturation(k, n_saturated)
+            ends.append(at)
+        self._send(ends)
+        self.events = self._ids[:at], self._payload[:at]
+        self._remember(at, active, saturated)
+        self.state.step += 1
+        for hook in self.step_hooks:
+            hook(self)
+
+    def _take_inputs(self, drive: Drive, t: int, at: int) -> int:
+        lo, hi = drive.ptr[t], drive.ptr[t + 1]
+        end = at + int(hi - lo)
+        self._ids[at:end] = drive.ids[lo:hi]
+        self._payload[at:end] = drive.payload[lo:hi]
+        return end
+
+    def _update(self, k: int, c: Cells, at: int) -> tuple[int, int, int]:
+        assert c.model.kernel is not None
+        slot = self.state.rings[k][self.state.step % c.ring_steps]
+        acc, saturated = self._acc[k], 0
+        if acc is None:
+            acc = slot
+        else:
+            saturated = narrow(slot, acc)
+        out = self._out[k]
+        saturated += c.model.kernel(
+            acc, self.state.words[k], c.params, c.table, out, 0, c.size, self.state.step, self.seed, c.first
+        )
+        limit = 1 if c.model.emits == "binary" else PAYLOAD_MAX
+        at, active, clipped = collect(acc, out, c.first, limit, self._ids, self._payload, at, self._active[k])
+        return at, active, saturated + clipped
+
+    def _send(self, ends: list[int]) -> None:
+        step = self.state.step
+        for k, (lo, hi) in enumerate(itertools.pairwise(ends)):
+            if lo == hi:
+                continue
+            c = self.layout.cells[k]
+            for j in self.layout.by_source[k]:
+                s = self.layout.synapses[j]
+                slots = self.layout.cells[s.target].ring_steps
+                acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port]
+                ids = self._ids[lo:hi]
+                if c.model.emits == "graded":
+                    payload = self._payload[lo:hi]
+                    scatter_graded(ids, payload, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
+                else:
+                    scatter_binary(ids, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
+
+    def _count_saturation(self, k: int, n: int) -> None:
+        if self.strict:
+            raise SaturationError(
+                f"population {self.layout.cells[k].name!r}",
+                f"saturated {n} values in step {self.state.step}, and the run is strict",
+                "Widen the word, lower the weights, or run without strict to have it counted",
+            )
+        self.saturated_of_population[k] += n
+
+    def _remember(self, n: int, active: int, saturated: int) -> None:
+        r = self.record
+        r.ids.append(self._ids[:n].copy())
+        r.payload.append(self._payload[:n].copy())
+        r.counts.append(n)
+        r.active.append(active)
+        r.saturated.append(saturated)
+        for probe, k, row in self._probed:
+            r.probes[probe].append(self.state.words[k][row].copy())
+
+
+def _ring(c: Cells) -> npt.NDArray[np.integer]:
+    return np.zeros((c.ring_steps, len(c.model.ports), c.size), np.int64 if c.wide else np.int32)

@@ -1,0 +1,78 @@
+"""Integrate-and-fire without leak: the neuron of rate-coded converted networks.
+
+    V[t] = V[t-1] + acc[t] + bias
+    fires if V >= vth;  on a spike V <- V - vth if soft else v_reset
+
+where V is int32 and saturates at +-(2^31 - 1), counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+
+V_MAX = 2**31 - 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _kernel(
+    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+) -> int:
+    v = state[0]
+    bias, vth, v_reset, soft = params[0], params[1], params[2], params[3]
+    saturated = 0
+    for i in range(lo, hi):
+        x = int(v[i]) + int(acc[0, i]) + int(bias[i])
+        if x > V_MAX or x < -V_MAX:
+            x = min(max(x, -V_MAX), V_MAX)
+            saturated += 1
+        out[i] = 0
+        if x >= vth[i]:
+            out[i] = 1
+            x = x - int(vth[i]) if soft[i] != 0 else int(v_reset[i])
+            if x > V_MAX:
+                x = V_MAX
+                saturated += 1
+        v[i] = x
+    return saturated
+
+
+def _float_step(
+    acc: dict[str, npt.NDArray[np.float64]],
+    state: dict[str, npt.NDArray[np.float64]],
+    params: Mapping[str, npt.NDArray[Any]],
+) -> npt.NDArray[np.float64]:
+    x = state["v"] + acc["in"] + params["bias"]
+    fired = x >= params["vth"]
+    after = np.where(params["soft"] != 0, x - params["vth"], params["v_reset"])
+    state["v"][:] = np.where(fired, after, x)
+    return np.asarray(fired, np.float64)
+
+
+IF = register(
+    NeuronModel(
+        name="if",
+        ports=("in",),
+        states=(Word("v", 32, meaning="membrane potential"),),
+        params=(
+            Word("bias", 32, meaning="added at every step"),
+            Word("vth", 32, meaning="threshold"),
+            Word("v_reset", 32, meaning="V after a spike with hard reset"),
+            Word("soft", 1, signed=False, meaning="1: subtract the threshold instead of resetting"),
+            Word("v_init", 32, meaning="V before the first step"),
+        ),
+        kernel=_kernel,
+        float_step=_float_step,
+        ops=UpdateOps(add=3, state_read=1, state_write=1),
+        float_states=("v",),
+        initial={"v": "v_init"},
+        fires="V >= vth",
+        defaults={"bias": 0, "v_reset": 0, "soft": 0, "v_init": 0},
+    )
+)

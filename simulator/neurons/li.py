@@ -1,0 +1,68 @@
+"""Leaky integrator that never fires; its state is read by a probe.
+
+    V[t] = trunc(V[t-1] * (4096 - dv) / 4096) + acc[t] + bias        (trunc: toward zero)
+
+where dv is the decay in 1/4096 a step (0: perfect integrator) and V is int32, saturating at +-(2^31 - 1), counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+
+V_MAX = 2**31 - 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _kernel(
+    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+) -> int:
+    v = state[0]
+    dv, bias = params[0], params[1]
+    saturated = 0
+    for i in range(lo, hi):
+        p = int(v[i]) * (4096 - int(dv[i]))
+        x = ((p + (4095 & (p >> 63))) >> 12) + int(acc[0, i]) + int(bias[i])
+        if x > V_MAX or x < -V_MAX:
+            x = min(max(x, -V_MAX), V_MAX)
+            saturated += 1
+        v[i] = x
+        out[i] = 0
+    return saturated
+
+
+def _float_step(
+    acc: dict[str, npt.NDArray[np.float64]],
+    state: dict[str, npt.NDArray[np.float64]],
+    params: Mapping[str, npt.NDArray[Any]],
+) -> npt.NDArray[np.float64]:
+    state["v"][:] = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
+    return np.zeros_like(state["v"])
+
+
+LI = register(
+    NeuronModel(
+        name="li",
+        ports=("in",),
+        states=(Word("v", 32, meaning="membrane potential"),),
+        params=(
+            Word("dv", 13, signed=False, meaning="decay a step, in 1/4096"),
+            Word("bias", 32, meaning="added at every step"),
+            Word("v_init", 32, meaning="V before the first step"),
+        ),
+        kernel=_kernel,
+        float_step=_float_step,
+        ops=UpdateOps(mul=1, add=2, state_read=1, state_write=1),
+        emits="none",
+        float_states=("v",),
+        initial={"v": "v_init"},
+        fires="never",
+        defaults={"bias": 0, "v_init": 0},
+    )
+)

@@ -1,0 +1,111 @@
+"""Plain leaky integrate-and-fire with one port and no synaptic current.
+
+    V[t] = trunc(V[t-1] * (4096 - dv) / 4096) + acc[t] + bias        (trunc: toward zero)
+    fires if refractory count is 0 and (V > vth if strict else V >= vth);
+    on a spike V <- V - vth if soft else v_reset, and the neuron is held for `refractory` steps:
+    while held V stays at v_reset (soft: keeps decaying and integrating) and nothing fires.
+
+where
+    acc   sum of the arriving weights, shifted by the exponents of their projections  [V units]
+    dv    decay, 0 (no leak) .. 4096 (no memory), in 1/4096 a step
+    V     int32, saturating at +-(2^31 - 1), saturations counted
+
+dv = 512 is the rule V * 7/8. `initial_v` gives the parameter ``v_init`` that makes the first step start from a given V
+without decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+
+V_MAX = 2**31 - 1
+
+
+def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
+    """The smallest |V| whose decayed value is `v_first`: what the state must hold before step 0. Needs dv < 4096."""
+    keep = 4096 - dv
+    magnitude = -((-np.abs(v_first).astype(np.int64) * 4096) // keep)
+    return (np.sign(v_first) * magnitude).astype(np.int32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _kernel(
+    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+) -> int:
+    v, held = state[0], state[1]
+    dv, bias, vth, v_reset, refractory, soft, strict = (
+        params[0], params[1], params[2], params[3], params[4], params[5], params[6]
+    )  # fmt: skip
+    saturated = 0
+    for i in range(lo, hi):
+        p = int(v[i]) * (4096 - int(dv[i]))
+        x = (p + (4095 & (p >> 63))) >> 12  # toward zero
+        x += int(acc[0, i]) + int(bias[i])
+        if x > V_MAX or x < -V_MAX:
+            x = min(max(x, -V_MAX), V_MAX)
+            saturated += 1
+        out[i] = 0
+        if held[i] > 0:
+            held[i] -= 1
+            if soft[i] == 0:
+                x = int(v_reset[i])
+        elif x > vth[i] or (strict[i] == 0 and x == vth[i]):
+            out[i] = 1
+            held[i] = refractory[i]
+            x = x - int(vth[i]) if soft[i] != 0 else int(v_reset[i])
+            if x > V_MAX:
+                x = V_MAX
+                saturated += 1
+        v[i] = x
+    return saturated
+
+
+def _float_step(
+    acc: dict[str, npt.NDArray[np.float64]],
+    state: dict[str, npt.NDArray[np.float64]],
+    params: Mapping[str, npt.NDArray[Any]],
+) -> npt.NDArray[np.float64]:
+    x = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
+    held, soft = state["held"] > 0, params["soft"] != 0
+    over = np.where(params["strict"] != 0, x > params["vth"], x >= params["vth"])
+    fired = over & ~held
+    x = np.where(held & ~soft, params["v_reset"], x)
+    state["v"][:] = np.where(fired, np.where(soft, x - params["vth"], params["v_reset"]), x)
+    state["held"][:] = np.where(fired, params["refractory"], np.maximum(state["held"] - 1, 0))
+    return fired.astype(np.float64)
+
+
+LIF = register(
+    NeuronModel(
+        name="lif",
+        ports=("in",),
+        states=(
+            Word("v", 32, meaning="membrane potential"),
+            Word("held", 6, signed=False, meaning="refractory steps left"),
+        ),
+        params=(
+            Word("dv", 13, signed=False, meaning="decay a step, in 1/4096"),
+            Word("bias", 32, meaning="added at every step"),
+            Word("vth", 32, meaning="threshold"),
+            Word("v_reset", 32, meaning="V after a spike with hard reset"),
+            Word("refractory", 6, signed=False, meaning="steps held after a spike"),
+            Word("soft", 1, signed=False, meaning="1: subtract the threshold instead of resetting"),
+            Word("strict", 1, signed=False, meaning="1: fires at V > vth, 0: at V >= vth"),
+            Word("v_init", 32, meaning="V before the first step"),
+        ),
+        kernel=_kernel,
+        float_step=_float_step,
+        ops=UpdateOps(mul=1, add=3, state_read=2, state_write=2),
+        float_states=("v", "held"),
+        initial={"v": "v_init"},
+        fires="V > vth (strict) or V >= vth",
+        defaults={"bias": 0, "v_reset": 0, "refractory": 0, "soft": 0, "strict": 0, "v_init": 0},
+    )
+)

@@ -1,0 +1,46 @@
+"""Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+
+The random word of (seed, step, logical id, stream) is a pure function of its key, so results do not depend on mapping,
+thread count, chunking or on what else drew numbers. Key = seed (64 bits), counter = (step, id, stream, block); one call
+gives four 32-bit words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+# Streams: who draws. A number is never used twice.
+STREAM_NEURON = 0
+STREAM_WEIGHT_UPDATE = 1
+STREAM_TRACE = 2
+STREAM_DROP = 16
+STREAM_FAULT = 17
+STREAM_CLOCK = 18
+STREAM_USER = 1024  # from here on free for a user's own models
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+@numba.njit(cache=True, nogil=True)
+def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    """Four random words (uint64 holding 32 bits each) of a counter (4 words) and a key (2 words)."""
+    x0, x1, x2, x3 = np.uint64(c0) & _LOW, np.uint64(c1) & _LOW, np.uint64(c2) & _LOW, np.uint64(c3) & _LOW
+    key0, key1 = np.uint64(k0) & _LOW, np.uint64(k1) & _LOW
+    for _ in range(10):
+        p0, p1 = _M0 * x0, _M1 * x2
+        x0, x1, x2, x3 = (p1 >> _32) ^ x1 ^ key0, p1 & _LOW, (p0 >> _32) ^ x3 ^ key1, p0 & _LOW
+        key0, key1 = (key0 + _W0) & _LOW, (key1 + _W1) & _LOW
+    return x0, x1, x2, x3
+
+
+@numba.njit(cache=True, nogil=True)
+def random_word(seed: Any, step: Any, logical_id: Any, stream: Any) -> Any:
+    """One random 32-bit word (as uint64) of a key; negative inputs are taken modulo 2^64."""
+    s = np.uint64(seed)
+    return philox4x32(step, logical_id, stream, 0, s & _LOW, s >> _32)[0]

@@ -19,6 +19,8 @@ _PUBLIC = {
     "run": "simulator.function",
     "run_samples": "simulator.function",
     "Network": "mapping.network",
+    "train": "bimhw.learning.api",
+    "load_task": "bimhw.tasks",
     "BimConfig": "bimhw.models.config",
     "BimNet": "bimhw.models.net",
     "load_model": "bimhw.models.io",

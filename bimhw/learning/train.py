@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -91,6 +91,23 @@ class TrainResult:
     updates: int
     sequences: int
     trace_words: int
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able facts of the run."""
+        return {
+            "config": msgspec.to_builtins(self.model.config),
+            "settings": msgspec.to_builtins(self.settings),
+            "test_accuracy": self.final.accuracy,
+            "test_loss_nats": self.final.loss,
+            "train_loss_nats": self.history[-1].loss,
+            "spike_rates": list(self.final.rates),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "updates": self.updates,
+            "sequences": self.sequences,
+            "trace_words": self.trace_words,
+            "train_seconds": sum(e.seconds for e in self.history),
+            "epochs": [msgspec.to_builtins(e) for e in self.history],
+        }
 
 
 def train(

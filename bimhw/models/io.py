@@ -41,6 +41,14 @@ def save_model(model: BimNet, path: str | Path) -> Path:
     return path
 
 
+def check_output(path: str | Path) -> Path:
+    """Raise `InputError` at once if a model cannot be written there (rather than after the training)."""
+    path = _checked_suffix(Path(path))
+    if not path.parent.is_dir():
+        raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
+    return path
+
+
 def load_model(path: str | Path) -> BimNet:
     """Read a model back as a torch module.
 

@@ -1,4 +1,4 @@
-"""Tasks: data with labels and metrics. `load` finds one by name."""
+"""Tasks: data with labels and metrics. `load_task` finds one by name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from bimhw.tasks.base import Split, Task
 from simulator.errors import InputError
 
-__all__ = ["NAMES", "Split", "Task", "load"]
+__all__ = ["NAMES", "Split", "Task", "load", "load_task"]
 
 # task name -> module with load(**options) -> Task
 NAMES = {"digits": "bimhw.tasks.digits"}
 
 
-def load(name: str, **options: Any) -> Task:
+def load_task(name: str, **options: Any) -> Task:
     """A task by name.
 
     Raises:
@@ -24,3 +24,6 @@ def load(name: str, **options: Any) -> Task:
         raise InputError(f"task {name!r}", "is not known", f"Tasks: {', '.join(sorted(NAMES))}")
     task: Task = importlib.import_module(NAMES[name]).load(**options)
     return task
+
+
+load = load_task  # short within bimhw.tasks

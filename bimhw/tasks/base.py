@@ -37,7 +37,7 @@ class Task:
     """A classification task over sequences of graded or binary spikes.
 
     Attributes:
-        name: as in `bimhw.tasks.load`.
+        name: as in `bimhw.tasks.load_task`.
         n_classes: labels are 0 .. n_classes-1.
         input_scale: payload x input_scale is the float network's input.
         train: the official training split.

@@ -1,0 +1,76 @@
+"""`bimhw train TASK`: train a BIM network, save it, say what it reached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("task", default="digits")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
+@click.option("--preset", type=click.Choice(["demo", "level"]), help="A tested setting; further options change it.")
+@click.option("--rule", help="rtrl (online, default), bptt, frozen, ...; a wrong name lists all.")
+@click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
+@click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
+@click.option("--hidden", help="Neurons of each layer, e.g. 128 or 64,64.")
+@click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), help="Post-synaptic kernel.")
+@click.option("--reset", type=click.Choice(["soft", "hard"]), help="Reset after a spike.")
+@click.option("--surrogate", type=click.Choice(["fast_sigmoid", "triangle"]), help="Derivative of the spike.")
+@click.option("--surrogate-width", type=float, help="Its width.")
+@click.option("--readout", type=click.Choice(["spike", "membrane"]), help="What the readout reads of the top layer.")
+@click.option("--dense-readout", is_flag=True, default=None, help="The readout reads all layers.")
+@click.option("--delays", help="Axonal delays of the input in steps, e.g. 0,1,2,3.")
+@click.option("--states", "n_states", type=int, help="States per neuron (s6).")
+@click.option("--discretisation", type=click.Choice(["euler", "zoh"]), help="Of the state (s6).")
+@click.option("--epochs", type=int, help="Passes over the training data.")
+@click.option("--batch", type=int, help="Sequences in parallel.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first (cosine).")
+@click.option("--optimiser", help="adam (default), rms (one word per neuron), sgd.")
+@click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
+@click.option("--rate-target", type=float, help="Spike rate it aims at.")
+@seed_option
+@json_option
+def command(task: str, output: Path | None, preset: str | None, seed: int, as_json: bool, **options: Any) -> None:
+    """Train a BIM network on TASK, online by exact RTRL unless --rule says otherwise, and save it with -o."""
+    from bimhw.learning.recipe import recipe
+    from bimhw.learning.train import train
+    from bimhw.models.io import check_output, save_model
+    from bimhw.tasks import load_task
+
+    if output is not None:
+        check_output(output)
+    data = load_task(task)
+    plan = recipe(data, preset=preset, seed=seed, **options)
+    with progress(f"training {task}", plan.settings.epochs * len(data.train)) as advance:
+        result = train(data, plan.config, plan.settings, plan.init, progress=advance)
+    if output is not None:
+        save_model(result.model, output)
+    summary = result.summary() | {"model": None if output is None else str(output)}
+    if as_json:
+        print_json(summary)
+        return
+    print_table(f"{task}: trained by {plan.settings.rule}", ("quantity", "value"), list(_rows(summary)))
+    if output is not None:
+        click.echo(f"saved {output}")
+
+
+def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
+    names = {
+        "test_accuracy": "test accuracy",
+        "test_loss_nats": "test loss (nats)",
+        "train_loss_nats": "training loss, last epoch (nats)",
+        "spike_rates": "spikes per neuron and step, by layer",
+        "parameters": "parameters",
+        "updates": "weight updates",
+        "sequences": "sequences seen",
+        "trace_words": "trace words of one sequence",
+        "train_seconds": "training time (s)",
+    }
+    values = {**summary, "spike_rates": ", ".join(f"{r:.3f}" for r in summary["spike_rates"])}
+    return [(text, values[key]) for key, text in names.items()]

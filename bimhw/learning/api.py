@@ -1,0 +1,46 @@
+"""`bimhw.train`: the command `bimhw train` as a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bimhw.learning.presets import Preset
+from bimhw.learning.recipe import recipe
+from bimhw.learning.train import TrainResult
+from bimhw.learning.train import train as run_training
+from bimhw.models.io import check_output, save_model
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
+
+
+def train(
+    task: str | Task = "digits",
+    output: str | Path | None = None,
+    preset: str | Preset | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Train a BIM network.
+
+    Args:
+        task: a name (`bimhw.tasks.NAMES`) or a task of your own.
+        output: model file to write (.pt or .safetensors).
+        preset: a tested setting to start from.
+        seed: of everything random.
+        progress: called with the number of sequences done since the last call.
+        options: fields of `BimConfig`, `TrainSettings` and `Init` that differ, e.g. ``hidden=(128,), epochs=25``.
+
+    Raises:
+        InputError: a bad option, a task that is not there, an output that cannot be written, a diverged training.
+    """
+    if output is not None:
+        check_output(output)
+    data = load_task(task) if isinstance(task, str) else task
+    plan = recipe(data, preset, seed, **options)
+    result = run_training(data, plan.config, plan.settings, plan.init, progress=progress)
+    if output is not None:
+        save_model(result.model, output)
+    return result

@@ -1,0 +1,146 @@
+"""Training: it learns, it repeats by its seed, it refuses what does not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bimhw
+from bimhw.cli.main import main
+from bimhw.learning.recipe import recipe
+from bimhw.learning.train import TrainSettings, train
+from bimhw.models.io import load_model
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Split, Task, late_steps
+from simulator.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def digits() -> Task:
+    return load_task("digits")
+
+
+def test_digits_is_the_stated_set_up(digits: Task) -> None:
+    assert (len(digits.train), len(digits.test), digits.steps, digits.n_in) == (1297, 500, 16, 8)
+    assert digits.train.x.max() == 16
+    assert digits.input_scale == 1 / 16
+    np.testing.assert_array_equal(digits.train.x[:, 0], digits.train.x[:, 1])
+    assert digits.loss_steps.sum() == 8
+    assert digits.decision_steps.sum() == 4
+
+
+@pytest.mark.parametrize(("rule", "epochs", "least"), [("rtrl", 3, 0.55), ("bptt", 4, 0.4), ("frozen", 2, 0.3)])
+def test_rules_learn(digits: Task, rule: str, epochs: int, least: float) -> None:
+    plan = recipe(digits, rule=rule, epochs=epochs, hidden=32, lr=0.02 if rule == "bptt" else 0.012)
+    assert train(digits, plan.config, plan.settings).final.accuracy >= least
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "rms", "adam"])
+def test_same_seed_same_weights(digits: Task, optimiser: str) -> None:
+    small = Task(
+        "small", 10, 1 / 16, digits.train.take(slice(0, 96)), digits.test.take(slice(0, 32)),
+        digits.loss_steps, digits.decision_steps,
+    )  # fmt: skip
+    plan = recipe(small, hidden="12,8", epochs=1, optimiser=optimiser, dense_readout=True, seed=5)
+    first, second = (train(small, plan.config, plan.settings).model.state_dict() for _ in range(2))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    other = train(small, plan.config, TrainSettings(optimiser=optimiser, epochs=1, seed=6)).model.state_dict()
+    assert not torch.equal(first["layers.0.w_in"], other["layers.0.w_in"])
+
+
+def test_bptt_and_rtrl_take_the_same_step_on_one_labelled_step(digits: Task) -> None:
+    """With one label per sequence an online update is the BPTT update."""
+    last = late_steps(16, 1)
+    part = digits.train.take(slice(0, 64))
+    task = Task("one", 10, 1 / 16, part, part, last, last)
+    nets = []
+    for rule in ("bptt", "rtrl"):
+        plan = recipe(task, rule=rule, epochs=2, hidden=16, optimiser="sgd", lr=0.5)
+        nets.append(train(task, plan.config, plan.settings).model.state_dict())
+    for name in nets[0]:
+        torch.testing.assert_close(nets[0][name], nets[1][name], rtol=1e-4, atol=1e-6)
+    assert (nets[0]["layers.0.w_in"] - nets[0]["layers.0.w_in"].mean()).abs().max() > 0
+
+
+def test_frozen_keeps_the_hidden_layer(digits: Task) -> None:
+    plan = recipe(digits, rule="frozen", epochs=1, hidden=8)
+    from bimhw.models.net import BimNet
+
+    before, after = BimNet(plan.config, 0), train(digits, plan.config, plan.settings).model
+    assert torch.equal(before.layer(0).weight("in"), after.layer(0).weight("in"))
+    assert after.readout.weight.abs().max() > 0
+
+
+def test_divergence_is_an_error(digits: Task) -> None:
+    plan = recipe(digits, hidden=8, epochs=2, optimiser="sgd", lr=1e38)
+    with pytest.raises(InputError, match="diverged"):
+        train(digits, plan.config, plan.settings)
+
+
+def test_bad_settings_are_named(digits: Task) -> None:
+    for options, word in (
+        ({"rule": "rtrrl"}, "rtrl"),
+        ({"epochs": 0}, "epochs"),
+        ({"hidden": "0"}, "hidden"),
+        ({"hidden": "a"}, "hidden"),
+        ({"thetaa": 1}, "thetaa"),
+        ({"preset": "demoo"}, "demo"),
+    ):
+        with pytest.raises(InputError, match=word):
+            recipe(digits, **options)  # type: ignore[arg-type]
+    plan = recipe(digits, hidden="8,8", credit="direct", epochs=1)
+    with pytest.raises(InputError, match="dense"):
+        train(digits, plan.config, plan.settings)
+
+
+def test_bad_tasks_are_named(digits: Task) -> None:
+    x, y = digits.train.x[:4], digits.train.y[:4]
+    good, steps = Split(x, y), digits.loss_steps
+    for bad in (Split(x[:0], y[:0]), Split(x.astype(float), y), Split(x, y + 20), Split(x[:, :3], y)):
+        with pytest.raises(InputError, match="test split"):
+            Task("t", 10, 1.0, good, bad, steps, steps)
+
+
+def test_command_and_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["train", "digits", "--hidden", "8", "--epochs", "1", "-o", str(tmp_path / "m.pt"), "--json"])
+    assert done.value.code == 0
+    printed = json.loads(capsys.readouterr().out)
+    again = bimhw.train("digits", hidden=(8,), epochs=1)
+    assert printed["test_accuracy"] == again.final.accuracy
+    back = load_model(tmp_path / "m.pt").state_dict()
+    assert all(torch.equal(back[k], v) for k, v in again.model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["train", "nope"], "digits"),
+        (["train", "digits", "-o", "/nonexistent-folder/m.pt"], "folder"),
+        (["train", "digits", "-o", "m.onnx"], "suffix"),
+        (["train", "digits", "--rule", "x"], "bptt"),
+        (["train", "digits", "--lr", "nan"], "lr"),
+    ],
+)
+def test_command_errors(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_level_of_digits(digits: Task) -> None:
+    """H=64, 8 epochs online, batch 64: mean of 5 seeds >= 87 %."""
+    plans = [recipe(digits, preset="level", seed=s) for s in range(5)]
+    assert np.mean([train(digits, p.config, p.settings).final.accuracy for p in plans]) >= 0.87
+
+
+@pytest.mark.long
+def test_level_of_the_demo(digits: Task) -> None:
+    plans = [recipe(digits, preset="demo", seed=s) for s in range(3)]
+    assert min(train(digits, p.config, p.settings, p.init).final.accuracy for p in plans) >= 0.93

@@ -1,0 +1,145 @@
+"""Spikes of a chunk of steps -> the work of every step, as one set of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+
+from simulator.spikes import SpikeTrain
+from simulator.timing.barrier import start_times
+from simulator.timing.contract import I32, I64, StepWork
+from simulator.timing.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Work of the steps [first, first + T).
+
+    Attributes:
+        plan: what it was expanded from.
+        first: first step.
+        off: int64 [T, C + 1], rows of the messages of each step and endpoint, into the arrays below.
+        gap, dst, srv: int32 [M], as in `StepWork`, all steps one after another.
+        tail: int32 [T, C].
+        soma: int64 [C], ticks of soma and axon-out work over all steps.
+        synapse: int64 [C], ticks of service over all steps.
+    """
+
+    plan: Plan
+    first: int
+    off: I64
+    gap: I32
+    dst: I32
+    srv: I32
+    tail: I32
+    soma: I64
+    synapse: I64
+
+    @property
+    def steps(self) -> int:
+        """Number of steps T."""
+        return int(self.off.shape[0])
+
+    def step(self, i: int) -> StepWork:
+        """The work of step ``first + i``, released by the barrier at tick 0."""
+        lo, hi = int(self.off[i, 0]), int(self.off[i, -1])
+        return StepWork(
+            off=self.off[i] - lo,
+            gap=self.gap[lo:hi],
+            rel=np.zeros(hi - lo, np.int64),
+            dst=self.dst[lo:hi],
+            srv=self.srv[lo:hi],
+            tail=self.tail[i],
+            start=start_times(self.plan.mesh),
+        )
+
+
+def message_counts(plan: Plan, spikes: SpikeTrain) -> I64:
+    """Messages of each step, int64 [T]."""
+    fan = np.zeros(plan.position.size + 1, np.int64)
+    fan[plan.neuron] = np.diff(plan.ptr)
+    running = np.zeros(spikes.ids.size + 1, np.int64)
+    np.cumsum(fan[spikes.ids], out=running[1:])
+    return np.diff(running[spikes.ptr])
+
+
+def expand(plan: Plan, spikes: SpikeTrain, first: int, last: int, active: Any = None) -> Chunk:
+    """The work of the steps [first, last).
+
+    Args:
+        plan: program and mesh.
+        spikes: all events, inputs included.
+        first, last: steps.
+        active: bool [last - first, N], who got input or fired; not needed where updates cost the same either way.
+    """
+    ids = spikes.ids[spikes.ptr[first] : spikes.ptr[last]]
+    fan = np.diff(plan.ptr)
+    at = plan.position[ids]
+    messages = int(fan[at[at >= 0]].sum())
+    steps, n = last - first, plan.mesh.n_endpoints
+    off, tail = np.empty((steps, n + 1), np.int64), np.empty((steps, n), np.int32)
+    gap, dst, srv = np.empty(messages, np.int32), np.empty(messages, np.int32), np.empty(messages, np.int32)
+    soma, synapse = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    flags = np.ones((0, 0), np.bool_) if active is None else np.ascontiguousarray(active, np.bool_)
+    _expand(
+        spikes.ptr[first : last + 1] - spikes.ptr[first], at, flags, plan.neuron,
+        plan.base, plan.update_active, plan.update_inactive, plan.spike, plan.out, plan.ptr, plan.dst, plan.srv,
+        off, gap, dst, srv, tail, soma, synapse,
+    )  # fmt: skip
+    return Chunk(plan, first, off, gap, dst, srv, tail, soma, synapse)
+
+
+@numba.njit(cache=True, nogil=True)
+def _expand(
+    ptr: I64, at: I32, active: Any, neuron: I32,
+    base: I64, update_active: I64, update_inactive: I64, spike: I32, out: I32, ax_ptr: I64, ax_dst: I32, ax_srv: I32,
+    off: I64, gap: I32, dst: I32, srv: I32, tail: I32, soma: I64, synapse: I64,
+) -> None:  # fmt: skip
+    C, N = base.size - 1, neuron.size
+    words = (N + 7) // 8
+    marks = np.zeros(words * 8, np.uint8)
+    by_word = marks.view(np.uint64)
+    fired = np.empty(N + 1, np.int64)
+    cost = np.zeros(N + 1, np.int64)  # running sum of update costs by position
+    for i in range(N):
+        cost[i + 1] = cost[i] + update_active[i]
+    m = 0
+    for step in range(off.shape[0]):
+        for k in range(ptr[step], ptr[step + 1]):
+            if at[k] >= 0:
+                marks[at[k]] = 1
+        n = 0
+        for w in range(words):
+            if by_word[w] != 0:
+                for i in range(8 * w, 8 * w + 8):
+                    if marks[i]:
+                        fired[n] = i
+                        n += 1
+                by_word[w] = 0
+        fired[n] = N
+        if active.shape[0]:
+            for i in range(N):
+                cost[i + 1] = cost[i] + (update_active[i] if active[step, neuron[i]] else update_inactive[i])
+        k = 0
+        for c in range(C):
+            off[step, c] = m
+            last, owed = base[c], np.int64(0)
+            while fired[k] < base[c + 1]:
+                p = fired[k]
+                owed += cost[p + 1] - cost[last] + spike[p]
+                last = p + 1
+                k += 1
+                for a in range(ax_ptr[p], ax_ptr[p + 1]):
+                    gap[m] = owed + out[c]
+                    soma[c] += owed + out[c]
+                    owed = np.int64(0)
+                    dst[m], srv[m] = ax_dst[a], ax_srv[a]
+                    synapse[ax_dst[a]] += ax_srv[a]
+                    m += 1
+            owed += cost[base[c + 1]] - cost[last]
+            tail[step, c] = owed
+            soma[c] += owed
+        off[step, C] = m

@@ -1,0 +1,143 @@
+"""Who sends what to whom: a program on a mesh as flat tables, from which each step's `StepWork` is expanded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.axons import AxonTable, axon_table
+from simulator.chip import Chip
+from simulator.errors import InputError
+from simulator.graph import INPUT_MODEL
+from simulator.neurons import base
+from simulator.program import HOST, Program
+from simulator.timing.contract import I32, I64, Mesh
+from simulator.timing.scale import Costs, costs_of, mesh_of
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A program on a mesh.
+
+    A *position* is a place in the order in which the endpoints work: by endpoint, then by logical neuron id. The host is
+    the last endpoint; it sends input spikes without any work of its own and takes packets at the speed of its link.
+
+    Attributes:
+        mesh, costs: the hardware.
+        base: int64 [C + 1], positions of endpoint c are [base[c], base[c+1]).
+        neuron: int32 [positions], logical id.
+        position: int32 [N], inverse of `neuron`.
+        update_active, update_inactive: int64 [positions], ticks of an update (0 for inputs).
+        spike: int32 [positions], ticks of a spike (0 for inputs).
+        out: int32 [C], ticks of each packet that leaves.
+        ptr: int64 [positions + 1], rows of the packets of one spike.
+        dst, srv: int32 [packets], destination and service ticks.
+    """
+
+    mesh: Mesh
+    costs: Costs
+    base: I64
+    neuron: I32
+    position: I32
+    update_active: I64
+    update_inactive: I64
+    spike: I32
+    out: I32
+    ptr: I64
+    dst: I32
+    srv: I32
+
+    @property
+    def uniform(self) -> bool:
+        """Whether an update costs the same with and without input, so that timing need not know who got input."""
+        return bool((self.update_active == self.update_inactive).all())
+
+
+def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: AxonTable | None = None) -> Plan:
+    """The tables of a program on a chip; `mesh` overrides the chip's own, `axons` saves their computation.
+
+    Raises:
+        InputError: the chip has no times, or the program uses a core that the mesh cannot reach.
+    """
+    axons = axon_table(program) if axons is None else axons
+    to_host = host_readers(program)
+    outside = program.core == HOST
+    with_host = bool((outside & (axons.fan_cores > 0)).any() or (to_host & ~outside).any())
+    if mesh is None:
+        used = np.unique(program.core[~outside] // chip.topology.cores_per_router)
+        mesh = mesh_of(chip, max(1, used.size), with_host)
+    _check_cores(program, chip, mesh)
+    endpoint = np.where(outside, mesh.n_cores, program.core)
+    neuron = np.argsort(endpoint, kind="stable").astype(np.int32)
+    neuron = neuron[endpoint[neuron] < mesh.n_endpoints]  # host neurons of a mesh without a host never send
+    position = np.full(program.n_neurons, -1, np.int32)
+    position[neuron] = np.arange(neuron.size)
+    costs = costs_of(chip)
+    driven = _driven(program)[neuron]
+    ptr, dst, srv = _packets(axons, neuron, to_host & ~outside, mesh, costs)
+    out = np.full(mesh.n_endpoints, costs.out, np.int32)
+    out[mesh.n_cores :] = 0
+    return Plan(
+        mesh=mesh,
+        costs=costs,
+        base=np.searchsorted(endpoint[neuron], np.arange(mesh.n_endpoints + 1)).astype(np.int64),
+        neuron=neuron,
+        position=position,
+        update_active=np.where(driven, 0, costs.update_active).astype(np.int64),
+        update_inactive=np.where(driven, 0, costs.update_inactive).astype(np.int64),
+        spike=np.where(driven, 0, costs.spike).astype(np.int32),
+        out=out,
+        ptr=ptr,
+        dst=dst,
+        srv=srv,
+    )
+
+
+def host_readers(program: Program) -> npt.NDArray[np.bool_]:
+    """Neurons whose spikes the host reads: output populations that emit something, bool [N]."""
+    parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def _driven(program: Program) -> npt.NDArray[np.bool_]:
+    """Neurons without an update of their own (driven from outside), bool [N]."""
+    parts = [np.full(p.size, p.model == INPUT_MODEL or base.get(p.model).kernel is None) for p in program.populations]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def _check_cores(program: Program, chip: Chip, mesh: Mesh) -> None:
+    core = program.core
+    worst = int(core.max(initial=HOST))
+    if worst >= mesh.n_cores:
+        raise InputError(
+            f"program: core {worst}",
+            f"cannot be reached; chip {chip.name!r} has a mesh of {mesh.n_cores} cores (0..{mesh.n_cores - 1})",
+            "Map the program again for this chip",
+        )
+    broken = set(np.unique(core).tolist()) & set(chip.topology.broken_cores)
+    if broken:
+        raise InputError(
+            f"program: cores {sorted(broken)}", f"are broken on chip {chip.name!r}", "Map the program again"
+        )
+
+
+def _packets(
+    axons: AxonTable, neuron: I32, to_host: npt.NDArray[np.bool_], mesh: Mesh, costs: Costs
+) -> tuple[I64, I32, I32]:
+    """Packets of one spike of each position: its destination cores in ascending order, then the host."""
+    fan = axons.fan_cores[neuron] + to_host[neuron]
+    ptr = np.zeros(neuron.size + 1, np.int64)
+    np.cumsum(fan, out=ptr[1:])
+    dst, n_syn = np.empty(ptr[-1], np.int32), np.zeros(ptr[-1], np.int32)
+    cores = axons.fan_cores[neuron]
+    within = np.arange(int(cores.sum())) - np.repeat(np.cumsum(cores) - cores, cores)
+    to, take = np.repeat(ptr[:-1], cores) + within, np.repeat(axons.ptr[neuron], cores) + within
+    dst[to], n_syn[to] = axons.dst[take], axons.n_syn[take]
+    last = ptr[1:][to_host[neuron]] - 1
+    dst[last] = mesh.n_cores
+    table = np.array([costs.service(n) for n in range(int(n_syn.max(initial=0)) + 1)], np.int32)
+    srv = table[n_syn]
+    srv[last] = mesh.flits
+    return ptr, dst, srv

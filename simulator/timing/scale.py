@@ -1,0 +1,135 @@
+"""From a chip file's nanoseconds to integer ticks: the mesh and the costs of a core's two stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.chip import Chip, Timing
+from simulator.errors import InputError
+from simulator.quantity import Quantity
+from simulator.timing.check import check_mesh
+from simulator.timing.contract import Mesh
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Ticks of a core's work.
+
+    Attributes:
+        tick_ns: length of a tick.
+        update_active, update_inactive: one neuron's update, with and without input (or spike).
+        spike: more for a neuron that fires.
+        out: each packet that leaves.
+        packet_in_ns, synapse_ns: service of a packet is packet_in + synapses * synapse, rounded as a whole.
+        learn_ns: one synapse's weight update in the learning phase.
+    """
+
+    tick_ns: float
+    update_active: int
+    update_inactive: int
+    spike: int
+    out: int
+    packet_in_ns: float
+    synapse_ns: float
+    learn_ns: float
+
+    def service(self, n_syn: int) -> int:
+        """Service ticks of a packet that meets `n_syn` synapses, at least 1."""
+        return max(1, round((self.packet_in_ns + n_syn * self.synapse_ns) / self.tick_ns))
+
+    def learning(self, n_syn: int) -> int:
+        """Ticks of the learning phase for `n_syn` updated synapses."""
+        return -(-round(n_syn * self.learn_ns * 1000) // round(self.tick_ns * 1000))
+
+
+def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Mesh:
+    """The mesh of a chip, its times as ticks of ``chip.timing.tick``.
+
+    Args:
+        chip: a chip whose file has times.
+        tiles_used: routers with a used core, for chips whose barrier depends on it; all routers if not given.
+        host: whether the host's port takes part.
+
+    Raises:
+        InputError: the chip publishes no time for something that the model needs.
+    """
+    timing, topology = _timing(chip), chip.topology
+    tick = _tick(chip)
+
+    def ticks(name: str, least: int = 1) -> int:
+        return max(least, round(_known(chip, name) / tick))
+
+    ns, ew = ticks("hop_north_south"), ticks("hop_east_west")
+    tiles = topology.width * topology.height if tiles_used is None else tiles_used
+    mesh = Mesh(
+        width=topology.width,
+        height=topology.height,
+        cores_per_router=topology.cores_per_router,
+        hop_ticks=(ns, ew, ns, ew, ticks("hop_local")),
+        flits=max(1, round(_known(chip, "flits"))),
+        enqueue_ticks=ticks("enqueue"),
+        port_slots=max(1, round(_known(chip, "port_slots"))),
+        core_slots=max(1, round(_known(chip, "core_slots"))),
+        arbiter=timing.arbiter,
+        barrier_hop_ticks=ticks("barrier_hop", 0),
+        sync_ticks=max(0, round(_barrier_ns(chip, tiles) / tick)),
+        host=topology.host_port if host else None,
+    )
+    check_mesh(mesh)
+    return mesh
+
+
+def costs_of(chip: Chip) -> Costs:
+    """Costs of a core's work on this chip, in ticks.
+
+    Raises:
+        InputError: the chip publishes no time for something that the model needs.
+    """
+    tick = _tick(chip)
+    active, inactive, spike, out = (
+        max(0, round(_known(chip, name) / tick))
+        for name in ("neuron_update_active", "neuron_update_inactive", "spike_out", "axon_out")
+    )
+    learn = _timing(chip).learn_synapse
+    learn_ns = learn.value if learn is not None and learn.value is not None else 0.0
+    return Costs(tick, active, inactive, spike, out, _known(chip, "message_in"), _known(chip, "synapse"), learn_ns)
+
+
+def _timing(chip: Chip) -> Timing:
+    if chip.timing is None:
+        raise InputError(
+            f"chip {chip.name!r}",
+            "has no published times (energy only)",
+            "Choose a chip with timing: see `bimhw chips`",
+        )
+    return chip.timing
+
+
+def _tick(chip: Chip) -> float:
+    tick = _known(chip, "tick")
+    if tick <= 0:
+        raise InputError(f"chip {chip.name!r}: $.timing.tick", f"is {tick} ns; it must be greater than 0")
+    return tick
+
+
+def _known(chip: Chip, name: str) -> float:
+    quantity: Quantity = getattr(_timing(chip), name)
+    if quantity.value is None:
+        raise InputError(
+            f"chip {chip.name!r}: $.timing.{name}",
+            "was never published, and the timing model needs it",
+            "Give a value (marked assumed) in your own copy of the chip file",
+        )
+    return quantity.value
+
+
+def _barrier_ns(chip: Chip, tiles: int) -> float:
+    """The barrier's constant: of the largest listed number of tiles that is not above `tiles`, else the plain value."""
+    table = {int(k): q for k, q in _timing(chip).barrier_by_tiles.items()}
+    if not table:
+        return _known(chip, "barrier")
+    key = max((k for k in table if k <= tiles), default=min(table))
+    value = table[key].value
+    if value is None:
+        raise InputError(f"chip {chip.name!r}: $.timing.barrier_by_tiles.{key}", "has no value")
+    return value

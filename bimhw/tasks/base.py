@@ -45,6 +45,10 @@ class Task:
         loss_steps: bool [T], the steps at which a label is given.
         decision_steps: bool [T], the class is the largest mean logit over these steps.
         facts: source, licence, preparation; printed with results.
+        validation: positions in the training split that are held out while settings are chosen (the last run trains on all of
+            it); None: drawn at random, see `for_tuning`.
+        metric: what the task is judged by, ``accuracy``, or ``auc`` (two classes: area under ROC and precision-recall curve of
+            the score of class 1).
     """
 
     name: str
@@ -55,6 +59,8 @@ class Task:
     loss_steps: npt.NDArray[np.bool_]
     decision_steps: npt.NDArray[np.bool_]
     facts: Mapping[str, str] = field(default_factory=dict)
+    validation: npt.NDArray[np.int64] | None = None
+    metric: str = "accuracy"
 
     def __post_init__(self) -> None:
         for name, split in (("train", self.train), ("test", self.test)):
@@ -75,7 +81,16 @@ class Task:
         if not 0 < n < len(self.train):
             raise InputError(f"task {self.name}", f"cannot hold out {n} of {len(self.train)} sequences")
         order = np.random.default_rng(seed).permutation(len(self.train))
-        return replace(self, train=self.train.take(order[n:]), test=self.train.take(order[:n]))
+        return replace(self, train=self.train.take(order[n:]), test=self.train.take(order[:n]), validation=None)
+
+    def for_tuning(self, seed: int = 0) -> Task:
+        """The task whose test split is the validation part of the training split: the real one plays no part in it."""
+        if self.validation is None:
+            return self.hold_out(max(1, len(self.train) // 10), seed)
+        held = np.zeros(len(self.train), np.bool_)
+        held[self.validation] = True
+        rest, out = np.flatnonzero(~held), np.flatnonzero(held)
+        return replace(self, train=self.train.take(rest), test=self.train.take(out), validation=None)
 
     def _check(self, name: str, split: Split) -> None:
         where = f"task {self.name}: {name} split"

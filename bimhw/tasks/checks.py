@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ def extra(module: str, needed_for: str) -> Any:
         MissingExtraError: it is not installed.
     """
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a library does with its own dependencies is not the user's concern
+            return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(module, "tasks", needed_for) from error
 

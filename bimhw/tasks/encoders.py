@@ -83,15 +83,15 @@ def delta(x: Floats, threshold: float) -> Bits:
     return out
 
 
-def graded(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.float32]:
-    """Graded spikes: x clipped to ±limit and rounded to multiples of 2^-fraction_bits; a zero is no spike.
-
-    Returns:
-        The shape of x, float32; multiplied by 2^fraction_bits these are the integers a chip is sent.
-    """
+def payloads(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.int16]:
+    """The integers of graded spikes: round(clip(x, ±limit) · 2^fraction_bits); a zero is no spike."""
     check_finite(x, "graded code")
-    scale = 2.0**fraction_bits
-    return np.asarray(np.rint(np.clip(x, -limit, limit) * scale) / scale, np.float32)
+    return np.asarray(np.rint(np.clip(x, -limit, limit) * 2.0**fraction_bits), np.int16)
+
+
+def graded(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.float32]:
+    """The values of graded spikes: `payloads` times 2^-fraction_bits, float32, in the shape of x."""
+    return np.asarray(payloads(x, limit, fraction_bits) * 2.0**-fraction_bits, np.float32)
 
 
 def _check_unit(x: Floats) -> None:

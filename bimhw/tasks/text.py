@@ -146,7 +146,16 @@ def character_corpus(text: str, alphabet: str = "low", name: str = "text", rare:
     return _cut(name, symbols, ids[:cut], None, ids[cut:], 1.0, note)
 
 
-def wikitext(path: Path, level: str = "char", alphabet: str = "raw", vocabulary: int | None = None) -> Corpus:
+def load(path: str | Path | None = None, alphabet: str = "low", text: str = "enwiki") -> Corpus:
+    """Characters of a UTF-8 file of the user's, or of a text in the package (`PACKAGED`)."""
+    if path is not None:
+        return character_corpus(read_text(Path(path)), alphabet, Path(path).name)
+    return character_corpus(packaged_text(text), alphabet, text)
+
+
+def wikitext(
+    path: str | Path | None = None, level: str = "char", alphabet: str = "raw", vocabulary: int | None = None
+) -> Corpus:
     """WikiText-103 (or -2) in its official layout: ``wiki.{train,valid,test}.tokens`` (or ``.raw``) in `path` or a folder below.
 
     Word level: tokens split by spaces plus one ``<eos>`` a line, the official count; words outside the train vocabulary (or
@@ -156,10 +165,15 @@ def wikitext(path: Path, level: str = "char", alphabet: str = "raw", vocabulary:
     Raises:
         InputError: files missing, not text, an empty split, an unknown level.
     """
-    texts = {split: read_text(file) for split, file in _wiki_files(path).items()}
+    if path is None:
+        raise InputError(
+            "wikitext", "needs a path to wiki.train.tokens and its kin", "Get wikitext-103-v1.zip and unpack it"
+        )
+    folder = Path(path)
+    texts = {split: read_text(file) for split, file in _wiki_files(folder).items()}
     train = texts.get("train", texts["valid"])
     if level == "word":
-        return _word_corpus(f"WikiText ({path.name})", train, texts["valid"], texts["test"], vocabulary)
+        return _word_corpus(f"WikiText ({folder.name})", train, texts["valid"], texts["test"], vocabulary)
     if level != "char":
         raise InputError("level", f"{level!r} is not known", "Choose char or word")
     parts = [normalise(t, alphabet) for t in (train, texts["valid"], texts["test"])]
@@ -167,7 +181,7 @@ def wikitext(path: Path, level: str = "char", alphabet: str = "raw", vocabulary:
     symbols = (*sorted(c for c, n in counts.items() if n >= 20), UNKNOWN)
     ids = [_encode(t, symbols) for t in parts]
     note = f"alphabet {alphabet!r}: {len(symbols)} symbols of the train file; characters of the .tokens file, <unk> included"
-    return _cut(f"WikiText ({path.name})", symbols, ids[0], ids[1], ids[2], 1.0, note)
+    return _cut(f"WikiText ({folder.name})", symbols, ids[0], ids[1], ids[2], 1.0, note)
 
 
 def _wiki_files(path: Path) -> dict[str, Path]:

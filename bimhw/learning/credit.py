@@ -70,7 +70,7 @@ class CreditAssigner:
             records: the step's intermediates.
             states: after the step.
         """
-        direct = self._direct(error)
+        direct = direct_signals(self.net, error)
         top = len(direct) - 1
         if self.rule == "direct" or top == 0:
             return direct
@@ -82,14 +82,6 @@ class CreditAssigner:
             signal = self._receive(direct[i], self._message(i + 1, signal, records[i + 1]), records[i])
             lower.insert(0, signal)
         return [*lower, direct[top]]
-
-    def _direct(self, error: Tensor) -> list[Tensor]:
-        config, weight = self.net.config, self.net.readout.weight.detach()
-        back = error @ weight
-        if config.dense_readout:
-            return list(torch.split(back, list(config.hidden), dim=-1))
-        zeros = [error.new_zeros(len(error), h) for h in config.hidden[:-1]]
-        return [*zeros, back]
 
     def _to_v_pre(self, index: int, delta: Tensor, record: Record) -> Tensor:
         """dL/df as it is, or for ``inst`` dL/dV- through the newest term of the readout filter."""
@@ -146,3 +138,11 @@ def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
     to_b = (grad_x * record.gain * drive.z[..., None]).sum(1)
     to_c = (grad_q[..., None] * record.x_new).sum(1)
     return to_z @ w["in"] + to_d @ w["delta"] + to_b @ w["b"] + to_c @ w["c"]
+
+
+def direct_signals(net: BimNet, error: Tensor) -> list[Tensor]:
+    """Wo_l^T e of each layer [B, H]; 0 where the readout does not read a layer."""
+    config, back = net.config, error @ net.readout.weight.detach()
+    if config.dense_readout:
+        return list(torch.split(back, list(config.hidden), dim=-1))
+    return [*(error.new_zeros(len(error), h) for h in config.hidden[:-1]), back]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bimhw.learning.credit import Credit, CreditAssigner
+from bimhw.learning.learner import Gradients, StepResult, readout_gradients, softmax_error
 from bimhw.learning.traces import LayerTraces
 from bimhw.models.cell import Record
 from bimhw.models.net import BimNet, NetState
@@ -42,11 +42,6 @@ class RtrlLearner:
         for traces in self.traces:
             traces.reset()
 
-    @property
-    def trace_words(self) -> int:
-        """Trace words of one sequence."""
-        return sum(t.words for t in self.traces)
-
     @torch.no_grad()
     def step(self, u: Tensor) -> Tensor:
         """One step of inputs [B, n_in]: advances state and traces, returns the logits [B, C]."""
@@ -58,25 +53,26 @@ class RtrlLearner:
             inputs = record.s
         return logits
 
-    @torch.no_grad()
-    def gradients(self, logits: Tensor, target: Tensor, weight: float = 1.0) -> tuple[float, dict[str, Tensor]]:
-        """Cross-entropy of this step and its gradient by parameter name.
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """See `Learner`: gradients at every labelled step."""
+        logits = self.step(u)
+        if target is None:
+            return StepResult(logits, None, None)
+        loss, error, onehot = softmax_error(logits, target, weight)
+        return StepResult(logits, loss, self.from_error(error, onehot))
 
-        Args:
-            logits: of the newest `step`.
-            target: labels [B].
-            weight: of the step's mean loss.
-        """
-        loss = functional.cross_entropy(logits, target)
-        onehot = functional.one_hot(target, logits.shape[1]).to(logits) * (weight / len(target))
-        error = torch.softmax(logits, -1) * (weight / len(target)) - onehot
-        return float(loss), self.from_error(error, onehot)
+    def finish(self) -> None:
+        """Nothing is left over."""
+
+    @property
+    def memory_words(self) -> int:
+        """Trace words of one sequence."""
+        return sum(t.words for t in self.traces)
 
     @torch.no_grad()
-    def from_error(self, error: Tensor, onehot: Tensor) -> dict[str, Tensor]:
+    def from_error(self, error: Tensor, onehot: Tensor) -> Gradients:
         """Gradients for any error dL/dlogits [B, C] at the newest step."""
-        feature = self.net.features([s.f for s in self.state.layers])
-        out = {"readout.weight": error.T @ feature, "readout.bias": error.sum(0)}
+        out = readout_gradients(self.net, self.state, error)
         if self.frozen:
             return out
         signals = self.credit.signals(error, onehot, self.records, self.state.layers)

@@ -6,38 +6,39 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
 from torch.nn import functional
 
-from bimhw.learning.credit import Credit
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.learner import Gradients
 from bimhw.learning.optim import FlatParameters, Optimiser, OptimiserName
-from bimhw.learning.rtrl import RtrlLearner
+from bimhw.learning.rules import RULES, Rule, make_learner
+from bimhw.learning.seq import SweepCredit
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet, Init
 from bimhw.tasks.base import Task
 from simulator.errors import InputError
-
-Rule = Literal["rtrl", "bptt", "frozen"]
-RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How to train.
 
     Attributes:
-        rule: ``rtrl`` exact online traces, an update at every labelled step; ``bptt`` one update per sequence by
-            back-propagation through time; ``frozen`` the hidden layers stay as initialised, the readout learns online.
+        rule: ``rtrl`` exact forward traces, an update at every labelled step; ``seq`` the same gradient by a sweep inside each
+            neuron, one update a sequence; ``tr`` a sliding window; ``blk`` blocks with a carry, exact; ``bptt`` one update per
+            sequence by back-propagation through time; ``frozen`` only the readout learns, online.
         epochs: passes over the training split.
         batch: sequences in parallel.
         lr: learning rate.
         lr_end: the last update's learning rate as a fraction of the first (cosine decay); 1: constant.
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
-        credit: how the error reaches lower layers (rtrl).
+        credit: how the error reaches lower layers, see `bimhw.learning.credit` (``exact``: seq and bptt).
+        block: K of ``tr`` and ``blk``.
+        lookback: L of ``tr``.
         rate_target: spike rate that the rate regulariser aims at.
         rate_strength: its strength; 0: none.
         seed: of initial weights, order of the data and random matrices.
@@ -49,7 +50,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lr: float = 0.006
     lr_end: float = 1.0
     optimiser: OptimiserName = "adam"
-    credit: Credit = "filt-win"
+    credit: SweepCredit = "filt-win"
+    block: int = 16
+    lookback: int = 32
     rate_target: float = 0.1
     rate_strength: float = 0.0
     seed: int = 0
@@ -62,6 +65,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("batch", self.batch >= 1, "must be at least 1"),
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+            ("block", self.block >= 1, "must be at least 1"),
+            ("lookback", self.lookback >= 0, "must not be negative"),
             ("rate_strength", self.rate_strength >= 0, "must not be negative"),
         )
         for name, ok, rule in rules:
@@ -90,7 +95,7 @@ class TrainResult:
     final: Evaluation
     updates: int
     sequences: int
-    trace_words: int
+    memory_words: int
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -104,7 +109,7 @@ class TrainResult:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "updates": self.updates,
             "sequences": self.sequences,
-            "trace_words": self.trace_words,
+            "memory_words": self.memory_words,
             "train_seconds": sum(e.seconds for e in self.history),
             "epochs": [msgspec.to_builtins(e) for e in self.history],
         }
@@ -144,7 +149,7 @@ def train(
         history.append(Epoch(number, loss, seconds, accuracy, rates))
     final = evaluate(net, task)
     sequences = settings.epochs * len(task.train)
-    return TrainResult(net, settings, tuple(history), final, trainer.updates, sequences, trainer.trace_words)
+    return TrainResult(net, settings, tuple(history), final, trainer.updates, sequences, trainer.memory_words)
 
 
 def check_fit(task: Task, config: BimConfig) -> None:
@@ -177,9 +182,9 @@ class Trainer:
         self.net, self.task, self.settings = net, task, settings
         self.parameters = FlatParameters(net)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
-        self.updates, self.trace_words = 0, 0
+        self.updates, self.memory_words = 0, 0
         self._labelled = [bool(b) for b in task.loss_steps]
-        per_batch = 1 if settings.rule == "bptt" else sum(self._labelled)
+        per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
         self._total_updates = settings.epochs * batches * per_batch
 
@@ -227,14 +232,26 @@ class Trainer:
 
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         s = self.settings
-        learner = RtrlLearner(self.net, x.shape[1], s.credit, s.seed, frozen=s.rule == "frozen")
-        self.trace_words = learner.trace_words
+        learner = make_learner(s.rule, self.net, x.shape[1], s.credit, s.seed, s.block, s.lookback)
         losses, spikes = [], [0.0] * self.net.config.n_layers
         for u, labelled in zip(x, self._labelled, strict=True):
-            logits = learner.step(u)
+            result = learner.observe(u, y if labelled else None)
             spikes = [a + float(r.s.mean()) for a, r in zip(spikes, learner.records, strict=True)]
-            if labelled:
-                loss, gradients = learner.gradients(logits, y)
-                losses.append(loss)
-                self._update(self.parameters.gather(gradients))
+            if result.loss is not None:
+                losses.append(result.loss)
+            self._apply(result.gradients)
+        self.memory_words = max(self.memory_words, learner.memory_words)
+        self._apply(learner.finish())
         return float(np.mean(losses)), [a / len(x) for a in spikes]
+
+    def _apply(self, gradients: Gradients | None) -> None:
+        if gradients is not None:
+            self._update(self.parameters.gather(gradients))
+
+
+def _updates_per_sequence(settings: TrainSettings, labelled: list[bool]) -> int:
+    if settings.rule in ("bptt", "seq"):
+        return 1
+    if settings.rule in ("tr", "blk"):
+        return math.ceil(len(labelled) / settings.block)
+    return sum(labelled)

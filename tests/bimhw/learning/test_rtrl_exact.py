@@ -47,7 +47,9 @@ def by_traces(net: BimNet, x: torch.Tensor, y: torch.Tensor, **options: Any) -> 
     learner = RtrlLearner(net, B, **options)
     total = {n: torch.zeros_like(p) for n, p in net.named_parameters()}
     for u, t in zip(x, y, strict=True):
-        for name, g in learner.gradients(learner.step(u), t)[1].items():
+        gradients = learner.observe(u, t).gradients
+        assert gradients is not None
+        for name, g in gradients.items():
             total[name] += g
     return total
 
@@ -140,7 +142,7 @@ def test_top_layer_of_a_stack_is_exact(readout: str) -> None:
 def test_trace_words_per_parameter(kind: str, n: int, psp: str, words: float) -> None:
     net = BimNet(BimConfig(kind=kind, n_states=n, psp=psp, n_in=64, hidden=(64,), n_out=2))
     parameters = sum(p.numel() for p in net.layer(0).parameters())
-    assert RtrlLearner(net, 2).trace_words / parameters == pytest.approx(words, abs=0.05)
+    assert RtrlLearner(net, 2).memory_words / parameters == pytest.approx(words, abs=0.05)
 
 
 def test_pruned_synapses_get_no_gradient() -> None:

@@ -33,9 +33,12 @@ def test_digits_is_the_stated_set_up(digits: Task) -> None:
     assert digits.decision_steps.sum() == 4
 
 
-@pytest.mark.parametrize(("rule", "epochs", "least"), [("rtrl", 3, 0.55), ("bptt", 4, 0.4), ("frozen", 2, 0.3)])
+@pytest.mark.parametrize(
+    ("rule", "epochs", "least"),
+    [("rtrl", 3, 0.55), ("bptt", 4, 0.4), ("frozen", 2, 0.3), ("seq", 4, 0.4), ("blk", 4, 0.4), ("tr", 4, 0.4)],
+)
 def test_rules_learn(digits: Task, rule: str, epochs: int, least: float) -> None:
-    plan = recipe(digits, rule=rule, epochs=epochs, hidden=32, lr=0.02 if rule == "bptt" else 0.012)
+    plan = recipe(digits, rule=rule, epochs=epochs, hidden=32, lr=0.012 if rule in ("rtrl", "frozen") else 0.03)
     assert train(digits, plan.config, plan.settings).final.accuracy >= least
 
 
@@ -58,11 +61,12 @@ def test_bptt_and_rtrl_take_the_same_step_on_one_labelled_step(digits: Task) -> 
     part = digits.train.take(slice(0, 64))
     task = Task("one", 10, 1 / 16, part, part, last, last)
     nets = []
-    for rule in ("bptt", "rtrl"):
+    for rule in ("bptt", "rtrl", "seq"):
         plan = recipe(task, rule=rule, epochs=2, hidden=16, optimiser="sgd", lr=0.5)
         nets.append(train(task, plan.config, plan.settings).model.state_dict())
     for name in nets[0]:
         torch.testing.assert_close(nets[0][name], nets[1][name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(nets[0][name], nets[2][name], rtol=1e-4, atol=1e-6)
     assert (nets[0]["layers.0.w_in"] - nets[0]["layers.0.w_in"].mean()).abs().max() > 0
 
 

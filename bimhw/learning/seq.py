@@ -1,0 +1,124 @@
+"""Learners without synaptic traces: SEQ (whole sequences) and TR (a sliding window), by the sweep of `adjoint`.
+
+SEQ sweeps back over the whole sequence at its end: the exact gradient, also of a stack (credit ``exact``: the errors go down
+through all ports, layers top down). TR sweeps every K steps over the newest K + L steps with the error signals of the newest K
+only: exact up to what the L older steps no longer reach.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.adjoint import Adjoint, Lambdas
+from bimhw.learning.counts import OpCounts, sweep_counts
+from bimhw.learning.credit import Credit, CreditAssigner, direct_signals
+from bimhw.learning.history import LayerHistory, words_per_step
+from bimhw.learning.learner import Gradients, StepResult, add, readout_gradients, softmax_error
+from bimhw.models.cell import Record
+from bimhw.models.net import BimNet, NetState
+from simulator.errors import InputError
+
+SweepCredit = Literal["exact"] | Credit
+
+
+class SweepLearner:
+    """SEQ (``block`` None) or TR with K = ``block`` and L = ``lookback``.
+
+    Args:
+        net: the network; its parameters must not change between two sweeps.
+        batch: sequences in parallel.
+        credit: ``exact`` or a rule of `bimhw.learning.credit` (but ``inst``, which has no meaning without E^V-).
+        seed: of random matrices.
+        block: K; None sweeps at the end of the sequence.
+        lookback: L.
+    """
+
+    def __init__(
+        self,
+        net: BimNet,
+        batch: int,
+        credit: SweepCredit = "exact",
+        seed: int = 0,
+        block: int | None = None,
+        lookback: int = 0,
+    ) -> None:
+        if credit == "inst":
+            raise InputError("credit rule 'inst'", "needs the traces of rule rtrl", "Take filt-inst or exact")
+        if block is not None and (block < 1 or lookback < 0):
+            raise InputError("TR window", f"K={block}, L={lookback}", "K must be at least 1, L at least 0")
+        self.net, self.batch, self.block, self.lookback = net, batch, block, lookback
+        self.credit = None if credit == "exact" else CreditAssigner(net, credit, seed)
+        self.sweeps = [Adjoint(net.layer(i)) for i in range(net.config.n_layers)]
+        self.counts = OpCounts()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self.state: NetState = self.net.initial_state(self.batch)
+        self.records: list[Record] = []
+        self.histories = [LayerHistory(self.net.config) for _ in self.sweeps]
+        self._since = 0
+        self._readout: Gradients = {}
+
+    @property
+    def memory_words(self) -> int:
+        """History words of one sequence held now."""
+        per_step = words_per_step(self.net.config)
+        return sum(per_step * len(h) * n for h, n in zip(self.histories, self.net.config.hidden, strict=True))
+
+    @torch.no_grad()
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """See `Learner`: gradients at the end of a block (TR)."""
+        signal, _ = self.net.delayed(u[None], self.state.taps)
+        logits, self.state, self.records = self.net.step(u, self.state)
+        self._remember(signal[0])
+        loss = None if target is None else self._label(logits, target, weight)
+        self._since += 1
+        due = self.block is not None and self._since == self.block
+        return StepResult(logits, loss, self._sweep() if due else None)
+
+    @torch.no_grad()
+    def finish(self) -> Gradients | None:
+        """Sweep what no block has covered."""
+        return self._sweep() if self._since else None
+
+    def _remember(self, inputs: Tensor) -> None:
+        for history, record in zip(self.histories, self.records, strict=True):
+            history.push(inputs, record)
+            inputs = record.s
+
+    def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
+        loss, error, onehot = softmax_error(logits, target, weight)
+        add(self._readout, readout_gradients(self.net, self.state, error))
+        if self.credit is None:
+            signals = direct_signals(self.net, error)
+        else:
+            signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+        for history, delta in zip(self.histories, signals, strict=True):
+            history.signal(delta)
+        return loss
+
+    def _sweep(self) -> Gradients:
+        out, messages = dict(self._readout), None
+        for i in range(len(self.sweeps) - 1, -1, -1):
+            g, stacked, ports = self.sweeps[i].sweep(self.histories[i], messages)
+            add(g, self._extra(i, ports.start))
+            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            self.counts += sweep_counts(self.net.config, stacked)
+            if self.credit is None and i:
+                messages = self.sweeps[i].to_below(ports)
+        self._forget()
+        return out
+
+    def _extra(self, index: int, start: Lambdas) -> Gradients:
+        """What a form adds to a layer's swept gradient."""
+        return {}
+
+    def _forget(self) -> None:
+        self._readout, self._since = {}, 0
+        for history in self.histories:
+            history.drop(self.lookback if self.block is not None else 0)
+            history.deltas = [torch.zeros_like(d) for d in history.deltas]

@@ -1,0 +1,111 @@
+"""SEQ, TR and BLK against autograd and dense RTRL."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bimhw.learning.blk import BlockLearner
+from bimhw.learning.learner import Learner, add
+from bimhw.learning.rtrl import RtrlLearner
+from bimhw.learning.seq import SweepLearner
+from bimhw.models.net import BimNet
+
+_spec = importlib.util.spec_from_file_location("exact_help", Path(__file__).with_name("test_rtrl_exact.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_help = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_help)
+net_of, data, by_autograd, B = _help.net_of, _help.data, _help.by_autograd, _help.B
+
+
+def total_of(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+    total: dict[str, torch.Tensor] = {}
+    for u, t in zip(x, y, strict=True):
+        gradients = learner.observe(u, t).gradients
+        if gradients is not None:
+            add(total, gradients)
+    rest = learner.finish()
+    if rest is not None:
+        add(total, rest)
+    return total
+
+
+def relative(net: BimNet, mine: dict[str, torch.Tensor], exact: dict[str, torch.Tensor]) -> float:
+    worst = 0.0
+    for name, g in exact.items():
+        scale = float(g.abs().max())
+        assert scale > 1e-6, f"{name}: the gradient is vacuous"
+        worst = max(worst, float((mine[name] - g).abs().max()) / scale)
+    return worst
+
+
+GRID = list(itertools.product(["delta", "exp", "alpha"], ["soft", "hard"], [True, False], [0, 2]))
+KINDS = [("diag", 1, "zoh"), ("s6", 3, "zoh"), ("s6", 3, "euler")]
+
+
+@pytest.mark.parametrize(("psp", "reset", "detach", "refractory"), GRID)
+@pytest.mark.parametrize(("kind", "n", "disc"), KINDS)
+def test_seq_is_bptt(kind: str, n: int, disc: str, psp: str, reset: str, detach: bool, refractory: int) -> None:
+    options: dict[str, Any] = {"kind": kind, "n_states": n, "discretisation": disc}
+    net = net_of(7, psp=psp, reset=reset, detach_reset=detach, refractory=refractory, **options)
+    x, y = data(11)
+    assert relative(net, total_of(SweepLearner(net, B), x, y), by_autograd(net, x, y)[0]) <= 1e-10
+
+
+@pytest.mark.parametrize(("kind", "n", "disc"), KINDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": (6, 5), "dense_readout": True},
+        {"hidden": (6, 5, 4), "psp": "delta"},
+        {"hidden": (6, 5), "readout": "membrane", "k_membrane": 0.5, "dense_readout": True},
+        {"hidden": (6, 5), "adapt_beta": 0.3, "detach_reset": False},
+        {"hidden": (6, 5), "adapt_beta": 0.3, "reset": "hard", "detach_reset": False, "refractory": 1},
+    ],
+)
+def test_seq_is_exact_for_stacks(kind: str, n: int, disc: str, options: dict[str, Any]) -> None:
+    net = net_of(5, theta=0.1, kind=kind, n_states=n, discretisation=disc, **options)
+    x, y = data(12)
+    assert relative(net, total_of(SweepLearner(net, B), x, y), by_autograd(net, x, y)[0]) <= 1e-10
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 20, 64])
+@pytest.mark.parametrize("psp", ["delta", "exp", "alpha"])
+@pytest.mark.parametrize(("reset", "detach", "refractory"), [("soft", True, 0), ("soft", False, 2), ("hard", False, 1)])
+def test_blk_is_bptt(psp: str, block: int, reset: str, detach: bool, refractory: int) -> None:
+    net = net_of(6, psp=psp, reset=reset, detach_reset=detach, refractory=refractory)
+    x, y = data(13, graded=True)
+    assert relative(net, total_of(BlockLearner(net, B, block=block), x, y), by_autograd(net, x, y)[0]) <= 1e-10
+
+
+def test_blk_reads_the_membrane() -> None:
+    net = net_of(6, readout="membrane", k_membrane=0.4)
+    x, y = data(13)
+    assert relative(net, total_of(BlockLearner(net, B, block=6), x, y), by_autograd(net, x, y)[0]) <= 1e-10
+
+
+@pytest.mark.parametrize("credit", ["filt-win", "filt-inst", "direct", "dfa", "local"])
+def test_blk_is_dense_rtrl_for_every_credit_rule(credit: str) -> None:
+    net = net_of(8, hidden=(6, 5), theta=0.3, dense_readout=True)
+    x, y = data(14)
+    dense = total_of(RtrlLearner(net, B, credit, 3), x, y)
+    assert relative(net, total_of(BlockLearner(net, B, credit, 3, block=6), x, y), dense) <= 1e-10
+
+
+def test_tr_approaches_the_exact_gradient_with_its_lookback() -> None:
+    net = net_of(8)
+    x, y = data(15)
+    exact = by_autograd(net, x, y)[0]["layers.0.w_delta"]
+    errors = []
+    for lookback in (0, 4, 20):
+        mine = total_of(SweepLearner(net, B, block=4, lookback=lookback), x, y)["layers.0.w_delta"]
+        errors.append(float((mine - exact).norm() / exact.norm()))
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[0] > 0.1
+    assert errors[2] <= 1e-12

@@ -19,6 +19,10 @@ import numpy.typing as npt
 from simulator.errors import InputError
 
 _MAX_HEADER_BYTES = 100_000_000
+_DTYPES = {
+    "<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<i2": "I16", "|i1": "I8", "<u8": "U64",
+    "<u4": "U32", "<u2": "U16", "|u1": "U8", "|b1": "BOOL",
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -61,7 +65,7 @@ def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str,
     """sha256 over the tensors' names, types, shapes, bytes and the metadata (but for the hash itself)."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
+        array = np.asarray(tensors[name], order="C")
         digest.update(f"{name}|{array.dtype.str}|{array.shape}".encode())
         digest.update(array.tobytes())
     for key in sorted(metadata):
@@ -74,14 +78,33 @@ def write_safetensors(
     path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], hashed: bool = False
 ) -> None:
     """Write numpy arrays and string metadata; ``hashed`` adds a content hash under the key ``sha256``."""
-    from safetensors.numpy import save_file
-
-    contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    contiguous = {k: np.asarray(v, order="C") for k, v in tensors.items()}
     meta = dict(metadata)
     if hashed:
         meta["sha256"] = content_hash(contiguous, meta)
-    with replacing(path) as temporary:
-        save_file(contiguous, str(temporary), metadata=meta)
+    header, order = _header(contiguous, meta)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        for name in order:
+            file.write(contiguous[name].data if contiguous[name].size else b"")
+
+
+def _header(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
+    """The JSON header and the order of the tensors, a function of the content alone.
+
+    The safetensors package keeps metadata in a hash map of random order, so its bytes differ from run to run. Wide words
+    first keep every tensor aligned.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    entries: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
+    at = 0
+    for name in order:
+        array = tensors[name]
+        end = at + array.nbytes
+        entries[name] = {"dtype": _DTYPES[array.dtype.str], "shape": list(array.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8), order
 
 
 def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:

@@ -1,0 +1,51 @@
+"""Front ends: a model of any kind -> a float network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from pathlib import Path
+from typing import Any
+
+from mapping.network import Network
+from simulator.errors import InputError
+from simulator.files import check_is_file
+
+# file suffix -> (module, function from a path to a float network)
+_BY_SUFFIX = {
+    ".pt": ("bimhw.frontends.bim", "load_bim"),
+    ".safetensors": ("bimhw.frontends.bim", "load_bim"),
+}
+
+
+def load_network(model: Any) -> Network:
+    """The float network of a model file, of a network itself, or of a torch module.
+
+    Raises:
+        InputError: no such file, an unknown kind of file or object.
+    """
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, str | Path):
+        return _load_file(Path(model))
+    if hasattr(model, "config") and hasattr(model, "state_dict"):
+        from bimhw.frontends.bim import module_network
+
+        return module_network(model)
+    raise InputError(
+        f"model of type {type(model).__name__!r}", "is not known", "Give a file, a bimhw.Network or a BIM module"
+    )
+
+
+def _load_file(path: Path) -> Network:
+    if path.suffix not in _BY_SUFFIX:
+        raise InputError(
+            str(path), f"has the unknown suffix {path.suffix!r}", f"Models end in {', '.join(sorted(_BY_SUFFIX))}"
+        )
+    check_is_file(path)
+    module, function = _BY_SUFFIX[path.suffix]
+    network: Network = getattr(importlib.import_module(module), function)(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Network(
+        network.stage, network.populations, network.projections, dict(network.meta) | {"model_sha256": digest}
+    )

@@ -1,0 +1,61 @@
+"""`bimhw compile MODEL --chip C -o x.bimhw`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, seed_option
+
+
+@click.command("compile")
+@click.argument("model")
+@click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Program file [default: MODEL's name + .bimhw].")
+@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
+@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
+@click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
+@click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
+@click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
+@click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
+@seed_option
+@json_option
+def command(model: str, output: str | None, calibration: str | None, as_json: bool, **options: Any) -> None:
+    """Compile MODEL (.pt, .safetensors) into a program for a chip."""
+    from pathlib import Path
+
+    from bimhw.compiler.data import read_payloads
+    from bimhw.compiler.pipeline import compile
+
+    payloads = read_payloads(Path(calibration)) if calibration else None
+    result = compile(model, calibration=payloads, **options)
+    path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
+    result.program.save(path)
+    report = dict(result.report) | {"program": str(path)}
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+
+
+def _show(report: dict[str, Any]) -> None:
+    title = (
+        f"{report['program']}: {report['neurons']:,} neurons, {report['synapses']:,} synapses, {report['axons']:,} axons "
+        f"on {report['cores']} of {report['cores_of_chip']} cores of {report['chip']}"
+    )
+    rows = [
+        [r["name"], r["total"], r["worst_core"], _whole(r["limit"]), _percent(r["load"])] for r in report["resources"]
+    ]
+    print_table(title, ["resource", "total", "fullest core", "limit of a core", "load"], rows)
+    for note in [f"calibration: {report['calibration']}", *report["notes"]]:
+        click.echo(note)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _percent(load: float | None) -> str:
+    return "" if load is None else f"{100 * load:.1f} %"

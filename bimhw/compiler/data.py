@@ -1,0 +1,120 @@
+"""Calibration data: from the user, from a task, or made up (and then said so)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.errors import InputError
+from simulator.files import check_is_file
+from simulator.graph import INPUT_MODEL
+
+Payloads = npt.NDArray[np.integer[Any]]
+SAMPLES = 256
+_SYNTHETIC = (64, 64)  # samples, steps
+_SYNTHETIC_RATE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationData:
+    """Integer payloads [samples, steps, n] of the network's input, and what is known of the task.
+
+    Attributes:
+        payloads: a payload of 0 is no spike.
+        source: for people.
+        task: name of the task, or "".
+        decision_steps: steps of a sample over which the output is averaged.
+        assumed: what the user should be told because it was made up.
+    """
+
+    payloads: Payloads
+    source: str
+    task: str = ""
+    decision_steps: tuple[int, ...] = ()
+    assumed: str = ""
+
+
+def calibration_data(network: Network, calibration: Any, task: str | None, seed: int) -> CalibrationData:
+    """Data to calibrate a network on.
+
+    Args:
+        network: float stage; its one input gives the width.
+        calibration: payloads [samples, steps, n], or None.
+        task: name of a task whose training samples are used and whose decision steps are kept; guessed for digits.
+        seed: of the choice of samples and of made-up data.
+
+    Raises:
+        InputError: wrong width or type.
+    """
+    width, scale = _input(network)
+    name = task if task is not None else _guess(network, width, scale)
+    if name:
+        return _from_task(name, width, scale, calibration, seed)
+    if calibration is not None:
+        return CalibrationData(_checked(calibration, width), "the given samples", decision_steps=())
+    samples, steps = _SYNTHETIC
+    rng = np.random.default_rng(seed)
+    made = (rng.random((samples, steps, width)) < _SYNTHETIC_RATE).astype(np.int32) * max(1, round(1 / scale))
+    text = f"calibrated on {samples} made-up random samples (rate {_SYNTHETIC_RATE}): give real ones for real formats"
+    return CalibrationData(made, "made-up random spikes", assumed=text)
+
+
+def _input(network: Network) -> tuple[int, float]:
+    inputs = [p for p in network.populations if p.model == INPUT_MODEL]
+    if len(inputs) != 1:
+        raise InputError("network", f"has {len(inputs)} input populations, calibration needs one", "Merge its inputs")
+    return inputs[0].size, float(network.meta.get("input", {}).get("scale", 1.0))
+
+
+def _guess(network: Network, width: int, scale: float) -> str:
+    """A BIM model of 8 channels, 10 classes and payloads of 1/16 is taken for one of the digits."""
+    outputs = [p.size for p in network.populations if p.role == "output"]
+    return "digits" if network.meta.get("kind") == "bim" and (width, outputs, scale) == (8, [10], 1 / 16) else ""
+
+
+def _from_task(name: str, width: int, scale: float, calibration: Any, seed: int) -> CalibrationData:
+    from bimhw.tasks import load
+
+    task = load(name)
+    if task.n_in != width or task.input_scale != scale:
+        raise InputError(
+            f"task {name!r}",
+            f"has {task.n_in} channels in units of {task.input_scale:g}, the model has {width} in units of {scale:g}",
+            "Name the task the model was trained on",
+        )
+    decision = tuple(int(i) for i in np.nonzero(task.decision_steps)[0])
+    if calibration is not None:
+        return CalibrationData(_checked(calibration, width), "the given samples", name, decision)
+    order = np.random.default_rng(seed).permutation(len(task.train))[:SAMPLES]
+    payloads = task.train.x[np.sort(order)].astype(np.int32)
+    return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
+
+
+def _checked(calibration: Any, width: int) -> Payloads:
+    data = np.asarray(calibration)
+    if data.ndim != 3 or data.shape[2] != width or data.shape[0] == 0 or data.shape[1] == 0:
+        raise InputError("calibration data", f"has shape {data.shape}, needs [samples, steps, {width}], none of them 0")
+    if not np.issubdtype(data.dtype, np.integer):
+        raise InputError(
+            "calibration data", f"has type {data.dtype}, needs integer payloads", "Divide by the input scale"
+        )
+    return data
+
+
+def read_payloads(path: Path) -> Payloads:
+    """Payloads from an .npy file; nothing is unpickled.
+
+    Raises:
+        InputError: no such file, or not a plain array.
+    """
+    check_is_file(path)
+    try:
+        data: Payloads = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(str(path), f"is not a plain .npy array ({error})", "Write it with numpy.save") from error
+    return data

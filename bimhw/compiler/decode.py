@@ -1,0 +1,67 @@
+"""The host's two jobs, from a program's meta: real inputs -> payloads, recorded states -> scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+Floats = npt.NDArray[np.float64]
+
+
+def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTrain:
+    """Input spikes of one sample from integer payloads [T, n_in] (0: no spike).
+
+    Raises:
+        InputError: wrong width, or a payload that the compiled input does not carry.
+    """
+    entry = program.meta["input"]
+    population = program.population(entry["population"])
+    if payloads.ndim != 2 or payloads.shape[1] != population.size:
+        raise InputError("input", f"has shape {payloads.shape}, the program needs [steps, {population.size}]")
+    bits = entry["payload_bits"]
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 1)
+    if payloads.size and not low <= int(payloads.min()) <= int(payloads.max()) <= high:
+        raise InputError(
+            "input",
+            f"has payloads {int(payloads.min())}..{int(payloads.max())}, the program was compiled for {low}..{high}",
+            "Compile it again with calibration data that shows the range",
+        )
+    return SpikeTrain.from_dense(payloads, program.first_ids()[population.name])
+
+
+def output_probe(program: Program) -> tuple[str, str]:
+    """The (population, state) that the host reads.
+
+    Raises:
+        InputError: a program without a readout.
+    """
+    output = program.meta.get("output") or {}
+    if "state" not in output:
+        raise InputError("program", "has no readout to decode", "Read its spikes instead")
+    return output["population"], output["state"]
+
+
+def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
+    """Real outputs [T, C] of the sample's own steps (the chip's latency removed) from recorded states [chip steps, C]."""
+    output = program.meta["output"]
+    first, steps = output["latency"], program.meta["sample_steps"]
+    recorded = np.asarray(probes[output_probe(program)], np.float64)
+    return recorded[first : first + steps] * float(output["scale"])
+
+
+def decode(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
+    """Scores [C] of one sample: the mean output over the decision window; the class is the largest."""
+    output = program.meta["output"]
+    recorded = np.asarray(probes[output_probe(program)], np.float64)
+    window = np.asarray(output["window"])
+    if window.max() >= len(recorded):
+        raise InputError("run", f"recorded {len(recorded)} steps, the decision needs {window.max() + 1}", "Run longer")
+    result: Floats = recorded[window].mean(axis=0) * float(output["scale"])
+    return result

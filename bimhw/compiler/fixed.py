@@ -1,0 +1,103 @@
+"""Fixed-point formats and weight quantisation: pure functions on arrays.
+
+A value v with f fractional bits is stored as an integer near v 2^f. Weights of b bits are stored in
+[-(2^(b-1) - 1), 2^(b-1) - 1] (b = 1: {-1, 1}).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import FitError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+_SMALL = 2.0**-40  # ranges below this are taken as 0
+_CANDIDATES = 3  # scales tried per tensor or row: no clipping, and one and two bits finer with clipping
+
+
+def frac_bits(largest: float, bits: int, highest: int) -> int:
+    """Fractional bits of a signed word of `bits` that holds +-largest; at most `highest`."""
+    if largest < _SMALL:
+        return highest
+    return min(bits - 1 - math.ceil(math.log2(largest)), highest)
+
+
+def to_fixed(value: npt.ArrayLike, frac: int, bits: int, what: str) -> Ints:
+    """Nearest integers of value 2^frac.
+
+    Raises:
+        FitError: a value does not fit in a signed word of `bits`.
+    """
+    scaled = np.round(np.asarray(value, np.float64) * 2.0**frac)
+    limit = 2 ** (bits - 1) - 1
+    if scaled.size and float(np.abs(scaled).max()) > limit:
+        raise FitError(
+            what,
+            f"needs |{float(np.abs(scaled).max()):.0f}| in a word of {bits} bits, whose largest value is {limit}",
+            "Use wider states (state_bits) or rescale the model",
+        )
+    return scaled.astype(np.int32)
+
+
+def weight_limit(bits: int) -> int:
+    """Largest stored weight."""
+    return 1 if bits == 1 else int(2 ** (bits - 1) - 1)
+
+
+def store(scaled: Floats, bits: int) -> Ints:
+    """Stored weights of values that are already in units of the last place."""
+    if bits == 1:
+        return np.where(scaled >= 0, np.int32(1), np.int32(-1))
+    limit = weight_limit(bits)
+    stored: Ints = np.clip(np.round(scaled), -limit, limit).astype(np.int32)
+    return stored
+
+
+def weight_fracs(weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int) -> Ints:
+    """Fractional bits of each group of weights with the smallest squared error, int32 [n_groups].
+
+    A group (a tensor or a row) starts from the scale that clips nothing; finer ones that clip a little are tried too.
+    """
+    largest = np.zeros(n_groups)
+    np.maximum.at(largest, group, np.abs(weights))
+    with np.errstate(divide="ignore"):
+        start: Ints = np.floor(np.log2(weight_limit(bits) / np.maximum(largest, _SMALL))).astype(np.int32)
+    best: Ints = start.copy()
+    best_error = np.full(n_groups, np.inf)
+    for extra in range(-1 if bits == 1 else 0, _CANDIDATES):
+        frac = start + extra
+        unit = 2.0 ** frac[group]
+        miss = store(weights * unit, bits) / unit - weights
+        error = np.bincount(group, weights=miss * miss, minlength=n_groups)
+        better = error < best_error * (1 - 1e-12)
+        best[better], best_error[better] = frac[better], error[better]
+    return best
+
+
+def weight_scales(weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int) -> Floats:
+    """Free scales: the value of one unit of each group, float64 [n_groups], with the smallest squared error tried."""
+    largest = np.zeros(n_groups)
+    np.maximum.at(largest, group, np.abs(weights))
+    full = np.maximum(largest, _SMALL) / weight_limit(bits)
+    best, best_error = full.copy(), np.full(n_groups, np.inf)
+    for shrink in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5) if bits > 1 else (1.0, 0.8, 0.65, 0.5, 0.4, 0.3):
+        unit = full * shrink
+        miss = store(weights / unit[group], bits) * unit[group] - weights
+        error = np.bincount(group, weights=miss * miss, minlength=n_groups)
+        better = error < best_error * (1 - 1e-12)
+        best[better], best_error[better] = unit[better], error[better]
+    return best
+
+
+def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[Ints, Ints]:
+    """(mul, right shift) with mul 2^-shift ~ factor; powers of two give mul = 1."""
+    factor = np.asarray(factor, np.float64)
+    mantissa, exponent = np.frexp(factor)  # factor = mantissa 2^exponent, mantissa in [0.5, 1)
+    exact = mantissa == 0.5
+    mul = np.where(exact, 1, np.round(mantissa * 2.0**bits))
+    shift = np.where(exact, 1 - exponent, bits - exponent)
+    return mul.astype(np.int32), shift.astype(np.int32)

@@ -1,0 +1,133 @@
+"""`compile`: float network -> calibrate -> quantise and lower -> map -> program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
+from bimhw.compiler.data import CalibrationData, calibration_data
+from bimhw.compiler.lower import LoweredNetwork, lower
+from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.report import compile_report
+from bimhw.frontends import load_network
+from mapping.blocks import map_blocks, with_meta
+from mapping.fit import check_capabilities
+from mapping.network import Network
+from simulator.chip import Chip, load_chip
+from simulator.graph import INPUT_MODEL
+from simulator.program import Program
+
+
+@dataclass(frozen=True, eq=False)
+class CompileResult:
+    """What `compile` gives.
+
+    Attributes:
+        program: mapped integers, ready to save.
+        network: the integer network before mapping.
+        float_network: what the front end made.
+        report: JSON-able figures: cores, neurons, synapses, axons, bytes against limits, formats, weight errors, notes.
+    """
+
+    program: Program
+    network: Network
+    float_network: Network
+    report: Mapping[str, Any]
+
+
+def compile(
+    model: Any,
+    chip: str | Chip = "loihi2",
+    *,
+    calibration: npt.NDArray[np.integer[Any]] | None = None,
+    task: str | None = None,
+    bits: int = 8,
+    per_row: bool = False,
+    free_scales: bool = False,
+    state_bits: int = 16,
+    neurons_per_core: int | None = None,
+    seed: int = 0,
+) -> CompileResult:
+    """Compile a model for a chip.
+
+    Args:
+        model: path of a model file (.pt, .safetensors), a BIM module, or a float `Network`.
+        chip: a chip, its name, or the path of its YAML file.
+        calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
+        task: name of the task the model was trained on (digits models are recognised).
+        bits: bits of a stored weight, 1 to 9.
+        per_row: a weight scale for each target neuron.
+        free_scales: weight scales need not be powers of two.
+        state_bits: bits of a state word, 8 to 24.
+        neurons_per_core: at most so many neurons on a core, to spread the network.
+        seed: of the choice of calibration samples.
+
+    Raises:
+        InputError: a file, an argument or data that is not what it must be.
+        FitError: the chip cannot run the model, or it does not fit.
+    """
+    options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
+    target = chip if isinstance(chip, Chip) else load_chip(chip)
+    network = load_network(model)
+    data = calibration_data(network, calibration, task, seed)
+    network = _with_payloads(network, data)
+    check_capabilities(network, target, bits)
+    calibrated = calibrate(network, _values(network, data), data.source)
+    lowered = lower(network, calibrated, options, _input_scales(network))
+    meta = _meta(network, data, lowered, options)
+    integer = replace(lowered.network, meta=meta)
+    program, resources = map_blocks(integer, target, neurons_per_core)
+    program.check()
+    report = compile_report(program, target, resources, lowered, calibrated, data)
+    return CompileResult(with_meta(program, notes=report["notes"]), integer, network, report)
+
+
+def _with_payloads(network: Network, data: CalibrationData) -> Network:
+    """The network with the bits of its input's payloads in the meta; 0 where all spikes are binary."""
+    largest, least = int(data.payloads.max(initial=0)), int(data.payloads.min(initial=0))
+    bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
+    entry = {"population": _input_name(network), "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
+    return replace(network, meta=dict(network.meta) | {"input": entry})
+
+
+def _input_scales(network: Network) -> dict[str, float]:
+    scale = float(network.meta.get("input", {}).get("scale", 1.0))
+    return {p.name: scale for p in network.populations if p.model == INPUT_MODEL}
+
+
+def _values(network: Network, data: CalibrationData) -> dict[str, npt.NDArray[np.float64]]:
+    return {name: data.payloads.astype(np.float64) * scale for name, scale in _input_scales(network).items()}
+
+
+def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, options: CompileOptions) -> dict[str, Any]:
+    """What `simulate` and people need to feed the program and to read its output; see docs/compiler.md."""
+    steps = int(data.payloads.shape[1])
+    output = dict(network.meta.get("output", {}))
+    if output:
+        population = network.population(output["population"])
+        output["latency"] = population.layer
+        output["scale"] = 2.0 ** -lowered.fracs[output["population"]][output["state"]]
+        decision = data.decision_steps or (steps - 1,)
+        output["window"] = [t + population.layer for t in decision]
+        output["reduce"] = "mean"
+    return dict(network.meta) | {
+        "task": data.task,
+        "sample_steps": steps,
+        "chip_steps": chip_steps(network, steps),
+        "output": output,
+        "formats": {name: dict(words) for name, words in lowered.fracs.items()},
+        "options": {k: getattr(options, k) for k in options.__struct_fields__},
+        "calibration": data.source,
+    }
+
+
+def _input_name(network: Network) -> str:
+    return next(p.name for p in network.populations if p.model == INPUT_MODEL)
+
+
+__all__ = ["Calibration", "CompileResult", "compile"]

@@ -1,0 +1,76 @@
+"""The figures of a compilation, JSON-able."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bimhw.compiler.calibrate import Calibration
+from bimhw.compiler.data import CalibrationData
+from bimhw.compiler.lower import LoweredNetwork
+from mapping.fit import unchecked
+from mapping.usage import Resource
+from simulator.axons import axon_table
+from simulator.chip import Chip
+from simulator.graph import INPUT_MODEL
+from simulator.program import Program
+
+
+def compile_report(
+    program: Program,
+    chip: Chip,
+    resources: Sequence[Resource],
+    lowered: LoweredNetwork,
+    calibration: Calibration,
+    data: CalibrationData,
+) -> dict[str, Any]:
+    """Figures of a program on its chip."""
+    on_chip = program.core[program.core >= 0]
+    notes = [data.assumed] if data.assumed else []
+    notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
+    return {
+        "chip": chip.name,
+        "program_sha256": program.sha256(),
+        "model_sha256": program.meta.get("model_sha256", ""),
+        "neurons": int(on_chip.size),
+        "synapses": sum(q.n_synapses for q in program.projections),
+        "axons": int(axon_table(program).dst.size),
+        "cores": len(set(on_chip.tolist())),
+        "cores_of_chip": chip.n_cores,
+        "sample_steps": program.meta["sample_steps"],
+        "chip_steps": program.meta["chip_steps"],
+        "resources": [_resource(r) for r in resources],
+        "populations": [_population(program, lowered, calibration, p.name) for p in program.populations],
+        "projections": [
+            {
+                "name": q.name,
+                "synapses": q.n_synapses,
+                "layout": q.layout,
+                "weight_bits": q.weight_bits,
+                "delay": q.delay,
+                "relative_rms_weight_error": lowered.weight_errors[q.name],
+            }
+            for q in program.projections
+        ],
+        "calibration": data.source,
+        "notes": notes,
+    }
+
+
+def _resource(r: Resource) -> dict[str, Any]:
+    total = None if r.name == "state_bytes_per_neuron" else int(r.used.sum())
+    return {"name": r.name, "worst_core": r.worst, "limit": r.limit, "load": r.load, "total": total}
+
+
+def _population(program: Program, lowered: LoweredNetwork, calibration: Calibration, name: str) -> dict[str, Any]:
+    p = program.population(name)
+    rates = calibration.rates[name]
+    return {
+        "name": name,
+        "model": p.model,
+        "neurons": p.size,
+        "layer": p.layer,
+        "on_chip": p.model != INPUT_MODEL,
+        "rate": float(rates.mean()) if rates.size else 0.0,
+        "formats": dict(lowered.fracs.get(name, {})),
+    }

@@ -1,0 +1,130 @@
+"""The first mapper: contiguous blocks of neurons in logical order, as many a core as its limits allow.
+
+Each population starts on a core of its own while there are cores enough; else populations share cores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.fit import check_core_count, check_limits
+from mapping.memory import dense_bits, index_bits, neuron_bits, shared_bits
+from mapping.network import Network
+from mapping.usage import Resource, usage
+from simulator.chip import Chip
+from simulator.errors import FitError
+from simulator.graph import INPUT_MODEL, Population
+from simulator.program import HOST, Program
+
+Cores = npt.NDArray[np.int32]
+_AXONS = ("in_axons", "out_axons")
+
+
+def map_blocks(
+    network: Network, chip: Chip, neurons_per_core: int | None = None
+) -> tuple[Program, tuple[Resource, ...]]:
+    """Map by contiguous blocks; the blocks are halved while a core has too many axons.
+
+    Args:
+        network: integer stage.
+        chip: its limits are obeyed.
+        neurons_per_core: a smaller cap than the chip's, to spread the network.
+
+    Raises:
+        FitError: more cores needed than the chip has, or a limit that no spreading can meet.
+    """
+    most = max((p.size for p in network.populations if p.model != INPUT_MODEL), default=1)
+    cap = min(neurons_per_core or most, most)
+    while True:
+        program = _assign(network, chip, cap)
+        resources = usage(program, chip)
+        over = [r.name for r in resources if r.limit is not None and r.worst > r.limit]
+        if not any(name in _AXONS for name in over) or cap == 1:
+            break
+        cap = (cap + 1) // 2
+    check_limits(program, chip, resources)
+    check_core_count(program, chip)
+    return program, resources
+
+
+def _assign(network: Network, chip: Chip, cap: int) -> Program:
+    blocks = _blocks(network, chip, cap, own_cores=True)
+    if _cores_in(blocks) > chip.n_cores:
+        blocks = _blocks(network, chip, cap, own_cores=False)
+    usable = np.setdiff1d(np.arange(chip.topology.usable_cores), chip.topology.broken_cores)
+    room = np.concatenate([usable, np.arange(chip.topology.usable_cores, chip.topology.usable_cores + blocks.size)])
+    core = np.where(blocks >= 0, room[np.maximum(blocks, 0)], HOST).astype(np.int32)
+    return to_program(network, chip, core)
+
+
+def to_program(network: Network, chip: Chip, core: Cores) -> Program:
+    """The program of a network whose neurons sit on these cores."""
+    return Program(chip.name, chip.sha256(), network.populations, network.projections, core, {}, dict(network.meta))
+
+
+def _cores_in(blocks: Cores) -> int:
+    return int(blocks.max(initial=-1)) + 1
+
+
+def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
+    """Block number of every neuron in logical order; `HOST` for inputs."""
+    limits = chip.limits
+    room = np.array(
+        [
+            min(cap, limits.neurons_per_core.value or cap),
+            8 * (limits.synapse_bytes_per_core.value or np.inf),
+            8 * (limits.state_bytes_per_core.value or np.inf),
+        ]
+    )
+    parts, block, used = [], -1, room.copy()
+    for p in network.populations:
+        if p.model == INPUT_MODEL:
+            parts.append(np.full(p.size, HOST, np.int32))
+            continue
+        once = np.array([0.0, 0.0, shared_bits(p)])
+        each = np.stack([np.ones(p.size), _synapse_bits(network, p), np.full(p.size, neuron_bits(p))])
+        _check_one(p, each.max(axis=1) + once, room, chip)
+        out = np.empty(p.size, np.int32)
+        fresh = own_cores
+        for i in range(p.size):
+            if fresh or (used + each[:, i] + (once if i == 0 else 0) > room).any():
+                block, used = block + 1, once.copy()
+            elif i == 0:
+                used = used + once
+            used += each[:, i]
+            out[i], fresh = block, False
+        parts.append(out)
+    return np.concatenate(parts)
+
+
+def _check_one(p: Population, need: npt.NDArray[np.float64], room: npt.NDArray[np.float64], chip: Chip) -> None:
+    for what, value, limit in zip(("neurons", "synapse bits", "state bits"), need, room, strict=True):
+        if value > limit:
+            raise FitError(
+                f"population {p.name!r}",
+                f"has a neuron that needs {value:,.0f} {what}, and a core of chip {chip.name!r} has {limit:,.0f}",
+                "Use fewer weight bits, prune its inputs, or split its fan-in over several neurons",
+            )
+
+
+def _synapse_bits(network: Network, p: Population) -> npt.NDArray[np.float64]:
+    """Synapse memory that each neuron of a population brings to its core."""
+    total = np.zeros(p.size)
+    for q in network.projections:
+        if q.target != p.name:
+            continue
+        if q.layout == "dense":
+            total += dense_bits(q.indptr.size - 1, 1, q.weight_bits)
+        elif q.layout == "conv":
+            total[0] += q.shared_words * q.weight_bits
+        else:
+            total += np.bincount(q.indices, minlength=p.size) * (q.weight_bits + index_bits(p.size))
+    return total
+
+
+def with_meta(program: Program, **facts: object) -> Program:
+    """The program with more facts in its meta."""
+    return replace(program, meta=dict(program.meta) | facts)

@@ -1,0 +1,126 @@
+"""The float engine: a float network run step by step in numpy, for calibration and as the reference of lowering.
+
+It keeps the chip's time: a spike of step t arrives at t + 1 + delay, and a neuron of layer l is held in its initial
+state before step l, so that it does at step t + l what a same-step model does at t.
+Letters: B samples side by side, T steps, n neurons of a population.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.errors import InputError
+from simulator.graph import INPUT_MODEL, Population, Projection, csr_to_dense
+from simulator.neurons.base import NeuronModel, get
+
+Floats = npt.NDArray[np.float64]
+# observe(step, population, port accumulators {port: [B, n]}, states {name: [B, n]}, output [B, n])
+Observer = Callable[[int, Population, Mapping[str, Floats], Mapping[str, Floats], Floats], None]
+_DENSE_FILL = 0.1  # above this share of synapses a matrix product beats a sparse one
+
+
+@dataclass(frozen=True)
+class _Running:
+    population: Population
+    model: NeuronModel
+    state: dict[str, Floats]
+
+
+def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observe: Observer) -> None:
+    """Run `steps` steps; `observe` sees every population that has started, after its update of each step.
+
+    Args:
+        network: float stage.
+        inputs: input population -> values [B, T_in, n] given at steps 0..T_in-1; silent afterwards.
+        steps: chip steps (samples' steps plus the deepest layer, so that the last input reaches the output).
+        observe: called after each update.
+
+    Raises:
+        InputError: an integer network, or an input that is missing or of the wrong width.
+    """
+    if network.stage != "float":
+        raise InputError("network", f"is in stage {network.stage!r}", "The float engine runs the float stage")
+    batch = _check_inputs(network, inputs)
+    running = [_start(p, batch) for p in network.populations if p.model != INPUT_MODEL]
+    arrive = [(q, _matrix(network, q)) for q in network.projections]
+    sent: dict[str, list[Floats]] = {p.name: [] for p in network.populations}
+    reach = 1 + max((q.delay for q in network.projections), default=0)
+    for step in range(steps):
+        fresh = {n: v[:, step] if step < v.shape[1] else np.zeros_like(v[:, 0]) for n, v in inputs.items()}
+        for r in running:
+            if step < r.population.layer:
+                fresh[r.population.name] = np.zeros((batch, r.population.size))
+                continue
+            acc = {port: np.zeros((batch, r.population.size)) for port in r.model.ports}
+            for q, matrix in arrive:
+                if q.target == r.population.name and len(sent[q.source]) > q.delay:
+                    acc[q.port] += sent[q.source][-1 - q.delay] @ matrix
+            assert r.model.float_step is not None
+            out = r.model.float_step(acc, r.state, r.population.params)
+            fresh[r.population.name] = out
+            observe(step, r.population, acc, r.state, out)
+        for name, value in fresh.items():
+            sent[name] = [*sent[name][-reach:], value]
+
+
+def record(
+    network: Network, inputs: Mapping[str, Floats], steps: int, probes: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Floats]:
+    """Values [B, T, n] of (population, state) pairs; the state ``out`` is what the population sends.
+
+    Steps before a population starts (its layer) are 0.
+    """
+    batch = _check_inputs(network, inputs)
+    kept = {p: np.zeros((batch, steps, network.population(p[0]).size)) for p in probes}
+
+    def observe(step: int, population: Population, acc: Any, state: Mapping[str, Floats], out: Floats) -> None:
+        for name, what in probes:
+            if name == population.name:
+                kept[name, what][:, step] = out if what == "out" else state[what]
+
+    run_float(network, inputs, steps, observe)
+    return kept
+
+
+def _start(population: Population, batch: int) -> _Running:
+    model = get(population.model)
+    if model.float_step is None:
+        raise InputError(
+            f"population {population.name!r}", f"its model {model.name!r} has no float form", "Run it on the chip"
+        )
+    state = {name: np.zeros((batch, population.size)) for name in model.float_states}
+    for name in state.keys() & model.initial.keys():
+        source = model.initial[name]
+        state[name] = np.broadcast_to(population.params[source], (batch, population.size)).astype(np.float64)
+    return _Running(population, model, state)
+
+
+def _matrix(network: Network, q: Projection) -> Any:
+    n_source, n_target = q.indptr.size - 1, network.population(q.target).size
+    if q.n_synapses > _DENSE_FILL * n_source * n_target:
+        return csr_to_dense(q, n_target).T.astype(np.float64)
+    from scipy.sparse import csr_array
+
+    return csr_array((q.weights.astype(np.float64), q.indices, q.indptr), shape=(n_source, n_target))
+
+
+def _check_inputs(network: Network, inputs: Mapping[str, Floats]) -> int:
+    batches = set()
+    for p in network.populations:
+        if p.model != INPUT_MODEL:
+            continue
+        if p.name not in inputs:
+            raise InputError(f"input {p.name!r}", "has no values", f"Given: {sorted(inputs)}")
+        value = inputs[p.name]
+        if value.ndim != 3 or value.shape[2] != p.size:
+            raise InputError(f"input {p.name!r}", f"has shape {value.shape}, needs [samples, steps, {p.size}]")
+        batches.add(value.shape[0])
+    if len(batches) != 1:
+        raise InputError("inputs", f"have different numbers of samples: {sorted(batches)}")
+    return int(batches.pop())

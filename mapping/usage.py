@@ -1,0 +1,102 @@
+"""What each core of a mapped program uses of each resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.memory import dense_bits, index_bits, neuron_bits, shared_bits
+from simulator.axons import axon_table
+from simulator.chip import Chip
+from simulator.graph import Projection
+from simulator.program import Program
+from simulator.quantity import Quantity
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """Use of one resource.
+
+    Attributes:
+        name: ``neurons``, ``synapse_bytes``, ``state_bytes``, ``in_axons``, ``out_axons`` or ``state_bytes_per_neuron``.
+        used: int64 [cores], by core (one entry for quantities of the whole network).
+        limit: of one core; ``None`` where it was never published.
+    """
+
+    name: str
+    used: Ints
+    limit: float | None
+
+    @property
+    def worst(self) -> int:
+        """Largest use of a core."""
+        return int(self.used.max(initial=0))
+
+    @property
+    def load(self) -> float | None:
+        """Largest use over the limit."""
+        return None if self.limit is None else self.worst / self.limit
+
+
+def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
+    """Use of each resource of the chip, by core."""
+    n_cores = int(program.core.max(initial=-1)) + 1
+    on_chip = program.core >= 0
+    axons = axon_table(program)
+    in_axons = np.bincount(axons.dst, minlength=n_cores)
+    out_axons = np.bincount(program.core[on_chip], axons.fan_cores[on_chip], minlength=n_cores).astype(np.int64)
+    limits = chip.limits
+    per_neuron = max((neuron_bits(p) for p in program.populations), default=0)
+    return (
+        _resource("neurons", np.bincount(program.core[on_chip], minlength=n_cores), limits.neurons_per_core),
+        _resource("synapse_bytes", _bytes(synapse_bits(program, n_cores)), limits.synapse_bytes_per_core),
+        _resource("state_bytes", _bytes(state_bits(program, n_cores)), limits.state_bytes_per_core),
+        _resource("in_axons", in_axons, limits.in_axons_per_core),
+        _resource("out_axons", out_axons, limits.out_axons_per_core),
+        _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),
+    )
+
+
+def _resource(name: str, used: Ints, limit: Quantity) -> Resource:
+    return Resource(name, used, limit.value)
+
+
+def _bytes(bits: Ints) -> Ints:
+    return (bits + 7) // 8
+
+
+def synapse_bits(program: Program, n_cores: int) -> Ints:
+    """Synapse memory of each core in bits."""
+    total = np.zeros(n_cores, np.int64)
+    first = program.first_ids()
+    for q in program.projections:
+        core = program.core[first[q.target] : first[q.target] + program.population(q.target).size]
+        total += _projection_bits(q, core, n_cores)
+    return total
+
+
+def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -> Ints:
+    if q.layout == "dense":
+        on_core = np.bincount(core, minlength=n_cores)
+        return np.asarray(dense_bits(q.indptr.size - 1, 1, q.weight_bits) * on_core, np.int64)
+    synapses = np.bincount(core[q.indices], minlength=n_cores)
+    if (
+        q.layout == "conv"
+    ):  # each core that holds a part of the feature map holds the kernel and a pointer per synapse row
+        return np.asarray((synapses > 0) * q.shared_words * q.weight_bits, np.int64)
+    return np.asarray(synapses * (q.weight_bits + index_bits(core.size)), np.int64)
+
+
+def state_bits(program: Program, n_cores: int) -> Ints:
+    """State memory of each core in bits: words of its neurons, and shared words once for each population present."""
+    total = np.zeros(n_cores, np.int64)
+    first = program.first_ids()
+    for p in program.populations:
+        core = program.core[first[p.name] : first[p.name] + p.size]
+        on_core = np.bincount(core[core >= 0], minlength=n_cores)
+        total += on_core * neuron_bits(p) + (on_core > 0) * shared_bits(p)
+    return total

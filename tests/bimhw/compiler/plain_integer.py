@@ -1,0 +1,105 @@
+"""A program as plain numpy int64, batched, without cores, kernels or engines: the oracle of the simulator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.program import Program
+
+
+def shift(value: Any, right: Any) -> Any:
+    return np.where(right >= 0, value >> np.maximum(right, 0), value << np.maximum(-right, 0))
+
+
+class Saturating:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, value: Any, limit: Any) -> Any:
+        kept = np.clip(value, -limit - 1, limit)
+        self.count += int((kept != value).sum())
+        return kept
+
+
+def bim_step(
+    p: dict[str, Any], table: Any, acc: dict[str, Any], s: dict[str, Any], clip: Saturating, model: str
+) -> Any:
+    z, d, c = (shift(acc[k] * p[f"mul_{k}"], p[f"sh_{k}"]) + p[f"b_{k}"] for k in "zdc")
+    z, c = clip(z, p["limit"]), clip(c, p["limit"])
+    abar = table[p["lut"] + np.clip((d >> 8) + 128, 0, 255)]
+    s["x"] = z + ((abar * (s["x"] - z)) >> 16)
+    q = clip(shift(c * s["x"], p["sh_cx"]) + shift(p["D"] * z, p["sh_dz"]), p["limit"])
+    v = (p["kap"] * s["V"]) >> 15
+    jump = shift(p["gain"] * q, p["sh_q"])
+    if "_delta" in model:
+        v = v + jump
+    elif "_exp" in model:
+        now = clip(s["I"] + jump, p["limit"])
+        v = v + shift(p["p_vi"] * now, p["sh_iv"])
+        s["I"] = (p["rho"] * now) >> 15
+    else:
+        rr = clip(s["r"] + jump, p["limit"])
+        v = v + shift(p["p_vi"] * s["I"], p["sh_iv"]) + shift(p["p_vr"] * rr, p["sh_rv"])
+        s["I"] = clip(shift(p["b"] * rr, p["sh_ri"]) + ((p["rho"] * s["I"]) >> 15), p["limit"])
+        s["r"] = (p["rho"] * rr) >> 15
+    free = s["ref"] == 0
+    threshold = p["theta"] + s.get("A", 0)
+    spike = (free & (v >= threshold)).astype(np.int64)
+    out = clip(shift(v, p["sh_out"]), 32767) if p["graded"].any() else spike
+    left = np.where(p["hard"] == 1, v * free * (1 - spike), v - spike * threshold)
+    if "A" in s:
+        s["A"] = np.clip(((p["rho_a"] * s["A"]) >> 15) + spike * p["beta"], -p["limit"] - 1, p["limit"])
+    s["V"] = clip(left, p["limit"])
+    s["ref"] = np.where(spike == 1, p["n_ref"], np.maximum(s["ref"] - 1, 0))
+    return out
+
+
+def readout_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating) -> Any:
+    drive = shift(acc["in"] * p["mul"], p["sh"]) + p["b"]
+    s["y"] = clip(s["y"] + ((p["m"] * (drive - s["y"])) >> 15), p["limit"])
+    return np.zeros_like(s["y"])
+
+
+def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Outputs and readout states by population, int64 [B, steps, n], and the saturations, for payloads [B, T, n_in]."""
+    batch = len(payloads)
+    clip = Saturating()
+    out = {p.name: np.zeros((batch, steps, p.size), np.int64) for p in program.populations}
+    states: dict[str, Any] = {p.name: [] for p in program.populations}
+    params = {p.name: {k: np.asarray(v, np.int64) for k, v in p.params.items()} for p in program.populations}
+    state: dict[str, dict[str, Any]] = {}
+    dense = []
+    for q in program.projections:
+        n_target = program.population(q.target).size
+        matrix = np.zeros((q.indptr.size - 1, n_target), np.int64)
+        for row in range(q.indptr.size - 1):
+            for k in range(int(q.indptr[row]), int(q.indptr[row + 1])):
+                matrix[row, q.indices[k]] += int(q.weights[k]) << q.exponent
+        dense.append(matrix)
+    for p in program.populations:
+        words = ["x", "r", "I", "V", "ref"] + (["A"] if "adaptive" in p.model else [])
+        state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in words}
+        if p.model == "readout_li":
+            state[p.name] = {"y": np.broadcast_to(params[p.name]["b"], (batch, p.size)).astype(np.int64)}
+    for t in range(steps):
+        for p in program.populations:
+            if p.model == "input":
+                if t < payloads.shape[1]:
+                    out[p.name][:, t] = payloads[:, t]
+                continue
+            if t < p.layer:
+                states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
+                continue
+            acc: dict[str, Any] = {k: np.zeros((batch, p.size), np.int64) for k in ("z", "d", "c", "in")}
+            for q, matrix in zip(program.projections, dense, strict=True):
+                if q.target == p.name and t - 1 - q.delay >= 0:
+                    acc[q.port] += out[q.source][:, t - 1 - q.delay] @ matrix
+            if p.model == "readout_li":
+                readout_step(params[p.name], acc, state[p.name], clip)
+            else:
+                table = np.asarray(p.tables["decay"], np.int64)
+                out[p.name][:, t] = bim_step(params[p.name], table, acc, state[p.name], clip, p.model)
+            states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
+    return out, states, clip.count

@@ -1,0 +1,107 @@
+"""The float network in the chip's time equals the torch module in the model's own time, under the shift of its layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bimhw.frontends import load_network
+from bimhw.frontends.bim import bim_network
+from bimhw.models.config import BimConfig
+from bimhw.models.net import BimNet
+from mapping.float_run import record
+from simulator.errors import FitError, InputError
+
+DYADIC = 64  # weights are multiples of 1/64, so that sums do not depend on their order
+
+
+def dyadic_net(config: BimConfig, seed: int) -> BimNet:
+    net = BimNet(config, seed).double()
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            if name.endswith("a_log"):
+                value.copy_(
+                    torch.from_numpy(rng.normal(0, 0.4, value.shape) if config.learn_a_log else np.zeros(value.shape))
+                )
+            elif name.startswith("readout"):
+                value.copy_(torch.from_numpy(rng.integers(-DYADIC, DYADIC, value.shape) / DYADIC))
+            else:
+                value.copy_(torch.round(value * DYADIC) / DYADIC)
+    return net
+
+
+configs = st.builds(
+    BimConfig,
+    n_in=st.just(5),
+    hidden=st.sampled_from([(6,), (7, 5), (4, 6, 5)]),
+    n_out=st.just(3),
+    psp=st.sampled_from(["delta", "exp", "alpha"]),
+    tau_m=st.sampled_from([2.0, 3.0]),
+    tau_s=st.sampled_from([1.0, 2.0]),
+    reset=st.sampled_from(["soft", "hard"]),
+    refractory=st.sampled_from([0, 2]),
+    dense_readout=st.booleans(),
+    adapt_beta=st.sampled_from([0.0, 0.2]),
+    input_delays=st.sampled_from([(0,), (0, 2), (1, 3)]),
+    learn_a_log=st.booleans(),
+    k_o=st.sampled_from([0.0, 0.8]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(config=configs, seed=st.integers(0, 2**31))
+def test_float_network_equals_torch(config: BimConfig, seed: int) -> None:
+    net = dyadic_net(config, seed)
+    rng = np.random.default_rng(seed)
+    steps, batch = 15, 3
+    x = rng.integers(-3, 8, (batch, steps, config.n_in)) / 8 * (rng.random((batch, steps, config.n_in)) < 0.6)
+    network = bim_network(config, {k: v.numpy() for k, v in net.state_dict().items()})
+    deep = config.n_layers
+    probes = [(f"layer{i + 1}", what) for i in range(deep) for what in ("out", "v_pre")] + [("readout", "y")]
+    seen = record(network, {"input": x}, steps + deep + 1, probes)
+    with torch.no_grad():
+        expected = net.run(torch.from_numpy(x.transpose(1, 0, 2)))
+    for i in range(deep):
+        spikes = expected.spikes[i].numpy().transpose(1, 0, 2)
+        assert (seen[f"layer{i + 1}", "out"][:, i + 1 : i + 1 + steps] == spikes).all()
+    logits = expected.logits.numpy().transpose(1, 0, 2)
+    assert np.abs(seen["readout", "y"][:, deep + 1 : deep + 1 + steps] - logits).max() < 1e-9
+
+
+def test_membrane_readout_equals_torch() -> None:
+    for psp in ("delta", "exp", "alpha"):
+        config = BimConfig(n_in=5, hidden=(6, 7), n_out=3, psp=psp, readout="membrane", k_membrane=0.5, refractory=1)
+        net = dyadic_net(config, 4)
+        x = np.random.default_rng(4).random((2, 12, 5)).round(1)
+        seen = record(load_network(net), {"input": x}, 15, [("readout", "y")])
+        with torch.no_grad():
+            logits = net(torch.from_numpy(x.transpose(1, 0, 2))).numpy().transpose(1, 0, 2)
+        assert np.abs(seen["readout", "y"][:, 3:] - logits).max() < 1e-9
+
+
+def test_pruned_synapses_are_absent() -> None:
+    net = dyadic_net(BimConfig(n_in=5, hidden=(6,), n_out=3), 1)
+    mask = np.random.default_rng(0).random((6, 5)) < 0.5
+    net.add_mask("layers.0.mask_in", torch.from_numpy(mask))
+    by_name = {q.name: q for q in load_network(net).projections}
+    assert by_name["layer1.z"].n_synapses == int((mask & (net.layer(0).w_in.detach().numpy() != 0)).sum())
+
+
+def test_what_has_no_lowering_is_refused_by_name() -> None:
+    config = BimConfig(n_in=5, hidden=(6, 4), n_out=3, readout="membrane", k_membrane=0.5, dense_readout=True)
+    with pytest.raises(FitError, match=r"k_membrane = 0\.5.*k_o = 0\.8"):
+        load_network(dyadic_net(config, 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"), [("x.onnx", r"unknown suffix '\.onnx'"), (3, "type 'int'"), ("no.pt", "not exist")]
+)
+def test_unknown_models_are_refused(model: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_network(model)

@@ -33,7 +33,7 @@ class Cells:
         table: int32, the model's look-up tables one after another.
         initial: int32 [states, n], state before the first step.
         ring_steps: slots of the accumulator ring (largest delay of an incoming projection + 1).
-        wide: whether the accumulators need 64 bits (the sum of what may arrive does not provably fit 32).
+        bound: largest |sum| that can arrive at one port of one neuron in one step.
     """
 
     name: str
@@ -44,7 +44,12 @@ class Cells:
     table: I32
     initial: I32
     ring_steps: int
-    wide: bool
+    bound: int
+
+    @property
+    def wide(self) -> bool:
+        """Whether the accumulators need 64 bits: what may arrive does not provably fit 32."""
+        return self.bound > _INT32_MAX
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ class Layout:
     cells: tuple[Cells, ...]
     synapses: tuple[Synapses, ...]
     by_source: tuple[tuple[int, ...], ...]
+    graded: tuple[bool, ...]  # by population: whether its events may carry payloads other than 1
 
     @property
     def n_neurons(self) -> int:
@@ -77,8 +83,12 @@ class Layout:
         return sum(c.size for c in self.cells)
 
 
-def lay_out(program: Program) -> Layout:
+def lay_out(program: Program, graded_inputs: bool = True) -> Layout:
     """Lay a program out for running.
+
+    Args:
+        program: what to run.
+        graded_inputs: whether its inputs may carry payloads other than 1.
 
     Raises:
         InputError: an unknown model, port or parameter, a parameter out of its word, a delay out of range, or weights
@@ -88,13 +98,14 @@ def lay_out(program: Program) -> Layout:
     first = program.first_ids()
     index = {p.name: k for k, p in enumerate(program.populations)}
     models = [base.get(p.model) for p in program.populations]
+    graded = [m.emits == "graded" and (m.kernel is not None or graded_inputs) for m in models]
     synapses = tuple(_synapses(p, index, models) for p in program.projections)
     cells = []
     for k, population in enumerate(program.populations):
         incoming = [s for s in synapses if s.target == k]
-        cells.append(_cells(population, models[k], first[population.name], incoming, models))
+        cells.append(_cells(population, models[k], first[population.name], incoming, graded))
     by_source = tuple(tuple(j for j, s in enumerate(synapses) if s.source == k) for k in range(len(cells)))
-    return Layout(program, tuple(cells), synapses, by_source)
+    return Layout(program, tuple(cells), synapses, by_source, tuple(graded))
 
 
 def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronModel]) -> Synapses:
@@ -122,7 +133,7 @@ def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronMo
 
 
 def _cells(
-    population: Population, model: NeuronModel, first: int, incoming: list[Synapses], models: Sequence[NeuronModel]
+    population: Population, model: NeuronModel, first: int, incoming: list[Synapses], graded: Sequence[bool]
 ) -> Cells:
     params = _params(population, model)
     rows = {w.name: k for k, w in enumerate(model.params)}
@@ -130,7 +141,7 @@ def _cells(
     for k, word in enumerate(model.states):
         if word.name in model.initial:
             initial[k] = params[rows[model.initial[word.name]]]
-    bound = _arrival_bound(population, incoming, models)
+    bound = _arrival_bound(population, incoming, graded)
     if bound >= 2**62:
         raise InputError(
             f"population {population.name!r}",
@@ -139,15 +150,15 @@ def _cells(
         )
     ring = 1 + max((s.delay for s in incoming), default=0)
     table = _table(population, model)
-    return Cells(population.name, model, first, population.size, params, table, initial, ring, bound > _INT32_MAX)
+    return Cells(population.name, model, first, population.size, params, table, initial, ring, bound)
 
 
-def _arrival_bound(population: Population, incoming: list[Synapses], models: Sequence[NeuronModel]) -> int:
+def _arrival_bound(population: Population, incoming: list[Synapses], graded: Sequence[bool]) -> int:
     """Largest |sum| that can arrive at one port of one neuron in one step (over all delays, which is safe)."""
     ports = 1 + max((s.port for s in incoming), default=0)
     bound = np.zeros((ports, population.size))
     for s in incoming:
-        payload = PAYLOAD_MAX if models[s.source].emits == "graded" else 1
+        payload = PAYLOAD_MAX if graded[s.source] else 1
         add_magnitudes(s.indices, s.weights, float(payload << s.exponent), bound[s.port])
     return int(bound.max(initial=0))
 

@@ -12,7 +12,7 @@ from simulator.activity import Activity
 from simulator.chip import Topology
 from simulator.errors import InputError
 from simulator.function.counting import Counter, Tally
-from simulator.function.simulation import Probe, Simulation, State
+from simulator.function.simulation import Probe, Record, Simulation, State
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -77,7 +77,8 @@ def run(
         InputError: a program or inputs that do not fit together.
         SaturationError: a saturation in a strict run.
     """
-    simulation = Simulation(program, seed=seed, probes=probes, strict=strict)
+    graded = inputs.payload is not None
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded)
     simulation.advance(inputs, steps)
     return finish(simulation, Counter(program, topology))
 
@@ -98,7 +99,8 @@ def run_samples(
     """
     if not samples:
         raise InputError("samples", "are none", "Give at least one")
-    simulation = Simulation(program, seed=seed, probes=probes, strict=strict)
+    graded = any(s.payload is not None for s in samples)
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded)
     for k, sample in enumerate(samples):
         if k:
             simulation.reset()
@@ -114,9 +116,8 @@ def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> Functi
     r = simulation.record
     ptr = np.zeros(len(r.counts) + 1, np.int64)
     np.cumsum(r.counts, out=ptr[1:])
-    payload = np.concatenate([*r.payload, np.empty(0, np.int32)])
     ids = np.concatenate([*r.ids, np.empty(0, np.int32)])
-    spikes = SpikeTrain(ptr, ids, None if (payload == 1).all() else payload)
+    spikes = SpikeTrain(ptr, ids, _payload(r))
     tally = Tally(
         simulation.active_of_neuron,
         np.array(r.active, np.int64),
@@ -127,6 +128,15 @@ def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> Functi
     sizes = {c.name: c.size for c in simulation.layout.cells}
     probes = {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in r.probes.items()}
     return FunctionRun(spikes, probes, counter.activity(spikes, tally, samples), simulation.state)
+
+
+def _payload(record: Record) -> I32 | None:
+    """Payloads of all events; None where every one is 1."""
+    if all(p is None for p in record.payload):
+        return None
+    parts = [np.ones(i.size, np.int32) if p is None else p for i, p in zip(record.ids, record.payload, strict=True)]
+    payload = np.concatenate(parts)
+    return None if (payload == 1).all() else payload
 
 
 def window(spikes: SpikeTrain, start: int, stop: int) -> SpikeTrain:

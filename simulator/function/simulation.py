@@ -13,6 +13,8 @@ from simulator.errors import InputError, SaturationError
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
+from simulator.function.plain import plain
+from simulator.function.plain_run import advance_plain
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -41,7 +43,7 @@ class Record:
     """What a run keeps of every step; the activity is counted from it afterwards."""
 
     ids: list[I32] = field(default_factory=list)
-    payload: list[I32] = field(default_factory=list)
+    payload: list[I32 | None] = field(default_factory=list)  # None: all 1
     counts: list[int] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     saturated: list[int] = field(default_factory=list)
@@ -57,16 +59,29 @@ class Simulation:
         seed: key of all random numbers.
         probes: (population, state) pairs to record at every step.
         strict: a saturation is an error instead of a count.
+        graded_inputs: whether inputs may carry payloads other than 1 (sums are then 64 bits where they may have to be).
+        fast: whether the fast loop may be used where the program qualifies; results are the same.
 
     Attributes:
-        layout: the program as arrays; the weights in it may be changed in place by hooks.
+        layout: the program as arrays.
         state: see `State`.
         events: (ids, payloads) emitted in the last step, ids ascending.
         step_hooks: called with the simulation after every step (learning, faults, traces).
     """
 
-    def __init__(self, program: Program, *, seed: int = 0, probes: Sequence[Probe] = (), strict: bool = False) -> None:
-        self.layout: Layout = lay_out(program)
+    def __init__(
+        self,
+        program: Program,
+        *,
+        seed: int = 0,
+        probes: Sequence[Probe] = (),
+        strict: bool = False,
+        graded_inputs: bool = True,
+        fast: bool = True,
+    ) -> None:
+        self.layout: Layout = lay_out(program, graded_inputs)
+        self.fast_form = plain(self.layout) if fast and not probes and not _plastic(program) else None
+        self._graded_inputs = graded_inputs
         self.seed, self.strict = seed, strict
         self.record = Record(probes={p: [] for p in probes})
         self._probed = [(p, *self._find_probe(p)) for p in probes]
@@ -78,6 +93,7 @@ class Simulation:
         self.saturated_of_population = np.zeros(len(cells), np.int64)
         self._ids, self._payload = np.empty(n, np.int32), np.empty(n, np.int32)
         self.events: tuple[I32, I32] = (self._ids[:0], self._payload[:0])
+        self._graded = any(self.layout.graded)
         self._out = [np.zeros(c.size, np.int32) for c in cells]
         self._acc = [np.zeros((len(c.model.ports), c.size), np.int32) if c.wide else None for c in cells]
         self._active = [self.active_of_neuron[c.first : c.first + c.size] for c in cells]
@@ -92,6 +108,11 @@ class Simulation:
         if steps < 0:
             raise InputError("steps", f"is {steps}", "Give 0 or more")
         check_inputs(inputs, self.layout)
+        if inputs.payload is not None and not self._graded_inputs:
+            raise InputError("inputs", "carry payloads, but the simulation was set up for binary inputs")
+        if self.fast_form is not None and not self.step_hooks:
+            advance_plain(self, self.fast_form, inputs, steps)
+            return
         drives = {k: split_inputs(inputs, c, steps) for k, c in enumerate(self.layout.cells) if c.model.kernel is None}
         for t in range(steps):
             self._one_step(drives, t)
@@ -104,7 +125,8 @@ class Simulation:
         self.record.resets.append(self.state.step)
 
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
-        """The weights of a projection, as they are now (a view)."""
+        """The weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
+        self.fast_form = None  # it holds a copy
         return self._synapses(projection).weights
 
     def _synapses(self, name: str) -> Synapses:
@@ -175,7 +197,7 @@ class Simulation:
                 slots = self.layout.cells[s.target].ring_steps
                 acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port]
                 ids = self._ids[lo:hi]
-                if c.model.emits == "graded":
+                if self.layout.graded[k]:
                     payload = self._payload[lo:hi]
                     scatter_graded(ids, payload, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
                 else:
@@ -193,12 +215,16 @@ class Simulation:
     def _remember(self, n: int, active: int, saturated: int) -> None:
         r = self.record
         r.ids.append(self._ids[:n].copy())
-        r.payload.append(self._payload[:n].copy())
+        r.payload.append(self._payload[:n].copy() if self._graded else None)
         r.counts.append(n)
         r.active.append(active)
         r.saturated.append(saturated)
         for probe, k, row in self._probed:
             r.probes[probe].append(self.state.words[k][row].copy())
+
+
+def _plastic(program: Program) -> bool:
+    return any(p.plastic for p in program.projections)
 
 
 def _ring(c: Cells) -> npt.NDArray[np.integer]:

@@ -1,0 +1,187 @@
+"""`bimhw nir check`: run a graph on recorded inputs and count the values that differ from the recorded outputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.frontends.nir.execute import run_graph, shape_input
+from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
+from bimhw.frontends.nir.profile import Profile
+from bimhw.frontends.nir.sources import choose, decays
+from simulator.errors import InputError
+from simulator.files import check_is_file
+
+Arrays = dict[str, npt.NDArray[Any]]
+MAX_DATA_BYTES = 2**32
+# Values that are not spikes are compared as float32 sources give them.
+RELATIVE, ABSOLUTE = 1e-4, 1e-5
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What `check` found.
+
+    Attributes:
+        differ, of: values of the recorded output that differ, and how many there are.
+        max_abs_error: largest difference.
+        steps, samples: of the data.
+        exact: whether the values were compared exactly (spikes, counts) or within `RELATIVE` and `ABSOLUTE`.
+        profile: how the graph was run.
+        decays: node -> state -> (smallest, largest) factor kept from step to step.
+        notes: what was repaired, assumed or chosen.
+        hints: other readings of the file that fit the data better, where some do.
+    """
+
+    differ: int
+    of: int
+    max_abs_error: float
+    steps: int
+    samples: int
+    exact: bool
+    profile: Profile
+    decays: Mapping[str, Mapping[str, tuple[float, float]]]
+    notes: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        plain = {k: getattr(self, k) for k in ("differ", "of", "max_abs_error", "steps", "samples", "exact")}
+        default = self.profile.default
+        settings = {k: getattr(default, k) for k in ("dt", "integrator", "cmp", "reset", "v_init", "v_min")}
+        return {
+            **plain,
+            "profile": {"name": self.profile.name, **settings, "output": self.profile.output},
+            "decays": {n: {s: list(r) for s, r in d.items()} for n, d in self.decays.items()},
+            "notes": list(self.notes),
+            "hints": list(self.hints),
+        }
+
+
+def check(model: Path | str, data: Path | str, profile: str | None = None, dt: float | None = None) -> CheckResult:
+    """Run the graph of `model` on `x` of `data` in the float engine and compare with `out`.
+
+    Args:
+        model: .nir file.
+        data: .npz with x [T, B, ...] (or ``x.<input>`` for each of several inputs) and out [T, B, ...].
+        profile: name or JSON file (`sources.choose`).
+        dt: time step.
+
+    Raises:
+        InputError: files or shapes that do not fit; the message names node, array, value and rule.
+    """
+    graph = read_graph(model)
+    arrays = read_arrays(Path(data))
+    chosen = choose(graph, profile, dt, Path(model).stem)
+    inputs = pick_inputs(graph, arrays, str(data))
+    wanted = _wanted(arrays, str(data))
+    differ, error, exact, size = _compare(graph, chosen, inputs, wanted)
+    first = next(iter(inputs.values()))
+    return CheckResult(
+        differ,
+        size,
+        error,
+        int(first.shape[0]),
+        int(first.shape[1]),
+        exact,
+        chosen,
+        decays(graph, chosen),
+        (*graph.notes, *chosen.notes),
+        tuple(_hints(graph, chosen, inputs, wanted, differ)) if differ else (),
+    )
+
+
+def _compare(
+    graph: NirGraph, profile: Profile, inputs: Mapping[str, npt.NDArray[np.float64]], wanted: npt.NDArray[np.float64]
+) -> tuple[int, float, bool, int]:
+    outputs = run_graph(graph, profile, inputs).outputs
+    if len(outputs) != 1:
+        raise InputError(
+            graph.source, f"has {len(outputs)} outputs: {sorted(outputs)}", "Check a graph with one Output"
+        )
+    got = next(iter(outputs.values()))
+    if got.size != wanted.size or wanted.shape[0] != got.shape[0]:
+        raise InputError("data: out", f"has shape {wanted.shape}, but the graph gives {got.shape}")
+    got = got.reshape(wanted.shape)
+    exact = bool((wanted == np.round(wanted)).all())
+    error = np.abs(got - wanted)
+    wrong = got != wanted if exact else error > ABSOLUTE + RELATIVE * np.abs(wanted)
+    return int(wrong.sum()), float(error.max(initial=0.0)), exact, int(wanted.size)
+
+
+def _hints(
+    graph: NirGraph,
+    profile: Profile,
+    inputs: Mapping[str, npt.NDArray[np.float64]],
+    wanted: npt.NDArray[np.float64],
+    differ: int,
+) -> list[str]:
+    """Settings of all neurons, one key changed, under which fewer values differ (never used, only said)."""
+    if not graph.of_kind(*FIRING):
+        return []
+    changes: list[dict[str, Any]] = [
+        {"reset": "subtract_next_step"},
+        {"reset": "subtract_now"},
+        {"reset": "zero_next_step_input_lost"},
+        {"cmp": ">="},
+        {"cmp": "multi", "reset": "subtract_now"},
+        {"cmp": "multi", "reset": "subtract_now", "integrator": "exp"},
+    ]
+    found: list[tuple[int, str]] = []
+    for change in changes:
+        nodes = {n: replace(s, **change) for n, s in profile.nodes.items()}
+        output = "counts" if change.get("cmp") == "multi" else profile.output
+        other = replace(profile, default=replace(profile.default, **change), nodes=nodes, output=output)
+        try:
+            count = _compare(graph, other, inputs, wanted)[0]
+        except InputError:
+            continue
+        if count < differ:
+            found.append((count, ", ".join(f"{k} {v}" for k, v in change.items())))
+    return [f"{count} would differ with {what}" for count, what in sorted(found)[:3]]
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Arrays of an .npz file, sizes checked first, never unpickled.
+
+    Raises:
+        InputError: not a whole .npz file, larger than `MAX_DATA_BYTES`, or with Python objects in it.
+    """
+    check_is_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        if size > MAX_DATA_BYTES:
+            raise InputError(str(path), f"unpacks to {size:,} bytes; {MAX_DATA_BYTES:,} is the most")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+        raise InputError(str(path), f"is not a whole .npz file ({error})", "Write it again with numpy.savez") from error
+
+
+def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:
+    """Values of every Input node from ``x`` or ``x.<name>``, as [T, B, *shape]."""
+    ends = [n.name for n in graph.of_kind("Input")]
+    out = {}
+    for name in ends:
+        keys = [k for k in (f"x.{name}", name, "x") if k in arrays and (k != "x" or len(ends) == 1)]
+        if not keys:
+            wanted = "'x'" if len(ends) == 1 else f"'x.{name}'"
+            raise InputError(where, f"has no array {wanted}", f"It has: {sorted(arrays)}")
+        out[name] = shape_input(graph, name, arrays[keys[0]])
+    return out
+
+
+def _wanted(arrays: Mapping[str, npt.NDArray[Any]], where: str) -> npt.NDArray[np.float64]:
+    if "out" not in arrays:
+        raise InputError(where, "has no array 'out'", f"It has: {sorted(arrays)}")
+    wanted = arrays["out"]
+    if wanted.dtype.kind not in "fiub" or not np.isfinite(wanted).all() or wanted.ndim == 0:
+        raise InputError(f"{where}: out", "has values that are not finite numbers")
+    return wanted.astype(np.float64)

@@ -1,0 +1,159 @@
+"""The neurons of NIR in discrete time, batched: one `Neuron` a node, stepped with the settings of its profile.
+
+Letters: B samples, S the node's shape; x [B, S] input of the step, v membrane, i synaptic current, z [B, S] output.
+All parameters are float64 [S].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.frontends.nir.graph import Node
+from bimhw.frontends.nir.profile import Settings
+from bimhw.frontends.nir.sources import ROUND_OFF
+
+Floats = npt.NDArray[np.float64]
+
+
+def spread(values: Any, shape: tuple[int, ...]) -> Floats:
+    """A parameter as an array of the node's shape (one element, or sizes of 1, are repeated)."""
+    array = np.asarray(values, np.float64)
+    if array.size == 1:
+        return np.full(shape, float(array.reshape(-1)[0]))
+    if array.ndim == len(shape):
+        return np.broadcast_to(array, shape).copy()
+    return array.reshape(shape)
+
+
+@dataclass
+class Neuron:
+    """State and constants of one node.
+
+    Attributes:
+        node, settings: what it is and how it is stepped.
+        p: parameters by NIR's names, each of the node's shape.
+        ratio_m, ratio_s: dt / tau of membrane and synapse (0 where there is none).
+        v, i: state; z: output of the last step.
+    """
+
+    node: Node
+    settings: Settings
+    p: dict[str, Floats]
+    ratio_m: Floats
+    ratio_s: Floats
+    v: Floats
+    i: Floats
+    z: Floats
+
+    @property
+    def fires(self) -> bool:
+        """Whether the node emits spikes (else its membrane)."""
+        return "v_threshold" in self.p
+
+    def step(self, x: Floats) -> Floats:
+        """One time step; returns spikes (or spike counts), or the membrane of a node that does not fire."""
+        self._integrate(x)
+        if not self.fires:
+            self._clip()
+            return self.v.copy()
+        reset, last = self.settings.reset, self.z
+        if reset == "zero_next_step_input_lost":
+            self.v = np.where(last > 0, self.p["v_reset"], self.v)
+        elif reset == "subtract_next_step":
+            self.v = self.v - self.p["v_threshold"] * last
+        self.z = self._fire()
+        if reset == "to_v_reset_now":
+            self.v = np.where(self.z > 0, self.p["v_reset"], self.v)
+        elif reset == "subtract_now":
+            self.v = self.v - self.p["v_threshold"] * self.z
+        self._clip()
+        return self.z
+
+    def _fire(self) -> Floats:
+        theta, cmp = self.p["v_threshold"], self.settings.cmp
+        if cmp == "multi":
+            return np.where(self.v > 0, np.floor(self.v / theta), 0.0)
+        return (self.v > theta if cmp == ">" else self.v >= theta).astype(np.float64)
+
+    def _clip(self) -> None:
+        if self.settings.v_min is not None:
+            self.v = np.maximum(self.v, self.settings.v_min)
+
+    def _integrate(self, x: Floats) -> None:
+        if self.fires and self.settings.reset == "to_v_reset_next_step":
+            self.v = np.where(self.z > 0, self.p["v_reset"], self.v)
+        kind, how = self.node.kind, self.settings.integrator
+        if kind in ("I", "IF"):
+            self.v = self.v + (self.settings.dt or 1.0) * self.p["r"] * x
+        elif how == "norse_jump" and kind in ("CubaLI", "CubaLIF"):
+            self.i = self.i + x
+            self.v = self.v + self.ratio_m * (self.p["v_leak"] - self.v + self.i)
+            self.i = self.i - self.ratio_s * self.i
+        elif how == "exact":
+            self._exact(x)
+        else:
+            self._membrane(self._current(x) if kind in ("CubaLI", "CubaLIF") else x)
+
+    def _current(self, x: Floats) -> Floats:
+        """The synaptic current, updated before the membrane of the same step."""
+        how = self.settings.integrator
+        keep = np.exp(-self.ratio_s)
+        if how == "exp":
+            self.i = keep * self.i + x
+        elif how == "exp_norm":
+            self.i = keep * self.i + (1 - keep) * x
+        else:
+            self.i = self.i + self.ratio_s * (self.p["w_in"] * x - self.i)
+        return self.i
+
+    def _membrane(self, x: Floats) -> None:
+        how, leak = self.settings.integrator, self.p["v_leak"]
+        keep = np.exp(-self.ratio_m)
+        if how == "exp":
+            self.v = leak + keep * (self.v - leak) + x
+        elif how == "exp_norm":
+            self.v = leak + keep * (self.v - leak) + (1 - keep) * x
+        else:
+            self.v = self.v + self.ratio_m * (leak - self.v + self.p["r"] * x)
+
+    def _exact(self, x: Floats) -> None:
+        """Closed form for x held over the step: tau_m v' = v_leak - v + r i(t), i(t) = w x + (i0 - w x) e^(-t/tau_s)."""
+        keep, leak, r = np.exp(-self.ratio_m), self.p["v_leak"], self.p["r"]
+        if self.node.kind in ("LI", "LIF"):
+            self.v = leak + r * x + keep * (self.v - leak - r * x)
+            return
+        rest = self.p["w_in"] * x
+        gap = self.ratio_m - self.ratio_s
+        # e^(-dt/tau_s) through a membrane: ratio_m (e^(-dt/tau_s) - e^(-dt/tau_m)) / gap, which is 0/0 at equal taus
+        bump = self.ratio_m * keep * np.where(np.abs(gap) < 1e-12, 1.0, np.expm1(gap) / np.where(gap == 0, 1.0, gap))
+        self.v = leak + r * rest + keep * (self.v - leak - r * rest) + r * (self.i - rest) * bump
+        self.i = rest + np.exp(-self.ratio_s) * (self.i - rest)
+
+
+def make_neuron(node: Node, settings: Settings, batch: int) -> Neuron:
+    """A neuron at rest, `batch` copies side by side."""
+    shape = node.in_shape
+    p = {name: spread(value, shape) for name, value in node.fields.items()}
+    ratio = {k: _ratio(settings.dt or 1.0, p[k]) for k in ("tau", "tau_mem", "tau_syn") if k in p}
+    zero = np.zeros((batch, *shape))
+    start = zero if settings.v_init == "zero" else zero + p.get(settings.v_init, 0.0)
+    none = np.zeros(shape)
+    return Neuron(
+        node=node,
+        settings=settings,
+        p=p,
+        ratio_m=ratio.get("tau", ratio.get("tau_mem", none)),
+        ratio_s=ratio.get("tau_syn", none),
+        v=start.copy(),
+        i=zero.copy(),
+        z=zero.copy(),
+    )
+
+
+def _ratio(dt: float, tau: Floats) -> Floats:
+    ratio = dt / tau
+    return np.where(np.abs(ratio - 1) < ROUND_OFF, 1.0, ratio)

@@ -1,0 +1,177 @@
+"""The fields of each NIR primitive: which there are, what they must be, and the checks of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+_REQUIRED = object()
+
+
+def _array(value: Any, where: str) -> Floats:
+    """A finite float64 array."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise InputError(where, f"is of type {array.dtype}, not numbers")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise InputError(where, f"has {bad} of {array.size} values that are NaN or infinite", "Export it again")
+    return array
+
+
+def _shape(value: Any, where: str) -> tuple[int, ...]:
+    array = _array(value, where).reshape(-1)
+    if (array != np.round(array)).any() or (array < 1).any() or array.size > 8 or np.prod(array) > 2**31:
+        raise InputError(where, f"is {array.tolist()[:10]}, not a shape of positive sizes")
+    return tuple(int(v) for v in array)
+
+
+def _input_shape(value: Any, where: str) -> tuple[int, ...]:
+    """A shape that exporters also fill with zeros or leave out: () where it says nothing."""
+    array = np.asarray(value, dtype=object).reshape(-1)
+    if array.size == 0 or any(v is None or v == 0 for v in array):
+        return ()
+    return _shape(value, where)
+
+
+def _ints(least: int) -> Callable[[Any, str], tuple[int, ...]]:
+    """One or two integers >= `least`."""
+
+    def read(value: Any, where: str) -> tuple[int, ...]:
+        array = _array(value, where).reshape(-1)
+        if array.size not in (1, 2) or (array != np.round(array)).any() or (array < least).any():
+            raise InputError(where, f"is {array.tolist()}, not one or two integers >= {least}")
+        return tuple(int(v) for v in array)
+
+    return read
+
+
+def _padding(value: Any, where: str) -> tuple[int, ...] | str:
+    if isinstance(value, str):
+        if value not in ("same", "valid"):
+            raise InputError(where, f"is {value!r}", "Use 'same', 'valid' or numbers")
+        return value
+    return _ints(0)(value, where)
+
+
+def _dim(value: Any, where: str) -> int:
+    array = _array(value, where).reshape(-1)
+    if array.size != 1 or array[0] != np.round(array[0]):
+        raise InputError(where, f"is {array.tolist()}, not one integer")
+    return int(array[0])
+
+
+def _matrix(value: Any, where: str) -> Floats:
+    array = _array(value, where)
+    if array.ndim < 2:
+        raise InputError(where, f"has shape {array.shape}, not (..., outputs, inputs)")
+    return array
+
+
+def _kernel(ndim: int) -> Callable[[Any, str], Floats]:
+    def read(value: Any, where: str) -> Floats:
+        array = _array(value, where)
+        if array.ndim != ndim or array.size == 0:
+            raise InputError(where, f"has shape {array.shape}, not {ndim} sizes (outputs, inputs / groups, kernel)")
+        return array
+
+    return read
+
+
+def _positive(value: Any, where: str) -> Floats:
+    array = _array(value, where)
+    if (array <= 0).any():
+        raise InputError(where, f"is {float(array.min()):g}; a time constant must be > 0", "Export it again")
+    return array
+
+
+def _not_negative(value: Any, where: str) -> Floats:
+    array = _array(value, where)
+    if (array < 0).any():
+        raise InputError(where, f"is {float(array.min()):g}; a delay must be >= 0")
+    return array
+
+
+Reader = Callable[[Any, str], Any]
+_CONV: dict[str, tuple[Reader, Any]] = {
+    "stride": (_ints(1), 1),
+    "padding": (_padding, 0),
+    "dilation": (_ints(1), 1),
+    "groups": (_ints(1), 1),
+    "bias": (_array, 0.0),
+    "input_shape": (_input_shape, ()),
+}
+_POOL: dict[str, tuple[Reader, Any]] = {
+    "kernel_size": (_ints(1), _REQUIRED),
+    "stride": (_ints(1), _REQUIRED),
+    "padding": (_ints(0), 0),
+}
+_LEAK: dict[str, tuple[Reader, Any]] = {"r": (_array, _REQUIRED), "v_leak": (_array, _REQUIRED)}
+_FIRE: dict[str, tuple[Reader, Any]] = {"v_threshold": (_array, _REQUIRED), "v_reset": (_array, 0.0)}
+_CUBA: dict[str, tuple[Reader, Any]] = {
+    "tau_syn": (_positive, _REQUIRED),
+    "tau_mem": (_positive, _REQUIRED),
+    "w_in": (_array, 1.0),
+}
+# primitive -> field -> (reader, default); see the table of NIR's primitives in docs/frontends.md
+PRIMITIVES: dict[str, dict[str, tuple[Reader, Any]]] = {
+    "Input": {"shape": (_shape, _REQUIRED)},
+    "Output": {"shape": (_input_shape, ())},
+    "Linear": {"weight": (_matrix, _REQUIRED)},
+    "Affine": {"weight": (_matrix, _REQUIRED), "bias": (_array, _REQUIRED)},
+    "Scale": {"scale": (_array, _REQUIRED)},
+    "Conv1d": {"weight": (_kernel(3), _REQUIRED), **_CONV},
+    "Conv2d": {"weight": (_kernel(4), _REQUIRED), **_CONV},
+    "SumPool2d": _POOL,
+    "AvgPool2d": _POOL,
+    "Flatten": {"start_dim": (_dim, 1), "end_dim": (_dim, -1), "input_type": (_input_shape, ())},
+    "Delay": {"delay": (_not_negative, _REQUIRED)},
+    "Threshold": {"threshold": (_array, _REQUIRED)},
+    "I": {"r": (_array, _REQUIRED)},
+    "LI": {"tau": (_positive, _REQUIRED), **_LEAK},
+    "IF": {"r": (_array, _REQUIRED), **_FIRE},
+    "LIF": {"tau": (_positive, _REQUIRED), **_LEAK, **_FIRE},
+    "CubaLI": {**_CUBA, **_LEAK},
+    "CubaLIF": {**_CUBA, **_LEAK, **_FIRE},
+}
+_BESIDE = ("type", "metadata", "version", "input_type", "output_type")
+
+
+def read_fields(raw: Mapping[str, Any], where: str, notes: list[str]) -> tuple[str, dict[str, Any]]:
+    """The primitive and the checked fields of a node; fields that NIR does not have are noted and ignored.
+
+    Raises:
+        InputError: unknown primitive, missing field, or a value that breaks its rule.
+    """
+    kind = raw["type"]
+    if kind not in PRIMITIVES:
+        raise InputError(where, f"is of the unknown type {kind!r}", f"Known: {', '.join(PRIMITIVES)}")
+    known = PRIMITIVES[kind]
+    out: dict[str, Any] = {}
+    for name, (read, default) in known.items():
+        if name not in raw and default is _REQUIRED:
+            raise InputError(f"{where} ({kind})", f"has no field {name!r}", f"It has {sorted(raw)}; export it again")
+        out[name] = read(raw.get(name, default), f"{where} ({kind}): {name}")
+    unknown = sorted(k for k in raw if k not in known and k not in _BESIDE)
+    if unknown:
+        notes.append(f"{where} ({kind}) has fields that NIR does not define, ignored: {', '.join(unknown)}")
+    if "bias" in known:
+        _check_bias(out, where)
+    return kind, out
+
+
+def _check_bias(fields: dict[str, Any], where: str) -> None:
+    weight, bias = fields["weight"], fields["bias"]
+    conv = "stride" in fields
+    wanted = weight.shape[:1] if conv else weight.shape[:-1]
+    if bias.size == 1:
+        fields["bias"] = np.full(wanted, float(bias.reshape(-1)[0]))
+    elif bias.shape != wanted:
+        raise InputError(f"{where}: bias", f"has shape {bias.shape}, needs {wanted} to fit the weight {weight.shape}")

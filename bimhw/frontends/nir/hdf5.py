@@ -1,0 +1,119 @@
+"""HDF5 -> plain dictionaries, with every size known before memory is taken and nothing but plain data accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import InputError, MissingExtraError
+from simulator.files import check_is_file
+
+# A .nir file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
+# hundred synapses each take 0.5 GB), and far below what would fill a machine's memory.
+MAX_BYTES = 2**31
+MAX_OBJECTS = 200_000
+MAX_DEPTH = 64
+# gzip shrinks at most about 1000 times; a larger array of mostly one value is a bomb, not a network.
+BOMB_BYTES = 2**26
+BOMB_RATIO = 200
+_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
+
+Tree = dict[str, Any]
+
+
+@dataclass
+class _Budget:
+    """What may still be read from one file."""
+
+    where: str
+    bytes_left: int = MAX_BYTES
+    objects_left: int = MAX_OBJECTS
+
+
+def read_tree(path: Path) -> Tree:
+    """The content of an HDF5 file: groups as dictionaries, datasets as numpy arrays, strings as `str`.
+
+    Raises:
+        InputError: not HDF5, truncated, larger than the limits above, or holding links to other files.
+        MissingExtraError: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("h5py", "nir", f"reading {path.name}") from error
+    check_is_file(path)
+    try:
+        with h5py.File(path, "r") as file:
+            return _group(file, "", _Budget(str(path)), 0)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise InputError(str(path), f"is not a whole HDF5 file ({_first_line(error)})", "Write it again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
+
+
+def _group(group: Any, at: str, budget: _Budget, depth: int) -> Tree:
+    import h5py
+
+    if depth > MAX_DEPTH:
+        raise InputError(budget.where, f"nests groups deeper than {MAX_DEPTH} at {at!r}", "Flatten the graph")
+    out: Tree = {}
+    for name in group:
+        budget.objects_left -= 1
+        if budget.objects_left < 0:
+            raise InputError(budget.where, f"has more than {MAX_OBJECTS} groups and datasets")
+        here = f"{at}/{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise InputError(f"{budget.where}: {here}", "is a link, not data", "Copy the data into the file")
+        item = group[name]
+        out[name] = _group(item, here, budget, depth + 1) if isinstance(item, h5py.Group) else _data(item, here, budget)
+    return out
+
+
+def _data(item: Any, at: str, budget: _Budget) -> Any:
+    where = f"{budget.where}: {at}"
+    _check_storage(item, where)
+    declared, stored = int(item.size or 0) * item.dtype.itemsize, int(item.id.get_storage_size())
+    if declared > budget.bytes_left:
+        raise InputError(where, f"holds {declared:,} bytes; a file may hold {MAX_BYTES:,}", "Use a smaller network")
+    if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
+        raise InputError(where, f"unpacks {stored:,} bytes to {declared:,}: more than {BOMB_RATIO} times")
+    budget.bytes_left -= declared
+    return _plain(item[()])
+
+
+def _check_storage(item: Any, where: str) -> None:
+    if not hasattr(item, "is_virtual") or item.is_virtual or item.external:
+        raise InputError(where, "keeps its data in another file", "Copy the data into the file")
+    filters = item.id.get_create_plist()
+    for i in range(filters.get_nfilters()):
+        code = filters.get_filter(i)[0]
+        if code not in _FILTERS:
+            raise InputError(where, f"is packed with filter {code}", f"Known filters: {', '.join(_FILTERS.values())}")
+
+
+def _plain(value: Any) -> Any:
+    """Bytes -> `str`, object arrays of strings -> nested lists of `str`, numbers as they are."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
+        return _strings(value.tolist())
+    return value
+
+
+def _strings(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_strings(v) for v in value]
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+
+
+def require(tree: Mapping[str, Any], key: str, where: str, way_out: str = "") -> Any:
+    """``tree[key]``, or an `InputError` that names what there is instead."""
+    if key not in tree:
+        raise InputError(where, f"has no {key!r} (it has {sorted(tree)[:8]})", way_out)
+    return tree[key]

@@ -1,0 +1,111 @@
+"""The order of a step: what is computed before what, and which edges carry the value of the step before.
+
+Feed-forward values arrive in the same step. Around a cycle one edge must wait: a Delay on it is that wait
+(k steps are exactly k), any other cycle waits on an edge that leaves a neuron. The choice:
+walk from the Inputs depth first; an edge that returns to a node on the way closes a cycle; the wait moves from it back
+to the edge that leaves the neuron, as long as nothing else reads the values in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from bimhw.frontends.nir.graph import NEURONS, Edge, NirGraph
+from simulator.errors import InputError
+
+
+@dataclass(frozen=True)
+class Order:
+    """How to run one step.
+
+    Attributes:
+        nodes: every node once, each after all whose value of this step it needs.
+        delayed: edges that carry the value of the step before.
+    """
+
+    nodes: tuple[str, ...]
+    delayed: frozenset[Edge]
+
+
+def order(graph: NirGraph, delayed: Collection[Edge] = ()) -> Order:
+    """The order of a step, with the edges that wait.
+
+    Args:
+        graph: checked graph.
+        delayed: edges that wait by the profile.
+
+    Raises:
+        InputError: `delayed` names an edge that is not there, or a cycle has no neuron and no Delay.
+    """
+    waits = set(delayed)
+    for edge in waits:
+        if edge not in graph.edges:
+            raise InputError(
+                f"delayed edge {list(edge)}", "is not in the graph", f"Edges: {[list(e) for e in graph.edges]}"
+            )
+    emitters = {n.name for n in graph.of_kind("Delay") if np.all(n.fields["delay"] > 0)}
+    while (back := _back_edge(graph, waits, emitters)) is not None:
+        cycle, edge = back
+        if not any(graph.nodes[n].kind in NEURONS for n in cycle):
+            path = " -> ".join([*cycle, cycle[0]])
+            raise InputError(f"{graph.source}: cycle {path}", "has no neuron and no Delay", "Put one on it")
+        waits.add(_at_neuron(graph, cycle, edge))
+    return Order(_sorted(graph, waits, emitters), frozenset(waits))
+
+
+def _now(graph: NirGraph, name: str, waits: Collection[Edge], emitters: Collection[str]) -> list[str]:
+    """Nodes that need the value which `name` gives in this step (a Delay takes it in when the step ends)."""
+    return [b for b in graph.targets(name) if (name, b) not in waits and b not in emitters]
+
+
+def _back_edge(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[list[str], Edge] | None:
+    """A cycle of this step's values (in order, from where it was entered) and the edge that closes it."""
+    done: set[str] = set()
+    starts = [n.name for n in graph.of_kind("Input")] + list(graph.nodes)
+    for start in starts:
+        if start in done:
+            continue
+        path, on_path = [start], {start}
+        todo = [iter(_now(graph, start, waits, emitters))]
+        while todo:
+            step = next(todo[-1], None)
+            if step is None:
+                todo.pop()
+                on_path.discard(path[-1])
+                done.add(path.pop())
+            elif step in on_path:
+                return path[path.index(step) :], (path[-1], step)
+            elif step not in done:
+                path.append(step)
+                on_path.add(step)
+                todo.append(iter(_now(graph, step, waits, emitters)))
+    return None
+
+
+def _at_neuron(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
+    """The edge of the cycle that waits: out of a neuron where only the cycle reads what lies in between."""
+    a, b = edge
+    while graph.nodes[a].kind not in NEURONS and len(graph.targets(a)) == 1 and a != cycle[0]:
+        a, b = cycle[cycle.index(a) - 1], a
+    return a, b
+
+
+def _sorted(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[str, ...]:
+    """Kahn's algorithm, in the order of the file where there is a choice."""
+    needs = dict.fromkeys(graph.nodes, 0)
+    for name in graph.nodes:
+        for b in _now(graph, name, waits, emitters):
+            needs[b] += 1
+    ready = [n for n, k in needs.items() if k == 0]
+    out: list[str] = []
+    while ready:
+        name = ready.pop(0)
+        out.append(name)
+        for b in _now(graph, name, waits, emitters):
+            needs[b] -= 1
+            if needs[b] == 0:
+                ready.append(b)
+    return tuple(out)

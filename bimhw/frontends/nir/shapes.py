@@ -1,0 +1,220 @@
+"""Shapes of every node, from the Input nodes forwards, with the repairs that exporters make necessary.
+
+Repairs, each noted: sizes of 1 in front (a batch dimension that Norse leaves in), parameters of one element (scalar
+thresholds or leaks), and a Flatten that kept a dimension in front of a Linear.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, Shape
+from simulator.errors import InputError
+
+_PARAMETERS = {"Scale": ("scale",), "Threshold": ("threshold",), "Delay": ("delay",)}
+
+
+def infer(graph: NirGraph) -> NirGraph:
+    """The graph with the shapes of every node.
+
+    Raises:
+        InputError: no Input or Output, a shape that cannot be known, or two shapes that do not meet.
+    """
+    for kind in ("Input", "Output"):
+        if not graph.of_kind(kind):
+            raise InputError(graph.source, f"has no {kind} node", f"Add one, with its shape, before the {kind.lower()}")
+    notes = list(graph.notes)
+    nodes = dict(graph.nodes)
+    known: dict[str, Shape] = {}
+    moved = True
+    while moved:
+        moved = False
+        for node in nodes.values():
+            if node.name in known:
+                continue
+            came = [known[s] for s in graph.sources(node.name) if s in known]
+            placed = _place(node, came[0] if came else None, notes)
+            if placed is not None:
+                nodes[node.name], known[node.name] = placed, placed.out_shape
+                moved = True
+    for node in nodes.values():
+        if node.name not in known:
+            raise InputError(f"{graph.source}: {node.where}", "has a shape that cannot be known", _WAY_OUT)
+    for a, b in graph.edges:
+        if not _meets(nodes[a].out_shape, nodes[b]):
+            problem = f"has the shape {list(nodes[a].out_shape)}, but {b!r} takes {list(nodes[b].in_shape)}"
+            raise InputError(f"{graph.source}: edge {a!r} -> {b!r}: {nodes[a].where}", problem, "Export it again")
+    return replace(graph, nodes=nodes, notes=tuple(dict.fromkeys(notes)))
+
+
+_WAY_OUT = "Connect it to an Input, or give its input_shape"
+
+
+def squeeze(shape: Shape) -> Shape:
+    """A shape without the sizes of 1 in front (of which the last size is kept)."""
+    first = 0
+    while first < len(shape) - 1 and shape[first] == 1:
+        first += 1
+    return shape[first:]
+
+
+def _meets(shape: Shape, node: Node) -> bool:
+    if shape == node.in_shape or squeeze(shape) == squeeze(node.in_shape):
+        return True
+    return node.kind in ("Linear", "Affine") and math.prod(shape) == math.prod(node.in_shape)
+
+
+def _place(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
+    """The node with its shapes, or None while they cannot be known."""
+    if node.kind == "Input":
+        return replace(node, in_shape=node.fields["shape"], out_shape=node.fields["shape"])
+    if node.kind in ("Output", "Junction"):
+        return None if came is None else _end(node, came)
+    if node.kind in ("Linear", "Affine"):
+        return _linear(node, came, notes)
+    if node.kind in ("Conv1d", "Conv2d"):
+        return _conv(node, came, notes)
+    if node.kind in ("SumPool2d", "AvgPool2d"):
+        return None if came is None else _pool(node, came, notes)
+    if node.kind == "Flatten":
+        return _flatten(node, came)
+    return _elementwise(node, came, notes)
+
+
+def _end(node: Node, came: Shape) -> Node:
+    stated = node.fields["shape"]
+    if stated and math.prod(stated) != math.prod(came):
+        raise InputError(node.where, f"states the shape {list(stated)}, but {list(came)} arrives", "Export it again")
+    return replace(node, in_shape=came, out_shape=came)
+
+
+def _linear(node: Node, came: Shape | None, notes: list[str]) -> Node:
+    weight = node.fields["weight"].shape
+    in_shape, out_shape = (*weight[:-2], weight[-1]), (*weight[:-2], weight[-2])
+    if came is not None and squeeze(came) != squeeze(in_shape) and math.prod(came) == math.prod(in_shape):
+        notes.append(f"{node.where} takes {list(in_shape)}; the {list(came)} that arrives is flattened for it")
+    return replace(node, in_shape=in_shape, out_shape=out_shape)
+
+
+def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
+    """Neurons, Scale, Threshold, Delay: parameters of one shape, or of one element."""
+    names = _PARAMETERS.get(node.kind, tuple(node.fields) if node.kind in NEURONS else ())
+    try:
+        own = np.broadcast_shapes(*(node.fields[n].shape for n in names))
+    except ValueError:
+        shapes = {n: node.fields[n].shape for n in names}
+        raise InputError(node.where, f"has parameters of different shapes: {shapes}", "Export it again") from None
+    if came is None:
+        return replace(node, in_shape=own, out_shape=own) if math.prod(own) > 1 else None
+    if own != came and math.prod(own) == 1:
+        notes.append(f"{node.where} has parameters of one element, used for all of {list(came)}")
+        return replace(node, in_shape=came, out_shape=came)
+    if own != came and squeeze(own) != squeeze(came) and _broadcasts(own, came):
+        notes.append(f"{node.where} has parameters of shape {list(own)}, repeated to {list(came)}")
+        return replace(node, in_shape=came, out_shape=came)
+    return replace(node, in_shape=own, out_shape=own)
+
+
+def _broadcasts(own: Shape, came: Shape) -> bool:
+    """Whether parameters such as [channels, 1, 1] repeat to the shape that arrives (same number of dimensions only)."""
+    return len(own) == len(came) and all(a in (1, b) for a, b in zip(own, came, strict=True))
+
+
+def pair(value: tuple[int, ...]) -> tuple[int, int]:
+    """One integer for both directions, or two."""
+    return (value[0], value[-1])
+
+
+def conv_padding(node: Node) -> tuple[tuple[int, int], ...]:
+    """(before, after) of each direction; ``same`` puts the odd one after, as PyTorch does."""
+    n, padding = int(node.fields["weight"].ndim) - 2, node.fields["padding"]
+    if padding == "valid":
+        return ((0, 0),) * n
+    if padding == "same":
+        if any(s != 1 for s in node.fields["stride"]):
+            raise InputError(node.where, f"has padding 'same' with stride {node.fields['stride']}", "Use numbers")
+        span = [d * (k - 1) for d, k in zip(spread(node, "dilation"), node.fields["weight"].shape[2:], strict=True)]
+        return tuple((s // 2, s - s // 2) for s in span)
+    return tuple((p, p) for p in spread(node, "padding"))
+
+
+def spread(node: Node, name: str) -> tuple[int, ...]:
+    """A field of one or two integers, one for each direction of the convolution."""
+    value: tuple[int, ...] = node.fields[name]
+    n = node.fields["weight"].ndim - 2
+    if len(value) not in (1, n):
+        raise InputError(f"{node.where}: {name}", f"is {value}; the kernel has {n} direction(s)")
+    return value * n if len(value) == 1 else value
+
+
+def _conv(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
+    weight, groups = node.fields["weight"], node.fields["groups"][0]
+    n = weight.ndim - 2
+    channels = weight.shape[1] * groups
+    if weight.shape[0] % groups:
+        raise InputError(node.where, f"has {weight.shape[0]} outputs, which {groups} groups do not divide")
+    if came is None:
+        own = node.fields["input_shape"]
+        if not own:
+            return None
+        came = (channels, *own)
+    in_shape = came
+    while len(in_shape) > n + 1 and in_shape[0] == 1:
+        in_shape = in_shape[1:]
+    if len(in_shape) != n + 1 or in_shape[0] != channels:
+        problem = f"takes [{channels}, {'length' if n == 1 else 'height, width'}], but {list(came)} arrives"
+        raise InputError(node.where, problem, "Export it again")
+    stated = node.fields["input_shape"]
+    if stated and tuple(stated) != in_shape[1:]:
+        notes.append(f"{node.where} states input_shape {list(stated)}, but {list(in_shape[1:])} arrives; that is used")
+    return replace(node, in_shape=in_shape, out_shape=(weight.shape[0], *_windows(node, in_shape[1:])))
+
+
+def _windows(node: Node, size: Shape) -> list[int]:
+    kernel, stride, dilation = node.fields["weight"].shape[2:], spread(node, "stride"), spread(node, "dilation")
+    return [
+        _count(node, size[i] + sum(conv_padding(node)[i]), dilation[i] * (kernel[i] - 1) + 1, stride[i])
+        for i in range(len(size))
+    ]
+
+
+def _count(node: Node, length: int, window: int, stride: int) -> int:
+    if window > length:
+        raise InputError(node.where, f"has a window of {window} on a padded input of {length}", "Export it again")
+    return (length - window) // stride + 1
+
+
+def _pool(node: Node, came: Shape, notes: list[str]) -> Node:
+    in_shape = came
+    while len(in_shape) > 3 and in_shape[0] == 1:
+        in_shape = in_shape[1:]
+    if len(in_shape) != 3:
+        raise InputError(node.where, f"takes [channels, height, width], but {list(came)} arrives")
+    kernel, stride, padding = (pair(node.fields[k]) for k in ("kernel_size", "stride", "padding"))
+    out = [_count(node, in_shape[1 + i] + 2 * padding[i], kernel[i], stride[i]) for i in range(2)]
+    return replace(node, in_shape=in_shape, out_shape=(in_shape[0], *out))
+
+
+def _flatten(node: Node, came: Shape | None) -> Node | None:
+    in_shape = came if came is not None else node.fields["input_type"]
+    if not in_shape:
+        return None
+    stated = node.fields["input_type"]
+    if came is not None and stated and math.prod(stated) != math.prod(came):
+        raise InputError(node.where, f"states input_type {list(stated)}, but {list(came)} arrives", "Export it again")
+    n = len(in_shape)
+    first, last = node.fields["start_dim"], node.fields["end_dim"]
+    first, last = first + n * (first < 0), last + n * (last < 0)
+    if stated and came is not None and len(stated) < n:  # dims count from the stated shape, without the batch in front
+        first, last = first + n - len(stated), min(last + n - len(stated), n - 1)
+    first, last = min(first, n - 1), min(last, n - 1)
+    if not 0 <= first <= last:
+        raise InputError(node.where, f"flattens dimensions {first}..{last} of {list(in_shape)}")
+    return replace(
+        node,
+        in_shape=in_shape,
+        out_shape=(*in_shape[:first], math.prod(in_shape[first : last + 1]), *in_shape[last + 1 :]),
+    )

@@ -1,0 +1,54 @@
+"""Three machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, count trailing zeros.
+
+They are plain LLVM and compile on every target (SSE2, AVX2, AVX-512, NEON); without them the plain kernel would be the same
+but slower.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def prefetch(typingctx: Any, address: Any) -> Any:
+    """Ask for the cache line at an address (uint64); never faults."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        i32 = ir.IntType(32)
+        pointer = builder.inttoptr(args[0], cgutils.voidptr_t)
+        signature_ = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [cgutils.voidptr_t], signature_)
+        builder.call(function, [pointer, i32(0), i32(3), i32(1)])  # read, keep in all levels, data
+        return context.get_dummy_value()
+
+    return types.none(types.uint64), codegen
+
+
+@intrinsic
+def mask64(typingctx: Any, address: Any) -> Any:
+    """Bit i is set where byte i of the 64 bytes at an address (uint64) is not 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), 64)
+        pointer = builder.inttoptr(args[0], vector.as_pointer())
+        value = builder.load(pointer)
+        value.align = 1
+        bits = builder.icmp_unsigned("!=", value, ir.Constant(vector, None))
+        return builder.bitcast(bits, ir.IntType(64))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Number of zero bits below the lowest set bit of a uint64 that is not 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), codegen

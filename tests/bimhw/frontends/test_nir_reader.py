@@ -1,0 +1,219 @@
+"""The .nir reader: good files, repairs, and every kind of bad file refused with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from bimhw.frontends.nir import build_graph, choose, read_graph
+from bimhw.frontends.nir.order import order
+from simulator.errors import InputError
+
+LIF = ("LIF", {"tau": np.full(3, 2e-3), "r": np.full(3, 20.0), "v_leak": np.zeros(3), "v_threshold": np.ones(3)})
+CHAIN = [("in", "fc"), ("fc", "lif"), ("lif", "out")]
+
+
+def chain(**changes: Any) -> dict[str, tuple[str, dict[str, Any]]]:
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "in": ("Input", {"shape": np.array([4])}),
+        "fc": ("Affine", {"weight": np.ones((3, 4)), "bias": np.zeros(3)}),
+        "lif": LIF,
+        "out": ("Output", {"shape": np.array([3])}),
+    }
+    return nodes | changes
+
+
+def lif(**fields: Any) -> tuple[str, dict[str, Any]]:
+    return "LIF", LIF[1] | fields
+
+
+def write_raw(path: Path, nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]]) -> Path:
+    """A .nir file without the checks of the nir package, so that bad ones can be written."""
+    with h5py.File(path, "w") as file:
+        file["version"] = "1.0.8"
+        root = file.create_group("node")
+        root["type"] = "NIRGraph"
+        root["edges"] = np.array(edges, dtype=h5py.string_dtype()) if edges else np.zeros((0, 2))
+        for name, (kind, fields) in nodes.items():
+            group = root.create_group(f"nodes/{name}")
+            group["type"] = kind
+            for key, value in fields.items():
+                group[key] = value
+    return path
+
+
+def nir_chain() -> nir.NIRGraph:
+    fields = {k: np.asarray(v) for k, v in LIF[1].items()}
+    return nir.NIRGraph(
+        nodes={
+            "in": nir.Input(np.array([4])),
+            "fc": nir.Affine(np.ones((3, 4)), np.zeros(3)),
+            "lif": nir.LIF(**fields),
+            "out": nir.Output(np.array([3])),
+        },
+        edges=CHAIN,
+    )
+
+
+def test_a_file_of_the_nir_package_is_read_with_its_shapes(tmp_path: Path) -> None:
+    nir.write(tmp_path / "a.nir", nir_chain())
+    graph = read_graph(tmp_path / "a.nir")
+    assert [(n.name, n.kind, n.in_shape, n.out_shape) for n in graph.nodes.values()] == [
+        ("fc", "Affine", (4,), (3,)),
+        ("in", "Input", (4,), (4,)),
+        ("lif", "LIF", (3,), (3,)),
+        ("out", "Output", (3,), (3,)),
+    ]
+    assert set(graph.edges) == set(CHAIN)
+    assert graph.notes == ()
+
+
+def test_nested_graphs_become_one_flat_graph(tmp_path: Path) -> None:
+    inner = nir.NIRGraph(
+        nodes={
+            "input": nir.Input(np.array([3])),
+            "lif": nir.LIF(**{k: np.asarray(v) for k, v in LIF[1].items()}),
+            "w_rec": nir.Linear(np.eye(3)),
+            "output": nir.Output(np.array([3])),
+        },
+        edges=[("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")],
+    )
+    nodes = {
+        "in": nir.Input(np.array([4])),
+        "fc": nir.Linear(np.ones((3, 4))),
+        "rec": inner,
+        "out": nir.Output(np.array([3])),
+    }
+    outer = nir.NIRGraph(nodes=nodes, edges=[("in", "fc"), ("fc", "rec"), ("rec", "out")], type_check=False)
+    nir.write(tmp_path / "n.nir", outer)
+    graph = read_graph(tmp_path / "n.nir")
+    assert {"rec.input", "rec.lif", "rec.w_rec", "rec.output"} < set(graph.nodes)
+    assert ("fc", "rec.input") in graph.edges and ("rec.output", "out") in graph.edges
+    assert order(graph).delayed == {("rec.lif", "rec.w_rec")}
+
+
+BAD = {
+    "nan weight": (chain(fc=("Affine", {"weight": np.full((3, 4), np.nan), "bias": np.zeros(3)})), CHAIN, "fc.*NaN"),
+    "negative tau": (chain(lif=lif(tau=np.full(3, -1.0))), CHAIN, "lif.*tau.*must be > 0"),
+    "infinite threshold": (chain(lif=lif(v_threshold=np.full(3, np.inf))), CHAIN, "lif.*v_threshold"),
+    "unknown type": (chain(lif=("Sigmoid", {})), CHAIN, "lif.*unknown type 'Sigmoid'"),
+    "missing field": (chain(lif=("LIF", {"tau": np.ones(3)})), CHAIN, "lif.*no field 'r'"),
+    "dangling edge": (chain(), [*CHAIN, ("lif", "nowhere")], "'nowhere'"),
+    "double edge": (chain(), [*CHAIN, ("fc", "lif")], "twice"),
+    "shape": (chain(fc=("Affine", {"weight": np.ones((5, 4)), "bias": np.zeros(5)})), CHAIN, "'fc' -> 'lif'.*\\[5\\].*\\[3\\]"),
+    "output shape": (chain(out=("Output", {"shape": np.array([5])})), CHAIN, "out.*\\[5\\]"),
+    "bias": (chain(fc=("Affine", {"weight": np.ones((3, 4)), "bias": np.zeros(2)})), CHAIN, "fc.*bias"),
+    "no input": ({k: v for k, v in chain().items() if k != "in"}, CHAIN[1:], "no Input"),
+    "no output": ({k: v for k, v in chain().items() if k != "out"}, CHAIN[:-1], "no Output"),
+    "text weight": (chain(fc=("Linear", {"weight": "abc"})), CHAIN, "fc.*weight"),
+    "mixed parameters": (chain(lif=lif(tau=np.ones(2))), CHAIN, "lif.*different shapes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_by_node_name(tmp_path: Path, name: str) -> None:
+    nodes, edges, message = BAD[name]
+    path = write_raw(tmp_path / "bad.nir", nodes, edges)
+    with pytest.raises(InputError, match=message):
+        read_graph(path)
+
+
+def test_a_cycle_needs_a_neuron_or_a_delay() -> None:
+    nodes = chain(loop=("Scale", {"scale": np.ones(3)}), back=("Scale", {"scale": np.ones(3)}))
+    edges = [("in", "fc"), ("fc", "loop"), ("loop", "back"), ("back", "loop"), ("loop", "lif"), ("lif", "out")]
+    with pytest.raises(InputError, match=r"cycle loop -> back -> loop.*no neuron and no Delay"):
+        choose(build_graph(nodes, edges), "euler", 1e-4)
+    nodes["back"] = ("Delay", {"delay": np.full(3, 1e-4)})
+    assert order(choose_ok(nodes, edges)).delayed == frozenset()
+
+
+def choose_ok(nodes: Any, edges: Any) -> Any:
+    graph = build_graph(nodes, edges)
+    choose(graph, "euler", 1e-4)
+    return graph
+
+
+def test_factors_and_delays_are_checked_against_the_step() -> None:
+    graph = build_graph(chain(), CHAIN)
+    with pytest.raises(InputError, match=r"lif.*dt/tau = 1.5 with dt = 0.003, outside \(0, 1\]"):
+        choose(graph, "euler", 3e-3)
+    nodes = chain(d=("Delay", {"delay": np.full(3, 1.5e-4)}))
+    delayed = build_graph(nodes, [("in", "fc"), ("fc", "d"), ("d", "lif"), ("lif", "out")])
+    with pytest.raises(InputError, match=r"node 'd'.*1.5 steps"):
+        choose(delayed, "euler", 1e-4)
+    assert choose(delayed, "euler", 5e-5).default.dt == 5e-5
+
+
+def test_the_step_is_chosen_only_where_the_file_tells_it() -> None:
+    told = choose(build_graph(chain(), CHAIN))  # r = 20 = tau / 1e-4
+    assert told.default.dt == 1e-4 and any("1e-04" in n or "0.0001" in n for n in told.notes)
+    with pytest.raises(InputError, match=r"node 'lif'.*does not tell the time step"):
+        choose(build_graph(chain(lif=lif(r=np.ones(3))), CHAIN))
+
+
+@pytest.mark.parametrize("bad", ["half", "text", "type", "empty"])
+def test_half_written_files_are_refused(tmp_path: Path, bad: str) -> None:
+    path = tmp_path / "x.nir"
+    nir.write(path, nir_chain())
+    if bad == "half":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif bad == "text":
+        path.write_text("not HDF5")
+    elif bad == "type":
+        with h5py.File(path, "a") as file:
+            del file["node/nodes/lif/type"]
+    else:
+        with h5py.File(path, "w") as file:
+            file["version"] = "1.0.8"
+    with pytest.raises(InputError, match=r"x\.nir.*(HDF5|half-written)"):
+        read_graph(path)
+
+
+def test_bombs_links_and_deep_nests_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "big.nir", chain(), CHAIN)
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/fc/weight"]
+        file.create_dataset("node/nodes/fc/weight", shape=(2**20, 2**20), dtype="f4", compression="gzip")
+    with pytest.raises(InputError, match=r"/node/nodes/fc/weight.*holds 4,398,046,511,104 bytes"):
+        read_graph(path)
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/fc/weight"]
+        file.create_dataset("node/nodes/fc/weight", shape=(2**13, 2**13), dtype="f4", compression="gzip")
+    with pytest.raises(InputError, match="unpacks 0 bytes to 268,435,456"):
+        read_graph(path)
+    with h5py.File(path, "a") as file:
+        del file["node/nodes/fc/weight"]
+        file["node/nodes/fc/weight"] = h5py.ExternalLink("other.h5", "/w")
+    with pytest.raises(InputError, match="is a link"):
+        read_graph(path)
+    with h5py.File(path, "a") as file:
+        file["node/nodes/lif/loop"] = file["node"]  # a group inside itself
+        del file["node/nodes/fc/weight"]
+    with pytest.raises(InputError, match=r"nests groups deeper|more than"):
+        read_graph(path)
+
+
+def test_repairs_are_made_and_said() -> None:
+    nodes = chain(lif=lif(tau=np.array(2e-3), r=np.array([20.0]), v_leak=np.array(0.0), v_threshold=np.array(1.0)))
+    nodes["in"] = ("Input", {"shape": np.array([1, 4])})  # a batch dimension left in, as Norse does
+    graph = build_graph(nodes, CHAIN)
+    assert graph.nodes["lif"].in_shape == (3,)
+    assert any("parameters of one element" in n for n in graph.notes)
+    odd = chain(lif=lif(colour=np.ones(3)))
+    assert any("colour" in n for n in build_graph(odd, CHAIN).notes)
+
+
+def test_every_platform_file_reads_or_is_refused(shared: Path) -> None:
+    refused = {"norse_cuba_conv", "braille_noDelay_bias_zero_subgraph", "braille_noDelay_noBias_subtract_subgraph"}
+    for path in sorted(shared.glob("nir/*/*.nir")):
+        if path.stem in refused:
+            with pytest.raises(InputError, match=r"half-written|'lif', which is not a node"):
+                read_graph(path)
+        else:
+            graph = read_graph(path)
+            assert set(order(graph).nodes) == set(graph.nodes)

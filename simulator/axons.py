@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.graph import Projection
+from simulator.neurons import base
 from simulator.program import Program
 
 I64 = npt.NDArray[np.int64]
@@ -58,6 +59,12 @@ def axon_table(program: Program) -> AxonTable:
     ptr = np.zeros(program.n_neurons + 1, np.int64)
     np.cumsum(np.concatenate([np.diff(p[0]) for p in parts]), out=ptr[1:])
     return AxonTable(ptr, np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts]))
+
+
+def host_readers(program: Program) -> npt.NDArray[np.bool_]:
+    """Neurons whose spikes the host reads: output populations that emit something, bool [N]."""
+    parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:

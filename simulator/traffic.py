@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable
+from simulator.axons import AxonTable, host_readers
 from simulator.chip import Topology
-from simulator.neurons import base
 from simulator.program import HOST, Program
 
 I64 = npt.NDArray[np.int64]
@@ -52,7 +51,7 @@ def reach(program: Program, axons: AxonTable, topology: Topology | None) -> Reac
     x, y = np.where(outside, port_x, router // height), np.where(outside, port_y, router % height)
     to = axons.dst // per
     ew, ns = np.abs(to // height - x[source]), np.abs(to % height - y[source])
-    leaves = _to_host(program) & ~outside
+    leaves = host_readers(program) & ~outside
     hops_ew = np.bincount(source, ew, n).astype(np.int64) + leaves * np.abs(x - port_x)
     hops_ns = np.bincount(source, ns, n).astype(np.int64) + leaves * np.abs(y - port_y)
     here = np.bincount(source, (to == router[source]) & ~outside[source], n).astype(np.int64)
@@ -62,17 +61,3 @@ def reach(program: Program, axons: AxonTable, topology: Topology | None) -> Reac
     return Reach(
         np.where(outside, 0, fan + leaves), here, hops_ew, hops_ns, np.where(outside, fan, 0), leaves.astype(np.int64)
     )
-
-
-def _to_host(program: Program) -> npt.NDArray[np.bool_]:
-    """Neurons whose spikes the host reads: output populations that emit something."""
-    parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
-    return np.concatenate(parts) if parts else np.zeros(0, bool)
-
-
-def on_router(core: int, topology: Topology) -> tuple[int, int]:
-    """Router (x, y) of a core; of the host port for `HOST`."""
-    if core == HOST:
-        return topology.host_port
-    router = core // topology.cores_per_router
-    return router // topology.height, router % topology.height

@@ -114,20 +114,30 @@ def run_samples(
 def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> FunctionRun:
     """The result of a simulation so far."""
     r = simulation.record
-    ptr = np.zeros(len(r.counts) + 1, np.int64)
-    np.cumsum(r.counts, out=ptr[1:])
-    ids = np.concatenate([*r.ids, np.empty(0, np.int32)])
-    spikes = SpikeTrain(ptr, ids, _payload(r))
-    tally = Tally(
+    spikes = recorded_spikes(r)
+    sizes = {c.name: c.size for c in simulation.layout.cells}
+    probes = {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in r.probes.items()}
+    return FunctionRun(spikes, probes, counter.activity(spikes, tally_of(simulation), samples), simulation.state)
+
+
+def tally_of(simulation: Simulation) -> Tally:
+    """What the step loop counted itself."""
+    r = simulation.record
+    return Tally(
         simulation.active_of_neuron,
         np.array(r.active, np.int64),
         simulation.saturated_of_population,
         np.array(r.saturated, np.int64),
         tuple(r.resets),
     )
-    sizes = {c.name: c.size for c in simulation.layout.cells}
-    probes = {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in r.probes.items()}
-    return FunctionRun(spikes, probes, counter.activity(spikes, tally, samples), simulation.state)
+
+
+def recorded_spikes(record: Record) -> SpikeTrain:
+    """All events so far."""
+    ptr = np.zeros(len(record.counts) + 1, np.int64)
+    np.cumsum(record.counts, out=ptr[1:])
+    ids = np.concatenate([*record.ids, np.empty(0, np.int32)])
+    return SpikeTrain(ptr, ids, _payload(record))
 
 
 def _payload(record: Record) -> I32 | None:

@@ -124,6 +124,14 @@ class Simulation:
             self.state.rings[k][:] = 0
         self.record.resets.append(self.state.step)
 
+    def restart(self) -> None:
+        """Go back to before the first step: time, state, counts and recorded events. Weights stay as they are."""
+        cells = self.layout.cells
+        self.state = State(0, [c.initial.copy() for c in cells], [_ring(c) for c in cells])
+        self.record = Record(probes={p: [] for p in self.record.probes})
+        self.active_of_neuron[:] = 0
+        self.saturated_of_population[:] = 0
+
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
         """The weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
         self.fast_form = None  # it holds a copy

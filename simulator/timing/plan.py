@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable, axon_table
+from simulator.axons import AxonTable, axon_table, host_readers
 from simulator.chip import Chip
 from simulator.errors import InputError
 from simulator.graph import INPUT_MODEL
@@ -93,12 +93,6 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
         dst=dst,
         srv=srv,
     )
-
-
-def host_readers(program: Program) -> npt.NDArray[np.bool_]:
-    """Neurons whose spikes the host reads: output populations that emit something, bool [N]."""
-    parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
-    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _driven(program: Program) -> npt.NDArray[np.bool_]:

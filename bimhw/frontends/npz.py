@@ -1,0 +1,228 @@
+"""Plain network files (.npz): integer LIF networks as CSR arrays, with their inputs and, if given, a mapping.
+
+N neurons; ids [0, n_in) are external inputs, [n_in, N) are LIF. V is kept in 1/64 of a weight unit:
+
+    V[t] = (64 v0 if t == 0 else trunc(V[t-1] * 7/8)) + 64 * (bias + sum of the weights whose source spiked at t-1)
+    spike if V > 64 thr, then V = 0
+
+Arrays: ``indptr`` [N + 1], ``indices`` [nnz] (ascending and unique in a row), ``weights`` int [nnz], ``bias``, ``v0`` [N],
+``thr``, ``n_in``, ``in_ptr`` [T + 1], ``in_idx`` (external spikes by step); optional ``core`` [N] (a mapping), ``ref_hash``
+(of the spikes of all T steps, as `SpikeTrain.spike_hash`).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.chip import Chip
+from simulator.errors import FitError, InputError
+from simulator.files import check_is_file, read_npz
+from simulator.graph import INPUT_MODEL, Population, Projection
+from simulator.memory import check_memory
+from simulator.neurons.lif import initial_v
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
+DECAY = 512  # V * 7/8 a step, in 1/4096
+_NEEDED = ("indptr", "indices", "weights", "bias", "v0", "thr", "n_in", "in_ptr", "in_idx")
+_OPTIONAL = ("core", "ref_hash")
+
+
+@dataclass(frozen=True, eq=False)
+class PlainNet:
+    """A plain network file.
+
+    Attributes:
+        network: integer network, populations ``in`` (external, absent if there is none) and ``lif``.
+        inputs: external spikes of the file's T steps.
+        core: int32 [N], the file's own mapping, or None.
+        ref_hash: spike hash over the T steps that the file states, or "".
+    """
+
+    network: Network
+    inputs: SpikeTrain
+    core: npt.NDArray[np.int32] | None
+    ref_hash: str
+
+
+def read_plain(path: Path | str) -> PlainNet:
+    """Read a plain network file, every size, range and order checked.
+
+    Raises:
+        InputError: no such file, not an .npz file, an array missing or wrong (which, where and the rule), or too large
+            for the memory there is.
+    """
+    file = Path(path)
+    _foresee(file)
+    a = read_npz(file, (*_NEEDED, *(name for name in _OPTIONAL if name in _names(file))))
+    where = str(file)
+    n = _check_rows(a, where)
+    n_in = _scalar(a, "n_in", where)
+    if not 0 <= n_in < n:
+        raise InputError(f"{where}: n_in", f"is {n_in}; it must be 0..{n - 1} for {n} neurons")
+    indices = _targets(a.pop("indices"), a["indptr"], n_in, n, where)
+    network = _network(a, indices, n_in, n, where)
+    core = _core(a["core"], n, where) if "core" in a else None
+    return PlainNet(network, _inputs(a, n_in, where), core, str(a["ref_hash"]) if "ref_hash" in a else "")
+
+
+def plain_program(net: PlainNet, chip: Chip, core: npt.NDArray[np.int32] | None = None) -> Program:
+    """A program of a plain network on a chip, with a given mapping (by default the file's own).
+
+    Raises:
+        InputError: no mapping is given and the file has none.
+        FitError: the mapping uses a core that the chip does not have.
+    """
+    core = net.core if core is None else core
+    if core is None:
+        raise InputError("mapping", "the file brings none (array 'core')", "Use --mapping auto")
+    t = chip.topology
+    there = t.width * t.height * t.cores_per_router
+    if int(core.max()) >= there:
+        raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
+    q = net.network
+    return Program(chip.name, chip.sha256(), q.populations, q.projections, core, meta=dict(q.meta))
+
+
+def _names(path: Path) -> set[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(str(path), f"is not an .npz file ({error})") from error
+
+
+def _foresee(path: Path) -> None:
+    """Refuse a file whose arrays, unpacked, would not fit: synapses are held about three times at the peak."""
+    check_is_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(str(path), f"is not an .npz file ({error})", "Plain networks are .npz files") from error
+    check_memory(3 * size, str(path), "its synapses (as read, checked and laid out)", "Use a smaller network")
+
+
+def _array(a: dict[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    value: npt.NDArray[Any] = a[name]
+    if value.dtype.kind not in "iu":
+        raise InputError(f"{where}: {name}", f"has type {value.dtype}; it must hold integers")
+    if shape is None and value.ndim != 1:
+        raise InputError(f"{where}: {name}", f"has {value.ndim} dimensions; it must have 1")
+    if shape is not None and value.shape != shape:
+        raise InputError(f"{where}: {name}", f"has shape {value.shape}; it must be {shape}")
+    return value
+
+
+def _scalar(a: dict[str, Any], name: str, where: str) -> int:
+    value = a[name]
+    if value.size != 1 or value.dtype.kind not in "iu":
+        raise InputError(f"{where}: {name}", "must be one integer")
+    return int(value.reshape(()))
+
+
+def _check_rows(a: dict[str, Any], where: str) -> int:
+    """Check the row pointers; returns the number of neurons."""
+    indptr, indices = _array(a, "indptr", where), _array(a, "indices", where)
+    _array(a, "weights", where, indices.shape)
+    if indptr.size < 2:
+        raise InputError(f"{where}: indptr", f"has {indptr.size} entries; a network of N neurons has N + 1 of them")
+    if indptr[0] != 0 or indptr[-1] != indices.size:
+        raise InputError(
+            f"{where}: indptr", f"runs from {indptr[0]} to {indptr[-1]}; it must run from 0 to {indices.size}"
+        )
+    a["indptr"] = indptr.astype(np.int64, copy=False)
+    if (a["indptr"][1:] < a["indptr"][:-1]).any():
+        row = int(np.argmax(a["indptr"][1:] < a["indptr"][:-1]))
+        raise InputError(f"{where}: indptr", f"goes backwards at row {row}")
+    return int(indptr.size - 1)
+
+
+def _targets(
+    indices: npt.NDArray[Any], indptr: npt.NDArray[np.int64], n_in: int, n: int, where: str
+) -> npt.NDArray[np.int32]:
+    """Targets counted from the first LIF neuron, int32; 32-bit arrays are changed in place."""
+    row, bad = _first_bad_row(indptr, indices, n_in, n)
+    if row >= 0:
+        raise InputError(
+            f"{where}: indices",
+            f"row {row} has the target {bad}; targets must be LIF neurons {n_in}..{n - 1}, ascending and unique in a row",
+        )
+    if indices.dtype.itemsize == 4:
+        targets = indices.view(np.int32)
+        targets -= np.int32(n_in)
+        return targets
+    return indices.astype(np.int32) - np.int32(n_in)
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_bad_row(indptr: Any, indices: Any, low: int, high: int) -> Any:
+    for row in range(indptr.size - 1):
+        last = low - 1
+        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            target = int(indices[j])
+            if target <= last or target >= high:
+                return row, target
+            last = target
+    return -1, 0
+
+
+def _network(a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, n: int, where: str) -> Network:
+    thr = _scalar(a, "thr", where)
+    params = {
+        "dv": np.array(DECAY, np.int32),
+        "vth": _scaled(np.array([thr]), "thr", where)[0],
+        "strict": np.array(1, np.int32),
+        "bias": _scaled(_array(a, "bias", where, (n,))[n_in:], "bias", where),
+        "v_init": initial_v(_scaled(_array(a, "v0", where, (n,))[n_in:], "v0", where).astype(np.int64), DECAY),
+    }
+    lif = Population("lif", "lif", n - n_in, params, layer=1)
+    external = (Population("in", INPUT_MODEL, n_in, role="input"),) if n_in else ()
+    indptr, weights = a["indptr"], a["weights"]
+    cut = int(indptr[n_in])
+    rows = {"in": (indptr[: n_in + 1], slice(0, cut)), "lif": (indptr[n_in:] - cut, slice(cut, indices.size))}
+    projections = tuple(
+        Projection(f"{p.name}_lif", p.name, "lif", "in", rows[p.name][0], indices[rows[p.name][1]],
+                   weights[rows[p.name][1]], exponent=SCALE_SHIFT, weight_bits=8 * weights.dtype.itemsize)
+        for p in (*external, lif)
+    )  # fmt: skip
+    meta = {"source": Path(where).name, "steps": int(a["in_ptr"].size - 1)}
+    return Network("integer", (*external, lif), projections, meta)
+
+
+def _scaled(value: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[np.int32]:
+    """Weight units to V units; with room for the decay before step 0."""
+    top = (2**31 - 1) * 7 // 8 >> SCALE_SHIFT
+    worst = int(np.abs(value.astype(np.int64)).max(initial=0))
+    if worst > top:
+        raise InputError(f"{where}: {name}", f"has the magnitude {worst}; V holds at most {top} weight units")
+    return value.astype(np.int32) << SCALE_SHIFT
+
+
+def _core(value: npt.NDArray[Any], n: int, where: str) -> npt.NDArray[np.int32]:
+    if value.dtype.kind not in "iu" or value.shape != (n,):
+        raise InputError(f"{where}: core", f"has type {value.dtype} and shape {value.shape}; it must be {n} integers")
+    if int(value.min()) < 0 or int(value.max()) >= 2**31:
+        raise InputError(f"{where}: core", f"has cores {value.min()}..{value.max()}; the first core is 0")
+    return value.astype(np.int32)
+
+
+def _inputs(a: dict[str, Any], n_in: int, where: str) -> SpikeTrain:
+    ptr, ids = _array(a, "in_ptr", where).astype(np.int64), _array(a, "in_idx", where)
+    if ptr.size < 1 or ptr[0] != 0 or ptr[-1] != ids.size or (np.diff(ptr) < 0).any():
+        raise InputError(f"{where}: in_ptr", f"must rise from 0 to {ids.size}, the number of external spikes")
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < n_in:
+        raise InputError(f"{where}: in_idx", f"has ids {ids.min()}..{ids.max()}; external inputs are 0..{n_in - 1}")
+    ids = ids.astype(np.int32)
+    step = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
+    order = np.lexsort((ids, step))
+    return SpikeTrain(ptr, ids if (order[1:] > order[:-1]).all() else ids[order])

@@ -149,7 +149,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     net = make_net(1)
     del net["thr"]
     np.savez(tmp_path / "net.npz", **net)
-    with pytest.raises(InputError, match="lacks the array .*thr"):
+    with pytest.raises(InputError, match=r"lacks the array .*thr"):
         read_plain(tmp_path / "net.npz")
     (tmp_path / "text.npz").write_text("no archive")
     with pytest.raises(InputError, match=r"is not an \.npz file"):

@@ -38,10 +38,35 @@ def quiet_bound(mesh: Mesh, work: StepWork) -> tuple[I64, int]:
     return quiet, int(links)
 
 
-def release_bound(mesh: Mesh, work: StepWork) -> int:
+def release_bound(mesh: Mesh, work: StepWork, learn_ticks: I64 | None = None) -> int:
     """Lower bound of the tick at which the root releases the next step (see `barrier.release_time`)."""
     quiet, links = quiet_bound(mesh, work)
+    if learn_ticks is not None:
+        quiet = quiet + learn_ticks
     return max(release_time(mesh, quiet), links + mesh.sync_ticks)
+
+
+def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
+    """Busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
+    w = wires(mesh)
+    busy = np.zeros(mesh.n_routers * mesh.n_ports, np.int64)
+    _load(work.off, work.dst, w.router, w.port, w.direction, w.far_end, mesh.n_ports, mesh.flits, busy)
+    return busy.reshape(mesh.n_routers, mesh.n_ports)
+
+
+@numba.njit(cache=True, nogil=True)
+def _load(
+    off: I64, dst: Any, router: I64, port: I64, direction: Any, far_end: I64, P: int, L: int, busy: I64
+) -> None:  # fmt: skip
+    for c in range(off.size - 1):
+        for m in range(off[c], off[c + 1]):
+            r, target = router[c], dst[m]
+            d = direction[r, router[target]]
+            while d != LOCAL:
+                busy[r * P + d] += L
+                r = far_end[r * P + d] // P
+                d = direction[r, router[target]]
+            busy[r * P + port[target]] += L
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,8 +16,9 @@ from simulator.errors import InputError
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 from simulator.timing.active import active_updates
-from simulator.timing.barrier import quiet_times, release_time
-from simulator.timing.bound import release_bound
+from simulator.timing.barrier import quiet_times, release_time, start_times
+from simulator.timing.bound import link_busy_of, release_bound
+from simulator.timing.compiled import run_steps
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
 from simulator.timing.plan import Plan, make_plan
@@ -38,7 +40,7 @@ class TimingRun:
         soma_busy_ticks: int64 [C], soma and axon-out work of each endpoint (cores, then the host).
         synapse_busy_ticks: int64 [C], service of packets.
         soma_stall_ticks: int64 [C], somas waiting for a free slot; zeros for ``bound``, which knows no queues.
-        link_busy_ticks: int64 [R, P], busy ticks of each router output; zeros for ``bound``.
+        link_busy_ticks: int64 [R, P], busy ticks of each router output.
         steps: step -> (work, times) of the steps that were asked for.
     """
 
@@ -64,28 +66,22 @@ class TimingRun:
         return self.step_ticks.astype(np.float64) * self.tick_ns
 
 
-@dataclass(eq=False)
-class _Sums:
-    step_ticks: I64
-    stall: I64
-    links: I64
-    steps: dict[int, tuple[StepWork, StepTimes]]
-
-
 def engines() -> dict[str, Callable[[Mesh, StepWork], StepTimes]]:
     """The cycle-level engines by name; each gives the same times, to the tick."""
     from simulator.timing.clocked import run_clocked
+    from simulator.timing.compiled import run_compiled
     from simulator.timing.simpy_timing import run_simpy
 
-    return {"clocked": run_clocked, "simpy": run_simpy}
+    return {"clocked": run_clocked, "compiled": run_compiled, "simpy": run_simpy}
 
 
 def run_timing(
     program: Program,
     chip: Chip,
     spikes: SpikeTrain,
-    engine: Engine = "clocked",
+    engine: Engine = "compiled",
     *,
+    threads: int = 1,
     learn_synapses: I64 | None = None,
     keep: range = range(0),
     mesh: Mesh | None = None,
@@ -98,6 +94,7 @@ def run_timing(
         chip: the chip that it runs on.
         spikes: all events of all steps, inputs included (as the functional run gives them).
         engine: ``compiled`` (fast), ``clocked`` (the definition), ``simpy`` (processes) or ``bound`` (lower bound).
+        threads: steps are independent, so chunks of them may run side by side; the result is the same for any number.
         learn_synapses: int64 [T, cores], weights that each core updates in the learning phase of each step.
         keep: steps whose work and stamps are kept.
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
@@ -110,39 +107,110 @@ def run_timing(
     if engine not in ("clocked", "simpy", "compiled", "bound"):
         raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
     _check_spikes(spikes, program)
-    learn = _learn_ticks(plan, spikes.steps, learn_synapses)
-    n, m = plan.mesh.n_endpoints, plan.mesh
+    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep)
     messages = message_counts(plan, spikes)
-    sums = _Sums(
-        np.zeros(spikes.steps, np.int64), np.zeros(n, np.int64), np.zeros((m.n_routers, m.n_ports), np.int64), {}
-    )
-    soma, synapse = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for first, last in _chunks(messages):
-        active = None if plan.uniform else active_updates(program, spikes, first, last)
-        chunk = expand(plan, spikes, first, last, active)
-        soma += chunk.soma
-        synapse += chunk.synapse
-        _time_chunk(chunk, engine, learn, keep, sums)
+    chunks = list(_chunks(messages))
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(job.run, chunks))
+    else:
+        parts = [job.run(c) for c in chunks]
+    return _joined(plan, engine, messages, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Results of one chunk."""
+
+    step_ticks: I64
+    soma: I64
+    synapse: I64
+    stall: I64
+    links: I64
+    steps: dict[int, tuple[StepWork, StepTimes]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    plan: Plan
+    program: Program
+    spikes: SpikeTrain
+    engine: Engine
+    learn: I64 | None
+    keep: range
+
+    def run(self, bounds: tuple[int, int]) -> _Part:
+        """Expand and time the steps of one chunk."""
+        first, last = bounds
+        active = None if self.plan.uniform else active_updates(self.program, self.spikes, first, last)
+        chunk = expand(self.plan, self.spikes, first, last, active)
+        if self.engine == "bound":
+            return self._bound(chunk)
+        if self.engine == "compiled":
+            return self._compiled(chunk)
+        return self._step_by_step(chunk)
+
+    def _extra(self, t: int) -> I64 | None:
+        return None if self.learn is None else self.learn[t]
+
+    def _compiled(self, chunk: Chunk) -> _Part:
+        mesh, kept = self.plan.mesh, [t for t in self.keep if chunk.first <= t < chunk.first + chunk.steps]
+        start = start_times(mesh)
+        timed = run_steps(mesh, chunk.off, chunk.gap, chunk.dst, chunk.srv, chunk.tail, start, stamps=bool(kept))
+        quiet = timed.quiet if self.learn is None else timed.quiet + self.learn[chunk.first : chunk.first + chunk.steps]
+        ticks = np.array([release_time(mesh, q) for q in quiet], np.int64)
+        stall = (timed.soma_end - start).sum(axis=0) - chunk.soma
+        steps = {}
+        for t in kept:
+            i = t - chunk.first
+            stamps = timed.stamps[chunk.off[i, 0] : chunk.off[i, -1]]
+            work = chunk.step(i)
+            steps[t] = (work, StepTimes(stamps, timed.soma_end[i], link_busy_of(mesh, work)))
+        return _Part(ticks, chunk.soma, chunk.synapse, stall, timed.link_busy, steps)
+
+    def _step_by_step(self, chunk: Chunk) -> _Part:
+        mesh, time_step = self.plan.mesh, engines()[self.engine]
+        part = self._empty(chunk)
+        for i in range(chunk.steps):
+            t, work = chunk.first + i, chunk.step(i)
+            times = time_step(mesh, work)
+            part.step_ticks[i] = release_time(mesh, quiet_times(work, times, self._extra(t)))
+            part.links[:] += times.link_busy
+            part.stall[:] += times.soma_end - work.start - _soma_work(work)
+            if t in self.keep:
+                part.steps[t] = (work, times)
+        return part
+
+    def _bound(self, chunk: Chunk) -> _Part:
+        part = self._empty(chunk)
+        for i in range(chunk.steps):
+            work, extra = chunk.step(i), self._extra(chunk.first + i)
+            part.step_ticks[i] = release_bound(self.plan.mesh, work, extra)
+            part.links[:] += link_busy_of(self.plan.mesh, work)
+        return part
+
+    def _empty(self, chunk: Chunk) -> _Part:
+        m = self.plan.mesh
+        links = np.zeros((m.n_routers, m.n_ports), np.int64)
+        stall = np.zeros(m.n_endpoints, np.int64)
+        return _Part(np.zeros(chunk.steps, np.int64), chunk.soma, chunk.synapse, stall, links, {})
+
+
+def _joined(plan: Plan, engine: Engine, messages: I64, parts: list[_Part]) -> TimingRun:
+    m = plan.mesh
+    zero, links = np.zeros(m.n_endpoints, np.int64), np.zeros((m.n_routers, m.n_ports), np.int64)
     return TimingRun(
-        engine, m, plan.costs.tick_ns, sums.step_ticks, messages, soma, synapse, sums.stall, sums.links, sums.steps
+        engine=engine,
+        mesh=m,
+        tick_ns=plan.costs.tick_ns,
+        step_ticks=np.concatenate([p.step_ticks for p in parts]) if parts else np.zeros(0, np.int64),
+        messages=messages,
+        soma_busy_ticks=sum((p.soma for p in parts), zero),
+        synapse_busy_ticks=sum((p.synapse for p in parts), zero),
+        soma_stall_ticks=sum((p.stall for p in parts), zero),
+        link_busy_ticks=sum((p.links for p in parts), links),
+        steps={t: v for p in parts for t, v in p.steps.items()},
     )
-
-
-def _time_chunk(chunk: Chunk, engine: Engine, learn: I64 | None, keep: range, sums: _Sums) -> None:
-    mesh = chunk.plan.mesh
-    for i in range(chunk.steps):
-        t, work = chunk.first + i, chunk.step(i)
-        extra = None if learn is None else learn[t]
-        if engine == "bound":
-            late = 0 if extra is None else int(extra.max())
-            sums.step_ticks[t] = max(release_bound(mesh, work), release_time(mesh, work.start) + late)
-            continue
-        times = engines()[engine](mesh, work)
-        sums.step_ticks[t] = release_time(mesh, quiet_times(work, times, extra))
-        sums.links += times.link_busy
-        sums.stall += times.soma_end - work.start - _soma_work(work)
-        if t in keep:
-            sums.steps[t] = (work, times)
 
 
 def _soma_work(work: StepWork) -> I64:

@@ -9,9 +9,10 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.timing.barrier import quiet_times, release_time, start_times
-from simulator.timing.bound import quiet_bound, release_bound
-from simulator.timing.cases import random_case
+from simulator.timing.bound import link_busy_of, quiet_bound, release_bound
+from simulator.timing.cases import random_case, random_mesh, random_work
 from simulator.timing.clocked import run_clocked
+from simulator.timing.compiled import run_compiled, run_steps
 from simulator.timing.contract import ARR, DONE, GEN, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.simpy_timing import run_simpy
 from simulator.timing.wires import hops, wires
@@ -48,6 +49,63 @@ def test_simpy_equals_clocked(block: int) -> None:
         assert_same(run_clocked(mesh, work), run_simpy(mesh, work), f"case {seed}: {mesh}")
 
 
+@pytest.mark.parametrize("block", range(4))
+def test_compiled_equals_clocked(block: int) -> None:
+    for seed in range(block * 100, block * 100 + 100):
+        mesh, work = random_case(seed, 300)
+        expected = run_clocked(mesh, work)
+        assert_same(expected, run_compiled(mesh, work), f"case {seed}: {mesh}")
+        np.testing.assert_array_equal(expected.link_busy, link_busy_of(mesh, work))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", range(25))
+def test_all_engines_agree(block: int) -> None:
+    for seed in range(10_000 + block * 100, 10_100 + block * 100):
+        mesh, work = random_case(seed, 400)
+        expected = run_clocked(mesh, work)
+        assert_same(expected, run_compiled(mesh, work), f"case {seed}: {mesh}")
+        assert_same(expected, run_simpy(mesh, work), f"case {seed}: {mesh}")
+
+
+def test_far_events_wrap_around_the_wheel() -> None:
+    """Work, hops and releases far longer than the compiled engine's wheel."""
+    for seed in range(30):
+        mesh, work = random_case(seed, 25)
+        scale = 977
+        mesh = replace(mesh, hop_ticks=tuple(h * scale for h in mesh.hop_ticks), flits=mesh.flits * 300)  # type: ignore[arg-type]
+        work = replace(work, gap=work.gap * scale, srv=work.srv * scale, rel=work.rel * scale, start=work.start * scale)
+        assert_same(run_clocked(mesh, work), run_compiled(mesh, work), f"case {seed}: {mesh}")
+
+
+def test_many_steps_in_one_call_are_independent() -> None:
+    """What a step leaves behind in the kernel (free times, ring positions, priorities) never reaches the next one."""
+    rng = np.random.default_rng(5)
+    for seed in range(60):
+        mesh = random_mesh(rng)
+        works = [replace(random_work(mesh, rng, 60), start=np.zeros(mesh.n_endpoints, np.int64)) for _ in range(4)]
+        works = [replace(w, rel=np.zeros_like(w.rel)) for w in works]
+        off = np.stack([w.off + 60 * i for i, w in enumerate(works)])
+        gap, dst, srv = (np.concatenate([getattr(w, k) for w in works]) for k in ("gap", "dst", "srv"))
+        tail = np.stack([w.tail for w in works])
+        timed = run_steps(mesh, off, gap, dst, srv, tail, works[0].start, stamps=True)
+        alone = [run_clocked(mesh, w) for w in works]
+        np.testing.assert_array_equal(
+            timed.stamps, np.concatenate([t.stamps for t in alone]), err_msg=f"{seed}: {mesh}"
+        )
+        np.testing.assert_array_equal(timed.soma_end, np.stack([t.soma_end for t in alone]))
+        quiet = np.stack([quiet_times(w, t) for w, t in zip(works, alone, strict=True)])
+        np.testing.assert_array_equal(timed.quiet, quiet)
+        np.testing.assert_array_equal(timed.link_busy, sum(t.link_busy for t in alone))
+
+
+def test_times_beyond_the_kernels_range_are_refused() -> None:
+    mesh = Mesh(2, 2, 1)
+    work = replace(one_message(mesh, 0, 3), rel=np.array([1 << 61], np.int64))
+    with pytest.raises(InputError, match="beyond the kernel's range"):
+        run_compiled(mesh, work)
+
+
 def test_the_random_cases_are_not_easy() -> None:
     """The comparison means something only where packets queue, stall and meet."""
     queued = stalled = shared = hosts = 0
@@ -72,7 +130,7 @@ def test_the_random_cases_are_not_easy() -> None:
     assert hosts > 20
 
 
-@pytest.mark.parametrize("engine", [run_clocked, run_simpy])
+@pytest.mark.parametrize("engine", [run_clocked, run_simpy, run_compiled])
 def test_zero_load_latency(engine) -> None:  # type: ignore[no-untyped-def]
     """GEN -> ARR of a lone message is enqueue + (hops + 1) * hop + flits - 1, exactly."""
     for flits in (1, 3):
@@ -88,7 +146,7 @@ def test_zero_load_latency(engine) -> None:  # type: ignore[no-untyped-def]
             assert t[DONE] == t[SRV] + 3
 
 
-@pytest.mark.parametrize("engine", [run_clocked, run_simpy])
+@pytest.mark.parametrize("engine", [run_clocked, run_simpy, run_compiled])
 def test_zero_load_latency_by_direction(engine) -> None:  # type: ignore[no-untyped-def]
     mesh = Mesh(3, 3, 1, (1, 10, 100, 1000, 10000))
     centre = 4
@@ -183,7 +241,7 @@ def test_back_pressure_by_hand() -> None:
     # 2: GEN 3, may enter its router at 4, waits for the core slot until 6; ARR 10, SRV 15; core slot free at 16.
     # 3: GEN 8 (slot of 2 free at 6+2), INJ 16, ARR 20, SRV 25.
     expected = [[0, 1, 5, 5, 15], [3, 6, 10, 15, 25], [8, 16, 20, 25, 35]]
-    for engine in (run_clocked, run_simpy):
+    for engine in (run_clocked, run_simpy, run_compiled):
         np.testing.assert_array_equal(engine(mesh, work).stamps, expected)
 
 
@@ -200,7 +258,7 @@ def test_back_pressure_by_hand() -> None:
 def test_bad_work_is_refused(change: dict[str, np.ndarray], words: str) -> None:
     mesh = Mesh(2, 2, 1)
     work = replace(one_message(mesh, 0, 3), **change)
-    for engine in (run_clocked, run_simpy):
+    for engine in (run_clocked, run_simpy, run_compiled):
         with pytest.raises(InputError, match=words):
             engine(mesh, work)
 

@@ -122,7 +122,7 @@ def test_the_barrier_follows_the_used_tiles(make_chip) -> None:  # type: ignore[
     assert [mesh_of(chip, tiles).sync_ticks for tiles in (1, 2, 3, 4, 6)] == [6000, 10000, 10000, 14000, 14000]
 
 
-@pytest.mark.parametrize("engine", ["clocked", "simpy"])
+@pytest.mark.parametrize("engine", ["clocked", "simpy", "compiled"])
 def test_a_run_is_the_sum_of_its_steps(make_chip, make_program, make_spikes, engine) -> None:  # type: ignore[no-untyped-def]
     chip, program, spikes = make_chip(), make_program(3, 12), make_spikes(3, 4, 58)
     run = run_timing(program, chip, spikes, engine, keep=range(1, 3))
@@ -139,6 +139,31 @@ def test_a_run_is_the_sum_of_its_steps(make_chip, make_program, make_spikes, eng
     np.testing.assert_array_equal(run.step_ticks, ticks)
     assert run.sim_time_ns == pytest.approx(sum(ticks) * 0.1)
     np.testing.assert_array_equal(run.step_time_ns, np.array(ticks) * 0.1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_engines_and_threads_give_the_same_run(make_chip, make_program, make_spikes, threads, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("simulator.timing.run.CHUNK_MESSAGES", 300)  # several chunks
+    chip, program, spikes = make_chip(), make_program(4, 12), make_spikes(4, 9, 58, 0.5)
+    learn = np.arange(9 * 12, dtype=np.int64).reshape(9, 12)
+    keep = range(2, 8, 3)
+    a = run_timing(program, chip, spikes, "clocked", keep=keep, learn_synapses=learn)
+    b = run_timing(program, chip, spikes, "compiled", keep=keep, learn_synapses=learn, threads=threads)
+    for name in (
+        "step_ticks",
+        "messages",
+        "soma_busy_ticks",
+        "synapse_busy_ticks",
+        "soma_stall_ticks",
+        "link_busy_ticks",
+    ):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    assert a.soma_stall_ticks.sum() > 0
+    assert sorted(a.steps) == sorted(b.steps) == [2, 5]
+    for t in a.steps:
+        np.testing.assert_array_equal(a.steps[t][1].stamps, b.steps[t][1].stamps)
+        np.testing.assert_array_equal(a.steps[t][1].link_busy, b.steps[t][1].link_busy)
+        np.testing.assert_array_equal(a.steps[t][1].soma_end, b.steps[t][1].soma_end)
 
 
 def test_bound_is_below_and_silence_costs_the_same(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]
@@ -158,8 +183,9 @@ def test_the_learning_phase_lengthens_its_step(make_chip, make_program, make_spi
     plain = run_timing(program, chip, spikes)
     learn = np.zeros((3, 12), np.int64)
     learn[1] = 1000
-    run = run_timing(program, chip, spikes, learn_synapses=learn)
-    np.testing.assert_array_equal(run.step_ticks - plain.step_ticks, [0, 20000, 0])
+    for engine in ("clocked", "compiled"):
+        run = run_timing(program, chip, spikes, engine, learn_synapses=learn)
+        np.testing.assert_array_equal(run.step_ticks - plain.step_ticks, [0, 20000, 0])
 
 
 def test_a_step_does_not_depend_on_the_others(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,120 @@
+"""The compiled engine: the same times as `clocked`, by the event kernel of `kernel`; many steps in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.timing.check import check_mesh, check_work
+from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepTimes, StepWork
+from simulator.timing.kernel import time_steps
+from simulator.timing.wires import wires
+
+U64 = npt.NDArray[np.uint64]
+MAX_ROUTES = 1 << 28  # bytes of the route table: routers x endpoints
+_NONE = np.zeros(0, np.int64)
+_NO_STAMPS = np.zeros((0, 5), np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    entry: U64
+    route: npt.NDArray[np.uint8]
+    far: U64
+    hop_ticks: U64
+    port_bits: int
+    row: I64  # [R, P], kernel's row of each output
+
+
+@lru_cache(maxsize=64)
+def _tables(mesh: Mesh) -> _Tables:
+    """The kernel's view of a mesh: rows of a router padded to a power of two."""
+    check_mesh(mesh)
+    if mesh.n_routers * mesh.n_endpoints > MAX_ROUTES or mesh.n_endpoints >= 1 << 24:
+        raise InputError(
+            "mesh", f"has {mesh.n_routers} routers for {mesh.n_endpoints} endpoints; the table is too large"
+        )
+    w, ports = wires(mesh), mesh.n_ports
+    bits = (ports - 1).bit_length()
+    row = np.arange(mesh.n_routers)[:, None] * (1 << bits) + np.arange(ports)[None, :]
+    far = np.full(mesh.n_routers << bits, mesh.n_routers << bits, np.int64)  # an edge's output feeds no row
+    inner = w.far_end >= 0
+    far[row.reshape(-1)[inner]] = row.reshape(-1)[w.far_end[inner]]
+    local = w.endpoint >= 0
+    far[row.reshape(-1)[local]] = w.endpoint[local]
+    direction = w.direction[:, w.router]
+    route = np.where(direction == LOCAL, w.port[None, :], direction).astype(np.uint8).reshape(-1)
+    entry = row[w.router, w.port]
+    return _Tables(entry.astype(np.uint64), route, far.astype(np.uint64), w.hop_ticks.astype(np.uint64), bits, row)
+
+
+@dataclass(frozen=True, eq=False)
+class Timed:
+    """Results of several steps.
+
+    Attributes:
+        stamps: int64 [M, 5], or [0, 5] where they were not asked for.
+        soma_end, quiet: int64 [T, C].
+        link_busy: int64 [R, P], over all steps.
+    """
+
+    stamps: I64
+    soma_end: I64
+    quiet: I64
+    link_busy: I64
+
+
+def run_steps(
+    mesh: Mesh, off: I64, gap: I32, dst: I32, srv: I32, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False
+) -> Timed:
+    """Times of T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
+
+    Times count from tick 0, at or after which every endpoint starts.
+    """
+    t = _tables(mesh)
+    steps, n = tail.shape
+    soma_end, quiet = np.zeros((steps, n), np.int64), np.zeros((steps, n), np.int64)
+    grants = np.zeros(t.far.size, np.int64)
+    out = np.zeros((dst.size, 5), np.int64) if stamps else _NO_STAMPS
+    u = np.uint64
+    time_steps(
+        off, gap, rel, dst, srv, tail, start,
+        t.entry, t.route, t.far, t.hop_ticks, u(max(1, int(dst.size)).bit_length()), u(t.port_bits),
+        u(mesh.flits), u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
+        out, soma_end, quiet, grants,
+    )  # fmt: skip
+    return Timed(out, soma_end, quiet, grants[t.row] * mesh.flits)
+
+
+def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
+    """Times of one step, equal to `run_clocked` to the tick.
+
+    Raises:
+        InputError: the mesh or the work is not well formed, or its times leave the kernel's range.
+    """
+    check_mesh(mesh)
+    check_work(mesh, work)
+    first = int(work.start.min(initial=0))
+    _check_range(mesh, work, first)
+    rel = np.maximum(work.rel - first, 0) if work.rel.any() else _NONE
+    timed = run_steps(
+        mesh, work.off[None, :], work.gap, work.dst, work.srv, work.tail[None, :], work.start - first, rel, stamps=True
+    )
+    return StepTimes(timed.stamps + first, timed.soma_end[0] + first, timed.link_busy)
+
+
+def _check_range(mesh: Mesh, work: StepWork, first: int) -> None:
+    """Every tick, shifted by the bits of a message number, must stay below 2**62."""
+    longest = int(work.start.max(initial=0)) + int(work.rel.max(initial=0)) - first
+    work_ticks = int(work.gap.sum(dtype=np.int64)) + int(work.srv.sum(dtype=np.int64)) + int(work.tail.max(initial=0))
+    per_message = (mesh.width + mesh.height + 2) * (max(mesh.hop_ticks) + mesh.flits) + mesh.enqueue_ticks
+    ticks = longest + work_ticks + work.dst.size * per_message
+    if ticks.bit_length() + int(work.dst.size).bit_length() > 61:
+        raise InputError(
+            "step work", f"may last {ticks} ticks with {work.dst.size} messages, beyond the kernel's range",
+            "Choose a coarser tick or fewer messages at once",
+        )  # fmt: skip

@@ -1,0 +1,353 @@
+"""The head-only event kernel: the times of `clocked`, found without visiting ticks in which nothing is decided.
+
+Why so few events give the same times (time only ever enters through maxima of known quantities):
+
+* A FIFO slot holds the tick from which it is free again. Slots are used in ring order, so a sender has a credit at t
+  exactly when the free tick of the slot it would use next is <= t. No credit events, no counters.
+* One output feeds a core's FIFO, in order, so at the ejection grant everything about the packet is known:
+  ARR = g + hop + L - 1, SRV = max(ARR, DONE of the packet before), DONE = SRV + srv, slot free at SRV + 1. No core events.
+* The first `port_slots` messages of a core are put into its router input at the start; each later one is fixed when the
+  slot that it needs is popped at g: GEN = max(ready, rel, g + L). No soma events.
+* Only the head of a FIFO can be granted, and not before the tail of its predecessor has left: a head gets one event at
+  max(its arrival, g of its predecessor + L). Packets that arrive behind others cost no event.
+* A blocked output sleeps until its link and the slot it needs are free; where the slot's time is not known yet, the pop
+  that frees it wakes the output. So each output has at most one event.
+
+Events live in a timing wheel of `WHEEL` ticks, linked through the port's own row (an event farther away is re-inserted
+from the wheel's last slot). What is decided at t becomes visible later than t, so the order within a tick is irrelevant.
+
+All integers are uint64: indices that cannot be negative need no wrap-around code, and nothing mixes signs. All state is
+one array, addressed by absolute indices, so that the loop keeps few pointers: the wheel, a row of 16 words (two cache
+lines) for each port - its input in the first eight, its output in the last eight -, eight words for each endpoint, the
+slots of all FIFOs. An event is named by the index of its `NEXT` word. A slot of a router's FIFO has two words: while it
+is empty, the tick from which it is free; while it is taken, OCCUPIED | arrival << key_bits | message, which is later than
+any tick and is what the arbiter ``fifo`` compares (message numbers ascend with source, then sequence); then the carry:
+output needed at this router | destination << 8 | service << 32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
+
+U = np.uint64
+WHEEL = 1024
+_MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 8 - 1)
+_0, _1, _2, _3, _4, _7, _8 = U(0), U(1), U(2), U(3), U(4), U(7), U(8)
+_ROW0 = U(WHEEL)  # the first port's row; a multiple of 16 words x 64 ports
+_TURN, _GRANT, _OUT, _DST = U(255), U(256), U(255), U(0xFFFFFF)
+OCCUPIED = U(1 << 62)
+LOCAL_PORT = U(4)
+# Input half of a row: next event in its wheel slot, tick of the event, slot of the head, carry of the head, tick from which
+# the port is idle, key of the head, who sends into it (its output or its core), first slot.
+NEXT, TIME, HEAD, CARRY, IDLE, KEY, UP, RING = U(0), U(1), U(2), U(3), U(4), U(5), U(6), U(7)
+# Output half, counted from its NEXT: tick from which the link is idle, inputs that ask, state, what it feeds (input row or
+# core), slot it fills next, grants << 8 | input that a rotating priority asks first.
+LINK, ASKED, STATE, FAR, TAIL, GRANTS = U(2), U(3), U(4), U(5), U(6), U(7)
+# States of an output: nobody asks; its event is set; it is decided in this tick; it waits for a pop to free its slot.
+QUIET, SET, NOW, WAITING = U(0), U(1), U(2), U(3)
+# Words of an endpoint: first slot of its FIFO, last DONE, last GEN, next message, end of its messages, row of its port.
+C_RING, C_DONE, C_GEN, C_MESSAGE, C_END, C_ENTRY = U(1), U(2), U(3), U(4), U(5), U(6)
+
+
+def _count_trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Index of the lowest set bit of a uint64 that is not 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], context.get_constant(types.boolean, True))
+
+    return types.uint64(types.uint64), codegen
+
+
+_lowest_bit: Any = intrinsic(_count_trailing_zeros)
+
+
+@numba.njit(cache=True, nogil=True)
+def _set(S: Any, occupied: Any, event: Any, tick: Any, now: Any) -> None:
+    """Put an event into the wheel, at `tick` > now or as far as the wheel reaches."""
+    S[event + TIME] = tick
+    slot = (now + min(tick - now, _MASK)) & _MASK
+    S[event] = S[slot]
+    S[slot] = event
+    occupied[slot] = np.uint8(1)
+
+
+@numba.njit(cache=True, nogil=True)
+def time_steps(
+    off: Any, gap: Any, rel: Any, dst: Any, srv: Any, tail: Any, start: Any,
+    entry: Any, route: Any, far: Any, hop_ticks: Any, key_bits: Any, port_bits: Any,
+    L: Any, enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
+    stamps: Any, soma_end: Any, quiet: Any, grants: Any,
+) -> None:  # fmt: skip
+    """Times of T steps, one after another; every step finds an empty chip.
+
+    Args:
+        off: int64 [T, C + 1]; gap, dst, srv: int32 [M]; rel: int64 [M] or [0] where nothing is released late;
+            tail: int32 [T, C]; start: int64 [C], >= 0.
+        entry: uint64 [C], row of each endpoint's port.
+        route: uint8 [R * C], output port of a router towards an endpoint.
+        far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
+        hop_ticks: uint64 [P]; key_bits: bits of a message number; port_bits: rows of a router = 1 << port_bits.
+        L ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
+        stamps: int64 [M, 5] or [0, 5], written where it has room.
+        soma_end, quiet: int64 [T, C], written.
+        grants: int64 [rows], added to.
+    """
+    T, C, rows = off.shape[0], entry.size, far.size
+    keep, timed = stamps.shape[0] > 0, rel.size > 0
+    nil = _ROW0 + (U(rows) << _4)
+    cores0 = nil + U(16)
+    ring_words = port_slots << _1
+    rings0 = cores0 + (U(C) << _3)
+    core_rings0 = rings0 + U(rows) * ring_words
+    todo0 = core_rings0 + U(C) * core_slots
+    hops0 = todo0 + U(rows) + _1
+    S = np.zeros(np.int64(hops0) + hop_ticks.size, np.uint64)
+    occupied = np.zeros(WHEEL, np.uint8)
+    occupied8 = occupied.view(np.uint64)
+    port_mask = (_1 << port_bits) - _1
+    router_bits = port_bits + _4
+    key_mask = (_1 << key_bits) - _1
+    n_endpoints = U(C)
+    route_skip = (_ROW0 >> router_bits) * n_endpoints
+    for i in range(WHEEL):
+        S[i] = nil
+    for i in range(hop_ticks.size):
+        S[hops0 + U(i)] = hop_ticks[i]
+    for row in range(rows):
+        p = _ROW0 + (U(row) << _4)
+        ring = rings0 + U(row) * ring_words
+        S[p + HEAD] = ring
+        S[p + RING] = ring
+        if (U(row) & port_mask) < LOCAL_PORT:
+            if far[row] < U(rows):
+                q = _ROW0 + (far[row] << _4)
+                S[p + _8 + FAR] = q
+                S[p + _8 + TAIL] = rings0 + far[row] * ring_words
+                S[q + UP] = p + _8
+        else:
+            S[p + _8 + FAR] = cores0 + (far[row] << _3)
+            S[p + _8 + TAIL] = core_rings0 + far[row] * core_slots
+    for c in range(C):
+        core = cores0 + (U(c) << _3)
+        p = _ROW0 + (entry[c] << _4)
+        S[core + C_ENTRY] = p
+        S[p + UP] = core
+        S[core + C_RING] = core_rings0 + U(c) * core_slots
+    now = _0
+    for step in range(T):
+        # Every step starts later than anything of the step before, so that what is left in the slots means "free".
+        base = now + _1
+        now = base
+        left = _0
+        for c in range(C):
+            core = cores0 + (U(c) << _3)
+            m, stop = U(off[step, c]), U(off[step, c + 1])
+            left += stop - m
+            p = S[core + C_ENTRY]
+            S[core + C_END] = stop
+            gen = base + U(start[c])
+            slot = S[p + HEAD]
+            ring = S[p + RING]
+            first = OCCUPIED
+            count = _0
+            while m < stop and count < port_slots:
+                gen += U(gap[m])
+                if timed:
+                    gen = max(gen, base + U(rel[m]))
+                if keep:
+                    stamps[m, 0] = np.int64(gen - base)
+                arrival = gen + enqueue
+                first = min(first, arrival)
+                S[slot] = OCCUPIED | (arrival << key_bits) | m
+                d = U(dst[m])
+                S[slot + _1] = (
+                    U(route[(p >> router_bits) * n_endpoints + d - route_skip]) | (d << _8) | (U(srv[m]) << U(32))
+                )
+                slot += _2
+                if slot == ring + ring_words:
+                    slot = ring
+                count += _1
+                m += _1
+            S[core + C_MESSAGE] = m
+            S[core + C_GEN] = gen
+            if count:
+                S[p + KEY] = S[S[p + HEAD]]
+                S[p + CARRY] = S[S[p + HEAD] + _1]
+                _set(S, occupied, p, first, now)
+        if rotating:
+            for row in range(rows):
+                S[_ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_TURN
+        latest = base
+        while left:
+            # The next tick in which anything is decided: the wheel's occupied slots, eight at a time.
+            at = (now + _1) & _MASK
+            word = at >> _3
+            bits = occupied8[word] >> ((at & _7) << _3)
+            if bits:
+                at += _lowest_bit(bits) >> _3
+            else:
+                word = (word + _1) & _WORDS
+                while occupied8[word] == _0:
+                    word = (word + _1) & _WORDS
+                at = (word << _3) + (_lowest_bit(occupied8[word]) >> _3)
+            now += (at - now) & _MASK
+            event = S[at]
+            S[at] = nil
+            occupied[at] = np.uint8(0)
+            # Phase A: heads ask for their outputs.
+            todo = todo0
+            while event != nil:
+                following = S[event]
+                if S[event + TIME] > now:
+                    _set(S, occupied, event, S[event + TIME], now)
+                elif event & _8:
+                    S[event + STATE] = NOW
+                    S[todo] = event
+                    todo += _1
+                else:
+                    port = (event >> _4) & port_mask
+                    out = event + ((S[event + CARRY] & _OUT) << _4) - (port << _4) + _8
+                    S[out + ASKED] |= _1 << port
+                    S[todo] = out
+                    if S[out + STATE] == QUIET:
+                        S[out + STATE] = NOW
+                        todo += _1
+                event = following
+            # Phase B: outputs decide.
+            tail_gone = now + L
+            while todo != todo0:
+                todo -= _1
+                out = S[todo]
+                port = (out >> _4) & port_mask
+                far_end = S[out + FAR]
+                into = S[out + TAIL]
+                ready = max(S[out + LINK], S[into])
+                if ready > now:
+                    if ready >= OCCUPIED:
+                        S[out + STATE] = WAITING
+                    else:
+                        S[out + STATE] = SET
+                        _set(S, occupied, out, ready, now)
+                    continue
+                # Arbitration.
+                asked = S[out + ASKED]
+                first_row = out - (port << _4) - _8
+                if rotating:
+                    turn = S[out + GRANTS] & _TURN
+                    ahead = asked >> turn
+                    chosen = turn + _lowest_bit(ahead) if ahead else _lowest_bit(asked)
+                    S[out + GRANTS] = (S[out + GRANTS] & ~_TURN) | ((chosen + _1) & port_mask)
+                else:
+                    chosen = _lowest_bit(asked)
+                    rest = asked & (asked - _1)
+                    best = S[first_row + (chosen << _4) + KEY]
+                    while rest:
+                        i = _lowest_bit(rest)
+                        rest &= rest - _1
+                        key = S[first_row + (i << _4) + KEY]
+                        if key < best:
+                            best, chosen = key, i
+                asked ^= _1 << chosen
+                S[out + ASKED] = asked
+                S[out + GRANTS] += _GRANT
+                S[out + LINK] = tail_gone
+                # Pop the granted input; its slot is free when the tail has gone.
+                p = first_row + (chosen << _4)
+                m = S[p + KEY] & key_mask
+                slot = S[p + HEAD]
+                ring = S[p + RING]
+                carry = S[p + CARRY]
+                after = slot + _2
+                if after == ring + ring_words:
+                    after = ring
+                S[p + HEAD] = after
+                S[p + IDLE] = tail_gone
+                S[slot] = tail_gone
+                up = S[p + UP]
+                if chosen >= LOCAL_PORT:
+                    if keep:
+                        stamps[m, 1] = np.int64(now - base)
+                    w = S[up + C_MESSAGE]
+                    if w < S[up + C_END]:  # the soma's next message takes the slot
+                        gen = S[up + C_GEN] + U(gap[w])
+                        if timed:
+                            gen = max(gen, base + U(rel[w]))
+                        gen = max(gen, tail_gone)
+                        S[up + C_GEN] = gen
+                        S[up + C_MESSAGE] = w + _1
+                        if keep:
+                            stamps[w, 0] = np.int64(gen - base)
+                        S[slot] = OCCUPIED | ((gen + enqueue) << key_bits) | w
+                        d = U(dst[w])
+                        S[slot + _1] = (
+                            U(route[(p >> router_bits) * n_endpoints + d - route_skip])
+                            | (d << _8)
+                            | (U(srv[w]) << U(32))
+                        )
+                elif S[up + STATE] == WAITING:
+                    S[up + STATE] = SET
+                    _set(S, occupied, up, max(tail_gone, S[up + LINK]), now)
+                head = S[after]
+                if head >= OCCUPIED:
+                    S[p + KEY] = head
+                    S[p + CARRY] = S[after + _1]
+                    _set(S, occupied, p, max((head - OCCUPIED) >> key_bits, tail_gone), now)
+                # Hand the packet on.
+                if port < LOCAL_PORT:
+                    arrival = now + S[hops0 + port]
+                    key = OCCUPIED | (arrival << key_bits) | m
+                    S[into] = key
+                    d = (carry >> _8) & _DST
+                    carry = (carry & U(0xFFFFFFFFFFFFFF00)) | U(
+                        route[(far_end >> router_bits) * n_endpoints + d - route_skip]
+                    )
+                    S[into + _1] = carry
+                    if into == S[far_end + HEAD]:
+                        S[far_end + KEY] = key
+                        S[far_end + CARRY] = carry
+                        _set(S, occupied, far_end, max(arrival, S[far_end + IDLE]), now)
+                    ring = S[far_end + RING]
+                    into += _2
+                    if into == ring + ring_words:
+                        into = ring
+                    S[out + TAIL] = into
+                else:
+                    arrival = now + S[hops0 + LOCAL_PORT] + L - _1
+                    served = max(arrival, S[far_end + C_DONE])
+                    done = served + (carry >> U(32))
+                    S[far_end + C_DONE] = done
+                    latest = max(latest, done)
+                    S[into] = served + _1
+                    ring = S[far_end + C_RING]
+                    into += _1
+                    if into == ring + core_slots:
+                        into = ring
+                    S[out + TAIL] = into
+                    if keep:
+                        stamps[m, 2] = np.int64(arrival - base)
+                        stamps[m, 3] = np.int64(served - base)
+                        stamps[m, 4] = np.int64(done - base)
+                    left -= _1
+                if asked:  # by others, who wait for the link and the next slot
+                    ready = max(tail_gone, S[into])
+                    if ready >= OCCUPIED:
+                        S[out + STATE] = WAITING
+                    else:
+                        S[out + STATE] = SET
+                        _set(S, occupied, out, ready, now)
+                else:
+                    S[out + STATE] = QUIET
+        for c in range(C):
+            core = cores0 + (U(c) << _3)
+            ends = S[core + C_GEN] + U(tail[step, c])
+            soma_end[step, c] = np.int64(ends - base)
+            quiet[step, c] = np.int64(max(ends, S[core + C_DONE]) - base)
+            latest = max(latest, ends)
+        now = max(latest, now + L) + _1
+    for row in range(rows):
+        grants[row] += np.int64(S[_ROW0 + (U(row) << _4) + _8 + GRANTS] >> _8)

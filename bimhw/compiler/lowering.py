@@ -43,7 +43,11 @@ class Lowering:
 
 
 # family (the start of a model's name) -> module with a `LOWERING`
-_FAMILIES = {"bim_d_": "bimhw.compiler.lower_bim", "readout_li": "bimhw.compiler.lower_readout"}
+_FAMILIES = {
+    "bim_d_": "bimhw.compiler.lower_bim",
+    "leaky": "bimhw.compiler.lower_leaky",
+    "readout_li": "bimhw.compiler.lower_readout",
+}
 
 
 def register_family(prefix: str, module: str) -> None:

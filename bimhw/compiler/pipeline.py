@@ -52,11 +52,13 @@ def compile(
     state_bits: int = 16,
     neurons_per_core: int | None = None,
     seed: int = 0,
+    profile: str | None = None,
+    dt: float | None = None,
 ) -> CompileResult:
     """Compile a model for a chip.
 
     Args:
-        model: path of a model file (.pt, .safetensors), a BIM module, or a float `Network`.
+        model: path of a model file (.pt, .safetensors, .nir), a BIM module, or a float `Network`.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: name of the task the model was trained on (digits models are recognised).
@@ -66,6 +68,8 @@ def compile(
         state_bits: bits of a state word, 8 to 24.
         neurons_per_core: at most so many neurons on a core, to spread the network.
         seed: of the choice of calibration samples.
+        profile: of a .nir file: how to run it (docs/frontends.md).
+        dt: of a .nir file: its time step.
 
     Raises:
         InputError: a file, an argument or data that is not what it must be.
@@ -73,7 +77,7 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = chip if isinstance(chip, Chip) else load_chip(chip)
-    network = load_network(model)
+    network = load_network(model, profile=profile, dt=dt)
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, target, bits)

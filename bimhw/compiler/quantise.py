@@ -104,6 +104,8 @@ def _integer(
     nonzero = int(np.count_nonzero(weights))
     dense = dense_bits(n_source, n_target, options.bits) <= sparse_bits(nonzero, n_target, options.bits)
     fixed = replace(q, weights=weights, exponent=exponent, weight_bits=options.bits)
+    if q.layout == "conv" and options.layout == "auto":
+        return replace(_drop_zeros(fixed), layout="conv")
     if options.layout == "dense" or (options.layout == "auto" and dense and options.bits > 1):
         return _fill(fixed, n_target)
     return _drop_zeros(fixed)

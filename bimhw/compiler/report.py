@@ -26,7 +26,7 @@ def compile_report(
 ) -> dict[str, Any]:
     """Figures of a program on its chip."""
     on_chip = program.core[program.core >= 0]
-    notes = [data.assumed] if data.assumed else []
+    notes = [*program.meta.get("notes", []), *([data.assumed] if data.assumed else [])]
     notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
     return {
         "chip": chip.name,

@@ -13,21 +13,29 @@ from simulator.files import check_is_file
 
 # file suffix -> (module, function from a path to a float network)
 _BY_SUFFIX = {
+    ".nir": ("bimhw.frontends.nir.lower", "read_network"),
     ".pt": ("bimhw.frontends.bim", "load_bim"),
     ".safetensors": ("bimhw.frontends.bim", "load_bim"),
 }
 
 
-def load_network(model: Any) -> Network:
+def load_network(model: Any, **reading: Any) -> Network:
     """The float network of a model file, of a network itself, or of a torch module.
 
+    Args:
+        model: what to read.
+        reading: how to read a .nir file (``profile``, ``dt``); None is not given.
+
     Raises:
-        InputError: no such file, an unknown kind of file or object.
+        InputError: no such file, an unknown kind of file or object, options that its kind does not have.
     """
+    given = {name: value for name, value in reading.items() if value is not None}
+    if given and not str(model).endswith(".nir"):
+        raise InputError(f"option {', '.join(given)}", "is for .nir files only", "Leave it out")
     if isinstance(model, Network):
         return model
     if isinstance(model, str | Path):
-        return _load_file(Path(model))
+        return _load_file(Path(model), given)
     if hasattr(model, "config") and hasattr(model, "state_dict"):
         from bimhw.frontends.bim import module_network
 
@@ -37,14 +45,14 @@ def load_network(model: Any) -> Network:
     )
 
 
-def _load_file(path: Path) -> Network:
+def _load_file(path: Path, reading: dict[str, Any]) -> Network:
     if path.suffix not in _BY_SUFFIX:
         raise InputError(
             str(path), f"has the unknown suffix {path.suffix!r}", f"Models end in {', '.join(sorted(_BY_SUFFIX))}"
         )
     check_is_file(path)
     module, function = _BY_SUFFIX[path.suffix]
-    network: Network = getattr(importlib.import_module(module), function)(path)
+    network: Network = getattr(importlib.import_module(module), function)(path, **reading)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Network(
         network.stage, network.populations, network.projections, dict(network.meta) | {"model_sha256": digest}

@@ -20,10 +20,12 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
+@click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
+@click.option("--dt", type=float, help="Time step of a .nir file.")
 @seed_option
 @json_option
 def command(model: str, output: str | None, calibration: str | None, as_json: bool, **options: Any) -> None:
-    """Compile MODEL (.pt, .safetensors) into a program for a chip."""
+    """Compile MODEL (.pt, .safetensors, .nir) into a program for a chip."""
     from pathlib import Path
 
     from bimhw.compiler.data import read_payloads

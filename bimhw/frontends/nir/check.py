@@ -16,7 +16,7 @@ from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import choose, decays
 from simulator.errors import InputError
-from simulator.files import check_is_file
+from simulator.files import check_is_file, read_npz
 
 Arrays = dict[str, npt.NDArray[Any]]
 MAX_DATA_BYTES = 2**32
@@ -157,12 +157,11 @@ def read_arrays(path: Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(item.file_size for item in archive.infolist())
-        if size > MAX_DATA_BYTES:
-            raise InputError(str(path), f"unpacks to {size:,} bytes; {MAX_DATA_BYTES:,} is the most")
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, OSError) as error:
         raise InputError(str(path), f"is not a whole .npz file ({error})", "Write it again with numpy.savez") from error
+    if size > MAX_DATA_BYTES:
+        raise InputError(str(path), f"unpacks to {size:,} bytes; {MAX_DATA_BYTES:,} is the most")
+    return read_npz(path)
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:

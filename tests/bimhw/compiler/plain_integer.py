@@ -56,6 +56,40 @@ def bim_step(
     return out
 
 
+def leaky_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating) -> Any:
+    """Written from the equations of simulator.neurons.leaky, with rounding as floor(x + 1/2)."""
+
+    def symmetric(value: Any) -> Any:
+        kept = np.clip(value, -p["limit"], p["limit"])
+        clip.count += int((kept != value).sum())
+        return kept
+
+    def keep(value: Any, factor: Any) -> Any:
+        return (value * factor + 2**15) // 2**16
+
+    scaled = acc["in"] * p["mul"]
+    down = np.maximum(p["sh"], 0)
+    arrived = np.where(p["sh"] > 0, (2 * scaled + 2**down) // 2 ** (down + 1), scaled * 2 ** np.maximum(-p["sh"], 0))
+    last, v = s["last"], s["v"]
+    v = np.where((p["reset"] == 4) & (last > 0), p["v_reset"], v)
+    x = keep(v, p["keep"]) + p["bias"]
+    if "keep_u" in p:
+        s["u"] = symmetric(keep(s["u"], p["keep_u"]) + arrived + p["bias_u"])
+        x = x + s["u"]
+    else:
+        x = x + arrived
+    x = np.where((p["reset"] == 3) & (last > 0), p["v_reset"], x)
+    x = symmetric(np.where(p["reset"] == 2, x - p["theta"] * last, x))
+    if not p["fires"].any():
+        s["v"] = np.maximum(x, p["v_min"])
+        return clip(shift(s["v"], p["sh_out"]), 32767)
+    over = np.where(p["cmp"] == 1, x >= p["theta"], x > p["theta"]).astype(np.int64)
+    z = np.where(p["cmp"] == 2, np.where(x > 0, x // np.maximum(p["theta"], 1), 0), over)
+    after = np.where((p["reset"] == 0) & (z > 0), p["v_reset"], np.where(p["reset"] == 1, x - p["theta"] * z, x))
+    s["v"], s["last"] = np.maximum(np.clip(after, -p["limit"], p["limit"]), p["v_min"]), z
+    return z
+
+
 def readout_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating) -> Any:
     drive = shift(acc["in"] * p["mul"], p["sh"]) + p["b"]
     s["y"] = clip(s["y"] + ((p["m"] * (drive - s["y"])) >> 15), p["limit"])
@@ -81,6 +115,9 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
     for p in program.populations:
         words = ["x", "r", "I", "V", "ref"] + (["A"] if "adaptive" in p.model else [])
         state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in words}
+        if p.model.startswith("leaky"):
+            zero = np.zeros((batch, p.size), np.int64)
+            state[p.name] = {"u": zero, "v": zero + params[p.name]["v_init"], "last": zero}
         if p.model == "readout_li":
             state[p.name] = {"y": np.broadcast_to(params[p.name]["b"], (batch, p.size)).astype(np.int64)}
     for t in range(steps):
@@ -98,6 +135,8 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
                     acc[q.port] += out[q.source][:, t - 1 - q.delay] @ matrix
             if p.model == "readout_li":
                 readout_step(params[p.name], acc, state[p.name], clip)
+            elif p.model.startswith("leaky"):
+                out[p.name][:, t] = leaky_step(params[p.name], acc, state[p.name], clip)
             else:
                 table = np.asarray(p.tables["decay"], np.int64)
                 out[p.name][:, t] = bim_step(params[p.name], table, acc, state[p.name], clip, p.model)

@@ -1,0 +1,240 @@
+"""NIR graph -> float `Network`: neurons become populations, everything between them becomes synapses.
+
+Chip time: a spike of step t arrives at t + 1 + delay. A neuron of layer l does at t + l what the graph does at t, so a
+path of d steps from layer a to layer b gets the delay d + b - a - 1, and b is the least layer for which no delay is
+negative. A loop over several layers that has fewer steps than layers cannot be kept and is refused by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.frontends.nir.dynamics import spread
+from bimhw.frontends.nir.fold import Form, Key, Part, fold
+from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, read_graph
+from bimhw.frontends.nir.profile import Profile, Settings
+from bimhw.frontends.nir.sources import choose, factors
+from mapping.network import Network
+from simulator.errors import FitError
+from simulator.graph import INPUT_MODEL, Population, Projection
+from simulator.neurons import leaky
+
+Floats = npt.NDArray[np.float64]
+_RESETS = {
+    "to_v_reset_now": leaky.HARD,
+    "subtract_now": leaky.SOFT,
+    "subtract_next_step": leaky.SOFT_NEXT,
+    "zero_next_step_input_lost": leaky.LOST,
+    "to_v_reset_next_step": leaky.HARD_NEXT,
+}
+_COMPARES = {">": leaky.ABOVE, ">=": leaky.REACHED, "multi": leaky.MULTI}
+READOUT = "readout"
+
+
+def read_network(path: Path | str, profile: str | None = None, dt: float | None = None) -> Network:
+    """The float network of a .nir file.
+
+    Args:
+        path: the file.
+        profile: how to run it: a name or a JSON file (`sources.choose`).
+        dt: time step.
+
+    Raises:
+        InputError: a bad file or profile.
+        FitError: a node that has no form on a chip, by its name.
+    """
+    graph = read_graph(path)
+    return lower(graph, choose(graph, profile, dt, Path(path).stem))
+
+
+def lower(graph: NirGraph, profile: Profile) -> Network:
+    """The float network of a graph under a settled profile; errors as in `read_network`."""
+    forms = fold(graph, profile)
+    readers = _readouts(graph, forms)
+    nodes = graph.of_kind("Input", *NEURONS, "Threshold")
+    arriving = {n.name: forms[n.name] for n in nodes if n.kind != "Input"} | readers
+    layers = _layers(graph, [n.name for n in nodes], arriving)
+    outputs = _output_neurons(graph, forms, readers)
+    populations, projections = [], []
+    for name in sorted(layers, key=lambda n: layers[n]):
+        node = graph.nodes.get(name) if name not in readers else None
+        form = arriving.get(name)
+        if node is not None and node.kind == "Input":
+            size = math.prod(node.out_shape)
+            populations.append(Population(name, INPUT_MODEL, size, role="input", shape=node.out_shape))
+            continue
+        assert form is not None
+        model, params, gain = _neuron(node, profile, form)
+        params = {**params, "wait": np.asarray(float(layers[name]))}
+        shape = node.in_shape if node is not None else (form.size,)
+        role: Any = "output" if name in outputs else "hidden"
+        populations.append(Population(name, model, form.size, params, layer=layers[name], role=role, shape=shape))
+        projections += [_projection(key, part, name, gain, layers) for key, part in form.parts.items()]
+    return Network("float", tuple(populations), tuple(projections), _meta(graph, profile, outputs))
+
+
+def _readouts(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, Form]:
+    """Outputs that show anything but one neuron's own values need readout neurons that hold the sum for a step."""
+    out = {}
+    for node in graph.of_kind("Output"):
+        if not _plain(graph, forms[node.name]):
+            out[f"{READOUT}.{node.name}" if node.name in graph.nodes else node.name] = forms[node.name]
+    return out
+
+
+def _plain(graph: NirGraph, form: Form) -> bool:
+    """Whether an Output shows exactly the values of one neuron."""
+    if len(form.parts) != 1 or form.bias.any():
+        return False
+    ((source, delay), part) = next(iter(form.parts.items()))
+    square = part.matrix.shape[0] == part.matrix.shape[1] == part.matrix.nnz
+    identity = square and bool((part.matrix.diagonal() == 1).all())
+    return identity and delay == 0 and graph.nodes[source].kind != "Input"
+
+
+def _output_neurons(graph: NirGraph, forms: Mapping[str, Form], readers: Mapping[str, Form]) -> list[str]:
+    plain = [next(iter(forms[n.name].parts))[0] for n in graph.of_kind("Output") if _plain(graph, forms[n.name])]
+    return [*dict.fromkeys(plain), *readers]
+
+
+def _layers(graph: NirGraph, names: list[str], arriving: Mapping[str, Form]) -> dict[str, int]:
+    """Least layers with layer(target) >= layer(source) + 1 - delay for every path; inputs are layer 0."""
+    layers = {n: int(n not in graph.nodes or graph.nodes[n].kind != "Input") for n in [*names, *arriving]}
+    paths = [(source, target, delay) for target, form in arriving.items() for source, delay in form.parts]
+    raised_by: dict[str, str] = {}
+    for _ in range(len(layers) + 1):
+        moved = [(s, t, d) for s, t, d in paths if layers[s] + 1 - d > layers[t]]
+        for s, t, d in moved:
+            layers[t], raised_by[t] = max(layers[t], layers[s] + 1 - d), s
+        if not moved:
+            return layers
+    raise FitError(
+        f"{graph.source}: nodes {', '.join(_loop(moved[0][1], raised_by))}",
+        "are on a loop over several layers that takes fewer steps than it has layers; on a chip each layer takes one",
+        "Put a Delay on the edge that closes the loop",
+    )
+
+
+def _loop(start: str, raised_by: Mapping[str, str]) -> list[str]:
+    """The nodes of the loop that raises `start` for ever."""
+    for _ in raised_by:
+        start = raised_by[start]
+    loop = [start]
+    while raised_by[loop[-1]] != start:
+        loop.append(raised_by[loop[-1]])
+    return sorted(loop)
+
+
+def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping[str, int]) -> Projection:
+    from scipy import sparse
+
+    source, steps = key
+    by_source = (
+        sparse.csr_array((part.matrix * gain[:, None]).T) if (gain != 1).any() else sparse.csr_array(part.matrix.T)
+    )
+    by_source.sum_duplicates()
+    by_source.eliminate_zeros()
+    by_source.sort_indices()
+    full = by_source.nnz == by_source.shape[0] * by_source.shape[1]
+    conv = part.kernel is not None and bool((gain == gain[0]).all())
+    return Projection(
+        f"{target}.{source}" + (f".d{steps}" if steps else ""),
+        source,
+        target,
+        "in",
+        by_source.indptr.astype(np.int64),
+        by_source.indices.astype(np.int32),
+        by_source.data.astype(np.float64),
+        delay=steps + layers[target] - layers[source] - 1,
+        layout="conv" if conv else "dense" if full else "sparse",
+        shared_words=part.kernel.words if conv and part.kernel is not None else 0,
+    )
+
+
+def _neuron(node: Node | None, profile: Profile, form: Form) -> tuple[str, dict[str, Floats], Floats]:
+    """Model, parameters and input gain [size] of a population; None is a readout that holds its input for a step."""
+    size, one = form.size, np.ones(form.size)
+    if node is None:
+        return _leaky("leaky_graded", 0 * one, one, form.bias, fires=0.0)
+    settings = profile.of(node.name)
+    if node.kind == "Threshold":
+        theta = spread(node.fields["threshold"], node.in_shape).reshape(-1)
+        return _leaky("leaky", 0 * one, one, form.bias, theta=theta)
+    p = {k: spread(v, node.in_shape).reshape(size) for k, v in node.fields.items()}
+    keep, gain, rest = _membrane(node, settings, p)
+    fires = "v_threshold" in p
+    more: dict[str, Any] = {
+        "theta": p.get("v_threshold", one),
+        "v_reset": p.get("v_reset", 0 * one),
+        "v_init": 0 * one if settings.v_init == "zero" else p.get(settings.v_init, 0 * one),
+        "v_min": -np.inf if settings.v_min is None else settings.v_min,
+        "cmp": _COMPARES[settings.cmp],
+        "reset": _RESETS[settings.reset],
+        "fires": float(fires),
+    }
+    if not fires:
+        more |= {"cmp": 0, "reset": 0}
+    graded = not fires or settings.cmp == "multi"
+    if node.kind not in ("CubaLI", "CubaLIF"):
+        return _leaky("leaky_graded" if graded else "leaky", keep, gain, form.bias * gain + rest, **more)
+    keep_u, into = _current(node, settings, p)
+    model = "leaky_cuba_graded" if graded else "leaky_cuba"
+    model, params, gain = _leaky(model, keep, gain * into, rest, **more)
+    return model, params | {"keep_u": keep_u, "bias_u": form.bias * gain}, gain
+
+
+def _leaky(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> tuple[str, dict[str, Floats], Floats]:
+    plain = {"theta": 1.0, "v_reset": 0.0, "v_init": 0.0, "v_min": -np.inf, "cmp": 0, "reset": 0, "fires": 1.0}
+    params = {"keep": keep, "bias": bias, "sh_out": 0.0} | plain | more
+    return model, {k: np.asarray(v, np.float64) for k, v in params.items()}, gain
+
+
+def _flat_factors(node: Node, settings: Settings) -> dict[str, Floats]:
+    """Per-step factors [size] by name."""
+    return {k: spread(v, node.in_shape).reshape(-1) for k, v in factors(node, settings).items()}
+
+
+def _membrane(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats]:
+    """(keep, gain, constant) of v = keep v + gain x + constant, x the current of a Cuba neuron."""
+    if node.kind in ("I", "IF"):
+        return np.ones_like(p["r"]), (settings.dt or 1.0) * p["r"], 0 * p["r"]
+    flat = _flat_factors(node, settings)
+    factor = next(v for k, v in flat.items() if "tau_syn" not in k)
+    if "dt/tau" in flat or "dt/tau_mem" in flat:
+        r = np.ones_like(p["r"]) if settings.integrator == "norse_jump" and "w_in" in p else p["r"]
+        return 1 - factor, factor * r, factor * p["v_leak"]
+    rest = (1 - factor) * p["v_leak"]
+    gain = {"exp": np.ones_like(factor), "exp_norm": 1 - factor, "exact": (1 - factor) * p["r"]}[settings.integrator]
+    return factor, gain, rest
+
+
+def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+    """(keep, gain) of i = keep i + gain x."""
+    if settings.integrator == "exact":
+        raise FitError(
+            node.where, "under 'exact' moves its membrane by two exponentials, which no neuron here has", "Use euler"
+        )
+    factor = next(v for k, v in _flat_factors(node, settings).items() if "tau_syn" in k)
+    if settings.integrator == "norse_jump":
+        return 1 - factor, np.ones_like(factor)
+    if settings.integrator == "euler":
+        return 1 - factor, factor * p["w_in"]
+    return factor, np.ones_like(factor) if settings.integrator == "exp" else 1 - factor
+
+
+def _meta(graph: NirGraph, profile: Profile, outputs: list[str]) -> dict[str, Any]:
+    meta: dict[str, Any] = {"kind": "nir", "notes": [*graph.notes, *profile.notes], "profile": profile.name}
+    inputs = graph.of_kind("Input")
+    if len(inputs) == 1:
+        meta["input"] = {"population": inputs[0].name, "scale": 1.0}
+    meta["outputs"] = outputs
+    silent = [o for o in outputs if o not in graph.nodes or graph.nodes[o].kind in ("I", "LI", "CubaLI")]
+    if len(outputs) == 1 and (silent or profile.output == "membrane"):
+        meta["output"] = {"population": outputs[0], "state": "v"}
+    return meta

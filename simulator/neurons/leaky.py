@@ -1,0 +1,220 @@
+"""Leaky integrators with every reset of the field's frameworks, with or without a synaptic current.
+
+Float equations of one neuron in step t, `acc` the sum of what arrives::
+
+    leaky        x = keep v + acc + bias
+    leaky_cuba   u = keep_u u + acc + bias_u;   x = keep v + u + bias         (the current first, in the same step)
+    z = [x > theta] (strict), [x >= theta], or floor(x / theta) where x > 0 (multi: several spikes in a step)
+    reset, by its number:
+      0  v = v_reset where z                1  v = x - theta z
+      2  x is lowered by theta z(t-1) before it is compared; v = x
+      3  x = v_reset where z(t-1): the step's input is lost; v = x
+      4  v = v_reset where z(t-1) before the step's leak; v = x
+    v = max(v, v_min)
+
+A neuron with ``fires`` = 0 emits its membrane v as a graded spike in every step (models named ``..._graded``; these also
+carry the counts of ``multi``). keep = 1 is an integrator without leak, keep = 0 a plain threshold.
+
+Integer form: each value is stored as round(value 2^f), f common to x, u, v; keep has 16 fractional bits and its product
+is rounded to the nearest, ties up; acc is scaled by ``mul`` and shifted right to f in the same way; x, u, v saturate at
+``limit``, counted. A neuron of layer l waits for l steps (state ``wait``), so that it does at step t + l what a
+same-step model does at t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+
+Floats = npt.NDArray[np.float64]
+KEEP_FRAC = 16
+PAYLOAD_LIMIT = 2**15 - 1  # a graded spike carries 16 signed bits
+HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT = range(5)
+ABOVE, REACHED, MULTI = range(3)
+
+_PARAMS = (
+    Word("mul", 16, signed=False, meaning="scale of the accumulator before its shift (1 for power-of-two scales)"),
+    Word("sh", 6, meaning="right shift from the accumulator to the binary point of v (negative: left)"),
+    Word("bias", 24, meaning="added to the membrane at every step"),
+    Word("keep", 17, signed=False, meaning="what v keeps of itself, 16 fractional bits"),
+    Word("theta", 24, meaning="threshold"),
+    Word("v_reset", 24, meaning="v after a spike with a reset to a value"),
+    Word("v_init", 24, meaning="v before the first step"),
+    Word("v_min", 24, meaning="least v"),
+    Word("cmp", 2, signed=False, meaning="0: x > theta, 1: x >= theta, 2: several spikes a step"),
+    Word("reset", 3, signed=False, meaning="number of the reset"),
+    Word("fires", 1, signed=False, meaning="0: emits v in every step"),
+    Word("sh_out", 6, signed=False, meaning="right shift from v to the graded payload"),
+    Word("limit", 24, signed=False, meaning="largest stored value"),
+    Word("wait", 8, signed=False, meaning="steps before the neuron starts: its layer"),
+)
+_CUBA = (
+    Word("keep_u", 17, signed=False, meaning="what u keeps of itself, 16 fractional bits"),
+    Word("bias_u", 24, meaning="added to the current at every step"),
+)
+(MUL, SH, BIAS, KEEP, THETA, V_RESET, V_INIT, V_MIN, CMP, RESET, FIRES, SH_OUT, LIMIT, WAIT, KEEP_U, BIAS_U) = range(16)
+
+
+@nb.njit(cache=True, nogil=True)
+def _clip(value: Any, limit: Any) -> Any:
+    return min(max(value, -limit), limit)
+
+
+@nb.njit(cache=True, nogil=True)
+def _keep(value: Any, keep: Any) -> Any:
+    """Nearest of value * keep / 2^16, ties up."""
+    return (value * keep + (1 << 15)) >> 16
+
+
+@nb.njit(cache=True, nogil=True)
+def _arriving(acc, params, i):  # type: ignore[no-untyped-def]
+    """The accumulator in the binary point of v, to the nearest, ties up."""
+    right = np.int64(params[SH, i])
+    value = np.int64(acc[0, i]) * params[MUL, i]
+    if right <= 0:
+        return value << -right
+    return (value + (np.int64(1) << (right - 1))) >> right
+
+
+@nb.njit(cache=True, nogil=True)
+def _emit(x, v_row, state, params, out, i):  # type: ignore[no-untyped-def]
+    """Compare, emit and reset; rows v, last start at `v_row`. Returns the saturated words."""
+    limit, theta, reset = np.int64(params[LIMIT, i]), np.int64(params[THETA, i]), params[RESET, i]
+    last = np.int64(state[v_row + 1, i])
+    if reset == LOST and last > 0:
+        x = np.int64(params[V_RESET, i])
+    elif reset == SOFT_NEXT:
+        x -= theta * last
+    stored = _clip(x, limit)
+    saturated = np.int64(stored != x)
+    x = stored
+    if params[FIRES, i] == 0:
+        v = max(x, np.int64(params[V_MIN, i]))
+        sent = v >> np.int64(params[SH_OUT, i])
+        out[i] = _clip(sent, PAYLOAD_LIMIT)
+        state[v_row, i] = v
+        return saturated + np.int64(out[i] != sent)
+    z = np.int64(0)
+    if params[CMP, i] == MULTI:
+        z = x // theta if x > 0 else z
+    elif x > theta or (params[CMP, i] == REACHED and x == theta):
+        z = np.int64(1)
+    if z > 0 and reset == HARD:
+        x = np.int64(params[V_RESET, i])
+    elif reset == SOFT:
+        x -= theta * z
+    out[i] = z
+    state[v_row, i] = max(_clip(x, limit), np.int64(params[V_MIN, i]))
+    state[v_row + 1, i] = z
+    return saturated
+
+
+@nb.njit(cache=True, nogil=True)
+def leaky_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
+    """Integer kernel of ``leaky``; states v, last, wait."""
+    saturated = np.int64(0)
+    for i in range(lo, hi):
+        if state[2, i] > 0:
+            state[2, i] -= 1
+            out[i] = 0
+            continue
+        v = np.int64(state[0, i])
+        if params[RESET, i] == HARD_NEXT and state[1, i] > 0:
+            v = np.int64(params[V_RESET, i])
+        x = _keep(v, np.int64(params[KEEP, i])) + _arriving(acc, params, i) + params[BIAS, i]
+        saturated += _emit(x, 0, state, params, out, i)
+    return saturated
+
+
+@nb.njit(cache=True, nogil=True)
+def cuba_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
+    """Integer kernel of ``leaky_cuba``; states u, v, last, wait."""
+    saturated = np.int64(0)
+    for i in range(lo, hi):
+        if state[3, i] > 0:
+            state[3, i] -= 1
+            out[i] = 0
+            continue
+        u0 = _keep(np.int64(state[0, i]), np.int64(params[KEEP_U, i])) + _arriving(acc, params, i) + params[BIAS_U, i]
+        u = _clip(u0, np.int64(params[LIMIT, i]))
+        state[0, i] = u
+        v = np.int64(state[1, i])
+        if params[RESET, i] == HARD_NEXT and state[2, i] > 0:
+            v = np.int64(params[V_RESET, i])
+        x = _keep(v, np.int64(params[KEEP, i])) + u + params[BIAS, i]
+        saturated += np.int64(u != u0) + _emit(x, 1, state, params, out, i)
+    return saturated
+
+
+def _float_emit(x: Floats, state: dict[str, Floats], p: Mapping[str, Any]) -> Floats:
+    last = state["last"]
+    x = np.where((p["reset"] == LOST) & (last > 0), p["v_reset"], x)
+    x = np.where(p["reset"] == SOFT_NEXT, x - p["theta"] * last, x)
+    state["v_pre"] = x
+    with np.errstate(divide="ignore", invalid="ignore"):
+        several = np.where(x > 0, np.floor(x / p["theta"]), 0.0)
+    over = np.where(p["cmp"] == REACHED, x >= p["theta"], x > p["theta"])
+    z = np.where(p["fires"] == 0, 0.0, np.where(p["cmp"] == MULTI, several, over))
+    v = np.where((p["reset"] == HARD) & (z > 0), p["v_reset"], x)
+    v = np.where(p["reset"] == SOFT, v - p["theta"] * z, v)
+    state["v"], state["last"] = np.maximum(v, p["v_min"]), z
+    return np.where(p["fires"] == 0, state["v"], z)
+
+
+def _started(state: dict[str, Floats], p: Mapping[str, Any]) -> Floats:
+    return np.where((p["reset"] == HARD_NEXT) & (state["last"] > 0), p["v_reset"], state["v"])
+
+
+def float_leaky(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
+    """Float twin of ``leaky``; arrays [..., n]."""
+    x = params["keep"] * _started(state, params) + acc["in"] + params["bias"]
+    return _float_emit(x, state, params)
+
+
+def float_cuba(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
+    """Float twin of ``leaky_cuba``; arrays [..., n]."""
+    state["u"] = params["keep_u"] * state["u"] + acc["in"] + params["bias_u"]
+    x = params["keep"] * _started(state, params) + state["u"] + params["bias"]
+    return _float_emit(x, state, params)
+
+
+_FLOAT_DEFAULTS = {"bias": 0, "v_reset": 0, "v_init": 0, "cmp": 0, "reset": 0, "fires": 1, "sh_out": 0, "wait": 0}
+_V = (Word("v", 24, meaning="membrane"), Word("last", 16, signed=False, meaning="z of the last step"))
+_WAIT = Word("wait", 8, signed=False, meaning="steps before the neuron starts")
+_INITIAL = {"v": "v_init", "wait": "wait"}
+
+
+def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
+    return register(
+        NeuronModel(
+            name,
+            ("in",),
+            (*((Word("u", 24, meaning="synaptic current"),) if cuba else ()), *_V, _WAIT),
+            (*_PARAMS, *(_CUBA if cuba else ())),
+            cuba_kernel if cuba else leaky_kernel,
+            float_cuba if cuba else float_leaky,
+            UpdateOps(mul=2, add=5, state_read=3, state_write=3)
+            if cuba
+            else UpdateOps(mul=1, add=3, state_read=2, state_write=2),
+            emits="graded" if graded else "binary",
+            float_states=("u", "v", "last", "v_pre") if cuba else ("v", "last", "v_pre"),
+            initial=_INITIAL,
+            fires="x > theta, x >= theta or floor(x / theta)",
+            defaults=_FLOAT_DEFAULTS,
+        )
+    )
+
+
+for _name, _graded, _cuba in (
+    ("leaky", False, False),
+    ("leaky_graded", True, False),
+    ("leaky_cuba", False, True),
+    ("leaky_cuba_graded", True, True),
+):
+    _register(_name, _graded, _cuba)

@@ -30,6 +30,7 @@ _PUBLIC = {
     "BimNet": "bimhw.models.net",
     "load_model": "bimhw.models.io",
     "save_model": "bimhw.models.io",
+    "simulate": "bimhw.simulate",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -65,17 +65,11 @@ def format_number(value: object) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return (
-        cell == ""
-        or cell == "unknown"
-        or cell.lstrip("-")
-        .replace(",", "")
-        .split(" ")[0]
-        .replace(".", "")
-        .replace("e+", "")
-        .replace("e-", "")
-        .isdigit()
-    )
+    try:
+        float(cell.replace(",", "").removesuffix("%").strip() or 0)
+    except ValueError:
+        return cell == "unknown"
+    return True
 
 
 @contextmanager

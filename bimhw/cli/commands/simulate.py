@@ -1,0 +1,59 @@
+"""`bimhw simulate x.bimhw`: run a program on the simulated chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@click.option("--task", help="Task whose test split is run; by default the one that it was compiled for.")
+@click.option("--samples", type=int, help="Number of test samples; all by default.")
+@click.option("--engine", default="simpy", show_default=True, help="compiled, simpy, clocked, bound, or none.")
+@click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
+@click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
+@seed_option
+@json_option
+def command(program: Path, samples: int | None, as_json: bool, **options: Any) -> None:
+    """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
+    from bimhw.simulate import simulate
+
+    with progress("simulating", None) as advance:
+        done = simulate(program, samples=samples, progress=advance, **options)
+    if as_json:
+        print_json({"run": str(done.folder)} | dict(done.result) | {"manifest": dict(done.manifest)})
+        return
+    print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), rows(done.result))
+    click.echo(f"run {done.folder}")
+
+
+_NAMES = {
+    "task": "task",
+    "samples": "samples",
+    "accuracy": "accuracy on the chip",
+    "float_accuracy": "accuracy of the float model",
+    "decisions_agree": "decisions that agree",
+    "spikes_per_sample": "spikes per sample",
+    "spikes_per_sample_same_steps": "  in the sample's own steps",
+    "float_spikes_per_sample": "  of the float model",
+    "spikes_that_differ": "neuron-steps where spikes differ",
+    "spike_slots": "of neuron-steps",
+    "spike_rate": "spikes per neuron and step",
+    "mean_step_ticks": "ticks per step, mean",
+    "max_step_ticks": "ticks per step, largest",
+    "tick_ns": "tick (ns)",
+    "mean_latency_us": "latency of a sample (us)",
+    "p99_latency_us": "latency, 99th percentile (us)",
+    "samples_per_s": "samples per second",
+}
+
+
+def rows(result: Any) -> list[tuple[str, Any]]:
+    """Result figures with names for people."""
+    return [(name, result[key]) for key, name in _NAMES.items() if key in result]

@@ -1,0 +1,272 @@
+"""Run a program on a simulated chip: what it computes there, when, and how far that is from the float model."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.runs import write_run
+from bimhw.tasks.base import Split, Task
+from simulator.chip import Chip, load_chip
+from simulator.errors import InputError
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+ENGINES = ("compiled", "simpy", "clocked", "bound", "none")
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """A finished run: its folder, and what ``manifest.json`` and ``result.json`` hold."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+
+def simulate(
+    program: Program | str | Path,
+    task: str | Task | None = None,
+    samples: int | None = None,
+    *,
+    engine: str = "simpy",
+    seed: int = 0,
+    chip: str | Chip | None = None,
+    model: str | Path | None = None,
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+) -> SimulationResult:
+    """Run samples of a task's test split on the chip and write a run folder.
+
+    Args:
+        program: a `.bimhw` file or a `Program`.
+        task: name or task; by default the one that the program was compiled for.
+        samples: how many test samples, from the first; all by default.
+        engine: timing engine (compiled, simpy, clocked, bound) or ``none`` for function only.
+        seed: of everything random on the chip.
+        chip: by default the chip that the program was compiled for, by name; another chip is refused.
+        model: the float model's file: its accuracy and spikes on the same samples are compared.
+        output: run folder; by default ``runs/<model>-<chip>-<hash>``.
+        progress: called with the number of samples just finished.
+
+    Raises:
+        InputError: no such file, task or engine; a program for another chip; no samples; a task of another shape.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+    name = "program" if isinstance(program, Program) else Path(program).stem
+    loaded = program if isinstance(program, Program) else Program.load(program)
+    silicon = chip_of(loaded, chip)
+    data = _task(loaded, task)
+    split = _take(data, samples)
+    runs, scores = _function(loaded, split, seed, progress)
+    spikes = joined(runs.spikes)
+    timing = _timing(loaded, silicon, spikes, engine)
+    activity = runs.activity
+    arrays = None
+    if timing is not None:
+        activity = replace(activity, sim_time_ns=timing.sim_time_ns)
+        arrays = {
+            "step_ticks": timing.step_ticks,
+            "core_busy": timing.soma_busy_ticks + timing.synapse_busy_ticks,
+            "link_busy": timing.link_busy_ticks,
+        }
+    result = _result(loaded, data, split, scores, activity.total("spikes"))
+    result |= _compare(loaded, data, split, scores, runs.spikes, model)
+    if timing is not None:
+        result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
+    manifest = _manifest(loaded, silicon, data, len(split), seed, engine)
+    folder = Path(output) if output is not None else _default_folder(name, manifest)
+    write_run(folder, loaded, silicon, manifest, result, spikes, activity, arrays)
+    return SimulationResult(folder, manifest, result)
+
+
+def chip_of(program: Program, chip: str | Chip | None = None) -> Chip:
+    """The chip of a program, or a given one that has the same content.
+
+    Raises:
+        InputError: the program was compiled for another chip, or the chip file changed since.
+    """
+    silicon = chip if isinstance(chip, Chip) else load_chip(chip if chip is not None else program.chip)
+    if silicon.sha256() != program.chip_sha256:
+        what = f"was compiled for {program.chip!r}"
+        if silicon.name == program.chip:
+            raise InputError("program", f"{what}, and that chip's file has changed since", "Compile it again")
+        raise InputError("program", f"{what}, not for {silicon.name!r}", f"Compile it again with --chip {silicon.name}")
+    return silicon
+
+
+def joined(trains: tuple[SpikeTrain, ...]) -> SpikeTrain:
+    """Samples one after another as one train."""
+    counts = np.concatenate([t.counts() for t in trains])
+    ptr = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=ptr[1:])
+    ids = np.concatenate([t.ids for t in trains])
+    if all(t.payload is None for t in trains):
+        return SpikeTrain(ptr, ids)
+    ones = [np.ones(t.ids.size, np.int32) if t.payload is None else t.payload for t in trains]
+    return SpikeTrain(ptr, ids, np.concatenate(ones))
+
+
+def timing_figures(step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: int) -> dict[str, float]:
+    """Times of a run for people: ticks and ns of a step, latency and throughput of a sample."""
+    total_ns = float(step_ticks.sum()) * tick_ns
+    by_sample = step_ticks.reshape(samples, -1).sum(axis=1) * tick_ns
+    return {
+        "tick_ns": tick_ns,
+        "mean_step_ticks": float(step_ticks.mean()),
+        "max_step_ticks": float(step_ticks.max()),
+        "mean_step_ns": total_ns / step_ticks.size,
+        "mean_latency_us": float(by_sample.mean()) / 1e3,
+        "p99_latency_us": float(np.quantile(by_sample, 0.99)) / 1e3,
+        "samples_per_s": samples / (total_ns * 1e-9),
+    }
+
+
+def _task(program: Program, task: str | Task | None) -> Task:
+    if isinstance(task, Task):
+        data = task
+    else:
+        from bimhw.tasks import load_task
+
+        name = task or program.meta.get("task")
+        if not name:
+            raise InputError("task", "is not given, and the program was not compiled for one", "Give --task NAME")
+        data = load_task(str(name))
+    width = program.population(program.meta["input"]["population"]).size
+    if data.n_in != width:
+        raise InputError(f"task {data.name!r}", f"has {data.n_in} input channels, the program has {width}")
+    if data.steps != program.meta["sample_steps"]:
+        raise InputError(
+            f"task {data.name!r}",
+            f"has {data.steps} steps a sample, the program was compiled for {program.meta['sample_steps']}",
+            "Compile it again with calibration data of this task",
+        )
+    return data
+
+
+def _take(data: Task, samples: int | None) -> Split:
+    if samples is None:
+        return data.test
+    if samples < 1:
+        raise InputError("samples", f"is {samples}, must be at least 1")
+    if samples > len(data.test):
+        raise InputError("samples", f"is {samples}, the test split of {data.name!r} has {len(data.test)}")
+    return data.test.take(slice(0, samples))
+
+
+def _function(program: Program, split: Split, seed: int, progress: Progress | None) -> Any:
+    from bimhw.compiler.decode import decode, encode, output_probe
+    from simulator.function import run_samples
+
+    probe = output_probe(program)
+    trains = [encode(program, x) for x in split.x]
+    runs = run_samples(program, trains, program.meta["chip_steps"], seed=seed, probes=(probe,))
+    scores = np.array([decode(program, {probe: recorded}) for recorded in runs.probes[probe]])
+    if progress is not None:
+        progress(len(split))
+    return runs, scores
+
+
+def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str) -> Any:
+    from simulator.timing.run import run_timing
+
+    if engine == "none" or chip.timing is None:
+        return None
+    return run_timing(program, chip, spikes, engine)  # type: ignore[arg-type]  # checked against ENGINES
+
+
+def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], spikes: int) -> dict[str, Any]:
+    updates = len(split) * int(program.meta["chip_steps"]) * sum(p.size for p in _on_chip(program))
+    return {
+        "task": data.name,
+        "samples": len(split),
+        "accuracy": float((scores.argmax(axis=1) == split.y).mean()),
+        "spikes_per_sample": spikes / len(split),
+        "spike_rate": spikes / updates,
+    }
+
+
+def _on_chip(program: Program) -> list[Any]:
+    return [p for p in program.populations if p.role == "hidden"]
+
+
+def _compare(
+    program: Program,
+    data: Task,
+    split: Split,
+    scores: npt.NDArray[Any],
+    trains: tuple[SpikeTrain, ...],
+    model: str | Path | None,
+) -> dict[str, Any]:
+    """The float model on the same samples: accuracy, decisions that agree, spikes that differ (chip latency removed)."""
+    if model is None:
+        return {}
+    import torch
+
+    from bimhw.learning.evaluate import inputs
+    from bimhw.models.io import load_model
+
+    net = load_model(model)
+    with torch.no_grad():
+        run = net.run(inputs(split, data, net.readout.weight))
+    decision = torch.from_numpy(data.decision_steps)
+    logits = run.logits[decision].mean(0).numpy()
+    first = program.first_ids()
+    hidden = _on_chip(program)
+    if len(hidden) != len(run.spikes):
+        raise InputError(str(model), f"has {len(run.spikes)} layers, the program {len(hidden)}", "Give its own model")
+    differ = fired = on_chip = 0
+    for population, spikes in zip(hidden, run.spikes, strict=True):
+        float_spikes = spikes.numpy().astype(np.int32)  # [T, samples, H]
+        for k, train in enumerate(trains):
+            chip = train.to_dense(first[population.name], population.size)
+            chip = chip[population.layer : population.layer + data.steps]
+            differ += int((chip != float_spikes[:, k]).sum())
+            fired += int(float_spikes[:, k].sum())
+            on_chip += int(chip.sum())
+    slots = len(split) * data.steps * sum(p.size for p in hidden)
+    return {
+        "float_accuracy": float((logits.argmax(axis=1) == split.y).mean()),
+        "decisions_agree": float((logits.argmax(axis=1) == scores.argmax(axis=1)).mean()),
+        "spikes_per_sample_same_steps": on_chip / len(split),
+        "float_spikes_per_sample": fired / len(split),
+        "spikes_that_differ": differ,
+        "spike_slots": slots,
+    }
+
+
+def _manifest(program: Program, chip: Chip, data: Task, samples: int, seed: int, engine: str) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    packages = ("numpy", "numba", "simpy")
+    return {
+        "bimhw": version("bimhw"),
+        "python": platform.python_version(),
+        "packages": {p: version(p) for p in packages},
+        "program_sha256": program.sha256(),
+        "model_sha256": program.meta.get("model_sha256", ""),
+        "chip": chip.name,
+        "chip_sha256": chip.sha256(),
+        "task": data.name,
+        "samples": samples,
+        "seed": seed,
+        "engine": engine,
+    }
+
+
+def _default_folder(name: str, manifest: Mapping[str, Any]) -> Path:
+    key = (
+        f"{manifest['program_sha256']}|{manifest['task']}|{manifest['samples']}|{manifest['seed']}|{manifest['engine']}"
+    )
+    short = hashlib.sha256(key.encode()).hexdigest()[:8]
+    Path("runs").mkdir(exist_ok=True)
+    return Path("runs") / f"{name}-{manifest['chip']}-{short}"

@@ -1,0 +1,99 @@
+"""The run of a program on a small chip: figures against the float model, bytes, and errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bimhw.compiler.pipeline import compile
+from bimhw.learning.api import train
+from bimhw.runs import RunFolder
+from bimhw.simulate import SimulationResult, simulate
+from simulator.errors import InputError
+
+SAMPLES = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("simulate")
+    train("digits", path / "m.pt", hidden=(24,), epochs=2, psp="delta")
+    compile(path / "m.pt", chip="loihi2").program.save(path / "x.bimhw")
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> SimulationResult:
+    return simulate(folder / "x.bimhw", samples=SAMPLES, model=folder / "m.pt", output=folder / "run")
+
+
+def test_chip_is_near_the_float_model(done: SimulationResult) -> None:
+    result = done.result
+    assert abs(result["accuracy"] - result["float_accuracy"]) <= 0.1
+    assert result["decisions_agree"] >= 0.85
+    assert 0 < result["spikes_that_differ"] < 0.1 * result["spike_slots"]  # quantised, so some do and few do
+
+
+def test_folder_holds_what_was_run(done: SimulationResult) -> None:
+    run = RunFolder.open(done.folder)
+    program, activity, spikes = run.program(), run.activity(), run.spikes()
+    assert run.manifest["program_sha256"] == program.sha256()
+    assert spikes.steps == SAMPLES * program.meta["chip_steps"] == activity.steps
+    width = program.population(program.meta["input"]["population"]).size
+    assert activity.total("spikes") == int((spikes.ids >= width).sum())
+    timing = run.timing()
+    assert timing is not None
+    tick_ns = run.result["tick_ns"]
+    assert activity.sim_time_ns == pytest.approx(float(timing["step_ticks"].sum()) * tick_ns)
+    assert run.result["mean_latency_us"] * SAMPLES == pytest.approx(activity.sim_time_ns / 1e3)
+
+
+def test_same_seed_same_bytes(folder: Path, done: SimulationResult) -> None:
+    again = simulate(folder / "x.bimhw", samples=SAMPLES, model=folder / "m.pt", output=folder / "again")
+    for file in done.folder.iterdir():
+        assert file.read_bytes() == (again.folder / file.name).read_bytes(), file.name
+
+
+def test_engines_agree(folder: Path) -> None:
+    runs = [simulate(folder / "x.bimhw", samples=2, engine=e, output=folder / e) for e in ("simpy", "clocked")]
+    ticks = [np.load(r.folder / "timing.npz")["step_ticks"] for r in runs]
+    np.testing.assert_array_equal(ticks[0], ticks[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": 0}, "must be at least 1"),
+        ({"samples": 501}, "has 500"),
+        ({"engine": "fast"}, "Engines: "),
+        ({"task": "fashion"}, "is not known"),
+        ({"chip": "loihi1"}, "Compile it again with --chip loihi1"),
+    ],
+)
+def test_bad_input_leaves_no_run(folder: Path, change: dict[str, object], message: str) -> None:
+    arguments: dict[str, object] = {"samples": 2, "output": folder / "bad"} | change
+    with pytest.raises(InputError, match=message):
+        simulate(folder / "x.bimhw", **arguments)  # type: ignore[arg-type]
+    assert not (folder / "bad").exists()
+
+
+def test_altered_program_is_refused(folder: Path) -> None:
+    data = bytearray((folder / "x.bimhw").read_bytes())
+    data[-3] ^= 1
+    (folder / "altered.bimhw").write_bytes(data)
+    with pytest.raises(InputError, match="was altered"):
+        simulate(folder / "altered.bimhw", samples=1)
+    (folder / "cut.bimhw").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"cut\.bimhw"):
+        simulate(folder / "cut.bimhw", samples=1)
+
+
+def test_not_a_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"manifest\.json"):
+        RunFolder.open(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps([]))
+    with pytest.raises(InputError, match="not a JSON object"):
+        _ = RunFolder.open(tmp_path).manifest

@@ -28,6 +28,7 @@ class Learner(Protocol):
     net: BimNet
     state: NetState
     records: list[Record]
+    inputs: list[Tensor]  # of each layer in the newest step
 
     def reset(self) -> None:
         """Begin a new sequence."""

@@ -39,6 +39,7 @@ class RtrlLearner:
         """Begin a new sequence: zero state, zero traces."""
         self.state: NetState = self.net.initial_state(self.batch)
         self.records: list[Record] = []
+        self.inputs: list[Tensor] = []
         for traces in self.traces:
             traces.reset()
 
@@ -47,10 +48,9 @@ class RtrlLearner:
         """One step of inputs [B, n_in]: advances state and traces, returns the logits [B, C]."""
         signal, _ = self.net.delayed(u[None], self.state.taps)
         logits, self.state, self.records = self.net.step(u, self.state)
-        inputs = signal[0]
-        for traces, record in zip(self.traces, self.records, strict=False):
+        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        for traces, inputs, record in zip(self.traces, self.inputs, self.records, strict=False):
             traces.advance(inputs, record)
-            inputs = record.s
         return logits
 
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:

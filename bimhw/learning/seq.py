@@ -59,6 +59,7 @@ class SweepLearner:
         """Begin a new sequence."""
         self.state: NetState = self.net.initial_state(self.batch)
         self.records: list[Record] = []
+        self.inputs: list[Tensor] = []
         self.histories = [LayerHistory(self.net.config) for _ in self.sweeps]
         self._since = 0
         self._readout: Gradients = {}
@@ -74,7 +75,9 @@ class SweepLearner:
         """See `Learner`: gradients at the end of a block (TR)."""
         signal, _ = self.net.delayed(u[None], self.state.taps)
         logits, self.state, self.records = self.net.step(u, self.state)
-        self._remember(signal[0])
+        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        for history, inputs, record in zip(self.histories, self.inputs, self.records, strict=True):
+            history.push(inputs, record)
         loss = None if target is None else self._label(logits, target, weight)
         self._since += 1
         due = self.block is not None and self._since == self.block
@@ -84,11 +87,6 @@ class SweepLearner:
     def finish(self) -> Gradients | None:
         """Sweep what no block has covered."""
         return self._sweep() if self._since else None
-
-    def _remember(self, inputs: Tensor) -> None:
-        for history, record in zip(self.histories, self.records, strict=True):
-            history.push(inputs, record)
-            inputs = record.s
 
     def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
         loss, error, onehot = softmax_error(logits, target, weight)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,10 +14,12 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.hybrid import Hybrid, clip_inputs
 from bimhw.learning.learner import Gradients
 from bimhw.learning.optim import FlatParameters, Optimiser, OptimiserName
 from bimhw.learning.rules import RULES, Rule, make_learner
 from bimhw.learning.seq import SweepCredit
+from bimhw.learning.stdp import StdpSettings
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet, Init
 from bimhw.tasks.base import Task
@@ -30,7 +32,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     Attributes:
         rule: ``rtrl`` exact forward traces, an update at every labelled step; ``seq`` the same gradient by a sweep inside each
             neuron, one update a sequence; ``tr`` a sliding window; ``blk`` blocks with a carry, exact; ``bptt`` one update per
-            sequence by back-propagation through time; ``frozen`` only the readout learns, online.
+            sequence by back-propagation through time; ``lazy`` work at events only (batch 1, sgd, an update at every labelled
+            step); ``hybrid`` rtrl and STDP; ``stdp`` STDP on W_in, readout online; ``frozen`` only the readout, online.
         epochs: passes over the training split.
         batch: sequences in parallel.
         lr: learning rate.
@@ -39,6 +42,10 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         credit: how the error reaches lower layers, see `bimhw.learning.credit` (``exact``: seq and bptt).
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
+        lam: lambda of ``hybrid``: 1 gradient only, 0 STDP on W_in.
+        kappa: scale of the STDP term; 0: the running ratio of the root mean squares.
+        w_max: bound on W_in of ``hybrid`` and ``stdp``.
+        pairing: of spikes in STDP, ``all`` or ``nearest``.
         rate_target: spike rate that the rate regulariser aims at.
         rate_strength: its strength; 0: none.
         seed: of initial weights, order of the data and random matrices.
@@ -53,6 +60,10 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     credit: SweepCredit = "filt-win"
     block: int = 16
     lookback: int = 32
+    lam: float = 0.5
+    kappa: float = 0.0
+    w_max: float = 4.0
+    pairing: Literal["all", "nearest"] = "all"
     rate_target: float = 0.1
     rate_strength: float = 0.0
     seed: int = 0
@@ -67,6 +78,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
             ("block", self.block >= 1, "must be at least 1"),
             ("lookback", self.lookback >= 0, "must not be negative"),
+            ("lam", 0 <= self.lam <= 1, "must be in [0, 1]"),
+            ("kappa", 0 <= self.kappa < math.inf, "must not be negative"),
+            ("w_max", self.w_max > 0, "must be positive"),
+            ("batch", self.rule != "lazy" or self.batch == 1, "rule lazy works on one sequence at a time"),
+            ("optimiser", self.rule != "lazy" or self.optimiser == "sgd", "rule lazy is plain gradient descent (sgd)"),
             ("rate_strength", self.rate_strength >= 0, "must not be negative"),
         )
         for name, ok, rule in rules:
@@ -183,6 +199,7 @@ class Trainer:
         self.parameters = FlatParameters(net)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
         self.updates, self.memory_words = 0, 0
+        self._hybrid = _make_hybrid(net, settings)
         self._labelled = [bool(b) for b in task.loss_steps]
         per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
@@ -232,10 +249,14 @@ class Trainer:
 
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         s = self.settings
-        learner = make_learner(s.rule, self.net, x.shape[1], s.credit, s.seed, s.block, s.lookback)
+        learner = make_learner(s.rule, self.net, x.shape[1], s.credit, s.seed, s.block, s.lookback, self.lr)
+        if self._hybrid is not None:
+            self._hybrid.resize(x.shape[1])
         losses, spikes = [], [0.0] * self.net.config.n_layers
         for u, labelled in zip(x, self._labelled, strict=True):
             result = learner.observe(u, y if labelled else None)
+            if self._hybrid is not None:
+                self._hybrid.observe(learner.inputs, [r.s for r in learner.records])
             spikes = [a + float(r.s.mean()) for a, r in zip(spikes, learner.records, strict=True)]
             if result.loss is not None:
                 losses.append(result.loss)
@@ -245,8 +266,22 @@ class Trainer:
         return float(np.mean(losses)), [a / len(x) for a in spikes]
 
     def _apply(self, gradients: Gradients | None) -> None:
-        if gradients is not None:
-            self._update(self.parameters.gather(gradients))
+        if gradients is None:
+            return
+        if self._hybrid is not None:
+            gradients = self._hybrid.combine(gradients)
+        self._update(self.parameters.gather(gradients))
+        if self._hybrid is not None:
+            clip_inputs(self.net, self.settings.w_max)
+
+
+def _make_hybrid(net: BimNet, s: TrainSettings) -> Hybrid | None:
+    if s.rule not in ("hybrid", "stdp"):
+        return None
+    window = StdpSettings(pairing=s.pairing)
+    if s.rule == "stdp":
+        return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False)
+    return Hybrid(net, s.batch, s.lam, window, s.kappa or None)
 
 
 def _updates_per_sequence(settings: TrainSettings, labelled: list[bool]) -> int:

@@ -14,7 +14,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.argument("task", default="digits")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
 @click.option("--preset", type=click.Choice(["demo", "level"]), help="A tested setting; further options change it.")
-@click.option("--rule", help="rtrl (online, default), seq, tr, blk, bptt, frozen.")
+@click.option("--rule", help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
 @click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
 @click.option("--hidden", help="Neurons of each layer, e.g. 128 or 64,64.")
@@ -34,6 +34,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--optimiser", help="adam (default), rms (one word per neuron), sgd.")
 @click.option("--block", type=int, help="Steps of a block (tr, blk).")
 @click.option("--lookback", type=int, help="Steps that a window looks back (tr).")
+@click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid).")
 @click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
 @seed_option

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bimhw.learning.blk import BlockLearner
+from bimhw.learning.lazy import LazyLearner
 from bimhw.learning.learner import Learner, add
 from bimhw.learning.rtrl import RtrlLearner
 from bimhw.learning.seq import SweepLearner
@@ -109,3 +110,30 @@ def test_tr_approaches_the_exact_gradient_with_its_lookback() -> None:
     assert errors[0] > errors[1] > errors[2]
     assert errors[0] > 0.1
     assert errors[2] <= 1e-12
+
+
+@pytest.mark.parametrize("psp", ["delta", "exp", "alpha"])
+@pytest.mark.parametrize(("reset", "detach", "refractory"), [("soft", True, 0), ("soft", False, 2), ("hard", False, 1)])
+def test_lazy_is_dense_rtrl_with_an_update_at_every_step(psp: str, reset: str, detach: bool, refractory: int) -> None:
+    """Weights and spikes after 120 steps of SGD at every step are those of the dense traces."""
+    nets = [net_of(6, psp=psp, reset=reset, detach_reset=detach, refractory=refractory) for _ in range(2)]
+    start = nets[0].layer(0).weight("in").detach().clone()
+    lr, spikes, learners = 0.1, [[], []], (RtrlLearner(nets[0], 1), LazyLearner(nets[1], 0.1))
+    generator = torch.Generator().manual_seed(4)
+    x = (torch.rand(120, 1, 5, generator=generator) < 0.3).double()
+    y = torch.randint(0, 3, (120, 1), generator=generator)
+    for u, t in zip(x, y, strict=True):
+        for net, learner, seen in zip(nets, learners, spikes, strict=True):
+            gradients = learner.observe(u, t).gradients
+            assert gradients is not None
+            with torch.no_grad():
+                for name, g in gradients.items():
+                    net.get_parameter(name).sub_(g, alpha=lr)
+            seen.append(learner.records[0].s)
+    learners[1].finish()
+    assert torch.equal(torch.stack(spikes[0]), torch.stack(spikes[1]))
+    assert 0.02 < float(torch.stack(spikes[0]).mean()) < 0.8
+    ends = [{n: p.detach() for n, p in net.named_parameters()} for net in nets]
+    assert (ends[0]["layers.0.w_in"] - start).abs().max() > 0.02
+    for name, a, b in ((n, ends[0][n], ends[1][n]) for n in ends[0]):
+        assert float((a - b).abs().max() / a.abs().max()) <= 1e-10, name

@@ -20,6 +20,7 @@ def train(
     output: str | Path | None = None,
     preset: str | Preset | None = None,
     seed: int = 0,
+    data: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> TrainResult:
@@ -30,6 +31,7 @@ def train(
         output: model file to write (.pt or .safetensors).
         preset: a tested setting to start from.
         seed: of everything random.
+        data: the user's copy of a named task's data, where it needs one.
         progress: called with the number of sequences done since the last call.
         options: fields of `BimConfig`, `TrainSettings` and `Init` that differ, e.g. ``hidden=(128,), epochs=25``.
 
@@ -38,9 +40,10 @@ def train(
     """
     if output is not None:
         check_output(output)
-    data = load_task(task) if isinstance(task, str) else task
-    plan = recipe(data, preset, seed, **options)
-    result = run_training(data, plan.config, plan.settings, plan.init, progress=progress)
+    given = {} if data is None else {"path": data}
+    source = load_task(task, **given) if isinstance(task, str) else task
+    plan = recipe(source, preset, seed, **options)
+    result = run_training(source, plan.config, plan.settings, plan.init, progress=progress)
     if output is not None:
         save_model(result.model, output)
     return result

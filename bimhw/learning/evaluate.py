@@ -24,12 +24,14 @@ class Evaluation:
         loss: mean cross-entropy over the labelled steps, nats.
         rates: spikes per neuron and step of each layer.
         predictions: the decided classes [n].
+        scores: mean logits over the deciding steps [n, C].
     """
 
     accuracy: float
     loss: float
     rates: tuple[float, ...]
     predictions: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
 
 
 def inputs(split: Split, task: Task, like: Tensor) -> Tensor:
@@ -44,15 +46,16 @@ def evaluate(net: BimNet, task: Task, split: Split | None = None) -> Evaluation:
     split = split or task.test
     like = net.readout.weight
     loss_steps, decision = torch.from_numpy(task.loss_steps), torch.from_numpy(task.decision_steps)
-    guesses, losses, spikes = [], 0.0, np.zeros(net.config.n_layers)
+    scores, losses, spikes = [], 0.0, np.zeros(net.config.n_layers)
     for start in range(0, len(split), _BATCH):
         part = split.take(slice(start, start + _BATCH))
         run = net.run(inputs(part, task, like))
         y = torch.from_numpy(part.y)
         log_p = torch.log_softmax(run.logits[loss_steps], -1)
         losses -= float(log_p[:, torch.arange(len(y)), y].mean(0).sum())
-        guesses.append(run.logits[decision].mean(0).argmax(-1))
+        scores.append(run.logits[decision].mean(0).float().numpy())
         spikes += [float(s.mean()) * len(y) for s in run.spikes]
-    predictions = torch.cat(guesses).numpy()
+    found = np.concatenate(scores)
+    predictions = found.argmax(-1)
     rates = tuple(float(r) for r in spikes / len(split))
-    return Evaluation(float((predictions == split.y).mean()), losses / len(split), rates, predictions)
+    return Evaluation(float((predictions == split.y).mean()), losses / len(split), rates, predictions, found)

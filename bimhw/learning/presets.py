@@ -24,4 +24,25 @@ DEMO = Preset(
     settings={"epochs": 25, "lr": 0.012, "lr_end": 0.02},
 )
 
-PRESETS = {"level": LEVEL, "demo": DEMO}
+# Spoken digits: graded log-mel frames, 50 steps.
+FSDD = Preset(
+    config={"hidden": (128,), "psp": "delta", "tau_m": 3.0},
+    settings={"epochs": 4, "batch": 32, "lr": 0.004, "lr_end": 0.02},
+)
+
+# Short real recordings (speakers, EEG, heart beats).
+SERIES = Preset(config={"hidden": (64,)}, settings={"epochs": 8, "batch": 16, "lr": 0.004, "lr_end": 0.02})
+
+PRESETS = {"level": LEVEL, "demo": DEMO, "fsdd": FSDD, "series": SERIES}
+
+# Task name up to its first "-" -> what is taken where no preset is named.
+_DEFAULTS = {
+    "digits": "level",
+    "fsdd": "fsdd",
+    **dict.fromkeys(("japanese", "scp1", "mitbih208", "mitbih", "ptbxl", "chbmit"), "series"),
+}
+
+
+def default_preset(task: str) -> Preset:
+    """The preset of a task where none is named."""
+    return PRESETS[_DEFAULTS.get(task.split("-")[0], "level")]

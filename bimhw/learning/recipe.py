@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from bimhw.learning.presets import LEVEL, PRESETS, Preset
+from bimhw.learning.presets import PRESETS, Preset, default_preset
 from bimhw.learning.train import TrainSettings
 from bimhw.models.config import BimConfig
 from bimhw.models.net import Init
@@ -27,7 +27,7 @@ def recipe(task: Task, preset: str | Preset | None = None, seed: int = 0, **opti
 
     Args:
         task: gives the ends of the network.
-        preset: a name of `bimhw.learning.presets.PRESETS`, a `Preset`, or None for the plain setting (``level``).
+        preset: a name of `bimhw.learning.presets.PRESETS`, a `Preset`, or None for the task's own.
         seed: of everything random.
         options: fields of `BimConfig`, `TrainSettings` or `Init`; None leaves a field as it is. ``hidden`` and ``delays``
             may be texts such as ``"64,64"``.
@@ -35,7 +35,7 @@ def recipe(task: Task, preset: str | Preset | None = None, seed: int = 0, **opti
     Raises:
         InputError: an unknown option or a value out of its range.
     """
-    base = _preset(preset)
+    base = default_preset(task.name) if preset is None else _preset(preset)
     given = {k: v for k, v in options.items() if v is not None}
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
@@ -57,11 +57,9 @@ def recipe(task: Task, preset: str | Preset | None = None, seed: int = 0, **opti
     return Recipe(config, settings, _build(Init, parts["init"]))
 
 
-def _preset(preset: str | Preset | None) -> Preset:
+def _preset(preset: str | Preset) -> Preset:
     if isinstance(preset, Preset):
         return preset
-    if preset is None:
-        return LEVEL
     if preset not in PRESETS:
         raise InputError(f"preset {preset!r}", "is not known", f"Presets: {', '.join(PRESETS)}")
     return PRESETS[preset]

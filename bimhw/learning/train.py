@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from bimhw.learning.stdp import StdpSettings
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet, Init
 from bimhw.tasks.base import Task
+from bimhw.tasks.metrics import auc_pr, auc_roc
 from simulator.errors import InputError
 
 
@@ -112,6 +113,7 @@ class TrainResult:
     updates: int
     sequences: int
     memory_words: int
+    areas: Mapping[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -119,6 +121,7 @@ class TrainResult:
             "config": msgspec.to_builtins(self.model.config),
             "settings": msgspec.to_builtins(self.settings),
             "test_accuracy": self.final.accuracy,
+            **self.areas,
             "test_loss_nats": self.final.loss,
             "train_loss_nats": self.history[-1].loss,
             "spike_rates": list(self.final.rates),
@@ -165,7 +168,17 @@ def train(
         history.append(Epoch(number, loss, seconds, accuracy, rates))
     final = evaluate(net, task)
     sequences = settings.epochs * len(task.train)
-    return TrainResult(net, settings, tuple(history), final, trainer.updates, sequences, trainer.memory_words)
+    return TrainResult(
+        net, settings, tuple(history), final, trainer.updates, sequences, trainer.memory_words, areas(task, final)
+    )
+
+
+def areas(task: Task, result: Evaluation) -> dict[str, float]:
+    """``auc_roc`` and ``auc_pr`` of the test split for a task that is judged by them, else nothing."""
+    if task.metric != "auc":
+        return {}
+    score = result.scores[:, 1] - result.scores[:, 0]
+    return {"auc_roc": auc_roc(score, task.test.y), "auc_pr": auc_pr(score, task.test.y)}
 
 
 def check_fit(task: Task, config: BimConfig) -> None:

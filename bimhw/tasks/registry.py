@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from bimhw.tasks.base import Task
@@ -115,6 +116,33 @@ def load_corpus(name: str = "lm", **options: Any) -> Any:
             f"task {name!r}", "is not a text", f"Texts: {', '.join(t.name for t in TASKS.values() if t.is_text)}"
         )
     return _call(info, options)
+
+
+def load_named(name: str, path: Path | None = None, options: Sequence[str] = ()) -> Task:
+    """A task by what a command line gives: `load_task` with ``NAME=VALUE`` texts, numbers and yes/no understood.
+
+    Raises:
+        InputError: as `load_task`, or a text without ``=``.
+    """
+    given: dict[str, Any] = {} if path is None else {"path": path}
+    for text in options:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"task option {text!r}", "has no `=`", "Write NAME=VALUE, e.g. leave_out=george")
+        given[key.strip().replace("-", "_")] = _value(value.strip())
+    return load_task(name, **given)
+
+
+def _value(text: str) -> Any:
+    words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _info(name: str) -> TaskInfo:

@@ -12,8 +12,12 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 
 @click.command()
 @click.argument("task", default="digits")
+@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data (see `bimhw data list`).")
+@click.option(
+    "--task-option", "task_options", multiple=True, help="Option of the task, NAME=VALUE, e.g. leave_out=george."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
-@click.option("--preset", type=click.Choice(["demo", "level"]), help="A tested setting; further options change it.")
+@click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
 @click.option("--rule", help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
 @click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
@@ -39,19 +43,28 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
 @seed_option
 @json_option
-def command(task: str, output: Path | None, preset: str | None, seed: int, as_json: bool, **options: Any) -> None:
+def command(
+    task: str,
+    data: Path | None,
+    task_options: tuple[str, ...],
+    output: Path | None,
+    preset: str | None,
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train a BIM network on TASK, online by exact RTRL unless --rule says otherwise, and save it with -o."""
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
     from bimhw.models.io import check_output, save_model
-    from bimhw.tasks import load_task
+    from bimhw.tasks import load_named
 
     if output is not None:
         check_output(output)
-    data = load_task(task)
-    plan = recipe(data, preset=preset, seed=seed, **options)
-    with progress(f"training {task}", plan.settings.epochs * len(data.train)) as advance:
-        result = train(data, plan.config, plan.settings, plan.init, progress=advance)
+    source = load_named(task, data, task_options)
+    plan = recipe(source, preset=preset, seed=seed, **options)
+    with progress(f"training {task}", plan.settings.epochs * len(source.train)) as advance:
+        result = train(source, plan.config, plan.settings, plan.init, progress=advance)
     if output is not None:
         save_model(result.model, output)
     summary = result.summary() | {"model": None if output is None else str(output)}
@@ -76,4 +89,5 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
         "train_seconds": "training time (s)",
     }
     values = {**summary, "spike_rates": ", ".join(f"{r:.3f}" for r in summary["spike_rates"])}
-    return [(text, values[key]) for key, text in names.items()]
+    areas = [("test " + k.replace("_", " ").upper(), v) for k, v in summary.items() if k.startswith("auc")]
+    return [*areas, *((text, values[key]) for key, text in names.items())]

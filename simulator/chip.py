@@ -32,6 +32,8 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         shared_kernels: whether convolution weights are stored once.
         learning: names of on-chip learning rules; empty for none.
         sync: synchronisation policies.
+        native_models: neuron models whose update the chip's neuron constants describe; a model that is not among them
+            is timed like them but charged by its operation counts. ``["*"]``: all.
     """
 
     neuron_models: tuple[str, ...]
@@ -42,6 +44,11 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared_kernels: bool = False
     learning: tuple[str, ...] = ()
     sync: tuple[Literal["barrier", "tick", "free"], ...] = ("barrier",)
+    native_models: tuple[str, ...] = ("*",)
+
+    def is_native(self, model: str) -> bool:
+        """Whether the chip's neuron constants describe this model."""
+        return "*" in self.native_models or model in self.native_models
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +99,10 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One chip. ``timing: null`` marks a chip whose times were never published (energy only)."""
+    """One chip. ``timing: null`` marks a chip whose times were never published (energy only).
+
+    The keys of ``energy`` and their units are those of `simulator.chip_rules.ENERGY_UNITS`; an absent key is unknown.
+    """
 
     name: str
     title: str
@@ -103,6 +113,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timing: Timing | None
     energy: dict[str, Quantity]
     notes: tuple[str, ...] = ()
+    supply_v: Quantity | None = None
 
     @property
     def n_cores(self) -> int:
@@ -152,11 +163,11 @@ def parse_chip(text: str, where: str) -> Chip:
 
     try:
         raw: Any = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
         raise InputError(where, f"is not YAML ({' '.join(str(error).split())})") from error
     try:
         chip = msgspec.convert(raw, Chip, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise InputError(
             where, str(error), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
         ) from error

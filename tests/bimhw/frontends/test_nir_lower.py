@@ -22,33 +22,15 @@ from bimhw.frontends.nir.profile import CHOICES
 from bimhw.frontends.nir.sources import settle
 from mapping.float_run import record
 from mapping.network import Network
-from simulator.chip import Chip, parse_chip
+from simulator.chip import Chip, load_chip
 from simulator.errors import FitError
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 
-CHIP = """
-name: testchip
-title: A chip for tests
-process_nm: null
-capabilities:
-  {neuron_models: ["*"], spikes: graded, graded_bits: 16, weight_bits: [8], max_delay: 62, shared_kernels: true}
-topology: {width: 8, height: 4, cores_per_router: 4, usable_cores: 128}
-limits:
-  neurons_per_core: {value: 1024, unit: "1", source: test, quality: assumed}
-  synapse_bytes_per_core: {value: 131072, unit: B, source: test, quality: assumed}
-  state_bytes_per_core: {value: 65536, unit: B, source: test, quality: assumed}
-  in_axons_per_core: {value: 4096, unit: "1", source: test, quality: assumed}
-  out_axons_per_core: {value: 4096, unit: "1", source: test, quality: assumed}
-  state_bytes_per_neuron: {value: null, unit: B, source: test, quality: unverified}
-timing: null
-energy: {}
-"""
-
 
 @pytest.fixture(scope="module")
 def chip() -> Chip:
-    return parse_chip(CHIP, "test")
+    return load_chip("loihi2")
 
 
 def neurons_of(graph: NirGraph, network: Network) -> list[str]:
@@ -173,7 +155,7 @@ def test_random_graphs_are_the_same_network_on_chip_time(net: tuple[NirGraph, Pr
 @given(nets())
 def test_the_program_computes_exactly_the_plain_integer_model(net: tuple[NirGraph, Profile, Any]) -> None:
     graph, profile, x = net
-    chip = parse_chip(CHIP, "test")
+    chip = load_chip("loihi2")
     payloads = x.transpose(1, 0, *range(2, x.ndim)).reshape(x.shape[1], x.shape[0], -1).astype(np.int32)
     program = compile(lower(graph, profile), chip, calibration=payloads).program
     steps = program.meta["chip_steps"]

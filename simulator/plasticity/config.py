@@ -1,0 +1,167 @@
+"""What on-chip learning is told: one frozen value, JSON-able, stored in `Program.learning`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from simulator.errors import InputError
+
+Rule = Literal["rtrl", "hybrid", "stdp", "frozen"]
+Form = Literal["dense", "seq", "tr", "blk"]
+
+
+class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Configuration of on-chip learning.
+
+    Attributes:
+        rule: ``rtrl``; ``hybrid`` lam x gradient and (1 - lam) x STDP on the input port; ``stdp`` on the input port, the
+            readout by its gradient; ``frozen`` the readout only.
+        form: of the gradient: ``dense`` traces, ``seq`` sweep per sequence, ``tr`` sliding window, ``blk`` exact blocks.
+        words: ``chip`` rounds every word to its width; ``wide`` keeps float64 (the reference of the rounding).
+        every: labelled steps between two updates (dense).
+        block: K, steps between two updates (tr, blk).
+        history: L, older steps that a window sweep visits too (tr).
+        credit: how the error reaches lower layers, ``filt-win`` or ``direct``.
+        error_at: who makes the error, see `third_factor`.
+        optimiser: ``sgd`` or ``rms`` (one word per neuron and port).
+        lr: learning rate.
+        lr_end: the last update's learning rate as a fraction of the first (linear in samples).
+        beta: decay of the second moment.
+        eps: added to its root (wide words).
+        lam: share of the gradient in the hybrid rule.
+        kappa: scale of the STDP term against the gradient; 0: running ratio of their root mean squares (EMA 0.99).
+        a_plus, a_minus: STDP amplitudes; a_minus 0: the zero-drift value.
+        tau_plus, tau_minus: STDP time constants, steps.
+        pairing: ``all`` or ``nearest``.
+        weight_bits: 8, 12 or 16.
+        rounding: of the weight update.
+        weight_range: hard bound of the hidden layers' weights (a power of two: the unit is range / 2^(bits - 1)).
+        readout_range: of the readout's weights.
+        trace_bits: of eligibility, STDP and feature traces.
+        history_bits: of a neuron's history words.
+        adjoint_bits: of the sweep's words and port products.
+        accumulator_bits: of gradient sums and Omega.
+        error_bits: of an error word.
+        state_bits: of the neurons' state words while learning (headroom over calibration); 0: as compiled.
+        learn_biases: biases and D learn too (hidden and readout).
+        skip_zero: synapses of a neuron whose third factor is 0 are not touched by dense traces' sums and updates.
+        surrogate, surrogate_width, detach_reset: of the spike's derivative.
+        prune_target: share of pruned synapses rho of each hidden matrix; 0: no pruning.
+        prune_every: samples between two calls of the pruning controller.
+        prune_mode: ``mask`` (hard), ``gated`` (irreversible sampling), ``regrow``.
+        fracs: population -> word -> binary point, filled by calibration.
+    """
+
+    rule: Rule = "rtrl"
+    form: Form = "dense"
+    words: Literal["chip", "wide"] = "chip"
+    every: int = 1
+    block: int = 16
+    history: int = 32
+    credit: Literal["filt-win", "direct"] = "filt-win"
+    error_at: Literal["host", "core"] = "host"
+    optimiser: Literal["sgd", "rms"] = "rms"
+    lr: float = 0.003
+    lr_end: float = 1.0
+    beta: float = 0.99
+    eps: float = 1e-8
+    lam: float = 1.0
+    kappa: float = 0.0
+    a_plus: float = 1.0
+    a_minus: float = 0.0
+    tau_plus: float = 5.0
+    tau_minus: float = 5.0
+    pairing: Literal["all", "nearest"] = "all"
+    weight_bits: Literal[8, 12, 16] = 8
+    rounding: Literal["stochastic", "nearest"] = "stochastic"
+    weight_range: float = 4.0
+    readout_range: float = 8.0
+    trace_bits: int = 8
+    history_bits: int = 16
+    adjoint_bits: int = 16
+    accumulator_bits: int = 32
+    error_bits: int = 16
+    state_bits: int = 0
+    learn_biases: bool = True
+    skip_zero: bool = True
+    surrogate: Literal["fast_sigmoid", "triangle"] = "fast_sigmoid"
+    surrogate_width: float = 0.5
+    detach_reset: bool = True
+    prune_target: float = 0.0
+    prune_every: int = 64
+    prune_mode: Literal["mask", "gated", "regrow"] = "mask"
+    fracs: dict[str, dict[str, int]] = {}
+
+    def __post_init__(self) -> None:
+        for name, ok, rule in _rules(self):
+            if not ok:
+                raise InputError(f"learning: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+    @property
+    def wide(self) -> bool:
+        """Whether nothing is rounded."""
+        return self.words == "wide"
+
+    @property
+    def gradient(self) -> bool:
+        """Whether hidden layers follow their gradient."""
+        return self.rule in ("rtrl", "hybrid")
+
+    @property
+    def stdp(self) -> bool:
+        """Whether the input port has an STDP term."""
+        return self.rule == "stdp" or (self.rule == "hybrid" and self.lam < 1)
+
+    @property
+    def share(self) -> float:
+        """lam of the rule in use."""
+        return {"rtrl": 1.0, "hybrid": self.lam, "stdp": 0.0, "frozen": 0.0}[self.rule]
+
+
+def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
+    widths = [(n, 4 <= getattr(c, n) <= 24, "must be 4 to 24") for n in ("trace_bits", "history_bits", "adjoint_bits")]
+    positive = [
+        (n, 0 < getattr(c, n) < math.inf, "must be positive") for n in ("lr", "tau_plus", "tau_minus", "a_plus")
+    ]
+    counts = [(n, getattr(c, n) >= 1, "must be at least 1") for n in ("every", "block", "prune_every")]
+    power = "must be a power of two (then a weight's unit is one too)"
+    return [
+        *widths,
+        *positive,
+        *counts,
+        ("history", c.history >= 0, "must not be negative"),
+        ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),
+        ("beta", 0 < c.beta < 1, "must be in (0, 1)"),
+        ("lr_end", 0 <= c.lr_end <= 1, "must be in [0, 1]"),
+        ("weight_range", math.log2(max(c.weight_range, 1e-9)).is_integer(), power),
+        ("readout_range", math.log2(max(c.readout_range, 1e-9)).is_integer(), power),
+        ("surrogate_width", c.surrogate_width > 0, "must be positive"),
+        ("accumulator_bits", 16 <= c.accumulator_bits <= 40, "must be 16 to 40 (fewer bias the sums)"),
+        ("error_bits", 4 <= c.error_bits <= 24, "must be 4 to 24 (a graded spike's payload)"),
+        ("state_bits", c.state_bits == 0 or 8 <= c.state_bits <= 24, "must be 0 or 8 to 24"),
+        ("prune_target", 0 <= c.prune_target <= 0.99, "must be in [0, 0.99]"),
+    ]
+
+
+def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning") -> LearnConfig:
+    """A configuration from a plain mapping.
+
+    Raises:
+        InputError: an unknown field, a wrong type or value.
+    """
+    if isinstance(value, LearnConfig):
+        return value
+    try:
+        return msgspec.convert(dict(value), LearnConfig)
+    except msgspec.ValidationError as error:
+        raise InputError(where, str(error), "See docs/on-chip-learning.md for the fields") from error
+
+
+def plain(config: LearnConfig) -> dict[str, Any]:
+    """The configuration as plain JSON values."""
+    out: dict[str, Any] = msgspec.to_builtins(config)
+    return out

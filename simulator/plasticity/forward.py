@@ -1,0 +1,330 @@
+"""The net's own steps while it learns: in integers by the functional simulator, in wide words by the models' float twins.
+
+Both keep the chip's time: what is sent in step t, through the weights of step t, arrives at step t + 1 + delay; a neuron of
+layer l waits in its initial state for its first l steps. `before` is called ahead of every step, `after` behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.function.simulation import Simulation
+from simulator.graph import INPUT_MODEL, csr_to_dense
+from simulator.neurons import base
+from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC
+from simulator.plasticity.net import Layer, Net
+from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z, SHIFTS, integer_record
+from simulator.plasticity.rtrl import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
+
+Floats = npt.NDArray[np.float64]
+Call = Callable[[int], None]
+_CONSTANTS = ((C_KAP, "kap"), (C_RHO, "rho"), (C_P_VI, "p_vi"), (C_P_VR, "p_vr"), (C_B, "b"), (C_LC, "gain"))
+
+
+class Forward(Protocol):
+    """The net stepping; weights and biases may be changed between steps.
+
+    Attributes:
+        weights: projection number -> its weights [n_source, n_target] (a view), in stored units.
+        units: projection number -> value of one stored unit, [n_target].
+    """
+
+    weights: dict[int, npt.NDArray[Any]]
+    units: dict[int, Floats]
+
+    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+        """One sample x [T, n_in] over `steps` chip steps from the initial state."""
+
+    def record(self, layer: int, out: Floats) -> None:
+        """Fill the record [8, H] of the step that `layer` (0-based) just did."""
+
+    def sent(self, population: str) -> Floats:
+        """What a population sent in the last step, as real values [n]."""
+
+    def scores(self) -> Floats:
+        """The readout's states y [C], as real values."""
+
+    def constants(self, layer: int) -> Floats:
+        """Constants [8, H] of a layer (rows of `rtrl`), the skip weight D included."""
+
+    def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
+        """Threshold and a of a layer's neurons."""
+
+    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+        """A parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
+
+    def biases_changed(self) -> None:
+        """Tell that parameter rows were written."""
+
+
+def dense_weights(program: Program, k: int) -> npt.NDArray[Any]:
+    """Weights of a projection as [n_source, n_target]."""
+    q = program.projections[k]
+    n_target = program.population(q.target).size
+    return np.ascontiguousarray(csr_to_dense(q, n_target).T)
+
+
+class WideForward:
+    """Float twins of the models on a float program (weights and parameters float64)."""
+
+    def __init__(self, program: Program, net: Net) -> None:
+        self.net = net
+        self.populations = {p.name: p for p in program.populations}
+        self.params = {
+            p.name: {k: np.broadcast_to(np.asarray(v, np.float64), (p.size,)).copy() for k, v in p.params.items()}
+            for p in program.populations
+        }
+        self.projections = program.projections
+        self.weights = {k: dense_weights(program, k).astype(np.float64) for k in range(len(program.projections))}
+        self.units = {k: np.ones(w.shape[1]) for k, w in self.weights.items()}
+        self.reach = 2 + max((q.delay for q in program.projections), default=0)
+        self._old: dict[str, tuple[Floats, Floats]] = {}
+
+    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+        """See `Forward.run`; x holds real values."""
+        self._start()
+        inputs = [p.name for p in self.populations.values() if p.model == INPUT_MODEL]
+        for c in range(steps):
+            before(c)
+            self.out = {inputs[0]: x[c] if c < len(x) else np.zeros(x.shape[1])}
+            for p in self.populations.values():
+                if p.model != INPUT_MODEL:
+                    self.out[p.name] = self._update(p.name, c) if c >= p.layer else np.zeros(p.size)
+            self._send(c)
+            after(c)
+
+    def _start(self) -> None:
+        self.state: dict[str, dict[str, Floats]] = {}
+        self.rings: dict[str, dict[str, Floats]] = {}
+        for p in self.populations.values():
+            model = base.get(p.model)
+            self.state[p.name] = {s: np.zeros(p.size) for s in model.float_states}
+            for s, source in model.initial.items():
+                if s in self.state[p.name]:
+                    self.state[p.name][s] = self.params[p.name][source].copy()
+            self.rings[p.name] = {port: np.zeros((self.reach, p.size)) for port in model.ports}
+
+    def _update(self, name: str, c: int) -> Floats:
+        state, model = self.state[name], base.get(self.populations[name].model)
+        acc = {port: ring[c % self.reach].copy() for port, ring in self.rings[name].items()}
+        for ring in self.rings[name].values():
+            ring[c % self.reach] = 0.0
+        if "x" in state:
+            self._old[name] = state["x"].copy(), state["ref"].copy()
+        assert model.float_step is not None
+        return model.float_step(acc, state, self.params[name])
+
+    def _send(self, c: int) -> None:
+        for k, q in enumerate(self.projections):
+            value = self.out[q.source]
+            if value.any():
+                self.rings[q.target][q.port][(c + 1 + q.delay) % self.reach] += value @ self.weights[k]
+
+    def record(self, layer: int, out: Floats) -> None:
+        """See `Forward.record`."""
+        name = self.net.layers[layer].population.name
+        state, params = self.state[name], self.params[name]
+        x_old, ref = self._old[name]
+        out[R_Z], out[R_C], out[R_X_OLD], out[R_X] = state["z"], state["c"], x_old, state["x"]
+        out[R_ABAR] = np.exp(-params["a"] * np.logaddexp(0.0, state["d"]))
+        out[R_V], out[R_M] = state["v_pre"], ref == 0
+        out[R_S] = (ref == 0) & (state["v_pre"] >= params["theta"])
+
+    def sent(self, population: str) -> Floats:
+        """See `Forward.sent`."""
+        return self.out[population]
+
+    def scores(self) -> Floats:
+        """See `Forward.scores`."""
+        return self.state[self.net.readout.name]["y"].copy()
+
+    def constants(self, layer: int) -> Floats:
+        """See `Forward.constants`."""
+        params, readout = self.params[self.net.layers[layer].population.name], self.params[self.net.readout.name]
+        out = np.zeros((8, self.net.layers[layer].size))
+        for row, name in _CONSTANTS:
+            out[row] = params.get(name, 0.0)
+        out[C_D], out[C_K] = params["D"], readout["k"][0]
+        return out
+
+    def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
+        """Threshold and a of a layer's neurons."""
+        params = self.params[self.net.layers[layer].population.name]
+        return params["theta"], params["a"]
+
+    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+        """See `Forward.bias`."""
+        return self.params[population][name], 0.0
+
+    def biases_changed(self) -> None:
+        """Nothing is cached."""
+
+
+class ChipForward:
+    """The functional simulator on an integer program; states and spikes are those of `simulator.function.run`.
+
+    Args:
+        program: integer, plastic projections dense.
+        net: its learnable net.
+        fracs: population -> word -> binary point (as the compiler noted them).
+        input_unit: value of payload 1 of an input spike.
+        seed: of stochastic neurons.
+    """
+
+    def __init__(
+        self, program: Program, net: Net, fracs: Mapping[str, Mapping[str, int]], input_unit: float, seed: int
+    ) -> None:
+        self.program, self.net, self.fracs, self.input_unit = program, net, fracs, input_unit
+        self.simulation = Simulation(program, seed=seed)
+        layout = self.simulation.layout
+        self.cells = {c.name: c for c in layout.cells}
+        self.index = {c.name: k for k, c in enumerate(layout.cells)}
+        self.rows = {n: {w.name: r for r, w in enumerate(c.model.params)} for n, c in self.cells.items()}
+        self.weights = {
+            k: s.weights.reshape(s.indptr.size - 1, layout.cells[s.target].size)
+            for k, s in enumerate(layout.synapses)
+            if s.weights.size == (s.indptr.size - 1) * layout.cells[s.target].size
+        }
+        self.units = {k: self._unit(k) for k in self.weights}
+        self._layers = [_LayerWords(self, layer) for layer in net.layers]
+        self.steps_done = 0
+
+    def _unit(self, k: int) -> Floats:
+        """Value of one stored unit of a projection's weights for an input of value 1 (a spike, or a graded 1.0)."""
+        q = self.program.projections[k]
+        word = {"z": "x", "d": "d", "c": "c", "in": "y"}[q.port]
+        mul, sh = ("mul", "sh") if q.port == "in" else (f"mul_{q.port}", f"sh_{q.port}")
+        shift = self._row(q.target, sh) + self.fracs[q.target][word] - q.exponent
+        return np.asarray(self._row(q.target, mul) * 2.0**-shift / self.source_unit(q.source))
+
+    def source_unit(self, population: str) -> float:
+        """Value of payload 1 of a population's spikes."""
+        p = self.cells[population]
+        if p.model.kernel is None:
+            return self.input_unit
+        if p.model.emits == "graded":
+            frac = self.fracs[population]["V"] - int(self._row(population, "sh_out")[0])
+            return float(2.0**-frac)
+        return 1.0
+
+    def _row(self, population: str, name: str) -> npt.NDArray[np.int32]:
+        row: npt.NDArray[np.int32] = self.cells[population].params[self.rows[population][name]]
+        return row
+
+    def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
+        """See `Forward.run`; x holds integer payloads."""
+        sim, done = self.simulation, [0]
+        if self.steps_done:
+            sim.reset()
+        source = next(c for c in self.cells.values() if c.model.kernel is None)
+        train = SpikeTrain.from_dense(np.asarray(x), source.first)
+
+        def hook(_: Simulation) -> None:
+            after(done[0])
+            done[0] += 1
+            if done[0] < steps:
+                before(done[0])
+                self._snapshot()
+
+        before(0)
+        self._snapshot()
+        sim.step_hooks = [hook]
+        sim.advance(train, steps)
+        self.steps_done += steps
+
+    def _snapshot(self) -> None:
+        for layer in self._layers:
+            layer.snapshot()
+
+    def record(self, layer: int, out: Floats) -> None:
+        """See `Forward.record`."""
+        self._layers[layer].decode(out)
+
+    def sent(self, population: str) -> Floats:
+        """See `Forward.sent`."""
+        cell = self.cells[population]
+        ids, payload = self.simulation.events
+        lo, hi = np.searchsorted(ids, (cell.first, cell.first + cell.size))
+        out = np.zeros(cell.size)
+        out[ids[lo:hi] - cell.first] = payload[lo:hi] * self.source_unit(population)
+        return out
+
+    def scores(self) -> Floats:
+        """See `Forward.scores`."""
+        name = self.net.readout.name
+        return np.asarray(self.simulation.state.words[self.index[name]][0] * 2.0 ** -self.fracs[name]["y"])
+
+    def constants(self, layer: int) -> Floats:
+        """See `Forward.constants`."""
+        name = self.net.layers[layer].population.name
+        out = np.zeros((8, self.net.layers[layer].size))
+        for row, word in _CONSTANTS:
+            if word in self.rows[name]:
+                out[row] = self._row(name, word) * 2.0**-CONST_FRAC
+        out[C_D] = self._row(name, "D") * 2.0**-D_SKIP_FRAC
+        out[C_K] = 1.0 - self._row(self.net.readout.name, "m")[0] * 2.0**-CONST_FRAC
+        return out
+
+    def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
+        """Threshold and a of a layer's neurons (a chip's decay table has a = 1)."""
+        name = self.net.layers[layer].population.name
+        theta = np.asarray(self._row(name, "theta") * 2.0 ** -self.fracs[name]["V"], np.float64)
+        return theta, np.ones(theta.size)
+
+    def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
+        """See `Forward.bias`."""
+        word = {"b_z": "x", "b_d": "d", "b_c": "c", "b": "y"}.get(name, "")
+        frac = self.fracs[population][word] if word else D_SKIP_FRAC
+        return self._row(population, name), 2.0**-frac
+
+    def biases_changed(self) -> None:
+        """Parameters that are initial states too are copied there."""
+        cell = self.cells[self.net.readout.name]
+        for k, word in enumerate(cell.model.states):
+            if word.name in cell.model.initial:
+                cell.initial[k] = self._row(cell.name, cell.model.initial[word.name])
+        for layer in self._layers:
+            layer.load()
+
+
+class _LayerWords:
+    """Words of one layer that its record is decoded from."""
+
+    def __init__(self, owner: ChipForward, layer: Layer) -> None:
+        self.owner, self.layer = owner, layer
+        self.k = owner.index[layer.population.name]
+        cell = owner.cells[layer.population.name]
+        states = {w.name: r for r, w in enumerate(cell.model.states)}
+        self.rows = [(n, states[w]) for n, w in enumerate(("x", "r", "I", "V", "ref")) if w in states]
+        self.old, self.acc = np.zeros((5, layer.size), np.int64), np.zeros((3, layer.size), np.int64)
+        self.par = np.zeros((len(SHIFTS), layer.size), np.int64)
+        fracs = owner.fracs[layer.population.name]
+        self.units = np.array([2.0 ** -fracs[w] for w in ("x", "c", "V")])
+        self.load()
+
+    def load(self) -> None:
+        """Read the parameters again."""
+        cell = self.owner.cells[self.layer.population.name]
+        known = self.owner.rows[cell.name]
+        for r, name in enumerate(SHIFTS):
+            if name in known:
+                self.par[r] = cell.params[known[name]]
+
+    def snapshot(self) -> None:
+        """Keep the words and the arriving sums of the step to come."""
+        sim = self.owner.simulation
+        words, ring = sim.state.words[self.k], sim.state.rings[self.k]
+        for n, r in self.rows:
+            self.old[n] = words[r]
+        self.acc[:] = ring[sim.state.step % len(ring)]
+
+    def decode(self, out: Floats) -> None:
+        """The record of the step done since."""
+        table = self.owner.cells[self.layer.population.name].table
+        integer_record(self.acc, self.old, self.par, table, self.units, self.layer.psp, out)

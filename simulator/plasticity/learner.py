@@ -1,0 +1,231 @@
+"""The learning net: forward steps, error, late visits and updates in the chip's time, one sample after another.
+
+With L layers, layer l does model step tau at chip step tau + l, the readout has its scores of tau at tau + L + 1, and the C
+error words broadcast then arrive everywhere at tau + L + 2. Layer L visits tau at that step; with filt-Win the message of
+layer l + 1 arrives one step later, so layer l visits tau at tau + L + 2 + (L - l); with `direct` all visit it at once. Updates
+take effect at the end of the chip step: spikes of the next step go through the new weights (a spike of step t is multiplied
+in step t and arrives at t + 1). A sample of T steps takes T + L + 2 + (L - 1) chip steps. Traces and state are reset between
+samples; the optimiser's words are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.counts import LearnCounts
+from simulator.plasticity.forward import ChipForward, WideForward
+from simulator.plasticity.layer import LayerLearner
+from simulator.plasticity.net import learning_net
+from simulator.plasticity.readout import ReadoutLearner
+from simulator.plasticity.third_factor import error, softmax, through_layer
+from simulator.plasticity.words import Floats, narrow, wide, widths
+from simulator.program import Program
+
+Moments = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What one sample gave: mean cross-entropy of the labelled steps, scores [T, C], spikes of each layer."""
+
+    loss: float
+    scores: Floats
+    spikes: tuple[int, ...]
+
+
+class Learner:
+    """A net that learns, batch 1.
+
+    Args:
+        program: integer and prepared (see `prepare`), or a float program for wide words.
+        config: of the learning, with binary points for chip words.
+        seed: of stochastic rounding.
+    """
+
+    def __init__(self, program: Program, config: LearnConfig, seed: int = 0) -> None:
+        self.program, self.config, self.seed = program, config, seed
+        self.net = learning_net(program)
+        self.counts = LearnCounts(len(program.populations))
+        self.forward = WideForward(program, self.net) if config.wide else _chip(program, self.net, seed)
+        self.depth = len(self.net.layers)
+        number = {p.name: k for k, p in enumerate(program.populations)}
+        keys = len(program.projections)
+        names = [layer.population.name for layer in self.net.layers]
+        self.layers = [
+            LayerLearner(
+                layer, k, number[name], self.forward, config, self._lag(k), _table(config, name), _moments(config, name),
+                self.counts, seed, keys + 4 * k,
+            )
+            for k, (name, layer) in enumerate(zip(names, self.net.layers, strict=True))
+        ]  # fmt: skip
+        name = self.net.readout.name
+        self.readout = ReadoutLearner(
+            self.net,
+            number[name],
+            self.forward,
+            config,
+            _moments(config, name),
+            self.counts,
+            seed,
+            keys + 4 * self.depth,
+        )
+        self.steps_done, self.samples = 0, 0
+        self.lr = config.lr
+        self._reach = 2 + max(g.delay for layer in self.net.layers for g in layer.groups)
+
+    def _lag(self, k: int) -> int:
+        """Chip steps from layer k's (0-based) model step to its late visit."""
+        below = self.depth - 1 - k
+        return below + 2 + (below if self.config.credit == "filt-win" else 0)
+
+    def chip_steps(self, steps: int) -> int:
+        """Chip steps of a sample of `steps` steps."""
+        return steps + self.depth + 2 + (self.depth - 1 if self.config.credit == "filt-win" else 0)
+
+    def sample(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64], learn: bool = True) -> SampleResult:
+        """Present one sample and learn from it.
+
+        Args:
+            x: [T, n_in], integer payloads (wide words: real values).
+            labels: [T], the class of each labelled step, -1 elsewhere.
+            learn: False: only look.
+
+        Raises:
+            InputError: shapes or labels that do not fit.
+        """
+        self._check(x, labels)
+        steps = len(x)
+        for layer in self.layers:
+            layer.begin(steps)
+        self.readout.begin(steps)
+        self._x, self._labels, self._learn = x, labels, learn
+        self._scores = np.zeros((steps, self.net.readout.size))
+        self._errors: dict[int, Floats] = {}
+        self._loss = np.zeros(2)
+        self._sent: dict[str, Floats] = {}
+        for p in self.program.populations:
+            self._sent[p.name] = np.zeros((self._reach, p.size))
+        self._spikes = [0] * self.depth
+        self.forward.run(x, self.chip_steps(steps), lambda c: None, self._after)
+        self.steps_done += self.chip_steps(steps)
+        self.samples += 1
+        return SampleResult(float(self._loss[0] / max(self._loss[1], 1)), self._scores, tuple(self._spikes))
+
+    def _check(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
+        n_in = self.program.populations[0].size
+        if x.ndim != 2 or x.shape[1] != n_in or not len(x):
+            raise InputError("sample", f"has shape {x.shape}", f"Needs [steps, {n_in}] with at least one step")
+        if labels.shape != (len(x),):
+            raise InputError(
+                "labels", f"have shape {labels.shape}, not ({len(x)},)", "Give -1 where a step has no label"
+            )
+        if labels.size and not -1 <= int(labels.min()) <= int(labels.max()) < self.net.readout.size:
+            raise InputError(
+                "labels", f"hold {int(labels.min())}..{int(labels.max())}; classes are 0..{self.net.readout.size - 1}"
+            )
+
+    def _after(self, c: int) -> None:
+        self.counts.at(self.steps_done + c)
+        self._observe(c)
+        self._score(c)
+        if self._learn:
+            self._third_factor(c)
+            self._visits(c)
+        for p in self.program.populations:
+            self._sent[p.name][c % self._reach] = self.forward.sent(p.name)
+
+    def _observe(self, c: int) -> None:
+        """Each layer that did a model step of the sample keeps it, with what arrived for it."""
+        for k, learner in enumerate(self.layers):
+            tau = c - learner.layer.number
+            if 0 <= tau < len(self._x):
+                u = np.zeros(learner.m1 - 1)
+                for g in learner.layer.groups:
+                    if c - 1 - g.delay >= 0:
+                        u[g.start : g.start + g.size] = self._sent[g.source][(c - 1 - g.delay) % self._reach]
+                learner.observe(tau, u)
+                self._spikes[k] += int(learner.spikes[tau % learner.ring].sum())
+
+    def _score(self, c: int) -> None:
+        """The readout's scores of a step, and the error words that it sends."""
+        tau = c - self.depth - 1
+        if not 0 <= tau < len(self._x):
+            return
+        o = self.forward.scores()
+        self._scores[tau] = o
+        label = int(self._labels[tau])
+        if label < 0:
+            return
+        self._loss += (-np.log(max(softmax(o)[label], 1e-300)), 1)
+        if self._learn:
+            cfg = self.config
+            self._errors[tau] = error(o, label, cfg.error_at, 0 if cfg.wide else cfg.error_bits)
+            self.counts.add("error_words", self.readout.population, o.size)
+            if cfg.error_at == "core":
+                self.counts.add("lut", self.readout.population, o.size)
+
+    def _third_factor(self, c: int) -> None:
+        """The error that arrives now becomes each layer's direct part; messages of upper layers are added."""
+        tau = c - self.depth - 2
+        if tau in self._errors:
+            for k, learner in enumerate(self.layers):
+                back = self.readout.back(k, self._errors[tau])
+                learner.set_delta(tau, back if back.size else np.zeros(learner.h))
+                self.counts.add("error_mac", learner.population, back.size * self._errors[tau].size)
+        if self.config.credit == "filt-win":
+            for k in range(self.depth - 1, 0, -1):
+                self._send_down(k, c - self.layers[k].layer.number - self.layers[k].lag)
+
+    def _send_down(self, k: int, tau: int) -> None:
+        if tau not in self._errors:
+            return
+        upper, lower = self.layers[k], self.layers[k - 1]
+        gain = upper.message_gain(tau)
+        group = next(g for g in upper.layer.groups if g.source == lower.layer.population.name)
+        p = group.projections[0]
+        w = self.forward.weights[p] * self.forward.units[p]
+        lower.set_delta(tau, through_layer(w, gain, np.ones(gain.size)), add=True)
+        self.counts.add("error_messages", upper.population, int(np.count_nonzero(gain)))
+        self.counts.add("error_mac", lower.population, int(np.count_nonzero(gain)) * lower.h)
+
+    def _visits(self, c: int) -> None:
+        """Late visits, then the updates that are due (all visits of a step see the weights of its start)."""
+        due: list[LayerLearner | ReadoutLearner] = []
+        for learner in self.layers:
+            tau = c - learner.layer.number - learner.lag
+            if 0 <= tau < len(self._x) and self.config.rule != "frozen" and learner.visit(tau, tau in self._errors):
+                due.append(learner)
+        tau = c - self.depth - 2
+        if 0 <= tau < len(self._x) and self.readout.visit(tau, self._errors.get(tau), self.layers):
+            due.append(self.readout)
+        for each in due:
+            each.update(self.lr)
+        if due:
+            self.forward.biases_changed()
+
+
+def _chip(program: Program, net: Any, seed: int) -> ChipForward:
+    meta = program.meta
+    if "formats" not in meta:
+        raise InputError("program", "does not say the binary points of its states", "Compile it again: bimhw compile")
+    return ChipForward(program, net, meta["formats"], float(meta["input"]["scale"]), seed)
+
+
+def _table(config: LearnConfig, population: str) -> Floats:
+    if config.wide or population not in config.fracs:
+        return wide()
+    bits = widths(config.trace_bits, config.history_bits, config.adjoint_bits, config.accumulator_bits)
+    return narrow({k: f for k, f in config.fracs[population].items() if k in bits}, bits)
+
+
+def _moments(config: LearnConfig, population: str) -> dict[str, float]:
+    """Values of the smallest second-moment word by row, stored beside the words' binary points as ``v_<row>``."""
+    fracs = config.fracs.get(population, {})
+    return {k.removeprefix("v_"): 2.0**-f for k, f in fracs.items() if k.startswith("v_")}

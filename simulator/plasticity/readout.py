@@ -1,0 +1,101 @@
+"""The readout that learns: G_ci += e_c feature_i at each labelled step, from traces of the spikes that it receives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.counts import LearnCounts
+from simulator.plasticity.forward import Forward
+from simulator.plasticity.layer import LayerLearner
+from simulator.plasticity.net import Net
+from simulator.plasticity.update import Block, Row, full
+
+Floats = npt.NDArray[np.float64]
+
+
+class ReadoutLearner:
+    """Learning state of the readout.
+
+    Args:
+        net: the net.
+        population: number of the readout in the program.
+        forward: the running net.
+        config: of the learning.
+        moments: value of the smallest second-moment word by row name (chip words).
+        counts: where operations are counted.
+        seed: of stochastic rounding.
+        key: random-number key of its bias row.
+    """
+
+    def __init__(
+        self, net: Net, population: int, forward: Forward, config: LearnConfig, moments: dict[str, float],
+        counts: LearnCounts, seed: int, key: int,
+    ) -> None:  # fmt: skip
+        self.population, self.config, self.counts = population, config, counts
+        self.forward, self.projections = forward, net.from_layer
+        n_out = net.readout.size
+        limit = config.readout_range if config.wide else 2 ** (config.weight_bits - 1) - 1
+        blocks = []
+        for k in net.from_layer:
+            if k is not None:
+                w = forward.weights[k]
+                blocks.append(Block(w, full((w.shape[0], n_out)), forward.units[k], limit, k))
+        view, unit = forward.bias(net.readout.name, "b")
+        bias = Block(
+            view.reshape(1, -1),
+            full((1, n_out)),
+            np.full(n_out, unit or 1.0),
+            np.inf if config.wide else 2**23 - 1,
+            key,
+        )
+        self.rows = {
+            "w": Row(blocks, config, seed, moments.get("w", 0.0)),
+            "b": Row([bias], config, seed, moments.get("b", 0.0)),
+        }
+        self.updates = 0
+        self.g = np.zeros((sum(b.weights.shape[0] for b in blocks), n_out))
+        self.g_bias = np.zeros((1, n_out))
+        self.begin(1)
+
+    def begin(self, steps: int) -> None:
+        """Before a sample."""
+        self.steps, self.labelled, self.open = steps, 0, 0
+        self.g[:] = 0.0
+        self.g_bias[:] = 0.0
+
+    def back(self, layer: int, e: Floats) -> Floats:
+        """Wo_l^T e [H]; zeros where the readout does not read the layer."""
+        k = self.projections[layer]
+        if k is None:
+            return np.zeros(0)
+        return np.asarray(self.forward.weights[k] @ (self.forward.units[k] * e))
+
+    def visit(self, tau: int, e: Floats | None, layers: Sequence[LayerLearner]) -> bool:
+        """Take the error of model step `tau` (None: unlabelled); True when an update is due."""
+        c, last = self.config, tau == self.steps - 1
+        self.open += 1
+        if e is not None:
+            self.labelled += 1
+            features = [
+                x.features[tau % x.ring] for x, k in zip(layers, self.projections, strict=True) if k is not None
+            ]
+            self.g += np.outer(np.concatenate(features), e)
+            self.g_bias += e
+            self.counts.add("weight_mac", self.population, self.g.size)
+        if c.form == "dense":
+            return self.labelled > 0 and (self.labelled >= c.every or last)
+        return last or (c.form in ("tr", "blk") and self.open >= c.block)
+
+    def update(self, lr: float) -> None:
+        """Apply the gradient sums to weights and bias, and clear them."""
+        self.rows["w"].apply(self.g, lr, self.updates, self.counts, self.population)
+        if self.config.learn_biases:
+            self.rows["b"].apply(self.g_bias, lr, self.updates, self.counts, self.population, True)
+        self.updates += 1
+        self.g[:] = 0.0
+        self.g_bias[:] = 0.0
+        self.labelled, self.open = 0, 0

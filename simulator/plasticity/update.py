@@ -1,0 +1,138 @@
+"""From gradient sums to weights: the optimiser's rows, the hybrid rule, hard bounds, rounding.
+
+u = lam g - (1 - lam) kappa Omega   (input port;  lam g elsewhere);   w <- clip(w - lr Opt(u), -bound, bound)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.counts import LearnCounts
+from simulator.plasticity.optimiser import Rms
+from simulator.plasticity.rounding import FRACTION_BITS, MODES, update_weights
+
+Floats = npt.NDArray[np.float64]
+
+_CHANGE_LIMIT = 2.0**40  # in 2^-16 of a weight's unit: far beyond any bound
+_MEMORY = 0.99  # of the running mean squares behind kappa
+
+
+@dataclass(eq=False)
+class Block:
+    """Weights of one projection (or a row of biases as [1, H]).
+
+    Attributes:
+        weights: [n, H], stored units; a view of what the net runs with.
+        live: uint8 [n, H].
+        unit: [H], value of one stored unit.
+        limit: largest stored |weight|; wide words: largest value.
+        key: number of the projection, for the random numbers.
+    """
+
+    weights: npt.NDArray[Any]
+    live: npt.NDArray[np.uint8]
+    unit: Floats
+    limit: float
+    key: int
+
+
+class Row:
+    """Blocks whose columns (target neurons) share one optimiser word.
+
+    Args:
+        blocks: one after another along the gradient's rows.
+        config: of the learning.
+        seed: of stochastic rounding.
+        lsb: unit of the second moment (chip words).
+    """
+
+    def __init__(self, blocks: Sequence[Block], config: LearnConfig, seed: int, lsb: float = 0.0) -> None:
+        self.blocks, self.config, self.seed = tuple(blocks), config, seed
+        width = blocks[0].weights.shape[1]
+        self.rms = Rms(width, config.beta, config.eps, config.wide, lsb) if config.optimiser == "rms" else None
+        self.updates = 0
+        self.mean_square = np.zeros(2)  # of gradient and Omega, for kappa
+
+    @property
+    def words(self) -> int:
+        """Optimiser words."""
+        return self.rms.v.size if self.rms else 0
+
+    def apply(self, g: Floats, lr: float, number: int, counts: LearnCounts, population: int, bias: bool = False) -> int:
+        """One update with gradient g [M, H]; returns the weights written.
+
+        Args:
+            g: gradient, biases as one row.
+            lr: learning rate.
+            number: of the update; key of the random numbers.
+            counts: where the operations are counted.
+            population: whose cores do them.
+            bias: per-neuron words (not counted as weights).
+        """
+        self.updates += 1
+        scale = np.ones(g.shape[1])
+        if self.rms is not None:
+            scale = self.rms.scale((g * g).mean(axis=0), self.updates)
+            counts.add("optimiser_rmw", population, scale.size)
+            counts.add("optimiser_mac", population, g.size)
+            counts.add("lut", population, scale.size)
+        step, start, written = -lr * scale, 0, 0
+        for block in self.blocks:
+            part = g[start : start + block.weights.shape[0]]
+            start += part.shape[0]
+            written += self._write(block, part, step, number, counts, population)
+        counts.add("neuron_word_updates" if bias else "weight_updates", population, written)
+        return written
+
+    def _write(self, block: Block, g: Floats, step: Floats, number: int, counts: LearnCounts, population: int) -> int:
+        if self.config.wide:
+            moved = np.clip(block.weights + step * g, -block.limit, block.limit)
+            block.weights[:] = np.where(block.live != 0, moved, block.weights)
+            return int(np.count_nonzero(g))
+        change = _word16(step / block.unit) * g * 2.0**FRACTION_BITS
+        change = np.floor(np.clip(change, -_CHANGE_LIMIT, _CHANGE_LIMIT) + 0.5).astype(np.int64)
+        written, bounded, drawn = update_weights(
+            block.weights,
+            change,
+            block.live,
+            int(block.limit),
+            MODES[self.config.rounding],
+            self.seed,
+            number,
+            block.key,
+            0,
+        )
+        counts.add("random", population, drawn)
+        counts.add("bounded", population, bounded)
+        return int(written)
+
+    def hybrid(self, g: Floats, omega: Floats) -> Floats:
+        """lam g - (1 - lam) kappa Omega, kappa fixed or the ratio of the running root mean squares."""
+        c = self.config
+        if c.share == 1.0:
+            return g
+        kappa = c.kappa
+        if kappa == 0.0:
+            fresh = np.array([np.mean(g * g), np.mean(omega * omega)])
+            if c.share == 0.0:
+                fresh[0] = fresh[1]  # no gradient to compare with: Omega as it is
+            self.mean_square = _MEMORY * self.mean_square + (1 - _MEMORY) * fresh
+            kappa = float(np.sqrt(self.mean_square[0] / self.mean_square[1])) if self.mean_square[1] > 0 else 0.0
+        return c.share * g - (1 - c.share) * kappa * omega
+
+
+def _word16(x: Floats) -> Floats:
+    """Nearest values with a 16-bit mantissa."""
+    mantissa, exponent = np.frexp(x)
+    return np.asarray(np.ldexp(np.round(mantissa * 2.0**16), exponent - 16))
+
+
+def full(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A mask of existing synapses."""
+    return np.ones(shape, np.uint8)

@@ -1,0 +1,115 @@
+"""Words of the learning engine: which there are, how wide, with which binary point.
+
+A word holds ``k 2^-frac`` with an integer ``|k| <= limit``. Kernels keep words as float64 that are such multiples: every
+product of two words of at most 24 bits and every sum of such products is exact in 53 bits, so the kernels compute what
+integer arithmetic with the same shifts computes (tests compare them with plain Python integers). A word class without a
+binary point (*wide*) is not rounded, and its largest magnitude is recorded, from which `calibrated` chooses binary points.
+Rounding is to nearest, ties up: ``floor(x + 1/2)``; never towards -inf (a floor bias accumulates in the sweep).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+# Rows of a word table.
+LSB, INVERSE, LIMIT, PEAK, SATURATED = range(5)
+
+HISTORY = ("abar", "c", "psi", "g", "x", "z", "delta", "f")
+ADJOINT = ("l_sb", "l_v", "l_i", "l_r", "l_x")
+PRODUCT = ("p_in", "p_d", "p_c", "p_D")
+PARTS = ("x", "r", "i", "v", "sb")
+PORTS = ("in", "d", "c", "D")
+
+_TRACES = tuple(f"e_{port}_{part}" for port in PORTS for part in PARTS)
+_CARRY = tuple(f"s_{row}_{column}" for row in PARTS for column in PARTS)
+_DEFERRED = tuple(f"a_{part}" for part in PARTS)
+_INJECTED = tuple(f"y_{port}_{part}" for port in PORTS for part in PARTS)
+_SUMS = tuple(f"g_{port}" for port in PORTS)
+_STDP = ("pre", "post", "omega", "feature")
+NAMES = HISTORY + ADJOINT + PRODUCT + _TRACES + _CARRY + _DEFERRED + _INJECTED + _SUMS + _STDP
+INDEX = {name: k for k, name in enumerate(NAMES)}
+
+H_ABAR, H_C, H_PSI, H_G, H_X, H_Z, H_DELTA, H_F = range(8)
+K_ADJOINT, K_PRODUCT = INDEX["l_sb"], INDEX["p_in"]
+K_TRACE, K_CARRY, K_DEFERRED, K_INJECTED = INDEX["e_in_x"], INDEX["s_x_x"], INDEX["a_x"], INDEX["y_in_x"]
+K_SUM, K_PRE, K_POST, K_OMEGA, K_FEATURE = (INDEX[n] for n in ("g_in", "pre", "post", "omega", "feature"))
+
+_UNSIGNED = ("abar", "psi", "pre", "post")
+_ONE_BITS = ("abar", "psi")  # in [0, 1]: all bits are fractional
+
+
+def wide() -> Floats:
+    """A word table [5, words] without rounding."""
+    table = np.zeros((5, len(NAMES)))
+    table[LIMIT] = np.inf
+    return table
+
+
+def narrow(fracs: Mapping[str, int], bits: Mapping[str, int]) -> Floats:
+    """A word table of these binary points and widths; names absent in `fracs` stay wide."""
+    table = wide()
+    for name, frac in fracs.items():
+        k = INDEX[name]
+        signed = 0 if name in _UNSIGNED else 1
+        table[LSB, k], table[INVERSE, k] = 2.0**-frac, 2.0**frac
+        table[LIMIT, k] = (2.0 ** (bits[name] - signed) - 1) * 2.0**-frac
+    return table
+
+
+def calibrated(table: Floats, bits: Mapping[str, int], headroom: Mapping[str, float]) -> dict[str, int]:
+    """Binary point of each word class that was used: the finest that holds ``headroom`` x the largest magnitude seen."""
+    out = {}
+    for name, k in INDEX.items():
+        if name not in bits:
+            continue
+        if name in _ONE_BITS:
+            out[name] = bits[name]
+            continue
+        peak = float(table[PEAK, k]) * headroom.get(name, 1.0)
+        usable = bits[name] - (0 if name in _UNSIGNED else 1)
+        out[name] = usable - math.ceil(math.log2(peak)) if peak > 0 else usable
+    return out
+
+
+def widths(trace: int, history: int, adjoint: int, accumulator: int) -> dict[str, int]:
+    """Bits of each word class.
+
+    Args:
+        trace: synaptic eligibility traces, STDP traces.
+        history: per-neuron history and block propagators.
+        adjoint: backward words and port products.
+        accumulator: gradient sums and Omega.
+    """
+    of = dict.fromkeys(HISTORY, history) | dict.fromkeys(ADJOINT + PRODUCT, adjoint)
+    of |= dict.fromkeys(_TRACES, trace) | dict.fromkeys(_CARRY + _DEFERRED + _INJECTED, max(history, adjoint))
+    return (
+        of | dict.fromkeys(_SUMS, accumulator) | {"pre": trace, "post": trace, "omega": accumulator, "feature": trace}
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def put(x: Any, k: int, table: Floats) -> Any:
+    """`x` as the word class `k` stores it: rounded to nearest, saturated (counted); wide classes record the largest |x|."""
+    lsb = table[LSB, k]
+    if lsb == 0.0:
+        size = abs(x)
+        if size > table[PEAK, k]:
+            table[PEAK, k] = size
+        return x
+    r = np.floor(x * table[INVERSE, k] + 0.5) * lsb
+    limit = table[LIMIT, k]
+    if r > limit:
+        table[SATURATED, k] += 1.0
+        return limit
+    if r < -limit:
+        table[SATURATED, k] += 1.0
+        return -limit
+    return r

@@ -17,6 +17,7 @@ _PUBLIC = {
     "Program": "simulator.program",
     "SpikeTrain": "simulator.spikes",
     "run": "simulator.function",
+    "bench": "bimhw.plain_bench",
     "run_samples": "simulator.function",
     "Network": "mapping.network",
     "compile": "bimhw.compiler.pipeline",

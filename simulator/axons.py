@@ -67,9 +67,14 @@ def host_readers(program: Program) -> npt.NDArray[np.bool_]:
     return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
-def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:
+def check_placed(p: Projection, core: I32) -> None:
+    """Raise `InputError` if a synapse ends on a neuron without a core; ``core`` is that of the target population."""
     if core.size and int(core.min()) < 0 and p.indices.size and int(core[p.indices].min()) < 0:
         raise InputError(f"projection {p.name!r}", "ends on neurons that have no core", "Place its target population")
+
+
+def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:
+    check_placed(p, core)
     ptr = np.zeros(p.indptr.size, np.int64)
     _count_cores(p.indptr, p.indices, core, n_cores, ptr)
     dst, n_syn = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], np.int32)

@@ -7,16 +7,21 @@ output populations leave there.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable, host_readers
+from simulator.axons import check_placed, host_readers
 from simulator.chip import Topology
 from simulator.program import HOST, Program
 
 I64 = npt.NDArray[np.int64]
+
+_MASK_BYTES = 1 << 26  # destination masks held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,25 +44,69 @@ class Reach:
     host_out: I64
 
 
-def reach(program: Program, axons: AxonTable, topology: Topology | None) -> Reach:
+def reach(program: Program, topology: Topology | None) -> Reach:
     """What one spike of each neuron sends; hops are 0 without a topology."""
-    n = program.n_neurons
-    per = topology.cores_per_router if topology else 1
-    height = topology.height if topology else 1
-    port_x, port_y = topology.host_port if topology else (0, 0)
-    source = np.repeat(np.arange(n), axons.fan_cores)
+    x, y = _routers(program, topology)
+    out = np.zeros((4, program.n_neurons), np.int64)  # cores, same router, hops E-W, hops N-S
+    for lo, masks in _destinations(program, x.size - 1):
+        _measure(masks, program.core[lo : lo + masks.shape[0]], x, y, out[:, lo : lo + masks.shape[0]])
+    fan, here, hops_ew, hops_ns = out
     outside = program.core == HOST
-    router = program.core // per
-    x, y = np.where(outside, port_x, router // height), np.where(outside, port_y, router % height)
-    to = axons.dst // per
-    ew, ns = np.abs(to // height - x[source]), np.abs(to % height - y[source])
     leaves = host_readers(program) & ~outside
-    hops_ew = np.bincount(source, ew, n).astype(np.int64) + leaves * np.abs(x - port_x)
-    hops_ns = np.bincount(source, ns, n).astype(np.int64) + leaves * np.abs(y - port_y)
-    here = np.bincount(source, (to == router[source]) & ~outside[source], n).astype(np.int64)
-    fan = axons.fan_cores
+    hops_ew += leaves * np.abs(x[program.core] - x[HOST])
+    hops_ns += leaves * np.abs(y[program.core] - y[HOST])
     if topology is None:
-        hops_ew, hops_ns = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    return Reach(
-        np.where(outside, 0, fan + leaves), here, hops_ew, hops_ns, np.where(outside, fan, 0), leaves.astype(np.int64)
-    )
+        hops_ew[:], hops_ns[:] = 0, 0
+    here[outside] = 0
+    host_in = np.where(outside, fan, 0)
+    return Reach(np.where(outside, 0, fan + leaves), here, hops_ew, hops_ns, host_in, leaves.astype(np.int64))
+
+
+def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64]:
+    """Column and row of the router of every core; the last entry is the host's port. Without a mesh, one router a core."""
+    cores = np.arange(int(program.core.max(initial=-1)) + 1)
+    if topology is None:
+        return np.append(cores, HOST), np.zeros(cores.size + 1, np.int64)
+    router = cores // topology.cores_per_router
+    port_x, port_y = topology.host_port
+    return np.append(router // topology.height, port_x), np.append(router % topology.height, port_y)
+
+
+def _destinations(program: Program, n_cores: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """Slices of neurons: (logical id of the first, bit set of the destination cores of each)."""
+    words = max(1, -(-n_cores // 64))
+    rows = max(1, _MASK_BYTES // (8 * words))
+    first = program.first_ids()
+    for population in program.populations:
+        outgoing = [p for p in program.projections if p.source == population.name]
+        cores = []
+        for p in outgoing:
+            core = program.core[first[p.target] : first[p.target] + program.population(p.target).size]
+            check_placed(p, core)
+            cores.append(core)
+        for lo in range(0, population.size if outgoing else 0, rows):
+            masks = np.zeros((min(rows, population.size - lo), words), np.uint64)
+            for p, core in zip(outgoing, cores, strict=True):
+                _mark(p.indptr[lo : lo + masks.shape[0] + 1], p.indices, core, masks)
+            yield first[population.name] + lo, masks
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark(indptr: Any, indices: Any, core: Any, masks: Any) -> None:
+    for row in range(indptr.size - 1):
+        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            c = np.uint64(core[np.uint32(indices[j])])
+            masks[row, c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(masks: Any, core: Any, x: Any, y: Any, out: Any) -> None:
+    for row in range(masks.shape[0]):
+        here_x, here_y = x[core[row]], y[core[row]]
+        for c in range(x.size - 1):
+            if (masks[row, c >> 6] >> np.uint64(c & 63)) & np.uint64(1):
+                ew, ns = abs(x[c] - here_x), abs(y[c] - here_y)
+                out[0, row] += 1
+                out[1, row] += int(ew + ns == 0)
+                out[2, row] += ew
+                out[3, row] += ns

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from simulator.activity import Activity, Count
-from simulator.axons import AxonTable, axon_table
 from simulator.chip import Topology, load_chip
 from simulator.neurons import base
 from simulator.program import Program
@@ -37,13 +38,12 @@ class Tally:
 
 
 class Counter:
-    """Counts events of one program on one chip; keeps the axon table and the reach of each neuron for many runs."""
+    """Counts events of one program on one chip; keeps what a spike of each neuron sends for many runs."""
 
-    def __init__(self, program: Program, topology: Topology | None = None, axons: AxonTable | None = None) -> None:
+    def __init__(self, program: Program, topology: Topology | None = None) -> None:
         self.program = program
         self.topology = topology if topology is not None else topology_of(program)
-        self.axons = axons if axons is not None else axon_table(program)
-        self.reach: Reach = reach(program, self.axons, self.topology)
+        self.reach: Reach = reach(program, self.topology)
         self.n_cores = self._cores()
         self._sizes = np.array([p.size for p in program.populations], np.int64)
         self._population = np.repeat(np.arange(self._sizes.size), self._sizes)
@@ -85,7 +85,7 @@ class Counter:
         }
 
     def _synaptic_events(self, spikes: SpikeTrain, events: I64) -> Count:
-        met = np.repeat(events, self.axons.fan_cores) * self.axons.n_syn
+        by_core = np.zeros(self.n_cores + 1, np.int64)
         fan_out = np.zeros(self.program.n_neurons, np.int64)
         by_population = np.zeros(self._sizes.size, np.int64)
         first = self.program.first_ids()
@@ -95,7 +95,9 @@ class Counter:
             part = slice(first[p.source], first[p.source] + rows.size)
             fan_out[part] += rows
             by_population[index[p.target]] += int(events[part] @ rows)
-        return Count(self._by_core(self.axons.dst, met), _by_step(spikes, fan_out), by_population)
+            core = self.program.core[first[p.target] : first[p.target] + self._sizes[index[p.target]]]
+            _meet(p.indptr, p.indices, core, events[part], by_core)
+        return Count(by_core, _by_step(spikes, fan_out), by_population)
 
     def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:
         """Every neuron with a model of its own is updated at every step."""
@@ -149,6 +151,15 @@ _OPS: Mapping[str, str] = {
     "op_state_write": "state_write",
     "random_numbers": "random",
 }
+
+
+@numba.njit(cache=True, nogil=True)
+def _meet(indptr: Any, indices: Any, core: Any, events: Any, by_core: Any) -> None:
+    """by_core[core of the target] += events of the source, for every synapse."""
+    for row in range(indptr.size - 1):
+        if events[row]:
+            for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+                by_core[core[np.uint32(indices[j])]] += events[row]
 
 
 def topology_of(program: Program) -> Topology | None:

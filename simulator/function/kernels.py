@@ -78,7 +78,17 @@ def scatter_graded(
 
 
 @numba.njit(cache=True, nogil=True)
-def add_magnitudes(indices: Any, weights: Any, scale: float, bound: Any) -> None:
+def add_magnitudes(indices: Any, weights: Any, scale: Any, bound: Any) -> None:
     """bound[target] += |weight| * scale for every synapse."""
     for j in range(indices.size):
         bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale
+
+
+@numba.njit(cache=True, nogil=True)
+def first_unordered_row(indptr: Any, indices: Any) -> int:
+    """First row whose targets do not ascend strictly, or -1."""
+    for row in range(indptr.size - 1):
+        for j in range(np.uint64(indptr[row]) + np.uint64(1), np.uint64(indptr[row + 1])):
+            if indices[j] <= indices[j - np.uint64(1)]:
+                return row
+    return -1

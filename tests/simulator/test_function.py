@@ -308,6 +308,10 @@ def test_bad_programs_are_refused() -> None:
         (_with(program, port="z"), r"port 'z'.*has ports \['in'\]"),
         (_with(program, delay=63), "delay of 63 steps; the range is 0..62"),
         (_with(program, exponent=-1), "exponent -1"),
+        (
+            _with(program, indices=np.array([0, 1, 1, 1], np.int32)),
+            "row 1 has targets that are not ascending and unique",
+        ),
         (_with(program, weights=program.projections[0].weights * 1.5), "Quantise it first"),
         (_tiny(2**30, 31, "test_relay"), "beyond 64 bits"),
     ]

@@ -1,0 +1,47 @@
+"""`bimhw bench NET.npz`: run a plain network file and print what it did and how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from bimhw.plain_bench import Engine
+
+
+@click.command()
+@click.argument("net", type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(min=1), help="Steps to run; by default those of the file.")
+@click.option(
+    "--engine",
+    type=click.Choice(["compiled", "clocked", "simpy", "bound", "none"]),
+    default="compiled",
+    show_default=True,
+    help="Timing engine; none: function only.",
+)
+@click.option("--mapping", type=click.Choice(["file", "auto"]), default="file", show_default=True, help="Cores.")
+@click.option("--chip", default="loihi1-fitted", show_default=True, help="Chip name or YAML file.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the timing engine."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Function runs; the fastest counts."
+)
+@json_option
+def command(
+    net: Path, steps: int | None, engine: Engine, mapping: str, chip: str, threads: int, repeats: int, as_json: bool
+) -> None:
+    """Run the plain network NET.npz on a chip: spikes, packets, simulated time, and the CPU time it took here."""
+    from bimhw.plain_bench import bench
+
+    result = bench(
+        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats
+    ).as_dict()
+    if as_json:
+        print_json(result)
+        return
+    print_table(f"{result['net']} on {result['chip']}", ("quantity", "value"), list(result.items()))

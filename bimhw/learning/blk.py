@@ -15,6 +15,7 @@ import torch
 from bimhw.learning.adjoint import Lambdas
 from bimhw.learning.counts import TRACE_WORDS, OpCounts
 from bimhw.learning.history import LayerHistory
+from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.learner import Gradients
 from bimhw.learning.propagate import check_supported, state_count, transition
 from bimhw.learning.seq import SweepCredit, SweepLearner
@@ -83,11 +84,17 @@ class BlockLearner(SweepLearner):
     """
 
     def __init__(
-        self, net: BimNet, batch: int, credit: SweepCredit = "filt-win", seed: int = 0, block: int = 64
+        self,
+        net: BimNet,
+        batch: int,
+        credit: SweepCredit = "filt-win",
+        seed: int = 0,
+        block: int = 64,
+        homeostasis: Homeostasis | None = None,
     ) -> None:
         self.carries: list[LayerCarry] = []
         check_supported(net.config, "blk")
-        super().__init__(net, batch, credit, seed, block, lookback=0)
+        super().__init__(net, batch, credit, seed, block, 0, homeostasis)
 
     def reset(self) -> None:
         """Begin a new sequence."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.credit import Credit, CreditAssigner
+from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.learner import Gradients, StepResult, readout_gradients, softmax_error
 from bimhw.learning.traces import LayerTraces
 from bimhw.models.cell import Record
@@ -24,11 +25,19 @@ class RtrlLearner:
         credit: see `bimhw.learning.credit`.
         seed: of the credit rule's random matrices.
         frozen: train the readout only (no traces).
+        homeostasis: rate regulariser.
     """
 
     def __init__(
-        self, net: BimNet, batch: int, credit: Credit = "filt-win", seed: int = 0, frozen: bool = False
+        self,
+        net: BimNet,
+        batch: int,
+        credit: Credit = "filt-win",
+        seed: int = 0,
+        frozen: bool = False,
+        homeostasis: Homeostasis | None = None,
     ) -> None:
+        self.homeostasis = homeostasis
         self.net, self.batch, self.frozen = net, batch, frozen
         self.credit = CreditAssigner(net, credit, seed)
         layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
@@ -51,6 +60,8 @@ class RtrlLearner:
         self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
         for traces, inputs, record in zip(self.traces, self.inputs, self.records, strict=False):
             traces.advance(inputs, record)
+        if self.homeostasis is not None:
+            self.homeostasis.observe([r.s for r in self.records])
         return logits
 
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
@@ -59,7 +70,7 @@ class RtrlLearner:
         if target is None:
             return StepResult(logits, None, None)
         loss, error, onehot = softmax_error(logits, target, weight)
-        return StepResult(logits, loss, self.from_error(error, onehot))
+        return StepResult(logits, loss, self.from_error(error, onehot, weight))
 
     def finish(self) -> None:
         """Nothing is left over."""
@@ -70,12 +81,14 @@ class RtrlLearner:
         return sum(t.words for t in self.traces)
 
     @torch.no_grad()
-    def from_error(self, error: Tensor, onehot: Tensor) -> Gradients:
+    def from_error(self, error: Tensor, onehot: Tensor, weight: float = 1.0) -> Gradients:
         """Gradients for any error dL/dlogits [B, C] at the newest step."""
         out = readout_gradients(self.net, self.state, error)
         if self.frozen:
             return out
         signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+        if self.homeostasis is not None:
+            signals = self.homeostasis.add(signals, weight)
         for i, (traces, signal) in enumerate(zip(self.traces, signals, strict=True)):
             eligibility = traces.ev_pre if self._uses_v_pre(i) else traces.ef
             for name, g in traces.split(traces.weigh(signal, eligibility)).items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bimhw.learning.blk import BlockLearner
 from bimhw.learning.credit import Credit
+from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.lazy import LazyLearner
 from bimhw.learning.learner import Learner
 from bimhw.learning.rtrl import RtrlLearner
@@ -17,32 +19,37 @@ Rule = Literal["rtrl", "seq", "tr", "blk", "lazy", "hybrid", "stdp", "bptt", "fr
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
-def make_learner(
-    rule: Rule,
-    net: BimNet,
-    batch: int,
-    credit: SweepCredit,
-    seed: int,
-    block: int = 16,
-    lookback: int = 32,
-    lr: float = 0.0,
-) -> Learner:
+@dataclass(frozen=True)
+class LearnerSettings:
+    """What `make_learner` needs: the rule and its numbers (K and L of tr and blk, the learning rate of lazy)."""
+
+    rule: Rule
+    credit: SweepCredit = "filt-win"
+    seed: int = 0
+    block: int = 16
+    lookback: int = 32
+    lr: float = 0.0
+    homeostasis: Homeostasis | None = None
+
+
+def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
     """The online learner of a rule (``bptt`` has none: autograd does it).
 
     Raises:
         InputError: the rule does not exist for this network or credit rule.
     """
-    if rule == "seq":
-        return SweepLearner(net, batch, credit, seed)
-    if rule == "tr":
-        return SweepLearner(net, batch, credit, seed, block, lookback)
-    if rule == "blk":
-        return BlockLearner(net, batch, credit, seed, block)
-    if rule == "lazy":
-        return LazyLearner(net, lr)
-    if rule == "frozen":
-        return RtrlLearner(net, batch, seed=seed, frozen=True)
-    return RtrlLearner(net, batch, _without_sweep(credit), seed)
+    s, h = settings, settings.homeostasis
+    if s.rule == "seq":
+        return SweepLearner(net, batch, s.credit, s.seed, homeostasis=h)
+    if s.rule == "tr":
+        return SweepLearner(net, batch, s.credit, s.seed, s.block, s.lookback, h)
+    if s.rule == "blk":
+        return BlockLearner(net, batch, s.credit, s.seed, s.block, h)
+    if s.rule == "lazy":
+        return LazyLearner(net, s.lr)
+    if s.rule == "frozen":
+        return RtrlLearner(net, batch, seed=s.seed, frozen=True)
+    return RtrlLearner(net, batch, _without_sweep(s.credit), s.seed, homeostasis=h)
 
 
 def _without_sweep(credit: SweepCredit) -> Credit:

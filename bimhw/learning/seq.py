@@ -16,6 +16,7 @@ from bimhw.learning.adjoint import Adjoint, Lambdas
 from bimhw.learning.counts import OpCounts, sweep_counts
 from bimhw.learning.credit import Credit, CreditAssigner, direct_signals
 from bimhw.learning.history import LayerHistory, words_per_step
+from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.learner import Gradients, StepResult, add, readout_gradients, softmax_error
 from bimhw.models.cell import Record
 from bimhw.models.net import BimNet, NetState
@@ -34,6 +35,7 @@ class SweepLearner:
         seed: of random matrices.
         block: K; None sweeps at the end of the sequence.
         lookback: L.
+        homeostasis: rate regulariser.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class SweepLearner:
         seed: int = 0,
         block: int | None = None,
         lookback: int = 0,
+        homeostasis: Homeostasis | None = None,
     ) -> None:
+        self.homeostasis = homeostasis
         if credit == "inst":
             raise InputError("credit rule 'inst'", "needs the traces of rule rtrl", "Take filt-inst or exact")
         if block is not None and (block < 1 or lookback < 0):
@@ -78,6 +82,8 @@ class SweepLearner:
         self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
         for history, inputs, record in zip(self.histories, self.inputs, self.records, strict=True):
             history.push(inputs, record)
+        if self.homeostasis is not None:
+            self.homeostasis.observe([r.s for r in self.records])
         loss = None if target is None else self._label(logits, target, weight)
         self._since += 1
         due = self.block is not None and self._since == self.block
@@ -95,6 +101,8 @@ class SweepLearner:
             signals = direct_signals(self.net, error)
         else:
             signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+        if self.homeostasis is not None:
+            signals = self.homeostasis.add(signals, weight)
         for history, delta in zip(self.histories, signals, strict=True):
             history.signal(delta)
         return loss

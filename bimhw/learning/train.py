@@ -14,10 +14,12 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.hybrid import Hybrid, clip_inputs
 from bimhw.learning.learner import Gradients
 from bimhw.learning.optim import FlatParameters, Optimiser, OptimiserName
-from bimhw.learning.rules import RULES, Rule, make_learner
+from bimhw.learning.pruning import Mode, Pruner, PruneSettings
+from bimhw.learning.rules import RULES, LearnerSettings, Rule, make_learner
 from bimhw.learning.seq import SweepCredit
 from bimhw.learning.stdp import StdpSettings
 from bimhw.models.config import BimConfig
@@ -47,6 +49,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         kappa: scale of the STDP term; 0: the running ratio of the root mean squares.
         w_max: bound on W_in of ``hybrid`` and ``stdp``.
         pairing: of spikes in STDP, ``all`` or ``nearest``.
+        prune: share of synapses to prune while training; 0: none.
+        prune_mode: ``gated``, ``resampled`` or ``regrow``, see `bimhw.learning.pruning`.
+        prune_every: updates between two calls of the pruner.
         rate_target: spike rate that the rate regulariser aims at.
         rate_strength: its strength; 0: none.
         seed: of initial weights, order of the data and random matrices.
@@ -65,6 +70,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     kappa: float = 0.0
     w_max: float = 4.0
     pairing: Literal["all", "nearest"] = "all"
+    prune: float = 0.0
+    prune_mode: Mode = "gated"
+    prune_every: int = 10
     rate_target: float = 0.1
     rate_strength: float = 0.0
     seed: int = 0
@@ -77,6 +85,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("batch", self.batch >= 1, "must be at least 1"),
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+            ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),
+            ("prune_every", self.prune_every >= 1, "must be at least 1"),
             ("block", self.block >= 1, "must be at least 1"),
             ("lookback", self.lookback >= 0, "must not be negative"),
             ("lam", 0 <= self.lam <= 1, "must be in [0, 1]"),
@@ -84,6 +94,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("w_max", self.w_max > 0, "must be positive"),
             ("batch", self.rule != "lazy" or self.batch == 1, "rule lazy works on one sequence at a time"),
             ("optimiser", self.rule != "lazy" or self.optimiser == "sgd", "rule lazy is plain gradient descent (sgd)"),
+            (
+                "rate_strength",
+                self.rule not in ("lazy", "frozen") or not self.rate_strength,
+                "does nothing with this rule",
+            ),
             ("rate_strength", self.rate_strength >= 0, "must not be negative"),
         )
         for name, ok, rule in rules:
@@ -166,6 +181,8 @@ def train(
         seconds = time.perf_counter() - start
         accuracy = evaluate(net, task).accuracy if test_each_epoch else None
         history.append(Epoch(number, loss, seconds, accuracy, rates))
+    if trainer.pruner is not None:
+        trainer.pruner.finish()
     final = evaluate(net, task)
     sequences = settings.epochs * len(task.train)
     return TrainResult(
@@ -213,6 +230,11 @@ class Trainer:
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
         self.updates, self.memory_words = 0, 0
         self._hybrid = _make_hybrid(net, settings)
+        self._homeostasis = _make_homeostasis(net, settings)
+        self.pruner = None
+        if settings.prune:
+            target = PruneSettings(rho=settings.prune, mode=settings.prune_mode, seed=settings.seed)
+            self.pruner = Pruner(net, target)
         self._labelled = [bool(b) for b in task.loss_steps]
         per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
@@ -247,6 +269,8 @@ class Trainer:
     def _update(self, gradient: torch.Tensor) -> None:
         self.optimiser.step(gradient, self.lr)
         self.updates += 1
+        if self.pruner is not None and self.updates % self.settings.prune_every == 0:
+            self.pruner.call()
 
     def _bptt(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         self.net.zero_grad()
@@ -261,8 +285,7 @@ class Trainer:
         return float(loss.detach()), [float(s.detach().mean()) for s in run.spikes]
 
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
-        s = self.settings
-        learner = make_learner(s.rule, self.net, x.shape[1], s.credit, s.seed, s.block, s.lookback, self.lr)
+        learner = make_learner(self.net, self._learner_settings(), x.shape[1])
         if self._hybrid is not None:
             self._hybrid.resize(x.shape[1])
         losses, spikes = [], [0.0] * self.net.config.n_layers
@@ -278,6 +301,10 @@ class Trainer:
         self._apply(learner.finish())
         return float(np.mean(losses)), [a / len(x) for a in spikes]
 
+    def _learner_settings(self) -> LearnerSettings:
+        s = self.settings
+        return LearnerSettings(s.rule, s.credit, s.seed, s.block, s.lookback, self.lr, self._homeostasis)
+
     def _apply(self, gradients: Gradients | None) -> None:
         if gradients is None:
             return
@@ -286,6 +313,12 @@ class Trainer:
         self._update(self.parameters.gather(gradients))
         if self._hybrid is not None:
             clip_inputs(self.net, self.settings.w_max)
+
+
+def _make_homeostasis(net: BimNet, s: TrainSettings) -> Homeostasis | None:
+    if not s.rate_strength:
+        return None
+    return Homeostasis(net.config, s.rate_strength, s.rate_target, net.readout.weight.detach())
 
 
 def _make_hybrid(net: BimNet, s: TrainSettings) -> Hybrid | None:

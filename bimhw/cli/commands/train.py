@@ -39,6 +39,8 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--block", type=int, help="Steps of a block (tr, blk).")
 @click.option("--lookback", type=int, help="Steps that a window looks back (tr).")
 @click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid).")
+@click.option("--prune", type=float, help="Share of synapses to prune while training.")
+@click.option("--prune-mode", type=click.Choice(["gated", "resampled", "regrow"]), help="How.")
 @click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
 @seed_option

@@ -24,6 +24,13 @@ def digits() -> Task:
     return load_task("digits")
 
 
+@pytest.fixture(scope="module")
+def few(digits: Task) -> Task:
+    """Some of the digits."""
+    train, test = digits.train.take(slice(0, 96)), digits.test.take(slice(0, 64))
+    return Task("few", 10, 1 / 16, train, test, digits.loss_steps, digits.decision_steps)
+
+
 def test_digits_is_the_stated_set_up(digits: Task) -> None:
     assert (len(digits.train), len(digits.test), digits.steps, digits.n_in) == (1297, 500, 16, 8)
     assert digits.train.x.max() == 16
@@ -43,15 +50,11 @@ def test_rules_learn(digits: Task, rule: str, epochs: int, least: float) -> None
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "rms", "adam"])
-def test_same_seed_same_weights(digits: Task, optimiser: str) -> None:
-    small = Task(
-        "small", 10, 1 / 16, digits.train.take(slice(0, 96)), digits.test.take(slice(0, 32)),
-        digits.loss_steps, digits.decision_steps,
-    )  # fmt: skip
-    plan = recipe(small, hidden="12,8", epochs=1, optimiser=optimiser, dense_readout=True, seed=5)
-    first, second = (train(small, plan.config, plan.settings).model.state_dict() for _ in range(2))
+def test_same_seed_same_weights(few: Task, optimiser: str) -> None:
+    plan = recipe(few, hidden="12,8", epochs=1, optimiser=optimiser, dense_readout=True, seed=5)
+    first, second = (train(few, plan.config, plan.settings).model.state_dict() for _ in range(2))
     assert all(torch.equal(first[k], second[k]) for k in first)
-    other = train(small, plan.config, TrainSettings(optimiser=optimiser, epochs=1, seed=6)).model.state_dict()
+    other = train(few, plan.config, TrainSettings(optimiser=optimiser, epochs=1, seed=6)).model.state_dict()
     assert not torch.equal(first["layers.0.w_in"], other["layers.0.w_in"])
 
 
@@ -68,6 +71,22 @@ def test_bptt_and_rtrl_take_the_same_step_on_one_labelled_step(digits: Task) -> 
         torch.testing.assert_close(nets[0][name], nets[1][name], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(nets[0][name], nets[2][name], rtol=1e-4, atol=1e-6)
     assert (nets[0]["layers.0.w_in"] - nets[0]["layers.0.w_in"].mean()).abs().max() > 0
+
+
+@pytest.mark.parametrize("rule", ["rtrl", "seq", "blk", "bptt"])
+def test_rate_regulariser_lowers_the_rate(few: Task, rule: str) -> None:
+    rates = []
+    for strength in (0.0, 2.0):
+        plan = recipe(few, rule=rule, hidden=16, epochs=5, lr=0.02, batch=16, rate_strength=strength, rate_target=0.05)
+        rates.append(train(few, plan.config, plan.settings).final.rates[0])
+    assert rates[1] < 0.8 * rates[0]
+
+
+@pytest.mark.parametrize("rule", ["hybrid", "stdp"])
+def test_hybrid_rules_stay_in_their_bounds(few: Task, rule: str) -> None:
+    plan = recipe(few, rule=rule, hidden=16, epochs=1, w_max=0.7)
+    model = train(few, plan.config, plan.settings).model
+    assert 0.69 < model.layer(0).weight("in").abs().max() <= 0.7
 
 
 def test_frozen_keeps_the_hidden_layer(digits: Task) -> None:

@@ -1,0 +1,150 @@
+"""Adaptive probabilistic pruning: the paper's eqs 9-10 with the sign that removes small weights and is stable.
+
+    p_ij = sigmoid(beta (theta - |w_ij|)),  beta = beta0 / std(w);      theta <- theta + gamma (rho - S),  gamma = gamma0 std(w)
+
+S is the expected share of pruned synapses (mean p), for ``gated`` the real one. S rises with theta, so there is one equilibrium;
+the step is stable for gamma < 2/S', which gamma0 <= 0.5 keeps whatever the scale of the weights. theta stays in
+[-6/beta, max|w| + 6/beta] (anti-windup), and begins at the rho-quantile of |w|. One theta per matrix; the mask of the last call
+is the one that is saved and compiled. Modes:
+
+    resampled   every call draws the mask anew from p
+    gated       irreversible: a kept synapse goes with probability p, only while S < rho (never beyond)
+    regrow      a kept synapse goes with probability r p, a pruned one returns with r (1 - p)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bimhw.models.net import BimNet
+from simulator.errors import InputError
+
+Mode = Literal["resampled", "gated", "regrow"]
+Floats = npt.NDArray[np.float64]
+_REACH = 6.0  # sigmoid(-6) = 0.0025
+
+
+class PruneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Target share ``rho`` of pruned synapses and how to get there; see the module."""
+
+    rho: float
+    mode: Mode = "gated"
+    beta0: float = 20.0
+    gamma0: float = 0.5
+    turnover: float = 0.05  # r of regrow
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, ok, rule in (
+            ("rho", 0 <= self.rho <= 0.99, "must be in [0, 0.99]"),
+            ("beta0", 0 < self.beta0 < math.inf, "must be positive"),
+            ("gamma0", 0 < self.gamma0 <= 0.5, "must be in (0, 0.5]: beyond, the threshold may oscillate"),
+            ("turnover", 0 < self.turnover <= 1, "must be in (0, 1]"),
+        ):
+            if not ok:
+                raise InputError(f"pruning {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+
+class MatrixPruner:
+    """The controller of one weight matrix.
+
+    Args:
+        settings: target and mode.
+        number: of the matrix, part of the key of its random numbers.
+        start: the first theta; None: the rho-quantile of |w|.
+    """
+
+    def __init__(self, settings: PruneSettings, number: int = 0, start: float | None = None) -> None:
+        self.settings, self.number, self.theta = settings, number, start
+        self.calls = 0
+        self.mask: npt.NDArray[np.bool_] | None = None
+
+    def call(self, weights: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+        """One step of controller and mask; True: the synapse is kept."""
+        w = np.abs(weights.astype(np.float64))
+        scale = float(weights.std()) or 1.0
+        beta = self.settings.beta0 / scale
+        if self.theta is None:
+            self.theta = float(np.quantile(w, self.settings.rho))
+        mask = np.ones(w.shape, dtype=bool) if self.mask is None else self.mask
+        p = _sigmoid(beta * (self.theta - w))
+        draw = self._random(w.shape)
+        self.mask = self._next(mask, p, draw, w)
+        share = 1 - float(self.mask.mean()) if self.settings.mode == "gated" else float(p.mean())
+        step = self.settings.gamma0 * scale * (self.settings.rho - share)
+        self.theta = float(np.clip(self.theta + step, -_REACH / beta, w.max() + _REACH / beta))
+        self.calls += 1
+        return self.mask
+
+    @property
+    def sparsity(self) -> float:
+        """Share of pruned synapses in the last mask."""
+        return 0.0 if self.mask is None else 1 - float(self.mask.mean())
+
+    def _random(self, shape: tuple[int, ...]) -> Floats:
+        key = np.array([self.settings.seed, self.number], dtype=np.uint64)
+        counter = np.array([0, 0, 0, self.calls], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter)).random(shape)
+
+    def _next(self, mask: npt.NDArray[np.bool_], p: Floats, draw: Floats, w: Floats) -> npt.NDArray[np.bool_]:
+        mode, r = self.settings.mode, self.settings.turnover
+        if mode == "resampled":
+            return draw >= p
+        if mode == "regrow":
+            return np.where(mask, draw >= r * p, draw < r * (1 - p))
+        return self._gate(mask, mask & (draw < p), w)
+
+    def _gate(self, mask: npt.NDArray[np.bool_], leaving: npt.NDArray[np.bool_], w: Floats) -> npt.NDArray[np.bool_]:
+        """Let go of at most what is missing to rho, the smallest first."""
+        missing = round(self.settings.rho * mask.size) - int((~mask).sum())
+        out = mask.copy()
+        if missing > 0:
+            index = np.flatnonzero(leaving)
+            out.flat[index[np.argsort(w.flat[index], kind="stable")[:missing]]] = False
+        return out
+
+
+class Pruner:
+    """Prunes all synaptic matrices of a network, each with its own threshold (the readout stays whole).
+
+    Args:
+        net: gets masks as buffers.
+        settings: target and mode.
+    """
+
+    def __init__(self, net: BimNet, settings: PruneSettings) -> None:
+        self.net = net
+        names = [n for n, _ in net.named_parameters() if ".w_" in n]
+        self.matrices = {n: MatrixPruner(settings, i) for i, n in enumerate(names)}
+
+    def call(self) -> None:
+        """One step of every controller; the network's masks follow."""
+        for name, pruner in self.matrices.items():
+            mask = pruner.call(self.net.get_parameter(name).detach().numpy())
+            self.net.add_mask(name.replace(".w_", ".mask_"), torch.from_numpy(mask.copy()))
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Set the weights of absent synapses to 0, so that nothing but the mask's complement is left."""
+        for name in self.matrices:
+            _, index, leaf = name.split(".")
+            layer = self.net.layer(int(index))
+            parameter = self.net.get_parameter(name)
+            parameter.copy_(layer.weight(leaf.removeprefix("w_")))
+
+    @property
+    def sparsity(self) -> float:
+        """Share of pruned synapses over all matrices."""
+        sizes = [self.net.get_parameter(n).numel() for n in self.matrices]
+        shares = [m.sparsity for m in self.matrices.values()]
+        return float(np.average(shares, weights=sizes))
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 0.5 * (1 + np.tanh(0.5 * x))

@@ -1,0 +1,289 @@
+"""What a run costs on a chip: activity x the chip file's constants, itemised.
+
+    E [pJ] = sum over items of count x constant
+
+A neuron that the chip's neuron constants describe (its *native* models) is charged by them; any other model by its own
+operations: multiplies, additions, table look-ups, state words read and written, each at a digital op energy.
+Constants that were never published stay unknown: such an item has no nominal energy, only the bounds it states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from energy_models.items import Counts, EnergyReport, Floats, Item, Kind, bounded
+from simulator.activity import Activity, Count
+from simulator.chip import Chip
+from simulator.errors import InputError
+from simulator.program import Program
+from simulator.quantity import Quantity
+
+_OPS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
+
+# counter of a learning operation -> the constant that it is charged at
+LEARNING_KEYS = {
+    "learn_mul": "op_mul",
+    "learn_add": "op_add",
+    "learn_lut": "op_lut",
+    "learn_read": "op_state_read",
+    "learn_write": "op_state_write",
+    "learn_random": "random_number",
+    "learn_weight_update": "learn_weight_update",
+}
+
+
+def chip_energy(
+    activity: Activity,
+    chip: Chip,
+    program: Program | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> EnergyReport:
+    """The itemised energy of a run.
+
+    Args:
+        activity: counters of the run.
+        chip: the chip, any chip: constants are not part of function, so one run can be charged on many.
+        program: what ran; needed where the chip has constants for some neuron models only.
+        bounds: energy key -> (low, high), stated by the user for constants that are unknown.
+
+    Raises:
+        InputError: the program is missing and needed, or does not belong to the activity; bad bounds.
+    """
+    bounds = _checked(bounds or {})
+    book = _Book(activity, chip, bounds, _split(activity, chip, program))
+    items = tuple(book.items())
+    return EnergyReport(
+        chip=chip.name,
+        items=items,
+        populations=activity.populations,
+        steps=activity.steps,
+        samples=activity.samples,
+        synaptic_events=activity.total("synaptic_events"),
+        neuron_updates=activity.total("neuron_updates"),
+        sim_time_ns=activity.sim_time_ns,
+        assumptions=tuple(dict.fromkeys(_assumptions(items, activity, chip))),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    """Which part of the neuron updates the chip's neuron constants describe.
+
+    Attributes:
+        native: bool [populations].
+        core_share: [populations, cores + 1], share of a population's neurons on each core.
+    """
+
+    native: np.typing.NDArray[np.bool_]
+    core_share: Floats
+
+    @property
+    def all_native(self) -> bool:
+        return bool(self.native.all())
+
+
+def _split(activity: Activity, chip: Chip, program: Program | None) -> _Split:
+    n_cores = next((c.by_core.size for c in activity.counts.values()), 1)
+    if program is None:
+        if "*" not in chip.capabilities.native_models and activity.total("neuron_updates"):
+            raise InputError(
+                f"chip {chip.name!r}",
+                f"has neuron constants for {', '.join(chip.capabilities.native_models) or 'no model'} only",
+                "Give the program that ran, so that other neurons are charged by their operations",
+            )
+        size = len(activity.populations)
+        return _Split(np.ones(size, bool), np.zeros((size, n_cores)))
+    if tuple(p.name for p in program.populations) != activity.populations:
+        raise InputError("activity", "was not counted on this program", "Give the program of the same run")
+    native = np.array([chip.capabilities.is_native(p.model) for p in program.populations], bool)
+    share = np.zeros((len(program.populations), n_cores))
+    first = 0
+    for k, p in enumerate(program.populations):
+        np.add.at(share[k], program.core[first : first + p.size], 1.0 / max(1, p.size))
+        first += p.size
+    return _Split(native, share)
+
+
+@dataclass(frozen=True, eq=False)
+class _Book:
+    activity: Activity
+    chip: Chip
+    bounds: Mapping[str, tuple[float, float]]
+    split: _Split
+
+    def items(self) -> Iterator[Item]:
+        yield from self._synapses()
+        yield from self._somas()
+        yield from self._messages()
+        yield from self._rest()
+        yield from self._learning()
+        yield from self._powers()
+
+    def _item(
+        self, name: str, hardware: str, key: str, counts: Counts, assumption: str = "", kind: Kind = "dynamic"
+    ) -> Iterator[Item]:
+        """The item, unless nothing was counted."""
+        if counts.total > 0:
+            yield Item(name, hardware, kind, key, counts, self._constant(key), assumption)
+
+    def _constant(self, key: str) -> Quantity:
+        absent = Quantity(None, "pJ", "not in the chip file", "unverified")
+        return bounded(self.chip.energy.get(key, absent), key, self.bounds)
+
+    def _has(self, key: str) -> bool:
+        return key in self.chip.energy or key in self.bounds
+
+    def counts(self, name: str) -> Counts:
+        """A counter of the activity; zeros where it never counted."""
+        count = self.activity.counts.get(name)
+        if count is None:
+            return self._zeros()
+        return Counts(
+            count.by_core.astype(np.float64),
+            count.by_step.astype(np.float64),
+            np.append(count.by_population.astype(np.float64), 0.0),
+        )
+
+    def _zeros(self) -> Counts:
+        a = self.activity
+        cores = self.split.core_share.shape[1]
+        return Counts(np.zeros(cores), np.zeros(a.steps), np.zeros(len(a.populations) + 1))
+
+    def _chip_wide(self, total: float) -> Counts:
+        """A count that belongs to the chip as a whole, spread evenly over the steps."""
+        zero, steps = self._zeros(), self.activity.steps
+        core, population = zero.by_core.copy(), zero.by_population.copy()
+        core[-1] = population[-1] = total
+        return Counts(core, np.full(steps, total / max(1, steps)), population)
+
+    def _synapses(self) -> Iterator[Item]:
+        rest = self.counts("synaptic_events")
+        for layout in ("dense", "conv"):
+            key = f"synaptic_event_{layout}"
+            if self._has(key):
+                part = self.counts(f"synaptic_events_{layout}")
+                rest = _minus(rest, part)
+                yield from self._item(f"synaptic events, {layout}", "synapse", key, part)
+        yield from self._item("synaptic events", "synapse", "synaptic_event", rest)
+
+    def _somas(self) -> Iterator[Item]:
+        updates = self._part("neuron_updates", native=True)
+        if self._has("soma_access") or self._has("soma_update"):
+            yield from self._item("soma access", "soma", "soma_access", updates)
+            yield from self._item("soma updates", "soma", "soma_update", updates)
+        else:
+            active = self._part("neuron_updates_active", native=True)
+            yield from self._item("neuron updates, active", "soma", "neuron_update_active", active)
+            yield from self._item("neuron updates, inactive", "soma", "neuron_update_inactive", _minus(updates, active))
+        for key in _OPS:
+            name = f"neuron operations: {key.removeprefix('op_').replace('_', ' ')}"
+            yield from self._item(name, "soma", key, self._part(key, native=False), _BY_OPS)
+        yield from self._item("spikes", "soma", "spike", self.counts("spikes"))
+
+    def _part(self, name: str, native: bool) -> Counts:
+        """A counter of the populations that are native (or are not).
+
+        A population's updates are spread over its cores by its neurons there, and evenly over the steps: exact where
+        every neuron is updated at every step, as in the step loop of `simulator.function`.
+        """
+        whole = self.counts(name)
+        if self.split.all_native:
+            return whole if native else self._zeros()
+        if not self.split.native.any():
+            return self._zeros() if native else whole
+        chosen = self.split.native if native else ~self.split.native
+        population = whole.by_population * np.append(chosen, False)
+        total = float(population.sum())
+        steps = self.activity.steps
+        return Counts(population[:-1] @ self.split.core_share, np.full(steps, total / max(1, steps)), population)
+
+    def _messages(self) -> Iterator[Item]:
+        packets, to_host = self.counts("packets"), self.counts("host_packets_out")
+        from_host = self.counts("host_packets_in")
+        yield from self._item("packets sent", "axon", "packet_out", packets)
+        received = _plus(_minus(packets, to_host), from_host)
+        where = "listed at the core that sent them"
+        yield from self._item("packets received", "axon", "packet_in", received, where)
+        if self._has("packet_in_tile"):
+            yield from self._item("packets within a tile", "router", "packet_in_tile", self.counts("packets_in_tile"))
+        yield from self._item("hops east-west", "router", "hop_east_west", self.counts("hops_ew"))
+        yield from self._item("hops north-south", "router", "hop_north_south", self.counts("hops_ns"))
+        yield from self._item("host packets", "host", "host_packet", _plus(from_host, to_host), kind="host")
+
+    def _rest(self) -> Iterator[Item]:
+        yield from self._item("random numbers", "random", "random_number", self.counts("random_numbers"))
+        yield from self._item("state words reset", "memory", "state_reset", self.counts("state_resets"))
+        for key in ("barrier", "step"):
+            if self._has(key):
+                name = {"barrier": "barriers", "step": "steps"}[key]
+                yield from self._item(name, "barrier", key, self._chip_wide(float(self.activity.steps)))
+
+    def _learning(self) -> Iterator[Item]:
+        for counter in sorted(c for c in self.activity.counts if c.startswith("learn_")):
+            key = LEARNING_KEYS.get(counter, counter)
+            name = f"learning: {counter.removeprefix('learn_').replace('_', ' ')}"
+            yield from self._item(name, "learning", key, self.counts(counter), _BY_OPS if key in _OPS else "")
+
+    def _powers(self) -> Iterator[Item]:
+        time = self.activity.sim_time_ns
+        if time is None:
+            return
+        yield from (
+            self._item("static power", "static", "static_chip", self._chip_wide(time), kind="static")
+            if (self._has("static_chip"))
+            else ()
+        )
+        if self._has("static_core"):
+            used = self._chip_wide(time * self.activity.cores_used)
+            yield from self._item("static power of cores in use", "static", "static_core", used, kind="static")
+        if self._has("host_processor"):
+            yield from self._item("host processor", "host", "host_processor", self._chip_wide(time), kind="host")
+
+
+_BY_OPS = "the chip has no constant for this model: charged by its operation counts at digital op energies"
+
+
+def _plus(a: Counts, b: Counts) -> Counts:
+    return Counts(a.by_core + b.by_core, a.by_step + b.by_step, a.by_population + b.by_population)
+
+
+def _minus(a: Counts, b: Counts) -> Counts:
+    return Counts(a.by_core - b.by_core, a.by_step - b.by_step, a.by_population - b.by_population)
+
+
+def _assumptions(items: tuple[Item, ...], activity: Activity, chip: Chip) -> Iterator[str]:
+    yield from (i.assumption for i in items if i.assumption and i.assumption.startswith("the chip has no"))
+    for quality in ("assumed", "unverified"):
+        keys = sorted({i.key for i in items if i.constant.quality == quality and i.known})
+        if keys:
+            yield f"constants of quality {quality}: {', '.join(keys)}"
+    unknown = [i.name for i in items if not i.known]
+    if unknown:
+        yield f"not in the sums, since no energy was ever published for them: {', '.join(unknown)}"
+    if activity.sim_time_ns is None:
+        yield "no timing engine ran, so static and host power are not in the sums"
+    yield from chip.notes
+
+
+def _checked(bounds: Mapping[str, tuple[float, float]]) -> Mapping[str, tuple[float, float]]:
+    from simulator.chip_rules import ENERGY_UNITS
+
+    for key, (low, high) in bounds.items():
+        if key not in ENERGY_UNITS:
+            raise InputError(f"bound {key!r}", "is not an energy key", f"Known keys: {', '.join(ENERGY_UNITS)}")
+        if not 0 <= low <= high:
+            raise InputError(f"bound {key!r}", f"is {low}..{high}; it must be 0 <= low <= high", "Order its ends")
+    return bounds
+
+
+def counters(values: Mapping[str, float], populations: tuple[str, ...] = ("network",)) -> dict[str, Count]:
+    """Counters of totals only, all on core 0, in one step, of the first population: for closed forms and estimates."""
+    out = {}
+    for name, value in values.items():
+        one = np.zeros(len(populations), np.int64)
+        one[0] = round(value)
+        out[name] = Count(np.array([round(value), 0], np.int64), np.array([round(value)], np.int64), one)
+    return out

@@ -14,6 +14,11 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "BimhwError": "simulator.errors",
     "load_chip": "simulator.chip",
+    "list_chips": "bimhw.chips",
+    "energy": "bimhw.costs",
+    "chip_energy": "energy_models.chip_energy",
+    "gpu_cost": "energy_models.gpu",
+    "learning_counts": "energy_models.learning",
     "Program": "simulator.program",
     "SpikeTrain": "simulator.spikes",
     "run": "simulator.function",

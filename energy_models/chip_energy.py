@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from energy_models.items import Counts, EnergyReport, Floats, Item, Kind, bounded
+from energy_models.learning import learning_constant
 from simulator.activity import Activity, Count
 from simulator.chip import Chip
 from simulator.errors import InputError
@@ -22,17 +23,6 @@ from simulator.program import Program
 from simulator.quantity import Quantity
 
 _OPS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
-
-# counter of a learning operation -> the constant that it is charged at
-LEARNING_KEYS = {
-    "learn_mul": "op_mul",
-    "learn_add": "op_add",
-    "learn_lut": "op_lut",
-    "learn_read": "op_state_read",
-    "learn_write": "op_state_write",
-    "learn_random": "random_number",
-    "learn_weight_update": "learn_weight_update",
-}
 
 
 def chip_energy(
@@ -223,9 +213,11 @@ class _Book:
 
     def _learning(self) -> Iterator[Item]:
         for counter in sorted(c for c in self.activity.counts if c.startswith("learn_")):
-            key = LEARNING_KEYS.get(counter, counter)
-            name = f"learning: {counter.removeprefix('learn_').replace('_', ' ')}"
-            yield from self._item(name, "learning", key, self.counts(counter), _BY_OPS if key in _OPS else "")
+            counts = self.counts(counter)
+            if counts.total > 0:
+                key, constant = learning_constant(counter, self.chip)
+                name = f"learning: {counter.removeprefix('learn_').replace('_', ' ')}"
+                yield Item(name, "learning", "dynamic", key, counts, bounded(constant, key, self.bounds))
 
     def _powers(self) -> Iterator[Item]:
         time = self.activity.sim_time_ns

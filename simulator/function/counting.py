@@ -59,6 +59,7 @@ class Counter:
         events = np.bincount(spikes.ids, minlength=self.program.n_neurons).astype(np.int64)
         counts = self._of_spikes(spikes, events) | self._of_updates(spikes.steps, tally)
         counts["synaptic_events"] = self._synaptic_events(spikes, events)
+        counts |= self._by_layout(spikes, events, counts["synaptic_events"])
         counts["saturations"] = self._saturations(tally)
         counts["state_resets"] = self._resets(spikes.steps, tally)
         used = np.unique(self.program.core[self.program.core >= 0]).size
@@ -97,6 +98,29 @@ class Counter:
             by_population[index[p.target]] += int(events[part] @ rows)
             core = self.program.core[first[p.target] : first[p.target] + self._sizes[index[p.target]]]
             _meet(p.indptr, p.indices, core, events[part], by_core)
+        return Count(by_core, _by_step(spikes, fan_out), by_population)
+
+    def _by_layout(self, spikes: SpikeTrain, events: I64, whole: Count) -> dict[str, Count]:
+        """Synaptic events at dense and at shared-kernel synapses, which some chips charge at constants of their own."""
+        layouts = {p.layout for p in self.program.projections}
+        names = [layout for layout in ("dense", "conv") if layout in layouts]
+        if len(layouts) == 1:
+            return {f"synaptic_events_{layout}": whole for layout in names}
+        return {f"synaptic_events_{layout}": self._of_layout(layout, spikes, events) for layout in names}
+
+    def _of_layout(self, layout: str, spikes: SpikeTrain, events: I64) -> Count:
+        fan_out = np.zeros(self.program.n_neurons, np.int64)
+        by_core = np.zeros(self.n_cores + 1, np.int64)
+        by_population = np.zeros(self._sizes.size, np.int64)
+        first = self.program.first_ids()
+        index = {p.name: k for k, p in enumerate(self.program.populations)}
+        for p in self.program.projections:
+            if p.layout == layout:
+                rows = np.diff(p.indptr)
+                part = slice(first[p.source], first[p.source] + rows.size)
+                fan_out[part] += rows
+                by_population[index[p.target]] += int(events[part] @ rows)
+                np.add.at(by_core, self.program.core[first[p.target] + p.indices], np.repeat(events[part], rows))
         return Count(by_core, _by_step(spikes, fan_out), by_population)
 
     def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:

@@ -1,0 +1,95 @@
+"""`bimhw chips`: the chips there are, their numbers with sources, a check of one's own file, the schema for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def command(context: click.Context, as_json: bool) -> None:
+    """List chips; `show`, `check` and `schema` for more."""
+    if context.invoked_subcommand is not None:
+        return
+    from bimhw.chips import list_chips
+
+    rows = list_chips()
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("name", "title", "cores", "neurons a core", "spikes", "neuron models", "timing")
+    print_table("chips", columns, [tuple(_cell(r[c.replace(" ", "_")]) for c in columns) for r in rows])
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+@command.command()
+@click.argument("name")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the file itself, to start one's own from.")
+@json_option
+def show(name: str, as_yaml: bool, as_json: bool) -> None:
+    """Show a chip (name or YAML file): every number with unit, source and quality."""
+    from bimhw.chips import chip_text
+    from bimhw.runs import chip_json
+    from simulator.chip import load_chip
+    from simulator.chip_rules import quantities
+
+    chip = load_chip(name)
+    if as_yaml:
+        click.echo(chip_text(name), nl=False)
+    elif as_json:
+        print_json(chip_json(chip))
+    else:
+        c, t = chip.capabilities, chip.topology
+        click.echo(f"{chip.name}: {chip.title}")
+        click.echo(f"  {t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable ({t.source})")
+        click.echo(f"  neuron models {', '.join(c.neuron_models)}; {c.spikes} spikes; learning {', '.join(c.learning)}")
+        columns = ("number", "value", "unit", "quality", "source")
+        print_table(
+            "",
+            columns,
+            [
+                (p, q.value, q.unit, q.quality, ", ".join(x for x in (q.source, q.where, q.note) if x))
+                for p, q in quantities(chip)
+            ],
+        )
+        for note in chip.notes:
+            click.echo(f"  - {note}")
+
+
+def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
+    value = q.value if q.value is None or q.value != int(q.value) else int(q.value)
+    return (path, value, q.unit, q.quality, ", ".join(x for x in (q.source, q.where, q.note) if x))
+
+
+@command.command()
+@click.argument("file")
+@json_option
+def check(file: str, as_json: bool) -> None:
+    """Check a chip file: its schema, its rules, and what it leaves unknown."""
+    from simulator.chip import load_chip
+    from simulator.chip_rules import quantities
+
+    chip = load_chip(file)
+    unknown = [path for path, q in quantities(chip) if q.value is None]
+    if as_json:
+        print_json({"file": file, "name": chip.name, "ok": True, "unknown": unknown, "sha256": chip.sha256()})
+        return
+    click.echo(f"{file}: chip {chip.name!r} keeps every rule")
+    for path in unknown:
+        click.echo(f"  unknown: {path}")
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON schema of a chip file, for editors."""
+    from bimhw.chips import chip_schema
+
+    print_json(chip_schema())

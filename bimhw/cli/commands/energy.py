@@ -1,0 +1,97 @@
+"""`bimhw energy RUN`: every joule of a run with its source, beside GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--chip", help="Charge the run at the constants of another chip (name or YAML file).")
+@click.option("--gpu", multiple=True, help="Card to compare with: h100, a100, orin-nano, agx-orin, or a YAML file.")
+@click.option(
+    "--explain", metavar="ITEM", help="Show the arithmetic of one item, by name or key; 'all' for every item."
+)
+@click.option(
+    "--bound", multiple=True, metavar="KEY=LOW:HIGH", help="Your bounds [pJ] for a constant that was never published."
+)
+@json_option
+def command(
+    run: Path, chip: str | None, gpu: tuple[str, ...], explain: str | None, bound: tuple[str, ...], as_json: bool
+) -> None:
+    """Itemise the energy of RUN, a folder that `bimhw simulate` wrote."""
+    from bimhw.costs import energy
+
+    result = energy(run, chip, gpu, bounds=dict(_bound(text) for text in bound))
+    if explain is not None:
+        _explain(result, explain, as_json)
+        return
+    if as_json:
+        print_json(result.as_json())
+        return
+    _print(result)
+
+
+def _bound(text: str) -> tuple[str, tuple[float, float]]:
+    from simulator.errors import InputError
+
+    try:
+        key, ends = text.split("=")
+        low, high = ends.split(":")
+        return key, (float(low), float(high))
+    except ValueError as error:
+        raise InputError(f"--bound {text!r}", "is not KEY=LOW:HIGH", "For example: --bound spike=0:70") from error
+
+
+def _explain(result: Any, name: str, as_json: bool) -> None:
+    items = list(result.report.items) + (list(result.learning_step.items) if result.learning_step else [])
+    if name != "all":
+        chosen = [i for i in items if name in (i.name, i.key)]
+        items = chosen or [result.report.item(name)]
+    if as_json:
+        print_json([i.as_json() | {"explanation": i.explain()} for i in items])
+        return
+    for item in items:
+        click.echo(item.explain())
+
+
+def _print(result: Any) -> None:
+    report = result.report
+    columns = ("item", "unit", "count", "constant", "quality", "energy (nJ)", "low", "high")
+    print_table(
+        f"energy on {report.chip}: {report.samples:,} samples, {report.steps:,} steps",
+        columns,
+        [_row(i) for i in report.items],
+    )
+    if result.learning_step is not None:
+        print_table(
+            "one labelled step of exact dense RTRL on this chip (counted, not simulated)",
+            columns,
+            [_row(i) for i in result.learning_step.items],
+        )
+    names = [(k, v) for k, v in report.figures().items() if not k.endswith("_pj")]
+    print_table("figures", ("quantity", "value"), [(k.replace("_", " "), v) for k, v in names])
+    rows = [(r["who"], r["what"], r["low_uj"], r["uj"], r["high_uj"], r["us"]) for r in result.compare()]
+    print_table(
+        "per sample (chip: low, nominal, high; GPU: optimistic bound, realistic case)",
+        ("who", "what", "low uJ", "uJ", "high uJ", "us"),
+        [tuple("" if c is None else c for c in r) for r in rows],
+    )
+    notes = [*report.assumptions, *(result.learning_step.assumptions if result.learning_step else ())]
+    notes += [a for cost in result.gpu for a in cost.assumptions]
+    click.echo("assumptions")
+    for note in dict.fromkeys(notes):
+        click.echo(f"  - {note}")
+
+
+def _row(item: Any) -> tuple[Any, ...]:
+    c = item.constant
+    constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
+    energies = (item.energy_pj, item.low_pj, item.high_pj)
+    nano = tuple("unknown" if e is None else e / 1e3 for e in energies)
+    return (item.name, item.hardware, round(item.count), constant, c.quality, *nano)

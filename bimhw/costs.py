@@ -1,0 +1,156 @@
+"""`bimhw.energy`: the energy of a run on its chip, beside the same network on GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bimhw.runs import RunFolder
+from energy_models.chip_energy import chip_energy, counters
+from energy_models.gpu import GpuCost, Workload, gpu_cost, workload_of
+from energy_models.gpu_card import GpuCard, load_gpu
+from energy_models.items import EnergyReport
+from energy_models.learning import program_learning_counts
+from simulator.activity import Activity
+from simulator.chip import Chip, load_chip
+from simulator.program import Program
+
+LARGE_BATCH = 256  # samples at once, where a GPU is at home
+
+
+@dataclass(frozen=True, eq=False)
+class Energy:
+    """What a run cost, and what the same work costs elsewhere.
+
+    Attributes:
+        report: the chip's items.
+        learning_step: one labelled step of exact dense RTRL on the chip, counted, not simulated; None for a program
+            without BIM-D layers, or where learning was simulated (then its items are in `report`).
+        steps_per_sample: chip steps.
+        gpu: estimates by card, mode and batch.
+    """
+
+    report: EnergyReport
+    learning_step: EnergyReport | None
+    steps_per_sample: float
+    gpu: tuple[GpuCost, ...]
+
+    def learning_uj_per_sample(self) -> tuple[float, float, float] | None:
+        """Low, nominal and high energy of learning from one sample on the chip: its trace updates in every step, and one
+        labelled step. Without inference."""
+        if self.learning_step is None:
+            return None
+        low = nominal = high = 0.0
+        for item in self.learning_step.items:
+            times = self.steps_per_sample if item.name.startswith("learning: trace") else 1.0
+            low += times * item.low_pj
+            nominal += times * (item.energy_pj or 0.0)
+            high += times * (item.high_pj or 0.0)
+        return low / 1e6, nominal / 1e6, high / 1e6
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        learning = self.learning_uj_per_sample()
+        return {
+            "chip": self.report.as_json(),
+            "learning_step": None if self.learning_step is None else self.learning_step.as_json(),
+            "learning_uj_per_sample": None
+            if learning is None
+            else dict(zip(("low", "nominal", "high"), learning, strict=True)),
+            "steps_per_sample": self.steps_per_sample,
+            "gpu": [cost.as_json() for cost in self.gpu],
+            "compare": self.compare(),
+        }
+
+    def compare(self) -> list[dict[str, Any]]:
+        """Chip and GPUs side by side, per sample: rows of who, what, low/nominal/high energy [uJ] and time [us]."""
+        figures, samples = self.report.figures(), max(1, self.report.samples)
+        rows: list[dict[str, Any]] = [
+            {
+                "who": self.report.chip,
+                "what": "inference",
+                "low_uj": self.report.low_pj() / 1e6 / samples,
+                "uj": figures["total_uj_per_inference"],
+                "high_uj": self.report.high_pj() / 1e6 / samples,
+                "us": figures["sim_time_us_per_inference"],
+            }
+        ]
+        learning = self.learning_uj_per_sample()
+        if learning is not None:
+            low, nominal, high = learning
+            row = {"who": self.report.chip, "what": "learning (RTRL, counted)", "low_uj": low, "uj": nominal}
+            rows.append(row | {"high_uj": high, "us": None})
+        for cost in self.gpu:
+            rows.append(
+                {
+                    "who": cost.gpu,
+                    "what": f"{_MODES[cost.mode]}, batch {cost.batch}",
+                    "low_uj": cost.optimistic_uj,
+                    "uj": cost.realistic_uj,
+                    "high_uj": None,
+                    "us": cost.realistic_us,
+                }
+            )
+        return rows
+
+
+_MODES = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)"}
+
+
+def energy(
+    run: Path | str | RunFolder | Activity,
+    chip: Chip | str | None = None,
+    gpu: str | GpuCard | Sequence[str | GpuCard] = (),
+    program: Program | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> Energy:
+    """The energy of a run, itemised, beside GPUs.
+
+    Args:
+        run: folder that `bimhw simulate` wrote, or the counters of a run (then `chip` and `program` are needed).
+        chip: name, YAML file or chip whose constants are used; by default that of the run.
+        gpu: cards (names or YAML files) to compare with.
+        program: what ran, where `run` is an `Activity`.
+        bounds: energy key -> (low, high), for constants that were never published.
+
+    Raises:
+        InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
+    """
+    activity, program, chip = _parts(run, chip, program)
+    report = chip_energy(activity, chip, program, bounds)
+    steps = activity.steps / max(1, activity.samples)
+    cards = [gpu] if isinstance(gpu, str | GpuCard) else list(gpu)
+    costs: list[GpuCost] = []
+    if program is not None:
+        workload = workload_of(program, max(1, round(steps)))
+        for card in cards:
+            costs += gpu_costs(workload, load_gpu(card) if isinstance(card, str) else card)
+    learned = any(name.startswith("learn_") for name in activity.counts)
+    return Energy(report, None if learned else _learning_step(chip, program), steps, tuple(costs))
+
+
+def gpu_costs(workload: Workload, card: GpuCard) -> list[GpuCost]:
+    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch."""
+    modes = ["inference", "bptt"] + (["rtrl"] if any(la.eligibility_words for la in workload.layers) else [])
+    return [gpu_cost(workload, card, mode, batch) for mode in modes for batch in (1, LARGE_BATCH)]  # type: ignore[arg-type]
+
+
+def _parts(
+    run: Path | str | RunFolder | Activity, chip: Chip | str | None, program: Program | None
+) -> tuple[Activity, Program | None, Chip]:
+    chip = load_chip(chip) if isinstance(chip, str) else chip
+    if isinstance(run, Activity):
+        if chip is None:
+            chip = load_chip(program.chip if program is not None and program.chip else "loihi2")
+        return run, program, chip
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    return folder.activity(), folder.program() if program is None else program, chip or folder.chip()
+
+
+def _learning_step(chip: Chip, program: Program | None) -> EnergyReport | None:
+    counts = program_learning_counts(program) if program is not None else {}
+    if not counts:
+        return None
+    return chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip)

@@ -1,0 +1,112 @@
+"""A GPU's figures, one YAML a card: sourced like a chip's."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from simulator.errors import InputError
+from simulator.files import check_is_file
+from simulator.quantity import Quantity
+
+_UNITS = {
+    "fp32_tflops": "TFLOP/s",
+    "tensor_tflops": "TFLOP/s",
+    "bandwidth_gb_s": "GB/s",
+    "memory_gb": "GB",
+    "board_power_w": "W",
+    "idle_w": "W",
+    "low_load_w": "W",
+    "launch_us": "us",
+    "efficiency": "1",
+}
+
+
+class GpuCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One card.
+
+    Attributes:
+        fp32_tflops, tensor_tflops: peak of plain float32 and of the tensor units (16 bits, dense).
+        bandwidth_gb_s, memory_gb: of its memory.
+        board_power_w: at full load (TDP).
+        idle_w: with nothing running.
+        low_load_w: while small kernels run one after another.
+        launch_us: from one small kernel to the next in a stream.
+        efficiency: share of the peak that real kernels reach.
+    """
+
+    name: str
+    title: str
+    fp32_tflops: Quantity
+    tensor_tflops: Quantity
+    bandwidth_gb_s: Quantity
+    memory_gb: Quantity
+    board_power_w: Quantity
+    idle_w: Quantity
+    low_load_w: Quantity
+    launch_us: Quantity
+    efficiency: Quantity
+
+    def number(self, name: str) -> float:
+        """A figure's value.
+
+        Raises:
+            InputError: it is unknown.
+        """
+        quantity: Quantity = getattr(self, name)
+        if quantity.value is None:
+            raise InputError(f"GPU {self.name!r}: $.{name}", "is unknown, and the estimate needs it", "Give a value")
+        return quantity.value
+
+
+def gpu_names() -> list[str]:
+    """Cards that come with bimhw."""
+    folder = resources.files("energy_models") / "gpus"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_gpu(name_or_path: str) -> GpuCard:
+    """A card by name, or by path of a YAML file.
+
+    Raises:
+        InputError: unknown name, missing file, or a file that breaks the schema.
+    """
+    if name_or_path in gpu_names():
+        return _built_in(name_or_path)
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml") and not path.exists():
+        known = ", ".join(gpu_names())
+        raise InputError(f"GPU {name_or_path!r}", "is not known", f"Known: {known}; or give the path of a YAML file")
+    check_is_file(path)
+    return _parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@lru_cache(maxsize=16)
+def _built_in(name: str) -> GpuCard:
+    return _parse((resources.files("energy_models") / "gpus" / f"{name}.yaml").read_text(encoding="utf-8"), name)
+
+
+def _parse(text: str, where: str) -> GpuCard:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw: Any = YAML(typ="safe", pure=True).load(text)
+        card = msgspec.convert(raw, GpuCard, strict=False)
+    except (YAMLError, ValueError) as error:
+        raise InputError(
+            where, " ".join(str(error).split()), "See energy_models/gpus/h100.yaml for a whole one"
+        ) from error
+    for name, unit in _UNITS.items():
+        quantity: Quantity = getattr(card, name)
+        if quantity.unit != unit:
+            raise InputError(
+                f"{where}: $.{name}.unit", f"is {quantity.unit!r}; it must be {unit!r}", "Convert the value"
+            )
+        if quantity.value is not None and not 0 < quantity.value < 1e9:
+            raise InputError(f"{where}: $.{name}", f"is {quantity.value:g}; it must be greater than 0", "Check it")
+    return card

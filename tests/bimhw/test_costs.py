@@ -1,0 +1,124 @@
+"""`bimhw.energy` and the commands `energy` and `chips` on a run folder written here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bimhw
+from bimhw.cli.main import main
+from bimhw.runs import write_run
+from simulator.activity import Activity
+from simulator.chip import load_chip
+from simulator.function import run
+from simulator.graph import Population, Projection, dense_to_csr
+from simulator.program import HOST, Program
+from simulator.spikes import SpikeTrain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    chip = load_chip("loihi2")
+    populations = (
+        Population("in", "input", 6, role="input"),
+        Population("hid", "lif", 8, {"dv": np.array(512), "vth": np.array(5)}, layer=1),
+        Population("out", "izhikevich", 3, {}, layer=2, role="output"),
+    )
+    port = {"hid": "in", "out": "in"}
+    from simulator.neurons import base
+
+    port = {p.name: base.get(p.model).ports[0] for p in populations[1:]}
+    q = [
+        Projection(f"{a}-{b}", a, b, port[b], *dense_to_csr(rng.integers(1, 9, (m, n)).astype(np.int8)))
+        for a, b, n, m in (("in", "hid", 6, 8), ("hid", "out", 8, 3))
+    ]
+    core = np.concatenate([np.full(6, HOST), np.zeros(8), np.ones(3)]).astype(np.int32)
+    program = Program(chip.name, chip.sha256(), populations, tuple(q), core)
+    ids = np.tile(np.arange(6, dtype=np.int32), 10)
+    inputs = SpikeTrain(np.arange(11, dtype=np.int64) * 6, ids, None)
+    done = run(program, inputs, 10)
+    activity = replace(done.activity, sim_time_ns=2e4, samples=2)
+    path = tmp_path_factory.mktemp("runs") / "a"
+    write_run(path, program, chip, {"chip": chip.name}, {}, done.spikes, activity, None)
+    return path
+
+
+def call(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as done:
+        main(list(arguments))
+    out = capsys.readouterr()
+    return int(done.value.code or 0), out.out, out.err
+
+
+def test_json_has_items_that_sum_and_gpus_beside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "h100", "--json", capsys=capsys)
+    value = json.loads(out)
+    assert code == 0
+    items = value["chip"]["items"]
+    assert sum(i["energy_pj"] or 0 for i in items) == pytest.approx(value["chip"]["figures"]["total_pj"])
+    assert all(i["source"] and i["quality"] for i in items)
+    assert {c["mode"] for c in value["gpu"]} == {"inference", "bptt"}
+    assert value["chip"]["unknown"] and value["chip"]["assumptions"]
+    assert [r["who"] for r in value["compare"]][:2] == ["loihi2", "h100"]
+
+
+def test_table_and_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "a100", capsys=capsys)
+    assert code == 0 and "synaptic events" in out and "assumptions" in out and "unknown" in out
+    code, out, _ = call("energy", str(folder), "--explain", "synaptic_event", capsys=capsys)
+    activity = Activity.load(folder / "activity.npz")
+    n = activity.total("synaptic_events")
+    assert code == 0 and f"{n:,} x 23.6 pJ = {n * 23.6:,.4f} pJ" in out and "Davies" in out
+
+
+def test_other_chip_and_bounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--bound", "host_packet=1:2", "--json", capsys=capsys)
+    assert code == 0 and "host packets" not in json.loads(out)["chip"]["unbounded"]
+    there = bimhw.energy(folder, "loihi1-fitted").report
+    here = bimhw.energy(folder).report
+    assert there.chip == "loihi1-fitted" and there.energy_pj("dynamic") != here.energy_pj("dynamic")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("energy", "nowhere"), "is not a folder of a run"),
+        (("energy", "RUN", "--gpu", "b200"), "GPU 'b200': is not known"),
+        (("energy", "RUN", "--chip", "loihi9"), "Known chips"),
+        (("energy", "RUN", "--explain", "magic"), "is not in the report"),
+        (("energy", "RUN", "--bound", "spike"), "is not KEY=LOW:HIGH"),
+        (("chips", "show", "loihi9"), "Known chips"),
+        (("chips", "check", "nowhere.yaml"), "does not exist"),
+    ],
+)
+def test_bad_input_is_one_message(
+    folder: Path, arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(*(str(folder) if a == "RUN" else a for a in arguments), capsys=capsys)
+    assert code == 2 and expected in err and "Traceback" not in err and not out
+
+
+def test_chips_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("chips", "--json", capsys=capsys)
+    assert code == 0 and {"loihi1", "loihi1-fitted", "loihi2"} <= {c["name"] for c in json.loads(out)}
+    code, out, _ = call("chips", "show", "loihi2", "--yaml", capsys=capsys)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(out.replace("name: loihi2", "name: mine"))
+    code, out, _ = call("chips", "check", str(mine), "--json", capsys=capsys)
+    assert code == 0 and json.loads(out)["name"] == "mine" and "$.energy.spike" in json.loads(out)["unknown"]
+    mine.write_text(mine.read_text().replace("hop_east_west: {value: 4.1", "hop_east_west: {value: -4.1"))
+    code, _, err = call("chips", "check", str(mine), capsys=capsys)
+    assert code == 2 and "$.timing.hop_east_west: is -4.1 ns" in err
+
+
+def test_schema_accepts_the_chips_and_knows_the_energy_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("chips", "schema", capsys=capsys)
+    schema = json.loads(out)
+    energy = schema["$defs"]["Chip"]["properties"]["energy"]
+    assert code == 0 and "synaptic_event" in energy["properties"] and energy["additionalProperties"] is False
+    assert set(schema["$defs"]["Chip"]["required"]) >= {"name", "topology", "limits", "timing", "energy"}

@@ -55,3 +55,10 @@ class SpikeTrain:
         value = np.ones(self.ids.size, np.int32) if self.payload is None else self.payload
         out[step[inside], self.ids[inside] - first_id] = value[inside]
         return out
+
+
+def window(spikes: SpikeTrain, start: int, stop: int) -> SpikeTrain:
+    """Steps [start, stop) of a train, counted from 0."""
+    lo, hi = int(spikes.ptr[start]), int(spikes.ptr[stop])
+    payload = None if spikes.payload is None else spikes.payload[lo:hi]
+    return SpikeTrain(spikes.ptr[start : stop + 1] - lo, spikes.ids[lo:hi], payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,11 @@ import numpy.typing as npt
 from simulator.activity import Activity
 from simulator.chip import Topology
 from simulator.errors import InputError
+from simulator.function.checkpoint import advance_saving
 from simulator.function.counting import Counter, Tally
 from simulator.function.simulation import Probe, Record, Simulation, State
 from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.spikes import SpikeTrain, window
 
 I32 = npt.NDArray[np.int32]
 
@@ -61,6 +63,8 @@ def run(
     probes: Sequence[Probe] = (),
     strict: bool = False,
     topology: Topology | None = None,
+    checkpoint: Path | str | None = None,
+    checkpoint_every: int = 1000,
 ) -> FunctionRun:
     """Run a program for `steps` steps. A spike of step t arrives at step t + 1 + delay.
 
@@ -72,14 +76,19 @@ def run(
         probes: (population, state) pairs to record.
         strict: a saturation is an error instead of a count.
         topology: mesh for packets and hops; by default that of the program's chip.
+        checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
+        checkpoint_every: steps between two checkpoints.
 
     Raises:
-        InputError: a program or inputs that do not fit together.
+        InputError: a program or inputs that do not fit together, or a checkpoint of another run.
         SaturationError: a saturation in a strict run.
     """
     graded = inputs.payload is not None
     simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded)
-    simulation.advance(inputs, steps)
+    if checkpoint is None:
+        simulation.advance(inputs, steps)
+    else:
+        advance_saving(simulation, inputs, steps, checkpoint, checkpoint_every)
     return finish(simulation, Counter(program, topology))
 
 
@@ -137,20 +146,4 @@ def recorded_spikes(record: Record) -> SpikeTrain:
     ptr = np.zeros(len(record.counts) + 1, np.int64)
     np.cumsum(record.counts, out=ptr[1:])
     ids = np.concatenate([*record.ids, np.empty(0, np.int32)])
-    return SpikeTrain(ptr, ids, _payload(record))
-
-
-def _payload(record: Record) -> I32 | None:
-    """Payloads of all events; None where every one is 1."""
-    if all(p is None for p in record.payload):
-        return None
-    parts = [np.ones(i.size, np.int32) if p is None else p for i, p in zip(record.ids, record.payload, strict=True)]
-    payload = np.concatenate(parts)
-    return None if (payload == 1).all() else payload
-
-
-def window(spikes: SpikeTrain, start: int, stop: int) -> SpikeTrain:
-    """Steps [start, stop) of a train, counted from 0."""
-    lo, hi = int(spikes.ptr[start]), int(spikes.ptr[stop])
-    payload = None if spikes.payload is None else spikes.payload[lo:hi]
-    return SpikeTrain(spikes.ptr[start : stop + 1] - lo, spikes.ids[lo:hi], payload)
+    return SpikeTrain(ptr, ids, record.all_payloads())

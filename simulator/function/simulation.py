@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,14 @@ class Record:
     probes: dict[Probe, list[I32]] = field(default_factory=dict)
     resets: list[int] = field(default_factory=list)  # steps before which all state was reset
 
+    def all_payloads(self) -> I32 | None:
+        """Payloads of all events; None where every one is 1."""
+        if all(p is None for p in self.payload):
+            return None
+        parts = [np.ones(i.size, np.int32) if p is None else p for i, p in zip(self.ids, self.payload, strict=True)]
+        payload = np.concatenate(parts)
+        return None if (payload == 1).all() else payload
+
 
 class Simulation:
     """A program being run. `advance` does steps, `reset` clears the dynamic state, `step_hooks` are called after each.
@@ -66,6 +74,7 @@ class Simulation:
         layout: the program as arrays.
         state: see `State`.
         events: (ids, payloads) emitted in the last step, ids ascending.
+        changeable: names of the projections whose weights may differ from the program's.
         step_hooks: called with the simulation after every step (learning, faults, traces).
     """
 
@@ -80,7 +89,8 @@ class Simulation:
         fast: bool = True,
     ) -> None:
         self.layout: Layout = lay_out(program, graded_inputs)
-        self.fast_form = plain(self.layout) if fast and not probes and not _plastic(program) else None
+        self.changeable = {p.name for p in program.projections if p.plastic}
+        self.fast_form = plain(self.layout) if fast and not probes and not self.changeable else None
         self._graded_inputs = graded_inputs
         self.seed, self.strict = seed, strict
         self.record = Record(probes={p: [] for p in probes})
@@ -134,8 +144,14 @@ class Simulation:
 
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
         """The weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
+        s = self._synapses(projection)
+        if projection not in self.changeable:  # they are still the program's own
+            self.changeable.add(projection)
+            s = replace(s, weights=s.weights.copy())
+            changed = tuple(s if old.name == projection else old for old in self.layout.synapses)
+            self.layout = replace(self.layout, synapses=changed)
         self.fast_form = None  # it holds a copy
-        return self._synapses(projection).weights
+        return s.weights
 
     def _synapses(self, name: str) -> Synapses:
         for s in self.layout.synapses:
@@ -229,10 +245,6 @@ class Simulation:
         r.saturated.append(saturated)
         for probe, k, row in self._probed:
             r.probes[probe].append(self.state.words[k][row].copy())
-
-
-def _plastic(program: Program) -> bool:
-    return any(p.plastic for p in program.projections)
 
 
 def _ring(c: Cells) -> npt.NDArray[np.integer]:

@@ -1,0 +1,123 @@
+"""Checkpoints: everything of a simulation at a step boundary in one file; a resumed run gives the same bytes.
+
+A checkpoint is a safetensors file with a content hash. It holds the dynamic state, the weights where they can change, what
+was recorded so far, and the hashes of program and inputs, so that it is never continued with others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.files import read_safetensors, write_safetensors
+from simulator.function.simulation import Record, Simulation
+from simulator.spikes import SpikeTrain, window
+
+FORMAT = "bimhw-checkpoint-1"
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str = "") -> None:
+    """Write a simulation as it stands, whole or not at all.
+
+    Args:
+        simulation: between two steps.
+        path: file to write.
+        inputs_hash: `inputs_sha256` of the inputs of the whole run, if they are to be checked on resuming.
+    """
+    s, r = simulation, simulation.record
+    tensors: Tensors = {
+        "ids": np.concatenate([*r.ids, np.empty(0, np.int32)]),
+        "counts": np.array(r.counts, np.int64),
+        "active": np.array(r.active, np.int64),
+        "saturated": np.array(r.saturated, np.int64),
+        "resets": np.array(r.resets, np.int64),
+        "active_of_neuron": s.active_of_neuron,
+        "saturated_of_population": s.saturated_of_population,
+    }
+    payload = r.all_payloads()
+    if payload is not None:
+        tensors["payload"] = payload
+    for k, (words, ring) in enumerate(zip(s.state.words, s.state.rings, strict=True)):
+        tensors |= {f"words.{k}": words, f"ring.{k}": ring}
+    tensors |= {f"weights.{p.name}": p.weights for p in s.layout.synapses if p.name in s.changeable}
+    tensors |= {f"probe.{a}.{b}": np.array(v, np.int32) for (a, b), v in r.probes.items()}
+    facts = {
+        "format": FORMAT,
+        "program": s.layout.program.sha256(),
+        "inputs": inputs_hash,
+        "seed": s.seed,
+        "step": s.state.step,
+        "probes": [list(p) for p in r.probes],
+    }
+    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
+
+
+def load_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str = "") -> None:
+    """Put a simulation, set up as the saved one was, to where it was saved.
+
+    Raises:
+        InputError: missing, truncated or altered file; a checkpoint of another program, seed, set of probes or inputs.
+    """
+    where = Path(path)
+    tensors, metadata = read_safetensors(where, hashed=True)
+    facts = json.loads(metadata.get("bimhw", "{}"))
+    _check(simulation, facts, inputs_hash, str(where))
+    s = simulation
+    s.state.step = facts["step"]
+    for k in range(len(s.layout.cells)):
+        s.state.words[k][:] = tensors[f"words.{k}"]
+        s.state.rings[k][:] = tensors[f"ring.{k}"]
+    for p in s.layout.synapses:
+        if f"weights.{p.name}" in tensors:
+            s.weights(p.name)[:] = tensors[f"weights.{p.name}"]
+    s.active_of_neuron[:] = tensors["active_of_neuron"]
+    s.saturated_of_population[:] = tensors["saturated_of_population"]
+    lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
+    probes = {p: list(tensors[f"probe.{p[0]}.{p[1]}"]) for p in s.record.probes}
+    s.record = Record([tensors["ids"]], [tensors.get("payload")], probes=probes, **lists)
+
+
+def _check(simulation: Simulation, facts: dict[str, Any], inputs_hash: str, where: str) -> None:
+    if facts.get("format") != FORMAT:
+        raise InputError(where, "is not a bimhw checkpoint", "Delete it or give another path")
+    expected = {
+        "program": simulation.layout.program.sha256(),
+        "inputs": inputs_hash,
+        "seed": simulation.seed,
+        "probes": [list(p) for p in simulation.record.probes],
+    }
+    for name, value in expected.items():
+        if facts.get(name) != value:
+            raise InputError(where, f"is the checkpoint of a run with other {name}", "Delete it to start afresh")
+
+
+def inputs_sha256(inputs: SpikeTrain, steps: int) -> str:
+    """Hash of what drives a run of `steps` steps."""
+    digest = hashlib.sha256(str(steps).encode() + inputs.ptr.tobytes() + np.ascontiguousarray(inputs.ids).tobytes())
+    if inputs.payload is not None:
+        digest.update(np.ascontiguousarray(inputs.payload).tobytes())
+    return digest.hexdigest()
+
+
+def advance_saving(simulation: Simulation, inputs: SpikeTrain, steps: int, path: Path | str, every: int) -> None:
+    """Run to step `steps`, from the checkpoint at `path` if there is one, saving to it after every `every` steps.
+
+    A run that is killed goes on from its last checkpoint when it is started again with the same arguments.
+    """
+    if every < 1:
+        raise InputError("checkpoint_every", f"is {every}", "Give 1 or more steps")
+    key = inputs_sha256(inputs, steps)
+    if Path(path).exists():
+        load_checkpoint(simulation, path, key)
+    while simulation.state.step < steps:
+        start = simulation.state.step
+        stop = min(steps, start + every)
+        simulation.advance(window(inputs, min(start, inputs.steps), min(stop, inputs.steps)), stop - start)
+        save_checkpoint(simulation, path, key)

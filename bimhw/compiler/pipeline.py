@@ -54,11 +54,12 @@ def compile(
     seed: int = 0,
     profile: str | None = None,
     dt: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ) -> CompileResult:
     """Compile a model for a chip.
 
     Args:
-        model: path of a model file (.pt, .safetensors, .nir), a BIM module, or a float `Network`.
+        model: path of a model file (.pt, .safetensors, .nir), a BIM module, a torch stack, or a float `Network`.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: name of the task the model was trained on (digits models are recognised).
@@ -70,6 +71,7 @@ def compile(
         seed: of the choice of calibration samples.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
+        input_shape: of a torch stack: shape of one sample and step, where its first layer does not tell it.
 
     Raises:
         InputError: a file, an argument or data that is not what it must be.
@@ -77,7 +79,7 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = chip if isinstance(chip, Chip) else load_chip(chip)
-    network = load_network(model, profile=profile, dt=dt)
+    network = load_network(model, profile=profile, dt=dt, input_shape=input_shape)
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, target, bits)

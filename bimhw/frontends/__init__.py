@@ -24,16 +24,24 @@ def load_network(model: Any, **reading: Any) -> Network:
 
     Args:
         model: what to read.
-        reading: how to read a .nir file (``profile``, ``dt``); None is not given.
+        reading: how to read a .nir file (``profile``, ``dt``) or a torch stack (``input_shape``); None is not given.
 
     Raises:
         InputError: no such file, an unknown kind of file or object, options that its kind does not have.
     """
     given = {name: value for name, value in reading.items() if value is not None}
-    if given and not str(model).endswith(".nir"):
-        raise InputError(f"option {', '.join(given)}", "is for .nir files only", "Leave it out")
+    path = isinstance(model, str | Path) and Path(model).suffix
+    stack = not path and hasattr(model, "named_children") and not hasattr(model, "config")
+    for name in given:
+        if (name == "input_shape" and not stack) or (name in ("profile", "dt") and path != ".nir"):
+            kind = "torch stacks" if name == "input_shape" else ".nir files"
+            raise InputError(f"option {name}", f"is for {kind} only", "Leave it out")
     if isinstance(model, Network):
         return model
+    if stack:
+        from bimhw.frontends.torch_modules import module_network as stack_network
+
+        return stack_network(model, **given)
     if isinstance(model, str | Path):
         return _load_file(Path(model), given)
     if hasattr(model, "config") and hasattr(model, "state_dict"):
@@ -41,7 +49,9 @@ def load_network(model: Any, **reading: Any) -> Network:
 
         return module_network(model)
     raise InputError(
-        f"model of type {type(model).__name__!r}", "is not known", "Give a file, a bimhw.Network or a BIM module"
+        f"model of type {type(model).__name__!r}",
+        "is not known",
+        "Give a file, a bimhw.Network, a BIM module or a torch stack",
     )
 
 

@@ -8,7 +8,7 @@ negative. A loop over several layers that has fewer steps than layers cannot be 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _RESETS = {
 }
 _COMPARES = {">": leaky.ABOVE, ">=": leaky.REACHED, "multi": leaky.MULTI}
 READOUT = "readout"
+NeuronForm = tuple[str, dict[str, Floats], Floats]  # model, its parameters, gain of each neuron's inputs [size]
+FormOf = Callable[[Node, Floats], NeuronForm]
 
 
 def read_network(path: Path | str, profile: str | None = None, dt: float | None = None) -> Network:
@@ -53,8 +55,14 @@ def read_network(path: Path | str, profile: str | None = None, dt: float | None 
     return lower(graph, choose(graph, profile, dt, Path(path).stem))
 
 
-def lower(graph: NirGraph, profile: Profile) -> Network:
-    """The float network of a graph under a settled profile; errors as in `read_network`."""
+def lower(graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | None = None) -> Network:
+    """The float network of a graph under a settled profile; errors as in `read_network`.
+
+    Args:
+        graph: checked graph.
+        profile: settled on it.
+        given: neuron -> function from its node and the constant that arrives to its form, in place of NIR's equations.
+    """
     forms = fold(graph, profile)
     readers = _readouts(graph, forms)
     nodes = graph.of_kind("Input", *NEURONS, "Threshold")
@@ -70,7 +78,8 @@ def lower(graph: NirGraph, profile: Profile) -> Network:
             populations.append(Population(name, INPUT_MODEL, size, role="input", shape=node.out_shape))
             continue
         assert form is not None
-        model, params, gain = _neuron(node, profile, form)
+        own = (given or {}).get(name)
+        model, params, gain = own(node, form.bias) if own and node else _neuron(node, profile, form)
         params = {**params, "wait": np.asarray(float(layers[name]))}
         shape = node.in_shape if node is not None else (form.size,)
         role: Any = "output" if name in outputs else "hidden"
@@ -157,15 +166,15 @@ def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping
     )
 
 
-def _neuron(node: Node | None, profile: Profile, form: Form) -> tuple[str, dict[str, Floats], Floats]:
+def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
     """Model, parameters and input gain [size] of a population; None is a readout that holds its input for a step."""
     size, one = form.size, np.ones(form.size)
     if node is None:
-        return _leaky("leaky_graded", 0 * one, one, form.bias, fires=0.0)
+        return leaky_form("leaky_graded", 0 * one, one, form.bias, fires=0.0)
     settings = profile.of(node.name)
     if node.kind == "Threshold":
         theta = spread(node.fields["threshold"], node.in_shape).reshape(-1)
-        return _leaky("leaky", 0 * one, one, form.bias, theta=theta)
+        return leaky_form("leaky", 0 * one, one, form.bias, theta=theta)
     p = {k: spread(v, node.in_shape).reshape(size) for k, v in node.fields.items()}
     keep, gain, rest = _membrane(node, settings, p)
     fires = "v_threshold" in p
@@ -182,14 +191,15 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> tuple[str, dict[
         more |= {"cmp": 0, "reset": 0}
     graded = not fires or settings.cmp == "multi"
     if node.kind not in ("CubaLI", "CubaLIF"):
-        return _leaky("leaky_graded" if graded else "leaky", keep, gain, form.bias * gain + rest, **more)
+        return leaky_form("leaky_graded" if graded else "leaky", keep, gain, form.bias * gain + rest, **more)
     keep_u, into = _current(node, settings, p)
     model = "leaky_cuba_graded" if graded else "leaky_cuba"
-    model, params, gain = _leaky(model, keep, gain * into, rest, **more)
+    model, params, gain = leaky_form(model, keep, gain * into, rest, **more)
     return model, params | {"keep_u": keep_u, "bias_u": form.bias * gain}, gain
 
 
-def _leaky(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> tuple[str, dict[str, Floats], Floats]:
+def leaky_form(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> NeuronForm:
+    """A form of the models of `simulator.neurons.leaky`, with the parameters that are not given at their defaults."""
     plain = {"theta": 1.0, "v_reset": 0.0, "v_init": 0.0, "v_min": -np.inf, "cmp": 0, "reset": 0, "fires": 1.0}
     params = {"keep": keep, "bias": bias, "sh_out": 0.0} | plain | more
     return model, {k: np.asarray(v, np.float64) for k, v in params.items()}, gain

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bimhw.frontends.npz import PlainNet, plain_program, read_plain
+from energy_models.chip_energy import chip_energy
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
 from simulator.function import Simulation, run
@@ -46,6 +47,7 @@ class BenchResult:
         synapse_bytes: bytes a synapse in the running form, row pointers apart.
         peak_rss_mb: largest memory of the process so far, MB (1e6 bytes).
         sim_time_us_per_step: simulated time, None without an engine.
+        energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
     """
 
     net: str
@@ -68,6 +70,7 @@ class BenchResult:
     synapse_bytes: float
     peak_rss_mb: float
     sim_time_us_per_step: float | None
+    energy_nj_per_step: float
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -100,7 +103,7 @@ def bench(
         FitError: a mapping that does not fit the chip.
     """
     hardware = load_chip(chip)
-    _warm_up(hardware)
+    _warm_up(hardware, engine)
     built = _build(path, hardware, mapping)
     n_steps = built.net.inputs.steps if steps is None else steps
     if n_steps < 1:
@@ -109,7 +112,7 @@ def bench(
     spikes = recorded_spikes(built.simulation.record)
     counter = Counter(built.program, hardware.topology)
     activity = counter.activity(spikes, tally_of(built.simulation))
-    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine)
+    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads)
     per_1000 = 1000 / n_steps
     synapses = built.net.network.n_synapses
     return BenchResult(
@@ -133,6 +136,7 @@ def bench(
         synapse_bytes=built.synapse_bytes / max(1, synapses),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
+        energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
     )
 
 
@@ -163,7 +167,7 @@ def _build(path: Path | str, chip: Chip, mapping: str) -> _Built:
     net = read_plain(path)
     read = time.thread_time()
     program = _map(net, chip, mapping)
-    simulation = Simulation(program, graded_inputs=False)
+    simulation = Simulation(program, graded_inputs=False, count_active="neuron_update_active" in chip.energy)
     return _Built(net, program, simulation, read - start, time.thread_time() - read)
 
 
@@ -188,18 +192,20 @@ def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -
     return best
 
 
-def _time(program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine) -> _Timed:
+def _time(program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine, threads: int) -> _Timed:
     from simulator.timing.run import run_timing
 
     start = time.process_time()
-    timed = run_timing(program, chip, spikes, engine)
+    timed = run_timing(program, chip, spikes, engine, threads=threads)
     return _Timed(time.process_time() - start, timed.sim_time_ns)
 
 
-def _warm_up(chip: Chip) -> None:
+def _warm_up(chip: Chip, engine: Engine) -> None:
     """Load or compile the kernels on a network of two neurons, so that they are in no figure."""
     params = {"dv": np.array(512), "vth": np.array(64), "strict": np.array(1)}
     populations = (Population("in", INPUT_MODEL, 1, role="input"), Population("lif", "lif", 1, params))
     row = np.array([0, 1]), np.zeros(1, np.int32), np.array([100], np.int8)
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
-    run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology)
+    spikes = run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology).spikes
+    if engine != "none":
+        _time(program, chip, spikes, engine, 1)

@@ -62,7 +62,7 @@ def test_the_command_prints_json(net: Path) -> None:
     result = json.loads(done.output)
     for key in (
         "spike_hash", "events", "messages", "function_cpu_s_per_1000", "timing_cpu_s_per_1000", "build_s",
-        "peak_rss_mb", "sim_time_us_per_step",
+        "peak_rss_mb", "sim_time_us_per_step", "energy_nj_per_step",
     ):  # fmt: skip
         assert result[key]
     assert result["steps"] == 20

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import json_option, print_json, print_table, seed_option
 
 _PROFILE = click.option(
     "--profile",
@@ -85,3 +85,40 @@ def _print_decays(kept: Any) -> None:
     rows = [[node, state, low, high] for node, states in kept.items() for state, (low, high) in states.items()]
     if rows:
         print_table("kept from step to step", ["node", "state", "smallest", "largest"], rows)
+
+
+@command.command()
+@_MODEL
+@click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
+@click.option("--data", type=click.Path(path_type=Path), help=".npz with x [T, B, ...], and out to compare with.")
+@_PROFILE
+@_DT
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=4, show_default=True, help="Random samples without data."
+)
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of a random sample.")
+@click.option("--rate", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Rate of random spikes.")
+@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
+@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
+@seed_option
+@json_option
+def run(model: Path, as_json: bool, **options: Any) -> None:
+    """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""
+    from bimhw.frontends.nir.onchip import run_on_chip
+
+    found = run_on_chip(model, **options)
+    if as_json:
+        print_json(found.to_json())
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}")
+    report, rows = found.report, found.comparison["populations"]
+    columns = ["population", "differ", "of", "float_rate", "rate", "rms_error"]
+    title = (
+        f"integers on {found.chip} beside float ({found.inputs}); {report['cores']} of {report['cores_of_chip']} cores"
+    )
+    print_table(title, columns, [[r[c] for c in columns] for r in rows])
+    click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
+    if found.differ is not None:
+        click.echo(f"{found.differ} of {found.of} values of out differ")

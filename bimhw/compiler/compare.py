@@ -1,0 +1,111 @@
+"""What integers change: a compiled program beside its float network, population by population."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.decode import encode
+from bimhw.compiler.pipeline import CompileResult
+from mapping.float_run import record
+from simulator.chip import Topology
+from simulator.function import run_samples
+from simulator.graph import INPUT_MODEL, Population
+
+Floats = npt.NDArray[np.float64]
+_EQUAL = 1e-9
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One population on the samples' own steps (the chip's latency removed).
+
+    Attributes:
+        population: its name.
+        differ, of: neuron-steps at which it sends something else than the float network, and how many there are.
+        float_rate, rate: share of neuron-steps with a spike, float and on the chip.
+        rms_error: root mean square of the difference over that of the float values (0 where both are silent).
+    """
+
+    population: str
+    differ: int
+    of: int
+    float_rate: float
+    rate: float
+    rms_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """`compare`'s result.
+
+    Attributes:
+        populations: in logical order, inputs left out.
+        sent: population -> values sent on the chip, float64 [B, T, n], on the samples' own steps.
+        saturations: words that saturated.
+    """
+
+    populations: tuple[Difference, ...]
+    sent: dict[str, Floats]
+    saturations: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        names = ("population", "differ", "of", "float_rate", "rate", "rms_error")
+        rows = [{k: getattr(d, k) for k in names} for d in self.populations]
+        totals = {"differ": sum(d.differ for d in self.populations), "of": sum(d.of for d in self.populations)}
+        return {"populations": rows, "saturations": self.saturations, **totals}
+
+
+def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topology: Topology) -> Comparison:
+    """Run the program and its float network on the same inputs.
+
+    Args:
+        result: of `compile`.
+        payloads: integer inputs [B, T, n_in].
+        topology: of the chip, for the run.
+
+    Raises:
+        InputError: payloads of the wrong width or range.
+    """
+    program, network = result.program, result.float_network
+    own = payloads.shape[1]
+    on_chip = [p for p in program.populations if p.model != INPUT_MODEL]
+    steps = own + max(p.layer for p in program.populations)
+    scale = float(network.meta.get("input", {}).get("scale", 1.0))
+    values = {p.name: payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL}
+    shown = record(network, values, steps, [(p.name, "out") for p in on_chip])
+    runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=topology)
+    first = program.first_ids()
+    sent: dict[str, Floats] = {}
+    rows = []
+    for p in on_chip:
+        unit = _unit(p, program.meta["formats"])
+        dense = np.stack([train.to_dense(first[p.name], p.size) for train in runs.spikes])
+        sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
+        rows.append(_difference(p.name, shown[p.name, "out"][:, p.layer : p.layer + own], sent[p.name]))
+    return Comparison(tuple(rows), sent, runs.activity.total("saturations"))
+
+
+def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
+    """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
+    fires = p.params.get("fires")
+    if not p.model.startswith("leaky") or not p.model.endswith("_graded") or fires is None or np.all(fires == 1):
+        return 1.0
+    return float(2.0 ** (int(np.max(p.params["sh_out"])) - formats[p.name]["v"]))
+
+
+def _difference(name: str, wanted: Floats, got: Floats) -> Difference:
+    power = float(np.sqrt(np.mean(wanted * wanted))) if wanted.size else 0.0
+    error = float(np.sqrt(np.mean((got - wanted) ** 2))) if wanted.size else 0.0
+    return Difference(
+        name,
+        int((np.abs(got - wanted) > _EQUAL).sum()),
+        int(wanted.size),
+        float((wanted != 0).mean()) if wanted.size else 0.0,
+        float((got != 0).mean()) if wanted.size else 0.0,
+        error / power if power else error,
+    )

@@ -37,7 +37,7 @@ def simulate(
     task: str | Task | None = None,
     samples: int | None = None,
     *,
-    engine: str = "simpy",
+    engine: str = "compiled",
     seed: int = 0,
     chip: str | Chip | None = None,
     model: str | Path | None = None,

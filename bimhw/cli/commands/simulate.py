@@ -14,7 +14,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option("--task", help="Task whose test split is run; by default the one that it was compiled for.")
 @click.option("--samples", type=int, help="Number of test samples; all by default.")
-@click.option("--engine", default="simpy", show_default=True, help="compiled, simpy, clocked, bound, or none.")
+@click.option("--engine", default="compiled", show_default=True, help="compiled, simpy, clocked, bound, or none.")
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")

@@ -48,7 +48,7 @@ def demo(
         progress: called with the number of training sequences done.
     """
     from bimhw.compiler.pipeline import compile as compile_model
-    from bimhw.energy import energy
+    from bimhw.costs import energy
     from bimhw.learning.api import train
     from bimhw.report.build import write_report
     from bimhw.simulate import simulate
@@ -88,3 +88,17 @@ class _Clock:
         if self.name:
             self.seconds[self.name] = now - self.since
         self.since = now
+
+
+def _figures(trained: Any, compiled: Any, result: dict[str, Any], costs: Any) -> dict[str, Any]:
+    rows = {f"{r['who']} {r['what']}": r for r in costs.compare()}
+    figures = costs.report.figures()
+    return {
+        "training": trained.summary(),
+        "compile": compiled.report,
+        "simulation": result,
+        "energy": figures,
+        "energy_unknown": list(costs.report.unknown),
+        "learning_uj_per_sample": costs.learning_uj_per_sample(),
+        "per_sample": rows,
+    }

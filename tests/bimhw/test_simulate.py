@@ -58,7 +58,9 @@ def test_same_seed_same_bytes(folder: Path, done: SimulationResult) -> None:
 
 
 def test_engines_agree(folder: Path) -> None:
-    runs = [simulate(folder / "x.bimhw", samples=2, engine=e, output=folder / e) for e in ("simpy", "clocked", "compiled")]
+    runs = [
+        simulate(folder / "x.bimhw", samples=2, engine=e, output=folder / e) for e in ("simpy", "clocked", "compiled")
+    ]
     ticks = [np.load(r.folder / "timing.npz")["step_ticks"] for r in runs]
     np.testing.assert_array_equal(ticks[0], ticks[1])
     np.testing.assert_array_equal(ticks[0], ticks[2])

@@ -1,0 +1,70 @@
+"""`bimhw demo`: the whole way on digits, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True)
+@click.option("--chip", default="loihi2", show_default=True, help="Chip to compile for.")
+@click.option("--gpu", default="h100", show_default=True, help="GPU to compare with.")
+@click.option("--epochs", type=click.IntRange(1), help="Fewer passes than the preset's, to try things out.")
+@click.option("--samples", type=click.IntRange(1), help="Test samples on the chip; all by default.")
+@seed_option
+@json_option
+def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **options: Any) -> None:
+    """Train a BIM network online, compile it, run it on a simulated chip, cost it beside a GPU, draw the report."""
+    from bimhw.demo import demo
+
+    def say(line: str) -> None:
+        if not as_json:
+            click.echo(f"- {line}", err=True)
+
+    with progress("demo", None) as advance:
+        done = demo(output, chip=chip, gpu=gpu, seed=seed, say=say, progress=advance, **options)
+    if as_json:
+        files = {k: str(getattr(done, k)) for k in ("model", "program", "run", "report")}
+        print_json(files | dict(done.figures) | {"seconds": dict(done.seconds)})
+        return
+    print_table(f"digits, row by row, on {chip}", ("quantity", "value"), rows(done.figures))
+    click.echo(f"report {done.report}")
+
+
+def rows(figures: Any) -> list[tuple[str, str]]:
+    """The demonstration's table: name, text."""
+    from bimhw.report.svg import si
+
+    train, compiled, run, energy = (figures[k] for k in ("training", "compile", "simulation", "energy"))
+    differ = run["spikes_that_differ"] / run["spike_slots"]
+    out = [
+        ("accuracy, float model", f"{run['float_accuracy']:.1%}"),
+        ("accuracy, chip (int8 weights, integer states)", f"{run['accuracy']:.1%}"),
+        ("decisions that agree / neuron-steps whose spike differs", f"{run['decisions_agree']:.1%} / {differ:.2%}"),
+        ("trained online: updates, sequences", f"{train['updates']:,}, {train['sequences']:,}"),
+        ("neurons, synapses, cores", f"{compiled['neurons']:,}, {compiled['synapses']:,}, {compiled['cores']}"),
+        ("spikes per sample", f"{run['spikes_per_sample']:.0f}"),
+        ("ticks per step (of {:g} ns)".format(run["tick_ns"]), f"{run['mean_step_ticks']:,.0f}"),
+        ("latency of a sample", si(run["mean_latency_us"] * 1e-6, "s")),
+        ("energy per SynOp, dynamic / total", _two(energy, "dynamic_pj_per_synop", "total_pj_per_synop", 1e-12)),
+        ("energy per step, dynamic / total", _two(energy, "dynamic_nj_per_step", "total_nj_per_step", 1e-9)),
+        (
+            "energy per inference, dynamic / total",
+            _two(energy, "dynamic_uj_per_inference", "total_uj_per_inference", 1e-6),
+        ),
+    ]
+    for name, row in figures["per_sample"].items():
+        low, high = row["low_uj"] * 1e-6, (row["high_uj"] or row["uj"]) * 1e-6
+        out.append((f"{name}, per sample", f"{si(row['uj'] * 1e-6, 'J')}  ({si(low, 'J')} .. {si(high, 'J')})"))
+    return out
+
+
+def _two(figures: Any, first: str, second: str, scale: float) -> str:
+    from bimhw.report.svg import si
+
+    return f"{si(figures[first] * scale, 'J')} / {si(figures[second] * scale, 'J')}"

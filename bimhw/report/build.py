@@ -1,0 +1,161 @@
+"""`report.html` of a run: one self-contained page, no scripts, no downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.report import svg
+from bimhw.report.parts import Part, Table
+from bimhw.runs import RunFolder
+from simulator.chip import Chip
+from simulator.files import write_text
+from simulator.program import HOST, Program
+from simulator.spikes import SpikeTrain
+
+RASTER_SAMPLES = 3
+MAX_RASTER_NEURONS = 400
+
+
+def write_report(run: RunFolder | str | Path, output: str | Path | None = None, gpu: str = "h100") -> Path:
+    """Write the report of a run and return its path (by default ``report.html`` in the run folder).
+
+    Raises:
+        InputError: not a run folder, an unknown GPU, or a path that cannot be written.
+    """
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    path = Path(output) if output is not None else folder.path / "report.html"
+    write_text(path, render(folder, gpu))
+    return path
+
+
+def render(run: RunFolder, gpu: str = "h100") -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    from bimhw.report.energy_parts import energy_parts
+
+    program, chip, result, manifest = run.program(), run.chip(), run.result, run.manifest
+    timing = run.timing()
+    tiles, parts = energy_parts(run, gpu)
+    body = [
+        accuracy_part(result),
+        raster_part(program, run.spikes(), result),
+        mesh_part(program, chip, run, timing),
+        *([cycles_part(timing, result)] if timing is not None else []),
+        *parts,
+        limits_part(chip),
+    ]
+    environment = Environment(loader=PackageLoader("bimhw.report"), autoescape=select_autoescape(), trim_blocks=True)
+    return environment.get_template("report.html").render(
+        title=f"{manifest['task']} on {chip.name}",
+        subtitle=f"{chip.title}. {manifest['samples']} samples of the test split, timing engine {manifest['engine']}, "
+        f"seed {manifest['seed']}.",
+        tiles=[*_tiles(result), *tiles],
+        parts=body,
+        footer=f"bimhw {manifest['bimhw']}, Python {manifest['python']}; program {manifest['program_sha256'][:12]}, "
+        f"chip file {manifest['chip_sha256'][:12]}. The same inputs and seed give this page again.",
+    )
+
+
+def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
+    tiles = [{"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"}]
+    if "float_accuracy" in result:
+        tiles.append({"value": f"{result['float_accuracy']:.1%}", "label": "accuracy of the float model"})
+    if "mean_latency_us" in result:
+        tiles.append({"value": svg.si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
+    return tiles
+
+
+def accuracy_part(result: Mapping[str, Any]) -> Part:
+    """Chip beside float model."""
+    rows = [["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))]]
+    rows.append(
+        [
+            "spikes per sample, its own steps",
+            _one_digit(result.get("spikes_per_sample_same_steps", result["spikes_per_sample"])),
+            _one_digit(result.get("float_spikes_per_sample")),
+        ]
+    )
+    lines = []
+    if "spikes_that_differ" in result:
+        differ, slots = result["spikes_that_differ"], result["spike_slots"]
+        lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
+        lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
+    note = "The chip computes in its own integers; the float model ran on the same samples."
+    return Part("What it computes", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
+
+
+def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any]) -> Part:
+    """Spikes of the first samples."""
+    steps = int(program.meta["chip_steps"])
+    shown = min(RASTER_SAMPLES, result["samples"]) * steps
+    first = program.first_ids()
+    bands = [
+        (p.name, first[p.name], min(p.size, MAX_RASTER_NEURONS)) for p in program.populations if p.role != "output"
+    ]
+    end = int(spikes.ptr[shown])
+    step = np.repeat(np.arange(shown), np.diff(spikes.ptr[: shown + 1]))
+    marks = list(range(steps, shown, steps))
+    drawing = svg.raster(step, spikes.ids[:end].astype(np.int64), bands, shown, marks, "spike raster")
+    note = f"The first {shown // steps} samples, {steps} chip steps each; dashed lines part the samples."
+    cut = [f"Only the first {MAX_RASTER_NEURONS} neurons of a population are drawn."]
+    big = any(p.size > MAX_RASTER_NEURONS for p in program.populations)
+    return Part("Spikes", note, drawing, lines=cut if big else ())
+
+
+def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
+    """Where the network lies, and how busy each core and link is."""
+    t = chip.topology
+    n = t.width * t.height * t.cores_per_router
+    held = np.bincount(program.core[program.core != HOST], minlength=n)[:n]
+    busy, link = np.where(held > 0, 1.0, np.nan), None
+    what = "neurons held"
+    if timing is not None:
+        total = max(1, int(timing["step_ticks"].sum()))
+        busy = np.where(held > 0, timing["core_busy"][:n] / total, np.nan)
+        link = timing["link_busy"][:, :4] / total
+        what = "share of the run in which its soma or synapse stage works"
+    top = float(np.nanmax(busy)) or 1.0
+    names = [f"core {c}: {held[c]} neurons" + (f", busy {busy[c]:.1%}" if held[c] else "") for c in range(n)]
+    drawing = svg.mesh(
+        t.width, t.height, t.cores_per_router, np.clip(busy / top, 0, 1), names, link, "mesh of the chip"
+    )
+    used = int((held > 0).sum())
+    note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
+    return Part("Where it lies", note, drawing)
+
+
+def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any]) -> Part:
+    """Ticks of each step."""
+    ticks = timing["step_ticks"].astype(np.float64)
+    note = (
+        f"A step takes {result['mean_step_ticks']:,.0f} ticks on average, {result['max_step_ticks']:,.0f} at most "
+        f"(tick {result['tick_ns']:g} ns): {result['mean_step_ns'] / 1e3:.3g} µs. Cycle-level of the stated model; "
+        "never compared with silicon cycle by cycle."
+    )
+    return Part("When", note, svg.columns(ticks, "chip step, samples one after another", "ticks", "ticks of each step"))
+
+
+def limits_part(chip: Chip) -> Part:
+    """What the chip file itself says about its numbers."""
+    return Part("What to keep in mind", lines=[*chip.notes, *_MODELLED])
+
+
+_MODELLED = (
+    "Modelled: neuron and synapse integers, spikes, one packet per spike and destination core, routers with finite "
+    "buffers and XY routing, barrier synchronisation, host input and output.",
+    "Not modelled: virtual channels, adaptive routing, multicast, a second router network, message packing, DVFS.",
+)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _one_digit(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,87 @@
+"""The energy sections of the report: where the joules go, and the chip beside a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bimhw.costs import Energy, energy
+from bimhw.report import svg
+from bimhw.report.parts import Part, Table
+from bimhw.runs import RunFolder
+
+
+def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[Part]]:
+    """Tiles and sections."""
+    costs = energy(run, gpu=gpu)
+    figures = costs.report.figures()
+    tiles = [
+        {"value": svg.si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": "energy of an inference"},
+        {"value": svg.si((figures["dynamic_pj_per_synop"] or 0.0) * 1e-12, "J"), "label": "dynamic, per SynOp"},
+    ]
+    parts = [_inference_part(costs), _learning_part(costs), _items_part(costs), _assumptions_part(costs)]
+    return tiles, [p for p in parts if p is not None]
+
+
+def _bars(rows: list[dict[str, Any]], chip: str) -> str:
+    shown = []
+    for row in rows:
+        name = f"{row['who']}: {row['what']}"
+        if row["who"] == chip:
+            shown.append((name, row["uj"] * 1e-6, "chip"))
+        else:
+            shown.append((f"{name}, realistic", row["uj"] * 1e-6, "gpu"))
+            shown.append((f"{name}, bound", row["low_uj"] * 1e-6, "gpu2"))
+    return svg.bars_log(shown, "J", "energy per sample, logarithmic")
+
+
+def _inference_part(costs: Energy) -> Part:
+    rows = [r for r in costs.compare() if "inference" in r["what"]]
+    report = costs.report
+    note = (
+        f"Energy per sample on a logarithmic axis. Chip: {_range(rows[0])} from the stated ranges of its constants"
+        f"{_without(report.unknown)}. GPU: an optimistic bound and a realistic case, from exact counts; neither was measured."
+    )
+    return Part("Energy of an inference, beside a GPU", note, _bars(rows, report.chip))
+
+
+def _learning_part(costs: Energy) -> Part | None:
+    rows = [r for r in costs.compare() if "learning" in r["what"] or "training" in r["what"]]
+    if costs.learning_step is None or not rows:
+        return None
+    note = (
+        "Energy of learning from one sample. Chip: exact dense RTRL, its operations counted, not simulated: "
+        f"{_range(rows[0])}. GPU: backpropagation through time and RTRL on the same network and sample."
+    )
+    return Part("Energy of learning, beside BPTT on a GPU", note, _bars(rows, costs.report.chip))
+
+
+def _range(row: dict[str, Any]) -> str:
+    low, high = svg.si(row["low_uj"] * 1e-6, "J"), svg.si(row["high_uj"] * 1e-6, "J")
+    return f"{low} to {high}"
+
+
+def _without(names: tuple[str, ...]) -> str:
+    return f", without what was never published ({', '.join(names)})" if names else ""
+
+
+def _items_part(costs: Energy) -> Part:
+    report = costs.report
+    known = [i for i in report.items if i.energy_pj]
+    top = sorted(known, key=lambda i: -(i.energy_pj or 0.0))
+    drawing = svg.bars([(i.name, (i.energy_pj or 0.0) * 1e-12, "chip") for i in top[:12]], "J", "energy by item")
+    rows = []
+    for item in report.items:
+        c = item.constant
+        constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
+        value = "unknown" if item.energy_pj is None else svg.si(item.energy_pj * 1e-12, "J")
+        rows.append([item.name, f"{item.count:,.0f}", constant, value, {"quality": c.quality}, c.source])
+    total = svg.si(report.energy_pj() * 1e-12, "J")
+    note = f"All {report.samples:,} samples together: {total}. Count x constant, each constant with its source."
+    columns = ("item", "count", "constant", "energy", "quality", "source")
+    return Part("Where the joules go", note, drawing, Table(columns, rows, (1, 2, 3)))
+
+
+def _assumptions_part(costs: Energy) -> Part:
+    lines = [*costs.report.assumptions, *(costs.learning_step.assumptions if costs.learning_step else ())]
+    lines += [a for cost in costs.gpu for a in cost.assumptions]
+    return Part("What these energies take for granted", lines=list(dict.fromkeys(lines)))

@@ -36,7 +36,9 @@ _PUBLIC = {
     "BimNet": "bimhw.models.net",
     "load_model": "bimhw.models.io",
     "save_model": "bimhw.models.io",
-    "simulate": "bimhw.simulate",
+    "simulate": "bimhw.simulation",
+    "demo": "bimhw.demonstration",
+    "write_report": "bimhw.report.build",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

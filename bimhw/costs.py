@@ -79,9 +79,11 @@ class Energy:
         ]
         learning = self.learning_uj_per_sample()
         if learning is not None:
-            low, nominal, high = learning
-            row = {"who": self.report.chip, "what": "learning (RTRL, counted)", "low_uj": low, "uj": nominal}
-            rows.append(row | {"high_uj": high, "us": None})
+            # A GPU's training includes its forward pass and all its power, so the chip's must too.
+            inference = rows[0]
+            total = [a + (inference[k] or 0.0) for a, k in zip(learning, ("low_uj", "uj", "high_uj"), strict=True)]
+            row = {"who": self.report.chip, "what": "inference + learning (RTRL, counted)"}
+            rows.append(row | dict(zip(("low_uj", "uj", "high_uj"), total, strict=True)) | {"us": None})
         for cost in self.gpu:
             rows.append(
                 {

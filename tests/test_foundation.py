@@ -14,3 +14,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_public_names_stay_what_they_are() -> None:
+    """A module of a public function's name would replace the function once it is imported."""
+    code = (
+        "import bimhw, types\n"
+        "for name in 2 * bimhw.__all__:\n"
+        "    assert not isinstance(getattr(bimhw, name), types.ModuleType), name"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

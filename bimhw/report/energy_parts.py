@@ -35,7 +35,7 @@ def _bars(rows: list[dict[str, Any]], chip: str) -> str:
 
 
 def _inference_part(costs: Energy) -> Part:
-    rows = [r for r in costs.compare() if "inference" in r["what"]]
+    rows = [r for r in costs.compare() if r["what"].split(",")[0] == "inference"]
     report = costs.report
     note = (
         f"Energy per sample on a logarithmic axis. Chip: {_range(rows[0])} from the stated ranges of its constants"
@@ -49,8 +49,9 @@ def _learning_part(costs: Energy) -> Part | None:
     if costs.learning_step is None or not rows:
         return None
     note = (
-        "Energy of learning from one sample. Chip: exact dense RTRL, its operations counted, not simulated: "
-        f"{_range(rows[0])}. GPU: backpropagation through time and RTRL on the same network and sample."
+        "Energy of learning from one sample. Chip: the inference above, with its static power, and the operations of exact "
+        f"dense RTRL, counted, not simulated: {_range(rows[0])}. GPU: backpropagation through time and RTRL on the same "
+        "network and sample."
     )
     return Part("Energy of learning, beside BPTT on a GPU", note, _bars(rows, costs.report.chip))
 
@@ -82,6 +83,7 @@ def _items_part(costs: Energy) -> Part:
 
 
 def _assumptions_part(costs: Energy) -> Part:
-    lines = [*costs.report.assumptions, *(costs.learning_step.assumptions if costs.learning_step else ())]
+    learning = costs.learning_step.assumptions if costs.learning_step else ()
+    lines = [*costs.report.assumptions, *(f"learning: {a}" for a in learning if a not in costs.report.assumptions)]
     lines += [a for cost in costs.gpu for a in cost.assumptions]
     return Part("What these energies take for granted", lines=list(dict.fromkeys(lines)))

@@ -44,7 +44,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [first + i * step for i in range(int((high - first) / step + 1e-9) + 1)]
 
 
-def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 720) -> str:
+def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
     """Horizontal bars on a logarithmic axis; each row is (name, value, css class).
 
     A logarithmic bar has no zero: the axis starts at the power of ten below the smallest value.
@@ -54,7 +54,7 @@ def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, widt
         return ""
     low = math.floor(math.log10(min(v for _, v, _ in shown)) - 1e-9)
     high = max(low + 1, math.ceil(math.log10(max(v for _, v, _ in shown)) + 1e-9))
-    left, right, row_height = 250, 90, 30
+    left, right, row_height = 310, 90, 28
     scale = (width - left - right) / (high - low)
     height = row_height * len(shown) + 34
     body = []
@@ -72,12 +72,12 @@ def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, widt
     return frame(width, height, "".join(body), label)
 
 
-def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 720) -> str:
+def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
     """Horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
     if not rows:
         return ""
     top = max(v for _, v, _ in rows) or 1.0
-    left, right, row_height = 250, 110, 24
+    left, right, row_height = 310, 110, 24
     body = []
     for i, (name, value, kind) in enumerate(rows):
         y = 4 + i * row_height
@@ -88,7 +88,7 @@ def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: i
     return frame(width, row_height * len(rows) + 8, "".join(body), label)
 
 
-def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: str, width: int = 720) -> str:
+def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: str, width: int = 1000) -> str:
     """One column a value (means of neighbours where there are more than 180 values)."""
     values = np.asarray(values, float)
     if values.size == 0:
@@ -126,7 +126,7 @@ def raster(
     steps: int,
     marks: Sequence[int],
     label: str,
-    width: int = 720,
+    width: int = 1000,
 ) -> str:
     """Spike raster. `bands` are (name, first id, size), drawn from top to bottom; `marks` are steps with a line."""
     left, bottom = 96, 34
@@ -176,12 +176,12 @@ def mesh(
         cores_per_router: cores of a router.
         load: [cores] in 0..1; NaN where a core holds nothing.
         names: [cores] tooltip of each core.
-        link: [routers, 4] busy share of the outputs N, E, S, W, or None.
+        link: [routers, 4] busy share of the outputs N (to y + 1, drawn downward), E, S, W, or None.
         label: for screen readers.
     """
     per_row = math.ceil(math.sqrt(cores_per_router))
-    cell = 18 if width_routers <= 12 else 10
-    tile = per_row * cell + 26
+    cell = 24 if width_routers <= 12 else 10
+    tile = per_row * cell + (40 if width_routers <= 12 else 16)
     width, height = width_routers * tile + 12, height_routers * tile + 12
     top_link = float(link.max()) if link is not None and link.size and link.max() > 0 else 1.0
     links, cores = [], []
@@ -189,7 +189,7 @@ def mesh(
         x, y = router // height_routers, router % height_routers
         x0, y0 = 12 + x * tile, 12 + y * tile
         if link is not None:
-            for port, (dx, dy, ax, ay) in enumerate(((0, -1, 4, 0), (1, 0, 0, -4), (0, 1, -4, 0), (-1, 0, 0, 4))):
+            for port, (dx, dy, ax, ay) in enumerate(((0, 1, 4, 0), (1, 0, 0, -4), (0, -1, -4, 0), (-1, 0, 0, 4))):
                 busy = float(link[router, port])
                 nx, ny = x + dx, y + dy
                 if busy > 0 and 0 <= nx < width_routers and 0 <= ny < height_routers:

@@ -11,7 +11,7 @@ import pytest
 from bimhw.compiler.pipeline import compile
 from bimhw.learning.api import train
 from bimhw.runs import RunFolder
-from bimhw.simulate import SimulationResult, simulate
+from bimhw.simulation import SimulationResult, simulate
 from simulator.errors import InputError
 
 SAMPLES = 20

@@ -22,7 +22,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @json_option
 def command(program: Path, samples: int | None, as_json: bool, **options: Any) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
-    from bimhw.simulate import simulate
+    from bimhw.simulation import simulate
 
     with progress("simulating", None) as advance:
         done = simulate(program, samples=samples, progress=advance, **options)

@@ -51,14 +51,14 @@ def demo(
     from bimhw.costs import energy
     from bimhw.learning.api import train
     from bimhw.report.build import write_report
-    from bimhw.simulate import simulate
+    from bimhw.simulation import simulate
 
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     model, program = folder / "model.pt", folder / "program.bimhw"
     clock = _Clock(say)
     clock.stage("train", "training a BIM network online (exact RTRL, an update at every labelled step)")
-    options = {} if epochs is None else {"epochs": epochs}
+    options: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     trained = train("digits", model, preset="demo", seed=seed, progress=progress, **options)
     clock.stage("compile", f"compiling for {chip}: int8 weights, integer states, look-up table, cores")
     compiled = compile_model(model, chip=chip, seed=seed, neurons_per_core=NEURONS_PER_CORE)

@@ -84,9 +84,7 @@ class Place:
 
 def after(env: simpy.Environment, ticks: int, call: Callable[[Event], None]) -> None:
     """Call `call(event)` in phase A, `ticks` from now."""
-    timeout = Timeout(env, ticks)
-    assert timeout.callbacks is not None
-    timeout.callbacks.append(call)
+    Timeout(env, ticks).callbacks.append(call)
 
 
 class InputPort:
@@ -116,7 +114,8 @@ class InputPort:
     def _ask(self) -> None:
         output = self.router.outputs[self.router.route(self.queue[0], self.number)]
         output.requests.append(self)
-        output.ring()
+        if output.idle and output.slots:
+            output.ring()
 
     def stuck(self) -> Iterator[str]:
         """What waits here, in words."""
@@ -167,7 +166,7 @@ class OutputPort(Place):
         def tail_left(_: Event) -> None:
             self.idle = True
             granted.released()
-            if self.requests:
+            if self.requests and self.slots:
                 self.ring()
 
         after(self.env, self.router.flits, tail_left)
@@ -208,7 +207,8 @@ class Router:
             best = min(output.requests, key=lambda i: (i.number - output.turn) % n)
             output.turn = (best.number + 1) % n
             return best
-        return min(output.requests, key=_oldest)
+        requests = output.requests
+        return requests[0] if len(requests) == 1 else min(requests, key=_oldest)
 
 
 def _oldest(port: InputPort) -> tuple[int, int]:
@@ -256,6 +256,12 @@ class Fabric:
         packet.router, packet.port = self._router_of[packet.target], self._port_of[packet.target]
         entry = self.routers[self._router_of[packet.source]].inputs[self._port_of[packet.source]]
         after(self.env, self.mesh.enqueue_ticks, lambda _: entry.arrive(packet))
+
+    def restart_turns(self) -> None:
+        """Set every rotating priority back to its first input, as a barrier does."""
+        for router in self.routers:
+            for output in router.outputs.values():
+                output.turn = 0
 
     def stuck(self) -> list[str]:
         """Every place where a packet waits, in words; empty when the network is."""

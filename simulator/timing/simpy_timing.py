@@ -76,6 +76,9 @@ class SynapseStage(Place):
         """Do what the packet asks for; returns its service ticks."""
         return packet.service_ticks
 
+    def finish(self, packet: Packet) -> None:
+        """The packet's work is done."""
+
     def _run(self) -> Generator[Event, None, None]:
         while True:
             self._asleep = True
@@ -88,6 +91,7 @@ class SynapseStage(Place):
                 yield Timeout(self.env, self.serve(packet))
                 packet.stamps[DONE] = int(self.env.now)
                 self.served += 1
+                self.finish(packet)
 
     def _slot_freed(self, _: Event) -> None:
         assert self.sender is not None

@@ -105,9 +105,9 @@ def _print_decays(kept: Any) -> None:
 @json_option
 def run(model: Path, as_json: bool, **options: Any) -> None:
     """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""
-    from bimhw.frontends.nir.onchip import run_on_chip
+    from bimhw.frontends.nir.onchip import run_nir
 
-    found = run_on_chip(model, **options)
+    found = run_nir(model, **options)
     if as_json:
         print_json(found.to_json())
         return
@@ -122,3 +122,20 @@ def run(model: Path, as_json: bool, **options: Any) -> None:
     click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
         click.echo(f"{found.differ} of {found.of} values of out differ")
+
+
+@command.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .nir file to write.")
+@click.option("--dt", type=float, default=1e-4, show_default=True, help="Time step (s) that tau and r are written for.")
+@json_option
+def export(source: Path, output: Path, dt: float, as_json: bool) -> None:
+    """Write the model SOURCE as .nir where that is exact; what NIR cannot say is refused by name."""
+    from bimhw.frontends.nir.export import export_nir
+
+    graph = export_nir(source, output, dt)
+    if as_json:
+        print_json({"file": str(output), "nodes": _nodes(graph), "edges": [list(e) for e in graph.edges]})
+        return
+    click.echo(str(graph))
+    click.echo(f"written: {output} (tau, r and delays for dt = {dt:g} s)")

@@ -184,3 +184,6 @@ def _wanted(arrays: Mapping[str, npt.NDArray[Any]], where: str) -> npt.NDArray[n
     if wanted.dtype.kind not in "fiub" or not np.isfinite(wanted).all() or wanted.ndim == 0:
         raise InputError(f"{where}: out", "has values that are not finite numbers")
     return wanted.astype(np.float64)
+
+
+check_nir = check  # its name in `bimhw`

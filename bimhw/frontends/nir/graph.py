@@ -187,3 +187,6 @@ def _edges(tree: Mapping[str, Any], nodes: Mapping[str, Any], where: str) -> lis
         seen.add(edge)
         out.append(edge)
     return out
+
+
+read_nir = read_graph  # its name in `bimhw`

@@ -18,7 +18,7 @@ from simulator.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class OnChip:
-    """What `run_on_chip` found.
+    """What `run_nir` found.
 
     Attributes:
         chip: name.
@@ -44,7 +44,7 @@ class OnChip:
         return {**plain, **figures, "float": dict(self.comparison), "notes": list(self.notes)}
 
 
-def run_on_chip(
+def run_nir(
     model: Path | str,
     chip: str = "loihi2",
     data: Path | str | None = None,

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bimhw.cli.commands.nir import command
-from bimhw.frontends.nir.onchip import run_on_chip
+from bimhw.frontends.nir.onchip import run_nir
 from simulator.errors import InputError
 from tests.bimhw.frontends.test_nir_reader import write_raw
 
@@ -31,7 +31,7 @@ def if_chain(weight_scale: float) -> tuple[Any, Any]:
 
 def test_weights_on_the_grid_change_no_spike(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
-    found = run_on_chip(path, steps=30)
+    found = run_nir(path, steps=30)
     assert found.comparison["differ"] == 0 and found.comparison["of"] == 4 * 30 * 12
     assert all(row["float_rate"] > 0.05 for row in found.comparison["populations"])
 
@@ -53,8 +53,8 @@ def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
     graph = read_graph(path)
     out = run_graph(graph, choose(graph), {"in": x.astype(float)}).outputs["out"]
     np.savez(tmp_path / "d.npz", x=x, out=out)
-    found = run_on_chip(path, data=tmp_path / "d.npz")
+    found = run_nir(path, data=tmp_path / "d.npz")
     assert (found.differ, found.of) == (0, out.size)
     np.savez(tmp_path / "d.npz", x=x + 0.5)
     with pytest.raises(InputError, match="no whole numbers"):
-        run_on_chip(path, data=tmp_path / "d.npz")
+        run_nir(path, data=tmp_path / "d.npz")

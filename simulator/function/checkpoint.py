@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -48,8 +49,11 @@ def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
         tensors |= {f"words.{k}": words, f"ring.{k}": ring}
     tensors |= {f"weights.{p.name}": p.weights for p in s.layout.synapses if p.name in s.changeable}
     tensors |= {f"probe.{a}.{b}": np.array(v, np.int32) for (a, b), v in r.probes.items()}
+    if s.breakage is not None:
+        tensors |= {f"lost.{k}": np.array(v, np.int64).reshape(-1, 4) for k, v in s.breakage.lost.items()}
     facts = {
         "format": FORMAT,
+        "faults": _faults(s),
         "program": s.layout.program.sha256(),
         "inputs": inputs_hash,
         "seed": s.seed,
@@ -79,6 +83,9 @@ def load_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
             s.weights(p.name)[:] = tensors[f"weights.{p.name}"]
     s.active_of_neuron[:] = tensors["active_of_neuron"]
     s.saturated_of_population[:] = tensors["saturated_of_population"]
+    if s.breakage is not None:
+        kept = {k.removeprefix("lost."): v for k, v in tensors.items() if k.startswith("lost.")}
+        s.breakage.lost = {k: [tuple(row) for row in v.tolist()] for k, v in kept.items()}
     lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
     probes = {p: list(tensors[f"probe.{p[0]}.{p[1]}"]) for p in s.record.probes}
     s.record = Record([tensors["ids"]], [tensors.get("payload")], probes=probes, **lists)
@@ -92,10 +99,16 @@ def _check(simulation: Simulation, facts: dict[str, Any], inputs_hash: str, wher
         "inputs": inputs_hash,
         "seed": simulation.seed,
         "probes": [list(p) for p in simulation.record.probes],
+        "faults": _faults(simulation),
     }
     for name, value in expected.items():
         if facts.get(name) != value:
             raise InputError(where, f"is the checkpoint of a run with other {name}", "Delete it to start afresh")
+
+
+def _faults(simulation: Simulation) -> Any:
+    """The faults as they come back from JSON."""
+    return None if simulation.breakage is None else json.loads(msgspec.json.encode(simulation.breakage.faults))
 
 
 def inputs_sha256(inputs: SpikeTrain, steps: int) -> str:

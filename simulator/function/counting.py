@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numba
@@ -28,6 +28,8 @@ class Tally:
         active_by_neuron, active_by_step: updates with an input that is not 0 or with a spike.
         saturated_by_population, saturated_by_step: values that left their word.
         resets: steps before which all dynamic state was reset.
+        lost: counter name -> (step, population, core or HOST, count) of what faults did.
+        dead: bool [N], neurons on dead cores, which are not updated; None where there is none.
     """
 
     active_by_neuron: I64
@@ -35,6 +37,8 @@ class Tally:
     saturated_by_population: I64
     saturated_by_step: I64
     resets: tuple[int, ...] = ()
+    lost: Mapping[str, Sequence[tuple[int, int, int, int]]] = field(default_factory=dict)
+    dead: npt.NDArray[np.bool_] | None = None
 
 
 class Counter:
@@ -58,8 +62,14 @@ class Counter:
         """All counters of a run (names as in `simulator.activity`)."""
         events = np.bincount(spikes.ids, minlength=self.program.n_neurons).astype(np.int64)
         counts = self._of_spikes(spikes, events) | self._of_updates(spikes.steps, tally)
-        counts["synaptic_events"] = self._synaptic_events(spikes, events)
-        counts |= self._by_layout(spikes, events, counts["synaptic_events"])
+        counts["synaptic_events"] = self._synaptic_events(spikes, events, ("sparse", "dense", "conv"))
+        for layout in ("dense", "conv"):  # some chips charge these at constants of their own
+            counts[f"synaptic_events_{layout}"] = self._synaptic_events(spikes, events, (layout,))
+        for name, rows in tally.lost.items():
+            counts[name] = self._of_faults(rows, spikes.steps)
+            kind = name.removeprefix("fault_lost_")
+            if kind.startswith("synaptic_events"):
+                counts[kind] = _minus(counts[kind], counts[name])
         counts["saturations"] = self._saturations(tally)
         counts["state_resets"] = self._resets(spikes.steps, tally)
         used = np.unique(self.program.core[self.program.core >= 0]).size
@@ -85,13 +95,15 @@ class Counter:
             for name, w in weights.items()
         }
 
-    def _synaptic_events(self, spikes: SpikeTrain, events: I64) -> Count:
+    def _synaptic_events(self, spikes: SpikeTrain, events: I64, layouts: tuple[str, ...]) -> Count:
         by_core = np.zeros(self.n_cores + 1, np.int64)
         fan_out = np.zeros(self.program.n_neurons, np.int64)
         by_population = np.zeros(self._sizes.size, np.int64)
         first = self.program.first_ids()
         index = {p.name: k for k, p in enumerate(self.program.populations)}
         for p in self.program.projections:
+            if p.layout not in layouts:
+                continue
             rows = np.diff(p.indptr)
             part = slice(first[p.source], first[p.source] + rows.size)
             fan_out[part] += rows
@@ -100,32 +112,20 @@ class Counter:
             _meet(p.indptr, p.indices, core, events[part], by_core)
         return Count(by_core, _by_step(spikes, fan_out), by_population)
 
-    def _by_layout(self, spikes: SpikeTrain, events: I64, whole: Count) -> dict[str, Count]:
-        """Synaptic events at dense and at shared-kernel synapses, which some chips charge at constants of their own."""
-        layouts = {p.layout for p in self.program.projections}
-        names = [layout for layout in ("dense", "conv") if layout in layouts]
-        if len(layouts) == 1:
-            return {f"synaptic_events_{layout}": whole for layout in names}
-        return {f"synaptic_events_{layout}": self._of_layout(layout, spikes, events) for layout in names}
-
-    def _of_layout(self, layout: str, spikes: SpikeTrain, events: I64) -> Count:
-        fan_out = np.zeros(self.program.n_neurons, np.int64)
-        by_core = np.zeros(self.n_cores + 1, np.int64)
-        by_population = np.zeros(self._sizes.size, np.int64)
-        first = self.program.first_ids()
-        index = {p.name: k for k, p in enumerate(self.program.populations)}
-        for p in self.program.projections:
-            if p.layout == layout:
-                rows = np.diff(p.indptr)
-                part = slice(first[p.source], first[p.source] + rows.size)
-                fan_out[part] += rows
-                by_population[index[p.target]] += int(events[part] @ rows)
-                np.add.at(by_core, self.program.core[first[p.target] + p.indices], np.repeat(events[part], rows))
-        return Count(by_core, _by_step(spikes, fan_out), by_population)
+    def _of_faults(self, rows: Sequence[tuple[int, int, int, int]], steps: int) -> Count:
+        step, population, core, n = np.array(rows, np.int64).reshape(-1, 4).T
+        out = Count(
+            np.zeros(self.n_cores + 1, np.int64), np.zeros(steps, np.int64), np.zeros(self._sizes.size, np.int64)
+        )
+        for array, place in ((out.by_core, core), (out.by_step, step), (out.by_population, population)):
+            np.add.at(array, place, n)
+        return out
 
     def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:
         """Every neuron with a model of its own is updated at every step."""
         each = self._updated[self._population].astype(np.int64)
+        if tally.dead is not None:
+            each[tally.dead] = 0
         by_core = self._by_core(self.program.core, each)
         by_population = self._by_population(each)
         out = {
@@ -137,8 +137,8 @@ class Counter:
             ),
         }
         ops = [base.get(p.model).ops for p in self.program.populations]
-        for name, field in _OPS.items():
-            per = np.array([getattr(o, field) for o in ops], np.int64)
+        for name, word in _OPS.items():
+            per = np.array([getattr(o, word) for o in ops], np.int64)
             by_core = self._by_core(self.program.core, each * per[self._population])
             out[name] = _every_step(by_core, by_population, steps, per)
         return out
@@ -184,6 +184,10 @@ def _meet(indptr: Any, indices: Any, core: Any, events: Any, by_core: Any) -> No
         if events[row]:
             for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
                 by_core[core[np.uint32(indices[j])]] += events[row]
+
+
+def _minus(a: Count, b: Count) -> Count:
+    return Count(a.by_core - b.by_core, a.by_step - b.by_step, a.by_population - b.by_population)
 
 
 def topology_of(program: Program) -> Topology | None:

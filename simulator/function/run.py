@@ -12,6 +12,7 @@ import numpy.typing as npt
 from simulator.activity import Activity
 from simulator.chip import Topology
 from simulator.errors import InputError
+from simulator.faults import Faults
 from simulator.function.checkpoint import advance_saving
 from simulator.function.counting import Counter, Tally
 from simulator.function.simulation import Probe, Record, Simulation, State
@@ -65,6 +66,7 @@ def run(
     topology: Topology | None = None,
     checkpoint: Path | str | None = None,
     checkpoint_every: int = 1000,
+    faults: Faults | None = None,
 ) -> FunctionRun:
     """Run a program for `steps` steps. A spike of step t arrives at step t + 1 + delay.
 
@@ -78,13 +80,14 @@ def run(
         topology: mesh for packets and hops; by default that of the program's chip.
         checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
         checkpoint_every: steps between two checkpoints.
+        faults: what is broken on the chip; counted as ``fault_*``.
 
     Raises:
         InputError: a program or inputs that do not fit together, or a checkpoint of another run.
         SaturationError: a saturation in a strict run.
     """
     graded = inputs.payload is not None
-    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded)
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
     if checkpoint is None:
         simulation.advance(inputs, steps)
     else:
@@ -101,6 +104,7 @@ def run_samples(
     probes: Sequence[Probe] = (),
     strict: bool = False,
     topology: Topology | None = None,
+    faults: Faults | None = None,
 ) -> SampleRuns:
     """Run samples one after another, `steps` steps each, all dynamic state reset before each but the first.
 
@@ -109,7 +113,7 @@ def run_samples(
     if not samples:
         raise InputError("samples", "are none", "Give at least one")
     graded = any(s.payload is not None for s in samples)
-    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded)
+    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
     for k, sample in enumerate(samples):
         if k:
             simulation.reset()
@@ -138,6 +142,8 @@ def tally_of(simulation: Simulation) -> Tally:
         simulation.saturated_of_population,
         np.array(r.saturated, np.int64),
         tuple(r.resets),
+        {} if simulation.breakage is None else simulation.breakage.lost,
+        None if simulation.breakage is None else simulation.breakage.dead,
     )
 
 

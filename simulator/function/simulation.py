@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError, SaturationError
+from simulator.faults import Faults
+from simulator.function.faulty import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
@@ -71,6 +73,7 @@ class Simulation:
         fast: whether the fast loop may be used where the program qualifies; results are the same.
         count_active: whether the fast loop counts active updates (an input that is not 0, or a spike), at 3-5 % of its
             time; the general loop always does.
+        faults: what is broken on the chip, if anything.
 
     Attributes:
         layout: the program as arrays.
@@ -90,6 +93,7 @@ class Simulation:
         graded_inputs: bool = True,
         fast: bool = True,
         count_active: bool = True,
+        faults: Faults | None = None,
     ) -> None:
         self.layout: Layout = lay_out(program, graded_inputs)
         self.changeable = {p.name for p in program.projections if p.plastic}
@@ -110,6 +114,13 @@ class Simulation:
         self._out = [np.zeros(c.size, np.int32) for c in cells]
         self._acc = [np.zeros((len(c.model.ports), c.size), np.int32) if c.wide else None for c in cells]
         self._active = [self.active_of_neuron[c.first : c.first + c.size] for c in cells]
+        for name in sorted(self.changeable):
+            self._widen(self._synapses(name).target)
+        self.breakage: Breakage | None = None
+        if faults is not None and faults.touches_function:
+            self.fast_form = None
+            self.breakage = Breakage(self, faults)
+            self.breakage.break_weights()
 
     def advance(self, inputs: SpikeTrain, steps: int) -> None:
         """Run `steps` steps with these inputs (silence where the train ends early).
@@ -143,6 +154,8 @@ class Simulation:
         self.state = State(0, [c.initial.copy() for c in cells], [_ring(c) for c in cells])
         self.record = Record(probes={p: [] for p in self.record.probes})
         self.active_of_neuron[:] = 0
+        if self.breakage is not None:
+            self.breakage.forget()
         self.saturated_of_population[:] = 0
 
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
@@ -153,8 +166,19 @@ class Simulation:
             s = replace(s, weights=s.weights.copy())
             changed = tuple(s if old.name == projection else old for old in self.layout.synapses)
             self.layout = replace(self.layout, synapses=changed)
+            self._widen(s.target)
         self.fast_form = None  # it holds a copy
         return s.weights
+
+    def _widen(self, k: int) -> None:
+        """Sums of a population in 64 bits: its weights may change, so that what may arrive is not known."""
+        c = self.layout.cells[k]
+        if not c.wide:
+            wide = replace(c, bound=2**31)
+            cells = tuple(wide if old is c else old for old in self.layout.cells)
+            self.layout = replace(self.layout, cells=cells)
+            self.state.rings[k] = self.state.rings[k].astype(np.int64)
+            self._acc[k] = np.zeros((len(c.model.ports), c.size), np.int32)
 
     def _synapses(self, name: str) -> Synapses:
         for s in self.layout.synapses:
@@ -172,6 +196,8 @@ class Simulation:
         return k, names.index(state)
 
     def _one_step(self, drives: dict[int, Drive], t: int) -> None:
+        if self.breakage is not None:
+            self.breakage.upset()
         ends, at, active, saturated = [0], 0, 0, 0
         for k, c in enumerate(self.layout.cells):
             if c.model.kernel is None:
@@ -192,9 +218,13 @@ class Simulation:
 
     def _take_inputs(self, drive: Drive, t: int, at: int) -> int:
         lo, hi = drive.ptr[t], drive.ptr[t + 1]
-        end = at + int(hi - lo)
-        self._ids[at:end] = drive.ids[lo:hi]
-        self._payload[at:end] = drive.payload[lo:hi]
+        ids, payload = drive.ids[lo:hi], drive.payload[lo:hi]
+        if self.breakage is not None:
+            alive = ~self.breakage.dead[ids]
+            ids, payload = ids[alive], payload[alive]
+        end = at + ids.size
+        self._ids[at:end] = ids
+        self._payload[at:end] = payload
         return end
 
     def _update(self, k: int, c: Cells, at: int) -> tuple[int, int, int]:
@@ -209,12 +239,17 @@ class Simulation:
         saturated += c.model.kernel(
             acc, self.state.words[k], c.params, c.table, out, 0, c.size, self.state.step, self.seed, c.first
         )
+        if self.breakage is not None:
+            dead = self.breakage.dead[c.first : c.first + c.size]
+            out[dead] = 0
+            self.state.words[k][:, dead] = c.initial[:, dead]
         limit = 1 if c.model.emits == "binary" else PAYLOAD_MAX
         at, active, clipped = collect(acc, out, c.first, limit, self._ids, self._payload, at, self._active[k])
         return at, active, saturated + clipped
 
     def _send(self, ends: list[int]) -> None:
         step = self.state.step
+        lost = None if self.breakage is None else self.breakage.packets(self._ids[: ends[-1]])
         for k, (lo, hi) in enumerate(itertools.pairwise(ends)):
             if lo == hi:
                 continue
@@ -223,9 +258,10 @@ class Simulation:
                 s = self.layout.synapses[j]
                 slots = self.layout.cells[s.target].ring_steps
                 acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port]
-                ids = self._ids[lo:hi]
-                if self.layout.graded[k]:
-                    payload = self._payload[lo:hi]
+                ids, payload = self._ids[lo:hi], self._payload[lo:hi]
+                if self.breakage is not None and lost is not None:
+                    self.breakage.scatter(s, c.first, ids, payload, lost[lo:hi], acc)
+                elif self.layout.graded[k]:
                     scatter_graded(ids, payload, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
                 else:
                     scatter_binary(ids, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)

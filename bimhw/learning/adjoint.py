@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.history import LayerHistory, Stacked, stack
+from bimhw.learning.traces import kernel_constants
 from bimhw.models.net import BimLayer
 
 
@@ -76,6 +77,25 @@ class Adjoint:
 
     def port_adjoints(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
         """The sweep proper."""
+        if self.config.kind == "diag" and not self.config.adapt_beta:
+            return self._fused(h, messages)
+        return self.plain_adjoints(h, messages)
+
+    def _fused(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
+        from bimhw.learning.kernels import PSP_CODE, call_kernel, sweep
+
+        none = h.s.new_zeros(0, 0, 0)
+        message = torch.zeros_like(h.s) if messages is None else messages.contiguous()
+        l_q, l_x, start = torch.empty_like(h.s), torch.empty_like(h.s), h.s.new_zeros(5, *h.s.shape[1:])
+        arrays = (h.signal, message, h.psi, h.keep, h.by_spike, h.abar, h.c)
+        given = [(none if a is None else a).contiguous().numpy() for a in arrays]
+        options = (kernel_constants(self.layer), PSP_CODE[self.k.psp], self.membrane)
+        call_kernel(sweep, *given, *options, *(o.numpy() for o in (l_q, l_x, start)))
+        lam = Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
+        return self._ports(h, l_q, l_x, lam)
+
+    def plain_adjoints(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
+        """The sweep written out in tensors; for every kind of layer."""
         lam, l_q = zero_lambdas(h), []
         for t in range(len(h.u) - 1, -1, -1):
             v_pre = self._neuron(h, t, lam, None if messages is None else messages[t])
@@ -118,13 +138,16 @@ class Adjoint:
         return k.c * lam.r
 
     def _select(self, h: Stacked, l_q: Tensor, lam: Lambdas) -> PortAdjoints:
-        """From l_q of all steps through the selective state to the ports."""
+        """From l_q of all steps through the selective state."""
         kick = h.c * l_q if self.config.kind == "diag" else h.c[:, :, None, :] * l_q[..., None]
         l_x, carry = torch.empty_like(kick), torch.zeros_like(kick[0])
         for t in range(len(kick) - 1, -1, -1):
             torch.add(kick[t], carry, out=l_x[t])
             carry = h.abar[t] * l_x[t]
         lam.x = carry
+        return self._ports(h, l_q, l_x, lam)
+
+    def _ports(self, h: Stacked, l_q: Tensor, l_x: Tensor, lam: Lambdas) -> PortAdjoints:
         a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
         sig = torch.sigmoid(h.d)
         if self.config.kind == "diag":

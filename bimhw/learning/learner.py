@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from bimhw.models.cell import Record
 from bimhw.models.net import BimNet, NetState
@@ -46,10 +45,10 @@ class Learner(Protocol):
 
 def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor, Tensor]:
     """(mean cross-entropy, dL/dlogits, one-hot targets), both [B, C] times weight / B."""
-    loss = functional.cross_entropy(logits, target)
-    scale = weight / len(target)
-    onehot = functional.one_hot(target, logits.shape[1]).to(logits) * scale
-    return float(loss), torch.softmax(logits, -1) * scale - onehot, onehot
+    log_p, index = torch.log_softmax(logits, -1), target[:, None]
+    onehot = torch.zeros_like(logits).scatter_(1, index, weight / len(target))
+    error = log_p.exp().mul_(weight / len(target)).sub_(onehot)
+    return -float(log_p.gather(1, index).mean()), error, onehot
 
 
 def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:

@@ -94,21 +94,29 @@ class Optimiser:
         if self.name == "sgd":
             return g
         self.count += 1
-        b1, b2 = self.betas
         if self.name == "rms":
+            b2 = self.betas[1]
             mean = torch.zeros_like(self.second).index_add_(0, self.parameters.rows, g * g) / self._row_size
             self.second.lerp_(mean, 1 - b2)
             root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
             return g / root[self.parameters.rows]
-        self.first.lerp_(g, 1 - b1)
-        self.second.mul_(b2).addcmul_(g, g, value=1 - b2)
-        root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
-        return (self.first / (1 - b1**self.count)).div_(root)
+        raise AssertionError(self.name)
 
     def step(self, g: Tensor, lr: float) -> None:
         """values <- values - lr direction(g)."""
-        self.parameters.values.add_(self.direction(g), alpha=-lr)
+        if self.name == "adam":
+            self._adam(g, lr)
+        else:
+            self.parameters.values.add_(self.direction(g), alpha=-lr)
         self.parameters.clamp()
+
+    def _adam(self, g: Tensor, lr: float) -> None:
+        """The same as `direction`, in one pass."""
+        from bimhw.learning.kernels import adam_step, call_kernel
+
+        self.count += 1
+        arrays = (t.numpy() for t in (self.parameters.values, g.contiguous(), self.first, self.second))
+        call_kernel(adam_step, *arrays, *self.betas, lr, self.count, self.eps)
 
     @property
     def words(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bimhw.learning.traces import spike_slope
+from bimhw.learning.traces import reset_factor, spike_slope
 from bimhw.models.cell import Record
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimLayer
@@ -95,13 +95,3 @@ def _step(layer: BimLayer, record: Record, e: Tensor, kick_x: float, kick_q: flo
     out["v"] = reset_factor(record, config, psi)[..., None] * v_pre
     out["f"] = decay * part["f"] + (1 - decay) * (v_pre if membrane else psi[..., None] * v_pre)
     return torch.stack([out[name] for name in _STATES[config.psp]], -1)
-
-
-def reset_factor(record: Record, config: BimConfig, psi: Tensor) -> Tensor:
-    """dV/dV- [B, H]."""
-    if config.reset == "soft":
-        return torch.ones_like(psi) if config.detach_reset else 1 - config.theta * psi
-    keep = 1 - record.s if record.m is None else record.m * (1 - record.s)
-    if config.detach_reset:
-        return keep
-    return keep - psi * (record.v_pre if record.m is None else record.m * record.v_pre)

@@ -53,24 +53,42 @@ class RtrlLearner:
             traces.reset()
 
     @torch.no_grad()
-    def step(self, u: Tensor) -> Tensor:
-        """One step of inputs [B, n_in]: advances state and traces, returns the logits [B, C]."""
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """See `Learner`: gradients at every labelled step."""
         signal, _ = self.net.delayed(u[None], self.state.taps)
         logits, self.state, self.records = self.net.step(u, self.state)
         self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
-        for traces, inputs, record in zip(self.traces, self.inputs, self.records, strict=False):
-            traces.advance(inputs, record)
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])
-        return logits
-
-    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
-        """See `Learner`: gradients at every labelled step."""
-        logits = self.step(u)
         if target is None:
+            self._advance(None)
             return StepResult(logits, None, None)
         loss, error, onehot = softmax_error(logits, target, weight)
-        return StepResult(logits, loss, self.from_error(error, onehot, weight))
+        gradients = readout_gradients(self.net, self.state, error)
+        if not self.frozen:
+            signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+            if self.homeostasis is not None:
+                signals = self.homeostasis.add(signals, weight)
+            gradients |= self._advance(signals)
+        return StepResult(logits, loss, gradients)
+
+    def _advance(self, signals: list[Tensor] | None) -> Gradients:
+        """Move the traces of all layers by the newest step; with error signals also the hidden layers' gradients."""
+        out: Gradients = {}
+        for i, traces in enumerate(self.traces):
+            delta = None if signals is None else signals[i]
+            g = self._advance_layer(i, traces, delta)
+            if delta is not None:
+                out |= {f"layers.{i}.{name}": value for name, value in traces.split(g).items()}
+        return out
+
+    def _advance_layer(self, index: int, traces: LayerTraces, delta: Tensor | None) -> Tensor:
+        inputs, record = self.inputs[index], self.records[index]
+        if traces.fused:
+            return traces.advance_and_weigh(inputs, record, delta)
+        traces.advance(inputs, record)
+        eligibility = traces.ev_pre if self._uses_v_pre(index) else traces.ef
+        return inputs if delta is None else traces.weigh(delta, eligibility)
 
     def finish(self) -> None:
         """Nothing is left over."""
@@ -79,21 +97,6 @@ class RtrlLearner:
     def memory_words(self) -> int:
         """Trace words of one sequence."""
         return sum(t.words for t in self.traces)
-
-    @torch.no_grad()
-    def from_error(self, error: Tensor, onehot: Tensor, weight: float = 1.0) -> Gradients:
-        """Gradients for any error dL/dlogits [B, C] at the newest step."""
-        out = readout_gradients(self.net, self.state, error)
-        if self.frozen:
-            return out
-        signals = self.credit.signals(error, onehot, self.records, self.state.layers)
-        if self.homeostasis is not None:
-            signals = self.homeostasis.add(signals, weight)
-        for i, (traces, signal) in enumerate(zip(self.traces, signals, strict=True)):
-            eligibility = traces.ev_pre if self._uses_v_pre(i) else traces.ef
-            for name, g in traces.split(traces.weigh(signal, eligibility)).items():
-                out[f"layers.{i}.{name}"] = g
-        return out
 
     def _uses_v_pre(self, index: int) -> bool:
         """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""

@@ -13,6 +13,10 @@ Equations: docs/bim.md, section RTRL.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -33,6 +37,7 @@ class LayerTraces:
 
     def __init__(self, layer: BimLayer, batch: int, keep_v_pre: bool = False) -> None:
         self.layer, self.config, self.constants = layer, layer.config, layer.constants
+        self.kernel_constants = kernel_constants(layer)
         self.batch, self.keep_v_pre = batch, keep_v_pre
         self.m1 = self.config.fan_in(layer.index) + 1
         self.membrane = self.config.reads_membrane(layer.index)
@@ -79,6 +84,34 @@ class LayerTraces:
         step = _diag_q if self.config.kind == "diag" else _s6_q
         v_pre = self._kernel(step(self.ex, u1, record, a_log, d, self.config))
         self._spike(v_pre, record)
+
+    @property
+    def fused(self) -> bool:
+        """Whether the compiled loop serves this layer; otherwise the same equations run as tensor operations."""
+        return self.config.kind == "diag" and not self.config.adapt_beta and not self.keep_v_pre
+
+    def advance_and_weigh(self, u: Tensor, record: Record, delta: Tensor | None) -> Tensor:
+        """`advance`, then `weigh` with the step's error signal (None: zeros), in one pass over the traces."""
+        from bimhw.learning.kernels import PSP_CODE, call_kernel, dense_step
+
+        a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
+        u1 = torch.cat([u, u.new_ones(len(u), 1)], -1)
+        psi = spike_slope(record, self.config)
+        through = a_log.exp() * record.abar * (record.drive.z - record.x_old)
+        decay = self.config.k_membrane if self.membrane else self.config.k_o
+        slope = torch.full_like(psi, 1 - decay) if self.membrane else (1 - decay) * psi
+        words = [record.abar, record.gain, through * torch.sigmoid(record.drive.d), through * record.delta]
+        words += [record.drive.c, record.x_new, record.drive.z, reset_factor(record, self.config, psi), slope]
+        words.append(torch.zeros_like(psi) if delta is None else delta)
+        out = psi.new_empty(psi.shape[1], self.columns)
+        traces = [t.numpy() for t in (self.ex, self._or_none(self.er), self._or_none(self.ei), self.ev, self.ef)]
+        code = PSP_CODE[self.constants.psp]
+        per_neuron = torch.stack(words).numpy()
+        call_kernel(dense_step, *traces, u1.numpy(), per_neuron, d.numpy(), self.kernel_constants, code, out.numpy())
+        return out
+
+    def _or_none(self, trace: Tensor) -> Tensor:
+        return trace if trace.dim() == 3 else trace.new_zeros(0, 0, 0)
 
     def _kernel(self, eq: Tensor) -> Tensor:
         k: PspConstants = self.constants
@@ -163,6 +196,24 @@ def spike_slope(record: Record, config: BimConfig) -> Tensor:
     theta = config.theta + config.adapt_beta * record.a_old if config.adapt_beta else config.theta
     psi = surrogate(record.v_pre - theta, config.surrogate, config.surrogate_width)
     return psi if record.m is None else record.m * psi
+
+
+def kernel_constants(layer: BimLayer) -> npt.NDArray[Any]:
+    """kap, rho, P_VI, P_Vr, b, c and the readout filter's decay, in the type of the weights."""
+    k, config = layer.constants, layer.config
+    decay = config.k_membrane if config.reads_membrane(layer.index) else config.k_o
+    kind = layer.get_parameter("w_in").detach().numpy().dtype
+    return np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay], dtype=kind)
+
+
+def reset_factor(record: Record, config: BimConfig, psi: Tensor) -> Tensor:
+    """dV/dV- [B, H] without adaptive threshold; psi = `spike_slope`."""
+    if config.reset == "soft":
+        return torch.ones_like(psi) if config.detach_reset else 1 - config.theta * psi
+    keep = 1 - record.s if record.m is None else record.m * (1 - record.s)
+    if config.detach_reset:
+        return keep
+    return keep - psi * (record.v_pre if record.m is None else record.m * record.v_pre)
 
 
 def _diag_q(ex: Tensor, u1: Tensor, record: Record, a_log: Tensor, d: Tensor, config: BimConfig) -> Tensor:

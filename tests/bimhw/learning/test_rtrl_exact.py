@@ -97,6 +97,42 @@ def test_one_layer_is_exact(
     assert 0.02 < rate < 0.7
 
 
+def random_options(seed: int) -> dict[str, Any]:
+    """Any configuration."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(["diag", "s6"])
+    tau = float(rng.uniform(1.5, 8))
+    return {
+        "kind": str(kind),
+        "n_states": 1 if kind == "diag" else int(rng.integers(1, 4)),
+        "discretisation": str(rng.choice(["euler", "zoh"])),
+        "psp": str(rng.choice(["delta", "exp", "alpha"])),
+        "psp_norm": "dc",
+        "tau_m": tau,
+        "tau_s": tau if rng.random() < 0.2 else float(rng.uniform(0.7, 5)),
+        "theta": float(rng.uniform(0.1, 0.4)),
+        "reset": str(rng.choice(["soft", "hard"])),
+        "detach_reset": bool(rng.random() < 0.5),
+        "refractory": int(rng.integers(0, 4)),
+        "surrogate": str(rng.choice(["fast_sigmoid", "triangle"])),
+        "surrogate_width": float(rng.uniform(0.6, 2)),
+        "k_o": float(rng.choice([0.0, 0.5, 0.9])),
+        "readout": str(rng.choice(["spike", "spike", "membrane"])),
+        "k_membrane": float(rng.choice([0.0, 0.6])),
+        "adapt_beta": float(rng.choice([0.0, 0.0, 0.2])),
+        "input_delays": (0,) if rng.random() < 0.7 else (0, 2),
+    }
+
+
+@pytest.mark.parametrize("seed", range(220))
+def test_random_configurations_are_exact(seed: int) -> None:
+    options, graded = random_options(seed), bool(seed % 2)
+    x, _ = data(seed + 1000, graded)
+    nets = (net_of(seed + 1000 * k, **options) for k in range(20))
+    net = next(n for n in nets if float(n.run(x).spikes[0].detach().mean()) > 0.02)  # a silent net tests nothing
+    assert worst(net, seed + 1000, graded=graded)[0] <= 1e-10
+
+
 @pytest.mark.parametrize("gap", [0.0, 1e-9, 2e-6, -1e-4, 1e-2])
 @pytest.mark.parametrize("psp", ["exp", "alpha"])
 def test_near_equal_time_constants(psp: str, gap: float) -> None:

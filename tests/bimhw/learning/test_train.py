@@ -167,3 +167,21 @@ def test_level_of_digits(digits: Task) -> None:
 def test_level_of_the_demo(digits: Task) -> None:
     plans = [recipe(digits, preset="demo", seed=s) for s in range(3)]
     assert min(train(digits, p.config, p.settings, p.init).final.accuracy for p in plans) >= 0.93
+
+
+def test_adam_is_torchs_adam() -> None:
+    from bimhw.learning.optim import FlatParameters, Optimiser
+    from bimhw.models.config import BimConfig
+    from bimhw.models.net import BimNet
+
+    net = BimNet(BimConfig(n_in=3, hidden=(4,), n_out=2))
+    flat = FlatParameters(net)
+    twin = torch.nn.Parameter(flat.values.clone())
+    mine, theirs = Optimiser("adam", flat), torch.optim.Adam([twin], lr=0.01, betas=(0.9, 0.99), eps=1e-8)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        g = torch.randn(twin.shape, generator=generator)
+        mine.step(g, 0.01)
+        twin.grad = g
+        theirs.step()
+    torch.testing.assert_close(flat.values, twin.detach(), rtol=1e-4, atol=1e-6)

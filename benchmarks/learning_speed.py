@@ -1,0 +1,87 @@
+"""Time and memory of one learning step: dense RTRL and SEQ beside torch BPTT of the same network (one core, process time).
+
+    python benchmarks/learning_speed.py
+
+H=128, diag, delta PSP, spike readout, M=32, batch 32, T=256, a label at every step. Prints ms per time step, best of `--repeats`.
+RTRL: forward, traces, gradient and an Adam update at every step; BPTT and SEQ: forward, backward and one update per sequence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from bimhw.learning.optim import FlatParameters, Optimiser
+from bimhw.learning.rules import LearnerSettings, make_learner
+from bimhw.models.config import BimConfig
+from bimhw.models.net import BimNet
+
+H, M, B, T, C = 128, 32, 32, 256, 10
+
+
+def make(psp: str = "delta") -> tuple[BimNet, Optimiser, torch.Tensor, torch.Tensor]:
+    net = BimNet(BimConfig(n_in=M, hidden=(H,), n_out=C, psp=psp))
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy((rng.random((T, B, M)) < 0.2).astype(np.float32))
+    return net, Optimiser("adam", FlatParameters(net)), x, torch.from_numpy(rng.integers(0, C, (T, B)))
+
+
+def bptt(psp: str) -> Callable[[], None]:
+    net, optimiser, x, y = make(psp)
+
+    def run() -> None:
+        net.zero_grad()
+        logits = net.run(x).logits
+        functional.cross_entropy(logits.flatten(0, 1), y.flatten()).backward()
+        optimiser.step(optimiser.parameters.gather(optimiser.parameters.gradients()), 1e-3)
+
+    return run
+
+
+def online(rule: str, psp: str) -> Callable[[], None]:
+    net, optimiser, x, y = make(psp)
+    learner = make_learner(net, LearnerSettings(rule), B)
+
+    def run() -> None:
+        learner.reset()
+        for u, t in zip(x, y, strict=True):
+            gradients = learner.observe(u, t).gradients
+            if gradients is not None:
+                optimiser.step(optimiser.parameters.gather(gradients), 1e-3)
+        gradients = learner.finish()
+        if gradients is not None:
+            optimiser.step(optimiser.parameters.gather(gradients), 1e-3)
+
+    return run
+
+
+def best_ms_per_step(run: Callable[[], None], repeats: int) -> float:
+    run()  # compile, warm up
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return 1e3 * min(times) / T
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--psp", default="delta", choices=["delta", "exp", "alpha"])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = {"bptt": bptt(arguments.psp)} | {rule: online(rule, arguments.psp) for rule in ("rtrl", "seq")}
+    ms = {name: best_ms_per_step(run, arguments.repeats) for name, run in rows.items()}
+    ratios = {f"{name} / bptt": ms[name] / ms["bptt"] for name in ("rtrl", "seq")}
+    print(json.dumps({"ms_per_step": ms, **ratios}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -16,6 +16,7 @@ _PUBLIC = {
     "load_chip": "simulator.chip",
     "list_chips": "bimhw.chips",
     "energy": "bimhw.costs",
+    "compare_silicon": "bimhw.silicon.compare",
     "chip_energy": "energy_models.chip_energy",
     "gpu_cost": "energy_models.gpu",
     "learning_counts": "energy_models.learning",

@@ -13,6 +13,7 @@ from energy_models.gpu import GpuCost, Workload, gpu_cost, workload_of
 from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.items import EnergyReport
 from energy_models.learning import program_learning_counts
+from energy_models.scaling import scaled_chip
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.program import Program
@@ -107,6 +108,8 @@ def energy(
     gpu: str | GpuCard | Sequence[str | GpuCard] = (),
     program: Program | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    supply_v: float | None = None,
+    process_nm: float | None = None,
 ) -> Energy:
     """The energy of a run, itemised, beside GPUs.
 
@@ -116,11 +119,13 @@ def energy(
         gpu: cards (names or YAML files) to compare with.
         program: what ran, where `run` is an `Activity`.
         bounds: energy key -> (low, high), for constants that were never published.
+        supply_v, process_nm: scale the chip's constants to this supply or node (`energy_models.scaling`).
 
     Raises:
         InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
     """
     activity, program, chip = _parts(run, chip, program)
+    chip = scaled_chip(chip, supply_v, process_nm)
     report = chip_energy(activity, chip, program, bounds)
     steps = activity.steps / max(1, activity.samples)
     cards = [gpu] if isinstance(gpu, str | GpuCard) else list(gpu)

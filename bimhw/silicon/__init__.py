@@ -1,0 +1,1 @@
+"""Prediction against published measurements of real chips."""

@@ -20,14 +20,24 @@ from bimhw.cli.output import json_option, print_json, print_table
 @click.option(
     "--bound", multiple=True, metavar="KEY=LOW:HIGH", help="Your bounds [pJ] for a constant that was never published."
 )
+@click.option("--supply", "supply_v", type=float, help="Scale the chip's energies to this supply [V].")
+@click.option("--node", "process_nm", type=float, help="Scale the chip's energies to this node [nm].")
 @json_option
 def command(
-    run: Path, chip: str | None, gpu: tuple[str, ...], explain: str | None, bound: tuple[str, ...], as_json: bool
+    run: Path,
+    chip: str | None,
+    gpu: tuple[str, ...],
+    explain: str | None,
+    bound: tuple[str, ...],
+    supply_v: float | None,
+    process_nm: float | None,
+    as_json: bool,
 ) -> None:
     """Itemise the energy of RUN, a folder that `bimhw simulate` wrote."""
     from bimhw.costs import energy
 
-    result = energy(run, chip, gpu, bounds=dict(_bound(text) for text in bound))
+    bounds = dict(_bound(text) for text in bound)
+    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm)
     if explain is not None:
         _explain(result, explain, as_json)
         return

@@ -1,0 +1,68 @@
+"""`bimhw silicon DIR`: predictions against published measurements of real chips."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--loihi1", default="loihi1-fitted", show_default=True, help="Chip file for measurements on Loihi 1.")
+@click.option("--loihi2", default="loihi2", show_default=True, help="Chip file for measurements on Loihi 2.")
+@json_option
+def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
+    """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is."""
+    from bimhw.silicon.compare import compare_silicon
+
+    result = compare_silicon(folder, loihi1, loihi2)
+    if as_json:
+        print_json(result.as_json())
+        return
+    for s in result.sets:
+        columns = ("row", "quantity", "measured", "predicted", "unit", "error %", "judges")
+        print_table(f"{s.name} ({s.kind}, constants of {s.chip})", columns, _rows(s))
+        for text in (*(f"fitted: {f}" for f in s.fitted), *s.assumptions):
+            click.echo(f"  - {text}")
+    print_table("one figure a set: mean |error|", ("set", "dynamic energy %", "step time %"), list(_figures(result)))
+    for name in result.not_recognised:
+        click.echo(f"not recognised: {name}")
+
+
+def _rows(s: Any) -> list[tuple[Any, ...]]:
+    """Rows that judge, and of those that do not, the first of each quantity and reason (all are in --json)."""
+    shown, seen = [], set()
+    for r in s.rows:
+        if not r.excluded or (r.quantity, r.excluded) not in seen:
+            shown.append(_row(r))
+        seen.add((r.quantity, r.excluded))
+    return shown
+
+
+def _row(r: Any) -> tuple[Any, ...]:
+    sigma = "" if r.sigma is None else f" +- {r.sigma:.3g}"
+    judges = "yes" if not r.excluded else f"no: {r.excluded}"
+    return (
+        r.name,
+        r.quantity,
+        f"{r.measured:.5g}{sigma}",
+        f"{r.predicted:.5g}",
+        r.unit,
+        f"{100 * r.error:+.1f}",
+        judges,
+    )
+
+
+def _figures(result: Any) -> Any:
+    def percent(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.1f}"
+
+    for s in result.sets:
+        yield s.name, percent(s.figure("dynamic energy")), percent(s.figure("step time"))
+    yield "mean over sets", percent(result.mean("dynamic energy")), percent(result.mean("step time"))
+    mark = result.as_json()["mark"]
+    yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"])

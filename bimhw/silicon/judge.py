@@ -1,0 +1,111 @@
+"""What a prediction is worth: measured and predicted side by side, errors as SANA-FE states them.
+
+relative error = (predicted - measured) / measured;  the figure of a set is the mean of its absolute values
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+# SANA-FE's published errors on Loihi 1, the worst of three applications (Boyle et al. 2025, IEEE TCAD 44(8), Table IV).
+MARK_ENERGY, MARK_TIME = 0.117, 0.243
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Attributes:
+        name: which row of the file.
+        quantity: dynamic energy or step time.
+        measured, predicted: in `unit`.
+        sigma: of the measurement, where it is stated.
+        excluded: why the row cannot judge the prediction; empty if it does.
+    """
+
+    name: str
+    quantity: Literal["dynamic energy", "step time"]
+    unit: str
+    measured: float
+    predicted: float
+    sigma: float | None = None
+    excluded: str = ""
+
+    @property
+    def error(self) -> float:
+        """Signed relative error."""
+        return (self.predicted - self.measured) / self.measured
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "row": self.name,
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "measured": self.measured,
+            "predicted": self.predicted,
+            "relative_error": self.error,
+            "sigma": self.sigma,
+            "excluded": self.excluded,
+        }
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All rows of one set of measurements.
+
+    Attributes:
+        name: file or folder; kind: quartz, kws, pilotnet or pair; chip: whose constants were used.
+        rows: measurements.
+        fitted: constants that were fitted, on what, with their leave-one-out error.
+        assumptions: what the prediction takes for granted.
+    """
+
+    name: str
+    kind: str
+    chip: str
+    rows: tuple[Row, ...]
+    fitted: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    def judged(self, quantity: str) -> list[Row]:
+        """Rows that judge a quantity."""
+        return [r for r in self.rows if r.quantity == quantity and not r.excluded]
+
+    def figure(self, quantity: str) -> float | None:
+        """Mean absolute relative error over the rows that judge; None where there is none."""
+        rows = self.judged(quantity)
+        return sum(abs(r.error) for r in rows) / len(rows) if rows else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        out: dict[str, Any] = {"name": self.name, "kind": self.kind, "chip": self.chip}
+        for quantity in ("dynamic energy", "step time"):
+            rows = self.judged(quantity)
+            out[quantity.replace(" ", "_")] = {
+                "mean_absolute_error": self.figure(quantity),
+                "bias": sum(r.error for r in rows) / len(rows) if rows else None,
+                "r": pearson([r.measured for r in rows], [r.predicted for r in rows]),
+            }
+        late = [r.name for r in self.rows if r.quantity == "step time" and r.predicted > r.measured]
+        return out | {
+            "rows": [r.as_json() for r in self.rows],
+            "fitted": list(self.fitted),
+            "assumptions": list(self.assumptions),
+            "core_time_above_measured": late,
+        }
+
+
+def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Correlation coefficient; None below three points or without spread."""
+    n = len(x)
+    if n < 3:
+        return None
+    mx, my = sum(x) / n, sum(y) / n
+    xx, yy = sum((a - mx) ** 2 for a in x), sum((b - my) ** 2 for b in y)
+    if xx == 0 or yy == 0:
+        return None
+    return sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / math.sqrt(xx * yy)

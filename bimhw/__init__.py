@@ -36,6 +36,8 @@ _PUBLIC = {
     "encode": "bimhw.compiler.decode",
     "decode": "bimhw.compiler.decode",
     "train": "bimhw.learning.api",
+    "learn": "bimhw.learning.on_chip",
+    "model_of": "bimhw.compiler.readback",
     "load_task": "bimhw.tasks",
     "BimConfig": "bimhw.models.config",
     "BimNet": "bimhw.models.net",

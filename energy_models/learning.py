@@ -29,6 +29,7 @@ LEARNING: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "learn_lut": (("op_lut",),),
     "learn_weight_mac": (_MAC,),
     "learn_weight_updates": (("learn_weight_update",), _RMW),
+    "learn_neuron_word_updates": (_RMW,),
     "learn_optimiser_rmw": (_RMW,),
     "learn_optimiser_mac": (_MAC,),
     "learn_random": (("random_number",),),

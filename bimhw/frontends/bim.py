@@ -144,8 +144,11 @@ def _into_readout(config: BimConfig, arrays: Arrays) -> list[Projection]:
 
 
 def _meta(config: BimConfig) -> dict[str, Any]:
+    from bimhw.models.config import config_to_json
+
     return {
         "kind": "bim",
+        "config": config_to_json(config),
         "input": {"population": INPUT, "scale": config.input_scale},
         "output": {"population": READOUT, "state": "y"},
     }

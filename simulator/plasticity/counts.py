@@ -4,7 +4,8 @@ Names (one unit each; ``rmw``: a stored word read, changed and written):
 ``learn_trace_rmw`` synaptic eligibility words, ``learn_trace_mac`` their multiply-accumulates, ``learn_carry_mac`` block
 propagators, ``learn_sweep_mac`` backward sweep, ``learn_events`` synaptic events replayed (an add each, a MAC for graded
 inputs), ``learn_history_write`` / ``learn_history_read`` history words, ``learn_lut`` table look-ups, ``learn_weight_mac``
-gradient sums (delta x trace), ``learn_weight_updates`` weights written, ``learn_optimiser_rmw``, ``learn_optimiser_mac``,
+gradient sums (delta x trace), ``learn_weight_updates`` weights written,
+``learn_neuron_word_updates`` biases and skip weights written, ``learn_optimiser_rmw``, ``learn_optimiser_mac``,
 ``learn_random`` 16-bit random numbers, ``learn_error_words`` graded error words sent, ``learn_error_mac`` third factor,
 ``learn_error_messages`` graded words between layers (filt-Win), ``learn_stdp_rmw`` pre/post traces, ``learn_stdp_events``
 synaptic STDP words changed, ``learn_feature_rmw`` traces that the readout learns from, ``learn_prune_ops``.

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.function.simulation import Simulation
-from simulator.graph import INPUT_MODEL, csr_to_dense
+from simulator.graph import INPUT_MODEL
 from simulator.neurons import base
 from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC
-from simulator.plasticity.net import Layer, Net
+from simulator.plasticity.net import Layer, Net, dense_weights
 from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z, SHIFTS, integer_record
 from simulator.plasticity.rtrl import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
 from simulator.program import Program
@@ -61,13 +61,6 @@ class Forward(Protocol):
 
     def biases_changed(self) -> None:
         """Tell that parameter rows were written."""
-
-
-def dense_weights(program: Program, k: int) -> npt.NDArray[Any]:
-    """Weights of a projection as [n_source, n_target]."""
-    q = program.projections[k]
-    n_target = program.population(q.target).size
-    return np.ascontiguousarray(csr_to_dense(q, n_target).T)
 
 
 class WideForward:

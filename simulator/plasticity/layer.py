@@ -15,12 +15,13 @@ from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.net import Layer
+from simulator.plasticity.pruning import Pruner
 from simulator.plasticity.record import R_S, R_V, SURROGATES, history_words
-from simulator.plasticity.rtrl import PARTS_OF, dense_step, trace_words
+from simulator.plasticity.rtrl import C_D, PARTS_OF, dense_step, trace_words
 from simulator.plasticity.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.sweep import HISTORY_WORDS, SWEEP_MACS, replay, sweep
 from simulator.plasticity.update import Block, Row, full
-from simulator.plasticity.words import H_C, H_DELTA, H_PSI, K_FEATURE, put
+from simulator.plasticity.words import H_C, H_DELTA, H_PSI, K_FEATURE, put_all
 
 Floats = npt.NDArray[np.float64]
 _TRACE_MACS = (
@@ -64,7 +65,21 @@ class LayerLearner:
         self.amplitude = np.array([config.a_plus, a_minus])
         self.rows = self._rows(moments, seed, keys)
         self.updates = 0
+        self.pruners = self._pruners(seed)
         self.begin(1)
+
+    def _pruners(self, seed: int) -> dict[int, Pruner]:
+        c = self.config
+        keys = [k for group in self.layer.groups for k in group.projections]
+        return {k: Pruner(c.prune_target, c.prune_mode, k, seed) for k in keys} if c.prune_target else {}
+
+    def prune(self) -> None:
+        """One call of the pruning controller of each matrix."""
+        for port in ("in", "d", "c"):
+            for b in self.rows[port].blocks:
+                if b.key in self.pruners:
+                    looked = self.pruners[b.key].call(b.weights, b.live, float(np.mean(b.unit)))
+                    self.counts.add("prune_ops", self.population, looked)
 
     def _rows(self, moments: dict[str, float], seed: int, keys: int) -> dict[str, Row]:
         c, rows = self.config, {}
@@ -82,6 +97,11 @@ class LayerLearner:
             each = Block(view.reshape(1, -1), full((1, self.h)), np.full(self.h, unit or 1.0), limit, keys + p)
             rows[name] = Row([each], c, seed, moments.get(name, 0.0))
         return rows
+
+    def reload(self) -> None:
+        """Read again what other words hold copies of (after a checkpoint)."""
+        view, unit = self.forward.bias(self.layer.population.name, "D")
+        self.const[C_D] = view * (unit or 1.0)
 
     def begin(self, steps: int) -> None:
         """Before a sample of `steps` steps: empty history, traces 0."""
@@ -113,8 +133,7 @@ class LayerLearner:
         k = self.const[6, 0]
         value = self.record[R_V] if self.layer.membrane else self.record[R_S]
         self.feature = k * self.feature + (1 - k) * value
-        for i in range(self.h):
-            self.feature[i] = put(self.feature[i], K_FEATURE, self.words)
+        put_all(self.feature, K_FEATURE, self.words)
         self.features[slot] = self.feature
         self.counts.add("feature_rmw", self.population, self.h)
         if c.gradient:
@@ -128,8 +147,8 @@ class LayerLearner:
     def set_delta(self, tau: int, delta: Floats, add: bool = False) -> None:
         """The third factor dL/dfeature of model step `tau` [H] (or a part that is added)."""
         row = self.hist[tau % self.ring, H_DELTA]
-        for i in range(self.h):
-            row[i] = put(row[i] + delta[i] if add else delta[i], H_DELTA, self.words)
+        row[:] = row + delta if add else delta
+        put_all(row, H_DELTA, self.words)
 
     def message_gain(self, tau: int) -> Floats:
         """psi delta of model step `tau` (readout on the membrane: (c + D) delta), what filt-Win sends down."""
@@ -201,7 +220,7 @@ class LayerLearner:
         order = np.arange(tau, max(tau - reach, -1), -1) % self.ring
         if c.form == "blk":
             block.carry(self.e, self.g, self.s, self.deferred, self.live, self.words)
-            synapses = self.live.sum(axis=(1, 2), dtype=np.int64)
+            synapses = self.live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
             parts = len(PARTS_OF[psp])
             self.counts.add("trace_rmw", self.population, int(np.dot(synapses, trace_words(psp)[:3])))
             self.counts.add("trace_mac", self.population, int(synapses.sum()) * parts * (parts + 3) // 2)
@@ -232,7 +251,7 @@ class LayerLearner:
             for p, name in enumerate(("b_z", "b_d", "b_c")):
                 self.rows[name].apply(c.share * self.g[p, -1:], lr, number, self.counts, self.population, True)
             self.rows["D"].apply(c.share * self.g[3, :1], lr, number, self.counts, self.population, True)
-            self.const[7] = self.forward.constants(self.index)[7]
+            self.reload()
         self.g[:] = 0.0
         self.omega[:] = 0.0
         self.labelled, self.open = 0, 0

@@ -22,7 +22,7 @@ from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import ChipForward, WideForward
 from simulator.plasticity.layer import LayerLearner
-from simulator.plasticity.net import learning_net
+from simulator.plasticity.net import filled, learning_net, live_synapses
 from simulator.plasticity.readout import ReadoutLearner
 from simulator.plasticity.third_factor import error, softmax, through_layer
 from simulator.plasticity.words import Floats, narrow, wide, widths
@@ -65,6 +65,7 @@ class Learner:
             )
             for k, (name, layer) in enumerate(zip(names, self.net.layers, strict=True))
         ]  # fmt: skip
+        self._mask()
         name = self.net.readout.name
         self.readout = ReadoutLearner(
             self.net,
@@ -76,9 +77,17 @@ class Learner:
             seed,
             keys + 4 * self.depth,
         )
-        self.steps_done, self.samples = 0, 0
+        self.steps_done, self.samples, self.learnt = 0, 0, 0
         self.lr = config.lr
         self._reach = 2 + max(g.delay for layer in self.net.layers for g in layer.groups)
+
+    def _mask(self) -> None:
+        """Synapses that a prepared program does not hold are pruned."""
+        for learner in self.layers:
+            for group in learner.layer.groups:
+                for p, k in enumerate(group.projections):
+                    if self.program.projections[k].plastic:
+                        learner.live[p, group.start : group.start + group.size] = live_synapses(self.program, k)
 
     def _lag(self, k: int) -> int:
         """Chip steps from layer k's (0-based) model step to its late visit."""
@@ -116,6 +125,10 @@ class Learner:
         self.forward.run(x, self.chip_steps(steps), lambda c: None, self._after)
         self.steps_done += self.chip_steps(steps)
         self.samples += 1
+        self.learnt += learn
+        if learn and self.config.prune_target and self.learnt % self.config.prune_every == 0:
+            for layer in self.layers:
+                layer.prune()
         return SampleResult(float(self._loss[0] / max(self._loss[1], 1)), self._scores, tuple(self._spikes))
 
     def _check(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
@@ -145,7 +158,9 @@ class Learner:
         """Each layer that did a model step of the sample keeps it, with what arrived for it."""
         for k, learner in enumerate(self.layers):
             tau = c - learner.layer.number
-            if 0 <= tau < len(self._x):
+            if not self._learn:
+                self._spikes[k] += int(np.count_nonzero(self.forward.sent(learner.layer.population.name)))
+            elif 0 <= tau < len(self._x):
                 u = np.zeros(learner.m1 - 1)
                 for g in learner.layer.groups:
                     if c - 1 - g.delay >= 0:
@@ -215,7 +230,7 @@ def _chip(program: Program, net: Any, seed: int) -> ChipForward:
     meta = program.meta
     if "formats" not in meta:
         raise InputError("program", "does not say the binary points of its states", "Compile it again: bimhw compile")
-    return ChipForward(program, net, meta["formats"], float(meta["input"]["scale"]), seed)
+    return ChipForward(filled(program, net), net, meta["formats"], float(meta["input"]["scale"]), seed)
 
 
 def _table(config: LearnConfig, population: str) -> Floats:

@@ -6,10 +6,14 @@ the layer's (source, delay) groups; every group has one projection to each of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from simulator.errors import FitError
-from simulator.graph import Population, Projection
+from simulator.graph import Population, Projection, csr_to_dense
 from simulator.plasticity.rtrl import KERNELS
 from simulator.program import Program
 
@@ -113,6 +117,43 @@ def _to_readout(program: Program, layer: Layer, readout: Population) -> int | No
     return None
 
 
-def projection_of(program: Program, k: int) -> Projection:
-    """Projection number `k`."""
-    return program.projections[k]
+def dense_weights(program: Program, k: int) -> npt.NDArray[Any]:
+    """Weights of a projection as [n_source, n_target]."""
+    q = program.projections[k]
+    n_target = program.population(q.target).size
+    return np.ascontiguousarray(csr_to_dense(q, n_target).T)
+
+
+def plastic(net: Net) -> list[int]:
+    """Numbers of the projections that learn."""
+    hidden = [k for layer in net.layers for group in layer.groups for k in group.projections]
+    return hidden + [k for k in net.from_layer if k is not None]
+
+
+def live_synapses(program: Program, k: int) -> npt.NDArray[np.bool_]:
+    """Which synapses of projection `k` exist, [n_source, n_target]."""
+    q = program.projections[k]
+    live = np.zeros((q.indptr.size - 1, program.population(q.target).size), bool)
+    live[np.repeat(np.arange(live.shape[0]), np.diff(q.indptr)), q.indices] = True
+    return live
+
+
+def filled(program: Program, net: Net) -> Program:
+    """Plastic projections with every pair stored, absent ones as 0."""
+    projections = list(program.projections)
+    for k in plastic(net):
+        projections[k] = full_rows(program, k)
+    return replace(program, projections=tuple(projections))
+
+
+def full_rows(program: Program, k: int) -> Projection:
+    """Projection `k` with all (source, target) pairs stored."""
+    q, matrix = program.projections[k], dense_weights(program, k)
+    n_source, n_target = matrix.shape
+    return replace(
+        q,
+        indptr=np.arange(n_source + 1, dtype=np.int64) * n_target,
+        indices=np.tile(np.arange(n_target, dtype=np.int32), n_source),
+        weights=matrix.ravel(),
+        layout="dense",
+    )

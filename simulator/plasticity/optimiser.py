@@ -9,8 +9,11 @@ lr sqrt(1 - beta^n) is one word that the host (or a counter) gives.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -29,14 +32,40 @@ def inverse_root_table() -> Floats:
     return np.asarray(np.round(2.0**_MANTISSA_BITS / np.sqrt(m)) / 2.0**_MANTISSA_BITS)
 
 
-def inverse_root(v: Floats) -> Floats:
-    """1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.3 %)."""
-    mantissa, exponent = np.frexp(v)  # v = mantissa 2^exponent, mantissa in [0.5, 1)
+@numba.njit(cache=True, nogil=True)
+def _inverse_root(v: Any, table: Any) -> Any:
+    mantissa, exponent = math.frexp(v)  # v = mantissa 2^exponent, mantissa in [0.5, 1)
     odd = exponent % 2
-    m = np.ldexp(mantissa, 2 - odd)  # in [1, 4)
-    half = (exponent - 2 + odd) // 2
-    cell = np.minimum(((m - 1) * (2**TABLE_BITS / 3)).astype(np.int64), 2**TABLE_BITS - 1)
-    return np.asarray(np.ldexp(inverse_root_table()[cell], -half))
+    m = mantissa * 2.0 ** (2 - odd)  # in [1, 4)
+    cell = min(int((m - 1.0) * (table.size / 3.0)), table.size - 1)
+    return math.ldexp(table[cell], -((exponent - 2 + odd) // 2))
+
+
+def inverse_root(v: Floats) -> Floats:
+    """1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.6 %)."""
+    table = inverse_root_table()
+    return np.array([_inverse_root(x, table) for x in v])
+
+
+@numba.njit(cache=True, nogil=True)
+def _scales(g: Any, v: Any, mix: float, corrected: float, eps: float, lsb: float, table: Any, out: Any) -> Any:
+    """Advance v [H] with the mean squares of g [M, H], fill out [H]; returns the largest word seen."""
+    peak = 0.0
+    factor = math.floor(math.sqrt(corrected) * 32768.0 + 0.5) / 32768.0
+    for i in range(v.size):
+        square = 0.0
+        for j in range(g.shape[0]):
+            square += g[j, i] * g[j, i]
+        square /= g.shape[0]
+        moved = v[i] + mix * (square - v[i])
+        peak = max(peak, moved, square)
+        if lsb == 0.0:
+            v[i] = moved
+            out[i] = 1.0 / (math.sqrt(moved / corrected) + eps)
+        else:
+            v[i] = min(math.floor(moved / lsb + 0.5), 4294967295.0) * lsb
+            out[i] = _inverse_root(max(v[i], lsb), table) * factor
+    return peak
 
 
 class Rms:
@@ -58,15 +87,11 @@ class Rms:
         self.peak = 0.0
         self._mix = 1 - beta if wide else round((1 - beta) * 2**16) / 2**16
 
-    def scale(self, mean_square: Floats, count: int) -> Floats:
-        """Advance the words with the rows' mean squared gradients; the factor of the `count`-th update (from 1) [rows]."""
-        v = self.v + self._mix * (mean_square - self.v)
-        self.peak = max(self.peak, float(v.max(initial=0.0)), float(mean_square.max(initial=0.0)))
+    def scale(self, g: Floats, count: int) -> Floats:
+        """Advance the words with the gradient g [M, rows]; the factor of the `count`-th update (from 1) [rows]."""
+        out = np.empty(self.v.size)
         corrected = 1 - self.beta**count
-        if self.wide:
-            self.v = v
-            return np.asarray(1.0 / (np.sqrt(v / corrected) + self.eps))
-        limit = (2.0**SECOND_MOMENT_BITS - 1) * self.lsb
-        self.v = np.minimum(np.floor(v / self.lsb + 0.5) * self.lsb, limit)
-        factor = round(np.sqrt(corrected) * 2**15) / 2**15
-        return np.asarray(inverse_root(np.maximum(self.v, self.lsb)) * factor)
+        lsb = 0.0 if self.wide else self.lsb
+        peak = _scales(g, self.v, self._mix, corrected, self.eps, lsb, inverse_root_table(), out)
+        self.peak = max(self.peak, float(peak))
+        return out

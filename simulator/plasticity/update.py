@@ -5,17 +5,19 @@ u = lam g - (1 - lam) kappa Omega   (input port;  lam g elsewhere);   w <- clip(
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.optimiser import Rms
-from simulator.plasticity.rounding import FRACTION_BITS, MODES, update_weights
+from simulator.plasticity.rounding import MODES, update_weights
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,8 +57,9 @@ class Row:
     def __init__(self, blocks: Sequence[Block], config: LearnConfig, seed: int, lsb: float = 0.0) -> None:
         self.blocks, self.config, self.seed = tuple(blocks), config, seed
         width = blocks[0].weights.shape[1]
-        self.rms = Rms(width, config.beta, config.eps, config.wide, lsb) if config.optimiser == "rms" else None
-        self.updates = 0
+        exact = config.wide or lsb == 0.0  # no binary point yet: calibration
+        self.rms = Rms(width, config.beta, config.eps, exact, lsb) if config.optimiser == "rms" else None
+        self.updates, self.bounded = 0, 0  # bounded: weights that met the hard bound
         self.mean_square = np.zeros(2)  # of gradient and Omega, for kappa
 
     @property
@@ -78,7 +81,7 @@ class Row:
         self.updates += 1
         scale = np.ones(g.shape[1])
         if self.rms is not None:
-            scale = self.rms.scale((g * g).mean(axis=0), self.updates)
+            scale = self.rms.scale(np.ascontiguousarray(g), self.updates)
             counts.add("optimiser_rmw", population, scale.size)
             counts.add("optimiser_mac", population, g.size)
             counts.add("lut", population, scale.size)
@@ -95,8 +98,8 @@ class Row:
             moved = np.clip(block.weights + step * g, -block.limit, block.limit)
             block.weights[:] = np.where(block.live != 0, moved, block.weights)
             return int(np.count_nonzero(g))
-        change = _word16(step / block.unit) * g * 2.0**FRACTION_BITS
-        change = np.floor(np.clip(change, -_CHANGE_LIMIT, _CHANGE_LIMIT) + 0.5).astype(np.int64)
+        change = np.empty(g.shape, np.int64)
+        _fixed_change(g, step, block.unit, change)
         written, bounded, drawn = update_weights(
             block.weights,
             change,
@@ -109,7 +112,7 @@ class Row:
             0,
         )
         counts.add("random", population, drawn)
-        counts.add("bounded", population, bounded)
+        self.bounded += int(bounded)
         return int(written)
 
     def hybrid(self, g: Floats, omega: Floats) -> Floats:
@@ -127,10 +130,14 @@ class Row:
         return c.share * g - (1 - c.share) * kappa * omega
 
 
-def _word16(x: Floats) -> Floats:
-    """Nearest values with a 16-bit mantissa."""
-    mantissa, exponent = np.frexp(x)
-    return np.asarray(np.ldexp(np.round(mantissa * 2.0**16), exponent - 16))
+@numba.njit(cache=True, nogil=True)
+def _fixed_change(g: Any, step: Any, unit: Any, change: Any) -> None:
+    """change = round(g w 2^16) with w = step / unit as a word of a 16-bit mantissa."""
+    for i in range(g.shape[1]):
+        mantissa, exponent = math.frexp(step[i] / unit[i])
+        w = math.ldexp(math.floor(mantissa * 65536.0 + 0.5), exponent)  # 2^16 (step / unit)
+        for j in range(g.shape[0]):
+            change[j, i] = np.int64(math.floor(min(max(g[j, i] * w, -_CHANGE_LIMIT), _CHANGE_LIMIT) + 0.5))
 
 
 def full(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:

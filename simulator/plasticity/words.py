@@ -75,7 +75,7 @@ def calibrated(table: Floats, bits: Mapping[str, int], headroom: Mapping[str, fl
             continue
         peak = float(table[PEAK, k]) * headroom.get(name, 1.0)
         usable = bits[name] - (0 if name in _UNSIGNED else 1)
-        out[name] = usable - math.ceil(math.log2(peak)) if peak > 0 else usable
+        out[name] = usable - math.frexp(peak)[1] if peak > 0 else usable
     return out
 
 
@@ -113,3 +113,10 @@ def put(x: Any, k: int, table: Floats) -> Any:
         table[SATURATED, k] += 1.0
         return -limit
     return r
+
+
+@numba.njit(cache=True, nogil=True)
+def put_all(x: Any, k: int, table: Floats) -> None:
+    """`put` for every element of x [n], in place."""
+    for i in range(x.size):
+        x[i] = put(x[i], k, table)

@@ -1,0 +1,83 @@
+"""`bimhw learn x.bimhw --task digits`: on-chip learning in the chip's own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@click.option("--task", default="digits", show_default=True, help="What to learn.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Program file with the weights learnt.")
+@click.option("--model", type=click.Path(path_type=Path), help="Also write them as a model (.pt or .safetensors).")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
+)
+@click.option("--rule", type=click.Choice(["rtrl", "hybrid", "stdp", "frozen"]), help="Learning rule [rtrl].")
+@click.option("--form", type=click.Choice(["dense", "seq", "tr", "blk"]), help="Form of the gradient [dense].")
+@click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first.")
+@click.option("--weight-bits", type=int, help="8, 12 or 16 [8].")
+@click.option("--trace-bits", type=int, help="Bits of a trace [8].")
+@click.option("--rounding", type=click.Choice(["stochastic", "nearest"]), help="Of the weight update [stochastic].")
+@click.option("--every", type=int, help="Labelled steps between two updates (dense) [1].")
+@click.option("--block", type=int, help="Steps between two updates (tr, blk) [16].")
+@click.option("--history", type=int, help="Older steps that a window visits (tr) [32].")
+@click.option("--lam", type=float, help="Share of the gradient (hybrid) [1].")
+@click.option("--credit", type=click.Choice(["filt-win", "direct"]), help="Error to lower layers [filt-win].")
+@click.option("--error-at", type=click.Choice(["host", "core"]), help="Who makes the error words [host].")
+@click.option("--prune-target", type=float, help="Share of synapses to prune.")
+@seed_option
+@json_option
+def command(
+    program: Path,
+    task: str,
+    output: Path | None,
+    model: Path | None,
+    epochs: int,
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
+    from bimhw.learning.on_chip import learn
+    from bimhw.models.io import check_output, save_model
+    from bimhw.tasks import load_task
+
+    if model is not None:
+        check_output(model)
+    data = load_task(task)
+    given = {k: v for k, v in options.items() if v is not None}
+    with progress(f"learning {task} on the chip", epochs * len(data.train)) as advance:
+        result = learn(program, data, output, epochs=epochs, seed=seed, progress=advance, **given)
+    if model is not None:
+        from bimhw.compiler.readback import model_of
+
+        save_model(model_of(result.program), model)
+    summary = result.summary() | {"program": None if output is None else str(output)}
+    if as_json:
+        print_json(summary)
+    else:
+        _show(task, summary)
+
+
+def _show(task: str, summary: dict[str, Any]) -> None:
+    rows = [
+        ("test accuracy", summary["test_accuracy"]),
+        ("by epoch", ", ".join(f"{a:.3f}" for a in summary["test_accuracy_by_epoch"])),
+        ("loss of the last epoch (nats)", summary["loss_nats_by_epoch"][-1]),
+        ("spikes per neuron and step, by layer", ", ".join(f"{r:.3f}" for r in summary["spike_rates"])),
+        ("weight updates", summary["updates"]),
+        ("chip steps", summary["chip_steps"]),
+    ]
+    print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
+    print_table("operations", ("kind", "total"), list(summary["operations"].items()))
+    print_table("learning memory", ("kind", "bytes"), list(summary["learning_bytes"].items()))
+    if summary["program"]:
+        click.echo(f"saved {summary['program']}")

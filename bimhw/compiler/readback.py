@@ -1,0 +1,74 @@
+"""Weights learnt on the chip back into a model: a program's integers as the floats that they stand for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.models.config import BimConfig, config_from, parameter_shapes
+from simulator.errors import InputError
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.net import filled, learning_net, live_synapses
+from simulator.program import Program
+
+if TYPE_CHECKING:
+    from bimhw.models.net import BimNet
+
+Arrays = dict[str, npt.NDArray[Any]]
+_PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))
+
+
+def read_back(program: Program) -> tuple[BimConfig, Arrays]:
+    """Config and arrays of the BIM model that a program computes; pruned synapses become masks.
+
+    Raises:
+        InputError: a program that does not say which model it came from.
+    """
+    if "config" not in program.meta:
+        raise InputError("program", "does not hold the configuration of its model", "Compile the model again")
+    config = config_from(program.meta["config"], "program")
+    net = learning_net(program)
+    forward = ChipForward(filled(program, net), net, program.meta["formats"], float(program.meta["input"]["scale"]), 0)
+    arrays: Arrays = {}
+    for k, layer in enumerate(net.layers):
+        name = layer.population.name
+        for p, (port, bias) in enumerate(_PORTS):
+            numbers = [g.projections[p] for g in layer.groups]
+            arrays[f"layers.{k}.w_{port}"] = np.concatenate([_real(forward, n) for n in numbers]).T
+            arrays[f"layers.{k}.b_{port}"] = _bias(forward, name, bias)
+            live = np.concatenate([live_synapses(program, n) for n in numbers]).T
+            if not live.all():
+                arrays[f"layers.{k}.mask_{port}"] = live
+        arrays[f"layers.{k}.d"] = _bias(forward, name, "D")
+        arrays[f"layers.{k}.a_log"] = np.zeros(layer.size)
+    heads = [_real(forward, n) for n in net.from_layer if n is not None]
+    arrays["readout.weight"] = np.concatenate(heads).T
+    arrays["readout.bias"] = _bias(forward, net.readout.name, "b")
+    return config, {n: np.ascontiguousarray(v if v.dtype == bool else v.astype(np.float32)) for n, v in arrays.items()}
+
+
+def model_of(program: Program) -> BimNet:
+    """The torch module with a program's weights; save it with `bimhw.save_model`."""
+    import torch
+
+    from bimhw.models.net import BimNet
+
+    config, arrays = read_back(program)
+    model = BimNet(config)
+    for name, mask in arrays.items():
+        if ".mask_" in name:
+            model.add_mask(name, torch.from_numpy(mask))
+    assert set(parameter_shapes(config)) <= set(arrays)
+    model.load_state_dict({n: torch.from_numpy(v) for n, v in arrays.items()})
+    return model
+
+
+def _real(forward: ChipForward, k: int) -> npt.NDArray[np.float64]:
+    return np.asarray(forward.weights[k] * forward.units[k])
+
+
+def _bias(forward: ChipForward, population: str, name: str) -> npt.NDArray[np.float64]:
+    row, unit = forward.bias(population, name)
+    return np.asarray(row * unit)

@@ -1,0 +1,128 @@
+"""Checkpoints of learning, between two samples: weights, biases, optimiser and pruning words, counters, what was recorded.
+
+Traces and neuron states are reset before every sample, so they are not in it. A resumed run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import InputError
+from simulator.files import read_safetensors, write_safetensors
+from simulator.function.simulation import Record
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.learner import Learner
+from simulator.plasticity.net import plastic
+from simulator.plasticity.update import Row
+
+FORMAT = "bimhw-learning-1"
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def save_learning(learner: Learner, path: Path | str) -> None:
+    """Write the state of a learner, whole or not at all."""
+    tensors = {name: np.asarray(view).copy() for name, view in _views(learner)}
+    tensors |= {f"count.{k}": v for k, v in learner.counts.state().items()} | _recorded(learner)
+    for name, row in _rows(learner):
+        tensors[f"{name}.numbers"] = np.array([row.updates, row.bounded, row.rms.peak if row.rms else 0.0])
+    for k, layer in enumerate(learner.layers):
+        tensors[f"pruners.{k}"] = np.array([[p.theta, p.calls] for p in layer.pruners.values()]).reshape(-1, 2)
+        for key, p in layer.pruners.items():
+            if p.shadow is not None:
+                tensors[f"shadow.{k}.{key}"] = p.shadow
+    facts = {
+        "format": FORMAT,
+        "program": learner.program.sha256(),
+        "seed": learner.seed,
+        "numbers": [learner.steps_done, learner.samples, learner.learnt, learner.readout.updates],
+        "updates": [layer.updates for layer in learner.layers],
+    }
+    write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
+
+
+def load_learning(learner: Learner, path: Path | str) -> None:
+    """Put a fresh learner of the same program, configuration and seed to where the saved one was.
+
+    Raises:
+        InputError: missing, truncated or altered file; a checkpoint of something else.
+    """
+    where = str(path)
+    tensors, metadata = read_safetensors(Path(path), hashed=True)
+    facts = json.loads(metadata.get("bimhw", "{}"))
+    if facts.get("format") != FORMAT:
+        raise InputError(where, "is not a checkpoint of learning", "Delete it or give another path")
+    for name, value in (("program", learner.program.sha256()), ("seed", learner.seed)):
+        if facts[name] != value:
+            raise InputError(where, f"is the checkpoint of another {name}", "Delete it to start afresh")
+    for name, view in _views(learner):
+        view[...] = tensors[name]
+    learner.counts.load({k.removeprefix("count."): v for k, v in tensors.items() if k.startswith("count.")})
+    for name, row in _rows(learner):
+        row.updates, row.bounded = (int(n) for n in tensors[f"{name}.numbers"][:2])
+        if row.rms:
+            row.rms.peak = float(tensors[f"{name}.numbers"][2])
+    for k, layer in enumerate(learner.layers):
+        layer.updates = facts["updates"][k]
+        for (key, p), (theta, calls) in zip(layer.pruners.items(), tensors[f"pruners.{k}"], strict=True):
+            p.theta, p.calls, p.shadow = float(theta), int(calls), tensors.get(f"shadow.{k}.{key}")
+        layer.reload()
+    learner.steps_done, learner.samples, learner.learnt, learner.readout.updates = facts["numbers"]
+    learner.forward.biases_changed()
+    _load_recorded(learner, tensors)
+
+
+def _rows(learner: Learner) -> Iterator[tuple[str, Row]]:
+    for k, layer in enumerate(learner.layers):
+        yield from ((f"row.{k}.{name}", row) for name, row in layer.rows.items())
+    yield from ((f"row.readout.{name}", row) for name, row in learner.readout.rows.items())
+
+
+def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Every array that learning writes in place."""
+    for k in plastic(learner.net):
+        yield f"weights.{k}", learner.forward.weights[k]
+    for n, layer in enumerate(learner.layers):
+        yield f"live.{n}", layer.live
+        yield f"words.{n}", layer.words
+    for name, row in _rows(learner):
+        if row.rms:
+            yield f"{name}.v", row.rms.v
+        yield f"{name}.square", row.mean_square
+        for i, block in enumerate(row.blocks):
+            if block.weights.shape[0] == 1:
+                yield f"{name}.bias.{i}", block.weights
+
+
+def _recorded(learner: Learner) -> Tensors:
+    if not isinstance(learner.forward, ChipForward):
+        return {}
+    s, r = learner.forward.simulation, learner.forward.simulation.record
+    payload = r.all_payloads()
+    out: Tensors = {
+        "ids": np.concatenate([*r.ids, np.empty(0, np.int32)]),
+        "counts": np.array(r.counts, np.int64),
+        "active": np.array(r.active, np.int64),
+        "saturated": np.array(r.saturated, np.int64),
+        "resets": np.array(r.resets, np.int64),
+        "active_of_neuron": s.active_of_neuron,
+        "saturated_of_population": s.saturated_of_population,
+    }
+    return out if payload is None else out | {"payload": payload}
+
+
+def _load_recorded(learner: Learner, tensors: Tensors) -> None:
+    if not isinstance(learner.forward, ChipForward):
+        return
+    s = learner.forward.simulation
+    s.active_of_neuron[:] = tensors["active_of_neuron"]
+    s.saturated_of_population[:] = tensors["saturated_of_population"]
+    lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
+    s.record = Record([tensors["ids"]], [tensors.get("payload")], **lists)
+    s.state.step = len(lists["counts"])
+    learner.forward.steps_done = s.state.step

@@ -1,0 +1,189 @@
+"""`learn`: present samples one at a time and change the program's weights as the chip would."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.activity import Activity, Count
+from simulator.errors import InputError
+from simulator.function.counting import Counter
+from simulator.function.run import finish
+from simulator.graph import Population, Projection
+from simulator.plasticity.config import LearnConfig, learn_config
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.learner import Learner
+from simulator.plasticity.net import plastic
+from simulator.plasticity.prepare import with_weights
+from simulator.plasticity.words import NAMES, SATURATED
+from simulator.program import Program
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One pass over the samples: mean loss of labelled steps, spikes per neuron and step of each layer, CPU seconds."""
+
+    loss: float
+    rates: tuple[float, ...]
+    cpu_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class LearnResult:
+    """What learning made.
+
+    Attributes:
+        program: with the weights and biases learnt.
+        history: by epoch.
+        operations: totals of the ``learn_*`` counters.
+        saturations: word class -> how often it saturated (never: absent).
+        updates: weight updates of the readout.
+        chip_steps: steps that the chip did.
+        learner: its state, to go on or to look.
+    """
+
+    program: Program
+    history: tuple[EpochResult, ...]
+    operations: dict[str, int]
+    saturations: dict[str, int]
+    updates: int
+    chip_steps: int
+    learner: Learner
+
+    def activity(self) -> Activity:
+        """All counters, those of inference and those of learning (integer programs that kept their events)."""
+        return activity(self.learner)
+
+
+def learn(
+    program: Program,
+    samples: Sequence[npt.NDArray[Any]] | npt.NDArray[Any],
+    labels: Sequence[npt.NDArray[np.int64]] | npt.NDArray[np.int64],
+    config: LearnConfig | None = None,
+    *,
+    epochs: int = 1,
+    seed: int = 0,
+    shuffle: bool = True,
+    learner: Learner | None = None,
+    epoch: int = 0,
+    of_epochs: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> LearnResult:
+    """Learn on the chip, one sample at a time.
+
+    Args:
+        program: prepared and calibrated (`prepare`, `calibrate`), or a float program for wide words.
+        samples: payloads [T, n_in] each (wide words: real values).
+        labels: [T] each: the class at labelled steps, -1 elsewhere.
+        config: else the program's.
+        epochs: passes.
+        seed: of stochastic rounding and of the order.
+        shuffle: present the samples in a seeded order, another one in each epoch.
+        learner: go on with this one (from a checkpoint) instead of a new one.
+        epoch: epochs done before (key of the order).
+        of_epochs: epochs of the whole run, for the course of the learning rate (0: `epochs`).
+        progress: called with the number of samples done since the last call.
+
+    Raises:
+        InputError: samples, labels or configuration that do not fit the program.
+    """
+    config = config or learn_config(program.learning)
+    if len(samples) != len(labels) or not len(samples):
+        raise InputError("samples", f"are {len(samples)} with {len(labels)} label rows", "Give as many, at least one")
+    if not config.wide and not config.fracs:
+        raise InputError("learning", "has no binary points for its words", "Run simulator.plasticity.calibrate first")
+    running = learner or Learner(program, config, seed)
+    history, total = [], (of_epochs or epochs) * len(samples)
+    for number in range(epoch + 1, epoch + epochs + 1):
+        order = np.arange(len(samples))
+        if shuffle:
+            order = np.random.default_rng((seed, number)).permutation(len(samples))
+        history.append(_epoch(running, samples, labels, order, total, progress))
+    return LearnResult(
+        program_of(running), tuple(history), running.counts.totals(), saturations(running), running.readout.updates,
+        running.steps_done, running,
+    )  # fmt: skip
+
+
+def _epoch(
+    learner: Learner,
+    samples: Any,
+    labels: Any,
+    order: npt.NDArray[np.int64],
+    total: int,
+    progress: Callable[[int], None] | None,
+) -> EpochResult:
+    start, losses, spikes, steps = time.process_time(), [], np.zeros(learner.depth), 0
+    c = learner.config
+    for k in order:
+        done = min(learner.learnt / max(total - 1, 1), 1.0)
+        learner.lr = c.lr * (1 + (c.lr_end - 1) * done)
+        result = learner.sample(np.asarray(samples[k]), np.asarray(labels[k]))
+        losses.append(result.loss)
+        spikes += result.spikes
+        steps += len(samples[k])
+        if progress:
+            progress(1)
+    sizes = np.array([layer.h for layer in learner.layers])
+    return EpochResult(
+        float(np.mean(losses)), tuple(float(r) for r in spikes / (steps * sizes)), time.process_time() - start
+    )
+
+
+def saturations(learner: Learner) -> dict[str, int]:
+    """How often each word class saturated, as ``population.word``."""
+    out = {}
+    for layer in learner.layers:
+        for k in np.flatnonzero(layer.words[SATURATED]):
+            out[f"{layer.layer.population.name}.{NAMES[k]}"] = int(layer.words[SATURATED, k])
+        out |= {f"{layer.layer.population.name}.{n} bound": r.bounded for n, r in layer.rows.items() if r.bounded}
+    return out
+
+
+def program_of(learner: Learner) -> Program:
+    """The program with the weights and biases as they are now; pruned synapses are absent."""
+    program, net = learner.program, learner.net
+    live = {b.key: b.live for layer in learner.layers for p in ("in", "d", "c") for b in layer.rows[p].blocks}
+    projections: list[Projection] = list(program.projections)
+    for k in plastic(net):
+        weights = learner.forward.weights[k]
+        mask = live[k].astype(bool) if k in live else np.ones(weights.shape, bool)
+        old = projections[k]
+        projections[k] = with_weights(old, weights.copy(), mask, old.exponent, old.weight_bits, learner.config.rule)
+    names = {layer.layer.population.name: ("b_z", "b_d", "b_c", "D") for layer in learner.layers} | {
+        net.readout.name: ("b",)
+    }
+    populations = tuple(_with_biases(p, names.get(p.name, ()), learner) for p in program.populations)
+    return replace(program, populations=populations, projections=tuple(projections))
+
+
+def _with_biases(p: Population, names: tuple[str, ...], learner: Learner) -> Population:
+    return (
+        replace(p, params=dict(p.params) | {n: learner.forward.bias(p.name, n)[0].copy() for n in names})
+        if names
+        else p
+    )
+
+
+def activity(learner: Learner) -> Activity:
+    """Counters of everything that the learner did, inference and learning.
+
+    Raises:
+        InputError: wide words (there is no chip that does them).
+    """
+    if not isinstance(learner.forward, ChipForward):
+        raise InputError("activity", "is counted on the chip's words", "Learn with words='chip'")
+    program = program_of(learner)
+    counter = Counter(program)
+    run = finish(learner.forward.simulation, counter, learner.samples)
+    sizes = [p.size for p in program.populations]
+    counts: dict[str, Count] = dict(run.activity.counts)
+    counts |= learner.counts.counts(run.activity.steps, program.core, sizes, counter.n_cores)
+    return replace(run.activity, counts=counts)

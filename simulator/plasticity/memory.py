@@ -1,0 +1,118 @@
+"""Words that learning needs on the cores, by population and kind: what the fit check adds to the network's own memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.net import Layer, learning_net
+from simulator.plasticity.optimiser import SECOND_MOMENT_BITS
+from simulator.plasticity.rtrl import trace_words
+from simulator.plasticity.sweep import HISTORY_WORDS
+from simulator.program import Program
+
+
+@dataclass(frozen=True)
+class Item:
+    """Words of one kind that a population needs.
+
+    Attributes:
+        population: whose cores hold them (a core holds the share of its neurons).
+        kind: what they are.
+        words: number over the whole population.
+        bits: of a word.
+        place: ``synapse`` memory or ``neuron`` state memory.
+    """
+
+    population: str
+    kind: str
+    words: int
+    bits: int
+    place: Literal["synapse", "neuron"]
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the population, rounded up."""
+        return (self.words * self.bits + 7) // 8
+
+
+def learning_memory(program: Program, config: LearnConfig, steps: int) -> tuple[Item, ...]:
+    """All learning words of a program whose samples have `steps` steps (seq keeps a history of that many).
+
+    The program's own words (weights, neuron states) are not in it.
+    """
+    net = learning_net(program)
+    items: list[Item] = []
+    depth, n_out = len(net.layers), net.readout.size
+    for k, layer in enumerate(net.layers):
+        below = depth - 1 - k
+        lag = below + 2 + (below if config.credit == "filt-win" else 0)
+        upper = net.layers[k + 1].size if below and config.credit == "filt-win" else 0
+        items += _gradient(program, layer, config, steps, lag) if config.gradient else []
+        items += _stdp(layer, config) if config.stdp else []
+        name = layer.population.name
+        items.append(Item(name, "feature traces", layer.size * (lag + 1), config.trace_bits, "neuron"))
+        if config.gradient:
+            read = n_out if net.from_layer[k] is not None else 0
+            items.append(Item(name, "feedback weights", layer.size * (read + upper), config.weight_bits, "synapse"))
+    return tuple(i for i in (*items, *_readout(program, config)) if i.words)
+
+
+def synapses_by_port(program: Program, layer: Layer) -> tuple[int, int, int]:
+    """Stored synapses at the ports z, d, c."""
+    z, d, c = (sum(program.projections[g.projections[p]].n_synapses for g in layer.groups) for p in range(3))
+    return z, d, c
+
+
+def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:
+    name, h, synapses = layer.population.name, layer.size, synapses_by_port(program, layer)
+    kept = {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form] + lag + 1
+    per = trace_words(layer.psp)
+    items = [
+        Item(name, "history", HISTORY_WORDS * kept * h, c.history_bits, "neuron"),
+        Item(name, "input events", layer.lines * kept, 24 if layer.number == 1 else 1, "neuron"),
+    ]
+    if c.form in ("dense", "blk"):
+        items.append(
+            Item(
+                name,
+                "eligibility traces",
+                sum(n * p for n, p in zip(synapses, per, strict=False)),
+                c.trace_bits,
+                "synapse",
+            )
+        )
+        items.append(Item(name, "eligibility traces of biases", sum(per) * h, c.trace_bits, "neuron"))
+    if c.form != "dense":
+        items.append(Item(name, "adjoint", (5 + 4) * h, c.adjoint_bits, "neuron"))
+    if c.form == "blk":
+        items.append(Item(name, "block propagators", (15 + 5) * h, max(c.history_bits, c.adjoint_bits), "neuron"))
+    if not (c.form == "dense" and c.every == 1 and c.optimiser == "sgd"):
+        items.append(Item(name, "gradient sums", sum(synapses), c.accumulator_bits, "synapse"))
+        items.append(Item(name, "gradient sums of biases", 4 * h, c.accumulator_bits, "neuron"))
+    if c.optimiser == "rms":
+        items.append(Item(name, "optimiser", 7 * h, SECOND_MOMENT_BITS, "neuron"))
+    return items
+
+
+def _stdp(layer: Layer, c: LearnConfig) -> list[Item]:
+    name = layer.population.name
+    return [
+        Item(name, "pre-synaptic traces", layer.lines, c.trace_bits, "neuron"),
+        Item(name, "post-synaptic traces", layer.size, c.trace_bits, "neuron"),
+        Item(name, "STDP sums", layer.lines * layer.size, c.accumulator_bits, "synapse"),
+    ]
+
+
+def _readout(program: Program, c: LearnConfig) -> list[Item]:
+    net = learning_net(program)
+    name, n_out = net.readout.name, net.readout.size
+    inputs = sum(layer.size for layer, k in zip(net.layers, net.from_layer, strict=True) if k is not None)
+    items = [
+        Item(name, "error words", n_out, c.error_bits, "neuron"),
+        Item(name, "gradient sums", inputs * n_out, c.accumulator_bits, "synapse"),
+    ]
+    if c.optimiser == "rms":
+        items.append(Item(name, "optimiser", 2 * n_out, SECOND_MOMENT_BITS, "neuron"))
+    return items

@@ -1,0 +1,196 @@
+"""A compiled program made ready to learn: weights on the learning grid, every plastic synapse stored, binary points chosen.
+
+Weights of bits b and range R have the unit R / 2^(b-1): it does not depend on how large the initial weights happen to be, so
+that they have room to grow up to the hard bound. The port parameters (mul, sh) are set to that unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from simulator.errors import FitError, InputError
+from simulator.graph import Population, Projection
+from simulator.plasticity.config import LearnConfig, learn_config, plain
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.learner import Learner
+from simulator.plasticity.net import PORTS, Net, filled, learning_net, live_synapses, plastic
+from simulator.plasticity.optimiser import SECOND_MOMENT_BITS
+from simulator.plasticity.words import PEAK, calibrated, widths
+from simulator.program import Program
+
+Floats = npt.NDArray[np.float64]
+
+_MULTIPLIER_BITS = 15
+_HEADROOM = 4.0  # of words that grow while the readout learns, over what calibration saw
+_GROWING = ("delta", "l_", "p_", "g_", "a_", "omega")
+_MOVING = ("c", "g", "x", "z")  # history of states that grow a little
+
+
+def prepare(
+    program: Program,
+    config: LearnConfig,
+    floats: Mapping[str, Floats] | None = None,
+    masks: Mapping[str, Any] | None = None,
+) -> Program:
+    """The program with plastic projections on the learning grid and the learning configuration in it.
+
+    Args:
+        program: compiled, integer.
+        config: of the learning.
+        floats: projection -> float weights [n_source, n_target] to start from (else the compiled ones are re-rounded).
+        masks: projection -> bool [n_source, n_target], False where there is no synapse. By default all synapses of a
+            plastic projection exist (a compiled zero is a weight that is 0), except in a program prepared before.
+
+    Raises:
+        FitError: a program that cannot learn on the chip.
+        InputError: a program without its states' binary points.
+    """
+    net = learning_net(program)
+    if any(np.issubdtype(q.weights.dtype, np.floating) for q in program.projections):
+        raise InputError("program", "is in float", "Give a compiled program, or learn with words='wide'")
+    old = ChipForward(filled(program, net), net, program.meta["formats"], _input_unit(program), 0)
+    values = {k: old.weights[k] * old.units[k] for k in plastic(net)}
+    for k in values:
+        if floats and program.projections[k].name in floats:
+            values[k] = floats[program.projections[k].name]
+    populations = {p.name: p for p in program.populations}
+    projections = list(program.projections)
+    for target, port, members in _ports(program, net):
+        bound = config.readout_range if port == "in" else config.weight_range
+        unit = bound / 2 ** (config.weight_bits - 1)
+        arrive = {k: unit * old.source_unit(projections[k].source) for k in members}
+        finest = min(arrive.values())
+        for k in members:
+            exponent = round(np.log2(arrive[k] / finest))
+            projections[k] = _stored(projections[k], values[k], unit, exponent, config, _live(program, k, masks))
+        populations[target] = _with_unit(populations[target], port, finest, program.meta["formats"][target])
+    if config.state_bits:
+        for layer in net.layers:
+            name = layer.population.name
+            limit = np.asarray(2 ** (config.state_bits - 1) - 1, np.int32)
+            populations[name] = replace(populations[name], params=dict(populations[name].params) | {"limit": limit})
+    order = tuple(populations[p.name] for p in program.populations)
+    return replace(program, populations=order, projections=tuple(projections), learning=plain(config))
+
+
+def _input_unit(program: Program) -> float:
+    return float(program.meta.get("input", {}).get("scale", 1.0))
+
+
+def _ports(program: Program, net: Net) -> list[tuple[str, str, list[int]]]:
+    """(population, port, projections into it) of every plastic port."""
+    out = []
+    for layer in net.layers:
+        out += [(layer.population.name, p, [g.projections[n] for g in layer.groups]) for n, p in enumerate(PORTS)]
+    return [*out, (net.readout.name, "in", [k for k in net.from_layer if k is not None])]
+
+
+def _live(program: Program, k: int, masks: Mapping[str, Any] | None) -> npt.NDArray[np.bool_]:
+    q = program.projections[k]
+    if masks and q.name in masks:
+        return np.asarray(masks[q.name], bool)
+    return (
+        live_synapses(program, k)
+        if q.plastic
+        else np.ones((q.indptr.size - 1, program.population(q.target).size), bool)
+    )
+
+
+def _stored(
+    q: Projection, value: Floats, unit: float, exponent: int, config: LearnConfig, live: npt.NDArray[np.bool_]
+) -> Projection:
+    limit = 2 ** (config.weight_bits - 1) - 1
+    kind = np.int8 if config.weight_bits == 8 else np.int16
+    matrix = np.clip(np.round(value / unit), -limit, limit).astype(kind)
+    return with_weights(q, np.where(live, matrix, kind(0)), live, exponent, config.weight_bits, config.rule)
+
+
+def with_weights(
+    q: Projection, matrix: npt.NDArray[Any], live: npt.NDArray[np.bool_], exponent: int, bits: int, rule: str
+) -> Projection:
+    """A plastic projection with these weights [n_source, n_target]; synapses that are not live are absent."""
+    indptr = np.zeros(matrix.shape[0] + 1, np.int64)
+    np.cumsum(live.sum(axis=1), out=indptr[1:])
+    return replace(
+        q,
+        indptr=indptr,
+        indices=np.nonzero(live)[1].astype(np.int32),
+        weights=matrix[live],
+        exponent=exponent,
+        weight_bits=bits,
+        layout="dense" if live.all() else "sparse",
+        plastic=rule,
+    )
+
+
+def _with_unit(population: Population, port: str, unit: float, formats: Mapping[str, int]) -> Population:
+    """The population with the port parameters for an accumulator whose 1 is worth `unit`."""
+    word = {"z": "x", "d": "d", "c": "c", "in": "y"}[port]
+    mantissa, exponent = np.frexp(unit * 2.0 ** formats[word])
+    exact = mantissa == 0.5
+    mul = 1 if exact else round(float(mantissa) * 2**_MULTIPLIER_BITS)
+    shift = 1 - int(exponent) if exact else _MULTIPLIER_BITS - int(exponent)
+    if not -31 <= shift <= 31:
+        raise FitError(
+            f"population {population.name!r}",
+            f"port {port!r} needs a shift of {shift}, a 6-bit word",
+            "Change the weight range",
+        )
+    names = ("mul", "sh") if port == "in" else (f"mul_{port}", f"sh_{port}")
+    values = {names[0]: np.asarray(mul, np.int32), names[1]: np.asarray(shift, np.int32)}
+    return replace(population, params=dict(population.params) | values)
+
+
+def calibrate(
+    program: Program,
+    samples: Sequence[npt.NDArray[Any]],
+    labels: Sequence[npt.NDArray[np.int64]],
+    config: LearnConfig | None = None,
+    seed: int = 0,
+) -> Program:
+    """Choose the binary points of the learning words: learn from some samples with wide words and look at the ranges.
+
+    The weights of the result are those of `program`.
+
+    Args:
+        program: from `prepare`.
+        samples: payloads [T, n_in] each.
+        labels: [T] each, -1 where there is none.
+        config: else the program's.
+        seed: of the stochastic rounding meanwhile.
+    """
+    config = config or learn_config(program.learning)
+    trial = Learner(program, msgspec.structs.replace(config, fracs={}), seed)
+    for x, y in zip(samples, labels, strict=True):
+        trial.sample(x, y)
+    bits = widths(config.trace_bits, config.history_bits, config.adjoint_bits, config.accumulator_bits)
+    fracs = {}
+    for layer in trial.layers:
+        grow = {n: _HEADROOM for n in bits if n.startswith(_GROWING)} | dict.fromkeys(_MOVING, 2.0)
+        fracs[layer.layer.population.name] = _used(calibrated(layer.words, bits, grow), layer.words) | _of_moments(
+            layer.rows
+        )
+    fracs[trial.net.readout.name] = _of_moments(trial.readout.rows)
+    return replace(program, learning=plain(msgspec.structs.replace(config, fracs=fracs)))
+
+
+def _used(fracs: dict[str, int], table: Floats) -> dict[str, int]:
+    """Only words that calibration saw: the others belong to other forms."""
+    from simulator.plasticity.words import INDEX
+
+    return {name: f for name, f in fracs.items() if table[PEAK, INDEX[name]] > 0}
+
+
+def _of_moments(rows: Mapping[str, Any]) -> dict[str, int]:
+    out = {}
+    for name, row in rows.items():
+        if row.rms is not None:
+            peak = max(row.rms.peak, 1e-30) * _HEADROOM**2
+            out[f"v_{name}"] = SECOND_MOMENT_BITS - int(np.ceil(np.log2(peak)))
+    return out

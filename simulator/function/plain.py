@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from simulator.function import intrinsics
 from simulator.function.layout import Cells, Layout
+from simulator.memory import available_bytes
 from simulator.neurons.lif import LIF
 
 I32 = npt.NDArray[np.int32]
@@ -124,6 +125,9 @@ def _pack(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
     if wide and any(_beyond_16_bits(s.weights) for s in layout.synapses):
         return None
     packed = n > _U16_NEURONS
+    there = available_bytes()
+    if there is not None and there < 4 * total:
+        return None  # the general loop needs no second copy of the synapses
     target = np.empty(total, np.uint32 if packed else np.uint16)
     weight = np.empty(0 if packed else total, np.int16 if wide else np.int8)
     cursor = row_ptr[:-1].copy()

@@ -17,6 +17,7 @@ from simulator.function.kernels import collect, narrow, scatter_binary, scatter_
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.plain import plain
 from simulator.function.plain_run import advance_plain
+from simulator.memory import check_memory
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -137,6 +138,7 @@ class Simulation:
         if self.fast_form is not None and not self.step_hooks:
             advance_plain(self, self.fast_form, inputs, steps, self._count_active)
             return
+        self._foresee(steps)
         drives = {k: split_inputs(inputs, c, steps) for k, c in enumerate(self.layout.cells) if c.model.kernel is None}
         for t in range(steps):
             self._one_step(drives, t)
@@ -185,6 +187,19 @@ class Simulation:
             if s.name == name:
                 return s
         raise InputError(f"projection {name!r}", "is not in the program", f"{[s.name for s in self.layout.synapses]}")
+
+    def _foresee(self, steps: int) -> None:
+        """Refuse probes that could not be held: each value is kept twice at the end, as recorded and as one array."""
+        width = sum(self.layout.cells[k].size for _, k, _ in self._probed)
+        need = 8 * steps * width
+        if need < 1 << 20:
+            return
+        check_memory(
+            need,
+            f"probes of {steps:,} steps",
+            f"{width:,} values a step",
+            "Probe fewer populations, or run in parts with checkpoints",
+        )
 
     def _find_probe(self, probe: Probe) -> tuple[int, int]:
         population, state = probe

@@ -332,3 +332,21 @@ def test_bad_programs_are_refused() -> None:
         run(program, train, 1, probes=[("out", "w")])
     with pytest.raises(InputError, match="Give at least one"):
         run_samples(program, [], 1)
+
+
+def test_memory_that_probes_would_need_is_foreseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.memory.available_bytes", lambda: 1_000_000)
+    run(_tiny(), _train([0]), 1000, probes=[("out", "v")])
+    with pytest.raises(InputError, match=r"probes of 100,000 steps: needs 2 MB for 2 values a step, and 1 MB"):
+        run(_tiny(), _train([0]), 100_000, probes=[("out", "v")])
+
+
+def test_available_memory_is_what_the_system_says() -> None:
+    from simulator.memory import available_bytes, check_memory
+
+    there = available_bytes()
+    if there is None:
+        pytest.skip("this system does not say how much memory is left")
+    assert 1e6 < there < 1e15
+    with pytest.raises(InputError, match=r"are available\. Buy more"):
+        check_memory(10**16, "x", "y", "Buy more")

@@ -39,7 +39,7 @@ from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, I64, Mesh, StepTimes, StepWork
 from simulator.timing.fabric import Fabric, Packet, Router, after
 from simulator.timing.plan import Plan, make_plan
-from simulator.timing.run import TimingRun
+from simulator.timing.run import TimingRun, period_ticks
 from simulator.timing.simpy_timing import check_drained, link_busy
 
 
@@ -91,7 +91,7 @@ class SimpyEngine(Simulation):
         axons = axon_table(program)
         self.plan: Plan = make_plan(program, chip, mesh, axons)
         self.chip, self.keep, self.learn_ticks = chip, keep, learn_ticks
-        self.period = _period(sync, period_ns, self.plan)
+        self.period = 0 if sync == "barrier" else period_ticks(sync, period_ns, self.plan)
         self.population_of = _population_of(self)
         self.routes = _routes(self)
         self.env = simpy.Environment()
@@ -274,6 +274,7 @@ class SimpyEngine(Simulation):
             soma_stall_ticks=np.array([s.stall_ticks for s in self.somas], np.int64),
             link_busy_ticks=link_busy(self.fabric),
             steps=self.kept,
+            late=np.array(self.late, np.int64) if self.period else None,
         )
 
 
@@ -313,16 +314,6 @@ def _work_of(engine: SimpyEngine, packets: list[Packet], step: int) -> StepWork:
         tail=np.array([s.kept[step][0] for s in engine.somas], np.int32),
         start=np.zeros(m.n_endpoints, np.int64) if engine.period else start_times(m),
     )
-
-
-def _period(sync: str, period_ns: float | None, plan: Plan) -> int:
-    if sync == "barrier":
-        return 0
-    if sync != "tick":
-        raise InputError(f"sync {sync!r}", "is not known to the SimPy engine", "Choose barrier or tick")
-    if period_ns is None or period_ns <= 0:
-        raise InputError("period_ns", f"is {period_ns}; tick synchronisation needs a period above 0")
-    return max(1, round(period_ns / plan.costs.tick_ns))
 
 
 def _population_of(engine: SimpyEngine) -> npt.NDArray[np.int16]:

@@ -291,7 +291,7 @@ def time_steps(
                         )
                 elif S[up + STATE] == WAITING:
                     S[up + STATE] = SET
-                    _set(S, occupied, up, max(tail_gone, S[up + LINK]), now)
+                    _set(S, occupied, up, tail_gone, now)  # its link is free by then: it granted before now
                 head = S[after]
                 if head >= OCCUPIED:
                     S[p + KEY] = head

@@ -22,6 +22,7 @@ from simulator.timing.compiled import run_steps
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
 from simulator.timing.plan import Plan, make_plan
+from simulator.timing.tick import time_ticks
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
 CHUNK_MESSAGES = 1 << 16  # expanded at a time: some 3 MB, which stays in the cache
@@ -41,7 +42,8 @@ class TimingRun:
         synapse_busy_ticks: int64 [C], service of packets.
         soma_stall_ticks: int64 [C], somas waiting for a free slot; zeros for ``bound``, which knows no queues.
         link_busy_ticks: int64 [R, P], busy ticks of each router output.
-        steps: step -> (work, times) of the steps that were asked for.
+        steps: step -> (work, times) of the steps that were asked for, counted from the release of each.
+        late: int64 [T], messages done after their tick had ended (tick synchronisation), else None.
     """
 
     engine: Engine
@@ -54,6 +56,7 @@ class TimingRun:
     soma_stall_ticks: I64
     link_busy_ticks: I64
     steps: Mapping[int, tuple[StepWork, StepTimes]] = field(default_factory=dict)
+    late: I64 | None = None
 
     @property
     def sim_time_ns(self) -> float:
@@ -82,12 +85,14 @@ def run_timing(
     engine: Engine = "compiled",
     *,
     threads: int = 1,
+    sync: Literal["barrier", "tick"] = "barrier",
+    period_ns: float | None = None,
     learn_synapses: I64 | None = None,
     keep: range = range(0),
     mesh: Mesh | None = None,
     axons: AxonTable | None = None,
 ) -> TimingRun:
-    """Time a run under barrier synchronisation; steps are independent of one another.
+    """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
     Args:
         program: a mapped program.
@@ -95,6 +100,9 @@ def run_timing(
         spikes: all events of all steps, inputs included (as the functional run gives them).
         engine: ``compiled`` (fast), ``clocked`` (the definition), ``simpy`` (processes) or ``bound`` (lower bound).
         threads: steps are independent, so chunks of them may run side by side; the result is the same for any number.
+        sync: ``barrier`` (a step begins when all is quiet) or ``tick`` (step s begins at s * period; late messages are
+            counted).
+        period_ns: length of a tick of ``tick``.
         learn_synapses: int64 [T, cores], weights that each core updates in the learning phase of each step.
         keep: steps whose work and stamps are kept.
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
@@ -107,6 +115,8 @@ def run_timing(
     if engine not in ("clocked", "simpy", "compiled", "bound"):
         raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
     _check_spikes(spikes, program)
+    if sync != "barrier":
+        return _run_ticks(plan, program, spikes, engine, period_ticks(sync, period_ns, plan), learn_synapses, keep)
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep)
     messages = message_counts(plan, spikes)
     chunks = list(_chunks(messages))
@@ -210,6 +220,43 @@ def _joined(plan: Plan, engine: Engine, messages: I64, parts: list[_Part]) -> Ti
         soma_stall_ticks=sum((p.stall for p in parts), zero),
         link_busy_ticks=sum((p.links for p in parts), links),
         steps={t: v for p in parts for t, v in p.steps.items()},
+    )
+
+
+def period_ticks(sync: str, period_ns: float | None, plan: Plan) -> int:
+    """Ticks of a period of tick synchronisation.
+
+    Raises:
+        InputError: another policy, or no period above 0.
+    """
+    if sync != "tick":
+        raise InputError(f"sync {sync!r}", "is not known here", "Choose barrier or tick")
+    if period_ns is None or period_ns <= 0:
+        raise InputError("period_ns", f"is {period_ns}; tick synchronisation needs a period above 0")
+    return max(1, round(period_ns / plan.costs.tick_ns))
+
+
+def _run_ticks(
+    plan: Plan, program: Program, spikes: SpikeTrain, engine: Engine, period: int, learn: I64 | None, keep: range
+) -> TimingRun:
+    if engine == "bound" or learn is not None:
+        what = "learning phases" if learn is not None else "the engine 'bound'"
+        raise InputError("sync 'tick'", f"does not go with {what}", "Use sync='barrier'")
+    active = None if plan.uniform else active_updates(program, spikes, 0, spikes.steps)
+    chunk = expand(plan, spikes, 0, spikes.steps, active)
+    t = time_ticks(plan, chunk, period, engines()[engine], keep)
+    return TimingRun(
+        engine=engine,
+        mesh=plan.mesh,
+        tick_ns=plan.costs.tick_ns,
+        step_ticks=np.full(spikes.steps, period, np.int64),
+        messages=message_counts(plan, spikes),
+        soma_busy_ticks=chunk.soma,
+        synapse_busy_ticks=chunk.synapse,
+        soma_stall_ticks=t.stall,
+        link_busy_ticks=t.link_busy,
+        steps=t.steps,
+        late=t.late,
     )
 
 

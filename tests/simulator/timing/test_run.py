@@ -231,3 +231,50 @@ def _without_timing(chip):  # type: ignore[no-untyped-def]
     import msgspec
 
     return msgspec.structs.replace(chip, timing=None)
+
+
+@pytest.mark.parametrize("factor", [3.0, 0.9, 0.4])
+@pytest.mark.parametrize("arbiter", ["fifo", "rr"])
+def test_ticks_by_three_engines(make_chip, make_program, make_spikes, factor, arbiter) -> None:  # type: ignore[no-untyped-def]
+    """Overlapping steps too: somas that are behind, packets that cross their tick's end."""
+    chip, program = make_chip(arbiter=arbiter, tick=2.0), make_program(4, 12)
+    spikes = make_spikes(4, 7, 58, 0.4)
+    barrier = run_timing(program, chip, spikes)
+    period = float(barrier.step_time_ns.max()) * factor
+    runs = {
+        e: run_timing(program, chip, spikes, e, sync="tick", period_ns=period, keep=range(7))
+        for e in ("clocked", "compiled", "simpy")
+    }
+    a = runs["clocked"]
+    assert a.late is not None
+    assert (a.late.sum() > 0) == (factor < 0.5)
+    assert (a.step_ticks == round(period / 2.0)).all()
+    for b in runs.values():
+        np.testing.assert_array_equal(a.late, b.late)
+        for name in ("messages", "soma_stall_ticks", "link_busy_ticks", "soma_busy_ticks"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+        for t in range(7):
+            np.testing.assert_array_equal(a.steps[t][1].stamps, b.steps[t][1].stamps)
+            np.testing.assert_array_equal(a.steps[t][1].soma_end, b.steps[t][1].soma_end)
+    np.testing.assert_array_equal(a.soma_busy_ticks, barrier.soma_busy_ticks)
+
+
+def test_a_long_tick_is_a_barrier_without_its_skew(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]
+    """Nothing overlaps: each step's stamps are those of a barrier that releases all cores at once."""
+    chip, program, spikes = make_chip(barrier_hop=0.0), make_program(4, 12), make_spikes(4, 5, 58, 0.4)
+    barrier = run_timing(program, chip, spikes, keep=range(5))
+    tick = run_timing(program, chip, spikes, sync="tick", period_ns=1e5, keep=range(5))
+    for t in range(5):
+        np.testing.assert_array_equal(barrier.steps[t][1].stamps, tick.steps[t][1].stamps)
+        np.testing.assert_array_equal(barrier.steps[t][1].soma_end, tick.steps[t][1].soma_end)
+    assert tick.sim_time_ns == pytest.approx(5e5)
+
+
+def test_what_does_not_go_with_ticks_is_refused(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]
+    chip, program, spikes = make_chip(), make_program(4, 12), make_spikes(4, 5, 58, 0.4)
+    with pytest.raises(InputError, match="period_ns"):
+        run_timing(program, chip, spikes, sync="tick")
+    with pytest.raises(InputError, match="'bound'"):
+        run_timing(program, chip, spikes, "bound", sync="tick", period_ns=1e3)
+    with pytest.raises(InputError, match="sync 'free'"):
+        run_timing(program, chip, spikes, sync="free")  # type: ignore[arg-type]

@@ -212,6 +212,22 @@ def make_plan_messages(program: Program, chip: object, spikes: SpikeTrain) -> li
     return message_counts(make_plan(program, chip), spikes).tolist()  # type: ignore[arg-type]
 
 
+def test_ticks_equal_the_compiled_timing_of_their_spikes(make_chip) -> None:  # type: ignore[no-untyped-def]
+    """Late packets included: the spikes that came out, timed afterwards, give the same stamps."""
+    chip = make_chip(message_in=200.0, port_slots=500, core_slots=500, neuron_update_inactive=9.7)
+    program, inputs = random_program(8, 12, False, False), random_inputs(8, 7, False)
+    for period in (600.0, 2500.0, 1e5):
+        got, times = run_events(program, chip, inputs, 7, sync="tick", period_ns=period, keep=range(7))
+        when = run_timing(program, chip, got.spikes, sync="tick", period_ns=period, keep=range(7))
+        assert times.late is not None
+        assert when.late is not None
+        np.testing.assert_array_equal(times.late, when.late)
+        assert (when.late.sum() > 0) == (period < 1e5)
+        for t in range(7):
+            np.testing.assert_array_equal(times.steps[t][1].stamps, when.steps[t][1].stamps)
+            np.testing.assert_array_equal(times.steps[t][1].soma_end, when.steps[t][1].soma_end)
+
+
 def test_a_short_tick_makes_packets_late(make_chip) -> None:  # type: ignore[no-untyped-def]
     chip, program, inputs = (
         make_chip(message_in=400.0, port_slots=500, core_slots=500),

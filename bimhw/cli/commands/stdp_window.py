@@ -1,0 +1,77 @@
+"""`bimhw stdp-window`: the weight update against spike-time difference, fitted and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, seed_option
+
+
+@click.command()
+@click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), default="alpha", show_default=True, help="Kernel.")
+@click.option("--tau-m", type=float, default=5.0, show_default=True, help="Membrane time constant in steps.")
+@click.option("--tau-s", type=float, default=2.0, show_default=True, help="Synaptic time constant in steps.")
+@click.option(
+    "--delta", type=float, default=0.1, show_default=True, help="Delta of the state (1/Delta: its time constant)."
+)
+@click.option("--direct", type=float, default=1.0, show_default=True, help="D, the direct path.")
+@click.option("--lambda", "lambdas", type=float, multiple=True, help="Weight of the gradient; may be repeated.")
+@click.option("--trained", is_flag=True, help="Also train a network on digits and measure there.")
+@click.option("--epochs", type=int, default=4, show_default=True, help="Of that training.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write the curves as .png, .svg or .pdf.")
+@seed_option
+@json_option
+def command(
+    lambdas: tuple[float, ...], trained: bool, epochs: int, plot: Path | None, seed: int, as_json: bool, **o: Any
+) -> None:
+    """Measure the update of a synapse against t_post - t_pre (section 4.6 of the BIM paper): is it the STDP window?"""
+    from bimhw.learning.window import pairing_config, verdict, window
+
+    config = pairing_config(o["psp"], o["tau_m"], o["tau_s"])
+    curves = window(config, lambdas or (1.0, 0.9, 0.5, 0.1), o["delta"], o["direct"])
+    text = verdict(curves)
+    learned = _trained(o["psp"], epochs, seed) if trained else []
+    if plot is not None:
+        _plot(curves, learned, plot)
+    if as_json:
+        print_json({"pairing": [c.facts() for c in curves], "trained": [c.facts() for c in learned], "verdict": text})
+        return
+    columns = ("curve", "tau, all lags", "R2", "peak lag", "tau from peak", "R2")
+    rows = [
+        (c.name, c.fit.tau, c.fit.r2, c.from_peak.first, c.from_peak.tau, c.from_peak.r2) for c in [*curves, *learned]
+    ]
+    print_table("weight update against t_post - t_pre >= 0", columns, rows)
+    click.echo(text)
+
+
+def _trained(psp: str, epochs: int, seed: int) -> list[Any]:
+    from bimhw.learning.api import train
+    from bimhw.learning.window import bernoulli_digits, trained_window
+
+    task = bernoulli_digits(seed=seed)
+    return trained_window(train(task, psp=psp, epochs=epochs, seed=seed).model, task)
+
+
+def _plot(curves: list[Any], learned: list[Any], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from simulator.files import replacing
+
+    figure, axes = plt.subplots(
+        1, 2 if learned else 1, figsize=(10 if learned else 6, 4), squeeze=False, layout="constrained"
+    )
+    for panel, group in zip(axes[0], (curves, learned), strict=False):
+        for c in group:
+            panel.plot(c.lags, c.update / abs(c.update).max(), marker=".", label=f"{c.name}, tau {c.from_peak.tau:.1f}")
+        panel.axhline(0, color="0.7", lw=0.8)
+        panel.set(xlabel="t_post - t_pre (steps)", ylabel="update / largest")
+        panel.legend()
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    plt.close(figure)

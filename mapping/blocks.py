@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +21,7 @@ from simulator.graph import INPUT_MODEL, Population
 from simulator.program import HOST, Program
 
 Cores = npt.NDArray[np.int32]
+F64 = npt.NDArray[np.float64]
 _AXONS = ("in_axons", "out_axons")
 
 
@@ -69,35 +71,61 @@ def _cores_in(blocks: Cores) -> int:
     return int(blocks.max(initial=-1)) + 1
 
 
-def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
-    """Block number of every neuron in logical order; `HOST` for inputs."""
+def need_of(network: Network) -> F64:
+    """What each neuron on the chip needs: 1 neuron, synapse bits, state bits; float64 [n, 3] in logical order."""
+    parts = [
+        np.stack([np.ones(p.size), _synapse_bits(network, p), np.full(p.size, float(neuron_bits(p)))], axis=1)
+        for p in network.populations
+        if p.model != INPUT_MODEL
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, 3))
+
+
+def room_of(network: Network, chip: Chip) -> F64:
+    """What one core has: neurons, synapse bits, state bits, less the shared words of all populations; infinite if unknown."""
     limits = chip.limits
-    room = np.array(
+    shared = sum(shared_bits(p) for p in network.populations)
+    return np.array(
         [
-            min(cap, limits.neurons_per_core.value or cap),
+            limits.neurons_per_core.value or np.inf,
             8 * (limits.synapse_bytes_per_core.value or np.inf),
-            8 * (limits.state_bytes_per_core.value or np.inf),
+            8 * (limits.state_bytes_per_core.value or np.inf) - shared,
         ]
     )
-    parts, block, used = [], -1, room.copy()
+
+
+def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
+    """Block number of every neuron in logical order; `HOST` for inputs."""
+    room = np.minimum(room_of(network, chip), [cap, np.inf, np.inf])
+    need = need_of(network)
+    parts: list[Cores] = []
+    at, block, used = 0, -1, np.full(3, np.inf)
     for p in network.populations:
         if p.model == INPUT_MODEL:
             parts.append(np.full(p.size, HOST, np.int32))
             continue
-        once = np.array([0.0, 0.0, shared_bits(p)])
-        each = np.stack([np.ones(p.size), _synapse_bits(network, p), np.full(p.size, neuron_bits(p))])
-        _check_one(p, each.max(axis=1) + once, room, chip)
+        own = need[at : at + p.size]
+        _check_one(p, own.max(axis=0), room, chip)
         out = np.empty(p.size, np.int32)
-        fresh = own_cores
-        for i in range(p.size):
-            if fresh or (used + each[:, i] + (once if i == 0 else 0) > room).any():
-                block, used = block + 1, once.copy()
-            elif i == 0:
-                used = used + once
-            used += each[:, i]
-            out[i], fresh = block, False
+        block = _fill(own, room, used, block, own_cores, out)
         parts.append(out)
+        at += p.size
     return np.concatenate(parts)
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill(need, room, used, block, fresh, out):  # type: ignore[no-untyped-def]
+    """Put neurons on blocks one after another; `used` is the load of the last block. Returns the last block."""
+    for i in range(need.shape[0]):
+        full = fresh and i == 0
+        for r in range(need.shape[1]):
+            full |= used[r] + need[i, r] > room[r]
+        if full:
+            block += 1
+            used[:] = 0.0
+        used += need[i]
+        out[i] = block
+    return block
 
 
 def _check_one(p: Population, need: npt.NDArray[np.float64], room: npt.NDArray[np.float64], chip: Chip) -> None:

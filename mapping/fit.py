@@ -36,8 +36,15 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
         chip: the chip.
         weight_bits: bits of a stored weight, where the network is still float.
     """
+    missing = _missing_model(network, chip)
+    if missing is not None:
+        raise FitError(
+            f"population {missing.name!r}",
+            f"needs the neuron model {missing.model!r}, and chip {chip.name!r} runs only "
+            f"{', '.join(chip.capabilities.neuron_models)}",
+            _chips_that_run(network),
+        )
     for p in network.populations:
-        _check_model(p, chip, network)
         _check_graded(p, payload_bits(network, p), chip)
     for q in network.projections:
         _check_delay(q, chip)
@@ -45,28 +52,24 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
         _check_learning(q, chip)
 
 
-def _check_model(p: Population, chip: Chip, network: Network) -> None:
+def _missing_model(network: Network, chip: Chip) -> Population | None:
+    """The first population whose neuron model the chip does not have."""
     runs = chip.capabilities.neuron_models
-    if p.model == INPUT_MODEL or "*" in runs or p.model in runs:
-        return
-    raise FitError(
-        f"population {p.name!r}",
-        f"needs the neuron model {p.model!r}, and chip {chip.name!r} runs only {', '.join(runs)}",
-        _chips_that_run(network, chip.name),
-    )
+    if "*" in runs:
+        return None
+    return next((p for p in network.populations if p.model != INPUT_MODEL and p.model not in runs), None)
 
 
-def _chips_that_run(network: Network, but: str) -> str:
+def _chips_that_run(network: Network) -> str:
     names = []
     for name in chip_names():
-        if name == but:
-            continue
         try:
-            check_capabilities(network, load_chip(name))
-        except (FitError, InputError):
+            chip = load_chip(name)
+        except InputError:
             continue
-        names.append(name)
-    return f"Chips that can run it: {', '.join(names)}" if names else "No chip that comes with bimhw can run it"
+        if _missing_model(network, chip) is None:
+            names.append(name)
+    return f"Chips with its neuron models: {', '.join(names)}" if names else "No chip that comes with bimhw has it"
 
 
 def _check_graded(p: Population, bits: int, chip: Chip) -> None:

@@ -15,9 +15,10 @@ from bimhw.compiler.lower import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.report import compile_report
 from bimhw.frontends import load_network
-from mapping.blocks import map_blocks, with_meta
+from mapping.blocks import with_meta
 from mapping.fit import check_capabilities
 from mapping.network import Network
+from mapping.place import map_network
 from simulator.chip import Chip, load_chip
 from simulator.graph import INPUT_MODEL
 from simulator.program import Program
@@ -51,6 +52,7 @@ def compile(
     free_scales: bool = False,
     state_bits: int = 16,
     neurons_per_core: int | None = None,
+    mapping: str = "auto",
     seed: int = 0,
     profile: str | None = None,
     dt: float | None = None,
@@ -68,7 +70,8 @@ def compile(
         free_scales: weight scales need not be powers of two.
         state_bits: bits of a state word, 8 to 24.
         neurons_per_core: at most so many neurons on a core, to spread the network.
-        seed: of the choice of calibration samples.
+        mapping: ``auto``, ``blocks``, or the path of a saved mapping; see `mapping.place.map_network`.
+        seed: of the choice of calibration samples and of the mapping.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
         input_shape: of a torch stack: shape of one sample and step, where its first layer does not tell it.
@@ -87,10 +90,12 @@ def compile(
     lowered = lower(network, calibrated, options, _input_scales(network))
     meta = _meta(network, data, lowered, options)
     integer = replace(lowered.network, meta=meta)
-    program, resources = map_blocks(integer, target, neurons_per_core)
-    program.check()
-    report = compile_report(program, target, resources, lowered, calibrated, data)
-    return CompileResult(with_meta(program, notes=report["notes"]), integer, network, report)
+    mapped = map_network(integer, target, mapping, calibrated.rates, neurons_per_core, seed)
+    mapped.program.check()
+    report = compile_report(mapped, target, lowered, calibrated, data)
+    return CompileResult(
+        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)), integer, network, report
+    )
 
 
 def _with_payloads(network: Network, data: CalibrationData) -> Network:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.data import CalibrationData
 from bimhw.compiler.lower import LoweredNetwork
 from mapping.fit import unchecked
+from mapping.place import MappedNetwork
 from mapping.usage import Resource
 from simulator.axons import axon_table
 from simulator.chip import Chip
@@ -17,14 +17,14 @@ from simulator.program import Program
 
 
 def compile_report(
-    program: Program,
+    mapped: MappedNetwork,
     chip: Chip,
-    resources: Sequence[Resource],
     lowered: LoweredNetwork,
     calibration: Calibration,
     data: CalibrationData,
 ) -> dict[str, Any]:
     """Figures of a program on its chip."""
+    program, resources = mapped.program, mapped.resources
     on_chip = program.core[program.core >= 0]
     notes = [*program.meta.get("notes", []), *([data.assumed] if data.assumed else [])]
     notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
@@ -53,6 +53,7 @@ def compile_report(
             for q in program.projections
         ],
         "calibration": data.source,
+        "mapping": dict(mapped.figures),
         "notes": notes,
     }
 

@@ -36,7 +36,7 @@ CAN: dict[str, Any] = {
 def make_chip(cores: int = 8, broken: tuple[int, ...] = (), limits: dict[str, Any] | None = None, **can: Any) -> Chip:
     import json
 
-    quantity = {"unit": "1", "source": "test", "quality": "assumed"}
+    quantity = {"source": "test", "quality": "assumed"}
     both = LIMITS | (limits or {})
     return parse_chip(
         json.dumps(
@@ -48,9 +48,9 @@ def make_chip(cores: int = 8, broken: tuple[int, ...] = (), limits: dict[str, An
                 "topology": {
                     "width": 4, "height": 4, "cores_per_router": 1, "usable_cores": cores, "broken_cores": list(broken),
                 },
-                "limits": {k: quantity | {"value": v} for k, v in both.items()},
+                "limits": {k: quantity | {"value": v, "unit": "B" if "bytes" in k else "1"} for k, v in both.items()},
                 "timing": None,
-                "energy": {},
+                "energy": {"synaptic_event": {"value": None, "unit": "pJ", "source": "none", "quality": "unverified"}},
             }
         ),
         "test",
@@ -80,7 +80,7 @@ def net(
     ("network", "can", "parts"),
     [
         (net(model="izhikevich"), {}, ["'out'", "'izhikevich'", "'tiny'", "li, lif"]),
-        (net(payload_bits=5), {"spikes": "binary"}, ["'in'", "graded", "binary", "Encode"]),
+        (net(payload_bits=5), {"spikes": "binary", "graded_bits": 0}, ["'in'", "graded", "binary", "Encode"]),
         (net(payload_bits=17), {}, ["'in'", "17 bits", "carries 16", "Scale"]),
         (net(model="bim_d_delta_graded"), {"graded_bits": 15}, ["'out'", "16 bits", "carries 15"]),
         (net(delay=4), {}, ["'p'", "4 steps", "at most 3", "relay"]),

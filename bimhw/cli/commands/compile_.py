@@ -22,9 +22,15 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
 @click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
+@click.option(
+    "--mapping", default="auto", show_default=True, help="auto, blocks, builtin, metis, mtkahypar, or a file."
+)
+@click.option("--save-mapping", type=click.Path(dir_okay=False), help="Write the mapping (JSON) to edit and use again.")
 @seed_option
 @json_option
-def command(model: str, output: str | None, calibration: str | None, as_json: bool, **options: Any) -> None:
+def command(
+    model: str, output: str | None, calibration: str | None, save_mapping: str | None, as_json: bool, **options: Any
+) -> None:
     """Compile MODEL (.pt, .safetensors, .nir) into a program for a chip."""
     from pathlib import Path
 
@@ -35,6 +41,10 @@ def command(model: str, output: str | None, calibration: str | None, as_json: bo
     result = compile(model, calibration=payloads, **options)
     path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
+    if save_mapping:
+        from mapping.manual import save_mapping as write
+
+        write(result.program, Path(save_mapping))
     report = dict(result.report) | {"program": str(path)}
     if as_json:
         print_json(report)
@@ -48,9 +58,15 @@ def _show(report: dict[str, Any]) -> None:
         f"on {report['cores']} of {report['cores_of_chip']} cores of {report['chip']}"
     )
     rows = [
-        [r["name"], r["total"], r["worst_core"], _whole(r["limit"]), _percent(r["load"])] for r in report["resources"]
+        [r["name"], "" if r["total"] is None else r["total"], r["worst_core"], _whole(r["limit"]), _percent(r["load"])]
+        for r in report["resources"]
     ]
     print_table(title, ["resource", "total", "fullest core", "limit of a core", "load"], rows)
+    m = report["mapping"]
+    click.echo(
+        f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
+        "as expected from the calibration's rates"
+    )
     for note in [f"calibration: {report['calibration']}", *report["notes"]]:
         click.echo(note)
 

@@ -36,7 +36,7 @@ limits:
   out_axons_per_core: {value: 4096, unit: "1", source: test, quality: assumed}
   state_bytes_per_neuron: {value: null, unit: B, source: test, quality: unverified}
 timing: null
-energy: {}
+energy: {synaptic_event: {value: null, unit: pJ, source: none, quality: unverified}}
 """
 
 

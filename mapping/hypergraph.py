@@ -1,0 +1,166 @@
+"""The graph that mapping cuts: one hyperedge (net) for each source neuron, its axon, to the distinct neurons it reaches.
+
+Letters: n vertices (neurons on the chip), E nets, P pins (distinct (net, target vertex) pairs), K parts (cores).
+
+    messages(part) = sum_e rate_e |{part(v) : v in pins_e} without part(source_e)|
+
+A source outside the chip (the host's input) has no part, so each core that its axon reaches costs a message. Edge cut is
+another quantity, and a bad guide to this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.graph import INPUT_MODEL
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Hypergraph:
+    """Axons as nets.
+
+    Attributes:
+        ptr: int64 [E + 1]; the pins of net e are ``pins[ptr[e]:ptr[e + 1]]``, ascending and distinct.
+        pins: int32 [P], vertices.
+        source: int32 [E], vertex that owns the net; -1 for the host's inputs.
+        rate: float32 [E], messages a step if the net reaches one core.
+        back_ptr: int64 [n + 1]; the nets that vertex v is a pin of are ``back[back_ptr[v]:back_ptr[v + 1]]``.
+        back: int32 [P], nets.
+        owned: int32 [n], the net that the vertex is the source of, or -1.
+    """
+
+    ptr: I64
+    pins: I32
+    source: I32
+    rate: F32
+    back_ptr: I64
+    back: I32
+    owned: I32
+
+    @property
+    def n(self) -> int:
+        """Number of vertices."""
+        return int(self.owned.size)
+
+    @property
+    def n_nets(self) -> int:
+        """Number of nets."""
+        return int(self.source.size)
+
+
+def make_hypergraph(ptr: I64, pins: I32, source: I32, rate: npt.ArrayLike, n: int) -> Hypergraph:
+    """A hypergraph from its nets; the way back is computed."""
+    back_ptr, back = _transpose(ptr, pins, n)
+    owned = np.full(n, -1, np.int32)
+    inside = source >= 0
+    owned[source[inside]] = np.nonzero(inside)[0]
+    return Hypergraph(ptr, pins, source, np.asarray(rate, np.float32), back_ptr, back, owned)
+
+
+def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64]] | None = None) -> Hypergraph:
+    """The hypergraph of a network; vertices are its neurons on the chip in logical order.
+
+    Args:
+        network: either stage.
+        rates: population -> messages a step of each neuron; all 1 where unknown.
+    """
+    vertex, first = {}, 0
+    for p in network.populations:
+        if p.model != INPUT_MODEL:
+            vertex[p.name] = first
+            first += p.size
+    ptrs, pins, sources, weights = [np.zeros(1, np.int64)], [], [], []
+    for p in network.populations:
+        ptr, own = _axons(network, p.name, p.size, vertex)
+        ptrs.append(ptr[1:] + ptrs[-1][-1])
+        pins.append(own)
+        on_chip = p.name in vertex
+        sources.append(np.arange(p.size, dtype=np.int32) + vertex[p.name] if on_chip else np.full(p.size, -1, np.int32))
+        weights.append(np.ones(p.size) if rates is None or p.name not in rates else rates[p.name])
+    pinned, owner = np.concatenate(pins).astype(np.int32), np.concatenate(sources).astype(np.int32)
+    return make_hypergraph(np.concatenate(ptrs), pinned, owner, np.concatenate(weights), first)
+
+
+def _axons(network: Network, name: str, size: int, vertex: Mapping[str, int]) -> tuple[I64, I32]:
+    """Distinct target vertices of each neuron of a population, over all its projections."""
+    out = [(q.indptr, q.indices, vertex[q.target]) for q in network.projections if q.source == name]
+    if not out:
+        return np.zeros(size + 1, np.int64), np.empty(0, np.int32)
+    ptr, pins = out[0][0], out[0][1] + np.int32(out[0][2])
+    for indptr, indices, first in out[1:]:
+        ptr, pins = _union(ptr, pins, indptr, indices, first)
+    return ptr, pins
+
+
+@nb.njit(cache=True, nogil=True)
+def _union(ptr, pins, indptr, indices, first):  # type: ignore[no-untyped-def]
+    """Row by row union of sorted rows; the second's indices are shifted by `first`."""
+    size = ptr.size - 1
+    out_ptr = np.zeros(size + 1, np.int64)
+    out = np.empty(pins.size + indices.size, np.int32)
+    at = 0
+    for row in range(size):
+        a, b = ptr[row], indptr[row]
+        while a < ptr[row + 1] or b < indptr[row + 1]:
+            take_b = a == ptr[row + 1] or (b < indptr[row + 1] and indices[b] + first < pins[a])
+            value = indices[b] + first if take_b else pins[a]
+            if not take_b:
+                a += 1
+            if b < indptr[row + 1] and indices[b] + first == value:
+                b += 1
+            out[at] = value
+            at += 1
+        out_ptr[row + 1] = at
+    return out_ptr, out[:at].copy()
+
+
+@nb.njit(cache=True, nogil=True)
+def _transpose(ptr, pins, n):  # type: ignore[no-untyped-def]
+    back_ptr = np.zeros(n + 1, np.int64)
+    for k in range(pins.size):
+        back_ptr[pins[k] + 1] += 1
+    for v in range(n):
+        back_ptr[v + 1] += back_ptr[v]
+    at = back_ptr[:-1].copy()
+    back = np.empty(pins.size, np.int32)
+    for e in range(ptr.size - 1):
+        for k in range(ptr[e], ptr[e + 1]):
+            back[at[pins[k]]] = e
+            at[pins[k]] += 1
+    return back_ptr, back
+
+
+@nb.njit(cache=True, nogil=True)
+def _traffic(ptr, pins, source, rate, part, k):  # type: ignore[no-untyped-def]
+    out = np.zeros((k + 1, k))
+    seen = np.full(k, -1, np.int64)
+    for e in range(source.size):
+        home = part[source[e]] if source[e] >= 0 else k
+        for j in range(ptr[e], ptr[e + 1]):
+            core = part[pins[j]]
+            if seen[core] != e:
+                seen[core] = e
+                out[home, core] += rate[e]
+    return out
+
+
+def traffic(graph: Hypergraph, part: I32, k: int) -> npt.NDArray[np.float64]:
+    """Messages a step from part to part, float64 [K + 1, K]; the last row is the host. Diagonal: within a core."""
+    result: npt.NDArray[np.float64] = _traffic(graph.ptr, graph.pins, graph.source, graph.rate, part, k)
+    return result
+
+
+def remote_messages(graph: Hypergraph, part: I32, k: int) -> float:
+    """The objective: expected messages a step that leave their core."""
+    flow = traffic(graph, part, k)
+    return float(flow.sum() - np.trace(flow[:k]))

@@ -1,0 +1,136 @@
+"""`map_network`: an integer network -> a program, well placed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.blocks import map_blocks, need_of, room_of, to_program
+from mapping.fit import check_core_count, check_limits
+from mapping.hypergraph import Hypergraph, axon_hypergraph, remote_messages, traffic
+from mapping.manual import read_mapping
+from mapping.network import Network
+from mapping.partition import partition
+from mapping.placement import hop_cost, place, usable_cores
+from mapping.usage import Resource, usage
+from simulator.chip import Chip
+from simulator.errors import FitError
+from simulator.program import HOST, Program
+
+I32 = npt.NDArray[np.int32]
+SLACK = 1.05  # a part may hold so much more than the average
+
+
+@dataclass(frozen=True, eq=False)
+class MappedNetwork:
+    """A mapped network.
+
+    Attributes:
+        program: with the core of every neuron.
+        resources: use of each resource by core.
+        figures: JSON-able: method, cores, expected messages and hops a step of the result and of plain blocks.
+    """
+
+    program: Program
+    resources: tuple[Resource, ...]
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+
+def map_network(
+    network: Network,
+    chip: Chip,
+    method: str = "auto",
+    rates: Mapping[str, npt.NDArray[np.float64]] | None = None,
+    neurons_per_core: int | None = None,
+    seed: int = 0,
+) -> MappedNetwork:
+    """Map a network to the cores of a chip.
+
+    Args:
+        network: integer stage.
+        chip: limits, mesh and broken cores.
+        method: ``auto`` (the fewest messages x hops found), ``blocks`` (contiguous), ``builtin`` (auto without other
+            packages), ``metis``, ``mtkahypar``, or the path of a saved mapping.
+        rates: population -> messages a step of each neuron, as measured by calibration; all 1 where unknown.
+        neurons_per_core: a smaller cap than the chip's, to spread the network.
+        seed: the same seed gives the same mapping.
+
+    Raises:
+        FitError: it does not fit.
+        InputError: a mapping file that does not belong to the network.
+        MissingExtraError: a partitioner that is not installed.
+    """
+    graph = axon_hypergraph(network, rates)
+    if method not in ("auto", "blocks", "builtin", "metis", "mtkahypar"):
+        return _finish(network, chip, graph, read_mapping(Path(method), network), {"method": "manual"})
+    blocks, resources = map_blocks(network, chip, neurons_per_core)
+    on_chip = blocks.core != HOST
+    start = _dense(blocks.core[on_chip])
+    if method == "blocks" or graph.n == 0:
+        return MappedNetwork(blocks, resources, {"method": "blocks"} | _figures(graph, chip, blocks.core))
+    try:
+        core, how = _improve(network, chip, graph, start, seed, method)
+        done = _finish(network, chip, graph, _whole(blocks.core, core), {"method": method} | how)
+    except FitError as error:  # axons are not part of the search; blocks are halved until they fit
+        note = f"kept contiguous blocks: {error}"
+        return MappedNetwork(blocks, resources, {"method": "blocks", "note": note} | _figures(graph, chip, blocks.core))
+    return done
+
+
+def _improve(
+    network: Network, chip: Chip, graph: Hypergraph, start: I32, seed: int, method: str
+) -> tuple[I32, dict[str, object]]:
+    """Core of each vertex, and how it was found."""
+    k = int(start.max(initial=-1)) + 1
+    need = need_of(network)
+    room = _room(network, chip, start, need, k)
+    found = partition(graph, start, need, room, seed, method)
+    flow = traffic(graph, found.part, k)
+    core_of_part = place(flow, chip.topology, seed)
+    figures: dict[str, object] = {"start": found.start, "tried": found.tried}
+    return core_of_part[found.part], figures
+
+
+def _room(network: Network, chip: Chip, start: I32, need: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.float64]:
+    """What each part may hold: the average and a little, never less than the blocks hold, never more than a core has."""
+    used = np.zeros((k, need.shape[1]))
+    np.add.at(used, start, need)
+    room = np.minimum(room_of(network, chip), np.maximum(SLACK * need.sum(axis=0) / k, used.max(axis=0)))
+    room[1:] = room_of(network, chip)[1:]
+    whole: npt.NDArray[np.float64] = np.maximum(np.tile(room, (k, 1)), used)
+    return whole
+
+
+def _dense(core: I32) -> I32:
+    """Part numbers 0..K-1 in the order of the cores."""
+    return np.unique(core, return_inverse=True)[1].astype(np.int32)
+
+
+def _whole(like: I32, core: I32) -> I32:
+    out = like.copy()
+    out[like != HOST] = core
+    return out
+
+
+def _finish(network: Network, chip: Chip, graph: Hypergraph, core: I32, how: dict[str, object]) -> MappedNetwork:
+    program = to_program(network, chip, core)
+    check_core_count(program, chip)
+    resources = usage(program, chip)
+    check_limits(program, chip, resources)
+    return MappedNetwork(program, resources, how | _figures(graph, chip, core))
+
+
+def _figures(graph: Hypergraph, chip: Chip, core: I32) -> dict[str, object]:
+    own = core[core != HOST]
+    cores, part = np.unique(own, return_inverse=True)
+    flow = traffic(graph, part.astype(np.int32), cores.size)
+    return {
+        "cores": int(cores.size),
+        "messages_per_step": remote_messages(graph, part.astype(np.int32), cores.size),
+        "hops_per_step": hop_cost(flow, chip.topology, cores.astype(np.int32)),
+        "usable_cores": int(usable_cores(chip.topology).size),
+    }

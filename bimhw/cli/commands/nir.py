@@ -53,18 +53,18 @@ def check(model: Path, data: Path, profile: str | None, dt: float | None, as_jso
 def show(model: Path, profile: str | None, dt: float | None, as_json: bool) -> None:
     """Print the graph of MODEL, how it would be run, and what each state keeps from step to step."""
     from bimhw.frontends.nir import choose, decays, read_graph
-    from simulator.errors import InputError
+    from bimhw.frontends.nir.order import order
+    from bimhw.frontends.nir.sources import tells_dt
 
     graph = read_graph(model)
+    order(graph)
     kept: dict[str, dict[str, tuple[float, float]]] = {}
     notes = list(graph.notes)
-    try:
+    if profile is None and dt is None and not tells_dt(graph):
+        notes.append("the file does not tell its time step; give --dt or --profile to see how it would run")
+    else:
         chosen = choose(graph, profile, dt, model.stem)
         kept, notes = decays(graph, chosen), [*notes, *chosen.notes]
-    except InputError as error:
-        if profile is not None or dt is not None:
-            raise
-        notes.append(str(error))
     if as_json:
         print_json({"nodes": _nodes(graph), "edges": [list(e) for e in graph.edges], "notes": notes, "decays": kept})
         return

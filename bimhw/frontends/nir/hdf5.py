@@ -1,7 +1,16 @@
-"""HDF5 -> plain dictionaries, with every size known before memory is taken and nothing but plain data accepted."""
+"""HDF5 -> plain dictionaries, with every size known before memory is taken and nothing but plain data accepted.
+
+A damaged file can send the HDF5 library into an endless loop or a crash. So a forked child reads the file first, with a
+time limit; only a file that it survives is read here. (Where there is no fork, as on Windows, that guard is missing.)
+"""
 
 from __future__ import annotations
 
+import faulthandler
+import importlib.util
+import os
+import signal
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +26,7 @@ from simulator.files import check_is_file
 MAX_BYTES = 2**31
 MAX_OBJECTS = 200_000
 MAX_DEPTH = 64
+TIME_LIMIT_S = 20  # a whole file of MAX_BYTES takes less; a damaged one may take for ever
 # gzip shrinks at most about 1000 times; a larger array of mostly one value is a bomb, not a network.
 BOMB_BYTES = 2**26
 BOMB_RATIO = 200
@@ -41,16 +51,39 @@ def read_tree(path: Path) -> Tree:
         InputError: not HDF5, truncated, larger than the limits above, or holding links to other files.
         MissingExtraError: h5py is not installed.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtraError("h5py", "nir", f"reading {path.name}") from error
+    if importlib.util.find_spec("h5py") is None:
+        raise MissingExtraError("h5py", "nir", f"reading {path.name}")
     check_is_file(path)
+    if hasattr(os, "fork") and not _survives(path):
+        raise InputError(str(path), "is not a whole HDF5 file (the HDF5 library fails on it)", "Write it again")
     try:
-        with h5py.File(path, "r") as file:
-            return _group(file, "", _Budget(str(path)), 0)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return _read(path)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise InputError(str(path), f"is not a whole HDF5 file ({_first_line(error)})", "Write it again") from error
+
+
+def _read(path: Path) -> Tree:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return _group(file, "", _Budget(str(path)), 0)
+
+
+def _survives(path: Path) -> bool:
+    """Whether a child process that reads the file ends by itself within the time limit (its result does not matter)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: the child only reads and exits
+        child = os.fork()
+    if child == 0:
+        try:
+            faulthandler.disable()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(TIME_LIMIT_S)
+            _read(path)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFEXITED(status)
 
 
 def _first_line(error: Exception) -> str:

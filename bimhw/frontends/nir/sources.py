@@ -89,6 +89,11 @@ def _soft_reset_warning(graph: NirGraph) -> tuple[str, ...]:
     return ("not in the file: a reset by subtraction or several spikes a step (snnTorch's and sinabs' defaults)",)
 
 
+def tells_dt(graph: NirGraph) -> bool:
+    """Whether a run without profile and time step would be accepted."""
+    return not graph.of_kind(*NEURONS) or derived_dt(graph) is not None
+
+
 def derived_dt(graph: NirGraph) -> tuple[float, str] | None:
     """The time step that makes every gain 1 (r = tau / dt, w_in = tau_syn / dt, r of an IF = 1 / dt) and why, or None.
 

@@ -198,6 +198,22 @@ def test_bombs_links_and_deep_nests_are_refused_before_memory_is_taken(tmp_path:
         read_graph(path)
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
+    """The HDF5 library itself hangs or crashes on some of these; the reader must not."""
+    monkeypatch.setattr("bimhw.frontends.nir.hdf5.TIME_LIMIT_S", 2)
+    nir.write(tmp_path / "a.nir", nir_chain())
+    rng = np.random.default_rng(seed)
+    data = bytearray((tmp_path / "a.nir").read_bytes())
+    for _ in range(rng.integers(1, 40)):
+        data[rng.integers(0, len(data))] = rng.integers(0, 256)
+    (tmp_path / "b.nir").write_bytes(data)
+    try:
+        assert set(read_graph(tmp_path / "b.nir").nodes)
+    except InputError as error:
+        assert "b.nir" in str(error)
+
+
 def test_repairs_are_made_and_said() -> None:
     nodes = chain(lif=lif(tau=np.array(2e-3), r=np.array([20.0]), v_leak=np.array(0.0), v_threshold=np.array(1.0)))
     nodes["in"] = ("Input", {"shape": np.array([1, 4])})  # a batch dimension left in, as Norse does

@@ -39,7 +39,7 @@ def recipe(task: Task, preset: str | Preset | None = None, seed: int = 0, **opti
     given = {k: v for k, v in options.items() if v is not None}
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
-            given[name] = _integers(text, given.pop(text))
+            given[name] = integers(text, given.pop(text))
     parts = {"config": dict(base.config), "settings": dict(base.settings), "init": dict(base.init)}
     fields = {
         "config": BimConfig.__struct_fields__,
@@ -80,7 +80,8 @@ def _allowed(kind: type[Any], message: str) -> str:
     return "Correct the option"
 
 
-def _integers(name: str, value: Any) -> tuple[int, ...]:
+def integers(name: str, value: Any) -> tuple[int, ...]:
+    """A tuple of integers from a text such as ``64,64``, an integer or a sequence."""
     if not isinstance(value, str):
         return (value,) if isinstance(value, int) else tuple(value)
     try:

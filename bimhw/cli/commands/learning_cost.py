@@ -1,0 +1,57 @@
+"""`bimhw learning-cost`: memory and operations of BPTT, RTRL and SEQ as functions of T, break-even measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, seed_option
+
+
+@click.command()
+@click.option("--inputs", type=click.IntRange(1), default=64, show_default=True, help="Inputs M.")
+@click.option("--hidden", type=click.IntRange(1), default=64, show_default=True, help="Neurons H.")
+@click.option("--kind", type=click.Choice(["diag", "s6"]), default="diag", show_default=True, help="Layer kind.")
+@click.option("--states", type=click.IntRange(1), default=1, show_default=True, help="States per neuron (s6).")
+@click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), default="alpha", show_default=True, help="Kernel.")
+@click.option("--steps", default="16,64,256,1024", show_default=True, help="Lengths T.")
+@click.option("--rate", type=float, default=0.1, show_default=True, help="Share of inputs that spike.")
+@click.option(
+    "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of so many steps and watch its memory."
+)
+@seed_option
+@json_option
+def command(steps: str, rate: float, stream: int | None, seed: int, as_json: bool, **o: Any) -> None:
+    """Measure what learning costs in memory and operations, and from which T on RTRL takes less memory than BPTT."""
+    from bimhw.learning.cost import learning_cost, stream_memory
+    from bimhw.learning.recipe import integers
+    from bimhw.models.config import BimConfig
+    from bimhw.models.net import BimNet
+
+    config = BimConfig(
+        kind=o["kind"], n_in=o["inputs"], hidden=(o["hidden"],), n_out=10, psp=o["psp"], n_states=o["states"]
+    )  # fmt: skip
+    result = learning_cost(config, integers("steps", steps), rate, seed)
+    memory = stream_memory(BimNet(config, seed), stream, seed=seed) if stream else []
+    if as_json:
+        keys = ("step", "trace_bytes", "resident_bytes")
+        print_json(result.facts() | {"stream": [dict(zip(keys, row, strict=True)) for row in memory]})
+        return
+    columns = ("T", "BPTT KiB", "RTRL KiB", "SEQ KiB", "BPTT ops/step", "RTRL ops/step", "SEQ ops/step")
+    rows = [
+        (r.steps, r.bptt_bytes / 1024, r.rtrl_bytes / 1024, r.seq_bytes / 1024, r.bptt_ops, r.rtrl_ops, r.seq_ops)
+        for r in result.rows
+    ]
+    print_table("learning memory and operations of one sequence (float32)", columns, rows)
+    click.echo(f"trace words per parameter: {result.trace_words_per_parameter:.2f} ({result.parameters:,} parameters)")
+    click.echo(_sentence("BPTT", result.break_even_bptt) + "; " + _sentence("SEQ", result.break_even_seq))
+    if memory:
+        streamed = [(t, words / 1024, resident / 1024**2) for t, words, resident in memory]
+        print_table("RTRL on a stream", ("step", "traces KiB", "process MiB"), streamed)
+
+
+def _sentence(name: str, steps: int | None) -> str:
+    if steps is None:
+        return f"RTRL takes more memory than {name} at every T measured"
+    return f"RTRL takes less memory than {name} from T = {steps} on"

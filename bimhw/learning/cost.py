@@ -7,6 +7,7 @@ operations by the counts of `bimhw.learning.counts`. SEQ: history words; operati
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,22 +144,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
 
 
 # allocations and copies
-_FREE = set(
-    [
-        "empty",
-        "empty_like",
-        "zeros",
-        "zeros_like",
-        "ones_like",
-        "detach",
-        "clone",
-        "stack",
-        "cat",
-        "_to_copy",
-        "new_zeros",
-        "fill_",
-    ]
-)
+_FREE = {"empty", "empty_like", "zeros", "zeros_like", "ones_like", "new_zeros", "fill_"}
+_FREE |= {"detach", "clone", "stack", "cat", "_to_copy"}
 
 
 def bptt_operations(net: BimNet, x: torch.Tensor) -> int:
@@ -166,7 +153,7 @@ def bptt_operations(net: BimNet, x: torch.Tensor) -> int:
     with _Counter() as counter:
         loss = _loss(net, x)
         torch.autograd.grad(loss, [p for p in net.parameters() if p.requires_grad])
-    return counter.operations
+    return int(counter.operations)
 
 
 def rtrl_operations(config: BimConfig) -> float | None:
@@ -186,7 +173,7 @@ def _seq(net: BimNet, x: torch.Tensor) -> tuple[int, float]:
     return words * _WORD, learner.counts.total / len(x)
 
 
-def break_even(memory: Any, traces: int, limit: int = 4096) -> int | None:
+def break_even(memory: Callable[[int], int], traces: int, limit: int = 4096) -> int | None:
     """Smallest T at which ``memory(T)`` bytes exceed the traces, by bisection on measurements; None: not up to the limit."""
     if memory(limit) <= traces:
         return None

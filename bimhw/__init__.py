@@ -17,6 +17,8 @@ _PUBLIC = {
     "list_chips": "bimhw.chips",
     "energy": "bimhw.costs",
     "compare_silicon": "bimhw.silicon.compare",
+    "SweepSpec": "bimhw.sweep.spec",
+    "run_sweep": "bimhw.sweep.run",
     "chip_energy": "energy_models.chip_energy",
     "gpu_cost": "energy_models.gpu",
     "learning_counts": "energy_models.learning",

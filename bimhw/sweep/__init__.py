@@ -1,0 +1,1 @@
+"""Sweeps over any axis of training, compilation, mapping and chip."""

@@ -1,0 +1,123 @@
+"""`bimhw sweep TASK|MODEL`: accuracy, energy and latency over any axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress
+
+
+@click.command()
+@click.argument("source")
+@click.option("--sparsity", help="Shares of synapses to prune while training, e.g. 0,0.5,0.9.")
+@click.option("--bits", help="Bits of a weight, e.g. 8,4.")
+@click.option("--rate", help="Spike rates that the regulariser aims at.")
+@click.option("--lambda", "lam", help="Weights of the gradient against STDP.")
+@click.option("--chip", help="Chips, by name or YAML file; loihi2 if not given.")
+@click.option("--cores", help="Most neurons on a core.")
+@click.option("--supply", help="Supply voltages.")
+@click.option("--seeds", help="Seeds, e.g. 0,1,2.")
+@click.option(
+    "--axis", multiple=True, metavar="NAME=V1,V2", help="Any option of `train`, or a number of the chip file."
+)
+@click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="Training option of all points.")
+@click.option("--preset", help="Training preset.")
+@click.option("--task", help="Task of a model file that does not say it.")
+@click.option("--samples", type=int, help="Test samples a point; all by default.")
+@click.option("--engine", default="compiled", show_default=True, help="Timing engine, or none.")
+@click.option("--db", type=click.Path(path_type=Path), default=Path("sweep.sqlite"), show_default=True, help="Results.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Local processes.")
+@click.option("--dask", help="Address of a Dask scheduler; its workers must see the results' folder.")
+@click.option("--optuna", type=int, help="Search with so many trials instead of the whole product.")
+@click.option("--retry", is_flag=True, help="Do failed points again.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot (.png, .svg, .pdf).")
+@json_option
+def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
+    """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""
+    from bimhw.sweep.plot import plot_sweep
+    from bimhw.sweep.run import run_sweep
+    from bimhw.sweep.search import search
+    from bimhw.sweep.spec import SweepSpec
+
+    axes = _axes(options)
+    fixed = dict(_pair(text) for text in options["fixed"])
+    spec = SweepSpec(source, axes, fixed, options["preset"], options["samples"], options["task"], options["engine"])
+    total = options["optuna"] or sum(1 for _ in spec.points())
+    with progress("sweep", total) as advance:
+        if options["optuna"] is not None:
+            result = search(spec, options["optuna"], options["db"], progress=advance)
+        else:
+            result = run_sweep(spec, options["db"], options["workers"], options["dask"], options["retry"], advance)
+    if plot is not None:
+        plot_sweep(result, plot)
+    if as_json:
+        counts = {"computed": result.computed, "functional_runs": result.functional_runs, "failed": result.failed}
+        print_json({"rows": list(result.rows), **counts})
+        return
+    _print(result, list(axes))
+
+
+def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    names = {"lam": "lambda", "seeds": "seed"}
+    out = {}
+    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "supply"):
+        if options[name] is not None:
+            out[names.get(name, name)] = _values(options[name])
+    for text in options["axis"]:
+        name, values = _split(text, "--axis")
+        out[name] = _values(values)
+    return out
+
+
+def _split(text: str, option: str) -> tuple[str, str]:
+    from simulator.errors import InputError
+
+    name, sign, value = text.partition("=")
+    if not sign or not name or not value:
+        raise InputError(f"{option} {text!r}", "is not NAME=VALUE", f"For example: {option} epochs=2,4")
+    return name, value
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, value = _split(text, "--set")
+    return name, _value(value)
+
+
+def _values(text: str) -> tuple[Any, ...]:
+    return tuple(_value(part) for part in text.split(",") if part)
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _print(result: Any, axes: list[str]) -> None:
+    figures = (
+        "accuracy",
+        "density",
+        "spike_rate",
+        "total_uj",
+        "synapse_uj",
+        "synapse_uj_fixed_activity",
+        "latency_us",
+        "cores",
+    )
+    rows = []
+    for r in result.rows:
+        mark = "front" if r["pareto"] else ""
+        values = [r.get(f) for f in figures] if r["status"] == "done" else [""] * len(figures)
+        rows.append((*(str(r["axes"][a]) for a in axes), *("" if v is None else v for v in values), mark))
+    print_table("sweep (energies per sample)", (*axes, *(f.replace("_", " ") for f in figures), "Pareto"), rows)
+    for r in result.rows:
+        if r["status"] == "failed":
+            click.echo(f"failed: {r['axes']}: {r['reason']}")
+    click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
+               f"{result.functional_runs} functional runs in all")  # fmt: skip

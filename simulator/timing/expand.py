@@ -102,44 +102,47 @@ def _expand(
     words = (N + 7) // 8
     marks = np.zeros(words * 8, np.uint8)
     by_word = marks.view(np.uint64)
-    fired = np.empty(N + 1, np.int64)
+    fired = np.empty(N + 9, np.uint64)
     cost = np.zeros(N + 1, np.int64)  # running sum of update costs by position
     for i in range(N):
         cost[i + 1] = cost[i] + update_active[i]
-    m = 0
+    # Indices are unsigned where they can be: signed ones cost wrap-around code at every access.
+    m: Any = np.uint64(0)
+    one = np.uint64(1)
     for step in range(off.shape[0]):
         for k in range(ptr[step], ptr[step + 1]):
             if at[k] >= 0:
-                marks[at[k]] = 1
-        n = 0
-        for w in range(words):
+                marks[np.uint64(at[k])] = 1
+        n: Any = np.uint64(0)
+        for w in range(np.uint64(words)):
             if by_word[w] != 0:
-                for i in range(8 * w, 8 * w + 8):
-                    if marks[i]:
-                        fired[n] = i
-                        n += 1
+                for i in range(np.uint64(8) * w, np.uint64(8) * w + np.uint64(8)):
+                    fired[n] = i
+                    n += np.uint64(marks[i])
                 by_word[w] = 0
-        fired[n] = N
+        fired[n] = np.uint64(N)
         if active.shape[0]:
             for i in range(N):
                 cost[i + 1] = cost[i] + (update_active[i] if active[step, neuron[i]] else update_inactive[i])
-        k = 0
+        f: Any = np.uint64(0)
         for c in range(C):
-            off[step, c] = m
-            last, owed = base[c], np.int64(0)
-            while fired[k] < base[c + 1]:
-                p = fired[k]
-                owed += cost[p + 1] - cost[last] + spike[p]
-                last = p + 1
-                k += 1
-                for a in range(ax_ptr[p], ax_ptr[p + 1]):
-                    gap[m] = owed + out[c]
-                    soma[c] += owed + out[c]
+            off[step, c] = np.int64(m)
+            last, stop = np.uint64(base[c]), np.uint64(base[c + 1])
+            work, owed, leaves = np.int64(0), np.int64(0), np.int64(out[c])
+            while fired[f] < stop:
+                p = fired[f]
+                owed += cost[p + one] - cost[last] + spike[p]
+                last = p + one
+                f += one
+                for a in range(np.uint64(ax_ptr[p]), np.uint64(ax_ptr[p + one])):
+                    gap[m] = owed + leaves
+                    work += owed + leaves
                     owed = np.int64(0)
-                    dst[m], srv[m] = ax_dst[a], ax_srv[a]
-                    synapse[ax_dst[a]] += ax_srv[a]
-                    m += 1
-            owed += cost[base[c + 1]] - cost[last]
+                    to, ticks = np.uint32(ax_dst[a]), ax_srv[a]
+                    dst[m], srv[m] = to, ticks
+                    synapse[to] += ticks
+                    m += one
+            owed += cost[stop] - cost[last]
             tail[step, c] = owed
-            soma[c] += owed
-        off[step, C] = m
+            soma[c] += work + owed
+        off[step, C] = np.int64(m)

@@ -17,6 +17,7 @@ from bimhw.frontends.nir.profile import Settings
 from bimhw.frontends.nir.sources import ROUND_OFF
 
 Floats = npt.NDArray[np.float64]
+MAX_CROSSINGS = 100  # of the threshold within one step, under the integrator `exact`
 
 
 def spread(values: Any, shape: tuple[int, ...]) -> Floats:
@@ -66,12 +67,34 @@ class Neuron:
         elif reset == "subtract_next_step":
             self.v = self.v - self.p["v_threshold"] * last
         self.z = self._fire()
-        if reset == "to_v_reset_now":
+        if reset == "to_v_reset_now" and self.settings.integrator == "exact" and self.node.kind in ("IF", "LIF"):
+            self._reset_within_step(x)
+        elif reset == "to_v_reset_now":
             self.v = np.where(self.z > 0, self.p["v_reset"], self.v)
         elif reset == "subtract_now":
             self.v = self.v - self.p["v_threshold"] * self.z
         self._clip()
         return self.z
+
+    def _reset_within_step(self, x: Floats) -> None:
+        """Cross the threshold when the equation does, not at the step's end: v goes on from v_reset for what is left.
+
+        `v` holds the value at the step's end without a reset; the time left after the crossing follows from it, since
+        the input is held. A neuron that crosses more than once in a step is taken back until it stays below.
+        """
+        theta, start, leaky = self.p["v_threshold"], self.p["v_reset"], self.node.kind == "LIF"
+        rest = self.p["v_leak"] + self.p["r"] * x if leaky else self.p["r"] * x  # what v moves to (IF: its slope)
+        for _ in range(MAX_CROSSINGS):
+            over = self.v > theta
+            if not over.any():
+                return
+            with np.errstate(divide="ignore", invalid="ignore"):
+                if leaky:  # e^(-left/tau) from v = rest + (theta - rest) e^(-left/tau)
+                    after = rest + (start - rest) * np.clip((self.v - rest) / (theta - rest), 0, 1)
+                else:
+                    after = start + (self.v - theta)
+            self.v = np.where(over, after, self.v)
+        self.v = np.where(self.v > theta, start, self.v)
 
     def _fire(self) -> Floats:
         theta, cmp = self.p["v_threshold"], self.settings.cmp

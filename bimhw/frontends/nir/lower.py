@@ -239,7 +239,10 @@ def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[F
 
 
 def _meta(graph: NirGraph, profile: Profile, outputs: list[str]) -> dict[str, Any]:
-    meta: dict[str, Any] = {"kind": "nir", "notes": [*graph.notes, *profile.notes], "profile": profile.name}
+    notes = [*graph.notes, *profile.notes]
+    if any(profile.of(n.name).integrator == "exact" for n in graph.of_kind("IF", "LIF")):
+        notes.append("integrator exact: on a chip a neuron resets at the step's end, not within the step")
+    meta: dict[str, Any] = {"kind": "nir", "notes": notes, "profile": profile.name}
     inputs = graph.of_kind("Input")
     if len(inputs) == 1:
         meta["input"] = {"population": inputs[0].name, "scale": 1.0}

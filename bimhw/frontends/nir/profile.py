@@ -7,7 +7,8 @@ A profile is one JSON object, or the name of a source whose conventions are fill
                   exp         v = e^(-dt/tau) v + x                       (r is not used)
                   exp_norm    v = a v + (1 - a) x, a = e^(-dt/tau)        (r is not used)
                   norse_jump  i += x; v += dt/tau_mem (v_leak - v + i); i -= dt/tau_syn i   (w_in, r not used)
-                  exact       the solution of the differential equation for an input held over the step
+                  exact       the solution of the differential equation for an input held over the step; IF and LIF cross
+                              their threshold within it and go on from v_reset (reset to_v_reset_now)
     cmp           >, >=, multi (floor(v / v_threshold) spikes in a step, v > 0)
     reset         to_v_reset_now, to_v_reset_next_step, subtract_now, subtract_next_step, zero_next_step_input_lost
     v_init        zero, v_leak, v_reset

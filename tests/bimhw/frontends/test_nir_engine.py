@@ -243,6 +243,38 @@ def test_exact_is_the_solution_of_the_equation(tau_syn: float, tau_mem: float) -
         np.testing.assert_allclose(run.outputs["out"][t, 0, 0], state[1], atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["LIF", "IF"])
+def test_exact_crosses_the_threshold_within_the_step(kind: str) -> None:
+    """Against the same equation in steps 4000 times finer; inputs strong enough for several crossings a step."""
+    fields = {"r": 1.0, "v_threshold": 0.5, "v_reset": -0.1} | ({"tau": 3.0, "v_leak": 0.05} if kind == "LIF" else {})
+    arrays = {k: np.array([v]) for k, v in fields.items()}
+    graph = build_graph(
+        {"in": ("Input", {"shape": np.array([1])}), "n": (kind, arrays), "out": ("Output", {})},
+        [("in", "n"), ("n", "out")],
+    )
+    xs = np.random.default_rng(5).uniform(0, 2.5, 30)
+    run = run_graph(graph, choose(graph, "exact", 1.0), {"in": xs.reshape(-1, 1, 1)}, probes=["n"])
+    v, fine = 0.0, 4000
+    for t, x in enumerate(xs):
+        crossed = 0
+        for _ in range(fine):
+            v += ((0.05 - v + x) / 3.0 if kind == "LIF" else x) / fine
+            if v > 0.5:
+                v, crossed = v - 0.6, 1  # what is left of the fine step goes on from v_reset
+        assert run.probes["n"][t, 0, 0] == crossed
+        assert run.membranes["n"][t, 0, 0] == pytest.approx(v, abs=2e-2)
+
+
+def test_our_distance_to_the_exact_lif_is_below_every_platforms(shared: Path) -> None:
+    from benchmarks.nir_lif import table
+
+    rows = {r.name: r for r in table(shared / "nir" / "upstream")}
+    ours, platforms = rows["bimhw, profile exact"], [r for n, r in rows.items() if "bimhw" not in n and n != "exact"]
+    assert ours.shift == 0 and ours.distance < 1e-7
+    assert len(platforms) == 10 and all(r.distance > 1e-3 for r in platforms)
+    assert rows["bimhw, profile euler"].distance == pytest.approx(rows["norse"].distance, rel=1e-4)
+
+
 # ---- graphs: sums, delays, feedback
 
 

@@ -118,8 +118,8 @@ def load_corpus(name: str = "lm", **options: Any) -> Any:
     return _call(info, options)
 
 
-def load_named(name: str, path: Path | None = None, options: Sequence[str] = ()) -> Task:
-    """A task by what a command line gives: `load_task` with ``NAME=VALUE`` texts, numbers and yes/no understood.
+def load_named(name: str, path: Path | None = None, options: Sequence[str] = ()) -> Any:
+    """A task or text by what a command line gives: `load_task` with ``NAME=VALUE`` texts, numbers and yes/no understood.
 
     Raises:
         InputError: as `load_task`, or a text without ``=``.
@@ -130,7 +130,7 @@ def load_named(name: str, path: Path | None = None, options: Sequence[str] = ())
         if not equals:
             raise InputError(f"task option {text!r}", "has no `=`", "Write NAME=VALUE, e.g. leave_out=george")
         given[key.strip().replace("-", "_")] = _value(value.strip())
-    return load_task(name, **given)
+    return (load_corpus if _info(name).is_text else load_task)(name, **given)
 
 
 def _value(text: str) -> Any:

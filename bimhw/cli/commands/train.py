@@ -37,6 +37,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first (cosine).")
 @click.option("--optimiser", help="adam (default), rms (one word per neuron), sgd.")
 @click.option("--block", type=int, help="Steps of a block (tr, blk).")
+@click.option("--window", type=int, help="Steps of a window (texts, rule tbptt).")
 @click.option("--lookback", type=int, help="Steps that a window looks back (tr).")
 @click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid).")
 @click.option("--prune", type=float, help="Share of synapses to prune while training.")
@@ -59,10 +60,13 @@ def command(
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
     from bimhw.models.io import check_output, save_model
-    from bimhw.tasks import load_named
+    from bimhw.tasks import TASKS, load_named
 
     if output is not None:
         check_output(output)
+    if task in TASKS and TASKS[task].is_text:
+        _train_text(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
+        return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
     with progress(f"training {task}", plan.settings.epochs * len(source.train)) as advance:
@@ -76,6 +80,36 @@ def command(
     print_table(f"{task}: trained by {plan.settings.rule}", ("quantity", "value"), list(_rows(summary)))
     if output is not None:
         click.echo(f"saved {output}")
+
+
+def _train_text(
+    task: str,
+    data: Path | None,
+    task_options: tuple[str, ...],
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    from bimhw.learning.language import train_language
+    from bimhw.learning.language_recipe import language_recipe
+    from bimhw.models.io import save_model
+    from bimhw.tasks import load_named
+
+    corpus = load_named(task, data, task_options)
+    config, settings = language_recipe(corpus, seed, **options)
+    steps = settings.passes * (len(corpus.whole_train) // settings.streams)
+    with progress(f"training {task}", steps) as advance:
+        result = train_language(corpus, config, settings, progress=advance)
+    if output is not None:
+        save_model(result.model, output)
+    summary = result.summary() | {"note": corpus.comparable, "model": None if output is None else str(output)}
+    if as_json:
+        print_json(summary)
+        return
+    shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
+    shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
+    print_table(f"{task}: trained by {settings.rule}", ("quantity", "value"), list(shown.items()))
 
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -1,0 +1,144 @@
+"""Language models: the score against a count by hand, learning, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from bimhw.cli.commands.train import command
+from bimhw.learning.language import (
+    LANGUAGE_INIT,
+    LanguageSettings,
+    bim_forward,
+    cut_streams,
+    language_config,
+    one_hot,
+    saved_words,
+    score_text,
+    train_language,
+    windows,
+)
+from bimhw.learning.language_recipe import language_recipe
+from bimhw.models.net import BimNet
+from bimhw.tasks.text import Corpus, character_corpus
+from simulator.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return character_corpus("abcd, efgh. " * 900, "low")
+
+
+def test_streams_are_stretches_of_the_text() -> None:
+    ids = np.arange(23, dtype=np.int32)
+    streams = cut_streams(ids, 4)
+    assert streams.T.tolist() == [list(range(k * 5, k * 5 + 5)) for k in range(4)]
+    pairs = list(windows(streams, 2))
+    assert [(x[:, 1].tolist(), y[:, 1].tolist()) for x, y in pairs] == [([5, 6], [6, 7]), ([7, 8], [8, 9])]
+    with pytest.raises(InputError, match="longer text"):
+        cut_streams(ids, 12)
+
+
+def test_score_is_the_sum_over_scored_symbols(corpus: Corpus) -> None:
+    """Against a step-by-step run of one stream after the other."""
+    net = BimNet(language_config(corpus, hidden=(8,)), seed=3)
+    torch.nn.init.normal_(net.readout.weight, std=2.0, generator=torch.Generator().manual_seed(0))
+    size, ids = len(corpus.symbols), corpus.whole_train[:320]
+    nll, tokens = score_text(bim_forward(net), ids, size, streams=4, skip=7, chunk=13)
+    expected = 0.0
+    with torch.no_grad():
+        for stream in ids.reshape(4, 80):
+            logits = net(one_hot(torch.from_numpy(stream[:-1]).long(), size)[:, None])[:, 0]
+            log_p = torch.log_softmax(logits, -1)
+            expected -= sum(float(log_p[t, stream[t + 1]]) for t in range(7, 79))
+    assert tokens == 4 * (79 - 7)
+    assert nll == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["rtrl", "tbptt"])
+def test_learns_a_repeating_text(corpus: Corpus, rule: str) -> None:
+    config = language_config(corpus, hidden=(16,))
+    few = LanguageSettings(rule=rule, streams=8, passes=3 if rule == "rtrl" else 8, lr=0.03, symbols=1600)  # type: ignore[arg-type]
+    result = train_language(corpus, config, few)
+    again = train_language(corpus, config, few)
+    assert result.score.bits_per_character == again.score.bits_per_character
+    assert result.score.bits_per_character < 0.9
+    assert result.score.perplexity == pytest.approx(2**result.score.bits_per_character)
+    assert result.updates == (3 * 199 if rule == "rtrl" else 8 * 12)
+    assert 0 < result.rates[0] < 1
+
+
+def test_frozen_hidden_layers_stay(corpus: Corpus) -> None:
+    config = language_config(corpus, hidden=(8,))
+    result = train_language(corpus, config, LanguageSettings(rule="frozen", symbols=400))
+    fresh = BimNet(config, 0, LANGUAGE_INIT)
+    torch.testing.assert_close(result.model.layer(0).weight("in"), fresh.layer(0).weight("in"))
+    assert not torch.equal(result.model.readout.weight, fresh.readout.weight)
+
+
+def test_tuning_scores_the_validation_part(corpus: Corpus) -> None:
+    config = language_config(corpus, hidden=(4,))
+    result = train_language(corpus, config, LanguageSettings(rule="frozen", streams=2, symbols=64), tuning=True)
+    assert result.score.tokens <= len(corpus.validation)
+    assert result.score.tokens < len(corpus.test)
+    whole = train_language(corpus, config, LanguageSettings(rule="frozen", streams=2, symbols=64))
+    assert whole.score.tokens == 16 * (len(corpus.test) // 16 - 51)
+
+
+def test_saved_words_counts_what_autograd_keeps() -> None:
+    x, w = torch.ones(7, 3), torch.ones(3, 5, requires_grad=True)
+    with saved_words() as counter:
+        y = (x @ w).tanh()
+    assert counter.words == 7 * 3 + 7 * 5
+    assert y.requires_grad
+    with saved_words(active=False) as off:
+        (x @ w).tanh()
+    assert off.words == 0
+
+
+def test_refuses(corpus: Corpus) -> None:
+    for options, said in [({"rule": "seq"}, "is not known here"), ({"lr": 0.0}, "lr > 0"), ({"streams": 0}, "streams")]:
+        with pytest.raises(InputError, match=said):
+            LanguageSettings(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="37 symbols"):
+        train_language(corpus, language_config(corpus, n_in=5, n_out=5))
+    with pytest.raises(InputError, match="does not exist for a text"):
+        language_recipe(corpus, credit="direct")
+    with pytest.raises(InputError, match="list of integers"):
+        language_recipe(corpus, hidden="a")
+    with pytest.raises(InputError, match="diverged"):
+        train_language(
+            corpus, language_config(corpus, hidden=(4,)), LanguageSettings(rule="frozen", lr=1e38, symbols=3000)
+        )
+
+
+def test_command(tmp_path: Path) -> None:
+    text = tmp_path / "a.txt"
+    text.write_text("abcd, efgh. " * 900)
+    model = tmp_path / "m.pt"
+    arguments = [
+        "lm",
+        "--data",
+        str(text),
+        "--hidden",
+        "8",
+        "--rule",
+        "tbptt",
+        "--json",
+        "--window",
+        "8",
+        "-o",
+        str(model),
+    ]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.output)
+    assert facts["bits_per_character"] == pytest.approx(facts["nll_nats"] / math.log(2) / facts["test_characters"])
+    assert model.is_file()
+    assert isinstance(CliRunner().invoke(command, ["lm", "--credit", "dfa"]).exception, InputError)

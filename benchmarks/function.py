@@ -52,9 +52,9 @@ def _limit(path: Path) -> dict[str, Any] | None:
 
 
 def compare(path: Path) -> dict[str, Any]:
-    """C, bimhw, C, bimhw on one net; the best of each."""
+    """C and bimhw by turns, four times, on one net; the best of each."""
     c, ours = [], []
-    for _ in range(2):
+    for _ in range(4):
         c.append(_limit(path))
         ours.append(_bench(path))
     best = min(ours, key=lambda r: float(r["function_cpu_s_per_1000"]))

@@ -65,8 +65,8 @@ class SweepLearner:
         self.records: list[Record] = []
         self.inputs: list[Tensor] = []
         self.histories = [LayerHistory(self.net.config) for _ in self.sweeps]
-        self._since = 0
-        self._readout: Gradients = {}
+        self.since = 0
+        self.readout_due: Gradients = {}
 
     @property
     def memory_words(self) -> int:
@@ -85,18 +85,18 @@ class SweepLearner:
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])
         loss = None if target is None else self._label(logits, target, weight)
-        self._since += 1
-        due = self.block is not None and self._since == self.block
+        self.since += 1
+        due = self.block is not None and self.since == self.block
         return StepResult(logits, loss, self._sweep() if due else None)
 
     @torch.no_grad()
     def finish(self) -> Gradients | None:
         """Sweep what no block has covered."""
-        return self._sweep() if self._since else None
+        return self._sweep() if self.since else None
 
     def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
         loss, error, onehot = softmax_error(logits, target, weight)
-        add(self._readout, readout_gradients(self.net, self.state, error))
+        add(self.readout_due, readout_gradients(self.net, self.state, error))
         if self.credit is None:
             signals = direct_signals(self.net, error)
         else:
@@ -108,7 +108,7 @@ class SweepLearner:
         return loss
 
     def _sweep(self) -> Gradients:
-        out, messages = dict(self._readout), None
+        out, messages = dict(self.readout_due), None
         for i in range(len(self.sweeps) - 1, -1, -1):
             g, stacked, ports = self.sweeps[i].sweep(self.histories[i], messages)
             add(g, self._extra(i, ports.start))
@@ -124,7 +124,7 @@ class SweepLearner:
         return {}
 
     def _forget(self) -> None:
-        self._readout, self._since = {}, 0
+        self.readout_due, self.since = {}, 0
         for history in self.histories:
             history.drop(self.lookback if self.block is not None else 0)
             history.deltas = [torch.zeros_like(d) for d in history.deltas]

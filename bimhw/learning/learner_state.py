@@ -1,0 +1,68 @@
+"""All that a learner remembers, as plain containers of tensors (loadable without running code), and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from bimhw.learning.blk import BlockLearner
+from bimhw.learning.history import LayerHistory
+from bimhw.learning.learner import Learner
+from bimhw.learning.rtrl import RtrlLearner
+from bimhw.learning.seq import SweepLearner
+from bimhw.learning.traces import LayerTraces
+from bimhw.models.cell import Drive, LayerState, Record
+from bimhw.models.net import NetState
+from simulator.errors import InputError
+
+_TRACES = ("ex", "er", "ei", "ev", "ef", "ea")
+
+
+def learner_state(learner: Learner) -> dict[str, Any]:
+    """State of the network and of the rule."""
+    out: dict[str, Any] = {"layers": [_copied(s) for s in learner.state.layers], "taps": learner.state.taps.clone()}
+    if isinstance(learner, RtrlLearner):
+        out["traces"] = [{n: getattr(t, n).clone() for n in _TRACES} for t in learner.traces]
+    elif isinstance(learner, SweepLearner):
+        out["histories"] = [_history(h) for h in learner.histories]
+        out["since"] = learner.since
+        out["readout"] = dict(learner.readout_due)
+        if isinstance(learner, BlockLearner):
+            out["carries"] = [(c.e.clone(), c.own.clone()) for c in learner.carries]
+    else:
+        raise InputError("checkpoint", f"cannot hold a {type(learner).__name__}", "Take rule rtrl, tr or blk")
+    return out
+
+
+def load_learner(learner: Learner, state: dict[str, Any]) -> None:
+    """Put a state back into a learner of the same configuration."""
+    learner.state = NetState(tuple(LayerState(*s) for s in state["layers"]), state["taps"])
+    if isinstance(learner, RtrlLearner):
+        for traces, held in zip(learner.traces, state["traces"], strict=True):
+            _load_traces(traces, held)
+    elif isinstance(learner, SweepLearner):
+        learner.histories = [_as_history(learner, h) for h in state["histories"]]
+        learner.since, learner.readout_due = int(state["since"]), dict(state["readout"])
+        if isinstance(learner, BlockLearner):
+            for carry, (e, own) in zip(learner.carries, state["carries"], strict=True):
+                carry.e, carry.own = e, own
+
+
+def _copied(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(v.clone() for v in values)
+
+
+def _load_traces(traces: LayerTraces, held: dict[str, Tensor]) -> None:
+    for name in _TRACES:
+        setattr(traces, name, held[name].clone())
+
+
+def _history(history: LayerHistory) -> dict[str, Any]:
+    records = [(tuple(r.drive), *tuple(r)[1:]) for r in history.records]
+    return {"inputs": list(history.inputs), "records": records, "deltas": list(history.deltas)}
+
+
+def _as_history(learner: SweepLearner, held: dict[str, Any]) -> LayerHistory:
+    records = [Record(Drive(*r[0]), *r[1:]) for r in held["records"]]
+    return LayerHistory(learner.net.config, list(held["inputs"]), records, list(held["deltas"]))

@@ -1,0 +1,91 @@
+"""How to train: one frozen value, saved beside every result."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from bimhw.learning.optim import OptimiserName
+from bimhw.learning.pruning import Mode
+from bimhw.learning.rules import RULES, Rule
+from bimhw.learning.seq import SweepCredit
+from simulator.errors import InputError
+
+
+class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to train.
+
+    Attributes:
+        rule: ``rtrl`` exact forward traces, an update at every labelled step; ``seq`` the same gradient by a sweep inside each
+            neuron, one update a sequence; ``tr`` a sliding window; ``blk`` blocks with a carry, exact; ``bptt`` one update per
+            sequence by back-propagation through time; ``lazy`` work at events only (batch 1, sgd, an update at every labelled
+            step); ``hybrid`` rtrl and STDP; ``stdp`` STDP on W_in, readout online; ``frozen`` only the readout, online.
+        epochs: passes over the training split.
+        batch: sequences in parallel.
+        lr: learning rate.
+        lr_end: the last update's learning rate as a fraction of the first (cosine decay); 1: constant.
+        optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
+        credit: how the error reaches lower layers, see `bimhw.learning.credit` (``exact``: seq and bptt).
+        block: K of ``tr`` and ``blk``.
+        lookback: L of ``tr``.
+        lam: lambda of ``hybrid``: 1 gradient only, 0 STDP on W_in.
+        kappa: scale of the STDP term; 0: the running ratio of the root mean squares.
+        w_max: bound on W_in of ``hybrid`` and ``stdp``.
+        pairing: of spikes in STDP, ``all`` or ``nearest``.
+        prune: share of synapses to prune while training; 0: none.
+        prune_mode: ``gated``, ``resampled`` or ``regrow``, see `bimhw.learning.pruning`.
+        prune_every: updates between two calls of the pruner.
+        rate_target: spike rate that the rate regulariser aims at.
+        rate_strength: its strength; 0: none.
+        seed: of initial weights, order of the data and random matrices.
+    """
+
+    rule: Rule = "rtrl"
+    epochs: int = 8
+    batch: int = 64
+    lr: float = 0.006
+    lr_end: float = 1.0
+    optimiser: OptimiserName = "adam"
+    credit: SweepCredit = "filt-win"
+    block: int = 16
+    lookback: int = 32
+    lam: float = 0.5
+    kappa: float = 0.0
+    w_max: float = 4.0
+    pairing: Literal["all", "nearest"] = "all"
+    prune: float = 0.0
+    prune_mode: Mode = "gated"
+    prune_every: int = 10
+    rate_target: float = 0.1
+    rate_strength: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise InputError(f"rule {self.rule!r}", "is not known", f"Rules: {', '.join(RULES)}")
+        rules = (
+            ("epochs", self.epochs >= 1, "must be at least 1"),
+            ("batch", self.batch >= 1, "must be at least 1"),
+            ("lr", 0 < self.lr < math.inf, "must be positive"),
+            ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+            ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),
+            ("prune_every", self.prune_every >= 1, "must be at least 1"),
+            ("block", self.block >= 1, "must be at least 1"),
+            ("lookback", self.lookback >= 0, "must not be negative"),
+            ("lam", 0 <= self.lam <= 1, "must be in [0, 1]"),
+            ("kappa", 0 <= self.kappa < math.inf, "must not be negative"),
+            ("w_max", self.w_max > 0, "must be positive"),
+            ("batch", self.rule != "lazy" or self.batch == 1, "rule lazy works on one sequence at a time"),
+            ("optimiser", self.rule != "lazy" or self.optimiser == "sgd", "rule lazy is plain gradient descent (sgd)"),
+            (
+                "rate_strength",
+                self.rule not in ("lazy", "frozen") or not self.rate_strength,
+                "does nothing with this rule",
+            ),
+            ("rate_strength", self.rate_strength >= 0, "must not be negative"),
+        )
+        for name, ok, rule in rules:
+            if not ok:
+                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")

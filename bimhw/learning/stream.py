@@ -1,0 +1,201 @@
+"""Learning from a stream without an end: nothing is reset between sequences; a checkpoint continues bit for bit.
+
+The stream shows the training sequences one after another in `lanes` parallel lanes, each epoch in a new seeded order; what it
+shows at step t is a function of (seed, t) alone. Accuracy is prequential: each labelled step is predicted before it is learned.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from bimhw.learning.evaluate import Evaluation, evaluate
+from bimhw.learning.learner_state import learner_state, load_learner
+from bimhw.learning.settings import TrainSettings
+from bimhw.learning.train import check_fit
+from bimhw.learning.updater import Updater
+from bimhw.models.config import BimConfig, config_to_json
+from bimhw.models.net import BimNet, Init
+from bimhw.tasks.base import Task
+from simulator import files
+from simulator.errors import InputError
+
+_FORMAT = "bimhw.stream/1"
+
+
+class TaskStream:
+    """The endless stream of a task's training sequences.
+
+    Args:
+        task: the sequences.
+        lanes: parallel lanes.
+        seed: of the order.
+    """
+
+    def __init__(self, task: Task, lanes: int, seed: int) -> None:
+        self.task, self.lanes, self.seed = task, lanes, seed
+        self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
+
+    def at(self, t: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Inputs [lanes, M] of step t, and labels [lanes] where the task labels this step of a sequence."""
+        sequence, step = divmod(t, self.task.steps)
+        index = np.array([self._index(sequence * self.lanes + lane) for lane in range(self.lanes)])
+        u = torch.from_numpy(self.task.train.x[index, step]).to(like) * self.task.input_scale
+        labels = torch.from_numpy(self.task.train.y[index]) if self.task.loss_steps[step] else None
+        return u, labels
+
+    def _index(self, number: int) -> int:
+        epoch, place = divmod(number, len(self.task.train))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.task.train))
+        return int(self._order[place])
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """Of the steps since the last report: labelled steps, prequential accuracy and loss, spike rates."""
+
+    step: int
+    labelled: int
+    accuracy: float
+    loss: float
+    rates: tuple[float, ...]
+
+
+class StreamTrainer:
+    """Learns from a stream.
+
+    Args:
+        task: its training sequences are the stream.
+        config: the network.
+        settings: rule and numbers (epochs and cosine decay have no meaning here; ``batch`` is the number of lanes).
+        init: scales of the initial weights.
+
+    Raises:
+        InputError: config and task do not fit, or the rule cannot learn from a stream.
+    """
+
+    def __init__(self, task: Task, config: BimConfig, settings: TrainSettings, init: Init | None = None) -> None:
+        if settings.rule in ("bptt", "seq", "lazy"):
+            raise InputError(
+                f"rule {settings.rule!r}",
+                "needs sequences with an end",
+                "Streams learn by rtrl, tr, blk, hybrid, stdp, frozen",
+            )
+        check_fit(task, config)
+        self.task, self.settings = task, msgspec.structs.replace(settings, lr_end=1.0)
+        self.net = BimNet(config, settings.seed, init)
+        self.stream = TaskStream(task, settings.batch, settings.seed)
+        self.updater = Updater(self.net, self.settings, total_updates=1)
+        self.learner = self.updater.learner(settings.batch)
+        self.step = 0
+        self._clear()
+
+    def run(self, steps: int, progress: Callable[[int], None] | None = None) -> StreamReport:
+        """Learn for so many steps.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        for _ in range(steps):
+            self._one()
+            if progress is not None:
+                progress(1)
+        report = self._report()
+        self._clear()
+        return report
+
+    def evaluate(self) -> Evaluation:
+        """On the test split, from the zero state, without touching the stream's."""
+        return evaluate(self.net, self.task)
+
+    def _one(self) -> None:
+        u, labels = self.stream.at(self.step, self.net.readout.weight.detach())
+        result = self.updater.observe(self.learner, u, labels)
+        self.step += 1
+        self._spikes += np.array([float(r.s.mean()) for r in self.learner.records])
+        self._steps += 1
+        if labels is None or result.loss is None:
+            return
+        if not math.isfinite(result.loss):
+            raise InputError(f"stream of {self.task.name}", f"diverged at step {self.step}", "Lower the learning rate")
+        self._labelled += 1
+        self._loss += result.loss
+        self._right += float((result.logits.argmax(-1) == labels).float().mean())
+
+    def _clear(self) -> None:
+        self._labelled, self._steps, self._loss, self._right = 0, 0, 0.0, 0.0
+        self._spikes = np.zeros(self.net.config.n_layers)
+
+    def _report(self) -> StreamReport:
+        n, steps = max(self._labelled, 1), max(self._steps, 1)
+        rates = tuple(float(r) for r in self._spikes / steps)
+        return StreamReport(self.step, self._labelled, self._right / n, self._loss / n, rates)
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        content = {
+            "format": _FORMAT,
+            "config": config_to_json(self.net.config),
+            "settings": msgspec.json.encode(self.settings, order="sorted").decode(),
+            "task": self.task.name,
+            "step": self.step,
+            "learner": learner_state(self.learner),
+            "updater": self.updater.state(),
+            "weights": {k: v.detach().clone() for k, v in self.net.state_dict().items()},
+        }
+        with files.replacing(Path(path)) as temporary:
+            torch.save(content, temporary)
+
+    def load(self, path: str | Path) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            InputError: no such file, no checkpoint of a stream, or one of another configuration.
+        """
+        content = _read(Path(path))
+        mine = {
+            "config": config_to_json(self.net.config),
+            "settings": msgspec.json.encode(self.settings, order="sorted").decode(),
+            "task": self.task.name,
+        }
+        for name, value in mine.items():
+            if content.get(name) != value:
+                raise InputError(
+                    f"{path}: {name}", "is of another configuration", f"It was written with {content.get(name)}"
+                )
+        self.step = int(content["step"])
+        self._load_weights(content["weights"])
+        self.updater.load(content["updater"])
+        load_learner(self.learner, content["learner"])
+
+    @torch.no_grad()
+    def _load_weights(self, weights: dict[str, Tensor]) -> None:
+        for name, value in weights.items():
+            if ".mask_" in name:
+                self.net.add_mask(name, value)
+        for name, p in self.net.named_parameters():
+            p.copy_(weights[name])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    files.check_is_file(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise InputError(str(path), "is no whole checkpoint", "Start the stream anew, or take an older one") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise InputError(
+            str(path), f"is not a checkpoint of a stream ({_FORMAT})", "bimhw train --stream --checkpoint writes one"
+        )
+    return content

@@ -1,0 +1,127 @@
+"""What turns gradients into weights: optimiser, learning rate, STDP, pruning, rate regulariser; and its state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bimhw.learning.homeostasis import Homeostasis
+from bimhw.learning.hybrid import Hybrid, clip_inputs
+from bimhw.learning.learner import Gradients, Learner, StepResult
+from bimhw.learning.optim import FlatParameters, Optimiser
+from bimhw.learning.pruning import Pruner, PruneSettings
+from bimhw.learning.rules import LearnerSettings, make_learner
+from bimhw.learning.settings import TrainSettings
+from bimhw.learning.stdp import StdpSettings
+from bimhw.models.net import BimNet
+
+
+class Updater:
+    """Applies a rule's gradients to a network.
+
+    Args:
+        net: its parameters become views of one vector.
+        settings: the rule and its numbers.
+        total_updates: of the whole training, for the learning rate's decay.
+    """
+
+    def __init__(self, net: BimNet, settings: TrainSettings, total_updates: int) -> None:
+        self.net, self.settings, self.updates, self._total = net, settings, 0, total_updates
+        self.parameters = FlatParameters(net)
+        self.optimiser = Optimiser(settings.optimiser, self.parameters)
+        self.hybrid, self.homeostasis = _make_hybrid(net, settings), _make_homeostasis(net, settings)
+        self.pruner = None
+        if settings.prune:
+            target = PruneSettings(rho=settings.prune, mode=settings.prune_mode, seed=settings.seed)
+            self.pruner = Pruner(net, target)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next update."""
+        s = self.settings
+        done = min(self.updates / max(self._total - 1, 1), 1.0)
+        return s.lr * (s.lr_end + (1 - s.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def learner(self, batch: int) -> Learner:
+        """The rule, at the beginning of a sequence, for so many parallel sequences."""
+        s = self.settings
+        if self.hybrid is not None:
+            self.hybrid.resize(batch)
+        settings = LearnerSettings(s.rule, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis)
+        return make_learner(self.net, settings, batch)
+
+    def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
+        """One step of a learner, and the update that it makes due."""
+        result = learner.observe(u, target)
+        if self.hybrid is not None:
+            self.hybrid.observe(learner.inputs, [r.s for r in learner.records])
+        self.update(result.gradients)
+        return result
+
+    def update(self, gradients: Gradients | None) -> None:
+        """Apply gradients, where there are any."""
+        if gradients is None:
+            return
+        if self.hybrid is not None:
+            gradients = self.hybrid.combine(gradients)
+        self.optimiser.step(self.parameters.gather(gradients), self.lr)
+        if self.hybrid is not None:
+            clip_inputs(self.net, self.settings.w_max)
+        self.updates += 1
+        if self.pruner is not None and self.updates % self.settings.prune_every == 0:
+            self.pruner.call()
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs beside the weights and the learner."""
+        out: dict[str, Any] = {
+            "updates": self.updates,
+            "optimiser": {k: v.clone() for k, v in self.optimiser.state().items()},
+        }
+        if self.hybrid is not None:
+            traces = [(t.a.clone(), t.b.clone(), t.omega.clone()) for t in self.hybrid.traces]
+            out["hybrid"] = {"squares": self.hybrid.squares.clone(), "traces": traces}
+        if self.homeostasis is not None:
+            out["rates"] = [r.clone() for r in self.homeostasis.rates]
+        if self.pruner is not None:
+            out["pruner"] = {n: _pruner_state(m) for n, m in self.pruner.matrices.items()}
+        return out
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.updates = int(state["updates"])
+        self.optimiser.load(state["optimiser"])
+        if self.hybrid is not None:
+            self.hybrid.squares = state["hybrid"]["squares"].clone()
+            for traces, held in zip(self.hybrid.traces, state["hybrid"]["traces"], strict=True):
+                traces.a, traces.b, traces.omega = (v.clone() for v in held)
+        if self.homeostasis is not None:
+            self.homeostasis.rates = [r.clone() for r in state["rates"]]
+        if self.pruner is not None:
+            for name, matrix in self.pruner.matrices.items():
+                held = state["pruner"][name]
+                matrix.theta, matrix.calls = held["theta"], held["calls"]
+                matrix.mask = None if held["mask"] is None else np.array(held["mask"].numpy())
+
+
+def _pruner_state(matrix: Any) -> dict[str, Any]:
+    mask = None if matrix.mask is None else torch.from_numpy(matrix.mask.copy())
+    return {"theta": matrix.theta, "calls": matrix.calls, "mask": mask}
+
+
+def _make_homeostasis(net: BimNet, s: TrainSettings) -> Homeostasis | None:
+    if not s.rate_strength:
+        return None
+    return Homeostasis(net.config, s.rate_strength, s.rate_target, net.readout.weight.detach())
+
+
+def _make_hybrid(net: BimNet, s: TrainSettings) -> Hybrid | None:
+    if s.rule not in ("hybrid", "stdp"):
+        return None
+    window = StdpSettings(pairing=s.pairing)
+    if s.rule == "stdp":
+        return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False)
+    return Hybrid(net, s.batch, s.lam, window, s.kappa or None)

@@ -1,0 +1,111 @@
+"""Streams: endless, repeatable, resumed bit for bit; forgetting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bimhw.learning.forgetting import forgetting, split_classes
+from bimhw.learning.recipe import recipe
+from bimhw.learning.stream import StreamTrainer, TaskStream
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
+from simulator.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def digits() -> Task:
+    return load_task("digits")
+
+
+def trainer_of(task: Task, **options: Any) -> StreamTrainer:
+    plan = recipe(task, **{"hidden": 10, "batch": 3, "lr": 0.02, "psp": "delta", **options})
+    return StreamTrainer(task, plan.config, plan.settings)
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {"rule": "rtrl"},
+    {"rule": "rtrl", "psp": "alpha", "optimiser": "rms", "input_delays": (0, 1), "rate_strength": 0.5},
+    {"rule": "rtrl", "hidden": "6,5", "dense_readout": True, "adapt_beta": 0.2, "refractory": 1},
+    {"rule": "hybrid", "lam": 0.5},
+    {"rule": "stdp"},
+    {"rule": "frozen"},
+    {"rule": "blk", "block": 7},
+    {"rule": "tr", "block": 5, "lookback": 11},
+    {"rule": "rtrl", "prune": 0.5, "prune_mode": "regrow"},
+    {"rule": "rtrl", "kind": "s6", "n_states": 2},
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=lambda o: "-".join(str(v) for v in o.values()))
+def test_resume_continues_bit_for_bit(digits: Task, tmp_path: Path, options: dict[str, Any]) -> None:
+    whole, first, second = (trainer_of(digits, **options) for _ in range(3))
+    whole.run(75)
+    first.run(38)
+    first.save(tmp_path / "c.pt")
+    second.load(tmp_path / "c.pt")
+    second.run(37)
+    assert second.step == 75
+    start = trainer_of(digits, **options).net.state_dict()
+    changed = 0.0
+    for name, value in whole.net.state_dict().items():
+        assert torch.equal(value, second.net.state_dict()[name]), name
+        if name in start:
+            changed = max(changed, float((value - start[name]).abs().max()))
+    assert changed > 1e-3
+    for a, b in zip(whole.learner.state.layers[0], second.learner.state.layers[0], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_stream_is_a_function_of_seed_and_step(digits: Task) -> None:
+    like = torch.zeros(1)
+    a, b = TaskStream(digits, 3, 5), TaskStream(digits, 3, 5)
+    later = [a.at(t, like) for t in range(0, 16 * 1000, 777)]
+    again = [b.at(t, like) for t in reversed(range(0, 16 * 1000, 777))]
+    for (u, y), (v, z) in zip(later, reversed(again), strict=True):
+        assert torch.equal(u, v)
+        assert (y is None) == (z is None)
+    seen = {int(a._index(k)) for k in range(len(digits.train))}
+    assert len(seen) == len(digits.train)  # an epoch shows every sequence once
+
+
+def test_stream_learns(digits: Task) -> None:
+    trainer = trainer_of(digits, hidden=32, batch=32, lr=0.01)
+    early, late = trainer.run(160), [trainer.run(400) for _ in range(4)][-1]
+    assert late.accuracy > early.accuracy + 0.2
+    assert trainer.evaluate().accuracy > 0.35
+
+
+def test_bad_checkpoints_and_rules(digits: Task, tmp_path: Path) -> None:
+    trainer = trainer_of(digits)
+    with pytest.raises(InputError, match="does not exist"):
+        trainer.load(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("no checkpoint")
+    with pytest.raises(InputError, match="whole checkpoint"):
+        trainer.load(tmp_path / "text.pt")
+    torch.save({"x": 1}, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        trainer.load(tmp_path / "other.pt")
+    trainer.save(tmp_path / "c.pt")
+    with pytest.raises(InputError, match="another configuration"):
+        trainer_of(digits, hidden=11).load(tmp_path / "c.pt")
+    with pytest.raises(InputError, match="another configuration"):
+        trainer_of(digits, lr=0.5).load(tmp_path / "c.pt")
+    with pytest.raises(InputError, match="end"):
+        trainer_of(digits, rule="seq")
+
+
+def test_forgetting_is_measured(digits: Task) -> None:
+    parts = split_classes(digits, 5)
+    assert set(parts[0].train.y) == set(range(5))
+    assert len(parts[0].test) + len(parts[1].test) == 500
+    plan = recipe(digits, hidden=24, epochs=3, lr=0.02)
+    result = forgetting(*parts, plan.config, plan.settings)
+    assert result.first_before > 0.7
+    assert result.second_after > 0.6
+    assert result.forgotten > 0.3  # one output layer, no rehearsal: most is lost
+    assert np.isfinite(result.second_alone)

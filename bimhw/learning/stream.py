@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -61,8 +60,7 @@ class TaskStream:
         return int(self._order[place])
 
 
-@dataclass(frozen=True)
-class StreamReport:
+class StreamReport(NamedTuple):
     """Of the steps since the last report: labelled steps, prequential accuracy and loss, spike rates."""
 
     step: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -44,6 +44,13 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--prune-mode", type=click.Choice(["gated", "resampled", "regrow"]), help="How.")
 @click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
+@click.option("--stream", is_flag=True, help="Learn from an endless stream (no resets), until --steps or Ctrl-C.")
+@click.option("--steps", type=click.IntRange(1), help="Steps of the stream.")
+@click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="File that holds the stream's state at each report."
+)
+@click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
 @seed_option
 @json_option
 def command(
@@ -54,6 +61,11 @@ def command(
     preset: str | None,
     seed: int,
     as_json: bool,
+    stream: bool,
+    steps: int | None,
+    report_every: int,
+    checkpoint: Path | None,
+    resume: bool,
     **options: Any,
 ) -> None:
     """Train a BIM network on TASK, online by exact RTRL unless --rule says otherwise, and save it with -o."""
@@ -65,10 +77,19 @@ def command(
     if output is not None:
         check_output(output)
     if task in TASKS and TASKS[task].is_text:
+        if stream or resume or checkpoint is not None:
+            raise click.UsageError(
+                f"{task} is a text: it is learnt as a stream anyway, without --stream and --checkpoint"
+            )
         _train_text(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
         return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
+    if stream:
+        _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
+        return
+    if steps is not None or checkpoint is not None or resume:
+        raise click.UsageError("--steps, --checkpoint and --resume belong to --stream")
     with progress(f"training {task}", plan.settings.epochs * len(source.train)) as advance:
         result = train(source, plan.config, plan.settings, plan.init, progress=advance)
     if output is not None:
@@ -110,6 +131,49 @@ def _train_text(
     shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
     print_table(f"{task}: trained by {settings.rule}", ("quantity", "value"), list(shown.items()))
+
+
+class StreamRun(NamedTuple):
+    """The options of a stream."""
+
+    steps: int | None
+    report_every: int
+    checkpoint: Path | None
+    resume: bool
+
+
+def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json: bool) -> None:
+    from bimhw.learning.stream import StreamTrainer
+    from bimhw.models.io import save_model
+
+    if run.resume and run.checkpoint is None:
+        raise click.UsageError("--resume needs --checkpoint")
+    trainer = StreamTrainer(source, plan.config, plan.settings, plan.init)
+    if run.resume and run.checkpoint is not None:
+        trainer.load(run.checkpoint)
+    last = None if run.steps is None else trainer.step + run.steps
+    reports = []
+    try:
+        while last is None or trainer.step < last:
+            count = run.report_every if last is None else min(run.report_every, last - trainer.step)
+            report = trainer.run(count)
+            if run.checkpoint is not None:
+                trainer.save(run.checkpoint)
+            reports.append(report._asdict())
+            if not as_json:
+                rates = ", ".join(f"{r:.3f}" for r in report.rates)
+                click.echo(
+                    f"step {report.step:>9,}  accuracy {report.accuracy:.3f}  loss {report.loss:.3f}  rate {rates}"
+                )
+    except KeyboardInterrupt:
+        click.echo(f"stopped after step {trainer.step}", err=True)
+    result = trainer.evaluate()
+    if output is not None:
+        save_model(trainer.net, output)
+    if as_json:
+        print_json({"reports": reports, "step": trainer.step, "test_accuracy": result.accuracy})
+    else:
+        click.echo(f"test accuracy {result.accuracy:.3f} after {trainer.step:,} steps")
 
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from bimhw.cli.main import main
 from bimhw.learning.forgetting import forgetting, split_classes
 from bimhw.learning.recipe import recipe
 from bimhw.learning.stream import StreamTrainer, TaskStream
+from bimhw.models.io import load_model
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from simulator.errors import InputError
@@ -109,3 +112,32 @@ def test_forgetting_is_measured(digits: Task) -> None:
     assert result.second_after > 0.6
     assert result.forgotten > 0.3  # one output layer, no rehearsal: most is lost
     assert np.isfinite(result.second_alone)
+
+
+def test_command_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["train", "digits", "--stream", "--hidden", "6", "--batch", "2", "--report-every", "20", "--json"]
+
+    def run(*more: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as done:
+            main([*common, *more])
+        code = done.value.code
+        assert isinstance(code, int)
+        return code, capsys.readouterr().out
+
+    assert run("--steps", "60", "-o", str(tmp_path / "whole.pt"))[0] == 0
+    assert run("--steps", "40", "--checkpoint", str(tmp_path / "c.pt"))[0] == 0
+    code, text = run(
+        "--steps", "20", "--checkpoint", str(tmp_path / "c.pt"), "--resume", "-o", str(tmp_path / "two.pt")
+    )
+    assert code == 0
+    assert json.loads(text)["step"] == 60
+    whole, two = (load_model(tmp_path / f"{n}.pt").state_dict() for n in ("whole", "two"))
+    assert all(torch.equal(whole[k], two[k]) for k in whole)
+    assert run("--resume")[0] == 2
+
+
+def test_forgetting_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["forgetting", "--hidden", "8", "--epochs", "1", "--rule", "rtrl", "--json"])
+    assert done.value.code == 0
+    assert json.loads(capsys.readouterr().out)["rtrl"]["second_after"] > 0.2

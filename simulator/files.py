@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import struct
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError
+from simulator.memory import check_memory
 
 _MAX_HEADER_BYTES = 100_000_000
 _DTYPES = {
@@ -154,14 +156,33 @@ def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         np.savez(file, **named)
 
 
+def _check_npz(path: Path) -> None:
+    """Compare what every array's header promises with the bytes that are there, before memory is taken for it."""
+    total = 0
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as stream:
+                form: Any = np.lib.format  # untyped in numpy
+                old = form.read_magic(stream) == (1, 0)
+                shape, _, dtype = (form.read_array_header_1_0 if old else form.read_array_header_2_0)(stream)
+                promised, held = math.prod(shape) * dtype.itemsize, entry.file_size - stream.tell()
+            if promised > held and not dtype.hasobject:
+                where = f"{path}: {entry.filename.removesuffix('.npy')}"
+                raise InputError(where, f"promises {promised:,} bytes and holds {held:,}", "Write it again")
+            total += entry.file_size
+    check_memory(total, str(path), "its arrays, unpacked", "Use a smaller file")
+
+
 def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
     """Arrays of an .npz file by name (all of them where no names are given), never unpickled.
 
     Raises:
-        InputError: no such file, not a whole .npz file, or an array is missing or not of numbers.
+        InputError: no such file, not a whole .npz file, an array is missing or not of numbers, or the file says that it
+            holds more than it does or than there is memory for.
     """
     check_is_file(path)
     try:
+        _check_npz(path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in (names if names is not None else file.files)}
     except KeyError as error:

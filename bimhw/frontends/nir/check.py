@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,8 @@ from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import choose, decays
 from simulator.errors import InputError
-from simulator.files import check_is_file, read_npz
+from simulator.files import read_npz
 
-Arrays = dict[str, npt.NDArray[Any]]
-MAX_DATA_BYTES = 2**32
 # Values that are not spikes are compared as float32 sources give them.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
@@ -77,7 +74,7 @@ def check(model: Path | str, data: Path | str, profile: str | None = None, dt: f
         InputError: files or shapes that do not fit; the message names node, array, value and rule.
     """
     graph = read_graph(model)
-    arrays = read_arrays(Path(data))
+    arrays = read_npz(Path(data))
     chosen = choose(graph, profile, dt, Path(model).stem)
     inputs = pick_inputs(graph, arrays, str(data))
     wanted = _wanted(arrays, str(data))
@@ -145,23 +142,6 @@ def _hints(
         if count < differ:
             found.append((count, ", ".join(f"{k} {v}" for k, v in change.items())))
     return [f"{count} would differ with {what}" for count, what in sorted(found)[:3]]
-
-
-def read_arrays(path: Path) -> Arrays:
-    """Arrays of an .npz file, sizes checked first, never unpickled.
-
-    Raises:
-        InputError: not a whole .npz file, larger than `MAX_DATA_BYTES`, or with Python objects in it.
-    """
-    check_is_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
-    except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(str(path), f"is not a whole .npz file ({error})", "Write it again with numpy.savez") from error
-    if size > MAX_DATA_BYTES:
-        raise InputError(str(path), f"unpacks to {size:,} bytes; {MAX_DATA_BYTES:,} is the most")
-    return read_npz(path)
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:

@@ -134,7 +134,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str])
             raise InputError(at, "has no 'type'", "The exporter left the file half-written; export it again")
         if fields["type"] == "NIRGraph":
             inner, inner_edges = _flatten(fields, full + ".", where, notes)
-            ends[name] = _ends(inner, full, at)
+            ends[name] = _ends(inner, at)
             inner = {k: _as_junction(n, k in ends[name]) for k, n in inner.items()}
             _add(nodes, inner, at)
             edges += inner_edges
@@ -157,10 +157,9 @@ def _add(nodes: dict[str, Node], more: Mapping[str, Node], where: str) -> None:
     nodes.update(more)
 
 
-def _ends(inner: Mapping[str, Node], full: str, where: str) -> tuple[str, str]:
-    own = [n for n in inner.values() if "." not in n.name[len(full) + 1 :]]
-    inputs = [n.name for n in own if n.kind == "Input"]
-    outputs = [n.name for n in own if n.kind == "Output"]
+def _ends(inner: Mapping[str, Node], where: str) -> tuple[str, str]:
+    inputs = [n.name for n in inner.values() if n.kind == "Input"]  # those of graphs further in are junctions by now
+    outputs = [n.name for n in inner.values() if n.kind == "Output"]
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(
             where,

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.frontends.nir.check import pick_inputs, read_arrays
+from bimhw.frontends.nir.check import pick_inputs
 from bimhw.frontends.nir.graph import NirGraph, read_graph
 from simulator.errors import InputError
+from simulator.files import read_npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ def run_nir(
     from simulator.chip import load_chip
 
     graph = read_graph(model)
-    arrays = read_arrays(Path(data)) if data is not None else {}
+    arrays = read_npz(Path(data)) if data is not None else {}
     if data is None:
         width = math.prod(graph.of_kind("Input")[0].out_shape)
         payloads = (np.random.default_rng(seed).random((samples, steps, width)) < rate).astype(np.int32)

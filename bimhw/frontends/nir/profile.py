@@ -14,7 +14,7 @@ A profile is one JSON object, or the name of a source whose conventions are fill
     v_init        zero, v_leak, v_reset
     v_min         lower bound of v, or null
     delayed_edges [[source, target], ...] that carry the previous step's value
-    output        spikes, counts, membrane
+    output        spikes (at most 1 a step), counts, membrane; by default counts where a neuron is multi, else spikes
     type_check    false where nir's own check refuses a good file (ours repairs those files, and says so)
     nodes         {node: any of dt, integrator, cmp, reset, v_init, v_min}
 """
@@ -126,7 +126,8 @@ def parse_profile(raw: Any, where: str) -> Profile:
         settings[node] = _settings(keys, default, at)
     if not isinstance(raw.get("type_check", True), bool):
         raise InputError(f"{where}.type_check", f"is {raw['type_check']!r}, not true or false")
-    output = _choice(raw, "output", "spikes", where)
+    several = any(s.cmp == "multi" for s in (default, *settings.values()))
+    output = _choice(raw, "output", "counts" if several else "spikes", where)
     return Profile(where, default, settings, _edges(raw, where), output, tuple(notes))
 
 

@@ -345,3 +345,18 @@ def test_check_command_prints_differ_and_of(tmp_path: Path) -> None:
     assert (found["differ"], found["of"]) == (2, 8)  # every step fires; the last two recorded zeros differ
     assert any("surprise" in n for n in found["notes"]) and not any("note" in n.split()[0] for n in found["notes"])
     assert found["decays"] == {"n": {"v": [pytest.approx(0.9), pytest.approx(0.9)]}}
+
+
+def test_an_array_that_promises_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    import io
+    import zipfile
+
+    from simulator.errors import InputError
+    from simulator.files import read_npz
+
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(16))
+    with pytest.raises(InputError, match=r"bomb\.npz: x: promises 4,000,000,000,000 bytes and holds 16"):
+        read_npz(tmp_path / "bomb.npz")

@@ -54,11 +54,13 @@ def stacks(draw: st.DrawFn) -> tuple[Stack, tuple[int, ...], int]:
         bias = draw(st.booleans())
         layers.append(conv(shape[0], 4, 3, stride, padding, dilation, groups, bias))
         layers.append(neuron(draw))
-        if kind == "conv2d" and draw(st.booleans()):
+        with torch.no_grad():
+            after = Stack(*layers).double().run(torch.zeros(1, 1, *shape, dtype=torch.float64)).shape[1:]
+        if kind == "conv2d" and min(after[2:]) > 1 and draw(st.booleans()):
             layers.append(nn.AvgPool2d(2, stride=1, padding=draw(st.sampled_from([0, 1]))))
         layers.append(nn.Flatten())
     with torch.no_grad():
-        flat = nn.Sequential(*layers).double()(torch.zeros(1, *shape, dtype=torch.float64)).shape[1]
+        flat = Stack(*layers).double().run(torch.zeros(1, 1, *shape, dtype=torch.float64)).shape[2]
     second: nn.Module = neuron(draw)
     if draw(st.booleans()):
         second = Recurrent(neuron(draw), nn.Linear(6, 6, bias=draw(st.booleans())))

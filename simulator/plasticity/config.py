@@ -39,7 +39,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         pairing: ``all`` or ``nearest``.
         weight_bits: 8, 12 or 16.
         rounding: of the weight update.
-        weight_range: hard bound of the hidden layers' weights (a power of two: the unit is range / 2^(bits - 1)).
+        weight_range: hard bound of the hidden layers' input weights (a power of two: the unit is range / 2^(bits - 1)).
+        delta_range, c_range: of the weights into the ports d and c (they start small: a finer unit, less rounding noise).
         readout_range: of the readout's weights.
         trace_bits: of eligibility, STDP and feature traces.
         history_bits: of a neuron's history words.
@@ -79,6 +80,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     weight_bits: Literal[8, 12, 16] = 8
     rounding: Literal["stochastic", "nearest"] = "stochastic"
     weight_range: float = 4.0
+    delta_range: float = 1.0
+    c_range: float = 1.0
     readout_range: float = 8.0
     trace_bits: int = 8
     history_bits: int = 16
@@ -116,6 +119,11 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """Whether the input port has an STDP term."""
         return self.rule == "stdp" or (self.rule == "hybrid" and self.lam < 1)
 
+    def bound(self, port: str) -> float:
+        """Hard bound of the weights into a port (z or in of a layer, d, c; ``readout``)."""
+        names = {"z": "weight_range", "d": "delta_range", "c": "c_range", "readout": "readout_range"}
+        return float(getattr(self, names[port]))
+
     @property
     def share(self) -> float:
         """lam of the rule in use."""
@@ -137,14 +145,16 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
         ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),
         ("beta", 0 < c.beta < 1, "must be in (0, 1)"),
         ("lr_end", 0 <= c.lr_end <= 1, "must be in [0, 1]"),
-        ("weight_range", math.log2(max(c.weight_range, 1e-9)).is_integer(), power),
-        ("readout_range", math.log2(max(c.readout_range, 1e-9)).is_integer(), power),
+        *((n, getattr(c, n) > 0 and math.log2(getattr(c, n)).is_integer(), power) for n in _RANGES),
         ("surrogate_width", c.surrogate_width > 0, "must be positive"),
         ("accumulator_bits", 16 <= c.accumulator_bits <= 40, "must be 16 to 40 (fewer bias the sums)"),
         ("error_bits", 4 <= c.error_bits <= 24, "must be 4 to 24 (a graded spike's payload)"),
         ("state_bits", c.state_bits == 0 or 8 <= c.state_bits <= 24, "must be 0 or 8 to 24"),
         ("prune_target", 0 <= c.prune_target <= 0.99, "must be in [0, 0.99]"),
     ]
+
+
+_RANGES = ("weight_range", "delta_range", "c_range", "readout_range")
 
 
 def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning") -> LearnConfig:

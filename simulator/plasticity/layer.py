@@ -88,7 +88,7 @@ class LayerLearner:
             for group in self.layer.groups:
                 k = group.projections[p]
                 live = self.live[p, group.start : group.start + group.size]
-                limit = c.weight_range if c.wide else 2 ** (c.weight_bits - 1) - 1
+                limit = c.bound("zdc"[p]) if c.wide else 2 ** (c.weight_bits - 1) - 1
                 blocks.append(Block(self.forward.weights[k], live, self.forward.units[k], limit, k))
             rows[port] = Row(blocks, c, seed, moments.get(port, 0.0))
         for p, name in enumerate(("b_z", "b_d", "b_c", "D")):

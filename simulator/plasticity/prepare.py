@@ -62,7 +62,7 @@ def prepare(
     populations = {p.name: p for p in program.populations}
     projections = list(program.projections)
     for target, port, members in _ports(program, net):
-        bound = config.readout_range if port == "in" else config.weight_range
+        bound = config.bound("readout" if port == "in" else port)
         unit = bound / 2 ** (config.weight_bits - 1)
         arrive = {k: unit * old.source_unit(projections[k].source) for k in members}
         finest = min(arrive.values())

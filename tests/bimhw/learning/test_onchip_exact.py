@@ -272,7 +272,7 @@ class PlainChip:
             self.v[name] = self.v[name] + 0.01 * (square - self.v[name])
             scale = 1 / (np.sqrt(self.v[name] / (1 - 0.99 ** self.n[name])) + 1e-8)
         w = self.p[name] - self.lr * scale * g
-        bound = 8.0 if name == "readout.weight" else 4.0 if ".w_" in name else np.inf
+        bound = 8.0 if name == "readout.weight" else 4.0 if name.endswith("w_in") else 1.0 if ".w_" in name else np.inf
         self.p[name] = np.clip(w, -bound, bound)
 
 

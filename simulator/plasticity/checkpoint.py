@@ -17,8 +17,10 @@ from simulator.errors import InputError
 from simulator.files import read_safetensors, write_safetensors
 from simulator.function.simulation import Record
 from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.layer import LayerLearner
 from simulator.plasticity.learner import Learner
 from simulator.plasticity.net import plastic
+from simulator.plasticity.readout import ReadoutLearner
 from simulator.plasticity.update import Row
 
 FORMAT = "bimhw-learning-1"
@@ -42,6 +44,7 @@ def save_learning(learner: Learner, path: Path | str) -> None:
         "seed": learner.seed,
         "numbers": [learner.steps_done, learner.samples, learner.learnt, learner.readout.updates],
         "updates": [layer.updates for layer in learner.layers],
+        "open": [[part.labelled, part.samples] for part in _parts(learner)],
     }
     write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
 
@@ -72,9 +75,15 @@ def load_learning(learner: Learner, path: Path | str) -> None:
         for (key, p), (theta, calls) in zip(layer.pruners.items(), tensors[f"pruners.{k}"], strict=True):
             p.theta, p.calls, p.shadow = float(theta), int(calls), tensors.get(f"shadow.{k}.{key}")
         layer.reload()
+    for part, numbers in zip(_parts(learner), facts["open"], strict=True):
+        part.labelled, part.samples = numbers
     learner.steps_done, learner.samples, learner.learnt, learner.readout.updates = facts["numbers"]
     learner.forward.biases_changed()
     _load_recorded(learner, tensors)
+
+
+def _parts(learner: Learner) -> list[LayerLearner | ReadoutLearner]:
+    return [*learner.layers, learner.readout]
 
 
 def _rows(learner: Learner) -> Iterator[tuple[str, Row]]:
@@ -90,6 +99,10 @@ def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for n, layer in enumerate(learner.layers):
         yield f"live.{n}", layer.live
         yield f"words.{n}", layer.words
+        yield f"g.{n}", layer.g
+        yield f"omega.{n}", layer.omega
+    yield "g.readout", learner.readout.g
+    yield "g.readout.bias", learner.readout.g_bias
     for name, row in _rows(learner):
         if row.rms:
             yield f"{name}.v", row.rms.v

@@ -23,6 +23,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         form: of the gradient: ``dense`` traces, ``seq`` sweep per sequence, ``tr`` sliding window, ``blk`` exact blocks.
         words: ``chip`` rounds every word to its width; ``wide`` keeps float64 (the reference of the rounding).
         every: labelled steps between two updates (dense).
+        accumulate: samples whose gradient sums are added before an update at the end of the last of them; 1: updates
+            within a sample, as the form has them.
         block: K, steps between two updates (tr, blk).
         history: L, older steps that a window sweep visits too (tr).
         credit: how the error reaches lower layers, ``filt-win`` or ``direct``.
@@ -61,6 +63,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     form: Form = "dense"
     words: Literal["chip", "wide"] = "chip"
     every: int = 1
+    accumulate: int = 1
     block: int = 16
     history: int = 32
     credit: Literal["filt-win", "direct"] = "filt-win"
@@ -80,8 +83,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     weight_bits: Literal[8, 12, 16] = 8
     rounding: Literal["stochastic", "nearest"] = "stochastic"
     weight_range: float = 4.0
-    delta_range: float = 1.0
-    c_range: float = 1.0
+    delta_range: float = 4.0
+    c_range: float = 4.0
     readout_range: float = 8.0
     trace_bits: int = 8
     history_bits: int = 16
@@ -135,7 +138,7 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
     positive = [
         (n, 0 < getattr(c, n) < math.inf, "must be positive") for n in ("lr", "tau_plus", "tau_minus", "a_plus")
     ]
-    counts = [(n, getattr(c, n) >= 1, "must be at least 1") for n in ("every", "block", "prune_every")]
+    counts = [(n, getattr(c, n) >= 1, "must be at least 1") for n in ("every", "accumulate", "block", "prune_every")]
     power = "must be a power of two (then a weight's unit is one too)"
     return [
         *widths,

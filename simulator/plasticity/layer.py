@@ -13,6 +13,7 @@ import numpy.typing as npt
 from simulator.plasticity import block
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
+from simulator.plasticity.dense import dense_narrow
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.net import Layer
 from simulator.plasticity.pruning import Pruner
@@ -21,7 +22,7 @@ from simulator.plasticity.rtrl import C_D, PARTS_OF, dense_step, trace_words
 from simulator.plasticity.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.sweep import HISTORY_WORDS, SWEEP_MACS, replay, sweep
 from simulator.plasticity.update import Block, Row, full
-from simulator.plasticity.words import H_C, H_DELTA, H_PSI, K_FEATURE, put_all
+from simulator.plasticity.words import H_C, H_DELTA, H_PSI, K_FEATURE, K_TRACE, LSB, put_all
 
 Floats = npt.NDArray[np.float64]
 _TRACE_MACS = (
@@ -64,7 +65,10 @@ class LayerLearner:
         a_minus = config.a_minus or balanced_a_minus(config.a_plus, config.tau_plus, config.tau_minus)
         self.amplitude = np.array([config.a_plus, a_minus])
         self.rows = self._rows(moments, seed, keys)
-        self.updates = 0
+        used = [K_TRACE + 5 * p + part for p in range(3) for part in PARTS_OF[layer.psp] if p < 2 or part]
+        self.fast = config.gradient and config.form == "dense" and bool(words[LSB, used].all())
+        self.updates, self.labelled, self.samples = 0, 0, -1  # labelled: steps since the last update
+        self.g, self.omega = np.zeros((4, self.m1, self.h)), np.zeros((self.m1 - 1, self.h))
         self.pruners = self._pruners(seed)
         self.begin(1)
 
@@ -114,10 +118,11 @@ class LayerLearner:
         self.feature = np.zeros(self.h)
         traces = c.gradient and c.form in ("dense", "blk")
         self.e = np.zeros((4, 5, self.m1, self.h)) if traces else np.zeros((4, 5, 1, 1))
-        self.g = np.zeros((4, self.m1, self.h))
+        if self.fast:
+            self.e = np.zeros((4, self.m1, 5, self.h))
         self.pre, self.post = np.zeros(self.m1 - 1), np.zeros(self.h)
-        self.omega = np.zeros((self.m1 - 1, self.h))
-        self.labelled, self.open = 0, 0  # labelled steps and steps since the last update
+        self.open = 0  # steps since the last sweep
+        self.samples += 1
         self._begin_block()
 
     def _begin_block(self) -> None:
@@ -165,18 +170,19 @@ class LayerLearner:
             self._stdp(tau)
         if c.gradient:
             self._form_step(tau, labelled)
-        if c.form == "dense":
-            return self.labelled > 0 and (self.labelled >= c.every or last)
         due = last or (c.form in ("tr", "blk") and self.open >= c.block)
-        if due and c.gradient:
+        if due and c.gradient and c.form != "dense":
             self._sweep(tau)
-        return due
+        if due:
+            self.open = 0
+        return update_due(c, self.labelled, last, due, self.samples)
 
     def _form_step(self, tau: int, labelled: bool) -> None:
         slot, c = tau % self.ring, self.config
         if c.form == "dense":
             live = self.live
-            dense_step(
+            step = dense_narrow if self.fast else dense_step
+            step(
                 self.e, self.g, self.events[slot], self.hist[slot], self.const, live, self.layer.psp,
                 self.layer.membrane, labelled, self.words,
             )  # fmt: skip
@@ -254,7 +260,24 @@ class LayerLearner:
             self.reload()
         self.g[:] = 0.0
         self.omega[:] = 0.0
-        self.labelled, self.open = 0, 0
+        self.labelled = 0
+
+
+def update_due(c: LearnConfig, labelled: int, last: bool, swept: bool, samples: int) -> bool:
+    """Whether the gradient sums are to be applied after a step.
+
+    Args:
+        c: configuration.
+        labelled: labelled steps since the last update.
+        last: the step ends its sample.
+        swept: a sweep has just brought the sums up to date (or would have).
+        samples: samples seen, this one included.
+    """
+    if c.accumulate > 1:
+        return last and samples % c.accumulate == 0
+    if c.form == "dense":
+        return labelled > 0 and (labelled >= c.every or last)
+    return swept
 
 
 _CARRY_MACS = (10, 20, 35)  # S <- M S with M, S lower triangular of 3, 4, 5 states

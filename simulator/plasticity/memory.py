@@ -88,7 +88,7 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
         items.append(Item(name, "adjoint", (5 + 4) * h, c.adjoint_bits, "neuron"))
     if c.form == "blk":
         items.append(Item(name, "block propagators", (15 + 5) * h, max(c.history_bits, c.adjoint_bits), "neuron"))
-    if not (c.form == "dense" and c.every == 1 and c.optimiser == "sgd"):
+    if not (c.form == "dense" and c.every == 1 == c.accumulate and c.optimiser == "sgd"):
         items.append(Item(name, "gradient sums", sum(synapses), c.accumulator_bits, "synapse"))
         items.append(Item(name, "gradient sums of biases", 4 * h, c.accumulator_bits, "neuron"))
     if c.optimiser == "rms":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import Forward
-from simulator.plasticity.layer import LayerLearner
+from simulator.plasticity.layer import LayerLearner, update_due
 from simulator.plasticity.net import Net
 from simulator.plasticity.update import Block, Row, full
 
@@ -56,16 +56,15 @@ class ReadoutLearner:
             "w": Row(blocks, config, seed, moments.get("w", 0.0)),
             "b": Row([bias], config, seed, moments.get("b", 0.0)),
         }
-        self.updates = 0
+        self.updates, self.labelled, self.samples = 0, 0, -1
         self.g = np.zeros((sum(b.weights.shape[0] for b in blocks), n_out))
         self.g_bias = np.zeros((1, n_out))
         self.begin(1)
 
     def begin(self, steps: int) -> None:
         """Before a sample."""
-        self.steps, self.labelled, self.open = steps, 0, 0
-        self.g[:] = 0.0
-        self.g_bias[:] = 0.0
+        self.steps, self.open = steps, 0
+        self.samples += 1
 
     def back(self, layer: int, e: Floats) -> Floats:
         """Wo_l^T e [H]; zeros where the readout does not read the layer."""
@@ -86,9 +85,10 @@ class ReadoutLearner:
             self.g += np.outer(np.concatenate(features), e)
             self.g_bias += e
             self.counts.add("weight_mac", self.population, self.g.size)
-        if c.form == "dense":
-            return self.labelled > 0 and (self.labelled >= c.every or last)
-        return last or (c.form in ("tr", "blk") and self.open >= c.block)
+        due = last or (c.form in ("tr", "blk") and self.open >= c.block)
+        if due:
+            self.open = 0
+        return update_due(c, self.labelled, last, due, self.samples)
 
     def update(self, lr: float) -> None:
         """Apply the gradient sums to weights and bias, and clear them."""
@@ -98,4 +98,4 @@ class ReadoutLearner:
         self.updates += 1
         self.g[:] = 0.0
         self.g_bias[:] = 0.0
-        self.labelled, self.open = 0, 0
+        self.labelled = 0

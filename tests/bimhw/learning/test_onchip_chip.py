@@ -82,7 +82,7 @@ def test_learning_steps_are_the_simulators(task):
 def test_what_is_learnt_does_not_depend_on_the_mapping_or_on_a_break(task, tmp_path):
     results = []
     for per_core in (None, 2):
-        program = ready_to_learn(compiled(task, neurons_per_core=per_core), task, {"lr": 0.01})
+        program = ready_to_learn(compiled(task, neurons_per_core=per_core), task, {"lr": 0.01, "accumulate": 3})
         results.append(learn(program, task.train.x, step_labels(task, task.train), seed=3, epochs=2))
     one, other = results
     assert len(set(one.program.core)) < len(set(other.program.core))
@@ -159,7 +159,7 @@ def test_gradient_of_narrow_traces_points_the_same_way(task, bits, least):
         def keep(lr, layer=layer, total=total):
             total += layer.g
             layer.g[:] = 0
-            layer.open = layer.labelled = 0
+            layer.labelled = 0
 
         layer.update, learner.readout.update = keep, lambda lr: None
         for x, y in zip(task.train.x[:10], step_labels(task, task.train), strict=False):

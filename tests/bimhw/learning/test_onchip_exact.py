@@ -67,14 +67,15 @@ def gradients(net: BimNet, x, labels, config: LearnConfig):
                 keep(f"layers.{k}.b_{port}", layer.g[p, -1].copy())
             keep(f"layers.{k}.d", layer.g[3, 0].copy())
             layer.g[:] = 0
-            layer.open = layer.labelled = 0
+            layer.labelled = 0
 
         return update
 
     def of_readout(lr):
         keep("readout.weight", learner.readout.g.T.copy())
         keep("readout.bias", learner.readout.g_bias[0].copy())
-        learner.readout.begin(learner.readout.steps)
+        learner.readout.g[:] = 0
+        learner.readout.g_bias[:] = 0
 
     for k, layer in enumerate(learner.layers):
         layer.update = of_layer(k, layer)
@@ -272,7 +273,7 @@ class PlainChip:
             self.v[name] = self.v[name] + 0.01 * (square - self.v[name])
             scale = 1 / (np.sqrt(self.v[name] / (1 - 0.99 ** self.n[name])) + 1e-8)
         w = self.p[name] - self.lr * scale * g
-        bound = 8.0 if name == "readout.weight" else 4.0 if name.endswith("w_in") else 1.0 if ".w_" in name else np.inf
+        bound = 8.0 if name == "readout.weight" else 4.0 if ".w_" in name else np.inf
         self.p[name] = np.clip(w, -bound, bound)
 
 

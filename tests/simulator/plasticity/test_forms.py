@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.plasticity import block, words
+from simulator.plasticity.dense import dense_narrow
 from simulator.plasticity.rtrl import ALPHA, DELTA, EXP, dense_step, trace_words
 from simulator.plasticity.sweep import replay, sweep
 
@@ -172,3 +173,20 @@ def _integers(const, hist, u, i, j):
         total = g + delta * sb * 2**4
         g = min(max(total, -(2**31 - 1)), 2**31 - 1)
     return g
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([DELTA, EXP, ALPHA]), st.booleans(), st.sampled_from([7, 8, 16]))
+def test_vector_form_of_narrow_words_has_the_same_bits(seed, psp, membrane, bits):
+    const, hist, u, live = random_net(np.random.default_rng(seed), psp)
+    fracs = {n: 20 if n.startswith("g_") else bits - 4 for n in words.NAMES if n.startswith(("e_", "g_"))}
+    one = words.narrow(fracs, dict.fromkeys(fracs, bits) | {n: 32 for n in fracs if n.startswith("g_")})
+    other = one.copy()
+    e, g = np.zeros((4, 5, M1, H)), np.zeros((4, M1, H))
+    f, k = np.zeros((4, M1, 5, H)), np.zeros((4, M1, H))
+    for t in range(T):
+        dense_step(e, g, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, one)
+        dense_narrow(f, k, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, other)
+    assert np.array_equal(e, f.transpose(0, 2, 1, 3))
+    assert np.array_equal(g, k)
+    assert np.array_equal(one, other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,4 +160,7 @@ def _learning_step(chip: Chip, program: Program | None) -> EnergyReport | None:
     counts = program_learning_counts(program) if program is not None else {}
     if not counts:
         return None
-    return chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip)
+    report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip)
+    items = tuple(i for i in report.items if i.hardware == "learning")  # the step itself is part of inference
+    keys = sorted({i.key for i in items if i.constant.quality in ("assumed", "unverified")})
+    return replace(report, items=items, assumptions=(f"learning is charged at assumed constants: {', '.join(keys)}",))

@@ -47,6 +47,8 @@ Psp = Literal["alpha", "exp", "delta"]
 Optimiser = Literal["sgd", "rms", "adam"]
 WORDS: Mapping[Psp, int] = {"alpha": 14, "exp": 11, "delta": 8}  # eligibility words a synapse triple, with filter
 FILTER_WORDS = 3  # of these, for the readout filter
+TRACE_MACS: Mapping[Psp, int] = {"alpha": 31, "exp": 22, "delta": 16}  # of their update, a synapse triple and step
+FILTER_MACS = 6  # of these, for the readout filter
 
 
 def psp_of(model: str) -> Psp | None:
@@ -110,9 +112,10 @@ def learning_counts(
     """Operations of one step of exact dense RTRL (diag) of one layer on a chip, before anything was simulated.
 
     With M inputs, H neurons and S = density 3 M H plastic synapses:
-    eligibility words 14 (alpha), 11 (exp), 8 (delta) a synapse triple, 3 less without the readout filter; each is read,
-    changed by 2 MACs and written in every step; third factor C H MACs from C broadcast error words; weight update S MACs
-    and S weights written at labelled steps; optimiser words: SGD 0, RMS 3 a neuron, Adam 2 a synapse.
+    eligibility words 14 (alpha), 11 (exp), 8 (delta) a synapse triple, 3 less without the readout filter, each read and
+    written in every step, with 31, 22, 16 MACs a triple in all (6 less without the filter); third factor C H MACs from C
+    broadcast error words; weight update S MACs and S weights written at labelled steps; optimiser words: SGD 0, RMS 3 a
+    neuron, Adam 2 a synapse.
 
     Args:
         n_in: M.
@@ -136,7 +139,8 @@ def learning_counts(
         )
     pairs = density * n_in * n_hidden
     words = (WORDS[psp] - (0 if filtered else FILTER_WORDS)) * pairs
-    counts: dict[str, float] = {"learn_trace_rmw": words, "learn_trace_mac": 2 * words}
+    macs = (TRACE_MACS[psp] - (0 if filtered else FILTER_MACS)) * pairs
+    counts: dict[str, float] = {"learn_trace_rmw": words, "learn_trace_mac": macs}
     if labelled:
         counts |= {
             "learn_weight_mac": 3 * pairs * active,

@@ -122,3 +122,29 @@ def test_schema_accepts_the_chips_and_knows_the_energy_keys(capsys: pytest.Captu
     energy = schema["$defs"]["Chip"]["properties"]["energy"]
     assert code == 0 and "synaptic_event" in energy["properties"] and energy["additionalProperties"] is False
     assert set(schema["$defs"]["Chip"]["required"]) >= {"name", "topology", "limits", "timing", "energy"}
+
+
+def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("codesign", str(folder), "--json", capsys=capsys)
+    value = json.loads(out)
+    assert code == 0
+    report = bimhw.energy(folder).report
+    swings = {r["item"]: r["swing_uj"] for r in value["energy_sensitivity"]}
+    item = report.item("synaptic_event")
+    assert swings[item.name] == pytest.approx(((item.high_pj or 0) - item.low_pj) / 1e6 / 2)
+    times = {r["time"]: r["change_if_doubled"] for r in value["time_sensitivity"]}
+    assert times["barrier"] > 0.5  # a step of two tiny cores is nearly all barrier
+    assert all(change >= 0 for change in times.values())
+    for row in value["break_even"]:
+        if row["density"] is not None:
+            synapse = row["chip_uj"] - row["chip_without_synapses_uj"]
+            assert row["chip_without_synapses_uj"] + row["density"] * synapse == pytest.approx(row["gpu_uj"])
+        else:
+            assert row["chip_without_synapses_uj"] >= row["gpu_uj"]
+    run_row = value["roofline"][-1]
+    n = Activity.load(folder / "activity.npz").total("synaptic_events")
+    assert run_row["gsynops_per_s"] == pytest.approx(n / 2e4)
+    code, out, _ = call("codesign", str(folder), capsys=capsys)
+    assert code == 0 and "step time" in out and "exact learning" in out
+    code, _, err = call("codesign", str(folder), "--event-pj", "-1", capsys=capsys)
+    assert code == 2 and "--event-pj: is -1.0" in err

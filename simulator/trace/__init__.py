@@ -1,0 +1,10 @@
+"""What a run did and when, as records: arrays (.npz), Chrome/Perfetto JSON, VCD, NIRData."""
+
+from simulator.trace.chrome import chrome_events, write_chrome
+from simulator.trace.nirdata import nir_data
+from simulator.trace.records import Trace, read_trace, trace_of, write_trace
+from simulator.trace.vcd import write_vcd
+
+__all__ = [
+    "Trace", "chrome_events", "nir_data", "read_trace", "trace_of", "write_chrome", "write_trace", "write_vcd",
+]  # fmt: skip

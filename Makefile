@@ -37,5 +37,9 @@ mutants: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# Goes on where it was interrupted. RESULTS="--data fsdd=PATH --minutes 30" and so on.
+results: $(STAMP)
+	$(BIN)/bimhw results $(RESULTS)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -37,6 +37,8 @@ def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> tuple[BimC
     given = {k: v for k, v in options.items() if v is not None}
     config, settings = {}, {}
     for name, value in given.items():
+        if name == "preset":
+            raise InputError("option 'preset'", "does not exist for a text", "Give the options themselves")
         if name in _SETTINGS:
             settings[_SETTINGS[name]] = value
         elif name in BimConfig.__struct_fields__ or name == "delays":

@@ -8,20 +8,26 @@ import numpy as np
 
 from bimhw.tasks.audio import FrontEnd
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.encoders import graded
 from bimhw.tasks.fsdd import FRAMES, LABELLED_FROM, load_spoken_digits, pictures, scaler
 from bimhw.tasks.sequences import INPUT_SCALE
+from bimhw.tasks.warp import warp
 from simulator.errors import InputError
 
 WHERE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 
 
-def load(path: str | Path | None = None, leave_out: str | None = None, bands: int = 32) -> Task:
+def load(
+    path: str | Path | None = None, leave_out: str | None = None, bands: int = 32, warped: int = 0, seed: int = 0
+) -> Task:
     """50 frames of 12.5 ms, one a step, `bands` log-mel bands as graded spikes; labels and decision at steps 25..49.
 
     Args:
         path: folder or zip of the recordings.
         leave_out: a speaker: his 500 recordings are the test split. None: the official split (take 0-4 test, 5-49 train).
         bands: mel bands.
+        warped: the train split is so many warped copies of itself (augmentation); 0: itself.
+        seed: of the warps.
 
     Raises:
         InputError: no path, broken recordings, an unknown speaker.
@@ -35,6 +41,10 @@ def load(path: str | Path | None = None, leave_out: str | None = None, bands: in
     splits = [
         Split((pictures(digits, scale, p) * 16).astype(np.int16), digits.digits[p]) for p in (train, parts["test"])
     ]
+    validation = np.arange(len(parts["train"]), len(train))
+    if warped:
+        splits[0] = _warped(splits[0], warped, seed)
+        validation = np.concatenate([validation + k * len(train) for k in range(warped)])
     late = np.arange(FRAMES) >= LABELLED_FROM
     return Task(
         name="fsdd" if leave_out is None else f"fsdd-without-{leave_out}",
@@ -50,5 +60,11 @@ def load(path: str | Path | None = None, leave_out: str | None = None, bands: in
             "split": "official, takes 0-4 test" if leave_out is None else f"speaker {leave_out} left out",
             "preparation": f"RMS 1 over the file, {bands} log-mel bands, z-score on train, steps of 1/16, first 50 frames",
         },
-        validation=np.arange(len(parts["train"]), len(train)),
+        validation=validation,
     )
+
+
+def _warped(split: Split, copies: int, seed: int) -> Split:
+    """Warped copies one after the other; a picture's pixel is in units of its band's deviation already."""
+    x = [graded(warp(split.x * INPUT_SCALE, seed * 1000 + k)) / INPUT_SCALE for k in range(copies)]
+    return Split(np.concatenate(x).astype(np.int16), np.tile(split.y, copies))

@@ -1,0 +1,51 @@
+"""`bimhw results`: train the tables of docs/results.md, go on after an interruption, and write the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bimhw.cli.output import json_option, print_json
+
+
+@click.command()
+@click.option("--table", "tables", multiple=True, help="Only this table (may be repeated).")
+@click.option("--data", "data", multiple=True, help="NAME=PATH of your data: fsdd=..., mitbih208=...")
+@click.option("--seeds", type=click.IntRange(1, 100), help="At most so many seeds a row.")
+@click.option("--minutes", type=click.FloatRange(0.0), help="Begin no new run after so many minutes.")
+@click.option(
+    "--docs", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder of the page."
+)
+@click.option("--report-only", is_flag=True, help="Train nothing, write the page from the points that are there.")
+@json_option
+def command(
+    tables: tuple[str, ...],
+    data: tuple[str, ...],
+    seeds: int | None,
+    minutes: float | None,
+    docs: Path,
+    report_only: bool,
+    as_json: bool,
+) -> None:
+    """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
+    from bimhw.results.points import read_points
+    from bimhw.results.report import write_report
+    from bimhw.results.run import run_results
+    from simulator.errors import InputError
+
+    paths = {}
+    for text in data:
+        name, equals, path = text.partition("=")
+        if not equals:
+            raise InputError(f"--data {text!r}", "has no `=`", "Write NAME=PATH, e.g. fsdd=recordings.zip")
+        paths[name] = Path(path)
+    store = docs / "results" / "points.jsonl"
+    budget = None if minutes is None else 60 * minutes
+    if not report_only:
+        run_results(store, tables, paths, seeds, budget, say=lambda text: click.echo(text, err=True))
+    files = write_report(read_points(store), docs)
+    if as_json:
+        print_json({"points": len(read_points(store)), "files": [str(f) for f in files]})
+        return
+    click.echo(f"{len(read_points(store))} points; wrote {files[0]}")

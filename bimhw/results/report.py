@@ -1,0 +1,182 @@
+"""docs/results.md and its plots, from the points alone: no figure in them was typed by hand."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bimhw.results.plan import SPEAKERS, TABLES, Row, Table
+from bimhw.results.points import Point
+from bimhw.results.run import LOWER_IS_BETTER, value
+from simulator.files import replacing, write_text
+
+_HEAD = """# Results
+
+Written by `make results` (`bimhw results`) from `docs/results/points.jsonl`; do not edit by hand. Mean +- standard deviation
+over the seeds given (one seed: no deviation). Settings of rows with a grid were chosen on a validation part of the training
+split, never on the test split; the last run trains on all of it. "updates", "seen" (sequences or symbols, with repetition) and
+"rate" (spikes per neuron and step) are means over seeds; "memory" is, for online rules, the learning words of one sequence, for
+BPTT the words that autograd keeps for the backward pass of one batch. Seconds are of one core that other work shared: an order
+of magnitude only.
+"""
+
+
+def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
+    """Write ``results.md`` and one plot a table into `folder`.
+
+    Args:
+        points: as `read_points` gives.
+        folder: usually ``docs``.
+
+    Returns:
+        The files written.
+    """
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    parts, files = [_HEAD], []
+    for table in TABLES.values():
+        rows = [(row, found) for row in table.rows if (found := _of(points, table, row))]
+        if not rows:
+            continue
+        parts.append(_section(table, rows))
+        files.append(_plot(table, rows, folder / "results" / f"{table.name}.svg"))
+        parts.append(f"![{table.title}](results/{table.name}.svg)\n")
+    parts += [_speakers(points), _missing(points), _versions()]
+    write_text(folder / "results.md", "\n".join(p for p in parts if p))
+    return [folder / "results.md", *files]
+
+
+def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
+    """Test points of a row, by seed: those with the settings that most seeds have (the chosen ones)."""
+    found = [p for p in points.values() if (p.table, p.row, p.tuning) == (table.name, row.label, False)]
+    by_options: dict[str, list[Point]] = {}
+    for p in found:
+        by_options.setdefault(repr(sorted(p.options.items())), []).append(p)
+    most: list[Point] = max(by_options.values(), key=lambda group: len(group), default=[])
+    return sorted(most, key=lambda p: p.seed)
+
+
+def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
+    unit = {"accuracy": "accuracy %", "auc_roc": "AUC-ROC", "bits_per_character": "bits/character"}[table.metric]
+    second = {"accuracy": "", "auc_roc": "AUC-PR", "bits_per_character": "perplexity"}[table.metric]
+    head = [
+        "model",
+        unit,
+        *([second] if second else []),
+        "seeds",
+        "rate",
+        "parameters",
+        "updates",
+        "seen",
+        "memory",
+        "s",
+    ]
+    lines = [f"## {table.title}", "", f"Paper's claim: {table.claim}", "", _line(head), _line(["---"] * len(head))]
+    for row, found in rows:
+        cells = [row.label, _spread([value(p, table) for p in found], table.metric)]
+        if second:
+            name = "auc_pr" if table.metric == "auc_roc" else "perplexity"
+            cells.append(_spread([getattr(p, name) for p in found if getattr(p, name) is not None], name))
+        cells += [
+            str(len(found)),
+            *(_mean(found, n) for n in ("rate", "parameters", "updates", "seen", "memory_words")),
+        ]
+        lines.append(_line([*cells, _mean(found, "seconds")]))
+    lines += ["", _settings(rows)]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
+    tuned = [f"{row.label}: lr {found[0].options['lr']}" for row, found in rows if len(row.grid) > 1]
+    return f"Chosen on the validation part: {'; '.join(tuned)}." if tuned else ""
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _spread(values: list[float], metric: str) -> str:
+    if not values:
+        return ""
+    scale, digits = (100.0, 1) if metric == "accuracy" else (1.0, 3 if metric != "perplexity" else 2)
+    mean = f"{scale * float(np.mean(values)):.{digits}f}"
+    return mean + (f" +- {scale * float(np.std(values, ddof=1)):.{digits}f}" if len(values) > 1 else "")
+
+
+def _mean(points: list[Point], name: str) -> str:
+    values = [getattr(p, name) for p in points if getattr(p, name) is not None]
+    if not values:
+        return ""
+    mean = float(np.mean(values))
+    return f"{mean:.2f}" if name == "rate" else f"{mean:,.0f}"
+
+
+def _speakers(points: Mapping[str, Point]) -> str:
+    """Leave-one-speaker-out: the mean over the speakers of each row that has all six."""
+    first = TABLES[f"fsdd-{SPEAKERS[0]}"]
+    lines = []
+    for row in first.rows:
+        means = []
+        for speaker in SPEAKERS:
+            table = TABLES[f"fsdd-{speaker}"]
+            found = _of(points, table, row)
+            means.append(float(np.mean([value(p, table) for p in found])) if found else float("nan"))
+        if not np.isnan(means).all():
+            total = f"**{100 * float(np.mean(means)):.1f}**" if not np.isnan(means).any() else "not all run"
+            lines.append(_line([row.label, *(f"{100 * m:.1f}" for m in means), total]))
+    if not lines:
+        return ""
+    head = ["model", *SPEAKERS, "mean of six"]
+    return "\n".join(
+        ["## Spoken digits, leave one speaker out", "", _line(head), _line(["---"] * len(head)), *lines, ""]
+    )
+
+
+def _missing(points: Mapping[str, Point]) -> str:
+    """What the plan holds and no point exists for: said, not hidden."""
+    lines = []
+    for table in TABLES.values():
+        for row in table.rows:
+            there = len(_of(points, table, row))
+            if there < row.seeds:
+                lines.append(f"- {table.name}: {row.label}: {there} of {row.seeds} seeds")
+    if not lines:
+        return ""
+    return "\n".join(
+        ["## Not yet run", "", "`make results` goes on with these; nothing above stands in for them.", "", *lines, ""]
+    )
+
+
+def _versions() -> str:
+    import torch
+
+    import bimhw
+
+    return f"bimhw {bimhw.__version__}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}.\n"
+
+
+def _plot(table: Table, rows: list[tuple[Row, list[Point]]], path: Path) -> Path:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    values = [[value(p, table) for p in found] for _, found in rows]
+    colours = ["#b04a3a" if row.kind.startswith("bim") else "#5b7a99" for row, _ in rows]
+    with mpl.rc_context({"svg.hashsalt": table.name, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(8, 0.32 * len(rows) + 1.0), layout="constrained")
+        axes = figure.add_subplot()
+        spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
+        means = [float(np.mean(v)) for v in values]
+        axes.barh(range(len(rows)), means, xerr=spread, color=colours, height=0.7)
+        axes.set_yticks(range(len(rows)), [row.label for row, _ in rows], fontsize=8)
+        axes.invert_yaxis()
+        low, high = min(means), max(means)
+        axes.set_xlim(low - 0.3 * (high - low) - 0.01, high + 0.15 * (high - low) + 0.01)
+        better = "lower" if table.metric in LOWER_IS_BETTER else "higher"
+        axes.set_xlabel(f"{table.metric.replace('_', ' ')} ({better} is better; bars: sd over seeds)", fontsize=8)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None})
+    return path

@@ -46,6 +46,7 @@ class Lowering:
 _FAMILIES = {
     "bim_d_": "bimhw.compiler.lower_bim",
     "leaky": "bimhw.compiler.lower_leaky",
+    "loihi_cuba": "bimhw.compiler.lower_loihi",
     "readout_li": "bimhw.compiler.lower_readout",
 }
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
+from bimhw.compiler.for_chip import for_chip
 from bimhw.compiler.lower import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.report import compile_report
@@ -82,7 +83,7 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = chip if isinstance(chip, Chip) else load_chip(chip)
-    network = load_network(model, profile=profile, dt=dt, input_shape=input_shape)
+    network = for_chip(load_network(model, profile=profile, dt=dt, input_shape=input_shape), target)
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, target, bits)

@@ -1,0 +1,1 @@
+"""Cross-checks against simulators that others wrote."""

@@ -70,6 +70,9 @@ class NeuronModel:
         initial: state name -> parameter that holds its value before the first step; a state not named starts at 0.
         fires: the firing rule, for people.
         defaults: parameter name -> value taken where a population does not give it.
+        brian2: the update as Brian2 statements, or "": states and parameters by their names, a port's accumulator as
+            ``acc_<port>``; it sets ``out``. Written apart from the kernels, it is their independent twin.
+        brian2_integer: the same in the integers of the kernel (all values are exact in a double), or "".
     """
 
     name: str
@@ -85,6 +88,8 @@ class NeuronModel:
     initial: Mapping[str, str] = field(default_factory=dict)  # state name -> parameter that holds its initial value
     fires: str = "V >= theta"
     defaults: Mapping[str, int] = field(default_factory=dict)
+    brian2: str = ""
+    brian2_integer: str = ""
 
 
 _MODELS: dict[str, NeuronModel] = {}

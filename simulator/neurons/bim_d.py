@@ -282,6 +282,43 @@ _FLOAT: dict[str, FloatStep] = {"delta": float_delta, "exp": float_exp, "alpha":
 _MULTIPLIES = {"delta": 5, "exp": 7, "alpha": 10}  # Abar (x - z), c x, D z, and 2 / 4 / 7 of the PSP and the membrane
 
 
+_BRIAN2_SELECT = """
+z = acc_z + b_z
+d = acc_d + b_d
+x = z + exp(-a * log(1 + exp(d))) * (x - z)
+q = (acc_c + b_c) * x + D * z
+"""
+_BRIAN2_PSP = {
+    "delta": "y = kap * V + gain * q",
+    "exp": """
+w = I + gain * q
+y = kap * V + p_vi * w
+I = rho * w
+""",
+    "alpha": """
+w = r + gain * q
+y = kap * V + p_vi * I + p_vr * w
+I = b * w + rho * I
+r = rho * w
+""",
+}
+
+
+def _brian2(psp: str, adaptive: bool, graded: bool) -> str:
+    threshold = "(theta + A)" if adaptive else "theta"
+    return "\n".join(
+        (
+            _BRIAN2_SELECT + _BRIAN2_PSP[psp],
+            "free = int(ref < 0.5)",
+            f"s = free * int(y >= {threshold})",
+            f"V = int(hard > 0.5) * free * (1 - s) * y + int(hard < 0.5) * (y - {threshold} * s)",
+            "ref = s * n_ref + (1 - s) * clip(ref - 1, 0, 64)",
+            *(("A = rho_a * A + beta * s",) if adaptive else ()),
+            "out = y" if graded else "out = s",
+        )
+    )
+
+
 def model_name(psp: str, adaptive: bool = False, graded: bool = False) -> str:
     """Name of the model with this kernel: ``bim_d_alpha``, ``bim_d_exp_adaptive``, ``bim_d_delta_graded`` ..."""
     return f"bim_d_{psp}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
@@ -304,6 +341,7 @@ def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
         tables=("decay",),
         float_states=tuple(w.name for w in states if w.name != "wait"),
         initial={"wait": "wait"},
+        brian2=_brian2(psp, adaptive, graded),
     )
 
 

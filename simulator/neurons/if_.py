@@ -55,6 +55,12 @@ def _float_step(
     return np.asarray(fired, np.float64)
 
 
+_BRIAN2 = """
+y = v + acc_in + bias
+out = int(y >= vth)
+v = y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset - y)
+"""
+
 IF = register(
     NeuronModel(
         name="if",
@@ -74,5 +80,7 @@ IF = register(
         initial={"v": "v_init"},
         fires="V >= vth",
         defaults={"bias": 0, "v_reset": 0, "soft": 0, "v_init": 0},
+        brian2=_BRIAN2,
+        brian2_integer=_BRIAN2,
     )
 )

@@ -67,6 +67,15 @@ def _float_step(
     return fired.astype(np.float64)
 
 
+_BRIAN2 = """
+y = clip(v + (0.04 / 256 * v * v + 5 * v + 35840 - u + acc_in + bias) / 2, -8388607, 8388607)
+y = clip(y + (0.04 / 256 * y * y + 5 * y + 35840 - u + acc_in + bias) / 2, -8388607, 8388607)
+w = u + a / 65536 * (b / 65536 * y - u)
+out = int(y >= 7680)
+v = y + out * (c - y)
+u = w + out * d
+"""
+
 IZHIKEVICH = register(
     NeuronModel(
         name="izhikevich",
@@ -91,5 +100,6 @@ IZHIKEVICH = register(
         initial={"v": "v_init", "u": "u_init"},
         fires="v >= 30 mV",
         defaults={"a": 1311, "b": 13107, "c": -16640, "d": 2048, "bias": 0, "v_init": -16640, "u_init": -3328},
+        brian2=_BRIAN2,
     )
 )

@@ -190,6 +190,23 @@ _WAIT = Word("wait", 8, signed=False, meaning="steps before the neuron starts")
 _INITIAL = {"v": "v_init", "wait": "wait"}
 
 
+_BRIAN2_START = "w = v + int(abs(reset - 4) < 0.5) * int(last > 0) * (v_reset - v)"
+_BRIAN2_REST = """
+y = y + int(abs(reset - 3) < 0.5) * int(last > 0) * (v_reset - y)
+y = y - int(abs(reset - 2) < 0.5) * theta * last
+over = int(cmp < 0.5) * int(y > theta) + int(abs(cmp - 1) < 0.5) * int(y >= theta)
+over = over + int(cmp > 1.5) * int(y > 0) * floor(y / (theta + int(theta < 1e-300)))
+z = int(fires > 0.5) * over
+w = y + int(reset < 0.5) * int(z > 0) * (v_reset - y)
+w = w - int(abs(reset - 1) < 0.5) * theta * z
+v = clip(w, v_min, 1e300)
+last = z
+out = int(fires > 0.5) * z + int(fires < 0.5) * v
+"""
+_BRIAN2 = _BRIAN2_START + "\ny = keep * w + acc_in + bias" + _BRIAN2_REST
+_BRIAN2_CUBA = "u = keep_u * u + acc_in + bias_u\n" + _BRIAN2_START + "\ny = keep * w + u + bias" + _BRIAN2_REST
+
+
 def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
     return register(
         NeuronModel(
@@ -207,6 +224,7 @@ def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
             initial=_INITIAL,
             fires="x > theta, x >= theta or floor(x / theta)",
             defaults=_FLOAT_DEFAULTS,
+            brian2=_BRIAN2_CUBA if cuba else _BRIAN2,
         )
     )
 

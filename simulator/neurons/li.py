@@ -64,5 +64,7 @@ LI = register(
         initial={"v": "v_init"},
         fires="never",
         defaults={"bias": 0, "v_init": 0},
+        brian2="v = v * (1 - dv / 4096) + acc_in + bias",
+        brian2_integer="v = sign(v) * floor(abs(v) * (4096 - dv) / 4096) + acc_in + bias",
     )
 )

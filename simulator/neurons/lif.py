@@ -82,6 +82,16 @@ def _float_step(
     return fired.astype(np.float64)
 
 
+_BRIAN2_REST = """
+over = int(strict > 0.5) * int(y > vth) + int(strict < 0.5) * int(y >= vth)
+out = over * int(held < 0.5)
+y = y + int(held > 0.5) * int(soft < 0.5) * (v_reset - y)
+v = y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset - y)
+held = out * refractory + (1 - out) * clip(held - 1, 0, 64)
+"""
+_BRIAN2 = "y = v * (1 - dv / 4096) + acc_in + bias" + _BRIAN2_REST
+_BRIAN2_INTEGER = "y = sign(v) * floor(abs(v) * (4096 - dv) / 4096) + acc_in + bias" + _BRIAN2_REST
+
 LIF = register(
     NeuronModel(
         name="lif",
@@ -107,5 +117,7 @@ LIF = register(
         initial={"v": "v_init"},
         fires="V > vth (strict) or V >= vth",
         defaults={"bias": 0, "v_reset": 0, "refractory": 0, "soft": 0, "strict": 0, "v_init": 0},
+        brian2=_BRIAN2,
+        brian2_integer=_BRIAN2_INTEGER,
     )
 )

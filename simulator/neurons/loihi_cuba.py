@@ -119,6 +119,26 @@ def _float_step(
     return fired.astype(np.float64)
 
 
+_BRIAN2_REST = """
+free = int(held < 0.5)
+out = free * int(y > 64 * vth)
+v = free * (1 - out) * y
+held = out * refractory + (1 - out) * clip(held - 1, 0, 64)
+"""
+_BRIAN2 = (
+    """
+u = u * (1 - (du + 1) / 4096) + 64 * acc_in
+y = v * (1 - dv / 4096) + u + bias_mant * 2**bias_exp"""
+    + _BRIAN2_REST
+)
+_BRIAN2_INTEGER = (
+    """
+u = sign(u) * floor(abs(u) * (4095 - du) / 4096) + 64 * acc_in
+u = u - 16777216 * floor((u + 8388608) / 16777216)
+y = clip(sign(v) * floor(abs(v) * (4096 - dv) / 4096) + u + bias_mant * 2**bias_exp, -8388607, 8388607)"""
+    + _BRIAN2_REST
+)
+
 LOIHI_CUBA = register(
     NeuronModel(
         name="loihi_cuba",
@@ -147,5 +167,7 @@ LOIHI_CUBA = register(
         defaults={
             "bias_mant": 0, "bias_exp": 0, "refractory": 0, "noise_target": 0, "noise_exp": 0, "noise_mant": 0,
         },
+        brian2=_BRIAN2,
+        brian2_integer=_BRIAN2_INTEGER,
     )
 )  # fmt: skip

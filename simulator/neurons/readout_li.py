@@ -67,5 +67,6 @@ READOUT = register(
         float_states=("y",),
         initial={"y": "b"},
         fires="never",
+        brian2="y = k * y + (1 - k) * (acc_in + b)",
     )
 )

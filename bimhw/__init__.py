@@ -26,6 +26,7 @@ _PUBLIC = {
     "SpikeTrain": "simulator.spikes",
     "run": "simulator.function",
     "bench": "bimhw.plain_bench",
+    "crosscheck": "bimhw.crosscheck.check",
     "run_samples": "simulator.function",
     "Network": "mapping.network",
     "compile": "bimhw.compiler.pipeline",

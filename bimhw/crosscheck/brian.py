@@ -8,6 +8,8 @@ statements of step t + 1 + delay: the chip's rule. Everything is a double; integ
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from simulator.graph import INPUT_MODEL, Population, Projection
 from simulator.neurons.base import NeuronModel, get
 
 Floats = npt.NDArray[np.float64]
-Target = Literal["numpy", "cython"]
+Target = Literal["numpy", "cython", "cpp_standalone"]
 _STEP_MS = 1.0
 
 
@@ -63,7 +65,7 @@ def run_brian(
     for population in network.populations:
         statements_of(population, network.stage)
     with _brian(target) as b2:
-        return _Twin(b2, network, inputs, steps, probes).run()
+        return _Twin(b2, network, inputs, steps, probes, target).run()
 
 
 def statements_of(population: Population, stage: str) -> str:
@@ -92,19 +94,40 @@ def statements_of(population: Population, stage: str) -> str:
 def _brian(target: Target) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brian2 and what it imports warn of their own deprecations
+        hook = sys.excepthook
         try:
             import brian2 as b2
         except ImportError as error:
             raise MissingExtraError("brian2", "brian2", "the cross-check against Brian2") from error
+        finally:
+            sys.excepthook = hook  # Brian2's own would hide a traceback in its log file
         b2.BrianLogger.suppress_name("method_choice")
-        b2.BrianLogger.suppress_hierarchy("brian2")
-        before = b2.prefs.codegen.target
-        b2.prefs.codegen.target = target
         b2.start_scope()
+        yield from _standalone(b2) if target == "cpp_standalone" else _runtime(b2, target)
+
+
+def _runtime(b2: Any, target: str) -> Iterator[Any]:
+    # Without these optimisations Brian2 keeps the order of operations of the statements, and so their last bit.
+    wanted = {"target": target, "loop_invariant_optimisations": False}
+    before = {name: getattr(b2.prefs.codegen, name) for name in wanted}
+    for name, value in wanted.items():
+        setattr(b2.prefs.codegen, name, value)
+    try:
+        yield b2
+    finally:
+        for name, value in before.items():
+            setattr(b2.prefs.codegen, name, value)
+
+
+def _standalone(b2: Any) -> Iterator[Any]:
+    """Brian2 writes, compiles and runs a C++ program in a folder that goes away with it."""
+    with tempfile.TemporaryDirectory(prefix="bimhw-brian2-") as folder:
+        b2.set_device("cpp_standalone", build_on_run=False, directory=folder)
         try:
             yield b2
         finally:
-            b2.prefs.codegen.target = before
+            b2.device.reinit()
+            b2.set_device("runtime")
 
 
 class _Twin:
@@ -117,13 +140,16 @@ class _Twin:
         inputs: Mapping[str, Floats],
         steps: int,
         probes: Sequence[tuple[str, str]],
+        target: Target,
     ) -> None:
         self.b2, self.network, self.steps = b2, network, steps
+        self.standalone = target == "cpp_standalone"
         self.dt = _STEP_MS * b2.ms
         self.clock = b2.Clock(self.dt)
         self.namespace: dict[str, Any] = {}
         self.groups = {p.name: self._group(p, inputs) for p in network.populations}
         self.updates = {p.name: self._update(p) for p in network.populations}
+        self.holds = {p.name: self._hold(p) for p in network.populations if p.layer and network.stage == "float"}
         self.synapses = [self._synapses(q) for q in network.projections if q.n_synapses]
         self.monitors = {p.name: self._monitor(p, probes) for p in network.populations}
         parts = [*self.groups.values(), *self.synapses, *self.monitors.values()]
@@ -139,7 +165,11 @@ class _Twin:
             started = min(layer, self.steps)
             for name in (n for n, at in start.items() if at == layer):
                 self.updates[name].active = True
+                if name in self.holds:
+                    self.holds[name].active = False
         self._advance(self.steps - started)
+        if self.standalone:
+            self.b2.device.build(directory=None, compile=True, run=True)
         out = {n: np.asarray(m.out).T for n, m in self.monitors.items()}
         states = {
             (n, s): np.asarray(getattr(m, f"s_{s}")).T for n, m in self.monitors.items() for s in self._recorded[n]
@@ -155,10 +185,9 @@ class _Twin:
             return self._source(p, inputs)
         model = get(p.model)
         depth = self._history(p.name)
-        names = [f"acc_{port}" for port in model.ports] + [f"s_{s}" for s in model.float_states]
-        names += [f"s_{w.name}" for w in model.states if w.name not in model.float_states]
+        names = [f"acc_{port}" for port in model.ports] + [f"s_{w.name}" for w in model.states]
         names += ["out"] + [f"out_{k}" for k in range(1, depth + 1)]
-        equations = "\n".join(f"{n} : 1" for n in dict.fromkeys(names))
+        equations = "\n".join(f"{n} : 1" for n in names)
         params = _params(p, model)
         equations += "\n" + "\n".join(f"p_{n} : 1 (constant)" for n in params)
         group = self._neurons(p.size, equations)
@@ -205,6 +234,11 @@ class _Twin:
         update.active = False
         return update
 
+    def _hold(self, p: Population) -> Any:
+        """What arrives before a population starts is lost."""
+        clear = "\n".join(f"acc_{port} = 0" for port in get(p.model).ports)
+        return self.groups[p.name].run_regularly(clear, clock=self.clock, when="groups")
+
     def _synapses(self, q: Projection) -> Any:
         source, target = self.groups[q.source], self.groups[q.target]
         value = "w"
@@ -233,13 +267,14 @@ def _params(p: Population, model: NeuronModel) -> dict[str, Any]:
 
 def _renamed(statements: str, model: NeuronModel) -> list[str]:
     """States get the prefix s_, parameters p_: their own names (I, x, t ...) mean something else to Brian2."""
-    states = {*model.float_states, *(w.name for w in model.states)}
+    states = {w.name for w in model.states}
     names = {s: f"s_{s}" for s in states}
     code = statements.replace("\n\n", "\n").strip()
-    params = set(re.findall(r"[A-Za-z_]\w*", code)) - states - _FUNCTIONS - {f"acc_{p}" for p in model.ports} - {"out"}
+    params = set(re.findall(_NAME, code)) - states - _FUNCTIONS - {f"acc_{p}" for p in model.ports} - {"out"}
     assigned = {m.group(1) for m in re.finditer(r"^\s*(\w+) =", code, re.MULTILINE)} - states - {"out"}
     names |= {n: f"p_{n}" for n in params - assigned} | {n: f"tmp_{n}" for n in assigned}
-    return [re.sub(r"[A-Za-z_]\w*", lambda m: names.get(m.group(0), m.group(0)), line) for line in code.splitlines()]
+    return [re.sub(_NAME, lambda m: names.get(m.group(0), m.group(0)), line) for line in code.splitlines()]
 
 
+_NAME = r"(?<![\w.])[A-Za-z_]\w*"  # not the e of 1e300
 _FUNCTIONS = {"int", "floor", "abs", "sign", "exp", "log", "clip"}

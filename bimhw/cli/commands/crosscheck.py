@@ -1,0 +1,57 @@
+"""`bimhw crosscheck X`: the same network in another simulator."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, seed_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--against", default="brian2", show_default=True, help="The other simulator.")
+@click.option("--task", help="Task whose test samples are the input; else random spikes, or a .npz file's own.")
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Test samples, from the first.")
+@click.option("--steps", type=click.IntRange(1), help="Chip steps; by default the sample's, or 200.")
+@click.option("--rate", type=float, default=0.1, show_default=True, help="Random input spikes per channel and step.")
+@click.option("--target", type=click.Choice(["numpy", "cython", "cpp_standalone"]), default="numpy", show_default=True)
+@click.option("--model", "source", type=click.Path(path_type=Path), help="Float model of a .bimhw program.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the distance over time (.png, .pdf, .svg).")
+@seed_option
+@json_option
+def command(model: Path, samples: int, plot: Path | None, as_json: bool, **options: Any) -> None:
+    """Run MODEL here and in another simulator on the same input; exit code 1 if they should be equal and are not.
+
+    MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
+    .bimhw with --model (the chip's integers beside the float network: the first divergence is reported).
+    """
+    from bimhw.crosscheck.check import crosscheck
+
+    results = crosscheck(model, samples=tuple(range(samples)), source=options.pop("source"), **options)
+    if plot is not None:
+        from bimhw.crosscheck.plot import plot_distance
+
+        plot_distance(results, plot)
+    judged = [c for c in results if c.tolerance is not None]
+    if as_json:
+        print_json({"equal": all(c.equal for c in judged) if judged else None, "runs": [c.as_json() for c in results]})
+    else:
+        rows = [
+            (k, c.stage, c.steps, c.events, c.differ, c.max_state_error, "-" if c.tolerance is None else c.equal)
+            for k, c in enumerate(results)
+        ]
+        columns = ("sample", "stage", "steps", "values sent", "differ", "state error", "equal")
+        print_table(f"{model} against {results[0].against}", columns, rows)
+        for k, c in enumerate(results):
+            if c.first is not None:
+                f = c.first
+                click.echo(
+                    f"sample {k}: first divergence at step {f.step}, {f.population}[{f.neuron}]: "
+                    f"{f.ours:g} here, {f.theirs:g} there; {f.cause}"
+                )
+    if not all(c.equal for c in judged):
+        sys.exit(1)

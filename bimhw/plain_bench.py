@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bimhw.frontends.npz import PlainNet, plain_program, read_plain
+from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
 from energy_models.chip_energy import chip_energy
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
@@ -175,9 +175,9 @@ def _map(net: PlainNet, chip: Chip, mapping: str) -> Program:
     if mapping == "file":
         return plain_program(net, chip)
     if mapping == "auto":
-        from mapping.blocks import map_blocks
+        from mapping.place import map_network
 
-        return map_blocks(net.network, chip)[0]
+        return map_network(net.network, chip, rates=spike_rates(net)).program
     raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
 
 

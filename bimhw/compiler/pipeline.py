@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bimhw.compiler.data import CalibrationData, calibration_data
 from bimhw.compiler.for_chip import for_chip
 from bimhw.compiler.lower import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.plain import compile_plain
 from bimhw.compiler.report import compile_report
 from bimhw.frontends import load_network
 from mapping.blocks import with_meta
@@ -32,7 +34,7 @@ class CompileResult:
     Attributes:
         program: mapped integers, ready to save.
         network: the integer network before mapping.
-        float_network: what the front end made.
+        float_network: what the front end made (of a plain network, the integer network).
         report: JSON-able figures: cores, neurons, synapses, axons, bytes against limits, formats, weight errors, notes.
     """
 
@@ -62,7 +64,8 @@ def compile(
     """Compile a model for a chip.
 
     Args:
-        model: path of a model file (.pt, .safetensors, .nir), a BIM module, a torch stack, or a float `Network`.
+        model: path of a model file (.pt, .safetensors, .nir, or a plain network .npz, which is only mapped), a BIM module, a
+            torch stack, or a float `Network`.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: name of the task the model was trained on (digits models are recognised).
@@ -71,7 +74,8 @@ def compile(
         free_scales: weight scales need not be powers of two.
         state_bits: bits of a state word, 8 to 24.
         neurons_per_core: at most so many neurons on a core, to spread the network.
-        mapping: ``auto``, ``blocks``, or the path of a saved mapping; see `mapping.place.map_network`.
+        mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or the path of a saved mapping; see
+            `mapping.place.map_network`.
         seed: of the choice of calibration samples and of the mapping.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
@@ -83,6 +87,9 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = chip if isinstance(chip, Chip) else load_chip(chip)
+    if isinstance(model, str | Path) and Path(model).suffix == ".npz":
+        plain = compile_plain(model, target, mapping, neurons_per_core, seed)
+        return CompileResult(plain.program, plain.network, plain.network, plain.report)
     network = for_chip(load_network(model, profile=profile, dt=dt, input_shape=input_shape), target)
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)

@@ -24,22 +24,10 @@ def compile_report(
     data: CalibrationData,
 ) -> dict[str, Any]:
     """Figures of a program on its chip."""
-    program, resources = mapped.program, mapped.resources
-    on_chip = program.core[program.core >= 0]
-    notes = [*program.meta.get("notes", []), *([data.assumed] if data.assumed else [])]
-    notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
-    return {
-        "chip": chip.name,
-        "program_sha256": program.sha256(),
-        "model_sha256": program.meta.get("model_sha256", ""),
-        "neurons": int(on_chip.size),
-        "synapses": sum(q.n_synapses for q in program.projections),
-        "axons": int(axon_table(program).dst.size),
-        "cores": len(set(on_chip.tolist())),
-        "cores_of_chip": chip.n_cores,
+    program = mapped.program
+    return mapped_figures(mapped, chip, data.assumed) | {
         "sample_steps": program.meta["sample_steps"],
         "chip_steps": program.meta["chip_steps"],
-        "resources": [_resource(r) for r in resources],
         "populations": [_population(program, lowered, calibration, p.name) for p in program.populations],
         "projections": [
             {
@@ -53,6 +41,25 @@ def compile_report(
             for q in program.projections
         ],
         "calibration": data.source,
+    }
+
+
+def mapped_figures(mapped: MappedNetwork, chip: Chip, assumed: str = "") -> dict[str, Any]:
+    """Figures of a mapped program, whatever it was made from; `assumed` is a note of the calibration."""
+    program, resources = mapped.program, mapped.resources
+    on_chip = program.core[program.core >= 0]
+    notes = [*program.meta.get("notes", []), *([assumed] if assumed else [])]
+    notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
+    return {
+        "chip": chip.name,
+        "program_sha256": program.sha256(),
+        "model_sha256": program.meta.get("model_sha256", ""),
+        "neurons": int(on_chip.size),
+        "synapses": sum(q.n_synapses for q in program.projections),
+        "axons": int(axon_table(program).dst.size),
+        "cores": len(set(on_chip.tolist())),
+        "cores_of_chip": chip.n_cores,
+        "resources": [_resource(r) for r in resources],
         "mapping": dict(mapped.figures),
         "notes": notes,
     }

@@ -25,6 +25,8 @@ from mapping.network import Network
 from simulator.chip import Chip
 from simulator.errors import FitError, InputError
 from simulator.files import check_is_file, read_npz
+from simulator.function import Simulation
+from simulator.function.run import recorded_spikes
 from simulator.graph import INPUT_MODEL, Population, Projection
 from simulator.memory import check_memory
 from simulator.neurons.lif import initial_v
@@ -32,6 +34,7 @@ from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
 SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
+RATE_STEPS = 200  # steps that are run to know who fires how often
 DECAY = 512  # V * 7/8 a step, in 1/4096
 _NEEDED = ("indptr", "indices", "weights", "bias", "v0", "thr", "n_in", "in_ptr", "in_idx")
 _OPTIONAL = ("core", "ref_hash")
@@ -91,6 +94,23 @@ def plain_program(net: PlainNet, chip: Chip, core: npt.NDArray[np.int32] | None 
         raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
     q = net.network
     return Program(chip.name, chip.sha256(), q.populations, q.projections, core, meta=dict(q.meta))
+
+
+def spike_rates(net: PlainNet) -> dict[str, npt.NDArray[np.float64]]:
+    """Spikes a step of each neuron by population, over the first `RATE_STEPS` steps of the file's own inputs."""
+    q = net.network
+    size = sum(p.size for p in q.populations)
+    steps = max(1, min(RATE_STEPS, net.inputs.steps))
+    simulation = Simulation(
+        Program("", "", q.populations, q.projections, np.zeros(size, np.int32)), graded_inputs=False, count_active=False
+    )
+    simulation.advance(net.inputs, steps)
+    counts = np.bincount(recorded_spikes(simulation.record).ids, minlength=size) / steps
+    first, rates = 0, {}
+    for p in q.populations:
+        rates[p.name] = counts[first : first + p.size]
+        first += p.size
+    return rates
 
 
 def _names(path: Path) -> set[str]:

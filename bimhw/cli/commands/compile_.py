@@ -23,7 +23,10 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option(
-    "--mapping", default="auto", show_default=True, help="auto, blocks, builtin, metis, mtkahypar, or a file."
+    "--mapping",
+    default="auto",
+    show_default=True,
+    help="auto, blocks, builtin, metis, mtkahypar, a mapping file, or `file` (an .npz's own).",
 )
 @click.option("--save-mapping", type=click.Path(dir_okay=False), help="Write the mapping (JSON) to edit and use again.")
 @seed_option
@@ -31,7 +34,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 def command(
     model: str, output: str | None, calibration: str | None, save_mapping: str | None, as_json: bool, **options: Any
 ) -> None:
-    """Compile MODEL (.pt, .safetensors, .nir) into a program for a chip."""
+    """Compile MODEL (.pt, .safetensors, .nir, or a plain network .npz) into a program for a chip."""
     from pathlib import Path
 
     from bimhw.compiler.data import read_payloads

@@ -148,3 +148,30 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and "step time" in out and "exact learning" in out
     code, _, err = call("codesign", str(folder), "--event-pj", "-1", capsys=capsys)
     assert code == 2 and "--event-pj: is -1.0" in err
+
+
+def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """6 inputs fire in each of 10 steps into 8 neurons; the rest from the run's own spikes."""
+    from bimhw.neurobench import neurobench
+    from bimhw.runs import RunFolder
+
+    value = neurobench(folder, ("h100",))
+    run = RunFolder.open(folder)
+    spikes = run.spikes()
+    n_hidden = int(((spikes.ids >= 6) & (spikes.ids < 14)).sum())
+    n_out = int((spikes.ids >= 14).sum())
+    ops = value["SynapticOperations"]
+    assert ops["Effective_ACs"] + ops["Effective_MACs"] == (60 * 8 + n_hidden * 3) / 2
+    assert ops["Dense"] == (48 + 24) * 10 / 2
+    assert value["ConnectionSparsity"] == 0.0 and value["MembraneUpdates"] == 11 * 10 / 2
+    assert value["ActivationSparsity"] == pytest.approx(1 - (n_hidden + n_out) / 110)
+    assert value["ActivationSparsityByLayer"]["hid"] == pytest.approx(1 - n_hidden / 80)
+    names = {"ParameterCount", "Footprint", "ConnectionSparsity", "ActivationSparsity", "ActivationSparsityByLayer",
+             "SynapticOperations", "MembraneUpdates", "NeuronOperations"}  # fmt: skip
+    assert names <= set(value) and all(k in names or k.startswith("bimhw.") for k in value)
+    code, out, _ = call("table", str(folder), "--neurobench", "--gpu", "h100", capsys=capsys)
+    assert code == 0 and "uJ/inference" in out and "nothing was measured" in out
+    stored = json.loads((folder / "neurobench.json").read_text())
+    assert stored["SynapticOperations"] == ops
+    code, _, err = call("table", "nowhere", capsys=capsys)
+    assert code == 2 and "is not a folder of a run" in err

@@ -112,7 +112,11 @@ def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | Non
     if own != came and math.prod(own) == 1:
         notes.append(f"{node.where} has parameters of one element, used for all of {list(came)}")
         return replace(node, in_shape=came, out_shape=came)
-    if own != came and squeeze(own) != squeeze(came) and _broadcasts(own, came):
+    if squeeze(own) != squeeze(came):
+        if not _broadcasts(own, came):
+            raise InputError(
+                node.where, f"has parameters of shape {list(own)}, but {list(came)} arrives", "Export it again"
+            )
         notes.append(f"{node.where} has parameters of shape {list(own)}, repeated to {list(came)}")
         return replace(node, in_shape=came, out_shape=came)
     return replace(node, in_shape=own, out_shape=own)

@@ -16,7 +16,7 @@ from bimhw.frontends.nir.profile import Profile, Settings, load_profile
 from simulator.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-NAMES = ("snntorch", "spikingjelly", "norse", "sinabs", "euler", "exact")
+NAMES = ("snntorch", "snntorch-subtract", "spikingjelly", "norse", "sinabs", "euler", "exact")
 SNNTORCH_DT = 1e-4  # hard-coded in snnTorch 1.0.0's exporter
 SPIKINGJELLY_DT = 1e-4  # the default of its exporter's dt
 NORSE_DT = 1e-3  # the default of its simulation; its exporter then writes tau * dt
@@ -136,6 +136,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
     """The conventions of a source, for this graph."""
     if name == "snntorch":
         return _snntorch(graph)
+    if name == "snntorch-subtract":
+        return Profile(name, Settings(SNNTORCH_DT, reset="subtract_next_step"))
     if name == "spikingjelly":
         known = derived_dt(graph)
         note = f"dt = {known[0]:g}, since {known[1]}" if known else f"assumed: dt = {SPIKINGJELLY_DT:g}, its default"
@@ -156,7 +158,7 @@ def _snntorch(graph: NirGraph) -> Profile:
     base = Settings(SNNTORCH_DT)
     late = replace(base, reset="zero_next_step_input_lost")
     looped = [a for a, b in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"]
-    notes = ["assumed: reset_mechanism 'zero' (the file does not say; 'subtract' needs reset 'subtract_next_step')"]
+    notes = ["assumed: reset_mechanism 'zero' (the file does not say; for 'subtract' use snntorch-subtract)"]
     notes += [f"node {n!r}: recurrent, so its membrane is zeroed after the next step (snnTorch 1.0.0)" for n in looped]
     return Profile("snntorch", base, dict.fromkeys(looped, late), notes=tuple(notes))
 

@@ -275,6 +275,20 @@ def test_our_distance_to_the_exact_lif_is_below_every_platforms(shared: Path) ->
     assert rows["bimhw, profile euler"].distance == pytest.approx(rows["norse"].distance, rel=1e-4)
 
 
+def test_snntorchs_default_reset_is_a_profile() -> None:
+    """mem(t) = beta mem(t-1) + x(t) - theta [mem(t-1) > theta], as snnTorch's Leaky computes it by default."""
+    one = {"tau": 1e-3, "r": 10.0, "v_leak": 0.0, "v_threshold": 0.8}
+    nodes: Any = {"in": ("Input", {"shape": np.array([1])}), "n": ("LIF", {k: np.array([v]) for k, v in one.items()})}
+    graph = build_graph({**nodes, "out": ("Output", {})}, [("in", "n"), ("n", "out")])
+    xs = np.random.default_rng(0).uniform(0, 0.7, 40)
+    run = run_graph(graph, choose(graph, "snntorch-subtract"), {"in": xs.reshape(-1, 1, 1)}, probes=["n"])
+    mem = 0.0
+    for t, x in enumerate(xs):
+        mem = 0.9 * mem + x - 0.8 * (mem > 0.8)
+        assert run.membranes["n"][t, 0, 0] == pytest.approx(mem, abs=1e-12)
+        assert run.probes["n"][t, 0, 0] == (mem > 0.8)
+
+
 # ---- graphs: sums, delays, feedback
 
 

@@ -24,9 +24,9 @@ from simulator.program import Program
 
 CALIBRATION_SAMPLES = 200
 STATE_HEADROOM_BITS = 4  # of the neurons' states while they learn, over the compiled words
-# optimiser -> form -> learning rate that works on the digits task (benchmarks/onchip_learning.py)
-LEARNING_RATES = {"rms": {"dense": 0.001, "seq": 0.004, "tr": 0.002, "blk": 0.002}, "sgd": {}}
-_SGD_RATE = 0.1
+# Settings that work on the digits task (benchmarks/onchip_learning.py): one update a sample.
+LEARNING_RATE = {"rms": 0.008, "sgd": 0.1}
+LAST_RATE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,9 +138,12 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
             model = config_from(program.meta["config"], "program")
             fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
         fields |= options
-        fields.setdefault(
-            "lr", LEARNING_RATES[fields.get("optimiser", "rms")].get(fields.get("form", "dense"), _SGD_RATE)
-        )
+        defaults = {
+            "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
+            "lr_end": LAST_RATE,
+            "every": int(task.loss_steps.sum()),
+        }
+        fields = defaults | fields
         config = learn_config(fields)
     config = msgspec.structs.replace(config, fracs={})
     prepared = prepare(program, config)

@@ -146,13 +146,13 @@ class LoihiRule:
         self.scale = np.array([p.mantissa * 2.0**p.exponent for p in products])
 
     def apply(
-        self, indptr: Any, indices: Any, weights: Ints, pre: Ints, post: Ints, epoch: int, projection: int = 0
+        self, indptr: Any, indices: Any, weights: Any, pre: Ints, post: Ints, epoch: int, projection: int = 0
     ) -> int:
         """One learning epoch over all stored synapses; returns how many were visited.
 
         Args:
             indptr, indices: CSR by source.
-            weights: int32 [nnz], in place.
+            weights: integer [nnz], in place.
             pre: int32 [3, M]: x0, x1, x2.
             post: int32 [4, H]: y0, y1, y2, y3.
             epoch: number of the epoch; key of the random numbers and clock of the u gates.

@@ -15,7 +15,7 @@ from simulator.chip import Topology
 
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
-EXCHANGES = 600_000  # of one annealing of up to 256 cores; more cores get more in proportion
+EXCHANGES = 5_000  # of one annealing, for each part
 RESTARTS = 2  # annealings from random places; one more starts cool from the order of the parts
 _COOLING = 1e-3  # last temperature over first
 
@@ -73,7 +73,7 @@ def place(
         flow: messages between parts [K + 1, K], the last row from the host.
         topology: mesh, broken cores, the host's port.
         seed: of the annealings.
-        exchanges: tried in each.
+        exchanges: tried in each, for each part.
         restarts: annealings from random places.
         start: one more place to start from.
     """
@@ -85,7 +85,7 @@ def place(
     between, port = core_hops(topology, cores), host_hops(topology, cores)
     both = flow[:k] + flow[:k].T
     np.fill_diagonal(both, 0.0)
-    tries = int(exchanges * max(1.0, k / 256))
+    tries = exchanges * k
     rng = np.random.default_rng(seed)
     begins = [(np.arange(cores.size), 0.02)] + [(rng.permutation(cores.size), 1.0) for _ in range(restarts)]
     if start is not None:

@@ -92,6 +92,8 @@ def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topol
 
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
     """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
+    if p.model.startswith("bim_d_") and p.model.endswith("_graded"):
+        return float(2.0 ** (int(p.params["sh_out"]) - formats[p.name]["V"]))
     fires = p.params.get("fires")
     if not p.model.startswith("leaky") or not p.model.endswith("_graded") or fires is None or np.all(fires == 1):
         return 1.0

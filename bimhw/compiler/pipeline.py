@@ -22,6 +22,7 @@ from mapping.blocks import with_meta
 from mapping.fit import check_capabilities
 from mapping.network import Network
 from mapping.place import map_network
+from mapping.spec import check_network
 from simulator.chip import Chip, load_chip
 from simulator.graph import INPUT_MODEL
 from simulator.program import Program
@@ -90,14 +91,15 @@ def compile(
     if isinstance(model, str | Path) and Path(model).suffix == ".npz":
         plain = compile_plain(model, target, mapping, neurons_per_core, seed)
         return CompileResult(plain.program, plain.network, plain.network, plain.report)
-    network = for_chip(load_network(model, profile=profile, dt=dt, input_shape=input_shape), target)
+    network = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
+    network = check_network(for_chip(network, target))
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, target, bits)
     calibrated = calibrate(network, _values(network, data), data.source)
     lowered = lower(network, calibrated, options, _input_scales(network))
     meta = _meta(network, data, lowered, options)
-    integer = replace(lowered.network, meta=meta)
+    integer = check_network(replace(lowered.network, meta=meta))
     mapped = map_network(integer, target, mapping, calibrated.rates, neurons_per_core, seed)
     mapped.program.check()
     report = compile_report(mapped, target, lowered, calibrated, data)

@@ -97,7 +97,10 @@ def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[Ints, Ints]:
     """(mul, right shift) with mul 2^-shift ~ factor; powers of two give mul = 1."""
     factor = np.asarray(factor, np.float64)
     mantissa, exponent = np.frexp(factor)  # factor = mantissa 2^exponent, mantissa in [0.5, 1)
-    exact = mantissa == 0.5
+    exact = (mantissa == 0.5) | (
+        np.round(mantissa * 2.0**bits) == 2**bits
+    )  # or so near a power of two that it rounds to it
+    exponent = np.where(exact & (mantissa > 0.5), exponent + 1, exponent)
     mul = np.where(exact, 1, np.round(mantissa * 2.0**bits))
     shift = np.where(exact, 1 - exponent, bits - exponent)
     return mul.astype(np.int32), shift.astype(np.int32)

@@ -23,6 +23,7 @@ from simulator.program import HOST, Program
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Direction = Literal["north", "east", "south", "west"]
 Link = tuple[int, int, Direction]  # router x, y, and the output that is dead
+Detour = tuple[Literal["row", "column"], int]  # along which line of routers
 _STEP = {"north": (0, 1), "east": (1, 0), "south": (0, -1), "west": (-1, 0)}
 _MASK = np.uint64(0xFFFFFFFF)
 
@@ -92,33 +93,46 @@ def dead_neurons(program: Program, dead_cores: Iterable[int]) -> npt.NDArray[np.
 
 def detours(
     program: Program, axons: AxonTable, topology: Topology, dead_links: Iterable[Link]
-) -> dict[tuple[int, int], Literal["yx"]]:
-    """Pairs (source core or `HOST`, destination core) whose packets must go y first, because x first meets a dead link.
+) -> dict[tuple[int, int], Detour]:
+    """Pairs (source core or `HOST`, destination core) whose way, x first, meets a dead link, with a whole way around.
+
+    A detour goes along another row or column, the one with the fewest hops.
 
     Raises:
-        InputError: neither way is whole: the pair, the link in the way and what to do.
+        InputError: a link that is not on the mesh, or no such way: the pair, the links in the way and what to do.
     """
     dead = {(x, y, d) for x, y, d in dead_links}
     for x, y, d in dead:
         if not (0 <= x < topology.width and 0 <= y < topology.height):
             raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.width} x {topology.height} mesh")
-    out: dict[tuple[int, int], Literal["yx"]] = {}
+    out: dict[tuple[int, int], Detour] = {}
     source = np.repeat(program.core, axons.fan_cores)
     for a, b in np.unique(np.stack([source, axons.dst], axis=1), axis=0).tolist():
         here, there = router_of(a, topology), router_of(b, topology)
-        if not dead.intersection(path(here, there)):
-            continue
-        blocked = sorted(dead.intersection(path(here, there, y_first=True)))
-        if blocked:
-            x, y, d = blocked[0]
-            raise InputError(
-                f"core {b}",
-                f"cannot be reached from {'the host' if a == HOST else f'core {a}'}: both ways meet dead links "
-                f"(y first: router ({x}, {y}) {d})",
-                "Place the populations elsewhere, or drop the core",
-            )
-        out[a, b] = "yx"
+        if not dead.isdisjoint(path(here, there)):
+            out[a, b] = _way_around(a, b, here, there, topology, dead)
     return out
+
+
+def _way_around(
+    a: int, b: int, here: tuple[int, int], there: tuple[int, int], topology: Topology, dead: set[Link]
+) -> Detour:
+    ways: list[Detour] = [("row", y) for y in range(topology.height)]
+    ways += [("column", x) for x in range(topology.width)]
+    whole = [w for w in ways if dead.isdisjoint(path(here, there, w))]
+    if not whole:
+        raise InputError(
+            f"core {b}",
+            f"cannot be reached from {'the host' if a == HOST else f'core {a}'}: along every row and column there are dead "
+            f"links (x first: router {_first(dead, path(here, there))})",
+            "Place the populations elsewhere, or drop the core",
+        )
+    return min(whole, key=lambda w: len(path(here, there, w)))
+
+
+def _first(dead: set[Link], links: list[Link]) -> str:
+    x, y, direction = next(link for link in links if link in dead)
+    return f"({x}, {y}) {direction}"
 
 
 def router_of(core: int, topology: Topology) -> tuple[int, int]:
@@ -129,16 +143,33 @@ def router_of(core: int, topology: Topology) -> tuple[int, int]:
     return router // topology.height, router % topology.height
 
 
-def path(here: tuple[int, int], there: tuple[int, int], y_first: bool = False) -> list[Link]:
-    """Links from router to router, x first (or y first)."""
+def path(here: tuple[int, int], there: tuple[int, int], via: Detour | None = None) -> list[Link]:
+    """Links from router to router: x first, or along a row (y, x, y) or a column (x, y, x).
+
+    A row is not used between routers of one column, nor a column between routers of one row: they are joined directly.
+    """
+    kind, line = via if via is not None else ("column", there[0])
+    if kind == "row" and here[0] != there[0]:
+        stops = [(here[0], line), (there[0], line), there]
+    elif kind == "column" and here[1] != there[1]:
+        stops = [(line, here[1]), (line, there[1]), there]
+    else:
+        stops = [there]
+    links: list[Link] = []
+    for stop in stops:
+        links += _straight(here, stop)
+        here = stop
+    return links
+
+
+def _straight(here: tuple[int, int], there: tuple[int, int]) -> list[Link]:
     (x, y), links = here, []
-    for axis in ("y", "x") if y_first else ("x", "y"):
-        while (x, y)[axis == "y"] != there[axis == "y"]:
-            ahead = there[axis == "y"] > (x, y)[axis == "y"]
-            names: tuple[Direction, Direction] = ("east", "west") if axis == "x" else ("north", "south")
-            direction = names[0] if ahead else names[1]
-            links.append((x, y, direction))
-            x, y = x + _STEP[direction][0], y + _STEP[direction][1]
+    while (x, y) != there:
+        direction: Direction = (
+            "east" if there[0] > x else "west" if there[0] < x else "north" if there[1] > y else "south"
+        )
+        links.append((x, y, direction))
+        x, y = x + _STEP[direction][0], y + _STEP[direction][1]
     return links
 
 

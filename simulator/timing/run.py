@@ -23,6 +23,7 @@ from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
 from simulator.timing.plan import Plan, make_plan
 from simulator.timing.tick import time_ticks
+from simulator.timing.variation import vary_cores
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
 CHUNK_MESSAGES = 1 << 16  # expanded at a time: some 3 MB, which stays in the cache
@@ -91,6 +92,7 @@ def run_timing(
     keep: range = range(0),
     mesh: Mesh | None = None,
     axons: AxonTable | None = None,
+    core_factors: npt.NDArray[np.float64] | None = None,
 ) -> TimingRun:
     """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
@@ -107,11 +109,14 @@ def run_timing(
         keep: steps whose work and stamps are kept.
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
         axons: the program's axon table, if it is at hand.
+        core_factors: float64 [cores], how much longer each core takes than nominal (clock variation).
 
     Raises:
         InputError: unknown engine, a chip without times, a core that cannot be reached.
     """
     plan = make_plan(program, chip, mesh, axons)
+    if core_factors is not None:
+        plan = vary_cores(plan, core_factors)
     if engine not in ("clocked", "simpy", "compiled", "bound"):
         raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
     _check_spikes(spikes, program)

@@ -217,38 +217,50 @@ def test_lost_packets_alone() -> None:
         assert np.flatnonzero(lost[k]).tolist() == [c for c in there if c == 4]
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 11), st.integers(0, 11), st.booleans())
-def test_paths_are_whole_and_shortest(a: int, b: int, y_first: bool) -> None:
+@settings(deadline=None, max_examples=80)
+@given(st.integers(0, 11), st.integers(0, 11), st.sampled_from([None, "row", "column"]), st.integers(0, 2))
+def test_paths_are_whole_and_go_along_their_line(a: int, b: int, kind: str | None, line: int) -> None:
     here, there = router_of(a, MESH), router_of(b, MESH)
-    links = path(here, there, y_first)
-    assert len(links) == abs(here[0] - there[0]) + abs(here[1] - there[1])
+    links = path(here, there, None if kind is None else (kind, line))  # type: ignore[arg-type]
     moves = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
     at = here
     for x, y, direction in links:
         assert (x, y) == at
         at = (x + moves[direction][0], y + moves[direction][1])
     assert at == there
-    axes = [direction in ("north", "south") for _, _, direction in links]
-    assert axes == sorted(axes, reverse=y_first)
+    assert len(set(links)) == len(links)
+    across = {y for x, y, d in links if d in ("east", "west")}
+    if kind is None:
+        assert len(links) == abs(here[0] - there[0]) + abs(here[1] - there[1])
+        assert across <= {here[1]}
+    if kind == "row" and here[0] != there[0]:
+        assert across == {line}
+    if kind == "column" and here[1] != there[1]:
+        assert {x for x, y, d in links if d in ("north", "south")} == {line}
 
 
 def test_dead_links_are_gone_round_or_refused_with_a_reason() -> None:
-    n = 2
     q = Projection("q", "a", "b", "in", *dense_to_csr(np.ones((1, 1), np.int8)))
     lif = {"dv": np.array(512), "vth": np.array(300)}
     program = Program(
-        "", "", (Population("a", "lif", 1, lif), Population("b", "lif", 1, lif)), (q,), np.zeros(n, np.int32)
+        "", "", (Population("a", "lif", 1, lif), Population("b", "lif", 1, lif)), (q,), np.zeros(2, np.int32)
     )
     program.core[:] = 0, 11  # (0, 0) -> (3, 2)
     axons = axon_table(program)
     assert detours(program, axons, MESH, []) == {}
     assert detours(program, axons, MESH, [(1, 0, "west"), (3, 2, "east")]) == {}
-    assert detours(program, axons, MESH, [(1, 0, "east")]) == {(0, 11): "yx"}
-    with pytest.raises(InputError, match=r"core 11: cannot be reached from core 0: .*router \(0, 0\) north"):
-        detours(program, axons, MESH, [(1, 0, "east"), (0, 0, "north")])
+    one = detours(program, axons, MESH, [(1, 0, "east")])
+    assert len(path((0, 0), (3, 2), one[0, 11])) == 5  # no more hops than x first
+    two = detours(program, axons, MESH, [(1, 0, "east"), (0, 0, "north")])
+    assert two == {(0, 11): ("column", 1)}
+    with pytest.raises(InputError, match=r"core 11: cannot be reached from core 0: .*router \(0, 0\) east"):
+        detours(program, axons, MESH, [(0, 0, "east"), (0, 0, "north")])
     with pytest.raises(InputError, match="is not on the 4 x 3 mesh"):
         detours(program, axons, MESH, [(4, 0, "east")])
+    program.core[:] = 0, 9  # (0, 0) -> (3, 0): a row of its own has no other shortest way
+    row = detours(program, axon_table(program), MESH, [(1, 0, "east")])
+    assert row == {(0, 9): ("row", 1)}
+    assert len(path((0, 0), (3, 0), row[0, 9])) == 5
 
 
 def test_clock_factors() -> None:

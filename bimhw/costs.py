@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bimhw.gpu_measure import MeasuredGpu, measure_gpu
 from bimhw.runs import RunFolder
 from energy_models.chip_energy import chip_energy, counters
 from energy_models.gpu import GpuCost, Workload, gpu_cost, workload_of
@@ -31,21 +32,25 @@ class Energy:
             without BIM-D layers, or where learning was simulated (then its items are in `report`).
         steps_per_sample: chip steps.
         gpu: estimates by card, mode and batch.
+        labelled_steps: of a sample, each with a weight update.
+        measured: measurements on the card of this machine.
     """
 
     report: EnergyReport
     learning_step: EnergyReport | None
     steps_per_sample: float
     gpu: tuple[GpuCost, ...]
+    labelled_steps: int = 1
+    measured: tuple[MeasuredGpu, ...] = ()
 
     def learning_uj_per_sample(self) -> tuple[float, float, float] | None:
-        """Low, nominal and high energy of learning from one sample on the chip: its trace updates in every step, and one
-        labelled step. Without inference."""
+        """Low, nominal and high energy of learning from one sample on the chip: its trace updates in every step, error and
+        weight update in every labelled one. Without inference."""
         if self.learning_step is None:
             return None
         low = nominal = high = 0.0
         for item in self.learning_step.items:
-            times = self.steps_per_sample if item.name.startswith("learning: trace") else 1.0
+            times = self.steps_per_sample if item.name.startswith("learning: trace") else float(self.labelled_steps)
             low += times * item.low_pj
             nominal += times * (item.energy_pj or 0.0)
             high += times * (item.high_pj or 0.0)
@@ -61,7 +66,9 @@ class Energy:
             if learning is None
             else dict(zip(("low", "nominal", "high"), learning, strict=True)),
             "steps_per_sample": self.steps_per_sample,
+            "labelled_steps": self.labelled_steps,
             "gpu": [cost.as_json() for cost in self.gpu],
+            "gpu_measured": [m.as_json() for m in self.measured],
             "compare": self.compare(),
         }
 
@@ -96,6 +103,10 @@ class Energy:
                     "us": cost.realistic_us,
                 }
             )
+        for m in self.measured:
+            what = f"{_MODES[m.mode]}, batch {m.batch}, measured"
+            energies = {"low_uj": m.uj - m.idle_uj, "uj": m.uj, "high_uj": None, "us": m.us}
+            rows.append({"who": m.gpu, "what": what, **energies})
         return rows
 
 
@@ -110,6 +121,7 @@ def energy(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     supply_v: float | None = None,
     process_nm: float | None = None,
+    measure: Path | str | None = None,
 ) -> Energy:
     """The energy of a run, itemised, beside GPUs.
 
@@ -120,6 +132,7 @@ def energy(
         program: what ran, where `run` is an `Activity`.
         bounds: energy key -> (low, high), for constants that were never published.
         supply_v, process_nm: scale the chip's constants to this supply or node (`energy_models.scaling`).
+        measure: model file to run on the NVIDIA card of this machine, whose energy is measured.
 
     Raises:
         InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
@@ -135,7 +148,9 @@ def energy(
         for card in cards:
             costs += gpu_costs(workload, load_gpu(card) if isinstance(card, str) else card)
     learned = any(name.startswith("learn_") for name in activity.counts)
-    return Energy(report, None if learned else _learning_step(chip, program), steps, tuple(costs))
+    step = None if learned else _learning_step(chip, program)
+    measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
+    return Energy(report, step, steps, tuple(costs), _labelled(program), measured)
 
 
 def gpu_costs(workload: Workload, card: GpuCard) -> list[GpuCost]:
@@ -154,6 +169,12 @@ def _parts(
         return run, program, chip
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     return folder.activity(), folder.program() if program is None else program, chip or folder.chip()
+
+
+def _labelled(program: Program | None) -> int:
+    """Steps of a sample at which the readout decides, which are taken as its labelled steps."""
+    output = dict(program.meta.get("output") or {}) if program is not None else {}
+    return max(1, len(output.get("window", ())))
 
 
 def _learning_step(chip: Chip, program: Program | None) -> EnergyReport | None:

@@ -22,6 +22,7 @@ from bimhw.cli.output import json_option, print_json, print_table
 )
 @click.option("--supply", "supply_v", type=float, help="Scale the chip's energies to this supply [V].")
 @click.option("--node", "process_nm", type=float, help="Scale the chip's energies to this node [nm].")
+@click.option("--measure", type=click.Path(path_type=Path), help="Run this model file on this machine's NVIDIA card.")
 @json_option
 def command(
     run: Path,
@@ -31,13 +32,14 @@ def command(
     bound: tuple[str, ...],
     supply_v: float | None,
     process_nm: float | None,
+    measure: Path | None,
     as_json: bool,
 ) -> None:
     """Itemise the energy of RUN, a folder that `bimhw simulate` wrote."""
     from bimhw.costs import energy
 
     bounds = dict(_bound(text) for text in bound)
-    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm)
+    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure)
     if explain is not None:
         _explain(result, explain, as_json)
         return

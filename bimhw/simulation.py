@@ -83,7 +83,7 @@ def simulate(
     result |= _compare(loaded, data, split, scores, runs.spikes, model)
     if timing is not None:
         result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
-    manifest = _manifest(loaded, silicon, data, len(split), seed, engine)
+    manifest = run_manifest(loaded, silicon, data.name, len(split), seed, engine)
     folder = Path(output) if output is not None else _default_folder(name, manifest)
     write_run(folder, loaded, silicon, manifest, result, spikes, activity, arrays)
     return SimulationResult(folder, manifest, result)
@@ -244,7 +244,8 @@ def _compare(
     }
 
 
-def _manifest(program: Program, chip: Chip, data: Task, samples: int, seed: int, engine: str) -> dict[str, Any]:
+def run_manifest(program: Program, chip: Chip, task: str, samples: int, seed: int, engine: str) -> dict[str, Any]:
+    """What `manifest.json` of a run folder says: versions, hashes, and how it was run."""
     from importlib.metadata import version
 
     packages = ("numpy", "numba", "simpy")
@@ -256,7 +257,7 @@ def _manifest(program: Program, chip: Chip, data: Task, samples: int, seed: int,
         "model_sha256": program.meta.get("model_sha256", ""),
         "chip": chip.name,
         "chip_sha256": chip.sha256(),
-        "task": data.name,
+        "task": task,
         "samples": samples,
         "seed": seed,
         "engine": engine,

@@ -12,7 +12,7 @@ from bimhw.compiler.decode import encode
 from bimhw.compiler.pipeline import CompileResult
 from mapping.float_run import record
 from simulator.chip import Topology
-from simulator.function import run_samples
+from simulator.function import SampleRuns, run_samples
 from simulator.graph import INPUT_MODEL, Population
 
 Floats = npt.NDArray[np.float64]
@@ -45,19 +45,19 @@ class Comparison:
     Attributes:
         populations: in logical order, inputs left out.
         sent: population -> values sent on the chip, float64 [B, T, n], on the samples' own steps.
-        saturations: words that saturated.
+        runs: spikes and counters of the program on all samples.
     """
 
     populations: tuple[Difference, ...]
     sent: dict[str, Floats]
-    saturations: int
+    runs: SampleRuns
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form."""
         names = ("population", "differ", "of", "float_rate", "rate", "rms_error")
         rows = [{k: getattr(d, k) for k in names} for d in self.populations]
         totals = {"differ": sum(d.differ for d in self.populations), "of": sum(d.of for d in self.populations)}
-        return {"populations": rows, "saturations": self.saturations, **totals}
+        return {"populations": rows, "saturations": self.runs.activity.total("saturations"), **totals}
 
 
 def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topology: Topology) -> Comparison:
@@ -87,7 +87,7 @@ def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topol
         dense = np.stack([train.to_dense(first[p.name], p.size) for train in runs.spikes])
         sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
         rows.append(_difference(p.name, shown[p.name, "out"][:, p.layer : p.layer + own], sent[p.name]))
-    return Comparison(tuple(rows), sent, runs.activity.total("saturations"))
+    return Comparison(tuple(rows), sent, runs)
 
 
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:

@@ -101,6 +101,10 @@ def _print_decays(kept: Any) -> None:
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a run folder (for bimhw energy, report).")
+@click.option(
+    "--engine", default="compiled", show_default=True, help="Timing of the run folder: compiled, simpy, none ..."
+)
 @seed_option
 @json_option
 def run(model: Path, as_json: bool, **options: Any) -> None:
@@ -122,6 +126,8 @@ def run(model: Path, as_json: bool, **options: Any) -> None:
     click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
         click.echo(f"{found.differ} of {found.of} values of out differ")
+    if options["output"] is not None:
+        click.echo(f"run folder: {options['output']}")
 
 
 @command.command()

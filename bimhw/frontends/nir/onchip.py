@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,11 @@ from bimhw.frontends.nir.check import pick_inputs
 from bimhw.frontends.nir.graph import NirGraph, read_graph
 from simulator.errors import InputError
 from simulator.files import read_npz
+
+if TYPE_CHECKING:
+    from bimhw.compiler.compare import Comparison
+    from simulator.chip import Chip
+    from simulator.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +61,8 @@ def run_nir(
     steps: int = 50,
     rate: float = 0.3,
     seed: int = 0,
+    output: Path | str | None = None,
+    engine: str = "compiled",
     **options: Any,
 ) -> OnChip:
     """Compile a .nir file, run it in integers on the simulated chip, and compare with float.
@@ -66,6 +73,8 @@ def run_nir(
         data: .npz with x [T, B, ...] of whole numbers and perhaps out; without it, random spikes.
         profile, dt: how the file is run.
         samples, steps, rate, seed: of the random spikes.
+        output: run folder to write, for `bimhw energy`, `report` and the others; none by default.
+        engine: timing engine of the run folder (compiled, simpy, clocked, bound) or ``none``.
         options: of `bimhw.compile` (bits, state_bits ...).
 
     Raises:
@@ -90,7 +99,32 @@ def run_nir(
     outputs = result.float_network.meta["outputs"]
     differ, size = _against(arrays.get("out"), found.sent[outputs[0]]) if "out" in arrays else (None, None)
     notes = result.float_network.meta["notes"]
+    if output is not None:
+        _write_folder(Path(output), result.program, silicon, found, seed, engine)
     return OnChip(silicon.name, result.report, found.to_json(), differ, size, source, tuple(notes))
+
+
+def _write_folder(folder: Path, program: Program, chip: Chip, found: Comparison, seed: int, engine: str) -> None:
+    from bimhw.runs import write_run
+    from bimhw.simulation import ENGINES, joined, run_manifest, timing_figures
+    from simulator.timing.run import run_timing
+
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+    spikes, activity, samples = joined(found.runs.spikes), found.runs.activity, len(found.runs.spikes)
+    result: dict[str, Any] = {"spikes": activity.total("spikes"), **found.to_json()}
+    arrays = None
+    if engine != "none" and chip.timing is not None:
+        timed = run_timing(program, chip, spikes, engine)  # type: ignore[arg-type]  # checked against ENGINES
+        activity = replace(activity, sim_time_ns=timed.sim_time_ns)
+        arrays = {
+            "step_ticks": timed.step_ticks,
+            "core_busy": timed.soma_busy_ticks + timed.synapse_busy_ticks,
+            "link_busy": timed.link_busy_ticks,
+        }
+        result |= timing_figures(timed.step_ticks, timed.tick_ns, samples)
+    manifest = run_manifest(program, chip, "", samples, seed, engine)
+    write_run(folder, program, chip, manifest, result, spikes, activity, arrays)
 
 
 def _payloads(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> npt.NDArray[np.int32]:

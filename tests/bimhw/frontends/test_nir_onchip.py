@@ -58,3 +58,18 @@ def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=x + 0.5)
     with pytest.raises(InputError, match="no whole numbers"):
         run_nir(path, data=tmp_path / "d.npz")
+
+
+def test_a_run_folder_is_timed_and_has_an_energy(tmp_path: Path) -> None:
+    import bimhw
+    from bimhw.runs import RunFolder
+
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    found = run_nir(path, "loihi1-fitted", steps=10, output=tmp_path / "run")
+    folder = RunFolder.open(tmp_path / "run")
+    activity = folder.activity()
+    spikes = sum(round(row["rate"] * row["of"]) for row in found.comparison["populations"])
+    assert 0 < spikes <= activity.total("spikes")  # the folder also counts the steps in which the pipeline empties
+    assert activity.sim_time_ns is not None and activity.sim_time_ns > 0
+    assert folder.result["mean_latency_us"] > 0
+    assert bimhw.energy(tmp_path / "run").as_json()["chip"]

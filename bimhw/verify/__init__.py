@@ -1,0 +1,1 @@
+"""`bimhw verify`: the tool proves on the user's machine that it tells the truth."""

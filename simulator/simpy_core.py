@@ -56,9 +56,8 @@ class Neurons:
         Returns:
             indices of the neurons that fired, their payloads, active updates, saturated values.
         """
-        state = self.engine.state
-        words, ring = state.words[self.population], state.rings[self.population]
-        slot = ring[step % self.cells.ring_steps]
+        words, ring = self.engine.state.words[self.population], self.engine.rings[self.population]
+        slot = ring[step % ring.shape[0]]
         mine = slot[:, self._where].copy()
         slot[:, self._where] = 0
         saturated = narrow(mine, self._acc) if self.cells.wide else 0
@@ -114,7 +113,7 @@ class CoreInput(SynapseStage):
             lo, hi = route.lo[spike.row - route.first], route.hi[spike.row - route.first]
             if lo < hi:
                 step = max(spike.step + 1 + s.delay, self.next_update)
-                ring = engine.state.rings[s.target]
+                ring = engine.rings[s.target]
                 acc = ring[step % ring.shape[0], s.port]
                 deliver(route.order, lo, hi, s.indices, s.weights, spike.payload, s.exponent, acc)
         engine.packet_done(packet)

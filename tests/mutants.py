@@ -34,8 +34,8 @@ MUTANTS: dict[str, tuple[str, str]] = {
     "a core's slot is free when service ends": ("S[into] = served + _1", "S[into] = done + _1"),
     "a core's slot is free one tick early": ("S[into] = served + _1", "S[into] = served"),
     "a packet arrives with its head": (
-        "arrival = now + S[hops0 + LOCAL_PORT] + L - _1",
-        "arrival = now + S[hops0 + LOCAL_PORT]",
+        "arrival = tail_gone + (link >> U(32)) - _1",
+        "arrival = now + (link >> U(32))",
     ),
     "service does not wait for the packet before": ("served = max(arrival, S[far_end + C_DONE])", "served = arrival"),
     "a stalled soma sends one tick early": ("gen = max(gen, tail_gone)", "gen = max(gen, tail_gone - _1)"),
@@ -46,7 +46,7 @@ MUTANTS: dict[str, tuple[str, str]] = {
     ),
     "a waiting output is not woken": ("elif S[up + STATE] == WAITING:", "elif S[up + STATE] == SET:"),
     "an output is woken too late": ("_set(S, occupied, up, tail_gone, now)", "_set(S, occupied, up, tail_gone + _1, now)"),
-    "all hops take the time of a hop north": ("arrival = now + S[hops0 + port]", "arrival = now + S[hops0]"),
+    "all hops take the time of a hop north": ("arrival = now + (link >> U(32))", "arrival = now + (S[links0] >> U(32))"),
     "work before the first message is lost": (
         "                gen += U(gap[m])",
         "                gen += U(gap[m]) if count else _0",

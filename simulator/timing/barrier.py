@@ -1,8 +1,9 @@
 """The barrier between steps, in closed form: a flush and an advance over an XY tree rooted at router 0.
 
-Where endpoint c is quiet at q_c and its router is d_c hops from the root:
-    R = max_c(q_c + barrier_hop_ticks * d_c) + sync_ticks     the root releases the next step
-    start_c = R + barrier_hop_ticks * d_c                     endpoint c starts it
+Where endpoint c is quiet at q_c and a token takes b_c from its router to the root (barrier_hop_ticks a hop,
+chip_barrier_ticks from chip to chip):
+    R = max_c(q_c + b_c) + sync_ticks     the root releases the next step
+    start_c = R + b_c                     endpoint c starts it
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ def quiet_times(work: StepWork, times: StepTimes, learn_ticks: I64 | None = None
 
 def release_time(mesh: Mesh, quiet: I64) -> int:
     """Tick R at which the root releases the next step."""
-    return int((quiet + mesh.barrier_hop_ticks * wires(mesh).distance).max()) + mesh.sync_ticks
+    return int((quiet + wires(mesh).barrier_ticks).max()) + mesh.sync_ticks
 
 
 def start_times(mesh: Mesh, release: int = 0) -> I64:
     """Tick at which each endpoint starts a step that the root released at `release`, int64 [C]."""
-    return release + mesh.barrier_hop_ticks * wires(mesh).distance
+    return release + wires(mesh).barrier_ticks

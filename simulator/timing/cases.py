@@ -11,8 +11,8 @@ from simulator.timing.contract import Mesh, StepWork
 def random_case(seed: int, max_messages: int = 160) -> tuple[Mesh, StepWork]:
     """A mesh of up to 5 x 4 routers x 4 cores and a workload for it; the same seed gives the same case.
 
-    Flits 1-4, buffers 1-4, both arbiters, unequal hop times, with and without a host, uniform, local and hot-spot
-    traffic, light and heavy load, common and barrier-skewed starts, and late releases as in tick synchronisation.
+    Flits 1-4, buffers 1-4, both arbiters, unequal hop times, one or several chips, with and without a host, uniform, local
+    and hot-spot traffic, light and heavy load, common and skewed starts, and late releases as in tick synchronisation.
     """
     rng = np.random.default_rng(seed)
     mesh = random_mesh(rng)
@@ -23,12 +23,13 @@ def random_mesh(rng: np.random.Generator) -> Mesh:
     """A mesh of up to 5 x 4 routers x 4 cores."""
     width, height = int(rng.integers(1, 6)), int(rng.integers(1, 5))
     n, e, s, w, local = (int(v) for v in rng.integers(1, 7, 5))
+    flits, chips = int(rng.integers(1, 5)), rng.random() < 0.3
     return Mesh(
         width=width,
         height=height,
         cores_per_router=int(rng.integers(1, 5)),
         hop_ticks=(n, e, s, w, local) if rng.random() < 0.5 else (n, n, n, n, n),
-        flits=int(rng.integers(1, 5)),
+        flits=flits,
         enqueue_ticks=int(rng.integers(1, 4)),
         port_slots=int(rng.integers(1, 5)),
         core_slots=int(rng.integers(1, 5)),
@@ -36,6 +37,10 @@ def random_mesh(rng: np.random.Generator) -> Mesh:
         barrier_hop_ticks=int(rng.integers(0, 4)),
         sync_ticks=int(rng.integers(0, 10)),
         host=(int(rng.integers(width)), int(rng.integers(height))) if rng.random() < 0.3 else None,
+        chip_width=int(rng.choice([k for k in range(1, width + 1) if width % k == 0])) if chips else 0,
+        chip_hop_ticks=int(rng.integers(1, 20)),
+        chip_flits=flits + int(rng.integers(0, 5)),
+        chip_barrier_ticks=int(rng.integers(0, 9)),
     )
 
 

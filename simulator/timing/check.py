@@ -22,6 +22,12 @@ def check_mesh(mesh: Mesh) -> None:
         raise InputError("mesh: arbiter", f"is {mesh.arbiter!r}; it must be 'fifo' or 'rr'")
     if min(mesh.barrier_hop_ticks, mesh.sync_ticks) < 0:
         raise InputError("mesh", "has a negative barrier time")
+    if mesh.chip_width < 0 or (mesh.chip_width and mesh.width % mesh.chip_width):
+        raise InputError("mesh: chip_width", f"is {mesh.chip_width}; it must divide the {mesh.width} columns")
+    if mesh.chip_width and (mesh.chip_hop_ticks < 1 or mesh.chip_flits < mesh.flits or mesh.chip_barrier_ticks < 0):
+        raise InputError(
+            "mesh: links between chips", "need a hop >= 1, at least the flits of other links, a barrier >= 0"
+        )
     if mesh.n_ports > MAX_PORTS:
         raise InputError("mesh: cores_per_router", f"gives {mesh.n_ports} ports a router; the limit is {MAX_PORTS}")
     if mesh.host is not None and not (0 <= mesh.host[0] < mesh.width and 0 <= mesh.host[1] < mesh.height):

@@ -31,8 +31,8 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
     busy = np.zeros((mesh.n_routers, mesh.n_ports), np.int64)
     _clock(
         work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
-        w.router, w.port, w.direction, w.far_end, w.hop_ticks, w.endpoint,
-        mesh.n_ports, mesh.flits, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
+        w.router, w.port, w.direction, w.far_end, w.hop_ticks, w.flits, w.endpoint,
+        mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
         stamps, soma_end, busy.reshape(-1),
     )  # fmt: skip
     return StepTimes(stamps, soma_end, busy)
@@ -41,8 +41,8 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
 @numba.njit(cache=True, nogil=True)
 def _clock(
     off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
-    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, endpoint: I64,
-    P: int, L: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
+    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
+    P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
     stamps: I64, soma_end: I64, link_busy: I64,
 ) -> None:  # fmt: skip
     C, M, rows = off.size - 1, dst.size, far_end.size
@@ -72,7 +72,7 @@ def _clock(
             ready[c] += gap[message[c]]
 
     # What takes effect later: rings over the next H ticks.
-    H = max(enqueue, L, 1, hop_ticks.max() + L) + 1
+    H = max(enqueue, 1, hop_ticks.max() + flits.max()) + 1
     arriving, returning = np.zeros((H, rows), np.int64), np.zeros((H, rows), np.int64)
     core_arriving, core_returning = np.zeros((H, C), np.int64), np.zeros((H, C), np.int64)
 
@@ -133,7 +133,7 @@ def _clock(
                     best, best_arrival, best_message = i, arrived, m
             if best < 0:
                 continue
-            row, m = r * P + best, best_message
+            row, m, L = r * P + best, best_message, flits[out]
             popped[row] += 1
             turn[out] = (best + 1) % P
             link_free[out] = input_free[row] = t + L
@@ -146,13 +146,13 @@ def _clock(
                 core_ring[c, core_sent[c] % core_slots] = m
                 core_sent[c] += 1
                 free_core_slots[c] -= 1
-                core_arriving[(t + hop_ticks[o] + L - 1) % H, c] += 1
+                core_arriving[(t + hop_ticks[out] + L - 1) % H, c] += 1
             else:
                 row = far_end[out]
                 ring[row, sent[row] % port_slots] = m
                 sent[row] += 1
                 slots[row] -= 1
-                arriving[(t + hop_ticks[o]) % H, row] += 1
+                arriving[(t + hop_ticks[out]) % H, row] += 1
         # Phase B: synapse stages
         for c in range(C):
             if serving[c] < 0 and core_popped[c] < core_seen[c]:

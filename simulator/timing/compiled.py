@@ -25,7 +25,7 @@ class _Tables:
     entry: U64
     route: npt.NDArray[np.uint8]
     far: U64
-    hop_ticks: U64
+    link_ticks: U64
     port_bits: int
     row: I64  # [R, P], kernel's row of each output
 
@@ -49,7 +49,9 @@ def _tables(mesh: Mesh) -> _Tables:
     direction = w.direction[:, w.router]
     route = np.where(direction == LOCAL, w.port[None, :], direction).astype(np.uint8).reshape(-1)
     entry = row[w.router, w.port]
-    return _Tables(entry.astype(np.uint64), route, far.astype(np.uint64), w.hop_ticks.astype(np.uint64), bits, row)
+    link = np.full(mesh.n_routers << bits, 1, np.int64)
+    link[row.reshape(-1)] = w.hop_ticks << 32 | w.flits
+    return _Tables(entry.astype(np.uint64), route, far.astype(np.uint64), link.astype(np.uint64), bits, row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +85,11 @@ def run_steps(
     u = np.uint64
     time_steps(
         off, gap, rel, dst, srv, tail, start,
-        t.entry, t.route, t.far, t.hop_ticks, u(max(1, int(dst.size)).bit_length()), u(t.port_bits),
-        u(mesh.flits), u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
+        t.entry, t.route, t.far, t.link_ticks, u(max(1, int(dst.size)).bit_length()), u(t.port_bits),
+        u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
         out, soma_end, quiet, grants,
     )  # fmt: skip
-    return Timed(out, soma_end, quiet, grants[t.row] * mesh.flits)
+    return Timed(out, soma_end, quiet, grants[t.row] * wires(mesh).flits.reshape(mesh.n_routers, mesh.n_ports))
 
 
 def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
@@ -109,9 +111,10 @@ def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
 
 def _check_range(mesh: Mesh, work: StepWork, first: int) -> None:
     """Every tick, shifted by the bits of a message number, must stay below 2**62."""
+    w = wires(mesh)
     longest = int(work.start.max(initial=0)) + int(work.rel.max(initial=0)) - first
     work_ticks = int(work.gap.sum(dtype=np.int64)) + int(work.srv.sum(dtype=np.int64)) + int(work.tail.max(initial=0))
-    per_message = (mesh.width + mesh.height + 2) * (max(mesh.hop_ticks) + mesh.flits) + mesh.enqueue_ticks
+    per_message = (mesh.width + mesh.height + 2) * int(w.hop_ticks.max() + w.flits.max()) + mesh.enqueue_ticks
     ticks = longest + work_ticks + work.dst.size * per_message
     if ticks.bit_length() + int(work.dst.size).bit_length() > 61:
         raise InputError(

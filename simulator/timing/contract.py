@@ -36,6 +36,11 @@ class Mesh:
         sync_ticks: constant of one barrier.
         host: router (x, y) that has the host's port, a local port of its own; ``None`` without a host. The host is then
             one more endpoint, number ``n_cores``: a source and a destination of messages like a core.
+        chip_width: columns of one chip where several stand side by side; 0 for a single chip. East-west links between two
+            chips have the times below instead of their own.
+        chip_hop_ticks: grant -> head in the next chip's buffer, >= 1.
+        chip_flits: ticks that a packet occupies a link between chips, >= flits; its head goes on when the rest can follow.
+        chip_barrier_ticks: barrier token from one chip to the next.
     """
 
     width: int
@@ -50,6 +55,10 @@ class Mesh:
     barrier_hop_ticks: int = 0
     sync_ticks: int = 0
     host: tuple[int, int] | None = None
+    chip_width: int = 0
+    chip_hop_ticks: int = 1
+    chip_flits: int = 1
+    chip_barrier_ticks: int = 0
 
     @property
     def n_routers(self) -> int:

@@ -132,10 +132,12 @@ class InputPort:
 class OutputPort(Place):
     """A router's output: link, credits of the buffer behind it, and an arbiter over the inputs that ask."""
 
-    def __init__(self, router: Router, number: int, hop_ticks: int, slots: int, target: Sink) -> None:
+    def __init__(self, router: Router, number: int, slots: int, target: Sink) -> None:
         super().__init__(router.env)
+        w, row = wires(router.mesh), router.number * router.mesh.n_ports + number
+        hop_ticks, self.flits = int(w.hop_ticks[row]), int(w.flits[row])
         self.router, self.number, self.target, self.slots = router, number, target, slots
-        self.flight_ticks = hop_ticks + (router.flits - 1 if number >= LOCAL else 0)
+        self.flight_ticks = hop_ticks + (self.flits - 1 if number >= LOCAL else 0)
         self.requests: list[InputPort] = []
         self.idle = True
         self.turn = 0
@@ -159,7 +161,7 @@ class OutputPort(Place):
         packet = granted.queue.popleft()
         granted.idle = self.idle = False
         self.slots -= 1
-        self.busy_ticks += self.router.flits
+        self.busy_ticks += self.flits
         if granted.number >= LOCAL:
             packet.stamps[INJ] = int(self.env.now)
 
@@ -169,7 +171,7 @@ class OutputPort(Place):
             if self.requests and self.slots:
                 self.ring()
 
-        after(self.env, self.router.flits, tail_left)
+        after(self.env, self.flits, tail_left)
         after(self.env, self.flight_ticks, lambda _: self.target.arrive(packet))
 
 
@@ -185,7 +187,6 @@ class Router:
     def __init__(self, env: simpy.Environment, mesh: Mesh, number: int) -> None:
         self.env, self.mesh, self.number = env, mesh, number
         self.x, self.y = divmod(number, mesh.height)
-        self.flits = mesh.flits
         self.name = f"router ({self.x}, {self.y})"
         self.inputs = [InputPort(self, i) for i in range(mesh.n_ports)]
         self.outputs: dict[int, OutputPort] = {}
@@ -237,7 +238,7 @@ class Fabric:
                 far = int(self._wires.far_end[r.number * mesh.n_ports + out])
                 if far >= 0:
                     target = self.routers[far // mesh.n_ports].inputs[far % mesh.n_ports]
-                    r.outputs[out] = OutputPort(r, out, mesh.hop_ticks[out], mesh.port_slots, target)
+                    r.outputs[out] = OutputPort(r, out, mesh.port_slots, target)
                     target.sender = r.outputs[out]
 
     def attach(self, endpoint: int, source: Sender, sink: Sink) -> OutputPort:
@@ -247,7 +248,7 @@ class Fabric:
         """
         router, port = self.routers[self._router_of[endpoint]], self._port_of[endpoint]
         router.inputs[port].sender = source
-        output = OutputPort(router, port, self.mesh.hop_ticks[LOCAL], self.mesh.core_slots, sink)
+        output = OutputPort(router, port, self.mesh.core_slots, sink)
         router.outputs[port] = output
         return output
 

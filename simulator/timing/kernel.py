@@ -39,7 +39,7 @@ WHEEL = 1024
 _MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 8 - 1)
 _0, _1, _2, _3, _4, _7, _8 = U(0), U(1), U(2), U(3), U(4), U(7), U(8)
 _ROW0 = U(WHEEL)  # the first port's row; a multiple of 16 words x 64 ports
-_TURN, _GRANT, _OUT, _DST = U(255), U(256), U(255), U(0xFFFFFF)
+_TURN, _GRANT, _OUT, _DST, _FLITS = U(255), U(256), U(255), U(0xFFFFFF), U(0xFFFFFFFF)
 OCCUPIED = U(1 << 62)
 LOCAL_PORT = U(4)
 # Input half of a row: next event in its wheel slot, tick of the event, slot of the head, carry of the head, tick from which
@@ -79,8 +79,8 @@ def _set(S: Any, occupied: Any, event: Any, tick: Any, now: Any) -> None:
 @numba.njit(cache=True, nogil=True)
 def time_steps(
     off: Any, gap: Any, rel: Any, dst: Any, srv: Any, tail: Any, start: Any,
-    entry: Any, route: Any, far: Any, hop_ticks: Any, key_bits: Any, port_bits: Any,
-    L: Any, enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
+    entry: Any, route: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
+    enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
     stamps: Any, soma_end: Any, quiet: Any, grants: Any,
 ) -> None:  # fmt: skip
     """Times of T steps, one after another; every step finds an empty chip.
@@ -91,8 +91,9 @@ def time_steps(
         entry: uint64 [C], row of each endpoint's port.
         route: uint8 [R * C], output port of a router towards an endpoint.
         far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
-        hop_ticks: uint64 [P]; key_bits: bits of a message number; port_bits: rows of a router = 1 << port_bits.
-        L ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
+        link_ticks: uint64 [rows], hop << 32 | flits of each output; key_bits: bits of a
+            message number; port_bits: rows of a router = 1 << port_bits.
+        enqueue ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
         stamps: int64 [M, 5] or [0, 5], written where it has room.
         soma_end, quiet: int64 [T, C], written.
         grants: int64 [rows], added to.
@@ -105,10 +106,12 @@ def time_steps(
     rings0 = cores0 + (U(C) << _3)
     core_rings0 = rings0 + U(rows) * ring_words
     todo0 = core_rings0 + U(C) * core_slots
-    hops0 = todo0 + U(rows) + _1
-    S = np.zeros(np.int64(hops0) + hop_ticks.size, np.uint64)
+    links0 = todo0 + U(rows) + _1
+    S = np.zeros(np.int64(links0) + rows, np.uint64)
     occupied = np.zeros(WHEEL, np.uint8)
     occupied8 = occupied.view(np.uint64)
+    links_of = links0 - (_ROW0 >> _4)
+    longest = (link_ticks & _FLITS).max()
     port_mask = (_1 << port_bits) - _1
     router_bits = port_bits + _4
     key_mask = (_1 << key_bits) - _1
@@ -116,8 +119,8 @@ def time_steps(
     route_skip = (_ROW0 >> router_bits) * n_endpoints
     for i in range(WHEEL):
         S[i] = nil
-    for i in range(hop_ticks.size):
-        S[hops0 + U(i)] = hop_ticks[i]
+    for i in range(rows):
+        S[links0 + U(i)] = link_ticks[i]
     for row in range(rows):
         p = _ROW0 + (U(row) << _4)
         ring = rings0 + U(row) * ring_words
@@ -219,7 +222,6 @@ def time_steps(
                         todo += _1
                 event = following
             # Phase B: outputs decide.
-            tail_gone = now + L
             while todo != todo0:
                 todo -= _1
                 out = S[todo]
@@ -236,6 +238,8 @@ def time_steps(
                     continue
                 # Arbitration.
                 asked = S[out + ASKED]
+                link = S[links_of + (out >> _4)]
+                tail_gone = now + (link & _FLITS)
                 first_row = out - (port << _4) - _8
                 if rotating:
                     turn = S[out + GRANTS] & _TURN
@@ -299,7 +303,7 @@ def time_steps(
                     _set(S, occupied, p, max((head - OCCUPIED) >> key_bits, tail_gone), now)
                 # Hand the packet on.
                 if port < LOCAL_PORT:
-                    arrival = now + S[hops0 + port]
+                    arrival = now + (link >> U(32))
                     key = OCCUPIED | (arrival << key_bits) | m
                     S[into] = key
                     d = (carry >> _8) & _DST
@@ -317,7 +321,7 @@ def time_steps(
                         into = ring
                     S[out + TAIL] = into
                 else:
-                    arrival = now + S[hops0 + LOCAL_PORT] + L - _1
+                    arrival = tail_gone + (link >> U(32)) - _1
                     served = max(arrival, S[far_end + C_DONE])
                     done = served + (carry >> U(32))
                     S[far_end + C_DONE] = done
@@ -348,6 +352,6 @@ def time_steps(
             soma_end[step, c] = np.int64(ends - base)
             quiet[step, c] = np.int64(max(ends, S[core + C_DONE]) - base)
             latest = max(latest, ends)
-        now = max(latest, now + L) + _1
+        now = max(latest, now + longest) + _1
     for row in range(rows):
         grants[row] += np.int64(S[_ROW0 + (U(row) << _4) + _8 + GRANTS] >> _8)

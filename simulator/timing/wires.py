@@ -24,9 +24,10 @@ class Wires:
         port: int64 [C], its local port there.
         direction: uint8 [R, R], output direction from a router towards another (x first); LOCAL on the diagonal.
         far_end: int64 [R * P], input row that an output's link feeds; -1 at the mesh's edge and for local ports.
-        hop_ticks: int64 [P], grant -> head in the next buffer, by output port.
+        hop_ticks: int64 [R * P], grant -> head in the next buffer, of each output.
+        flits: int64 [R * P], ticks that a packet occupies each output's link (and the input that it leaves).
         endpoint: int64 [R * P], endpoint behind a local port, else -1.
-        distance: int64 [C], hops of each endpoint's router from router 0 (the barrier's root).
+        barrier_ticks: int64 [C], time of a barrier token between each endpoint's router and router 0, the root.
     """
 
     router: I64
@@ -34,8 +35,9 @@ class Wires:
     direction: npt.NDArray[np.uint8]
     far_end: I64
     hop_ticks: I64
+    flits: I64
     endpoint: I64
-    distance: I64
+    barrier_ticks: I64
 
 
 @lru_cache(maxsize=64)
@@ -48,10 +50,28 @@ def wires(mesh: Mesh) -> Wires:
         port = np.append(port, LOCAL + mesh.cores_per_router)
     endpoint = np.full(mesh.n_routers * mesh.n_ports, -1, np.int64)
     endpoint[router * mesh.n_ports + port] = np.arange(mesh.n_endpoints)
-    hop = np.full(mesh.n_ports, mesh.hop_ticks[LOCAL], np.int64)
-    hop[:LOCAL] = mesh.hop_ticks[:LOCAL]
-    distance = router // mesh.height + router % mesh.height
-    return Wires(router, port, _directions(mesh), _far_ends(mesh), hop, endpoint, distance)
+    hop, flits = _link_times(mesh)
+    return Wires(router, port, _directions(mesh), _far_ends(mesh), hop, flits, endpoint, _barrier_ticks(mesh, router))
+
+
+def _link_times(mesh: Mesh) -> tuple[I64, I64]:
+    hop = np.full((mesh.n_routers, mesh.n_ports), mesh.hop_ticks[LOCAL], np.int64)
+    hop[:, :LOCAL] = mesh.hop_ticks[:LOCAL]
+    flits = np.full((mesh.n_routers, mesh.n_ports), mesh.flits, np.int64)
+    if mesh.chip_width:
+        x = np.arange(mesh.n_routers) // mesh.height
+        for out, edge in ((EAST, mesh.chip_width - 1), (WEST, 0)):
+            crosses = x % mesh.chip_width == edge
+            hop[crosses, out] = mesh.chip_hop_ticks + mesh.chip_flits - mesh.flits
+            flits[crosses, out] = mesh.chip_flits
+    return hop.reshape(-1), flits.reshape(-1)
+
+
+def _barrier_ticks(mesh: Mesh, router: I64) -> I64:
+    x, y = np.divmod(router, mesh.height)
+    crossings = x // mesh.chip_width if mesh.chip_width else np.zeros_like(x)
+    ticks: I64 = mesh.barrier_hop_ticks * (x + y - crossings) + mesh.chip_barrier_ticks * crossings
+    return ticks
 
 
 def _directions(mesh: Mesh) -> npt.NDArray[np.uint8]:

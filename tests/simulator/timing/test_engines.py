@@ -73,7 +73,12 @@ def test_far_events_wrap_around_the_wheel() -> None:
     for seed in range(30):
         mesh, work = random_case(seed, 25)
         scale = 977
-        mesh = replace(mesh, hop_ticks=tuple(h * scale for h in mesh.hop_ticks), flits=mesh.flits * 300)  # type: ignore[arg-type]
+        mesh = replace(
+            mesh,
+            hop_ticks=tuple(h * scale for h in mesh.hop_ticks),
+            flits=mesh.flits * 300,
+            chip_flits=mesh.chip_flits * 300,
+        )  # type: ignore[arg-type]
         work = replace(work, gap=work.gap * scale, srv=work.srv * scale, rel=work.rel * scale, start=work.start * scale)
         assert_same(run_clocked(mesh, work), run_compiled(mesh, work), f"case {seed}: {mesh}")
 
@@ -175,7 +180,9 @@ def test_invariants(seed: int) -> None:
     assert (s[:, DONE] == s[:, SRV] + work.srv).all()
     assert (s[:, GEN] >= work.rel).all()
     # Conservation: every message crosses as many links as its path has, each for L ticks.
-    assert t.link_busy[:, :LOCAL].sum() == mesh.flits * int((ew + ns).sum())
+    flits = wires(mesh).flits.reshape(t.link_busy.shape)
+    assert (t.link_busy % flits == 0).all()
+    assert (t.link_busy // flits)[:, :LOCAL].sum() == int((ew + ns).sum())
     per_endpoint = t.link_busy.reshape(-1)[wires(mesh).router * mesh.n_ports + wires(mesh).port]
     np.testing.assert_array_equal(per_endpoint, mesh.flits * np.bincount(work.dst, minlength=mesh.n_endpoints))
     for c in range(mesh.n_endpoints):

@@ -99,6 +99,17 @@ def test_equals_function_first_then_compiled(make_chip, seed) -> None:  # type: 
         np.testing.assert_array_equal(times.steps[t][1].soma_end, when.steps[t][1].soma_end)
 
 
+def test_a_core_that_starts_late_keeps_steps_apart(make_chip) -> None:  # type: ignore[no-untyped-def]
+    """Without delays, and a barrier slow enough that packets of the next step come before a far core has begun it."""
+    chip, inputs = make_chip(4, 3, 1, barrier_hop=2000.0), random_inputs(9, 6, False)
+    program = random_program(9, 12, False, False)
+    program = replace(program, projections=tuple(replace(p, delay=0) for p in program.projections))
+    expected = run(program, inputs, 6, topology=chip.topology)
+    got, times = run_events(program, chip, inputs, 6)
+    assert got.spikes.spike_hash() == expected.spikes.spike_hash()
+    np.testing.assert_array_equal(times.step_ticks, run_timing(program, chip, expected.spikes).step_ticks)
+
+
 def test_in_two_parts_as_in_one(make_chip) -> None:  # type: ignore[no-untyped-def]
     chip, program, inputs = make_chip(), random_program(2, 12, False, True), random_inputs(2, 8, False)
     whole = SimpyEngine(program, chip, graded_inputs=False)

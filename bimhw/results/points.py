@@ -14,6 +14,7 @@ import numpy as np
 
 from bimhw.results.plan import Row
 from bimhw.tasks.base import Task
+from bimhw.tasks.fsdd import SpokenDigits
 from bimhw.tasks.text import Corpus, language_metrics
 from simulator.errors import InputError
 
@@ -28,7 +29,7 @@ class Point:
         tuning: whether it was judged on the validation part.
         options: all settings.
         seed: of weights and order.
-        accuracy, auc_roc, auc_pr, bits_per_character, perplexity: on the part it was judged on.
+        accuracy, auc_roc, auc_pr, bits_per_character, perplexity, word_error_rate: on the part it was judged on.
         rate: spikes per neuron and step (mean of layers).
         parameters: trained ones of the model.
         updates: of the weights.
@@ -48,6 +49,7 @@ class Point:
     auc_pr: float | None = None
     bits_per_character: float | None = None
     perplexity: float | None = None
+    word_error_rate: float | None = None
     rate: float | None = None
     parameters: int | None = None
     updates: int | None = None
@@ -88,7 +90,9 @@ def append_point(path: Path, point: Point) -> None:
         file.write(("\n" if torn else "") + json.dumps(asdict(point), sort_keys=True) + "\n")
 
 
-def run_point(data: Task | Corpus, table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point:
+def run_point(
+    data: Task | Corpus | SpokenDigits, table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool
+) -> Point:
     """Train and judge one model.
 
     Raises:
@@ -101,6 +105,8 @@ def run_point(data: Task | Corpus, table: str, row: Row, options: dict[str, Any]
         "bim-text": _bim_text,
         "baseline-text": _baseline_text,
         "ngram": _ngram,
+        "bim-ctc": _bim_ctc,
+        "baseline-ctc": _baseline_ctc,
     }
     figures = trainers[row.kind](data, dict(options), seed, tuning)
     return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
@@ -188,6 +194,45 @@ def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: b
 
     name, hidden = options.pop("model"), options.pop("hidden")
     return asdict(fit_text(name, corpus, hidden, LanguageSettings(seed=seed, **options), tuning))
+
+
+def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.ctc import SYMBOLS, CtcSettings, string_sets
+    from bimhw.learning.language import bim_forward
+    from bimhw.models.config import BimConfig
+    from bimhw.models.net import BimNet
+
+    hidden = options.pop("hidden")
+    settings = CtcSettings(seed=seed, **options)
+    sets = string_sets(data, settings, tuning)
+    net = BimNet(BimConfig(n_in=sets.n_in, hidden=hidden, n_out=SYMBOLS, psp="delta"), seed)
+    rates: list[Any] = []
+    figures = _ctc(bim_forward(net, rates), list(net.parameters()), sets, settings)
+    return {**figures, "rate": float(rates[-1].mean())}
+
+
+def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.baselines.models import build
+    from bimhw.learning.ctc import SYMBOLS, CtcSettings, string_sets
+
+    name, hidden = options.pop("model"), options.pop("hidden")
+    settings = CtcSettings(seed=seed, **options)
+    sets = string_sets(data, settings, tuning)
+    model = build(name, sets.n_in, SYMBOLS, hidden, seed)
+    return _ctc(model, list(model.parameters()), sets, settings)
+
+
+def _ctc(forward: Any, parameters: list[Any], sets: Any, settings: Any) -> dict[str, Any]:
+    from bimhw.learning.ctc import fit_ctc
+
+    result = fit_ctc(forward, parameters, sets, settings)
+    return {
+        "word_error_rate": result.errors.rate,
+        "parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "updates": result.updates,
+        "seen": result.strings,
+        "seconds": result.seconds,
+    }
 
 
 def _ngram(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:

@@ -59,8 +59,15 @@ def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
 
 
 def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
-    unit = {"accuracy": "accuracy %", "auc_roc": "AUC-ROC", "bits_per_character": "bits/character"}[table.metric]
-    second = {"accuracy": "", "auc_roc": "AUC-PR", "bits_per_character": "perplexity"}[table.metric]
+    unit = {
+        "accuracy": "accuracy %",
+        "auc_roc": "AUC-ROC",
+        "bits_per_character": "bits/character",
+        "word_error_rate": "WER %",
+    }[table.metric]
+    second = {"accuracy": "", "auc_roc": "AUC-PR", "bits_per_character": "perplexity", "word_error_rate": ""}[
+        table.metric
+    ]
     head = [
         "model",
         unit,
@@ -102,7 +109,9 @@ def _line(cells: list[str]) -> str:
 def _spread(values: list[float], metric: str) -> str:
     if not values:
         return ""
-    scale, digits = (100.0, 1) if metric == "accuracy" else (1.0, 3 if metric != "perplexity" else 2)
+    scale, digits = (
+        (100.0, 1) if metric in ("accuracy", "word_error_rate") else (1.0, 3 if metric != "perplexity" else 2)
+    )
     mean = f"{scale * float(np.mean(values)):.{digits}f}"
     return mean + (f" +- {scale * float(np.std(values, ddof=1)):.{digits}f}" if len(values) > 1 else "")
 

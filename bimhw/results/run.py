@@ -10,10 +10,11 @@ from typing import Any
 from bimhw.results.plan import TABLES, Row, Table
 from bimhw.results.points import Point, append_point, point_key, read_points, run_point
 from bimhw.tasks import TASKS, load_corpus, load_task
+from bimhw.tasks.fsdd import load_spoken_digits
 from simulator.errors import InputError
 
 # higher is better but for these
-LOWER_IS_BETTER = ("bits_per_character",)
+LOWER_IS_BETTER = ("bits_per_character", "word_error_rate")
 
 
 def run_results(
@@ -61,6 +62,8 @@ def _data(table: Table, paths: Mapping[str, Path]) -> Any:
         if table.path not in paths:
             raise InputError(f"table {table.name}", "needs data of yours", f"Give --data {table.path}=PATH")
         options["path"] = paths[table.path]
+    if table.metric == "word_error_rate":
+        return load_spoken_digits(Path(paths[table.path]))
     return (load_corpus if TASKS[table.task].is_text else load_task)(table.task, **options)
 
 

@@ -111,6 +111,7 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
     """Options of each row are accepted by what will train it (a typo would only show hours later)."""
     from bimhw.baselines.fit import FitSettings
     from bimhw.baselines.models import NAMES
+    from bimhw.learning.ctc import CtcSettings
     from bimhw.learning.language import LanguageSettings
     from bimhw.learning.language_recipe import language_recipe
     from bimhw.learning.recipe import recipe
@@ -122,7 +123,10 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
         for row in table.rows:
             for choice in row.grid or ({},):
                 options = row.options | choice
-                if row.kind == "bim":
+                if row.kind.endswith("-ctc"):
+                    options = {k: v for k, v in options.items() if k not in ("model", "hidden")}
+                    _ = CtcSettings(**options)
+                elif row.kind == "bim":
                     recipe(toy(), options.pop("preset", None), 0, **options)
                 elif row.kind == "bim-text":
                     language_recipe(corpus, 0, **options)

@@ -1,0 +1,150 @@
+"""Connected digits by connectionist temporal classification (Graves et al. 2006): BPTT on strings, best-path decoding, WER.
+
+Two frames of 12.5 ms are one step (their bands side by side), z-scored on the training strings, rounded to 1/16: graded spikes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bimhw.learning.language import Forward
+from bimhw.tasks.audio import Floats
+from bimhw.tasks.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
+from bimhw.tasks.encoders import graded
+from bimhw.tasks.fsdd import SpokenDigits
+from bimhw.tasks.metrics import WordErrors
+from simulator.errors import InputError
+
+SYMBOLS = BLANK + 1
+
+
+class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Training by CTC: `strings` training strings, drawn anew each epoch from the training recordings."""
+
+    epochs: int = 12
+    strings: int = 1000
+    batch: int = 32
+    lr: float = 0.01
+    lr_end: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StringSets:
+    """Strings for training (one set an epoch) and for judging, as graded spikes [T_i, 2 bands]."""
+
+    train: tuple[tuple[tuple[Floats, ...], npt.NDArray[np.int64]], ...]
+    test: tuple[tuple[Floats, ...], npt.NDArray[np.int64]]
+
+    @property
+    def n_in(self) -> int:
+        """Inputs a step."""
+        return int(self.test[0][0].shape[1])
+
+
+@dataclass(frozen=True)
+class CtcResult:
+    """Word errors on the test strings, with what the training took."""
+
+    errors: WordErrors
+    updates: int
+    strings: int
+    seconds: float
+
+
+def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False) -> StringSets:
+    """Training and test strings of the official split; tuning: judged on strings of the validation recordings instead.
+
+    The 200 test strings are drawn with seed 0, whatever the settings' seed is.
+    """
+    parts = data.official()
+    train = parts["train"] if tuning else np.concatenate([parts["train"], parts["validation"]])
+    test = digit_strings(data, parts["validation" if tuning else "test"], seed=0)
+    drawn = [
+        digit_strings(data, train, settings.strings, seed=1 + settings.seed * 1000 + epoch)
+        for epoch in range(settings.epochs)
+    ]
+    frames = np.concatenate(drawn[0].frames)
+    mean, deviation = frames.mean(0), frames.std(0) + 1e-6
+
+    def steps(strings: DigitStrings) -> tuple[Floats, ...]:
+        return tuple(_pairs(graded((f - mean) / deviation)) for f in strings.frames)
+
+    return StringSets(tuple((steps(d), d.digits) for d in drawn), (steps(test), test.digits))
+
+
+def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSets, settings: CtcSettings) -> CtcResult:
+    """Train a model on strings and count its word errors.
+
+    Args:
+        forward: inputs [T, B, M] -> logits [T, B, 11], the last symbol the blank.
+        parameters: what is trained, by Adam(.9, .99), gradients clipped to norm 1.
+        sets: the strings.
+        settings: the training.
+
+    Raises:
+        InputError: the loss is no longer finite.
+    """
+    trained = [p for p in parameters if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
+    total = settings.epochs * math.ceil(settings.strings / settings.batch)
+    updates, start = 0, time.perf_counter()
+    for frames, digits in sets.train:
+        for first in range(0, len(frames), settings.batch):
+            decay = 0.5 * (1 + math.cos(math.pi * updates / total))
+            for group in optimiser.param_groups:
+                group["lr"] = settings.lr * (settings.lr_end + (1 - settings.lr_end) * decay)
+            loss = _loss(forward, frames[first : first + settings.batch], digits[first : first + settings.batch])
+            if not math.isfinite(float(loss.detach())):
+                raise InputError(
+                    "training by CTC", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
+                )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimiser.step()
+            updates += 1
+    seconds = time.perf_counter() - start
+    errors = digit_errors(sets.test[1], decode(forward, sets.test[0]))
+    return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
+
+
+@torch.no_grad()
+def decode(forward: Forward, frames: Sequence[Floats], batch: int = 64) -> list[list[int]]:
+    """Best paths of strings."""
+    found = []
+    for first in range(0, len(frames), batch):
+        x, lengths = _padded(frames[first : first + batch])
+        logits: Any = forward(x, None)[0].numpy()
+        found += [best_path(logits[: int(n), i]) for i, n in enumerate(lengths)]
+    return found
+
+
+def _loss(forward: Forward, frames: Sequence[Floats], digits: npt.NDArray[np.int64]) -> Tensor:
+    x, lengths = _padded(frames)
+    log_p = torch.log_softmax(forward(x, None)[0], -1)
+    targets = torch.from_numpy(digits)
+    sizes = torch.full((len(digits),), digits.shape[1])
+    return functional.ctc_loss(log_p, targets, lengths, sizes, blank=BLANK)
+
+
+def _padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
+    """[T, B, M] padded with zeros at the end, and the lengths [B]."""
+    x = nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames])
+    return x, torch.tensor([len(f) for f in frames])
+
+
+def _pairs(frames: Floats) -> Floats:
+    even = frames[: len(frames) // 2 * 2]
+    return np.ascontiguousarray(even.reshape(len(even) // 2, -1))

@@ -1,0 +1,90 @@
+"""CTC on strings of made-up digits: the loss by brute force over paths, and learning."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bimhw.baselines.models import build
+from bimhw.learning.ctc import SYMBOLS, CtcSettings, _loss, decode, fit_ctc, string_sets
+from bimhw.results.plan import Row
+from bimhw.results.points import run_point
+from bimhw.tasks.audio import FrontEnd
+from bimhw.tasks.connected import best_path
+from bimhw.tasks.fsdd import SpokenDigits
+from simulator.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def tones() -> SpokenDigits:
+    """Ten "digits": tones of 300 to 3000 Hz, in takes 0-11 of one speaker."""
+    t = np.arange(1200) / 8000
+    keys = [(digit, take) for digit in range(10) for take in range(12)]
+    signals = tuple(np.sin(2 * np.pi * (300 + 300 * d + 3 * k) * t).astype(np.float32) for d, k in keys)
+    digits, takes = (np.array([k[i] for k in keys]) for i in range(2))
+    frames = tuple(FrontEnd().frames(s) for s in signals)
+    return SpokenDigits(frames, digits, np.zeros(len(keys), int), takes, ("ann",), FrontEnd(), signals)
+
+
+def test_loss_is_the_sum_over_paths() -> None:
+    """All 11^3 paths of three steps, those that read 4 7."""
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 1, SYMBOLS, generator=rng)
+    loss = _loss(lambda x, state: (logits, None), [np.zeros((3, 2), np.float32)], np.array([[4, 7]]))
+    p = torch.softmax(logits[:, 0], -1).numpy()
+    total = sum(
+        float(p[0, a] * p[1, b] * p[2, c])
+        for a, b, c in itertools.product(range(SYMBOLS), repeat=3)
+        if best_path(np.eye(SYMBOLS)[[a, b, c]]) == [4, 7]
+    )
+    assert float(loss) == pytest.approx(-np.log(total) / 2, rel=1e-5)  # torch divides by the length of the target
+
+
+def test_sets_are_repeatable_and_apart(tones: SpokenDigits) -> None:
+    settings = CtcSettings(epochs=2, strings=5)
+    a, b = string_sets(tones, settings), string_sets(tones, settings)
+    np.testing.assert_array_equal(a.test[0][0], b.test[0][0])
+    assert len(a.test[0]) == 200
+    assert a.n_in == 64
+    other = string_sets(tones, CtcSettings(epochs=2, strings=5, seed=7))
+    np.testing.assert_array_equal(a.test[1], other.test[1])
+    assert not np.array_equal(a.train[0][1], other.train[0][1])
+    assert not np.array_equal(a.train[0][1], a.train[1][1])
+
+
+def test_padding_does_not_change_what_is_read(tones: SpokenDigits) -> None:
+    sets = string_sets(tones, CtcSettings(epochs=1, strings=2))
+    model = build("gru", sets.n_in, SYMBOLS, 8, 0)
+    together = decode(model, sets.test[0][:6])
+    assert together == [decode(model, [f])[0] for f in sets.test[0][:6]]
+
+
+def test_learns_tones(tones: SpokenDigits) -> None:
+    settings = CtcSettings(epochs=5, strings=64, batch=16, lr=0.03)
+    sets = string_sets(tones, settings)
+    model = build("gru", sets.n_in, SYMBOLS, 32, 0)
+    result = fit_ctc(model, list(model.parameters()), sets, settings)
+    assert result.errors.words == 1000
+    assert result.errors.rate < 0.8
+    assert (result.updates, result.strings) == (20, 320)
+
+
+def test_runs_on_bim_and_as_a_point(tones: SpokenDigits) -> None:
+    row = Row("x", "bim-ctc", {"hidden": (8,), "epochs": 1, "strings": 4}, seeds=1)
+    point = run_point(tones, "connected", row, row.options, 0, False)
+    assert point.word_error_rate is not None
+    assert 0 < point.word_error_rate <= 1.5
+    assert point.rate is not None
+
+
+def test_divergence_is_said(tones: SpokenDigits) -> None:
+    settings = CtcSettings(epochs=1, strings=4)
+    sets = string_sets(tones, settings)
+    broken = replace(sets, train=((tuple(f * np.nan for f in sets.train[0][0]), sets.train[0][1]),))
+    model = build("gru", sets.n_in, SYMBOLS, 8, 0)
+    with pytest.raises(InputError, match="diverged"):
+        fit_ctc(model, list(model.parameters()), broken, settings)

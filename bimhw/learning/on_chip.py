@@ -130,7 +130,7 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
     if program.learning:
         base = learn_config(program.learning)
         config = learn_config(plain_options(base) | options)
-        if program.learning.get("fracs") and config == base:
+        if base.fracs and msgspec.structs.replace(config, fracs=base.fracs) == base:
             return program
     else:
         fields: dict[str, Any] = {"state_bits": min(24, program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS)}

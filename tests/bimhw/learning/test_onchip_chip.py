@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from bimhw.cli.commands.learn import command
+from bimhw.compiler.decode import encode, output_probe, scores_by_step
 from bimhw.compiler.pipeline import compile
 from bimhw.compiler.readback import model_of, read_back
 from bimhw.learning.on_chip import learn as learn_task
@@ -191,6 +192,27 @@ def test_weights_come_back_as_a_model(task, tmp_path):
     assert model.layer(0).weight("in").shape == (6, 4)
     again = prepare(compiled(task, model), learn_config(program.learning), masks={"layer1.z": mask.T})
     assert np.array_equal(next(q for q in again.projections if q.name == "layer1.z").indices, z.indices)
+
+
+def test_a_program_that_has_learnt_runs_and_learns_on(task):
+    """Scores of an ordinary run of the result are those of the learner; a second call goes on from the weights."""
+    first = learn_task(compiled(task, net(hidden=(12,))), task, epochs=2, lr=0.01, seed=1)
+    program, right = first.program, 0
+    for x, y in zip(task.test.x, task.test.y, strict=True):
+        drive = encode(program, x)
+        found = run(program, drive, program.meta["chip_steps"], probes=[output_probe(program)])
+        silent = np.full(T, -1)
+        scores = Learner(program, learn_config(program.learning)).sample(x, silent, learn=False).scores
+        assert np.allclose(scores_by_step(program, found.probes), scores, rtol=0, atol=1e-12)
+        right += int(scores[task.decision_steps].mean(axis=0).argmax() == y)
+    assert right / len(task.test) == first.accuracy[-1]
+    again = learn_task(program, task, epochs=1, seed=2)
+    assert again.program.learning == program.learning
+    moved = [
+        np.abs(a.weights.astype(int) - b.weights).max()
+        for a, b in zip(program.projections, again.program.projections, strict=True)
+    ]
+    assert max(moved) > 0
 
 
 def test_learning_memory_is_checked_against_the_chip(task):

@@ -12,8 +12,10 @@ import numpy as np
 
 from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
 from energy_models.chip_energy import chip_energy
+from simulator.axons import axon_table
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
+from simulator.faults import Faults, clock_factors, detours
 from simulator.function import Simulation, run
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of
@@ -47,6 +49,7 @@ class BenchResult:
         synapse_bytes: bytes a synapse in the running form, row pointers apart.
         peak_rss_mb: largest memory of the process so far, MB (1e6 bytes).
         sim_time_us_per_step: simulated time, None without an engine.
+        faults: what the faults did, by counter; empty for a sound chip.
         energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
     """
 
@@ -71,6 +74,7 @@ class BenchResult:
     peak_rss_mb: float
     sim_time_us_per_step: float | None
     energy_nj_per_step: float
+    faults: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -86,6 +90,7 @@ def bench(
     chip: str = "loihi1-fitted",
     threads: int = 1,
     repeats: int = 3,
+    faults: Faults | None = None,
 ) -> BenchResult:
     """Run a plain network file (see `bimhw.frontends.npz`).
 
@@ -97,22 +102,24 @@ def bench(
         chip: name or YAML file.
         threads: threads of the timing engine; the result does not depend on it.
         repeats: function runs, the fastest of which is reported.
+        faults: what is broken on the chip; a chip that breaks while it runs is run once.
 
     Raises:
         InputError: a bad file, an unknown chip, engine or mapping, no steps.
         FitError: a mapping that does not fit the chip.
     """
+    faults = Faults() if faults is None else faults
     hardware = load_chip(chip)
     _warm_up(hardware, engine)
-    built = _build(path, hardware, mapping)
+    built = _build(path, hardware, mapping, faults)
     n_steps = built.net.inputs.steps if steps is None else steps
     if n_steps < 1:
         raise InputError("steps", f"is {n_steps}", "Give 1 or more")
-    seconds = _run(built.simulation, built.net.inputs, n_steps, max(1, repeats))
+    seconds = _run(built.simulation, built.net.inputs, n_steps, 1 if faults.touches_function else max(1, repeats))
     spikes = recorded_spikes(built.simulation.record)
     counter = Counter(built.program, hardware.topology)
     activity = counter.activity(spikes, tally_of(built.simulation))
-    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads)
+    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads, faults)
     per_1000 = 1000 / n_steps
     synapses = built.net.network.n_synapses
     return BenchResult(
@@ -137,6 +144,7 @@ def bench(
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
         energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
+        faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
     )
 
 
@@ -162,12 +170,14 @@ class _Timed:
     sim_time_ns: float
 
 
-def _build(path: Path | str, chip: Chip, mapping: str) -> _Built:
+def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built:
     start = time.thread_time()
     net = read_plain(path)
     read = time.thread_time()
     program = _map(net, chip, mapping)
-    simulation = Simulation(program, graded_inputs=False, count_active="neuron_update_active" in chip.energy)
+    simulation = Simulation(
+        program, graded_inputs=False, count_active="neuron_update_active" in chip.energy, faults=faults
+    )
     return _Built(net, program, simulation, read - start, time.thread_time() - read)
 
 
@@ -192,11 +202,24 @@ def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -
     return best
 
 
-def _time(program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine, threads: int) -> _Timed:
+def _time(
+    program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine, threads: int, faults: Faults
+) -> _Timed:
     from simulator.timing.run import run_timing
 
+    mesh = chip.topology
+    if faults.dead_links:
+        ways = detours(program, axon_table(program), mesh, faults.dead_links)
+        if ways:
+            raise InputError(
+                f"dead links {list(faults.dead_links)}",
+                f"lie in the way of {len(ways)} pairs of cores, and bench routes x first only",
+                "Place the network elsewhere, or use simulator.timing.variation.detour_router",
+            )
+    n_cores = mesh.width * mesh.height * mesh.cores_per_router
+    factors = clock_factors(faults, n_cores) if faults.clock_sigma else None
     start = time.process_time()
-    timed = run_timing(program, chip, spikes, engine, threads=threads)
+    timed = run_timing(program, chip, spikes, engine, threads=threads, core_factors=factors)
     return _Timed(time.process_time() - start, timed.sim_time_ns)
 
 
@@ -208,4 +231,4 @@ def _warm_up(chip: Chip, engine: Engine) -> None:
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
     spikes = run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology).spikes
     if engine != "none":
-        _time(program, chip, spikes, engine, 1)
+        _time(program, chip, spikes, engine, 1, Faults())

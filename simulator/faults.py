@@ -7,6 +7,7 @@ order in which anything is computed. Links and clocks concern timing and reachab
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from simulator.axons import AxonTable
 from simulator.chip import Topology
 from simulator.errors import InputError
+from simulator.files import check_is_file
 from simulator.philox import STREAM_CLOCK, STREAM_DROP, STREAM_FAULT, philox4x32
 from simulator.program import HOST, Program
 
@@ -72,6 +74,23 @@ def parse_faults(value: Any, where: str = "faults") -> Faults:
         return msgspec.convert(value, Faults)
     except msgspec.ValidationError as error:
         raise InputError(where, str(error), f"Fields: {', '.join(Faults.__struct_fields__)}") from error
+
+
+def read_faults(path: Path) -> Faults:
+    """Faults from a YAML or JSON file.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown field or a value out of its range (with its path in the file).
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    check_is_file(path)
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())})") from error
+    return parse_faults({} if value is None else value, str(path))
 
 
 def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:

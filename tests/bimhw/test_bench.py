@@ -14,6 +14,7 @@ from benchmarks.nets import write_net
 from bimhw.cli.commands.bench import command
 from simulator.axons import axon_table
 from simulator.errors import FitError, InputError
+from simulator.faults import Faults, read_faults
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,21 @@ def test_bad_arguments_are_named(net: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "free.npz", **data)
     with pytest.raises(InputError, match="Use --mapping auto"):
         bimhw.bench(tmp_path / "free.npz")
+
+
+def test_a_broken_chip(net: Path, tmp_path: Path) -> None:
+    sound = bimhw.bench(net, engine="bound")
+    assert sound.faults == {}
+    file = tmp_path / "faults.yaml"
+    file.write_text("seed: 3\ndrop_rate: 0.1\nclock_sigma: 0.1\n")
+    done = CliRunner().invoke(command, [str(net), "--engine", "bound", "--faults", str(file), "--json"])
+    assert done.exit_code == 0, done.output
+    broken = json.loads(done.output)
+    assert broken["spike_hash"] != sound.spike_hash
+    assert abs(broken["faults"]["fault_lost_packets"] / broken["messages"] - 0.1) < 0.02
+    assert broken["sim_time_us_per_step"] > sound.sim_time_us_per_step
+    file.write_text("drop_rate: 2\n")
+    with pytest.raises(InputError, match=r"faults.yaml: .*drop_rate"):
+        read_faults(file)
+    with pytest.raises(InputError, match="pairs of cores, and bench routes x first only"):
+        bimhw.bench(net, engine="bound", faults=Faults(dead_links=((0, 0, "east"),)))

@@ -31,17 +31,36 @@ if TYPE_CHECKING:
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Function runs; the fastest counts."
 )
+@click.option(
+    "--faults", type=click.Path(path_type=Path), help="YAML file of what is broken on the chip (docs/function.md)."
+)
 @json_option
 def command(
-    net: Path, steps: int | None, engine: Engine, mapping: str, chip: str, threads: int, repeats: int, as_json: bool
+    net: Path,
+    steps: int | None,
+    engine: Engine,
+    mapping: str,
+    chip: str,
+    threads: int,
+    repeats: int,
+    faults: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the plain network NET.npz on a chip: spikes, packets, simulated time, and the CPU time it took here."""
     from bimhw.plain_bench import bench
+    from simulator.faults import read_faults
 
+    broken = None if faults is None else read_faults(faults)
     result = bench(
-        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats
+        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats, faults=broken
     ).as_dict()
     if as_json:
         print_json(result)
         return
-    print_table(f"{result['net']} on {result['chip']}", ("quantity", "value"), list(result.items()))
+    print_table(
+        f"{result['net']} on {result['chip']}", ("quantity", "value"), [(k, _cell(v)) for k, v in result.items()]
+    )
+
+
+def _cell(value: object) -> object:
+    return ", ".join(f"{k} {n:,}" for k, n in value.items()) if isinstance(value, dict) else value

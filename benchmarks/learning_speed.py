@@ -18,7 +18,8 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.optim import FlatParameters, Optimiser
-from bimhw.learning.rules import LearnerSettings, make_learner
+from bimhw.learning.rules import LearnerSettings, Rule, make_learner
+from bimhw.learning.seq import SweepLearner
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
 
@@ -44,7 +45,7 @@ def bptt(psp: str) -> Callable[[], None]:
     return run
 
 
-def online(rule: str, psp: str) -> Callable[[], None]:
+def online(rule: Rule, psp: str) -> Callable[[], None]:
     net, optimiser, x, y = make(psp)
     learner = make_learner(net, LearnerSettings(rule), B)
 
@@ -57,6 +58,18 @@ def online(rule: str, psp: str) -> Callable[[], None]:
         gradients = learner.finish()
         if gradients is not None:
             optimiser.step(optimiser.parameters.gather(gradients), 1e-3)
+
+    return run
+
+
+def sequences(psp: str) -> Callable[[], None]:
+    net, optimiser, x, y = make(psp)
+    learner = SweepLearner(net, B)
+    labelled = torch.ones(T, dtype=torch.bool)
+
+    def run() -> None:
+        _, gradients, _ = learner.sequence(x, y[0], labelled)
+        optimiser.step(optimiser.parameters.gather(gradients), 1e-3)
 
     return run
 
@@ -75,9 +88,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--psp", default="delta", choices=["delta", "exp", "alpha"])
-    arguments = parser.parse_args()
+    arguments = parser.parse_known_args()[0]
     torch.set_num_threads(1)
-    rows = {"bptt": bptt(arguments.psp)} | {rule: online(rule, arguments.psp) for rule in ("rtrl", "seq")}
+    rows = {"bptt": bptt(arguments.psp), "rtrl": online("rtrl", arguments.psp), "seq": sequences(arguments.psp)}
     ms = {name: best_ms_per_step(run, arguments.repeats) for name, run in rows.items()}
     ratios = {f"{name} / bptt": ms[name] / ms["bptt"] for name in ("rtrl", "seq")}
     print(json.dumps({"ms_per_step": ms, **ratios}, indent=2))

@@ -71,7 +71,13 @@ class Adjoint:
             history: the steps to sweep over, with their error signals.
             messages: dL/ds of each step from the layer above [T, B, H].
         """
-        h = stack(history)
+        return self.sweep_stacked(stack(history), messages)
+
+    @torch.no_grad()
+    def sweep_stacked(
+        self, h: Stacked, messages: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Stacked, PortAdjoints]:
+        """`sweep` over steps that are tensors already."""
         ports = self.port_adjoints(h, messages)
         return self.gradients(h, ports), h, ports
 

@@ -145,4 +145,4 @@ def direct_signals(net: BimNet, error: Tensor) -> list[Tensor]:
     config, back = net.config, error @ net.readout.weight.detach()
     if config.dense_readout:
         return list(torch.split(back, list(config.hidden), dim=-1))
-    return [*(error.new_zeros(len(error), h) for h in config.hidden[:-1]), back]
+    return [*(error.new_zeros(*error.shape[:-1], h) for h in config.hidden[:-1]), back]

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.traces import spike_slope
-from bimhw.models.cell import Record
+from bimhw.models.cell import Drive, Record
 from bimhw.models.config import BimConfig
+
+_RECORDED = ("delta", "abar", "gain", "x_old", "x_new", "a_old", "v_pre", "s")
 
 
 @dataclass
@@ -81,39 +83,31 @@ class Stacked:
 
 def stack(history: LayerHistory) -> Stacked:
     """The history as tensors, spike slopes and reset factors worked out."""
-    config, records = history.config, history.records
+    records = history.records
 
     def of(name: str) -> Tensor:
         return torch.stack([getattr(r, name) for r in records])
 
     drives = [r.drive for r in records]
-    s, v_pre = of("s"), of("v_pre")
+    b = None if drives[0].b is None else torch.stack([d.b for d in drives if d.b is not None])
+    z, d, c = (torch.stack([getattr(v, name) for v in drives]) for name in "zdc")
     m = None if records[0].m is None else of("m")
+    delta, abar, gain, x_old, x_new, a_old, v_pre, s = (of(n) for n in _RECORDED)
+    record = Record(Drive(z, d, b, c), delta, abar, gain, x_old, x_new, a_old, v_pre, m, s)
+    return from_record(history.config, torch.stack(history.inputs), record, torch.stack(history.deltas))
+
+
+def from_record(config: BimConfig, u: Tensor, record: Record, signal: Tensor) -> Stacked:
+    """From a record of all steps [T, B, ..], its inputs and its error signals dL/df."""
+    s, m, v_pre = record.s, record.m, record.v_pre
     keep = by_spike = None
     if config.reset == "hard":
         keep = 1 - s if m is None else m * (1 - s)
         if not config.detach_reset:
             by_spike = -v_pre if m is None else -m * v_pre
     elif not config.detach_reset:
-        theta = (
-            config.theta + config.adapt_beta * of("a_old") if config.adapt_beta else torch.full_like(s, config.theta)
-        )
-        by_spike = -theta
-    b = None if drives[0].b is None else torch.stack([d.b for d in drives if d.b is not None])
-    return Stacked(
-        u=torch.stack(history.inputs),
-        z=torch.stack([d.z for d in drives]),
-        d=torch.stack([d.d for d in drives]),
-        b=b,
-        c=torch.stack([d.c for d in drives]),
-        delta=of("delta"),
-        abar=of("abar"),
-        gain=of("gain"),
-        x_old=of("x_old"),
-        x_new=of("x_new"),
-        psi=torch.stack([spike_slope(r, config) for r in records]),
-        keep=keep,
-        by_spike=by_spike,
-        s=s,
-        signal=torch.stack(history.deltas),
-    )
+        beta = config.adapt_beta
+        by_spike = -(config.theta + beta * record.a_old) if beta else torch.full_like(s, -config.theta)
+    drive, psi = record.drive, spike_slope(record, config)
+    states = (record.delta, record.abar, record.gain, record.x_old, record.x_new)
+    return Stacked(u, drive.z, drive.d, drive.b, drive.c, *states, psi, keep, by_spike, s, signal)

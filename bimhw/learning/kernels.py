@@ -41,40 +41,58 @@ def dense_step(
     ei: Any,  # [B, H, P] (alpha, exp)
     ev: Any,  # [B, H, P]
     ef: Any,  # [B, H, P]
-    u1: Any,  # [B, M1]
-    neuron: Any,  # [10, B, H]: abar, gain, g, own, c, x_new, z, reset factor, slope of f, delta
+    u: Any,  # [B, M1 - 1]
+    step: Any,  # Delta, abar, x_old, x_new, V-, s, m (any shape without refractory time), z, d, c, dL/df: each [B, H]
+    a_log: Any,  # [H]
     d: Any,  # [H]
-    consts: Any,  # [7]: kap, rho, p_vi, p_vr, b, gain c, k of f
+    consts: Any,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
     psp: int,
+    flags: Any,  # bools: hard reset, detached reset, triangle surrogate, membrane feature, refractory time
     out: Any,  # [H, P] gradient, overwritten
 ) -> None:
     """Move all traces of a layer by one step and take the step's gradient."""
     batch, neurons, columns = ev.shape
-    m1 = u1.shape[1]
-    kap, rho, p_vi, p_vr, b, c_in, k_f = consts
+    m1 = u.shape[1] + 1
+    big_delta, abars, x_olds, x_news, v_pres, spikes, free, zs, ds, cs, deltas = step
+    hard, detached, triangle, membrane, refractory = flags
+    kap, rho, p_vi, p_vr, b, c_in, k_f, theta, width = consts
+    one = consts.dtype.type(1)
     eq = np.empty(columns, ev.dtype)
+    u1 = np.ones(m1, ev.dtype)
     for h in range(neurons):
         row = out[h]
         row[:] = 0
-        direct = d[h]
+        direct, rate = d[h], np.exp(a_log[h])
         for i in range(batch):
-            abar, gain, g, own = neuron[0, i, h], neuron[1, i, h], neuron[2, i, h], neuron[3, i, h]
-            c, x_new, z = neuron[4, i, h], neuron[5, i, h], neuron[6, i, h]
-            keep, slope, delta = neuron[7, i, h], neuron[8, i, h], neuron[9, i, h]
-            x, u, v, f = ex[i, h], u1[i], ev[i, h], ef[i, h]
+            abar, x_new, z, c = abars[i, h], x_news[i, h], zs[i, h], cs[i, h]
+            delta, v_pre, m = deltas[i, h], v_pres[i, h], one
+            if refractory:
+                m = free[i, h]
+            through = rate * abar * (z - x_olds[i, h])
+            gain = one - abar
+            sig = gain if rate == one else one / (one + np.exp(-ds[i, h]))  # A_log = 0: Abar = sigmoid(-d)
+            g, own = through * sig, through * big_delta[i, h]
+            far = abs(v_pre - theta) / width
+            psi = m * (max(one - far, consts.dtype.type(0)) if triangle else one / ((one + far) * (one + far)))
+            keep = m * (one - spikes[i, h]) if hard else one
+            if not detached:
+                keep -= psi * (m * v_pre if hard else theta)
+            slope = (one - k_f) * (one if membrane else psi)
+            u1[: m1 - 1] = u[i]
+            x, v, f = ex[i, h], ev[i, h], ef[i, h]
             for j in range(m1):
-                t = abar * x[j] + gain * u[j]
+                t = abar * x[j] + gain * u1[j]
                 x[j] = t
-                eq[j] = c * t + direct * u[j]
+                eq[j] = c * t + direct * u1[j]
             for j in range(m1):
-                t = abar * x[m1 + j] + g * u[j]
+                t = abar * x[m1 + j] + g * u1[j]
                 x[m1 + j] = t
                 eq[m1 + j] = c * t
             t = abar * x[2 * m1] + own
             x[2 * m1] = t
             eq[2 * m1] = c * t
             for j in range(m1):
-                eq[2 * m1 + 1 + j] = x_new * u[j]
+                eq[2 * m1 + 1 + j] = x_new * u1[j]
             eq[columns - 1] = z
             if psp == 0:
                 kick = p_vi * c_in
@@ -116,7 +134,7 @@ def sweep(
     by_spike: Any,  # [T, B, H] or [0, 0, 0]: 0
     abar: Any,  # [T, B, H]
     c: Any,  # [T, B, H]
-    consts: Any,  # [7]: kap, rho, p_vi, p_vr, b, gain c, k of f
+    consts: Any,  # as in `dense_step`
     psp: int,
     membrane: bool,
     l_q: Any,  # [T, B, H] out
@@ -125,7 +143,7 @@ def sweep(
 ) -> None:
     """The sweep of `bimhw.learning.adjoint` for a ``diag`` layer without adaptive threshold."""
     steps, batch, neurons = signal.shape
-    kap, rho, p_vi, p_vr, b, c_in, k_f = consts
+    kap, rho, p_vi, p_vr, b, c_in, k_f = consts[:7]
     start[:] = 0
     has_keep, has_spike = keep.shape[0] > 0, by_spike.shape[0] > 0
     for t in range(steps - 1, -1, -1):

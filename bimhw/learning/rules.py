@@ -40,7 +40,8 @@ def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
     """
     s, h = settings, settings.homeostasis
     if s.rule == "seq":
-        return SweepLearner(net, batch, s.credit, s.seed, homeostasis=h)
+        credit = s.credit if net.config.n_layers > 1 else "exact"  # one layer: all rules are exact
+        return SweepLearner(net, batch, credit, s.seed, homeostasis=h)
     if s.rule == "tr":
         return SweepLearner(net, batch, s.credit, s.seed, s.block, s.lookback, h)
     if s.rule == "blk":

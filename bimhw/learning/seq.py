@@ -15,11 +15,11 @@ from torch import Tensor
 from bimhw.learning.adjoint import Adjoint, Lambdas
 from bimhw.learning.counts import OpCounts, sweep_counts
 from bimhw.learning.credit import Credit, CreditAssigner, direct_signals
-from bimhw.learning.history import LayerHistory, words_per_step
+from bimhw.learning.history import LayerHistory, from_record, words_per_step
 from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.learner import Gradients, StepResult, add, readout_gradients, softmax_error
 from bimhw.models.cell import Record
-from bimhw.models.net import BimNet, NetState
+from bimhw.models.net import BimNet, NetState, cell_is_fused
 from simulator.errors import InputError
 
 SweepCredit = Literal["exact"] | Credit
@@ -93,6 +93,54 @@ class SweepLearner:
     def finish(self) -> Gradients | None:
         """Sweep what no block has covered."""
         return self._sweep() if self.since else None
+
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether `sequence` serves: SEQ by the compiled loops, error signals that need no step's intermediates."""
+        plain = self.block is None and self.homeostasis is None and self.credit is None
+        return plain and cell_is_fused(self.net.config)
+
+    @torch.no_grad()
+    def sequence(self, x: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Gradients, list[float]]:
+        """A whole sequence at once: the same as `observe` at every step and `finish`, from the zero state.
+
+        Args:
+            x: inputs [T, B, n_in].
+            target: labels [B].
+            labelled: bool [T].
+
+        Returns:
+            Mean loss of the labelled steps, gradients, spike rates of the layers.
+        """
+        signal, _ = self.net.delayed(x, self.net.initial_state(x.shape[1]).taps)
+        inputs, records, features = [], [], []
+        for i, state in enumerate(self.net.initial_state(x.shape[1]).layers):
+            layer = self.net.layer(i)
+            inputs.append(signal)
+            _, record, f = layer.sequence(layer.project(signal), state)
+            records.append(record)
+            features.append(f)
+            signal = record.s
+        feature = self.net.features(features)
+        loss, error = self._errors(self.net.readout(feature), target, labelled)
+        flat = error.flatten(0, 1)
+        out = {"readout.weight": flat.T @ feature.flatten(0, 1), "readout.bias": flat.sum(0)}
+        messages = None
+        for i in range(len(records) - 1, -1, -1):
+            delta = direct_signals(self.net, error)[i]
+            stacked = from_record(self.net.config, inputs[i], records[i], delta)
+            g, _, ports = self.sweeps[i].sweep_stacked(stacked, messages)
+            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            self.counts += sweep_counts(self.net.config, stacked)
+            messages = self.sweeps[i].to_below(ports) if i else None
+        return loss, out, [float(r.s.mean()) for r in records]
+
+    def _errors(self, logits: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Tensor]:
+        log_p = torch.log_softmax(logits, -1)
+        index = target.expand(logits.shape[:2])[..., None]
+        error = log_p.exp().scatter_add_(2, index, logits.new_full(index.shape, -1.0)) / len(target)
+        loss = -float(log_p.gather(2, index)[labelled].mean())
+        return loss, error * labelled[:, None, None]
 
     def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
         loss, error, onehot = softmax_error(logits, target, weight)

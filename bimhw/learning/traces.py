@@ -95,19 +95,19 @@ class LayerTraces:
         from bimhw.learning.kernels import PSP_CODE, call_kernel, dense_step
 
         a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
-        u1 = torch.cat([u, u.new_ones(len(u), 1)], -1)
-        psi = spike_slope(record, self.config)
-        through = a_log.exp() * record.abar * (record.drive.z - record.x_old)
-        decay = self.config.k_membrane if self.membrane else self.config.k_o
-        slope = torch.full_like(psi, 1 - decay) if self.membrane else (1 - decay) * psi
-        words = [record.abar, record.gain, through * torch.sigmoid(record.drive.d), through * record.delta]
-        words += [record.drive.c, record.x_new, record.drive.z, reset_factor(record, self.config, psi), slope]
-        words.append(torch.zeros_like(psi) if delta is None else delta)
-        out = psi.new_empty(psi.shape[1], self.columns)
+        config, v_pre = self.config, record.v_pre
+        step = [record.delta, record.abar, record.x_old, record.x_new, v_pre, record.s]
+        step += [v_pre if record.m is None else record.m, record.drive.z, record.drive.d, record.drive.c]
+        step.append(torch.zeros_like(v_pre) if delta is None else delta)
+        out = v_pre.new_empty(v_pre.shape[1], self.columns)
         traces = [t.numpy() for t in (self.ex, self._or_none(self.er), self._or_none(self.ei), self.ev, self.ef)]
-        code = PSP_CODE[self.constants.psp]
-        per_neuron = torch.stack(words).numpy()
-        call_kernel(dense_step, *traces, u1.numpy(), per_neuron, d.numpy(), self.kernel_constants, code, out.numpy())
+        triangle, refractory = config.surrogate == "triangle", record.m is not None
+        flags = (config.reset == "hard", config.detach_reset, triangle, self.membrane, refractory)
+        per_neuron = tuple(t.contiguous().numpy() for t in step)
+        options = (self.kernel_constants, PSP_CODE[self.constants.psp], flags)
+        call_kernel(
+            dense_step, *traces, u.contiguous().numpy(), per_neuron, a_log.numpy(), d.numpy(), *options, out.numpy()
+        )
         return out
 
     def _or_none(self, trace: Tensor) -> Tensor:
@@ -199,11 +199,11 @@ def spike_slope(record: Record, config: BimConfig) -> Tensor:
 
 
 def kernel_constants(layer: BimLayer) -> npt.NDArray[Any]:
-    """kap, rho, P_VI, P_Vr, b, c and the readout filter's decay, in the type of the weights."""
+    """kap, rho, P_VI, P_Vr, b, c, the readout filter's decay, theta, surrogate width, in the type of the weights."""
     k, config = layer.constants, layer.config
     decay = config.k_membrane if config.reads_membrane(layer.index) else config.k_o
     kind = layer.get_parameter("w_in").detach().numpy().dtype
-    return np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay], dtype=kind)
+    return np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay, config.theta, config.surrogate_width], dtype=kind)
 
 
 def reset_factor(record: Record, config: BimConfig, psi: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.history import words_per_step
+from bimhw.learning.seq import SweepLearner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.config import BimConfig
@@ -191,6 +193,11 @@ class Trainer:
 
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         learner = self.updater.learner(x.shape[1])
+        if isinstance(learner, SweepLearner) and learner.takes_sequences:
+            self.memory_words = words_per_step(self.net.config) * len(x) * sum(self.net.config.hidden)
+            loss, gradients, rates = learner.sequence(x, y, torch.from_numpy(self.task.loss_steps))
+            self.updater.update(gradients)
+            return loss, rates
         losses, spikes = [], [0.0] * self.net.config.n_layers
         for u, labelled in zip(x, self._labelled, strict=True):
             result = self.updater.observe(learner, u, y if labelled else None)

@@ -77,11 +77,34 @@ class BimLayer(nn.Module):
         values = {p: functional.linear(u, self.weight(p), self.bias(p)) for p in self.ports}
         return Drive(values["in"], values["delta"], values.get("b"), values["c"])
 
+    @property
+    def fused(self) -> bool:
+        """Whether the compiled loop runs this layer now (it gives no gradients)."""
+        return cell_is_fused(self.config) and not torch.is_grad_enabled()
+
+    def sequence(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record, Tensor]:
+        """All steps of port values [T, ..] in the compiled loop: end state, stacked record, features [T, B, H]."""
+        from bimhw.models import fused
+
+        a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
+        membrane = self.config.reads_membrane(self.index)
+        return fused.run(drive, a_log, d, state, self.config, self.constants, membrane)
+
     def step(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
         """One step from port values."""
+        if self.fused:
+            from bimhw.models import fused
+
+            new, record, _ = self.sequence(Drive(drive.z[None], drive.d[None], None, drive.c[None]), state)
+            return new, fused.at(record, 0)
         a_log, d = self.get_parameter("a_log"), self.get_parameter("d")
         membrane = self.config.reads_membrane(self.index)
         return cell.advance(drive, a_log, d, state, self.config, self.constants, membrane)
+
+
+def cell_is_fused(config: BimConfig) -> bool:
+    """Whether `bimhw.models.fused` knows these layers (its import is left to those that run it)."""
+    return config.kind == "diag" and not config.adapt_beta
 
 
 class BimNet(nn.Module):
@@ -166,6 +189,9 @@ class BimNet(nn.Module):
 
     def _run_layer(self, layer: BimLayer, signal: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
         drive = layer.project(signal)
+        if layer.fused:
+            state, stacked, f = layer.sequence(drive, state)
+            return state, f, stacked.s
         features, spikes = [], []
         b = drive.b if drive.b is not None else [None] * len(signal)
         for parts in zip(drive.z, drive.d, b, drive.c, strict=True):

@@ -137,3 +137,27 @@ def test_lazy_is_dense_rtrl_with_an_update_at_every_step(psp: str, reset: str, d
     assert (ends[0]["layers.0.w_in"] - start).abs().max() > 0.02
     for name, a, b in ((n, ends[0][n], ends[1][n]) for n in ends[0]):
         assert float((a - b).abs().max() / a.abs().max()) <= 1e-10, name
+
+
+@pytest.mark.parametrize("hidden", [(6,), (6, 5)])
+@pytest.mark.parametrize(
+    ("psp", "reset", "detach", "refractory"), [("delta", "soft", True, 0), ("alpha", "hard", False, 2)]
+)
+def test_whole_sequences_are_steps(
+    psp: str, reset: str, detach: bool, refractory: int, hidden: tuple[int, ...]
+) -> None:
+    net = net_of(7, psp=psp, reset=reset, detach_reset=detach, refractory=refractory, theta=0.03, hidden=hidden)
+    x, y = data(11)
+    labelled = torch.arange(len(x)) >= 5
+    steps, total = SweepLearner(net, B), 0.0
+    for u, use in zip(x, labelled, strict=True):
+        total += steps.observe(u, y[0] if use else None).loss or 0.0
+    expected = steps.finish()
+    whole = SweepLearner(net, B)
+    assert whole.takes_sequences
+    loss, mine, rates = whole.sequence(x, y[0], labelled)
+    assert expected is not None
+    assert relative(net, mine, expected) <= 1e-10
+    assert loss == pytest.approx(total / 15, rel=1e-12)
+    assert all(0 < r < 1 for r in rates)
+    assert whole.counts == steps.counts

@@ -1,7 +1,7 @@
 """HDF5 -> plain dictionaries, with every size known before memory is taken and nothing but plain data accepted.
 
 A damaged file can send the HDF5 library into an endless loop or a crash. So a forked child reads the file first, with a
-time limit; only a file that it survives is read here. (Where there is no fork, as on Windows, that guard is missing.)
+time limit; only a file that it survives is read here. (On Linux; elsewhere a fork is missing or not safe, and so is that guard.)
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import faulthandler
 import importlib.util
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def read_tree(path: Path) -> Tree:
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("h5py", "nir", f"reading {path.name}")
     check_is_file(path)
-    if hasattr(os, "fork") and not _survives(path):
+    if sys.platform.startswith("linux") and not _survives(path):
         raise InputError(str(path), "is not a whole HDF5 file (the HDF5 library fails on it)", "Write it again")
     try:
         return _read(path)

@@ -30,6 +30,7 @@ _PUBLIC = {
     "run_samples": "simulator.function",
     "Network": "mapping.network",
     "compile": "bimhw.compiler.pipeline",
+    "fit": "bimhw.compiler.fitting",
     "CompileResult": "bimhw.compiler.pipeline",
     "load_network": "bimhw.frontends",
     "check_nir": "bimhw.frontends.nir.check",

@@ -38,6 +38,20 @@ def map_blocks(
     Raises:
         FitError: more cores needed than the chip has, or a limit that no spreading can meet.
     """
+    program, resources = pack_blocks(network, chip, neurons_per_core)
+    check_limits(program, chip, resources)
+    check_core_count(program, chip)
+    return program, resources
+
+
+def pack_blocks(
+    network: Network, chip: Chip, neurons_per_core: int | None = None
+) -> tuple[Program, tuple[Resource, ...]]:
+    """As `map_blocks`, but on as many cores as it takes, and with axon limits that stay broken left to the caller.
+
+    Raises:
+        FitError: a single neuron that needs more than a core has.
+    """
     most = max((p.size for p in network.populations if p.model != INPUT_MODEL), default=1)
     cap = min(neurons_per_core or most, most)
     while True:
@@ -45,11 +59,8 @@ def map_blocks(
         resources = usage(program, chip)
         over = [r.name for r in resources if r.limit is not None and r.worst > r.limit]
         if not any(name in _AXONS for name in over) or cap == 1:
-            break
+            return program, resources
         cap = (cap + 1) // 2
-    check_limits(program, chip, resources)
-    check_core_count(program, chip)
-    return program, resources
 
 
 def _assign(network: Network, chip: Chip, cap: int) -> Program:

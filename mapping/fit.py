@@ -18,7 +18,7 @@ from simulator.neurons.base import get
 from simulator.program import Program
 
 GRADED_BITS = 16  # payload of graded neuron models
-_WAYS_OUT = {
+WAYS_OUT = {
     "neurons": "Split the population over more cores (more cores, or a larger chip)",
     "synapse_bytes": "Use fewer weight bits, prune, or more cores",
     "state_bytes": "Use fewer neurons a core, a frozen A_log (one shared table), or more cores",
@@ -153,7 +153,7 @@ def check_limits(program: Program, chip: Chip, resources: Sequence[Resource]) ->
         at = int(r.used.argmax())
         where = "neuron" if r.name == "state_bytes_per_neuron" else f"core {at} ({_populations_on(program, at)})"
         raise FitError(
-            where, f"needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit:,.0f}", _WAYS_OUT[r.name]
+            where, f"needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit:,.0f}", WAYS_OUT[r.name]
         )
 
 

@@ -92,20 +92,39 @@ def compile(
         plain = compile_plain(model, target, mapping, neurons_per_core, seed)
         return CompileResult(plain.program, plain.network, plain.network, plain.report)
     network = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
-    network = check_network(for_chip(network, target))
-    data = calibration_data(network, calibration, task, seed)
-    network = _with_payloads(network, data)
-    check_capabilities(network, target, bits)
-    calibrated = calibrate(network, _values(network, data), data.source)
-    lowered = lower(network, calibrated, options, _input_scales(network))
-    meta = _meta(network, data, lowered, options)
-    integer = check_network(replace(lowered.network, meta=meta))
+    made = to_integers(network, target, calibration, task, options, seed)
+    network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
     mapped = map_network(integer, target, mapping, calibrated.rates, neurons_per_core, seed)
     mapped.program.check()
     report = compile_report(mapped, target, lowered, calibrated, data)
     return CompileResult(
         with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)), integer, network, report
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Integers:
+    """A network on the way to a chip, before mapping: float, integer, and what led from one to the other."""
+
+    network: Network
+    integer: Network
+    lowered: LoweredNetwork
+    calibrated: Calibration
+    data: CalibrationData
+
+
+def to_integers(
+    network: Network, chip: Chip, calibration: Any, task: str | None, options: CompileOptions, seed: int
+) -> Integers:
+    """Check capabilities, calibrate, quantise and lower a float network; arguments and errors as in `compile`."""
+    network = check_network(for_chip(network, chip))
+    data = calibration_data(network, calibration, task, seed)
+    network = _with_payloads(network, data)
+    check_capabilities(network, chip, options.bits)
+    calibrated = calibrate(network, _values(network, data), data.source)
+    lowered = lower(network, calibrated, options, _input_scales(network))
+    integer = check_network(replace(lowered.network, meta=_meta(network, data, lowered, options)))
+    return Integers(network, integer, lowered, calibrated, data)
 
 
 def _with_payloads(network: Network, data: CalibrationData) -> Network:

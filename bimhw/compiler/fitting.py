@@ -1,0 +1,141 @@
+"""`fit`: does a model fit a chip, which resource binds, which chips would take it, and how many of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.pipeline import to_integers
+from bimhw.frontends import load_network
+from bimhw.frontends.npz import read_plain
+from mapping.blocks import pack_blocks
+from mapping.fit import WAYS_OUT, check_capabilities
+from mapping.network import Network
+from mapping.spec import check_network
+from mapping.usage import Resource
+from simulator.chip import Chip, chip_names, load_chip
+from simulator.errors import FitError
+
+
+def fit(
+    model: Any,
+    chip: str | Chip = "loihi2",
+    *,
+    calibration: Any = None,
+    task: str | None = None,
+    bits: int = 8,
+    state_bits: int = 16,
+    per_row: bool = False,
+    neurons_per_core: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Whether a model fits a chip, packed tightly; nothing is written.
+
+    Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
+    ``chips`` (how many it takes; None where no number helps), ``binding`` (the resource that asks for the most cores),
+    ``resources`` (total, fullest core, limit, load, cores it alone asks for), and ``other_chips`` with the same verdict
+    for every chip that comes with bimhw, those that need the fewest cores first.
+
+    Args:
+        model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, seed: as in `bimhw.compile`.
+
+    Raises:
+        InputError: a file or an argument that is not what it must be.
+    """
+    target = chip if isinstance(chip, Chip) else load_chip(chip)
+    options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
+    source = _plain(model) or check_network(load_network(model))
+
+    def verdict(on: Chip) -> dict[str, Any]:
+        try:
+            return _verdict(_integers(source, on, calibration, task, options, seed), on, neurons_per_core)
+        except FitError as error:
+            return _refused(on, error)
+
+    others = [verdict(load_chip(name)) for name in chip_names() if name != target.name]
+    others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
+    short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
+    return verdict(target) | {"other_chips": short}
+
+
+def _plain(model: Any) -> Network | None:
+    is_plain = isinstance(model, str | Path) and Path(model).suffix == ".npz"
+    return read_plain(model).network if is_plain else None
+
+
+def _integers(
+    source: Network, chip: Chip, calibration: Any, task: str | None, options: CompileOptions, seed: int
+) -> Network:
+    if source.stage == "integer":
+        check_capabilities(source, chip)
+        return source
+    return to_integers(source, chip, calibration, task, options, seed).integer
+
+
+def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
+    program, resources = pack_blocks(network, chip, neurons_per_core)
+    cores = len(set(program.core[program.core >= 0].tolist()))
+    rows = [_row(r, cores) for r in resources]
+    over = [r for r in resources if r.limit is not None and r.worst > r.limit]
+    asking = max(rows, key=lambda row: row["cores_asked"] or 0)
+    binding = over[0].name if over else asking["name"]
+    chips = None if over else math.ceil(cores / chip.n_cores)
+    reason = _reason(chip, cores, over)
+    return {
+        "chip": chip.name,
+        "fits": not reason,
+        "reason": reason,
+        "way_out": "" if not reason else _way_out(binding, over, chips),
+        "neurons": network.n_neurons,
+        "synapses": network.n_synapses,
+        "cores": cores,
+        "cores_of_chip": chip.n_cores,
+        "chips": chips,
+        "binding": binding,
+        "resources": rows,
+    }
+
+
+def _reason(chip: Chip, cores: int, over: Sequence[Resource]) -> str:
+    if over:
+        r = over[0]
+        return f"a core needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit:,.0f}"
+    return f"needs {cores} cores, and chip {chip.name!r} has {chip.n_cores}" if cores > chip.n_cores else ""
+
+
+def _way_out(binding: str, over: Sequence[Resource], chips: int | None) -> str:
+    return WAYS_OUT[binding] if over else f"{chips} chips would hold it. {WAYS_OUT[binding]}"
+
+
+def _refused(chip: Chip, error: FitError) -> dict[str, Any]:
+    """The verdict on a chip that cannot run the model at all."""
+    return {
+        "chip": chip.name,
+        "fits": False,
+        "reason": f"{error.where}: {error.problem}",
+        "way_out": error.way_out,
+        "neurons": None,
+        "synapses": None,
+        "cores": None,
+        "cores_of_chip": chip.n_cores,
+        "chips": None,
+        "binding": None,
+        "resources": [],
+    }
+
+
+def _row(r: Resource, cores: int) -> dict[str, Any]:
+    """One resource; ``cores_asked``: the cores its total alone would take, None where it has no limit or no total."""
+    total = None if r.name == "state_bytes_per_neuron" else int(r.used.sum())
+    asked = math.ceil(total / r.limit) if total is not None and r.limit else None
+    return {
+        "name": r.name,
+        "total": total,
+        "worst_core": r.worst,
+        "limit": r.limit,
+        "load": r.load,
+        "cores_asked": asked,
+    }

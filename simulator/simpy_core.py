@@ -110,7 +110,7 @@ class CoreInput(SynapseStage):
         spike = packet.content
         assert isinstance(spike, Spike)
         for s, route in engine.routes[spike.population]:
-            lo, hi = route.lo[spike.row - route.first], route.hi[spike.row - route.first]
+            lo, hi = route.lo[spike.row], route.hi[spike.row]
             if lo < hi:
                 step = max(spike.step + 1 + s.delay, self.next_update)
                 ring = engine.rings[s.target]

@@ -28,7 +28,7 @@ from simulator.chip import Chip
 from simulator.errors import InputError
 from simulator.function.counting import Counter
 from simulator.function.inputs import Drive, check_inputs, split_inputs
-from simulator.function.layout import Synapses
+from simulator.function.layout import Layout, Synapses
 from simulator.function.run import FunctionRun, finish
 from simulator.function.simulation import Probe, Simulation
 from simulator.program import HOST, Program
@@ -45,9 +45,8 @@ from simulator.timing.simpy_timing import check_drained, link_busy
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Which synapses of one projection each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row `first` + r."""
+    """Which synapses of one projection each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row r of the plan."""
 
-    first: int
     order: I64
     lo: I64
     hi: I64
@@ -96,7 +95,7 @@ class SimpyEngine(Simulation):
         # Input sums on the chip: one slot more than the state's, since a core that the barrier reaches early already sends
         # to cores whose own step has not begun.
         self.rings = [np.zeros((r.shape[0] + 1, *r.shape[1:]), r.dtype) for r in self.state.rings]
-        self.routes = _routes(self)
+        self.routes = routes_of(self.layout, self.plan)
         self.env = simpy.Environment()
         self.fabric = Fabric(self.env, self.plan.mesh, router)
         self.release = Event(self.env)
@@ -337,10 +336,9 @@ def _population_of(engine: SimpyEngine) -> npt.NDArray[np.int16]:
     return of_neuron[engine.plan.neuron]
 
 
-def _routes(engine: SimpyEngine) -> list[list[tuple[Synapses, Route]]]:
+def routes_of(layout: Layout, plan: Plan) -> list[list[tuple[Synapses, Route]]]:
     """For each population, its projections with the synapses that each packet meets."""
-    plan, layout = engine.plan, engine.layout
-    core = engine.layout.program.core
+    core = layout.program.core
     rows = int(plan.dst.size)
     out: list[list[tuple[Synapses, Route]]] = []
     for k, c in enumerate(layout.cells):
@@ -353,7 +351,7 @@ def _routes(engine: SimpyEngine) -> list[list[tuple[Synapses, Route]]]:
             lo, hi = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
             order = np.empty(s.indices.size, np.int64)
             _segments(s.indptr, s.indices, to, position, plan.ptr, plan.dst, order, lo, hi)
-            routes.append((s, Route(0, order, lo, hi)))
+            routes.append((s, Route(order, lo, hi)))
         out.append(routes)
     return out
 

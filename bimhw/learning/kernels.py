@@ -59,11 +59,12 @@ def dense_step(
     one = consts.dtype.type(1)
     eq = np.empty(columns, ev.dtype)
     u1 = np.ones(m1, ev.dtype)
-    for h in range(neurons):
-        row = out[h]
-        row[:] = 0
-        direct, rate = d[h], np.exp(a_log[h])
-        for i in range(batch):
+    rates = np.exp(a_log)
+    out[:] = 0
+    for i in range(batch):
+        u1[: m1 - 1] = u[i]
+        for h in range(neurons):  # in the order of the traces in memory
+            row, direct, rate = out[h], d[h], rates[h]
             abar, x_new, z, c = abars[i, h], x_news[i, h], zs[i, h], cs[i, h]
             delta, v_pre, m = deltas[i, h], v_pres[i, h], one
             if refractory:
@@ -78,7 +79,6 @@ def dense_step(
             if not detached:
                 keep -= psi * (m * v_pre if hard else theta)
             slope = (one - k_f) * (one if membrane else psi)
-            u1[: m1 - 1] = u[i]
             x, v, f = ex[i, h], ev[i, h], ef[i, h]
             for j in range(m1):
                 t = abar * x[j] + gain * u1[j]

@@ -101,26 +101,20 @@ class Dask:
                 "Start a scheduler, or leave --dask away",
             ) from error
         self._function = function
-        self._running: dict[Any, str] = {}
+        self._running: dict[str, str] = {}
+        self._done: Any = distributed.as_completed(loop=self._client.loop)  # type: ignore[no-untyped-call]
 
     def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
         """Queue a call; a worker that dies is replaced by another."""
         future = self._client.submit(self._function, *arguments, pure=False, retries=TRIES)
-        self._running[future] = name
+        self._running[future.key] = name
+        self._done.add(future)
 
     def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Outcomes as they come."""
-        import distributed
-
-        while self._running:
-            done, _ = distributed.wait(list(self._running), return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
-            for future in done:
-                name = self._running.pop(future)
-                error = future.exception()
-                yield (
-                    name,
-                    {"status": "failed", "reason": f"{type(error).__name__}: {error}"} if error else future.result(),
-                )
+        for future in self._done:
+            name, error = self._running.pop(future.key), future.exception()
+            yield name, {"status": "failed", "reason": f"{type(error).__name__}: {error}"} if error else future.result()
 
     def close(self) -> None:
         """Leave the cluster."""

@@ -170,20 +170,25 @@ def test_killed_ten_times(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_two_processes_and_dask_give_the_same_table(model: Path, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed")
+def test_two_processes_give_the_same_table(model: Path, tmp_path: Path) -> None:
     spec = spec_of(model, bits=(8, 4), chip=("loihi2", "generic"), cores=(4, 16))
     one = run_sweep(spec, tmp_path / "one.sqlite")
     two = run_sweep(spec, tmp_path / "two.sqlite", n_workers=2)
     assert table(one.rows) == table(two.rows)
+
+
+@pytest.mark.long
+def test_dask_gives_the_same_table_though_a_worker_is_killed(model: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    spec = spec_of(model, chip=("loihi2", "generic"), cores=(2, 4, 8, 16))
+    one = run_sweep(spec, tmp_path / "one.sqlite")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        victim = next(iter(cluster.workers.values()))
-        killer = _after_first(tmp_path / "dask.sqlite", victim.pid)
+        killer = _after_first(next(iter(cluster.workers.values())).pid)
         three = run_sweep(spec, tmp_path / "dask.sqlite", dask=cluster.scheduler_address, progress=killer)
     assert table(one.rows) == table(three.rows)
 
 
-def _after_first(db: Path, pid: int) -> Any:
+def _after_first(pid: int) -> Any:
     """Kills one worker when the first point is done."""
     alive = [pid]
 

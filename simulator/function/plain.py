@@ -63,7 +63,7 @@ class Plain:
 def plain(layout: Layout) -> Plain | None:
     """The fast form of a layout, or None where it does not qualify."""
     split = _split(layout)
-    if split is None:
+    if split is None or bool(getattr(numba.config, "DISABLE_JIT", False)):  # the intrinsics exist only in compiled code
         return None
     inputs, cells = split
     n_in, n = sum(c.size for c in inputs), sum(c.size for c in cells)

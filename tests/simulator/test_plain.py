@@ -112,3 +112,10 @@ def test_hooks_and_changed_weights_take_the_general_loop() -> None:
     changed.weights("q")[:] = -100
     changed.advance(silent, 2)
     assert changed.record.counts == [3, 0]
+
+
+def test_without_compiled_code_there_is_no_fast_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = _program(np.random.default_rng(1), [5, 40], 1, 9, 512, 0)
+    assert plain(lay_out(program, graded_inputs=False)) is not None
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    assert plain(lay_out(program, graded_inputs=False)) is None

@@ -31,6 +31,9 @@ def fit(
     per_row: bool = False,
     neurons_per_core: int | None = None,
     seed: int = 0,
+    profile: str | None = None,
+    dt: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
     """Whether a model fits a chip, packed tightly; nothing is written.
 
@@ -41,13 +44,14 @@ def fit(
 
     Args:
         model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, seed: as in `bimhw.compile`.
+        profile, dt, input_shape: how a .nir file or a torch stack is read, as there.
 
     Raises:
         InputError: a file or an argument that is not what it must be.
     """
     target = chip if isinstance(chip, Chip) else load_chip(chip)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
-    source = _plain(model) or check_network(load_network(model))
+    source = _plain(model) or check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
 
     def verdict(on: Chip) -> dict[str, Any]:
         try:

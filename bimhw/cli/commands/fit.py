@@ -18,6 +18,8 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
+@click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
+@click.option("--dt", type=float, help="Time step of a .nir file.")
 @seed_option
 @json_option
 def command(model: str, as_json: bool, **options: Any) -> None:

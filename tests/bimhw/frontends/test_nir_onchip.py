@@ -73,3 +73,15 @@ def test_a_run_folder_is_timed_and_has_an_energy(tmp_path: Path) -> None:
     assert activity.sim_time_ns is not None and activity.sim_time_ns > 0
     assert folder.result["mean_latency_us"] > 0
     assert bimhw.energy(tmp_path / "run").as_json()["chip"]
+
+
+def test_fit_reads_profiles_of_nir_files(tmp_path: Path) -> None:
+    from bimhw.compiler.fitting import fit
+
+    nodes, edges = if_chain(1 / 64)
+    shape = {"r": np.ones(8), "tau": np.full(8, 4.0), "v_leak": np.zeros(8), "v_threshold": np.ones(8)}
+    path = write_raw(tmp_path / "m.nir", nodes | {"a": ("LIF", shape)}, edges)
+    with pytest.raises(InputError, match="does not tell the time step"):
+        fit(path)
+    assert fit(path, dt=1.0)["fits"]
+    assert "several times a step" in fit(path, "loihi1", profile="sinabs")["reason"]

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 KERNEL = Path(__file__).resolve().parents[1] / "simulator" / "timing" / "kernel.py"
-CASES, LIMIT_S = 120, 180
+CASES, LIMIT_S = 120, 90
 
 # what is wrong -> (text of the kernel, text in its place)
 MUTANTS: dict[str, tuple[str, str]] = {

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.errors import FitError
+from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
 from simulator.graph import INPUT_MODEL
 from simulator.neurons import base
-from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC
+from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC, decay_table
 from simulator.plasticity.net import Layer, Net, dense_weights
 from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z, SHIFTS, integer_record
 from simulator.plasticity.rtrl import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
@@ -293,6 +295,7 @@ class _LayerWords:
         self.owner, self.layer = owner, layer
         self.k = owner.index[layer.population.name]
         cell = owner.cells[layer.population.name]
+        _check_decay(cell, owner.rows[cell.name]["lut"])
         states = {w.name: r for r, w in enumerate(cell.model.states)}
         self.rows = [(n, states[w]) for n, w in enumerate(("x", "r", "I", "V", "ref")) if w in states]
         self.old, self.acc = np.zeros((5, layer.size), np.int64), np.zeros((3, layer.size), np.int64)
@@ -321,3 +324,14 @@ class _LayerWords:
         """The record of the step done since."""
         table = self.owner.cells[self.layer.population.name].table
         integer_record(self.acc, self.old, self.par, table, self.units, self.layer.psp, out)
+
+
+def _check_decay(cell: Cells, lut: int) -> None:
+    """History words take Abar and sig(d) from one table: every neuron needs a = 1."""
+    one = decay_table(1.0)
+    if cell.params[lut].any() or not np.array_equal(cell.table[: one.size], one):
+        raise FitError(
+            f"population {cell.name!r}",
+            "has decays with a other than 1 (a learnt A_log), for which there is no learning on the chip",
+            "Train with learn_a_log off and A_log at 0",
+        )

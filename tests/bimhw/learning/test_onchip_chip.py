@@ -266,3 +266,7 @@ def test_bad_input_is_named(task):
         )
     with pytest.raises(FitError, match="adaptive threshold"):
         ready_to_learn(compiled(task, net(adapt_beta=0.3)), task, {})
+    decays = net()
+    decays.layer(0).get_parameter("a_log").data += 0.5
+    with pytest.raises(FitError, match="a other than 1"):
+        ready_to_learn(compiled(task, decays), task, {})

@@ -1,0 +1,63 @@
+"""Credit rules for lower layers: exact where they must be, near BPTT's direction where they claim to be."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bimhw.learning.learner import add
+from bimhw.learning.rtrl import RtrlLearner
+from bimhw.models.net import BimNet
+
+_spec = importlib.util.spec_from_file_location("exact_help_credit", Path(__file__).with_name("test_rtrl_exact.py"))
+assert _spec is not None
+assert _spec.loader is not None
+_help = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_help)
+
+
+def by_rule(net: BimNet, x: torch.Tensor, y: torch.Tensor, credit: Any) -> dict[str, torch.Tensor]:
+    learner, total = RtrlLearner(net, x.shape[1], credit, 1), {}
+    for u, t in zip(x, y, strict=True):
+        add(total, learner.observe(u, t).gradients or {})
+    return total
+
+
+MEMBRANE = {"readout": "membrane", "psp": "delta"}
+CASES = [("inst", {"dense_readout": True}), ("filt-inst", {"dense_readout": True}), ("inst", MEMBRANE)]
+
+
+@pytest.mark.parametrize(("kind", "n", "disc"), [("diag", 1, "zoh"), ("s6", 3, "zoh"), ("s6", 3, "euler")])
+@pytest.mark.parametrize(("credit", "options"), CASES)
+def test_same_step_jacobians_are_exact_on_one_step(
+    credit: str, kind: str, n: int, disc: str, options: dict[str, Any]
+) -> None:
+    """Sequences of one step have no paths through memory: the whole stack's gradient must be autograd's."""
+    net = _help.net_of(3, hidden=(7, 6, 5), kind=kind, n_states=n, discretisation=disc, theta=0.05, **options)
+    x, y = _help.data(4, graded=True)
+    exact, _ = _help.by_autograd(net, x[:1], y[:1])
+    mine = by_rule(net, x[:1], y[:1], credit)
+    for name, g in exact.items():
+        if name.startswith("layers"):
+            assert float((mine[name] - g).abs().max()) <= 1e-10 * float(g.abs().max()), name
+    assert exact["layers.0.w_in"].abs().max() > 1e-5
+
+
+def test_filt_win_points_the_way_of_bptt() -> None:
+    net = _help.net_of(5, hidden=(24, 24), dense_readout=True, theta=0.3)
+    x, y = _help.data(6)
+    exact, _ = _help.by_autograd(net, x, y)
+    mine = {rule: by_rule(net, x, y, rule) for rule in ("filt-win", "direct", "dfa", "local")}
+
+    def cosine(rule: str) -> float:
+        a, b = (g["layers.0.w_in"].flatten() for g in (mine[rule], exact))
+        return float(torch.cosine_similarity(a, b, dim=0))
+
+    assert cosine("filt-win") > 0.8
+    assert cosine("filt-win") > max(cosine("dfa"), cosine("local")) + 0.2
+    for rule in mine:  # the top layer is exact under every rule
+        torch.testing.assert_close(mine[rule]["layers.1.w_in"], exact["layers.1.w_in"], rtol=1e-9, atol=1e-12)

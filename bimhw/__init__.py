@@ -26,7 +26,7 @@ _PUBLIC = {
     "SpikeTrain": "simulator.spikes",
     "run": "simulator.function",
     "bench": "bimhw.plain_bench",
-    "crosscheck": "bimhw.crosscheck.check",
+    "cross_check": "bimhw.crosscheck.check",
     "run_samples": "simulator.function",
     "run_timing": "simulator.timing.run",
     "run_events": "simulator.simpy_engine",

@@ -1,4 +1,4 @@
-"""`crosscheck`: run a network here and in Brian2 on the same input, and say how far the two are apart."""
+"""`bimhw.cross_check`: run a network here and in Brian2 on the same input, and say how far the two are apart."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _compared(
     )
 
 
-def crosscheck(
+def cross_check(
     model: Any,
     *,
     against: str = "brian2",

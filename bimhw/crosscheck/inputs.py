@@ -42,7 +42,7 @@ def prepare(
     seed: int,
     source: str | Path | None,
 ) -> list[Job]:
-    """The jobs of a cross-check; see `bimhw.crosscheck.check.crosscheck` for the arguments."""
+    """The jobs of a cross-check; see `bimhw.crosscheck.check.cross_check` for the arguments."""
     suffix = Path(model).suffix if isinstance(model, str | Path) else ""
     if suffix == ".npz":
         return [_plain(Path(model), steps)]

@@ -11,7 +11,7 @@ import pytest
 from bimhw.compiler.pipeline import compile
 from bimhw.crosscheck.brian import run_brian, statements_of
 from bimhw.crosscheck.cases import MODELS, random_inputs, random_network
-from bimhw.crosscheck.check import crosscheck, crosscheck_float, crosscheck_program
+from bimhw.crosscheck.check import cross_check, crosscheck_float, crosscheck_program
 from bimhw.crosscheck.compare import Comparison
 from bimhw.crosscheck.plot import plot_distance
 from mapping.network import Network
@@ -89,18 +89,18 @@ def test_a_wrong_weight_is_seen() -> None:
 
 
 def test_trained_net_is_exact_on_samples() -> None:
-    results = crosscheck(MODEL, task="digits", samples=range(3))
+    results = cross_check(MODEL, task="digits", samples=range(3))
     assert all(c.equal and c.events > 100 for c in results)
 
 
 @pytest.mark.long
 def test_trained_net_is_exact_on_twenty_samples() -> None:
-    assert all(c.equal for c in crosscheck(MODEL, task="digits", samples=range(20)))
+    assert all(c.equal for c in cross_check(MODEL, task="digits", samples=range(20)))
 
 
 def test_quantised_net_names_the_first_divergence(tmp_path: Path) -> None:
     program = compile(MODEL, chip="loihi2").program
-    (result,) = crosscheck(program, source=MODEL)
+    (result,) = cross_check(program, source=MODEL)
     assert result.tolerance is None
     assert result.first is not None
     assert result.first.population == "layer1"
@@ -110,14 +110,14 @@ def test_quantised_net_names_the_first_divergence(tmp_path: Path) -> None:
 
 
 def test_bench_net(shared: Path) -> None:
-    (result,) = crosscheck(shared / "bench/nets/s_5.npz", steps=60)
+    (result,) = cross_check(shared / "bench/nets/s_5.npz", steps=60)
     assert result.equal
     assert result.events > 2000
 
 
 @pytest.mark.long
 def test_large_bench_net(shared: Path) -> None:
-    (result,) = crosscheck(shared / "bench/nets/m_5.npz", steps=200)
+    (result,) = cross_check(shared / "bench/nets/m_5.npz", steps=200)
     assert result.equal
     assert result.events > 90_000
 
@@ -131,7 +131,7 @@ def test_what_brian2_cannot_express_is_named() -> None:
         statements_of(noisy, "float")
     program = compile(MODEL, chip="loihi2").program
     with pytest.raises(InputError, match="no Brian2 form in the integer stage"):
-        crosscheck(program)
+        cross_check(program)
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_what_brian2_cannot_express_is_named() -> None:
 )
 def test_bad_input(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        crosscheck(MODEL, **arguments)  # type: ignore[arg-type]
+        cross_check(MODEL, **arguments)  # type: ignore[arg-type]

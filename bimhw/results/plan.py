@@ -118,8 +118,8 @@ FSDD = Table(
         Row("logistic regression on all frames", "linear", {}, seeds=1),
     ),
     "The paper reports speech recognition by word error rate on LibriSpeech; isolated digits cannot be compared with it.",
-    "With one layer and a membrane readout no spike has to leave the layer: such a row is not a spiking result, as the row with "
-    "spiking switched off shows.",
+    "With one layer and a membrane readout no spike has to leave the layer: such a row is not a spiking result; hold it against "
+    "the row with spiking switched off.",
     path="fsdd",
 )
 
@@ -223,7 +223,8 @@ LM = Table(
     ),
     "Perplexity 20.1 and 1.23 bits per character on WikiText-103. The two exclude each other: the test file has 5.116 "
     "bytes a token, so that 20.1 would be 0.85 bits, and 1.23 bits a perplexity of 78. Neither compares with 680 kB of text.",
-    "Bits per character and perplexity come from one sum; a symbol is a character of the reduced alphabet.",
+    "Bits per character and perplexity come from one sum; a symbol is a character of the reduced alphabet. BIM and three-pass "
+    "rows have fixed settings that an earlier trial chose on this test part, which flatters them slightly; the others are tuned.",
 )
 
 SCP1 = Table(
@@ -239,8 +240,7 @@ SCP1 = Table(
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "The paper reports seizure detection on CHB-MIT; this set has no seizures and cannot be compared.",
-    "A frozen random layer with a trained readout does as well as any learning rule here: the set checks pipeline and metric and "
-    "does not rank learning rules.",
+    "Hold every row against the frozen one: where that does as well, the set checks pipeline and metric and does not rank rules.",
 )
 
 MITBIH208 = Table(
@@ -271,7 +271,7 @@ VOWELS = Table(
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "None: nine speakers are told apart, which is no word recognition.",
-    "A frozen random layer does as well as any learning rule here.",
+    "Hold every row against the frozen one.",
 )
 
 _CTC: dict[str, Any] = {"epochs": 12, "strings": 1000}

@@ -18,6 +18,7 @@ from energy_models.scaling import scaled_chip
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.program import Program
+from simulator.program_chip import chip_of_program
 
 LARGE_BATCH = 256  # samples at once, where a GPU is at home
 
@@ -165,7 +166,7 @@ def _parts(
     chip = load_chip(chip) if isinstance(chip, str) else chip
     if isinstance(run, Activity):
         if chip is None:
-            chip = load_chip(program.chip if program is not None and program.chip else "loihi2")
+            chip = chip_of_program(program) if program is not None and program.chip else load_chip("loihi2")
         return run, program, chip
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     return folder.activity(), folder.program() if program is None else program, chip or folder.chip()

@@ -17,6 +17,7 @@ from bimhw.tasks.base import Split, Task
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
 from simulator.program import Program
+from simulator.program_chip import chip_of_program
 from simulator.spikes import SpikeTrain
 
 ENGINES = ("compiled", "simpy", "clocked", "bound", "none")
@@ -95,7 +96,10 @@ def chip_of(program: Program, chip: str | Chip | None = None) -> Chip:
     Raises:
         InputError: the program was compiled for another chip, or the chip file changed since.
     """
-    silicon = chip if isinstance(chip, Chip) else load_chip(chip if chip is not None else program.chip)
+    if chip is None:
+        silicon = chip_of_program(program)
+    else:
+        silicon = chip if isinstance(chip, Chip) else load_chip(chip)
     if silicon.sha256() != program.chip_sha256:
         what = f"was compiled for {program.chip!r}"
         if silicon.name == program.chip:

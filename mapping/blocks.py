@@ -19,6 +19,7 @@ from simulator.chip import Chip
 from simulator.errors import FitError
 from simulator.graph import INPUT_MODEL, Population
 from simulator.program import HOST, Program
+from simulator.program_chip import with_chip
 
 Cores = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
@@ -75,7 +76,9 @@ def _assign(network: Network, chip: Chip, cap: int) -> Program:
 
 def to_program(network: Network, chip: Chip, core: Cores) -> Program:
     """The program of a network whose neurons sit on these cores."""
-    return Program(chip.name, chip.sha256(), network.populations, network.projections, core, {}, dict(network.meta))
+    return Program(
+        chip.name, chip.sha256(), network.populations, network.projections, core, {}, with_chip(network.meta, chip)
+    )
 
 
 def _cores_in(blocks: Cores) -> int:

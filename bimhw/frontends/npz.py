@@ -31,6 +31,7 @@ from simulator.graph import INPUT_MODEL, Population, Projection
 from simulator.memory import check_memory
 from simulator.neurons.lif import initial_v
 from simulator.program import Program
+from simulator.program_chip import with_chip
 from simulator.spikes import SpikeTrain
 
 SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
@@ -93,7 +94,7 @@ def plain_program(net: PlainNet, chip: Chip, core: npt.NDArray[np.int32] | None 
     if int(core.max()) >= there:
         raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
     q = net.network
-    return Program(chip.name, chip.sha256(), q.populations, q.projections, core, meta=dict(q.meta))
+    return Program(chip.name, chip.sha256(), q.populations, q.projections, core, meta=with_chip(q.meta, chip))
 
 
 def spike_rates(net: PlainNet) -> dict[str, npt.NDArray[np.float64]]:

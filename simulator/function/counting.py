@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.activity import Activity, Count
-from simulator.chip import Topology, load_chip
+from simulator.chip import Topology
 from simulator.neurons import base
 from simulator.program import Program
+from simulator.program_chip import chip_of_program
 from simulator.spikes import SpikeTrain
 from simulator.traffic import Reach, reach
 
@@ -192,7 +193,7 @@ def _minus(a: Count, b: Count) -> Count:
 
 def topology_of(program: Program) -> Topology | None:
     """The mesh of the chip that a program was made for; None where it names no chip."""
-    return load_chip(program.chip).topology if program.chip else None
+    return chip_of_program(program).topology if program.chip else None
 
 
 def _by_step(spikes: SpikeTrain, weight: I64) -> I64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from bimhw.compiler.pipeline import compile
 from bimhw.learning.api import train
 from bimhw.runs import RunFolder
 from bimhw.simulation import SimulationResult, simulate
+from simulator.chip import load_chip
 from simulator.errors import InputError
 
 SAMPLES = 20
@@ -81,6 +83,15 @@ def test_bad_input_leaves_no_run(folder: Path, change: dict[str, object], messag
     with pytest.raises(InputError, match=message):
         simulate(folder / "x.bimhw", **arguments)  # type: ignore[arg-type]
     assert not (folder / "bad").exists()
+
+
+def test_own_chip_travels_with_the_program(folder: Path) -> None:
+    own = msgspec.structs.replace(load_chip("loihi2"), name="mine")
+    program = compile(folder / "m.pt", chip=own).program
+    program.save(folder / "mine.bimhw")
+    done = simulate(folder / "mine.bimhw", samples=2, output=folder / "own")
+    assert done.manifest["chip"] == "mine"
+    assert RunFolder.open(done.folder).chip() == own
 
 
 def test_altered_program_is_refused(folder: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 import bimhw
 
 ROWS: dict[str, dict[str, Any]] = {
+    "digits": {"preset": "digits"},
     "level": {"preset": "level"},
     "demo": {"preset": "demo"},
     "seq": {"preset": "level", "rule": "seq", "lr": 0.06},

@@ -157,10 +157,11 @@ def test_command_errors(arguments: list[str], word: str, capsys: pytest.CaptureF
 
 
 @pytest.mark.long
-def test_level_of_digits(digits: Task) -> None:
-    """H=64, 8 epochs online, batch 64: mean of 5 seeds >= 87 %."""
-    plans = [recipe(digits, preset="level", seed=s) for s in range(5)]
-    assert np.mean([train(digits, p.config, p.settings).final.accuracy for p in plans]) >= 0.87
+@pytest.mark.parametrize(("preset", "level"), [("digits", 0.9), ("level", 0.85)])
+def test_level_of_digits(digits: Task, preset: str, level: float) -> None:
+    """H=64, 8 epochs online, batch 64: mean of 5 seeds."""
+    plans = [recipe(digits, preset=preset, seed=s) for s in range(5)]
+    assert np.mean([train(digits, p.config, p.settings).final.accuracy for p in plans]) >= level
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from bimhw.runs import write_run
 from bimhw.tasks.base import Split, Task
+from bimhw.tracing import DEFAULT_STEPS, check_trace, write_window
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
 from simulator.program import Program
@@ -43,6 +44,9 @@ def simulate(
     chip: str | Chip | None = None,
     model: str | Path | None = None,
     output: str | Path | None = None,
+    trace: str | Path | None = None,
+    trace_window: range = range(DEFAULT_STEPS),
+    trace_cores: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Run samples of a task's test split on the chip and write a run folder.
@@ -56,6 +60,9 @@ def simulate(
         chip: by default the chip that the program was compiled for, by name; another chip is refused.
         model: the float model's file: its accuracy and spikes on the same samples are compared.
         output: run folder; by default ``runs/<model>-<chip>-<hash>``.
+        trace: file for a trace of messages, spikes and cores: .npz, .json (Perfetto) or .vcd.
+        trace_window: steps of the trace, counted through all samples.
+        trace_cores: cores of the trace; all by default.
         progress: called with the number of samples just finished.
 
     Raises:
@@ -68,9 +75,17 @@ def simulate(
     silicon = chip_of(loaded, chip)
     data = _task(loaded, task)
     split = _take(data, samples)
+    window = range(0)
+    if trace is not None:
+        window = trace_window
+        check_trace(Path(trace), window, len(split) * int(loaded.meta["chip_steps"]))
+        if engine in ("none", "bound") or silicon.timing is None:
+            raise InputError("trace", "needs a cycle-level engine and a chip with times", "Use --engine compiled")
     runs, scores = _function(loaded, split, seed, progress)
     spikes = joined(runs.spikes)
-    timing = _timing(loaded, silicon, spikes, engine)
+    timing = _timing(loaded, silicon, spikes, engine, window)
+    if trace is not None:
+        write_window(Path(trace), timing, spikes, trace_cores)
     activity = runs.activity
     arrays = None
     if timing is not None:
@@ -180,12 +195,12 @@ def _function(program: Program, split: Split, seed: int, progress: Progress | No
     return runs, scores
 
 
-def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str) -> Any:
+def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep: range) -> Any:
     from simulator.timing.run import run_timing
 
     if engine == "none" or chip.timing is None:
         return None
-    return run_timing(program, chip, spikes, engine)  # type: ignore[arg-type]  # checked against ENGINES
+    return run_timing(program, chip, spikes, engine, keep=keep)  # type: ignore[arg-type]  # checked against ENGINES
 
 
 def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], spikes: int) -> dict[str, Any]:

@@ -76,6 +76,9 @@ def test_engines_agree(folder: Path) -> None:
         ({"engine": "fast"}, "Engines: "),
         ({"task": "fashion"}, "is not known"),
         ({"chip": "loihi1"}, "Compile it again with --chip loihi1"),
+        ({"trace": "t.txt"}, "no kind of trace"),
+        ({"trace": "t.npz", "trace_window": range(9, 999)}, "the run has the steps 0:36"),
+        ({"trace": "t.npz", "engine": "bound"}, "cycle-level engine"),
     ],
 )
 def test_bad_input_leaves_no_run(folder: Path, change: dict[str, object], message: str) -> None:
@@ -83,6 +86,16 @@ def test_bad_input_leaves_no_run(folder: Path, change: dict[str, object], messag
     with pytest.raises(InputError, match=message):
         simulate(folder / "x.bimhw", **arguments)  # type: ignore[arg-type]
     assert not (folder / "bad").exists()
+
+
+def test_trace_of_a_window(folder: Path) -> None:
+    for name in ("t.json", "t.npz", "t.vcd"):
+        simulate(folder / "x.bimhw", samples=2, output=folder / "traced", trace=folder / name, trace_window=range(3, 9))
+    events = json.loads((folder / "t.json").read_text())["traceEvents"]
+    assert sum(e["ph"] == "X" for e in events) > 10
+    assert "$timescale" in (folder / "t.vcd").read_text()
+    steps = np.load(folder / "t.npz")
+    assert any("message" in name for name in steps.files)
 
 
 def test_own_chip_travels_with_the_program(folder: Path) -> None:

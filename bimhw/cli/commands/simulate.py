@@ -18,12 +18,24 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Trace of a window: .npz, .json (Perfetto), .vcd.")
+@click.option("--trace-window", default="0:20", show_default=True, metavar="T0:T1", help="Steps of the trace.")
+@click.option("--trace-cores", metavar="C,C,...", help="Cores of the trace; all by default.")
 @seed_option
 @json_option
-def command(program: Path, samples: int | None, as_json: bool, **options: Any) -> None:
+def command(
+    program: Path, samples: int | None, trace_window: str, trace_cores: str | None, as_json: bool, **options: Any
+) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
     from bimhw.simulation import simulate
+    from bimhw.tracing import parse_window
+    from simulator.errors import InputError
 
+    try:
+        cores = None if trace_cores is None else [int(c) for c in trace_cores.split(",")]
+    except ValueError as error:
+        raise InputError(f"--trace-cores {trace_cores!r}", "is no list of core numbers", "For example 0,1,5") from error
+    options |= {"trace_window": parse_window(trace_window), "trace_cores": cores}
     with progress("simulating", None) as advance:
         done = simulate(program, samples=samples, progress=advance, **options)
     if as_json:

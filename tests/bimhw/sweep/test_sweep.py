@@ -111,7 +111,10 @@ def test_synop_item_falls_as_the_density_at_fixed_activity() -> None:
 def test_failures_are_recorded_and_do_not_stop_the_rest(model: Path, tmp_path: Path) -> None:
     result = run_sweep(spec_of(model, chip=("loihi1", "loihi2", "nowhere.yaml")), tmp_path / "s.sqlite")
     assert [r["status"] for r in result.rows] == ["failed", "done", "failed"]
-    assert "binary spikes" in result.rows[0]["reason"] and "nowhere.yaml" in result.rows[2]["reason"]
+    assert (
+        "'bim_d_alpha', and chip 'loihi1' runs only" in result.rows[0]["reason"]
+        and "nowhere.yaml" in result.rows[2]["reason"]
+    )
     assert run_sweep(spec_of(model, chip=("loihi1", "loihi2")), tmp_path / "s.sqlite").computed == 0
     assert run_sweep(spec_of(model, chip=("loihi1", "loihi2")), tmp_path / "s.sqlite", retry=True).computed == 1
 

@@ -35,6 +35,7 @@ class Energy:
         gpu: estimates by card, mode and batch.
         labelled_steps: of a sample, each with a weight update.
         measured: measurements on the card of this machine.
+        accuracy: of the run on the chip, None where it has none.
     """
 
     report: EnergyReport
@@ -43,6 +44,7 @@ class Energy:
     gpu: tuple[GpuCost, ...]
     labelled_steps: int = 1
     measured: tuple[MeasuredGpu, ...] = ()
+    accuracy: float | None = None
 
     def learning_uj_per_sample(self) -> tuple[float, float, float] | None:
         """Low, nominal and high energy of learning from one sample on the chip: its trace updates in every step, error and
@@ -71,6 +73,7 @@ class Energy:
             "gpu": [cost.as_json() for cost in self.gpu],
             "gpu_measured": [m.as_json() for m in self.measured],
             "compare": self.compare(),
+            "equal_work": self.equal_work(),
         }
 
     def compare(self) -> list[dict[str, Any]]:
@@ -109,6 +112,12 @@ class Energy:
             energies = {"low_uj": m.uj - m.idle_uj, "uj": m.uj, "high_uj": None, "us": m.us}
             rows.append({"who": m.gpu, "what": what, **energies})
         return rows
+
+    def equal_work(self) -> list[dict[str, Any]]:
+        """The same rows per sample, step, weight update and percent of accuracy; see `bimhw.equal_work`."""
+        from bimhw.equal_work import equal_work
+
+        return equal_work(self.compare(), self.steps_per_sample, self.labelled_steps, self.accuracy)
 
 
 _MODES = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)"}
@@ -151,7 +160,7 @@ def energy(
     learned = any(name.startswith("learn_") for name in activity.counts)
     step = None if learned else _learning_step(chip, program)
     measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
-    return Energy(report, step, steps, tuple(costs), _labelled(program), measured)
+    return Energy(report, step, steps, tuple(costs), _labelled(program), measured, _accuracy(run))
 
 
 def gpu_costs(workload: Workload, card: GpuCard) -> list[GpuCost]:
@@ -170,6 +179,14 @@ def _parts(
         return run, program, chip
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     return folder.activity(), folder.program() if program is None else program, chip or folder.chip()
+
+
+def _accuracy(run: Path | str | RunFolder | Activity) -> float | None:
+    if isinstance(run, Activity):
+        return None
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    value = folder.result.get("accuracy") if (folder.path / "result.json").is_file() else None
+    return None if value is None else float(value)
 
 
 def _labelled(program: Program | None) -> int:

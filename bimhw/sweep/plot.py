@@ -32,6 +32,9 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
     front = sorted((r["total_uj"], r["accuracy"]) for r in rows if r["pareto"])
     axes.plot([e for e, _ in front], [a for _, a in front], lw=1, color="0.5", zorder=0, label="Pareto front")
     axes.set(xlabel="energy per inference (uJ)", ylabel="accuracy")
+    energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
+    if energies and max(energies) > 20 * min(energies):
+        axes.set_xscale("log")  # chips lie decades apart
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)

@@ -49,6 +49,9 @@ def command(
     _print(result)
 
 
+_ACCURACY = "uj_per_accuracy_percent"
+
+
 def _bound(text: str) -> tuple[str, tuple[float, float]]:
     from simulator.errors import InputError
 
@@ -93,6 +96,14 @@ def _print(result: Any) -> None:
         "per sample (chip: low, nominal, high; GPU: optimistic bound, realistic case)",
         ("who", "what", "low uJ", "uJ", "high uJ", "us"),
         [tuple("" if c is None else c for c in r) for r in rows],
+    )
+    print_table(
+        "equal work (nominal; a token is a step; online rules update at each labelled step, BPTT once a batch)",
+        ("who", "what", "uJ/step", "uJ/update", "uJ/% accuracy"),
+        [
+            tuple("" if r[k] is None else r[k] for k in ("who", "what", "uj_per_step", "uj_per_update", _ACCURACY))
+            for r in result.equal_work()
+        ],
     )
     notes = [*report.assumptions, *(result.learning_step.assumptions if result.learning_step else ())]
     notes += [a for cost in result.gpu for a in cost.assumptions]

@@ -27,6 +27,7 @@ _PUBLIC = {
     "run": "simulator.function",
     "bench": "bimhw.plain_bench",
     "cross_check": "bimhw.crosscheck.check",
+    "cross_check_learning": "bimhw.crosscheck.plasticity",
     "run_samples": "simulator.function",
     "run_timing": "simulator.timing.run",
     "run_events": "simulator.simpy_engine",

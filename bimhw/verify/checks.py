@@ -22,6 +22,7 @@ CHECKS = (
     Check("checkpoint", "unbroken run", "runs that differ", 0, chip.checkpoint),
     Check("energy items", "closed form", "largest relative error", 1e-9, chip.energy_closed_form),
     Check("networks in Brian2", "Brian2", "values that differ", 0, others.brian2),
+    Check("STDP and hybrid weights in Brian2", "Brian2 synapses", "largest difference", 1e-9, others.brian2_learning),
     Check(".nir files", "their frameworks' recorded spikes", "values that differ", 0, others.nir),
     Check("dynamic energy of real chips", "published measurements", "mean error over the sets, %", 10, others.silicon),
 )

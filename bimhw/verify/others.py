@@ -19,6 +19,13 @@ def brian2(setting: Setting) -> float:
     return float(wrong)
 
 
+def brian2_learning(setting: Setting) -> float:
+    """Largest difference of a weight from Brian2's, on random pairings of 1,000 steps by the STDP and hybrid rules."""
+    from bimhw.crosscheck.plasticity import cross_check_learning
+
+    return max(c.difference for seed in setting.cases(1, 10) for c in cross_check_learning(seed=seed))
+
+
 def nir(setting: Setting) -> float:
     """Recorded values of .nir files' own frameworks that differ."""
     if setting.nir is None:

@@ -39,6 +39,8 @@ _PUBLIC = {
     "fit": "bimhw.compiler.fitting",
     "CompileResult": "bimhw.compiler.pipeline",
     "load_network": "bimhw.frontends",
+    "from_brian2": "bimhw.frontends.brian2_network",
+    "brian2_input": "bimhw.frontends.brian2_network",
     "check_nir": "bimhw.frontends.nir.check",
     "run_nir": "bimhw.frontends.nir.onchip",
     "export_nir": "bimhw.frontends.nir.export",

@@ -20,7 +20,7 @@ _BY_SUFFIX = {
 
 
 def load_network(model: Any, **reading: Any) -> Network:
-    """The float network of a model file, of a network itself, or of a torch module.
+    """The float network of a model file, of a network itself, of a torch module, or of a Brian2 Network.
 
     Args:
         model: what to read.
@@ -42,6 +42,10 @@ def load_network(model: Any, **reading: Any) -> Network:
         from bimhw.frontends.torch_modules import module_network as stack_network
 
         return stack_network(model, **given)
+    if any(c.__module__ == "brian2.core.network" for c in type(model).__mro__):
+        from bimhw.frontends.brian2_network import from_brian2
+
+        return from_brian2(model)
     if isinstance(model, str | Path):
         return _load_file(Path(model), given)
     if hasattr(model, "config") and hasattr(model, "state_dict"):

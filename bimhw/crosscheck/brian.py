@@ -26,7 +26,7 @@ from simulator.neurons.base import NeuronModel, get
 
 Floats = npt.NDArray[np.float64]
 Target = Literal["numpy", "cython", "cpp_standalone"]
-_STEP_MS = 1.0
+STEP_MS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def run_brian(
     """
     for population in network.populations:
         statements_of(population, network.stage)
-    with _brian(target) as b2:
+    with brian_scope(target) as b2:
         return _Twin(b2, network, inputs, steps, probes, target).run()
 
 
@@ -91,7 +91,8 @@ def statements_of(population: Population, stage: str) -> str:
 
 
 @contextmanager
-def _brian(target: Target) -> Iterator[Any]:
+def brian_scope(target: Target) -> Iterator[Any]:
+    """Brian2 with a code generation target, its warnings kept quiet and its preferences put back afterwards."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brian2 and what it imports warn of their own deprecations
         hook = sys.excepthook
@@ -144,7 +145,7 @@ class _Twin:
     ) -> None:
         self.b2, self.network, self.steps = b2, network, steps
         self.standalone = target == "cpp_standalone"
-        self.dt = _STEP_MS * b2.ms
+        self.dt = STEP_MS * b2.ms
         self.clock = b2.Clock(self.dt)
         self.namespace: dict[str, Any] = {}
         self.groups = {p.name: self._group(p, inputs) for p in network.populations}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bimhw.crosscheck.brian import _STEP_MS, _brian
+from bimhw.crosscheck.brian import STEP_MS
 from bimhw.learning.hybrid import Hybrid, clip_inputs
 from bimhw.learning.stdp import StdpSettings
 from bimhw.models.config import BimConfig
@@ -144,8 +144,8 @@ def brian_weights(pairing: Pairing, target: Literal["numpy", "cython"] = "numpy"
         MissingExtraError: Brian2 is not installed.
     """
     p, n_pre = pairing, pairing.pre.shape[1]
-    with _brian(target) as b2:
-        dt = _STEP_MS * b2.ms
+    with brian_scope(target) as b2:
+        dt = STEP_MS * b2.ms
         clock = b2.Clock(dt)
         groups = [_senders(b2, values, clock, dt) for values in (p.pre, p.post)]
         synapses = _synapses(b2, p, groups, clock, dt)

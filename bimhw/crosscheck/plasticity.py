@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bimhw.crosscheck.brian import STEP_MS
+from bimhw.crosscheck.brian import STEP_MS, brian_scope
 from bimhw.learning.hybrid import Hybrid, clip_inputs
 from bimhw.learning.stdp import StdpSettings
 from bimhw.models.config import BimConfig

@@ -98,12 +98,6 @@ def crosscheck_chip(
     return compare(ours, theirs, {}, against="brian2 (float network)", stage="integer", tolerance=None)
 
 
-def _state_tolerance(network: Network) -> float:
-    """1e-10, but 1e-8 with Izhikevich neurons: their quadratic term amplifies the last bit of another order of operations."""
-    chaotic = any(p.model == "izhikevich" for p in network.populations)
-    return 100 * STATE_TOLERANCE if chaotic else STATE_TOLERANCE
-
-
 def _probes(network: Network, steps: int) -> list[tuple[str, str]]:
     on_chip = [p for p in network.populations if p.model != INPUT_MODEL]
     if steps * sum(p.size for p in on_chip) * 3 > _STATE_MEMORY:
@@ -132,7 +126,7 @@ def _compared(
         scale = max(1.0, float(np.abs(value).max(initial=0.0)))
         start = layer[key[0]] if network.stage == "float" else 0
         pairs[key] = (value[start:] / scale, other[start:] / scale)
-    tolerance = _state_tolerance(network) if network.stage == "float" else 0.0
+    tolerance = STATE_TOLERANCE if network.stage == "float" else 0.0
     return compare(
         ours,
         theirs,

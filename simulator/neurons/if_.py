@@ -58,7 +58,7 @@ def _float_step(
 _BRIAN2 = """
 y = v + acc_in + bias
 out = int(y >= vth)
-v = y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset - y)
+v = (1 - out) * y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset)
 """
 
 IF = register(

@@ -72,7 +72,7 @@ y = clip(v + (0.04 / 256 * v * v + 5 * v + 35840 - u + acc_in + bias) / 2, -8388
 y = clip(y + (0.04 / 256 * y * y + 5 * y + 35840 - u + acc_in + bias) / 2, -8388607, 8388607)
 w = u + a / 65536 * (b / 65536 * y - u)
 out = int(y >= 7680)
-v = y + out * (c - y)
+v = out * c + (1 - out) * y
 u = w + out * d
 """
 

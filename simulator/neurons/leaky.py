@@ -190,14 +190,16 @@ _WAIT = Word("wait", 8, signed=False, meaning="steps before the neuron starts")
 _INITIAL = {"v": "v_init", "wait": "wait"}
 
 
-_BRIAN2_START = "w = v + int(abs(reset - 4) < 0.5) * int(last > 0) * (v_reset - v)"
+_BRIAN2_START = "k = int(abs(reset - 4) < 0.5) * int(last > 0)\nw = k * v_reset + (1 - k) * v"
 _BRIAN2_REST = """
-y = y + int(abs(reset - 3) < 0.5) * int(last > 0) * (v_reset - y)
+k = int(abs(reset - 3) < 0.5) * int(last > 0)
+y = k * v_reset + (1 - k) * y
 y = y - int(abs(reset - 2) < 0.5) * theta * last
 over = int(cmp < 0.5) * int(y > theta) + int(abs(cmp - 1) < 0.5) * int(y >= theta)
 over = over + int(cmp > 1.5) * int(y > 0) * floor(y / (theta + int(theta < 1e-300)))
 z = int(fires > 0.5) * over
-w = y + int(reset < 0.5) * int(z > 0) * (v_reset - y)
+k = int(reset < 0.5) * int(z > 0)
+w = k * v_reset + (1 - k) * y
 w = w - int(abs(reset - 1) < 0.5) * theta * z
 v = clip(w, v_min, 1e300)
 last = z

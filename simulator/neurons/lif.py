@@ -85,8 +85,9 @@ def _float_step(
 _BRIAN2_REST = """
 over = int(strict > 0.5) * int(y > vth) + int(strict < 0.5) * int(y >= vth)
 out = over * int(held < 0.5)
-y = y + int(held > 0.5) * int(soft < 0.5) * (v_reset - y)
-v = y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset - y)
+k = int(held > 0.5) * int(soft < 0.5)
+y = k * v_reset + (1 - k) * y
+v = (1 - out) * y + out * (int(soft > 0.5) * (y - vth) + int(soft < 0.5) * v_reset)
 held = out * refractory + (1 - out) * clip(held - 1, 0, 64)
 """
 _BRIAN2 = "y = v * (1 - dv / 4096) + acc_in + bias" + _BRIAN2_REST

@@ -28,8 +28,7 @@ def _check(seed: int, size: int, steps: int) -> Comparison:
     network = random_network(seed, size)
     result = crosscheck_float(network, random_inputs(network, steps, seed), steps)
     assert result.differ == 0, (seed, result.first)
-    chaotic = any(p.model == "izhikevich" for p in network.populations)
-    assert result.max_state_error <= (1e-8 if chaotic else 1e-10), (seed, result.state_error)
+    assert result.max_state_error <= 1e-10, (seed, result.state_error)
     assert result.equal
     return result
 

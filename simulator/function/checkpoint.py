@@ -24,14 +24,8 @@ FORMAT = "bimhw-checkpoint-1"
 Tensors = dict[str, npt.NDArray[Any]]
 
 
-def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str = "") -> None:
-    """Write a simulation as it stands, whole or not at all.
-
-    Args:
-        simulation: between two steps.
-        path: file to write.
-        inputs_hash: `inputs_sha256` of the inputs of the whole run, if they are to be checked on resuming.
-    """
+def recorded(simulation: Simulation) -> Tensors:
+    """What a simulation has recorded so far: its events and counters."""
     s, r = simulation, simulation.record
     tensors: Tensors = {
         "ids": np.concatenate([*r.ids, np.empty(0, np.int32)]),
@@ -43,8 +37,19 @@ def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
         "saturated_of_population": s.saturated_of_population,
     }
     payload = r.all_payloads()
-    if payload is not None:
-        tensors["payload"] = payload
+    return tensors if payload is None else tensors | {"payload": payload}
+
+
+def save_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str = "") -> None:
+    """Write a simulation as it stands, whole or not at all.
+
+    Args:
+        simulation: between two steps.
+        path: file to write.
+        inputs_hash: `inputs_sha256` of the inputs of the whole run, if they are to be checked on resuming.
+    """
+    s, r = simulation, simulation.record
+    tensors = recorded(simulation)
     for k, (words, ring) in enumerate(zip(s.state.words, s.state.rings, strict=True)):
         tensors |= {f"words.{k}": words, f"ring.{k}": ring}
     tensors |= {f"weights.{p.name}": p.weights for p in s.layout.synapses if p.name in s.changeable}

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from simulator.errors import InputError
 from simulator.files import read_safetensors, write_safetensors
+from simulator.function.checkpoint import recorded
 from simulator.function.simulation import Record
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layer import LayerLearner
@@ -115,18 +116,7 @@ def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 def _recorded(learner: Learner) -> Tensors:
     if not isinstance(learner.forward, ChipForward):
         return {}
-    s, r = learner.forward.simulation, learner.forward.simulation.record
-    payload = r.all_payloads()
-    out: Tensors = {
-        "ids": np.concatenate([*r.ids, np.empty(0, np.int32)]),
-        "counts": np.array(r.counts, np.int64),
-        "active": np.array(r.active, np.int64),
-        "saturated": np.array(r.saturated, np.int64),
-        "resets": np.array(r.resets, np.int64),
-        "active_of_neuron": s.active_of_neuron,
-        "saturated_of_population": s.saturated_of_population,
-    }
-    return out if payload is None else out | {"payload": payload}
+    return recorded(learner.forward.simulation)
 
 
 def _load_recorded(learner: Learner, tensors: Tensors) -> None:

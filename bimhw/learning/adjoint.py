@@ -16,6 +16,7 @@ What this is: back-propagation through time, confined inside each neuron. Local 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -81,18 +82,20 @@ class Adjoint:
         ports = self.port_adjoints(h, messages)
         return self.gradients(h, ports), h, ports
 
-    def port_adjoints(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
-        """The sweep proper."""
+    def port_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
+        """The sweep proper; `end`: adjoints of the states after the last step (None: no future)."""
         if self.config.kind == "diag" and not self.config.adapt_beta:
-            return self._fused(h, messages)
-        return self.plain_adjoints(h, messages)
+            return self._fused(h, messages, end)
+        return self.plain_adjoints(h, messages, end)
 
-    def _fused(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
+    def _fused(self, h: Stacked, messages: Tensor | None, end: Lambdas | None) -> PortAdjoints:
         from bimhw.learning.kernels import PSP_CODE, call_kernel, sweep
 
         none = h.s.new_zeros(0, 0, 0)
         message = torch.zeros_like(h.s) if messages is None else messages.contiguous()
-        l_q, l_x, start = torch.empty_like(h.s), torch.empty_like(h.s), h.s.new_zeros(5, *h.s.shape[1:])
+        last = end or zero_lambdas(h)
+        l_q, l_x = torch.empty_like(h.s), torch.empty_like(h.s)
+        start = torch.stack([last.x, last.r, last.i, last.v, last.f])
         arrays = (h.signal, message, h.psi, h.keep, h.by_spike, h.abar, h.c)
         given = [(none if a is None else a).contiguous().numpy() for a in arrays]
         options = (kernel_constants(self.layer), PSP_CODE[self.k.psp], self.membrane)
@@ -100,9 +103,9 @@ class Adjoint:
         lam = Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
         return self._ports(h, l_q, l_x, lam)
 
-    def plain_adjoints(self, h: Stacked, messages: Tensor | None) -> PortAdjoints:
+    def plain_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
         """The sweep written out in tensors; for every kind of layer."""
-        lam, l_q = zero_lambdas(h), []
+        lam, l_q = dataclasses.replace(end or zero_lambdas(h)), []
         for t in range(len(h.u) - 1, -1, -1):
             v_pre = self._neuron(h, t, lam, None if messages is None else messages[t])
             l_q.append(self._kernel(lam, v_pre))
@@ -146,7 +149,7 @@ class Adjoint:
     def _select(self, h: Stacked, l_q: Tensor, lam: Lambdas) -> PortAdjoints:
         """From l_q of all steps through the selective state."""
         kick = h.c * l_q if self.config.kind == "diag" else h.c[:, :, None, :] * l_q[..., None]
-        l_x, carry = torch.empty_like(kick), torch.zeros_like(kick[0])
+        l_x, carry = torch.empty_like(kick), lam.x
         for t in range(len(kick) - 1, -1, -1):
             torch.add(kick[t], carry, out=l_x[t])
             carry = h.abar[t] * l_x[t]

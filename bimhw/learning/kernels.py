@@ -139,12 +139,11 @@ def sweep(
     membrane: bool,
     l_q: Any,  # [T, B, H] out
     l_x: Any,  # [T, B, H] out
-    start: Any,  # [5, B, H] out: adjoints x, r, i, v, f before the first step
+    start: Any,  # [5, B, H] adjoints x, r, i, v, f: in after the last step, out before the first
 ) -> None:
     """The sweep of `bimhw.learning.adjoint` for a ``diag`` layer without adaptive threshold."""
     steps, batch, neurons = signal.shape
     kap, rho, p_vi, p_vr, b, c_in, k_f = consts[:7]
-    start[:] = 0
     has_keep, has_spike = keep.shape[0] > 0, by_spike.shape[0] > 0
     for t in range(steps - 1, -1, -1):
         for i in range(batch):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bimhw.learning.compiled_bptt import run_compiled
 from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.rules import LearnerSettings, make_learner
 from bimhw.models.config import BimConfig
@@ -164,7 +165,7 @@ def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
     """A BIM network as `Forward`; the spike rates of each call are appended to `rates`."""
 
     def forward(x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        run = net.run(x, state)
+        run = run_compiled(net, x, state) if torch.is_grad_enabled() else net.run(x, state)
         if rates is not None:
             rates.append(torch.stack([s.detach().mean() for s in run.spikes]))
         return run.logits, run.state

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from bimhw.learning.compiled_bptt import run_compiled
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
 from bimhw.learning.history import words_per_step
 from bimhw.learning.seq import SweepLearner
@@ -181,7 +182,7 @@ class Trainer:
 
     def _bptt(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         self.net.zero_grad()
-        run = self.net.run(x)
+        run = run_compiled(self.net, x)
         logits = run.logits[torch.from_numpy(self.task.loss_steps)]
         loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
         penalty = self.settings.rate_strength * sum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -102,6 +103,10 @@ class BimLayer(nn.Module):
         return cell.advance(drive, a_log, d, state, self.config, self.constants, membrane)
 
 
+# (layer, port values of all steps, state) -> (state after them, features, spikes [T, B, H])
+RunLayer = Callable[[BimLayer, Drive, LayerState], tuple[LayerState, Tensor, Tensor]]
+
+
 def cell_is_fused(config: BimConfig) -> bool:
     """Whether `bimhw.models.fused` knows these layers (its import is left to those that run it)."""
     return config.kind == "diag" and not config.adapt_beta
@@ -169,13 +174,21 @@ class BimNet(nn.Module):
         logits = self.readout(self.features([s.f for s in layers]))
         return logits, NetState(tuple(layers), taps), records
 
-    def run(self, x: Tensor, state: NetState | None = None) -> Run:
-        """A sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step."""
+    def run(self, x: Tensor, state: NetState | None = None, run_layer: RunLayer | None = None) -> Run:
+        """A sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step.
+
+        Args:
+            x: the inputs.
+            state: before the first step; None: zero.
+            run_layer: takes a layer through all steps in another way (`bimhw.learning.compiled_bptt`); None: by autograd's
+                operations, without gradients by the compiled loop.
+        """
         state = state or self.initial_state(x.shape[1])
         signal, taps = self.delayed(x, state.taps)
         ends, features, spikes = [], [], []
         for i, old in enumerate(state.layers):
-            end, f, s = self._run_layer(self.layer(i), signal, old)
+            layer = self.layer(i)
+            end, f, s = (run_layer or _run_layer)(layer, layer.project(signal), old)
             ends.append(end)
             features.append(f)
             spikes.append(s)
@@ -187,19 +200,6 @@ class BimNet(nn.Module):
         """Logits [T, B, C] of a sequence [T, B, n_in] from the zero state."""
         return self.run(x).logits
 
-    def _run_layer(self, layer: BimLayer, signal: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
-        drive = layer.project(signal)
-        if layer.fused:
-            state, stacked, f = layer.sequence(drive, state)
-            return state, f, stacked.s
-        features, spikes = [], []
-        b = drive.b if drive.b is not None else [None] * len(signal)
-        for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
-            state, record = layer.step(Drive(*parts), state)
-            features.append(state.f)
-            spikes.append(record.s)
-        return state, torch.stack(features), torch.stack(spikes)
-
     def delayed(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs [T, B, M] of layer 1 through the axonal delays, and the newest inputs to keep."""
         depth = len(past)
@@ -208,6 +208,19 @@ class BimNet(nn.Module):
         line = torch.cat([past.flip(0), x])  # oldest first; x[t] is line[t + depth]
         taps = [line[depth - d : depth - d + len(x)] for d in self.config.input_delays]
         return torch.cat(taps, -1), line[len(line) - depth :].flip(0)
+
+
+def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    if layer.fused:
+        state, stacked, f = layer.sequence(drive, state)
+        return state, f, stacked.s
+    features, spikes = [], []
+    b = drive.b if drive.b is not None else [None] * len(drive.z)
+    for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
+        state, record = layer.step(Drive(*parts), state)
+        features.append(state.f)
+        spikes.append(record.s)
+    return state, torch.stack(features), torch.stack(spikes)
 
 
 def _initial(name: str, shape: tuple[int, ...], init: Init, generator: torch.Generator) -> Tensor:

@@ -1,13 +1,19 @@
 """`neurobench.json`: NeuroBench's metric names (2.3) for a run on the chip, and bimhw's own under ``bimhw.*``.
 
-ParameterCount         weights (dense matrices whole, shared kernels once, sparse ones as stored) + biases of neurons
-Footprint              bytes of weights, biases and state words as the chip stores them
-ConnectionSparsity     zero weights / all weights of the dense matrices, 3 decimals
+ParameterCount         weights (dense matrices whole, zeros included; shared kernels once) + biases of neurons
+Footprint              bytes of the stored weights, biases and state words as the chip stores them
+ConnectionSparsity     zero weights / all weights of the dense matrices, 4 decimals
 ActivationSparsity     silent neuron-steps / all neuron-steps, over all layers that emit, steps and samples
-SynapticOperations     per sample: Effective_ACs where the source is binary, Effective_MACs where it is graded; Dense: all
-MembraneUpdates        per sample: every neuron's membrane leaks in every step, so all updates
-NeuronOperations       per sample: updates x arithmetic operations of the neuron model; every neuron is updated
+SynapticOperations     per sample, at weights that are not 0: Effective_ACs where the source is binary, Effective_MACs where
+                       it is graded; Dense: all of the matrices in every step
+MembraneUpdates        per sample: membranes that changed from one step to the next, and all of a sample's first step;
+                       null where running again does not repeat the run (learning on the chip)
+NeuronOperations       arithmetic operations of the neuron model x those updates (effective) or x all updates (dense)
 ClassificationAccuracy share of right decisions
+
+A sample has the network's T steps, as in NeuroBench: a layer that works l steps later on the chip is counted l steps later.
+The values equal the package's on the same nets (``benchmarks/beside_neurobench.py``), but for Footprint (the package counts
+floats of 4 bytes and a model's buffers) and for NeuronOperations' price of an update (the package has a table for four neurons).
 """
 
 from __future__ import annotations
@@ -16,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bimhw.costs import Energy, energy
+from bimhw.membrane import membrane_updates, steps_of_samples
 from bimhw.runs import RunFolder
 from simulator.files import write_json
 from simulator.graph import Projection
 from simulator.neurons import base
 from simulator.program import Program
+from simulator.spikes import SpikeTrain
 
 
 def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -33,20 +42,24 @@ def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[s
     """
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     program, activity, result = folder.program(), folder.activity(), folder.result
-    spikes = folder.spikes()
-    events = np.bincount(spikes.ids, minlength=program.n_neurons).astype(np.int64)
-    samples, steps = max(1, activity.samples), activity.steps
-    silent = _activation_sparsity(program, events, steps)
-    neuron_ops = sum(_ops(p.model) * p.size for p in program.populations) * steps / samples
+    spikes, samples = folder.spikes(), max(1, activity.samples)
+    steps, chip_steps = steps_of_samples(program, spikes.steps, samples)
+    events = _events(program, spikes, steps, chip_steps)
+    silent = _activation_sparsity(program, events, steps * samples)
+    updates = membrane_updates(folder)
+    dense_ops = {p.name: _ops(p.model) * p.size * steps for p in program.populations}
     out: dict[str, Any] = {
-        "ParameterCount": sum(_weights(program, q) for q in program.projections) + _biases(program),
+        "ParameterCount": sum(_parameters(program, q) for q in program.projections) + _biases(program),
         "Footprint": _footprint(program),
         "ConnectionSparsity": _connection_sparsity(program),
         "ActivationSparsity": silent.pop(""),
         "ActivationSparsityByLayer": silent,
         "SynapticOperations": _synaptic_operations(program, events, spikes.payload is not None, steps, samples),
-        "MembraneUpdates": activity.total("neuron_updates") / samples,
-        "NeuronOperations": {"Effective Neuron Ops": neuron_ops, "Neuron Dense Ops": neuron_ops},
+        "MembraneUpdates": None if updates is None else sum(updates.values()) / samples,
+        "NeuronOperations": {
+            "Effective Neuron Ops": None if updates is None else _effective(program, updates, dense_ops, samples),
+            "Neuron Dense Ops": float(sum(dense_ops.values())),
+        },
     }
     if "accuracy" in result:
         out["ClassificationAccuracy"] = result["accuracy"]
@@ -58,10 +71,27 @@ def write_neurobench(run: Path | str, path: Path, gpu: tuple[str, ...] = ()) -> 
     write_json(path, neurobench(run, gpu))
 
 
-def _weights(program: Program, q: Projection) -> int:
-    if q.layout == "conv":
-        return q.shared_words
-    return _dense(program, q) if q.layout == "dense" else q.n_synapses
+def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -> npt.NDArray[np.int64]:
+    """Events of each neuron in its layer's `steps` steps of every sample."""
+    step = np.repeat(np.arange(spikes.steps) % max(1, chip_steps), spikes.counts())
+    late = chip_steps - steps
+    first = np.concatenate([np.full(p.size, min(p.layer, late)) for p in program.populations])[spikes.ids]
+    inside = (step >= first) & (step < first + steps)
+    return np.bincount(spikes.ids[inside], minlength=program.n_neurons).astype(np.int64)
+
+
+def _effective(program: Program, updates: dict[str, int], dense_ops: dict[str, int], samples: int) -> float:
+    """Operations of the updates that change a membrane; a model without a membrane is updated in every step."""
+    per = {p.name: _ops(p.model) * updates[p.name] / samples for p in program.populations if p.name in updates}
+    return float(sum(per.get(name, dense) for name, dense in dense_ops.items()))
+
+
+def _parameters(program: Program, q: Projection) -> int:
+    return q.shared_words if q.layout == "conv" else _dense(program, q)
+
+
+def _stored(program: Program, q: Projection) -> int:
+    return q.n_synapses if q.layout == "sparse" else _parameters(program, q)
 
 
 def _dense(program: Program, q: Projection) -> int:
@@ -74,7 +104,7 @@ def _biases(program: Program) -> int:
 
 
 def _footprint(program: Program) -> float:
-    bits = float(sum(_weights(program, q) * q.weight_bits for q in program.projections))
+    bits = float(sum(_stored(program, q) * q.weight_bits for q in program.projections))
     for p in program.populations:
         model = base.get(p.model)
         biases = sum(w.bits for w in model.params if w.name in ("bias", "b_z", "b_d", "b_c") and w.name in p.params)
@@ -85,10 +115,10 @@ def _footprint(program: Program) -> float:
 def _connection_sparsity(program: Program) -> float:
     dense = sum(_dense(program, q) for q in program.projections if q.layout != "conv")
     stored = sum(q.n_synapses - int((q.weights == 0).sum()) for q in program.projections if q.layout != "conv")
-    return round(1 - stored / dense, 3) if dense else 0.0
+    return round(1 - stored / dense, 4) if dense else 0.0
 
 
-def _activation_sparsity(program: Program, events: np.typing.NDArray[np.int64], steps: int) -> dict[str, float]:
+def _activation_sparsity(program: Program, events: npt.NDArray[np.int64], steps: int) -> dict[str, float]:
     """By population that emits; the key "" is the whole."""
     out, fired, slots, first = {}, 0, 0, program.first_ids()
     for p in program.populations:
@@ -101,18 +131,19 @@ def _activation_sparsity(program: Program, events: np.typing.NDArray[np.int64], 
 
 
 def _synaptic_operations(
-    program: Program, events: np.typing.NDArray[np.int64], graded: bool, steps: int, samples: int
+    program: Program, events: npt.NDArray[np.int64], graded: bool, steps: int, samples: int
 ) -> dict[str, float]:
-    first, sums = program.first_ids(), {"Effective_MACs": 0, "Effective_ACs": 0, "Dense": 0}
+    first, sums, dense = program.first_ids(), {"Effective_MACs": 0, "Effective_ACs": 0}, 0
     bits = int(dict(program.meta.get("input", {})).get("payload_bits", 0))
     for q in program.projections:
         source = program.population(q.source)
-        rows = np.diff(q.indptr)
+        effective = np.concatenate([[0], np.cumsum(q.weights != 0)])
+        rows = effective[q.indptr[1:]] - effective[q.indptr[:-1]]
         met = int(events[first[q.source] : first[q.source] + rows.size] @ rows)
         is_graded = graded and (bits > 0 if source.role == "input" else base.get(source.model).emits == "graded")
         sums["Effective_MACs" if is_graded else "Effective_ACs"] += met
-        sums["Dense"] += _dense(program, q) * steps
-    return {name: n / samples for name, n in sums.items()}
+        dense += _dense(program, q) * steps
+    return {name: n / samples for name, n in sums.items()} | {"Dense": float(dense)}
 
 
 def _ops(model: str) -> int:

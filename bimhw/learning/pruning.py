@@ -27,6 +27,7 @@ from simulator.errors import InputError
 
 Mode = Literal["resampled", "gated", "regrow"]
 Floats = npt.NDArray[np.float64]
+READOUT = "readout.weight"
 _REACH = 6.0  # sigmoid(-6) = 0.0025
 
 
@@ -111,28 +112,41 @@ class MatrixPruner:
 
 
 class Pruner:
-    """Prunes all synaptic matrices of a network, each with its own threshold (the readout stays whole).
+    """Prunes all synaptic matrices of a network, each with its own threshold.
 
     Args:
         net: gets masks as buffers.
         settings: target and mode.
+        readout: prune the readout too. It has no mask: its absent weights are held at 0, and return from there.
     """
 
-    def __init__(self, net: BimNet, settings: PruneSettings) -> None:
+    def __init__(self, net: BimNet, settings: PruneSettings, readout: bool = False) -> None:
         self.net = net
-        names = [n for n, _ in net.named_parameters() if ".w_" in n]
+        names = [n for n, _ in net.named_parameters() if ".w_" in n or (readout and n == READOUT)]
         self.matrices = {n: MatrixPruner(settings, i) for i, n in enumerate(names)}
 
     def call(self) -> None:
         """One step of every controller; the network's masks follow."""
         for name, pruner in self.matrices.items():
             mask = pruner.call(self.net.get_parameter(name).detach().numpy())
-            self.net.add_mask(name.replace(".w_", ".mask_"), torch.from_numpy(mask.copy()))
+            if name != READOUT:
+                self.net.add_mask(name.replace(".w_", ".mask_"), torch.from_numpy(mask.copy()))
+        self.hold()
+
+    @torch.no_grad()
+    def hold(self) -> None:
+        """Put the readout's absent weights back to 0; due after every update."""
+        mask = self.matrices[READOUT].mask if READOUT in self.matrices else None
+        if mask is not None:
+            self.net.readout.weight *= torch.from_numpy(mask)
 
     @torch.no_grad()
     def finish(self) -> None:
         """Set the weights of absent synapses to 0, so that nothing but the mask's complement is left."""
+        self.hold()
         for name in self.matrices:
+            if name == READOUT:
+                continue
             _, index, leaf = name.split(".")
             layer = self.net.layer(int(index))
             parameter = self.net.get_parameter(name)

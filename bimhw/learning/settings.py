@@ -36,6 +36,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         pairing: of spikes in STDP, ``all`` or ``nearest``.
         prune: share of synapses to prune while training; 0: none.
         prune_mode: ``gated``, ``resampled`` or ``regrow``, see `bimhw.learning.pruning`.
+        prune_readout: prune the readout's weights too.
         prune_every: updates between two calls of the pruner.
         rate_target: spike rate that the rate regulariser aims at.
         rate_strength: its strength; 0: none.
@@ -57,6 +58,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     pairing: Literal["all", "nearest"] = "all"
     prune: float = 0.0
     prune_mode: Mode = "gated"
+    prune_readout: bool = False
     prune_every: int = 10
     rate_target: float = 0.1
     rate_strength: float = 0.0

@@ -37,7 +37,7 @@ class Updater:
         self.pruner = None
         if settings.prune:
             target = PruneSettings(rho=settings.prune, mode=settings.prune_mode, seed=settings.seed)
-            self.pruner = Pruner(net, target)
+            self.pruner = Pruner(net, target, settings.prune_readout)
 
     @property
     def lr(self) -> float:
@@ -72,6 +72,8 @@ class Updater:
         if self.hybrid is not None:
             clip_inputs(self.net, self.settings.w_max)
         self.updates += 1
+        if self.pruner is not None:
+            self.pruner.hold()
         if self.pruner is not None and self.updates % self.settings.prune_every == 0:
             self.pruner.call()
 

@@ -163,7 +163,8 @@ def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     ops = value["SynapticOperations"]
     assert ops["Effective_ACs"] + ops["Effective_MACs"] == (60 * 8 + n_hidden * 3) / 2
     assert ops["Dense"] == (48 + 24) * 10 / 2
-    assert value["ConnectionSparsity"] == 0.0 and value["MembraneUpdates"] == 11 * 10 / 2
+    assert value["ConnectionSparsity"] == 0.0
+    assert 11 <= value["MembraneUpdates"] <= 11 * 10 / 2  # every neuron in the first step, and those that changed
     assert value["ActivationSparsity"] == pytest.approx(1 - (n_hidden + n_out) / 110)
     assert value["ActivationSparsityByLayer"]["hid"] == pytest.approx(1 - n_hidden / 80)
     names = {"ParameterCount", "Footprint", "ConnectionSparsity", "ActivationSparsity", "ActivationSparsityByLayer",

@@ -81,6 +81,19 @@ def test_trained_network_is_pruned(mode: str) -> None:
         assert model.layer(0).get_parameter(f"w_{port}")[~mask].abs().max() == 0
 
 
+@pytest.mark.parametrize("mode", ["resampled", "gated", "regrow"])
+def test_readout_is_pruned_where_wanted(mode: str) -> None:
+    digits = load_task("digits")
+    options = {"hidden": 16, "epochs": 2, "prune": 0.6, "prune_mode": mode, "prune_every": 2}
+    zeros = []
+    for wanted in (False, True):
+        plan = recipe(digits, prune_readout=wanted, **options)
+        weight = train(digits, plan.config, plan.settings).model.readout.weight
+        zeros.append(float((weight == 0).float().mean()))
+    assert zeros[0] < 0.2  # of neurons that never fired
+    assert abs(zeros[1] - 0.6) <= 0.01 + 3 * np.sqrt(0.24 / weight.numel())
+
+
 @pytest.mark.parametrize(("field", "value"), [("rho", 1.0), ("rho", -0.1), ("gamma0", 3.0), ("beta0", 0.0)])
 def test_bad_settings(field: str, value: float) -> None:
     with pytest.raises(InputError, match=field):

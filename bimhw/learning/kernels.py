@@ -1,8 +1,4 @@
-"""Fused loops (numba) of the dense traces of a ``diag`` layer: one pass over the memory per step.
-
-Same equations as `bimhw.learning.traces`, which is their plain twin in the tests; the gradient of the step is taken in the same
-pass, so the error signal must be known before the traces move (it is: it depends on the forward step alone).
-"""
+"""Compiled loops (numba) of learning: Adam, the backward sweep; those of the dense traces are in `packed_kernels`."""
 
 from __future__ import annotations
 
@@ -34,97 +30,6 @@ def adam_step(
         values[i] -= step * first[i] / (np.sqrt(second[i] * root) + small)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz", "arcp"})
-def dense_step(
-    ex: Any,  # [B, H, 2 M1 + 1]  updated
-    er: Any,  # [B, H, P] (alpha), else anything
-    ei: Any,  # [B, H, P] (alpha, exp)
-    ev: Any,  # [B, H, P]
-    ef: Any,  # [B, H, P]
-    u: Any,  # [B, M1 - 1]
-    step: Any,  # Delta, abar, x_old, x_new, V-, s, m (any shape without refractory time), z, d, c, dL/df: each [B, H]
-    a_log: Any,  # [H]
-    d: Any,  # [H]
-    consts: Any,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
-    psp: int,
-    flags: Any,  # bools: hard reset, detached reset, triangle surrogate, membrane feature, refractory time
-    out: Any,  # [H, P] gradient, overwritten
-) -> None:
-    """Move all traces of a layer by one step and take the step's gradient."""
-    batch, neurons, columns = ev.shape
-    m1 = u.shape[1] + 1
-    big_delta, abars, x_olds, x_news, v_pres, spikes, free, zs, ds, cs, deltas = step
-    hard, detached, triangle, membrane, refractory = flags
-    kap, rho, p_vi, p_vr, b, c_in, k_f, theta, width = consts
-    one = consts.dtype.type(1)
-    eq = np.empty(columns, ev.dtype)
-    u1 = np.ones(m1, ev.dtype)
-    rates = np.exp(a_log)
-    out[:] = 0
-    for i in range(batch):
-        u1[: m1 - 1] = u[i]
-        for h in range(neurons):  # in the order of the traces in memory
-            row, direct, rate = out[h], d[h], rates[h]
-            abar, x_new, z, c = abars[i, h], x_news[i, h], zs[i, h], cs[i, h]
-            delta, v_pre, m = deltas[i, h], v_pres[i, h], one
-            if refractory:
-                m = free[i, h]
-            through = rate * abar * (z - x_olds[i, h])
-            gain = one - abar
-            sig = gain if rate == one else one / (one + np.exp(-ds[i, h]))  # A_log = 0: Abar = sigmoid(-d)
-            g, own = through * sig, through * big_delta[i, h]
-            far = abs(v_pre - theta) / width
-            psi = m * (max(one - far, consts.dtype.type(0)) if triangle else one / ((one + far) * (one + far)))
-            keep = m * (one - spikes[i, h]) if hard else one
-            if not detached:
-                keep -= psi * (m * v_pre if hard else theta)
-            slope = (one - k_f) * (one if membrane else psi)
-            x, v, f = ex[i, h], ev[i, h], ef[i, h]
-            for j in range(m1):
-                t = abar * x[j] + gain * u1[j]
-                x[j] = t
-                eq[j] = c * t + direct * u1[j]
-            for j in range(m1):
-                t = abar * x[m1 + j] + g * u1[j]
-                x[m1 + j] = t
-                eq[m1 + j] = c * t
-            t = abar * x[2 * m1] + own
-            x[2 * m1] = t
-            eq[2 * m1] = c * t
-            for j in range(m1):
-                eq[2 * m1 + 1 + j] = x_new * u1[j]
-            eq[columns - 1] = z
-            if psp == 0:
-                kick = p_vi * c_in
-                for p in range(columns):
-                    pre = kap * v[p] + kick * eq[p]
-                    v[p] = keep * pre
-                    new = k_f * f[p] + slope * pre
-                    f[p] = new
-                    row[p] += delta * new
-            elif psp == 1:
-                current = ei[i, h]
-                for p in range(columns):
-                    now = current[p] + c_in * eq[p]
-                    pre = kap * v[p] + p_vi * now
-                    current[p] = rho * now
-                    v[p] = keep * pre
-                    new = k_f * f[p] + slope * pre
-                    f[p] = new
-                    row[p] += delta * new
-            else:
-                current, rising = ei[i, h], er[i, h]
-                for p in range(columns):
-                    now = rising[p] + c_in * eq[p]
-                    pre = kap * v[p] + p_vi * current[p] + p_vr * now
-                    current[p] = b * now + rho * current[p]
-                    rising[p] = rho * now
-                    v[p] = keep * pre
-                    new = k_f * f[p] + slope * pre
-                    f[p] = new
-                    row[p] += delta * new
-
-
 @njit(cache=True, nogil=True)
 def sweep(
     signal: Any,  # [T, B, H] dL/df
@@ -134,7 +39,7 @@ def sweep(
     by_spike: Any,  # [T, B, H] or [0, 0, 0]: 0
     abar: Any,  # [T, B, H]
     c: Any,  # [T, B, H]
-    consts: Any,  # as in `dense_step`
+    consts: Any,  # as in `packed_kernels.packed_step`
     psp: int,
     membrane: bool,
     l_q: Any,  # [T, B, H] out

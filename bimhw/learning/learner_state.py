@@ -11,19 +11,16 @@ from bimhw.learning.history import LayerHistory
 from bimhw.learning.learner import Learner
 from bimhw.learning.rtrl import RtrlLearner
 from bimhw.learning.seq import SweepLearner
-from bimhw.learning.traces import LayerTraces
 from bimhw.models.cell import Drive, LayerState, Record
 from bimhw.models.net import NetState
 from simulator.errors import InputError
-
-_TRACES = ("ex", "er", "ei", "ev", "ef", "ea")
 
 
 def learner_state(learner: Learner) -> dict[str, Any]:
     """State of the network and of the rule."""
     out: dict[str, Any] = {"layers": [_copied(s) for s in learner.state.layers], "taps": learner.state.taps.clone()}
     if isinstance(learner, RtrlLearner):
-        out["traces"] = [{n: getattr(t, n).clone() for n in _TRACES} for t in learner.traces]
+        out["traces"] = [t.state() for t in learner.traces]
     elif isinstance(learner, SweepLearner):
         out["histories"] = [_history(h) for h in learner.histories]
         out["since"] = learner.since
@@ -40,7 +37,7 @@ def load_learner(learner: Learner, state: dict[str, Any]) -> None:
     learner.state = NetState(tuple(LayerState(*s) for s in state["layers"]), state["taps"])
     if isinstance(learner, RtrlLearner):
         for traces, held in zip(learner.traces, state["traces"], strict=True):
-            _load_traces(traces, held)
+            traces.load(held)
     elif isinstance(learner, SweepLearner):
         learner.histories = [_as_history(learner, h) for h in state["histories"]]
         learner.since, learner.readout_due = int(state["since"]), dict(state["readout"])
@@ -51,11 +48,6 @@ def load_learner(learner: Learner, state: dict[str, Any]) -> None:
 
 def _copied(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(v.clone() for v in values)
-
-
-def _load_traces(traces: LayerTraces, held: dict[str, Tensor]) -> None:
-    for name in _TRACES:
-        setattr(traces, name, held[name].clone())
 
 
 def _history(history: LayerHistory) -> dict[str, Any]:

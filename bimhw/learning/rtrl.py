@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from bimhw.learning.homeostasis import Homeostasis
 from bimhw.learning.learner import Gradients, StepResult, readout_gradients, softmax_error
 from bimhw.learning.traces import LayerTraces
 from bimhw.models.cell import Record
-from bimhw.models.net import BimNet, NetState
+from bimhw.models.net import BimLayer, BimNet, NetState, cell_is_fused
 
 
 class RtrlLearner:
@@ -41,7 +43,7 @@ class RtrlLearner:
         self.net, self.batch, self.frozen = net, batch, frozen
         self.credit = CreditAssigner(net, credit, seed)
         layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
-        self.traces = [LayerTraces(layer, batch, keep_v_pre=self.credit.same_step) for layer in layers]
+        self.traces = [make_traces(layer, batch, self.credit.same_step) for layer in layers]
         self.reset()
 
     def reset(self) -> None:
@@ -76,19 +78,17 @@ class RtrlLearner:
         """Move the traces of all layers by the newest step; with error signals also the hidden layers' gradients."""
         out: Gradients = {}
         for i, traces in enumerate(self.traces):
-            delta = None if signals is None else signals[i]
-            g = self._advance_layer(i, traces, delta)
-            if delta is not None:
-                out |= {f"layers.{i}.{name}": value for name, value in traces.split(g).items()}
+            own = self._advance_layer(i, traces, None if signals is None else signals[i])
+            out |= {f"layers.{i}.{name}": g for name, g in own.items()}
         return out
 
-    def _advance_layer(self, index: int, traces: LayerTraces, delta: Tensor | None) -> Tensor:
+    def _advance_layer(self, index: int, traces: Traces, delta: Tensor | None) -> Gradients:
         inputs, record = self.inputs[index], self.records[index]
-        if traces.fused:
-            return traces.advance_and_weigh(inputs, record, delta)
+        if delta is None or not self._uses_v_pre(index):
+            return traces.learn(inputs, record, delta)
+        assert isinstance(traces, LayerTraces)
         traces.advance(inputs, record)
-        eligibility = traces.ev_pre if self._uses_v_pre(index) else traces.ef
-        return inputs if delta is None else traces.weigh(delta, eligibility)
+        return traces.gradient(delta, traces.ev_pre)
 
     def finish(self) -> None:
         """Nothing is left over."""
@@ -101,3 +101,32 @@ class RtrlLearner:
     def _uses_v_pre(self, index: int) -> bool:
         """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""
         return self.credit.same_step and index < self.net.config.n_layers - 1
+
+
+class Traces(Protocol):
+    """The traces of one layer."""
+
+    def reset(self) -> None:
+        """All traces to 0: before a sequence."""
+
+    def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
+        """Move the traces by a step; the gradients by parameter name if there is an error signal at the features."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that `load` needs."""
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+
+    @property
+    def words(self) -> int:
+        """Trace words of one sequence."""
+
+
+def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool) -> Traces:
+    """The compiled traces where they know the layer, otherwise the same equations as tensor operations."""
+    if keep_v_pre or not cell_is_fused(layer.config):
+        return LayerTraces(layer, batch, keep_v_pre)
+    from bimhw.learning.packed import PackedTraces
+
+    return PackedTraces(layer, batch)

@@ -28,7 +28,7 @@ from bimhw.tasks.base import Task
 from simulator import files
 from simulator.errors import InputError
 
-_FORMAT = "bimhw.stream/1"
+_FORMAT = "bimhw.stream/2"
 
 
 class TaskStream:

@@ -25,6 +25,8 @@ from bimhw.models.config import BimConfig
 from bimhw.models.net import BimLayer
 from simulator.neurons.psp import PspConstants
 
+_TRACES = ("ex", "er", "ei", "ev", "ef", "ea")
+
 
 class LayerTraces:
     """The traces of one layer for B sequences in parallel (a chip has B = 1).
@@ -37,7 +39,6 @@ class LayerTraces:
 
     def __init__(self, layer: BimLayer, batch: int, keep_v_pre: bool = False) -> None:
         self.layer, self.config, self.constants = layer, layer.config, layer.constants
-        self.kernel_constants = kernel_constants(layer)
         self.batch, self.keep_v_pre = batch, keep_v_pre
         self.m1 = self.config.fan_in(layer.index) + 1
         self.membrane = self.config.reads_membrane(layer.index)
@@ -50,7 +51,7 @@ class LayerTraces:
         x_shape = (h, 2 * self.m1 + 1) if c.kind == "diag" else (h, c.n_states, 3 * self.m1 + 1)
         zero = w.detach().new_zeros
         self.ex = zero(self.batch, *x_shape)
-        columns = (self.batch, h, self.columns)
+        columns = (self.batch, h, trace_columns(c, self.m1))
         none = zero(0)
         self.er = zero(columns) if c.psp == "alpha" else none
         self.ei = zero(columns) if c.psp != "delta" else none
@@ -59,23 +60,9 @@ class LayerTraces:
         self.ev_pre = none
 
     @property
-    def columns(self) -> int:
-        """P."""
-        if self.config.kind == "diag":
-            return 3 * self.m1 + 2
-        n = self.config.n_states
-        return 2 * self.m1 + 2 * n * self.m1 + n + 1
-
-    @property
-    def filtered(self) -> bool:
-        """Whether the readout filter has a memory (otherwise E^f is no state but a value of the step)."""
-        return (self.config.k_membrane if self.membrane else self.config.k_o) > 0
-
-    @property
     def words(self) -> int:
         """Trace words of one sequence."""
-        held = [self.ex, self.er, self.ei, self.ev, self.ea] + ([self.ef] if self.filtered else [])
-        return sum(t.numel() for t in held) // self.batch
+        return trace_words(self.layer)
 
     def advance(self, u: Tensor, record: Record) -> None:
         """Update all traces with the step that ``record`` describes; u [B, M] are the layer's inputs of it."""
@@ -85,33 +72,10 @@ class LayerTraces:
         v_pre = self._kernel(step(self.ex, u1, record, a_log, d, self.config))
         self._spike(v_pre, record)
 
-    @property
-    def fused(self) -> bool:
-        """Whether the compiled loop serves this layer; otherwise the same equations run as tensor operations."""
-        return self.config.kind == "diag" and not self.config.adapt_beta and not self.keep_v_pre
-
-    def advance_and_weigh(self, u: Tensor, record: Record, delta: Tensor | None) -> Tensor:
-        """`advance`, then `weigh` with the step's error signal (None: zeros), in one pass over the traces."""
-        from bimhw.learning.kernels import PSP_CODE, call_kernel, dense_step
-
-        a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
-        config, v_pre = self.config, record.v_pre
-        step = [record.delta, record.abar, record.x_old, record.x_new, v_pre, record.s]
-        step += [v_pre if record.m is None else record.m, record.drive.z, record.drive.d, record.drive.c]
-        step.append(torch.zeros_like(v_pre) if delta is None else delta)
-        out = v_pre.new_empty(v_pre.shape[1], self.columns)
-        traces = [t.numpy() for t in (self.ex, self._or_none(self.er), self._or_none(self.ei), self.ev, self.ef)]
-        triangle, refractory = config.surrogate == "triangle", record.m is not None
-        flags = (config.reset == "hard", config.detach_reset, triangle, self.membrane, refractory)
-        per_neuron = tuple(t.contiguous().numpy() for t in step)
-        options = (self.kernel_constants, PSP_CODE[self.constants.psp], flags)
-        call_kernel(
-            dense_step, *traces, u.contiguous().numpy(), per_neuron, a_log.numpy(), d.numpy(), *options, out.numpy()
-        )
-        return out
-
-    def _or_none(self, trace: Tensor) -> Tensor:
-        return trace if trace.dim() == 3 else trace.new_zeros(0, 0, 0)
+    def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> dict[str, Tensor]:
+        """`advance`, then the gradients by parameter name if there is an error signal delta [B, H] at the features."""
+        self.advance(u, record)
+        return {} if delta is None else self.gradient(delta, self.ef)
 
     def _kernel(self, eq: Tensor) -> Tensor:
         k: PspConstants = self.constants
@@ -159,36 +123,66 @@ class LayerTraces:
             else:
                 ev.add_(es, alpha=-c.theta)
 
-    def gradient(self, delta: Tensor) -> dict[str, Tensor]:
-        """sum over batch (and channels, where shared) of delta_i E^f_i; delta = dL/df [B, H]."""
-        return self.split(self.weigh(delta, self.ef))
+    def gradient(self, delta: Tensor, eligibility: Tensor) -> dict[str, Tensor]:
+        """sum over batch (and channels, where shared) of delta_i E_i, by parameter name; delta [B, H], E [B, H, P]."""
+        return self.split(torch.bmm(delta.T[:, None, :], eligibility.transpose(0, 1))[:, 0])
 
-    def weigh(self, delta: Tensor, traces: Tensor) -> Tensor:
-        """sum_b delta_bi E_bip as [H, P]."""
-        return torch.bmm(delta.T[:, None, :], traces.transpose(0, 1))[:, 0]
+    def state(self) -> dict[str, Tensor]:
+        """All that `load` needs."""
+        return {name: getattr(self, name).clone() for name in _TRACES}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+        for name in _TRACES:
+            setattr(self, name, state[name].clone())
 
     def split(self, g: Tensor) -> dict[str, Tensor]:
         """Columns [H, P] as gradients by parameter name, pruned synapses as 0."""
         m1, n = self.m1, self.config.n_states
         if self.config.kind == "diag":
             w_in, w_delta, a_log, w_c, d = torch.split(g, [m1, m1, 1, m1, 1], dim=1)
-            ports = {"in": w_in, "delta": w_delta, "c": w_c}
+            ports = {"in": _split(w_in), "delta": _split(w_delta), "c": _split(w_c)}
             own = {"a_log": a_log[:, 0], "d": d[:, 0]}
         else:
             w_in, w_delta, w_b, a_log, w_c, d = torch.split(g, [m1, m1, n * m1, n, n * m1, 1], dim=1)
-            shared = {"b": w_b.sum(0).view(n, m1), "c": w_c.sum(0).view(n, m1)}
-            ports = {"in": w_in, "delta": w_delta, **shared}
+            shared = {"b": _split(w_b.sum(0).view(n, m1)), "c": _split(w_c.sum(0).view(n, m1))}
+            ports = {"in": _split(w_in), "delta": _split(w_delta), **shared}
             own = {"a_log": a_log, "d": d[:, 0]}
-        return own | _by_name(self.layer, ports)
+        return own | by_name(self.layer, ports)
 
 
-def _by_name(layer: BimLayer, ports: dict[str, Tensor]) -> dict[str, Tensor]:
+def _split(columns: Tensor) -> tuple[Tensor, Tensor]:
+    return columns[:, :-1], columns[:, -1]
+
+
+def by_name(layer: BimLayer, ports: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Gradients (weights, biases) of the ports by parameter name, pruned synapses as 0."""
     out = {}
-    for port, g in ports.items():
+    for port, (weights, biases) in ports.items():
         mask = layer._buffers.get(f"mask_{port}")
-        out[f"w_{port}"] = g[:, :-1] if mask is None else g[:, :-1] * mask
-        out[f"b_{port}"] = g[:, -1]
+        out[f"w_{port}"] = weights if mask is None else weights * mask
+        out[f"b_{port}"] = biases
     return out
+
+
+def trace_words(layer: BimLayer) -> int:
+    """Words of all traces of a layer, for one sequence.
+
+    Behind q every column has v and f (i: exp, alpha; r: alpha; the adaptation, where there is one); f is no state but a value of
+    the step where the readout filter has no memory.
+    """
+    c, m1 = layer.config, layer.config.fan_in(layer.index) + 1
+    decay = c.k_membrane if c.reads_membrane(layer.index) else c.k_o
+    behind = {"delta": 1, "exp": 2, "alpha": 3}[c.psp] + (decay > 0) + bool(c.adapt_beta)
+    x = 2 * m1 + 1 if c.kind == "diag" else c.n_states * (3 * m1 + 1)
+    return c.hidden[layer.index] * (x + behind * trace_columns(c, m1))
+
+
+def trace_columns(config: BimConfig, m1: int) -> int:
+    """P, the parameters of a neuron (s6: with its share of the common ones)."""
+    if config.kind == "diag":
+        return 3 * m1 + 2
+    return 2 * m1 + 2 * config.n_states * m1 + config.n_states + 1
 
 
 def spike_slope(record: Record, config: BimConfig) -> Tensor:

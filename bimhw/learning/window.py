@@ -169,7 +169,8 @@ def trained_window(net: BimNet, task: Task, sequences: int = 64, longest: int = 
     """Curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest."""
     part = task.test.take(slice(0, sequences))
     learner, m = RtrlLearner(net, len(part)), net.config.fan_in(0)
-    learner.traces = [LayerTraces(net.layer(i), len(part), keep_v_pre=True) for i in range(net.config.n_layers)]
+    plain = [LayerTraces(net.layer(i), len(part)) for i in range(net.config.n_layers)]
+    learner.traces = list(plain)
     x = torch.from_numpy(part.x.transpose(1, 0, 2).astype(np.float32)) * task.input_scale
     y, sums = torch.from_numpy(part.y), np.zeros((3, longest + 1))
     since = torch.full((len(part), m), longest + 1)
@@ -180,7 +181,7 @@ def trained_window(net: BimNet, task: Task, sequences: int = 64, longest: int = 
             continue
         error = torch.softmax(logits, -1) - torch.nn.functional.one_hot(y, logits.shape[1])
         delta = learner.credit.signals(error, error, learner.records, learner.state.layers)[0]
-        _collect(sums, learner.traces[0].ef[..., :m].abs(), delta.abs(), learner.records[0].s, since)
+        _collect(sums, plain[0].ef[..., :m].abs(), delta.abs(), learner.records[0].s, since)
     lags, count = np.arange(longest + 1), np.maximum(sums[2], 1)
     return [curve("|eligibility|", lags, sums[0] / count), curve("|update|", lags, sums[1] / count)]
 

@@ -1,4 +1,4 @@
-"""The compiled dense traces: equal to autograd whatever the sizes (they lie in blocks of 16), and to their plain twin; float32."""
+"""The compiled dense traces equal autograd whatever the sizes (they lie in blocks of 16), and their plain twin; float32."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bimhw.silicon.judge import DataSet, Row
+from bimhw.silicon.judge import DataSet, Row, number
 from energy_models.chip_energy import chip_energy, counters
 from simulator.activity import Activity
 from simulator.chip import Chip
@@ -51,7 +51,7 @@ def _sum(cores: Cores, column: str) -> float:
 
 
 def _number(core: Mapping[str, str], column: str) -> float:
-    return float(core.get(column) or 0.0)
+    return number(core, column) or 0.0
 
 
 def updates(core: Mapping[str, str]) -> float:

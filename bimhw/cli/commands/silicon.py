@@ -24,7 +24,7 @@ def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
         print_json(result.as_json())
         return
     for s in result.sets:
-        columns = ("row", "quantity", "measured", "predicted", "unit", "error %", "judges")
+        columns = ("row", "quantity", "measured", "predicted", "of it cores", "unit", "error %", "judges")
         print_table(f"{s.name} ({s.kind}, constants of {s.chip})", columns, _rows(s))
         for text in (*(f"fitted: {f}" for f in s.fitted), *s.assumptions):
             click.echo(f"  - {text}")
@@ -51,6 +51,7 @@ def _row(r: Any) -> tuple[Any, ...]:
         r.quantity,
         f"{r.measured:.5g}{sigma}",
         f"{r.predicted:.5g}",
+        "" if r.core is None else f"{r.core:.5g}",
         r.unit,
         f"{100 * r.error:+.1f}",
         judges,
@@ -64,5 +65,6 @@ def _figures(result: Any) -> Any:
     for s in result.sets:
         yield s.name, percent(s.figure("dynamic energy")), percent(s.figure("step time"))
     yield "mean over sets", percent(result.mean("dynamic energy")), percent(result.mean("step time"))
+    yield "of it, the cores' time alone", "", percent(result.mean_of_cores())
     mark = result.as_json()["mark"]
     yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"])

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from simulator.errors import InputError
 from simulator.program import Program
 from simulator.program_chip import chip_of_program
 from simulator.spikes import SpikeTrain
+
+if TYPE_CHECKING:
+    from bimhw.compiler.compare import Difference
 
 ENGINES = ("compiled", "simpy", "clocked", "bound", "none")
 Progress = Callable[[int], None]
@@ -226,11 +229,13 @@ def _compare(
     trains: tuple[SpikeTrain, ...],
     model: str | Path | None,
 ) -> dict[str, Any]:
-    """The float model on the same samples: accuracy, decisions that agree, spikes that differ (chip latency removed)."""
+    """The float model on the same samples: accuracy, decisions that agree, what differs (chip latency removed)."""
     if model is None:
         return {}
     import torch
 
+    from bimhw.compiler.compare import differences
+    from bimhw.frontends import load_network
     from bimhw.learning.evaluate import inputs
     from bimhw.models.io import load_model
 
@@ -239,27 +244,29 @@ def _compare(
         run = net.run(inputs(split, data, net.readout.weight))
     decision = torch.from_numpy(data.decision_steps)
     logits = run.logits[decision].mean(0).numpy()
-    first = program.first_ids()
     hidden = _on_chip(program)
     if len(hidden) != len(run.spikes):
         raise InputError(str(model), f"has {len(run.spikes)} layers, the program {len(hidden)}", "Give its own model")
-    differ = fired = on_chip = 0
-    for population, spikes in zip(hidden, run.spikes, strict=True):
-        float_spikes = spikes.numpy().astype(np.int32)  # [T, samples, H]
-        for k, train in enumerate(trains):
-            chip = train.to_dense(first[population.name], population.size)
-            chip = chip[population.layer : population.layer + data.steps]
-            differ += int((chip != float_spikes[:, k]).sum())
-            fired += int(float_spikes[:, k].sum())
-            on_chip += int(chip.sum())
-    slots = len(split) * data.steps * sum(p.size for p in hidden)
+    rows, _ = differences(program, load_network(model), split.x, trains)
+    layers = [row for row in rows if row.population in {p.name for p in hidden}]
     return {
         "float_accuracy": float((logits.argmax(axis=1) == split.y).mean()),
         "decisions_agree": float((logits.argmax(axis=1) == scores.argmax(axis=1)).mean()),
-        "spikes_per_sample_same_steps": on_chip / len(split),
-        "float_spikes_per_sample": fired / len(split),
-        "spikes_that_differ": differ,
-        "spike_slots": slots,
+        "scores_rms_error": float(np.sqrt(np.mean((scores - logits) ** 2) / np.mean(logits**2))),
+        **_spike_figures([row for row in layers if not row.graded], len(split)),
+        "layers": [row.to_json() for row in layers],
+    }
+
+
+def _spike_figures(layers: Sequence[Difference], samples: int) -> dict[str, Any]:
+    """Of the layers that send binary spikes; nothing where there is none."""
+    if not layers:
+        return {}
+    return {
+        "spikes_per_sample_same_steps": sum(row.rate * row.of for row in layers) / samples,
+        "float_spikes_per_sample": sum(row.float_rate * row.of for row in layers) / samples,
+        "spikes_that_differ": sum(row.differ for row in layers),
+        "spike_slots": sum(row.of for row in layers),
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import numpy.typing as npt
 from bimhw.compiler.decode import encode
 from bimhw.compiler.pipeline import CompileResult
 from mapping.float_run import record
+from mapping.network import Network
 from simulator.chip import Topology
 from simulator.function import SampleRuns, run_samples
 from simulator.graph import INPUT_MODEL, Population
+from simulator.program import Program
+from simulator.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
 _EQUAL = 1e-9
@@ -26,6 +30,7 @@ class Difference:
     Attributes:
         population: its name.
         differ, of: neuron-steps at which it sends something else than the float network, and how many there are.
+        graded: it sends values, so that nearly all of them differ a little: look at rms_error.
         float_rate, rate: share of neuron-steps with a spike, float and on the chip.
         rms_error: root mean square of the difference over that of the float values (0 where both are silent).
     """
@@ -33,9 +38,14 @@ class Difference:
     population: str
     differ: int
     of: int
+    graded: bool
     float_rate: float
     rate: float
     rms_error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able form."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +64,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form."""
-        names = ("population", "differ", "of", "float_rate", "rate", "rms_error")
-        rows = [{k: getattr(d, k) for k in names} for d in self.populations]
+        rows = [d.to_json() for d in self.populations]
         totals = {"differ": sum(d.differ for d in self.populations), "of": sum(d.of for d in self.populations)}
         return {"populations": rows, "saturations": self.runs.activity.total("saturations"), **totals}
 
@@ -71,23 +80,42 @@ def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topol
     Raises:
         InputError: payloads of the wrong width or range.
     """
-    program, network = result.program, result.float_network
+    program = result.program
+    steps = payloads.shape[1] + max(p.layer for p in program.populations)
+    runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=topology)
+    rows, sent = differences(program, result.float_network, payloads, runs.spikes)
+    return Comparison(rows, sent, runs)
+
+
+def differences(
+    program: Program, network: Network, payloads: npt.NDArray[np.integer[Any]], trains: Sequence[SpikeTrain]
+) -> tuple[tuple[Difference, ...], dict[str, Floats]]:
+    """What every population of a run sent against what the float network sends on the same inputs.
+
+    Args:
+        program: that ran.
+        network: its float network.
+        payloads: integer inputs [B, T, n_in].
+        trains: spikes of the run, one train a sample.
+
+    Returns:
+        A row a population, in logical order, inputs left out; and the values sent on the chip, float64 [B, T, n].
+    """
     own = payloads.shape[1]
     on_chip = [p for p in program.populations if p.model != INPUT_MODEL]
     steps = own + max(p.layer for p in program.populations)
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
     values = {p.name: payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL}
     shown = record(network, values, steps, [(p.name, "out") for p in on_chip])
-    runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=topology)
     first = program.first_ids()
     sent: dict[str, Floats] = {}
     rows = []
     for p in on_chip:
         unit = _unit(p, program.meta["formats"])
-        dense = np.stack([train.to_dense(first[p.name], p.size) for train in runs.spikes])
+        dense = np.stack([train.to_dense(first[p.name], p.size) for train in trains])
         sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
-        rows.append(_difference(p.name, shown[p.name, "out"][:, p.layer : p.layer + own], sent[p.name]))
-    return Comparison(tuple(rows), sent, runs)
+        rows.append(_difference(p, shown[p.name, "out"][:, p.layer : p.layer + own], sent[p.name]))
+    return tuple(rows), sent
 
 
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
@@ -100,13 +128,14 @@ def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
     return float(2.0 ** (int(np.max(p.params["sh_out"])) - formats[p.name]["v"]))
 
 
-def _difference(name: str, wanted: Floats, got: Floats) -> Difference:
+def _difference(p: Population, wanted: Floats, got: Floats) -> Difference:
     power = float(np.sqrt(np.mean(wanted * wanted))) if wanted.size else 0.0
     error = float(np.sqrt(np.mean((got - wanted) ** 2))) if wanted.size else 0.0
     return Difference(
-        name,
+        p.name,
         int((np.abs(got - wanted) > _EQUAL).sum()),
         int(wanted.size),
+        p.model.endswith("_graded"),
         float((wanted != 0).mean()) if wanted.size else 0.0,
         float((got != 0).mean()) if wanted.size else 0.0,
         error / power if power else error,

@@ -7,6 +7,7 @@ A value v with f fractional bits is stored as an integer near v 2^f. Weights of 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from simulator.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
+Errors = Callable[[Floats], Floats]
 _SMALL = 2.0**-40  # ranges below this are taken as 0
+_GRID_BITS = 5  # above, a row uses too few of its grid's values to find the grid again
 _CANDIDATES = 3  # scales tried per tensor or row: no clipping, and one and two bits finer with clipping
 
 
@@ -57,39 +60,68 @@ def store(scaled: Floats, bits: int) -> Ints:
     return stored
 
 
-def weight_fracs(weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int) -> Ints:
-    """Fractional bits of each group of weights with the smallest squared error, int32 [n_groups].
+def squared_errors(group: npt.NDArray[np.integer], n_groups: int) -> Errors:
+    """Sum of squared misses of each group."""
+
+    def errors(miss: Floats) -> Floats:
+        total: Floats = np.bincount(group, weights=miss * miss, minlength=n_groups).astype(np.float64)
+        return total
+
+    return errors
+
+
+def weight_fracs(
+    weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int, errors: Errors | None = None
+) -> Ints:
+    """Fractional bits of each group of weights with the smallest error, int32 [n_groups].
 
     A group (a tensor or a row) starts from the scale that clips nothing; finer ones that clip a little are tried too.
+
+    Args:
+        weights: all of them.
+        group: of each weight.
+        n_groups: number of groups.
+        bits: of a stored weight.
+        errors: misses (stored - wanted) of all weights -> error of each group; default: squares summed.
     """
-    largest = np.zeros(n_groups)
-    np.maximum.at(largest, group, np.abs(weights))
-    with np.errstate(divide="ignore"):
-        start: Ints = np.floor(np.log2(weight_limit(bits) / np.maximum(largest, _SMALL))).astype(np.int32)
-    best: Ints = start.copy()
-    best_error = np.full(n_groups, np.inf)
-    for extra in range(-1 if bits == 1 else 0, _CANDIDATES):
-        frac = start + extra
-        unit = 2.0 ** frac[group]
-        miss = store(weights * unit, bits) / unit - weights
-        error = np.bincount(group, weights=miss * miss, minlength=n_groups)
-        better = error < best_error * (1 - 1e-12)
-        best[better], best_error[better] = frac[better], error[better]
+    start = np.floor(np.log2(weight_limit(bits) / _largest(weights, group, n_groups))).astype(np.int32)
+    tried = [start + extra for extra in range(-1 if bits == 1 else 0, _CANDIDATES)]
+    units = np.stack([2.0 ** -frac.astype(np.float64) for frac in tried])
+    best: Ints = np.stack(tried)[_best_units(weights, group, units, bits, errors), np.arange(n_groups)]
     return best
 
 
-def weight_scales(weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int) -> Floats:
-    """Free scales: the value of one unit of each group, float64 [n_groups], with the smallest squared error tried."""
+def weight_scales(
+    weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int, errors: Errors | None = None
+) -> Floats:
+    """Free scales: the value of one unit of each group, float64 [n_groups], with the smallest error tried; see `weight_fracs`."""
+    full = _largest(weights, group, n_groups) / weight_limit(bits)
+    shrinks = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5] if bits > 1 else [1.0, 0.8, 0.65, 0.5, 0.4, 0.3]
+    if 2 < bits <= _GRID_BITS:  # weights that lie on some grid of so many bits already keep it
+        shrinks += [weight_limit(bits) / k for k in range(weight_limit(bits) // 2 + 1, weight_limit(bits))]
+    units = np.stack([full * shrink for shrink in shrinks])
+    best: Floats = units[_best_units(weights, group, units, bits, errors), np.arange(n_groups)]
+    return best
+
+
+def _largest(weights: Floats, group: npt.NDArray[np.integer], n_groups: int) -> Floats:
     largest = np.zeros(n_groups)
     np.maximum.at(largest, group, np.abs(weights))
-    full = np.maximum(largest, _SMALL) / weight_limit(bits)
-    best, best_error = full.copy(), np.full(n_groups, np.inf)
-    for shrink in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5) if bits > 1 else (1.0, 0.8, 0.65, 0.5, 0.4, 0.3):
-        unit = full * shrink
-        miss = store(weights / unit[group], bits) * unit[group] - weights
-        error = np.bincount(group, weights=miss * miss, minlength=n_groups)
+    return np.maximum(largest, _SMALL)
+
+
+def _best_units(
+    weights: Floats, group: npt.NDArray[np.integer], units: Floats, bits: int, errors: Errors | None
+) -> npt.NDArray[np.int64]:
+    """Index of the first of the candidates `units` [n, n_groups] with the smallest error, for each group."""
+    n_groups = units.shape[1]
+    errors = errors or squared_errors(group, n_groups)
+    best, best_error = np.zeros(n_groups, np.int64), np.full(n_groups, np.inf)
+    for index, candidate in enumerate(units):
+        unit = candidate[group]
+        error = errors(store(weights / unit, bits) * unit - weights)
         better = error < best_error * (1 - 1e-12)
-        best[better], best_error[better] = unit[better], error[better]
+        best[better], best_error[better] = index, error[better]
     return best
 
 

@@ -59,7 +59,7 @@ def lower(
         units: dict[str, Floats] = {}
         for port in get(population.model).ports:
             into = [q for q in network.projections if q.target == population.name and q.port == port]
-            done = quantise_port(into, population.size, scales, options)
+            done = quantise_port(into, population.size, scales, options, calibration.drives)
             units[port] = done.unit
             stored |= {q.name: q for q in done.projections}
             errors |= done.rms_error

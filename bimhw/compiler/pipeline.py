@@ -121,7 +121,7 @@ def to_integers(
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, chip, options.bits)
-    calibrated = calibrate(network, _values(network, data), data.source)
+    calibrated = calibrate(network, _values(network, data), data.source, not data.assumed)
     lowered = lower(network, calibrated, options, _input_scales(network))
     integer = check_network(replace(lowered.network, meta=_meta(network, data, lowered, options)))
     return Integers(network, integer, lowered, calibrated, data)

@@ -7,12 +7,14 @@ is chosen over all projections into the port.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_fracs, weight_scales
 from bimhw.compiler.options import CompileOptions
 from mapping.memory import dense_bits, sparse_bits
@@ -20,6 +22,7 @@ from simulator.graph import Projection
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
+_LEAST_VARIANCE = 1e-3  # of the population's mean variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,11 @@ class PortWeights:
 
 
 def quantise_port(
-    projections: Sequence[Projection], n_target: int, scales: Mapping[str, float], options: CompileOptions
+    projections: Sequence[Projection],
+    n_target: int,
+    scales: Mapping[str, float],
+    options: CompileOptions,
+    drives: Mapping[str, Drive] | None = None,
 ) -> PortWeights:
     """Quantise all projections into one port.
 
@@ -47,46 +54,88 @@ def quantise_port(
         n_target: neurons of the target.
         scales: source population -> value of a spike with payload 1.
         options: bits, per row, free scales, layout.
+        drives: source population -> statistics of what it sends, where known; see `Synapses`.
     """
     if not projections:
         return PortWeights((), np.asarray(1.0), {})
-    values = [q.weights.astype(np.float64) * scales[q.source] for q in projections]
-    if options.per_row:
-        units, exponents = _row_units(projections, values, n_target, options)
-    else:
-        units, exponents = _tensor_units(values, options)
+    groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source)) for q in projections]
+    units, exponents = port_units(groups, n_target, options)
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
     out, errors = [], {}
-    for q, value, unit, exponent in zip(projections, values, units, exponents, strict=True):
+    for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
         each = unit[q.indices] if unit.ndim else unit
-        stored = store(value / each, options.bits)
-        errors[q.name] = _relative_rms(stored * each - value, value)
+        stored = store(synapses.values / each, options.bits)
+        errors[q.name] = _relative_rms(stored * each - synapses.values, synapses.values)
         out.append(_integer(q, stored, n_target, exponent, options))
     return PortWeights(tuple(out), port_unit, errors)
 
 
-def _tensor_units(values: Sequence[Floats], options: CompileOptions) -> tuple[list[Floats], list[int]]:
-    """Unit of each projection and the left shifts that bring them to the finest one."""
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """The weights of one projection in a list, and what arrives over them.
+
+    Attributes:
+        values: added to the port by a spike of payload 1.
+        rows: target neuron of each.
+        mean, variance: of the payload that arrives over each in a step; a scale is chosen for the smallest expected square of
+            the port's error, sum_j variance_j miss_j^2 + (sum_j mean_j miss_j)^2 (sources taken as independent). Without
+            calibration 0 and 1: the smallest squared error of the weights.
+    """
+
+    values: Floats
+    rows: npt.NDArray[np.integer]
+    mean: Floats
+    variance: Floats
+
+
+def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
+    values = q.weights.astype(np.float64) * scale
+    if drive is None:
+        return Synapses(values, q.indices, np.zeros(values.size), np.ones(values.size))
+    mean, variance = arriving(drive.over(scale))
+    source = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
+    return Synapses(values, q.indices, mean[source], variance[source])
+
+
+def arriving(drive: Drive) -> tuple[Floats, Floats]:
+    """Mean and variance for `Synapses`, by source neuron; one that was silent counts a little all the same."""
+    least = _LEAST_VARIANCE * float(drive.variance.mean()) if drive.variance.size else 0.0
+    return drive.mean, drive.variance + (least or 1.0)
+
+
+def port_units(groups: Sequence[Synapses], n_target: int, options: CompileOptions) -> tuple[list[Floats], list[int]]:
+    """Value of one unit of the last place of each projection into a port (() or [n_target]), and the left shifts that bring
+    the projections to the finest of them."""
+    if options.per_row:
+        unit = _together(groups, n_target, options, per_row=True)
+        return [unit] * len(groups), [0] * len(groups)
     if options.free_scales:
-        together = np.concatenate(values)
-        unit = weight_scales(together, np.zeros(together.size, np.int64), 1, options.bits)[0]
-        return [np.asarray(unit)] * len(values), [0] * len(values)
-    fracs = [int(weight_fracs(v, np.zeros(v.size, np.int64), 1, options.bits)[0]) for v in values]
-    finest = max((f for f, v in zip(fracs, values, strict=True) if v.size), default=0)
-    fracs = [max(f, finest - _MAX_EXPONENT) if v.size else finest for f, v in zip(fracs, values, strict=True)]
+        unit = _together(groups, n_target, options, per_row=False)
+        return [unit] * len(groups), [0] * len(groups)
+    fracs = [-round(math.log2(float(_together([g], n_target, options, per_row=False)))) for g in groups]
+    finest = max((f for f, g in zip(fracs, groups, strict=True) if g.values.size), default=0)
+    fracs = [max(f, finest - _MAX_EXPONENT) if g.values.size else finest for f, g in zip(fracs, groups, strict=True)]
     return [np.asarray(2.0**-f) for f in fracs], [finest - f for f in fracs]
 
 
-def _row_units(
-    projections: Sequence[Projection], values: Sequence[Floats], n_target: int, options: CompileOptions
-) -> tuple[list[Floats], list[int]]:
-    rows = np.concatenate([q.indices for q in projections])
-    together = np.concatenate(values)
+def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions, per_row: bool) -> Floats:
+    """One unit for all these synapses, () or [n_target]."""
+    values, rows, mean, variance = (
+        np.concatenate([getattr(g, name) for g in groups]) for name in ("values", "rows", "mean", "variance")
+    )
+
+    def errors(miss: Floats) -> Floats:
+        spread = np.bincount(rows, weights=miss * miss * variance, minlength=n_target)
+        shift = np.bincount(rows, weights=miss * mean, minlength=n_target)
+        by_row: Floats = spread + shift * shift
+        return by_row if per_row else by_row.sum(keepdims=True)
+
+    group, n_groups = (rows, n_target) if per_row else (np.zeros(values.size, np.int64), 1)
     if options.free_scales:
-        unit = weight_scales(together, rows, n_target, options.bits)
+        unit = weight_scales(values, group, n_groups, options.bits, errors)
     else:
-        unit = 2.0 ** -weight_fracs(together, rows, n_target, options.bits).astype(np.float64)
-    return [unit] * len(values), [0] * len(values)
+        unit = 2.0 ** -weight_fracs(values, group, n_groups, options.bits, errors).astype(np.float64)
+    return unit if per_row else unit[0]
 
 
 def _relative_rms(miss: Floats, value: Floats) -> float:

@@ -39,6 +39,29 @@ def test_chip_is_near_the_float_model(done: SimulationResult) -> None:
     assert 0 < result["spikes_that_differ"] < 0.1 * result["spike_slots"]  # quantised, so some do and few do
 
 
+def test_each_layer_is_compared(folder: Path, done: SimulationResult) -> None:
+    (layer,) = done.result["layers"]
+    assert layer["population"] == "layer1" and not layer["graded"]
+    assert layer["differ"] == done.result["spikes_that_differ"] and layer["of"] == done.result["spike_slots"]
+    # spikes are 0 or 1: the squares of the differences count the differing neuron-steps
+    assert layer["rms_error"] == pytest.approx((layer["differ"] / (layer["float_rate"] * layer["of"])) ** 0.5)
+    assert 0 < done.result["scores_rms_error"] < 0.3
+    coarse = compile(folder / "m.pt", chip="loihi2", bits=4).program
+    far = simulate(coarse, samples=SAMPLES, model=folder / "m.pt", output=folder / "coarse", engine="none").result
+    assert far["scores_rms_error"] > done.result["scores_rms_error"]
+    assert far["spikes_that_differ"] > layer["differ"]
+
+
+def test_a_graded_layer_is_judged_by_its_error(tmp_path: Path) -> None:
+    train("digits", tmp_path / "m.pt", hidden=(12, 10), epochs=1, psp="delta", readout="membrane")
+    program = compile(tmp_path / "m.pt", chip="loihi2").program
+    result = simulate(program, samples=5, model=tmp_path / "m.pt", output=tmp_path / "run", engine="none").result
+    below, top = result["layers"]
+    assert top["graded"] and not below["graded"]
+    assert 0 < top["rms_error"] < 0.3
+    assert result["spike_slots"] == below["of"] == top["of"] // 10 * 12
+
+
 def test_folder_holds_what_was_run(done: SimulationResult) -> None:
     run = RunFolder.open(done.folder)
     program, activity, spikes = run.program(), run.activity(), run.spikes()

@@ -65,6 +65,7 @@ def _show(report: dict[str, Any]) -> None:
         for r in report["resources"]
     ]
     print_table(title, ["resource", "total", "fullest core", "limit of a core", "load"], rows)
+    _show_weights(report.get("projections", []))
     m = report["mapping"]
     click.echo(
         f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
@@ -72,6 +73,16 @@ def _show(report: dict[str, Any]) -> None:
     )
     for note in [f"calibration: {report['calibration']}", *report["notes"]]:
         click.echo(note)
+
+
+def _show_weights(projections: list[dict[str, Any]]) -> None:
+    """The error that rounding and clipping leave in each projection's weights."""
+    rows = [
+        [q["name"], q["synapses"], q["weight_bits"], q["layout"], f"{q['relative_rms_weight_error']:.2%}"]
+        for q in projections
+    ]
+    if rows:
+        print_table("weights", ["projection", "synapses", "bits", "layout", "rms error / rms weight"], rows)
 
 
 def _whole(value: float | None) -> int | None:

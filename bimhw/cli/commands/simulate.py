@@ -42,7 +42,27 @@ def command(
         print_json({"run": str(done.folder)} | dict(done.result) | {"manifest": dict(done.manifest)})
         return
     print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), rows(done.result))
+    if "layers" in done.result:
+        title = "beside the float model, layer by layer (its own steps)"
+        print_table(
+            title, ("layer", "differ", "of neuron-steps", "rate", "float rate", "rms error"), _layers(done.result)
+        )
     click.echo(f"run {done.folder}")
+
+
+def _layers(result: Any) -> list[tuple[Any, ...]]:
+    """Differences of each layer; a layer that sends its membrane is judged by its error."""
+    return [
+        (
+            la["population"],
+            "" if la["graded"] else la["differ"],
+            la["of"],
+            f"{la['rate']:.3f}",
+            f"{la['float_rate']:.3f}",
+            f"{la['rms_error']:.1%}",
+        )
+        for la in result["layers"]
+    ]
 
 
 _NAMES = {
@@ -51,6 +71,7 @@ _NAMES = {
     "accuracy": "accuracy on the chip",
     "float_accuracy": "accuracy of the float model",
     "decisions_agree": "decisions that agree",
+    "scores_rms_error": "relative error of the scores",
     "spikes_per_sample": "spikes per sample",
     "spikes_per_sample_same_steps": "  in the sample's own steps",
     "float_spikes_per_sample": "  of the float model",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bimhw.learning.on_chip import STATE_HEADROOM_BITS, score, step_labels
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
 from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
 from simulator.graph import csr_to_dense
 from simulator.plasticity import calibrate, learn, learn_config, prepare
 from simulator.program import Program
@@ -61,9 +63,18 @@ def start(seed: int) -> tuple[Program, Program, dict[str, np.ndarray]]:
     return result.program, unrounded, floats
 
 
-def run_row(settings: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
-    """Learn the digits once; accuracy, spike rate, loss, operations."""
+def held_out(task: Task) -> Task:
+    """The task with a fifth of its training samples in the place of the test split, to choose learning rates on."""
+    order = np.random.default_rng(0).permutation(len(task.train))
+    n = len(order) // 5
+    return replace(task, train=task.train.take(order[n:]), test=task.train.take(order[:n]))
+
+
+def run_row(settings: dict[str, Any], seed: int, epochs: int, validate: bool = False) -> dict[str, Any]:
+    """Learn the digits once; accuracy, spike rate, loss, operations. `validate`: on a held-out part of the training data."""
     task = load_task("digits")
+    if validate:
+        task = held_out(task)
     labels = step_labels(task, task.train)
     program, unrounded, floats = start(seed)
     bits = program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS

@@ -45,10 +45,14 @@ class Neurons:
         self.engine, self.population, self.lo, self.size = engine, population, lo, hi - lo
         self.cells: Cells = engine.layout.cells[population]
         self._where = slice(lo, hi)
-        self._params = np.ascontiguousarray(self.cells.params[:, lo:hi])
+        self.reload()
         self._acc = np.zeros((len(self.cells.model.ports), self.size), np.int32)
         self._out = np.zeros(self.size, np.int32)
         self._ids, self._payload = np.empty(self.size, np.int32), np.empty(self.size, np.int32)
+
+    def reload(self) -> None:
+        """Read the parameters (again)."""
+        self._params = np.ascontiguousarray(self.cells.params[:, self._where])
 
     def update(self, step: int, active: I64) -> tuple[I32, I32, int, int]:
         """One step of these neurons: input sums are taken (and cleared), states change in place, spikes come back.
@@ -149,6 +153,12 @@ class CoreSoma:
         if self._stalled is not None:
             self._stalled.succeed()
             self._stalled = None
+
+    def reload(self) -> None:
+        """Read the neurons' parameters again."""
+        for _, runs, _ in self._parts:
+            for neurons in runs:
+                neurons.reload()
 
     def _run(self) -> Generator[Event, Any, None]:
         while True:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numba
 import numpy as np
@@ -52,6 +52,13 @@ class Route:
     hi: I64
 
 
+class Learning(Protocol):
+    """What learns on the cores when a step's other work is done."""
+
+    def begin(self, done: Callable[[I64], None]) -> None:
+        """The chip is quiet: learn, then call `done` with the ticks that each endpoint was busy with it."""
+
+
 class SimpyEngine(Simulation):
     """A program on a chip, simulated event by event.
 
@@ -65,6 +72,9 @@ class SimpyEngine(Simulation):
         mesh: hardware other than the chip's own.
         keep: steps whose work and stamps are kept.
         learn_ticks: called after each step with the engine; ticks of the learning phase of each endpoint, or None.
+
+    Attributes:
+        learning: what learns on the cores at the end of each step (`simulator.simpy_learning`), if anything does.
 
     Raises:
         InputError: as `Simulation` and `make_plan`; a tick without a period.
@@ -90,6 +100,8 @@ class SimpyEngine(Simulation):
         axons = axon_table(program)
         self.plan: Plan = make_plan(program, chip, mesh, axons)
         self.chip, self.keep, self.learn_ticks = chip, keep, learn_ticks
+        self.learning: Learning | None = None
+        self._running = False
         self.period = 0 if sync == "barrier" else period_ticks(sync, period_ns, self.plan)
         self.population_of = _population_of(self)
         # Input sums on the chip: one slot more than the state's, since a core that the barrier reaches early already sends
@@ -134,14 +146,27 @@ class SimpyEngine(Simulation):
         self._zero = self.state.step if self._zero < 0 else self._zero
         if steps > 0:
             _move_sums(self.state.rings, self.rings, self.state.step)
+            self._running = True
             at = max(self._next_release - int(self.env.now), 0)
             after(self.env, at, lambda _: self._begin())
             self.env.run()
+            self._running = False
         if self.state.step < self._until:
             check_drained(self.fabric, max(1, self._sent - self._done))
         check_drained(self.fabric, self._sent - self._done)
         _move_sums(self.rings, self.state.rings, self.state.step)
         self._keep()
+
+    def arriving(self, population: int) -> npt.NDArray[np.integer]:
+        """As `Simulation.arriving`; while the engine runs, the cores hold the sums."""
+        ring = self.rings[population] if self._running else self.state.rings[population]
+        view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
+        return view
+
+    def parameters_changed(self) -> None:
+        """Parameters of neurons were written (by learning): the cores read them again."""
+        for soma in self.somas:
+            soma.reload()
 
     # What the cores say.
 
@@ -238,6 +263,12 @@ class SimpyEngine(Simulation):
         learn = self.learn_ticks(self) if self.learn_ticks is not None else None
         if learn is not None:
             quiet = quiet + learn
+        if self.learning is None:
+            self._pass_barrier(quiet)
+        else:
+            self.learning.begin(lambda ticks: self._pass_barrier(quiet + ticks))
+
+    def _pass_barrier(self, quiet: I64) -> None:
         self._next_release = release_time(self.plan.mesh, quiet)
         self.step_ticks.append(self._next_release - self._origins[-1])
         if self.state.step < self._until:

@@ -182,6 +182,12 @@ class Simulation:
             self.state.rings[k] = self.state.rings[k].astype(np.int64)
             self._acc[k] = np.zeros((len(c.model.ports), c.size), np.int32)
 
+    def arriving(self, population: int) -> npt.NDArray[np.integer]:
+        """Sums that a population (by number) gets in the step to come, [ports, n]; a view."""
+        ring = self.state.rings[population]
+        view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
+        return view
+
     def _synapses(self, name: str) -> Synapses:
         for s in self.layout.synapses:
             if s.name == name:

@@ -43,8 +43,8 @@ class Forward(Protocol):
     def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
         """One sample x [T, n_in] over `steps` chip steps from the initial state."""
 
-    def record(self, layer: int, out: Floats) -> None:
-        """Fill the record [8, H] of the step that `layer` (0-based) just did."""
+    def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
+        """Fill the record [8, mine] of the step that some neurons of `layer` (0-based) just did."""
 
     def sent(self, population: str) -> Floats:
         """What a population sent in the last step, as real values [n]."""
@@ -121,11 +121,12 @@ class WideForward:
             if value.any():
                 self.rings[q.target][q.port][(c + 1 + q.delay) % self.reach] += value @ self.weights[k]
 
-    def record(self, layer: int, out: Floats) -> None:
+    def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
         """See `Forward.record`."""
         name = self.net.layers[layer].population.name
-        state, params = self.state[name], self.params[name]
-        x_old, ref = self._old[name]
+        state = {k: v[mine] for k, v in self.state[name].items()}
+        params = {k: v[mine] for k, v in self.params[name].items()}
+        x_old, ref = (old[mine] for old in self._old[name])
         out[R_Z], out[R_C], out[R_X_OLD], out[R_X] = state["z"], state["c"], x_old, state["x"]
         out[R_ABAR] = np.exp(-params["a"] * np.logaddexp(0.0, state["d"]))
         out[R_V], out[R_M] = state["v_pre"], ref == 0
@@ -170,13 +171,18 @@ class ChipForward:
         fracs: population -> word -> binary point (as the compiler noted them).
         input_unit: value of payload 1 of an input spike.
         seed: of stochastic neurons.
+        simulation: what runs the program, if not a `Simulation` of its own.
+
+    Attributes:
+        active: bits [N] of each step, which neurons had input or fired; None: not noted.
     """
 
     def __init__(
-        self, program: Program, net: Net, fracs: Mapping[str, Mapping[str, int]], input_unit: float, seed: int
-    ) -> None:
+        self, program: Program, net: Net, fracs: Mapping[str, Mapping[str, int]], input_unit: float, seed: int,
+        simulation: Simulation | None = None,
+    ) -> None:  # fmt: skip
         self.program, self.net, self.fracs, self.input_unit = program, net, fracs, input_unit
-        self.simulation = Simulation(program, seed=seed)
+        self.simulation = simulation or Simulation(program, seed=seed)
         layout = self.simulation.layout
         self.cells = {c.name: c for c in layout.cells}
         self.index = {c.name: k for k, c in enumerate(layout.cells)}
@@ -189,6 +195,7 @@ class ChipForward:
         self.units = {k: self._unit(k) for k in self.weights}
         self._layers = [_LayerWords(self, layer) for layer in net.layers]
         self.steps_done = 0
+        self.active: list[npt.NDArray[np.uint8]] | None = None
 
     def _unit(self, k: int) -> Floats:
         """Value of one stored unit of a projection's weights for an input of value 1 (a spike, or a graded 1.0)."""
@@ -214,32 +221,41 @@ class ChipForward:
 
     def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
         """See `Forward.run`; x holds integer payloads."""
-        sim, done = self.simulation, [0]
-        if self.steps_done:
-            sim.reset()
-        source = next(c for c in self.cells.values() if c.model.kernel is None)
-        train = SpikeTrain.from_dense(np.asarray(x), source.first)
+        sim, done, train = self.simulation, [0], self.start(x)
+
+        seen = sim.active_of_neuron.copy()
 
         def hook(_: Simulation) -> None:
+            if self.active is not None:
+                self.active.append(np.packbits(sim.active_of_neuron != seen))
+                seen[:] = sim.active_of_neuron
             after(done[0])
             done[0] += 1
             if done[0] < steps:
                 before(done[0])
-                self._snapshot()
+                self.snapshot()
 
         before(0)
-        self._snapshot()
+        self.snapshot()
         sim.step_hooks = [hook]
         sim.advance(train, steps)
         self.steps_done += steps
 
-    def _snapshot(self) -> None:
+    def start(self, x: npt.NDArray[Any]) -> SpikeTrain:
+        """Before a sample x [T, n_in]: all state is reset; the sample's input."""
+        if self.steps_done:
+            self.simulation.reset()
+        source = next(c for c in self.cells.values() if c.model.kernel is None)
+        return SpikeTrain.from_dense(np.asarray(x), source.first)
+
+    def snapshot(self) -> None:
+        """Keep the words that the step to come begins with."""
         for layer in self._layers:
             layer.snapshot()
 
-    def record(self, layer: int, out: Floats) -> None:
+    def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
         """See `Forward.record`."""
-        self._layers[layer].decode(out)
+        self._layers[layer].decode(out, mine)
 
     def sent(self, population: str) -> Floats:
         """See `Forward.sent`."""
@@ -315,15 +331,16 @@ class _LayerWords:
     def snapshot(self) -> None:
         """Keep the words and the arriving sums of the step to come."""
         sim = self.owner.simulation
-        words, ring = sim.state.words[self.k], sim.state.rings[self.k]
+        words = sim.state.words[self.k]
         for n, r in self.rows:
             self.old[n] = words[r]
-        self.acc[:] = ring[sim.state.step % len(ring)]
+        self.acc[:] = sim.arriving(self.k)
 
-    def decode(self, out: Floats) -> None:
+    def decode(self, out: Floats, mine: slice) -> None:
         """The record of the step done since."""
         table = self.owner.cells[self.layer.population.name].table
-        integer_record(self.acc, self.old, self.par, table, self.units, self.layer.psp, out)
+        acc, old, par = (np.ascontiguousarray(a[:, mine]) for a in (self.acc, self.old, self.par))
+        integer_record(acc, old, par, table, self.units, self.layer.psp, out)
 
 
 def _check_decay(cell: Cells, lut: int) -> None:

@@ -2,10 +2,13 @@
 
 Everything is addressed by the model's step tau; layer l does at chip step tau + l what the model does at tau, and the error of
 tau reaches it later, so the history keeps tau until then. The forms differ only in what they do at the late visit:
-dense advances all traces (they trail the neuron by the error's way), seq/tr/blk collect and sweep.
+dense advances all traces (they trail the neuron by the error's way), seq/tr/blk collect and sweep. What a step does to the
+neurons of one core is a method with a `Part`; the methods without do all parts, one after another.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.dense import dense_narrow
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.net import Layer
+from simulator.plasticity.parts import Part
 from simulator.plasticity.pruning import Pruner
 from simulator.plasticity.record import R_S, R_V, SURROGATES, history_words
 from simulator.plasticity.rtrl import C_D, PARTS_OF, dense_step, trace_words
@@ -32,11 +36,22 @@ _TRACE_MACS = (
 )  # multiply-accumulates of one synapse at in, d, c by kernel (all 31: alpha)
 
 
+@dataclass(frozen=True)
+class Visit:
+    """A late visit: model step, whether it carries an error, and the reach of the sweep that is due (0: none)."""
+
+    tau: int
+    labelled: bool
+    fresh: int
+    reach: int
+
+
 class LayerLearner:
     """Learning state of one layer.
 
     Args:
         layer: the layer.
+        parts: its neurons by core.
         index: 0-based.
         population: number of its population in the program.
         forward: the running net.
@@ -50,9 +65,10 @@ class LayerLearner:
     """
 
     def __init__(
-        self, layer: Layer, index: int, population: int, forward: Forward, config: LearnConfig, lag: int, words: Floats,
-        moments: dict[str, float], counts: LearnCounts, seed: int, keys: int,
+        self, layer: Layer, parts: tuple[Part, ...], index: int, population: int, forward: Forward, config: LearnConfig,
+        lag: int, words: Floats, moments: dict[str, float], counts: LearnCounts, seed: int, keys: int,
     ) -> None:  # fmt: skip
+        self.parts = parts
         self.layer, self.index, self.population, self.forward = layer, index, population, forward
         self.config, self.lag, self.words, self.counts = config, lag, words, counts
         self.m1, self.h = layer.lines + 1, layer.size
@@ -68,6 +84,7 @@ class LayerLearner:
         used = [K_TRACE + 5 * p + part for p in range(3) for part in PARTS_OF[layer.psp] if p < 2 or part]
         self.fast = config.gradient and config.form == "dense" and bool(words[LSB, used].all())
         self.updates, self.labelled, self.samples = 0, 0, -1  # labelled: steps since the last update
+        self._kappa: tuple[int, float] = (-1, 0.0)  # of which update
         self.g, self.omega = np.zeros((4, self.m1, self.h)), np.zeros((self.m1 - 1, self.h))
         self.pruners = self._pruners(seed)
         self.begin(1)
@@ -120,144 +137,178 @@ class LayerLearner:
         self.e = np.zeros((4, 5, self.m1, self.h)) if traces else np.zeros((4, 5, 1, 1))
         if self.fast:
             self.e = np.zeros((4, self.m1, 5, self.h))
-        self.pre, self.post = np.zeros(self.m1 - 1), np.zeros(self.h)
+        self.pre, self.post = np.zeros((len(self.parts), self.m1 - 1)), np.zeros(self.h)
         self.open = 0  # steps since the last sweep
         self.samples += 1
-        self._begin_block()
-
-    def _begin_block(self) -> None:
         self.s = np.broadcast_to(np.eye(5), (self.h, 5, 5)).copy()
         self.deferred = np.zeros((self.h, 5))
 
     def observe(self, tau: int, u: Floats) -> None:
         """The layer has done model step `tau` with inputs u [M]: keep what learning will need."""
-        slot, c = tau % self.ring, self.config
-        self.forward.record(self.index, self.record)
-        self.events[slot, :-1], self.events[slot, -1] = u, 1.0
-        self.spikes[slot] = self.record[R_S]
-        k = self.const[6, 0]
-        value = self.record[R_V] if self.layer.membrane else self.record[R_S]
-        self.feature = k * self.feature + (1 - k) * value
-        put_all(self.feature, K_FEATURE, self.words)
-        self.features[slot] = self.feature
-        self.counts.add("feature_rmw", self.population, self.h)
-        if c.gradient:
-            history_words(
-                self.record, self.theta, self.a, self.hard, c.detach_reset, SURROGATES[c.surrogate], c.surrogate_width,
-                self.hist[slot], self.words,
-            )  # fmt: skip
-            self.counts.add("history_write", self.population, HISTORY_WORDS * self.h)
-            self.counts.add("lut", self.population, self.h)
+        self.arrive(tau, u)
+        for part in self.parts:
+            self.observe_part(part, tau)
 
-    def set_delta(self, tau: int, delta: Floats, add: bool = False) -> None:
-        """The third factor dL/dfeature of model step `tau` [H] (or a part that is added)."""
-        row = self.hist[tau % self.ring, H_DELTA]
+    def arrive(self, tau: int, u: Floats) -> None:
+        """Note the inputs of a model step; all cores of the layer got them."""
+        self.events[tau % self.ring, :-1], self.events[tau % self.ring, -1] = u, 1.0
+
+    def observe_part(self, part: Part, tau: int) -> None:
+        """What `observe` does at a core."""
+        slot, c, mine = tau % self.ring, self.config, part.columns
+        record = part.take(self.record)
+        self.forward.record(self.index, record, mine)
+        part.give(self.record, record)
+        self.spikes[slot, mine] = record[R_S]
+        k = self.const[6, 0]
+        value = record[R_V] if self.layer.membrane else record[R_S]
+        self.feature[mine] = k * self.feature[mine] + (1 - k) * value
+        put_all(self.feature[mine], K_FEATURE, self.words)
+        self.features[slot, mine] = self.feature[mine]
+        self.counts.add("feature_rmw", self.population, part.size, part.core)
+        if c.gradient:
+            row = part.take(self.hist[slot])
+            history_words(
+                record, self.theta[mine], self.a[mine], self.hard, c.detach_reset, SURROGATES[c.surrogate],
+                c.surrogate_width, row, self.words,
+            )  # fmt: skip
+            part.give(self.hist[slot], row)
+            self.counts.add("history_write", self.population, HISTORY_WORDS * part.size, part.core)
+            self.counts.add("lut", self.population, part.size, part.core)
+
+    def set_delta(self, tau: int, delta: Floats, add: bool = False, mine: slice = slice(None)) -> None:
+        """The third factor dL/dfeature of model step `tau` at some neurons (or a part that is added)."""
+        row = self.hist[tau % self.ring, H_DELTA, mine]
         row[:] = row + delta if add else delta
         put_all(row, H_DELTA, self.words)
 
-    def message_gain(self, tau: int) -> Floats:
+    def message_gain(self, tau: int, mine: slice = slice(None)) -> Floats:
         """psi delta of model step `tau` (readout on the membrane: (c + D) delta), what filt-Win sends down."""
-        w = self.hist[tau % self.ring]
-        gain = w[H_C] + self.const[7] if self.layer.membrane else w[H_PSI]
+        w = self.hist[tau % self.ring][:, mine]
+        gain = w[H_C] + self.const[7, mine] if self.layer.membrane else w[H_PSI]
         return np.asarray(gain * w[H_DELTA])
 
     def visit(self, tau: int, labelled: bool) -> bool:
         """The late visit of model step `tau`, its error known; True when an update is due."""
+        visit, due = self.open_visit(tau, labelled)
+        for part in self.parts:
+            self.visit_part(part, visit)
+        return due
+
+    def open_visit(self, tau: int, labelled: bool) -> tuple[Visit, bool]:
+        """Count the step (as every core does for itself): what its visit is to do, and whether an update is due after it."""
         c, last = self.config, tau == self.steps - 1
         self.open += 1
         self.labelled += labelled
-        if c.stdp:
-            self._stdp(tau)
-        if c.gradient:
-            self._form_step(tau, labelled)
-        due = last or (c.form in ("tr", "blk") and self.open >= c.block)
-        if due and c.gradient and c.form != "dense":
-            self._sweep(tau)
+        due, fresh = last or (c.form in ("tr", "blk") and self.open >= c.block), self.open
         if due:
             self.open = 0
-        return update_due(c, self.labelled, last, due, self.samples)
+        sweeps = due and c.gradient and c.form != "dense"
+        reach = fresh + (c.history if c.form == "tr" else 0) if sweeps else 0
+        return Visit(tau, labelled, fresh, reach), update_due(c, self.labelled, last, due, self.samples)
 
-    def _form_step(self, tau: int, labelled: bool) -> None:
-        slot, c = tau % self.ring, self.config
+    def visit_part(self, part: Part, visit: Visit) -> None:
+        """What a late visit does at a core."""
+        if self.config.stdp:
+            self._stdp(part, visit.tau)
+        if self.config.gradient:
+            self._form_step(part, visit.tau, visit.labelled)
+        if visit.reach:
+            self._sweep(part, visit)
+
+    def _count(self, name: str, part: Part, n: int) -> None:
+        self.counts.add(name, self.population, n, part.core)
+
+    def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
+        slot, c, mine = tau % self.ring, self.config, part.columns
+        hist, const, psp, membrane = self.hist[slot][:, mine], self.const[:, mine], self.layer.psp, self.layer.membrane
         if c.form == "dense":
-            live = self.live
+            live, e, g = part.take(self.live), part.take(self.e), part.take(self.g)
             step = dense_narrow if self.fast else dense_step
-            step(
-                self.e, self.g, self.events[slot], self.hist[slot], self.const, live, self.layer.psp,
-                self.layer.membrane, labelled, self.words,
-            )  # fmt: skip
+            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
+            step(e, g, self.events[slot], hist, const, live, psp, membrane, labelled, self.words)
+            part.give(self.e, e)
+            part.give(self.g, g)
             synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            words = trace_words(self.layer.psp)
-            self.counts.add("trace_rmw", self.population, int(np.dot(synapses, words[:3])))
-            self.counts.add("trace_mac", self.population, int(np.dot(synapses, _TRACE_MACS[self.layer.psp])))
+            self._count("trace_rmw", part, int(np.dot(synapses, trace_words(psp)[:3])))
+            self._count("trace_mac", part, int(np.dot(synapses, _TRACE_MACS[psp])))
             if labelled:
-                touched = self._touched(tau)
-                self.counts.add("weight_mac", self.population, int(live[:, :-1, touched].sum(dtype=np.int64)))
+                touched = hist[H_DELTA] != 0 if c.skip_zero else np.ones(part.size, bool)
+                self._count("weight_mac", part, int(live[:, :-1, touched].sum(dtype=np.int64)))
         elif c.form == "blk":
-            block.forward(
-                self.hist[slot],
-                self.const,
-                self.layer.psp,
-                self.layer.membrane,
-                labelled,
-                self.s,
-                self.deferred,
-                self.words,
-            )
-            self.counts.add("carry_mac", self.population, self.h * _CARRY_MACS[self.layer.psp])
+            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
+            block.forward(hist, const, psp, membrane, labelled, self.s[mine], self.deferred[mine], self.words)
+            self._count("carry_mac", part, part.size * _CARRY_MACS[psp])
 
-    def _touched(self, tau: int) -> npt.NDArray[np.bool_]:
-        delta = self.hist[tau % self.ring, H_DELTA]
-        return delta != 0 if self.config.skip_zero else np.ones(self.h, bool)
-
-    def _stdp(self, tau: int) -> None:
-        slot = tau % self.ring
+    def _stdp(self, part: Part, tau: int) -> None:
+        """A core has the post-synaptic traces of its neurons, and pre-synaptic ones of its own for all input lines."""
+        slot, mine = tau % self.ring, part.columns
+        omega, live = part.take(self.omega), part.take(self.live)
+        pre = self.pre[self.parts.index(part)]
         rmw, written = stdp_step(
-            self.events[slot, :-1], self.spikes[slot], self.pre, self.post, self.omega, self.live[0, :-1], self.decay,
+            self.events[slot, :-1], self.spikes[slot, mine], pre, self.post[mine], omega, live[0, :-1], self.decay,
             self.amplitude, self.config.pairing == "nearest", self.words,
         )  # fmt: skip
-        self.counts.add("stdp_rmw", self.population, rmw)
-        self.counts.add("stdp_events", self.population, written)
+        part.give(self.omega, omega)
+        self._count("stdp_rmw", part, rmw)
+        self._count("stdp_events", part, written)
 
-    def _sweep(self, tau: int) -> None:
+    def _sweep(self, part: Part, visit: Visit) -> None:
         """Backward over what is new (and L older steps for tr), and the replay of its events."""
-        c, psp, membrane = self.config, self.layer.psp, self.layer.membrane
-        reach = self.open + (c.history if c.form == "tr" else 0)
-        order = np.arange(tau, max(tau - reach, -1), -1) % self.ring
+        c, psp, membrane, mine = self.config, self.layer.psp, self.layer.membrane, part.columns
+        order = np.arange(visit.tau, max(visit.tau - visit.reach, -1), -1) % self.ring
+        hist, const, live, g = part.take(self.hist), part.take(self.const), part.take(self.live), part.take(self.g)
+        e = part.take(self.e) if c.form == "blk" else self.e
+        s, deferred = self.s[mine], self.deferred[mine]
         if c.form == "blk":
-            block.carry(self.e, self.g, self.s, self.deferred, self.live, self.words)
-            synapses = self.live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
+            block.carry(e, g, s, deferred, live, self.words)
+            synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
             parts = len(PARTS_OF[psp])
-            self.counts.add("trace_rmw", self.population, int(np.dot(synapses, trace_words(psp)[:3])))
-            self.counts.add("trace_mac", self.population, int(synapses.sum()) * parts * (parts + 3) // 2)
-        p = np.zeros((order.size, 3, self.h))
-        fresh = min(self.open, order.size)
-        sweep(self.hist, order, fresh, self.const, psp, membrane, p, self.g[3, 0], self.words)
-        done = replay(self.events, order, p, self.live, self.g, self.words)
+            self._count("trace_rmw", part, int(np.dot(synapses, trace_words(psp)[:3])))
+            self._count("trace_mac", part, int(synapses.sum()) * parts * (parts + 3) // 2)
+        p = np.zeros((order.size, 3, part.size))
+        sweep(hist, order, min(visit.fresh, order.size), const, psp, membrane, p, g[3, 0], self.words)
+        done = replay(self.events, order, p, live, g, self.words)
         if c.form == "blk":
-            done += block.inject(
-                self.hist, self.events, order, self.const, psp, membrane, self.live, self.e, self.words
-            ) * (len(PARTS_OF[psp]))
-            self._begin_block()
-        self.counts.add("sweep_mac", self.population, order.size * self.h * SWEEP_MACS[psp])
-        self.counts.add("history_read", self.population, order.size * self.h * HISTORY_WORDS)
-        self.counts.add("events", self.population, done)
+            done += block.inject(hist, self.events, order, const, psp, membrane, live, e, self.words) * (
+                len(PARTS_OF[psp])
+            )
+            part.give(self.e, e)
+            s[:], deferred[:] = np.eye(5), 0.0
+        part.give(self.g, g)
+        self._count("sweep_mac", part, order.size * part.size * SWEEP_MACS[psp])
+        self._count("history_read", part, order.size * part.size * HISTORY_WORDS)
+        self._count("events", part, done)
 
     def update(self, lr: float) -> None:
         """Apply the gradient sums to weights and biases, and clear them."""
-        c, number = self.config, self.updates
-        self.updates += 1
+        for part in self.parts:
+            self.update_part(part, lr)
+        self.close_update()
+
+    def update_part(self, part: Part, lr: float) -> None:
+        """What an update does at a core."""
+        c, number, mine = self.config, self.updates, part.columns
+        if c.stdp and self._kappa[0] != number:
+            self._kappa = number, self.rows["in"].kappa(self.g[0, :-1], self.omega)
         for p, port in enumerate(("in", "d", "c")):
             if not c.gradient and (p or not c.stdp):
                 continue
-            row, g = self.rows[port], self.g[p, :-1]
-            u = row.hybrid(g, self.omega) if p == 0 and c.stdp else c.share * g
-            row.apply(u, lr, number, self.counts, self.population)
+            row, g = self.rows[port], self.g[p, :-1, mine]
+            u = row.hybrid(g, self.omega[:, mine], self._kappa[1]) if p == 0 and c.stdp else c.share * g
+            row.apply(u, part, lr, number, self.counts, self.population)
         if c.gradient and c.learn_biases:
             for p, name in enumerate(("b_z", "b_d", "b_c")):
-                self.rows[name].apply(c.share * self.g[p, -1:], lr, number, self.counts, self.population, True)
-            self.rows["D"].apply(c.share * self.g[3, :1], lr, number, self.counts, self.population, True)
+                g = c.share * self.g[p, -1:, mine]
+                self.rows[name].apply(g, part, lr, number, self.counts, self.population, True)
+            g = c.share * self.g[3, :1, mine]
+            self.rows["D"].apply(g, part, lr, number, self.counts, self.population, True)
+
+    def close_update(self) -> None:
+        """After an update at all cores: the sums begin anew."""
+        if self.config.gradient and self.config.learn_biases:
             self.reload()
+        self.updates += 1
         self.g[:] = 0.0
         self.omega[:] = 0.0
         self.labelled = 0

@@ -23,6 +23,7 @@ from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import ChipForward, WideForward
 from simulator.plasticity.layer import LayerLearner
 from simulator.plasticity.net import filled, learning_net, live_synapses
+from simulator.plasticity.parts import Part, parts_of
 from simulator.plasticity.readout import ReadoutLearner
 from simulator.plasticity.third_factor import error, softmax, through_layer
 from simulator.plasticity.words import Floats, narrow, wide, widths
@@ -47,21 +48,24 @@ class Learner:
         program: integer and prepared (see `prepare`), or a float program for wide words.
         config: of the learning, with binary points for chip words.
         seed: of stochastic rounding.
+        timed: note what `simulator.plasticity.timing` needs to time it afterwards.
     """
 
-    def __init__(self, program: Program, config: LearnConfig, seed: int = 0) -> None:
+    def __init__(self, program: Program, config: LearnConfig, seed: int = 0, timed: bool = False) -> None:
         self.program, self.config, self.seed = program, config, seed
         self.net = learning_net(program)
         self.counts = LearnCounts(len(program.populations))
-        self.forward = WideForward(program, self.net) if config.wide else _chip(program, self.net, seed)
+        self.forward = WideForward(program, self.net) if config.wide else self._chip(program)
+        if timed and isinstance(self.forward, ChipForward):
+            self.forward.active = []
         self.depth = len(self.net.layers)
         number = {p.name: k for k, p in enumerate(program.populations)}
         keys = len(program.projections)
         names = [layer.population.name for layer in self.net.layers]
         self.layers = [
             LayerLearner(
-                layer, k, number[name], self.forward, config, self._lag(k), _table(config, name), _moments(config, name),
-                self.counts, seed, keys + 4 * k,
+                layer, self._parts(name), k, number[name], self.forward, config, self._lag(k), _table(config, name),
+                _moments(config, name), self.counts, seed, keys + 4 * k,
             )
             for k, (name, layer) in enumerate(zip(names, self.net.layers, strict=True))
         ]  # fmt: skip
@@ -69,6 +73,7 @@ class Learner:
         name = self.net.readout.name
         self.readout = ReadoutLearner(
             self.net,
+            self._parts(name),
             number[name],
             self.forward,
             config,
@@ -79,7 +84,12 @@ class Learner:
         )
         self.steps_done, self.samples, self.learnt = 0, 0, 0
         self.lr = config.lr
+        self._gain = [np.zeros(layer.h) for layer in self.layers]
         self._reach = 2 + max(g.delay for layer in self.net.layers for g in layer.groups)
+
+    def _parts(self, population: str) -> tuple[Part, ...]:
+        first = self.program.first_ids()[population]
+        return parts_of(self.program.core[first : first + self.program.population(population).size])
 
     def _mask(self) -> None:
         """Synapses that a prepared program does not hold are pruned."""
@@ -122,7 +132,7 @@ class Learner:
         for p in self.program.populations:
             self._sent[p.name] = np.zeros((self._reach, p.size))
         self._spikes = [0] * self.depth
-        self.forward.run(x, self.chip_steps(steps), lambda c: None, self._after)
+        self._drive(x, self.chip_steps(steps))
         self.steps_done += self.chip_steps(steps)
         self.samples += 1
         self.learnt += learn
@@ -130,6 +140,14 @@ class Learner:
             for layer in self.layers:
                 layer.prune()
         return SampleResult(float(self._loss[0] / max(self._loss[1], 1)), self._scores, tuple(self._spikes))
+
+    def _chip(self, program: Program) -> ChipForward:
+        formats, unit = binary_points(program)
+        return ChipForward(filled(program, self.net), self.net, formats, unit, self.seed)
+
+    def _drive(self, x: npt.NDArray[Any], steps: int) -> None:
+        """The net's own steps, with `_after` behind each."""
+        self.forward.run(x, steps, lambda c: None, self._after)
 
     def _check(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
         n_in = self.program.populations[0].size
@@ -147,26 +165,40 @@ class Learner:
     def _after(self, c: int) -> None:
         self.counts.at(self.steps_done + c)
         self._observe(c)
+        self._count_spikes(c)
         self._score(c)
         if self._learn:
             self._third_factor(c)
             self._visits(c)
+        self._remember(c)
+
+    def _remember(self, c: int) -> None:
+        """What was sent in this step arrives later."""
         for p in self.program.populations:
             self._sent[p.name][c % self._reach] = self.forward.sent(p.name)
 
     def _observe(self, c: int) -> None:
         """Each layer that did a model step of the sample keeps it, with what arrived for it."""
+        for learner in self.layers:
+            tau = c - learner.layer.number
+            if self._learn and 0 <= tau < len(self._x):
+                learner.observe(tau, self._arrived(learner, c))
+
+    def _count_spikes(self, c: int) -> None:
         for k, learner in enumerate(self.layers):
             tau = c - learner.layer.number
             if not self._learn:
                 self._spikes[k] += int(np.count_nonzero(self.forward.sent(learner.layer.population.name)))
             elif 0 <= tau < len(self._x):
-                u = np.zeros(learner.m1 - 1)
-                for g in learner.layer.groups:
-                    if c - 1 - g.delay >= 0:
-                        u[g.start : g.start + g.size] = self._sent[g.source][(c - 1 - g.delay) % self._reach]
-                learner.observe(tau, u)
                 self._spikes[k] += int(learner.spikes[tau % learner.ring].sum())
+
+    def _arrived(self, learner: LayerLearner, c: int) -> Floats:
+        """What a layer's input lines brought in chip step c."""
+        u = np.zeros(learner.m1 - 1)
+        for g in learner.layer.groups:
+            if c - 1 - g.delay >= 0:
+                u[g.start : g.start + g.size] = self._sent[g.source][(c - 1 - g.delay) % self._reach]
+        return u
 
     def _score(self, c: int) -> None:
         """The readout's scores of a step, and the error words that it sends."""
@@ -182,39 +214,60 @@ class Learner:
         if self._learn:
             cfg = self.config
             self._errors[tau] = error(o, label, cfg.error_at, 0 if cfg.wide else cfg.error_bits)
-            self.counts.add("error_words", self.readout.population, o.size)
+            core = self.readout.parts[0].core
+            self.counts.add("error_words", self.readout.population, o.size, core)
             if cfg.error_at == "core":
-                self.counts.add("lut", self.readout.population, o.size)
+                self.counts.add("lut", self.readout.population, o.size, core)
 
     def _third_factor(self, c: int) -> None:
         """The error that arrives now becomes each layer's direct part; messages of upper layers are added."""
+        for k, learner in enumerate(self.layers):
+            for part in learner.parts:
+                self.direct_error(k, part, c)
+        for k in range(self.depth - 1, 0, -1):
+            for part in self.layers[k].parts:
+                self.send_message(k, part, c)
+            for part in self.layers[k - 1].parts:
+                self.take_message(k - 1, part, c)
+
+    def direct_error(self, k: int, part: Part, c: int) -> None:
+        """At a core of layer k: the error words that arrive now, through its copies of the readout's weights."""
         tau = c - self.depth - 2
         if tau in self._errors:
-            for k, learner in enumerate(self.layers):
-                back = self.readout.back(k, self._errors[tau])
-                learner.set_delta(tau, back if back.size else np.zeros(learner.h))
-                self.counts.add("error_mac", learner.population, back.size * self._errors[tau].size)
-        if self.config.credit == "filt-win":
-            for k in range(self.depth - 1, 0, -1):
-                self._send_down(k, c - self.layers[k].layer.number - self.layers[k].lag)
+            learner = self.layers[k]
+            back = self.readout.back(k, self._errors[tau], part.columns)
+            learner.set_delta(tau, back if back.size else np.zeros(part.size), mine=part.columns)
+            self.counts.add("error_mac", learner.population, back.size * self._errors[tau].size, part.core)
 
-    def _send_down(self, k: int, tau: int) -> None:
-        if tau not in self._errors:
+    def send_message(self, k: int, part: Part, c: int) -> None:
+        """At a core of layer k (filt-Win): the words psi delta of the step that it visits now, for the layer below."""
+        upper, tau = self.layers[k], self.visited(k, c)
+        if k and self.config.credit == "filt-win" and tau in self._errors:
+            gain = upper.message_gain(tau, part.columns)
+            self._gain[k][part.columns] = gain
+            self.counts.add("error_messages", upper.population, int(np.count_nonzero(gain)), part.core)
+
+    def take_message(self, k: int, part: Part, c: int) -> None:
+        """At a core of layer k (filt-Win): words from the layer above, through its copies of that layer's input weights."""
+        if k + 1 == self.depth or self.config.credit != "filt-win":
             return
-        upper, lower = self.layers[k], self.layers[k - 1]
-        gain = upper.message_gain(tau)
-        group = next(g for g in upper.layer.groups if g.source == lower.layer.population.name)
-        p = group.projections[0]
-        w = self.forward.weights[p] * self.forward.units[p]
-        lower.set_delta(tau, through_layer(w, gain, np.ones(gain.size)), add=True)
-        self.counts.add("error_messages", upper.population, int(np.count_nonzero(gain)))
-        self.counts.add("error_mac", lower.population, int(np.count_nonzero(gain)) * lower.h)
+        upper, lower, tau = self.layers[k + 1], self.layers[k], self.visited(k + 1, c)
+        if tau in self._errors:
+            group = next(g for g in upper.layer.groups if g.source == lower.layer.population.name)
+            p, gain = group.projections[0], self._gain[k + 1]
+            w = self.forward.weights[p][part.columns] * self.forward.units[p]
+            lower.set_delta(tau, through_layer(w, gain, np.ones(gain.size)), add=True, mine=part.columns)
+            self.counts.add("error_mac", lower.population, int(np.count_nonzero(gain)) * part.size, part.core)
+
+    def visited(self, k: int, c: int) -> int:
+        """The model step that layer k (0-based) visits in chip step c."""
+        return c - self.layers[k].layer.number - self.layers[k].lag
 
     def _visits(self, c: int) -> None:
         """Late visits, then the updates that are due (all visits of a step see the weights of its start)."""
         due: list[LayerLearner | ReadoutLearner] = []
         for learner in self.layers:
-            tau = c - learner.layer.number - learner.lag
+            tau = self.visited(learner.index, c)
             if 0 <= tau < len(self._x) and self.config.rule != "frozen" and learner.visit(tau, tau in self._errors):
                 due.append(learner)
         tau = c - self.depth - 2
@@ -226,11 +279,16 @@ class Learner:
             self.forward.biases_changed()
 
 
-def _chip(program: Program, net: Any, seed: int) -> ChipForward:
+def binary_points(program: Program) -> tuple[Mapping[str, Mapping[str, int]], float]:
+    """Binary points of a program's states as the compiler noted them, and the value of an input payload of 1.
+
+    Raises:
+        InputError: it does not say them.
+    """
     meta = program.meta
     if "formats" not in meta:
         raise InputError("program", "does not say the binary points of its states", "Compile it again: bimhw compile")
-    return ChipForward(filled(program, net), net, meta["formats"], float(meta["input"]["scale"]), seed)
+    return meta["formats"], float(meta["input"]["scale"])
 
 
 def _table(config: LearnConfig, population: str) -> Floats:

@@ -87,11 +87,11 @@ class Rms:
         self.peak = 0.0
         self._mix = 1 - beta if wide else round((1 - beta) * 2**16) / 2**16
 
-    def scale(self, g: Floats, count: int) -> Floats:
-        """Advance the words with the gradient g [M, rows]; the factor of the `count`-th update (from 1) [rows]."""
-        out = np.empty(self.v.size)
+    def scale(self, g: Floats, count: int, rows: slice = slice(None)) -> Floats:
+        """Advance the words of some rows with the gradient g [M, rows]; the factor of the `count`-th update (from 1)."""
+        out = np.empty(g.shape[1])
         corrected = 1 - self.beta**count
         lsb = 0.0 if self.wide else self.lsb
-        peak = _scales(g, self.v, self._mix, corrected, self.eps, lsb, inverse_root_table(), out)
+        peak = _scales(g, self.v[rows], self._mix, corrected, self.eps, lsb, inverse_root_table(), out)
         self.peak = max(self.peak, float(peak))
         return out

@@ -12,6 +12,8 @@ from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layer import LayerLearner, update_due
 from simulator.plasticity.net import Net
+from simulator.plasticity.parts import Part
+from simulator.plasticity.third_factor import row_sums
 from simulator.plasticity.update import Block, Row, full
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +24,7 @@ class ReadoutLearner:
 
     Args:
         net: the net.
+        parts: the readout's neurons by core.
         population: number of the readout in the program.
         forward: the running net.
         config: of the learning.
@@ -32,9 +35,10 @@ class ReadoutLearner:
     """
 
     def __init__(
-        self, net: Net, population: int, forward: Forward, config: LearnConfig, moments: dict[str, float],
-        counts: LearnCounts, seed: int, key: int,
+        self, net: Net, parts: tuple[Part, ...], population: int, forward: Forward, config: LearnConfig,
+        moments: dict[str, float], counts: LearnCounts, seed: int, key: int,
     ) -> None:  # fmt: skip
+        self.parts = parts
         self.population, self.config, self.counts = population, config, counts
         self.forward, self.projections = forward, net.from_layer
         n_out = net.readout.size
@@ -66,35 +70,55 @@ class ReadoutLearner:
         self.steps, self.open = steps, 0
         self.samples += 1
 
-    def back(self, layer: int, e: Floats) -> Floats:
-        """Wo_l^T e [H]; zeros where the readout does not read the layer."""
+    def back(self, layer: int, e: Floats, mine: slice = slice(None)) -> Floats:
+        """Wo_l^T e of some neurons of a layer; zeros where the readout does not read the layer."""
         k = self.projections[layer]
         if k is None:
             return np.zeros(0)
-        return np.asarray(self.forward.weights[k] @ (self.forward.units[k] * e))
+        return row_sums(self.forward.weights[k][mine], self.forward.units[k] * e)
 
     def visit(self, tau: int, e: Floats | None, layers: Sequence[LayerLearner]) -> bool:
         """Take the error of model step `tau` (None: unlabelled); True when an update is due."""
+        due = self.open_visit(tau, e is not None)
+        for part in self.parts:
+            self.visit_part(part, tau, e, layers)
+        return due
+
+    def open_visit(self, tau: int, labelled: bool) -> bool:
+        """Count the step (as every core does for itself); True when an update is due after it."""
         c, last = self.config, tau == self.steps - 1
         self.open += 1
-        if e is not None:
-            self.labelled += 1
-            features = [
-                x.features[tau % x.ring] for x, k in zip(layers, self.projections, strict=True) if k is not None
-            ]
-            self.g += np.outer(np.concatenate(features), e)
-            self.g_bias += e
-            self.counts.add("weight_mac", self.population, self.g.size)
+        self.labelled += labelled
         due = last or (c.form in ("tr", "blk") and self.open >= c.block)
         if due:
             self.open = 0
         return update_due(c, self.labelled, last, due, self.samples)
 
+    def visit_part(self, part: Part, tau: int, e: Floats | None, layers: Sequence[LayerLearner]) -> None:
+        """What a visit does at a core of the readout."""
+        if e is None:
+            return
+        mine = part.columns
+        features = [x.features[tau % x.ring] for x, k in zip(layers, self.projections, strict=True) if k is not None]
+        self.g[:, mine] += np.outer(np.concatenate(features), e[mine])
+        self.g_bias[:, mine] += e[mine]
+        self.counts.add("weight_mac", self.population, self.g.shape[0] * part.size, part.core)
+
     def update(self, lr: float) -> None:
         """Apply the gradient sums to weights and bias, and clear them."""
-        self.rows["w"].apply(self.g, lr, self.updates, self.counts, self.population)
+        for part in self.parts:
+            self.update_part(part, lr)
+        self.close_update()
+
+    def update_part(self, part: Part, lr: float) -> None:
+        """What an update does at a core of the readout."""
+        mine, number = part.columns, self.updates
+        self.rows["w"].apply(self.g[:, mine], part, lr, number, self.counts, self.population)
         if self.config.learn_biases:
-            self.rows["b"].apply(self.g_bias, lr, self.updates, self.counts, self.population, True)
+            self.rows["b"].apply(self.g_bias[:, mine], part, lr, number, self.counts, self.population, True)
+
+    def close_update(self) -> None:
+        """After an update at all cores: the sums begin anew."""
         self.updates += 1
         self.g[:] = 0.0
         self.g_bias[:] = 0.0

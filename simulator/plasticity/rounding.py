@@ -25,20 +25,21 @@ _16, _32, _HALF = np.uint64(16), np.uint64(32), np.uint64(0xFFFF)
 
 
 @numba.njit(nogil=True)
-def _draw_row(rows: Any, seed: Any, update: Any, source: Any, stream: Any) -> None:
-    """Philox words of the blocks of one source, by word number: uint32 [4, blocks]. The loop is vectorised."""
+def _draw_row(rows: Any, seed: Any, update: Any, source: Any, stream: Any, left: Any) -> None:
+    """Philox words of one source's blocks from `left` on, by word number: uint32 [4, blocks]. The loop is vectorised."""
     key = np.uint64(seed)
     k0, k1, c0, c1, c2 = key & _LOW, key >> _32, np.uint64(update), np.uint64(source), np.uint64(stream)
+    first = np.uint64(left)
     for block in range(np.uint64(rows.shape[1])):
-        a, b, c, d = philox4x32(c0, c1, c2, block, k0, k1)
+        a, b, c, d = philox4x32(c0, c1, c2, first + block, k0, k1)
         rows[0, block], rows[1, block], rows[2, block], rows[3, block] = a, b, c, d
 
 
 @numba.njit(nogil=True)
-def _draw(rows: Any, seed: Any, update: Any, first: Any, stream: Any) -> None:
+def _draw(rows: Any, seed: Any, update: Any, first: Any, stream: Any, left: Any) -> None:
     """`_draw_row` of several sources: uint32 [sources, 4, blocks]."""
     for r in range(rows.shape[0]):
-        _draw_row(rows[r], seed, update, first + r, stream)
+        _draw_row(rows[r], seed, update, first + r, stream, left)
 
 
 @numba.njit(nogil=True)
@@ -56,7 +57,7 @@ def _in_order(rows: Any, words: Any) -> None:
 def fill_random(out: Any, seed: Any, update: Any, source: Any, stream: Any) -> None:
     """Fill int64 `out` (a row, its length a multiple of 8) with 16-bit random numbers of one source."""
     rows, words = np.empty((1, 4, out.size // 8), np.uint32), np.empty(out.size // 2, np.uint32)
-    _draw(rows, seed, update, source, stream)
+    _draw(rows, seed, update, source, stream, 0)
     _in_order(rows[0], words)
     for i in range(words.size):
         out[2 * i] = words[i] & _HALF
@@ -65,9 +66,10 @@ def fill_random(out: Any, seed: Any, update: Any, source: Any, stream: Any) -> N
 
 @numba.njit(cache=True, nogil=True)
 def update_weights(
-    weights: Any, change: Any, live: Any, limit: int, mode: int, seed: Any, update: Any, projection: int, first: int
-) -> Any:
-    """Apply a change to the weights of one projection (rows = sources, all targets of a row in logical order).
+    weights: Any, change: Any, live: Any, limit: int, mode: int, seed: Any, update: Any, projection: int, first: int,
+    left: int = 0,
+) -> Any:  # fmt: skip
+    """Apply a change to the weights of one projection (rows = sources, targets of a row in logical order).
 
     Args:
         weights: integer [M, H]; updated.
@@ -75,14 +77,16 @@ def update_weights(
         live: uint8 [M, H], 0 where there is no synapse.
         limit: largest |weight|, the hard bound.
         mode: NEAREST or STOCHASTIC.
-        seed, update, projection, first: keys of the random numbers; first is the number of row 0 in its projection.
+        seed, update, projection, first, left: keys of the random numbers; first and left are the numbers of row 0 and of
+            column 0 in the projection.
 
     Returns:
         (weights written, weights at the bound, random numbers drawn).
     """
     m, n = weights.shape
-    words = np.full((n + 7) // 8 * 4, 0x80008000, np.uint32)  # two halves of 2^15: to the nearest
-    random = words.view(np.uint16)  # low half first
+    skip = left % 8  # of the first block of 8 targets
+    words = np.full((skip + n + 7) // 8 * 4, 0x80008000, np.uint32)  # two halves of 2^15: to the nearest
+    random = words.view(np.uint16)[skip:]  # low half first
     # Random words of a group of rows are drawn in a loop of their own, padded to whole vectors: 6 times faster than by row.
     rows = np.empty((_GROUP, 4, (words.size // 4 + 15) // 16 * 16), np.uint32)
     stream = STREAM_WEIGHT_UPDATE + 256 * projection
@@ -90,7 +94,7 @@ def update_weights(
     for j in range(m):
         if mode == STOCHASTIC:
             if j % _GROUP == 0:
-                _draw(rows[: min(_GROUP, m - j)], seed, update, first + j, stream)
+                _draw(rows[: min(_GROUP, m - j)], seed, update, first + j, stream, left // 8)
             _in_order(rows[j % _GROUP], words)
         for i in range(n):
             w = np.int64(weights[j, i]) + ((change[j, i] + np.int64(random[i])) >> FRACTION_BITS)

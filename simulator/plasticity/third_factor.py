@@ -11,7 +11,7 @@ d in [0, 8) in 256 cells, 16 fractional bits, and one integer division a class).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -55,4 +55,9 @@ def error(o: Floats, label: int, place: Place, bits: int) -> Floats:
 
 def through_layer(w_in: Floats, gain: Floats, delta: Floats) -> Floats:
     """filt-Win: what a layer sends down, W_in^T (gain delta) [M] for w_in [M, H] (gain: psi)."""
-    return np.asarray(w_in @ (gain * delta))
+    return row_sums(w_in, gain * delta)
+
+
+def row_sums(w: npt.NDArray[Any], x: Floats) -> Floats:
+    """w x [M] for w [M, H], each row summed by itself: the same value whatever other rows a core holds."""
+    return np.asarray((w * x).sum(axis=1))

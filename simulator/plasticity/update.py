@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.optimiser import Rms
+from simulator.plasticity.parts import Part
 from simulator.plasticity.rounding import MODES, update_weights
 
 Floats = npt.NDArray[np.float64]
@@ -67,67 +68,73 @@ class Row:
         """Optimiser words."""
         return self.rms.v.size if self.rms else 0
 
-    def apply(self, g: Floats, lr: float, number: int, counts: LearnCounts, population: int, bias: bool = False) -> int:
-        """One update with gradient g [M, H]; returns the weights written.
+    def apply(
+        self, g: Floats, part: Part, lr: float, number: int, counts: LearnCounts, population: int, bias: bool = False
+    ) -> int:
+        """One update of a core's neurons with their gradient g [M, part]; returns the weights written.
 
         Args:
             g: gradient, biases as one row.
+            part: the neurons.
             lr: learning rate.
             number: of the update; key of the random numbers.
             counts: where the operations are counted.
-            population: whose cores do them.
+            population: whose neurons they are.
             bias: per-neuron words (not counted as weights).
         """
-        self.updates += 1
+        self.updates, g = number + 1, np.ascontiguousarray(g)
         scale = np.ones(g.shape[1])
         if self.rms is not None:
-            scale = self.rms.scale(np.ascontiguousarray(g), self.updates)
-            counts.add("optimiser_rmw", population, scale.size)
-            counts.add("optimiser_mac", population, g.size)
-            counts.add("lut", population, scale.size)
+            scale = self.rms.scale(g, self.updates, part.columns)
+            counts.add("optimiser_rmw", population, scale.size, part.core)
+            counts.add("optimiser_mac", population, g.size, part.core)
+            counts.add("lut", population, scale.size, part.core)
         step, start, written = -lr * scale, 0, 0
         for block in self.blocks:
-            part = g[start : start + block.weights.shape[0]]
-            start += part.shape[0]
-            written += self._write(block, part, step, number, counts, population)
-        counts.add("neuron_word_updates" if bias else "weight_updates", population, written)
+            rows = g[start : start + block.weights.shape[0]]
+            start += rows.shape[0]
+            done, drawn = self._write(block, part, rows, step, number)
+            written += done
+            counts.add("random", population, drawn, part.core)
+        counts.add("neuron_word_updates" if bias else "weight_updates", population, written, part.core)
         return written
 
-    def _write(self, block: Block, g: Floats, step: Floats, number: int, counts: LearnCounts, population: int) -> int:
+    def _write(self, block: Block, part: Part, g: Floats, step: Floats, number: int) -> tuple[int, int]:
+        """Weights written and random numbers drawn for a core's share of a block."""
+        weights, live = part.take(block.weights), part.take(block.live)
         if self.config.wide:
-            moved = np.clip(block.weights + step * g, -block.limit, block.limit)
-            block.weights[:] = np.where(block.live != 0, moved, block.weights)
-            return int(np.count_nonzero(g))
+            moved = np.clip(weights + step * g, -block.limit, block.limit)
+            weights[:] = np.where(live != 0, moved, weights)
+            part.give(block.weights, weights)
+            return int(np.count_nonzero(g)), 0
         change = np.empty(g.shape, np.int64)
-        _fixed_change(g, step, block.unit, change)
+        _fixed_change(g, step, block.unit[part.columns], change)
+        mode = MODES[self.config.rounding]
         written, bounded, drawn = update_weights(
-            block.weights,
-            change,
-            block.live,
-            int(block.limit),
-            MODES[self.config.rounding],
-            self.seed,
-            number,
-            block.key,
-            0,
+            weights, change, live, int(block.limit), mode, self.seed, number, block.key, 0, part.lo
         )
-        counts.add("random", population, drawn)
+        part.give(block.weights, weights)
         self.bounded += int(bounded)
-        return int(written)
+        return int(written), int(drawn)
 
-    def hybrid(self, g: Floats, omega: Floats) -> Floats:
-        """lam g - (1 - lam) kappa Omega, kappa fixed or the ratio of the running root mean squares."""
+    def kappa(self, g: Floats, omega: Floats) -> float:
+        """Scale of the STDP term for an update: fixed, or the ratio of the running root mean squares of the whole rows.
+
+        The one quantity of an update that all cores of a layer share.
+        """
         c = self.config
-        if c.share == 1.0:
-            return g
-        kappa = c.kappa
-        if kappa == 0.0:
-            fresh = np.array([np.mean(g * g), np.mean(omega * omega)])
-            if c.share == 0.0:
-                fresh[0] = fresh[1]  # no gradient to compare with: Omega as it is
-            self.mean_square = _MEMORY * self.mean_square + (1 - _MEMORY) * fresh
-            kappa = float(np.sqrt(self.mean_square[0] / self.mean_square[1])) if self.mean_square[1] > 0 else 0.0
-        return c.share * g - (1 - c.share) * kappa * omega
+        if c.kappa != 0.0 or c.share == 1.0:
+            return c.kappa
+        fresh = np.array([np.mean(g * g), np.mean(omega * omega)])
+        if c.share == 0.0:
+            fresh[0] = fresh[1]  # no gradient to compare with: Omega as it is
+        self.mean_square[:] = _MEMORY * self.mean_square + (1 - _MEMORY) * fresh
+        return float(np.sqrt(self.mean_square[0] / self.mean_square[1])) if self.mean_square[1] > 0 else 0.0
+
+    def hybrid(self, g: Floats, omega: Floats, kappa: float) -> Floats:
+        """lam g - (1 - lam) kappa Omega."""
+        share = self.config.share
+        return g if share == 1.0 else share * g - (1 - share) * kappa * omega
 
 
 @numba.njit(cache=True, nogil=True)

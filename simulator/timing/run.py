@@ -93,6 +93,7 @@ def run_timing(
     mesh: Mesh | None = None,
     axons: AxonTable | None = None,
     core_factors: npt.NDArray[np.float64] | None = None,
+    active: npt.NDArray[np.bool_] | None = None,
 ) -> TimingRun:
     """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
@@ -105,11 +106,13 @@ def run_timing(
         sync: ``barrier`` (a step begins when all is quiet) or ``tick`` (step s begins at s * period; late messages are
             counted).
         period_ns: length of a tick of ``tick``.
-        learn_synapses: int64 [T, cores], weights that each core updates in the learning phase of each step.
+        learn_synapses: int64 [T, cores], synaptic words that each core touches in the learning phase of each step.
         keep: steps whose work and stamps are kept.
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
         axons: the program's axon table, if it is at hand.
         core_factors: float64 [cores], how much longer each core takes than nominal (clock variation).
+        active: bool [T, N], neurons with an input that is not 0, or with a spike; by default from the program's weights
+            (give it where weights changed in the run).
 
     Raises:
         InputError: unknown engine, a chip without times, a core that cannot be reached.
@@ -122,7 +125,7 @@ def run_timing(
     _check_spikes(spikes, program)
     if sync != "barrier":
         return _run_ticks(plan, program, spikes, engine, period_ticks(sync, period_ns, plan), learn_synapses, keep)
-    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep)
+    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active)
     messages = message_counts(plan, spikes)
     chunks = list(_chunks(messages))
     if threads > 1:
@@ -153,11 +156,14 @@ class _Job:
     engine: Engine
     learn: I64 | None
     keep: range
+    active: npt.NDArray[np.bool_] | None
 
     def run(self, bounds: tuple[int, int]) -> _Part:
         """Expand and time the steps of one chunk."""
         first, last = bounds
-        active = None if self.plan.uniform else active_updates(self.program, self.spikes, first, last)
+        active = self.active[first:last] if self.active is not None else None
+        if active is None and not self.plan.uniform:
+            active = active_updates(self.program, self.spikes, first, last)
         chunk = expand(self.plan, self.spikes, first, last, active)
         if self.engine == "bound":
             return self._bound(chunk)

@@ -15,8 +15,11 @@ import numpy.typing as npt
 from bimhw.runs import write_run
 from bimhw.tasks.base import Split, Task
 from bimhw.tracing import DEFAULT_STEPS, check_trace, write_window
+from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
+from simulator.graph import Population
+from simulator.neurons.s6 import PROJECT
 from simulator.program import Program
 from simulator.program_chip import chip_of_program
 from simulator.spikes import SpikeTrain
@@ -98,7 +101,7 @@ def simulate(
             "core_busy": timing.soma_busy_ticks + timing.synapse_busy_ticks,
             "link_busy": timing.link_busy_ticks,
         }
-    result = _result(loaded, data, split, scores, activity.total("spikes"))
+    result = _result(loaded, data, split, scores, activity)
     result |= _compare(loaded, data, split, scores, runs.spikes, model)
     if timing is not None:
         result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
@@ -206,8 +209,11 @@ def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep:
     return run_timing(program, chip, spikes, engine, keep=keep)  # type: ignore[arg-type]  # checked against ENGINES
 
 
-def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], spikes: int) -> dict[str, Any]:
-    updates = len(split) * int(program.meta["chip_steps"]) * sum(p.size for p in _on_chip(program))
+def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], activity: Activity) -> dict[str, Any]:
+    hidden = _hidden(program)
+    updates = len(split) * int(program.meta["chip_steps"]) * sum(p.size for p in hidden)
+    sent = activity.counts.get("spikes")
+    spikes = 0 if sent is None else sum(int(sent.by_population[activity.populations.index(p.name)]) for p in hidden)
     return {
         "task": data.name,
         "samples": len(split),
@@ -217,8 +223,9 @@ def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any]
     }
 
 
-def _on_chip(program: Program) -> list[Any]:
-    return [p for p in program.populations if p.role == "hidden"]
+def _hidden(program: Program) -> list[Population]:
+    """The layers of the model (the projections of B and C between layers of kind ``s6`` are none)."""
+    return [p for p in program.populations if p.role == "hidden" and p.model != PROJECT]
 
 
 def _compare(
@@ -244,7 +251,7 @@ def _compare(
         run = net.run(inputs(split, data, net.readout.weight))
     decision = torch.from_numpy(data.decision_steps)
     logits = run.logits[decision].mean(0).numpy()
-    hidden = _on_chip(program)
+    hidden = _hidden(program)
     if len(hidden) != len(run.spikes):
         raise InputError(str(model), f"has {len(run.spikes)} layers, the program {len(hidden)}", "Give its own model")
     rows, _ = differences(program, load_network(model), split.x, trains)

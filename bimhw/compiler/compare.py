@@ -16,6 +16,7 @@ from mapping.network import Network
 from simulator.chip import Topology
 from simulator.function import SampleRuns, run_samples
 from simulator.graph import INPUT_MODEL, Population
+from simulator.neurons.s6 import PROJECT
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -120,7 +121,9 @@ def differences(
 
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
     """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
-    if p.model.startswith("bim_d_") and p.model.endswith("_graded"):
+    if p.model == PROJECT:
+        return float(2.0 ** -formats[p.name]["V"])
+    if p.model.startswith(("bim_d_", "s6_")) and p.model.endswith("_graded"):
         return float(2.0 ** (int(p.params["sh_out"]) - formats[p.name]["V"]))
     fires = p.params.get("fires")
     if not p.model.startswith("leaky") or not p.model.endswith("_graded") or fires is None or np.all(fires == 1):
@@ -135,7 +138,7 @@ def _difference(p: Population, wanted: Floats, got: Floats) -> Difference:
         p.name,
         int((np.abs(got - wanted) > _EQUAL).sum()),
         int(wanted.size),
-        p.model.endswith("_graded"),
+        p.model == PROJECT or p.model.endswith("_graded"),
         float((wanted != 0).mean()) if wanted.size else 0.0,
         float((got != 0).mean()) if wanted.size else 0.0,
         error / power if power else error,

@@ -48,6 +48,7 @@ _FAMILIES = {
     "leaky": "bimhw.compiler.lower_leaky",
     "loihi_cuba": "bimhw.compiler.lower_loihi",
     "readout_li": "bimhw.compiler.lower_readout",
+    "s6_": "bimhw.compiler.lower_s6",
 }
 
 

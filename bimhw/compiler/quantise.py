@@ -1,8 +1,9 @@
 """Weights of a float network -> stored integers, port by port of each target population.
 
 All projections into one port share one accumulator, so they share its unit: the value of 1 in the accumulator. With a
-scale per projection, the coarser projections are shifted left by their ``exponent``; with a scale per row, a row's scale
-is chosen over all projections into the port.
+power-of-two scale per projection, the coarser projections are shifted left by their ``exponent``; with a scale per row, or a
+free one, it is chosen over all projections into the port, and the exponents level out what their sources' spikes are worth
+(1 for spikes, far less for a graded membrane).
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Synapses:
 
     Attributes:
         values: added to the port by a spike of payload 1.
+        scale: value of a spike of payload 1.
         rows: target neuron of each.
         mean, variance: of the payload that arrives over each in a step; a scale is chosen for the smallest expected square of
             the port's error, sum_j variance_j miss_j^2 + (sum_j mean_j miss_j)^2 (sources taken as independent). Without
@@ -83,6 +85,7 @@ class Synapses:
     """
 
     values: Floats
+    scale: float
     rows: npt.NDArray[np.integer]
     mean: Floats
     variance: Floats
@@ -91,10 +94,10 @@ class Synapses:
 def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
     values = q.weights.astype(np.float64) * scale
     if drive is None:
-        return Synapses(values, q.indices, np.zeros(values.size), np.ones(values.size))
+        return Synapses(values, scale, q.indices, np.zeros(values.size), np.ones(values.size))
     mean, variance = arriving(drive.over(scale))
     source = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
-    return Synapses(values, q.indices, mean[source], variance[source])
+    return Synapses(values, scale, q.indices, mean[source], variance[source])
 
 
 def arriving(drive: Drive) -> tuple[Floats, Floats]:
@@ -106,16 +109,21 @@ def arriving(drive: Drive) -> tuple[Floats, Floats]:
 def port_units(groups: Sequence[Synapses], n_target: int, options: CompileOptions) -> tuple[list[Floats], list[int]]:
     """Value of one unit of the last place of each projection into a port (() or [n_target]), and the left shifts that bring
     the projections to the finest of them."""
-    if options.per_row:
-        unit = _together(groups, n_target, options, per_row=True)
-        return [unit] * len(groups), [0] * len(groups)
-    if options.free_scales:
-        unit = _together(groups, n_target, options, per_row=False)
-        return [unit] * len(groups), [0] * len(groups)
+    if options.per_row or options.free_scales:
+        least = min(g.scale for g in groups)
+        shifts = [min(round(math.log2(g.scale / least)), _MAX_EXPONENT) for g in groups]
+        level = [_scaled_down(g, s) for g, s in zip(groups, shifts, strict=True)]
+        unit = _together(level, n_target, options, per_row=options.per_row)
+        return [unit * 2.0**s for s in shifts], shifts
     fracs = [-round(math.log2(float(_together([g], n_target, options, per_row=False)))) for g in groups]
     finest = max((f for f, g in zip(fracs, groups, strict=True) if g.values.size), default=0)
     fracs = [max(f, finest - _MAX_EXPONENT) if g.values.size else finest for f, g in zip(fracs, groups, strict=True)]
     return [np.asarray(2.0**-f) for f in fracs], [finest - f for f in fracs]
+
+
+def _scaled_down(g: Synapses, shift: int) -> Synapses:
+    """The same where a spike is worth 2^-shift and 2^shift times as many arrive."""
+    return Synapses(g.values * 2.0**-shift, g.scale * 2.0**-shift, g.rows, g.mean * 2.0**shift, g.variance * 4.0**shift)
 
 
 def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions, per_row: bool) -> Floats:

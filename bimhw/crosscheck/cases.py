@@ -14,11 +14,13 @@ import numpy.typing as npt
 from mapping.network import Network
 from simulator.graph import INPUT_MODEL, Population, Projection, dense_to_csr
 from simulator.neurons.base import get
+from simulator.neurons.s6 import states_of
 
 Floats = npt.NDArray[np.float64]
 MODELS = (
     "lif", "if", "li", "izhikevich", "loihi_cuba", "leaky", "leaky_cuba", "readout_li",
     "bim_d_delta", "bim_d_exp", "bim_d_alpha", "bim_d_alpha_adaptive", "leaky_graded", "bim_d_exp_graded",
+    "s6_zoh_alpha_n2", "s6_euler_delta_n3_adaptive", "s6_zoh_exp_n1_graded", "s6_project",
 )  # fmt: skip
 
 
@@ -110,6 +112,8 @@ def _params(model: str, rng: np.random.Generator, size: int) -> dict[str, Any]:
 def _bim_params(model: str, rng: np.random.Generator, grid: Any) -> dict[str, Any]:
     from simulator.neurons.psp import psp_constants
 
+    if model == "s6_project":
+        return {"b": grid(-0.5, 1)}
     psp = model.split("_")[2]
     k = psp_constants(psp, rng.uniform(1, 8), rng.uniform(0.5, 6), "dc")  # type: ignore[arg-type]  # one of the three
     values: dict[str, Any] = {
@@ -123,4 +127,7 @@ def _bim_params(model: str, rng: np.random.Generator, grid: Any) -> dict[str, An
     values |= {"kap": k.kap, "gain": k.c if psp != "delta" else k.p_vi * k.c}
     values |= {"rho": k.rho, "b": k.b, "p_vi": k.p_vi, "p_vr": k.p_vr}
     values |= {"graded": float(model.endswith("graded")), "beta": 0.0, "rho_a": 0.0}
+    if model.startswith("s6_"):
+        values |= {"zoh": float("_zoh_" in model), **{f"l{n}": grid(-1, 1) for n in range(states_of(model))}}
+        del values["b_c"], values["a"]
     return values | ({"beta": grid(0.1, 0.5), "rho_a": grid(0.5, 0.9)} if "adaptive" in model else {})

@@ -1,8 +1,9 @@
 """BIM models (`.pt`, `.safetensors`) -> float network.
 
-Layer l (counted from 1) becomes the population ``layer<l>``, the readout the population ``readout`` of layer L + 1; the
-projections of lower layers to the readout are delayed so that all paths of a step meet (the float model and the chip
-are equal under the shift of l steps).
+Layer l (counted from 1) becomes the population ``layer<l>``, the readout the population ``readout``; projections that skip
+steps are delayed so that all paths of a step meet (the float model and the chip are equal under a shift of steps: l for
+layer l, L + 1 for the readout). Layer l of kind ``s6`` takes two steps: ``layer<l>.bc`` computes B and C of the whole layer
+and sends them to ``layer<l>`` as graded spikes, whose other inputs wait for them (shifts 2 l, and 2 L + 1 for the readout).
 """
 
 from __future__ import annotations
@@ -17,20 +18,27 @@ import numpy.typing as npt
 from mapping.network import Network
 from simulator.errors import FitError
 from simulator.graph import INPUT_MODEL, Population, Projection, dense_to_csr
-from simulator.neurons.bim_d import model_name
+from simulator.neurons import bim_d, s6
 
 if TYPE_CHECKING:
     from bimhw.models.config import BimConfig
     from bimhw.models.net import BimNet
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-_PORTS = (("z", "w_in"), ("d", "w_delta"), ("c", "w_c"))
+_PORTS = {"diag": (("z", "w_in"), ("d", "w_delta"), ("c", "w_c")), "s6": (("z", "w_in"), ("d", "w_delta"))}
+_STEPS = {"diag": 1, "s6": 2}  # chip steps of a layer
+_LONGEST_WAIT = 63  # a word of 6 bits
 INPUT, READOUT = "input", "readout"
 
 
 def layer_name(layer: int) -> str:
     """Population of the layer with this 0-based index."""
     return f"layer{layer + 1}"
+
+
+def shared_name(layer: int) -> str:
+    """Population of the projections B and C of the ``s6`` layer with this 0-based index."""
+    return f"{layer_name(layer)}.bc"
 
 
 def load_bim(path: Path) -> Network:
@@ -60,6 +68,9 @@ def bim_network(config: BimConfig, arrays: Arrays) -> Network:
     populations = [Population(INPUT, INPUT_MODEL, config.n_in, role="input", shape=(config.n_in,))]
     projections: list[Projection] = []
     for layer in range(config.n_layers):
+        if config.kind == "s6":
+            populations.append(_shared(config, arrays, layer))
+            projections += _into_shared(config, arrays, layer)
         populations.append(_layer(config, arrays, layer))
         projections += _into_layer(config, arrays, layer)
     populations.append(_readout(config, arrays))
@@ -68,8 +79,15 @@ def bim_network(config: BimConfig, arrays: Arrays) -> Network:
 
 
 def _check_supported(config: BimConfig) -> None:
-    if config.kind != "diag":
-        raise FitError(f"model kind {config.kind!r}", "has no lowering yet", "Use kind 'diag' (BIM-D)")
+    if config.n_states > s6.MOST_STATES:
+        raise FitError("model n_states", f"is {config.n_states}, a neuron has at most {s6.MOST_STATES}", "Train fewer")
+    if _number(config, config.n_layers - 1) > _LONGEST_WAIT:
+        most = _LONGEST_WAIT // _STEPS[config.kind]
+        raise FitError(
+            "model layers",
+            f"are {config.n_layers}, and a neuron waits for at most {_LONGEST_WAIT} steps for its first input",
+            f"Train at most {most} layers",
+        )
     if config.readout == "membrane" and config.dense_readout and config.k_membrane != config.k_o:
         raise FitError(
             "model readout",
@@ -82,7 +100,7 @@ def _check_supported(config: BimConfig) -> None:
 def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
     k, size = config.constants(), config.hidden[layer]
     own = {name: arrays[f"layers.{layer}.{name}"] for name in ("b_in", "b_delta", "b_c", "a_log", "d")}
-    graded = config.reads_membrane(layer)
+    graded, adaptive = config.reads_membrane(layer), config.adapt_beta > 0
     scalars = {
         "theta": config.theta,
         "n_ref": config.refractory,
@@ -98,20 +116,61 @@ def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
         "graded": graded,
     }
     params = {name: np.asarray(value, np.float64) for name, value in scalars.items()}
-    params |= {"b_z": own["b_in"], "b_d": own["b_delta"], "b_c": own["b_c"], "D": own["d"], "a": np.exp(own["a_log"])}
-    model = model_name(config.psp, config.adapt_beta > 0, graded)
-    return Population(layer_name(layer), model, size, params, layer=layer + 1, shape=(size,))
+    params |= {"b_z": own["b_in"], "b_d": own["b_delta"], "D": own["d"]}
+    if config.kind == "diag":
+        params |= {"b_c": own["b_c"], "a": np.exp(own["a_log"])}
+        model = bim_d.model_name(config.psp, adaptive, graded)
+    else:
+        params |= {f"l{n}": own["a_log"][:, n] for n in range(config.n_states)}
+        params["zoh"] = np.asarray(config.discretisation == "zoh", np.float64)
+        model = s6.model_name(config.discretisation, config.psp, config.n_states, adaptive, graded)
+    return Population(layer_name(layer), model, size, params, layer=_number(config, layer), shape=(size,))
+
+
+def _number(config: BimConfig, layer: int) -> int:
+    """Steps by which the chip is later than the model at this 0-based layer."""
+    return _STEPS[config.kind] * (layer + 1)
+
+
+def _shared(config: BimConfig, arrays: Arrays, layer: int) -> Population:
+    """The neurons of B_0 .. B_N-1, C_0 .. C_N-1 of an ``s6`` layer."""
+    bias = np.concatenate([arrays[f"layers.{layer}.{name}"] for name in ("b_b", "b_c")])
+    size = 2 * config.n_states
+    number = _number(config, layer) - 1
+    return Population(shared_name(layer), s6.PROJECT, size, {"b": bias}, layer=number, shape=(size,))
+
+
+def _into_shared(config: BimConfig, arrays: Arrays, layer: int) -> list[Projection]:
+    """W_B and W_C to the shared neurons, and their values to all neurons of the layer, a port for each."""
+    matrix = np.concatenate([_masked(arrays, f"layers.{layer}.{name}") for name in ("w_b", "w_c")])
+    out = _from_below(config, layer, shared_name(layer), "in", matrix, 0)
+    size, n = config.hidden[layer], config.n_states
+    for k, port in enumerate([f"b{i}" for i in range(n)] + [f"c{i}" for i in range(n)]):
+        indptr = np.where(np.arange(2 * n + 1) > k, size, 0)
+        name = f"{shared_name(layer)}.{port}"
+        ones = np.arange(size, dtype=np.int32), np.ones(size)
+        out.append(Projection(name, shared_name(layer), layer_name(layer), port, indptr, *ones))
+    return out
 
 
 def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projection]:
     out = []
+    for port, weight in _PORTS[config.kind]:
+        matrix = _masked(arrays, f"layers.{layer}.{weight}")
+        out += _from_below(config, layer, layer_name(layer), port, matrix, _STEPS[config.kind] - 1)
+    return out
+
+
+def _from_below(
+    config: BimConfig, layer: int, target: str, port: str, matrix: npt.NDArray[Any], delay: int
+) -> list[Projection]:
+    """Projections of a matrix [target, M] from the input's taps, or from the layer below."""
+    out = []
     taps = config.input_delays if layer == 0 else (0,)
     source = INPUT if layer == 0 else layer_name(layer - 1)
-    for port, weight in _PORTS:
-        matrix = _masked(arrays, f"layers.{layer}.{weight}")
-        for tap, block in zip(taps, np.split(matrix, len(taps), axis=1), strict=True):
-            name = f"{layer_name(layer)}.{port}" + (f".t{tap}" if len(taps) > 1 else "")
-            out.append(_dense(name, source, layer_name(layer), port, block, tap))
+    for tap, block in zip(taps, np.split(matrix, len(taps), axis=1), strict=True):
+        name = f"{target}.{port}" + (f".t{tap}" if len(taps) > 1 else "")
+        out.append(_dense(name, source, target, port, block, tap + delay))
     return out
 
 
@@ -128,17 +187,17 @@ def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[A
 def _readout(config: BimConfig, arrays: Arrays) -> Population:
     k = config.k_membrane if config.readout == "membrane" else config.k_o
     params = {"b": arrays["readout.bias"], "k": np.asarray(k, np.float64)}
-    return Population(
-        READOUT, "readout_li", config.n_out, params, layer=config.n_layers + 1, role="output", shape=(config.n_out,)
-    )
+    number = _number(config, config.n_layers - 1) + 1
+    return Population(READOUT, "readout_li", config.n_out, params, layer=number, role="output", shape=(config.n_out,))
 
 
 def _into_readout(config: BimConfig, arrays: Arrays) -> list[Projection]:
     layers = [layer for layer in range(config.n_layers) if config.feeds_readout(layer)]
     widths = [config.hidden[layer] for layer in layers]
     blocks = np.split(arrays["readout.weight"], np.cumsum(widths)[:-1], axis=1)
+    last = _number(config, config.n_layers - 1)
     return [
-        _dense(f"{READOUT}.{layer_name(layer)}", layer_name(layer), READOUT, "in", block, config.n_layers - 1 - layer)
+        _dense(f"{READOUT}.{layer_name(layer)}", layer_name(layer), READOUT, "in", block, last - _number(config, layer))
         for layer, block in zip(layers, blocks, strict=True)
     ]
 

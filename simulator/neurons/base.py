@@ -93,12 +93,18 @@ class NeuronModel:
 
 
 _MODELS: dict[str, NeuronModel] = {}
+_FAMILIES: list[Callable[[str], NeuronModel | None]] = []
 
 
 def register(model: NeuronModel) -> NeuronModel:
     """Make a model known by its name; a second model of the same name replaces the first."""
     _MODELS[model.name] = model
     return model
+
+
+def register_family(make: Callable[[str], NeuronModel | None]) -> None:
+    """Make a family of models known: `make` builds the model of a name, or gives None for a name that is not its own."""
+    _FAMILIES.append(make)
 
 
 def get(name: str) -> NeuronModel:
@@ -110,6 +116,9 @@ def get(name: str) -> NeuronModel:
     import simulator.neurons  # noqa: F401 - registers the built-in models
 
     if name not in _MODELS:
+        made = next((model for make in _FAMILIES if (model := make(name)) is not None), None)
+        if made is not None:
+            return register(made)
         known = ", ".join(sorted(_MODELS))
         raise InputError(f"neuron model {name!r}", "is not registered", f"Known models: {known}")
     return _MODELS[name]

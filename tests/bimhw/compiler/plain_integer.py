@@ -31,6 +31,29 @@ def bim_step(
     abar = table[p["lut"] + np.clip((d >> 8) + 128, 0, 255)]
     s["x"] = z + ((abar * (s["x"] - z)) >> 16)
     q = clip(shift(c * s["x"], p["sh_cx"]) + shift(p["D"] * z, p["sh_dz"]), p["limit"])
+    return membrane_step(p, q, s, clip, model)
+
+
+def s6_step(
+    p: dict[str, Any], tables: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating, model: str
+) -> Any:
+    z = clip(shift(acc["z"] * p["mul_z"], p["sh_z"]) + p["b_z"], p["limit"])
+    d = shift(acc["d"] * p["mul_d"], p["sh_d"]) + p["b_d"]
+    entry = np.clip((d >> 7) + 256, 0, 511)
+    u = clip(shift(tables["delta"][entry] * z, p["sh_u"]), p["limit"])
+    total = np.zeros_like(z)
+    for n in range(sum(k.startswith("x") for k in s)):
+        b = clip(shift(acc[f"b{n}"] * p["mul_b"], p["sh_b"]), p["limit"])
+        c = clip(shift(acc[f"c{n}"] * p["mul_c"], p["sh_c"]), p["limit"])
+        at = np.clip(((tables["log"][entry] + p[f"l{n}"]) >> 6) + 384, 0, 511)
+        drive = (tables["phi"][at] * u) >> 16 if "_zoh_" in model else u
+        s[f"x{n}"] = clip(((tables["decay"][at] * s[f"x{n}"]) >> 16) + shift(b * drive, p["sh_bu"]), p["limit"])
+        total = total + c * s[f"x{n}"]
+    q = clip(shift(total, p["sh_cx"]) + shift(p["D"] * z, p["sh_dz"]), p["limit"])
+    return membrane_step(p, q, s, clip, model)
+
+
+def membrane_step(p: dict[str, Any], q: Any, s: dict[str, Any], clip: Saturating, model: str) -> Any:
     v = (p["kap"] * s["V"]) >> 15
     jump = shift(p["gain"] * q, p["sh_q"])
     if "_delta" in model:
@@ -114,6 +137,8 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
         dense.append(matrix)
     for p in program.populations:
         words = ["x", "r", "I", "V", "ref"] + (["A"] if "adaptive" in p.model else [])
+        if p.model.startswith("s6_") and p.model != "s6_project":
+            words = [f"x{n}" for n in range(int(p.model.split("_")[3][1:]))] + words[1:]
         state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in words}
         if p.model.startswith("leaky"):
             zero = np.zeros((batch, p.size), np.int64)
@@ -129,7 +154,8 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
             if t < p.layer:
                 states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
                 continue
-            acc: dict[str, Any] = {k: np.zeros((batch, p.size), np.int64) for k in ("z", "d", "c", "in")}
+            ports = ("z", "d", "c", "in", *(f"{w}{n}" for w in "bc" for n in range(64)))
+            acc: dict[str, Any] = {k: np.zeros((batch, p.size), np.int64) for k in ports}
             for q, matrix in zip(program.projections, dense, strict=True):
                 if q.target == p.name and t - 1 - q.delay >= 0:
                     acc[q.port] += out[q.source][:, t - 1 - q.delay] @ matrix
@@ -137,6 +163,13 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
                 readout_step(params[p.name], acc, state[p.name], clip)
             elif p.model.startswith("leaky"):
                 out[p.name][:, t] = leaky_step(params[p.name], acc, state[p.name], clip)
+            elif p.model == "s6_project":
+                q = params[p.name]
+                value = clip(shift(acc["in"] * q["mul"], q["sh"]) + q["b"], q["limit"])
+                out[p.name][:, t] = state[p.name]["V"] = value
+            elif p.model.startswith("s6_"):
+                tables = {k: np.asarray(v, np.int64) for k, v in p.tables.items()}
+                out[p.name][:, t] = s6_step(params[p.name], tables, acc, state[p.name], clip, p.model)
             else:
                 table = np.asarray(p.tables["decay"], np.int64)
                 out[p.name][:, t] = bim_step(params[p.name], table, acc, state[p.name], clip, p.model)

@@ -20,6 +20,7 @@ from simulator.chip import Chip, parse_chip
 from simulator.errors import FitError, InputError
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
+from tests.bimhw.frontends.test_bim_frontend import kinds, start
 
 CHIP = """
 name: testchip
@@ -61,8 +62,7 @@ def random_net(config: BimConfig, seed: int) -> BimNet:
     return net
 
 
-configs = st.builds(
-    BimConfig,
+configs = kinds(
     n_in=st.just(6),
     hidden=st.sampled_from([(12,), (26, 9), (8, 7, 6)]),
     n_out=st.just(4),
@@ -94,7 +94,7 @@ def test_simulator_equals_plain_integers(config: BimConfig, options: dict[str, A
     result = compile(random_net(config, seed), chip, calibration=payloads, **options)
     program, steps = result.program, result.program.meta["chip_steps"]
     outs, states, saturated = run_plain(program, payloads, steps)
-    probes = [("readout", "y"), ("layer1", "V"), ("layer1", "x")]
+    probes = [("readout", "y"), ("layer1", "V"), ("layer1", "x" if config.kind == "diag" else "x0")]
     runs = run_samples(program, [encode(program, p) for p in payloads], steps, probes=probes, topology=chip.topology)
     first = program.first_ids()
     for k, spikes in enumerate(runs.spikes):
@@ -132,7 +132,8 @@ def test_many_bits_come_close_to_float(config: BimConfig, seed: int) -> None:
     for i in range(config.n_layers):
         if config.reads_membrane(i):
             continue  # the top layer's spikes never leave it
-        got = np.stack([s.to_dense(first[f"layer{i + 1}"], config.hidden[i])[i + 1 : i + 13] for s in runs.spikes])
+        at = start(config, i)
+        got = np.stack([s.to_dense(first[f"layer{i + 1}"], config.hidden[i])[at : at + 12] for s in runs.spikes])
         same.append(float((got == expected.spikes[i].numpy().transpose(1, 0, 2)).mean()))
     assert all(s > 0.85 for s in same)
     scores = np.stack([scores_by_step(program, {("readout", "y"): y}) for y in runs.probes["readout", "y"]])

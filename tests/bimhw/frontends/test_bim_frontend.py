@@ -36,8 +36,27 @@ def dyadic_net(config: BimConfig, seed: int) -> BimNet:
     return net
 
 
-configs = st.builds(
-    BimConfig,
+def kinds(**fields: Any) -> st.SearchStrategy[BimConfig]:
+    """Configurations of both kinds."""
+    return st.one_of(
+        st.builds(BimConfig, **fields),
+        st.builds(
+            BimConfig,
+            **fields,
+            kind=st.just("s6"),
+            n_states=st.sampled_from([1, 2, 5]),
+            discretisation=st.sampled_from(["euler", "zoh"]),
+        ),
+    )
+
+
+def start(config: BimConfig, layer: int) -> int:
+    """Chip step at which a layer (0-based; the number of layers: the readout) does the model's first step."""
+    per = 2 if config.kind == "s6" else 1
+    return per * (layer + 1) if layer < config.n_layers else per * layer + 1
+
+
+configs = kinds(
     n_in=st.just(5),
     hidden=st.sampled_from([(6,), (7, 5), (4, 6, 5)]),
     n_out=st.just(3),
@@ -64,25 +83,42 @@ def test_float_network_equals_torch(config: BimConfig, seed: int) -> None:
     network = bim_network(config, {k: v.numpy() for k, v in net.state_dict().items()})
     deep = config.n_layers
     probes = [(f"layer{i + 1}", what) for i in range(deep) for what in ("out", "v_pre")] + [("readout", "y")]
-    seen = record(network, {"input": x}, steps + deep + 1, probes)
+    seen = record(network, {"input": x}, steps + start(config, deep), probes)
     with torch.no_grad():
         expected = net.run(torch.from_numpy(x.transpose(1, 0, 2)))
     for i in range(deep):
         spikes = expected.spikes[i].numpy().transpose(1, 0, 2)
-        assert (seen[f"layer{i + 1}", "out"][:, i + 1 : i + 1 + steps] == spikes).all()
+        at = start(config, i)
+        assert (seen[f"layer{i + 1}", "out"][:, at : at + steps] == spikes).all()
+        v = membranes(net, x, i)
+        assert np.abs(seen[f"layer{i + 1}", "v_pre"][:, at : at + steps] - v).max() < 1e-9
     logits = expected.logits.numpy().transpose(1, 0, 2)
-    assert np.abs(seen["readout", "y"][:, deep + 1 : deep + 1 + steps] - logits).max() < 1e-9
+    at = start(config, deep)
+    assert np.abs(seen["readout", "y"][:, at : at + steps] - logits).max() < 1e-9
 
 
-def test_membrane_readout_equals_torch() -> None:
+def membranes(net: BimNet, x: Any, layer: int) -> Any:
+    """V- [B, T, H] of a layer by the torch module, step by step."""
+    state, out = net.initial_state(len(x)), []
+    with torch.no_grad():
+        for t in range(x.shape[1]):
+            _, state, records = net.step(torch.from_numpy(x[:, t]), state)
+            out.append(records[layer].v_pre.numpy())
+    return np.stack(out, axis=1)
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "s6", "n_states": 3}])
+def test_membrane_readout_equals_torch(kind: dict[str, Any]) -> None:
     for psp in ("delta", "exp", "alpha"):
-        config = BimConfig(n_in=5, hidden=(6, 7), n_out=3, psp=psp, readout="membrane", k_membrane=0.5, refractory=1)
+        fields = {"psp": psp, "readout": "membrane", "k_membrane": 0.5, "refractory": 1}
+        config = BimConfig(n_in=5, hidden=(6, 7), n_out=3, **fields, **kind)
         net = dyadic_net(config, 4)
         x = np.random.default_rng(4).random((2, 12, 5)).round(1)
-        seen = record(load_network(net), {"input": x}, 15, [("readout", "y")])
+        at = start(config, 2)
+        seen = record(load_network(net), {"input": x}, 12 + at, [("readout", "y")])
         with torch.no_grad():
             logits = net(torch.from_numpy(x.transpose(1, 0, 2))).numpy().transpose(1, 0, 2)
-        assert np.abs(seen["readout", "y"][:, 3:] - logits).max() < 1e-9
+        assert np.abs(seen["readout", "y"][:, at:] - logits).max() < 1e-9
 
 
 def test_pruned_synapses_are_absent() -> None:
@@ -97,6 +133,19 @@ def test_what_has_no_lowering_is_refused_by_name() -> None:
     config = BimConfig(n_in=5, hidden=(6, 4), n_out=3, readout="membrane", k_membrane=0.5, dense_readout=True)
     with pytest.raises(FitError, match=r"k_membrane = 0\.5.*k_o = 0\.8"):
         load_network(dyadic_net(config, 1))
+
+
+def test_pruned_shared_projections_are_absent() -> None:
+    net = dyadic_net(BimConfig(kind="s6", n_states=2, n_in=5, hidden=(6,), n_out=3), 1)
+    mask = np.random.default_rng(0).random((2, 5)) < 0.5
+    net.add_mask("layers.0.mask_b", torch.from_numpy(mask))
+    by_name = {q.name: q for q in load_network(net).projections}
+    assert by_name["layer1.bc.in"].n_synapses == int(mask.sum()) + int((net.layer(0).w_c != 0).sum())
+
+
+def test_too_many_states_are_refused_by_name() -> None:
+    with pytest.raises(FitError, match="n_states: is 65, a neuron has at most 64"):
+        load_network(BimNet(BimConfig(kind="s6", n_states=65, n_in=2, hidden=(2,), n_out=2)))
 
 
 @pytest.mark.parametrize(

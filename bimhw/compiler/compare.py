@@ -122,7 +122,7 @@ def differences(
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
     """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
     if p.model == PROJECT:
-        return float(2.0 ** -formats[p.name]["V"])
+        return float(2.0 ** -formats[p.name]["p"])
     if p.model.startswith(("bim_d_", "s6_")) and p.model.endswith("_graded"):
         return float(2.0 ** (int(p.params["sh_out"]) - formats[p.name]["V"]))
     fires = p.params.get("fires")

@@ -76,7 +76,7 @@ def _check_one_unit(population: Population, units: list[Floats], name: str) -> N
 
 def _project_frac(population: Population, calibration: Calibration, options: CompileOptions) -> int:
     bits = min(options.state_bits, PAYLOAD_BITS)
-    return frac_bits(MARGIN * calibration.of(population.name, "V"), bits, bits - 1)
+    return frac_bits(MARGIN * calibration.of(population.name, "p"), bits, bits - 1)
 
 
 def _lower_project(
@@ -91,7 +91,7 @@ def _lower_project(
         "limit": np.asarray(2 ** (bits - 1) - 1, np.int32),
         "wait": np.asarray(population.layer, np.int32),
     }
-    return Lowered(replace(population, params=params), {"V": frac})
+    return Lowered(replace(population, params=params), {"p": frac})
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:

@@ -11,7 +11,7 @@ the spikes for z and d are delayed by one step::
     x_n <- e^-y_n x_n + G_n B_n z                              q = sum_n C_n x_n + D z
 
 then the PSP kernel and the membrane of `simulator.neurons.membrane`, where the variants (``adaptive``, ``graded``) and the
-integer form are described. ``s6_project`` sends V = b + sum W u in every step (16 signed bits).
+integer form are described. ``s6_project`` sends p = b + sum W u in every step (16 signed bits).
 
 Tables of the integer form, one after another, 512 entries each: Delta (13 fractional bits, unsigned) and log Delta (11)
 by index clip(floor((d + 8) 32), 0, 511); then, by index clip(floor((log Delta + l<n> + 12) 32), 0, 511), e^-y_n and
@@ -247,7 +247,7 @@ def _model(name: str) -> NeuronModel | None:
 
 @nb.njit(cache=True, nogil=True)
 def project_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``s6_project``; states V, wait; parameters b, mul, sh, limit, wait."""
+    """Integer kernel of ``s6_project``; states p, wait; parameters b, mul, sh, limit, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         if waits(1, state, out, i):
@@ -261,30 +261,30 @@ def project_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id)
 
 def float_project(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
     """Float twin of ``s6_project``."""
-    state["V"] = acc["in"] + params["b"]
-    return state["V"]
+    state["p"] = acc["in"] + params["b"]
+    return state["p"]
 
 
 register(
     NeuronModel(
         PROJECT,
         ("in",),
-        (Word("V", 16), Word("wait", 6, signed=False, meaning="steps left before the first update")),
+        (Word("p", 16), Word("wait", 6, signed=False, meaning="steps left before the first update")),
         (
-            Word("b", 16, meaning="bias, binary point of V"),
+            Word("b", 16, meaning="bias, binary point of p"),
             Word("mul", 16, meaning="scale of the accumulator before its shift"),
-            Word("sh", 6, meaning="right shift from the accumulator to the binary point of V"),
-            Word("limit", 16, signed=False, meaning="largest value of V"),
+            Word("sh", 6, meaning="right shift from the accumulator to the binary point of p"),
+            Word("limit", 16, signed=False, meaning="largest value of p"),
             Word("wait", 6, signed=False, meaning="steps before the first update: the neuron's layer"),
         ),
         project_kernel,
         float_project,
         UpdateOps(mul=0, add=1, state_write=1),
         emits="graded",
-        float_states=("V",),
+        float_states=("p",),
         initial={"wait": "wait"},
-        fires="sends V in every step",
-        brian2="V = acc_in + b\nout = V",
+        fires="sends p in every step",
+        brian2="p = acc_in + b\nout = p",
     )
 )
 register_family(_model)

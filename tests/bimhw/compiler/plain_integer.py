@@ -166,7 +166,7 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
             elif p.model == "s6_project":
                 q = params[p.name]
                 value = clip(shift(acc["in"] * q["mul"], q["sh"]) + q["b"], q["limit"])
-                out[p.name][:, t] = state[p.name]["V"] = value
+                out[p.name][:, t] = value
             elif p.model.startswith("s6_"):
                 tables = {k: np.asarray(v, np.int64) for k, v in p.tables.items()}
                 out[p.name][:, t] = s6_step(params[p.name], tables, acc, state[p.name], clip, p.model)

@@ -41,6 +41,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         pairing: ``all`` or ``nearest``.
         weight_bits: 8, 12 or 16.
         rounding: of the weight update.
+        trace_rounding: of eligibility traces (form dense); STDP and feature traces are rounded to nearest.
         weight_range: hard bound of the hidden layers' input weights (a power of two: the unit is range / 2^(bits - 1)).
         delta_range, c_range: of the weights into the ports d and c (they start small: a finer unit, less rounding noise).
         readout_range: of the readout's weights.
@@ -87,6 +88,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     c_range: float = 4.0
     readout_range: float = 8.0
     trace_bits: int = 8
+    trace_rounding: Literal["nearest", "stochastic"] = "nearest"
     history_bits: int = 16
     adjoint_bits: int = 16
     accumulator_bits: int = 32
@@ -144,6 +146,7 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
         *widths,
         *positive,
         *counts,
+        ("trace_rounding", c.trace_rounding == "nearest" or c.form == "dense", "needs the traces of form dense"),
         ("history", c.history >= 0, "must not be negative"),
         ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),
         ("beta", 0 < c.beta < 1, "must be in (0, 1)"),

@@ -37,7 +37,7 @@ class LearnCounts:
 
     def __init__(self, n_populations: int) -> None:
         self.n_populations = n_populations
-        self._step = 0
+        self.step = 0  # the chip step that operations belong to
         self._by_population: dict[str, I64] = defaultdict(lambda: np.zeros(n_populations, np.int64))
         self._by_step: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self._on_core: dict[str, dict[tuple[int, int], int]] = defaultdict(lambda: defaultdict(int))
@@ -46,7 +46,7 @@ class LearnCounts:
 
     def at(self, step: int) -> None:
         """All that follows happens in this chip step."""
-        self._step = step
+        self.step = step
         self._now = {}
 
     def add(self, name: str, population: int, n: int, core: int = _SHARED) -> None:
@@ -54,10 +54,10 @@ class LearnCounts:
         if n:
             key = f"learn_{name}"
             self._by_population[key][population] += n
-            self._by_step[key][self._step] += n
+            self._by_step[key][self.step] += n
             self._on_core[key][population, core] += n
             if name in TOUCHED:
-                self._touched.extend((self._step, population, core, n))
+                self._touched.extend((self.step, population, core, n))
                 self._now[core] = self._now.get(core, 0) + n
 
     def touched_now(self, core: int) -> int:

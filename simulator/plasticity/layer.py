@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.errors import InputError
+from simulator.philox import STREAM_ELIGIBILITY
 from simulator.plasticity import block
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
@@ -68,7 +70,7 @@ class LayerLearner:
         self, layer: Layer, parts: tuple[Part, ...], index: int, population: int, forward: Forward, config: LearnConfig,
         lag: int, words: Floats, moments: dict[str, float], counts: LearnCounts, seed: int, keys: int,
     ) -> None:  # fmt: skip
-        self.parts = parts
+        self.parts, self.seed = parts, seed
         self.layer, self.index, self.population, self.forward = layer, index, population, forward
         self.config, self.lag, self.words, self.counts = config, lag, words, counts
         self.m1, self.h = layer.lines + 1, layer.size
@@ -83,6 +85,11 @@ class LayerLearner:
         self.rows = self._rows(moments, seed, keys)
         used = [K_TRACE + 5 * p + part for p in range(3) for part in PARTS_OF[layer.psp] if p < 2 or part]
         self.fast = config.gradient and config.form == "dense" and bool(words[LSB, used].all())
+        if config.trace_rounding == "stochastic" and words[LSB].any() and config.gradient and not self.fast:
+            raise InputError(
+                f"population {layer.population.name!r}", "has traces that calibration never saw, so they have no unit",
+                "Calibrate with more samples, or round traces to nearest",
+            )  # fmt: skip
         self.updates, self.labelled, self.samples = 0, 0, -1  # labelled: steps since the last update
         self._kappa: tuple[int, float] = (-1, 0.0)  # of which update
         self.g, self.omega = np.zeros((4, self.m1, self.h)), np.zeros((self.m1 - 1, self.h))
@@ -224,13 +231,18 @@ class LayerLearner:
         hist, const, psp, membrane = self.hist[slot][:, mine], self.const[:, mine], self.layer.psp, self.layer.membrane
         if c.form == "dense":
             live, e, g = part.take(self.live), part.take(self.e), part.take(self.g)
-            step = dense_narrow if self.fast else dense_step
             hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
-            step(e, g, self.events[slot], hist, const, live, psp, membrane, labelled, self.words)
+            args = (e, g, self.events[slot], hist, const, live, psp, membrane, labelled, self.words)
+            if self.fast:
+                dense_narrow(*args, self._noise(part))
+            else:
+                dense_step(*args)
             part.give(self.e, e)
             part.give(self.g, g)
             synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            self._count("trace_rmw", part, int(np.dot(synapses, trace_words(psp)[:3])))
+            words = int(np.dot(synapses, trace_words(psp)[:3]))
+            self._count("trace_rmw", part, words)
+            self._count("random", part, words if c.trace_rounding == "stochastic" and self.fast else 0)
             self._count("trace_mac", part, int(np.dot(synapses, _TRACE_MACS[psp])))
             if labelled:
                 touched = hist[H_DELTA] != 0 if c.skip_zero else np.ones(part.size, bool)
@@ -239,6 +251,12 @@ class LayerLearner:
             hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
             block.forward(hist, const, psp, membrane, labelled, self.s[mine], self.deferred[mine], self.words)
             self._count("carry_mac", part, part.size * _CARRY_MACS[psp])
+
+    def _noise(self, part: Part) -> npt.NDArray[np.uint64]:
+        """Keys of the rounding of a part's traces in this step."""
+        stochastic = self.config.trace_rounding == "stochastic"
+        stream = STREAM_ELIGIBILITY + 256 * 20 * self.index
+        return np.array([stochastic, self.seed, self.counts.step, stream, part.lo], np.uint64)
 
     def _stdp(self, part: Part, tau: int) -> None:
         """A core has the post-synaptic traces of its neurons, and pre-synaptic ones of its own for all input lines."""

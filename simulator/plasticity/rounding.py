@@ -65,6 +65,19 @@ def fill_random(out: Any, seed: Any, update: Any, source: Any, stream: Any) -> N
 
 
 @numba.njit(cache=True, nogil=True)
+def fill_uniform(out: Any, seed: Any, step: Any, source: Any, stream: Any, left: Any) -> None:
+    """Fill float64 `out` (targets `left`, left + 1 ... of one source) with random numbers in [0, 1) of 16 bits."""
+    skip = left % 8
+    rows = np.empty((1, 4, (skip + out.size + 7) // 8), np.uint32)
+    words = np.empty(rows.size, np.uint32)
+    _draw(rows, seed, step, source, stream, left // 8)
+    _in_order(rows[0], words)
+    halves = words.view(np.uint16)
+    for i in range(out.size):
+        out[i] = halves[skip + i] * 2.0**-16
+
+
+@numba.njit(cache=True, nogil=True)
 def update_weights(
     weights: Any, change: Any, live: Any, limit: int, mode: int, seed: Any, update: Any, projection: int, first: int,
     left: int = 0,

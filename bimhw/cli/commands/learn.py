@@ -25,6 +25,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first.")
 @click.option("--weight-bits", type=int, help="8, 12 or 16 [8].")
 @click.option("--trace-bits", type=int, help="Bits of a trace [8].")
+@click.option("--trace-rounding", type=click.Choice(["nearest", "stochastic"]), help="Of eligibility traces [nearest].")
 @click.option("--rounding", type=click.Choice(["stochastic", "nearest"]), help="Of the weight update [stochastic].")
 @click.option("--every", type=int, help="Labelled steps between two updates (dense) [1].")
 @click.option("--block", type=int, help="Steps between two updates (tr, blk) [16].")

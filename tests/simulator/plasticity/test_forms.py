@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.philox import philox4x32
 from simulator.plasticity import block, words
 from simulator.plasticity.dense import dense_narrow
 from simulator.plasticity.rtrl import ALPHA, DELTA, EXP, dense_step, trace_words
@@ -186,7 +189,57 @@ def test_vector_form_of_narrow_words_has_the_same_bits(seed, psp, membrane, bits
     f, k = np.zeros((4, M1, 5, H)), np.zeros((4, M1, H))
     for t in range(T):
         dense_step(e, g, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, one)
-        dense_narrow(f, k, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, other)
+        dense_narrow(f, k, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, other, np.zeros(5, np.uint64))
     assert np.array_equal(e, f.transpose(0, 2, 1, 3))
     assert np.array_equal(g, k)
     assert np.array_equal(one, other)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([DELTA, EXP, ALPHA]), st.sampled_from([7, 8, 16]), st.integers(0, 30))
+def test_stochastic_traces_are_floors_of_their_keyed_random_numbers(seed, psp, bits, first):
+    """Word for word against plain Python with Philox called word by word; any core that holds the neurons draws the same."""
+    const, hist, u, live = random_net(np.random.default_rng(seed), psp)
+    fracs = {n: 20 if n.startswith("g_") else bits - 4 for n in words.NAMES if n.startswith(("e_", "g_"))}
+    table = words.narrow(fracs, dict.fromkeys(fracs, bits) | {n: 32 for n in fracs if n.startswith("g_")})
+    limit = (2 ** (bits - 1) - 1) * 2.0 ** -(bits - 4)
+
+    def rounded(x, step, line, port, part, i):
+        n, stream = first + i, 4 + 256 * (5 * port + part)
+        word = int(philox4x32(step, line, stream, n // 8, seed, 0)[n % 8 // 2])
+        r = ((word >> 16) if n % 2 else (word & 0xFFFF)) / 65536
+        return min(max(math.floor(x * 2 ** (bits - 4) + r) * 2.0 ** -(bits - 4), -limit), limit)
+
+    e, g = np.zeros((4, M1, 5, H)), np.zeros((4, M1, H))
+    want = np.zeros((4, M1, 5, H))
+    kap, rho, p_vi, p_vr, b, lc, k, skip = const
+    for t in range(4):
+        dense_narrow(
+            e, g, u[t], hist[t], const, live, psp, False, False, table, np.array([1, seed, t, 4, first], np.uint64)
+        )
+        abar, c, psi, gd, x_new, z, _, f = hist[t]
+        for port, line, i in np.ndindex(4, M1, H):
+            if (port == 3 and line) or (port < 3 and not live[port, line, i]):
+                continue
+            w = want[port, line, :, i]
+            if port < 2:
+                drive = (1 - abar[i]) * u[t, line] if port == 0 else gd[i] * u[t, line]
+                w[0] = rounded(abar[i] * w[0] + drive, t, line, port, 0, i)
+                q = c[i] * w[0] + (skip[i] * u[t, line] if port == 0 else 0.0)
+            else:
+                q = x_new[i] * u[t, line] if port == 2 else z[i]
+            if psp == ALPHA:
+                rr, cur = w[1] + lc[i] * q, w[2]
+                v = kap[i] * w[3] + p_vi[i] * cur + p_vr[i] * rr
+                w[1] = rounded(rho[i] * rr, t, line, port, 1, i)
+                w[2] = rounded(b[i] * rr + rho[i] * cur, t, line, port, 2, i)
+            elif psp == EXP:
+                cur = w[2] + lc[i] * q
+                v = kap[i] * w[3] + p_vi[i] * cur
+                w[2] = rounded(rho[i] * cur, t, line, port, 2, i)
+            else:
+                v = kap[i] * w[3] + lc[i] * q
+            w[3] = rounded(f[i] * v, t, line, port, 3, i)
+            w[4] = rounded(k[i] * w[4] + (1 - k[i]) * psi[i] * v, t, line, port, 4, i)
+    assert np.array_equal(e, want)
+    assert np.count_nonzero(want) > 20

@@ -128,7 +128,9 @@ def _hints(
         {"reset": "zero_next_step_input_lost"},
         {"cmp": ">="},
         {"cmp": "multi", "reset": "subtract_now"},
+        {"cmp": ">=", "v_init": "v_reset"},
         {"cmp": "multi", "reset": "subtract_now", "integrator": "exp"},
+        {"cmp": "multi", "reset": "subtract_now", "integrator": "exp_norm"},
     ]
     found: list[tuple[int, str]] = []
     for change in changes:

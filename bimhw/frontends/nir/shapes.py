@@ -1,7 +1,7 @@
 """Shapes of every node, from the Input nodes forwards, with the repairs that exporters make necessary.
 
-Repairs, each noted: sizes of 1 in front (a batch dimension that Norse leaves in), parameters of one element (scalar
-thresholds or leaks), and a Flatten that kept a dimension in front of a Linear.
+Repairs, each noted: a batch dimension in front of Input and Output (Norse leaves in that of its sample), parameters of one
+element (scalar thresholds or leaks), and a Flatten that kept a dimension in front of a Linear.
 """
 
 from __future__ import annotations
@@ -26,6 +26,34 @@ def infer(graph: NirGraph) -> NirGraph:
     for kind in ("Input", "Output"):
         if not graph.of_kind(kind):
             raise InputError(graph.source, f"has no {kind} node", f"Add one, with its shape, before the {kind.lower()}")
+    try:
+        return _infer(graph)
+    except InputError as as_stated:
+        unbatched = _without_batch(graph)
+        if unbatched is None:
+            raise
+        try:
+            return _infer(unbatched)
+        except InputError:
+            raise as_stated from None
+
+
+def _without_batch(graph: NirGraph) -> NirGraph | None:
+    """The graph without the one size that stands in front of every Input and Output, or None where there is none."""
+    ends = graph.of_kind("Input", "Output")
+    stated = {n.name: n.fields["shape"] for n in ends}
+    sizes = {shape[0] if len(shape) > 1 else None for shape in stated.values()}
+    if len(sizes) != 1 or None in sizes:
+        return None
+    nodes = {
+        name: replace(n, fields={**n.fields, "shape": stated[name][1:]}) if name in stated else n
+        for name, n in graph.nodes.items()
+    }
+    note = f"the size {sizes.pop()} in front of the shapes of Input and Output is left out as that of a batch"
+    return replace(graph, nodes=nodes, notes=(*graph.notes, note))
+
+
+def _infer(graph: NirGraph) -> NirGraph:
     notes = list(graph.notes)
     nodes = dict(graph.nodes)
     known: dict[str, Shape] = {}

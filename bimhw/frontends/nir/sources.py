@@ -16,7 +16,7 @@ from bimhw.frontends.nir.profile import Profile, Settings, load_profile
 from simulator.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-NAMES = ("snntorch", "snntorch-subtract", "spikingjelly", "norse", "sinabs", "euler", "exact")
+NAMES = ("snntorch", "snntorch-zero-delay", "snntorch-subtract", "spikingjelly", "norse", "sinabs", "euler", "exact")
 SNNTORCH_DT = 1e-4  # hard-coded in snnTorch 1.0.0's exporter
 SPIKINGJELLY_DT = 1e-4  # the default of its exporter's dt
 NORSE_DT = 1e-3  # the default of its simulation; its exporter then writes tau * dt
@@ -136,6 +136,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
     """The conventions of a source, for this graph."""
     if name == "snntorch":
         return _snntorch(graph)
+    if name == "snntorch-zero-delay":
+        return _snntorch_delayed(graph)
     if name == "snntorch-subtract":
         return Profile(name, Settings(SNNTORCH_DT, reset="subtract_next_step"))
     if name == "spikingjelly":
@@ -161,6 +163,16 @@ def _snntorch(graph: NirGraph) -> Profile:
     notes = ["assumed: reset_mechanism 'zero' (the file does not say; for 'subtract' use snntorch-subtract)"]
     notes += [f"node {n!r}: recurrent, so its membrane is zeroed after the next step (snnTorch 1.0.0)" for n in looped]
     return Profile("snntorch", base, dict.fromkeys(looped, late), notes=tuple(notes))
+
+
+def _snntorch_delayed(graph: NirGraph) -> Profile:
+    """reset_mechanism 'zero' with reset_delay=True: all but its plain Leaky lose the input of the step after a spike."""
+    base = Settings(SNNTORCH_DT)
+    late = replace(base, reset="zero_next_step_input_lost")
+    looped = {a for a, _ in order(graph).delayed}
+    slow = [n.name for n in graph.of_kind(*FIRING) if n.kind == "CubaLIF" or n.name in looped]
+    notes = tuple(f"node {n!r}: zeroed after the next step's integration (reset_delay=True)" for n in slow)
+    return Profile("snntorch-zero-delay", base, dict.fromkeys(slow, late), notes=notes)
 
 
 def _norse(graph: NirGraph, dt: float | None) -> Profile:

@@ -110,3 +110,22 @@ def test_any_json_is_a_profile_or_refused(raw: Any) -> None:
         assert str(error).startswith("p: $")
     else:
         assert profile.default.dt is None or profile.default.dt > 0
+
+
+def test_snntorch_with_a_delayed_reset_to_zero_differs_only_beyond_the_plain_leaky() -> None:
+    one = {k: np.ones(1) for k in ("v_threshold", "w_in")} | {"v_leak": np.zeros(1)}
+    cuba = {"tau_syn": np.array([2e-4]), "tau_mem": np.array([5e-4]), "r": np.array([5.0]), **one}
+    lif = {"tau": np.array([5e-4]), "r": np.array([5.0]), "v_leak": np.zeros(1), "v_threshold": np.ones(1)}
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([1])}),
+        "cuba": ("CubaLIF", cuba),
+        "ring": ("LIF", lif),
+        "w": ("Linear", {"weight": np.ones((1, 1))}),
+        "last": ("LIF", lif),
+        "out": ("Output", {}),
+    }
+    edges = [("in", "cuba"), ("cuba", "ring"), ("ring", "w"), ("w", "ring"), ("ring", "last"), ("last", "out")]
+    profile = choose(build_graph(nodes, edges), "snntorch-zero-delay")
+    resets = {n: profile.of(n).reset for n in ("cuba", "ring", "last")}
+    late = "zero_next_step_input_lost"
+    assert resets == {"cuba": late, "ring": late, "last": "to_v_reset_now"}

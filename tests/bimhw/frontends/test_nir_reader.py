@@ -225,6 +225,18 @@ def test_repairs_are_made_and_said() -> None:
     assert any("colour" in n for n in build_graph(odd, CHAIN).notes)
 
 
+def test_a_batch_size_in_front_of_the_ends_is_left_out_and_said() -> None:
+    nodes = chain()
+    nodes["in"], nodes["out"] = ("Input", {"shape": np.array([8, 4])}), ("Output", {"shape": np.array([8, 3])})
+    graph = build_graph(nodes, CHAIN)
+    assert graph.nodes["in"].out_shape == (4,)
+    assert graph.nodes["out"].in_shape == (3,)
+    assert any("size 8 in front" in n for n in graph.notes)
+    nodes["out"] = ("Output", {"shape": np.array([7, 3])})
+    with pytest.raises(InputError, match=r"states the shape \[7, 3\]"):
+        build_graph(nodes, CHAIN)
+
+
 def test_every_platform_file_reads_or_is_refused(shared: Path) -> None:
     refused = {"norse_cuba_conv", "braille_noDelay_bias_zero_subgraph", "braille_noDelay_noBias_subtract_subgraph"}
     for path in sorted(shared.glob("nir/*/*.nir")):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bimhw.learning.language import Forward
-from bimhw.tasks.audio import Floats
+from bimhw.tasks.audio import Floats, FrontEnd
 from bimhw.tasks.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
 from bimhw.tasks.encoders import graded
 from bimhw.tasks.fsdd import SpokenDigits
@@ -41,16 +41,25 @@ class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 @dataclass(frozen=True)
-class StringSets:
-    """Strings for training (one set an epoch) and for judging, as graded spikes [T_i, 2 bands]."""
+class Strings:
+    """Strings as graded spikes [T_i, 2 bands], their digits [n, 5], and what is said at each step [T_i] (`step_labels`)."""
 
-    train: tuple[tuple[tuple[Floats, ...], npt.NDArray[np.int64]], ...]
-    test: tuple[tuple[Floats, ...], npt.NDArray[np.int64]]
+    inputs: tuple[Floats, ...]
+    digits: npt.NDArray[np.int64]
+    labels: tuple[npt.NDArray[np.int64], ...]
+
+
+@dataclass(frozen=True)
+class StringSets:
+    """Strings for training (one set an epoch) and for judging."""
+
+    train: tuple[Strings, ...]
+    test: Strings
 
     @property
     def n_in(self) -> int:
         """Inputs a step."""
-        return int(self.test[0][0].shape[1])
+        return int(self.test.inputs[0].shape[1])
 
 
 @dataclass(frozen=True)
@@ -78,10 +87,32 @@ def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False)
     frames = np.concatenate(drawn[0].frames)
     mean, deviation = frames.mean(0), frames.std(0) + 1e-6
 
-    def steps(strings: DigitStrings) -> tuple[Floats, ...]:
-        return tuple(_pairs(graded((f - mean) / deviation)) for f in strings.frames)
+    def steps(strings: DigitStrings) -> Strings:
+        inputs = tuple(_pairs(graded((f - mean) / deviation)) for f in strings.frames)
+        labels = [
+            step_labels(len(x), d, s, data.front) for x, d, s in zip(inputs, strings.digits, strings.spans, strict=True)
+        ]
+        return Strings(inputs, strings.digits, tuple(labels))
 
-    return StringSets(tuple((steps(d), d.digits) for d in drawn), (steps(test), test.digits))
+    return StringSets(tuple(steps(d) for d in drawn), steps(test))
+
+
+def step_labels(
+    steps: int, digits: npt.NDArray[np.int64], spans: npt.NDArray[np.int64], front: FrontEnd
+) -> npt.NDArray[np.int64]:
+    """[steps]: the digit from the middle of its sound until 50 ms after it, else the blank.
+
+    Args:
+        steps: of two frames each; a step stands where its middle sample does.
+        digits: [length].
+        spans: [length, 2], first and last sample (exclusive) of each digit.
+        front: of the frames.
+    """
+    middle = np.arange(steps) * 2 * front.hop + (front.hop + front.window) / 2
+    labels = np.full(steps, BLANK)
+    for digit, (start, end) in zip(digits, spans, strict=True):
+        labels[(middle >= (start + end) / 2) & (middle < end + 0.05 * front.rate_hz)] = digit
+    return labels
 
 
 def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSets, settings: CtcSettings) -> CtcResult:
@@ -100,12 +131,13 @@ def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSe
     optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
     total = settings.epochs * math.ceil(settings.strings / settings.batch)
     updates, start = 0, time.perf_counter()
-    for frames, digits in sets.train:
-        for first in range(0, len(frames), settings.batch):
+    for part in sets.train:
+        for first in range(0, len(part.inputs), settings.batch):
             decay = 0.5 * (1 + math.cos(math.pi * updates / total))
             for group in optimiser.param_groups:
                 group["lr"] = settings.lr * (settings.lr_end + (1 - settings.lr_end) * decay)
-            loss = _loss(forward, frames[first : first + settings.batch], digits[first : first + settings.batch])
+            some = slice(first, first + settings.batch)
+            loss = _loss(forward, part.inputs[some], part.digits[some])
             if not math.isfinite(float(loss.detach())):
                 raise InputError(
                     "training by CTC", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
@@ -116,7 +148,7 @@ def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSe
             optimiser.step()
             updates += 1
     seconds = time.perf_counter() - start
-    errors = digit_errors(sets.test[1], decode(forward, sets.test[0]))
+    errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs))
     return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
 
 
@@ -125,21 +157,21 @@ def decode(forward: Forward, frames: Sequence[Floats], batch: int = 64) -> list[
     """Best paths of strings."""
     found = []
     for first in range(0, len(frames), batch):
-        x, lengths = _padded(frames[first : first + batch])
+        x, lengths = padded(frames[first : first + batch])
         logits: Any = forward(x, None)[0].numpy()
         found += [best_path(logits[: int(n), i]) for i, n in enumerate(lengths)]
     return found
 
 
 def _loss(forward: Forward, frames: Sequence[Floats], digits: npt.NDArray[np.int64]) -> Tensor:
-    x, lengths = _padded(frames)
+    x, lengths = padded(frames)
     log_p = torch.log_softmax(forward(x, None)[0], -1)
     targets = torch.from_numpy(digits)
     sizes = torch.full((len(digits),), digits.shape[1])
     return functional.ctc_loss(log_p, targets, lengths, sizes, blank=BLANK)
 
 
-def _padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
+def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
     """[T, B, M] padded with zeros at the end, and the lengths [B]."""
     x = nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames])
     return x, torch.tensor([len(f) for f in frames])

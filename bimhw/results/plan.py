@@ -227,21 +227,26 @@ LM = Table(
     "rows have fixed settings that an earlier trial chose on this test part, which flatters them slightly; the others are tuned.",
 )
 
+_SCP1: dict[str, Any] = {"hidden": "128", "psp": "delta", "k_o": 0.9, "epochs": 40, "batch": 16, "lr_end": 0.02}
+
 SCP1 = Table(
     "scp1",
-    "EEG: SelfRegulationSCP1, 64 block means of 6 channels",
+    "EEG: SelfRegulationSCP1, 64 block means of 6 channels, 8 of them a step",
     "scp1",
     "auc_roc",
     (
-        Row("BIM-D 1x64, online RTRL, spike readout", "bim", _SERIES, _lr(0.001, 0.004)),
-        Row("BIM-D 1x64, BPTT, spike readout", "bim", {**_SERIES, "rule": "bptt"}, _lr(0.004, 0.02)),
-        Row("BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "rule": "frozen"}, _lr(0.001, 0.004)),
-        *_baselines(2_800, 8, (0.004, 0.01), 16),
+        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_SCP1, "rule": "bptt", "lr": 0.02}),
+        Row("BIM-D 1x128, online RTRL, spike readout", "bim", {**_SCP1, "lr": 0.004, "epochs": 20}),
+        Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_SCP1, "rule": "frozen", "lr": 0.01}),
+        *_baselines(20_000, 20, (0.004, 0.01), 16),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "The paper reports seizure detection on CHB-MIT; this set has no seizures and cannot be compared.",
-    "Hold every row against the frozen one: where that does as well, the set checks pipeline and metric and does not rank rules.",
+    "Settings of the BIM rows were chosen by four-fold cross-validation over the training trials. Hold every row against the "
+    "frozen one: where that does as well, the set checks pipeline and metric and does not rank rules.",
 )
+
+_BEATS: dict[str, Any] = {"preset": "series", "psp": "delta"}
 
 MITBIH208 = Table(
     "mitbih208",
@@ -249,14 +254,15 @@ MITBIH208 = Table(
     "mitbih208",
     "auc_roc",
     (
-        Row("BIM-D 1x64, online RTRL, spike readout", "bim", _SERIES, _lr(0.001, 0.004)),
-        Row("BIM-D 1x64, BPTT, spike readout", "bim", {**_SERIES, "rule": "bptt"}, _lr(0.004, 0.02)),
-        Row("BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "rule": "frozen"}, _lr(0.001, 0.004)),
+        Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_BEATS, "lr": 0.004}),
+        Row("BIM-D 1x64, BPTT, spike readout", "bim", {**_BEATS, "rule": "bptt", "epochs": 25, "lr": 0.02}),
+        Row("BIM-D 1x64, hidden layer frozen", "bim", {**_BEATS, "rule": "frozen", "lr": 0.01}),
         *_baselines(2_000, 8, (0.004, 0.01), 16),
         Row("logistic regression on all samples", "linear", {}, seeds=1),
     ),
     "The paper reports 0.92 / 0.88 on PTB-XL without naming the label set; one patient's beats cannot be compared.",
-    "One patient, split in time: far easier than several patients.",
+    "One patient, split in time: far easier than several patients. Settings of the BIM rows were chosen by cross-validation over "
+    "four stretches of the training time. What lifted the figures most: each window less its median, and eight samples a step.",
     path="mitbih208",
 )
 
@@ -284,6 +290,12 @@ CONNECTED = Table(
     (
         Row("GRU-128, CTC, BPTT", "baseline-ctc", {"model": "gru", "hidden": 128, **_CTC, "lr": 0.004}, seeds=3),
         Row("BIM-D 1x128, CTC, BPTT, spike readout", "bim-ctc", {"hidden": (128,), **_CTC, "lr": 0.01}, seeds=3),
+        Row(
+            "BIM-D 1x128, online RTRL, a label at every step, spike readout",
+            "bim-ctc",
+            {"hidden": (128,), "rule": "rtrl", "epochs": 6, "strings": 1000, "lr": 0.004},
+            seeds=3,
+        ),
     ),
     "Word error rate on LibriSpeech: large vocabulary and read sentences; ten words of six known speakers cannot be compared.",
     "Strings of one speaker's takes 0-4 with 50-150 ms of silence between; WER = (S + D + I) / N over the whole set.",

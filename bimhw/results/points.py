@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -197,35 +197,42 @@ def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: b
 
 
 def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
-    from bimhw.learning.ctc import SYMBOLS, CtcSettings, string_sets
+    import torch
+
+    from bimhw.learning.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
+    from bimhw.learning.ctc_online import fit_online
     from bimhw.learning.language import bim_forward
     from bimhw.models.config import BimConfig
     from bimhw.models.net import BimNet
 
-    hidden = options.pop("hidden")
+    rule = options.pop("rule", "ctc")
+    config = {name: options.pop(name) for name in BimConfig.__struct_fields__ if name in options}
     settings = CtcSettings(seed=seed, **options)
     sets = string_sets(data, settings, tuning)
-    net = BimNet(BimConfig(n_in=sets.n_in, hidden=hidden, n_out=SYMBOLS, psp="delta"), seed)
+    net = BimNet(BimConfig(n_in=sets.n_in, n_out=SYMBOLS, psp="delta", **config), seed)
     rates: list[Any] = []
-    figures = _ctc(bim_forward(net, rates), list(net.parameters()), sets, settings)
-    return {**figures, "rate": float(rates[-1].mean())}
+    forward = bim_forward(net, rates)
+    if rule == "ctc":
+        result = fit_ctc(forward, list(net.parameters()), sets, settings)
+    else:
+        result = fit_online(net, sets, settings, rule)
+        forward(torch.from_numpy(sets.test.inputs[0])[:, None], None)
+    return {**_word_errors(result, net.parameters()), "rate": float(rates[-1].mean())}
 
 
 def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
     from bimhw.baselines.models import build
-    from bimhw.learning.ctc import SYMBOLS, CtcSettings, string_sets
+    from bimhw.learning.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
 
     name, hidden = options.pop("model"), options.pop("hidden")
     settings = CtcSettings(seed=seed, **options)
     sets = string_sets(data, settings, tuning)
     model = build(name, sets.n_in, SYMBOLS, hidden, seed)
-    return _ctc(model, list(model.parameters()), sets, settings)
+    parameters = list(model.parameters())
+    return _word_errors(fit_ctc(model, parameters, sets, settings), parameters)
 
 
-def _ctc(forward: Any, parameters: list[Any], sets: Any, settings: Any) -> dict[str, Any]:
-    from bimhw.learning.ctc import fit_ctc
-
-    result = fit_ctc(forward, parameters, sets, settings)
+def _word_errors(result: Any, parameters: Iterable[Any]) -> dict[str, Any]:
     return {
         "word_error_rate": result.errors.rate,
         "parameters": sum(p.numel() for p in parameters if p.requires_grad),

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bimhw.results.plan import SPEAKERS, TABLES, Row, Table
+from bimhw.results.plot import dot_plot
 from bimhw.results.points import Point
 from bimhw.results.run import LOWER_IS_BETTER, value
-from simulator.files import replacing, write_text
+from simulator.files import write_text
 
 _HEAD = """# Results
 
@@ -41,7 +42,9 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         if not rows:
             continue
         parts.append(_section(table, rows))
-        files.append(_plot(table, rows, folder / "results" / f"{table.name}.svg"))
+        dots = [(row.label, row.kind.startswith("bim"), [value(p, table) for p in found]) for row, found in rows]
+        lower = table.metric in LOWER_IS_BETTER
+        files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
         parts.append(f"![{table.title}](results/{table.name}.svg)\n")
     parts += [_speakers(points), _missing(points), _versions()]
     write_text(folder / "results.md", "\n".join(p for p in parts if p))
@@ -166,26 +169,3 @@ def _versions() -> str:
     import bimhw
 
     return f"bimhw {bimhw.__version__}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}.\n"
-
-
-def _plot(table: Table, rows: list[tuple[Row, list[Point]]], path: Path) -> Path:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    values = [[value(p, table) for p in found] for _, found in rows]
-    colours = ["#b04a3a" if row.kind.startswith("bim") else "#5b7a99" for row, _ in rows]
-    with mpl.rc_context({"svg.hashsalt": table.name, "svg.fonttype": "none"}):
-        figure = Figure(figsize=(8, 0.32 * len(rows) + 1.0), layout="constrained")
-        axes = figure.add_subplot()
-        spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values]
-        means = [float(np.mean(v)) for v in values]
-        axes.barh(range(len(rows)), means, xerr=spread, color=colours, height=0.7)
-        axes.set_yticks(range(len(rows)), [row.label for row, _ in rows], fontsize=8)
-        axes.invert_yaxis()
-        low, high = min(means), max(means)
-        axes.set_xlim(low - 0.3 * (high - low) - 0.01, high + 0.15 * (high - low) + 0.01)
-        better = "lower" if table.metric in LOWER_IS_BETTER else "higher"
-        axes.set_xlabel(f"{table.metric.replace('_', ' ')} ({better} is better; bars: sd over seeds)", fontsize=8)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
-    return path

@@ -92,20 +92,20 @@ def _run_table(
     for seed in range(most if seeds is None else min(most, seeds)):
         for row in table.rows:
             if seed < row.seeds:
-                options = _chosen(table, row, get)
+                options = chosen(table, row, get)
                 if options is None or get(row, options, seed, False) is None:
                     return
 
 
-def _chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:
-    """The row's options with the best of its grid on the validation part; None: the time is over."""
+def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:
+    """The row's options with the best of its grid on the validation part (equal ones: the more accurate); None: no time left."""
     if len(row.grid) < 2:
         return row.options | (row.grid[0] if row.grid else {})
     tried = [(get(row, row.options | choice, 0, True), choice) for choice in row.grid]
     if any(p is None for p, _ in tried):
         return None
     sign = -1.0 if table.metric in LOWER_IS_BETTER else 1.0
-    best = max(tried, key=lambda t: sign * value(t[0], table) if t[0] else 0.0)
+    best = max(tried, key=lambda t: (sign * value(t[0], table), t[0].accuracy or 0.0) if t[0] else (0.0, 0.0))
     return row.options | best[1]
 
 

@@ -25,11 +25,12 @@ BLANK = 10
 
 @dataclass(frozen=True)
 class DigitStrings:
-    """Strings as log-mel frames [T_i, bands] and their digits [n, length]."""
+    """Strings as log-mel frames [T_i, bands], their digits [n, length], and from and to which sample each digit is spoken."""
 
     frames: tuple[Floats, ...]
     digits: npt.NDArray[np.int64]
     speakers: npt.NDArray[np.int64]
+    spans: npt.NDArray[np.int64]  # [n, length, 2]
 
 
 def digit_strings(
@@ -51,25 +52,33 @@ def digit_strings(
         raise InputError("connected digits", "no recordings to draw from", "Check the split")
     rng = np.random.default_rng(seed)
     speakers = np.unique(data.speakers[which])
-    frames, digits, spoken_by = [], [], []
+    frames, digits, spoken_by, spans = [], [], [], []
     for _ in range(count):
         speaker = speakers[rng.integers(len(speakers))]
         chosen = rng.choice(which[data.speakers[which] == speaker], size=length)
-        frames.append(data.front.raw_frames(_joined([data.signals[i] for i in chosen], rng, data.front.rate_hz)))
+        sound, span = _joined([data.signals[i] for i in chosen], rng, data.front.rate_hz)
+        frames.append(data.front.raw_frames(sound))
+        spans.append(span)
         digits.append(data.digits[chosen])
         spoken_by.append(speaker)
-    return DigitStrings(tuple(frames), np.array(digits), np.array(spoken_by))
+    return DigitStrings(tuple(frames), np.array(digits), np.array(spoken_by), np.array(spans))
 
 
-def _joined(signals: Sequence[Floats], rng: np.random.Generator, rate_hz: int) -> npt.NDArray[np.float64]:
+def _joined(
+    signals: Sequence[Floats], rng: np.random.Generator, rate_hz: int
+) -> tuple[npt.NDArray[np.float64], list[tuple[int, int]]]:
     low, high = (round(ms * rate_hz / 1000) for ms in SILENCE_MS)
     parts: list[npt.NDArray[np.float64]] = []
+    spans, at = [], 0
     for i, signal in enumerate(signals):
         if i:
             parts.append(np.zeros(int(rng.integers(low, high + 1))))
+            at += len(parts[-1])
         exact = signal.astype(np.float64)
         parts.append(exact / np.sqrt((exact**2).mean() + 1e-12))
-    return np.concatenate(parts)
+        spans.append((at, at + len(exact)))
+        at += len(exact)
+    return np.concatenate(parts), spans
 
 
 def best_path(scores: npt.NDArray[np.floating], blank: int = BLANK) -> list[int]:

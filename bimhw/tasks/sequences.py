@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_labels, check_not_empty
 from bimhw.tasks.encoders import payloads
+from simulator.errors import InputError
 
 INPUT_SCALE = 1 / 16
 
@@ -37,6 +38,7 @@ def graded_task(
     decision_share: float = 0.25,
     validation: npt.NDArray[np.int64] | None = None,
     metric: str = "accuracy",
+    per_step: int = 1,
 ) -> Task:
     """z-score each channel by the train part, clip to ±3, round to 1/16, pad in front with silence to the longest sequence.
 
@@ -53,9 +55,10 @@ def graded_task(
         decision_share: share of the steps, at the end, that decide.
         validation: see `Task`.
         metric: see `Task`.
+        per_step: so many consecutive samples (or blocks) are the channels of one step, side by side.
 
     Raises:
-        InputError: an empty split, a NaN, a label outside the classes.
+        InputError: an empty split, a NaN, a label outside the classes, a length that `per_step` does not divide.
     """
     for split, part in (("train", train), ("test", test)):
         check_not_empty(len(part.series), split, name)
@@ -64,11 +67,9 @@ def graded_task(
         train, test = (Part([block_means(s, steps) for s in p.series], p.labels) for p in (train, test))
     flat = np.concatenate([np.asarray(s, np.float64) for s in train.series])
     mean, deviation = flat.mean(0), flat.std(0) + 1e-9
-    longest = max(len(s) for part in (train, test) for s in part.series)
-    splits = [
-        Split(_aligned([payloads((s - mean) / deviation) for s in part.series], longest), part.labels)
-        for part in (train, test)
-    ]
+    sent = [[side_by_side(payloads((s - mean) / deviation), per_step) for s in p.series] for p in (train, test)]
+    longest = max(len(s) for part in sent for s in part)
+    splits = [Split(_aligned(s, longest), part.labels) for s, part in zip(sent, (train, test), strict=True)]
     return Task(
         name=name,
         n_classes=n_classes,
@@ -91,6 +92,19 @@ def block_means(series: Series, blocks: int) -> Series:
     sums = np.add.reduceat(np.asarray(series, np.float64), edges[:-1], axis=0)
     means: Series = sums / np.diff(edges)[:, None]
     return means
+
+
+def side_by_side(series: npt.NDArray[np.int16], per_step: int) -> npt.NDArray[np.int16]:
+    """[T, M] -> [T / per_step, per_step * M]: consecutive samples become the channels of one step.
+
+    Raises:
+        InputError: `per_step` does not divide T.
+    """
+    if per_step < 1 or len(series) % per_step:
+        raise InputError(
+            "samples side by side", f"{per_step} a step, must divide the {len(series)} of a sequence", "Try 1, 2 or 4"
+        )
+    return series.reshape(len(series) // per_step, -1)
 
 
 def _aligned(series: Sequence[npt.NDArray[np.int16]], steps: int) -> npt.NDArray[np.int16]:

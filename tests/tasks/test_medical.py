@@ -325,6 +325,23 @@ def test_208_csv_and_atr_agree(tmp_path: Path) -> None:
     np.testing.assert_array_equal(a.train.x, b.train.x)
     assert a.train.y.tolist() == b.train.y.tolist() == [0, 1], "windows across the border of the splits are left out"
     assert a.test.y.tolist() == [0, 1]
+    assert (a.steps, a.n_in) == (25, 8)
+
+
+@pytest.mark.parametrize("per_step", [1, 8])
+def test_208_less_its_baseline(tmp_path: Path, per_step: int) -> None:
+    """A drift of the electrode that is constant over each window changes nothing; a step holds consecutive samples."""
+    path = write_208(tmp_path, BEATS_208)
+    before = load_task("mitbih208", path=path, samples_per_step=per_step)
+    at, ecg = np.arange(EXCERPT_SAMPLES), np.load(path / "ecg.npz")["ecg"]
+    np.savez(path / "ecg.npz", ecg=ecg + 5.0 * (at > 500) - 3.0 * (at > 75_000))
+    after = load_task("mitbih208", path=path, samples_per_step=per_step)
+    np.testing.assert_array_equal(after.train.x, before.train.x)
+    np.testing.assert_array_equal(after.test.x, before.test.x)
+    window = ecg[200 - 90 : 200 + 110]
+    above = window - np.median(window)
+    found = before.train.x[0].reshape(-1)
+    assert np.corrcoef(above, found)[0, 1] > (0.99 if per_step == 1 else 0.9), "in the order of time"
 
 
 def test_208_refuses(tmp_path: Path) -> None:
@@ -338,6 +355,8 @@ def test_208_refuses(tmp_path: Path) -> None:
         load_task("mitbih208", path=write_208(tmp_path, [(108_000, "N")]))
     with pytest.raises(InputError, match="'test' is empty"):
         load_task("mitbih208", path=write_208(tmp_path, BEATS_208[:2]))
+    with pytest.raises(InputError, match="must divide the 200"):
+        load_task("mitbih208", path=write_208(tmp_path, BEATS_208), samples_per_step=7)
     (tmp_path / "ecg.npz").write_bytes(b"PK broken")
     with pytest.raises(InputError, match="not the excerpt"):
         load_task("mitbih208", path=tmp_path)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bimhw.tasks import load_task
 from bimhw.tasks.base import late_steps
@@ -75,6 +77,21 @@ def test_block_means_are_means_of_stretches() -> None:
     assert block_means(x, 12) is x
     uneven = block_means(x[:7], 3)
     np.testing.assert_allclose(uneven, [x[:2].mean(0), x[2:5].mean(0), x[5:7].mean(0)])
+
+
+@given(n=st.integers(1, 5), blocks=st.integers(1, 4), per_step=st.integers(1, 4), channels=st.integers(1, 3))
+def test_side_by_side_keeps_every_value(n: int, blocks: int, per_step: int, channels: int) -> None:
+    rng = np.random.default_rng(n)
+    series = [rng.normal(size=(blocks * per_step, channels)) for _ in range(n)]
+    part = Part(series, np.arange(n) % 2)
+    plain = graded_task("x", part, part, 2, {})
+    folded = graded_task("x", part, part, 2, {}, per_step=per_step)
+    assert folded.train.x.shape == (n, blocks, per_step * channels)
+    for i, j, k, c in np.ndindex(n, blocks, per_step, channels):
+        assert folded.train.x[i, j, k * channels + c] == plain.train.x[i, j * per_step + k, c]
+    if per_step > 1:
+        with pytest.raises(InputError, match="must divide"):
+            graded_task("x", Part([s[1:] for s in series], part.labels), part, 2, {}, per_step=per_step)
 
 
 def test_graded_task_refuses() -> None:

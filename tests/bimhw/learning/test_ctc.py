@@ -8,13 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bimhw.baselines.models import build
-from bimhw.learning.ctc import SYMBOLS, CtcSettings, _loss, decode, fit_ctc, string_sets
+from bimhw.learning.ctc import SYMBOLS, CtcSettings, _loss, decode, fit_ctc, step_labels, string_sets
+from bimhw.learning.ctc_online import fit_online, moving_mean
+from bimhw.models.config import BimConfig
+from bimhw.models.net import BimNet
 from bimhw.results.plan import Row
 from bimhw.results.points import run_point
 from bimhw.tasks.audio import FrontEnd
-from bimhw.tasks.connected import best_path
+from bimhw.tasks.connected import BLANK, best_path, digit_strings
 from bimhw.tasks.fsdd import SpokenDigits
 from simulator.errors import InputError
 
@@ -47,20 +52,20 @@ def test_loss_is_the_sum_over_paths() -> None:
 def test_sets_are_repeatable_and_apart(tones: SpokenDigits) -> None:
     settings = CtcSettings(epochs=2, strings=5)
     a, b = string_sets(tones, settings), string_sets(tones, settings)
-    np.testing.assert_array_equal(a.test[0][0], b.test[0][0])
-    assert len(a.test[0]) == 200
+    np.testing.assert_array_equal(a.test.inputs[0], b.test.inputs[0])
+    assert len(a.test.inputs) == 200
     assert a.n_in == 64
     other = string_sets(tones, CtcSettings(epochs=2, strings=5, seed=7))
-    np.testing.assert_array_equal(a.test[1], other.test[1])
-    assert not np.array_equal(a.train[0][1], other.train[0][1])
-    assert not np.array_equal(a.train[0][1], a.train[1][1])
+    np.testing.assert_array_equal(a.test.digits, other.test.digits)
+    assert not np.array_equal(a.train[0].digits, other.train[0].digits)
+    assert not np.array_equal(a.train[0].digits, a.train[1].digits)
 
 
 def test_padding_does_not_change_what_is_read(tones: SpokenDigits) -> None:
     sets = string_sets(tones, CtcSettings(epochs=1, strings=2))
     model = build("gru", sets.n_in, SYMBOLS, 8, 0)
-    together = decode(model, sets.test[0][:6])
-    assert together == [decode(model, [f])[0] for f in sets.test[0][:6]]
+    together = decode(model, sets.test.inputs[:6])
+    assert together == [decode(model, [f])[0] for f in sets.test.inputs[:6]]
 
 
 def test_learns_tones(tones: SpokenDigits) -> None:
@@ -84,7 +89,42 @@ def test_runs_on_bim_and_as_a_point(tones: SpokenDigits) -> None:
 def test_divergence_is_said(tones: SpokenDigits) -> None:
     settings = CtcSettings(epochs=1, strings=4)
     sets = string_sets(tones, settings)
-    broken = replace(sets, train=((tuple(f * np.nan for f in sets.train[0][0]), sets.train[0][1]),))
+    broken = replace(sets, train=(replace(sets.train[0], inputs=tuple(f * np.nan for f in sets.train[0].inputs)),))
     model = build("gru", sets.n_in, SYMBOLS, 8, 0)
     with pytest.raises(InputError, match="diverged"):
         fit_ctc(model, list(model.parameters()), broken, settings)
+
+
+def test_labels_stand_where_the_digits_are(tones: SpokenDigits) -> None:
+    """Sample by sample: the label of a step is that of its middle sample, and every digit has steps of its own."""
+    strings = digit_strings(tones, np.arange(len(tones.digits)), count=5, seed=3)
+    front = tones.front
+    for digits, spans, frames in zip(strings.digits, strings.spans, strings.frames, strict=True):
+        assert (np.diff(spans, axis=1) == 1200).all(), "a tone's samples"
+        assert ((spans[1:, 0] - spans[:-1, 1]) >= 400).all(), "at least 50 ms of silence"
+        truth = np.full(int(spans[-1, 1]) + 4000, BLANK)
+        for digit, (start, end) in zip(digits, spans, strict=True):
+            truth[(start + end) // 2 : end + 400] = digit
+        steps = len(frames) // 2
+        labels = step_labels(steps, digits, spans, front)
+        assert labels.tolist() == [truth[2 * s * front.hop + (front.hop + front.window) // 2] for s in range(steps)]
+        assert best_path(np.eye(SYMBOLS)[labels]) == digits.tolist(), "what decoding would read from perfect scores"
+
+
+def test_learns_tones_online(tones: SpokenDigits) -> None:
+    settings = CtcSettings(epochs=1, strings=96, batch=16, lr=0.01)
+    sets = string_sets(tones, settings)
+    config = BimConfig(n_in=sets.n_in, hidden=(32,), n_out=SYMBOLS, psp="delta")
+    result = fit_online(BimNet(config), sets, settings)
+    frozen = fit_online(BimNet(config), sets, settings, rule="frozen")
+    assert result.errors.rate < min(0.5, frozen.errors.rate)
+    assert result.updates == sum(max(len(x) for x in sets.train[0].inputs[i : i + 16]) for i in range(0, 96, 16))
+    with pytest.raises(InputError, match="Rules: rtrl, frozen"):
+        fit_online(BimNet(config), sets, settings, rule="bptt")  # type: ignore[arg-type]
+
+
+@given(length=st.integers(1, 6), steps=st.integers(1, 8))
+def test_moving_mean_is_a_mean(length: int, steps: int) -> None:
+    x = np.random.default_rng(length).normal(size=(steps, 3))
+    brute = [x[max(0, t + 1 - length) : t + 1].mean(0) for t in range(steps)]
+    np.testing.assert_allclose(moving_mean(x, length), brute, atol=1e-12)

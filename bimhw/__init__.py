@@ -48,6 +48,7 @@ _PUBLIC = {
     "encode": "bimhw.compiler.decode",
     "decode": "bimhw.compiler.decode",
     "train": "bimhw.learning.api",
+    "finetune": "bimhw.learning.quantised",
     "learn": "bimhw.learning.on_chip",
     "model_of": "bimhw.compiler.readback",
     "load_task": "bimhw.tasks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from mapping.network import Network
 from simulator.errors import InputError
 from simulator.files import check_is_file
 from simulator.graph import INPUT_MODEL
+
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
 
 Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
@@ -52,7 +55,7 @@ def calibration_data(network: Network, calibration: Any, task: str | None, seed:
         InputError: wrong width or type.
     """
     width, scale = _input(network)
-    name = task if task is not None else _guess(network, width, scale)
+    name = task if task is not None else guessed_task(network)
     if name:
         return _from_task(name, width, scale, calibration, seed)
     if calibration is not None:
@@ -71,10 +74,16 @@ def _input(network: Network) -> tuple[int, float]:
     return inputs[0].size, float(network.meta.get("input", {}).get("scale", 1.0))
 
 
-def _guess(network: Network, width: int, scale: float) -> str:
-    """A BIM model of 8 channels, 10 classes and payloads of 1/16 is taken for one of the digits."""
+def guessed_task(network: Network) -> str:
+    """A BIM model of 8 channels, 10 classes and payloads of 1/16 is taken for one of the digits; else ""."""
     outputs = [p.size for p in network.populations if p.role == "output"]
-    return "digits" if network.meta.get("kind") == "bim" and (width, outputs, scale) == (8, [10], 1 / 16) else ""
+    return "digits" if network.meta.get("kind") == "bim" and (*_input(network), outputs) == (8, 1 / 16, [10]) else ""
+
+
+def training_payloads(task: Task, seed: int) -> Payloads:
+    """Some training samples of a task to calibrate on."""
+    order = np.random.default_rng(seed).permutation(len(task.train))[:SAMPLES]
+    return task.train.x[np.sort(order)].astype(np.int32)
 
 
 def _from_task(name: str, width: int, scale: float, calibration: Any, seed: int) -> CalibrationData:
@@ -90,8 +99,7 @@ def _from_task(name: str, width: int, scale: float, calibration: Any, seed: int)
     decision = tuple(int(i) for i in np.nonzero(task.decision_steps)[0])
     if calibration is not None:
         return CalibrationData(_checked(calibration, width), "the given samples", name, decision)
-    order = np.random.default_rng(seed).permutation(len(task.train))[:SAMPLES]
-    payloads = task.train.x[np.sort(order)].astype(np.int32)
+    payloads = training_payloads(task, seed)
     return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
 
 

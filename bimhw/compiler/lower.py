@@ -13,7 +13,7 @@ from bimhw.compiler.lowering import lowering_of
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import quantise_port
 from mapping.network import Network
-from simulator.graph import INPUT_MODEL, Population, Projection
+from simulator.graph import INPUT_MODEL, Population, Projection, csr_to_dense
 from simulator.neurons.base import get
 
 Floats = npt.NDArray[np.float64]
@@ -47,28 +47,61 @@ def lower(
         options: bits and layouts.
         input_scales: input population -> value of a spike of payload 1.
     """
-    scales = {p.name: _out_scale(p, calibration, options, input_scales) for p in network.populations}
+    weights = store_weights(network, calibration, options, input_scales)
     populations: list[Population] = []
-    stored: dict[str, Projection] = {}
     fracs: dict[str, Mapping[str, int]] = {}
-    errors: dict[str, float] = {}
     for population in network.populations:
         if population.model == INPUT_MODEL:
             populations.append(population)
             continue
-        units: dict[str, Floats] = {}
-        for port in get(population.model).ports:
-            into = [q for q in network.projections if q.target == population.name and q.port == port]
-            done = quantise_port(into, population.size, scales, options, calibration.drives)
-            units[port] = done.unit
-            stored |= {q.name: q for q in done.projections}
-            errors |= done.rms_error
+        units = {port: weights.units[population.name, port] for port in get(population.model).ports}
         lowered = lowering_of(population).lower(population, units, calibration, options)
         populations.append(lowered.population)
         fracs[population.name] = lowered.fracs
-    projections = tuple(stored[q.name] for q in network.projections)
+    projections = tuple(weights.projections[q.name] for q in network.projections)
     integer = Network("integer", tuple(populations), projections, network.meta)
-    return LoweredNetwork(integer, fracs, scales, errors)
+    return LoweredNetwork(integer, fracs, weights.out_scales, weights.errors)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredWeights:
+    """All weights of a network as integers.
+
+    Attributes:
+        projections: by name, integer stage.
+        units: (population, port) -> value of 1 in its accumulator, () or [n].
+        out_scales: population -> value of a spike of payload 1.
+        errors: projection -> relative root-mean-square error.
+    """
+
+    projections: Mapping[str, Projection]
+    units: Mapping[tuple[str, str], Floats]
+    out_scales: Mapping[str, float]
+    errors: Mapping[str, float]
+
+    def real(self, name: str, n_target: int) -> Floats:
+        """The weights of a projection that the stored integers stand for, float64 [n_target, n_source]."""
+        q = self.projections[name]
+        unit = self.units[q.target, q.port] * 2.0**q.exponent / self.out_scales[q.source]
+        return csr_to_dense(q, n_target) * (unit[:, None] if unit.ndim else unit)
+
+
+def store_weights(
+    network: Network, calibration: Calibration, options: CompileOptions, input_scales: Mapping[str, float]
+) -> StoredWeights:
+    """Quantise the weights of a float network, port by port; arguments as in `lower`."""
+    scales = {p.name: _out_scale(p, calibration, options, input_scales) for p in network.populations}
+    stored: dict[str, Projection] = {}
+    units: dict[tuple[str, str], Floats] = {}
+    errors: dict[str, float] = {}
+    for population in network.populations:
+        for port in () if population.model == INPUT_MODEL else get(population.model).ports:
+            into = [q for q in network.projections if q.target == population.name and q.port == port]
+            done = quantise_port(into, population.size, scales, options, calibration.drives)
+            units[population.name, port] = done.unit
+            stored |= {q.name: q for q in done.projections}
+            errors |= done.rms_error
+    return StoredWeights(stored, units, scales, errors)
 
 
 def _out_scale(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from bimhw.learning.seq import SweepLearner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init
+from bimhw.models.net import BimNet, Init, Run
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
 from simulator.errors import InputError
@@ -151,10 +152,14 @@ class Trainer:
         net: trained in place.
         task: its training split is used.
         settings: the rule and its numbers.
+        run: of rule ``bptt``, what takes inputs through the network; default: `run_compiled`.
     """
 
-    def __init__(self, net: BimNet, task: Task, settings: TrainSettings) -> None:
+    def __init__(
+        self, net: BimNet, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], Run] | None = None
+    ) -> None:
         self.net, self.task, self.settings = net, task, settings
+        self._run = run or functools.partial(run_compiled, net)
         self._labelled = [bool(b) for b in task.loss_steps]
         per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
@@ -182,7 +187,7 @@ class Trainer:
 
     def _bptt(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         self.net.zero_grad()
-        run = run_compiled(self.net, x)
+        run = self._run(x)
         logits = run.logits[torch.from_numpy(self.task.loss_steps)]
         loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
         penalty = self.settings.rate_strength * sum(

@@ -1,0 +1,52 @@
+"""`bimhw finetune MODEL --bits B`: train further with the weights that a chip would store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--task", help="Task that it was trained on (digits models are recognised).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
+@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
+@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
+@click.option("--lr", type=float, help="Learning rate.")
+@click.option("--batch", type=click.IntRange(1), help="Sequences in parallel.")
+@seed_option
+@json_option
+def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
+    """Quantisation-aware fine-tuning of MODEL by BPTT; compile the result with the same options."""
+    from bimhw.learning.quantised import finetune
+
+    given = {k: v for k, v in options.items() if v is not None}
+    with progress("fine-tuning", None) as advance:
+        done = finetune(model, output=output, progress=advance, **given)
+    figures = {
+        "float_accuracy": done.float_accuracy,
+        "rounded_accuracy": done.rounded_accuracy,
+        "accuracy": done.accuracy,
+        "updates": done.updates,
+        "model": None if output is None else str(output),
+    }
+    if as_json:
+        print_json(figures)
+        return
+    names = {
+        "float_accuracy": "accuracy of the model given, float weights",
+        "rounded_accuracy": "accuracy of the model given, weights rounded",
+        "accuracy": "accuracy after fine-tuning, weights rounded",
+        "updates": "weight updates",
+    }
+    print_table(
+        f"{model}: {done.options.bits} bits", ("quantity", "value"), [(t, figures[k]) for k, t in names.items()]
+    )
+    if output is not None:
+        click.echo(f"saved {output}")

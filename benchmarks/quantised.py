@@ -1,7 +1,7 @@
 """Accuracy that integers cost on digits, on the simulated chip: python -m benchmarks.quantised [--seeds 3]
 
-Nets of the demonstration's shape, trained online and by BPTT; compiled with 8 bits, with 4 bits a row, and with 4 bits a row after
-quantisation-aware fine-tuning; scales are powers of two, or free.
+Nets of the demonstration's shape, trained online and by BPTT; compiled with 8 bits, with 4 bits a row, and with 4 bits a row
+after quantisation-aware fine-tuning; scales are powers of two, or free.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from simulator.graph import Projection
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
-_LEAST_VARIANCE = 1e-3  # of the population's mean variance
+_LEAST_VARIANCE = 1e-2  # of the population's mean variance
 
 
 @dataclass(frozen=True, eq=False)

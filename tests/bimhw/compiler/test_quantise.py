@@ -30,7 +30,7 @@ def test_no_clipped_scale_has_a_smaller_expected_error(seed: int, bits: int, per
     weights, rate = rng.standard_t(3, (rows, sources)), rng.random(sources)
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free)
     row_of = np.repeat(np.arange(rows), sources)
-    drive = Synapses(weights.ravel(), row_of, np.tile(rate, rows), np.tile(rate * (1 - rate), rows))
+    drive = Synapses(weights.ravel(), 1.0, row_of, np.tile(rate, rows), np.tile(rate * (1 - rate), rows))
     (unit,), _ = port_units([drive], rows, options)
     patterns = np.array(list(itertools.product([0, 1], repeat=sources)))
     chance = np.prod(np.where(patterns == 1, rate, 1 - rate), axis=1)
@@ -75,9 +75,9 @@ def test_a_common_shift_of_the_port_counts() -> None:
     )  # at unit 1 the halves round to even: 0; at unit .5 the 7 is clipped
     options = CompileOptions(bits=4, per_row=True)
     rows = np.zeros(5, np.int64)
-    always = Synapses(weights, rows, np.ones(5), np.full(5, 1e-6))
+    always = Synapses(weights, 1.0, rows, np.ones(5), np.full(5, 1e-6))
     (unit,), _ = port_units([always], 1, options)
     assert unit.tolist() == [1.0]
-    rare = Synapses(weights, rows, np.array([0.0, 1, 1, 1, 1]), np.array([1e-6, 1, 1, 1, 1]))
+    rare = Synapses(weights, 1.0, rows, np.array([0.0, 1, 1, 1, 1]), np.array([1e-6, 1, 1, 1, 1]))
     (unit,), _ = port_units([rare], 1, options)
     assert unit.tolist() == [0.5]

@@ -206,6 +206,10 @@ def test_ptbxl_labels_and_folds(tmp_path: Path) -> None:
     assert len(task.for_tuning().test) == 2
     several = load_task("ptbxl", path=path, labels="superclass")
     assert (several.train.y.tolist(), several.test.y.tolist()) == ([0], [0, 4])
+    infarction = load_task("ptbxl", path=path, labels="MI")
+    assert (infarction.train.y.tolist(), infarction.metric, infarction.n_classes) == ([0, 1, 1], "auc", 2)
+    with pytest.raises(InputError, match="one of NORM, MI, STTC, CD, HYP"):
+        load_task("ptbxl", path=path, labels="XX")
 
 
 def test_ptbxl_signals_come_back(tmp_path: Path) -> None:

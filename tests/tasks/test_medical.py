@@ -208,8 +208,6 @@ def test_ptbxl_labels_and_folds(tmp_path: Path) -> None:
     assert (several.train.y.tolist(), several.test.y.tolist()) == ([0], [0, 4])
     infarction = load_task("ptbxl", path=path, labels="MI")
     assert (infarction.train.y.tolist(), infarction.metric, infarction.n_classes) == ([0, 1, 1], "auc", 2)
-    with pytest.raises(InputError, match="one of NORM, MI, STTC, CD, HYP"):
-        load_task("ptbxl", path=path, labels="XX")
 
 
 def test_ptbxl_signals_come_back(tmp_path: Path) -> None:
@@ -265,7 +263,7 @@ def test_ptbxl_broken_files(tmp_path: Path) -> None:
     table.write_text(table.read_text().replace("scp_codes", "codes"))
     with pytest.raises(InputError, match="no column 'scp_codes'"):
         load_task("ptbxl", path=path)
-    with pytest.raises(InputError, match="norm or superclass"):
+    with pytest.raises(InputError, match="Choose norm, superclass or one of NORM"):
         load_task("ptbxl", path=write_ptbxl(tmp_path / "b", ROWS), labels="form")
     with pytest.raises(InputError, match="'test' is empty"):
         load_task("ptbxl", path=write_ptbxl(tmp_path / "c", ROWS[:3]))

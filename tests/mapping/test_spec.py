@@ -98,6 +98,10 @@ def params(network: Network, **change: Any) -> dict[str, Any]:
     return dict(network.population("layer1").params) | change
 
 
+def without(network: Network, name: str) -> dict[str, Any]:
+    return {k: v for k, v in network.population("layer1").params.items() if k != name}
+
+
 def get(network: Network) -> Projection:
     return next(q for q in network.projections if q.name == "layer2.z")
 
@@ -129,7 +133,7 @@ BROKEN: list[tuple[int, str, Break]] = [
     (0, "float stage", lambda n: with_projection(n, "layer2.z", weights=np.ones(20, np.int8))),
     (0, "delay -1", lambda n: with_projection(n, "layer2.z", delay=-1)),
     (0, "1 steps before its target of layer 3", lambda n: with_projection(n, "readout.layer1", delay=0)),
-    (1, "lacks the parameter 'b_z'", lambda n: with_population(n, "layer1", params={"theta": np.asarray(1)})),
+    (1, "lacks the parameter 'b_z'", lambda n: with_population(n, "layer1", params=without(n, "b_z"))),
     (1, "'extra', which model", lambda n: with_population(n, "layer1", params=params(n, extra=np.asarray(1)))),
     (1, "type float64", lambda n: with_population(n, "layer1", params=params(n, theta=np.asarray(1.0)))),
     (1, "word of 4 bits", lambda n: with_population(n, "layer1", params=params(n, n_ref=np.asarray(16)))),

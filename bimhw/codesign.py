@@ -220,9 +220,9 @@ def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
 
     cores = max(1, activity.cores_used)
     packets = activity.total("packets") + activity.total("host_packets_in")
-    hops = activity.total("hops_ew") + activity.total("hops_ns")
+    hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip"))
     mesh = chip.topology
-    links = 2 * (mesh.width * (mesh.height - 1) + mesh.height * (mesh.width - 1))
+    links = 2 * (mesh.columns * (mesh.height - 1) + mesh.height * (mesh.columns - 1))
     soma_ns = activity.total("neuron_updates") * ns("neuron_update_active") + activity.total("spikes") * ns("spike_out")
     limits = {
         "synapse stages of the cores in use": cores / ns("synapse") if ns("synapse") else None,

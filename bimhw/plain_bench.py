@@ -216,7 +216,7 @@ def _time(
                 f"lie in the way of {len(ways)} pairs of cores, and bench routes x first only",
                 "Place the network elsewhere, or use simulator.timing.variation.detour_router",
             )
-    n_cores = mesh.width * mesh.height * mesh.cores_per_router
+    n_cores = mesh.mesh_cores
     factors = clock_factors(faults, n_cores) if faults.clock_sigma else None
     start = time.process_time()
     timed = run_timing(program, chip, spikes, engine, threads=threads, core_factors=factors)

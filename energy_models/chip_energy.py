@@ -201,6 +201,7 @@ class _Book:
             yield from self._item("packets within a tile", "router", "packet_in_tile", self.counts("packets_in_tile"))
         yield from self._item("hops east-west", "router", "hop_east_west", self.counts("hops_ew"))
         yield from self._item("hops north-south", "router", "hop_north_south", self.counts("hops_ns"))
+        yield from self._item("hops from chip to chip", "router", "hop_chip", self.counts("hops_chip"))
         yield from self._item("host packets", "host", "host_packet", _plus(from_host, to_host), kind="host")
 
     def _rest(self) -> Iterator[Item]:
@@ -209,7 +210,8 @@ class _Book:
         for key in ("barrier", "step"):
             if self._has(key):
                 name = {"barrier": "barriers", "step": "steps"}[key]
-                yield from self._item(name, "barrier", key, self._chip_wide(float(self.activity.steps)))
+                each = self._chip_wide(float(self.activity.steps * self.activity.chips))
+                yield from self._item(name, "barrier", key, each)
 
     def _learning(self) -> Iterator[Item]:
         for counter in sorted(c for c in self.activity.counts if c.startswith("learn_")):
@@ -223,8 +225,9 @@ class _Book:
         time = self.activity.sim_time_ns
         if time is None:
             return
+        powered = self._chip_wide(time * self.activity.chips)  # constants are of one chip
         yield from (
-            self._item("static power", "static", "static_chip", self._chip_wide(time), kind="static")
+            self._item("static power", "static", "static_chip", powered, kind="static")
             if (self._has("static_chip"))
             else ()
         )
@@ -232,7 +235,7 @@ class _Book:
             used = self._chip_wide(time * self.activity.cores_used)
             yield from self._item("static power of cores in use", "static", "static_core", used, kind="static")
         if self._has("host_processor"):
-            yield from self._item("host processor", "host", "host_processor", self._chip_wide(time), kind="host")
+            yield from self._item("host processor", "host", "host_processor", powered, kind="host")
 
 
 _BY_OPS = "the chip has no constant for this model: charged by its operation counts at digital op energies"

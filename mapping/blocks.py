@@ -14,6 +14,7 @@ import numpy.typing as npt
 from mapping.fit import check_core_count, check_limits
 from mapping.memory import dense_bits, index_bits, neuron_bits, shared_bits
 from mapping.network import Network
+from mapping.placement import usable_cores
 from mapping.usage import Resource, usage
 from simulator.chip import Chip
 from simulator.errors import FitError
@@ -68,8 +69,8 @@ def _assign(network: Network, chip: Chip, cap: int) -> Program:
     blocks = _blocks(network, chip, cap, own_cores=True)
     if _cores_in(blocks) > chip.n_cores:
         blocks = _blocks(network, chip, cap, own_cores=False)
-    usable = np.setdiff1d(np.arange(chip.topology.usable_cores), chip.topology.broken_cores)
-    room = np.concatenate([usable, np.arange(chip.topology.usable_cores, chip.topology.usable_cores + blocks.size)])
+    beyond = chip.topology.mesh_cores  # numbers of cores that the chip lacks, for `fit` to count
+    room = np.concatenate([usable_cores(chip.topology), np.arange(beyond, beyond + blocks.size)])
     core = np.where(blocks >= 0, room[np.maximum(blocks, 0)], HOST).astype(np.int32)
     return to_program(network, chip, core)
 

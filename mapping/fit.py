@@ -129,19 +129,22 @@ def _check_learning(q: Projection, chip: Chip) -> None:
 
 def check_core_count(program: Program, chip: Chip) -> None:
     """Raise `FitError` where a program uses more cores than the chip has, or a broken one."""
-    used = np.unique(program.core[program.core >= 0])
+    t, used = chip.topology, np.unique(program.core[program.core >= 0])
     if used.size > chip.n_cores:
+        more = -(-used.size * t.chips // chip.n_cores)
         raise FitError(
             "program",
             f"needs {used.size} cores, and chip {chip.name!r} has {chip.n_cores}",
-            f"Use {-(-used.size // chip.n_cores)} chips, fewer neurons, fewer weight bits, or prune",
+            f"Use {more} chips (--chips {more}), fewer neurons, fewer weight bits, or prune",
         )
-    broken = sorted(set(used.tolist()) & set(chip.topology.broken_cores))
+    broken = sorted(set(used.tolist()) & set(t.broken_cores))
     if broken:
         raise FitError(f"core {broken[0]}", f"is broken on chip {chip.name!r}", "Map the program again")
-    if used.size and int(used[-1]) >= chip.topology.usable_cores:
+    missing = [c for c in used.tolist() if not t.works(c)]
+    if missing:
+        each = f" on each of {t.chips} chips, numbered by {t.chip_cores}" if t.chips > 1 else ""
         raise FitError(
-            f"core {int(used[-1])}", f"does not exist: chip {chip.name!r} has cores 0..{chip.topology.usable_cores - 1}"
+            f"core {missing[-1]}", f"does not exist: chip {chip.name!r} has cores 0..{t.usable_cores - 1}{each}"
         )
 
 

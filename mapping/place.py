@@ -15,7 +15,7 @@ from mapping.hypergraph import Hypergraph, axon_hypergraph, remote_messages, tra
 from mapping.manual import read_mapping
 from mapping.network import Network
 from mapping.partition import partition
-from mapping.placement import hop_cost, place, usable_cores
+from mapping.placement import chip_messages, crossing_of, hop_cost, place, usable_cores
 from mapping.usage import Resource, usage
 from simulator.chip import Chip
 from simulator.errors import FitError
@@ -90,7 +90,7 @@ def _improve(
     room = _room(network, chip, start, need, k)
     found = partition(graph, start, need, room, seed, method)
     flow = traffic(graph, found.part, k)
-    core_of_part = place(flow, chip.topology, seed)
+    core_of_part = place(flow, chip.topology, seed, crossing=crossing_of(chip))
     figures: dict[str, object] = {"start": found.start, "tried": found.tried}
     return core_of_part[found.part], figures
 
@@ -128,9 +128,13 @@ def _figures(graph: Hypergraph, chip: Chip, core: I32) -> dict[str, object]:
     own = core[core != HOST]
     cores, part = np.unique(own, return_inverse=True)
     flow = traffic(graph, part.astype(np.int32), cores.size)
-    return {
+    figures: dict[str, object] = {
         "cores": int(cores.size),
         "messages_per_step": remote_messages(graph, part.astype(np.int32), cores.size),
         "hops_per_step": hop_cost(flow, chip.topology, cores.astype(np.int32)),
         "usable_cores": int(usable_cores(chip.topology).size),
     }
+    if chip.topology.chips > 1:
+        figures["chips"] = int(np.unique(cores // chip.topology.chip_cores).size)
+        figures["chip_messages_per_step"] = chip_messages(flow, chip.topology, cores.astype(np.int32))
+    return figures

@@ -2,7 +2,9 @@
 
     cost = sum_{p,q} F_pq hops(core_p, core_q) + sum_p F_host,p hops(port, core_p)
 
-with F the messages a step from part to part. An exchange of two cores changes O(K) terms.
+with F the messages a step from part to part. A hop from one chip to the next counts as `crossing` hops: chips stand in a
+row, so the distance of two cores is |X - X'| + |Y - Y'| with X the column lengthened by crossing - 1 for every chip before
+it. An exchange of two cores changes O(K) terms.
 """
 
 from __future__ import annotations
@@ -11,26 +13,41 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.chip import Topology
+from simulator.chip import Chip, Topology
 
 F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 EXCHANGES = 5_000  # of one annealing, for each part
 RESTARTS = 2  # annealings from random places; one more starts cool from the order of the parts
+_MOST_VISITS = 2_000_000_000  # terms of the cost that one annealing looks at; many parts get fewer exchanges
 _COOLING = 1e-3  # last temperature over first
+_UNKNOWN_CROSSING = 8.0  # hops that a link between chips counts as where its times are not known
 
 
-def core_hops(topology: Topology, cores: I32) -> F64:
-    """Hops between cores, float64 [n, n]: 0 within a router."""
+def crossing_of(chip: Chip) -> float:
+    """Hops that a packet over a link between chips is worth: its latency and occupancy over an east-west hop's time."""
+    if chip.topology.chips == 1:
+        return 1.0
+    link = chip.link
+    times = (link.hop.value, link.packet.value) if link is not None else (None, None)
+    hop = chip.timing.hop_east_west.value if chip.timing is not None else None
+    if times[0] is None or times[1] is None or not hop:
+        return _UNKNOWN_CROSSING
+    return max(1.0, (times[0] + times[1]) / hop)
+
+
+def places(topology: Topology, cores: I32, crossing: float = 1.0) -> tuple[F32, F32]:
+    """Where cores lie: X (lengthened by the links between chips) and Y, float32 [n] each."""
     x, y = _at(topology, cores)
-    hops: F64 = (np.abs(x[:, None] - x) + np.abs(y[:, None] - y)).astype(np.float64)
-    return hops
+    return (x + (crossing - 1.0) * (x // topology.width)).astype(np.float32), y.astype(np.float32)
 
 
-def host_hops(topology: Topology, cores: I32) -> F64:
+def host_hops(topology: Topology, cores: I32, crossing: float = 1.0) -> F64:
     """Hops from the host's port to each core, float64 [n]."""
-    x, y = _at(topology, cores)
-    hops: F64 = (np.abs(x - topology.host_port[0]) + np.abs(y - topology.host_port[1])).astype(np.float64)
+    x, y = places(topology, cores, crossing)
+    port = topology.host_port[0] + (crossing - 1.0) * (topology.host_port[0] // topology.width)
+    hops: F64 = (np.abs(x - port) + np.abs(y - topology.host_port[1])).astype(np.float64)
     return hops
 
 
@@ -41,7 +58,9 @@ def _at(topology: Topology, cores: I32) -> tuple[I32, I32]:
 
 def usable_cores(topology: Topology) -> I32:
     """Cores that work, ascending."""
-    return np.setdiff1d(np.arange(topology.usable_cores), topology.broken_cores).astype(np.int32)
+    cores = np.arange(topology.mesh_cores)
+    inside = cores[cores % topology.chip_cores < topology.usable_cores]
+    return np.setdiff1d(inside, topology.broken_cores).astype(np.int32)
 
 
 def snake_order(topology: Topology, cores: I32) -> I32:
@@ -52,11 +71,18 @@ def snake_order(topology: Topology, cores: I32) -> I32:
     return ordered
 
 
-def hop_cost(flow: F64, topology: Topology, core_of_part: I32) -> float:
+def hop_cost(flow: F64, topology: Topology, core_of_part: I32, crossing: float = 1.0) -> float:
     """Messages x hops a step of parts on these cores; flow [K + 1, K] as `mapping.hypergraph.traffic`."""
     k = core_of_part.size
-    inside = float((flow[:k] * core_hops(topology, core_of_part)).sum())
-    return inside + float(flow[k] @ host_hops(topology, core_of_part))
+    x, y = places(topology, core_of_part, crossing)
+    inside = float(_cost(flow[:k], x, y))
+    return inside + float(flow[k] @ host_hops(topology, core_of_part, crossing))
+
+
+def chip_messages(flow: F64, topology: Topology, core_of_part: I32) -> float:
+    """Messages a step that leave their chip, the host's to other chips than its own included."""
+    chip = np.append(core_of_part // topology.chip_cores, topology.host_port[0] // topology.width)
+    return float(flow[chip[:, None] != chip[None, :-1]].sum())
 
 
 def place(
@@ -66,6 +92,7 @@ def place(
     exchanges: int = EXCHANGES,
     restarts: int = RESTARTS,
     start: I32 | None = None,
+    crossing: float = 1.0,
 ) -> I32:
     """Core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
 
@@ -76,16 +103,18 @@ def place(
         exchanges: tried in each, for each part.
         restarts: annealings from random places.
         start: one more place to start from.
+        crossing: hops that a link between chips counts as.
     """
     k = flow.shape[1]
     cores = snake_order(topology, usable_cores(topology))
+    port = host_hops(topology, cores, crossing).astype(np.float32)
     if k <= 1:
-        near = cores[host_hops(topology, cores).argmin()]
-        return np.full(k, near, np.int32)
-    between, port = core_hops(topology, cores), host_hops(topology, cores)
-    both = flow[:k] + flow[:k].T
+        return np.full(k, cores[port.argmin()], np.int32)
+    x, y = places(topology, cores, crossing)
+    both = (flow[:k] + flow[:k].T).astype(np.float32)
     np.fill_diagonal(both, 0.0)
-    tries = exchanges * k
+    host = flow[k].astype(np.float32)
+    tries = min(exchanges * k, _MOST_VISITS // k)
     rng = np.random.default_rng(seed)
     begins = [(np.arange(cores.size), 0.02)] + [(rng.permutation(cores.size), 1.0) for _ in range(restarts)]
     if start is not None:
@@ -93,10 +122,11 @@ def place(
     best, least = np.arange(k), np.inf
     for slots, heat in begins:
         slot = slots.astype(np.int64)
-        _anneal(both, flow[k], between, port, slot, tries, heat, _COOLING, rng)
-        cost = _cost(both, flow[k], between, port, slot)
+        _anneal(both, host, x, y, port, slot, tries, heat, _COOLING, rng)
+        at = slot[:k]
+        cost = float(_cost(flow[:k], x[at], y[at]) + flow[k] @ port[at])
         if cost < least * (1 - 1e-12):
-            best, least = slot[:k].copy(), cost
+            best, least = at.copy(), cost
     chosen: I32 = cores[best]
     return chosen
 
@@ -109,52 +139,58 @@ def _slots(cores: I32, start: I32) -> npt.NDArray[np.int64]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _cost(both, host, between, port, slot):  # type: ignore[no-untyped-def]
-    k = host.size
+def _cost(flow, x, y):  # type: ignore[no-untyped-def]
     total = 0.0
-    for p in range(k):
-        total += host[p] * port[slot[p]]
-        for q in range(p):
-            total += both[p, q] * between[slot[p], slot[q]]
+    for p in range(x.size):
+        for q in range(x.size):
+            total += flow[p, q] * (abs(x[p] - x[q]) + abs(y[p] - y[q]))
     return total
 
 
-@nb.njit(cache=True, nogil=True)
-def _delta(both, host, between, port, slot, p, q):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True, fastmath=True)
+def _delta(both, host, x, y, port, slot, px, py, p, q):  # type: ignore[no-untyped-def]
     """Change of the cost when items p < K and q (a part or an empty slot) exchange their slots."""
     k = host.size
     a, b = slot[p], slot[q]
-    from_a, from_b, row_p = between[a], between[b], both[p]
+    ax, ay, bx, by = x[a], y[a], x[b], y[b]
+    row_p = both[p]
     change = host[p] * (port[b] - port[a])
     if q < k:
         row_q = both[q]
         change += host[q] * (port[a] - port[b])
         for r in range(k):
-            change += (row_p[r] - row_q[r]) * (from_b[slot[r]] - from_a[slot[r]])
+            further = abs(bx - px[r]) + abs(by - py[r]) - abs(ax - px[r]) - abs(ay - py[r])
+            change += (row_p[r] - row_q[r]) * further
         # r = p and r = q were counted as if the other stood still
-        change += 2 * both[p, q] * between[a, b]
+        change += np.float32(2) * row_p[q] * (abs(ax - bx) + abs(ay - by))
     else:
         for r in range(k):
-            change += row_p[r] * (from_b[slot[r]] - from_a[slot[r]])
+            further = abs(bx - px[r]) + abs(by - py[r]) - abs(ax - px[r]) - abs(ay - py[r])
+            change += row_p[r] * further
     return change
 
 
 @nb.njit(cache=True, nogil=True)
-def _anneal(both, host, between, port, slot, tries, heat, cooling, rng):  # type: ignore[no-untyped-def]
+def _anneal(both, host, x, y, port, slot, tries, heat, cooling, rng):  # type: ignore[no-untyped-def]
     k, n = host.size, slot.size
+    px, py = x[slot[:k]].copy(), y[slot[:k]].copy()
     scale = 0.0
     for _ in range(200):
-        scale += abs(_delta(both, host, between, port, slot, int(rng.random() * k), _other(k, n, rng)))
+        scale += abs(_delta(both, host, x, y, port, slot, px, py, int(rng.random() * k), _other(k, n, rng)))
     temperature = heat * scale / 200
     factor = cooling ** (1.0 / max(tries, 1))
     for _ in range(tries):
         temperature *= factor
         p, q = int(rng.random() * k), _other(k, n, rng)
-        if p == q or between[slot[p], slot[q]] == 0:
+        a, b = slot[p], slot[q]
+        if p == q or (x[a] == x[b] and y[a] == y[b]):
             continue
-        change = _delta(both, host, between, port, slot, p, q)
+        change = _delta(both, host, x, y, port, slot, px, py, p, q)
         if change <= 0 or rng.random() < np.exp(-change / temperature):
-            slot[p], slot[q] = slot[q], slot[p]
+            slot[p], slot[q] = b, a
+            px[p], py[p] = x[b], y[b]
+            if q < k:
+                px[q], py[q] = x[a], y[a]
 
 
 @nb.njit(cache=True, nogil=True)

@@ -46,7 +46,8 @@ class Activity:
     ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes`` (of neurons with an
     update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
     destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
-    packets, the host's too: last entry of ``by_core``), ``host_packets_in`` (sent by the host, not in ``packets``),
+    packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a system to the next, in none of
+    these two), ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
     ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
     ``saturations`` (not known by core: all under the last entry of ``by_core``).
@@ -58,6 +59,7 @@ class Activity:
         populations: names, in the order of ``by_population``.
         sim_time_ns: simulated time, or ``None`` when no timing engine ran.
         cores_used: number of cores that hold at least one neuron.
+        chips: chips of the system that ran, all of them powered.
     """
 
     counts: Mapping[str, Count]
@@ -67,6 +69,7 @@ class Activity:
     sim_time_ns: float | None = None
     cores_used: int = 0
     notes: tuple[str, ...] = field(default=())
+    chips: int = 1
 
     def total(self, name: str) -> int:
         """Total of one counter; 0 where it never counted."""
@@ -82,6 +85,7 @@ class Activity:
             "sim_time_ns": self.sim_time_ns,
             "cores_used": self.cores_used,
             "notes": self.notes,
+            "chips": self.chips,
             "names": sorted(self.counts),
         }
         arrays: dict[str, npt.NDArray[Any]] = {"facts": np.array(json.dumps(facts, sort_keys=True))}
@@ -110,6 +114,7 @@ class Activity:
             facts["sim_time_ns"],
             facts["cores_used"],
             tuple(facts["notes"]),
+            facts.get("chips", 1),
         )
 
 

@@ -18,6 +18,7 @@ from simulator.files import check_is_file
 from simulator.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+MOST_CHIPS = 64  # of a system: tables of its mesh grow with the square of the routers
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +53,11 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Mesh of routers: core c at router c // cores_per_router, router r at (r // height, r % height)."""
+    """Mesh of routers: core c at router c // cores_per_router, router r at (r // height, r % height).
+
+    Several chips stand side by side in x, and their cores are numbered chip after chip: column x is column x % width of
+    chip x // width. ``width`` and ``usable_cores`` are of one chip; ``broken_cores`` are numbers in the whole system.
+    """
 
     width: PositiveInt
     height: PositiveInt
@@ -61,6 +66,27 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host_port: tuple[int, int] = (0, 0)
     broken_cores: tuple[int, ...] = ()
     source: str = ""
+    chips: PositiveInt = 1
+
+    @property
+    def columns(self) -> int:
+        """Columns of routers of all chips."""
+        return self.width * self.chips
+
+    @property
+    def chip_cores(self) -> int:
+        """Cores of one chip's mesh, usable or not."""
+        return self.width * self.height * self.cores_per_router
+
+    @property
+    def mesh_cores(self) -> int:
+        """Cores of the whole mesh; core numbers are below it."""
+        return self.chip_cores * self.chips
+
+    def works(self, core: int) -> bool:
+        """Whether this core exists, may be used and is not broken."""
+        inside = 0 <= core < self.mesh_cores and core % self.chip_cores < self.usable_cores
+        return inside and core not in self.broken_cores
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,8 +124,22 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arbiter: Literal["fifo", "rr"] = "fifo"
 
 
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A link from one chip to the next, in ns.
+
+    Attributes:
+        hop: grant -> head in the next chip's buffer.
+        packet: how long one packet occupies the link; its inverse is the link's bandwidth.
+        barrier: barrier token from chip to chip.
+    """
+
+    hop: Quantity
+    packet: Quantity
+    barrier: Quantity
+
+
 class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One chip. ``timing: null`` marks a chip whose times were never published (energy only).
+    """One chip, or several of one kind as a system. ``timing: null`` marks a chip whose times were never published (energy only).
 
     The keys of ``energy`` and their units are those of `simulator.chip_rules.ENERGY_UNITS`; an absent key is unknown.
     """
@@ -114,11 +154,12 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     energy: dict[str, Quantity]
     notes: tuple[str, ...] = ()
     supply_v: Quantity | None = None
+    link: Link | None = None
 
     @property
     def n_cores(self) -> int:
-        """Cores that may be used."""
-        return self.topology.usable_cores - len(self.topology.broken_cores)
+        """Cores that may be used, of all chips."""
+        return self.topology.chips * self.topology.usable_cores - len(self.topology.broken_cores)
 
     def sha256(self) -> str:
         """Hash of the chip's content."""
@@ -132,7 +173,7 @@ def chip_names() -> list[str]:
 
 
 def load_chip(name_or_path: str) -> Chip:
-    """A chip by name, or by path of a YAML file.
+    """A chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
 
     Raises:
         InputError: unknown name, missing file, or a file that breaks the schema; the message has the path in the file.
@@ -140,14 +181,67 @@ def load_chip(name_or_path: str) -> Chip:
     if name_or_path in chip_names():
         return _built_in(name_or_path)
     path = Path(name_or_path)
+    base, _, n = name_or_path.rpartition("-x")
+    if base and n.isdecimal() and not path.exists():
+        return with_chips(load_chip(base), int(n))
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise InputError(
             f"chip {name_or_path!r}",
             "is not known",
-            f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file",
+            f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file; -x4 behind it: 4 of them",
         )
     check_is_file(path)
     return parse_chip(path.read_text(encoding="utf-8"), str(path))
+
+
+def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
+    """A system of several chips of one kind, side by side; what is broken on the chip is broken on each.
+
+    Args:
+        chip: one chip.
+        n_chips: how many; 1 gives the chip itself.
+        link: between two of them; by default the chip's own.
+
+    Raises:
+        InputError: a number that is not 1..`MOST_CHIPS`, or a chip that is a system already.
+    """
+    t = chip.topology
+    if not 1 <= n_chips <= MOST_CHIPS:
+        raise InputError(
+            f"n_chips of {chip.name!r}", f"is {n_chips}; it must be 1..{MOST_CHIPS}", "Give another number"
+        )
+    if n_chips == 1:
+        return chip
+    if t.chips > 1:
+        raise InputError(f"chip {chip.name!r}", f"is a system of {t.chips} chips already", "Start from a single chip")
+    broken = tuple(k * t.chip_cores + core for k in range(n_chips) for core in t.broken_cores)
+    return msgspec.structs.replace(
+        chip,
+        name=f"{chip.name}-x{n_chips}",
+        title=f"{n_chips} x {chip.title}",
+        topology=msgspec.structs.replace(t, chips=n_chips, broken_cores=broken),
+        link=link or chip.link,
+    )
+
+
+def one_of(chip: Chip) -> Chip:
+    """One chip of a system: its first; a single chip itself."""
+    t = chip.topology
+    if t.chips == 1:
+        return chip
+    broken = tuple(core for core in t.broken_cores if core < t.chip_cores)
+    name = chip.name.removesuffix(f"-x{t.chips}")
+    return msgspec.structs.replace(
+        chip,
+        name=name,
+        title=chip.title.removeprefix(f"{t.chips} x "),
+        topology=msgspec.structs.replace(t, chips=1, broken_cores=broken, host_port=_first(t)),
+    )
+
+
+def _first(t: Topology) -> tuple[int, int]:
+    """The host's port, as if it were at the first chip."""
+    return t.host_port[0] % t.width, t.host_port[1]
 
 
 @lru_cache(maxsize=32)

@@ -27,6 +27,7 @@ ENERGY_UNITS: dict[str, str] = {
     "packet_in_tile": "pJ",
     "hop_east_west": "pJ",
     "hop_north_south": "pJ",
+    "hop_chip": "pJ",  # a packet over a link from chip to chip
     "host_packet": "pJ",
     "random_number": "pJ",
     "state_reset": "pJ",  # a state word
@@ -58,6 +59,7 @@ def check_chip(chip: Chip, where: str) -> None:
         _cores_fit_the_mesh,
         _host_port_is_on_the_mesh,
         _broken_cores_exist,
+        _chips_are_linked,
         _limits_are_positive,
         _spikes_agree_with_payload,
         _weights_have_bits,
@@ -87,6 +89,9 @@ def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
 
 
 def _times(chip: Chip) -> Iterator[tuple[str, Quantity]]:
+    if chip.link is not None:
+        for name in chip.link.__struct_fields__:
+            yield f"$.link.{name}", getattr(chip.link, name)
     if chip.timing is None:
         return
     for name in chip.timing.__struct_fields__:
@@ -142,24 +147,40 @@ def _cores_fit_the_mesh(chip: Chip, where: str) -> None:
 def _host_port_is_on_the_mesh(chip: Chip, where: str) -> None:
     t = chip.topology
     x, y = t.host_port
-    if not (0 <= x < t.width and 0 <= y < t.height):
-        _fail(where, "$.topology.host_port", f"is [{x}, {y}]; the mesh is {t.width} x {t.height}", "Count from 0")
+    if not (0 <= x < t.columns and 0 <= y < t.height):
+        _fail(where, "$.topology.host_port", f"is [{x}, {y}]; the mesh is {t.columns} x {t.height}", "Count from 0")
 
 
 def _broken_cores_exist(chip: Chip, where: str) -> None:
     t = chip.topology
     for i, core in enumerate(t.broken_cores):
-        if not 0 <= core < t.usable_cores:
+        if not (0 <= core < t.mesh_cores and core % t.chip_cores < t.usable_cores):
+            each = f" on each of the {t.chips} chips, which have {t.chip_cores} numbers each" if t.chips > 1 else ""
             _fail(
                 where,
                 f"$.topology.broken_cores[{i}]",
-                f"is {core}; cores are 0..{t.usable_cores - 1}",
+                f"is {core}; cores are 0..{t.usable_cores - 1}{each}",
                 "Leave out cores that do not exist",
             )
     if len(set(t.broken_cores)) != len(t.broken_cores):
         _fail(where, "$.topology.broken_cores", "names a core twice", "Name each once")
-    if len(t.broken_cores) == t.usable_cores:
+    if chip.n_cores == 0:
         _fail(where, "$.topology.broken_cores", "leaves no core to use", "Name fewer")
+
+
+def _chips_are_linked(chip: Chip, where: str) -> None:
+    from simulator.chip import MOST_CHIPS
+
+    n = chip.topology.chips
+    if n > MOST_CHIPS:
+        _fail(where, "$.topology.chips", f"is {n}; a system has at most {MOST_CHIPS}", "Give fewer")
+    if n > 1 and chip.timing is not None and chip.link is None:
+        _fail(where, "$.link", f"is missing for a system of {n} chips", "Give hop, packet and barrier")
+    if chip.link is None:
+        return
+    for name in ("hop", "packet"):
+        if getattr(chip.link, name).value == 0:
+            _fail(where, f"$.link.{name}", "is 0 ns; it must be greater than 0", "Use null if it is unknown")
 
 
 def _limits_are_positive(chip: Chip, where: str) -> None:

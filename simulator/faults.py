@@ -122,8 +122,8 @@ def detours(
     """
     dead = {(x, y, d) for x, y, d in dead_links}
     for x, y, d in dead:
-        if not (0 <= x < topology.width and 0 <= y < topology.height):
-            raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.width} x {topology.height} mesh")
+        if not (0 <= x < topology.columns and 0 <= y < topology.height):
+            raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.columns} x {topology.height} mesh")
     out: dict[tuple[int, int], Detour] = {}
     source = np.repeat(program.core, axons.fan_cores)
     for a, b in np.unique(np.stack([source, axons.dst], axis=1), axis=0).tolist():
@@ -137,7 +137,7 @@ def _way_around(
     a: int, b: int, here: tuple[int, int], there: tuple[int, int], topology: Topology, dead: set[Link]
 ) -> Detour:
     ways: list[Detour] = [("row", y) for y in range(topology.height)]
-    ways += [("column", x) for x in range(topology.width)]
+    ways += [("column", x) for x in range(topology.columns)]
     whole = [w for w in ways if dead.isdisjoint(path(here, there, w))]
     if not whole:
         raise InputError(

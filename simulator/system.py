@@ -4,20 +4,22 @@ Column x of the system is column x % width of chip x // width. A packet between 
 in between; a link from chip to chip has a longer hop and is occupied longer by a packet (its flits go one after another over
 few wires), so it saturates first and back-pressure reaches into the chips. Cores are numbered chip after chip.
 
-The result is a `Mesh`: every engine and the event-driven simulator run it like any other.
+`simulator.chip.with_chips(chip, n)` (or the name ``loihi2-x4``) gives the system as a `Chip`, which everything takes: mapper,
+engines, counters, energy. `system_mesh` gives its `Mesh` alone, with a link of one's own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.chip import Chip
+from simulator.chip import Chip, Link, with_chips
 from simulator.errors import InputError
 from simulator.program import HOST, Program
+from simulator.quantity import Quantity
 from simulator.timing.contract import Mesh
-from simulator.timing.scale import costs_of, mesh_of
+from simulator.timing.scale import mesh_of, tiles_in_use
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class ChipLink:
     packet_ns: float
     barrier_ns: float
 
+    def quantities(self) -> Link:
+        """The same as numbers of a chip."""
+        return Link(*(_given(value) for value in (self.hop_ns, self.packet_ns, self.barrier_ns)))
+
 
 def system_mesh(chip: Chip, n_chips: int, link: ChipLink, program: Program | None = None) -> Mesh:
     """The mesh of `n_chips` chips in a row; with a program, its used routers set the barrier and its traffic the host.
@@ -41,29 +47,20 @@ def system_mesh(chip: Chip, n_chips: int, link: ChipLink, program: Program | Non
     Raises:
         InputError: no chips, a time that is not above 0, or a chip without timing.
     """
-    if n_chips < 1:
-        raise InputError("n_chips", f"is {n_chips}; it must be at least 1")
     for name in ("hop_ns", "packet_ns"):
         if getattr(link, name) <= 0:
             raise InputError(f"chip link: {name}", f"is {getattr(link, name)}; it must be above 0")
     if link.barrier_ns < 0:
         raise InputError("chip link: barrier_ns", f"is {link.barrier_ns}; it must not be negative")
     tiles, host = _use(program, chip) if program is not None else (None, False)
-    one, tick = mesh_of(chip, tiles, host), costs_of(chip).tick_ns
-    return replace(
-        one,
-        width=one.width * n_chips,
-        chip_width=one.width,
-        chip_hop_ticks=max(1, round(link.hop_ns / tick)),
-        chip_flits=max(one.flits, round(link.packet_ns / tick)),
-        chip_barrier_ticks=round(link.barrier_ns / tick),
-    )
+    return mesh_of(with_chips(chip, n_chips, link.quantities()), tiles, host)
+
+
+def _given(value: float) -> Quantity:
+    return Quantity(value, "ns", "given by the caller", "assumed")
 
 
 def _use(program: Program, chip: Chip) -> tuple[int, bool]:
     """Used routers of the busiest chip, and whether anything lives outside."""
-    per = chip.topology.cores_per_router
-    routers = np.unique(program.core[program.core != HOST] // per)
-    by_chip = np.bincount(routers // (chip.topology.width * chip.topology.height))
     host = bool((program.core == HOST).any()) or any(p.role == "output" for p in program.populations)
-    return int(by_chip.max(initial=1)), host
+    return tiles_in_use(np.unique(program.core[program.core != HOST]), chip), host

@@ -1,8 +1,8 @@
 """Packets and hops of spikes: who sends how many to where over the mesh, without any timing.
 
 A spike makes one packet per distinct destination core (its own core included); a packet from router (x, y) to (x', y')
-takes |x - x'| east-west and |y - y'| north-south hops. Inputs that live outside the chip enter at the host port, spikes of
-output populations leave there.
+takes |x - x'| hops along the row, of which those from chip to chip are counted apart, and |y - y'| north-south hops. Inputs
+that live outside the chip enter at the host port, spikes of output populations leave there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Reach:
     Attributes:
         packets: sent by its core, to cores and to the host (0 where the neuron lives at the host).
         in_tile: of these, to cores of the same router.
-        hops_ew, hops_ns: of all its packets.
+        hops_ew, hops_ns: of all its packets, within chips.
+        hops_chip: of all its packets, from one chip to the next.
         host_in: packets that enter the chip from the host.
         host_out: packets that leave for the host.
     """
@@ -40,36 +41,42 @@ class Reach:
     in_tile: I64
     hops_ew: I64
     hops_ns: I64
+    hops_chip: I64
     host_in: I64
     host_out: I64
 
 
 def reach(program: Program, topology: Topology | None) -> Reach:
     """What one spike of each neuron sends; hops are 0 without a topology."""
-    x, y = _routers(program, topology)
-    out = np.zeros((4, program.n_neurons), np.int64)  # cores, same router, hops E-W, hops N-S
+    x, y, chip = _routers(program, topology)
+    out = np.zeros((5, program.n_neurons), np.int64)  # cores, same router, hops along the row, hops N-S, chips crossed
     for lo, masks in _destinations(program, x.size - 1):
-        _measure(masks, program.core[lo : lo + masks.shape[0]], x, y, out[:, lo : lo + masks.shape[0]])
-    fan, here, hops_ew, hops_ns = out
+        _measure(masks, program.core[lo : lo + masks.shape[0]], x, y, chip, out[:, lo : lo + masks.shape[0]])
+    fan, here, hops_ew, hops_ns, hops_chip = out
     outside = program.core == HOST
     leaves = host_readers(program) & ~outside
     hops_ew += leaves * np.abs(x[program.core] - x[HOST])
     hops_ns += leaves * np.abs(y[program.core] - y[HOST])
+    hops_chip += leaves * np.abs(chip[program.core] - chip[HOST])
+    hops_ew -= hops_chip
     if topology is None:
         hops_ew[:], hops_ns[:] = 0, 0
     here[outside] = 0
     host_in = np.where(outside, fan, 0)
-    return Reach(np.where(outside, 0, fan + leaves), here, hops_ew, hops_ns, host_in, leaves.astype(np.int64))
+    packets = np.where(outside, 0, fan + leaves)
+    return Reach(packets, here, hops_ew, hops_ns, hops_chip, host_in, leaves.astype(np.int64))
 
 
-def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64]:
-    """Column and row of the router of every core; the last entry is the host's port. Without a mesh, one router a core."""
+def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64]:
+    """Column, row and chip of every core; the last entry is the host's port. Without a mesh, one router a core, one chip."""
     cores = np.arange(int(program.core.max(initial=-1)) + 1)
     if topology is None:
-        return np.append(cores, HOST), np.zeros(cores.size + 1, np.int64)
+        zero = np.zeros(cores.size + 1, np.int64)
+        return np.append(cores, HOST), zero, zero
     router = cores // topology.cores_per_router
     port_x, port_y = topology.host_port
-    return np.append(router // topology.height, port_x), np.append(router % topology.height, port_y)
+    x, y = np.append(router // topology.height, port_x), np.append(router % topology.height, port_y)
+    return x, y, x // topology.width
 
 
 def _destinations(program: Program, n_cores: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
@@ -100,9 +107,9 @@ def _mark(indptr: Any, indices: Any, core: Any, masks: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(masks: Any, core: Any, x: Any, y: Any, out: Any) -> None:
+def _measure(masks: Any, core: Any, x: Any, y: Any, chip: Any, out: Any) -> None:
     for row in range(masks.shape[0]):
-        here_x, here_y = x[core[row]], y[core[row]]
+        here_x, here_y, here_chip = x[core[row]], y[core[row]], chip[core[row]]
         for c in range(x.size - 1):
             if (masks[row, c >> 6] >> np.uint64(c & 63)) & np.uint64(1):
                 ew, ns = abs(x[c] - here_x), abs(y[c] - here_y)
@@ -110,3 +117,4 @@ def _measure(masks: Any, core: Any, x: Any, y: Any, out: Any) -> None:
                 out[1, row] += int(ew + ns == 0)
                 out[2, row] += ew
                 out[3, row] += ns
+                out[4, row] += abs(chip[c] - here_chip)

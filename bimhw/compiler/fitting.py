@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.pipeline import to_integers
 from bimhw.frontends import load_network
@@ -16,7 +18,7 @@ from mapping.fit import WAYS_OUT, check_capabilities
 from mapping.network import Network
 from mapping.spec import check_network
 from mapping.usage import Resource
-from simulator.chip import Chip, chip_names, load_chip
+from simulator.chip import MOST_CHIPS, Chip, chip_names, load_chip, one_of, with_chips
 from simulator.errors import FitError
 
 
@@ -30,6 +32,7 @@ def fit(
     state_bits: int = 16,
     per_row: bool = False,
     neurons_per_core: int | None = None,
+    chips: int = 1,
     seed: int = 0,
     profile: str | None = None,
     dt: float | None = None,
@@ -38,18 +41,18 @@ def fit(
     """Whether a model fits a chip, packed tightly; nothing is written.
 
     Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
-    ``chips`` (how many it takes; None where no number helps), ``binding`` (the resource that asks for the most cores),
-    ``resources`` (total, fullest core, limit, load, cores it alone asks for), and ``other_chips`` with the same verdict
-    for every chip that comes with bimhw, those that need the fewest cores first.
+    ``chips`` (the smallest number that holds it, which `compile` then fills; None where no number does), ``binding`` (the
+    resource that asks for the most cores), ``resources`` (total, fullest core, limit, load, cores it alone asks for), and
+    ``other_chips`` with the same verdict for every chip that comes with bimhw, those that need the fewest cores first.
 
     Args:
-        model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, seed: as in `bimhw.compile`.
+        model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
         profile, dt, input_shape: how a .nir file or a torch stack is read, as there.
 
     Raises:
         InputError: a file or an argument that is not what it must be.
     """
-    target = chip if isinstance(chip, Chip) else load_chip(chip)
+    target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
     source = _plain(model) or check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
 
@@ -86,7 +89,7 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
     over = [r for r in resources if r.limit is not None and r.worst > r.limit]
     asking = max(rows, key=lambda row: row["cores_asked"] or 0)
     binding = over[0].name if over else asking["name"]
-    chips = None if over else math.ceil(cores / chip.n_cores)
+    chips = None if over else _chips_needed(network, one_of(chip), neurons_per_core)
     reason = _reason(chip, cores, over)
     return {
         "chip": chip.name,
@@ -103,6 +106,20 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
     }
 
 
+def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> int | None:
+    """The smallest number of chips that holds a network, packed as `compile` packs it; None where none does."""
+    n = 1
+    while n <= MOST_CHIPS:
+        program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core)
+        if any(r.limit is not None and r.worst > r.limit for r in resources):
+            return None
+        needed = math.ceil(np.unique(program.core[program.core >= 0]).size / one.n_cores)
+        if needed <= n:
+            return n
+        n = needed
+    return None
+
+
 def _reason(chip: Chip, cores: int, over: Sequence[Resource]) -> str:
     if over:
         r = over[0]
@@ -111,7 +128,10 @@ def _reason(chip: Chip, cores: int, over: Sequence[Resource]) -> str:
 
 
 def _way_out(binding: str, over: Sequence[Resource], chips: int | None) -> str:
-    return WAYS_OUT[binding] if over else f"{chips} chips would hold it. {WAYS_OUT[binding]}"
+    if over:
+        return WAYS_OUT[binding]
+    more = f"{chips} chips hold it: --chips {chips}" if chips else f"No system of up to {MOST_CHIPS} chips holds it"
+    return f"{more}. {WAYS_OUT[binding]}"
 
 
 def _refused(chip: Chip, error: FitError) -> dict[str, Any]:

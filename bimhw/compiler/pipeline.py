@@ -23,7 +23,7 @@ from mapping.fit import check_capabilities
 from mapping.network import Network
 from mapping.place import map_network
 from mapping.spec import check_network
-from simulator.chip import Chip, load_chip
+from simulator.chip import Chip, load_chip, with_chips
 from simulator.graph import INPUT_MODEL
 from simulator.program import Program
 
@@ -56,6 +56,7 @@ def compile(
     free_scales: bool = False,
     state_bits: int = 16,
     neurons_per_core: int | None = None,
+    chips: int = 1,
     mapping: str = "auto",
     seed: int = 0,
     profile: str | None = None,
@@ -75,6 +76,7 @@ def compile(
         free_scales: weight scales need not be powers of two.
         state_bits: bits of a state word, 8 to 24.
         neurons_per_core: at most so many neurons on a core, to spread the network.
+        chips: a system of so many of them, side by side (``loihi2-x4`` as chip says the same).
         mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or the path of a saved mapping; see
             `mapping.place.map_network`.
         seed: of the choice of calibration samples and of the mapping.
@@ -87,7 +89,7 @@ def compile(
         FitError: the chip cannot run the model, or it does not fit.
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
-    target = chip if isinstance(chip, Chip) else load_chip(chip)
+    target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     if isinstance(model, str | Path) and Path(model).suffix == ".npz":
         plain = compile_plain(model, target, mapping, neurons_per_core, seed)
         return CompileResult(plain.program, plain.network, plain.network, plain.report)

@@ -89,8 +89,7 @@ def plain_program(net: PlainNet, chip: Chip, core: npt.NDArray[np.int32] | None 
     core = net.core if core is None else core
     if core is None:
         raise InputError("mapping", "the file brings none (array 'core')", "Use --mapping auto")
-    t = chip.topology
-    there = t.width * t.height * t.cores_per_router
+    there = chip.topology.mesh_cores
     if int(core.max()) >= there:
         raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
     q = net.network

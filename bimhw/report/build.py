@@ -111,7 +111,7 @@ def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any])
 def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
     """Where the network lies, and how busy each core and link is."""
     t = chip.topology
-    n = t.width * t.height * t.cores_per_router
+    n = t.mesh_cores
     held = np.bincount(program.core[program.core != HOST], minlength=n)[:n]
     busy, link = np.where(held > 0, 1.0, np.nan), None
     what = "neurons held"
@@ -123,7 +123,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     top = float(np.nanmax(busy)) or 1.0
     names = [f"core {c}: {held[c]} neurons" + (f", busy {busy[c]:.1%}" if held[c] else "") for c in range(n)]
     drawing = svg.mesh(
-        t.width, t.height, t.cores_per_router, np.clip(busy / top, 0, 1), names, link, "mesh of the chip"
+        t.columns, t.height, t.cores_per_router, np.clip(busy / top, 0, 1), names, link, "mesh of the chip"
     )
     used = int((held > 0).sum())
     note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."

@@ -167,6 +167,7 @@ class Point:
         """Hash of all that determines counters and times: function, mesh, limits, times and mapping, but no energies."""
         c = self.chip()
         parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits, c.timing)]
+        parts += [msgspec.to_builtins(c.link)] if c.topology.chips > 1 else []
         return digest("hardware", self.function_key(), parts, self.axes.get("cores"), self.spec.engine)
 
     def key(self) -> str:

@@ -57,7 +57,7 @@ class Counter:
     def _cores(self) -> int:
         used = int(self.program.core.max(initial=-1)) + 1
         t = self.topology
-        return max(used, t.width * t.height * t.cores_per_router) if t else used
+        return max(used, t.mesh_cores) if t else used
 
     def activity(self, spikes: SpikeTrain, tally: Tally, samples: int = 1) -> Activity:
         """All counters of a run (names as in `simulator.activity`)."""
@@ -76,7 +76,8 @@ class Counter:
         used = np.unique(self.program.core[self.program.core >= 0]).size
         names = tuple(p.name for p in self.program.populations)
         kept = {k: c for k, c in counts.items() if c.total}
-        return Activity(kept, spikes.steps, samples, names, cores_used=int(used))
+        chips = self.topology.chips if self.topology else 1
+        return Activity(kept, spikes.steps, samples, names, cores_used=int(used), chips=chips)
 
     def _of_spikes(self, spikes: SpikeTrain, events: I64) -> dict[str, Count]:
         r = self.reach
@@ -86,6 +87,7 @@ class Counter:
             "packets_in_tile": r.in_tile,
             "hops_ew": r.hops_ew,
             "hops_ns": r.hops_ns,
+            "hops_chip": r.hops_chip,
             "host_packets_in": r.host_in,
             "host_packets_out": r.host_out,
         }

@@ -47,6 +47,6 @@ def time_learning(learner: Learner, chip: Chip, steps: range | None = None, **op
     active = np.unpackbits(packed, axis=1, count=stored.n_neurons).astype(bool)
     sizes = [p.size for p in stored.populations]
     mesh, t = options.get("mesh"), chip.topology
-    n_cores = t.width * t.height * t.cores_per_router if mesh is None else mesh.n_cores
+    n_cores = t.mesh_cores if mesh is None else mesh.n_cores
     touched = learner.counts.touched(steps, stored.core, sizes, n_cores)
     return run_timing(stored, chip, spikes, learn_synapses=touched, active=active, **options)

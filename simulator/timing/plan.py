@@ -14,7 +14,7 @@ from simulator.graph import INPUT_MODEL
 from simulator.neurons import base
 from simulator.program import HOST, Program
 from simulator.timing.contract import I32, I64, Mesh
-from simulator.timing.scale import Costs, costs_of, mesh_of
+from simulator.timing.scale import Costs, costs_of, mesh_of, tiles_in_use
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,7 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
     outside = program.core == HOST
     with_host = bool((outside & (axons.fan_cores > 0)).any() or (to_host & ~outside).any())
     if mesh is None:
-        used = np.unique(program.core[~outside] // chip.topology.cores_per_router)
-        mesh = mesh_of(chip, max(1, used.size), with_host)
+        mesh = mesh_of(chip, tiles_in_use(program.core[~outside], chip), with_host)
     _check_cores(program, chip, mesh)
     endpoint = np.where(outside, mesh.n_cores, program.core)
     neuron = np.argsort(endpoint, kind="stable").astype(np.int32)

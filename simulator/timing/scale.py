@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from simulator.chip import Chip, Timing
 from simulator.errors import InputError
@@ -47,7 +50,8 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
 
     Args:
         chip: a chip whose file has times.
-        tiles_used: routers with a used core, for chips whose barrier depends on it; all routers if not given.
+        tiles_used: routers with a used core (of the busiest chip), for chips whose barrier depends on it; all routers of a
+            chip if not given.
         host: whether the host's port takes part.
 
     Raises:
@@ -75,8 +79,41 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
         sync_ticks=max(0, round(_barrier_ns(chip, tiles) / tick)),
         host=topology.host_port if host else None,
     )
+    if topology.chips > 1:
+        mesh = _side_by_side(mesh, chip)
     check_mesh(mesh)
     return mesh
+
+
+def tiles_in_use(cores: npt.NDArray[np.int32], chip: Chip) -> int:
+    """Routers with one of these cores, of the busiest chip; at least 1."""
+    t = chip.topology
+    routers = np.unique(cores // t.cores_per_router)
+    return int(np.bincount(routers // (t.width * t.height)).max(initial=1))
+
+
+def _side_by_side(mesh: Mesh, chip: Chip) -> Mesh:
+    """The mesh of a system, from that of one of its chips."""
+    tick = _tick(chip)
+    if chip.link is None:
+        raise InputError(f"chip {chip.name!r}: $.link", "is missing, and its chips need it", _OWN_COPY)
+    times = {}
+    for name in chip.link.__struct_fields__:
+        value = getattr(chip.link, name).value
+        if value is None:
+            raise InputError(f"chip {chip.name!r}: $.link.{name}", "was never published", _OWN_COPY)
+        times[name] = round(value / tick)
+    return replace(
+        mesh,
+        width=chip.topology.columns,
+        chip_width=chip.topology.width,
+        chip_hop_ticks=max(1, times["hop"]),
+        chip_flits=max(mesh.flits, times["packet"]),
+        chip_barrier_ticks=times["barrier"],
+    )
+
+
+_OWN_COPY = "Give a value (marked assumed) in your own copy of the chip file"
 
 
 def costs_of(chip: Chip) -> Costs:
@@ -118,7 +155,7 @@ def _known(chip: Chip, name: str) -> float:
         raise InputError(
             f"chip {chip.name!r}: $.timing.{name}",
             "was never published, and the timing model needs it",
-            "Give a value (marked assumed) in your own copy of the chip file",
+            _OWN_COPY,
         )
     return quantity.value
 

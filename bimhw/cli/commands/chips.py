@@ -49,7 +49,10 @@ def show(name: str, as_yaml: bool, as_json: bool) -> None:
     else:
         c, t = chip.capabilities, chip.topology
         click.echo(f"{chip.name}: {chip.title}")
-        click.echo(f"  {t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable ({t.source})")
+        chips = f"{t.chips} chips of " if t.chips > 1 else ""
+        click.echo(
+            f"  {chips}{t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable ({t.source})"
+        )
         click.echo(f"  neuron models {', '.join(c.neuron_models)}; {c.spikes} spikes; learning {', '.join(c.learning)}")
         columns = ("number", "value", "unit", "quality", "source")
         print_table(

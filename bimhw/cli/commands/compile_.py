@@ -13,6 +13,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.argument("model")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Program file [default: MODEL's name + .bimhw].")
+@click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
@@ -71,6 +72,10 @@ def _show(report: dict[str, Any]) -> None:
         f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
         "as expected from the calibration's rates"
     )
+    if "chips" in m:
+        click.echo(
+            f"{m['chips']} chips hold neurons; {m['chip_messages_per_step']:.4g} messages a step leave their chip"
+        )
     for note in [f"calibration: {report['calibration']}", *report["notes"]]:
         click.echo(note)
 

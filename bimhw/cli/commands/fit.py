@@ -13,6 +13,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.command()
 @click.argument("model")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
+@click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
@@ -45,8 +46,11 @@ def _show(model: str, result: dict[str, Any]) -> None:
         print_table(
             title, ["resource", "total", "fullest core", "limit of a core", "load"], map(_row, result["resources"])
         )
-    rows = [[o["chip"], "yes" if o["fits"] else "no", _blank(o["cores"]), o["reason"]] for o in result["other_chips"]]
-    print_table("other chips", ["chip", "fits", "cores", "why not"], rows)
+    rows = [
+        [o["chip"], "yes" if o["fits"] else "no", _blank(o["cores"]), _blank(o["chips"]), o["reason"]]
+        for o in result["other_chips"]
+    ]
+    print_table("other chips", ["chip", "fits", "cores", "chips", "why not"], rows)
 
 
 def _row(r: dict[str, Any]) -> list[object]:

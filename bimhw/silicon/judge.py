@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 # SANA-FE's published errors on Loihi 1, the worst of three applications (Boyle et al. 2025, IEEE TCAD 44(8), Table IV).
 MARK_ENERGY, MARK_TIME = 0.117, 0.243
+LINE = "#line"  # key of a table's row under which its place in the file stands
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,18 @@ def number(row: Mapping[str, Any], column: str) -> float | None:
     """A cell as a number; None where it is empty or absent.
 
     Raises:
-        ValueError: it is not a finite number.
+        ValueError: it is not a finite number of at least 0: no count, time or energy of these files can be below.
     """
-    text = row.get(column)
-    if text is None or (isinstance(text, str) and not text.strip()):
+    cell = row.get(column)
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
         return None
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"column {column!r} has the value {text!r}")
+    where = f"{row[LINE]}, column {column!r}" if LINE in row else repr(column)
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where} holds {cell!r}, which is no number") from None
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"{where} holds {cell!r}; it must be a finite number of at least 0")
     return value
 
 

@@ -31,6 +31,8 @@ def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
     print_table("one figure a set: mean |error|", ("set", "dynamic energy %", "step time %"), list(_figures(result)))
     for name in result.not_recognised:
         click.echo(f"not recognised: {name}")
+    for reason in result.left_out:
+        click.echo(f"left out: {reason}")
 
 
 def _rows(s: Any) -> list[tuple[Any, ...]]:

@@ -187,7 +187,7 @@ def _map(net: PlainNet, chip: Chip, mapping: str) -> Program:
     if mapping == "auto":
         from mapping.place import map_network
 
-        return map_network(net.network, chip, rates=spike_rates(net)).program
+        return map_network(net.network, chip, rates=spike_rates(net), relays=False).program
     raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
 
 

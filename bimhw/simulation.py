@@ -224,8 +224,9 @@ def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any]
 
 
 def _hidden(program: Program) -> list[Population]:
-    """The layers of the model (the projections of B and C between layers of kind ``s6`` are none)."""
-    return [p for p in program.populations if p.role == "hidden" and p.model != PROJECT]
+    """The layers of the model (the projections of B and C between layers of kind ``s6``, and relay neurons, are none)."""
+    relays = program.meta.get("relays", {}).get("populations", ())
+    return [p for p in program.populations if p.role == "hidden" and p.model != PROJECT and p.name not in relays]
 
 
 def _compare(

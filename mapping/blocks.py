@@ -47,9 +47,13 @@ def map_blocks(
 
 
 def pack_blocks(
-    network: Network, chip: Chip, neurons_per_core: int | None = None
+    network: Network, chip: Chip, neurons_per_core: int | None = None, axons: tuple[str, ...] = _AXONS
 ) -> tuple[Program, tuple[Resource, ...]]:
     """As `map_blocks`, but on as many cores as it takes, and with axon limits that stay broken left to the caller.
+
+    Args:
+        network, chip, neurons_per_core: as there.
+        axons: names of the resources for which blocks are halved.
 
     Raises:
         FitError: a single neuron that needs more than a core has.
@@ -60,7 +64,7 @@ def pack_blocks(
         program = _assign(network, chip, cap)
         resources = usage(program, chip)
         over = [r.name for r in resources if r.limit is not None and r.worst > r.limit]
-        if not any(name in _AXONS for name in over) or cap == 1:
+        if not any(name in axons for name in over) or cap == 1:
             return program, resources
         cap = (cap + 1) // 2
 

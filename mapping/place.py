@@ -16,6 +16,7 @@ from mapping.manual import read_mapping
 from mapping.network import Network
 from mapping.partition import partition
 from mapping.placement import chip_messages, crossing_of, hop_cost, place, usable_cores
+from mapping.relay import map_with_relays
 from mapping.usage import Resource, usage
 from simulator.chip import Chip
 from simulator.errors import FitError
@@ -47,6 +48,7 @@ def map_network(
     rates: Mapping[str, npt.NDArray[np.float64]] | None = None,
     neurons_per_core: int | None = None,
     seed: int = 0,
+    relays: bool = True,
 ) -> MappedNetwork:
     """Map a network to the cores of a chip.
 
@@ -58,6 +60,7 @@ def map_network(
         rates: population -> messages a step of each neuron, as measured by calibration; all 1 where unknown.
         neurons_per_core: a smaller cap than the chip's, to spread the network.
         seed: the same seed gives the same mapping.
+        relays: whether a network that does not fit for its fan-out may get relay neurons (`mapping.relay`).
 
     Raises:
         FitError: it does not fit.
@@ -67,7 +70,12 @@ def map_network(
     graph = axon_hypergraph(network, rates)
     if method not in ("auto", "blocks", "builtin", "metis", "mtkahypar"):
         return _finish(network, chip, graph, read_mapping(Path(method), network), {"method": "manual"})
-    blocks, resources = map_blocks(network, chip, neurons_per_core)
+    try:
+        blocks, resources = map_blocks(network, chip, neurons_per_core)
+    except FitError as error:
+        if not relays:
+            raise
+        return _relayed(network, chip, rates, neurons_per_core, error)
     on_chip = blocks.core != HOST
     start = _dense(blocks.core[on_chip])
     if method == "blocks" or graph.n == 0:
@@ -79,6 +87,40 @@ def map_network(
         note = f"kept contiguous blocks: {error}"
         return MappedNetwork(blocks, resources, {"method": "blocks", "note": note} | _figures(graph, chip, blocks.core))
     return done
+
+
+def _relayed(
+    network: Network,
+    chip: Chip,
+    rates: Mapping[str, npt.NDArray[np.float64]] | None,
+    neurons_per_core: int | None,
+    error: FitError,
+) -> MappedNetwork:
+    """Contiguous blocks with relay neurons; where they do not help either, the error of what failed first."""
+    try:
+        program, resources = map_with_relays(network, chip, neurons_per_core)
+    except FitError as second:
+        reason = error if second.problem == error.problem or "out_axons" not in str(error) + str(second) else second
+        raise reason from None
+    whole = Network("integer", program.populations, program.projections, program.meta)
+    graph = axon_hypergraph(whole, _with_relay_rates(program, rates))
+    facts: dict[str, object] = {"method": "blocks", "relays": dict(program.meta["relays"])}
+    return MappedNetwork(program, resources, facts | _figures(graph, chip, program.core))
+
+
+def _with_relay_rates(
+    program: Program, rates: Mapping[str, npt.NDArray[np.float64]] | None
+) -> dict[str, npt.NDArray[np.float64]] | None:
+    """Rates of the relays too: each sends what its source sends."""
+    if rates is None:
+        return None
+    out = dict(rates)
+    for q in program.projections:
+        if q.target in program.meta["relays"]["populations"] and q.source in out:
+            own = np.zeros(program.population(q.target).size)
+            own[q.indices] = np.repeat(out[q.source], np.diff(q.indptr))
+            out[q.target] = own
+    return out
 
 
 def _improve(

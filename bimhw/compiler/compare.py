@@ -103,8 +103,9 @@ def differences(
         A row a population, in logical order, inputs left out; and the values sent on the chip, float64 [B, T, n].
     """
     own = payloads.shape[1]
-    on_chip = [p for p in program.populations if p.model != INPUT_MODEL]
-    steps = own + max(p.layer for p in program.populations)
+    names = {p.name: p.layer for p in network.populations}  # relay neurons of the mapping have no float twin
+    on_chip = [p for p in program.populations if p.model != INPUT_MODEL and p.name in names]
+    steps = own + max(names.values())
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
     values = {p.name: payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL}
     shown = record(network, values, steps, [(p.name, "out") for p in on_chip])
@@ -115,7 +116,8 @@ def differences(
         unit = _unit(p, program.meta["formats"])
         dense = np.stack([train.to_dense(first[p.name], p.size) for train in trains])
         sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
-        rows.append(_difference(p, shown[p.name, "out"][:, p.layer : p.layer + own], sent[p.name]))
+        wanted = shown[p.name, "out"][:, names[p.name] : names[p.name] + own]
+        rows.append(_difference(p, wanted, sent[p.name]))
     return tuple(rows), sent
 
 

@@ -16,10 +16,12 @@ from bimhw.frontends.npz import read_plain
 from mapping.blocks import pack_blocks
 from mapping.fit import WAYS_OUT, check_capabilities
 from mapping.network import Network
+from mapping.relay import map_with_relays
 from mapping.spec import check_network
 from mapping.usage import Resource
 from simulator.chip import MOST_CHIPS, Chip, chip_names, load_chip, one_of, with_chips
 from simulator.errors import FitError
+from simulator.program import Program
 
 
 def fit(
@@ -41,9 +43,10 @@ def fit(
     """Whether a model fits a chip, packed tightly; nothing is written.
 
     Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
-    ``chips`` (the smallest number that holds it, which `compile` then fills; None where no number does), ``binding`` (the
-    resource that asks for the most cores), ``resources`` (total, fullest core, limit, load, cores it alone asks for), and
-    ``other_chips`` with the same verdict for every chip that comes with bimhw, those that need the fewest cores first.
+    ``relay_neurons``, ``chips`` (the smallest number that holds it, which `compile` then fills; None where no number
+    does), ``binding`` (the resource that asks for the most cores), ``resources`` (total, fullest core, limit, load, cores
+    it alone asks for), and ``other_chips`` with the same verdict for every chip that comes with bimhw, those that need the
+    fewest cores first.
 
     Args:
         model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
@@ -84,12 +87,19 @@ def _integers(
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
     program, resources = pack_blocks(network, chip, neurons_per_core)
+    relays = 0
+    if not _holds(program, resources, chip):
+        try:  # a fan-out beyond the axons of a core, where relay neurons help
+            program, resources = map_with_relays(network, chip, neurons_per_core)
+            relays = int(program.meta.get("relays", {}).get("neurons", 0))
+        except FitError:
+            pass
     cores = len(set(program.core[program.core >= 0].tolist()))
     rows = [_row(r, cores) for r in resources]
     over = [r for r in resources if r.limit is not None and r.worst > r.limit]
     asking = max(rows, key=lambda row: row["cores_asked"] or 0)
     binding = over[0].name if over else asking["name"]
-    chips = None if over else _chips_needed(network, one_of(chip), neurons_per_core)
+    chips = None if over else chip.topology.chips if relays else _chips_needed(network, one_of(chip), neurons_per_core)
     reason = _reason(chip, cores, over)
     return {
         "chip": chip.name,
@@ -100,10 +110,16 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
         "synapses": network.n_synapses,
         "cores": cores,
         "cores_of_chip": chip.n_cores,
+        "relay_neurons": relays,
         "chips": chips,
         "binding": binding,
         "resources": rows,
     }
+
+
+def _holds(program: Program, resources: Sequence[Resource], chip: Chip) -> bool:
+    cores = np.unique(program.core[program.core >= 0]).size
+    return cores <= chip.n_cores and all(r.limit is None or r.worst <= r.limit for r in resources)
 
 
 def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> int | None:
@@ -145,6 +161,7 @@ def _refused(chip: Chip, error: FitError) -> dict[str, Any]:
         "synapses": None,
         "cores": None,
         "cores_of_chip": chip.n_cores,
+        "relay_neurons": None,
         "chips": None,
         "binding": None,
         "resources": [],

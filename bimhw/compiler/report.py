@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.data import CalibrationData
 from bimhw.compiler.lower import LoweredNetwork
@@ -36,7 +38,7 @@ def compile_report(
                 "layout": q.layout,
                 "weight_bits": q.weight_bits,
                 "delay": q.delay,
-                "relative_rms_weight_error": lowered.weight_errors[q.name],
+                "relative_rms_weight_error": lowered.weight_errors.get(q.name.removesuffix(".relayed"), 0.0),
             }
             for q in program.projections
         ],
@@ -72,7 +74,7 @@ def _resource(r: Resource) -> dict[str, Any]:
 
 def _population(program: Program, lowered: LoweredNetwork, calibration: Calibration, name: str) -> dict[str, Any]:
     p = program.population(name)
-    rates = calibration.rates[name]
+    rates = calibration.rates.get(name.removesuffix(".relay"), np.zeros(0))
     return {
         "name": name,
         "model": p.model,

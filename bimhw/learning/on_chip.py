@@ -14,13 +14,13 @@ import numpy.typing as npt
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_fit import check_learning
-from simulator.chip import load_chip
 from simulator.errors import InputError
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
 from simulator.plasticity.learn import EpochResult
 from simulator.plasticity.memory import learning_memory
 from simulator.program import Program
+from simulator.program_chip import chip_of_program
 
 CALIBRATION_SAMPLES = 200
 STATE_HEADROOM_BITS = 4  # of the neurons' states while they learn, over the compiled words
@@ -99,7 +99,7 @@ def learn(
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
     x, labels = data.train.x, step_labels(data, data.train)
     ready = ready_to_learn(source, data, options, seed)
-    chip = load_chip(ready.chip)
+    chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
     learner, accuracy = Learner(ready, learn_config(ready.learning), seed), []
     history: list[EpochResult] = []

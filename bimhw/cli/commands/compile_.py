@@ -72,6 +72,9 @@ def _show(report: dict[str, Any]) -> None:
         f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
         "as expected from the calibration's rates"
     )
+    if "relays" in m:
+        later = ", ".join(f"{name} {steps}" for name, steps in m["relays"]["later_steps"].items()) or "none"
+        click.echo(f"{m['relays']['neurons']} relay neurons carry axons beyond a core's own; steps later: {later}")
     if "chips" in m:
         click.echo(
             f"{m['chips']} chips hold neurons; {m['chip_messages_per_step']:.4g} messages a step leave their chip"

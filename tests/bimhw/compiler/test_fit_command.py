@@ -62,6 +62,7 @@ def test_too_many_cores_give_the_number_of_chips(
     code, said, err = verdict(capsys, model, "--chip", str(small), "--neurons-per-core", "10")
     assert code == 2
     assert (said["cores"], said["cores_of_chip"], said["chips"]) == (5, 2, 3)
-    assert "needs 5 cores, and chip 'small' has 2. 3 chips would hold it" in err
+    assert "needs 5 cores, and chip 'small' has 2. 3 chips hold it: --chips 3" in err
     with pytest.raises(FitError, match="needs 5 cores"):
         bimhw.compile(model, chip=str(small), neurons_per_core=10)
+    assert bimhw.compile(model, chip=str(small), neurons_per_core=10, chips=3).report["cores"] == 5

@@ -7,7 +7,7 @@ import pkgutil
 import sys
 from pathlib import Path
 
-_NOT_BENCHMARKS = {"__main__", "nets", "readme"}  # readme writes the README
+_NOT_BENCHMARKS = {"__main__", "nets", "readme", "frameworks"}  # readme writes the README
 
 
 def names() -> list[str]:

@@ -10,6 +10,7 @@ Float equations of one neuron in step t, `acc` the sum of what arrives::
       2  x is lowered by theta z(t-1) before it is compared; v = x
       3  x = v_reset where z(t-1): the step's input is lost; v = x
       4  v = v_reset where z(t-1) before the step's leak; v = x
+      5  no reset: v = x
     v = max(v, v_min)
 
 A neuron with ``fires`` = 0 emits its membrane v as a graded spike in every step (models named ``..._graded``; these also
@@ -35,7 +36,7 @@ from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
 Floats = npt.NDArray[np.float64]
 KEEP_FRAC = 16
 PAYLOAD_LIMIT = 2**15 - 1  # a graded spike carries 16 signed bits
-HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT = range(5)
+HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT, NONE = range(6)
 ABOVE, REACHED, MULTI = range(3)
 
 _PARAMS = (

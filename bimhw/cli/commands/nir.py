@@ -11,7 +11,8 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 
 _PROFILE = click.option(
     "--profile",
-    help="snntorch, snntorch-subtract, spikingjelly, norse, sinabs, euler, exact, or a JSON file (docs/frontends.md).",
+    help="snntorch, snntorch-zero-delay, snntorch-subtract, snntorch-subtract-now, spikingjelly, norse, sinabs, euler, exact, "
+    "or a JSON file (docs/frontends.md).",
 )
 _DT = click.option("--dt", type=float, help="Time step: seconds, or steps where the file's tau is in steps.")
 _MODEL = click.argument("model", type=click.Path(path_type=Path))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from bimhw.frontends.nir.execute import run_graph, shape_input
 from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
 from bimhw.frontends.nir.profile import Profile
-from bimhw.frontends.nir.sources import choose, decays
+from bimhw.frontends.nir.sources import NAMES, choose, decays
 from simulator.errors import InputError
 from simulator.files import read_npz
 
@@ -119,31 +120,43 @@ def _hints(
     wanted: npt.NDArray[np.float64],
     differ: int,
 ) -> list[str]:
-    """Settings of all neurons, one key changed, under which fewer values differ (never used, only said)."""
+    """Other profiles under which fewer values differ, the best first (never used, only said)."""
     if not graph.of_kind(*FIRING):
         return []
+    found: list[tuple[int, int, str]] = []
+    for number, (what, make) in enumerate(_readings(graph, profile)):
+        try:
+            count = _compare(graph, make(), inputs, wanted)[0]
+        except InputError:
+            continue
+        if count < differ:
+            found.append((count, number, what))
+    return [f"{count} would differ with {what}" for count, _, what in sorted(found)[:3]]
+
+
+def _readings(graph: NirGraph, profile: Profile) -> Iterator[tuple[str, Callable[[], Profile]]]:
+    """Every named profile, then this one with one rule of all neurons changed."""
+    for name in NAMES:
+        yield f"--profile {name}", partial(choose, graph, name)
     changes: list[dict[str, Any]] = [
         {"reset": "subtract_next_step"},
         {"reset": "subtract_now"},
         {"reset": "zero_next_step_input_lost"},
+        {"reset": "none"},
         {"cmp": ">="},
-        {"cmp": "multi", "reset": "subtract_now"},
         {"cmp": ">=", "v_init": "v_reset"},
+        {"cmp": "multi", "reset": "subtract_now"},
         {"cmp": "multi", "reset": "subtract_now", "integrator": "exp"},
         {"cmp": "multi", "reset": "subtract_now", "integrator": "exp_norm"},
     ]
-    found: list[tuple[int, str]] = []
     for change in changes:
-        nodes = {n: replace(s, **change) for n, s in profile.nodes.items()}
-        output = "counts" if change.get("cmp") == "multi" else profile.output
-        other = replace(profile, default=replace(profile.default, **change), nodes=nodes, output=output)
-        try:
-            count = _compare(graph, other, inputs, wanted)[0]
-        except InputError:
-            continue
-        if count < differ:
-            found.append((count, ", ".join(f"{k} {v}" for k, v in change.items())))
-    return [f"{count} would differ with {what}" for count, what in sorted(found)[:3]]
+        yield ", ".join(f"{k} {v}" for k, v in change.items()), partial(_changed, profile, change)
+
+
+def _changed(profile: Profile, change: Mapping[str, Any]) -> Profile:
+    nodes = {n: replace(s, **change) for n, s in profile.nodes.items()}
+    output = "counts" if change.get("cmp") == "multi" else profile.output
+    return replace(profile, default=replace(profile.default, **change), nodes=nodes, output=output)
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:

@@ -57,11 +57,15 @@ class Neuron:
 
     def step(self, x: Floats) -> Floats:
         """One time step; returns spikes (or spike counts), or the membrane of a node that does not fire."""
+        before = self.v
         self._integrate(x)
         if not self.fires:
             self._clip()
             return self.v.copy()
         reset, last = self.settings.reset, self.z
+        if reset == "subtract_now_lowered":
+            self._fire_lowered(before)
+            return self.z
         if reset == "zero_next_step_input_lost":
             self.v = np.where(last > 0, self.p["v_reset"], self.v)
         elif reset == "subtract_next_step":
@@ -75,6 +79,14 @@ class Neuron:
             self.v = self.v - self.p["v_threshold"] * self.z
         self._clip()
         return self.z
+
+    def _fire_lowered(self, before: Floats) -> None:
+        """snnTorch's reset by subtraction without delay: what is still above the threshold is compared lowered by it."""
+        theta, reached = self.p["v_threshold"], self.v
+        self.v = reached - theta * (before > theta)
+        self.z = self._fire()
+        self.v = reached - theta * self.z
+        self._clip()
 
     def _reset_within_step(self, x: Floats) -> None:
         """Cross the threshold when the equation does, not at the step's end: v goes on from v_reset for what is left.

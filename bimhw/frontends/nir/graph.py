@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,20 @@ class NirGraph:
 
     def sources(self, name: str) -> list[str]:
         """Nodes with an edge to `name`."""
-        return [a for a, b in self.edges if b == name]
+        return self._neighbours[0].get(name, [])
 
     def targets(self, name: str) -> list[str]:
         """Nodes that `name` has an edge to."""
-        return [b for a, b in self.edges if a == name]
+        return self._neighbours[1].get(name, [])
+
+    @cached_property
+    def _neighbours(self) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        into: dict[str, list[str]] = {}
+        out: dict[str, list[str]] = {}
+        for a, b in self.edges:
+            into.setdefault(b, []).append(a)
+            out.setdefault(a, []).append(b)
+        return into, out
 
     def __str__(self) -> str:
         lines = [f"nir graph {self.source}"]
@@ -123,6 +133,8 @@ def build_graph(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], edges: list[
 def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str]) -> tuple[dict[str, Node], list[Edge]]:
     """Nodes and edges of a graph and of the graphs inside it, with their full names."""
     raw = require(tree, "nodes", f"{where}: graph {prefix or '/'!r}")
+    if not isinstance(raw, Mapping):
+        raise InputError(f"{where}: graph {prefix or '/'!r}: nodes", "is no group of nodes", "Export it again")
     pairs = _edges(tree, raw, f"{where}: graph {prefix.rstrip('.') or '/'!r}")
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []

@@ -32,6 +32,7 @@ _RESETS = {
     "subtract_next_step": leaky.SOFT_NEXT,
     "zero_next_step_input_lost": leaky.LOST,
     "to_v_reset_next_step": leaky.HARD_NEXT,
+    "none": leaky.NONE,
 }
 _COMPARES = {">": leaky.ABOVE, ">=": leaky.REACHED, "multi": leaky.MULTI}
 READOUT = "readout"
@@ -184,11 +185,11 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
         "v_init": 0 * one if settings.v_init == "zero" else p.get(settings.v_init, 0 * one),
         "v_min": -np.inf if settings.v_min is None else settings.v_min,
         "cmp": _COMPARES[settings.cmp],
-        "reset": _RESETS[settings.reset],
+        "reset": _reset(node, settings) if fires else 0,
         "fires": float(fires),
     }
     if not fires:
-        more |= {"cmp": 0, "reset": 0}
+        more["cmp"] = 0
     graded = not fires or settings.cmp == "multi"
     if node.kind not in ("CubaLI", "CubaLIF"):
         return leaky_form("leaky_graded" if graded else "leaky", keep, gain, form.bias * gain + rest, **more)
@@ -196,6 +197,12 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
     model = "leaky_cuba_graded" if graded else "leaky_cuba"
     model, params, gain = leaky_form(model, keep, gain * into, rest, **more)
     return model, params | {"keep_u": keep_u, "bias_u": form.bias * gain}, gain
+
+
+def _reset(node: Node, settings: Settings) -> int:
+    if settings.reset not in _RESETS:
+        raise FitError(node.where, f"resets by {settings.reset!r}, which no neuron does", f"Use {', '.join(_RESETS)}")
+    return _RESETS[settings.reset]
 
 
 def leaky_form(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> NeuronForm:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bimhw.frontends.nir.check import pick_inputs
 from bimhw.frontends.nir.graph import NirGraph, read_graph
+from bimhw.frontends.nir.shapes import MOST_VALUES
 from simulator.errors import InputError
 from simulator.files import read_npz
 
@@ -89,6 +90,12 @@ def run_nir(
     arrays = read_npz(Path(data)) if data is not None else {}
     if data is None:
         width = math.prod(graph.of_kind("Input")[0].out_shape)
+        if samples * steps * width > MOST_VALUES:
+            raise InputError(
+                f"{graph.source}: {graph.of_kind('Input')[0].where}",
+                f"takes {width:,} values: {samples * steps * width:,} random ones, {MOST_VALUES:,} at most",
+                "Ask for fewer samples or steps",
+            )
         payloads = (np.random.default_rng(seed).random((samples, steps, width)) < rate).astype(np.int32)
         source = f"{samples} random samples of {steps} steps, rate {rate:g}, seed {seed}"
     else:

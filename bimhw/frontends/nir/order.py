@@ -8,6 +8,7 @@ to the edge that leaves the neuron, as long as nothing else reads the values in 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -40,19 +41,14 @@ def order(graph: NirGraph, delayed: Collection[Edge] = ()) -> Order:
     Raises:
         InputError: `delayed` names an edge that is not there, or a cycle has no neuron and no Delay.
     """
-    waits = set(delayed)
+    waits, edges = set(delayed), set(graph.edges)
     for edge in waits:
-        if edge not in graph.edges:
+        if edge not in edges:
             raise InputError(
                 f"delayed edge {list(edge)}", "is not in the graph", f"Edges: {[list(e) for e in graph.edges]}"
             )
     emitters = {n.name for n in graph.of_kind("Delay") if np.all(n.fields["delay"] > 0)}
-    while (back := _back_edge(graph, waits, emitters)) is not None:
-        cycle, edge = back
-        if not any(graph.nodes[n].kind in NEURONS for n in cycle):
-            path = " -> ".join([*cycle, cycle[0]])
-            raise InputError(f"{graph.source}: cycle {path}", "has no neuron and no Delay", "Put one on it")
-        waits.add(_at_neuron(graph, cycle, edge))
+    _break_cycles(graph, waits, emitters)
     return Order(_sorted(graph, waits, emitters), frozenset(waits))
 
 
@@ -61,11 +57,10 @@ def _now(graph: NirGraph, name: str, waits: Collection[Edge], emitters: Collecti
     return [b for b in graph.targets(name) if (name, b) not in waits and b not in emitters]
 
 
-def _back_edge(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[list[str], Edge] | None:
-    """A cycle of this step's values (in order, from where it was entered) and the edge that closes it."""
+def _break_cycles(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> None:
+    """Let one edge of every cycle of this step's values wait (added to `waits`): depth first, from the Inputs."""
     done: set[str] = set()
-    starts = [n.name for n in graph.of_kind("Input")] + list(graph.nodes)
-    for start in starts:
+    for start in [n.name for n in graph.of_kind("Input")] + list(graph.nodes):
         if start in done:
             continue
         path, on_path = [start], {start}
@@ -77,19 +72,33 @@ def _back_edge(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[l
                 on_path.discard(path[-1])
                 done.add(path.pop())
             elif step in on_path:
-                return path[path.index(step) :], (path[-1], step)
+                edge = _waiting(graph, path[path.index(step) :], (path[-1], step))
+                waits.add(edge)
+                while path[-1] != edge[0]:  # what was reached over the edge is walked again, without it
+                    on_path.discard(path.pop())
+                    todo.pop()
+                todo[-1] = iter(_now(graph, edge[0], waits, emitters))
             elif step not in done:
                 path.append(step)
                 on_path.add(step)
                 todo.append(iter(_now(graph, step, waits, emitters)))
-    return None
+
+
+def _waiting(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
+    """The edge of a cycle (in order, from where it was entered; `edge` closes it) that waits."""
+    if not any(graph.nodes[n].kind in NEURONS for n in cycle):
+        path = " -> ".join([*cycle, cycle[0]])
+        raise InputError(f"{graph.source}: cycle {path}", "has no neuron and no Delay", "Put one on it")
+    return _at_neuron(graph, cycle, edge)
 
 
 def _at_neuron(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
     """The edge of the cycle that waits: out of a neuron where only the cycle reads what lies in between."""
     a, b = edge
-    while graph.nodes[a].kind not in NEURONS and len(graph.targets(a)) == 1 and a != cycle[0]:
-        a, b = cycle[cycle.index(a) - 1], a
+    at = len(cycle) - 1  # of `a`
+    while at > 0 and graph.nodes[a].kind not in NEURONS and len(graph.targets(a)) == 1:
+        at -= 1
+        a, b = cycle[at], a
     return a, b
 
 
@@ -99,10 +108,10 @@ def _sorted(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[str,
     for name in graph.nodes:
         for b in _now(graph, name, waits, emitters):
             needs[b] += 1
-    ready = [n for n, k in needs.items() if k == 0]
+    ready = deque(n for n, k in needs.items() if k == 0)
     out: list[str] = []
     while ready:
-        name = ready.pop(0)
+        name = ready.popleft()
         out.append(name)
         for b in _now(graph, name, waits, emitters):
             needs[b] -= 1

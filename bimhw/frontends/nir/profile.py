@@ -10,7 +10,9 @@ A profile is one JSON object, or the name of a source whose conventions are fill
                   exact       the solution of the differential equation for an input held over the step; IF and LIF cross
                               their threshold within it and go on from v_reset (reset to_v_reset_now)
     cmp           >, >=, multi (floor(v / v_threshold) spikes in a step, v > 0)
-    reset         to_v_reset_now, to_v_reset_next_step, subtract_now, subtract_next_step, zero_next_step_input_lost
+    reset         to_v_reset_now, to_v_reset_next_step, subtract_now, subtract_next_step, zero_next_step_input_lost, none,
+                  subtract_now_lowered (as subtract_now, but a v that is still above the threshold after it is compared
+                  lowered by v_threshold in the next step)
     v_init        zero, v_leak, v_reset
     v_min         lower bound of v, or null
     delayed_edges [[source, target], ...] that carry the previous step's value
@@ -35,7 +37,7 @@ CHOICES = {
     "integrator": ("euler", "exp", "exp_norm", "norse_jump", "exact"),
     "cmp": (">", ">=", "multi"),
     "reset": ("to_v_reset_now", "to_v_reset_next_step", "subtract_now", "subtract_next_step",
-              "zero_next_step_input_lost"),
+              "zero_next_step_input_lost", "none", "subtract_now_lowered"),
     "v_init": ("zero", "v_leak", "v_reset"),
     "output": ("spikes", "counts", "membrane"),
 }  # fmt: skip

@@ -7,6 +7,7 @@ element (scalar thresholds or leaks), and a Flatten that kept a dimension in fro
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, Shape
 from simulator.errors import InputError
 
+MOST_VALUES = 2**26  # of one node: 64 times the neurons of a Loihi 2, half a gigabyte a sample
 _PARAMETERS = {"Scale": ("scale",), "Threshold": ("threshold",), "Delay": ("delay",)}
 
 
@@ -56,18 +58,7 @@ def _without_batch(graph: NirGraph) -> NirGraph | None:
 def _infer(graph: NirGraph) -> NirGraph:
     notes = list(graph.notes)
     nodes = dict(graph.nodes)
-    known: dict[str, Shape] = {}
-    moved = True
-    while moved:
-        moved = False
-        for node in nodes.values():
-            if node.name in known:
-                continue
-            came = [known[s] for s in graph.sources(node.name) if s in known]
-            placed = _place(node, came[0] if came else None, notes)
-            if placed is not None:
-                nodes[node.name], known[node.name] = placed, placed.out_shape
-                moved = True
+    known = _Placing(graph, nodes, notes).run()
     for node in nodes.values():
         if node.name not in known:
             raise InputError(f"{graph.source}: {node.where}", "has a shape that cannot be known", _WAY_OUT)
@@ -76,6 +67,45 @@ def _infer(graph: NirGraph) -> NirGraph:
             problem = f"has the shape {list(nodes[a].out_shape)}, but {b!r} takes {list(nodes[b].in_shape)}"
             raise InputError(f"{graph.source}: edge {a!r} -> {b!r}: {nodes[a].where}", problem, "Export it again")
     return replace(graph, nodes=nodes, notes=tuple(dict.fromkeys(notes)))
+
+
+class _Placing:
+    """Shapes from the Inputs on; where that reaches no further, a node's own statement starts again (loops from nowhere)."""
+
+    def __init__(self, graph: NirGraph, nodes: dict[str, Node], notes: list[str]) -> None:
+        self.graph, self.nodes, self.notes = graph, nodes, notes
+        self.known: dict[str, Shape] = {}
+
+    def run(self) -> dict[str, Shape]:
+        """Output shape of every node that has one; `nodes` hold them."""
+        for node in self.graph.of_kind("Input"):
+            self._from(node.name)
+        for name in self.nodes:
+            if name not in self.known:
+                self._from(name)
+        return self.known
+
+    def _from(self, name: str) -> None:
+        ready = deque([name])
+        while ready:
+            name = ready.popleft()
+            if name not in self.known and self._place(self.nodes[name]):
+                ready.extend(self.graph.targets(name))
+
+    def _place(self, node: Node) -> bool:
+        came = next((self.known[s] for s in self.graph.sources(node.name) if s in self.known), None)
+        try:
+            placed = _place(node, came, self.notes)
+        except InputError as error:
+            raise InputError(f"{self.graph.source}: {error.where}", error.problem, error.way_out) from None
+        if placed is None:
+            return False
+        size = math.prod(placed.out_shape)
+        if size > MOST_VALUES:
+            problem = f"gives out {list(placed.out_shape)}: {size:,} values, {MOST_VALUES:,} at most"
+            raise InputError(f"{self.graph.source}: {node.where}", problem, "Use a smaller layer")
+        self.nodes[node.name], self.known[node.name] = placed, placed.out_shape
+        return True
 
 
 _WAY_OUT = "Connect it to an Input, or give its input_shape"

@@ -13,10 +13,14 @@ import numpy.typing as npt
 from bimhw.frontends.nir.graph import FIRING, NEURONS, NirGraph, Node
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile, Settings, load_profile
+from bimhw.frontends.nir.shapes import MOST_VALUES
 from simulator.errors import InputError
 
 Floats = npt.NDArray[np.float64]
-NAMES = ("snntorch", "snntorch-zero-delay", "snntorch-subtract", "spikingjelly", "norse", "sinabs", "euler", "exact")
+NAMES = (
+    "snntorch", "snntorch-zero-delay", "snntorch-subtract", "snntorch-subtract-now", "spikingjelly", "norse", "sinabs",
+    "euler", "exact",
+)  # fmt: skip
 SNNTORCH_DT = 1e-4  # hard-coded in snnTorch 1.0.0's exporter
 SPIKINGJELLY_DT = 1e-4  # the default of its exporter's dt
 NORSE_DT = 1e-3  # the default of its simulation; its exporter then writes tau * dt
@@ -140,6 +144,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
         return _snntorch_delayed(graph)
     if name == "snntorch-subtract":
         return Profile(name, Settings(SNNTORCH_DT, reset="subtract_next_step"))
+    if name == "snntorch-subtract-now":
+        return _snntorch_subtract_now(graph)
     if name == "spikingjelly":
         known = derived_dt(graph)
         note = f"dt = {known[0]:g}, since {known[1]}" if known else f"assumed: dt = {SPIKINGJELLY_DT:g}, its default"
@@ -175,6 +181,15 @@ def _snntorch_delayed(graph: NirGraph) -> Profile:
     return Profile("snntorch-zero-delay", base, dict.fromkeys(slow, late), notes=notes)
 
 
+def _snntorch_subtract_now(graph: NirGraph) -> Profile:
+    """reset_mechanism 'subtract' with reset_delay=False, which the RSynaptic of snnTorch 1.0.0 does not heed."""
+    base = Settings(SNNTORCH_DT, reset="subtract_now_lowered")
+    looped = {a for a, _ in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"}
+    late = replace(base, reset="subtract_next_step")
+    notes = tuple(f"node {n!r}: recurrent, so it is lowered one step later (snnTorch 1.0.0)" for n in sorted(looped))
+    return Profile("snntorch-subtract-now", base, dict.fromkeys(sorted(looped), late), notes=notes)
+
+
 def _norse(graph: NirGraph, dt: float | None) -> Profile:
     """Norse writes tau * 1e-3 by default (or tau, with dt=1.0); an IF adds its whole input whatever the step."""
     taus = [n.fields[k].min() for n in graph.of_kind(*NEURONS) for k in ("tau", "tau_mem", "tau_syn") if k in n.fields]
@@ -183,7 +198,13 @@ def _norse(graph: NirGraph, dt: float | None) -> Profile:
     why = "its exporter wrote tau * 1e-3" if scaled else "time constants are true seconds"
     base = Settings(step, "norse_jump", v_init="v_leak")
     nodes = {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(n.fields["r"] == 1)}
-    return Profile("norse", base, nodes, notes=() if dt else (f"dt = {step:g}: {why}",))
+    notes = () if dt else (f"dt = {step:g}: {why}",)
+    if graph.of_kind(*FIRING):
+        notes = (
+            *notes,
+            "assumed: v_reset = 0 and resets to a value (Norse writes neither v_reset nor its reset method)",
+        )
+    return Profile("norse", base, nodes, notes=notes)
 
 
 def settle(graph: NirGraph, profile: Profile) -> Profile:
@@ -264,5 +285,8 @@ def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> npt.NDArray[
         raise InputError(where, f"delays by {bad:g} steps of dt = {settings.dt:g}; a delay is a whole number of steps")
     if whole.max(initial=0) > 1_000_000:
         raise InputError(where, f"delays by {whole.max():.0f} steps; 1,000,000 is the most")
+    held = (whole.max(initial=0) + 1) * math.prod(node.in_shape)
+    if held > MOST_VALUES:
+        raise InputError(where, f"holds {held:,.0f} values on their way; {MOST_VALUES:,} is the most", "Delay by less")
     out: npt.NDArray[np.int64] = whole.astype(np.int64)
     return out

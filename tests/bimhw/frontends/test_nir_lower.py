@@ -16,7 +16,7 @@ from bimhw.frontends.nir import Profile, Settings, build_graph, choose, read_gra
 from bimhw.frontends.nir.execute import shape_input
 from bimhw.frontends.nir.graph import NirGraph
 from bimhw.frontends.nir.linear import apply
-from bimhw.frontends.nir.lower import lower
+from bimhw.frontends.nir.lower import _RESETS, lower
 from bimhw.frontends.nir.matrices import as_matrix
 from bimhw.frontends.nir.profile import CHOICES
 from bimhw.frontends.nir.sources import settle
@@ -80,7 +80,7 @@ def nets(draw: st.DrawFn) -> tuple[NirGraph, Profile, Any]:
     """Random graphs: linear and convolutional stacks, recurrent ones, skips with delays; every neuron, every reset."""
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     settings_ = Settings(
-        1.0, "euler", draw(st.sampled_from([">", ">=", "multi"])), draw(st.sampled_from(CHOICES["reset"])),
+        1.0, "euler", draw(st.sampled_from([">", ">=", "multi"])), draw(st.sampled_from(sorted(_RESETS))),
         draw(st.sampled_from(CHOICES["v_init"])), draw(st.sampled_from([None, -1.0])),
     )  # fmt: skip
     nodes: dict[str, Any] = {}

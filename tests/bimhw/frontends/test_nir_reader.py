@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,53 @@ def choose_ok(nodes: Any, edges: Any) -> Any:
     graph = build_graph(nodes, edges)
     choose(graph, "euler", 1e-4)
     return graph
+
+
+def test_parameters_by_channel_wait_for_the_shape_that_arrives() -> None:
+    """A neuron with parameters [C, 1, 1] may stand before the convolution it follows (files sort nodes by name)."""
+    by_channel = {
+        k: np.full((4, 1, 1), v) for k, v in {"tau": 2e-3, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0}.items()
+    }
+    nodes = {
+        "1": ("LIF", by_channel),
+        "0": ("Conv2d", {"weight": np.ones((4, 2, 3, 3)), "stride": 1, "padding": 0, "bias": np.zeros(4)}),
+        "in": ("Input", {"shape": np.array([2, 7, 6])}),
+        "out": ("Output", {}),
+    }
+    graph = build_graph(nodes, [("in", "0"), ("0", "1"), ("1", "out")])
+    assert graph.nodes["1"].in_shape == graph.nodes["out"].in_shape == (4, 5, 4)
+
+
+def test_many_nodes_and_loops_are_ordered_in_their_number() -> None:
+    nodes: dict[str, tuple[str, dict[str, Any]]] = {
+        "in": ("Input", {"shape": np.array([1])}),
+        "out": ("Output", {}),
+    }
+    edges, last = [], "in"
+    for k in range(3000):  # a chain of integrators, each with a loop of its own
+        nodes[f"n{k}"], nodes[f"w{k}"] = ("I", {"r": np.ones(1)}), ("Linear", {"weight": np.eye(1)})
+        edges += [(last, f"n{k}"), (f"n{k}", f"w{k}"), (f"w{k}", f"n{k}")]
+        last = f"n{k}"
+    start = time.process_time()
+    plan = order(build_graph(nodes, [*edges, (last, "out")]))
+    assert plan.delayed == {(f"n{k}", f"w{k}") for k in range(3000)}
+    assert time.process_time() - start < 5  # quadratic work would take half a minute
+
+
+def test_sizes_are_refused_before_memory_is_taken() -> None:
+    wide = (
+        "Conv2d",
+        {"weight": np.ones((1, 1, 1, 1)), "stride": 1, "padding": np.array([9000, 9000]), "bias": np.zeros(1)},
+    )
+    nodes = {"in": ("Input", {"shape": np.array([1, 4, 4])}), "c": wide, "out": ("Output", {})}
+    with pytest.raises(
+        InputError, match=r"graph: node 'c' \(Conv2d\): gives out \[1, 18004, 18004\]: 324,144,016 values"
+    ):
+        build_graph(nodes, [("in", "c"), ("c", "out")], "graph")
+    slow = {"d": ("Delay", {"delay": np.full(1000, 100_000.0)})}
+    nodes = {"in": ("Input", {"shape": np.array([1000])}), **slow, "out": ("Output", {})}
+    with pytest.raises(InputError, match=r"node 'd'.*holds 100,001,000 values on their way"):
+        choose(build_graph(nodes, [("in", "d"), ("d", "out")]), "euler", 1.0)
 
 
 def test_factors_and_delays_are_checked_against_the_step() -> None:

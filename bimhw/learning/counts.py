@@ -7,6 +7,7 @@ triple of ports.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -22,6 +23,10 @@ DENSE_WEIGHT_MACS = 3
 # trace words of a synapse triple
 TRACE_WORDS = {"alpha": 14, "exp": 11, "delta": 8}
 PORTS = 3
+# LAZY: MACs that move a live propagator of one neuron (its columns are traces without an input), docs/bim.md
+LIVE_MACS = {"alpha": 31, "exp": 19, "delta": 11}
+# LAZY: MACs that bring the trace vectors of a synapse triple up to date, e <- F e (W_c has no x)
+CATCH_UP_MACS = {"alpha": 40, "exp": 26, "delta": 15}
 
 
 @dataclass
@@ -83,4 +88,28 @@ def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, b
         dense_macs=DENSE_TRACE_MACS[config.psp] * synapses + weight,
         rmw=TRACE_WORDS[config.psp] * synapses + (PORTS * synapses if labelled else 0),
         steps=batch,
+    )
+
+
+def lazy_counts(config: BimConfig, neurons: int, visits: Mapping[str, int], events: int, steps: int) -> OpCounts:
+    """Of LAZY in a layer.
+
+    Args:
+        config: gives the kernel.
+        neurons: H.
+        visits: per neuron, see `bimhw.learning.lazy_kernels.TALLY`: events that brought W up to date (A . e: a MAC a word), that
+            caught e up, that added beta u (an add a word); live propagators moved, and that took an error signal (A: n MACs).
+        events: non-zero inputs.
+        steps: of the layer.
+    """
+    words, n = TRACE_WORDS[config.psp], {"alpha": 5, "exp": 4, "delta": 3}[config.psp]
+    per_event = (
+        words * visits["materialised"] + CATCH_UP_MACS[config.psp] * visits["caught_up"] + words * visits["events"]
+    )
+    return OpCounts(
+        neuron_macs=neurons * (LIVE_MACS[config.psp] * visits["moved"] + n * visits["learnt"]),
+        event_ops=neurons * per_event,
+        rmw=neurons * (words * visits["events"] + PORTS * visits["materialised"]),
+        events=events,
+        steps=steps,
     )

@@ -7,122 +7,129 @@ propagator since then F = M(t)..M(tau+1) and A = sum over s of eta delta(s) (las
     (5) drop unused tau, open tau = t with F = 1, A = 0                (6) all A += eta delta (last row of F)
 
 W is one more state of the linear system, so weights that change at every step are exact: W is read only where its input fires.
-Biases, A_log and D see an event at every step and are kept per neuron. One sequence (a chip's case), credit ``direct``.
+Biases, A_log and D see an event at every step and are kept per neuron. One sequence (a chip's case). The error of lower layers
+must not come through W_in, whose silent columns are not up to date: credit ``direct``, ``dfa`` or ``local``.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bimhw.learning.counts import TRACE_WORDS, OpCounts
-from bimhw.learning.credit import CreditAssigner
+from bimhw.learning.counts import OpCounts, lazy_counts
+from bimhw.learning.credit import Credit, CreditAssigner
+from bimhw.learning.kernels import call_kernel
+from bimhw.learning.lazy_kernels import TALLY, lazy_step, materialise
 from bimhw.learning.learner import Gradients, StepResult, readout_gradients, softmax_error
-from bimhw.learning.propagate import check_supported, state_count, transition
+from bimhw.learning.packed import aligned, own_gradients, step_arguments
+from bimhw.learning.packed_kernels import W
+from bimhw.learning.propagate import check_supported, state_count
+from bimhw.learning.traces import kernel_constants
 from bimhw.models.cell import Record
 from bimhw.models.net import BimLayer, BimNet, NetState
 from simulator.errors import InputError
 
+Events = npt.NDArray[np.int64]
+
 
 class LazyLayer:
-    """Synaptic traces, live propagators and pending weight changes of one layer."""
+    """Synaptic traces, live propagators and pending weight changes of one layer (the loops: `bimhw.learning.lazy_kernels`)."""
 
     def __init__(self, layer: BimLayer) -> None:
         self.layer, self.config, self.n = layer, layer.config, state_count(layer.config)
         h, m = self.config.hidden[layer.index], self.config.fan_in(layer.index)
-        self._zeros = layer.get_parameter("w_in").detach().new_zeros
-        self.e = self._zeros(m, h, 3, self.n)
-        self.slot = torch.full((m,), -1)  # which live time a synapse column waits at; -1: never fired
-        self.f, self.a = self._zeros(0, h, self.n, self.n), self._zeros(0, h, self.n)
-        self.bias, self.own = self._zeros(h, 3, self.n), self._zeros(h, 2, self.n)
-        self.counts = OpCounts()
+        self._constants, n = kernel_constants(layer), self.n
+        blocks, dtype = -(-h // W), kernel_constants(layer).dtype
+        per_block = (m * (3 * n - 1), 5 * n - 2, (m + 1) * (n * (n + 1) // 2), (m + 1) * n)
+        self._e, self._own, self._f, self._a = (aligned(blocks * size * W, dtype) for size in per_block)
+        self._waits, self._live = np.full(m, -1), np.zeros(m + 2, np.int64)
+        self._users, self.tally = np.zeros(m + 1, np.int64), np.zeros(len(TALLY), np.int64)
+        self._blocks, self._steps, self._events = blocks, 0, 0
 
-    def materialise(self, events: Tensor) -> None:
+    def materialise(self, events: Events) -> None:
         """(1) Apply what is pending to the columns that are about to be read."""
-        live = events[self.slot[events] >= 0]
-        if len(live) == 0:
-            return
-        change = torch.einsum("jhn,jhpn->pjh", self.a[self.slot[live]], self.e[live])
-        for i, port in enumerate(self.layer.ports):
-            mask = self.layer._buffers.get(f"mask_{port}")
-            step = change[i].T if mask is None else change[i].T * mask[:, live]
-            self.layer.get_parameter(f"w_{port}")[:, live] -= step
+        names = [f"w_{port}" for port in self.layer.ports]
+        weights = tuple(self.layer.get_parameter(name).detach().numpy() for name in names)
+        none = np.zeros((0, 0), np.bool_)
+        masks = [self.layer._buffers.get(name.replace("w_", "mask_")) for name in names]
+        kept = tuple(none if mask is None else mask.numpy() for mask in masks)
+        call_kernel(materialise, self._e, self._a, self._waits, events, weights, kept, self.n, self.tally)
 
-    def advance(self, events: Tensor, u: Tensor, record: Record) -> None:
-        """(2)-(5) after the forward step; u [M] are the layer's inputs."""
-        step = transition(self.layer, record)
-        matrix, beta = step.matrix[0], torch.stack([p[0] for p in step.ports], 1)  # [H, n, n], [H, 3, n]
-        self.f = matrix @ self.f
-        self.bias = torch.einsum("hkn,hpn->hpk", matrix, self.bias) + beta
-        own = torch.stack([step.a_log[0], step.d[0]], 1)
-        self.own = torch.einsum("hkn,hpn->hpk", matrix, self.own) + own
-        self._catch_up(events, u, beta)
-        self._count(len(events))
-        self._reopen(events)
+    def learn(self, events: Events, u: Tensor, record: Record, delta: Tensor | None, lr: float) -> Gradients:
+        """(2)-(6) after the forward step with inputs u [1, M]; the gradients of what neurons own, where there is a signal."""
+        single = record.v_pre.new_empty(5, record.v_pre.shape[1])
+        arrays = (self._e, self._own, self._f, self._a, self._waits, self._live, self._users, self.tally)
+        arguments = step_arguments(self.layer, record, delta, self._constants)
+        rate = self._constants.dtype.type(lr)
+        call_kernel(lazy_step, *arrays, u[0].numpy(), events, *arguments, rate, delta is not None, single.numpy())
+        self._steps += 1
+        self._events += len(events)
+        return {} if delta is None else own_gradients(single)
 
-    def _catch_up(self, events: Tensor, u: Tensor, beta: Tensor) -> None:
-        fired = self.slot[events] >= 0
-        seen, live = events[fired], self.slot[events][fired]
-        if len(seen):
-            self.e[seen] = torch.einsum("jhkn,jhpn->jhpk", self.f[live], self.e[seen])
-        self.e[events] += beta * u[events][:, None, None, None]
+    def settle(self) -> None:
+        """Apply everything pending to all synapses."""
+        self.materialise(np.flatnonzero(self._waits >= 0))
+        self._a[:] = 0
 
-    def _reopen(self, events: Tensor) -> None:
-        if len(events) == 0:
-            return
-        self.slot[events] = len(self.f)
-        h = self.f.shape[1]
-        self.f = torch.cat([self.f, torch.eye(self.n).to(self.f).expand(1, h, self.n, self.n)])
-        self.a = torch.cat([self.a, self._zeros(1, h, self.n)])
-        used, index = torch.unique(self.slot[self.slot >= 0], return_inverse=True)
-        self.f, self.a = self.f[used], self.a[used]
-        self.slot[self.slot >= 0] = index
+    @property
+    def live(self) -> int:
+        """Distinct times of last events now."""
+        return int(self._live[-1])
 
-    def learn(self, delta: Tensor, lr: float) -> Gradients:
-        """(6) with the error signal [H]; returns the gradients of what is kept per neuron."""
-        self.a += (lr * delta)[:, None] * self.f[..., -1, :]
-        self.counts += OpCounts(neuron_macs=self.a.numel())
-        bias, own = self.bias[..., -1] * delta[:, None], self.own[..., -1] * delta[:, None]
-        out = {f"b_{port}": bias[:, i] for i, port in enumerate(self.layer.ports)}
-        return out | {"a_log": own[:, 0], "d": own[:, 1]}
-
-    def _count(self, events: int) -> None:
-        n, words = self.n, TRACE_WORDS[self.config.psp]
-        h = self.f.shape[1]
-        triangle = n * (n + 1) // 2
-        per_event = 2 * triangle + triangle - n + words  # F e of three ports (W_c has no x entry), A . e
-        self.counts += OpCounts(
-            neuron_macs=len(self.f) * h * (n * (n + 1) * (n + 2) // 6),
-            event_ops=events * h * (per_event + words),
-            rmw=events * h * (words + 3),
-            events=events,
-            steps=1,
-        )
+    @property
+    def counts(self) -> OpCounts:
+        """What was done: the visits that the loops counted, times the operations of a visit."""
+        per_neuron = dict(zip(TALLY, (self.tally / self._blocks).round().astype(int).tolist(), strict=True))
+        return lazy_counts(self.config, self.config.hidden[self.layer.index], per_neuron, self._events, self._steps)
 
     @property
     def words(self) -> int:
         """Synaptic trace words and live propagators held now."""
-        n, h = self.n, self.e.shape[1]
-        synapses = self.e.shape[0] * h * TRACE_WORDS[self.config.psp]
-        return synapses + len(self.f) * h * (n * (n + 1) // 2 + n) + self.bias.numel() + self.own.numel()
+        n, h = self.n, self.config.hidden[self.layer.index]
+        synapses = len(self._waits) * h * (3 * n - 1)
+        return synapses + self.live * h * (n * (n + 1) // 2 + n) + h * (5 * n - 2)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that `load` needs."""
+        return {name: torch.tensor(getattr(self, name)) for name in _STATE}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+        for name in _STATE:
+            getattr(self, name)[:] = state[name].numpy()
+
+
+_STATE = ("_e", "_own", "_f", "_a", "_waits", "_live", "_users", "tally")
 
 
 class LazyLearner:
     """LAZY on a network; it changes W_in, W_delta and W_c itself, with learning rate `lr`.
 
     Args:
-        net: kind ``diag`` without adaptive threshold; several layers need the dense readout (credit ``direct``).
+        net: kind ``diag`` without adaptive threshold.
         lr: learning rate, may be changed between steps.
+        credit: how the error reaches lower layers (one layer: all are the same).
+        seed: of the credit rule's random matrices.
+
+    Raises:
+        InputError: a network that has no such form, or a credit rule that reads W_in backwards.
     """
 
-    def __init__(self, net: BimNet, lr: float) -> None:
+    def __init__(self, net: BimNet, lr: float, credit: Credit | Literal["exact"] = "direct", seed: int = 0) -> None:
         check_supported(net.config, "lazy")
-        if net.config.n_layers > 1 and not net.config.dense_readout:
+        rule: Credit = "direct" if net.config.n_layers == 1 or credit == "exact" else credit
+        if net.config.n_layers > 1 and credit not in ("direct", "dfa", "local"):
             raise InputError(
-                "rule 'lazy'", "needs a dense readout on several layers (credit direct)", "Set dense_readout"
+                "rule 'lazy'",
+                f"cannot take credit rule {credit!r} on several layers: W_in of silent inputs is not up to date",
+                "Take credit direct (with a dense readout), dfa or local",
             )
         self.net, self.lr = net, lr
-        self.credit = CreditAssigner(net, "direct")
+        self.credit = CreditAssigner(net, rule, seed)
         self.reset()
 
     def reset(self) -> None:
@@ -151,13 +158,12 @@ class LazyLearner:
         if len(u) != 1:
             raise InputError("rule 'lazy'", f"got {len(u)} sequences in parallel, works on one", "Use --batch 1")
         signal, taps = self.net.delayed(u[None], self.state.taps)
-        value, states = signal[0], []
+        value, states, events = signal[0], [], []
         self.inputs, self.records = [], []
         for lazy, old in zip(self.layers, self.state.layers, strict=True):
-            events = torch.nonzero(value[0])[:, 0]
-            lazy.materialise(events)
+            events.append(np.flatnonzero(value[0].numpy()))
+            lazy.materialise(events[-1])
             new, record = lazy.layer.step(lazy.layer.project(value), old)
-            lazy.advance(events, value[0], record)
             self.inputs.append(value)
             self.records.append(record)
             states.append(new)
@@ -165,20 +171,22 @@ class LazyLearner:
         self.state = NetState(tuple(states), taps)
         logits = self.net.readout(self.net.features([s.f for s in states]))
         if target is None:
+            self._learn(events, None)
             return StepResult(logits, None, None)
         loss, error, onehot = softmax_error(logits, target, weight)
-        return StepResult(logits, loss, self._gradients(error, onehot))
-
-    def _gradients(self, error: Tensor, onehot: Tensor) -> Gradients:
-        out = readout_gradients(self.net, self.state, error)
         signals = self.credit.signals(error, onehot, self.records, self.state.layers)
-        for i, (lazy, delta) in enumerate(zip(self.layers, signals, strict=True)):
-            out |= {f"layers.{i}.{name}": g for name, g in lazy.learn(delta[0], self.lr).items()}
+        return StepResult(logits, loss, readout_gradients(self.net, self.state, error) | self._learn(events, signals))
+
+    def _learn(self, events: list[Events], signals: list[Tensor] | None) -> Gradients:
+        out: Gradients = {}
+        for i, lazy in enumerate(self.layers):
+            delta = None if signals is None else signals[i]
+            own = lazy.learn(events[i], self.inputs[i], self.records[i], delta, self.lr)
+            out |= {f"layers.{i}.{name}": g for name, g in own.items()}
         return out
 
     @torch.no_grad()
     def finish(self) -> None:
         """Apply everything pending to all synapses."""
         for lazy in self.layers:
-            lazy.materialise(torch.arange(len(lazy.slot)))
-            lazy.a.zero_()
+            lazy.settle()

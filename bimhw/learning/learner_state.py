@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bimhw.learning.blk import BlockLearner
 from bimhw.learning.history import LayerHistory
+from bimhw.learning.lazy import LazyLearner
 from bimhw.learning.learner import Learner
 from bimhw.learning.rtrl import RtrlLearner
 from bimhw.learning.seq import SweepLearner
@@ -21,6 +22,8 @@ def learner_state(learner: Learner) -> dict[str, Any]:
     out: dict[str, Any] = {"layers": [_copied(s) for s in learner.state.layers], "taps": learner.state.taps.clone()}
     if isinstance(learner, RtrlLearner):
         out["traces"] = [t.state() for t in learner.traces]
+    elif isinstance(learner, LazyLearner):
+        out["lazy"] = [layer.state() for layer in learner.layers]
     elif isinstance(learner, SweepLearner):
         out["histories"] = [_history(h) for h in learner.histories]
         out["since"] = learner.since
@@ -28,7 +31,7 @@ def learner_state(learner: Learner) -> dict[str, Any]:
         if isinstance(learner, BlockLearner):
             out["carries"] = [(c.e.clone(), c.own.clone()) for c in learner.carries]
     else:
-        raise InputError("checkpoint", f"cannot hold a {type(learner).__name__}", "Take rule rtrl, tr or blk")
+        raise InputError("checkpoint", f"cannot hold a {type(learner).__name__}", "Take rule rtrl, tr, blk or lazy")
     return out
 
 
@@ -38,6 +41,9 @@ def load_learner(learner: Learner, state: dict[str, Any]) -> None:
     if isinstance(learner, RtrlLearner):
         for traces, held in zip(learner.traces, state["traces"], strict=True):
             traces.load(held)
+    elif isinstance(learner, LazyLearner):
+        for layer, held in zip(learner.layers, state["lazy"], strict=True):
+            layer.load(held)
     elif isinstance(learner, SweepLearner):
         learner.histories = [_as_history(learner, h) for h in state["histories"]]
         learner.since, learner.readout_due = int(state["since"]), dict(state["readout"])

@@ -16,7 +16,7 @@ from bimhw.learning.traces import by_name, kernel_constants, trace_words
 from bimhw.models.cell import Record
 from bimhw.models.net import BimLayer
 
-_WORDS = {"delta": 2, "exp": 3, "alpha": 4}  # of a trace behind the current: v f, i v f, r i v f
+WORDS = {"delta": 2, "exp": 3, "alpha": 4}  # of a trace behind the current: v f, i v f, r i v f
 _LINE = 64  # bytes: blocks begin at cache lines
 
 
@@ -31,11 +31,10 @@ class PackedTraces:
     def __init__(self, layer: BimLayer, batch: int) -> None:
         self.layer, self.config, self.batch = layer, layer.config, batch
         self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
-        self._constants, words = kernel_constants(layer), _WORDS[self.config.psp]
-        self._shape = (0,) * words
+        self._constants, words = kernel_constants(layer), WORDS[self.config.psp]
         blocks = (self.hidden * batch * -(-self.fan_in // W), -(-self.hidden // W) * batch)
         sizes = [n * per * W for n, per in zip(blocks, (3 * words + 2, 5 * words + 3), strict=True)]
-        self._synapses, self._neurons = (_aligned(n, self._constants.dtype) for n in sizes)
+        self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in sizes)
 
     def reset(self) -> None:
         """All traces to 0: before a sequence."""
@@ -55,33 +54,22 @@ class PackedTraces:
             record: of the step.
             delta: dL/df [B, H]; None: no label, no gradients.
         """
-        v_pre, config = record.v_pre, self.config
-        m = torch.ones_like(v_pre) if record.m is None else record.m
-        given = [record.delta, record.abar, record.x_old, record.x_new, v_pre, record.s, m, *_ports(record)]
-        given.append(torch.zeros_like(v_pre) if delta is None else delta)
-        membrane = config.reads_membrane(self.layer.index)
-        flags = (config.reset == "hard", config.detach_reset, config.surrogate == "triangle", membrane)
-        weights = [v_pre.new_empty(self.hidden, self.fan_in) for _ in range(3)]
-        single = v_pre.new_empty(5, self.hidden)
+        weights = [record.v_pre.new_empty(self.hidden, self.fan_in) for _ in range(3)]
+        single = record.v_pre.new_empty(5, self.hidden)
         call_kernel(
             packed_step,
             self._synapses,
             self._neurons,
             u.contiguous().numpy(),
-            tuple(t.contiguous().numpy() for t in given),
-            self.layer.get_parameter("a_log").detach().numpy(),
-            self.layer.get_parameter("d").detach().numpy(),
-            self._constants,
-            flags,
-            self._shape,
+            *step_arguments(self.layer, record, delta, self._constants),
             tuple(w.numpy() for w in weights),
             single.numpy(),
         )
         if delta is None:
             return {}
-        b_in, b_delta, a_log, b_c, d = single.unbind(0)
-        ports = {"in": (weights[0], b_in), "delta": (weights[1], b_delta), "c": (weights[2], b_c)}
-        return {"a_log": a_log, "d": d} | by_name(self.layer, ports)
+        own = own_gradients(single)
+        ports = {port: (w, own[f"b_{port}"]) for port, w in zip(self.layer.ports, weights, strict=True)}
+        return own | by_name(self.layer, ports)
 
     def state(self) -> dict[str, Tensor]:
         """All that `load` needs."""
@@ -92,11 +80,25 @@ class PackedTraces:
         self._synapses[:], self._neurons[:] = state["synapses"].numpy(), state["neurons"].numpy()
 
 
-def _ports(record: Record) -> tuple[Tensor, Tensor, Tensor]:
-    return record.drive.z, record.drive.d, record.drive.c
+def step_arguments(layer: BimLayer, record: Record, delta: Tensor | None, constants: Any) -> tuple[Any, ...]:
+    """What the compiled loops take of a step: per-neuron values, A_log, D, constants, flags, the kernel's shape."""
+    config, v_pre, drive = layer.config, record.v_pre, record.drive
+    m = torch.ones_like(v_pre) if record.m is None else record.m
+    error = torch.zeros_like(v_pre) if delta is None else delta
+    state = [record.delta, record.abar, record.x_old, record.x_new, v_pre, record.s]
+    given = tuple(t.contiguous().numpy() for t in (*state, m, drive.z, drive.d, drive.c, error))
+    membrane = config.reads_membrane(layer.index)
+    flags = (config.reset == "hard", config.detach_reset, config.surrogate == "triangle", membrane)
+    a_log, d = (layer.get_parameter(n).detach().numpy() for n in ("a_log", "d"))
+    return given, a_log, d, constants, flags, (0,) * WORDS[config.psp]
 
 
-def _aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+def own_gradients(single: Tensor) -> Gradients:
+    """The rows that the compiled loops write for what neurons own, by parameter name."""
+    return dict(zip(("b_in", "b_delta", "a_log", "b_c", "d"), single.unbind(0), strict=True))
+
+
+def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     """Zeros that begin at a cache line."""
     dtype = np.dtype(kind)
     space = np.zeros(size + _LINE // dtype.itemsize, dtype)

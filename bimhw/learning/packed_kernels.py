@@ -24,16 +24,16 @@ from numba import njit
 
 W = 16
 U = np.uint64  # signed indices would be checked for being negative, which stops vectorisation
-_MATHS = {"contract", "reassoc", "nsz", "arcp"}
+MATHS = {"contract", "reassoc", "nsz", "arcp"}
 
 # per-neuron values of a step, in blocks of W neurons: as given, then derived
 GIVEN = 11  # Delta, Abar, x_old, x_new, V-, s, m, z, d, c, dL/df
-_DELTA, _ABAR, _X_OLD, _X_NEW, _V_PRE, _S, _M, _Z, _D, _C, _ERROR = range(GIVEN)
-_GAIN, _TO_D, _TO_A, _KEEP, _SLOPE, _DIRECT, _RATE, _SIG, _VALUES = range(GIVEN, GIVEN + 9)
+_DELTA, ABAR, _X_OLD, _X_NEW, _V_PRE, _S, _M, _Z, _D, C, ERROR = range(GIVEN)
+_GAIN, _TO_D, _TO_A, KEEP, SLOPE, _DIRECT, _RATE, _SIG, VALUES = range(GIVEN, GIVEN + 9)
 
 
-@njit(nogil=True, fastmath=_MATHS)
-def _respond(e: Any, at: Any, q: Any, keep: Any, slope: Any, k: Any, shape: Any) -> Any:
+@njit(nogil=True, fastmath=MATHS)
+def respond(e: Any, at: Any, q: Any, keep: Any, slope: Any, k: Any, shape: Any) -> Any:
     """Move the words y.. f at `at` by the trace q of the current; the new f."""
     kap, rho, p_vi, p_vr, b, k_f = k
     if len(shape) == 2:
@@ -55,7 +55,7 @@ def _respond(e: Any, at: Any, q: Any, keep: Any, slope: Any, k: Any, shape: Any)
     return f
 
 
-@njit(nogil=True, fastmath=_MATHS)
+@njit(nogil=True, fastmath=MATHS)
 def _synapses(e: Any, u: Any, row: Any, at: Any, u_at: Any, n: Any, k: Any, shape: Any) -> None:
     """All synapses of one neuron in one sequence; the step's gradient is added to `row`."""
     abar, gain, to_d, keep, slope, direct, c, x_new, error = n
@@ -67,57 +67,57 @@ def _synapses(e: Any, u: Any, row: Any, at: Any, u_at: Any, n: Any, k: Any, shap
             w = u[q + j]
             x = abar * e[t + j] + gain * w
             e[t + j] = x
-            row[o + j] += error * _respond(e, t + U(W) + j, c * x + direct * w, keep, slope, k, shape)
+            row[o + j] += error * respond(e, t + U(W) + j, c * x + direct * w, keep, slope, k, shape)
             x = abar * e[t + U(port) + j] + to_d * w
             e[t + U(port) + j] = x
-            row[o + U(W) + j] += error * _respond(e, t + U(port + W) + j, c * x, keep, slope, k, shape)
-            row[o + U(2 * W) + j] += error * _respond(e, t + U(2 * port) + j, x_new * w, keep, slope, k, shape)
+            row[o + U(W) + j] += error * respond(e, t + U(port + W) + j, c * x, keep, slope, k, shape)
+            row[o + U(2 * W) + j] += error * respond(e, t + U(2 * port) + j, x_new * w, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=_MATHS)
-def _neurons(e: Any, values: Any, row: Any, a: Any, v: Any, k: Any, shape: Any) -> None:
+@njit(nogil=True, fastmath=MATHS)
+def own_traces(e: Any, values: Any, row: Any, a: Any, v: Any, k: Any, shape: Any) -> None:
     """What W neurons own (biases, A_log, D) in one sequence; the step's gradient is added to `row`."""
     port = (len(shape) + 1) * W
     for j in range(U(W)):
         p, t = v + j, a + j
-        abar, c = values[p + U(_ABAR * W)], values[p + U(_C * W)]
-        keep, slope, error = values[p + U(_KEEP * W)], values[p + U(_SLOPE * W)], values[p + U(_ERROR * W)]
+        abar, c = values[p + U(ABAR * W)], values[p + U(C * W)]
+        keep, slope, error = values[p + U(KEEP * W)], values[p + U(SLOPE * W)], values[p + U(ERROR * W)]
         x = abar * e[t] + values[p + U(_GAIN * W)]
         e[t] = x
         q = c * x + values[p + U(_DIRECT * W)]
-        row[j] += error * _respond(e, t + U(W), q, keep, slope, k, shape)
+        row[j] += error * respond(e, t + U(W), q, keep, slope, k, shape)
         x = abar * e[t + U(port)] + values[p + U(_TO_D * W)]
         e[t + U(port)] = x
-        row[j + U(W)] += error * _respond(e, t + U(port + W), c * x, keep, slope, k, shape)
+        row[j + U(W)] += error * respond(e, t + U(port + W), c * x, keep, slope, k, shape)
         x = abar * e[t + U(2 * port)] + values[p + U(_TO_A * W)]
         e[t + U(2 * port)] = x
-        row[j + U(2 * W)] += error * _respond(e, t + U(2 * port + W), c * x, keep, slope, k, shape)
+        row[j + U(2 * W)] += error * respond(e, t + U(2 * port + W), c * x, keep, slope, k, shape)
         x_new, z = values[p + U(_X_NEW * W)], values[p + U(_Z * W)]
-        row[j + U(3 * W)] += error * _respond(e, t + U(3 * port), x_new, keep, slope, k, shape)
-        row[j + U(4 * W)] += error * _respond(e, t + U(4 * port - W), z, keep, slope, k, shape)
+        row[j + U(3 * W)] += error * respond(e, t + U(3 * port), x_new, keep, slope, k, shape)
+        row[j + U(4 * W)] += error * respond(e, t + U(4 * port - W), z, keep, slope, k, shape)
 
 
-@njit(nogil=True, fastmath=_MATHS)
-def _derive(values: Any, given: Any, a_log: Any, direct: Any, consts: Any, flags: Any, first: int, count: int) -> None:
+@njit(nogil=True, fastmath=MATHS)
+def derive(values: Any, given: Any, a_log: Any, direct: Any, consts: Any, flags: Any, first: int, count: int) -> None:
     """Fill `values` with what the traces of W neurons need, in all sequences."""
     hard, detached, triangle, membrane, scale = flags
     k_f, theta, width = consts[6:]
     one, zero = consts.dtype.type(1), consts.dtype.type(0)
     for i in range(given[0].shape[0]):
-        at = U(i * _VALUES * W)
+        at = U(i * VALUES * W)
         for row in range(GIVEN):
-            values[i * _VALUES * W + row * W : i * _VALUES * W + row * W + count] = given[row][i, first : first + count]
+            values[i * VALUES * W + row * W : i * VALUES * W + row * W + count] = given[row][i, first : first + count]
         for j in range(U(count)):
             p = at + j
             rate = np.exp(a_log[first + j])
             values[p + U(_RATE * W)] = rate
             values[p + U(_DIRECT * W)] = direct[first + j] * scale
             # A_log = 0: Abar = sigmoid(-d)
-            abar = values[p + U(_ABAR * W)]
+            abar = values[p + U(ABAR * W)]
             values[p + U(_SIG * W)] = one - abar if rate == one else one / (one + np.exp(-values[p + U(_D * W)]))
         for j in range(U(W)):
             p = at + j
-            abar, z, m = values[p + U(_ABAR * W)], values[p + U(_Z * W)], values[p + U(_M * W)]
+            abar, z, m = values[p + U(ABAR * W)], values[p + U(_Z * W)], values[p + U(_M * W)]
             v_pre = values[p + U(_V_PRE * W)]
             through = values[p + U(_RATE * W)] * abar * (z - values[p + U(_X_OLD * W)])  # dx/dDelta
             values[p + U(_GAIN * W)] = one - abar
@@ -128,14 +128,27 @@ def _derive(values: Any, given: Any, a_log: Any, direct: Any, consts: Any, flags
             keep = m * (one - values[p + U(_S * W)]) if hard else one
             if not detached:
                 keep -= psi * (m * v_pre if hard else theta)
-            values[p + U(_KEEP * W)] = keep
-            values[p + U(_SLOPE * W)] = (one - k_f) * (one if membrane else psi)
-            values[p + U(_C * W)] *= scale
+            values[p + U(KEEP * W)] = keep
+            values[p + U(SLOPE * W)] = (one - k_f) * (one if membrane else psi)
+            values[p + U(C * W)] *= scale
             values[p + U(_X_NEW * W)] *= scale
             values[p + U(_Z * W)] = z * scale
 
 
-@njit(cache=True, nogil=True, fastmath=_MATHS)
+@njit(nogil=True, fastmath=MATHS)
+def kernel_factors(consts: Any) -> Any:
+    """What `respond` wants of the constants."""
+    return (consts[0], consts[1], consts[2], consts[3], consts[4], consts[6])
+
+
+@njit(nogil=True, fastmath=MATHS)
+def with_gain(flags: Any, consts: Any, words: Any) -> Any:
+    """The flags that `derive` wants: those given and what scales the current."""
+    gain = consts[2] * consts[5] if words == 2 else consts[5]
+    return (flags[0], flags[1], flags[2], flags[3], gain)
+
+
+@njit(cache=True, nogil=True, fastmath=MATHS)
 def packed_step(
     e: Any,  # synapses, flat, updated
     own: Any,  # neurons, flat, updated
@@ -155,34 +168,33 @@ def packed_step(
     inputs = np.zeros((batch, blocks * W), e.dtype)
     inputs[:, :fan_in] = u
     flat = inputs.ravel()
-    values = np.zeros(batch * _VALUES * W, e.dtype)
+    values = np.zeros(batch * VALUES * W, e.dtype)
     row, own_row = np.empty(blocks * 3 * W, e.dtype), np.empty(5 * W, e.dtype)
-    kap, rho, p_vi, p_vr, b, c_in, k_f = consts[:7]
-    k = (kap, rho, p_vi, p_vr, b, k_f)
-    scaled = (flags[0], flags[1], flags[2], flags[3], p_vi * c_in if words == 2 else c_in)
+    k = kernel_factors(consts)
+    scaled = with_gain(flags, consts, words)
     for first in range(0, hidden, W):
         count = min(W, hidden - first)
-        _derive(values, given, a_log, direct, consts, scaled, first, count)
+        derive(values, given, a_log, direct, consts, scaled, first, count)
         own_row[:] = 0
         for i in range(batch):
             at = U((first // W * batch + i) * (5 * words + 3) * W)
-            _neurons(own, values, own_row, at, U(i * _VALUES * W), k, shape)
+            own_traces(own, values, own_row, at, U(i * VALUES * W), k, shape)
         for p in range(5):
             single[p, first : first + count] = own_row[p * W : p * W + count]
         for h in range(first, first + count):
             row[:] = 0
             for i in range(batch):
-                v = i * _VALUES * W + h - first
+                v = i * VALUES * W + h - first
                 n = (
-                    values[v + _ABAR * W],
+                    values[v + ABAR * W],
                     values[v + _GAIN * W],
                     values[v + _TO_D * W],
-                    values[v + _KEEP * W],
-                    values[v + _SLOPE * W],
+                    values[v + KEEP * W],
+                    values[v + SLOPE * W],
                     values[v + _DIRECT * W],
-                    values[v + _C * W],
+                    values[v + C * W],
                     values[v + _X_NEW * W],
-                    values[v + _ERROR * W],
+                    values[v + ERROR * W],
                 )
                 at = U((h * batch + i) * blocks * (3 * words + 2) * W)
                 _synapses(e, flat, row, at, U(i * blocks * W), n, k, shape)

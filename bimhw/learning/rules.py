@@ -47,7 +47,7 @@ def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
     if s.rule == "blk":
         return BlockLearner(net, batch, s.credit, s.seed, s.block, h)
     if s.rule == "lazy":
-        return LazyLearner(net, s.lr)
+        return LazyLearner(net, s.lr, s.credit, s.seed)
     if s.rule == "frozen":
         return RtrlLearner(net, batch, seed=s.seed, frozen=True)
     return RtrlLearner(net, batch, _without_sweep(s.credit), s.seed, homeostasis=h)

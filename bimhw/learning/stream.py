@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.evaluate import Evaluation, evaluate
+from bimhw.learning.lazy import LazyLearner
 from bimhw.learning.learner_state import learner_state, load_learner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import check_fit
@@ -84,11 +85,11 @@ class StreamTrainer:
     """
 
     def __init__(self, task: Task, config: BimConfig, settings: TrainSettings, init: Init | None = None) -> None:
-        if settings.rule in ("bptt", "seq", "lazy"):
+        if settings.rule in ("bptt", "seq"):
             raise InputError(
                 f"rule {settings.rule!r}",
                 "needs sequences with an end",
-                "Streams learn by rtrl, tr, blk, hybrid, stdp, frozen",
+                "Streams learn by rtrl, tr, blk, lazy, hybrid, stdp, frozen",
             )
         check_fit(task, config)
         self.task, self.settings = task, msgspec.structs.replace(settings, lr_end=1.0)
@@ -115,6 +116,8 @@ class StreamTrainer:
 
     def evaluate(self) -> Evaluation:
         """On the test split, from the zero state, without touching the stream's."""
+        if isinstance(self.learner, LazyLearner):
+            self.learner.finish()  # its weights are up to date only where an input has just fired
         return evaluate(self.net, self.task)
 
     def _one(self) -> None:

@@ -12,7 +12,6 @@ from bimhw.cli.main import main
 from bimhw.learning.blk import BlockLearner
 from bimhw.learning.cost import bptt_bytes, break_even, learning_cost, stream_memory
 from bimhw.learning.counts import DENSE_TRACE_MACS, SWEEP_MACS, TRACE_WORDS
-from bimhw.learning.lazy import LazyLearner
 from bimhw.learning.seq import SweepLearner
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
@@ -49,18 +48,6 @@ def test_blk_does_dense_work_once_a_block(psp: str, carry: int) -> None:
         learner.observe(u, torch.zeros(1, dtype=torch.int64))
     assert learner.counts.dense_macs == carry * 24 * 20 * 4
     assert learner.counts.event_ops == (3 + TRACE_WORDS[psp]) * 20 * int(x.sum())
-
-
-def test_lazy_touches_synapses_at_events_only() -> None:
-    net = BimNet(config("alpha"))
-    learner = LazyLearner(net, 0.01)
-    x = (torch.rand(40, 1, 24, generator=torch.Generator().manual_seed(3)) < 0.1).float()
-    for u in x:
-        learner.observe(u, torch.zeros(1, dtype=torch.int64))
-    counts, events = learner.counts, int(x.sum())
-    assert counts.event_ops == events * 20 * (54 + 14)
-    assert counts.dense_macs == 0
-    assert counts.rmw == events * 20 * 17
 
 
 def test_dense_operations() -> None:

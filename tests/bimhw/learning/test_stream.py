@@ -39,6 +39,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"rule": "frozen"},
     {"rule": "blk", "block": 7},
     {"rule": "tr", "block": 5, "lookback": 11},
+    {"rule": "lazy", "batch": 1, "optimiser": "sgd", "lr": 0.3},
     {"rule": "rtrl", "prune": 0.5, "prune_mode": "regrow"},
     {"rule": "rtrl", "kind": "s6", "n_states": 2},
 ]

@@ -206,9 +206,11 @@ def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
 
     Each limit is what the chip could do if nothing else took time:
     synapses  cores / t_synapse;        messages  cores (SynOps / packets) / t_message_in;
-    links     links (SynOps / hops) / (flits x tick);   somas  SynOps / (updates t_update / cores);
+    links     links (SynOps / hops) / (flits x flit_time);   somas  SynOps / (updates t_update / cores);
     barrier   SynOps / (steps t_barrier)
     """
+    from simulator.timing.scale import packet_ticks
+
     t = chip.timing
     activity = folder.activity()
     synops = activity.total("synaptic_events")
@@ -229,7 +231,7 @@ def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
         "packets into the cores in use": cores * synops / packets / ns("message_in")
         if packets and ns("message_in")
         else None,
-        "links of the mesh": links * synops / hops / (ns("flits") * ns("tick")) if hops and links else None,
+        "links of the mesh": links * synops / hops / (packet_ticks(chip) * ns("tick")) if hops and links else None,
         "somas of the cores in use": synops / (soma_ns / cores) if soma_ns else None,
         "barrier": synops / (activity.steps * ns("barrier")) if ns("barrier") else None,
     }

@@ -101,7 +101,11 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Times of the model of simulator.timing; each in ns (converted to integer ticks of `tick`), counts in 1."""
+    """Times of the model of simulator.timing; each in ns (converted to integer ticks of `tick`), counts in 1.
+
+    ``flit_time`` is the time for which one flit occupies a link, whose bandwidth is then 1 / (flits x flit_time) packets;
+    where it is not given, one tick.
+    """
 
     tick: Quantity
     hop_east_west: Quantity
@@ -121,6 +125,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     barrier: Quantity
     barrier_by_tiles: dict[str, Quantity] = {}
     learn_synapse: Quantity | None = None
+    flit_time: Quantity | None = None
     arbiter: Literal["fifo", "rr"] = "fifo"
 
 

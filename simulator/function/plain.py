@@ -25,7 +25,6 @@ I64 = npt.NDArray[np.int64]
 _ROW = {w.name: k for k, w in enumerate(LIF.params)}
 _PAD = 64  # neurons are padded to whole masks with inert ones
 _U16_NEURONS = 1 << 16
-_TARGET_BITS = 24  # packed synapse: weight << 24 | target
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +33,8 @@ class Plain:
 
     Attributes:
         row_ptr: uint32 [N + 1].
-        target: uint16 [nnz], or uint32 [nnz] with the weight in the top 8 bits.
-        weight: int8 or int16 [nnz]; empty where packed.
+        target: uint16 [nnz], or uint32 [nnz] above 65,536 neurons.
+        weight: int8, int16 or int32 [nnz].
         bias: int32 [padded].
         threshold: fires if V > threshold.
         decay_shift: V loses V / 2^decay_shift, rounded away from zero.
@@ -81,7 +80,7 @@ def plain(layout: Layout) -> Plain | None:
     if reach >= 2**30 or any(s.weights.size >= 2**32 - 1 for s in layout.synapses):
         return None
     sum_type: type[np.signedinteger] = np.int16 if top <= 32767 and n > 8192 else np.int32
-    synapses = _pack(layout, n_in, n)
+    synapses = _form(layout, n_in, n)
     if synapses is None:
         return None
     return Plain(n_in, n, *synapses, bias, threshold, shift, exponent, sum_type)
@@ -111,7 +110,8 @@ def _rule(cells: list[Cells]) -> tuple[int, int] | None:
     return int(threshold[0]), 13 - dv.bit_length()
 
 
-def _pack(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
+def _form(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
+    """Row pointers, targets and weights by source id; None where they do not fit the form or the memory."""
     lengths = np.zeros(layout.n_neurons, np.int64)
     for s in layout.synapses:
         first = layout.cells[s.source].first
@@ -119,26 +119,55 @@ def _pack(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
     row_ptr = np.zeros(layout.n_neurons + 1, np.int64)
     np.cumsum(lengths, out=row_ptr[1:])
     total = int(row_ptr[-1])
-    wide = any(s.weights.dtype != np.int8 for s in layout.synapses)
-    if total >= 2**32 - 64 or n > 1 << _TARGET_BITS or (wide and n > _U16_NEURONS):
+    if total >= 2**32 - 64:
         return None
+    ready = _as_they_lie(layout) if n > _U16_NEURONS else None
+    if ready is None:
+        ready = _copied(layout, row_ptr, n_in, n)
+    return None if ready is None else (row_ptr.astype(np.uint32), *ready)
+
+
+def _as_they_lie(layout: Layout) -> tuple[Any, Any] | None:
+    """The program's own arrays, where its rows follow one another in memory as the form wants them: nothing is copied."""
+    parts = sorted((s for s in layout.synapses if s.indices.size), key=lambda s: s.source)
+    sources = [s.source for s in parts]
+    only = [k for k, c in enumerate(layout.cells) if c.model.kernel is not None]
+    if not parts or len(set(sources)) < len(sources) or len(only) > 1:
+        return None
+    targets, weights = _joined([s.indices for s in parts]), _joined([s.weights for s in parts])
+    return None if targets is None or weights is None else (targets.view(np.uint32), weights)
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
+    """A view of parts that lie one after another in the array that they are parts of; None where they do not."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    at = first.ctypes.data
+    for part in parts:
+        if part.base is None or part.base is not first.base or part.dtype != first.dtype or part.ctypes.data != at:
+            return None
+        at += part.nbytes
+    return np.lib.stride_tricks.as_strided(first, (sum(p.size for p in parts),))
+
+
+def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Any, Any] | None:
+    """Targets and weights in arrays of their own."""
+    total = int(row_ptr[-1])
+    target_type = np.uint32 if n > _U16_NEURONS else np.uint16
+    wide = any(s.weights.dtype != np.int8 for s in layout.synapses)
     if wide and any(_beyond_16_bits(s.weights) for s in layout.synapses):
         return None
-    packed = n > _U16_NEURONS
+    weight_type = np.int16 if wide else np.int8
     there = available_bytes()
-    if there is not None and there < 4 * total:
+    if there is not None and there < total * (np.dtype(target_type).itemsize + np.dtype(weight_type).itemsize):
         return None  # the general loop needs no second copy of the synapses
-    target = np.empty(total, np.uint32 if packed else np.uint16)
-    weight = np.empty(0 if packed else total, np.int16 if wide else np.int8)
+    target, weight = np.empty(total, target_type), np.empty(total, weight_type)
     cursor = row_ptr[:-1].copy()
     for s in layout.synapses:
         place = cursor[layout.cells[s.source].first :]
-        offset = layout.cells[s.target].first - n_in
-        if packed:
-            _pack_rows(s.indptr, s.indices, s.weights, offset, place, target)
-        else:
-            _split_rows(s.indptr, s.indices, s.weights, offset, place, target, weight)
-    return row_ptr.astype(np.uint32), target, weight
+        _copy_rows(s.indptr, s.indices, s.weights, layout.cells[s.target].first - n_in, place, target, weight)
+    return target, weight
 
 
 def _beyond_16_bits(weights: npt.NDArray[Any]) -> bool:
@@ -146,22 +175,12 @@ def _beyond_16_bits(weights: npt.NDArray[Any]) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _split_rows(indptr: Any, indices: Any, weights: Any, offset: int, place: Any, target: Any, weight: Any) -> None:
+def _copy_rows(indptr: Any, indices: Any, weights: Any, offset: int, place: Any, target: Any, weight: Any) -> None:
     for row in range(indptr.size - 1):
         at = np.uint64(place[row])
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
             target[at] = indices[j] + offset
             weight[at] = weights[j]
-            at += np.uint64(1)
-        place[row] = at
-
-
-@numba.njit(cache=True, nogil=True)
-def _pack_rows(indptr: Any, indices: Any, weights: Any, offset: int, place: Any, target: Any) -> None:
-    for row in range(indptr.size - 1):
-        at = np.uint64(place[row])
-        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-            target[at] = np.uint32(indices[j] + offset) | (np.uint32(np.uint8(weights[j])) << np.uint32(24))
             at += np.uint64(1)
         place[row] = at
 
@@ -243,20 +262,6 @@ def _accumulate(ids: Any, lo: Any, hi: Any, row_ptr: Any, target: Any, weight: A
             u[target[j]] += weight[j]
 
 
-@numba.njit(nogil=True)
-def _accumulate_packed(ids: Any, lo: Any, hi: Any, row_ptr: Any, target: Any, u: Any) -> None:
-    targets = np.uint64(target.ctypes.data)
-    for k in range(lo, hi):
-        if k + _U4 < hi:
-            ahead = np.uint32(ids[k + _U4])
-            start, end = np.uint64(row_ptr[ahead]), np.uint64(row_ptr[ahead + np.uint32(1)])
-            _fetch_row(targets, start, end, _U4)
-        row = np.uint32(ids[k])
-        for j in range(np.uint64(row_ptr[row]), np.uint64(row_ptr[row + np.uint32(1)])):
-            word = target[j]
-            u[word & np.uint32(0xFFFFFF)] += np.int32(word) >> np.int32(24)
-
-
 @numba.njit(cache=True, nogil=True)
 def run_steps(
     start: int, stop: int, n_in: int, row_ptr: Any, target: Any, weight: Any, v: Any, u: Any, bias: Any, flag: Any,
@@ -281,10 +286,7 @@ def run_steps(
         else:
             _lif(v, u, bias, flag, mask, s, e, limit)
         end = _compact(flag, first, ids, end)
-        if weight.size:
-            _accumulate(ids, begin, end, row_ptr, target, weight, u)
-        else:
-            _accumulate_packed(ids, begin, end, row_ptr, target, u)
+        _accumulate(ids, begin, end, row_ptr, target, weight, u)
         t += 1
         ptr[t] = end
     return t, end

@@ -70,7 +70,7 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
         height=topology.height,
         cores_per_router=topology.cores_per_router,
         hop_ticks=(ns, ew, ns, ew, ticks("hop_local")),
-        flits=max(1, round(_known(chip, "flits"))),
+        flits=packet_ticks(chip),
         enqueue_ticks=ticks("enqueue"),
         port_slots=max(1, round(_known(chip, "port_slots"))),
         core_slots=max(1, round(_known(chip, "core_slots"))),
@@ -114,6 +114,18 @@ def _side_by_side(mesh: Mesh, chip: Chip) -> Mesh:
 
 
 _OWN_COPY = "Give a value (marked assumed) in your own copy of the chip file"
+
+
+def packet_ticks(chip: Chip) -> int:
+    """Ticks for which one packet occupies a link: flits x flit_time, at least 1; a tick a flit where no time is given.
+
+    Raises:
+        InputError: the chip publishes no times, or not this one.
+    """
+    flits = max(1, round(_known(chip, "flits")))
+    if _timing(chip).flit_time is None:
+        return flits
+    return max(1, round(flits * _known(chip, "flit_time") / _tick(chip)))
 
 
 def costs_of(chip: Chip) -> Costs:

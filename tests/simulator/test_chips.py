@@ -122,6 +122,12 @@ def setter(path: str, new: Any) -> Callable[[dict[str, Any]], None]:
         ("timing.synapse.unit", "us", r"\$\.timing\.synapse\.unit: is 'us'; it must be 'ns'"),
         ("timing.tick.value", 0, r"\$\.timing\.tick: is 0"),
         ("timing.tick.value", 5, r"\$\.timing\..* which a tick of 5 ns rounds to 0 ns"),
+        ("timing.flit_time.unit", "1", r"\$\.timing\.flit_time\.unit: is '1'; it must be 'ns'"),
+        (
+            "timing.flit_time",
+            {"value": 0.04, "unit": "ns", "source": "s", "quality": "assumed"},
+            r"\$\.timing\.flit_time: .* rounds to 0 ns",
+        ),
         ("timing.flits.value", 1.5, r"\$\.timing\.flits: is 1\.5; it must be a whole number"),
         ("timing.barrier_by_tiles", {"x": {"value": 1, "unit": "ns", "source": "s", "quality": "assumed"}}, "tiles"),
         ("timing.barrier.value", float("inf"), r"barrier\.value: is inf"),

@@ -84,6 +84,52 @@ def test_both_synapse_forms_and_both_sum_types_are_used() -> None:
         assert (runs[0].state.words[1] == runs[1].state.words[1]).all()
 
 
+@pytest.mark.parametrize("kind", ["one array", "two arrays", "two populations", "out of order", "two projections"])
+def test_large_networks_run_on_their_own_arrays_where_they_can(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    n, rows = 70_000, 90  # 50 inputs, 40 LIF neurons that send
+    targets = np.concatenate([np.sort(rng.choice(n - 1, 20, replace=False)) for _ in range(rows)]).astype(np.int32)
+    weights = rng.integers(-128, 128, targets.size).astype(np.int8)
+    if kind == "two arrays":
+        own = [(targets[:1000].copy(), weights[:1000].copy()), (targets[1000:].copy(), weights[1000:].copy())]
+    else:
+        own = [(targets[:1000], weights[:1000]), (targets[1000:], weights[1000:])]
+    split = kind == "two populations"
+    sizes = [("in", 50), ("lif", n - 1)] + [("more", 1)] * split
+    params = {"dv": np.array(512), "vth": np.array(900)}
+    populations = tuple(
+        Population(name, "input", size)
+        if name == "in"
+        else Population(name, "lif", size, params | {"bias": np.arange(size) % 300})
+        for name, size in sizes
+    )
+    own_ptr = np.concatenate([np.arange(41) * 20, np.full(n - 1 - 40, 800)])
+    qs = [
+        Projection("a", "in", "lif", "in", np.arange(51) * 20, *own[0], exponent=2),
+        Projection("b", "lif", "lif", "in", own_ptr, *own[1], exponent=2),
+    ]
+    if kind == "two projections":
+        qs.append(
+            Projection(
+                "c", "in", "lif", "in", np.arange(51), targets[1800 - 50 :].copy() * 0, weights[:50].copy(), exponent=2
+            )
+        )
+    if kind == "out of order":
+        qs.reverse()
+    program = Program("", "", populations, tuple(qs), np.zeros(sum(size for _, size in sizes), np.int32))
+    form = plain(lay_out(program, graded_inputs=False))
+    assert form is not None
+    assert (form.target.dtype, form.weight.dtype, form.synapse_bytes) == (np.uint32, np.int8, 5 * form.target.size)
+    assert np.shares_memory(form.target, targets) == (kind in ("one array", "out of order"))
+    inputs = SpikeTrain.from_dense((rng.random((6, 50)) < 0.5).astype(np.int32))
+    runs = [Simulation(program, graded_inputs=False, fast=f) for f in (True, False)]
+    for r in runs:
+        r.advance(inputs, 8)
+    assert np.concatenate(runs[0].record.ids).tolist() == np.concatenate(runs[1].record.ids).tolist()
+    assert (runs[0].state.words[1] == runs[1].state.words[1]).all()
+    assert runs[0].record.counts[-1] > 0
+
+
 @pytest.mark.parametrize(
     "change",
     [

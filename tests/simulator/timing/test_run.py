@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simulator.chip import load_chip
 from simulator.errors import InputError
 from simulator.program import HOST, Program
 from simulator.quantity import Quantity
@@ -18,7 +19,7 @@ from simulator.timing.contract import StepWork
 from simulator.timing.expand import expand, message_counts
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
-from simulator.timing.scale import costs_of, mesh_of
+from simulator.timing.scale import costs_of, mesh_of, packet_ticks
 
 # Ticks of the test chip (0.1 ns), by hand.
 ACTIVE, INACTIVE, SPIKE, OUT = 97, 60, 300, 51
@@ -114,6 +115,33 @@ def test_ticks_of_a_chip(make_chip) -> None:  # type: ignore[no-untyped-def]
     assert (mesh.barrier_hop_ticks, mesh.sync_ticks) == (20, 1000)
     assert (costs.update_active, costs.update_inactive, costs.spike, costs.out) == (ACTIVE, INACTIVE, SPIKE, OUT)
     assert [costs.service(n) for n in (0, 1, 10)] == [160, 198, 540]
+
+
+@pytest.mark.parametrize(
+    ("flits", "flit_ns", "ticks"), [(2, None, 2), (1, 0.29, 3), (2, 0.29, 6), (3, 1.0, 30), (1, 0.1, 1)]
+)
+def test_a_link_is_held_for_the_time_of_the_flits(make_chip, flits, flit_ns, ticks) -> None:  # type: ignore[no-untyped-def]
+    times = {} if flit_ns is None else {"flit_time": flit_ns}
+    mesh = mesh_of(make_chip(flits=flits, **times))
+    assert mesh.flits == ticks
+    # A burst from core 0 to core 1 of another router: one packet every `ticks` once the link is full.
+    n, gap = 40, np.zeros(40, np.int32)
+    off = np.zeros(mesh.n_endpoints + 1, np.int64)
+    off[1:] = n
+    zero = np.zeros(mesh.n_endpoints, np.int64)
+    dst = np.full(n, mesh.cores_per_router * mesh.height, np.int32)  # the next router to the east
+    roomy = replace(mesh, core_slots=64, port_slots=64)
+    work = StepWork(off, gap, np.zeros(n, np.int64), dst, np.ones(n, np.int32), zero.astype(np.int32), zero)
+    arrivals = run_clocked(roomy, work).stamps[:, 2]
+    assert (np.diff(arrivals) == ticks).all()
+
+
+@pytest.mark.parametrize("name", ["loihi1", "loihi1-fitted", "loihi2"])
+def test_links_of_loihi_carry_the_published_bandwidth(name: str) -> None:
+    chip = load_chip(name)
+    assert chip.timing is not None and chip.timing.flit_time is not None
+    per_ns = 1 / (packet_ticks(chip) * 0.1)  # packets a ns and link
+    assert per_ns == pytest.approx(3.44, rel=0.04)  # Davies et al. 2018, Table 2, less the rounding to ticks
 
 
 def test_the_barrier_follows_the_used_tiles(make_chip) -> None:  # type: ignore[no-untyped-def]

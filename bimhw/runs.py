@@ -100,6 +100,14 @@ class RunFolder:
         return read_npz(path, ("step_ticks", "core_busy", "link_busy")) if path.is_file() else None
 
 
+def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
+    """Messages a step of each neuron in a run, by population, as the mapper takes them."""
+    program, spikes = run.program(), run.spikes()
+    counts = np.bincount(spikes.ids, minlength=program.n_neurons) / max(1, spikes.steps)
+    first = program.first_ids()
+    return {p.name: counts[first[p.name] : first[p.name] + p.size] for p in program.populations}
+
+
 def chip_json(chip: Chip) -> dict[str, Any]:
     """A chip as plain JSON values."""
     value: dict[str, Any] = json.loads(msgspec.json.encode(chip))

@@ -103,20 +103,19 @@ def _relayed(
         reason = error if second.problem == error.problem or "out_axons" not in str(error) + str(second) else second
         raise reason from None
     whole = Network("integer", program.populations, program.projections, program.meta)
-    graph = axon_hypergraph(whole, _with_relay_rates(program, rates))
+    graph = axon_hypergraph(whole, None if rates is None else with_relay_rates(program, rates))
     facts: dict[str, object] = {"method": "blocks", "relays": dict(program.meta["relays"])}
     return MappedNetwork(program, resources, facts | _figures(graph, chip, program.core))
 
 
-def _with_relay_rates(
-    program: Program, rates: Mapping[str, npt.NDArray[np.float64]] | None
-) -> dict[str, npt.NDArray[np.float64]] | None:
+def with_relay_rates(
+    program: Program, rates: Mapping[str, npt.NDArray[np.float64]]
+) -> dict[str, npt.NDArray[np.float64]]:
     """Rates of the relays too: each sends what its source sends."""
-    if rates is None:
-        return None
     out = dict(rates)
+    relays = program.meta.get("relays", {}).get("populations", ())
     for q in program.projections:
-        if q.target in program.meta["relays"]["populations"] and q.source in out:
+        if q.target in relays and q.source in out:
             own = np.zeros(program.population(q.target).size)
             own[q.indices] = np.repeat(out[q.source], np.diff(q.indptr))
             out[q.target] = own

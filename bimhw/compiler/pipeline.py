@@ -21,7 +21,7 @@ from bimhw.frontends import load_network
 from mapping.blocks import with_meta
 from mapping.fit import check_capabilities
 from mapping.network import Network
-from mapping.place import map_network
+from mapping.place import map_network, with_relay_rates
 from mapping.spec import check_network
 from simulator.chip import Chip, load_chip, with_chips
 from simulator.graph import INPUT_MODEL
@@ -36,6 +36,7 @@ class CompileResult:
         program: mapped integers, ready to save.
         network: the integer network before mapping.
         float_network: what the front end made (of a plain network, the integer network).
+        rates: population -> messages a step of each neuron in calibration, by which it was mapped.
         report: JSON-able figures: cores, neurons, synapses, axons, bytes against limits, formats, weight errors, notes.
     """
 
@@ -43,6 +44,7 @@ class CompileResult:
     network: Network
     float_network: Network
     report: Mapping[str, Any]
+    rates: Mapping[str, npt.NDArray[np.float64]]
 
 
 def compile(
@@ -92,7 +94,7 @@ def compile(
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     if isinstance(model, str | Path) and Path(model).suffix == ".npz":
         plain = compile_plain(model, target, mapping, neurons_per_core, seed)
-        return CompileResult(plain.program, plain.network, plain.network, plain.report)
+        return CompileResult(plain.program, plain.network, plain.network, plain.report, plain.rates)
     network = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
     made = to_integers(network, target, calibration, task, options, seed)
     network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
@@ -100,7 +102,11 @@ def compile(
     mapped.program.check()
     report = compile_report(mapped, target, lowered, calibrated, data)
     return CompileResult(
-        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)), integer, network, report
+        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)),
+        integer,
+        network,
+        report,
+        with_relay_rates(mapped.program, calibrated.rates),
     )
 
 

@@ -15,7 +15,7 @@ from bimhw.compiler.report import mapped_figures
 from bimhw.frontends.npz import RATE_STEPS, PlainNet, plain_program, read_plain, spike_rates
 from mapping.fit import check_capabilities, check_core_count, check_limits
 from mapping.network import Network
-from mapping.place import MappedNetwork, map_network
+from mapping.place import MappedNetwork, map_network, with_relay_rates
 from mapping.usage import usage
 from simulator.axons import axon_table
 from simulator.chip import Chip
@@ -25,11 +25,12 @@ from simulator.traffic import reach
 
 @dataclass(frozen=True, eq=False)
 class PlainCompiled:
-    """What compiling a plain network gives: the mapped program, the network, and JSON-able figures."""
+    """What compiling a plain network gives: the mapped program, the network, JSON-able figures, messages a step."""
 
     program: Program
     network: Network
     report: Mapping[str, Any]
+    rates: Mapping[str, npt.NDArray[np.float64]]
 
 
 def compile_plain(
@@ -77,7 +78,8 @@ def compile_plain(
         | {"model_sha256": digest}
         | {"notes": report["notes"], "mapping": dict(mapped.figures)}
     )
-    return PlainCompiled(replace(mapped.program, meta=facts), net.network, report)
+    program = replace(mapped.program, meta=facts)
+    return PlainCompiled(program, net.network, report, with_relay_rates(program, rates))
 
 
 def _file_figures(

@@ -123,7 +123,14 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     top = float(np.nanmax(busy)) or 1.0
     names = [f"core {c}: {held[c]} neurons" + (f", busy {busy[c]:.1%}" if held[c] else "") for c in range(n)]
     drawing = svg.mesh(
-        t.columns, t.height, t.cores_per_router, np.clip(busy / top, 0, 1), names, link, "mesh of the chip"
+        t.columns,
+        t.height,
+        t.cores_per_router,
+        np.clip(busy / top, 0, 1),
+        names,
+        link,
+        "mesh of the chip",
+        t.width,
     )
     used = int((held > 0).sum())
     note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."

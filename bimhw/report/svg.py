@@ -167,6 +167,7 @@ def mesh(
     names: Sequence[str],
     link: npt.NDArray[np.float64] | None,
     label: str,
+    chip_width: int = 0,
 ) -> str:
     """The chip's mesh: a square a core, darker = busier, outlined where used; lines are links, thicker = busier.
 
@@ -178,6 +179,7 @@ def mesh(
         names: [cores] tooltip of each core.
         link: [routers, 4] busy share of the outputs N (to y + 1, drawn downward), E, S, W, or None.
         label: for screen readers.
+        chip_width: routers in x of one chip; a line parts the chips of a system (0: one chip).
     """
     per_row = math.ceil(math.sqrt(cores_per_router))
     cell = 24 if width_routers <= 12 else 10
@@ -185,6 +187,9 @@ def mesh(
     width, height = width_routers * tile + 12, height_routers * tile + 12
     top_link = float(link.max()) if link is not None and link.size and link.max() > 0 else 1.0
     links, cores = [], []
+    for border in range(chip_width, width_routers, chip_width) if chip_width else ():
+        x = 12 + border * tile - (tile - per_row * cell + 2) / 2
+        links.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}" class="mark"/>')
     for router in range(width_routers * height_routers):
         x, y = router // height_routers, router % height_routers
         x0, y0 = 12 + x * tile, 12 + y * tile

@@ -30,10 +30,17 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
     help="auto, blocks, builtin, metis, mtkahypar, a mapping file, or `file` (an .npz's own).",
 )
 @click.option("--save-mapping", type=click.Path(dir_okay=False), help="Write the mapping (JSON) to edit and use again.")
+@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the mapping: .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(
-    model: str, output: str | None, calibration: str | None, save_mapping: str | None, as_json: bool, **options: Any
+    model: str,
+    output: str | None,
+    calibration: str | None,
+    save_mapping: str | None,
+    plot: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Compile MODEL (.pt, .safetensors, .nir, or a plain network .npz) into a program for a chip."""
     from pathlib import Path
@@ -49,6 +56,12 @@ def command(
         from mapping.manual import save_mapping as write
 
         write(result.program, Path(save_mapping))
+    if plot:
+        from bimhw.mapping_plot import plot_mapping
+        from simulator.program_chip import chip_of_program
+
+        source = f"calibration ({result.report['calibration']})"
+        plot_mapping(result.program, chip_of_program(result.program), Path(plot), result.rates, source)
     report = dict(result.report) | {"program": str(path)}
     if as_json:
         print_json(report)

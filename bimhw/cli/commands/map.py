@@ -1,0 +1,58 @@
+"""`bimhw map x.bimhw -o mesh.png`: look at a mapping, or take it out of a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bimhw.cli.output import json_option, print_json, print_table
+
+
+@click.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@click.option("--run", type=click.Path(path_type=Path), help="Run folder of this program: links by its own spikes.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture: .png, .svg or .pdf.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the mapping (JSON), for compile --mapping FILE.")
+@json_option
+def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
+    """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""
+    from bimhw.mapping_plot import plot_mapping
+    from bimhw.runs import RunFolder, rates_of_run
+    from mapping.manual import save_mapping
+    from mapping.view import view_mapping
+    from simulator.errors import InputError
+    from simulator.program import Program
+    from simulator.program_chip import chip_of_program
+
+    loaded = Program.load(program)
+    chip, rates, source = chip_of_program(loaded), None, "one message a step of every neuron"
+    if run is not None:
+        folder = RunFolder.open(run)
+        if folder.program().sha256() != loaded.sha256():
+            raise InputError(str(run), f"is not a run of {program}", "Simulate this program")
+        rates, source = rates_of_run(folder), f"the spikes of {run}"
+    view = view_mapping(loaded, chip, rates)
+    if output is not None:
+        plot_mapping(loaded, chip, output, rates, source)
+    if save is not None:
+        save_mapping(loaded, save)
+    facts = view.as_json(chip.topology) | {"program": str(program), "chip": chip.name, "rates": source}
+    if as_json:
+        print_json(facts)
+        return
+    columns = ("core", "router", "neurons", "load", "binds", "messages out", "messages in", "populations")
+    print_table(f"{program} on {chip.name}, rates: {source}", columns, [_row(r) for r in facts["cores"]])
+    click.echo(f"{facts['hops_per_step']:.4g} hops a step; {facts['chip_messages_per_step']:.4g} from chip to chip")
+    for what, path in (("picture", output), ("mapping", save)):
+        if path is not None:
+            click.echo(f"{what} {path}")
+
+
+def _row(r: dict[str, Any]) -> tuple[Any, ...]:
+    x, y = r["router"]
+    load = f"{r['load']:.1%}" if r["binding"] else ""
+    return (
+        r["core"], f"{x}, {y}", r["neurons"], load, r["binding"], r["messages_out"], r["messages_in"], r["populations"],
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""A mapping to look at: what each core holds and how full it is, and what every link of the mesh carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.hypergraph import axon_hypergraph, traffic
+from mapping.network import Network
+from mapping.usage import Resource, usage
+from simulator.axons import host_readers
+from simulator.chip import Chip, Topology
+from simulator.program import HOST, Program
+
+F64 = npt.NDArray[np.float64]
+NORTH, EAST, SOUTH, WEST = range(4)
+_OF_A_CORE = ("neurons", "synapse_bytes", "state_bytes", "in_axons", "out_axons")
+
+
+@dataclass(frozen=True, eq=False)
+class MappingView:
+    """A mapped program on its mesh.
+
+    Attributes:
+        neurons: int64 [cores], held by each core of the mesh.
+        load: [cores], largest share of a limited resource that a core uses; 0 where it holds nothing.
+        binding: name of that resource, by core; "" where none.
+        populations: names of what each core holds.
+        link: [columns, rows, 4], messages a step that leave each router N (to y + 1), E, S, W.
+        sent, received: [cores], messages a step to and from other cores and the host.
+        chip_messages: messages a step over links between chips.
+    """
+
+    neurons: npt.NDArray[np.int64]
+    load: F64
+    binding: tuple[str, ...]
+    populations: tuple[str, ...]
+    link: F64
+    sent: F64
+    received: F64
+    chip_messages: float
+
+    def as_json(self, topology: Topology) -> dict[str, Any]:
+        """Cores that hold neurons and links that carry messages, as plain values."""
+        t = topology
+        rows = []
+        for c in np.nonzero(self.neurons)[0].tolist():
+            x, y = divmod(c // t.cores_per_router, t.height)
+            rows.append(
+                {
+                    "core": c, "chip": c // t.chip_cores, "router": [x, y], "populations": self.populations[c],
+                    "neurons": int(self.neurons[c]), "load": float(self.load[c]), "binding": self.binding[c],
+                    "messages_out": float(self.sent[c]), "messages_in": float(self.received[c]),
+                }
+            )  # fmt: skip
+        links = [
+            {"router": [int(x), int(y)], "direction": "NESW"[d], "messages": float(self.link[x, y, d])}
+            for x, y, d in zip(*np.nonzero(self.link), strict=True)
+        ]
+        return {
+            "cores": rows,
+            "links": links,
+            "hops_per_step": float(self.link.sum()),
+            "chip_messages_per_step": self.chip_messages,
+        }
+
+
+def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None = None) -> MappingView:
+    """The view of a program.
+
+    Args:
+        program: mapped.
+        chip: its chip.
+        rates: population -> messages a step of each neuron; all 1 where unknown.
+    """
+    t = chip.topology
+    n = t.mesh_cores
+    flow, to_host = _flow(program, n, rates)
+    neurons = np.bincount(program.core[program.core != HOST], minlength=n)
+    load, binding = _load(usage(program, chip), n)
+    inside = flow[:n].copy()
+    np.fill_diagonal(inside, 0.0)
+    link = _links(t, inside, flow[n], to_host)
+    edge = np.arange(t.columns - 1) % t.width == t.width - 1
+    crossing = link[:-1, :, EAST][edge].sum() + link[1:, :, WEST][edge].sum()
+    return MappingView(
+        neurons=neurons,
+        load=np.where(neurons > 0, load, 0.0),
+        binding=binding,
+        populations=_held(program, n),
+        link=link,
+        sent=inside.sum(axis=1) + to_host,
+        received=inside.sum(axis=0) + flow[n],
+        chip_messages=float(crossing),
+    )
+
+
+def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[F64, F64]:
+    """Messages a step from core to core [n + 1, n] (last row: the host), and from each core to the host [n]."""
+    network = Network("integer", program.populations, program.projections)
+    graph = axon_hypergraph(network, rates)
+    own = program.core != HOST
+    flow = traffic(graph, program.core[own], n)
+    read = host_readers(program)
+    rate = np.concatenate(
+        [np.ones(p.size) if rates is None or p.name not in rates else rates[p.name] for p in program.populations]
+    )
+    to_host = np.bincount(program.core[own & read], rate[own & read], minlength=n)
+    return flow, to_host.astype(np.float64)
+
+
+def _load(resources: tuple[Resource, ...], n: int) -> tuple[F64, tuple[str, ...]]:
+    known = [r for r in resources if r.name in _OF_A_CORE and r.limit]
+    share = np.zeros((len(known), n))
+    for row, r in zip(share, known, strict=True):
+        row[: r.used.size] = r.used / (r.limit or 1.0)
+    if not known:
+        return np.zeros(n), ("",) * n
+    return share.max(axis=0), tuple(known[i].name for i in share.argmax(axis=0))
+
+
+def _held(program: Program, n: int) -> tuple[str, ...]:
+    names: list[list[str]] = [[] for _ in range(n)]
+    first = program.first_ids()
+    for p in program.populations:
+        core = program.core[first[p.name] : first[p.name] + p.size]
+        for c in np.unique(core[core != HOST]).tolist():
+            names[c].append(p.name)
+    return tuple(", ".join(x) for x in names)
+
+
+def _links(t: Topology, inside: F64, from_host: F64, to_host: F64) -> F64:
+    """Messages of every router output: along the row first, then along the column; sums of intervals."""
+    core = np.arange(inside.shape[0])
+    x, y = np.divmod(core // t.cores_per_router, t.height)
+    source, target = np.nonzero(inside)
+    entering, leaving = np.nonzero(from_host)[0], np.nonzero(to_host)[0]
+    port_x, port_y = (np.full(1, p) for p in t.host_port)
+    ax = np.concatenate([x[source], np.repeat(port_x, entering.size), x[leaving]])
+    ay = np.concatenate([y[source], np.repeat(port_y, entering.size), y[leaving]])
+    bx = np.concatenate([x[target], x[entering], np.repeat(port_x, leaving.size)])
+    by = np.concatenate([y[target], y[entering], np.repeat(port_y, leaving.size)])
+    flow = np.concatenate([inside[source, target], from_host[entering], to_host[leaving]])
+    out = np.zeros((t.columns, t.height, 4))
+    for direction, along, back in ((EAST, ax < bx, 0), (WEST, ax > bx, 1)):
+        step = np.zeros((t.columns + 1, t.height))
+        np.add.at(step, (np.minimum(ax, bx)[along] + back, ay[along]), flow[along])
+        np.add.at(step, (np.maximum(ax, bx)[along] + back, ay[along]), -flow[along])
+        out[:, :, direction] = np.cumsum(step, axis=0)[: t.columns]
+    for direction, along, back in ((NORTH, ay < by, 0), (SOUTH, ay > by, 1)):
+        step = np.zeros((t.columns, t.height + 1))
+        np.add.at(step, (bx[along], np.minimum(ay, by)[along] + back), flow[along])
+        np.add.at(step, (bx[along], np.maximum(ay, by)[along] + back), -flow[along])
+        out[:, :, direction] = np.cumsum(step, axis=1)[:, : t.height]
+    return np.where(np.abs(out) < 1e-9 * max(1.0, float(flow.sum())), 0.0, out)

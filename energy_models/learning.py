@@ -36,6 +36,7 @@ LEARNING: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "learn_error_words": (("packet_out",),),
     "learn_error_mac": (_MAC,),
     "learn_error_messages": (("packet_out",),),
+    "learn_shared_words": (("packet_out",),),
     "learn_stdp_rmw": (_RMW,),
     "learn_stdp_events": (("learn_weight_update",), _RMW),
     "learn_feature_rmw": (_RMW,),

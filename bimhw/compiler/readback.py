@@ -10,14 +10,14 @@ import numpy.typing as npt
 from bimhw.models.config import BimConfig, config_from, parameter_shapes
 from simulator.errors import InputError
 from simulator.plasticity.forward import ChipForward
-from simulator.plasticity.net import filled, learning_net, live_synapses
+from simulator.plasticity.net import Layer, filled, learning_net, live_synapses
 from simulator.program import Program
 
 if TYPE_CHECKING:
     from bimhw.models.net import BimNet
 
 Arrays = dict[str, npt.NDArray[Any]]
-_PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))
+_PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))  # s6: the first two, and B and C from their own neurons
 
 
 def read_back(program: Program) -> tuple[BimConfig, Arrays]:
@@ -34,19 +34,37 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
     arrays: Arrays = {}
     for k, layer in enumerate(net.layers):
         name = layer.population.name
-        for p, (port, bias) in enumerate(_PORTS):
+        for p, (port, bias) in enumerate(_PORTS[: len(layer.groups[0].projections)]):
             numbers = [g.projections[p] for g in layer.groups]
-            arrays[f"layers.{k}.w_{port}"] = np.concatenate([_real(forward, n) for n in numbers]).T
+            arrays |= _port(program, forward, k, port, numbers)
             arrays[f"layers.{k}.b_{port}"] = _bias(forward, name, bias)
-            live = np.concatenate([live_synapses(program, n) for n in numbers]).T
-            if not live.all():
-                arrays[f"layers.{k}.mask_{port}"] = live
         arrays[f"layers.{k}.d"] = _bias(forward, name, "D")
-        arrays[f"layers.{k}.a_log"] = np.zeros(layer.size)
+        if layer.shared is None:
+            arrays[f"layers.{k}.a_log"] = np.zeros(layer.size)
+        else:
+            arrays |= _shared(program, forward, k, layer) | {f"layers.{k}.a_log": forward.log_rates(k).T}
     heads = [_real(forward, n) for n in net.from_layer if n is not None]
     arrays["readout.weight"] = np.concatenate(heads).T
     arrays["readout.bias"] = _bias(forward, net.readout.name, "b")
     return config, {n: np.ascontiguousarray(v if v.dtype == bool else v.astype(np.float32)) for n, v in arrays.items()}
+
+
+def _port(program: Program, forward: ChipForward, k: int, port: str, numbers: list[int]) -> Arrays:
+    """Weights of a port of layer `k`, and the mask of its synapses where some are absent."""
+    arrays: Arrays = {f"layers.{k}.w_{port}": np.concatenate([_real(forward, n) for n in numbers]).T}
+    live = np.concatenate([live_synapses(program, n) for n in numbers]).T
+    return arrays if live.all() else arrays | {f"layers.{k}.mask_{port}": live}
+
+
+def _shared(program: Program, forward: ChipForward, k: int, layer: Layer) -> Arrays:
+    """B and C of an s6 layer, which lie in one matrix of their neurons."""
+    assert layer.shared is not None
+    both = _port(program, forward, k, "", [g.shared for g in layer.groups])
+    both[f"layers.{k}.b_"] = _bias(forward, layer.shared.name, "b")
+    n = layer.states
+    return {
+        f"{name}{port}": v[rows] for name, v in both.items() for port, rows in (("b", slice(n)), ("c", slice(n, None)))
+    }
 
 
 def model_of(program: Program) -> BimNet:

@@ -15,6 +15,7 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_fit import check_learning
 from simulator.errors import InputError
+from simulator.neurons.s6 import is_s6
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
 from simulator.plasticity.learn import EpochResult
@@ -138,11 +139,13 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
             model = config_from(program.meta["config"], "program")
             fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
         fields |= options
-        defaults = {
+        defaults: dict[str, Any] = {
             "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
             "lr_end": LAST_RATE,
             "every": int(task.loss_steps.sum()),
         }
+        if any(is_s6(p.model) for p in program.populations):
+            defaults["form"] = "seq"  # the one that its shared B and C can do for whole sequences
         fields = defaults | fields
         config = learn_config(fields)
     config = msgspec.structs.replace(config, fracs={})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bimhw.named import named_values
 from bimhw.tasks.base import Task
 from simulator.errors import InputError
 
@@ -125,24 +126,8 @@ def load_named(name: str, path: Path | None = None, options: Sequence[str] = ())
         InputError: as `load_task`, or a text without ``=``.
     """
     given: dict[str, Any] = {} if path is None else {"path": path}
-    for text in options:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"task option {text!r}", "has no `=`", "Write NAME=VALUE, e.g. leave_out=george")
-        given[key.strip().replace("-", "_")] = _value(value.strip())
+    given |= named_values(options, "task option", "leave_out=george")
     return (load_corpus if _info(name).is_text else load_task)(name, **given)
-
-
-def _value(text: str) -> Any:
-    words: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _info(name: str) -> TaskInfo:

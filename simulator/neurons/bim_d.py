@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from simulator.neurons import membrane
 from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register
-from simulator.neurons.membrane import LIMIT, alpha_tail, clip, delta_tail, exp_tail, shift, waits
+from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ _OWN = (
     Word("sh_dz", 6, meaning="right shift of D z to the binary point of q"),
 )
 B_Z, B_D, B_C, MUL_Z, MUL_D, MUL_C, SH_Z, SH_D, SH_C, LUT, D, SH_CX, SH_DZ = range(13)
-_AFTER_DELTA, _AFTER_EXP, _AFTER_ALPHA = (len(membrane.PARAMS[p]) for p in ("delta", "exp", "alpha"))
+_OWN_WORDS = len(_OWN)
 
 
 def decay_table(a: float) -> npt.NDArray[np.int32]:
@@ -84,38 +84,15 @@ def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def delta_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``bim_d_delta``; states x, V, ref, wait[, A]."""
-    saturated = np.int64(0)
+def kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
+    """Integer kernel; states x, then those of the membrane (its parameter words tell which kernel it has)."""
+    saturated, own = np.int64(0), params.shape[0] - _OWN_WORDS
+    psp = kernel_of(own)
     for i in range(lo, hi):
-        if waits(3, state, out, i):
+        if waits(3 + psp, state, out, i):
             continue
-        q, n = _select(acc, state, params, _AFTER_DELTA, table, i)
-        saturated += n + delta_tail(q, 1, state, params, out, i)
-    return saturated
-
-
-@nb.njit(cache=True, nogil=True)
-def exp_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``bim_d_exp``; states x, I, V, ref, wait[, A]."""
-    saturated = np.int64(0)
-    for i in range(lo, hi):
-        if waits(4, state, out, i):
-            continue
-        q, n = _select(acc, state, params, _AFTER_EXP, table, i)
-        saturated += n + exp_tail(q, 1, state, params, out, i)
-    return saturated
-
-
-@nb.njit(cache=True, nogil=True)
-def alpha_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``bim_d_alpha``; states x, r, I, V, ref, wait[, A]."""
-    saturated = np.int64(0)
-    for i in range(lo, hi):
-        if waits(5, state, out, i):
-            continue
-        q, n = _select(acc, state, params, _AFTER_ALPHA, table, i)
-        saturated += n + alpha_tail(q, 1, state, params, out, i)
+        q, n = _select(acc, state, params, own, table, i)
+        saturated += n + tail(psp, q, 1, state, params, out, i)
     return saturated
 
 
@@ -131,7 +108,6 @@ def _float_step(psp: str) -> FloatStep:
     return step
 
 
-_KERNELS = {"delta": delta_kernel, "exp": exp_kernel, "alpha": alpha_kernel}
 _MULTIPLIES = 3  # Abar (x - z), c x, D z
 
 _BRIAN2_SELECT = """
@@ -156,7 +132,7 @@ def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
         ("z", "d", "c"),
         states,
         membrane.PARAMS[psp] + _OWN,
-        _KERNELS[psp],
+        kernel,
         _float_step(psp),
         UpdateOps(mul=multiplies, add=words + 7 + adaptive, lut=1, state_read=words, state_write=words),
         emits="graded" if graded else "binary",
@@ -167,7 +143,7 @@ def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
     )
 
 
-for _psp in _KERNELS:
+for _psp in membrane.PARAMS:
     for _adaptive in (False, True):
         for _graded in (False, True):
             register(_model(_psp, _adaptive, _graded))

@@ -62,6 +62,8 @@ _ALPHA = (
     Word("sh_ri", 6, meaning="right shift of b r to the binary point of I"),
 )
 PARAMS = {"delta": _SHARED, "exp": _SHARED + _EXP, "alpha": _SHARED + _ALPHA}
+DELTA, EXP, ALPHA = 0, 1, 2  # the kernels; also the number of state words (r, I) before V
+_DELTA_WORDS, _EXP_WORDS = len(_SHARED), len(_SHARED + _EXP)
 (LIMIT, THETA, N_REF, HARD, KAP, BETA, RHO_A, GRADED, SH_OUT, GAIN, SH_Q, WAIT,
  P_VI, SH_IV, RHO, P_VR, SH_RV, B, SH_RI) = range(19)  # fmt: skip
 
@@ -130,40 +132,41 @@ def _fire(v, row, state, params, out, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def delta_tail(q, row, state, params, out, i):  # type: ignore[no-untyped-def]
-    """The update of neuron i from q with the delta kernel; states V, ref, wait[, A] from `row`. Returns saturated words."""
-    v = (np.int64(params[KAP, i]) * state[row, i]) >> np.int64(15)
-    v += shift(params[GAIN, i] * q, np.int64(params[SH_Q, i]))
-    return _fire(v, row, state, params, out, i)
+def kernel_of(rows):  # type: ignore[no-untyped-def]
+    """Which kernel a neuron has whose membrane takes this many parameter words."""
+    return DELTA if rows == _DELTA_WORDS else (EXP if rows == _EXP_WORDS else ALPHA)
 
 
 @nb.njit(cache=True, nogil=True)
-def exp_tail(q, row, state, params, out, i):  # type: ignore[no-untyped-def]
-    """The same with the exp kernel; states I, V, ref, wait[, A]."""
+def potential(psp, q, row, state, params, i):  # type: ignore[no-untyped-def]
+    """(V-, saturated words) of neuron i from q; updates r and I, which begin at `row` (V follows: row `row` + `psp`)."""
     limit = np.int64(params[LIMIT, i])
-    i0 = np.int64(state[row, i]) + shift(params[GAIN, i] * q, np.int64(params[SH_Q, i]))
-    current = clip(i0, limit)
-    v = (np.int64(params[KAP, i]) * state[row + 1, i]) >> np.int64(15)
-    v += shift(params[P_VI, i] * current, np.int64(params[SH_IV, i]))
-    state[row, i] = (params[RHO, i] * current) >> np.int64(15)
-    return np.int64(current != i0) + _fire(v, row + 1, state, params, out, i)
-
-
-@nb.njit(cache=True, nogil=True)
-def alpha_tail(q, row, state, params, out, i):  # type: ignore[no-untyped-def]
-    """The same with the alpha kernel; states r, I, V, ref, wait[, A]."""
-    limit = np.int64(params[LIMIT, i])
-    r0 = np.int64(state[row, i]) + shift(params[GAIN, i] * q, np.int64(params[SH_Q, i]))
+    drive = shift(params[GAIN, i] * q, np.int64(params[SH_Q, i]))
+    v = (np.int64(params[KAP, i]) * state[row + psp, i]) >> np.int64(15)
+    if psp == DELTA:
+        return v + drive, np.int64(0)
+    if psp == EXP:
+        i0 = np.int64(state[row, i]) + drive
+        current = clip(i0, limit)
+        state[row, i] = (params[RHO, i] * current) >> np.int64(15)
+        return v + shift(params[P_VI, i] * current, np.int64(params[SH_IV, i])), np.int64(current != i0)
+    r0 = np.int64(state[row, i]) + drive
     r = clip(r0, limit)
     current = np.int64(state[row + 1, i])
-    v = (np.int64(params[KAP, i]) * state[row + 2, i]) >> np.int64(15)
     v += shift(params[P_VI, i] * current, np.int64(params[SH_IV, i]))
     v += shift(params[P_VR, i] * r, np.int64(params[SH_RV, i]))
     i0 = shift(params[B, i] * r, np.int64(params[SH_RI, i])) + ((params[RHO, i] * current) >> np.int64(15))
     current = clip(i0, limit)
     state[row, i] = (params[RHO, i] * r) >> np.int64(15)
     state[row + 1, i] = current
-    return np.int64(r != r0) + np.int64(current != i0) + _fire(v, row + 2, state, params, out, i)
+    return v, np.int64(r != r0) + np.int64(current != i0)
+
+
+@nb.njit(cache=True, nogil=True)
+def tail(psp, q, row, state, params, out, i):  # type: ignore[no-untyped-def]
+    """The update of neuron i from q; states [r, I,] V, ref, wait[, A] from `row`. Returns the saturated words."""
+    v, saturated = potential(psp, q, row, state, params, i)
+    return saturated + _fire(v, row + psp, state, params, out, i)
 
 
 def _float_fire(v: Floats, state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from simulator.neurons import membrane
 from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register, register_family
-from simulator.neurons.membrane import LIMIT, alpha_tail, clip, delta_tail, exp_tail, shift, waits
+from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,7 +72,6 @@ _OWN = (
 )
 (B_Z, B_D, MUL_Z, MUL_D, MUL_B, MUL_C, SH_Z, SH_D, SH_B, SH_C, D, SH_U, SH_BU, SH_CX, SH_DZ, ZOH,
  A_LOG) = range(17)  # fmt: skip
-_AFTER_DELTA, _AFTER_EXP, _AFTER_ALPHA = (len(membrane.PARAMS[p]) for p in ("delta", "exp", "alpha"))
 
 
 def tables() -> dict[str, npt.NDArray[np.int32]]:
@@ -90,30 +89,40 @@ def tables() -> dict[str, npt.NDArray[np.int32]]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _entry(value, frac, first):  # type: ignore[no-untyped-def]
+def entry(value, frac, first):  # type: ignore[no-untyped-def]
     """Table index of a value with `frac` fractional bits; entry 0 begins at `first`."""
-    entry = (value >> np.int64(frac - TABLE_FRAC)) - np.int64(first * 2**TABLE_FRAC)
-    return min(max(entry, np.int64(0)), np.int64(TABLE_ENTRIES - 1))
+    at = (value >> np.int64(frac - TABLE_FRAC)) - np.int64(first * 2**TABLE_FRAC)
+    return min(max(at, np.int64(0)), np.int64(TABLE_ENTRIES - 1))
 
 
 @nb.njit(cache=True, nogil=True)
-def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
+def arrived(acc, p, row, mul, right, i):  # type: ignore[no-untyped-def]
+    """What accumulator `row` brings neuron i, at the binary point of its word; p: the neuron's own words."""
+    return shift(np.int64(acc[row, i]) * p[mul], np.int64(p[right]))
+
+
+@nb.njit(cache=True, nogil=True)
+def decay_entry(log_delta, p, n):  # type: ignore[no-untyped-def]
+    """Where the tables hold e^-y_n of a neuron; (1 - e^-y)/y lies `TABLE_ENTRIES` further."""
+    return 2 * TABLE_ENTRIES + entry(log_delta + p[A_LOG + n], LOG_FRAC, LOG_FIRST)
+
+
+@nb.njit(cache=True, nogil=True)
+def select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
     """Ports -> x_n (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
-    z0 = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
-    d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
+    z0 = arrived(acc, p, 0, MUL_Z, SH_Z, i) + p[B_Z]
     z = clip(z0, limit)
-    at = _entry(d, D_FRAC, D_FIRST)
+    at = entry(arrived(acc, p, 1, MUL_D, SH_D, i) + p[B_D], D_FRAC, D_FIRST)
     u0 = shift(np.int64(table[at]) * z, np.int64(p[SH_U]))
     u = clip(u0, limit)
     saturated = np.int64(z != z0) + np.int64(u != u0)
     log_delta = np.int64(table[TABLE_ENTRIES + at])
     total, states = np.int64(0), (acc.shape[0] - 2) // 2
     for n in range(states):
-        b0 = shift(np.int64(acc[2 + n, i]) * p[MUL_B], np.int64(p[SH_B]))
-        c0 = shift(np.int64(acc[2 + states + n, i]) * p[MUL_C], np.int64(p[SH_C]))
+        b0, c0 = arrived(acc, p, 2 + n, MUL_B, SH_B, i), arrived(acc, p, 2 + states + n, MUL_C, SH_C, i)
         b, c = clip(b0, limit), clip(c0, limit)
-        at = 2 * TABLE_ENTRIES + _entry(log_delta + p[A_LOG + n], LOG_FRAC, LOG_FIRST)
+        at = decay_entry(log_delta, p, n)
         drive = u
         if p[ZOH]:
             drive = (np.int64(table[TABLE_ENTRIES + at]) * u) >> np.int64(16)
@@ -128,38 +137,16 @@ def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def delta_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel with the delta PSP; states x0 .. x<N-1>, V, ref, wait[, A]."""
-    saturated, row = np.int64(0), (acc.shape[0] - 2) // 2
+def kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
+    """Integer kernel; states x0 .. x<N-1>, then those of the membrane (its parameter words tell which kernel it has)."""
+    saturated, states = np.int64(0), (acc.shape[0] - 2) // 2
+    own = params.shape[0] - A_LOG - states
+    psp = kernel_of(own)
     for i in range(lo, hi):
-        if waits(row + 2, state, out, i):
+        if waits(states + 2 + psp, state, out, i):
             continue
-        q, n = _select(acc, state, params, _AFTER_DELTA, table, i)
-        saturated += n + delta_tail(q, row, state, params, out, i)
-    return saturated
-
-
-@nb.njit(cache=True, nogil=True)
-def exp_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel with the exp PSP; states x0 .. x<N-1>, I, V, ref, wait[, A]."""
-    saturated, row = np.int64(0), (acc.shape[0] - 2) // 2
-    for i in range(lo, hi):
-        if waits(row + 3, state, out, i):
-            continue
-        q, n = _select(acc, state, params, _AFTER_EXP, table, i)
-        saturated += n + exp_tail(q, row, state, params, out, i)
-    return saturated
-
-
-@nb.njit(cache=True, nogil=True)
-def alpha_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel with the alpha PSP; states x0 .. x<N-1>, r, I, V, ref, wait[, A]."""
-    saturated, row = np.int64(0), (acc.shape[0] - 2) // 2
-    for i in range(lo, hi):
-        if waits(row + 4, state, out, i):
-            continue
-        q, n = _select(acc, state, params, _AFTER_ALPHA, table, i)
-        saturated += n + alpha_tail(q, row, state, params, out, i)
+        q, n = select(acc, state, params, own, table, i)
+        saturated += n + tail(psp, q, states, state, params, out, i)
     return saturated
 
 
@@ -180,9 +167,6 @@ def _float_step(psp: str, states: int) -> FloatStep:
     return step
 
 
-_KERNELS = {"delta": delta_kernel, "exp": exp_kernel, "alpha": alpha_kernel}
-
-
 def model_name(discretisation: str, psp: str, states: int, adaptive: bool = False, graded: bool = False) -> str:
     """Name of a model: ``s6_zoh_delta_n4``, ``s6_euler_alpha_n16_adaptive_graded`` ..."""
     return f"s6_{discretisation}_{psp}_n{states}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
@@ -191,10 +175,26 @@ def model_name(discretisation: str, psp: str, states: int, adaptive: bool = Fals
 _NAME = re.compile(r"s6_(euler|zoh)_(delta|exp|alpha)_n([1-9][0-9]*)(_adaptive)?(_graded)?")
 
 
+class Kind(NamedTuple):
+    """What a model's name says."""
+
+    discretisation: str
+    psp: str
+    states: int
+    adaptive: bool
+    graded: bool
+
+
+def kind_of(name: str) -> Kind | None:
+    """What the name of a model of this family says; None for any other model."""
+    match = _NAME.fullmatch(name)
+    return Kind(match[1], match[2], int(match[3]), bool(match[4]), bool(match[5])) if match else None
+
+
 def states_of(name: str) -> int:
     """N of a model of this family; 0 for any other model."""
-    match = _NAME.fullmatch(name)
-    return int(match[3]) if match else 0
+    kind = kind_of(name)
+    return kind.states if kind else 0
 
 
 def is_s6(name: str) -> bool:
@@ -223,10 +223,10 @@ def _brian2(zoh: bool, psp: str, states: int, adaptive: bool, graded: bool) -> s
 
 def _model(name: str) -> NeuronModel | None:
     """The model of this name, None where the name is none of the family."""
-    match = _NAME.fullmatch(name)
-    if match is None or not 1 <= int(match[3]) <= MOST_STATES:
+    kind = kind_of(name)
+    if kind is None or kind.states > MOST_STATES:
         return None
-    zoh, psp, n, adaptive, graded = match[1] == "zoh", match[2], int(match[3]), bool(match[4]), bool(match[5])
+    zoh, psp, n, adaptive, graded = kind.discretisation == "zoh", *kind[1:]
     words = (*(Word(f"x{k}", 24) for k in range(n)), *membrane.states(psp, adaptive))
     own = (*_OWN, *(Word(f"l{k}", 16, meaning=f"A_log of state {k}, 11 fractional bits") for k in range(n)))
     return NeuronModel(
@@ -234,7 +234,7 @@ def _model(name: str) -> NeuronModel | None:
         ("z", "d", *(f"b{k}" for k in range(n)), *(f"c{k}" for k in range(n))),
         words,
         membrane.PARAMS[psp] + own,
-        _KERNELS[psp],
+        kernel,
         _float_step(psp, n),
         _operations(zoh, psp, n, adaptive, len(words) - 1),  # wait is read and written in the first steps only
         emits="graded" if graded else "binary",

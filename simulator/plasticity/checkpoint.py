@@ -22,9 +22,10 @@ from simulator.plasticity.layer import LayerLearner
 from simulator.plasticity.learner import Learner
 from simulator.plasticity.net import plastic
 from simulator.plasticity.readout import ReadoutLearner
+from simulator.plasticity.s6_layer import S6Learner
 from simulator.plasticity.update import Row
 
-FORMAT = "bimhw-learning-1"
+FORMAT = "bimhw-learning-2"
 Tensors = dict[str, npt.NDArray[Any]]
 
 
@@ -34,9 +35,9 @@ def save_learning(learner: Learner, path: Path | str) -> None:
     tensors |= {f"count.{k}": v for k, v in learner.counts.state().items()} | _recorded(learner)
     for name, row in _rows(learner):
         tensors[f"{name}.numbers"] = np.array([row.updates, row.bounded, row.rms.peak if row.rms else 0.0])
-    for k, layer in enumerate(learner.layers):
-        tensors[f"pruners.{k}"] = np.array([[p.theta, p.calls] for p in layer.pruners.values()]).reshape(-1, 2)
-        for key, p in layer.pruners.items():
+    for k, each in enumerate(learner.hidden):
+        tensors[f"pruners.{k}"] = np.array([[p.theta, p.calls] for p in each.pruners.values()]).reshape(-1, 2)
+        for key, p in each.pruners.items():
             if p.shadow is not None:
                 tensors[f"shadow.{k}.{key}"] = p.shadow
     facts = {
@@ -44,7 +45,7 @@ def save_learning(learner: Learner, path: Path | str) -> None:
         "program": learner.program.sha256(),
         "seed": learner.seed,
         "numbers": [learner.steps_done, learner.samples, learner.learnt, learner.readout.updates],
-        "updates": [layer.updates for layer in learner.layers],
+        "updates": [each.updates for each in learner.hidden],
         "open": [[part.labelled, part.samples] for part in _parts(learner)],
     }
     write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
@@ -71,10 +72,11 @@ def load_learning(learner: Learner, path: Path | str) -> None:
         row.updates, row.bounded = (int(n) for n in tensors[f"{name}.numbers"][:2])
         if row.rms:
             row.rms.peak = float(tensors[f"{name}.numbers"][2])
-    for k, layer in enumerate(learner.layers):
-        layer.updates = facts["updates"][k]
-        for (key, p), (theta, calls) in zip(layer.pruners.items(), tensors[f"pruners.{k}"], strict=True):
+    for k, each in enumerate(learner.hidden):
+        each.updates = facts["updates"][k]
+        for (key, p), (theta, calls) in zip(each.pruners.items(), tensors[f"pruners.{k}"], strict=True):
             p.theta, p.calls, p.shadow = float(theta), int(calls), tensors.get(f"shadow.{k}.{key}")
+    for layer in learner.layers:
         layer.reload()
     for part, numbers in zip(_parts(learner), facts["open"], strict=True):
         part.labelled, part.samples = numbers
@@ -90,6 +92,8 @@ def _parts(learner: Learner) -> list[LayerLearner | ReadoutLearner]:
 def _rows(learner: Learner) -> Iterator[tuple[str, Row]]:
     for k, layer in enumerate(learner.layers):
         yield from ((f"row.{k}.{name}", row) for name, row in layer.rows.items())
+    for k, shared in enumerate(learner.shared):
+        yield from ((f"row.shared.{k}.{name}", row) for name, row in shared.rows.items())
     yield from ((f"row.readout.{name}", row) for name, row in learner.readout.rows.items())
 
 
@@ -102,7 +106,14 @@ def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
         yield f"words.{n}", layer.words
         yield f"g.{n}", layer.g
         yield f"omega.{n}", layer.omega
+        yield f"reached.{n}", layer.reached
+        if isinstance(layer, S6Learner):
+            yield f"g.rates.{n}", layer.g_rates
+    for n, shared in enumerate(learner.shared):
+        yield f"live.shared.{n}", shared.live
+        yield f"g.shared.{n}", shared.g
     yield "g.readout", learner.readout.g
+    yield "reached.readout", learner.readout.reached
     yield "g.readout.bias", learner.readout.g_bias
     for name, row in _rows(learner):
         if row.rms:

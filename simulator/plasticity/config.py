@@ -20,7 +20,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     Attributes:
         rule: ``rtrl``; ``hybrid`` lam x gradient and (1 - lam) x STDP on the input port; ``stdp`` on the input port, the
             readout by its gradient; ``frozen`` the readout only.
-        form: of the gradient: ``dense`` traces, ``seq`` sweep per sequence, ``tr`` sliding window, ``blk`` exact blocks.
+        form: of the gradient: ``dense`` traces, ``seq`` sweep per sequence, ``tr`` sliding window, ``blk`` exact blocks
+            (s6 layers: seq or tr).
         words: ``chip`` rounds every word to its width; ``wide`` keeps float64 (the reference of the rounding).
         every: labelled steps between two updates (dense).
         accumulate: samples whose gradient sums are added before an update at the end of the last of them; 1: updates
@@ -43,7 +44,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         rounding: of the weight update.
         trace_rounding: of eligibility traces (form dense); STDP and feature traces are rounded to nearest.
         weight_range: hard bound of the hidden layers' input weights (a power of two: the unit is range / 2^(bits - 1)).
-        delta_range, c_range: of the weights into the ports d and c (they start small: a finer unit, less rounding noise).
+        delta_range, c_range: of the weights into the ports d and c (they start small: a finer unit, less rounding noise);
+            c_range also of those into the neurons of B and C (s6).
         readout_range: of the readout's weights.
         trace_bits: of eligibility, STDP and feature traces.
         history_bits: of a neuron's history words.
@@ -52,7 +54,10 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         error_bits: of an error word.
         state_bits: of the neurons' state words while learning (headroom over calibration); 0: as compiled.
         learn_biases: biases and D learn too (hidden and readout).
-        skip_zero: synapses of a neuron whose third factor is 0 are not touched by dense traces' sums and updates.
+        learn_a_log: with ``learn_biases``, A_log of s6 layers learns too (BIM-D's decay comes from one table, a = 1).
+        skip_zero: synapses of a neuron whose third factor is 0 are not touched: no gradient sum at that step (dense), and
+            where it was 0 at all steps since the last update no random number and no optimiser work (what is learnt is
+            the same; coarse error words are 0 often). Not for STDP.
         surrogate, surrogate_width, detach_reset: of the spike's derivative.
         prune_target: share of pruned synapses rho of each hidden matrix; 0: no pruning.
         prune_every: samples between two calls of the pruning controller.
@@ -95,6 +100,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     error_bits: int = 16
     state_bits: int = 0
     learn_biases: bool = True
+    learn_a_log: bool = False
     skip_zero: bool = True
     surrogate: Literal["fast_sigmoid", "triangle"] = "fast_sigmoid"
     surrogate_width: float = 0.5
@@ -146,6 +152,7 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
         *widths,
         *positive,
         *counts,
+        ("learn_a_log", c.learn_biases or not c.learn_a_log, "needs learn_biases"),
         ("trace_rounding", c.trace_rounding == "nearest" or c.form == "dense", "needs the traces of form dense"),
         ("history", c.history >= 0, "must not be negative"),
         ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),

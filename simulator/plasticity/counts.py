@@ -7,7 +7,8 @@ inputs), ``learn_history_write`` / ``learn_history_read`` history words, ``learn
 gradient sums (delta x trace), ``learn_weight_updates`` weights written,
 ``learn_neuron_word_updates`` biases and skip weights written, ``learn_optimiser_rmw``, ``learn_optimiser_mac``,
 ``learn_random`` 16-bit random numbers, ``learn_error_words`` graded error words sent, ``learn_error_mac`` third factor,
-``learn_error_messages`` graded words between layers (filt-Win), ``learn_stdp_rmw`` pre/post traces, ``learn_stdp_events``
+``learn_error_messages`` graded words between layers (filt-Win), ``learn_shared_words`` graded words with sums over channels
+(s6: to the neurons of B and C), ``learn_stdp_rmw`` pre/post traces, ``learn_stdp_events``
 synaptic STDP words changed, ``learn_feature_rmw`` traces that the readout learns from, ``learn_prune_ops``.
 
 The learning phase of a core (docs/timing.md) takes the time of the synaptic words that it reads, changes and writes in the

@@ -12,14 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import FitError
-from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
 from simulator.graph import INPUT_MODEL
-from simulator.neurons import base
-from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC, decay_table
+from simulator.neurons import base, s6
+from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC
+from simulator.plasticity.decode import R_DT, R_SIG, R_STATES, LayerWords, words_of
 from simulator.plasticity.net import Layer, Net, dense_weights
-from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z, SHIFTS, integer_record
+from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z
 from simulator.plasticity.rtrl import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
@@ -44,7 +43,7 @@ class Forward(Protocol):
         """One sample x [T, n_in] over `steps` chip steps from the initial state."""
 
     def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
-        """Fill the record [8, mine] of the step that some neurons of `layer` (0-based) just did."""
+        """Fill the record [8, mine] of the step that some neurons of `layer` (0-based) just did (s6: [8 + 4 N, mine])."""
 
     def sent(self, population: str) -> Floats:
         """What a population sent in the last step, as real values [n]."""
@@ -57,6 +56,9 @@ class Forward(Protocol):
 
     def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
         """Threshold and a of a layer's neurons."""
+
+    def log_rates(self, layer: int) -> Floats:
+        """A_log [N, H] of an s6 layer."""
 
     def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
         """A parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
@@ -80,6 +82,7 @@ class WideForward:
         self.units = {k: np.ones(w.shape[1]) for k, w in self.weights.items()}
         self.reach = 2 + max((q.delay for q in program.projections), default=0)
         self._old: dict[str, tuple[Floats, Floats]] = {}
+        self._acc: dict[str, dict[str, Floats]] = {}
 
     def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
         """See `Forward.run`; x holds real values."""
@@ -110,8 +113,9 @@ class WideForward:
         acc = {port: ring[c % self.reach].copy() for port, ring in self.rings[name].items()}
         for ring in self.rings[name].values():
             ring[c % self.reach] = 0.0
-        if "x" in state:
-            self._old[name] = state["x"].copy(), state["ref"].copy()
+        if "ref" in state:
+            self._old[name] = state["x"].copy() if "x" in state else np.zeros(0), state["ref"].copy()
+            self._acc[name] = acc
         assert model.float_step is not None
         return model.float_step(acc, state, self.params[name])
 
@@ -126,11 +130,25 @@ class WideForward:
         name = self.net.layers[layer].population.name
         state = {k: v[mine] for k, v in self.state[name].items()}
         params = {k: v[mine] for k, v in self.params[name].items()}
-        x_old, ref = (old[mine] for old in self._old[name])
-        out[R_Z], out[R_C], out[R_X_OLD], out[R_X] = state["z"], state["c"], x_old, state["x"]
+        free = self._old[name][1][mine] == 0
+        out[R_Z], out[R_V], out[R_M] = state["z"], state["v_pre"], free
+        out[R_S] = free & (state["v_pre"] >= params["theta"])
+        if self.net.layers[layer].states:
+            self._record_s6(name, state, params, out, mine)
+            return
+        out[R_C], out[R_X_OLD], out[R_X] = state["c"], self._old[name][0][mine], state["x"]
         out[R_ABAR] = np.exp(-params["a"] * np.logaddexp(0.0, state["d"]))
-        out[R_V], out[R_M] = state["v_pre"], ref == 0
-        out[R_S] = (ref == 0) & (state["v_pre"] >= params["theta"])
+
+    def _record_s6(
+        self, name: str, state: Mapping[str, Floats], params: Mapping[str, Floats], out: Floats, mine: slice
+    ) -> None:
+        step = np.logaddexp(0.0, state["d"])
+        out[R_DT], out[R_SIG], rest = step, -np.expm1(-step), out[R_STATES:]
+        states = len(rest) // 4
+        for n in range(states):
+            rest[n] = np.exp(-np.exp(params[f"l{n}"]) * step)
+            rest[states + n] = state[f"x{n}"]
+            rest[2 * states + n], rest[3 * states + n] = self._acc[name][f"b{n}"][mine], self._acc[name][f"c{n}"][mine]
 
     def sent(self, population: str) -> Floats:
         """See `Forward.sent`."""
@@ -152,7 +170,12 @@ class WideForward:
     def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
         """Threshold and a of a layer's neurons."""
         params = self.params[self.net.layers[layer].population.name]
-        return params["theta"], params["a"]
+        return params["theta"], params.get("a", np.ones(params["theta"].size))
+
+    def log_rates(self, layer: int) -> Floats:
+        """See `Forward.log_rates`."""
+        of = self.net.layers[layer]
+        return np.stack([self.params[of.population.name][f"l{n}"] for n in range(of.states)])
 
     def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
         """See `Forward.bias`."""
@@ -193,23 +216,33 @@ class ChipForward:
             if s.weights.size == (s.indptr.size - 1) * layout.cells[s.target].size
         }
         self.units = {k: self._unit(k) for k in self.weights}
-        self._layers = [_LayerWords(self, layer) for layer in net.layers]
+        self._layers = [self._words(layer) for layer in net.layers]
         self.steps_done = 0
         self.active: list[npt.NDArray[np.uint8]] | None = None
+
+    def _words(self, layer: Layer) -> LayerWords:
+        name = layer.population.name
+        return words_of(layer, self.simulation, self.index[name], self.cells[name], self.fracs[name])
 
     def _unit(self, k: int) -> Floats:
         """Value of one stored unit of a projection's weights for an input of value 1 (a spike, or a graded 1.0)."""
         q = self.program.projections[k]
-        word = {"z": "x", "d": "d", "c": "c", "in": "y"}[q.port]
+        word = q.port if q.port != "in" else self._sum_word(q.target)
         mul, sh = ("mul", "sh") if q.port == "in" else (f"mul_{q.port}", f"sh_{q.port}")
         shift = self._row(q.target, sh) + self.fracs[q.target][word] - q.exponent
         return np.asarray(self._row(q.target, mul) * 2.0**-shift / self.source_unit(q.source))
+
+    def _sum_word(self, population: str) -> str:
+        """Word that the sums at a port ``in`` go to."""
+        return "p" if self.cells[population].model.name == s6.PROJECT else "y"
 
     def source_unit(self, population: str) -> float:
         """Value of payload 1 of a population's spikes."""
         p = self.cells[population]
         if p.model.kernel is None:
             return self.input_unit
+        if p.model.name == s6.PROJECT:
+            return float(2.0 ** -self.fracs[population]["p"])
         if p.model.emits == "graded":
             frac = self.fracs[population]["V"] - int(self._row(population, "sh_out")[0])
             return float(2.0**-frac)
@@ -288,10 +321,16 @@ class ChipForward:
         theta = np.asarray(self._row(name, "theta") * 2.0 ** -self.fracs[name]["V"], np.float64)
         return theta, np.ones(theta.size)
 
+    def log_rates(self, layer: int) -> Floats:
+        """See `Forward.log_rates`."""
+        of = self.net.layers[layer]
+        rows = [self._row(of.population.name, f"l{n}") * 2.0**-s6.LOG_FRAC for n in range(of.states)]
+        return np.stack(rows)
+
     def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
         """See `Forward.bias`."""
-        word = {"b_z": "x", "b_d": "d", "b_c": "c", "b": "y"}.get(name, "")
-        frac = self.fracs[population][word] if word else D_SKIP_FRAC
+        word = name.removeprefix("b_") if name.startswith("b_") else self._sum_word(population) if name == "b" else ""
+        frac = self.fracs[population][word] if word else (D_SKIP_FRAC if name == "D" else s6.LOG_FRAC)
         return self._row(population, name), 2.0**-frac
 
     def biases_changed(self) -> None:
@@ -302,53 +341,3 @@ class ChipForward:
                 cell.initial[k] = self._row(cell.name, cell.model.initial[word.name])
         for layer in self._layers:
             layer.load()
-
-
-class _LayerWords:
-    """Words of one layer that its record is decoded from."""
-
-    def __init__(self, owner: ChipForward, layer: Layer) -> None:
-        self.owner, self.layer = owner, layer
-        self.k = owner.index[layer.population.name]
-        cell = owner.cells[layer.population.name]
-        _check_decay(cell, owner.rows[cell.name]["lut"])
-        states = {w.name: r for r, w in enumerate(cell.model.states)}
-        self.rows = [(n, states[w]) for n, w in enumerate(("x", "r", "I", "V", "ref")) if w in states]
-        self.old, self.acc = np.zeros((5, layer.size), np.int64), np.zeros((3, layer.size), np.int64)
-        self.par = np.zeros((len(SHIFTS), layer.size), np.int64)
-        fracs = owner.fracs[layer.population.name]
-        self.units = np.array([2.0 ** -fracs[w] for w in ("x", "c", "V")])
-        self.load()
-
-    def load(self) -> None:
-        """Read the parameters again."""
-        cell = self.owner.cells[self.layer.population.name]
-        known = self.owner.rows[cell.name]
-        for r, name in enumerate(SHIFTS):
-            if name in known:
-                self.par[r] = cell.params[known[name]]
-
-    def snapshot(self) -> None:
-        """Keep the words and the arriving sums of the step to come."""
-        sim = self.owner.simulation
-        words = sim.state.words[self.k]
-        for n, r in self.rows:
-            self.old[n] = words[r]
-        self.acc[:] = sim.arriving(self.k)
-
-    def decode(self, out: Floats, mine: slice) -> None:
-        """The record of the step done since."""
-        table = self.owner.cells[self.layer.population.name].table
-        acc, old, par = (np.ascontiguousarray(a[:, mine]) for a in (self.acc, self.old, self.par))
-        integer_record(acc, old, par, table, self.units, self.layer.psp, out)
-
-
-def _check_decay(cell: Cells, lut: int) -> None:
-    """History words take Abar and sig(d) from one table: every neuron needs a = 1."""
-    one = decay_table(1.0)
-    if cell.params[lut].any() or not np.array_equal(cell.table[: one.size], one):
-        raise FitError(
-            f"population {cell.name!r}",
-            "has decays with a other than 1 (a learnt A_log), for which there is no learning on the chip",
-            "Train with learn_a_log off and A_log at 0",
-        )

@@ -49,7 +49,7 @@ class Visit:
 
 
 class LayerLearner:
-    """Learning state of one layer.
+    """Learning state of one layer (BIM-D; of s6: `s6_layer.S6Learner`).
 
     Args:
         layer: the layer.
@@ -66,6 +66,9 @@ class LayerLearner:
         keys: first random-number key of its bias rows.
     """
 
+    ports: tuple[str, ...] = ("in", "d", "c")
+    bias_names: tuple[str, ...] = ("b_z", "b_d", "b_c", "D")
+
     def __init__(
         self, layer: Layer, parts: tuple[Part, ...], index: int, population: int, forward: Forward, config: LearnConfig,
         lag: int, words: Floats, moments: dict[str, float], counts: LearnCounts, seed: int, keys: int,
@@ -77,8 +80,8 @@ class LayerLearner:
         self.const = forward.constants(index)
         self.theta, self.a = forward.theta_and_a(index)
         self.hard = bool(np.any(layer.population.params["hard"]))
-        self.live = np.ones((3, self.m1, self.h), np.uint8)
-        self.record = np.zeros((8, self.h))
+        self.live = np.ones((len(self.ports), self.m1, self.h), np.uint8)
+        self.record = np.zeros((self.record_rows, self.h))
         self.decay = np.array([np.exp(-1 / config.tau_plus), np.exp(-1 / config.tau_minus)])
         a_minus = config.a_minus or balanced_a_minus(config.a_plus, config.tau_plus, config.tau_minus)
         self.amplitude = np.array([config.a_plus, a_minus])
@@ -93,8 +96,24 @@ class LayerLearner:
         self.updates, self.labelled, self.samples = 0, 0, -1  # labelled: steps since the last update
         self._kappa: tuple[int, float] = (-1, 0.0)  # of which update
         self.g, self.omega = np.zeros((4, self.m1, self.h)), np.zeros((self.m1 - 1, self.h))
+        self.reached = np.zeros(self.h, bool)  # by a third factor other than 0 since the last update
         self.pruners = self._pruners(seed)
         self.begin(1)
+
+    @property
+    def record_rows(self) -> int:
+        """Rows of the record of a step."""
+        return 8
+
+    @property
+    def history_rows(self) -> int:
+        """Rows of the history of a step."""
+        return 8
+
+    @property
+    def history_words(self) -> int:
+        """History words that a neuron keeps of a step."""
+        return HISTORY_WORDS
 
     def _pruners(self, seed: int) -> dict[int, Pruner]:
         c = self.config
@@ -103,7 +122,7 @@ class LayerLearner:
 
     def prune(self) -> None:
         """One call of the pruning controller of each matrix."""
-        for port in ("in", "d", "c"):
+        for port in self.ports:
             for b in self.rows[port].blocks:
                 if b.key in self.pruners:
                     looked = self.pruners[b.key].call(b.weights, b.live, float(np.mean(b.unit)))
@@ -111,7 +130,7 @@ class LayerLearner:
 
     def _rows(self, moments: dict[str, float], seed: int, keys: int) -> dict[str, Row]:
         c, rows = self.config, {}
-        for p, port in enumerate(("in", "d", "c")):
+        for p, port in enumerate(self.ports):
             blocks = []
             for group in self.layer.groups:
                 k = group.projections[p]
@@ -119,12 +138,16 @@ class LayerLearner:
                 limit = c.bound("zdc"[p]) if c.wide else 2 ** (c.weight_bits - 1) - 1
                 blocks.append(Block(self.forward.weights[k], live, self.forward.units[k], limit, k))
             rows[port] = Row(blocks, c, seed, moments.get(port, 0.0))
-        for p, name in enumerate(("b_z", "b_d", "b_c", "D")):
+        for p, name in enumerate(self.bias_names):
             view, unit = self.forward.bias(self.layer.population.name, name)
-            limit = np.inf if c.wide else 2 ** (15 if name == "D" else 23) - 1
+            limit = self._limit(name, unit)
             each = Block(view.reshape(1, -1), full((1, self.h)), np.full(self.h, unit or 1.0), limit, keys + p)
             rows[name] = Row([each], c, seed, moments.get(name, 0.0))
         return rows
+
+    def _limit(self, name: str, unit: float) -> float:
+        """Largest stored value of a bias word (wide words: largest value)."""
+        return np.inf if self.config.wide else 2 ** (15 if name == "D" else 23) - 1
 
     def reload(self) -> None:
         """Read again what other words hold copies of (after a checkpoint)."""
@@ -137,7 +160,8 @@ class LayerLearner:
         self.steps = steps
         need = {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form]
         self.ring = max(need, 1) + self.lag + 2
-        self.hist, self.events = np.zeros((self.ring, 8, self.h)), np.zeros((self.ring, self.m1))
+        self.hist = np.zeros((self.ring, self.history_rows, self.h))
+        self.events = np.zeros((self.ring, self.m1))
         self.spikes, self.features = np.zeros((self.ring, self.h)), np.zeros((self.ring, self.h))
         self.feature = np.zeros(self.h)
         traces = c.gradient and c.form in ("dense", "blk")
@@ -175,13 +199,18 @@ class LayerLearner:
         self.counts.add("feature_rmw", self.population, part.size, part.core)
         if c.gradient:
             row = part.take(self.hist[slot])
-            history_words(
-                record, self.theta[mine], self.a[mine], self.hard, c.detach_reset, SURROGATES[c.surrogate],
-                c.surrogate_width, row, self.words,
-            )  # fmt: skip
+            self._keep(record, part, slot, row)
             part.give(self.hist[slot], row)
-            self.counts.add("history_write", self.population, HISTORY_WORDS * part.size, part.core)
+            self.counts.add("history_write", self.population, self.history_words * part.size, part.core)
             self.counts.add("lut", self.population, part.size, part.core)
+
+    def _keep(self, record: Floats, part: Part, slot: int, row: Floats) -> None:
+        """Fill a core's history words of a step from its record."""
+        c, mine = self.config, part.columns
+        history_words(
+            record, self.theta[mine], self.a[mine], self.hard, c.detach_reset, SURROGATES[c.surrogate],
+            c.surrogate_width, row, self.words,
+        )  # fmt: skip
 
     def set_delta(self, tau: int, delta: Floats, add: bool = False, mine: slice = slice(None)) -> None:
         """The third factor dL/dfeature of model step `tau` at some neurons (or a part that is added)."""
@@ -216,6 +245,8 @@ class LayerLearner:
 
     def visit_part(self, part: Part, visit: Visit) -> None:
         """What a late visit does at a core."""
+        if visit.labelled:
+            self.reached[part.columns] |= self.hist[visit.tau % self.ring, H_DELTA, part.columns] != 0
         if self.config.stdp:
             self._stdp(part, visit.tau)
         if self.config.gradient:
@@ -307,20 +338,23 @@ class LayerLearner:
     def update_part(self, part: Part, lr: float) -> None:
         """What an update does at a core."""
         c, number, mine = self.config, self.updates, part.columns
+        on = self.reached[mine] if c.skip_zero else np.ones(part.size, bool)
         if c.stdp and self._kappa[0] != number:
             self._kappa = number, self.rows["in"].kappa(self.g[0, :-1], self.omega)
-        for p, port in enumerate(("in", "d", "c")):
+        for p, port in enumerate(self.ports):
             if not c.gradient and (p or not c.stdp):
                 continue
             row, g = self.rows[port], self.g[p, :-1, mine]
             u = row.hybrid(g, self.omega[:, mine], self._kappa[1]) if p == 0 and c.stdp else c.share * g
-            row.apply(u, part, lr, number, self.counts, self.population)
+            row.apply(u, part, lr, number, self.counts, self.population, None if p == 0 and c.stdp else on)
         if c.gradient and c.learn_biases:
-            for p, name in enumerate(("b_z", "b_d", "b_c")):
-                g = c.share * self.g[p, -1:, mine]
-                self.rows[name].apply(g, part, lr, number, self.counts, self.population, True)
-            g = c.share * self.g[3, :1, mine]
-            self.rows["D"].apply(g, part, lr, number, self.counts, self.population, True)
+            for name in self.bias_names:
+                g = c.share * self.bias_gradient(name)[:, mine]
+                self.rows[name].apply(g, part, lr, number, self.counts, self.population, on, bias=True)
+
+    def bias_gradient(self, name: str) -> Floats:
+        """Gradient sums [1, H] of a word that each neuron has of its own."""
+        return self.g[3, :1] if name == "D" else self.g["zdc".index(name[-1]), -1:]
 
     def close_update(self) -> None:
         """After an update at all cores: the sums begin anew."""
@@ -329,6 +363,7 @@ class LayerLearner:
         self.updates += 1
         self.g[:] = 0.0
         self.omega[:] = 0.0
+        self.reached[:] = False
         self.labelled = 0
 
 

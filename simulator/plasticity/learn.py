@@ -144,22 +144,24 @@ def saturations(learner: Learner) -> dict[str, int]:
         for k in np.flatnonzero(layer.words[SATURATED]):
             out[f"{layer.layer.population.name}.{NAMES[k]}"] = int(layer.words[SATURATED, k])
         out |= {f"{layer.layer.population.name}.{n} bound": r.bounded for n, r in layer.rows.items() if r.bounded}
+    for shared in learner.shared:
+        out |= {f"{shared.name}.{n} bound": r.bounded for n, r in shared.rows.items() if r.bounded}
     return out
 
 
 def program_of(learner: Learner) -> Program:
     """The program with the weights and biases as they are now; pruned synapses are absent."""
     program, net = learner.program, learner.net
-    live = {b.key: b.live for layer in learner.layers for p in ("in", "d", "c") for b in layer.rows[p].blocks}
+    rows = [layer.rows[p] for layer in learner.layers for p in layer.ports] + [s.rows["w"] for s in learner.shared]
+    live = {b.key: b.live for row in rows for b in row.blocks}
     projections: list[Projection] = list(program.projections)
     for k in plastic(net):
         weights = learner.forward.weights[k]
         mask = live[k].astype(bool) if k in live else np.ones(weights.shape, bool)
         old = projections[k]
         projections[k] = with_weights(old, weights.copy(), mask, old.exponent, old.weight_bits, learner.config.rule)
-    names = {layer.layer.population.name: ("b_z", "b_d", "b_c", "D") for layer in learner.layers} | {
-        net.readout.name: ("b",)
-    }
+    names = {layer.layer.population.name: layer.bias_names for layer in learner.layers}
+    names |= dict.fromkeys((net.readout.name, *(s.name for s in learner.shared)), ("b",))
     populations = tuple(_with_biases(p, names.get(p.name, ()), learner) for p in program.populations)
     return replace(program, populations=populations, projections=tuple(projections))
 

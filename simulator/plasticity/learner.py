@@ -1,11 +1,12 @@
 """The learning net: forward steps, error, late visits and updates in the chip's time, one sample after another.
 
-With L layers, layer l does model step tau at chip step tau + l, the readout has its scores of tau at tau + L + 1, and the C
-error words broadcast then arrive everywhere at tau + L + 2. Layer L visits tau at that step; with filt-Win the message of
-layer l + 1 arrives one step later, so layer l visits tau at tau + L + 2 + (L - l); with `direct` all visit it at once. Updates
+With L layers, layer l does model step tau at chip step tau + l, the readout has its scores of tau at tau + R, R = L + 1, and
+the C error words broadcast then arrive everywhere at tau + R + 1. Layer L visits tau at that step; with filt-Win the message of
+layer l + 1 arrives one step later, so layer l visits tau at tau + R + 1 + (L - l); with `direct` all visit it at once. Updates
 take effect at the end of the chip step: spikes of the next step go through the new weights (a spike of step t is multiplied
-in step t and arrives at t + 1). A sample of T steps takes T + L + 2 + (L - 1) chip steps. Traces and state are reset between
-samples; the optimiser's words are not.
+in step t and arrives at t + 1). A sample of T steps takes T + R + 1 + (L - 1) chip steps. Traces and state are reset between
+samples; the optimiser's words are not. An s6 layer takes two steps (layer l does tau at tau + 2 l, R = 2 L + 1), and the sums
+that its sweep sends to the neurons of B and C arrive a step later: a sample takes one more.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.errors import FitError, InputError
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import ChipForward, WideForward
 from simulator.plasticity.layer import LayerLearner
-from simulator.plasticity.net import filled, learning_net, live_synapses
+from simulator.plasticity.net import Layer, filled, learning_net, live_synapses
 from simulator.plasticity.parts import Part, parts_of
 from simulator.plasticity.readout import ReadoutLearner
+from simulator.plasticity.s6_layer import S6Learner, SharedLearner
 from simulator.plasticity.third_factor import error, softmax, through_layer
 from simulator.plasticity.words import Floats, narrow, wide, widths
 from simulator.program import Program
@@ -59,33 +61,49 @@ class Learner:
         if timed and isinstance(self.forward, ChipForward):
             self.forward.active = []
         self.depth = len(self.net.layers)
-        number = {p.name: k for k, p in enumerate(program.populations)}
-        keys = len(program.projections)
-        names = [layer.population.name for layer in self.net.layers]
-        self.layers = [
-            LayerLearner(
-                layer, self._parts(name), k, number[name], self.forward, config, self._lag(k), _table(config, name),
-                _moments(config, name), self.counts, seed, keys + 4 * k,
-            )
-            for k, (name, layer) in enumerate(zip(names, self.net.layers, strict=True))
-        ]  # fmt: skip
+        self.answer = self.net.readout.layer  # chip steps from a model step to its scores
+        self._number = {p.name: k for k, p in enumerate(program.populations)}
+        self._keys = len(program.projections)  # of random numbers: projections, then biases
+        self.layers = [self._layer(k, layer) for k, layer in enumerate(self.net.layers)]
+        self.shared = [self._shared(each) for each in self.layers if isinstance(each, S6Learner)]
         self._mask()
         name = self.net.readout.name
         self.readout = ReadoutLearner(
-            self.net,
-            self._parts(name),
-            number[name],
-            self.forward,
-            config,
-            _moments(config, name),
-            self.counts,
-            seed,
-            keys + 4 * self.depth,
-        )
+            self.net, self._parts(name), self._number[name], self.forward, config, _moments(config, name), self.counts, seed,
+            self._keys,
+        )  # fmt: skip
         self.steps_done, self.samples, self.learnt = 0, 0, 0
         self.lr = config.lr
         self._gain = [np.zeros(layer.h) for layer in self.layers]
         self._reach = 2 + max(g.delay for layer in self.net.layers for g in layer.groups)
+
+    def _layer(self, k: int, layer: Layer) -> LayerLearner:
+        name, config = layer.population.name, self.config
+        if config.learn_a_log and not layer.states:
+            raise FitError(
+                f"population {name!r}", "takes its decay from one table (a = 1), so its A_log cannot learn",
+                "Learn without learn_a_log",
+            )  # fmt: skip
+        kind = S6Learner if layer.states else LayerLearner
+        learner = kind(
+            layer, self._parts(name), k, self._number[name], self.forward, config, self._lag(k), _table(config, name),
+            _moments(config, name), self.counts, self.seed, self._keys,
+        )  # fmt: skip
+        self._keys += len(learner.bias_names)
+        return learner
+
+    def _shared(self, of: S6Learner) -> SharedLearner:
+        learner = SharedLearner(
+            of, self._parts(of.shared_name), self._number[of.shared_name], self.forward, self.config,
+            _moments(self.config, of.shared_name), self.counts, self.seed, self._keys,
+        )  # fmt: skip
+        self._keys += 1
+        return learner
+
+    @property
+    def hidden(self) -> list[LayerLearner | SharedLearner]:
+        """All that has weight matrices below the readout's."""
+        return [*self.layers, *self.shared]
 
     def _parts(self, population: str) -> tuple[Part, ...]:
         first = self.program.first_ids()[population]
@@ -98,15 +116,22 @@ class Learner:
                 for p, k in enumerate(group.projections):
                     if self.program.projections[k].plastic:
                         learner.live[p, group.start : group.start + group.size] = live_synapses(self.program, k)
+        for shared in self.shared:
+            for group in shared.of.layer.groups:
+                if self.program.projections[group.shared].plastic:
+                    live = live_synapses(self.program, group.shared)
+                    shared.live[0, group.start : group.start + group.size] = live
 
     def _lag(self, k: int) -> int:
         """Chip steps from layer k's (0-based) model step to its late visit."""
         below = self.depth - 1 - k
-        return below + 2 + (below if self.config.credit == "filt-win" else 0)
+        number = self.net.layers[k].number
+        return self.net.readout.layer + 1 - number + (below if self.config.credit == "filt-win" else 0)
 
     def chip_steps(self, steps: int) -> int:
         """Chip steps of a sample of `steps` steps."""
-        return steps + self.depth + 2 + (self.depth - 1 if self.config.credit == "filt-win" else 0)
+        deeper = self.depth - 1 if self.config.credit == "filt-win" else 0
+        return steps + self.answer + 1 + deeper + bool(self.shared)
 
     def sample(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64], learn: bool = True) -> SampleResult:
         """Present one sample and learn from it.
@@ -124,6 +149,8 @@ class Learner:
         for layer in self.layers:
             layer.begin(steps)
         self.readout.begin(steps)
+        for shared in self.shared:
+            shared.begin()
         self._x, self._labels, self._learn = x, labels, learn
         self._scores = np.zeros((steps, self.net.readout.size))
         self._errors: dict[int, Floats] = {}
@@ -137,8 +164,8 @@ class Learner:
         self.samples += 1
         self.learnt += learn
         if learn and self.config.prune_target and self.learnt % self.config.prune_every == 0:
-            for layer in self.layers:
-                layer.prune()
+            for hidden in self.hidden:
+                hidden.prune()
         return SampleResult(float(self._loss[0] / max(self._loss[1], 1)), self._scores, tuple(self._spikes))
 
     def _chip(self, program: Program) -> ChipForward:
@@ -202,7 +229,7 @@ class Learner:
 
     def _score(self, c: int) -> None:
         """The readout's scores of a step, and the error words that it sends."""
-        tau = c - self.depth - 1
+        tau = c - self.answer
         if not 0 <= tau < len(self._x):
             return
         o = self.forward.scores()
@@ -232,7 +259,7 @@ class Learner:
 
     def direct_error(self, k: int, part: Part, c: int) -> None:
         """At a core of layer k: the error words that arrive now, through its copies of the readout's weights."""
-        tau = c - self.depth - 2
+        tau = c - self.answer - 1
         if tau in self._errors:
             learner = self.layers[k]
             back = self.readout.back(k, self._errors[tau], part.columns)
@@ -265,12 +292,17 @@ class Learner:
 
     def _visits(self, c: int) -> None:
         """Late visits, then the updates that are due (all visits of a step see the weights of its start)."""
-        due: list[LayerLearner | ReadoutLearner] = []
+        due: list[LayerLearner | SharedLearner | ReadoutLearner] = []
+        for shared in self.shared:
+            shared.take()
+            for part in shared.parts:
+                shared.visit_part(part)
+            due += [shared] if shared.due else []
         for learner in self.layers:
             tau = self.visited(learner.index, c)
             if 0 <= tau < len(self._x) and self.config.rule != "frozen" and learner.visit(tau, tau in self._errors):
                 due.append(learner)
-        tau = c - self.depth - 2
+        tau = c - self.answer - 1
         if 0 <= tau < len(self._x) and self.readout.visit(tau, self._errors.get(tau), self.layers):
             due.append(self.readout)
         for each in due:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.net import Layer, learning_net
 from simulator.plasticity.optimiser import SECOND_MOMENT_BITS
 from simulator.plasticity.rtrl import trace_words
+from simulator.plasticity.s6_layer import RATE_BITS, SUM_BITS
+from simulator.plasticity.s6_sweep import history_words_of
 from simulator.plasticity.sweep import HISTORY_WORDS
 from simulator.program import Program
 
@@ -47,9 +51,10 @@ def learning_memory(program: Program, config: LearnConfig, steps: int) -> tuple[
     depth, n_out = len(net.layers), net.readout.size
     for k, layer in enumerate(net.layers):
         below = depth - 1 - k
-        lag = below + 2 + (below if config.credit == "filt-win" else 0)
+        lag = net.readout.layer + 1 - layer.number + (below if config.credit == "filt-win" else 0)
         upper = net.layers[k + 1].size if below and config.credit == "filt-win" else 0
-        items += _gradient(program, layer, config, steps, lag) if config.gradient else []
+        of_gradient = _gradient_s6 if layer.states else _gradient
+        items += of_gradient(program, layer, config, steps, lag) if config.gradient else []
         items += _stdp(layer, config) if config.stdp else []
         name = layer.population.name
         items.append(Item(name, "feature traces", layer.size * (lag + 1), config.trace_bits, "neuron"))
@@ -59,15 +64,15 @@ def learning_memory(program: Program, config: LearnConfig, steps: int) -> tuple[
     return tuple(i for i in (*items, *_readout(program, config)) if i.words)
 
 
-def synapses_by_port(program: Program, layer: Layer) -> tuple[int, int, int]:
-    """Stored synapses at the ports z, d, c."""
-    z, d, c = (sum(program.projections[g.projections[p]].n_synapses for g in layer.groups) for p in range(3))
-    return z, d, c
+def synapses_by_port(program: Program, layer: Layer) -> tuple[int, ...]:
+    """Stored synapses at the ports z, d, c (s6: z, d)."""
+    ports = range(len(layer.groups[0].projections))
+    return tuple(sum(program.projections[g.projections[p]].n_synapses for g in layer.groups) for p in ports)
 
 
 def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:
     name, h, synapses = layer.population.name, layer.size, synapses_by_port(program, layer)
-    kept = {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form] + lag + 1
+    kept = _steps_kept(c, steps, lag)
     per = trace_words(layer.psp)
     items = [
         Item(name, "history", HISTORY_WORDS * kept * h, c.history_bits, "neuron"),
@@ -93,6 +98,41 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
         items.append(Item(name, "gradient sums of biases", 4 * h, c.accumulator_bits, "neuron"))
     if c.optimiser == "rms":
         items.append(Item(name, "optimiser", 7 * h, SECOND_MOMENT_BITS, "neuron"))
+    return items
+
+
+def _steps_kept(c: LearnConfig, steps: int, lag: int) -> int:
+    """Steps of the history, with those on the error's way."""
+    return {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form] + lag + 1
+
+
+def _gradient_s6(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:
+    """Of the layer's neurons, and of those that compute B and C for them."""
+    assert layer.shared is not None
+    name, shared, h, n = layer.population.name, layer.shared.name, layer.size, layer.states
+    kept, event_bits = _steps_kept(c, steps, lag), 24 if layer.groups[0].source == program.populations[0].name else 1
+    first = program.first_ids()[name]
+    cores = len(set(program.core[first : first + h].tolist()))
+    own = sum(synapses_by_port(program, layer))
+    below = sum(program.projections[g.shared].n_synapses for g in layer.groups)
+    words = 3 + n * c.learn_a_log  # b_z, b_d, D, A_log of a neuron
+    alike = all(np.asarray(layer.population.params[f"l{k}"]).size == 1 for k in range(n)) and not c.learn_a_log
+    items = [
+        Item(name, "history", history_words_of(n) * kept * h, c.history_bits, "neuron"),
+        Item(name, "history of B and C", 2 * n * kept * cores, c.history_bits, "neuron"),
+        Item(name, "input events", layer.lines * kept, event_bits, "neuron"),
+        Item(name, "decay rates", 2 * n * (cores if alike else h), RATE_BITS, "neuron"),
+        Item(name, "adjoint", (4 + n + 3) * h, c.adjoint_bits, "neuron"),
+        Item(name, "gradient sums", own, c.accumulator_bits, "synapse"),
+        Item(name, "gradient sums of biases", words * h, c.accumulator_bits, "neuron"),
+        Item(shared, "sums over channels", 2 * n * kept, SUM_BITS, "neuron"),
+        Item(shared, "input events", layer.lines * kept, event_bits, "neuron"),
+        Item(shared, "gradient sums", below, c.accumulator_bits, "synapse"),
+        Item(shared, "gradient sums of biases", 2 * n, c.accumulator_bits, "neuron"),
+    ]
+    if c.optimiser == "rms":
+        items.append(Item(name, "optimiser", (2 + words) * h, SECOND_MOMENT_BITS, "neuron"))
+        items.append(Item(shared, "optimiser", 2 * 2 * n, SECOND_MOMENT_BITS, "neuron"))
     return items
 
 

@@ -19,9 +19,9 @@ from simulator.graph import Population, Projection
 from simulator.plasticity.config import LearnConfig, learn_config, plain
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learner import Learner
-from simulator.plasticity.net import PORTS, Net, filled, learning_net, live_synapses, plastic
+from simulator.plasticity.net import Net, filled, learning_net, live_synapses, plastic, plastic_ports
 from simulator.plasticity.optimiser import SECOND_MOMENT_BITS
-from simulator.plasticity.words import PEAK, calibrated, widths
+from simulator.plasticity.words import ENTRIES_S6, PEAK, calibrated, widths
 from simulator.program import Program
 
 Floats = npt.NDArray[np.float64]
@@ -29,7 +29,8 @@ Floats = npt.NDArray[np.float64]
 _MULTIPLIER_BITS = 15
 _HEADROOM = 4.0  # of words that grow while the readout learns, over what calibration saw
 _GROWING = ("delta", "l_", "p_", "g_", "a_", "omega")
-_MOVING = ("c", "g", "x", "z")  # history of states that grow a little
+_MOVING = ("c", "g", "x", "z", "dt", "b_n", "c_n", *ENTRIES_S6)  # history of states that grow a little
+_SHARED_ROOM = 2  # bits that B and C of s6 may grow by
 
 
 def prepare(
@@ -59,17 +60,18 @@ def prepare(
     for k in values:
         if floats and program.projections[k].name in floats:
             values[k] = floats[program.projections[k].name]
+    program = _with_room(program, net)
     populations = {p.name: p for p in program.populations}
     projections = list(program.projections)
-    for target, port, members in _ports(program, net):
-        bound = config.bound("readout" if port == "in" else port)
-        unit = bound / 2 ** (config.weight_bits - 1)
-        arrive = {k: unit * old.source_unit(projections[k].source) for k in members}
+    for port in plastic_ports(net):
+        unit = config.bound(port.bound) / 2 ** (config.weight_bits - 1)
+        arrive = {k: unit * old.source_unit(projections[k].source) for k in port.projections}
         finest = min(arrive.values())
-        for k in members:
+        for k in port.projections:
             exponent = round(np.log2(arrive[k] / finest))
             projections[k] = _stored(projections[k], values[k], unit, exponent, config, _live(program, k, masks))
-        populations[target] = _with_unit(populations[target], port, finest, program.meta["formats"][target])
+        frac = program.meta["formats"][port.population][port.word]
+        populations[port.population] = _with_unit(populations[port.population], port.port, finest, frac)
     if config.state_bits:
         for layer in net.layers:
             name = layer.population.name
@@ -79,16 +81,25 @@ def prepare(
     return replace(program, populations=order, projections=tuple(projections), learning=plain(config))
 
 
+def _with_room(program: Program, net: Net) -> Program:
+    """B and C of s6 layers travel in 16-bit payloads, which cannot get more bits: their unit grows, so that they can."""
+    formats = {name: dict(words) for name, words in program.meta["formats"].items()}
+    populations = {p.name: p for p in program.populations}
+    for layer in net.layers:
+        if layer.shared is None or program.projections[layer.groups[0].shared].plastic:
+            continue  # an ordinary layer, or prepared before
+        own, shared = populations[layer.population.name], populations[layer.shared.name]
+        formats[shared.name]["p"] -= _SHARED_ROOM
+        shifts = {n: np.asarray(own.params[n]) - _SHARED_ROOM for n in ("sh_b", "sh_c")}
+        bias = (np.asarray(shared.params["b"]) + (1 << (_SHARED_ROOM - 1))) >> _SHARED_ROOM
+        populations[own.name] = replace(own, params=dict(own.params) | shifts)
+        populations[shared.name] = replace(shared, params=dict(shared.params) | {"b": bias})
+    order = tuple(populations[p.name] for p in program.populations)
+    return replace(program, populations=order, meta=dict(program.meta) | {"formats": formats})
+
+
 def _input_unit(program: Program) -> float:
     return float(program.meta.get("input", {}).get("scale", 1.0))
-
-
-def _ports(program: Program, net: Net) -> list[tuple[str, str, list[int]]]:
-    """(population, port, projections into it) of every plastic port."""
-    out = []
-    for layer in net.layers:
-        out += [(layer.population.name, p, [g.projections[n] for g in layer.groups]) for n, p in enumerate(PORTS)]
-    return [*out, (net.readout.name, "in", [k for k in net.from_layer if k is not None])]
 
 
 def _live(program: Program, k: int, masks: Mapping[str, Any] | None) -> npt.NDArray[np.bool_]:
@@ -129,10 +140,9 @@ def with_weights(
     )
 
 
-def _with_unit(population: Population, port: str, unit: float, formats: Mapping[str, int]) -> Population:
-    """The population with the port parameters for an accumulator whose 1 is worth `unit`."""
-    word = {"z": "x", "d": "d", "c": "c", "in": "y"}[port]
-    mantissa, exponent = np.frexp(unit * 2.0 ** formats[word])
+def _with_unit(population: Population, port: str, unit: float, frac: int) -> Population:
+    """The population with the port parameters for an accumulator whose 1 is worth `unit`, of a word with `frac` bits."""
+    mantissa, exponent = np.frexp(unit * 2.0**frac)
     exact = mantissa == 0.5
     mul = 1 if exact else round(float(mantissa) * 2**_MULTIPLIER_BITS)
     shift = 1 - int(exponent) if exact else _MULTIPLIER_BITS - int(exponent)
@@ -176,7 +186,8 @@ def calibrate(
         fracs[layer.layer.population.name] = _used(calibrated(layer.words, bits, grow), layer.words) | _of_moments(
             layer.rows
         )
-    fracs[trial.net.readout.name] = _of_moments(trial.readout.rows)
+    fracs[trial.readout.name] = _of_moments(trial.readout.rows)
+    fracs |= {shared.name: _of_moments(shared.rows) for shared in trial.shared}
     return replace(program, learning=plain(msgspec.structs.replace(config, fracs=fracs)))
 
 

@@ -40,7 +40,7 @@ class ReadoutLearner:
     ) -> None:  # fmt: skip
         self.parts = parts
         self.population, self.config, self.counts = population, config, counts
-        self.forward, self.projections = forward, net.from_layer
+        self.forward, self.projections, self.name = forward, net.from_layer, net.readout.name
         n_out = net.readout.size
         limit = config.readout_range if config.wide else 2 ** (config.weight_bits - 1) - 1
         blocks = []
@@ -63,6 +63,7 @@ class ReadoutLearner:
         self.updates, self.labelled, self.samples = 0, 0, -1
         self.g = np.zeros((sum(b.weights.shape[0] for b in blocks), n_out))
         self.g_bias = np.zeros((1, n_out))
+        self.reached = np.zeros(n_out, bool)  # by an error word other than 0 since the last update
         self.begin(1)
 
     def begin(self, steps: int) -> None:
@@ -102,7 +103,9 @@ class ReadoutLearner:
         features = [x.features[tau % x.ring] for x, k in zip(layers, self.projections, strict=True) if k is not None]
         self.g[:, mine] += np.outer(np.concatenate(features), e[mine])
         self.g_bias[:, mine] += e[mine]
-        self.counts.add("weight_mac", self.population, self.g.shape[0] * part.size, part.core)
+        self.reached[mine] |= e[mine] != 0
+        touched = int(np.count_nonzero(e[mine])) if self.config.skip_zero else part.size
+        self.counts.add("weight_mac", self.population, self.g.shape[0] * touched, part.core)
 
     def update(self, lr: float) -> None:
         """Apply the gradient sums to weights and bias, and clear them."""
@@ -113,13 +116,15 @@ class ReadoutLearner:
     def update_part(self, part: Part, lr: float) -> None:
         """What an update does at a core of the readout."""
         mine, number = part.columns, self.updates
-        self.rows["w"].apply(self.g[:, mine], part, lr, number, self.counts, self.population)
+        on = self.reached[mine] if self.config.skip_zero else np.ones(part.size, bool)
+        self.rows["w"].apply(self.g[:, mine], part, lr, number, self.counts, self.population, on)
         if self.config.learn_biases:
-            self.rows["b"].apply(self.g_bias[:, mine], part, lr, number, self.counts, self.population, True)
+            self.rows["b"].apply(self.g_bias[:, mine], part, lr, number, self.counts, self.population, on, bias=True)
 
     def close_update(self) -> None:
         """After an update at all cores: the sums begin anew."""
         self.updates += 1
         self.g[:] = 0.0
         self.g_bias[:] = 0.0
+        self.reached[:] = False
         self.labelled = 0

@@ -79,6 +79,18 @@ def integer_record(acc: Any, old: Any, par: Any, table: Any, units: Any, psp: in
 
 
 @numba.njit(cache=True, nogil=True)
+def slope_and_keep(v, m, s, theta, hard, detached, surrogate, width, words):  # type: ignore[no-untyped-def]
+    """History words psi and f of a neuron from V-, m and s of a step; arguments as in `history_words`."""
+    away = abs(v - theta) / width
+    slope = max(0.0, 1.0 - away) if surrogate == 1 else 1.0 / ((1.0 + away) * (1.0 + away))
+    psi = put(m * slope, H_PSI, words)
+    f = m * (1.0 - s) if hard else 1.0
+    if not detached:
+        f -= m * v * psi if hard else theta * psi
+    return psi, put(f, H_F, words)
+
+
+@numba.njit(cache=True, nogil=True)
 def history_words(rec, theta, a, hard, detached, surrogate, width, row, words):  # type: ignore[no-untyped-def]
     """Fill the history words of a step (all but delta) from its record.
 
@@ -93,15 +105,10 @@ def history_words(rec, theta, a, hard, detached, surrogate, width, row, words): 
     """
     for i in range(rec.shape[1]):
         v, m, s, abar = rec[R_V, i], rec[R_M, i], rec[R_S, i], rec[R_ABAR, i]
-        away = abs(v - theta[i]) / width
-        slope = max(0.0, 1.0 - away) if surrogate == 1 else 1.0 / ((1.0 + away) * (1.0 + away))
-        psi = put(m * slope, H_PSI, words)
+        psi, f = slope_and_keep(v, m, s, theta[i], hard, detached, surrogate, width, words)
         sig = 1.0 - abar if a[i] == 1.0 else 1.0 - abar ** (1.0 / a[i])
-        f = m * (1.0 - s) if hard else 1.0
-        if not detached:
-            f -= m * v * psi if hard else theta[i] * psi
         row[H_ABAR, i] = put(abar, H_ABAR, words)
         row[H_C, i], row[H_PSI, i] = put(rec[R_C, i], H_C, words), psi
         row[H_G, i] = put(-a[i] * abar * (rec[R_X_OLD, i] - rec[R_Z, i]) * sig, H_G, words)
         row[H_X, i], row[H_Z, i] = put(rec[R_X, i], H_X, words), put(rec[R_Z, i], H_Z, words)
-        row[H_F, i], row[H_DELTA, i] = put(f, H_F, words), 0.0
+        row[H_F, i], row[H_DELTA, i] = f, 0.0

@@ -11,6 +11,7 @@ from simulator.plasticity.layer import LayerLearner, Visit
 from simulator.plasticity.learner import Learner
 from simulator.plasticity.parts import Part
 from simulator.plasticity.readout import ReadoutLearner
+from simulator.plasticity.s6_layer import SharedLearner
 
 
 class CoreSteps:
@@ -29,7 +30,11 @@ class CoreSteps:
                 self._hidden.setdefault(part.core, []).append((k, part))
         for part in learner.readout.parts:
             self._readout.setdefault(part.core, []).append(part)
-        self.cores = sorted({*self._hidden, *self._readout})
+        self._shared: dict[int, list[tuple[SharedLearner, Part]]] = {}
+        for shared in learner.shared:
+            for part in shared.parts:
+                self._shared.setdefault(part.core, []).append((shared, part))
+        self.cores = sorted({*self._hidden, *self._readout, *self._shared})
         self._step = 0
 
     def begin_sample(self) -> None:
@@ -42,14 +47,17 @@ class CoreSteps:
         learner.counts.at(learner.steps_done + c)
         learner._score(c)
         self._visits: dict[int, Visit] = {}
-        self._due: list[LayerLearner | ReadoutLearner] = []
-        self._tau = c - learner.depth - 2  # of the readout
+        self._due: list[LayerLearner | SharedLearner | ReadoutLearner] = []
+        self._tau = c - learner.answer - 1  # of the readout
         self._labelled = 0 <= self._tau < len(learner._x) and self._tau in learner._errors
         if learner._learn:
             self._open()
 
     def _open(self) -> None:
         learner, c = self.learner, self._step
+        for shared in learner.shared:
+            shared.take()
+            self._due += [shared] if shared.due else []
         for k, layer in enumerate(learner.layers):
             tau = c - layer.layer.number
             if 0 <= tau < len(learner._x):
@@ -78,6 +86,8 @@ class CoreSteps:
             learner.take_message(k, part, self._step)
             if k in self._visits:
                 learner.layers[k].visit_part(part, self._visits[k])
+        for shared, part in self._shared.get(core, ()) if learner._learn else ():
+            shared.visit_part(part)
         for part in self._readout.get(core, ()) if self._labelled else ():
             learner.readout.visit_part(part, self._tau, learner._errors[self._tau], learner.layers)
 
@@ -87,6 +97,9 @@ class CoreSteps:
         for k, part in self._hidden.get(core, ()):
             if learner.layers[k] in self._due:
                 learner.layers[k].update_part(part, learner.lr)
+        for shared, part in self._shared.get(core, ()):
+            if shared in self._due:
+                shared.update_part(part, learner.lr)
         for part in self._readout.get(core, ()):
             if learner.readout in self._due:
                 learner.readout.update_part(part, learner.lr)

@@ -44,6 +44,26 @@ HISTORY_WORDS = 7
 
 
 @numba.njit(cache=True, nogil=True)
+def back_to_q(l_sb, l_v, l_i, l_r, psi, f, const, i, psp, membrane, words):  # type: ignore[no-untyped-def]
+    """One step back through readout filter, reset and kernel of neuron i: (l_q, l_sb, l_V, l_I, l_r)."""
+    k_o = const[C_K, i]
+    h = (1.0 - k_o) if membrane else (1.0 - k_o) * psi
+    v = f * l_v + h * l_sb
+    if psp == ALPHA:
+        rr = const[C_RHO, i] * l_r + const[C_B, i] * l_i + const[C_P_VR, i] * v
+        l_i = put(const[C_RHO, i] * l_i + const[C_P_VI, i] * v, K_ADJOINT + 2, words)
+        l_r = put(rr, K_ADJOINT + 3, words)
+        q = const[C_LC, i] * l_r
+    elif psp == EXP:
+        l_i = put(const[C_RHO, i] * l_i + const[C_P_VI, i] * v, K_ADJOINT + 2, words)
+        q = const[C_LC, i] * l_i
+    else:
+        q = const[C_LC, i] * v
+    l_v = put(const[C_KAP, i] * v, K_ADJOINT + 1, words)
+    return q, put(k_o * l_sb, K_ADJOINT, words), l_v, l_i, l_r
+
+
+@numba.njit(cache=True, nogil=True)
 def sweep(hist, order, fresh, const, psp, membrane, p, g_skip, words):  # type: ignore[no-untyped-def]
     """Backward sweep of a layer.
 
@@ -61,25 +81,13 @@ def sweep(hist, order, fresh, const, psp, membrane, p, g_skip, words):  # type: 
     n = const.shape[1]
     for i in range(n):
         l_sb = l_v = l_i = l_r = l_x = 0.0
-        k_o = const[C_K, i]
         for s in range(order.size):
             w = hist[order[s]]
             if s < fresh:
                 l_sb = put(l_sb + w[H_DELTA, i], K_ADJOINT, words)
-            h = (1.0 - k_o) if membrane else (1.0 - k_o) * w[H_PSI, i]
-            v = w[H_F, i] * l_v + h * l_sb
-            if psp == ALPHA:
-                rr = const[C_RHO, i] * l_r + const[C_B, i] * l_i + const[C_P_VR, i] * v
-                l_i = put(const[C_RHO, i] * l_i + const[C_P_VI, i] * v, K_ADJOINT + 2, words)
-                l_r = put(rr, K_ADJOINT + 3, words)
-                q = const[C_LC, i] * l_r
-            elif psp == EXP:
-                l_i = put(const[C_RHO, i] * l_i + const[C_P_VI, i] * v, K_ADJOINT + 2, words)
-                q = const[C_LC, i] * l_i
-            else:
-                q = const[C_LC, i] * v
-            l_v = put(const[C_KAP, i] * v, K_ADJOINT + 1, words)
-            l_sb = put(k_o * l_sb, K_ADJOINT, words)
+            q, l_sb, l_v, l_i, l_r = back_to_q(
+                l_sb, l_v, l_i, l_r, w[H_PSI, i], w[H_F, i], const, i, psp, membrane, words
+            )
             p[s, 2, i] = put(q * w[H_X, i], K_PRODUCT + 2, words)
             g_skip[i] = put(g_skip[i] + put(q * w[H_Z, i], K_PRODUCT + 3, words), K_SUM + 3, words)
             x = l_x + w[H_C, i] * q
@@ -89,16 +97,17 @@ def sweep(hist, order, fresh, const, psp, membrane, p, g_skip, words):  # type: 
 
 
 @numba.njit(cache=True, nogil=True)
-def replay(events, order, p, live, g, words):  # type: ignore[no-untyped-def]
+def replay(events, order, p, live, g, words, first=K_SUM):  # type: ignore[no-untyped-def]
     """Walk the stored events once: G_port,j += p_port u_j.
 
     Args:
         events: float64 [R, M1], inputs of each step in the ring, 0 = no event.
         order: int64 [n], ring slots.
-        p: float64 [n, 3, H].
-        live: uint8 [3, M1, H].
-        g: float64 [4, M1, H], added to.
+        p: float64 [n, ports, H].
+        live: uint8 [ports, M1, H].
+        g: float64 [at least ports, M1, H], added to.
         words: word table.
+        first: word class of the sums of port 0; the other ports' follow.
 
     Returns:
         synaptic operations done (an event at one synapse of one port), bias lines not counted.
@@ -110,10 +119,10 @@ def replay(events, order, p, live, g, words):  # type: ignore[no-untyped-def]
             u = events[order[s], j]
             if u == 0.0:
                 continue
-            for port in range(3):
+            for port in range(p.shape[1]):
                 for i in range(n):
                     if live[port, j, i]:
-                        g[port, j, i] = put(g[port, j, i] + p[s, port, i] * u, K_SUM + port, words)
+                        g[port, j, i] = put(g[port, j, i] + p[s, port, i] * u, first + port, words)
                         if j < lines - 1:
                             done += 1
     return done

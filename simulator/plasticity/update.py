@@ -69,8 +69,9 @@ class Row:
         return self.rms.v.size if self.rms else 0
 
     def apply(
-        self, g: Floats, part: Part, lr: float, number: int, counts: LearnCounts, population: int, bias: bool = False
-    ) -> int:
+        self, g: Floats, part: Part, lr: float, number: int, counts: LearnCounts, population: int,
+        on: npt.NDArray[np.bool_] | None = None, bias: bool = False,
+    ) -> int:  # fmt: skip
         """One update of a core's neurons with their gradient g [M, part]; returns the weights written.
 
         Args:
@@ -80,42 +81,44 @@ class Row:
             number: of the update; key of the random numbers.
             counts: where the operations are counted.
             population: whose neurons they are.
+            on: the neurons whose synapses are touched; the gradient of the others is 0, and their synapses cost nothing
+                (their optimiser word still decays). None: all.
             bias: per-neuron words (not counted as weights).
         """
         self.updates, g = number + 1, np.ascontiguousarray(g)
-        scale = np.ones(g.shape[1])
+        scale, touched = np.ones(g.shape[1]), g.shape[1] if on is None else int(np.count_nonzero(on))
         if self.rms is not None:
             scale = self.rms.scale(g, self.updates, part.columns)
             counts.add("optimiser_rmw", population, scale.size, part.core)
-            counts.add("optimiser_mac", population, g.size, part.core)
+            counts.add("optimiser_mac", population, g.shape[0] * touched, part.core)
             counts.add("lut", population, scale.size, part.core)
         step, start, written = -lr * scale, 0, 0
         for block in self.blocks:
             rows = g[start : start + block.weights.shape[0]]
             start += rows.shape[0]
-            done, drawn = self._write(block, part, rows, step, number)
-            written += done
-            counts.add("random", population, drawn, part.core)
+            written += self._write(block, part, rows, step, number)
+            if not self.config.wide and self.config.rounding == "stochastic":
+                counts.add("random", population, rows.shape[0] * touched, part.core)
         counts.add("neuron_word_updates" if bias else "weight_updates", population, written, part.core)
         return written
 
-    def _write(self, block: Block, part: Part, g: Floats, step: Floats, number: int) -> tuple[int, int]:
-        """Weights written and random numbers drawn for a core's share of a block."""
+    def _write(self, block: Block, part: Part, g: Floats, step: Floats, number: int) -> int:
+        """Weights written of a core's share of a block."""
         weights, live = part.take(block.weights), part.take(block.live)
         if self.config.wide:
             moved = np.clip(weights + step * g, -block.limit, block.limit)
             weights[:] = np.where(live != 0, moved, weights)
             part.give(block.weights, weights)
-            return int(np.count_nonzero(g)), 0
+            return int(np.count_nonzero(g))
         change = np.empty(g.shape, np.int64)
         _fixed_change(g, step, block.unit[part.columns], change)
         mode = MODES[self.config.rounding]
-        written, bounded, drawn = update_weights(
+        written, bounded, _ = update_weights(
             weights, change, live, int(block.limit), mode, self.seed, number, block.key, 0, part.lo
         )
         part.give(block.weights, weights)
         self.bounded += int(bounded)
-        return int(written), int(drawn)
+        return int(written)
 
     def kappa(self, g: Floats, omega: Floats) -> float:
         """Scale of the STDP term for an update: fixed, or the ratio of the running root mean squares of the whole rows.

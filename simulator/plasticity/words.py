@@ -34,7 +34,12 @@ _DEFERRED = tuple(f"a_{part}" for part in PARTS)
 _INJECTED = tuple(f"y_{port}_{part}" for port in PORTS for part in PARTS)
 _SUMS = tuple(f"g_{port}" for port in PORTS)
 _STDP = ("pre", "post", "omega", "feature")
+# Of s6 only: history words; what the sweep makes of them (see `s6_sweep`); adjoints and products; sums.
+HISTORY_S6 = ("dt", "sig", "b_n", "c_n")
+ENTRIES_S6 = ("m_gain", "m_decayed", "m_drive", "m_slope", "m_rate")
+ADJOINT_S6, SUMS_S6 = ("l_q", "l_xn", "p_b", "p_cn"), ("g_bc", "g_a")
 NAMES = HISTORY + ADJOINT + PRODUCT + _TRACES + _CARRY + _DEFERRED + _INJECTED + _SUMS + _STDP
+NAMES += HISTORY_S6 + ENTRIES_S6 + ADJOINT_S6 + SUMS_S6
 INDEX = {name: k for k, name in enumerate(NAMES)}
 
 H_ABAR, H_C, H_PSI, H_G, H_X, H_Z, H_DELTA, H_F = range(8)
@@ -42,8 +47,12 @@ K_ADJOINT, K_PRODUCT = INDEX["l_sb"], INDEX["p_in"]
 K_TRACE, K_CARRY, K_DEFERRED, K_INJECTED = INDEX["e_in_x"], INDEX["s_x_x"], INDEX["a_x"], INDEX["y_in_x"]
 K_SUM, K_PRE, K_POST, K_OMEGA, K_FEATURE = (INDEX[n] for n in ("g_in", "pre", "post", "omega", "feature"))
 
-_UNSIGNED = ("abar", "psi", "pre", "post")
-_ONE_BITS = ("abar", "psi")  # in [0, 1]: all bits are fractional
+K_DT, K_SIG, K_B, K_CN = (INDEX[n] for n in HISTORY_S6)
+K_GAIN, K_DECAYED, K_DRIVE, K_SLOPE, K_RATE = (INDEX[n] for n in ENTRIES_S6)
+K_Q, K_XN, K_PB, K_PCN, K_SUM_BC, K_SUM_A = (INDEX[n] for n in ADJOINT_S6 + SUMS_S6)
+
+_UNSIGNED = ("abar", "psi", "pre", "post", "dt", "sig")
+_ONE_BITS = ("abar", "psi", "sig")  # in [0, 1]: all bits are fractional
 
 
 def wide() -> Floats:
@@ -88,10 +97,14 @@ def widths(trace: int, history: int, adjoint: int, accumulator: int) -> dict[str
         adjoint: backward words and port products.
         accumulator: gradient sums and Omega.
     """
-    of = dict.fromkeys(HISTORY, history) | dict.fromkeys(ADJOINT + PRODUCT, adjoint)
+    of = dict.fromkeys(HISTORY + HISTORY_S6 + ENTRIES_S6, history) | dict.fromkeys(
+        ADJOINT + PRODUCT + ADJOINT_S6, adjoint
+    )
     of |= dict.fromkeys(_TRACES, trace) | dict.fromkeys(_CARRY + _DEFERRED + _INJECTED, max(history, adjoint))
     return (
-        of | dict.fromkeys(_SUMS, accumulator) | {"pre": trace, "post": trace, "omega": accumulator, "feature": trace}
+        of
+        | dict.fromkeys(_SUMS + SUMS_S6, accumulator)
+        | {"pre": trace, "post": trace, "omega": accumulator, "feature": trace}
     )
 
 

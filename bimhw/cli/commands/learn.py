@@ -19,7 +19,9 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
 )
 @click.option("--rule", type=click.Choice(["rtrl", "hybrid", "stdp", "frozen"]), help="Learning rule [rtrl].")
-@click.option("--form", type=click.Choice(["dense", "seq", "tr", "blk"]), help="Form of the gradient [dense].")
+@click.option(
+    "--form", type=click.Choice(["dense", "seq", "tr", "blk"]), help="Form of the gradient [dense; s6 models: seq]."
+)
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first.")
@@ -33,7 +35,16 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--lam", type=float, help="Share of the gradient (hybrid) [1].")
 @click.option("--credit", type=click.Choice(["filt-win", "direct"]), help="Error to lower layers [filt-win].")
 @click.option("--error-at", type=click.Choice(["host", "core"]), help="Who makes the error words [host].")
+@click.option("--learn-a-log", is_flag=True, default=None, help="A_log of s6 layers learns too.")
 @click.option("--prune-target", type=float, help="Share of synapses to prune.")
+@click.option("--prune-mode", type=click.Choice(["mask", "gated", "regrow"]), help="How [mask].")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other field of `simulator.plasticity.LearnConfig`, e.g. skip_zero=no, error_bits=8, kappa=0.1.",
+)
 @seed_option
 @json_option
 def command(
@@ -44,17 +55,19 @@ def command(
     epochs: int,
     seed: int,
     as_json: bool,
+    settings: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
     from bimhw.learning.on_chip import learn
     from bimhw.models.io import check_output, save_model
+    from bimhw.named import named_values
     from bimhw.tasks import load_task
 
     if model is not None:
         check_output(model)
     data = load_task(task)
-    given = {k: v for k, v in options.items() if v is not None}
+    given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {task} on the chip", epochs * len(data.train)) as advance:
         result = learn(program, data, output, epochs=epochs, seed=seed, progress=advance, **given)
     if model is not None:

@@ -23,10 +23,11 @@ from mapping.learning_fit import check_learning
 from simulator.chip import load_chip
 from simulator.errors import FitError, InputError
 from simulator.function import run
-from simulator.plasticity import LearnConfig, Learner, calibrate, learn, learn_config, prepare
+from simulator.plasticity import LearnConfig, Learner, calibrate, learn, learn_config, prepare, program_of
 from simulator.plasticity.checkpoint import load_learning, save_learning
 from simulator.plasticity.memory import learning_memory
 from simulator.plasticity.record import R_S, R_X
+from simulator.plasticity.words import H_DELTA
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 
@@ -215,6 +216,30 @@ def test_a_program_that_has_learnt_runs_and_learns_on(task):
     assert max(moved) > 0
 
 
+@pytest.mark.parametrize("form", ["dense", "seq"])
+def test_neurons_without_an_error_cost_nothing_if_so_configured(task, form):
+    """Coarse error words are 0 for samples that are known: nothing is touched then, and the same is learnt."""
+    runs, n_in, hidden, want = {}, 4, 6, 0
+    for skip in (True, False):
+        options = {"form": form, "skip_zero": skip, "error_bits": 4, "lr": 0.05, "every": 5}
+        program = ready_to_learn(compiled(task), task, options)
+        learner = Learner(program, learn_config(program.learning), 1)
+        layer = learner.layers[0]
+        for x, y in 3 * list(zip(task.train.x, step_labels(task, task.train), strict=True)):
+            learner.sample(x, y)
+            deltas = layer.hist[[tau % layer.ring for tau in learner._errors], H_DELTA]  # of the labelled steps
+            words = np.array(list(learner._errors.values()))
+            want += skip * int(deltas.any(axis=0).sum() * (3 * n_in + 4) + words.any(axis=0).sum() * (hidden + 1))
+        runs[skip] = program_of(learner), learner.counts.totals()
+    (one, few), (other, all_) = runs[True], runs[False]
+    for a, b in zip(one.projections, other.projections, strict=True):
+        assert np.array_equal(a.weights, b.weights), a.name
+    assert all_["learn_random"] == all_["learn_optimiser_mac"] == 120 * (hidden * (3 * n_in + 4) + 2 * (hidden + 1))
+    assert few["learn_random"] == few["learn_optimiser_mac"] == want < all_["learn_random"] * 0.7
+    assert few["learn_weight_mac"] < all_["learn_weight_mac"]
+    assert few["learn_optimiser_rmw"] == all_["learn_optimiser_rmw"]
+
+
 def test_learning_memory_is_checked_against_the_chip(task):
     program = ready_to_learn(compiled(task), task, {})
     items = {(i.population, i.kind): i for i in learning_memory(program, learn_config(program.learning), T)}
@@ -232,11 +257,15 @@ def test_learning_memory_is_checked_against_the_chip(task):
 def test_command_learns_writes_and_prints(tmp_path, digits_program):
     out, model = tmp_path / "y.bimhw", tmp_path / "y.pt"
     args = [str(digits_program), "--epochs", "1", "-o", str(out), "--model", str(model), "--form", "seq", "--json"]
+    args += ["--set", "error-bits=8", "--set", "skip_zero=no"]
     printed = CliRunner().invoke(command, args, catch_exceptions=False)
     assert printed.exit_code == 0
     summary = json.loads(printed.output)
     assert summary["updates"] == 1297
-    assert Program.load(out).learning["form"] == "seq"
+    learning = Program.load(out).learning
+    assert (learning["form"], learning["error_bits"], learning["skip_zero"]) == ("seq", 8, False)
+    wrong = CliRunner().invoke(command, [str(digits_program), "--set", "error_bit=8"])
+    assert isinstance(wrong.exception, InputError) and "error_bit" in str(wrong.exception)
     assert model.exists()
 
 

@@ -26,10 +26,11 @@ from simulator.simpy_learning import EventLearner
 
 M, C, T = 4, 3, 8
 NETS = (
-    ("delta", (5,), False, (0,)),
-    ("exp", (4, 3), True, (0,)),
-    ("alpha", (6,), False, (0, 2)),
-    ("alpha", (3, 4), True, (0,)),
+    ("delta", (5,), False, (0,), 0),
+    ("exp", (4, 3), True, (0,), 0),
+    ("alpha", (6,), False, (0, 2), 0),
+    ("alpha", (3, 4), True, (0,), 0),
+    ("exp", (4, 3), True, (0, 1), 2),  # s6 with two states
 )
 
 
@@ -42,9 +43,10 @@ def samples(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def compiled(net: int) -> Program:
-    psp, hidden, dense, delays = NETS[net]
+    psp, hidden, dense, delays, states = NETS[net]
+    kind = {"kind": "s6", "n_states": states} if states else {}
     config = BimConfig(
-        n_in=M, hidden=hidden, n_out=C, psp=psp, input_scale=1 / 16, dense_readout=dense, input_delays=delays
+        n_in=M, hidden=hidden, n_out=C, psp=psp, input_scale=1 / 16, dense_readout=dense, input_delays=delays, **kind
     )
     return compile(BimNet(config, net), "loihi2", calibration=samples(net, 20)[0]).program
 
@@ -96,6 +98,8 @@ kinds = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, len(NETS) - 1), kinds, st.integers(1, 9), st.booleans())
 def test_weights_spikes_and_stamps_equal_function_first_then_compiled(seed, net, kind, n_cores, together):
+    if NETS[net][4]:
+        kind["form"] = "tr" if kind["form"] in ("dense", "tr") else "seq"
     if kind["form"] == "dense":
         kind["trace_rounding"] = "stochastic" if seed % 3 else "nearest"
     options = kind | {"lam": 0.6, "block": 3, "history": 3, "error_at": "core" if seed % 2 else "host"}

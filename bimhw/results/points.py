@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.results.plan import Row
+from bimhw.results.plan import TABLES, Row
 from bimhw.tasks.base import Task
 from bimhw.tasks.fsdd import SpokenDigits
 from bimhw.tasks.text import Corpus, language_metrics
@@ -60,7 +60,8 @@ class Point:
 
 def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
     """Hash of everything that decides a run's figures but the code."""
-    text = json.dumps([table, row.kind, options, seed, tuning], sort_keys=True)
+    data = TABLES[table].task_options if table in TABLES else {}
+    text = json.dumps([table, row.kind, options, seed, tuning, *([data] if data else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

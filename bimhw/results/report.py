@@ -10,9 +10,11 @@ import numpy as np
 
 from bimhw.results.plan import SPEAKERS, TABLES, Row, Table
 from bimhw.results.plot import dot_plot
-from bimhw.results.points import Point
+from bimhw.results.points import Point, point_key
 from bimhw.results.run import LOWER_IS_BETTER, value
 from simulator.files import write_text
+
+_LEFT_OUT = tuple(f"fsdd-{speaker}" for speaker in SPEAKERS)
 
 _HEAD = """# Results
 
@@ -39,26 +41,35 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
     parts, files = [_HEAD], []
     for table in TABLES.values():
         rows = [(row, found) for row in table.rows if (found := _of(points, table, row))]
-        if not rows:
+        if not rows or table.name in _LEFT_OUT:
             continue
         parts.append(_section(table, rows))
         dots = [(row.label, row.kind.startswith("bim"), [value(p, table) for p in found]) for row, found in rows]
         lower = table.metric in LOWER_IS_BETTER
         files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
         parts.append(f"![{table.title}](results/{table.name}.svg)\n")
-    parts += [_speakers(points), _missing(points), _versions()]
+        if table.name == "fsdd":
+            left_out, plot = _speakers(points, folder / "results")
+            parts.append(left_out)
+            files += plot
+    parts += [_missing(points), _versions()]
     write_text(folder / "results.md", "\n".join(p for p in parts if p))
     return [folder / "results.md", *files]
 
 
 def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
-    """Test points of a row, by seed: those with the settings that most seeds have (the chosen ones)."""
-    found = [p for p in points.values() if (p.table, p.row, p.tuning) == (table.name, row.label, False)]
-    by_options: dict[str, list[Point]] = {}
-    for p in found:
-        by_options.setdefault(repr(sorted(p.options.items())), []).append(p)
-    most: list[Point] = max(by_options.values(), key=lambda group: len(group), default=[])
-    return sorted(most, key=lambda p: p.seed)
+    """Test points of a row, by seed: of the settings that most seeds have (the chosen ones). Settings and training data that the
+    plan no longer holds do not count."""
+    settings = [row.options | choice for choice in row.grid or ({},)]
+    groups = [
+        [
+            points[key]
+            for seed in range(row.seeds)
+            if (key := point_key(table.name, row, options, seed, False)) in points
+        ]
+        for options in settings
+    ]
+    return max(groups, key=len)
 
 
 def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
@@ -127,25 +138,41 @@ def _mean(points: list[Point], name: str) -> str:
     return f"{mean:.2f}" if name == "rate" else f"{mean:,.0f}"
 
 
-def _speakers(points: Mapping[str, Point]) -> str:
-    """Leave-one-speaker-out: the mean over the speakers of each row that has all six."""
-    first = TABLES[f"fsdd-{SPEAKERS[0]}"]
-    lines = []
-    for row in first.rows:
-        means = []
-        for speaker in SPEAKERS:
-            table = TABLES[f"fsdd-{speaker}"]
-            found = _of(points, table, row)
-            means.append(float(np.mean([value(p, table) for p in found])) if found else float("nan"))
-        if not np.isnan(means).all():
-            total = f"**{100 * float(np.mean(means)):.1f}**" if not np.isnan(means).any() else "not all run"
-            lines.append(_line([row.label, *(f"{100 * m:.1f}" for m in means), total]))
+def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path]]:
+    """Leave-one-speaker-out as one section: each speaker's mean over seeds, and the mean of six of each seed; its plot."""
+    tables = [TABLES[name] for name in _LEFT_OUT]
+    lines, dots = [], []
+    for row in tables[0].rows:
+        found = [_of(points, table, row) for table in tables]
+        if not any(found):
+            continue
+        scores = [[value(p, table) for p in group] for table, group in zip(tables, found, strict=True)]
+        every = [p for group in found for p in group]
+        whole = [float(np.mean(of_seed)) for of_seed in zip(*scores, strict=False)]
+        cells = [_spread([float(np.mean(s))] if s else [], "accuracy") for s in scores]
+        mean = f"**{_spread(whole, 'accuracy')}**" if whole else "not all run"
+        facts = [_mean(every, n) for n in ("rate", "parameters", "updates", "seen", "seconds")]
+        lines.append(_line([row.label, *cells, mean, str(len(whole)), *facts]))
+        if whole:
+            dots.append((row.label, row.kind.startswith("bim"), whole))
     if not lines:
-        return ""
-    head = ["model", *SPEAKERS, "mean of six"]
-    return "\n".join(
-        ["## Spoken digits, leave one speaker out", "", _line(head), _line(["---"] * len(head)), *lines, ""]
-    )
+        return "", []
+    head = ["model", *SPEAKERS, "mean of six", "seeds", "rate", "parameters", "updates", "seen", "s"]
+    title = "Spoken digits, leave one speaker out (accuracy %)"
+    parts = [
+        f"## {title}",
+        "",
+        f"Paper's claim: {tables[0].claim}",
+        "",
+        _line(head),
+        _line(["---"] * len(head)),
+        *lines,
+    ]
+    parts += ["", tables[0].note, ""]
+    if not dots:
+        return "\n".join(parts), []
+    plot = dot_plot(dots, "accuracy", False, "fsdd-speakers", folder / "fsdd-speakers.svg")
+    return "\n".join([*parts, f"![{title}](results/fsdd-speakers.svg)\n"]), [plot]
 
 
 def _missing(points: Mapping[str, Point]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def run_results(
     seeds: int | None = None,
     budget_s: float | None = None,
     say: Callable[[str], None] = print,
+    rows: Sequence[str] = (),
 ) -> dict[str, Point]:
     """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
 
@@ -34,13 +36,12 @@ def run_results(
         seeds: at most so many a row.
         budget_s: no new run begins after so many seconds.
         say: told what happens.
+        rows: only those whose label holds one of these texts; none: all.
 
     Raises:
-        InputError: an unknown table, or missing data of a table asked for by name.
+        InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
     """
-    unknown = [t for t in tables if t not in TABLES]
-    if unknown:
-        raise InputError(f"table {unknown[0]!r}", "is not known", f"Tables: {', '.join(TABLES)}")
+    _check_known(tables, rows)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
     for name in tables or TABLES:
@@ -52,8 +53,19 @@ def run_results(
                 raise
             say(f"{name}: left out ({error})")
             continue
-        _run_table(table, data, store, points, seeds, end, say)
+        wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
+        _run_table(replace(table, rows=wanted), data, store, points, seeds, end, say)
     return points
+
+
+def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
+    unknown = [t for t in tables if t not in TABLES]
+    if unknown:
+        raise InputError(f"table {unknown[0]!r}", "is not known", f"Tables: {', '.join(TABLES)}")
+    labels = [r.label for t in tables or TABLES for r in TABLES[t].rows]
+    nowhere = [text for text in rows if not any(text in label for label in labels)]
+    if nowhere:
+        raise InputError(f"row {nowhere[0]!r}", "is in no label", f"Labels: {'; '.join(dict.fromkeys(labels))}")
 
 
 def _data(table: Table, paths: Mapping[str, Path]) -> Any:
@@ -88,7 +100,7 @@ def _run_table(
             )
         return points[key]
 
-    most = max(r.seeds for r in table.rows)
+    most = max((r.seeds for r in table.rows), default=0)
     for seed in range(most if seeds is None else min(most, seeds)):
         for row in table.rows:
             if seed < row.seeds:

@@ -47,6 +47,8 @@ class Task:
         facts: source, licence, preparation; printed with results.
         validation: positions in the training split that are held out while settings are chosen (the last run trains on all of
             it); None: drawn at random, see `for_tuning`.
+        judged: what settings are judged by, where the training split holds altered copies of the validation part; None: the
+            validation part as it stands there.
         metric: what the task is judged by, ``accuracy``, or ``auc`` (two classes: area under ROC and precision-recall curve of
             the score of class 1).
     """
@@ -60,6 +62,7 @@ class Task:
     decision_steps: npt.NDArray[np.bool_]
     facts: Mapping[str, str] = field(default_factory=dict)
     validation: npt.NDArray[np.int64] | None = None
+    judged: Split | None = None
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
@@ -90,7 +93,8 @@ class Task:
         held = np.zeros(len(self.train), np.bool_)
         held[self.validation] = True
         rest, out = np.flatnonzero(~held), np.flatnonzero(held)
-        return replace(self, train=self.train.take(rest), test=self.train.take(out), validation=None)
+        test = self.judged or self.train.take(out)
+        return replace(self, train=self.train.take(rest), test=test, validation=None, judged=None)
 
     def _check(self, name: str, split: Split) -> None:
         where = f"task {self.name}: {name} split"

@@ -2,7 +2,8 @@
 
 Get it at https://github.com/Jakobovski/free-spoken-digit-dataset (CC BY-SA 4.0); `path` is its folder, the folder
 ``recordings`` or a zip of either. Files are named ``<digit>_<speaker>_<index>.wav``. Official split: index 0-4 test, 5-49
-train. Here index 5-9 is held out for validation, to choose settings; the last run trains on 5-49.
+train. Here index 5-9 is held out for validation, to choose settings; the last run trains on 5-49. Where a speaker is left out
+for the test, another speaker is held out for validation.
 """
 
 from __future__ import annotations
@@ -52,15 +53,20 @@ class SpokenDigits:
         return _parts(test=i < 5, validation=(i >= 5) & (i < 10), train=i >= 10)
 
     def leave_out(self, speaker: str) -> dict[str, npt.NDArray[np.int64]]:
-        """One speaker's 500 recordings are the test part; index 0-4 of the others is for validation.
+        """One speaker's 500 recordings are the test part; another's, the next by name, are for validation.
+
+        A validation part of the same speakers would choose settings that learn those by heart. Of two speakers the one that
+        is left cannot be spared: his index 0-4 is the validation part then.
 
         Raises:
             InputError: no such speaker.
         """
         if speaker not in self.names:
             raise InputError("speaker", f"{speaker!r} is not in the data", f"There are: {', '.join(self.names)}")
-        test = self.speakers == self.names.index(speaker)
-        validation = ~test & (self.indices < 5)
+        position = self.names.index(speaker)
+        test = self.speakers == position
+        other = self.speakers == (position + 1) % len(self.names)
+        validation = other if len(self.names) > 2 else ~test & (self.indices < 5)
         return _parts(test=test, validation=validation, train=~test & ~validation)
 
 

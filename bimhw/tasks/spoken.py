@@ -18,7 +18,12 @@ WHERE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 
 
 def load(
-    path: str | Path | None = None, leave_out: str | None = None, bands: int = 32, warped: int = 0, seed: int = 0
+    path: str | Path | None = None,
+    leave_out: str | None = None,
+    bands: int = 32,
+    warped: int = 0,
+    colour: float = 0.0,
+    seed: int = 0,
 ) -> Task:
     """50 frames of 12.5 ms, one a step, `bands` log-mel bands as graded spikes; labels and decision at steps 25..49.
 
@@ -27,6 +32,7 @@ def load(
         leave_out: a speaker: his 500 recordings are the test split. None: the official split (take 0-4 test, 5-49 train).
         bands: mel bands.
         warped: the train split is so many warped copies of itself (augmentation); 0: itself.
+        colour: standard deviation of the warps' colouration, see `bimhw.tasks.warp`.
         seed: of the warps.
 
     Raises:
@@ -42,8 +48,10 @@ def load(
         Split((pictures(digits, scale, p) * 16).astype(np.int16), digits.digits[p]) for p in (train, parts["test"])
     ]
     validation = np.arange(len(parts["train"]), len(train))
+    judged = None
     if warped:
-        splits[0] = _warped(splits[0], warped, seed)
+        judged = splits[0].take(validation)
+        splits[0] = _warped(splits[0], warped, colour, seed)
         validation = np.concatenate([validation + k * len(train) for k in range(warped)])
     late = np.arange(FRAMES) >= LABELLED_FROM
     return Task(
@@ -61,10 +69,12 @@ def load(
             "preparation": f"RMS 1 over the file, {bands} log-mel bands, z-score on train, steps of 1/16, first 50 frames",
         },
         validation=validation,
+        judged=judged,
     )
 
 
-def _warped(split: Split, copies: int, seed: int) -> Split:
+def _warped(split: Split, copies: int, colour: float, seed: int) -> Split:
     """Warped copies one after the other; a picture's pixel is in units of its band's deviation already."""
-    x = [graded(warp(split.x * INPUT_SCALE, seed * 1000 + k)) / INPUT_SCALE for k in range(copies)]
-    return Split(np.concatenate(x).astype(np.int16), np.tile(split.y, copies))
+    pictures = split.x * INPUT_SCALE
+    x = [(graded(warp(pictures, seed * 1000 + k, colour=colour)) / INPUT_SCALE).astype(np.int16) for k in range(copies)]
+    return Split(np.concatenate(x), np.tile(split.y, copies))

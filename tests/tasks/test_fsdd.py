@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bimhw.tasks import load_task
 from bimhw.tasks.audio import FrontEnd, mel_bank
 from bimhw.tasks.fsdd import FRAMES, load_spoken_digits, pictures, scaler
 from simulator.errors import InputError
@@ -48,6 +49,26 @@ def test_official_split_and_leave_one_out(recordings: Path) -> None:
     assert not set(out["train"]) & set(out["validation"])
     with pytest.raises(InputError, match="ann, bob"):
         digits.leave_out("carl")
+
+
+def test_left_out_speakers_settings_are_chosen_on_another_speaker(recordings: Path) -> None:
+    for file in list((recordings / "recordings").glob("*_ann_*.wav")):
+        (file.parent / file.name.replace("ann", "cat")).write_bytes(file.read_bytes())
+    digits = load_spoken_digits(recordings)
+    for position, speaker in enumerate(digits.names):
+        out = digits.leave_out(speaker)
+        assert set(digits.speakers[out["validation"]]) == {(position + 1) % 3}
+        assert set(digits.speakers[out["train"]]) == {(position + 2) % 3}
+
+
+def test_warped_copies_of_the_validation_speaker_are_not_trained_on(recordings: Path) -> None:
+    for file in list((recordings / "recordings").glob("*_ann_*.wav")):
+        (file.parent / file.name.replace("ann", "cat")).write_bytes(file.read_bytes())
+    plain = load_task("fsdd", path=recordings, leave_out="ann").for_tuning()
+    warped = load_task("fsdd", path=recordings, leave_out="ann", warped=3).for_tuning()
+    np.testing.assert_array_equal(warped.test.x, plain.test.x)  # judged on the recordings as they are
+    np.testing.assert_array_equal(warped.test.y, plain.test.y)
+    assert len(warped.train) == 3 * len(plain.train)
 
 
 def test_zip_equals_folder(recordings: Path, tmp_path: Path) -> None:

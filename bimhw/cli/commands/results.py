@@ -11,6 +11,7 @@ from bimhw.cli.output import json_option, print_json
 
 @click.command()
 @click.option("--table", "tables", multiple=True, help="Only this table (may be repeated).")
+@click.option("--row", "rows", multiple=True, help="Only rows whose label holds this text (may be repeated).")
 @click.option("--data", "data", multiple=True, help="NAME=PATH of your data: fsdd=..., mitbih208=...")
 @click.option("--seeds", type=click.IntRange(1, 100), help="At most so many seeds a row.")
 @click.option("--minutes", type=click.FloatRange(0.0), help="Begin no new run after so many minutes.")
@@ -21,6 +22,7 @@ from bimhw.cli.output import json_option, print_json
 @json_option
 def command(
     tables: tuple[str, ...],
+    rows: tuple[str, ...],
     data: tuple[str, ...],
     seeds: int | None,
     minutes: float | None,
@@ -43,7 +45,7 @@ def command(
     store = docs / "results" / "points.jsonl"
     budget = None if minutes is None else 60 * minutes
     if not report_only:
-        run_results(store, tables, paths, seeds, budget, say=lambda text: click.echo(text, err=True))
+        run_results(store, tables, paths, seeds, budget, say=lambda text: click.echo(text, err=True), rows=rows)
     files = write_report(read_points(store), docs)
     if as_json:
         print_json({"points": len(read_points(store)), "files": [str(f) for f in files]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,26 @@ def read_points_after_tear(store: Path) -> dict[str, Point]:
     return read_points(store)
 
 
+def test_other_data_is_another_point(plan: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points made of other training data of the same table must not be taken for those of today's plan."""
+    row = ROWS[0]
+    plain = point_key("toy", row, row.options, 0, False)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, task_options={"warped": 5}))
+    five = point_key("toy", row, row.options, 0, False)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, task_options={"warped": 10}))
+    assert len({plain, five, point_key("toy", row, row.options, 0, False)}) == 3
+
+
 def test_no_time_left_begins_nothing(plan: None, tmp_path: Path) -> None:
     points = run_results(tmp_path / "p.jsonl", ["toy"], budget_s=1e-9, say=lambda _: None)
     assert points == {}
+
+
+def test_only_the_rows_asked_for(plan: None, tmp_path: Path) -> None:
+    points = run_results(tmp_path / "p.jsonl", ["toy"], say=lambda _: None, rows=("linear", "gr"), seeds=1)
+    assert {p.row for p in points.values()} == {"linear", "gru"}
+    with pytest.raises(InputError, match="row 'cubic'"):
+        run_results(tmp_path / "p.jsonl", ["toy"], rows=("cubic",))
 
 
 def test_page_says_what_the_points_say(plan: None, tmp_path: Path) -> None:
@@ -169,3 +187,21 @@ def test_warps_keep_an_affine_picture_affine() -> None:
         np.testing.assert_allclose(np.diff(inner, 2, axis=0), 0, atol=1e-5)
         np.testing.assert_allclose(np.diff(inner, 2, axis=1), 0, atol=1e-5)
     np.testing.assert_array_equal(warp(np.stack([picture] * 2), seed=4), out[:2])
+
+
+def test_colouration_is_one_offset_a_band_at_all_steps() -> None:
+    """Of a flat picture level, tilt and colouration are left: equal at all steps, the last broken at its knots only."""
+    flat = np.zeros((400, 7, 26))
+    plain, coloured = warp(flat, seed=1), warp(flat, seed=1, colour=0.5)
+    added = coloured - plain
+    np.testing.assert_allclose(added, np.broadcast_to(added[:, :1], added.shape), atol=1e-6)
+    line = added[:, 0].reshape(400, 26)
+    knots = np.linspace(0, 5, 26)  # every fifth band is a knot
+    inside = [i for i in range(1, 25) if not np.isclose(knots[i], np.rint(knots[i]))]
+    np.testing.assert_allclose(np.diff(line, 2, axis=1)[:, [i - 1 for i in inside]], 0, atol=1e-6)
+    at_knots = line[:, ::5]
+    assert np.abs(at_knots.std(0) - 0.5).max() < 5 * 0.5 / np.sqrt(2 * 400)
+    assert np.abs(np.corrcoef(at_knots.T) - np.eye(6)).max() < 5 / np.sqrt(400)
+    for bad in ({"speed": 1.0}, {"colour": -0.1}):
+        with pytest.raises(InputError, match="warp"):
+            warp(flat, seed=1, **bad)

@@ -10,7 +10,7 @@ from typing import Any
 from bimhw.gpu_measure import MeasuredGpu, measure_gpu
 from bimhw.runs import RunFolder
 from energy_models.chip_energy import chip_energy, counters
-from energy_models.gpu import GpuCost, Workload, gpu_cost, workload_of
+from energy_models.gpu import GpuCost, Mode, Schedule, Workload, gpu_cost, workload_of
 from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.items import EnergyReport
 from energy_models.learning import program_learning_counts
@@ -100,7 +100,7 @@ class Energy:
             rows.append(
                 {
                     "who": cost.gpu,
-                    "what": f"{_MODES[cost.mode]}, batch {cost.batch}",
+                    "what": f"{_MODES[cost.mode]}, batch {cost.batch}" + (", scan" if cost.schedule == "scan" else ""),
                     "low_uj": cost.optimistic_uj,
                     "uj": cost.realistic_uj,
                     "high_uj": None,
@@ -132,6 +132,7 @@ def energy(
     supply_v: float | None = None,
     process_nm: float | None = None,
     measure: Path | str | None = None,
+    scan: bool = False,
 ) -> Energy:
     """The energy of a run, itemised, beside GPUs.
 
@@ -143,6 +144,7 @@ def energy(
         bounds: energy key -> (low, high), for constants that were never published.
         supply_v, process_nm: scale the chip's constants to this supply or node (`energy_models.scaling`).
         measure: model file to run on the NVIDIA card of this machine, whose energy is measured.
+        scan: also as a parallel scan over time, which only networks without resets allow: the bound of what it could save.
 
     Raises:
         InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
@@ -156,17 +158,22 @@ def energy(
     if program is not None:
         workload = workload_of(program, max(1, round(steps)))
         for card in cards:
-            costs += gpu_costs(workload, load_gpu(card) if isinstance(card, str) else card)
+            costs += gpu_costs(workload, load_gpu(card) if isinstance(card, str) else card, scan)
     learned = any(name.startswith("learn_") for name in activity.counts)
-    step = None if learned else _learning_step(chip, program)
+    step = None if learned else _learning_step(chip, program, bounds)
     measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
     return Energy(report, step, steps, tuple(costs), _labelled(program), measured, _accuracy(run))
 
 
-def gpu_costs(workload: Workload, card: GpuCard) -> list[GpuCost]:
-    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch."""
-    modes = ["inference", "bptt"] + (["rtrl"] if any(la.eligibility_words for la in workload.layers) else [])
-    return [gpu_cost(workload, card, mode, batch) for mode in modes for batch in (1, LARGE_BATCH)]  # type: ignore[arg-type]
+def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
+    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch; `scan`: the
+    first two also as a parallel scan over time."""
+    modes: list[tuple[Mode, Schedule]] = [("inference", "sequential"), ("bptt", "sequential")]
+    if any(la.eligibility_words for la in workload.layers):
+        modes.append(("rtrl", "sequential"))
+    if scan:
+        modes += [("inference", "scan"), ("bptt", "scan")]
+    return [gpu_cost(workload, card, mode, batch, schedule) for mode, schedule in modes for batch in (1, LARGE_BATCH)]
 
 
 def _parts(
@@ -195,11 +202,13 @@ def _labelled(program: Program | None) -> int:
     return max(1, len(output.get("window", ())))
 
 
-def _learning_step(chip: Chip, program: Program | None) -> EnergyReport | None:
+def _learning_step(
+    chip: Chip, program: Program | None, bounds: Mapping[str, tuple[float, float]] | None
+) -> EnergyReport | None:
     counts = program_learning_counts(program) if program is not None else {}
     if not counts:
         return None
-    report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip)
+    report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip, bounds=bounds)
     items = tuple(i for i in report.items if i.hardware == "learning")  # the step itself is part of inference
     keys = sorted({i.key for i in items if i.constant.quality in ("assumed", "unverified")})
     return replace(report, items=items, assumptions=(f"learning is charged at assumed constants: {', '.join(keys)}",))

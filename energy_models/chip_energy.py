@@ -9,6 +9,7 @@ Constants that were never published stay unknown: such an item has no nominal en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ def chip_energy(
     Raises:
         InputError: the program is missing and needed, or does not belong to the activity; bad bounds.
     """
-    bounds = _checked(bounds or {})
+    bounds = _checked(bounds or {}, chip)
     book = _Book(activity, chip, bounds, _split(activity, chip, program))
     items = tuple(book.items())
     return EnergyReport(
@@ -158,6 +159,9 @@ class _Book:
                 rest = _minus(rest, part)
                 yield from self._item(f"synaptic events, {layout}", "synapse", key, part)
         yield from self._item("synaptic events", "synapse", "synaptic_event", rest)
+        if self._has("synaptic_memory_read"):
+            events = self.counts("synaptic_events")
+            yield from self._item("synaptic memory reads", "synapse", "synaptic_memory_read", events)
 
     def _somas(self) -> Iterator[Item]:
         updates = self._part("neuron_updates", native=True)
@@ -217,9 +221,9 @@ class _Book:
         for counter in sorted(c for c in self.activity.counts if c.startswith("learn_")):
             counts = self.counts(counter)
             if counts.total > 0:
-                key, constant = learning_constant(counter, self.chip)
+                key, constant = learning_constant(counter, self.chip, self.bounds)
                 name = f"learning: {counter.removeprefix('learn_').replace('_', ' ')}"
-                yield Item(name, "learning", "dynamic", key, counts, bounded(constant, key, self.bounds))
+                yield Item(name, "learning", "dynamic", key, counts, constant)
 
     def _powers(self) -> Iterator[Item]:
         time = self.activity.sim_time_ns
@@ -263,14 +267,21 @@ def _assumptions(items: tuple[Item, ...], activity: Activity, chip: Chip) -> Ite
     yield from chip.notes
 
 
-def _checked(bounds: Mapping[str, tuple[float, float]]) -> Mapping[str, tuple[float, float]]:
+def _checked(bounds: Mapping[str, tuple[float, float]], chip: Chip) -> Mapping[str, tuple[float, float]]:
     from simulator.chip_rules import ENERGY_UNITS
 
     for key, (low, high) in bounds.items():
         if key not in ENERGY_UNITS:
             raise InputError(f"bound {key!r}", "is not an energy key", f"Known keys: {', '.join(ENERGY_UNITS)}")
-        if not 0 <= low <= high:
+        if not 0 <= low <= high or math.isinf(high):
             raise InputError(f"bound {key!r}", f"is {low}..{high}; it must be 0 <= low <= high", "Order its ends")
+        known = chip.energy.get(key)
+        if known is not None and known.value is not None:
+            raise InputError(
+                f"bound {key!r}",
+                f"is for constants that are unknown; chip {chip.name!r} has {known.value:g} {known.unit}",
+                "Change it in a chip file of your own (`bimhw chips show NAME --yaml`)",
+            )
     return bounds
 
 

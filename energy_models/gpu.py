@@ -88,6 +88,7 @@ class GpuCost:
 
     gpu: str
     mode: Mode
+    schedule: Schedule
     batch: int
     work: GpuWork
     optimistic_us: float
@@ -168,6 +169,7 @@ def gpu_cost(
     return GpuCost(
         gpu=gpu.name,
         mode=mode,
+        schedule=schedule,
         batch=batch,
         work=work,
         optimistic_us=best_s * 1e6 / batch,
@@ -188,6 +190,10 @@ def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule) -> tu
         f"{gpu.launch_us.value:g} us each, board power between low and full load by how busy it is",
         f"unverified or assumed figures of the card: {', '.join(weak)}",
     ]
+    if schedule == "scan":
+        lines.append(
+            "scan: kernels of a parallel scan over time, which a reset or a threshold does not allow: a bound only"
+        )
     if mode == "bptt":
         lines.append(
             "BPTT: one forward and one backward pass over all steps; recomputation and the optimiser's state left out"

@@ -109,4 +109,8 @@ def _parse(text: str, where: str) -> GpuCard:
             )
         if quantity.value is not None and not 0 < quantity.value < 1e9:
             raise InputError(f"{where}: $.{name}", f"is {quantity.value:g}; it must be greater than 0", "Check it")
+    if card.efficiency.value is not None and card.efficiency.value > 1:
+        raise InputError(
+            f"{where}: $.efficiency", f"is {card.efficiency.value:g}", "It is a share of the peak, at most 1"
+        )
     return card

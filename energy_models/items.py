@@ -256,6 +256,7 @@ class EnergyReport:
             "figures": self.figures(),
             "items": [i.as_json() for i in self.items],
             "by_hardware_pj": self.by("hardware"),
+            "by_kind_pj": self.by("kind"),
             "by_population_pj": self.by("population"),
             "by_core_pj": self.by("core"),
             "unknown": list(self.unknown),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from energy_models.items import bounded
 from simulator.chip import Chip
 from simulator.errors import InputError
 from simulator.program import Program
@@ -66,12 +67,20 @@ def eligibility_words(model: str) -> int:
     return WORDS[psp] if psp is not None else 0
 
 
-def learning_constant(counter: str, chip: Chip) -> tuple[str, Quantity]:
-    """The constant of one learning operation on a chip, with its key (several keys: their sum)."""
+def learning_constant(
+    counter: str, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None = None
+) -> tuple[str, Quantity]:
+    """The constant of one learning operation on a chip, with its key (several keys: their sum).
+
+    Args:
+        counter: of the activity.
+        chip: whose constants are used.
+        bounds: stated by the user for unknown constants, part by part.
+    """
     choices = LEARNING.get(counter, ((counter,),))
     keys = next((c for c in choices if all(k in chip.energy for k in c)), choices[-1])
     absent = Quantity(None, "pJ", "not in the chip file", "unverified")
-    parts = [chip.energy.get(key, absent) for key in keys]
+    parts = [bounded(chip.energy.get(key, absent), key, bounds or {}) for key in keys]
     return " + ".join(keys), parts[0] if len(parts) == 1 else composed(keys, parts)
 
 

@@ -17,6 +17,7 @@ ENERGY_UNITS: dict[str, str] = {
     "synaptic_event": "pJ",  # one synapse met by one spike; of the sparse format where formats differ
     "synaptic_event_dense": "pJ",
     "synaptic_event_conv": "pJ",
+    "synaptic_memory_read": "pJ",  # the stored weight that a synaptic event reads, where synaptic_event leaves it out
     "neuron_update_active": "pJ",  # an update with input or a spike
     "neuron_update_inactive": "pJ",
     "soma_access": "pJ",  # the same in two parts, each paid by every update

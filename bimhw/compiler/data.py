@@ -42,22 +42,22 @@ class CalibrationData:
     assumed: str = ""
 
 
-def calibration_data(network: Network, calibration: Any, task: str | None, seed: int) -> CalibrationData:
+def calibration_data(network: Network, calibration: Any, task: str | Task | None, seed: int) -> CalibrationData:
     """Data to calibrate a network on.
 
     Args:
         network: float stage; its one input gives the width.
         calibration: payloads [samples, steps, n], or None.
-        task: name of a task whose training samples are used and whose decision steps are kept; guessed for digits.
+        task: a task, or its name, whose training samples are used and whose decision steps are kept; guessed for digits.
         seed: of the choice of samples and of made-up data.
 
     Raises:
         InputError: wrong width or type.
     """
     width, scale = _input(network)
-    name = task if task is not None else guessed_task(network)
-    if name:
-        return _from_task(name, width, scale, calibration, seed)
+    chosen = task if task is not None else guessed_task(network)
+    if chosen:
+        return _from_task(chosen, width, scale, calibration, seed)
     if calibration is not None:
         return CalibrationData(_checked(calibration, width), "the given samples", decision_steps=())
     samples, steps = _SYNTHETIC
@@ -86,10 +86,11 @@ def training_payloads(task: Task, seed: int) -> Payloads:
     return task.train.x[np.sort(order)].astype(np.int32)
 
 
-def _from_task(name: str, width: int, scale: float, calibration: Any, seed: int) -> CalibrationData:
+def _from_task(chosen: str | Task, width: int, scale: float, calibration: Any, seed: int) -> CalibrationData:
     from bimhw.tasks import load
 
-    task = load(name)
+    task = load(chosen) if isinstance(chosen, str) else chosen
+    name = chosen if isinstance(chosen, str) else task.name
     if task.n_in != width or task.input_scale != scale:
         raise InputError(
             f"task {name!r}",

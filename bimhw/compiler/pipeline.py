@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from mapping.spec import check_network
 from simulator.chip import Chip, load_chip, with_chips
 from simulator.graph import INPUT_MODEL
 from simulator.program import Program
+
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ def compile(
     chip: str | Chip = "loihi2",
     *,
     calibration: npt.NDArray[np.integer[Any]] | None = None,
-    task: str | None = None,
+    task: str | Task | None = None,
     bits: int = 8,
     per_row: bool = False,
     free_scales: bool = False,
@@ -72,7 +75,7 @@ def compile(
             torch stack, or a float `Network`.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
-        task: name of the task the model was trained on (digits models are recognised).
+        task: the task that the model was trained on, or its name (digits models are recognised).
         bits: bits of a stored weight, 1 to 9.
         per_row: a weight scale for each target neuron.
         free_scales: weight scales need not be powers of two.
@@ -122,7 +125,7 @@ class Integers:
 
 
 def to_integers(
-    network: Network, chip: Chip, calibration: Any, task: str | None, options: CompileOptions, seed: int
+    network: Network, chip: Chip, calibration: Any, task: str | Task | None, options: CompileOptions, seed: int
 ) -> Integers:
     """Check capabilities, calibrate, quantise and lower a float network; arguments and errors as in `compile`."""
     network = check_network(for_chip(network, chip))

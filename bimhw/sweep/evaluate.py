@@ -1,23 +1,27 @@
 """The work of one point, in three parts that are kept on disk: model, function, hardware.
 
 One functional run serves every hardware point: spikes do not depend on chip or mapping. Another mapping or mesh needs its
-counters and its times anew; other energy constants need neither.
+counters and its times anew, other times only these; other energy constants need neither.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from bimhw.sweep.spec import Point, SweepSpec
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
-from simulator.errors import BimhwError
+from simulator.errors import BimhwError, InputError
 from simulator.files import read_npz, replacing, write_json, write_npz
 from simulator.function.counting import Counter, Tally
 from simulator.function.run import recorded_spikes, tally_of
@@ -25,6 +29,10 @@ from simulator.program import Program
 from simulator.quantity import Quantity
 from simulator.spikes import SpikeTrain
 
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+
+LEAST_FREE_BYTES = 64 * 1024
 _TALLY = ("active_by_neuron", "active_by_step", "saturated_by_population", "saturated_by_step")
 
 
@@ -46,10 +54,20 @@ def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dic
             function_run(point, folder)
             return {"status": "done", "result": {}}
         return {"status": "done", "result": evaluate(point, folder)}
-    except BimhwError as error:
-        return {"status": "failed", "reason": str(error)}
-    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-        return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+    except Exception as error:  # whatever went wrong is this point's outcome and must not stop the others
+        reason = str(error) if isinstance(error, BimhwError) else f"{type(error).__name__}: {error}"
+        return {"status": "stopped" if _disk_fails(error, folder) else "failed", "reason": reason}
+
+
+def _disk_fails(error: BaseException, folder: Path) -> bool:
+    """Whether an error is the disk's and not the point's: a point that failed for want of room must be done again."""
+    causes = [e for e in (error, error.__cause__, error.__context__) if isinstance(e, OSError)]
+    if any(e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO) for e in causes):
+        return True
+    try:
+        return shutil.disk_usage(folder).free < LEAST_FREE_BYTES  # torch's writer says it in other words
+    except OSError:
+        return True
 
 
 def evaluate(point: Point, folder: Path) -> dict[str, Any]:
@@ -83,6 +101,7 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
         "weight_bytes": sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
         "unknown": list(costs.report.unknown),
         "synapse_uj_fixed_activity": None,
+        "pruned_synops_fixed_activity": None,
     }
 
 
@@ -95,7 +114,8 @@ def model_file(point: Point, folder: Path) -> Path:
     path = folder / f"model-{point.model_key()}.pt"
     if not path.is_file():
         with replacing(path) as temporary:
-            train(point.spec.source, temporary, point.spec.preset, point.seed, **point.training())
+            task = point.spec.load_task(point.spec.source)
+            train(task, temporary, point.spec.preset, point.seed, **point.training())
     return path
 
 
@@ -113,15 +133,9 @@ def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
 
 def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
     from bimhw.compiler.decode import decode, encode, output_probe
-    from bimhw.compiler.pipeline import compile as compile_model
-    from bimhw.tasks import load_task
     from simulator.function.simulation import Simulation
 
-    model = model_file(point, folder)
-    name = point.spec.task or (None if point.spec.is_model else point.spec.source)
-    compiled = compile_model(model, _roomy_chip(), task=name, seed=point.seed, **point.compilation())
-    program = compiled.program
-    task = load_task(name or str(program.meta["task"]))
+    program, rates, task = _compiled(point, model_file(point, folder))
     split = task.test if point.spec.samples is None else task.test.take(slice(0, point.spec.samples))
     probe, steps = output_probe(program), int(program.meta["chip_steps"])
     trains = [encode(program, x) for x in split.x]
@@ -138,9 +152,29 @@ def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
     payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
     arrays = {name: getattr(tally, name) for name in _TALLY}
     arrays |= {"resets": np.array(tally.resets, np.int64), "ptr": spikes.ptr, "ids": spikes.ids, "payload": payload}
+    arrays["rates"] = np.concatenate([rates.get(p.name, np.ones(p.size)) for p in program.populations])
     write_npz(stem.with_suffix(".npz"), arrays)
     program.save(stem.with_suffix(".bimhw"))
     return {"accuracy": float((scores.argmax(axis=1) == split.y).mean()), "samples": len(trains)}
+
+
+def _compiled(point: Point, model: Path) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task]:
+    """The program on a mapping that does not matter, the rates that calibration measured, and the task."""
+    from bimhw.compiler.options import CompileOptions
+    from bimhw.compiler.pipeline import to_integers
+    from bimhw.frontends import load_network
+    from mapping.blocks import map_blocks
+    from mapping.spec import check_network
+
+    spec, chip = point.spec, _roomy_chip()
+    name = spec.task or (None if spec.is_model else spec.source)
+    task = None if name is None else spec.load_task(name)
+    options = CompileOptions(**point.compilation())
+    made = to_integers(check_network(load_network(model)), chip, None, task or name, options, point.seed)
+    program = map_blocks(made.integer, chip)[0]
+    if task is None and not program.meta.get("task"):
+        raise InputError(str(model), "does not say which task it was trained on", "Give --task NAME")
+    return program, made.calibrated.rates, task or spec.load_task(str(program.meta["task"]))
 
 
 def _roomy_chip() -> Chip:
@@ -154,31 +188,44 @@ def _roomy_chip() -> Chip:
 
 def hardware_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
     """The program mapped for this point's chip, and its counters and time; no function is run."""
-    stem = folder / f"hardware-{point.hardware_key()}"
-    if not stem.with_suffix(".npz").is_file():
-        mapped = _mapped(point, program)
-        spikes, tally, samples = _recorded(point, folder)
-        chip = point.chip()
-        activity = Counter(mapped, chip.topology).activity(spikes, tally, samples)
-        if chip.timing is not None and point.spec.engine != "none":
-            from simulator.timing.run import run_timing
+    mapped, activity = _mapping_run(point, program, folder)
+    chip = point.chip()
+    if chip.timing is None or point.spec.engine == "none":
+        return mapped, activity
+    path = folder / f"hardware-{point.hardware_key()}.json"
+    if not path.is_file():
+        from simulator.timing.run import run_timing
 
-            time = run_timing(mapped, chip, spikes, point.spec.engine)  # type: ignore[arg-type]  # checked by the spec
-            activity = replace(activity, sim_time_ns=time.sim_time_ns)
+        spikes, _, _ = _recorded(point, folder)
+        time = run_timing(mapped, chip, spikes, point.spec.engine)  # type: ignore[arg-type]  # checked by the spec
+        write_json(path, {"sim_time_ns": time.sim_time_ns})
+    return mapped, replace(activity, sim_time_ns=float(json.loads(path.read_text(encoding="utf-8"))["sim_time_ns"]))
+
+
+def _mapping_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
+    """The mapped program and its counters, shared by all points that differ in times and energies alone."""
+    stem = folder / f"mapping-{point.mapping_key()}"
+    if not stem.with_suffix(".npz").is_file():
+        mapped = _mapped(point, program, folder)
+        activity = Counter(mapped, point.chip().topology).activity(*_recorded(point, folder))
         mapped.save(stem.with_suffix(".bimhw"))
-        activity.save(stem.with_suffix(".npz"))
+        activity.save(stem.with_suffix(".npz"))  # last: its presence says that both are whole
     return Program.load(stem.with_suffix(".bimhw")), Activity.load(stem.with_suffix(".npz"))
 
 
-def _mapped(point: Point, program: Program) -> Program:
-    from mapping.blocks import map_blocks
+def _mapped(point: Point, program: Program, folder: Path) -> Program:
     from mapping.fit import check_capabilities
     from mapping.network import Network
+    from mapping.place import map_network
 
     network = Network("integer", program.populations, program.projections, dict(program.meta))
     chip = point.chip()
     check_capabilities(network, chip)
-    return map_blocks(network, chip, point.axes.get("cores"))[0]
+    flat = read_npz(folder / f"function-{point.function_key()}.npz", ("rates",))["rates"]
+    ends = np.cumsum([p.size for p in program.populations])[:-1]
+    rates = dict(zip((p.name for p in program.populations), np.split(flat, ends), strict=True))
+    method = str(point.axes.get("mapping", "auto"))
+    return map_network(network, chip, method, rates, point.axes.get("cores"), point.seed).program
 
 
 def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
@@ -191,16 +238,26 @@ def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
     return spikes, tally, samples
 
 
-def fixed_activity_pj(point: Point, reference: Point, folder: Path) -> float | None:
-    """Synapse energy per sample [pJ] that the point's synapses would cost under the reference's spikes."""
-    price = point.chip().energy.get("synaptic_event")
-    if price is None or price.value is None:
+def fixed_activity_pj(point: Point, reference: Point, folder: Path) -> tuple[float, float] | None:
+    """Synapse energy per sample [pJ] that the point's synapses would cost under the reference's spikes.
+
+    Returns:
+        (of all projections, of those that the sparsity target prunes); None where the chip's constant is unknown.
+    """
+    table = point.chip().energy
+    prices = [table[key].value for key in ("synaptic_event", "synaptic_memory_read") if key in table]
+    if not prices or None in prices:
         return None
     program, facts = function_run(point, folder)
     spikes, _, _ = _recorded(reference, folder)
     events = np.bincount(spikes.ids, minlength=program.n_neurons).astype(np.int64)
-    fan_out, first = np.zeros(program.n_neurons, np.int64), program.first_ids()
+    first, readout_too = program.first_ids(), bool(point.training().get("prune_readout"))
+    whole = pruned = 0
     for q in program.projections:
         rows = np.diff(q.indptr)
-        fan_out[first[q.source] : first[q.source] + rows.size] += rows
-    return float(events @ fan_out) * price.value / float(facts["samples"])
+        met = int(events[first[q.source] : first[q.source] + rows.size] @ rows)
+        whole += met
+        if readout_too or program.population(q.target).role != "output":
+            pruned += met
+    per_event = sum(p for p in prices if p is not None) / float(facts["samples"])
+    return whole * per_event, pruned * per_event

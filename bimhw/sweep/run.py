@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,31 +57,58 @@ def run_sweep(
     Raises:
         InputError: a bad axis or value, a database that cannot be used, an unreachable cluster.
     """
-    spec.check()
-    if n_workers < 1:
-        raise InputError("workers", f"are {n_workers}, must be at least 1")
-    path = Path(db)
-    say = progress or (lambda n: None)
-    with Store(path) as store:
-        folder = _work_folder(path)
-        points, keys = list(spec.points()), list[str]()
+    with Session(spec, db, n_workers, dask) as session:
+        return session.run(list(spec.points()), retry, progress)
+
+
+class Session:
+    """An open sweep: its store, its work folder and, from the first point that must be computed, its workers.
+
+    Raises:
+        InputError: a bad axis or value, a database that cannot be used; from `run` an unreachable cluster, a full disk.
+    """
+
+    def __init__(self, spec: SweepSpec, db: Path | str, n_workers: int = 1, dask: str | None = None) -> None:
+        spec.check()
+        if n_workers < 1:
+            raise InputError("workers", f"are {n_workers}, must be at least 1")
+        self.spec, self._n_workers, self._dask = spec, n_workers, dask
+        self._open = ExitStack()
+        self._team: Workers | None = None
+        path = Path(db)
+        self._store = self._open.enter_context(Store(path))
+        self._folder = _work_folder(path)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def run(
+        self, points: Sequence[Point], retry: bool = False, progress: Callable[[int], None] | None = None
+    ) -> SweepResult:
+        """The table of these points; what is not stored yet is computed first."""
+        say, keys = progress or (lambda n: None), list[str]()
         waiting: dict[str, list[tuple[str, Point]]] = {}
         for point in points:
-            key = _key(point, store)
+            key = _key(point, self._store)
             keys.append(key)
-            stored = store.get(key)
+            stored = self._store.get(key)
             if stored is None or (retry and stored["status"] == "failed"):
                 waiting.setdefault(point.function_key(), []).append((key, point))
             else:
                 say(1)
-        computed = sum(map(len, waiting.values()))
         if waiting:
-            with workers(attempt, n_workers, dask) as team:
-                _work(team, waiting, store, folder, spec, say)
-        rows = tuple(_row(point, store.get(key), folder, spec) for point, key in zip(points, keys, strict=True))
-    log = folder / "functional-runs.log"
-    runs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
-    return SweepResult(_with_front(rows), computed, runs)
+            if self._team is None:
+                self._team = self._open.enter_context(workers(attempt, self._n_workers, self._dask))
+            _work(self._team, waiting, self._store, self._folder, self.spec, say)
+        rows = tuple(
+            _row(point, self._store.get(key), self._folder, self.spec) for point, key in zip(points, keys, strict=True)
+        )
+        log = self._folder / "functional-runs.log"
+        runs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
+        return SweepResult(with_front(rows), sum(map(len, waiting.values())), runs)
 
 
 def _work_folder(path: Path) -> Path:
@@ -112,16 +140,23 @@ def _work(
     spec: SweepSpec,
     say: Callable[[int], None],
 ) -> None:
-    """Functional runs first, each followed by the points that share it."""
+    """Functional runs first, each followed by the points that share it; where it fails, they have failed."""
     by_key = {key: point for group in waiting.values() for key, point in group}
     for function_key, group in waiting.items():
         team.submit(function_key, ("function", str(folder), spec, dict(group[0][1].axes)))
     for name, outcome in team.finished():
-        if (name in waiting and outcome["status"] == "done") or name in waiting:
+        if outcome["status"] == "stopped":
+            raise InputError(
+                str(folder),
+                f"cannot be written ({outcome['reason']})",
+                "Finished points are safe: make room, then run the same sweep again",
+            )
+        if name in waiting and outcome["status"] == "done":
             for key, point in waiting[name]:
                 team.submit(key, ("point", str(folder), spec, dict(point.axes)))
-        else:
-            store.put(name, by_key[name].axes, outcome)
+            continue
+        for key in [k for k, _ in waiting[name]] if name in waiting else [name]:
+            store.put(key, by_key[key].axes, outcome)
             say(1)
 
 
@@ -131,12 +166,14 @@ def _row(point: Point, stored: dict[str, Any] | None, folder: Path, spec: SweepS
     if stored["status"] == "done" and "sparsity" in spec.axes:
         densest = Point(spec, dict(point.axes) | {"sparsity": min(spec.axes["sparsity"])})
         if (folder / f"function-{densest.function_key()}.json").is_file():
-            pj = fixed_activity_pj(point, densest, folder)
-            row["synapse_uj_fixed_activity"] = None if pj is None else pj / 1e6
+            found, dense = (fixed_activity_pj(p, densest, folder) for p in (point, densest))
+            if found is not None and dense is not None:
+                row["synapse_uj_fixed_activity"] = found[0] / 1e6
+                row["pruned_synops_fixed_activity"] = found[1] / dense[1] if dense[1] else None
     return row
 
 
-def _with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+def with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     """Rows marked where no other is at least as good in accuracy, energy and latency and better in one."""
     done = [r for r in rows if r["status"] == "done"]
     front = pareto_front([(-r["accuracy"], r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])

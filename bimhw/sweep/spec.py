@@ -1,8 +1,9 @@
 """What a sweep is: a task or a model, axes with their values, and the points of their product.
 
-An axis is ``sparsity``, ``rate``, ``lambda``, ``bits``, ``chip``, ``cores`` (neurons per core), ``supply``, ``seed``, any
-option of `bimhw train` (``hidden``, ``epochs``, ``lr`` ...), or any number of the chip file by its path (``timing.synapse``,
-``energy.synaptic_event``). A point is keyed by a hash of all that determines its result.
+An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
+(neurons per core), ``mapping``, ``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...), or
+any number of the chip file by its path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
+determines its result.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -24,8 +25,12 @@ from simulator.chip_rules import check_chip
 from simulator.errors import InputError
 from simulator.quantity import Quantity
 
-COMPILE_AXES = ("bits", "state_bits")
-HARDWARE_AXES = ("chip", "cores", "supply")
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+
+COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
+HARDWARE_AXES = ("chip", "cores", "mapping", "supply", "node")
+ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
 RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
 SECTIONS = ("timing", "energy", "limits")
 
@@ -42,6 +47,8 @@ class SweepSpec:
         samples: test samples a point, None for all.
         task: task of a model file, where it does not say.
         engine: timing engine, or ``none``.
+        data: the user's copy of the task's data, where it needs one.
+        task_options: options of the task's loader.
     """
 
     source: str
@@ -51,6 +58,8 @@ class SweepSpec:
     samples: int | None = None
     task: str | None = None
     engine: str = "compiled"
+    data: str | None = None
+    task_options: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise `InputError` where an axis or a value cannot be."""
@@ -59,17 +68,22 @@ class SweepSpec:
                 raise InputError(f"axis {axis!r}", "has no values", "Give at least one, e.g. --sparsity 0,0.5")
             if len(set(values)) != len(values):
                 raise InputError(f"axis {axis!r}", "names a value twice", "Name each once")
-            if self.is_model and kind_of(axis) == "train":
+            check_axis(axis)
+            if self.is_model and kind_of(axis) == "train" and axis != "seed":
                 raise InputError(
                     f"axis {axis!r}", f"needs training, and {self.source!r} is a trained model", "Sweep a task"
                 )
         for value in self.axes.get("cores", ()):
             if not isinstance(value, int) or value < 1:
                 raise InputError("axis 'cores'", f"has the value {value}; neurons per core must be at least 1")
-        if self.engine not in ("compiled", "bound", "clocked", "simpy", "none"):
-            raise InputError(
-                f"engine {self.engine!r}", "is not known", "Engines: compiled, bound, clocked, simpy, none"
-            )
+        for axis in ("per_row", "free_scales"):
+            if not all(isinstance(v, bool) for v in self.axes.get(axis, ())):
+                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give true,false")
+        for axis in ("supply", "node"):
+            if any(isinstance(v, bool | str) or v <= 0 for v in self.axes.get(axis, ())):
+                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give numbers above 0")
+        if self.engine not in ENGINES:
+            raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
         if self.samples is not None and self.samples < 1:
             raise InputError("samples", f"is {self.samples}, must be at least 1")
         self._check_options()
@@ -80,9 +94,8 @@ class SweepSpec:
                 raise InputError(self.source, "does not exist", "Give a task's name or a model file")
             return
         from bimhw.learning.recipe import recipe
-        from bimhw.tasks import load_task
 
-        task = load_task(self.source)
+        task = self.load_task(self.source)
         for point in self.points():
             recipe(task, self.preset, point.seed, **point.training())
 
@@ -91,10 +104,46 @@ class SweepSpec:
         """Whether the source is a file."""
         return Path(self.source).suffix in (".pt", ".safetensors", ".nir")
 
+    def load_task(self, name: str) -> Task:
+        """The task of this name, from the user's copy of its data where one is given."""
+        from bimhw.tasks import load_named
+
+        task: Task = load_named(name, None if self.data is None else Path(self.data), self.task_options)
+        return task
+
+    def data_key(self) -> list[Any]:
+        """What says which data there is: loader options, names and sizes of the user's files."""
+        if self.data is None:
+            return list(self.task_options)
+        root = Path(self.data)
+        files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+        return [*self.task_options, *([str(p.relative_to(root)), p.stat().st_size] for p in files)]
+
     def points(self) -> Iterator[Point]:
         """All points, the first axis slowest."""
         for values in itertools.product(*self.axes.values()):
             yield Point(self, dict(zip(self.axes, values, strict=True)))
+
+
+def check_axis(axis: str) -> None:
+    """Raise `InputError` for an axis that nothing knows, with the nearest one that is."""
+    import difflib
+
+    known = known_axes()
+    if axis not in known and axis.split(".")[0] not in SECTIONS:
+        near = difflib.get_close_matches(axis, known, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}, or a number of the chip file"
+        raise InputError(f"axis {axis!r}", "is not known", hint)
+
+
+def known_axes() -> list[str]:
+    """All axes but the numbers of a chip file."""
+    from bimhw.learning.train import TrainSettings
+    from bimhw.models.config import BimConfig
+    from bimhw.models.net import Init
+
+    fields = [f for kind in (BimConfig, TrainSettings, Init) for f in kind.__struct_fields__]
+    return [*RENAMED, *COMPILE_AXES, *HARDWARE_AXES, "delays", *fields]
 
 
 def kind_of(axis: str) -> str:
@@ -144,11 +193,15 @@ class Point:
         """Hash of all that determines the trained model."""
         if self.spec.is_model:
             return digest("model", hashlib.sha256(Path(self.spec.source).read_bytes()).hexdigest())
-        return digest("train", bimhw.__version__, self.spec.source, self.spec.preset, self.seed, self.training())
+        spec = self.spec
+        key = ("train", bimhw.__version__, spec.source, spec.preset, self.seed, self.training())
+        return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def function_key(self) -> str:
         """Hash of all that determines what the chip computes."""
-        return digest("function", self.model_key(), self.compilation(), self.spec.samples, self.seed, self.spec.task)
+        spec = self.spec
+        key = ("function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task)
+        return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def chip(self) -> Chip:
         """The chip with this point's numbers.
@@ -161,14 +214,19 @@ class Point:
             if axis.split(".")[0] in SECTIONS:
                 chip = _with_number(chip, axis, value)
         check_chip(chip, f"chip {chip.name!r}")
-        return scaled_chip(chip, self.axes.get("supply"))
+        return scaled_chip(chip, self.axes.get("supply"), self.axes.get("node"))
+
+    def mapping_key(self) -> str:
+        """Hash of all that determines the mapping and the counters: function, mesh, limits and mapper, no times, no energies."""
+        c = self.chip()
+        parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits)]
+        return digest("mapping", self.function_key(), parts, self.axes.get("cores"), self.axes.get("mapping", "auto"))
 
     def hardware_key(self) -> str:
-        """Hash of all that determines counters and times: function, mesh, limits, times and mapping, but no energies."""
+        """Hash of all that determines counters and times, but no energies."""
         c = self.chip()
-        parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits, c.timing)]
-        parts += [msgspec.to_builtins(c.link)] if c.topology.chips > 1 else []
-        return digest("hardware", self.function_key(), parts, self.axes.get("cores"), self.spec.engine)
+        parts = [msgspec.to_builtins(c.timing)] + ([msgspec.to_builtins(c.link)] if c.topology.chips > 1 else [])
+        return digest("hardware", self.mapping_key(), parts, self.spec.engine)
 
     def key(self) -> str:
         """Hash of all that determines the result."""

@@ -76,6 +76,57 @@ def test_table_and_explanation(folder: Path, capsys: pytest.CaptureFixture[str])
     assert code == 0 and f"{n:,} x 23.6 pJ = {n * 23.6:,.4f} pJ" in out and "Davies" in out
 
 
+@pytest.mark.parametrize("by", ["item", "hardware", "kind", "core", "layer", "step"])
+def test_every_grouping_is_shown_and_sums_to_the_total(
+    folder: Path, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call("energy", str(folder), "--by", by, "--json", capsys=capsys)
+    value = json.loads(out)
+    total = bimhw.energy(folder).report.energy_pj()
+    assert code == 0 and sum(value["pj"].values()) == pytest.approx(total, rel=1e-12) == value["total_pj"]
+    if by == "step":
+        assert len(value["pj"]) == 10
+    if by == "layer":
+        assert set(value["pj"]) == {"in", "hid", "out", "chip"}
+    code, out, _ = call("energy", str(folder), "--by", by, capsys=capsys)
+    assert code == 0 and "sum" in out and "no energy was ever published" in out
+
+
+def test_memory_reads_are_an_item_where_the_table_has_them(folder: Path) -> None:
+    plain, generic = (bimhw.energy(folder, chip).report for chip in ("loihi2", "generic"))
+    assert all(i.key != "synaptic_memory_read" for i in plain.items)
+    item = generic.item("synaptic memory reads")
+    assert item.count == generic.synaptic_events and item.energy_pj == pytest.approx(1.07 * item.count)
+
+
+def test_scan_of_a_card_is_a_bound_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "i7-4960x", "--scan", "--json", capsys=capsys)
+    costs = {(c["mode"], c["schedule"], c["batch"]): c for c in json.loads(out)["gpu"]}
+    assert code == 0 and len(costs) == 8  # inference and BPTT, each sequential and as a scan, at two batches
+    steps = json.loads(out)["steps_per_sample"]
+    assert steps == 5
+    for mode in ("inference", "bptt"):
+        one, scan = costs[mode, "sequential", 1], costs[mode, "scan", 1]
+        assert scan["work"]["launches"] == one["work"]["launches"] * 3 // 5  # ceil(log2 5) = 3 rounds
+        assert scan["work"]["matmul_flops"] == one["work"]["matmul_flops"]
+        assert any("a bound only" in a for a in scan["assumptions"])
+
+
+def test_bounds_are_for_unknown_constants_and_reach_the_parts_of_a_sum(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call("energy", str(folder), "--bound", "synaptic_event=1:2", capsys=capsys)
+    assert code == 2 and "has 23.6 pJ" in err and len(err.strip().splitlines()) == 1
+    from energy_models.learning import learning_constant
+
+    chip = load_chip("loihi1-fitted")
+    key, known = learning_constant("learn_trace_rmw", chip)
+    bounds = {"op_state_read": (1.0, 4.0), "op_state_write": (2.0, 5.0)}
+    assert key == "op_state_read + op_state_write" and known.high is None
+    bounded = learning_constant("learn_trace_rmw", chip, bounds)[1]
+    assert (bounded.value, bounded.low, bounded.high) == (None, 3.0, 9.0)
+
+
 def test_other_chip_and_bounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call("energy", str(folder), "--bound", "host_packet=1:2", "--json", capsys=capsys)
     assert code == 0 and "host packets" not in json.loads(out)["chip"]["unbounded"]

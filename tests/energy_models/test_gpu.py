@@ -43,7 +43,7 @@ WORK = Workload(
 )
 
 
-@pytest.mark.parametrize("name", ["h100", "a100", "orin-nano", "agx-orin"])
+@pytest.mark.parametrize("name", ["h100", "a100", "orin-nano", "agx-orin", "i7-4960x"])
 @pytest.mark.parametrize("mode", ["inference", "bptt", "rtrl"])
 def test_bounds_are_in_order(name: str, mode: str) -> None:
     card = load_gpu(name)
@@ -88,6 +88,9 @@ def test_a_card_of_ones_own_and_refusals(tmp_path: Path) -> None:
         mine.write_text(text.replace(bad, "unit: Watt" if expected == "Watt" else expected))
         with pytest.raises(InputError, match=r"mine\.yaml"):
             load_gpu(str(mine))
+    mine.write_text(text.replace("efficiency: {value: 0.5", "efficiency: {value: 50"))
+    with pytest.raises(InputError, match=r"mine\.yaml: \$\.efficiency: is 50"):
+        load_gpu(str(mine))
     with pytest.raises(InputError, match="Known: a100"):
         load_gpu("b200")
     with pytest.raises(InputError, match="does not exist"):

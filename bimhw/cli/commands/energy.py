@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table
 
+Grouping = Literal["item", "hardware", "kind", "core", "layer", "step"]
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--chip", help="Charge the run at the constants of another chip (name or YAML file).")
-@click.option("--gpu", multiple=True, help="Card to compare with: h100, a100, orin-nano, agx-orin, or a YAML file.")
+@click.option(
+    "--gpu",
+    multiple=True,
+    help="Card to compare with: h100, a100, orin-nano, agx-orin, i7-4960x (a CPU), or a YAML file.",
+)
 @click.option(
     "--explain", metavar="ITEM", help="Show the arithmetic of one item, by name or key; 'all' for every item."
 )
 @click.option(
     "--bound", multiple=True, metavar="KEY=LOW:HIGH", help="Your bounds [pJ] for a constant that was never published."
 )
+@click.option(
+    "--by",
+    type=click.Choice(["item", "hardware", "kind", "core", "layer", "step"]),
+    help="The energy by this grouping; every one sums to the same total.",
+)
 @click.option("--supply", "supply_v", type=float, help="Scale the chip's energies to this supply [V].")
 @click.option("--node", "process_nm", type=float, help="Scale the chip's energies to this node [nm].")
+@click.option("--scan", is_flag=True, help="Cards also as a parallel scan over time (a bound: resets forbid it).")
 @click.option("--measure", type=click.Path(path_type=Path), help="Run this model file on this machine's NVIDIA card.")
 @json_option
 def command(
@@ -32,6 +44,8 @@ def command(
     bound: tuple[str, ...],
     supply_v: float | None,
     process_nm: float | None,
+    by: Grouping | None,
+    scan: bool,
     measure: Path | None,
     as_json: bool,
 ) -> None:
@@ -39,7 +53,10 @@ def command(
     from bimhw.costs import energy
 
     bounds = dict(_bound(text) for text in bound)
-    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure)
+    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure, scan=scan)
+    if by is not None:
+        _by(result.report, by, as_json)
+        return
     if explain is not None:
         _explain(result, explain, as_json)
         return
@@ -73,6 +90,19 @@ def _explain(result: Any, name: str, as_json: bool) -> None:
         return
     for item in items:
         click.echo(item.explain())
+
+
+def _by(report: Any, grouping: str, as_json: bool) -> None:
+    """Nominal energies of one grouping; what belongs to the chip as a whole is the entry `chip`, unknown items are named."""
+    parts, total = report.by("population" if grouping == "layer" else grouping), report.energy_pj()
+    if as_json:
+        print_json({"by": grouping, "pj": parts, "total_pj": total, "unknown": list(report.unknown)})
+        return
+    shown = parts if grouping == "step" else {k: v for k, v in parts.items() if v}
+    rows = [(name, pj / 1e3, f"{pj / total:.2%}" if total else "") for name, pj in shown.items()]
+    print_table(f"energy on {report.chip} by {grouping}", (grouping, "nJ", "share"), [*rows, ("sum", total / 1e3, "")])
+    if report.unknown:
+        click.echo(f"not in the sum, since no energy was ever published: {', '.join(report.unknown)}")
 
 
 def _print(result: Any) -> None:

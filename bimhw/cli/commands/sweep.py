@@ -18,7 +18,9 @@ from bimhw.cli.output import json_option, print_json, print_table, progress
 @click.option("--lambda", "lam", help="Weights of the gradient against STDP.")
 @click.option("--chip", help="Chips, by name or YAML file; loihi2 if not given.")
 @click.option("--cores", help="Most neurons on a core.")
-@click.option("--supply", help="Supply voltages.")
+@click.option("--mapping", help="Mappers, e.g. auto,blocks (see `compile`); auto if not given.")
+@click.option("--supply", help="Supply voltages [V].")
+@click.option("--node", help="Process nodes [nm].")
 @click.option("--seeds", help="Seeds, e.g. 0,1,2.")
 @click.option(
     "--axis", multiple=True, metavar="NAME=V1,V2", help="Any option of `train`, or a number of the chip file."
@@ -26,6 +28,8 @@ from bimhw.cli.output import json_option, print_json, print_table, progress
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="Training option of all points.")
 @click.option("--preset", help="Training preset.")
 @click.option("--task", help="Task of a model file that does not say it.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data (see `bimhw data list`).")
+@click.option("--task-option", "task_options", multiple=True, help="Option of the task, NAME=VALUE.")
 @click.option("--samples", type=int, help="Test samples a point; all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="Timing engine, or none.")
 @click.option("--db", type=click.Path(path_type=Path), default=Path("sweep.sqlite"), show_default=True, help="Results.")
@@ -44,11 +48,15 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
 
     axes = _axes(options)
     fixed = dict(_pair(text) for text in options["fixed"])
-    spec = SweepSpec(source, axes, fixed, options["preset"], options["samples"], options["task"], options["engine"])
+    spec = SweepSpec(
+        source, axes, fixed, options["preset"], options["samples"], options["task"], options["engine"],
+        None if options["data"] is None else str(options["data"]), options["task_options"],
+    )  # fmt: skip
     total = options["optuna"] or sum(1 for _ in spec.points())
     with progress("sweep", total) as advance:
         if options["optuna"] is not None:
-            result = search(spec, options["optuna"], options["db"], progress=advance)
+            workers = {"n_workers": options["workers"], "dask": options["dask"]}
+            result = search(spec, options["optuna"], options["db"], progress=advance, **workers)
         else:
             result = run_sweep(spec, options["db"], options["workers"], options["dask"], options["retry"], advance)
     if plot is not None:
@@ -63,7 +71,7 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
 def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
     names = {"lam": "lambda", "seeds": "seed"}
     out = {}
-    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "supply"):
+    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "mapping", "supply", "node"):
         if options[name] is not None:
             out[names.get(name, name)] = _values(options[name])
     for text in options["axis"]:
@@ -91,6 +99,8 @@ def _values(text: str) -> tuple[Any, ...]:
 
 
 def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)
@@ -107,6 +117,7 @@ def _print(result: Any, axes: list[str]) -> None:
         "total_uj",
         "synapse_uj",
         "synapse_uj_fixed_activity",
+        "pruned_synops_fixed_activity",
         "latency_us",
         "cores",
     )
@@ -119,5 +130,10 @@ def _print(result: Any, axes: list[str]) -> None:
     for r in result.rows:
         if r["status"] == "failed":
             click.echo(f"failed: {r['axes']}: {r['reason']}")
+    if any(r.get("pruned_synops_fixed_activity") is not None for r in result.rows):
+        click.echo(
+            "fixed activity: under the spikes of the least sparse point of the same seed; pruned synops: of the projections that "
+            "are pruned, relative to that point's (1 - sparsity where pruning takes no notice of activity)"
+        )
     click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
                f"{result.functional_runs} functional runs in all")  # fmt: skip

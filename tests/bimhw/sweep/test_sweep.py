@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -60,7 +61,7 @@ def test_one_functional_run_serves_all_hardware(model: Path, tmp_path: Path, mon
     by = {tuple(r["axes"].values()): r for r in result.rows}
     for chip, cores, synapse, _ in by:
         cheap, dear = by[chip, cores, synapse, 10.0], by[chip, cores, synapse, 20.0]
-        assert dear["synapse_uj"] == pytest.approx(2 * cheap["synapse_uj"])
+        assert dear["synapse_uj"] - cheap["synapse_uj"] == pytest.approx(10e-6 * cheap["synaptic_events_per_sample"])
         assert dear["latency_us"] == cheap["latency_us"] and dear["accuracy"] == cheap["accuracy"]
     assert by["loihi2", 16, 5.0, 10.0]["latency_us"] > by["loihi2", 16, 1.0, 10.0]["latency_us"]
     assert by["loihi2", 4, 1.0, 10.0]["cores"] > by["loihi2", 16, 1.0, 10.0]["cores"]
@@ -97,6 +98,9 @@ def test_sparsity_axis_trains_and_shows_measured_activity(tmp_path: Path) -> Non
     assert pruned["density"] < 0.6 < dense["density"] == 1
     assert pruned["synapse_uj_fixed_activity"] < 0.8 * dense["synapse_uj_fixed_activity"]
     assert dense["synapse_uj_fixed_activity"] == pytest.approx(dense["synapse_uj"])
+    assert dense["pruned_synops_fixed_activity"] == 1
+    # Channels differ in activity and in what is kept of them, so the pruned SynOps are near 1 - rho, not on it.
+    assert pruned["pruned_synops_fixed_activity"] == pytest.approx(1 - 0.8, abs=0.06)
 
 
 def test_synop_item_falls_as_the_density_at_fixed_activity() -> None:
@@ -120,12 +124,88 @@ def test_failures_are_recorded_and_do_not_stop_the_rest(model: Path, tmp_path: P
 
 
 def test_unforeseen_error_is_an_outcome(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
-        raise ZeroDivisionError("by zero")
+    for error in (ZeroDivisionError("by zero"), RuntimeError("some library's own")):
+        monkeypatch.setattr(evaluate, "hardware_run", raising(error))
+        result = run_sweep(spec_of(model, chip=("loihi2",)), tmp_path / "s.sqlite", retry=True)
+        assert result.rows[0]["status"] == "failed"
+        assert result.rows[0]["reason"] == f"{type(error).__name__}: {error}"
 
-    monkeypatch.setattr(evaluate, "hardware_run", broken)
-    result = run_sweep(spec_of(model, chip=("loihi2",)), tmp_path / "s.sqlite")
-    assert result.rows[0]["status"] == "failed" and "ZeroDivisionError: by zero" in result.rows[0]["reason"]
+
+def raising(error: Exception, calls: list[int] | None = None) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
+        if calls is not None:
+            calls.append(1)
+        raise error
+
+    return broken
+
+
+def test_points_share_the_failure_of_their_functional_run(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(evaluate, "_run_function", raising(RuntimeError("diverged"), calls))
+    result = run_sweep(spec_of(model, chip=("loihi2", "generic"), cores=(4, 16)), tmp_path / "s.sqlite")
+    assert result.failed == 4 and len(calls) == 1
+    assert all(r["reason"] == "RuntimeError: diverged" for r in result.rows)
+
+
+@pytest.mark.parametrize("stage", ["_run_function", "_mapped"])
+def test_a_full_disk_stops_the_sweep_and_is_no_points_failure(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    from simulator.files import write_json
+
+    def full(*_: Any) -> Any:
+        monkeypatch.setattr(Path, "write_text", raising(OSError(errno.ENOSPC, "No space left on device")))
+        write_json(tmp_path / "x.json", {})
+
+    spec, db = spec_of(model, chip=("loihi2",), cores=(4, 16)), tmp_path / "s.sqlite"
+    run_sweep(spec_of(model, chip=("loihi2",), cores=(4,)), db)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, stage, full)
+        with pytest.raises(InputError, match=r"No space left.*Finished points are safe"):
+            run_sweep(replace(spec, samples=9 if stage == "_run_function" else 10), db)
+    monkeypatch.undo()
+    result = run_sweep(spec, db)
+    assert result.computed == 1 and result.failed == 0
+
+
+def test_mapping_supply_and_node_are_axes(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mappers share the functional run; node and supply scale energies and time nothing anew (energy_models.scaling)."""
+    from simulator.timing import run as timing
+
+    timed: list[int] = []
+    monkeypatch.setattr(timing, "run_timing", _counting(timing.run_timing, timed))
+    axes = {"mapping": ("auto", "blocks"), "node": (7, 45)}
+    result = run_sweep(spec_of(model, chip=("generic",), cores=(4,), **axes), tmp_path / "s.sqlite")
+    assert result.failed == 0 and result.functional_runs == 1 and len(timed) <= 2
+    by = {(r["axes"]["mapping"], r["axes"]["node"]): r for r in result.rows}
+    for mapping in axes["mapping"]:
+        now, then = by[mapping, 7], by[mapping, 45]
+        assert then["synapse_uj"] == pytest.approx(now["synapse_uj"] * 10 / 7.5)  # 64 bits of SRAM: 7.5 -> 10 pJ
+        assert then["latency_us"] == now["latency_us"]
+    supplies = spec_of(model, chip=("loihi1-fitted", "odin"), supply=(0.5,))
+    assert all(r["status"] == "failed" for r in run_sweep(supplies, tmp_path / "t.sqlite").rows)  # binary spikes only
+
+
+def test_one_timing_run_a_set_of_times(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A point that changes times alone is mapped and counted no more."""
+    calls: list[int] = []
+    monkeypatch.setattr(evaluate, "_mapped", _counting(evaluate._mapped, calls))
+    axes = {"timing.synapse": (1.0, 2.0, 3.0), "chip": ("loihi2",)}
+    result = run_sweep(spec_of(model, **axes), tmp_path / "s.sqlite")
+    assert result.functional_runs == 1 and len(calls) == 1
+    assert len({r["latency_us"] for r in result.rows}) == 3
+
+
+def test_tasks_with_data_of_ones_own(shared: Path, tmp_path: Path) -> None:
+    data = str(shared / "data" / "sets" / "japanese_vowels")
+    spec = SweepSpec("japanese-vowels", {"bits": (8, 4)}, {"epochs": 1, "hidden": "8"}, samples=5, data=data)
+    result = run_sweep(spec, tmp_path / "s.sqlite")
+    assert result.failed == 0 and result.functional_runs == 2
+    other = replace(spec, data=None)
+    assert next(other.points()).function_key() != next(spec.points()).function_key()
 
 
 def start(model: Path, db: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -210,9 +290,32 @@ def test_search_keeps_its_trials(model: Path, tmp_path: Path) -> None:
     spec = spec_of(model, cores=(2, 4, 8, 16), chip=("loihi2", "generic"))
     first = search(spec, 3, db)
     assert 1 <= len(first.rows) <= 3 and first.functional_runs == 1
-    assert search(spec, 3, db).computed == 0
+    again = search(spec, 3, db)
+    assert again.computed == 0 and table(again.rows) == table(first.rows)
+    more = search(spec, 6, db)
+    assert {table([r["axes"]]) for r in first.rows} <= {table([r["axes"]]) for r in more.rows}
+    other = replace(spec, axes={"cores": (3, 5), "chip": ("generic",)})
+    assert 1 <= len(search(other, 2, db).rows) <= 2  # another space is another study
+    Path(f"{db}.optuna").write_bytes(b"no database at all" * 99)
+    with pytest.raises(InputError, match="is not a study of Optuna"):
+        search(spec, 3, db)
     with pytest.raises(InputError, match="must be at least 1"):
         search(spec, 0, db)
+
+
+@pytest.mark.long
+def test_search_on_two_processes_goes_on_after_a_kill(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    from bimhw.sweep.search import search
+
+    db = tmp_path / "s.sqlite"
+    process = start(model, db, "--optuna", "8")
+    time.sleep(12)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    axes = {"bits": (8, 4), "chip": ("loihi2", "generic"), "cores": (2, 4, 8, 16)}
+    result = search(replace(spec_of(model), axes=axes), 8, db, n_workers=2)
+    assert 1 <= len(result.rows) <= 8 and result.failed == 0
 
 
 @settings(deadline=None, max_examples=50)
@@ -239,6 +342,10 @@ def test_plot(model: Path, tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (("--sparsity", "0,0.5"), "needs training"),
+        (("--axis", "sparsty=1"), "Did you mean 'sparsity'?"),
+        (("--axis", "bogus=1"), "axis 'bogus': is not known"),
+        (("--node", "-7"), "Give numbers above 0"),
+        (("--axis", "per_row=3"), "Give true,false"),
         (("--cores", "0"), "neurons per core must be at least 1"),
         (("--chip", "loihi2,loihi2"), "names a value twice"),
         (("--axis", "timing.hop=1"), "is not a number of chip 'loihi2'"),

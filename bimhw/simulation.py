@@ -19,6 +19,7 @@ from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
 from simulator.graph import Population
+from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
 from simulator.program import Program
 from simulator.program_chip import chip_of_program
@@ -102,7 +103,7 @@ def simulate(
             "link_busy": timing.link_busy_ticks,
         }
     result = _result(loaded, data, split, scores, activity)
-    result |= _compare(loaded, data, split, scores, runs.spikes, model)
+    result |= _compare(loaded, data, split, scores, runs.spikes, model, seed)
     if timing is not None:
         result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
     manifest = run_manifest(loaded, silicon, data.name, len(split), seed, engine)
@@ -224,9 +225,9 @@ def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any]
 
 
 def _hidden(program: Program) -> list[Population]:
-    """The layers of the model (the projections of B and C between layers of kind ``s6``, and relay neurons, are none)."""
-    relays = program.meta.get("relays", {}).get("populations", ())
-    return [p for p in program.populations if p.role == "hidden" and p.model != PROJECT and p.name not in relays]
+    """The layers of the model (projections of B and C in an ``s6`` layer, ClampFuse and relay neurons are none)."""
+    relays, between = program.meta.get("relays", {}).get("populations", ()), (PROJECT, CLAMP_FUSE)
+    return [p for p in program.populations if p.role == "hidden" and p.model not in between and p.name not in relays]
 
 
 def _compare(
@@ -236,6 +237,7 @@ def _compare(
     scores: npt.NDArray[Any],
     trains: tuple[SpikeTrain, ...],
     model: str | Path | None,
+    seed: int,
 ) -> dict[str, Any]:
     """The float model on the same samples: accuracy, decisions that agree, what differs (chip latency removed)."""
     if model is None:
@@ -246,16 +248,17 @@ def _compare(
     from bimhw.frontends import load_network
     from bimhw.learning.evaluate import inputs
     from bimhw.models.io import load_model
+    from bimhw.models.nets import run_samples
 
     net = load_model(model)
     with torch.no_grad():
-        run = net.run(inputs(split, data, net.readout.weight))
+        run = run_samples(net, inputs(split, data, net.readout.weight), seed=seed)
     decision = torch.from_numpy(data.decision_steps)
     logits = run.logits[decision].mean(0).numpy()
     hidden = _hidden(program)
     if len(hidden) != len(run.spikes):
         raise InputError(str(model), f"has {len(run.spikes)} layers, the program {len(hidden)}", "Give its own model")
-    rows, _ = differences(program, load_network(model), split.x, trains)
+    rows, _ = differences(program, load_network(model), split.x, trains, seed)
     layers = [row for row in rows if row.population in {p.name for p in hidden}]
     return {
         "float_accuracy": float((logits.argmax(axis=1) == split.y).mean()),

@@ -16,9 +16,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from energy_models.gpu_card import GpuCard
 from energy_models.learning import eligibility_words
 from simulator.errors import InputError
+from simulator.graph import Projection
 from simulator.neurons import base
 from simulator.program import Program
 
@@ -52,10 +55,14 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network on sequences: layers in order (the readout last, with neuron_flops 0), T steps a sample."""
+    """A network on sequences: layers in order (the readout last, with neuron_flops 0), T steps a sample.
+
+    `schedule` is what the neurons allow: ``scan`` where no state depends on a spike of its own layer or of one above.
+    """
 
     layers: tuple[LayerShape, ...]
     steps: int
+    schedule: Schedule = "sequential"
 
     @property
     def parameters(self) -> int:
@@ -105,7 +112,7 @@ class GpuCost:
         return asdict(self)
 
 
-def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule = "sequential") -> GpuWork:
+def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule | None = None) -> GpuWork:
     """Exact counts of one batch (equations above).
 
     Args:
@@ -113,8 +120,10 @@ def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule 
         mode: inference, bptt or rtrl.
         batch: B.
         schedule: ``sequential`` (T steps one after another, as reset and threshold demand), or ``scan`` (a parallel
-            scan over time in ceil(log2 T) rounds: only for layers without a reset; the bound of what a scan could save).
+            scan over time in ceil(log2 T) rounds: only for layers without a reset; the bound of what a scan could save);
+            None: that of the workload.
     """
+    schedule = schedule or workload.schedule
     if batch < 1 or workload.steps < 1 or not workload.layers:
         raise InputError(
             "GPU estimate", f"got batch {batch}, {workload.steps} steps, {len(workload.layers)} layers", "Use >= 1"
@@ -143,14 +152,13 @@ def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule 
     )
 
 
-def gpu_cost(
-    workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, schedule: Schedule = "sequential"
-) -> GpuCost:
+def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, schedule: Schedule | None = None) -> GpuCost:
     """Time and energy of one sample on a card (equations at the top of this module).
 
     Raises:
         InputError: a figure of the card is unknown, or the batch does not fit its memory.
     """
+    schedule = schedule or workload.schedule
     work = gpu_work(workload, mode, batch, schedule)
     capacity = gpu.number("memory_gb") * 1e9
     if work.stored_bytes + FLOAT_BYTES * workload.parameters > capacity:
@@ -206,8 +214,8 @@ def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule) -> tu
 def workload_of(program: Program, steps: int) -> Workload:
     """What a GPU would compute for a program: one `LayerShape` for each pair of populations that are connected.
 
-    Pruned synapses count as zeros of a dense matrix, as GPUs compute them. The first pair of a population carries its
-    neurons' operations.
+    Pruned synapses count as zeros of a dense matrix, as GPUs compute them; what goes from neuron to neuron, one to one, is one
+    product a neuron. The first pair of a population carries its neurons' operations.
     """
     layers = []
     for target in program.populations:
@@ -217,7 +225,7 @@ def workload_of(program: Program, steps: int) -> Workload:
             below = program.population(source)
             layers.append(
                 LayerShape(
-                    n_in=below.size,
+                    n_in=1 if all(_one_to_one(q) for q in incoming if q.source == source) else below.size,
                     n_out=target.size,
                     ports=sum(q.source == source for q in incoming),
                     neuron_flops=0 if k else ops.mul + ops.add + ops.lut,
@@ -226,4 +234,15 @@ def workload_of(program: Program, steps: int) -> Workload:
                     eligibility_words=eligibility_words(target.model),
                 )
             )
-    return Workload(tuple(layers), steps)
+    return Workload(tuple(layers), steps, "scan" if _parallel(program) else "sequential")
+
+
+def _one_to_one(q: Projection) -> bool:
+    return q.n_synapses > 1 and bool((np.diff(q.indptr) <= 1).all()) and np.unique(q.indices).size == q.n_synapses
+
+
+def _parallel(program: Program) -> bool:
+    neurons = [p for p in program.populations if p.role != "input"]
+    layer = {p.name: p.layer for p in program.populations}
+    forward = all(layer[q.source] < layer[q.target] for q in program.projections)
+    return forward and all(base.get(p.model).parallel for p in neurons)

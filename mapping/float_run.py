@@ -18,6 +18,7 @@ from mapping.network import Network
 from simulator.errors import InputError
 from simulator.graph import INPUT_MODEL, Population, Projection, csr_to_dense
 from simulator.neurons.base import NeuronModel, get
+from simulator.philox import uniforms
 
 Floats = npt.NDArray[np.float64]
 # observe(step, population, port accumulators {port: [B, n]}, states {name: [B, n]}, output [B, n])
@@ -30,9 +31,10 @@ class _Running:
     population: Population
     model: NeuronModel
     state: dict[str, Floats]
+    first_id: int
 
 
-def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observe: Observer) -> None:
+def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observe: Observer, seed: int = 0) -> None:
     """Run `steps` steps; `observe` sees every population that has started, after its update of each step.
 
     Args:
@@ -40,6 +42,8 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
         inputs: input population -> values [B, T_in, n] given at steps 0..T_in-1; silent afterwards.
         steps: chip steps (samples' steps plus the deepest layer, so that the last input reaches the output).
         observe: called after each update.
+        seed: of neurons that fire at random; sample b draws what a chip draws that runs the samples one after another, `steps`
+            steps each.
 
     Raises:
         InputError: an integer network, or an input that is missing or of the wrong width.
@@ -47,7 +51,8 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
     if network.stage != "float":
         raise InputError("network", f"is in stage {network.stage!r}", "The float engine runs the float stage")
     batch = _check_inputs(network, inputs)
-    running = [_start(p, batch) for p in network.populations if p.model != INPUT_MODEL]
+    running = _start_all(network, batch)
+    at = np.arange(batch, dtype=np.int64) * steps
     arrive = [(q, _matrix(network, q)) for q in network.projections]
     sent: dict[str, list[Floats]] = {p.name: [] for p in network.populations}
     reach = 1 + max((q.delay for q in network.projections), default=0)
@@ -62,6 +67,8 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
                 if q.target == r.population.name and len(sent[q.source]) > q.delay:
                     acc[q.port] += sent[q.source][-1 - q.delay] @ matrix
             assert r.model.float_step is not None
+            if r.model.draws:
+                r.state["uniform"] = uniforms(seed, at + step, 1, r.first_id, r.population.size)[:, 0]
             out = r.model.float_step(acc, r.state, r.population.params)
             fresh[r.population.name] = out
             observe(step, r.population, acc, r.state, out)
@@ -70,9 +77,9 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
 
 
 def record(
-    network: Network, inputs: Mapping[str, Floats], steps: int, probes: Sequence[tuple[str, str]]
+    network: Network, inputs: Mapping[str, Floats], steps: int, probes: Sequence[tuple[str, str]], seed: int = 0
 ) -> dict[tuple[str, str], Floats]:
-    """Values [B, T, n] of (population, state) pairs; the state ``out`` is what the population sends.
+    """Values [B, T, n] of (population, state) pairs; the state ``out`` is what the population sends. `seed` as in `run_float`.
 
     Steps before a population starts (its layer) are 0.
     """
@@ -84,11 +91,20 @@ def record(
             if name == population.name:
                 kept[name, what][:, step] = out if what == "out" else state[what]
 
-    run_float(network, inputs, steps, observe)
+    run_float(network, inputs, steps, observe, seed)
     return kept
 
 
-def _start(population: Population, batch: int) -> _Running:
+def _start_all(network: Network, batch: int) -> list[_Running]:
+    running, first = [], 0
+    for p in network.populations:
+        if p.model != INPUT_MODEL:
+            running.append(_start(p, batch, first))
+        first += p.size
+    return running
+
+
+def _start(population: Population, batch: int, first_id: int) -> _Running:
     model = get(population.model)
     if model.float_step is None:
         raise InputError(
@@ -98,7 +114,7 @@ def _start(population: Population, batch: int) -> _Running:
     for name in state.keys() & model.initial.keys():
         source = model.initial[name]
         state[name] = np.broadcast_to(population.params[source], (batch, population.size)).astype(np.float64)
-    return _Running(population, model, state)
+    return _Running(population, model, state, first_id)
 
 
 def _matrix(network: Network, q: Projection) -> Any:

@@ -7,10 +7,12 @@ gives four 32-bit words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 # Streams: who draws. A number is never used twice.
 STREAM_NEURON = 0
@@ -20,6 +22,7 @@ STREAM_ELIGIBILITY = 4
 STREAM_DROP = 16
 STREAM_FAULT = 17
 STREAM_CLOCK = 18
+STREAM_TRAINING = 32  # spikes that a float model draws while it is trained
 STREAM_USER = 1024  # from here on free for a user's own models
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -45,3 +48,38 @@ def random_word(seed: Any, step: Any, logical_id: Any, stream: Any) -> Any:
     """One random 32-bit word (as uint64) of a key; negative inputs are taken modulo 2^64."""
     s = np.uint64(seed)
     return philox4x32(step, logical_id, stream, 0, s & _LOW, s >> _32)[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_uniforms(seed: Any, first_steps: Any, first_id: int, stream: int, out: Any) -> None:
+    for b in range(out.shape[0]):
+        for t in range(out.shape[1]):
+            for i in range(out.shape[2]):
+                word = random_word(seed, first_steps[b] + t, first_id + i, stream)
+                out[b, t, i] = np.float64(word >> np.uint64(16)) / 65536.0
+
+
+def uniforms(
+    seed: int,
+    first_steps: Sequence[int] | npt.NDArray[np.int64],
+    steps: int,
+    first_id: int,
+    n: int,
+    stream: int = STREAM_NEURON,
+) -> npt.NDArray[np.float64]:
+    """What neurons that fire at random compare with their probability: the upper 16 bits of their word, over 2^16.
+
+    Args:
+        seed: of the run.
+        first_steps: number of the first step of each sample.
+        steps: steps of a sample.
+        first_id: logical id of the first neuron.
+        n: neurons.
+        stream: who draws.
+
+    Returns:
+        Values in [0, 1), float64 [samples, steps, n].
+    """
+    out = np.empty((len(first_steps), steps, n))
+    _fill_uniforms(seed, np.asarray(first_steps, np.int64), first_id, stream, out)
+    return out

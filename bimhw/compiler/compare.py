@@ -16,6 +16,8 @@ from mapping.network import Network
 from simulator.chip import Topology
 from simulator.function import SampleRuns, run_samples
 from simulator.graph import INPUT_MODEL, Population
+from simulator.neurons.base import get
+from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
@@ -70,26 +72,33 @@ class Comparison:
         return {"populations": rows, "saturations": self.runs.activity.total("saturations"), **totals}
 
 
-def compare(result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topology: Topology) -> Comparison:
+def compare(
+    result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topology: Topology, seed: int = 0
+) -> Comparison:
     """Run the program and its float network on the same inputs.
 
     Args:
         result: of `compile`.
         payloads: integer inputs [B, T, n_in].
         topology: of the chip, for the run.
+        seed: of neurons that fire at random; both draw the same numbers.
 
     Raises:
         InputError: payloads of the wrong width or range.
     """
     program = result.program
     steps = payloads.shape[1] + max(p.layer for p in program.populations)
-    runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=topology)
-    rows, sent = differences(program, result.float_network, payloads, runs.spikes)
+    runs = run_samples(program, [encode(program, s) for s in payloads], steps, seed=seed, topology=topology)
+    rows, sent = differences(program, result.float_network, payloads, runs.spikes, seed)
     return Comparison(rows, sent, runs)
 
 
 def differences(
-    program: Program, network: Network, payloads: npt.NDArray[np.integer[Any]], trains: Sequence[SpikeTrain]
+    program: Program,
+    network: Network,
+    payloads: npt.NDArray[np.integer[Any]],
+    trains: Sequence[SpikeTrain],
+    seed: int = 0,
 ) -> tuple[tuple[Difference, ...], dict[str, Floats]]:
     """What every population of a run sent against what the float network sends on the same inputs.
 
@@ -98,6 +107,7 @@ def differences(
         network: its float network.
         payloads: integer inputs [B, T, n_in].
         trains: spikes of the run, one train a sample.
+        seed: of the run.
 
     Returns:
         A row a population, in logical order, inputs left out; and the values sent on the chip, float64 [B, T, n].
@@ -108,7 +118,7 @@ def differences(
     steps = own + max(names.values())
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
     values = {p.name: payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL}
-    shown = record(network, values, steps, [(p.name, "out") for p in on_chip])
+    shown = record(network, values, steps, [(p.name, "out") for p in on_chip], seed)
     first = program.first_ids()
     sent: dict[str, Floats] = {}
     rows = []
@@ -125,6 +135,8 @@ def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
     """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
     if p.model == PROJECT:
         return float(2.0 ** -formats[p.name]["p"])
+    if p.model == CLAMP_FUSE:
+        return float(2.0 ** -formats[p.name]["r"])
     if p.model.startswith(("bim_d_", "s6_")) and p.model.endswith("_graded"):
         return float(2.0 ** (int(p.params["sh_out"]) - formats[p.name]["V"]))
     fires = p.params.get("fires")
@@ -140,7 +152,7 @@ def _difference(p: Population, wanted: Floats, got: Floats) -> Difference:
         p.name,
         int((np.abs(got - wanted) > _EQUAL).sum()),
         int(wanted.size),
-        p.model == PROJECT or p.model.endswith("_graded"),
+        get(p.model).emits == "graded",
         float((wanted != 0).mean()) if wanted.size else 0.0,
         float((got != 0).mean()) if wanted.size else 0.0,
         error / power if power else error,

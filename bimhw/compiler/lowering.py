@@ -45,8 +45,10 @@ class Lowering:
 # family (the start of a model's name) -> module with a `LOWERING`
 _FAMILIES = {
     "bim_d_": "bimhw.compiler.lower_bim",
+    "clamp_fuse": "bimhw.compiler.lower_p_ssm",
     "leaky": "bimhw.compiler.lower_leaky",
     "loihi_cuba": "bimhw.compiler.lower_loihi",
+    "p_ssm_": "bimhw.compiler.lower_p_ssm",
     "readout_li": "bimhw.compiler.lower_readout",
     "s6_": "bimhw.compiler.lower_s6",
 }

@@ -14,8 +14,8 @@ from simulator.files import check_is_file
 # file suffix -> (module, function from a path to a float network)
 _BY_SUFFIX = {
     ".nir": ("bimhw.frontends.nir.lower", "read_network"),
-    ".pt": ("bimhw.frontends.bim", "load_bim"),
-    ".safetensors": ("bimhw.frontends.bim", "load_bim"),
+    ".pt": ("bimhw.frontends.checkpoints", "load_checkpoint"),
+    ".safetensors": ("bimhw.frontends.checkpoints", "load_checkpoint"),
 }
 
 
@@ -49,13 +49,13 @@ def load_network(model: Any, **reading: Any) -> Network:
     if isinstance(model, str | Path):
         return _load_file(Path(model), given)
     if hasattr(model, "config") and hasattr(model, "state_dict"):
-        from bimhw.frontends.bim import module_network
+        from bimhw.frontends.checkpoints import module_network
 
         return module_network(model)
     raise InputError(
         f"model of type {type(model).__name__!r}",
         "is not known",
-        "Give a file, a bimhw.Network, a BIM module or a torch stack",
+        "Give a file, a bimhw.Network, a BIM or P-SpikeSSM module, or a torch stack",
     )
 
 

@@ -9,7 +9,6 @@ and sends them to ``layer<l>`` as graded spikes, whose other inputs wait for the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,13 +38,6 @@ def layer_name(layer: int) -> str:
 def shared_name(layer: int) -> str:
     """Population of the projections B and C of the ``s6`` layer with this 0-based index."""
     return f"{layer_name(layer)}.bc"
-
-
-def load_bim(path: Path) -> Network:
-    """The float network of a model file; errors as in `bimhw.models.io.load_arrays`."""
-    from bimhw.models.io import load_arrays
-
-    return bim_network(*load_arrays(path))
 
 
 def module_network(model: BimNet) -> Network:

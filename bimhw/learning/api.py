@@ -24,7 +24,7 @@ def train(
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> TrainResult:
-    """Train a BIM network.
+    """Train a BIM network, or with ``family="p-spikessm"`` a P-SpikeSSM network.
 
     Args:
         task: a name (`bimhw.tasks.NAMES`) or a task of your own.
@@ -33,7 +33,8 @@ def train(
         seed: of everything random.
         data: the user's copy of a named task's data, where it needs one.
         progress: called with the number of sequences done since the last call.
-        options: fields of `BimConfig`, `TrainSettings` and `Init` that differ, e.g. ``hidden=(128,), epochs=25``.
+        options: ``family``; fields that differ of `BimConfig`, `TrainSettings` and `Init`, or of `PSpikeConfig`, `TrainSettings`
+            and `PSpikeInit`, e.g. ``hidden=(128,), epochs=25``.
 
     Raises:
         InputError: a bad option, a task that is not there, an output that cannot be written, a diverged training.

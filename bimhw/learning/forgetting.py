@@ -9,8 +9,8 @@ import numpy as np
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import Trainer, check_fit
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init
+from bimhw.models.families import AnyConfig
+from bimhw.models.nets import AnyInit, Net, build
 from bimhw.tasks.base import Split, Task
 from simulator.errors import InputError
 
@@ -50,23 +50,23 @@ def split_classes(task: Task, first: int) -> tuple[Task, Task]:
 
 
 def forgetting(
-    first: Task, second: Task, config: BimConfig, settings: TrainSettings, init: Init | None = None
+    first: Task, second: Task, config: AnyConfig, settings: TrainSettings, init: AnyInit | None = None
 ) -> Forgetting:
     """Learn two tasks in a row with the same network and rule."""
     check_fit(first, config)
     check_fit(second, config)
-    net = BimNet(config, settings.seed, init)
+    net = build(config, settings.seed, init)
     _learn(net, first, settings)
     before = evaluate(net, first).accuracy
     _learn(net, second, settings)
-    alone = BimNet(config, settings.seed, init)
+    alone = build(config, settings.seed, init)
     _learn(alone, second, settings)
     return Forgetting(
         before, evaluate(net, first).accuracy, evaluate(net, second).accuracy, evaluate(alone, second).accuracy
     )
 
 
-def _learn(net: BimNet, task: Task, settings: TrainSettings) -> None:
+def _learn(net: Net, task: Task, settings: TrainSettings) -> None:
     trainer = Trainer(net, task, settings)
     for number in range(1, settings.epochs + 1):
         trainer.epoch(number, lambda _: None)

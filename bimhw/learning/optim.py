@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bimhw.models.net import BimNet
 from simulator.errors import InputError
 
 OptimiserName = Literal["sgd", "rms", "adam"]
@@ -22,7 +21,7 @@ class FlatParameters:
         net: its parameters keep their names and shapes.
     """
 
-    def __init__(self, net: BimNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         self.net = net
         named = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
         self.names = [n for n, _ in named]

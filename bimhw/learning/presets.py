@@ -38,6 +38,14 @@ SERIES = Preset(config={"hidden": (64,)}, settings={"epochs": 8, "batch": 16, "l
 
 PRESETS = {"digits": DIGITS, "level": LEVEL, "demo": DEMO, "fsdd": FSDD, "series": SERIES}
 
+# P-SpikeSSM: trained by BPTT, one update a batch of sequences.
+P_SPIKESSM_PRESETS = {
+    "default": Preset(
+        config={"hidden": (64, 64)},
+        settings={"rule": "bptt", "epochs": 8, "batch": 50, "lr": 0.01, "lr_end": 0.02},
+    )
+}
+
 # Task name up to its first "-" -> what is taken where no preset is named.
 _DEFAULTS = {
     "digits": "digits",

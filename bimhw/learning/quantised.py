@@ -29,6 +29,7 @@ from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.io import check_output, load_model, save_model
 from bimhw.models.net import BimNet, NetState, Run
+from bimhw.models.nets import as_bim
 from bimhw.tasks.base import Task
 from simulator.errors import InputError
 from simulator.graph import csr_to_dense
@@ -164,7 +165,7 @@ def finetune(
     settings = TrainSettings(rule="bptt", epochs=epochs, lr=lr, lr_end=FINE_TUNING.lr_end, batch=batch, seed=seed)
     if output is not None:
         check_output(output)
-    net = deepcopy(model) if isinstance(model, BimNet) else load_model(model)
+    net = deepcopy(model) if isinstance(model, BimNet) else as_bim(load_model(model), "fine-tuning")
     data = _task(net, task)
     check_fit(data, net.config)
     before = evaluate(net, data).accuracy

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from bimhw.learning.presets import PRESETS, Preset, default_preset
+from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, Preset, default_preset
 from bimhw.learning.train import TrainSettings
 from bimhw.models.config import BimConfig
+from bimhw.models.families import FAMILIES, AnyConfig
 from bimhw.models.net import Init
+from bimhw.models.nets import AnyInit
+from bimhw.models.p_spikessm import PSpikeInit
+from bimhw.models.p_spikessm_config import FAMILY as P_SPIKESSM
+from bimhw.models.p_spikessm_config import PSpikeConfig
 from bimhw.tasks.base import Task
 from simulator.errors import InputError
 
@@ -17,52 +22,72 @@ from simulator.errors import InputError
 class Recipe(msgspec.Struct, frozen=True):
     """All that `bimhw.learning.train.train` needs beside the task."""
 
-    config: BimConfig
+    config: AnyConfig
     settings: TrainSettings
-    init: Init
+    init: AnyInit
 
 
-def recipe(task: Task, preset: str | Preset | None = None, seed: int = 0, **options: Any) -> Recipe:
+def recipe(
+    task: Task, preset: str | Preset | None = None, seed: int = 0, family: str | None = None, **options: Any
+) -> Recipe:
     """A preset fitted to a task, with options of the config, the training or the initial weights changed.
 
     Args:
         task: gives the ends of the network.
         preset: a name of `bimhw.learning.presets.PRESETS`, a `Preset`, or None for the task's own.
         seed: of everything random.
-        options: fields of `BimConfig`, `TrainSettings` or `Init`; None leaves a field as it is. ``hidden`` and ``delays``
-            may be texts such as ``"64,64"``.
+        family: of models; None: BIM.
+        options: fields of `BimConfig` (`PSpikeConfig`), `TrainSettings` or `Init` (`PSpikeInit`); None leaves a field as it is.
+            ``hidden`` and ``delays`` may be texts such as ``"64,64"``.
 
     Raises:
         InputError: an unknown option or a value out of its range.
     """
-    base = default_preset(task.name) if preset is None else _preset(preset)
+    kinds = _kinds(family or "bim")
+    base = _preset(preset, task.name, kinds.config)
     given = {k: v for k, v in options.items() if v is not None}
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
             given[name] = integers(text, given.pop(text))
     parts = {"config": dict(base.config), "settings": dict(base.settings), "init": dict(base.init)}
-    fields = {
-        "config": BimConfig.__struct_fields__,
-        "settings": TrainSettings.__struct_fields__,
-        "init": Init.__struct_fields__,
-    }
+    fields = {part: kind.__struct_fields__ for part, kind in kinds._asdict().items()}
     for name, value in given.items():
         home = next((part for part, names in fields.items() if name in names), None)
         if home is None:
-            raise InputError(f"option {name!r}", "is not known", "See BimConfig, TrainSettings and Init")
+            raise InputError(f"option {name!r}", "is not known", f"See {', '.join(kind.__name__ for kind in kinds)}")
         parts[home][name] = value
     ends = {"n_in": task.n_in, "n_out": task.n_classes, "input_scale": task.input_scale}
-    config = _build(BimConfig, {"hidden": (64,)} | parts["config"] | ends)
+    config = _build(kinds.config, {"hidden": (64,)} | parts["config"] | ends)
     settings = _build(TrainSettings, parts["settings"] | {"seed": seed})
-    return Recipe(config, settings, _build(Init, parts["init"]))
+    return Recipe(config, settings, _build(kinds.init, parts["init"]))
 
 
-def _preset(preset: str | Preset) -> Preset:
+class _Kinds(NamedTuple):
+    """What a recipe of a family consists of."""
+
+    config: type[Any]
+    settings: type[Any]
+    init: type[Any]
+
+
+def _kinds(family: str) -> _Kinds:
+    if family not in FAMILIES:
+        raise InputError(f"family {family!r}", "is not known", f"Families: {', '.join(FAMILIES)}")
+    if family == P_SPIKESSM:
+        return _Kinds(PSpikeConfig, TrainSettings, PSpikeInit)
+    return _Kinds(BimConfig, TrainSettings, Init)
+
+
+def _preset(preset: str | Preset | None, task: str, config: type[Any]) -> Preset:
     if isinstance(preset, Preset):
         return preset
-    if preset not in PRESETS:
-        raise InputError(f"preset {preset!r}", "is not known", f"Presets: {', '.join(PRESETS)}")
-    return PRESETS[preset]
+    is_bim = config is BimConfig
+    if preset is None:
+        return default_preset(task) if is_bim else P_SPIKESSM_PRESETS["default"]
+    presets = PRESETS if is_bim else P_SPIKESSM_PRESETS
+    if preset not in presets:
+        raise InputError(f"preset {preset!r}", "is not known", f"Presets: {', '.join(presets)}")
+    return presets[preset]
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:

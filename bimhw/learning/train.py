@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -14,14 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from bimhw.learning.compiled_bptt import run_compiled
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
 from bimhw.learning.history import words_per_step
+from bimhw.learning.sampled import check_settings, train_form
 from bimhw.learning.seq import SweepLearner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init, Run
+from bimhw.models.families import AnyConfig
+from bimhw.models.nets import AnyInit, AnyRun, Net, as_bim, build
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
 from simulator.errors import InputError
@@ -44,7 +43,7 @@ class Epoch:
 class TrainResult:
     """A trained network with its history."""
 
-    model: BimNet
+    model: Net
     settings: TrainSettings
     history: tuple[Epoch, ...]
     final: Evaluation
@@ -74,9 +73,9 @@ class TrainResult:
 
 def train(
     task: Task,
-    config: BimConfig,
+    config: AnyConfig,
     settings: TrainSettings | None = None,
-    init: Init | None = None,
+    init: AnyInit | None = None,
     test_each_epoch: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> TrainResult:
@@ -95,7 +94,8 @@ def train(
     """
     settings = settings or TrainSettings()
     check_fit(task, config)
-    net = BimNet(config, settings.seed, init)
+    check_settings(config, settings)
+    net = build(config, settings.seed, init)
     trainer = Trainer(net, task, settings)
     history = []
     for number in range(1, settings.epochs + 1):
@@ -128,7 +128,7 @@ def areas(task: Task, result: Evaluation) -> dict[str, float]:
     return {"auc_roc": auc_roc(score, task.test.y), "auc_pr": auc_pr(score, task.test.y)}
 
 
-def check_fit(task: Task, config: BimConfig) -> None:
+def check_fit(task: Task, config: AnyConfig) -> None:
     """Raise `InputError` unless the network's ends are those of the task."""
     for name, have, need in (
         ("n_in", config.n_in, task.n_in),
@@ -152,14 +152,14 @@ class Trainer:
         net: trained in place.
         task: its training split is used.
         settings: the rule and its numbers.
-        run: of rule ``bptt``, what takes inputs through the network; default: `run_compiled`.
+        run: of rule ``bptt``, what takes inputs through the network; default: `train_form`.
     """
 
     def __init__(
-        self, net: BimNet, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], Run] | None = None
+        self, net: Net, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], AnyRun] | None = None
     ) -> None:
         self.net, self.task, self.settings = net, task, settings
-        self._run = run or functools.partial(run_compiled, net)
+        self._run = run or train_form(net, settings.seed)
         self._labelled = [bool(b) for b in task.loss_steps]
         per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
@@ -200,7 +200,8 @@ class Trainer:
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         learner = self.updater.learner(x.shape[1])
         if isinstance(learner, SweepLearner) and learner.takes_sequences:
-            self.memory_words = words_per_step(self.net.config) * len(x) * sum(self.net.config.hidden)
+            config = as_bim(self.net, "sweeps").config
+            self.memory_words = words_per_step(config) * len(x) * sum(config.hidden)
             loss, gradients, rates = learner.sequence(x, y, torch.from_numpy(self.task.loss_steps))
             self.updater.update(gradients)
             return loss, rates

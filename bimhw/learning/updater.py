@@ -17,7 +17,7 @@ from bimhw.learning.pruning import Pruner, PruneSettings
 from bimhw.learning.rules import LearnerSettings, make_learner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.stdp import StdpSettings
-from bimhw.models.net import BimNet
+from bimhw.models.nets import Net, as_bim
 
 
 class Updater:
@@ -29,7 +29,7 @@ class Updater:
         total_updates: of the whole training, for the learning rate's decay.
     """
 
-    def __init__(self, net: BimNet, settings: TrainSettings, total_updates: int) -> None:
+    def __init__(self, net: Net, settings: TrainSettings, total_updates: int) -> None:
         self.net, self.settings, self.updates, self._total = net, settings, 0, total_updates
         self.parameters = FlatParameters(net)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
@@ -37,7 +37,7 @@ class Updater:
         self.pruner = None
         if settings.prune:
             target = PruneSettings(rho=settings.prune, mode=settings.prune_mode, seed=settings.seed)
-            self.pruner = Pruner(net, target, settings.prune_readout)
+            self.pruner = Pruner(as_bim(net, "pruning"), target, settings.prune_readout)
 
     @property
     def lr(self) -> float:
@@ -52,7 +52,7 @@ class Updater:
         if self.hybrid is not None:
             self.hybrid.resize(batch)
         settings = LearnerSettings(s.rule, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis)
-        return make_learner(self.net, settings, batch)
+        return make_learner(as_bim(self.net, f"rule {s.rule!r}"), settings, batch)
 
     def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
         """One step of a learner, and the update that it makes due."""
@@ -70,7 +70,7 @@ class Updater:
             gradients = self.hybrid.combine(gradients)
         self.optimiser.step(self.parameters.gather(gradients), self.lr)
         if self.hybrid is not None:
-            clip_inputs(self.net, self.settings.w_max)
+            clip_inputs(as_bim(self.net, "the hybrid rule"), self.settings.w_max)
         self.updates += 1
         if self.pruner is not None:
             self.pruner.hold()
@@ -114,15 +114,18 @@ def _pruner_state(matrix: Any) -> dict[str, Any]:
     return {"theta": matrix.theta, "calls": matrix.calls, "mask": mask}
 
 
-def _make_homeostasis(net: BimNet, s: TrainSettings) -> Homeostasis | None:
-    if not s.rate_strength:
+def _make_homeostasis(net: Net, s: TrainSettings) -> Homeostasis | None:
+    if not s.rate_strength or s.rule == "bptt":  # bptt has it in its loss
         return None
-    return Homeostasis(net.config, s.rate_strength, s.rate_target, net.readout.weight.detach())
+    return Homeostasis(
+        as_bim(net, "online learning").config, s.rate_strength, s.rate_target, net.readout.weight.detach()
+    )
 
 
-def _make_hybrid(net: BimNet, s: TrainSettings) -> Hybrid | None:
+def _make_hybrid(any_net: Net, s: TrainSettings) -> Hybrid | None:
     if s.rule not in ("hybrid", "stdp"):
         return None
+    net = as_bim(any_net, f"rule {s.rule!r}")
     window = StdpSettings(pairing=s.pairing)
     if s.rule == "stdp":
         return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False)

@@ -164,8 +164,9 @@ def config_from(value: Any, where: str) -> BimConfig:
         InputError: unknown or missing fields, wrong types or values; the message holds the path.
     """
     try:
-        if isinstance(value, str | bytes):
-            return msgspec.json.decode(value, type=BimConfig)
-        return msgspec.convert(value, BimConfig)
+        content = msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+        if isinstance(content, dict) and content.get("family", "bim") != "bim":
+            raise InputError(f"{where}: config", f"is of the family {content['family']!r}, and this is for BIM alone")
+        return msgspec.convert(content, BimConfig)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error

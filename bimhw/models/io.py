@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.models.config import BimConfig, config_from, config_to_json, mask_shapes, parameter_shapes
+from bimhw.models.families import AnyConfig, config_from, config_to_json, mask_shapes, parameter_shapes
 from simulator import files
 from simulator.errors import InputError
 
 if TYPE_CHECKING:
-    from bimhw.models.net import BimNet
+    from bimhw.models.nets import Net
 
 CONFIG_KEY = "bimhw.config"
 Arrays = dict[str, npt.NDArray[Any]]
 _SUFFIXES = (".pt", ".safetensors")
 
 
-def save_model(model: BimNet, path: str | Path) -> Path:
+def save_model(model: Net, path: str | Path) -> Path:
     """Write a model, whole or not at all; the suffix chooses the format.
 
     Raises:
@@ -49,7 +49,7 @@ def check_output(path: str | Path) -> Path:
     return path
 
 
-def load_model(path: str | Path) -> BimNet:
+def load_model(path: str | Path) -> Net:
     """Read a model back as a torch module.
 
     Raises:
@@ -57,19 +57,19 @@ def load_model(path: str | Path) -> BimNet:
     """
     import torch
 
-    from bimhw.models.net import BimNet
+    from bimhw.models.nets import as_bim, build
 
     config, arrays = load_arrays(path)
-    model = BimNet(config)
+    model = build(config)
     state = {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()}
     for name in mask_shapes(config):
         if name in state:
-            model.add_mask(name, state[name])
+            as_bim(model, f"mask {name!r}").add_mask(name, state[name])
     model.load_state_dict(state)
     return model
 
 
-def load_arrays(path: str | Path) -> tuple[BimConfig, Arrays]:
+def load_arrays(path: str | Path) -> tuple[AnyConfig, Arrays]:
     """Config and arrays of a model file, checked; needs no torch for ``.safetensors``.
 
     Raises:
@@ -82,7 +82,7 @@ def load_arrays(path: str | Path) -> tuple[BimConfig, Arrays]:
     return config, arrays
 
 
-def check_arrays(config: BimConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> None:
+def check_arrays(config: AnyConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> None:
     """Raise `InputError` unless the arrays are exactly the config's parameters (masks optional) with finite values."""
     needed, allowed = parameter_shapes(config), parameter_shapes(config) | mask_shapes(config)
     missing, extra = sorted(set(needed) - set(arrays)), sorted(set(arrays) - set(allowed))
@@ -122,7 +122,7 @@ def _checked_suffix(path: Path) -> Path:
     return path
 
 
-def _read_safetensors(path: Path) -> tuple[BimConfig, Arrays]:
+def _read_safetensors(path: Path) -> tuple[AnyConfig, Arrays]:
     arrays, metadata = files.read_safetensors(path)
     if CONFIG_KEY not in metadata:
         raise InputError(
@@ -131,7 +131,7 @@ def _read_safetensors(path: Path) -> tuple[BimConfig, Arrays]:
     return config_from(metadata[CONFIG_KEY], str(path)), arrays
 
 
-def _read_pt(path: Path) -> tuple[BimConfig, Arrays]:
+def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
     import torch
 
     try:

@@ -6,56 +6,12 @@ settings found. Options are those of `bimhw train` (rows ``bim``), of `FitSettin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["bim", "baseline", "linear", "bim-text", "baseline-text", "ngram", "bim-ctc", "baseline-ctc"]
+from bimhw.results.plan_spikessm import PSMNIST, RECALL
+from bimhw.results.rows import Row, Table
 
-
-@dataclass(frozen=True)
-class Row:
-    """One model of a table.
-
-    Attributes:
-        label: as printed.
-        kind: how it is trained.
-        options: fixed settings; ``model`` names a baseline, ``parameters`` sets its width.
-        grid: alternatives that the validation part decides between; empty: none.
-        seeds: how many.
-    """
-
-    label: str
-    kind: Kind
-    options: dict[str, Any]
-    grid: tuple[dict[str, Any], ...] = ()
-    seeds: int = 5
-
-
-@dataclass(frozen=True)
-class Table:
-    """One task with its rows.
-
-    Attributes:
-        name: of the table.
-        title: heading.
-        task: name for `load_task` or `load_corpus`.
-        task_options: of its loader, beside the path.
-        metric: what is compared.
-        path: name of the path a user must give (``fsdd``, ``mitbih208``), or "".
-        claim: the BIM paper's claim for this kind of task and what can be compared.
-        note: printed below the table.
-        rows: the models.
-    """
-
-    name: str
-    title: str
-    task: str
-    metric: str
-    rows: tuple[Row, ...]
-    claim: str
-    note: str = ""
-    task_options: dict[str, Any] = field(default_factory=dict)
-    path: str = ""
+__all__ = ["SPEAKERS", "TABLES", "Row", "Table"]
 
 
 def _lr(*values: float) -> tuple[dict[str, Any], ...]:
@@ -311,5 +267,6 @@ CONNECTED = Table(
 
 # In the order of their worth: an interrupted run has the most wanted figures first.
 TABLES: dict[str, Table] = {
-    t.name: t for t in (DIGITS, FSDD, LM, SCP1, MITBIH208, VOWELS, CONNECTED, *(_left_out(s) for s in SPEAKERS))
+    t.name: t
+    for t in (DIGITS, FSDD, LM, SCP1, MITBIH208, VOWELS, CONNECTED, PSMNIST, RECALL, *(_left_out(s) for s in SPEAKERS))
 }

@@ -101,6 +101,7 @@ def run_point(
     """
     trainers: dict[str, Callable[[Any, dict[str, Any], int, bool], dict[str, Any]]] = {
         "bim": _bim,
+        "p-spikessm": _p_spikessm,
         "baseline": _baseline,
         "linear": _linear,
         "bim-text": _bim_text,
@@ -135,6 +136,12 @@ def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[s
         "memory_words": facts["memory_words"] or None,
         "seconds": facts["train_seconds"],
     }
+
+
+def _p_spikessm(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.models.p_spikessm_config import FAMILY
+
+    return _bim(task, {"family": FAMILY, **options}, seed, tuning)
 
 
 def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:

@@ -59,6 +59,7 @@ TASKS: dict[str, TaskInfo] = {
             "https://github.com/Jakobovski/free-spoken-digit-dataset",
             "spoken:load",
         ),
+        TaskInfo("recall", "a cue to remember over hundreds of steps", "package", "generated", "recall:load"),
         TaskInfo("smnist", "sequential or permuted MNIST", "fetch", "smnist", "mnist:load"),
         TaskInfo(
             "nmnist", "N-MNIST, event camera", "path", "https://www.garrickorchard.com/datasets/n-mnist", "nmnist:load"

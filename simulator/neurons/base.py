@@ -73,6 +73,9 @@ class NeuronModel:
         brian2: the update as Brian2 statements, or "": states and parameters by their names, a port's accumulator as
             ``acc_<port>``; it sets ``out``. Written apart from the kernels, it is their independent twin.
         brian2_integer: the same in the integers of the kernel (all values are exact in a double), or "".
+        draws: the float twin fires at random: ``state["uniform"]`` holds the numbers in [0, 1) that the chip draws in this step
+            (`simulator.philox.uniforms`).
+        parallel: no state depends on the neuron's own spikes: all steps of a sequence can be computed at once, by a scan.
     """
 
     name: str
@@ -90,6 +93,8 @@ class NeuronModel:
     defaults: Mapping[str, int] = field(default_factory=dict)
     brian2: str = ""
     brian2_integer: str = ""
+    draws: bool = False
+    parallel: bool = False
 
 
 _MODELS: dict[str, NeuronModel] = {}

@@ -67,6 +67,7 @@ READOUT = register(
         float_states=("y",),
         initial={"y": "b"},
         fires="never",
+        parallel=True,
         brian2="y = k * y + (1 - k) * (acc_in + b)",
     )
 )

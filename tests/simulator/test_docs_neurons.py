@@ -55,7 +55,7 @@ def _twin_stays_near(model: base.NeuronModel) -> None:
 
 def test_every_model_that_the_page_lists_exists_and_fires_as_it_says() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| (.*?) \| (.*?) \| (.*?) \|$", PAGE.read_text(encoding="utf-8"), re.M)
-    assert len(rows) == 8
+    assert len(rows) == 9
     for name, _, ports, emits in rows:
         model = base.get(name)
         assert ", ".join(model.ports) == ports.replace("-", "")

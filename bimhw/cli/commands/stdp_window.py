@@ -50,9 +50,11 @@ def command(
 def _trained(psp: str, epochs: int, seed: int) -> list[Any]:
     from bimhw.learning.api import train
     from bimhw.learning.window import bernoulli_digits, trained_window
+    from bimhw.models.nets import as_bim
 
     task = bernoulli_digits(seed=seed)
-    return trained_window(train(task, psp=psp, epochs=epochs, seed=seed).model, task)
+    result = train(task, psp=psp, epochs=epochs, seed=seed)
+    return trained_window(as_bim(result.model, "the window"), task)
 
 
 def _plot(curves: list[Any], learned: list[Any], path: Path) -> None:

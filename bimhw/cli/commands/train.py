@@ -1,4 +1,4 @@
-"""`bimhw train TASK`: train a BIM network, save it, say what it reached."""
+"""`bimhw train TASK`: train a BIM or P-SpikeSSM network, save it, say what it reached."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
+@click.option("--family", type=click.Choice(["bim", "p-spikessm"]), help="Family of models: bim (default), p-spikessm.")
 @click.option("--rule", help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
 @click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
@@ -29,7 +30,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--readout", type=click.Choice(["spike", "membrane"]), help="What the readout reads of the top layer.")
 @click.option("--dense-readout", is_flag=True, default=None, help="The readout reads all layers.")
 @click.option("--delays", help="Axonal delays of the input in steps, e.g. 0,1,2,3.")
-@click.option("--states", "n_states", type=int, help="States per neuron (s6).")
+@click.option("--states", "n_states", type=int, help="States per neuron (s6), complex modes (p-spikessm).")
 @click.option("--discretisation", type=click.Choice(["euler", "zoh"]), help="Of the state (s6).")
 @click.option("--epochs", type=int, help="Passes over the training data.")
 @click.option("--batch", type=int, help="Sequences in parallel.")
@@ -68,9 +69,10 @@ def command(
     resume: bool,
     **options: Any,
 ) -> None:
-    """Train a BIM network on TASK, online by exact RTRL unless --rule says otherwise, and save it with -o."""
+    """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT."""
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
+    from bimhw.models.config import BimConfig
     from bimhw.models.io import check_output, save_model
     from bimhw.tasks import TASKS, load_named
 
@@ -81,11 +83,15 @@ def command(
             raise click.UsageError(
                 f"{task} is a text: it is learnt as a stream anyway, without --stream and --checkpoint"
             )
+        if options.pop("family") not in (None, "bim"):
+            raise click.UsageError(f"{task} is a text: it is learnt by BIM networks only")
         _train_text(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
         return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
     if stream:
+        if not isinstance(plan.config, BimConfig):
+            raise click.UsageError("--stream learns online: it is for BIM networks only")
         _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
         return
     if steps is not None or checkpoint is not None or resume:

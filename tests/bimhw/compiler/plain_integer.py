@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.philox import random_word
 from simulator.program import Program
 
 
@@ -119,7 +120,32 @@ def readout_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip
     return np.zeros_like(s["y"])
 
 
-def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+def p_ssm_step(p: dict[str, Any], table: Any, acc: Any, s: dict[str, Any], clip: Saturating, words: Any) -> Any:
+    """Spikes of P-SpikeSSM neurons for the random words of this step."""
+
+    def nearest(value: Any, right: Any) -> Any:
+        return np.where(right > 0, (value + (1 << np.maximum(right - 1, 0))) >> np.maximum(right, 0), value)
+
+    u = shift(acc * p["mul"], p["sh"])
+    total = np.zeros_like(u)
+    for n in range(sum(k.startswith("re") for k in s)):
+        re, im = s[f"re{n}"], s[f"im{n}"]
+        lr, li = p[f"lr{n}"], p[f"li{n}"]
+        s[f"re{n}"] = clip(nearest(lr * re - li * im, 22) + nearest(p[f"g{n}"] * u, p["sh_g"]), p["limit"])
+        s[f"im{n}"] = clip(nearest(lr * im + li * re, 22), p["limit"])
+        total = total + p[f"cr{n}"] * s[f"re{n}"] - p[f"ci{n}"] * s[f"im{n}"]
+    y = nearest(total, p["sh_c"]) + nearest(p["D"] * u, p["sh_d"]) + p["b"]
+    return (words // 65536 < table[np.clip(y // 1024 + 512, 0, 1023)]).astype(np.int64)
+
+
+def fuse_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any]) -> Any:
+    """The clamped sum."""
+    both = sum(shift(acc[port] * p[f"mul_{port}"], p[f"sh_{port}"]) for port in ("in", "res"))
+    s["r"] = np.clip(both + p["b"], -p["kappa"], p["kappa"])
+    return s["r"]
+
+
+def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Outputs and readout states by population, int64 [B, steps, n], and the saturations, for payloads [B, T, n_in]."""
     batch = len(payloads)
     clip = Saturating()
@@ -143,6 +169,11 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
         if p.model.startswith("leaky"):
             zero = np.zeros((batch, p.size), np.int64)
             state[p.name] = {"u": zero, "v": zero + params[p.name]["v_init"], "last": zero}
+        if p.model == "clamp_fuse":
+            state[p.name] = {"r": np.zeros((batch, p.size), np.int64)}
+        if p.model.startswith("p_ssm_n"):
+            modes = [f"{part}{n}" for n in range(int(p.model[7:])) for part in ("re", "im")]
+            state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in modes}
         if p.model == "readout_li":
             state[p.name] = {"y": np.broadcast_to(params[p.name]["b"], (batch, p.size)).astype(np.int64)}
     for t in range(steps):
@@ -154,7 +185,7 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
             if t < p.layer:
                 states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
                 continue
-            ports = ("z", "d", "c", "in", *(f"{w}{n}" for w in "bc" for n in range(64)))
+            ports = ("z", "d", "c", "in", "res", *(f"{w}{n}" for w in "bc" for n in range(64)))
             acc: dict[str, Any] = {k: np.zeros((batch, p.size), np.int64) for k in ports}
             for q, matrix in zip(program.projections, dense, strict=True):
                 if q.target == p.name and t - 1 - q.delay >= 0:
@@ -163,6 +194,15 @@ def run_plain(program: Program, payloads: Any, steps: int) -> tuple[dict[str, An
                 readout_step(params[p.name], acc, state[p.name], clip)
             elif p.model.startswith("leaky"):
                 out[p.name][:, t] = leaky_step(params[p.name], acc, state[p.name], clip)
+            elif p.model == "clamp_fuse":
+                out[p.name][:, t] = fuse_step(params[p.name], acc, state[p.name])
+            elif p.model.startswith("p_ssm_n"):
+                first, table = program.first_ids()[p.name], np.asarray(p.tables["p"], np.int64)
+                words = [
+                    [int(random_word(seed, b * steps + t, first + i, 0)) for i in range(p.size)] for b in range(batch)
+                ]
+                spikes = p_ssm_step(params[p.name], table, acc["in"], state[p.name], clip, np.array(words))
+                out[p.name][:, t] = spikes
             elif p.model == "s6_project":
                 q = params[p.name]
                 value = clip(shift(acc["in"] * q["mul"], q["sh"]) + q["b"], q["limit"])

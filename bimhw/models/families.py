@@ -1,0 +1,54 @@
+"""The families of models that one set of commands trains, saves, compiles and simulates: BIM and P-SpikeSSM. Needs no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bimhw.models import config as bim
+from bimhw.models import p_spikessm_config as p_spikessm
+from bimhw.models.config import BimConfig
+from bimhw.models.p_spikessm_config import PSpikeConfig
+from simulator.errors import InputError
+
+AnyConfig = BimConfig | PSpikeConfig
+FAMILIES = ("bim", p_spikessm.FAMILY)
+
+
+def config_from(value: Any, where: str) -> AnyConfig:
+    """The config of a model of any family from JSON text or a plain dict; one without `family` is BIM's.
+
+    Raises:
+        InputError: as `bimhw.models.config.config_from`, or an unknown family.
+    """
+    content = value
+    if isinstance(value, str | bytes):
+        try:
+            content = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error
+    family = content.get("family", "bim") if isinstance(content, dict) else "bim"
+    if family == "bim":
+        return bim.config_from(value, where)
+    if family != p_spikessm.FAMILY:
+        raise InputError(f"{where}: config", f"is of the unknown family {family!r}", f"Families: {', '.join(FAMILIES)}")
+    try:
+        return msgspec.convert(content, PSpikeConfig)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error
+
+
+def config_to_json(config: AnyConfig) -> str:
+    """The config as JSON text, keys in a fixed order."""
+    return msgspec.json.encode(config, order="sorted").decode()
+
+
+def parameter_shapes(config: AnyConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
+    return bim.parameter_shapes(config) if isinstance(config, BimConfig) else p_spikessm.parameter_shapes(config)
+
+
+def mask_shapes(config: AnyConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the optional synapse masks."""
+    return bim.mask_shapes(config) if isinstance(config, BimConfig) else {}

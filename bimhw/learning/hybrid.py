@@ -4,6 +4,10 @@
 
 g is the gradient, Omega the STDP term, both since the last update; kappa brings Omega to the gradient's scale (decayed means of
 squares, two scalars per layer). The other parameters have no post spike of their own and take lambda g.
+
+With a third factor Omega is modulated: pairs collect in a decaying eligibility, which acts at a labelled step only, times the
+reward beyond what is expected: R - <R>, R = 1 where the network's decision of that step is right, else 0, <R> its running mean
+(begins at 1 / classes). One scalar for all synapses of all layers; each parallel sequence has its own.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.learner import Gradients
-from bimhw.learning.stdp import StdpSettings, StdpTraces
+from bimhw.learning.stdp import ModulatedStdp, StdpSettings, StdpTraces
 from bimhw.models.net import BimNet
 from simulator.errors import InputError
 
@@ -31,6 +35,7 @@ class Hybrid:
         stdp: the window.
         kappa: a constant scale; None follows the running ratio.
         hidden_gradient: without it the parameters besides W_in and readout stay as they are (pure STDP).
+        tau_e: decay of the eligibility of the third factor in steps; None: no third factor.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class Hybrid:
         stdp: StdpSettings | None = None,
         kappa: float | None = None,
         hidden_gradient: bool = True,
+        tau_e: float | None = None,
     ) -> None:
         if not 0 <= lam <= 1:
             raise InputError("lambda", f"is {lam}, must be in [0, 1]", "1: gradient only, 0: STDP only")
@@ -50,23 +56,35 @@ class Hybrid:
             StdpTraces(stdp or StdpSettings(), batch, config.fan_in(i), h, like) for i, h in enumerate(config.hidden)
         ]
         self.squares = torch.zeros(config.n_layers, 2, dtype=torch.float64)  # decayed mean squares of g, Omega
+        self.modulated = [] if tau_e is None else [ModulatedStdp(t, tau_e) for t in self.traces]
+        self.expected = 1 / config.n_out  # <R>
 
     def reset(self) -> None:
         """Begin a new sequence."""
         for traces in self.traces:
             traces.reset()
+        for modulated in self.modulated:
+            modulated.eligibility.zero_()
 
     def resize(self, batch: int) -> None:
         """Take another number of parallel sequences (zero traces)."""
         for i, old in enumerate(self.traces):
             like = old.omega
             self.traces[i] = StdpTraces(old.settings, batch, like.shape[1], like.shape[0], like)
+        self.modulated = [ModulatedStdp(t, m.tau_e) for t, m in zip(self.traces, self.modulated, strict=False)]
 
     @torch.no_grad()
-    def observe(self, inputs: list[Tensor], spikes: list[Tensor]) -> None:
-        """One step of every layer: delivered pre spikes and post spikes."""
-        for traces, u, s in zip(self.traces, inputs, spikes, strict=True):
-            traces.step(u, s)
+    def observe(self, inputs: list[Tensor], spikes: list[Tensor], right: Tensor | None = None) -> None:
+        """One step of every layer: delivered pre and post spikes; right [B]: whose decision was right, at a labelled step."""
+        if not self.modulated:
+            for traces, u, s in zip(self.traces, inputs, spikes, strict=True):
+                traces.step(u, s)
+            return
+        scalar = None if right is None else right.to(torch.float64) - self.expected
+        for modulated, u, s in zip(self.modulated, inputs, spikes, strict=True):
+            modulated.step(u, s, scalar)
+        if right is not None:
+            self.expected = _EMA * self.expected + (1 - _EMA) * float(right.to(torch.float64).mean())
 
     @torch.no_grad()
     def combine(self, gradients: Gradients) -> Gradients:

@@ -34,6 +34,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         kappa: scale of the STDP term; 0: the running ratio of the root mean squares.
         w_max: bound on W_in of ``hybrid`` and ``stdp``.
         pairing: of spikes in STDP, ``all`` or ``nearest``.
+        zero_drift: A- such that uncorrelated trains do not change the weights (A+ = A- potentiates them, through the tie).
+        third_factor: ``reward`` lets STDP act only through a broadcast reward, see `bimhw.learning.hybrid`; or ``none``.
+        tau_e: decay of the eligibility of the third factor in steps.
         prune: share of synapses to prune while training; 0: none.
         prune_mode: ``gated``, ``resampled`` or ``regrow``, see `bimhw.learning.pruning`.
         prune_readout: prune the readout's weights too.
@@ -56,6 +59,9 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     kappa: float = 0.0
     w_max: float = 4.0
     pairing: Literal["all", "nearest"] = "all"
+    zero_drift: bool = False
+    third_factor: Literal["none", "reward"] = "none"
+    tau_e: float = 20.0
     prune: float = 0.0
     prune_mode: Mode = "gated"
     prune_readout: bool = False
@@ -79,6 +85,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("lam", 0 <= self.lam <= 1, "must be in [0, 1]"),
             ("kappa", 0 <= self.kappa < math.inf, "must not be negative"),
             ("w_max", self.w_max > 0, "must be positive"),
+            ("tau_e", 0 < self.tau_e < math.inf, "must be positive"),
+            *_of_stdp(self),
             ("batch", self.rule != "lazy" or self.batch == 1, "rule lazy works on one sequence at a time"),
             ("optimiser", self.rule != "lazy" or self.optimiser == "sgd", "rule lazy is plain gradient descent (sgd)"),
             (
@@ -91,3 +99,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         for name, ok, rule in rules:
             if not ok:
                 raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+
+def _of_stdp(s: TrainSettings) -> list[tuple[str, bool, str]]:
+    stdp, rule = s.rule in ("hybrid", "stdp"), "belongs to the rules hybrid and stdp"
+    return [
+        ("zero_drift", stdp or not s.zero_drift, rule),
+        ("third_factor", stdp or s.third_factor == "none", rule),
+    ]

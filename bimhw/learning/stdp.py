@@ -83,13 +83,24 @@ class StdpTraces:
     def step(self, u: Tensor, s: Tensor) -> Tensor:
         """Advance with delivered pre spikes [B, M] and post spikes [B, H]; returns the step's part of Omega [H, M]."""
         c = self.settings
-        self.a.mul_(self._decays[0])
-        self.b.mul_(self._decays[1])
-        self._arrive(self.a, u)
+        self._begin(u)
         part = (c.a_plus * (s.T @ self.a) - c.a_minus * (self.b.T @ u)) / len(u)
         self._arrive(self.b, s)
         self.omega += part
         return part
+
+    def step_each(self, u: Tensor, s: Tensor) -> Tensor:
+        """As `step`, the sequences kept apart: [B, H, M]; Omega stays as it is."""
+        c = self.settings
+        self._begin(u)
+        part = c.a_plus * s[:, :, None] * self.a[:, None] - c.a_minus * self.b[:, :, None] * u[:, None]
+        self._arrive(self.b, s)
+        return part
+
+    def _begin(self, u: Tensor) -> None:
+        self.a.mul_(self._decays[0])
+        self.b.mul_(self._decays[1])
+        self._arrive(self.a, u)
 
     def _arrive(self, trace: Tensor, spikes: Tensor) -> None:
         if self.settings.pairing == "all":
@@ -106,7 +117,7 @@ class StdpTraces:
 class ModulatedStdp:
     """STDP with a third factor: Omega collects in a decaying eligibility and acts only through a broadcast scalar.
 
-    ``z <- e^(-1/tau_e) z + Omega(t);   dw = scalar z``
+    ``z <- e^(-1/tau_e) z + Omega(t);   dw = mean over sequences of (scalar z)``, each sequence with its own scalar
 
     Args:
         traces: the pair rule.
@@ -116,10 +127,18 @@ class ModulatedStdp:
     def __init__(self, traces: StdpTraces, tau_e: float = 20.0) -> None:
         if not 0 < tau_e < math.inf:
             raise InputError("STDP tau_e", f"is {tau_e!r}, must be positive", "Give it in steps")
-        self.traces, self._decay = traces, math.exp(-1 / tau_e)
-        self.eligibility = torch.zeros_like(traces.omega)
+        self.traces, self.tau_e, self._decay = traces, tau_e, math.exp(-1 / tau_e)
+        self.eligibility = traces.omega.new_zeros(len(traces.a), *traces.omega.shape)
 
-    def step(self, u: Tensor, s: Tensor, scalar: float) -> Tensor:
-        """Advance; the weight change for this value of the neuromodulator."""
-        self.eligibility.mul_(self._decay).add_(self.traces.step(u, s))
-        return scalar * self.eligibility
+    def step(self, u: Tensor, s: Tensor, scalar: Tensor | float | None = None) -> Tensor | None:
+        """Advance; the weight change [H, M] for the neuromodulator's value (one, or one a sequence [B]); None: there is none now.
+
+        What there is also adds to the traces' Omega.
+        """
+        self.eligibility.mul_(self._decay).add_(self.traces.step_each(u, s))
+        if scalar is None:
+            return None
+        factor = torch.as_tensor(scalar).to(self.eligibility).expand(len(u))
+        change = torch.einsum("b,bhm->hm", factor, self.eligibility) / len(u)
+        self.traces.omega += change
+        return change

@@ -29,7 +29,7 @@ from bimhw.tasks.base import Task
 from simulator import files
 from simulator.errors import InputError
 
-_FORMAT = "bimhw.stream/2"
+_FORMAT = "bimhw.stream/3"
 
 
 class TaskStream:

@@ -58,7 +58,8 @@ class Updater:
         """One step of a learner, and the update that it makes due."""
         result = learner.observe(u, target)
         if self.hybrid is not None:
-            self.hybrid.observe(learner.inputs, [r.s for r in learner.records])
+            right = None if target is None else result.logits.argmax(-1) == target
+            self.hybrid.observe(learner.inputs, [r.s for r in learner.records], right)
         self.update(result.gradients)
         return result
 
@@ -85,7 +86,9 @@ class Updater:
         }
         if self.hybrid is not None:
             traces = [(t.a.clone(), t.b.clone(), t.omega.clone()) for t in self.hybrid.traces]
-            out["hybrid"] = {"squares": self.hybrid.squares.clone(), "traces": traces}
+            eligibility = [m.eligibility.clone() for m in self.hybrid.modulated]
+            out["hybrid"] = {"squares": self.hybrid.squares.clone(), "traces": traces, "eligibility": eligibility}
+            out["hybrid"]["expected"] = self.hybrid.expected
         if self.homeostasis is not None:
             out["rates"] = [r.clone() for r in self.homeostasis.rates]
         if self.pruner is not None:
@@ -100,6 +103,9 @@ class Updater:
             self.hybrid.squares = state["hybrid"]["squares"].clone()
             for traces, held in zip(self.hybrid.traces, state["hybrid"]["traces"], strict=True):
                 traces.a, traces.b, traces.omega = (v.clone() for v in held)
+            self.hybrid.expected = float(state["hybrid"]["expected"])
+            for modulated, held in zip(self.hybrid.modulated, state["hybrid"]["eligibility"], strict=True):
+                modulated.eligibility = held.clone()
         if self.homeostasis is not None:
             self.homeostasis.rates = [r.clone() for r in state["rates"]]
         if self.pruner is not None:
@@ -127,6 +133,9 @@ def _make_hybrid(any_net: Net, s: TrainSettings) -> Hybrid | None:
         return None
     net = as_bim(any_net, f"rule {s.rule!r}")
     window = StdpSettings(pairing=s.pairing)
+    if s.zero_drift:
+        window = window.without_drift()
+    tau_e = s.tau_e if s.third_factor == "reward" else None
     if s.rule == "stdp":
-        return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False)
-    return Hybrid(net, s.batch, s.lam, window, s.kappa or None)
+        return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False, tau_e=tau_e)
+    return Hybrid(net, s.batch, s.lam, window, s.kappa or None, tau_e=tau_e)

@@ -41,10 +41,21 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--window", type=int, help="Steps of a window (texts, rule tbptt).")
 @click.option("--lookback", type=int, help="Steps that a window looks back (tr).")
 @click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid).")
+@click.option("--w-max", type=float, help="Hard bound on W_in (hybrid, stdp).")
+@click.option("--kappa", type=float, help="Scale of the STDP term; 0: the running ratio (hybrid, stdp).")
+@click.option("--pairing", type=click.Choice(["all", "nearest"]), help="Pairing of spikes (hybrid, stdp).")
+@click.option("--zero-drift", is_flag=True, default=None, help="STDP that leaves uncorrelated trains alone.")
+@click.option("--third-factor", type=click.Choice(["none", "reward"]), help="STDP acts through a broadcast reward.")
 @click.option("--prune", type=float, help="Share of synapses to prune while training.")
 @click.option("--prune-mode", type=click.Choice(["gated", "resampled", "regrow"]), help="How.")
 @click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
+@click.option(
+    "--set",
+    "more",
+    multiple=True,
+    help="Any other field of BimConfig, TrainSettings or Init: NAME=VALUE, e.g. refractory=2.",
+)
 @click.option("--stream", is_flag=True, help="Learn from an endless stream (no resets), until --steps or Ctrl-C.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of the stream.")
 @click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
@@ -60,6 +71,7 @@ def command(
     task_options: tuple[str, ...],
     output: Path | None,
     preset: str | None,
+    more: tuple[str, ...],
     seed: int,
     as_json: bool,
     stream: bool,
@@ -74,8 +86,10 @@ def command(
     from bimhw.learning.train import train
     from bimhw.models.config import BimConfig
     from bimhw.models.io import check_output, save_model
+    from bimhw.named import named_values
     from bimhw.tasks import TASKS, load_named
 
+    options |= named_values(more, "--set", "refractory=2")
     if output is not None:
         check_output(output)
     if task in TASKS and TASKS[task].is_text:

@@ -101,6 +101,44 @@ def test_third_factor_is_the_filtered_omega() -> None:
     assert total != 0
 
 
+def test_reward_weighs_each_sequence_by_its_own_surprise() -> None:
+    """Hybrid with a third factor against the written sums over pairs, two layers' worth of sequences."""
+    rng = np.random.default_rng(8)
+    net, c = BimNet(BimConfig(n_in=3, hidden=(4,), n_out=5)).double(), StdpSettings(a_minus=0.6)
+    rule = Hybrid(net, 2, 0.0, c, kappa=1.0, tau_e=7.0)
+    pre, post = rng.random((30, 2, 3)) < 0.4, rng.random((30, 2, 4)) < 0.3
+    right, expected, total = rng.random((30, 2)) < 0.5, 1 / 5, np.zeros((4, 3))
+    for t in range(30):
+        label = torch.from_numpy(right[t]) if t % 4 == 3 else None
+        u, s = (torch.from_numpy(v[t].astype(np.float64)) for v in (pre, post))
+        rule.observe([u], [s], label)
+        if label is None:
+            continue
+        for b in range(2):
+            omega = [
+                [[by_pairs(c, pre[: k + 1, b, j], post[: k + 1, b, i]) for j in range(3)] for i in range(4)]
+                for k in range(t + 1)
+            ]
+            steps = np.diff(np.array(omega), axis=0, prepend=0)
+            z = (steps * np.exp(-(t - np.arange(t + 1)) / 7.0)[:, None, None]).sum(0)
+            total += (float(right[t, b]) - expected) * z / 2
+        expected = 0.99 * expected + 0.01 * right[t].mean()
+    change = rule.combine({"layers.0.w_in": torch.zeros(4, 3, dtype=torch.float64)})["layers.0.w_in"]
+    np.testing.assert_allclose(-change.numpy(), total, atol=1e-10)
+    assert np.abs(total).max() > 0.1
+
+
+def test_zero_drift_reaches_the_rule() -> None:
+    from bimhw.learning.settings import TrainSettings
+    from bimhw.learning.updater import Updater
+
+    net = BimNet(BimConfig(n_in=3, hidden=(4,), n_out=2))
+    hybrid = Updater(net, TrainSettings(rule="hybrid", zero_drift=True), 1).hybrid
+    assert hybrid is not None
+    assert hybrid.traces[0].settings == StdpSettings().without_drift()
+    assert not hybrid.modulated
+
+
 def test_hybrid_mixes_with_the_stated_scale() -> None:
     net = BimNet(BimConfig(n_in=3, hidden=(4,), n_out=2))
     g = {"layers.0.w_in": torch.randn(4, 3), "layers.0.d": torch.ones(4), "readout.bias": torch.ones(2)}

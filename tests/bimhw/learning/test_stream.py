@@ -36,6 +36,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"rule": "rtrl", "hidden": "6,5", "dense_readout": True, "adapt_beta": 0.2, "refractory": 1},
     {"rule": "hybrid", "lam": 0.5},
     {"rule": "stdp"},
+    {"rule": "stdp", "third_factor": "reward", "zero_drift": True},
     {"rule": "frozen"},
     {"rule": "blk", "block": 7},
     {"rule": "tr", "block": 5, "lookback": 11},

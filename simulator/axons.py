@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -46,19 +47,22 @@ def axon_table(program: Program) -> AxonTable:
     Raises:
         InputError: a synapse ends on a neuron that has no core.
     """
-    first = program.first_ids()
+    first, population = program.first_ids(), {p.name: p for p in program.populations}
     n_cores = int(program.core.max(initial=-1)) + 1
-    parts: list[tuple[I64, I32, I32]] = []
-    for population in program.populations:
-        tables = []
-        for p in program.projections:
-            if p.source == population.name:
-                core = program.core[first[p.target] : first[p.target] + program.population(p.target).size]
-                tables.append(_of_projection(p, core, n_cores))
-        parts.append(_merge(tables, population.size, n_cores))
+    room = sum(p.indices.size for p in program.projections) + 1
     ptr = np.zeros(program.n_neurons + 1, np.int64)
-    np.cumsum(np.concatenate([np.diff(p[0]) for p in parts]), out=ptr[1:])
-    return AxonTable(ptr, np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts]))
+    dst, n_syn = np.empty(room, np.int32), np.empty(room, np.int32)  # what is not needed is never touched
+    for name, size in ((p.name, p.size) for p in program.populations):
+        rows = ptr[first[name] : first[name] + size + 1]
+        leaving = [p for p in program.projections if p.source == name]
+        cores = [program.core[first[p.target] :][: population[p.target].size] for p in leaving]
+        for p, core in zip(leaving, cores, strict=True):
+            check_placed(p, core)
+        if len(leaving) == 1:
+            _fill_cores(leaving[0].indptr, leaving[0].indices, cores[0], n_cores, rows, dst, n_syn)
+        else:
+            _merge([_of_projection(*pc, n_cores) for pc in zip(leaving, cores, strict=True)], n_cores, rows, dst, n_syn)
+    return AxonTable(ptr, dst[: ptr[-1]], n_syn[: ptr[-1]])
 
 
 def host_readers(program: Program) -> npt.NDArray[np.bool_]:
@@ -74,84 +78,72 @@ def check_placed(p: Projection, core: I32) -> None:
 
 
 def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:
-    check_placed(p, core)
     ptr = np.zeros(p.indptr.size, np.int64)
-    _count_cores(p.indptr, p.indices, core, n_cores, ptr)
-    dst, n_syn = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], np.int32)
+    dst, n_syn = np.empty(p.indices.size + 1, np.int32), np.empty(p.indices.size + 1, np.int32)
     _fill_cores(p.indptr, p.indices, core, n_cores, ptr, dst, n_syn)
-    return ptr, dst, n_syn
+    return ptr, dst[: ptr[-1]], n_syn[: ptr[-1]]
 
 
-def _merge(tables: list[tuple[I64, I32, I32]], size: int, n_cores: int) -> tuple[I64, I32, I32]:
+def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
     if not tables:
-        return np.zeros(size + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32)
-    if len(tables) == 1:
-        return tables[0]
+        ptr[:] = ptr[0]
+        return
     starts = np.cumsum([0] + [t[1].size for t in tables[:-1]])
     rows = np.stack([t[0] + s for t, s in zip(tables, starts, strict=True)])
-    dst, n_syn = np.concatenate([t[1] for t in tables]), np.concatenate([t[2] for t in tables])
-    return _merge_rows(rows, dst, n_syn, n_cores)
+    _merge_rows(rows, *(np.concatenate([t[k] for t in tables]) for k in (1, 2)), n_cores, ptr, dst, n_syn)
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_cores(indptr: I64, indices: I32, core: I32, n_cores: int, ptr: I64) -> None:
-    seen = np.full(n_cores, -1, np.int64)
-    total = 0
+def _fill_cores(indptr: Any, indices: Any, core: Any, n_cores: int, ptr: Any, dst: Any, n_syn: Any) -> None:
+    """Rows from ``ptr[0]`` on; without branches and with unsigned indices, for half of the synapses meet a new core."""
+    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    at = np.uint64(ptr[0])
     for row in range(indptr.size - 1):
-        for k in range(indptr[row], indptr[row + 1]):
-            c = core[indices[k]]
-            if seen[c] != row:
-                seen[c] = row
-                total += 1
-        ptr[row + 1] = total
+        n = np.uint64(0)
+        for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            c = np.uint32(core[np.uint32(indices[k])])
+            before = count[c]
+            touched[n] = c
+            n += np.uint64(before == 0)
+            count[c] = before + 1
+        at = _write_row(touched, n, count, at, dst, n_syn)
+        ptr[row + 1] = at
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_cores(indptr: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
-    count = np.zeros(n_cores, np.int32)
-    touched = np.empty(n_cores, np.int32)
-    for row in range(indptr.size - 1):
-        n = 0
-        for k in range(indptr[row], indptr[row + 1]):
-            c = core[indices[k]]
-            if count[c] == 0:
-                touched[n] = c
-                n += 1
-            count[c] += 1
-        _write_row(touched, n, count, ptr[row], dst, n_syn)
+def _write_row(touched: Any, n: Any, count: Any, at: Any, dst: Any, n_syn: Any) -> Any:
+    """Write a row's cores in ascending order and clear the counters: by scan or by sort, whichever is less work.
 
-
-@numba.njit(cache=True, nogil=True)
-def _write_row(touched: I32, n: int, count: I32, at: int, dst: I32, n_syn: I32) -> None:
-    """Write a row's cores in ascending order and clear the counters: by scan or by sort, whichever is less work."""
-    if n * 8 > count.size:
-        for c in range(count.size):
-            if count[c] > 0:
-                dst[at], n_syn[at] = c, count[c]
-                count[c] = 0
-                at += 1
-        return
+    The scan writes one entry beyond the row, so the arrays need room for it.
+    """
+    if n * np.uint64(32) > np.uint64(count.size):
+        for c in range(np.uint64(count.size)):
+            dst[at], n_syn[at] = c, count[c]
+            at += np.uint64(count[c] > 0)
+            count[c] = 0
+        return at
     touched[:n].sort()
     for k in range(n):
-        dst[at + k], n_syn[at + k] = touched[k], count[touched[k]]
-        count[touched[k]] = 0
+        c = np.uint32(touched[k])
+        dst[at], n_syn[at] = c, count[c]
+        count[c] = 0
+        at += np.uint64(1)
+    return at
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge_rows(rows: I64, dst: I32, n_syn: I32, n_cores: int) -> tuple[I64, I32, I32]:
-    size = rows.shape[1] - 1
-    ptr = np.zeros(size + 1, np.int64)
-    out_dst, out_syn = np.empty(dst.size, np.int32), np.empty(dst.size, np.int32)
-    count = np.zeros(n_cores, np.int32)
-    touched = np.empty(n_cores, np.int32)
-    for row in range(size):
-        n = 0
+def _merge_rows(
+    rows: Any, dst: Any, n_syn: Any, n_cores: int, ptr: Any, out_dst: Any, out_syn: Any
+) -> None:  # fmt: skip
+    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    at = np.uint64(ptr[0])
+    for row in range(rows.shape[1] - 1):
+        n = np.uint64(0)
         for table in range(rows.shape[0]):
-            for k in range(rows[table, row], rows[table, row + 1]):
-                if count[dst[k]] == 0:
-                    touched[n] = dst[k]
-                    n += 1
-                count[dst[k]] += n_syn[k]
-        _write_row(touched, n, count, ptr[row], out_dst, out_syn)
-        ptr[row + 1] = ptr[row] + n
-    return ptr, out_dst[: ptr[size]].copy(), out_syn[: ptr[size]].copy()
+            for k in range(np.uint64(rows[table, row]), np.uint64(rows[table, row + 1])):
+                c = np.uint32(dst[k])
+                touched[n] = c
+                n += np.uint64(count[c] == 0)
+                count[c] += n_syn[k]
+        at = _write_row(touched, n, count, at, out_dst, out_syn)
+        ptr[row + 1] = at

@@ -45,7 +45,9 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "                            gen = max(gen, base)",
     ),
     "a waiting output is not woken": ("elif S[up + STATE] == WAITING:", "elif S[up + STATE] == SET:"),
-    "an output is woken too late": ("_set(S, occupied, up, tail_gone, now)", "_set(S, occupied, up, tail_gone + _1, now)"),
+    "an output is woken too late": ("busy, up, tail_gone, now)", "busy, up, tail_gone + _1, now)"),
+    "words of slots are forgotten": ("busy &= ~(U(bits == _0) << word)", "busy &= ~(_1 << word)"),
+    "a head is expected where there is none": ("there = head >= OCCUPIED", "there = head >= _0"),
     "all hops take the time of a hop north": ("arrival = now + (link >> U(32))", "arrival = now + (S[links0] >> U(32))"),
     "work before the first message is lost": (
         "                gen += U(gap[m])",
@@ -71,7 +73,7 @@ for seed in range(int(sys.argv[2])):
     assert (a.stamps == b.stamps).all() and (a.soma_end == b.soma_end).all() and (a.link_busy == b.link_busy).all(), seed
     if not work.rel.any() and not work.start.any():
         continue
-    twice = [np.concatenate([x, x]) for x in (work.gap, work.dst, work.srv)]
+    twice = [np.concatenate([x, x]) for x in (work.gap, module.pack(work.dst, work.srv))]
     off, tail = np.stack([work.off, work.off + work.dst.size]), np.stack([work.tail, work.tail])
     c = run_steps(mesh, off, *twice, tail, work.start - work.start.min(), stamps=True).stamps
     assert (c[: work.dst.size] == c[work.dst.size :]).all(), seed

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simulator.errors import InputError
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepTimes, StepWork
-from simulator.timing.kernel import time_steps
+from simulator.timing.kernel import pack, time_steps
 from simulator.timing.wires import wires
 
 U64 = npt.NDArray[np.uint64]
@@ -71,7 +71,7 @@ class Timed:
 
 
 def run_steps(
-    mesh: Mesh, off: I64, gap: I32, dst: I32, srv: I32, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False
+    mesh: Mesh, off: I64, gap: I32, carries: U64, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False
 ) -> Timed:
     """Times of T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
 
@@ -81,11 +81,11 @@ def run_steps(
     steps, n = tail.shape
     soma_end, quiet = np.zeros((steps, n), np.int64), np.zeros((steps, n), np.int64)
     grants = np.zeros(t.far.size, np.int64)
-    out = np.zeros((dst.size, 5), np.int64) if stamps else _NO_STAMPS
+    out = np.zeros((carries.size, 5), np.int64) if stamps else _NO_STAMPS
     u = np.uint64
     time_steps(
-        off, gap, rel, dst, srv, tail, start,
-        t.entry, t.route, t.far, t.link_ticks, u(max(1, int(dst.size)).bit_length()), u(t.port_bits),
+        off, gap, rel, carries, tail, start,
+        t.entry, t.route, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
         u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
         out, soma_end, quiet, grants,
     )  # fmt: skip
@@ -103,9 +103,8 @@ def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
     first = int(work.start.min(initial=0))
     _check_range(mesh, work, first)
     rel = np.maximum(work.rel - first, 0) if work.rel.any() else _NONE
-    timed = run_steps(
-        mesh, work.off[None, :], work.gap, work.dst, work.srv, work.tail[None, :], work.start - first, rel, stamps=True
-    )
+    carries, tail = pack(work.dst, work.srv), work.tail[None, :]
+    timed = run_steps(mesh, work.off[None, :], work.gap, carries, tail, work.start - first, rel, stamps=True)
     return StepTimes(timed.stamps + first, timed.soma_end[0] + first, timed.link_busy)
 
 

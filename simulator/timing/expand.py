@@ -7,10 +7,12 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from simulator.spikes import SpikeTrain
 from simulator.timing.barrier import start_times
 from simulator.timing.contract import I32, I64, StepWork
+from simulator.timing.kernel import unpack
 from simulator.timing.plan import Plan
 
 
@@ -22,7 +24,8 @@ class Chunk:
         plan: what it was expanded from.
         first: first step.
         off: int64 [T, C + 1], rows of the messages of each step and endpoint, into the arrays below.
-        gap, dst, srv: int32 [M], as in `StepWork`, all steps one after another.
+        gap: int32 [M], as in `StepWork`, all steps one after another.
+        carries: uint64 [M], destinations and service ticks (`kernel.pack`).
         tail: int32 [T, C].
         soma: int64 [C], ticks of soma and axon-out work over all steps.
         synapse: int64 [C], ticks of service over all steps.
@@ -32,8 +35,7 @@ class Chunk:
     first: int
     off: I64
     gap: I32
-    dst: I32
-    srv: I32
+    carries: npt.NDArray[np.uint64]
     tail: I32
     soma: I64
     synapse: I64
@@ -46,12 +48,13 @@ class Chunk:
     def step(self, i: int) -> StepWork:
         """The work of step ``first + i``, released by the barrier at tick 0."""
         lo, hi = int(self.off[i, 0]), int(self.off[i, -1])
+        dst, srv = unpack(self.carries[lo:hi])
         return StepWork(
             off=self.off[i] - lo,
             gap=self.gap[lo:hi],
             rel=np.zeros(hi - lo, np.int64),
-            dst=self.dst[lo:hi],
-            srv=self.srv[lo:hi],
+            dst=dst,
+            srv=srv,
             tail=self.tail[i],
             start=start_times(self.plan.mesh),
         )
@@ -81,22 +84,22 @@ def expand(plan: Plan, spikes: SpikeTrain, first: int, last: int, active: Any = 
     messages = int(fan[at[at >= 0]].sum())
     steps, n = last - first, plan.mesh.n_endpoints
     off, tail = np.empty((steps, n + 1), np.int64), np.empty((steps, n), np.int32)
-    gap, dst, srv = np.empty(messages, np.int32), np.empty(messages, np.int32), np.empty(messages, np.int32)
+    gap, carries = np.empty(messages, np.int32), np.empty(messages, np.uint64)
     soma, synapse = np.zeros(n, np.int64), np.zeros(n, np.int64)
     flags = np.ones((0, 0), np.bool_) if active is None else np.ascontiguousarray(active, np.bool_)
     _expand(
         spikes.ptr[first : last + 1] - spikes.ptr[first], at, flags, plan.neuron,
         plan.base, plan.update_active, plan.update_inactive, plan.spike, plan.out, plan.ptr, plan.dst, plan.srv,
-        off, gap, dst, srv, tail, soma, synapse,
+        off, gap, carries, tail, soma, synapse,
     )  # fmt: skip
-    return Chunk(plan, first, off, gap, dst, srv, tail, soma, synapse)
+    return Chunk(plan, first, off, gap, carries, tail, soma, synapse)
 
 
 @numba.njit(cache=True, nogil=True)
 def _expand(
     ptr: I64, at: I32, active: Any, neuron: I32,
     base: I64, update_active: I64, update_inactive: I64, spike: I32, out: I32, ax_ptr: I64, ax_dst: I32, ax_srv: I32,
-    off: I64, gap: I32, dst: I32, srv: I32, tail: I32, soma: I64, synapse: I64,
+    off: I64, gap: I32, carries: Any, tail: I32, soma: I64, synapse: I64,
 ) -> None:  # fmt: skip
     C, N = base.size - 1, neuron.size
     words = (N + 7) // 8
@@ -139,7 +142,7 @@ def _expand(
                     work += owed + leaves
                     owed = np.int64(0)
                     to, ticks = np.uint32(ax_dst[a]), ax_srv[a]
-                    dst[m], srv[m] = to, ticks
+                    carries[m] = np.uint64(to) << np.uint64(8) | np.uint64(ticks) << np.uint64(32)
                     synapse[to] += ticks
                     m += one
             owed += cost[stop] - cost[last]

@@ -31,13 +31,14 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 from numba.core import types
 from numba.extending import intrinsic
 
 U = np.uint64
 WHEEL = 1024
-_MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 8 - 1)
-_0, _1, _2, _3, _4, _7, _8 = U(0), U(1), U(2), U(3), U(4), U(7), U(8)
+_MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 64)
+_0, _1, _2, _3, _4, _6, _8, _63 = U(0), U(1), U(2), U(3), U(4), U(6), U(8), U(63)
 _ROW0 = U(WHEEL)  # the first port's row; a multiple of 16 words x 64 ports
 _TURN, _GRANT, _OUT, _DST, _FLITS = U(255), U(256), U(255), U(0xFFFFFF), U(0xFFFFFFFF)
 OCCUPIED = U(1 << 62)
@@ -66,19 +67,45 @@ def _count_trailing_zeros(typingctx: Any, word: Any) -> Any:
 _lowest_bit: Any = intrinsic(_count_trailing_zeros)
 
 
+def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
+    """What the kernel carries of each message: destination << 8 | service << 32."""
+    packed: npt.NDArray[np.uint64] = dst.astype(np.uint64) << _8 | srv.astype(np.uint64) << U(32)
+    return packed
+
+
+def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Destination and service of `pack`."""
+    return ((carries >> _8) & _DST).astype(np.int32), (carries >> U(32)).astype(np.int32)
+
+
 @numba.njit(cache=True, nogil=True)
-def _set(S: Any, occupied: Any, event: Any, tick: Any, now: Any) -> None:
-    """Put an event into the wheel, at `tick` > now or as far as the wheel reaches."""
+def _set(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> Any:
+    """Put an event into the wheel, at `tick` > now or as far as the wheel reaches; returns the new `busy`."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, _MASK)) & _MASK
     S[event] = S[slot]
     S[slot] = event
-    occupied[slot] = np.uint8(1)
+    word = slot >> _6
+    occupied[word] |= _1 << (slot & _63)
+    return busy | (_1 << word)
+
+
+@numba.njit(cache=True, nogil=True)
+def _set_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, wanted: Any, nowhere: Any) -> Any:
+    """`_set` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
+    S[event + TIME] = tick
+    slot = (now + min(tick - now, _MASK)) & _MASK
+    at = slot if wanted else nowhere
+    S[event] = S[at]
+    S[at] = event
+    word = slot >> _6
+    occupied[word] |= U(wanted) << (slot & _63)
+    return busy | (U(wanted) << word)
 
 
 @numba.njit(cache=True, nogil=True)
 def time_steps(
-    off: Any, gap: Any, rel: Any, dst: Any, srv: Any, tail: Any, start: Any,
+    off: Any, gap: Any, rel: Any, carries: Any, tail: Any, start: Any,
     entry: Any, route: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
     enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
     stamps: Any, soma_end: Any, quiet: Any, grants: Any,
@@ -86,8 +113,8 @@ def time_steps(
     """Times of T steps, one after another; every step finds an empty chip.
 
     Args:
-        off: int64 [T, C + 1]; gap, dst, srv: int32 [M]; rel: int64 [M] or [0] where nothing is released late;
-            tail: int32 [T, C]; start: int64 [C], >= 0.
+        off: int64 [T, C + 1]; gap: int32 [M]; rel: int64 [M] or [0] where nothing is released late; carries: uint64 [M],
+            destination << 8 | service << 32 (`pack`); tail: int32 [T, C]; start: int64 [C], >= 0.
         entry: uint64 [C], row of each endpoint's port.
         route: uint8 [R * C], output port of a router towards an endpoint.
         far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
@@ -107,9 +134,10 @@ def time_steps(
     core_rings0 = rings0 + U(rows) * ring_words
     todo0 = core_rings0 + U(C) * core_slots
     links0 = todo0 + U(rows) + _1
-    S = np.zeros(np.int64(links0) + rows, np.uint64)
-    occupied = np.zeros(WHEEL, np.uint8)
-    occupied8 = occupied.view(np.uint64)
+    nowhere = links0 + U(rows)
+    S = np.zeros(np.int64(nowhere) + 1, np.uint64)
+    occupied = np.zeros(WHEEL // 64, np.uint64)  # a bit a slot
+    busy = _0  # a bit a word of `occupied` that is not 0
     links_of = links0 - (_ROW0 >> _4)
     longest = (link_ticks & _FLITS).max()
     port_mask = (_1 << port_bits) - _1
@@ -167,10 +195,9 @@ def time_steps(
                 arrival = gen + enqueue
                 first = min(first, arrival)
                 S[slot] = OCCUPIED | (arrival << key_bits) | m
-                d = U(dst[m])
-                S[slot + _1] = (
-                    U(route[(p >> router_bits) * n_endpoints + d - route_skip]) | (d << _8) | (U(srv[m]) << U(32))
-                )
+                carry = carries[m]
+                d = (carry >> _8) & _DST
+                S[slot + _1] = carry | U(route[(p >> router_bits) * n_endpoints + d - route_skip])
                 slot += _2
                 if slot == ring + ring_words:
                     slot = ring
@@ -181,33 +208,34 @@ def time_steps(
             if count:
                 S[p + KEY] = S[S[p + HEAD]]
                 S[p + CARRY] = S[S[p + HEAD] + _1]
-                _set(S, occupied, p, first, now)
+                busy = _set(S, occupied, busy, p, first, now)
         if rotating:
             for row in range(rows):
                 S[_ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_TURN
         latest = base
         while left:
-            # The next tick in which anything is decided: the wheel's occupied slots, eight at a time.
+            # The next tick in which anything is decided: the rest of this word of slots, else the next word that has any.
             at = (now + _1) & _MASK
-            word = at >> _3
-            bits = occupied8[word] >> ((at & _7) << _3)
+            word = at >> _6
+            bits = occupied[word] >> (at & _63)
             if bits:
-                at += _lowest_bit(bits) >> _3
+                at += _lowest_bit(bits)
             else:
-                word = (word + _1) & _WORDS
-                while occupied8[word] == _0:
-                    word = (word + _1) & _WORDS
-                at = (word << _3) + (_lowest_bit(occupied8[word]) >> _3)
+                word += _1
+                word = (word + _lowest_bit((busy >> word) | (busy << (_WORDS - word)))) & (_WORDS - _1)
+                at = (word << _6) + _lowest_bit(occupied[word])
             now += (at - now) & _MASK
             event = S[at]
             S[at] = nil
-            occupied[at] = np.uint8(0)
+            bits = occupied[word] & ~(_1 << (at & _63))
+            occupied[word] = bits
+            busy &= ~(U(bits == _0) << word)
             # Phase A: heads ask for their outputs.
             todo = todo0
             while event != nil:
                 following = S[event]
                 if S[event + TIME] > now:
-                    _set(S, occupied, event, S[event + TIME], now)
+                    busy = _set(S, occupied, busy, event, S[event + TIME], now)
                 elif event & _8:
                     S[event + STATE] = NOW
                     S[todo] = event
@@ -234,7 +262,7 @@ def time_steps(
                         S[out + STATE] = WAITING
                     else:
                         S[out + STATE] = SET
-                        _set(S, occupied, out, ready, now)
+                        busy = _set(S, occupied, busy, out, ready, now)
                     continue
                 # Arbitration.
                 asked = S[out + ASKED]
@@ -287,20 +315,20 @@ def time_steps(
                         if keep:
                             stamps[w, 0] = np.int64(gen - base)
                         S[slot] = OCCUPIED | ((gen + enqueue) << key_bits) | w
-                        d = U(dst[w])
-                        S[slot + _1] = (
-                            U(route[(p >> router_bits) * n_endpoints + d - route_skip])
-                            | (d << _8)
-                            | (U(srv[w]) << U(32))
-                        )
+                        follows = carries[w]
+                        d = (follows >> _8) & _DST
+                        S[slot + _1] = follows | U(route[(p >> router_bits) * n_endpoints + d - route_skip])
                 elif S[up + STATE] == WAITING:
                     S[up + STATE] = SET
-                    _set(S, occupied, up, tail_gone, now)  # its link is free by then: it granted before now
+                    busy = _set(
+                        S, occupied, busy, up, tail_gone, now
+                    )  # its link is free by then: it granted before now
                 head = S[after]
-                if head >= OCCUPIED:
-                    S[p + KEY] = head
-                    S[p + CARRY] = S[after + _1]
-                    _set(S, occupied, p, max((head - OCCUPIED) >> key_bits, tail_gone), now)
+                there = head >= OCCUPIED  # the rest is not read where there is no head
+                S[p + KEY] = head
+                S[p + CARRY] = S[after + _1]
+                due = max((head - OCCUPIED) >> key_bits, tail_gone)
+                busy = _set_if(S, occupied, busy, p, due, now, there, nowhere)
                 # Hand the packet on.
                 if port < LOCAL_PORT:
                     arrival = now + (link >> U(32))
@@ -314,7 +342,7 @@ def time_steps(
                     if into == S[far_end + HEAD]:
                         S[far_end + KEY] = key
                         S[far_end + CARRY] = carry
-                        _set(S, occupied, far_end, max(arrival, S[far_end + IDLE]), now)
+                        busy = _set(S, occupied, busy, far_end, max(arrival, S[far_end + IDLE]), now)
                     ring = S[far_end + RING]
                     into += _2
                     if into == ring + ring_words:
@@ -343,7 +371,7 @@ def time_steps(
                         S[out + STATE] = WAITING
                     else:
                         S[out + STATE] = SET
-                        _set(S, occupied, out, ready, now)
+                        busy = _set(S, occupied, busy, out, ready, now)
                 else:
                     S[out + STATE] = QUIET
         for c in range(C):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -120,17 +122,23 @@ def _packets(
     axons: AxonTable, neuron: I32, to_host: npt.NDArray[np.bool_], mesh: Mesh, costs: Costs
 ) -> tuple[I64, I32, I32]:
     """Packets of one spike of each position: its destination cores in ascending order, then the host."""
-    fan = axons.fan_cores[neuron] + to_host[neuron]
     ptr = np.zeros(neuron.size + 1, np.int64)
-    np.cumsum(fan, out=ptr[1:])
-    dst, n_syn = np.empty(ptr[-1], np.int32), np.zeros(ptr[-1], np.int32)
-    cores = axons.fan_cores[neuron]
-    within = np.arange(int(cores.sum())) - np.repeat(np.cumsum(cores) - cores, cores)
-    to, take = np.repeat(ptr[:-1], cores) + within, np.repeat(axons.ptr[neuron], cores) + within
-    dst[to], n_syn[to] = axons.dst[take], axons.n_syn[take]
+    np.cumsum(axons.fan_cores[neuron] + to_host[neuron], out=ptr[1:])
+    dst, srv = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], np.int32)
+    table = np.array([costs.service(n) for n in range(int(axons.n_syn.max(initial=0)) + 1)], np.int32)
+    _gather(neuron, axons.ptr, axons.dst, axons.n_syn, table, ptr, dst, srv)
     last = ptr[1:][to_host[neuron]] - 1
-    dst[last] = mesh.n_cores
-    table = np.array([costs.service(n) for n in range(int(n_syn.max(initial=0)) + 1)], np.int32)
-    srv = table[n_syn]
-    srv[last] = mesh.flits
+    dst[last], srv[last] = mesh.n_cores, mesh.flits
     return ptr, dst, srv
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(
+    neuron: Any, ax_ptr: Any, ax_dst: Any, ax_syn: Any, table: Any, ptr: Any, dst: Any, srv: Any
+) -> None:  # fmt: skip
+    """Rows of the axon table in the order of the positions; a packet to the host, last in its row, is left out."""
+    for i in range(neuron.size):
+        at, of = np.uint64(ptr[i]), np.uint32(neuron[i])
+        for a in range(np.uint64(ax_ptr[of]), np.uint64(ax_ptr[of + np.uint32(1)])):
+            dst[at], srv[at] = ax_dst[a], table[np.uint32(ax_syn[a])]
+            at += np.uint64(1)

@@ -26,7 +26,7 @@ from simulator.timing.tick import time_ticks
 from simulator.timing.variation import vary_cores
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
-CHUNK_MESSAGES = 1 << 16  # expanded at a time: some 3 MB, which stays in the cache
+CHUNK_MESSAGES = 1 << 18  # expanded at a time: 3 MB; fewer, and the plan's tables are fetched anew too often
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def run_timing(
         return _run_ticks(plan, program, spikes, engine, period_ticks(sync, period_ns, plan), learn_synapses, keep)
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active)
     messages = message_counts(plan, spikes)
-    chunks = list(_chunks(messages))
+    chunks = list(_chunks(messages, CHUNK_MESSAGES if threads == 1 else _share(messages, threads)))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(job.run, chunks))
@@ -177,7 +177,7 @@ class _Job:
     def _compiled(self, chunk: Chunk) -> _Part:
         mesh, kept = self.plan.mesh, [t for t in self.keep if chunk.first <= t < chunk.first + chunk.steps]
         start = start_times(mesh)
-        timed = run_steps(mesh, chunk.off, chunk.gap, chunk.dst, chunk.srv, chunk.tail, start, stamps=bool(kept))
+        timed = run_steps(mesh, chunk.off, chunk.gap, chunk.carries, chunk.tail, start, stamps=bool(kept))
         quiet = timed.quiet if self.learn is None else timed.quiet + self.learn[chunk.first : chunk.first + chunk.steps]
         ticks = np.array([release_time(mesh, q) for q in quiet], np.int64)
         stall = (timed.soma_end - start).sum(axis=0) - chunk.soma
@@ -277,11 +277,17 @@ def _soma_work(work: StepWork) -> I64:
     return np.diff(running[work.off]) + work.tail.astype(np.int64)
 
 
-def _chunks(messages: I64) -> Iterator[tuple[int, int]]:
+def _share(messages: I64, threads: int) -> int:
+    """Messages of a chunk with several threads: some chunks a thread, so that none waits long for the last."""
+    return min(CHUNK_MESSAGES, max(1 << 14, int(messages.sum()) // (8 * threads)))
+
+
+def _chunks(messages: I64, most: int) -> Iterator[tuple[int, int]]:
+    """Steps [first, last) of each chunk of at most so many messages (a step of more is a chunk of its own)."""
     first = 0
     total = 0
     for t, n in enumerate(messages.tolist()):
-        if t > first and total + n > CHUNK_MESSAGES:
+        if t > first and total + n > most:
             yield first, t
             first, total = t, 0
         total += n

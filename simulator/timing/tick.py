@@ -19,6 +19,7 @@ from simulator.errors import InputError
 from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk
+from simulator.timing.kernel import unpack
 from simulator.timing.plan import Plan
 
 
@@ -39,7 +40,7 @@ class TickWork:
 
 def merge_steps(chunk: Chunk, period: int) -> TickWork:
     """One `StepWork` of all steps of a chunk, step s released at s * period."""
-    n, messages = chunk.tail.shape[1], chunk.dst.size
+    n, messages = chunk.tail.shape[1], chunk.gap.size
     per = np.diff(chunk.off, axis=1)
     off = np.zeros(n + 1, np.int64)
     np.cumsum(per.sum(axis=0), out=off[1:])
@@ -47,7 +48,7 @@ def merge_steps(chunk: Chunk, period: int) -> TickWork:
     gap, rel = np.empty(messages, np.int32), np.zeros(messages, np.int64)
     tail = np.zeros(n, np.int32)
     _merge(chunk.off, chunk.gap, chunk.tail, period, off, order, step, gap, rel, tail)
-    dst, srv = chunk.dst[order], chunk.srv[order]
+    dst, srv = (a[order] for a in unpack(chunk.carries))
     return TickWork(StepWork(off, gap, rel, dst, srv, tail, np.zeros(n, np.int64)), order, step)
 
 
@@ -75,7 +76,7 @@ def _merge(
 def soma_ends(chunk: Chunk, ticks: TickWork, times: StepTimes, period: int) -> I64:
     """End of each step at each endpoint, int64 [T, C]."""
     ends = np.zeros(chunk.tail.shape, np.int64)
-    gen = np.empty(chunk.dst.size, np.int64)
+    gen = np.empty(chunk.gap.size, np.int64)
     gen[ticks.order] = times.stamps[:, GEN]
     before = np.zeros(chunk.tail.shape[1], np.int64)
     for s in range(chunk.steps):

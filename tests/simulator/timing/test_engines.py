@@ -14,6 +14,7 @@ from simulator.timing.cases import random_case, random_mesh, random_work
 from simulator.timing.clocked import run_clocked
 from simulator.timing.compiled import run_compiled, run_steps
 from simulator.timing.contract import ARR, DONE, GEN, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.kernel import pack
 from simulator.timing.simpy_timing import run_simpy
 from simulator.timing.wires import hops, wires
 
@@ -93,7 +94,7 @@ def test_many_steps_in_one_call_are_independent() -> None:
         off = np.stack([w.off + 60 * i for i, w in enumerate(works)])
         gap, dst, srv = (np.concatenate([getattr(w, k) for w in works]) for k in ("gap", "dst", "srv"))
         tail = np.stack([w.tail for w in works])
-        timed = run_steps(mesh, off, gap, dst, srv, tail, works[0].start, stamps=True)
+        timed = run_steps(mesh, off, gap, pack(dst, srv), tail, works[0].start, stamps=True)
         alone = [run_clocked(mesh, w) for w in works]
         np.testing.assert_array_equal(
             timed.stamps, np.concatenate([t.stamps for t in alone]), err_msg=f"{seed}: {mesh}"

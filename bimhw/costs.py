@@ -166,12 +166,12 @@ def energy(
 
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
-    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch; `scan`: the
-    first two also as a parallel scan over time."""
-    modes: list[tuple[Mode, Schedule]] = [("inference", "sequential"), ("bptt", "sequential")]
+    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch; the first two
+    in the schedule that the neurons allow, with `scan` also as a parallel scan over time."""
+    modes: list[tuple[Mode, Schedule]] = [("inference", workload.schedule), ("bptt", workload.schedule)]
     if any(la.eligibility_words for la in workload.layers):
         modes.append(("rtrl", "sequential"))
-    if scan:
+    if scan and workload.schedule == "sequential":
         modes += [("inference", "scan"), ("bptt", "scan")]
     return [gpu_cost(workload, card, mode, batch, schedule) for mode, schedule in modes for batch in (1, LARGE_BATCH)]
 

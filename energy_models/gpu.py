@@ -185,11 +185,11 @@ def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, sched
         realistic_us=real_s * 1e6 / batch,
         realistic_uj=real_s * power * 1e6 / batch,
         idle_uj=real_s * gpu.number("idle_w") * 1e6 / batch,
-        assumptions=_assumptions(gpu, mode, batch, schedule),
+        assumptions=_assumptions(gpu, mode, batch, schedule, workload.schedule),
     )
 
 
-def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule) -> tuple[str, ...]:
+def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule, allowed: Schedule) -> tuple[str, ...]:
     weak = sorted(n for n in gpu.__struct_fields__[2:] if getattr(gpu, n).quality in ("assumed", "unverified"))
     lines = [
         f"{gpu.title}, {mode}, batch {batch}, {schedule}: an estimate from exact counts, nothing was measured",
@@ -198,7 +198,11 @@ def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule) -> tu
         f"{gpu.launch_us.value:g} us each, board power between low and full load by how busy it is",
         f"unverified or assumed figures of the card: {', '.join(weak)}",
     ]
-    if schedule == "scan":
+    if schedule == "scan" and allowed == "scan":
+        lines.append(
+            "scan: no state depends on the spikes of its own layer, so all steps are computed in log2 T rounds"
+        )
+    elif schedule == "scan":
         lines.append(
             "scan: kernels of a parallel scan over time, which a reset or a threshold does not allow: a bound only"
         )

@@ -172,6 +172,8 @@ def test_file_commands(tmp_path: Path) -> None:
     work = workload_of(result.program, 40)
     assert work.parameters == 7 * 8 + 2 * 8 * 8 + 4 * 8 + 8 * 4
     assert work.schedule == "scan"
+    assert {(c.mode, c.schedule) for c in costs.gpu} == {("inference", "scan"), ("bptt", "scan")}
+    assert any("log2 T rounds" in line for line in costs.gpu[0].assumptions)
 
 
 def test_refused(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bimhw.cli.commands.train import command
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import train
@@ -20,6 +23,8 @@ from bimhw.models.io import load_arrays, load_model, save_model
 from bimhw.models.net import BimNet
 from bimhw.models.p_spikessm import Draws, PSpikeNet, convolve, sample
 from bimhw.models.p_spikessm_config import PSpikeConfig
+from bimhw.results.points import run_point
+from bimhw.results.rows import Row
 from bimhw.tasks import load_task
 from simulator.errors import InputError
 from simulator.neurons.p_spike_ssm import probability_table
@@ -246,3 +251,33 @@ def test_what_the_family_does_not_have(options: dict[str, Any], message: str) ->
     with pytest.raises(InputError, match=message):
         plan = recipe(task, **({"family": "p-spikessm", "hidden": "4"} | options))
         train(task, plan.config, plan.settings, plan.init)
+
+
+def test_command(tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    sizes = [a for o in ("steps=20", "train=8", "test=4") for a in ("--task-option", o)]
+    given = ["recall", "--family", "p-spikessm", "--hidden", "4,4", "--states", "3", "--epochs", "1", "--json", *sizes]
+    done = CliRunner().invoke(command, [*given, "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["config"]["family"] == "p-spikessm"
+    assert facts["settings"]["rule"] == "bptt"
+    assert isinstance(load_model(out), PSpikeNet)
+    for more, message in ((["--stream"], "for BIM networks only"), (["--rule", "seq"], "trained by bptt")):
+        refused = CliRunner().invoke(command, [*given, *more])
+        assert refused.exit_code != 0
+        assert message in refused.output + str(refused.exception)
+    text = CliRunner().invoke(command, ["lm", "--family", "p-spikessm"])
+    assert text.exit_code == 2
+    assert "BIM networks only" in text.output
+
+
+def test_a_row_of_the_results() -> None:
+    task = load_task("recall", steps=20, train=10, test=5)
+    row = Row("ours", "p-spikessm", {"hidden": "4", "epochs": 1, "lr": 0.01})
+    point = run_point(task, "recall", row, row.options, 0, False)
+    assert point.accuracy is not None
+    assert point.parameters == sum(
+        np.prod(s) for s in parameter_shapes(PSpikeConfig(n_in=7, hidden=(4,), n_out=4)).values()
+    )
+    assert "family" not in point.options

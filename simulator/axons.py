@@ -90,7 +90,8 @@ def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32,
         return
     starts = np.cumsum([0] + [t[1].size for t in tables[:-1]])
     rows = np.stack([t[0] + s for t, s in zip(tables, starts, strict=True)])
-    _merge_rows(rows, *(np.concatenate([t[k] for t in tables]) for k in (1, 2)), n_cores, ptr, dst, n_syn)
+    cores, counts = np.concatenate([t[1] for t in tables]), np.concatenate([t[2] for t in tables])
+    _merge_rows(rows, cores, counts, n_cores, ptr, dst, n_syn)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -117,10 +118,10 @@ def _write_row(touched: Any, n: Any, count: Any, at: Any, dst: Any, n_syn: Any) 
     The scan writes one entry beyond the row, so the arrays need room for it.
     """
     if n * np.uint64(32) > np.uint64(count.size):
-        for c in range(np.uint64(count.size)):
-            dst[at], n_syn[at] = c, count[c]
-            at += np.uint64(count[c] > 0)
-            count[c] = 0
+        for core in range(np.uint64(count.size)):
+            dst[at], n_syn[at] = core, count[core]
+            at += np.uint64(count[core] > 0)
+            count[core] = 0
         return at
     touched[:n].sort()
     for k in range(n):

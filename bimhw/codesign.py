@@ -10,11 +10,9 @@ import msgspec
 import numpy as np
 
 from bimhw.costs import Energy, energy
+from bimhw.learning_price import LearningPrice, learning_forms
 from bimhw.runs import RunFolder
-from energy_models.forms import FORMS, form_counts, form_energy_pj
-from energy_models.learning import psp_of
 from simulator.chip import Chip
-from simulator.errors import InputError
 from simulator.program import Program
 from simulator.quantity import Quantity
 from simulator.spikes import SpikeTrain
@@ -31,7 +29,7 @@ class Codesign:
         energy_sensitivity: constant -> change of the energy per sample [uJ] from its low to its high end.
         time_sensitivity: time -> relative change of the step time where it is doubled.
         break_even: against each GPU estimate, the density of synapses at which the chip costs as much.
-        learning: energy a step [nJ] of each form of exact learning.
+        learning: energy a step [nJ] of each form of exact learning, see `bimhw.learning_price`.
         roofline: what limits SynOps/s, and how much of it the run reaches.
     """
 
@@ -48,34 +46,28 @@ class Codesign:
         return asdict(self)
 
 
-def codesign(
-    run: Path | str,
-    gpu: tuple[str, ...] = ("h100",),
-    event_pj: float | None = None,
-    block: int = 64,
-    lookback: int = 64,
-) -> Codesign:
+def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None) -> Codesign:
     """Answer the design questions of a run folder.
 
     Args:
         run: folder that `bimhw simulate` wrote.
         gpu: cards to break even with.
-        event_pj: price of a replayed synaptic event (see `energy_models.forms`).
-        block, lookback: K and L of the learning forms.
+        price: parameters of the comparison of learning forms.
 
     Raises:
-        InputError: not a run folder, an unknown card, a negative price.
+        InputError: not a run folder, an unknown card, a parameter out of its range.
     """
-    if event_pj is not None and event_pj < 0:
-        raise InputError("--event-pj", f"is {event_pj}, must be at least 0")
+    price = price or LearningPrice()
+    price.check()
     folder = RunFolder.open(run)
     chip, program = folder.chip(), folder.program()
     costs = energy(folder, chip, gpu)
+    inference_nj = costs.report.energy_pj("dynamic") / 1e3 / max(1, costs.report.steps)
     return Codesign(
         energy_sensitivity(costs),
         time_sensitivity(folder, program, chip),
         break_even(costs),
-        learning_forms(folder, program, chip, event_pj, block, lookback),
+        learning_forms(program, chip, _rates(folder, program), inference_nj, price),
         roofline(folder, chip),
     )
 
@@ -156,40 +148,6 @@ def break_even(costs: Energy) -> list[dict[str, Any]]:
     return rows
 
 
-def learning_forms(
-    folder: RunFolder, program: Program, chip: Chip, event_pj: float | None, block: int, lookback: int
-) -> list[dict[str, Any]]:
-    """Energy a step of each form for all BIM-D layers of the program, at the run's own input rates."""
-    activity = folder.activity()
-    rates = _rates(folder, program)
-    inference_nj = energy(activity, chip, program=program).report.energy_pj("dynamic") / 1e3 / max(1, activity.steps)
-    rows = []
-    for form in FORMS:
-        low = nominal = high = 0.0
-        layers = 0
-        for target in program.populations:
-            psp = psp_of(target.model)
-            if psp is None or target.role == "output":
-                continue
-            for name in dict.fromkeys(q.source for q in program.projections if q.target == target.name):
-                source = program.population(name).size
-                try:
-                    counts = form_counts(form, source, target.size, psp, rates[name], block, lookback)
-                except InputError:
-                    continue  # no counts were derived for this kernel
-                parts = form_energy_pj(chip, counts, event_pj)
-                low, nominal, high = low + parts[0], nominal + parts[1], high + parts[2]
-                layers += 1
-        if layers:
-            rows.append(
-                {
-                    "form": form, "low_nj": low / 1e3, "nj": nominal / 1e3, "high_nj": high / 1e3,
-                    "times_inference": nominal / 1e3 / inference_nj if inference_nj else None,
-                }
-            )  # fmt: skip
-    return rows
-
-
 def _rates(folder: RunFolder, program: Program) -> dict[str, float]:
     """Events per neuron and step of each population."""
     spikes = folder.spikes()
@@ -199,6 +157,14 @@ def _rates(folder: RunFolder, program: Program) -> dict[str, float]:
         part = events[first[p.name] : first[p.name] + p.size]
         out[p.name] = float(part.sum()) / max(1, p.size * spikes.steps)
     return out
+
+
+def _busiest_link_ns(folder: RunFolder, chip: Chip) -> float:
+    """Time for which the run's busiest link between routers was taken; 0 where no timing was kept."""
+    timing = folder.timing()
+    if timing is None or chip.timing is None or not timing["link_busy"].size:
+        return 0.0
+    return float(timing["link_busy"].max()) * float(chip.timing.tick.value or 0.0)
 
 
 def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
@@ -223,15 +189,18 @@ def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
     cores = max(1, activity.cores_used)
     packets = activity.total("packets") + activity.total("host_packets_in")
     hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip"))
+
     mesh = chip.topology
     links = 2 * (mesh.columns * (mesh.height - 1) + mesh.height * (mesh.columns - 1))
     soma_ns = activity.total("neuron_updates") * ns("neuron_update_active") + activity.total("spikes") * ns("spike_out")
     limits = {
-        "synapse stages of the cores in use": cores / ns("synapse") if ns("synapse") else None,
+        "weight memories of all cores of the chip": chip.n_cores / ns("synapse") if ns("synapse") else None,
+        "weight memories of the cores in use": cores / ns("synapse") if ns("synapse") else None,
         "packets into the cores in use": cores * synops / packets / ns("message_in")
         if packets and ns("message_in")
         else None,
         "links of the mesh": links * synops / hops / (packet_ticks(chip) * ns("tick")) if hops and links else None,
+        "busiest link of this run": synops / busiest if (busiest := _busiest_link_ns(folder, chip)) else None,
         "somas of the cores in use": synops / (soma_ns / cores) if soma_ns else None,
         "barrier": synops / (activity.steps * ns("barrier")) if ns("barrier") else None,
     }

@@ -10,7 +10,7 @@ from typing import Any
 from bimhw.gpu_measure import MeasuredGpu, measure_gpu
 from bimhw.runs import RunFolder
 from energy_models.chip_energy import chip_energy, counters
-from energy_models.gpu import GpuCost, Mode, Schedule, Workload, gpu_cost, workload_of
+from energy_models.gpu import GpuCost, Mode, Schedule, Workload, fits_memory, gpu_cost, gpu_work, workload_of
 from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.items import EnergyReport
 from energy_models.learning import program_learning_counts
@@ -167,13 +167,20 @@ def energy(
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
     """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch; the first two
-    in the schedule that the neurons allow, with `scan` also as a parallel scan over time."""
+    in the schedule that the neurons allow, with `scan` also as a parallel scan over time. The large
+    batch is halved until the card's memory holds it."""
     modes: list[tuple[Mode, Schedule]] = [("inference", workload.schedule), ("bptt", workload.schedule)]
     if any(la.eligibility_words for la in workload.layers):
         modes.append(("rtrl", "sequential"))
     if scan and workload.schedule == "sequential":
         modes += [("inference", "scan"), ("bptt", "scan")]
-    return [gpu_cost(workload, card, mode, batch, schedule) for mode, schedule in modes for batch in (1, LARGE_BATCH)]
+    costs = []
+    for mode, schedule in modes:
+        large = LARGE_BATCH
+        while large > 1 and not fits_memory(gpu_work(workload, mode, large, schedule), workload, card):
+            large //= 2
+        costs += [gpu_cost(workload, card, mode, batch, schedule) for batch in dict.fromkeys((1, large))]
+    return costs
 
 
 def _parts(

@@ -27,6 +27,7 @@ import numpy.typing as npt
 from bimhw.costs import Energy, energy
 from bimhw.membrane import membrane_updates, steps_of_samples
 from bimhw.runs import RunFolder
+from bimhw.task_table import METRICS
 from simulator.files import write_json
 from simulator.graph import Projection
 from simulator.neurons import base
@@ -159,6 +160,9 @@ def _own(folder: RunFolder, costs: Energy) -> dict[str, Any]:
     return {
         "bimhw.task": folder.manifest.get("task"),
         "bimhw.chip": report.chip,
+        "bimhw.metrics": {k: folder.result[k] for k in METRICS if k in folder.result},
+        "bimhw.steps_per_sample": report.steps / max(1, report.samples),
+        "bimhw.dynamic_nj_per_step": f["dynamic_nj_per_step"],
         "bimhw.energy_uj_per_inference": f["total_uj_per_inference"],
         "bimhw.dynamic_uj_per_inference": f["dynamic_uj_per_inference"],
         "bimhw.pj_per_synop": f["total_pj_per_synop"],
@@ -175,7 +179,7 @@ def _own(folder: RunFolder, costs: Energy) -> dict[str, Any]:
         "bimhw.unknown": list(report.unknown),
         "bimhw.gpu": [
             {
-                "gpu": c.gpu, "mode": c.mode, "batch": c.batch, "optimistic_uj": c.optimistic_uj,
+                "gpu": c.gpu, "mode": c.mode, "schedule": c.schedule, "batch": c.batch, "optimistic_uj": c.optimistic_uj,
                 "realistic_uj": c.realistic_uj, "realistic_us": c.realistic_us,
             }
             for c in costs.gpu

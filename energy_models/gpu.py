@@ -152,6 +152,11 @@ def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule 
     )
 
 
+def fits_memory(work: GpuWork, workload: Workload, gpu: GpuCard) -> bool:
+    """Whether what a batch holds, and the weights, fit the card's memory."""
+    return work.stored_bytes + FLOAT_BYTES * workload.parameters <= gpu.number("memory_gb") * 1e9
+
+
 def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, schedule: Schedule | None = None) -> GpuCost:
     """Time and energy of one sample on a card (equations at the top of this module).
 
@@ -160,12 +165,11 @@ def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, sched
     """
     schedule = schedule or workload.schedule
     work = gpu_work(workload, mode, batch, schedule)
-    capacity = gpu.number("memory_gb") * 1e9
-    if work.stored_bytes + FLOAT_BYTES * workload.parameters > capacity:
+    if not fits_memory(work, workload, gpu):
         raise InputError(
             f"GPU {gpu.name!r}",
-            f"needs {work.stored_bytes / 1e9:.1f} GB for a batch of {batch}, and has {capacity / 1e9:.0f} GB",
-            "Use a smaller batch",
+            f"needs {work.stored_bytes / 1e9:.1f} GB for a batch of {batch}, and has {gpu.number('memory_gb'):g} GB",
+            "Use a smaller batch, or shorter samples",
         )
     compute_s = work.matmul_flops / (gpu.number("tensor_tflops") * 1e12)
     compute_s += work.pointwise_flops / (gpu.number("fp32_tflops") * 1e12)

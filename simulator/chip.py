@@ -147,6 +147,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One chip, or several of one kind as a system. ``timing: null`` marks a chip whose times were never published (energy only).
 
     The keys of ``energy`` and their units are those of `simulator.chip_rules.ENERGY_UNITS`; an absent key is unknown.
+    ``state_word_bits`` is the width of the state word that the constants of reading and writing one are for.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notes: tuple[str, ...] = ()
     supply_v: Quantity | None = None
     link: Link | None = None
+    state_word_bits: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
 
     @property
     def n_cores(self) -> int:

@@ -196,7 +196,9 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     n = Activity.load(folder / "activity.npz").total("synaptic_events")
     assert run_row["gsynops_per_s"] == pytest.approx(n / 2e4)
     code, out, _ = call("codesign", str(folder), capsys=capsys)
-    assert code == 0 and "step time" in out and "exact learning" in out
+    assert code == 0 and "step time" in out and "density of synapses" in out
+    code, out, _ = call("codesign", str(folder), "--plot", str(folder / "d.png"), capsys=capsys)
+    assert code == 0 and (folder / "d.png").read_bytes().startswith(b"\x89PNG")
     code, _, err = call("codesign", str(folder), "--event-pj", "-1", capsys=capsys)
     assert code == 2 and "--event-pj: is -1.0" in err
 
@@ -222,7 +224,7 @@ def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) ->
              "SynapticOperations", "MembraneUpdates", "NeuronOperations"}  # fmt: skip
     assert names <= set(value) and all(k in names or k.startswith("bimhw.") for k in value)
     code, out, _ = call("table", str(folder), "--neurobench", "--gpu", "h100", capsys=capsys)
-    assert code == 0 and "uJ/inference" in out and "nothing was measured" in out
+    assert code == 0 and "µJ/inference" in out and "nothing was measured" in out
     stored = json.loads((folder / "neurobench.json").read_text())
     assert stored["SynapticOperations"] == ops
     code, _, err = call("table", "nowhere", capsys=capsys)

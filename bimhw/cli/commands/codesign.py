@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,15 +13,34 @@ from bimhw.cli.output import json_option, print_json, print_table
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="Cards to break even with.")
-@click.option("--event-pj", type=float, help="Price of a replayed synaptic event (SEQ, TR, BLK, LAZY).")
+@click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), help="PSP kernel of learning; the program's own.")
 @click.option("--block", type=click.IntRange(1), default=64, show_default=True, help="K: steps between updates.")
 @click.option("--lookback", type=click.IntRange(0), default=64, show_default=True, help="L: steps that TR looks back.")
+@click.option(
+    "--lambda", "lam", type=float, default=1.0, show_default=True, help="Gradient against STDP: 0 STDP alone."
+)
+@click.option("--trace-bits", type=int, help="Width of learning's words; by default that of the chip's constants.")
+@click.option("--event-pj", type=float, help="Price of a replayed synaptic event (SEQ, TR, BLK, LAZY).")
+@click.option(
+    "--optimiser",
+    type=click.Choice(["sgd", "rms", "adam"]),
+    default="rms",
+    show_default=True,
+    help="Of the weight update.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot (.png, .svg, .pdf).")
 @json_option
-def command(run: Path, gpu: tuple[str, ...], event_pj: float | None, block: int, lookback: int, as_json: bool) -> None:
+def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
     """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""
     from bimhw.codesign import codesign
+    from bimhw.learning_price import LearningPrice
 
-    result = codesign(run, gpu, event_pj, block, lookback)
+    price = LearningPrice(**options)
+    result = codesign(run, gpu, price)
+    if plot is not None:
+        from bimhw.codesign_plot import plot_codesign
+
+        plot_codesign(result, plot)
     if as_json:
         print_json(result.as_json())
         return
@@ -28,7 +48,8 @@ def command(run: Path, gpu: tuple[str, ...], event_pj: float | None, block: int,
         "energy_sensitivity": "energy per sample: each constant from its low to its high end",
         "time_sensitivity": "step time: each time doubled",
         "break_even": "density of synapses at which the chip costs as much as the GPU (fixed activity)",
-        "learning": f"exact learning, a step (K={block}, L={lookback}; third factor and optimiser apart)",
+        "learning": "learning: nJ a step beside inference; nj = a step and its share of an update "
+        f"every K={price.block} (L={price.lookback}, lambda={price.lam:g}, {price.optimiser})",
         "roofline": "limits of 1e9 SynOps/s",
     }
     for part, title in titles.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,13 +23,16 @@ from simulator.chip import MOST_CHIPS, Chip, chip_names, load_chip, one_of, with
 from simulator.errors import FitError
 from simulator.program import Program
 
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+
 
 def fit(
     model: Any,
     chip: str | Chip = "loihi2",
     *,
     calibration: Any = None,
-    task: str | None = None,
+    task: str | Task | None = None,
     bits: int = 8,
     state_bits: int = 16,
     per_row: bool = False,
@@ -77,7 +80,7 @@ def _plain(model: Any) -> Network | None:
 
 
 def _integers(
-    source: Network, chip: Chip, calibration: Any, task: str | None, options: CompileOptions, seed: int
+    source: Network, chip: Chip, calibration: Any, task: str | Task | None, options: CompileOptions, seed: int
 ) -> Network:
     if source.stage == "integer":
         check_capabilities(source, chip)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.task_options import chosen_task, with_task_options
 
 
 @click.command("compile")
@@ -20,6 +22,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
+@with_task_options
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
 @click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
@@ -39,17 +42,18 @@ def command(
     calibration: str | None,
     save_mapping: str | None,
     plot: str | None,
+    task: str | None,
+    data: Path | None,
+    task_options: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
     """Compile MODEL (.pt, .safetensors, .nir, or a plain network .npz) into a program for a chip."""
-    from pathlib import Path
-
     from bimhw.compiler.data import read_payloads
     from bimhw.compiler.pipeline import compile
 
     payloads = read_payloads(Path(calibration)) if calibration else None
-    result = compile(model, calibration=payloads, **options)
+    result = compile(model, calibration=payloads, task=chosen_task(task, data, task_options), **options)
     path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
     if save_mapping:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.task_options import chosen_task, with_task_options
 
 
 @click.command()
@@ -19,15 +21,18 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
+@with_task_options
 @click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @seed_option
 @json_option
-def command(model: str, as_json: bool, **options: Any) -> None:
+def command(
+    model: str, task: str | None, data: Path | None, task_options: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
     """Say whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
     from bimhw.compiler.fitting import fit
 
-    result = fit(model, **options)
+    result = fit(model, task=chosen_task(task, data, task_options), **options)
     if as_json:
         print_json(result)
     else:

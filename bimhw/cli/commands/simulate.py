@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.task_options import chosen_task, with_task_options
 
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option("--task", help="Task whose test split is run; by default the one that it was compiled for.")
+@with_task_options
 @click.option("--samples", type=int, help="Number of test samples; all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="compiled, simpy, clocked, bound, or none.")
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
@@ -36,8 +38,9 @@ def command(
     except ValueError as error:
         raise InputError(f"--trace-cores {trace_cores!r}", "is no list of core numbers", "For example 0,1,5") from error
     options |= {"trace_window": parse_window(trace_window), "trace_cores": cores}
+    task = chosen_task(options.pop("task"), options.pop("data"), options.pop("task_options"))
     with progress("simulating", None) as advance:
-        done = simulate(program, samples=samples, progress=advance, **options)
+        done = simulate(program, task, samples=samples, progress=advance, **options)
     if as_json:
         print_json({"run": str(done.folder)} | dict(done.result) | {"manifest": dict(done.manifest)})
         return

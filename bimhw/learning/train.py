@@ -129,7 +129,14 @@ def areas(task: Task, result: Evaluation) -> dict[str, float]:
 
 
 def check_fit(task: Task, config: AnyConfig) -> None:
-    """Raise `InputError` unless the network's ends are those of the task."""
+    """Raise `InputError` unless the network's ends are those of the task, and the task can be judged by its metric."""
+    labels = np.unique(task.test.y)
+    if task.metric == "auc" and len(labels) < 2:
+        raise InputError(
+            f"task {task.name}: test split",
+            f"has only the label {labels[0]} ({len(task.test)} sequences): an area under the curve needs both",
+            "Give more data, or another split",
+        )
     for name, have, need in (
         ("n_in", config.n_in, task.n_in),
         ("n_out", config.n_out, task.n_classes),

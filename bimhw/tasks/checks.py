@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.errors import InputError, MissingExtraError
+from simulator.files import check_is_file
 
 
 def extra(module: str, needed_for: str) -> Any:
@@ -34,6 +35,20 @@ def check_folder(path: Path, holds: str) -> None:
         raise InputError(str(path), "does not exist", f"Give the folder that holds {holds}")
     if not path.is_dir():
         raise InputError(str(path), "is a file, not a folder", f"Give the folder that holds {holds}")
+
+
+def read_utf8(path: Path) -> str:
+    """The text of a file of the user's, line ends as they are.
+
+    Raises:
+        InputError: no such file, or not UTF-8.
+    """
+    check_is_file(path)
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        text = f"is not UTF-8 text ({error.reason} at byte {error.start})"
+        raise InputError(str(path), text, "It is damaged, or of another kind: copy it again") from error
 
 
 def check_finite(values: npt.NDArray[Any], where: str) -> None:

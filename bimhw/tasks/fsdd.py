@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,7 @@ def _files(path: Path) -> Iterator[tuple[tuple[int, str, int], str, bytes]]:
                 key = _key(name, f"{path}:{name}")
                 if key:
                     yield key, f"{path}:{name}", archive.read(name)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
         raise InputError(str(path), f"is not a whole zip file ({error})", "Copy it again") from error
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bimhw.tasks.audio import Floats, FrontEnd, decode_sound
-from bimhw.tasks.checks import check_folder
+from bimhw.tasks.checks import check_folder, read_utf8
 from simulator.errors import InputError
 
 WHERE = "https://www.openslr.org/12"
@@ -68,7 +68,7 @@ def utterances(path: Path, subset: str | None = None) -> list[Utterance]:
 def _chapter(transcripts: Path) -> Iterator[Utterance]:
     prefix = transcripts.name.removesuffix(".trans.txt")
     named = set()
-    for number, line in enumerate(transcripts.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_utf8(transcripts).splitlines(), 1):
         where = f"{transcripts}, line {number}"
         name, _, text = line.strip().partition(" ")
         if not name.startswith(f"{prefix}-") or not text:

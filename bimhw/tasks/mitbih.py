@@ -8,13 +8,16 @@ beat labels are the user's: PhysioNet's ``208.atr``, or a ``labels.csv`` with th
 from __future__ import annotations
 
 import csv
+import io
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
-from bimhw.tasks.checks import check_finite, check_folder, check_not_empty
+from bimhw.tasks.checks import check_finite, check_folder, check_not_empty, read_utf8
 from bimhw.tasks.fetch import fetched
 from bimhw.tasks.sequences import Part, graded_task
 from bimhw.tasks.wfdb_files import Marks, read_marks, read_record
@@ -145,9 +148,9 @@ def _excerpt_signal(path: Path) -> npt.NDArray[np.float64]:
     beside = sorted((path if path.is_dir() else path.parent).glob("*.npz"))
     file = beside[0] if beside else fetched("mitbih208") / "ecg.npz"
     try:
-        with np.load(file) as data:
+        with np.load(io.BytesIO(file.read_bytes())) as data:  # by path numpy leaves a broken file open
             ecg = data["ecg"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(str(file), f"is not the excerpt ({error})", "Run `bimhw data fetch mitbih208`") from error
     if ecg.shape != (EXCERPT_SAMPLES,):
         raise InputError(str(file), f"has the shape {ecg.shape}, the excerpt has {EXCERPT_SAMPLES:,} samples")
@@ -175,14 +178,13 @@ def _csv_marks(path: Path) -> Marks:
     if not path.is_file():
         raise InputError(str(path), "does not exist", f"Get 208.atr at {WHERE}")
     samples, symbols = [], []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            text, symbol = row.get("sample_in_excerpt") or "", row.get("symbol")
-            if not text.isdigit() or symbol is None or int(text) >= EXCERPT_SAMPLES:
-                raise InputError(
-                    f"{path}, line {number}",
-                    f"sample {text!r}, symbol {symbol!r}: needs sample_in_excerpt in 0..{EXCERPT_SAMPLES - 1} and a symbol",
-                )
-            samples.append(int(text))
-            symbols.append(symbol)
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_utf8(path), newline="")), 2):
+        text, symbol = row.get("sample_in_excerpt") or "", row.get("symbol")
+        if not text.isdigit() or symbol is None or int(text) >= EXCERPT_SAMPLES:
+            raise InputError(
+                f"{path}, line {number}",
+                f"sample {text!r}, symbol {symbol!r}: needs sample_in_excerpt in 0..{EXCERPT_SAMPLES - 1} and a symbol",
+            )
+        samples.append(int(text))
+        symbols.append(symbol)
     return Marks(np.array(samples, np.int64), tuple(symbols))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def _samples(path: Path, split: str) -> Iterator[tuple[str, int, bytes]]:
         try:
             with zipfile.ZipFile(path) as archive:
                 yield from _sorted(archive.namelist(), archive.read, str(path), split)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
             raise InputError(str(path), f"is not a whole zip file ({error})", "Copy it again") from error
         return
     names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix in (".bin", ".bs2", ".txt")]

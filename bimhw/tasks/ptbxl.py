@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
-from bimhw.tasks.checks import check_folder, check_not_empty
+from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
 from bimhw.tasks.sequences import Part, graded_task
 from bimhw.tasks.wfdb_files import read_record
 from simulator.errors import InputError
-from simulator.files import check_is_file
 
 WHERE = "https://physionet.org/content/ptb-xl/1.0.3/"
 SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
@@ -121,29 +121,25 @@ def read_records(path: Path, rate_hz: int = 100) -> Electrocardiograms:
 
 
 def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    check_is_file(path)
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [n for n in needed if n not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(str(path), f"has no column {missing[0]!r}", "It is not the table of PTB-XL, or truncated")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if any(row[n] is None for n in needed):
-                raise InputError(where, "is cut", "The table is truncated: copy it again")
-            yield where, row
+    reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""))
+    missing = [n for n in needed if n not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(str(path), f"has no column {missing[0]!r}", "It is not the table of PTB-XL, or truncated")
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        if any(row[n] is None for n in needed):
+            raise InputError(where, "is cut", "The table is truncated: copy it again")
+        yield where, row
 
 
 def _statements(path: Path) -> dict[str, str]:
     """Statement -> superclass, '' where it is no diagnosis."""
-    check_is_file(path)
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if "diagnostic" not in header or "diagnostic_class" not in header:
-            raise InputError(str(path), "has no columns diagnostic and diagnostic_class", "Copy it again")
-        is_diagnosis, name = header.index("diagnostic"), header.index("diagnostic_class")
-        return {row[0]: row[name] if row[is_diagnosis] == "1.0" else "" for row in reader if len(row) > name}
+    reader = csv.reader(io.StringIO(read_utf8(path), newline=""))
+    header = next(reader, [])
+    if "diagnostic" not in header or "diagnostic_class" not in header:
+        raise InputError(str(path), "has no columns diagnostic and diagnostic_class", "Copy it again")
+    is_diagnosis, name = header.index("diagnostic"), header.index("diagnostic_class")
+    return {row[0]: row[name] if row[is_diagnosis] == "1.0" else "" for row in reader if len(row) > name}
 
 
 def _superclasses(text: str, classes: dict[str, str], where: str) -> set[str]:

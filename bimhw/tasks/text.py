@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.tasks.checks import check_folder, check_not_empty
+from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
 from simulator.errors import InputError
-from simulator.files import check_is_file
 
 PACKAGED = {"enwiki": "enwiki_extract.txt.gz", "alice": "alice29.txt.gz", "asyoulik": "asyoulik.txt.gz"}
 ALPHABETS = ("low", "az", "raw")
@@ -100,11 +99,7 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: no such file, not UTF-8, empty.
     """
-    check_is_file(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    text = read_utf8(path).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise InputError(str(path), "is empty")
     return text
@@ -159,7 +154,8 @@ def wikitext(
     """WikiText-103 (or -2) in its official layout: ``wiki.{train,valid,test}.tokens`` (or ``.raw``) in `path` or a folder below.
 
     Word level: tokens split by spaces plus one ``<eos>`` a line, the official count; words outside the train vocabulary (or
-    outside its `vocabulary` most frequent) are ``<unk>``. Without a train file the vocabulary comes from the validation file.
+    outside its `vocabulary` most frequent) are ``<unk>``. Without a train file the validation file
+    is learnt from, its last tenth held out.
     ``bits_per_character`` counts the code points of the ``.tokens`` file, line ends included.
 
     Raises:
@@ -171,17 +167,25 @@ def wikitext(
         )
     folder = Path(path)
     texts = {split: read_text(file) for split, file in _wiki_files(folder).items()}
-    train = texts.get("train", texts["valid"])
+    train, held = texts.get("train", texts["valid"]), texts["valid"] if "train" in texts else None
     if level == "word":
-        return _word_corpus(f"WikiText ({folder.name})", train, texts["valid"], texts["test"], vocabulary)
+        return _word_corpus(f"WikiText ({folder.name})", train, held, texts["test"], vocabulary)
     if level != "char":
         raise InputError("level", f"{level!r} is not known", "Choose char or word")
-    parts = [normalise(t, alphabet) for t in (train, texts["valid"], texts["test"])]
-    counts = Counter(parts[0])
+    counts = Counter(normalise(train, alphabet))
     symbols = (*sorted(c for c, n in counts.items() if n >= 20), UNKNOWN)
-    ids = [_encode(t, symbols) for t in parts]
+    ids = [None if t is None else _encode(normalise(t, alphabet), symbols) for t in (train, held, texts["test"])]
     note = f"alphabet {alphabet!r}: {len(symbols)} symbols of the train file; characters of the .tokens file, <unk> included"
-    return _cut(f"WikiText ({folder.name})", symbols, ids[0], ids[1], ids[2], 1.0, note)
+    return _wiki_cut(f"WikiText ({folder.name})", symbols, ids, 1.0, note)
+
+
+def _wiki_cut(name: str, symbols: tuple[str, ...], ids: Sequence[Ids | None], per_token: float, note: str) -> Corpus:
+    train, held, test = ids
+    assert train is not None
+    assert test is not None
+    if held is None:
+        note = f"no wiki.train file: learns from the validation file (its last tenth held out); {note}"
+    return _cut(name, symbols, train, held, test, per_token, note)
 
 
 def _wiki_files(path: Path) -> dict[str, Path]:
@@ -207,15 +211,16 @@ def words(text: str) -> list[str]:
     return tokens
 
 
-def _word_corpus(name: str, train: str, valid: str, test: str, vocabulary: int | None) -> Corpus:
+def _word_corpus(name: str, train: str, held: str | None, test: str, vocabulary: int | None) -> Corpus:
     train_words, test_words = words(train), words(test)
+    parts = (train_words, None if held is None else words(held), test_words)
     counts = Counter(train_words)
     kept = [w for w, _ in counts.most_common(vocabulary) if w != UNKNOWN]
     symbols = (UNKNOWN, *kept)
     index = {w: i for i, w in enumerate(symbols)}
-    ids = [np.array([index.get(w, 0) for w in part], np.int32) for part in (train_words, words(valid), test_words)]
+    ids = [None if part is None else np.array([index.get(w, 0) for w in part], np.int32) for part in parts]
     note = f"{len(symbols)} words; out-of-vocabulary test words are scored as <unk>; characters of the .tokens file"
-    return _cut(name, symbols, ids[0], ids[1], ids[2], len(test) / len(test_words), note)
+    return _wiki_cut(name, symbols, ids, len(test) / len(test_words), note)
 
 
 def _encode(text: str, symbols: Sequence[str]) -> Ids:

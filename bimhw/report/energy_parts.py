@@ -22,16 +22,13 @@ def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[P
     return tiles, [p for p in parts if p is not None]
 
 
-def _bars(rows: list[dict[str, Any]], chip: str) -> str:
+def _ranges(rows: list[dict[str, Any]], chip: str) -> str:
     shown = []
     for row in rows:
-        name = f"{row['who']}: {row['what']}"
-        if row["who"] == chip:
-            shown.append((name, row["uj"] * 1e-6, "chip"))
-        else:
-            shown.append((f"{name}, realistic", row["uj"] * 1e-6, "gpu"))
-            shown.append((f"{name}, bound", row["low_uj"] * 1e-6, "gpu2"))
-    return svg.bars_log(shown, "J", "energy per sample, logarithmic")
+        high = None if row["high_uj"] is None else row["high_uj"] * 1e-6
+        kind = "chip" if row["who"] == chip else "gpu"
+        shown.append((f"{row['who']}: {row['what']}", row["low_uj"] * 1e-6, row["uj"] * 1e-6, high, kind))
+    return svg.ranges_log(shown, "J", "energy per sample, logarithmic")
 
 
 def _inference_part(costs: Energy) -> Part:
@@ -39,9 +36,10 @@ def _inference_part(costs: Energy) -> Part:
     report = costs.report
     note = (
         f"Energy per sample on a logarithmic axis. Chip: {_range(rows[0])} from the stated ranges of its constants"
-        f"{_without(report.unknown)}. GPU: an optimistic bound and a realistic case, from exact counts; neither was measured."
+        f"{_without(report.unknown)}. GPU: the realistic case and, to its left, the "
+        "optimistic bound, from exact counts; neither was measured."
     )
-    return Part("Energy of an inference, beside a GPU", note, _bars(rows, report.chip))
+    return Part("Energy of an inference, beside a GPU", note, _ranges(rows, report.chip))
 
 
 def _learning_part(costs: Energy) -> Part | None:
@@ -53,7 +51,7 @@ def _learning_part(costs: Energy) -> Part | None:
         f"dense RTRL, counted, not simulated: {_range(rows[0])}. GPU: backpropagation through time and RTRL on the same "
         "network and sample."
     )
-    return Part("Energy of learning, beside BPTT on a GPU", note, _bars(rows, costs.report.chip))
+    return Part("Energy of learning, beside BPTT on a GPU", note, _ranges(rows, costs.report.chip))
 
 
 def _range(row: dict[str, Any]) -> str:

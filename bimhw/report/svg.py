@@ -44,31 +44,40 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [first + i * step for i in range(int((high - first) / step + 1e-9) + 1)]
 
 
-def bars_log(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
-    """Horizontal bars on a logarithmic axis; each row is (name, value, css class).
+def ranges_log(
+    rows: Sequence[tuple[str, float, float, float | None, str]], unit: str, label: str, width: int = 1000
+) -> str:
+    """Values with their ranges on a logarithmic axis, which has no zero for bars to begin at.
 
-    A logarithmic bar has no zero: the axis starts at the power of ten below the smallest value.
+    Each row is (name, low, value, high or None, css class): a dot at the value, a line from the low to the high end.
     """
-    shown = [r for r in rows if r[1] > 0]
+    shown = [r for r in rows if r[2] > 0]
     if not shown:
         return ""
-    low = math.floor(math.log10(min(v for _, v, _ in shown)) - 1e-9)
-    high = max(low + 1, math.ceil(math.log10(max(v for _, v, _ in shown)) + 1e-9))
-    left, right, row_height = 310, 90, 28
+    ends = [e for _, low, value, top, _ in shown for e in (low, value, top) if e is not None and e > 0]
+    low = math.floor(math.log10(min(ends)) - 1e-9)
+    high = max(low + 1, math.ceil(math.log10(max(ends)) + 1e-9))
+    left, right, row_height = 310, 220, 28
     scale = (width - left - right) / (high - low)
     height = row_height * len(shown) + 34
     body = []
-    every = max(1, (high - low) // 6)
-    for power in range(low, high + 1, every):
+
+    def at(number: float) -> float:
+        return left + max(0.0, (math.log10(number) - low) * scale) if number > 0 else float(left)
+
+    for power in range(low, high + 1, max(1, (high - low) // 6)):
         x = left + (power - low) * scale
         body.append(f'<line x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{height - 26}" class="grid"/>')
         body.append(text(x, height - 8, si(10.0**power, unit), "middle", "soft"))
-    for i, (name, value, kind) in enumerate(shown):
-        y = 6 + i * row_height
-        length = max(1.0, (math.log10(value) - low) * scale)
-        body.append(text(left - 10, y + 15, name, "end"))
-        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{row_height - 10}" rx="3" class="{kind}"/>')
-        body.append(text(left + length + 6, y + 15, si(value, unit)))
+    for i, (name, least, value, most, kind) in enumerate(shown):
+        y = 6 + i * row_height + 9
+        end = value if most is None else max(value, most)
+        body.append(text(left - 10, y + 5, name, "end"))
+        body.append(f'<rect x="{at(least):.1f}" y="{y - 3}" width="{max(1.0, at(end) - at(least)):.1f}" height="6" rx="3" '
+                    f'class="{kind}" fill-opacity="0.45"/>')  # fmt: skip
+        body.append(f'<circle cx="{at(value):.1f}" cy="{y}" r="6" class="{kind}"/>')
+        reach = f"{si(least, unit)} .. {si(end, unit)}" if most is not None else f"bound {si(least, unit)}"
+        body.append(text(at(end) + 10, y + 5, f"{si(value, unit)}  ({reach})"))
     return frame(width, height, "".join(body), label)
 
 

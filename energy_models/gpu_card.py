@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from simulator.errors import InputError
-from simulator.files import check_is_file
+from simulator.files import read_text
 from simulator.quantity import Quantity
 
 _UNITS = {
@@ -81,8 +81,7 @@ def load_gpu(name_or_path: str) -> GpuCard:
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         known = ", ".join(gpu_names())
         raise InputError(f"GPU {name_or_path!r}", "is not known", f"Known: {known}; or give the path of a YAML file")
-    check_is_file(path)
-    return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _parse(read_text(path), str(path))
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from simulator.errors import InputError
-from simulator.files import check_is_file
+from simulator.files import read_text
 from simulator.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -197,8 +197,7 @@ def load_chip(name_or_path: str) -> Chip:
             "is not known",
             f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file; -x4 behind it: 4 of them",
         )
-    check_is_file(path)
-    return parse_chip(path.read_text(encoding="utf-8"), str(path))
+    return parse_chip(read_text(path), str(path))
 
 
 def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
@@ -257,6 +256,22 @@ def _built_in(name: str) -> Chip:
     return parse_chip(text, name)
 
 
+def _with_key(message: str, raw: Any) -> str:
+    """A message of the schema with the key in the place of its ``[...]``, and the value found."""
+    for table, path in ((("energy",), "$.energy"), (("timing", "barrier_by_tiles"), "$.timing.barrier_by_tiles")):
+        if f"{path}[...]" not in message:
+            continue
+        entries = raw
+        for name in table:
+            entries = entries[name]
+        for key, value in entries.items():
+            try:
+                msgspec.convert(value, Quantity, strict=False)
+            except (msgspec.ValidationError, UnicodeError):
+                return f"{message.replace(f'{path}[...]', f'{path}.{key}')}; it holds {value!r}"
+    return message
+
+
 def parse_chip(text: str, where: str) -> Chip:
     """A chip from YAML text; `where` names the file in errors."""
     from ruamel.yaml import YAML
@@ -270,7 +285,7 @@ def parse_chip(text: str, where: str) -> Chip:
         chip = msgspec.convert(raw, Chip, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:
         raise InputError(
-            where, str(error), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
+            where, _with_key(str(error), raw), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
         ) from error
     from simulator.chip_rules import check_chip
 

@@ -55,7 +55,7 @@ def check_chip(chip: Chip, where: str) -> None:
     """Raise `InputError` where a chip breaks a rule."""
     for rule in (
         _name_is_plain,
-        _ranges_hold_their_value,
+        _numbers_are_finite,
         _known_numbers_have_a_source,
         _cores_fit_the_mesh,
         _host_port_is_on_the_mesh,
@@ -74,6 +74,7 @@ def check_chip(chip: Chip, where: str) -> None:
         _energies_are_not_negative,
         _energies_are_not_absurd,
         _supply_is_in_volts,
+        _ranges_hold_their_value,  # last: a wrong unit or sign is the better reason
     ):
         rule(chip, where)
 
@@ -116,12 +117,16 @@ def _name_is_plain(chip: Chip, where: str) -> None:
         _fail(where, "$.name", f"is {chip.name!r}; it must be letters, digits, '-', '_' or '.'", "Rename the chip")
 
 
-def _ranges_hold_their_value(chip: Chip, where: str) -> None:
+def _numbers_are_finite(chip: Chip, where: str) -> None:
     for path, q in quantities(chip):
         for part in ("value", "low", "high"):
             number = getattr(q, part)
             if number is not None and not math.isfinite(number):
                 _fail(where, f"{path}.{part}", f"is {number}; it must be finite", "Use null where it is unknown")
+
+
+def _ranges_hold_their_value(chip: Chip, where: str) -> None:
+    for path, q in quantities(chip):
         ends = [n for n in (q.low, q.value, q.high) if n is not None]
         if ends != sorted(ends):
             _fail(where, path, f"has low {q.low}, value {q.value}, high {q.high}, not in this order", "Order them")

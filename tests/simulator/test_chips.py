@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,14 +134,17 @@ def setter(path: str, new: Any) -> Callable[[dict[str, Any]], None]:
         ("timing.barrier_by_tiles", {"x": {"value": 1, "unit": "ns", "source": "s", "quality": "assumed"}}, "tiles"),
         ("timing.barrier.value", float("inf"), r"barrier\.value: is inf"),
         ("timing.hop_eastwest", 3, r"hop_eastwest"),
-        ("energy.synaptic_event.value", 1e9, r"\$\.energy\.synaptic_event.*(order|1e\+09)"),
+        ("energy.synaptic_event.value", 1e9, r"\$\.energy\.synaptic_event: is 1e\+09 pJ, above"),
+        ("energy.synaptic_event.value", -23.6, r"\$\.energy\.synaptic_event: is -23\.6 pJ; it cannot be negative"),
         ("energy.synaptic_event.unit", "nJ", r"\$\.energy\.synaptic_event\.unit: is 'nJ'; it must be 'pJ'"),
         ("energy.synapse_event", {"value": 1, "unit": "pJ", "source": "s", "quality": "assumed"}, "Did you mean 'syn"),
         ("energy.op_mul", {"value": -1, "unit": "pJ", "source": "s", "quality": "assumed"}, r"op_mul: is -1 pJ"),
         ("energy.op_mul", {"value": 1e9, "unit": "pJ", "source": "s", "quality": "assumed"}, r"above 1e\+06 pJ"),
         ("energy.op_mul.source", " ", r"\$\.energy\.op_mul\.source: is empty"),
         ("energy.op_mul.low", 3, r"\$\.energy\.op_mul: has low 3"),
-        ("energy.op_mul.quality", "guessed", r"\$\.energy"),
+        ("energy.op_mul.quality", "guessed", r"\$\.energy\.op_mul\.quality.*'guessed'"),
+        ("energy.op_mul.value", "8,5", r"\$\.energy\.op_mul\.value.*'8,5'"),
+        ("timing.barrier_by_tiles", {"4": {"value": 1}}, r"\$\.timing\.barrier_by_tiles\.4"),
         ("energy", {}, r"\$\.energy: is empty"),
         ("topology.usable_cores", 129, r"\$\.topology\.usable_cores: is 129; the mesh has 8 x 4 x 4 = 128"),
         ("topology.host_port", [8, 0], r"\$\.topology\.host_port"),
@@ -189,6 +193,15 @@ def test_any_value_for_a_section_gives_an_input_error_or_a_chip(junk: Any) -> No
     value = raw("loihi1") | {"energy": junk}
     with contextlib.suppress(InputError):
         parse_chip(as_yaml(value), "x.yaml")
+
+
+def test_a_file_that_is_no_text_is_an_input_error(tmp_path: Path) -> None:
+    from energy_models.gpu_card import load_gpu
+
+    (tmp_path / "x.yaml").write_bytes(b"name: \xe9\xff")
+    for load in (load_chip, load_gpu):
+        with pytest.raises(InputError, match=r"x\.yaml: is not text"):
+            load(str(tmp_path / "x.yaml"))
 
 
 def test_lone_surrogate_is_an_input_error() -> None:

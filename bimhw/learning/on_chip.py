@@ -18,8 +18,9 @@ from simulator.errors import InputError
 from simulator.neurons.s6 import is_s6
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
-from simulator.plasticity.learn import EpochResult
+from simulator.plasticity.learn import EpochResult, live_synapses_of
 from simulator.plasticity.memory import learning_memory
+from simulator.plasticity.pruning import sparsity
 from simulator.program import Program
 from simulator.program_chip import chip_of_program
 
@@ -60,6 +61,7 @@ class OnChipResult:
             "chip_steps": r.chip_steps,
             "operations": r.operations,
             "saturations": r.saturations,
+            "pruned_share": pruned_share(r.learner),
             "learning_bytes": self.memory,
             "fit": self.fit,
             "cpu_s": sum(e.cpu_s for e in r.history),
@@ -158,6 +160,16 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
 def plain_options(config: LearnConfig) -> dict[str, Any]:
     """All fields but the calibrated ones."""
     return {k: v for k, v in msgspec.to_builtins(config).items() if k != "fracs"}
+
+
+def pruned_share(learner: Learner) -> dict[str, float]:
+    """Share of the synapses that pruning has switched off, by projection; empty without pruning."""
+    pruned = {k for each in learner.hidden for k in each.pruners}
+    return {
+        learner.program.projections[k].name: sparsity(live)
+        for k, live in live_synapses_of(learner).items()
+        if k in pruned
+    }
 
 
 def step_labels(task: Task, split: Split) -> npt.NDArray[np.int64]:

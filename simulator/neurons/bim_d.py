@@ -66,7 +66,7 @@ def decay_table(a: float) -> npt.NDArray[np.int32]:
     return table
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
     """Ports -> x (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]

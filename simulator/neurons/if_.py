@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-
-V_MAX = 2**31 - 1
+from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, saturated
 
 
 @numba.njit(cache=True, nogil=True)
@@ -26,21 +25,18 @@ def _kernel(
 ) -> int:
     v = state[0]
     bias, vth, v_reset, soft = params[0], params[1], params[2], params[3]
-    saturated = 0
+    beyond = 0
     for i in range(lo, hi):
         x = int(v[i]) + int(acc[0, i]) + int(bias[i])
-        if x > V_MAX or x < -V_MAX:
-            x = min(max(x, -V_MAX), V_MAX)
-            saturated += 1
+        x, over = saturated(x, V_MAX)
+        beyond += over
         out[i] = 0
         if x >= vth[i]:
             out[i] = 1
-            x = x - int(vth[i]) if soft[i] != 0 else int(v_reset[i])
-            if x > V_MAX:
-                x = V_MAX
-                saturated += 1
+            x, over = reset(x, int(vth[i]), int(v_reset[i]), int(soft[i]))
+            beyond += over
         v[i] = x
-    return saturated
+    return beyond
 
 
 def _float_step(
@@ -67,11 +63,11 @@ IF = register(
         ports=("in",),
         states=(Word("v", 32, meaning="membrane potential"),),
         params=(
-            Word("bias", 32, meaning="added at every step"),
-            Word("vth", 32, meaning="threshold"),
-            Word("v_reset", 32, meaning="V after a spike with hard reset"),
-            Word("soft", 1, signed=False, meaning="1: subtract the threshold instead of resetting"),
-            Word("v_init", 32, meaning="V before the first step"),
+            BIAS,
+            VTH,
+            V_RESET,
+            SOFT,
+            V_INIT,
         ),
         kernel=_kernel,
         float_step=_float_step,

@@ -32,10 +32,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.membrane import PAYLOAD_LIMIT, waits
 
 Floats = npt.NDArray[np.float64]
 KEEP_FRAC = 16
-PAYLOAD_LIMIT = 2**15 - 1  # a graded spike carries 16 signed bits
 HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT, NONE = range(6)
 ABOVE, REACHED, MULTI = range(3)
 
@@ -121,9 +121,7 @@ def leaky_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id): 
     """Integer kernel of ``leaky``; states v, last, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
-        if state[2, i] > 0:
-            state[2, i] -= 1
-            out[i] = 0
+        if waits(2, state, out, i):
             continue
         v = np.int64(state[0, i])
         if params[RESET, i] == HARD_NEXT and state[1, i] > 0:
@@ -138,9 +136,7 @@ def cuba_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  
     """Integer kernel of ``leaky_cuba``; states u, v, last, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
-        if state[3, i] > 0:
-            state[3, i] -= 1
-            out[i] = 0
+        if waits(3, state, out, i):
             continue
         u0 = _keep(np.int64(state[0, i]), np.int64(params[KEEP_U, i])) + _arriving(acc, params, i) + params[BIAS_U, i]
         u = _clip(u0, np.int64(params[LIMIT, i]))

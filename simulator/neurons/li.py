@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-
-V_MAX = 2**31 - 1
+from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, saturated
 
 
 @numba.njit(cache=True, nogil=True)
@@ -25,16 +24,15 @@ def _kernel(
 ) -> int:
     v = state[0]
     dv, bias = params[0], params[1]
-    saturated = 0
+    beyond = 0
     for i in range(lo, hi):
         p = int(v[i]) * (4096 - int(dv[i]))
         x = ((p + (4095 & (p >> 63))) >> 12) + int(acc[0, i]) + int(bias[i])
-        if x > V_MAX or x < -V_MAX:
-            x = min(max(x, -V_MAX), V_MAX)
-            saturated += 1
+        x, over = saturated(x, V_MAX)
+        beyond += over
         v[i] = x
         out[i] = 0
-    return saturated
+    return beyond
 
 
 def _float_step(
@@ -53,8 +51,8 @@ LI = register(
         states=(Word("v", 32, meaning="membrane potential"),),
         params=(
             Word("dv", 13, signed=False, meaning="decay a step, in 1/4096"),
-            Word("bias", 32, meaning="added at every step"),
-            Word("v_init", 32, meaning="V before the first step"),
+            BIAS,
+            V_INIT,
         ),
         kernel=_kernel,
         float_step=_float_step,

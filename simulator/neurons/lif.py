@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-
-V_MAX = 2**31 - 1
+from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, saturated
 
 
 def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
@@ -43,14 +42,13 @@ def _kernel(
     dv, bias, vth, v_reset, refractory, soft, strict = (
         params[0], params[1], params[2], params[3], params[4], params[5], params[6]
     )  # fmt: skip
-    saturated = 0
+    beyond = 0
     for i in range(lo, hi):
         p = int(v[i]) * (4096 - int(dv[i]))
         x = (p + (4095 & (p >> 63))) >> 12  # toward zero
         x += int(acc[0, i]) + int(bias[i])
-        if x > V_MAX or x < -V_MAX:
-            x = min(max(x, -V_MAX), V_MAX)
-            saturated += 1
+        x, over = saturated(x, V_MAX)
+        beyond += over
         out[i] = 0
         if held[i] > 0:
             held[i] -= 1
@@ -59,12 +57,10 @@ def _kernel(
         elif x > vth[i] or (strict[i] == 0 and x == vth[i]):
             out[i] = 1
             held[i] = refractory[i]
-            x = x - int(vth[i]) if soft[i] != 0 else int(v_reset[i])
-            if x > V_MAX:
-                x = V_MAX
-                saturated += 1
+            x, over = reset(x, int(vth[i]), int(v_reset[i]), int(soft[i]))
+            beyond += over
         v[i] = x
-    return saturated
+    return beyond
 
 
 def _float_step(
@@ -99,17 +95,17 @@ LIF = register(
         ports=("in",),
         states=(
             Word("v", 32, meaning="membrane potential"),
-            Word("held", 6, signed=False, meaning="refractory steps left"),
+            HELD,
         ),
         params=(
             Word("dv", 13, signed=False, meaning="decay a step, in 1/4096"),
-            Word("bias", 32, meaning="added at every step"),
-            Word("vth", 32, meaning="threshold"),
-            Word("v_reset", 32, meaning="V after a spike with hard reset"),
+            BIAS,
+            VTH,
+            V_RESET,
             Word("refractory", 6, signed=False, meaning="steps held after a spike"),
-            Word("soft", 1, signed=False, meaning="1: subtract the threshold instead of resetting"),
+            SOFT,
             Word("strict", 1, signed=False, meaning="1: fires at V > vth, 0: at V >= vth"),
-            Word("v_init", 32, meaning="V before the first step"),
+            V_INIT,
         ),
         kernel=_kernel,
         float_step=_float_step,

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.integrate import HELD, saturated
 from simulator.philox import STREAM_NEURON, random_word
 
 V_MAX = 2**23 - 1
@@ -75,7 +76,7 @@ def _kernel(
     u, v, held = state[0], state[1], state[2]
     du, dv, vth, bias_mant, bias_exp, refractory = params[0], params[1], params[2], params[3], params[4], params[5]
     noise_target, noise_exp, noise_mant = params[6], params[7], params[8]
-    saturated = 0
+    beyond = 0
     for i in range(lo, hi):
         noise = 0
         if noise_target[i] != 0:
@@ -85,14 +86,13 @@ def _kernel(
             x += noise
         wrapped = ((x + (1 << 23)) & ((1 << 24) - 1)) - (1 << 23)
         if wrapped != x:
-            saturated += 1
+            beyond += 1
         u[i] = wrapped
         y = _decay(int(v[i]), 4096 - int(dv[i])) + wrapped + (int(bias_mant[i]) << int(bias_exp[i]))
         if noise_target[i] == 1:
             y += noise
-        if y > V_MAX or y < -V_MAX:
-            y = min(max(y, -V_MAX), V_MAX)
-            saturated += 1
+        y, over = saturated(y, V_MAX)
+        beyond += over
         out[i] = 0
         if held[i] > 0:
             held[i] -= 1
@@ -102,7 +102,7 @@ def _kernel(
             held[i] = refractory[i]
             y = 0
         v[i] = y
-    return saturated
+    return beyond
 
 
 def _float_step(
@@ -146,7 +146,7 @@ LOIHI_CUBA = register(
         states=(
             Word("u", 24, meaning="synaptic current"),
             Word("v", 24, meaning="membrane potential"),
-            Word("held", 6, signed=False, meaning="refractory steps left"),
+            HELD,
         ),
         params=(
             Word("du", 12, signed=False, meaning="decay of u, 1 is added to it"),

@@ -80,19 +80,19 @@ def states(psp: str, adaptive: bool) -> tuple[Word, ...]:
     return _STATES[psp] + ((_A,) if adaptive else ())
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def shift(value, right):  # type: ignore[no-untyped-def]
     """Arithmetic shift: right (floor) for right >= 0, else left."""
     return value >> right if right >= 0 else value << -right
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def clip(value, limit):  # type: ignore[no-untyped-def]
     """`value` kept within a word whose largest value is `limit`."""
     return min(max(value, -limit - 1), limit)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def waits(row, state, out, i):  # type: ignore[no-untyped-def]
     """Whether neuron i is still held in its initial state; row wait = `row`."""
     if state[row, i] == 0:
@@ -102,7 +102,7 @@ def waits(row, state, out, i):  # type: ignore[no-untyped-def]
     return True
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def _fire(v, row, state, params, out, i):  # type: ignore[no-untyped-def]
     """Threshold, reset, refractory count of neuron i; rows V, ref, wait[, A] start at `row`. Returns the saturated words."""
     limit = np.int64(params[LIMIT, i])
@@ -137,7 +137,7 @@ def kernel_of(rows):  # type: ignore[no-untyped-def]
     return DELTA if rows == _DELTA_WORDS else (EXP if rows == _EXP_WORDS else ALPHA)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def potential(psp, q, row, state, params, i):  # type: ignore[no-untyped-def]
     """(V-, saturated words) of neuron i from q; updates r and I, which begin at `row` (V follows: row `row` + `psp`)."""
     limit = np.int64(params[LIMIT, i])
@@ -162,7 +162,7 @@ def potential(psp, q, row, state, params, i):  # type: ignore[no-untyped-def]
     return v, np.int64(r != r0) + np.int64(current != i0)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def tail(psp, q, row, state, params, out, i):  # type: ignore[no-untyped-def]
     """The update of neuron i from q; states [r, I,] V, ref, wait[, A] from `row`. Returns the saturated words."""
     v, saturated = potential(psp, q, row, state, params, i)

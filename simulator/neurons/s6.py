@@ -88,26 +88,26 @@ def tables() -> dict[str, npt.NDArray[np.int32]]:
     return {name: np.minimum(np.round(exact[name]), 2**16 - 1).astype(np.int32) for name in TABLES}
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def entry(value, frac, first):  # type: ignore[no-untyped-def]
     """Table index of a value with `frac` fractional bits; entry 0 begins at `first`."""
     at = (value >> np.int64(frac - TABLE_FRAC)) - np.int64(first * 2**TABLE_FRAC)
     return min(max(at, np.int64(0)), np.int64(TABLE_ENTRIES - 1))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def arrived(acc, p, row, mul, right, i):  # type: ignore[no-untyped-def]
     """What accumulator `row` brings neuron i, at the binary point of its word; p: the neuron's own words."""
     return shift(np.int64(acc[row, i]) * p[mul], np.int64(p[right]))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def decay_entry(log_delta, p, n):  # type: ignore[no-untyped-def]
     """Where the tables hold e^-y_n of a neuron; (1 - e^-y)/y lies `TABLE_ENTRIES` further."""
     return 2 * TABLE_ENTRIES + entry(log_delta + p[A_LOG + n], LOG_FRAC, LOG_FIRST)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
     """Ports -> x_n (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]

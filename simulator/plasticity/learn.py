@@ -138,8 +138,11 @@ def _epoch(
 
 
 def saturations(learner: Learner) -> dict[str, int]:
-    """How often each word class saturated, as ``population.word``."""
+    """How often each word class saturated, as ``population.word``; the neurons' own words as ``population.states``."""
     out = {}
+    if isinstance(learner.forward, ChipForward):
+        of_neurons = learner.forward.simulation.saturated_of_population
+        out = {f"{p.name}.states": int(n) for p, n in zip(learner.program.populations, of_neurons, strict=True) if n}
     for layer in learner.layers:
         for k in np.flatnonzero(layer.words[SATURATED]):
             out[f"{layer.layer.population.name}.{NAMES[k]}"] = int(layer.words[SATURATED, k])
@@ -149,11 +152,15 @@ def saturations(learner: Learner) -> dict[str, int]:
     return out
 
 
+def live_synapses_of(learner: Learner) -> dict[int, npt.NDArray[np.uint8]]:
+    """Projection number -> uint8 [n_source, n_target], 0 where the synapse is pruned or absent (the readout's not)."""
+    rows = [layer.rows[p] for layer in learner.layers for p in layer.ports] + [s.rows["w"] for s in learner.shared]
+    return {b.key: b.live for row in rows for b in row.blocks}
+
+
 def program_of(learner: Learner) -> Program:
     """The program with the weights and biases as they are now; pruned synapses are absent."""
-    program, net = learner.program, learner.net
-    rows = [layer.rows[p] for layer in learner.layers for p in layer.ports] + [s.rows["w"] for s in learner.shared]
-    live = {b.key: b.live for row in rows for b in row.blocks}
+    program, net, live = learner.program, learner.net, live_synapses_of(learner)
     projections: list[Projection] = list(program.projections)
     for k in plastic(net):
         weights = learner.forward.weights[k]

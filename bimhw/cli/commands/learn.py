@@ -92,6 +92,10 @@ def _show(task: str, summary: dict[str, Any]) -> None:
     ]
     print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
     print_table("operations", ("kind", "total"), list(summary["operations"].items()))
+    if summary["saturations"]:
+        print_table("saturated words", ("population.word", "times"), list(summary["saturations"].items()))
+    if summary["pruned_share"]:
+        print_table("pruned", ("projection", "share"), list(summary["pruned_share"].items()))
     print_table("learning memory", ("kind", "bytes"), list(summary["learning_bytes"].items()))
     if summary["program"]:
         click.echo(f"saved {summary['program']}")

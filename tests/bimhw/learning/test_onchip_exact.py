@@ -8,48 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimhw.frontends.bim import bim_network
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.learner import Learner
-from simulator.program import HOST, Program
-
-M, T, C = 4, 14, 3
-
-
-def float_program(net: BimNet) -> Program:
-    arrays = {k: v.detach().numpy() for k, v in net.state_dict().items()}
-    network = bim_network(net.config, arrays)
-    core = np.concatenate([np.full(p.size, HOST if p.role == "input" else 0, np.int32) for p in network.populations])
-    return Program("", "", network.populations, network.projections, core, meta=network.meta)
+from tests.bimhw.learning.onchip_nets import C, M, T, autograd, disturb, float_program, sample
 
 
 def random_net(seed: int, **fields) -> BimNet:
-    config = BimConfig(n_in=M, n_out=C, psp_norm="dc", **fields)
-    net = BimNet(config, seed).double()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, p in net.named_parameters():
-            if name.startswith("readout") or ".b_" in name:
-                p.add_(torch.randn(p.shape, generator=generator, dtype=torch.double) * 0.4)
-    return net
-
-
-def sample(seed: int):
-    rng = np.random.default_rng(seed)
-    x = rng.integers(0, 5, (T, M)) * (rng.random((T, M)) < 0.6) / 4
-    labels = np.where(rng.random(T) < 0.6, rng.integers(0, C), -1).astype(np.int64)
-    labels[-1] = 1
-    return x, labels
-
-
-def autograd(net: BimNet, x, labels):
-    net.zero_grad()
-    logits = net(torch.from_numpy(x)[:, None])[:, 0]
-    on = torch.from_numpy(labels >= 0)
-    torch.nn.functional.cross_entropy(logits[on], torch.from_numpy(labels)[on], reduction="sum").backward()
-    return {n: p.grad.numpy() for n, p in net.named_parameters() if p.grad is not None}, logits.detach().numpy()
+    return disturb(BimNet(BimConfig(n_in=M, n_out=C, psp_norm="dc", **fields), seed), seed)
 
 
 def gradients(net: BimNet, x, labels, config: LearnConfig):

@@ -1,0 +1,32 @@
+"""What the plain integrators (``if``, ``li``, ``lif``, ``loihi_cuba``) share: saturation, the reset, parameter words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+from simulator.neurons.base import Word
+
+V_MAX = 2**31 - 1  # of a 32-bit potential
+
+BIAS = Word("bias", 32, meaning="added at every step")
+VTH = Word("vth", 32, meaning="threshold")
+V_RESET = Word("v_reset", 32, meaning="V after a spike with hard reset")
+SOFT = Word("soft", 1, signed=False, meaning="1: subtract the threshold instead of resetting")
+V_INIT = Word("v_init", 32, meaning="V before the first step")
+HELD = Word("held", 6, signed=False, meaning="refractory steps left")
+
+
+@numba.njit(cache=True, nogil=True)
+def saturated(x: int, limit: int) -> Any:
+    """(x within +-limit, 1 if it was beyond)."""
+    if x > limit or x < -limit:
+        return min(max(x, -limit), limit), 1
+    return x, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def reset(x: int, vth: int, v_reset: int, soft: int) -> Any:
+    """(V after a spike at x, 1 if it saturated): x - vth if soft (a negative vth may take it beyond), else v_reset."""
+    return saturated(x - vth, V_MAX) if soft != 0 else (v_reset, 0)

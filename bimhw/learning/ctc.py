@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ from simulator.errors import InputError
 SYMBOLS = BLANK + 1
 
 
+Targets = Sequence[npt.NDArray[np.int64]]
+
+
 class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Training by CTC: `strings` training strings, drawn anew each epoch from the training recordings."""
 
@@ -38,6 +41,17 @@ class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lr: float = 0.01
     lr_end: float = 0.02
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, ok, rule in (
+            ("epochs", self.epochs >= 1, "must be at least 1"),
+            ("strings", self.strings >= 1, "must be at least 1"),
+            ("batch", self.batch >= 1, "must be at least 1"),
+            ("lr", 0 < self.lr < math.inf, "must be positive"),
+            ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+        ):
+            if not ok:
+                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False)
     mean, deviation = frames.mean(0), frames.std(0) + 1e-6
 
     def steps(strings: DigitStrings) -> Strings:
-        inputs = tuple(_pairs(graded((f - mean) / deviation)) for f in strings.frames)
+        inputs = tuple(pairs(graded((f - mean) / deviation)) for f in strings.frames)
         labels = [
             step_labels(len(x), d, s, data.front) for x, d, s in zip(inputs, strings.digits, strings.spans, strict=True)
         ]
@@ -127,17 +141,44 @@ def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSe
     Raises:
         InputError: the loss is no longer finite.
     """
+    total = settings.epochs * math.ceil(settings.strings / settings.batch)
+    epochs = ((part.inputs, tuple(part.digits)) for part in sets.train)
+    updates, seconds = train_by_ctc(forward, parameters, epochs, BLANK, settings, total)
+    errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs))
+    return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
+
+
+def train_by_ctc(
+    forward: Forward,
+    parameters: Sequence[nn.Parameter],
+    epochs: Iterable[tuple[Sequence[Floats], Targets]],
+    blank: int,
+    settings: CtcSettings,
+    total: int,
+) -> tuple[int, float]:
+    """Updates in batches over the epochs' sequences and their symbols; (updates, seconds).
+
+    Args:
+        forward: inputs [T, B, M] -> logits [T, B, symbols].
+        parameters: what is trained.
+        epochs: (inputs [T_i, M] each, symbols [n_i] each) of every epoch.
+        blank: its symbol.
+        settings: batch and learning rate.
+        total: updates in all, for the decay of the learning rate.
+
+    Raises:
+        InputError: the loss is no longer finite.
+    """
     trained = [p for p in parameters if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
-    total = settings.epochs * math.ceil(settings.strings / settings.batch)
     updates, start = 0, time.perf_counter()
-    for part in sets.train:
-        for first in range(0, len(part.inputs), settings.batch):
+    for inputs, targets in epochs:
+        for first in range(0, len(inputs), settings.batch):
             decay = 0.5 * (1 + math.cos(math.pi * updates / total))
             for group in optimiser.param_groups:
                 group["lr"] = settings.lr * (settings.lr_end + (1 - settings.lr_end) * decay)
             some = slice(first, first + settings.batch)
-            loss = _loss(forward, part.inputs[some], part.digits[some])
+            loss = _loss(forward, inputs[some], targets[some], blank)
             if not math.isfinite(float(loss.detach())):
                 raise InputError(
                     "training by CTC", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
@@ -147,28 +188,25 @@ def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSe
             nn.utils.clip_grad_norm_(trained, 1.0)
             optimiser.step()
             updates += 1
-    seconds = time.perf_counter() - start
-    errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs))
-    return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
+    return updates, time.perf_counter() - start
 
 
 @torch.no_grad()
-def decode(forward: Forward, frames: Sequence[Floats], batch: int = 64) -> list[list[int]]:
-    """Best paths of strings."""
+def decode(forward: Forward, frames: Sequence[Floats], batch: int = 64, blank: int = BLANK) -> list[list[int]]:
+    """Best paths of sequences."""
     found = []
     for first in range(0, len(frames), batch):
         x, lengths = padded(frames[first : first + batch])
         logits: Any = forward(x, None)[0].numpy()
-        found += [best_path(logits[: int(n), i]) for i, n in enumerate(lengths)]
+        found += [best_path(logits[: int(n), i], blank) for i, n in enumerate(lengths)]
     return found
 
 
-def _loss(forward: Forward, frames: Sequence[Floats], digits: npt.NDArray[np.int64]) -> Tensor:
+def _loss(forward: Forward, frames: Sequence[Floats], targets: Targets, blank: int = BLANK) -> Tensor:
     x, lengths = padded(frames)
     log_p = torch.log_softmax(forward(x, None)[0], -1)
-    targets = torch.from_numpy(digits)
-    sizes = torch.full((len(digits),), digits.shape[1])
-    return functional.ctc_loss(log_p, targets, lengths, sizes, blank=BLANK)
+    sizes = torch.tensor([len(t) for t in targets])
+    return functional.ctc_loss(log_p, torch.from_numpy(np.concatenate(list(targets))), lengths, sizes, blank=blank)
 
 
 def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
@@ -177,6 +215,7 @@ def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
     return x, torch.tensor([len(f) for f in frames])
 
 
-def _pairs(frames: Floats) -> Floats:
+def pairs(frames: Floats) -> Floats:
+    """Two frames side by side as one step."""
     even = frames[: len(frames) // 2 * 2]
     return np.ascontiguousarray(even.reshape(len(even) // 2, -1))

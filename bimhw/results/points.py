@@ -205,27 +205,10 @@ def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: b
 
 
 def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
-    import torch
+    from bimhw.learning.speech import train_speech
 
-    from bimhw.learning.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
-    from bimhw.learning.ctc_online import fit_online
-    from bimhw.learning.language import bim_forward
-    from bimhw.models.config import BimConfig
-    from bimhw.models.net import BimNet
-
-    rule = options.pop("rule", "ctc")
-    config = {name: options.pop(name) for name in BimConfig.__struct_fields__ if name in options}
-    settings = CtcSettings(seed=seed, **options)
-    sets = string_sets(data, settings, tuning)
-    net = BimNet(BimConfig(n_in=sets.n_in, n_out=SYMBOLS, psp="delta", **config), seed)
-    rates: list[Any] = []
-    forward = bim_forward(net, rates)
-    if rule == "ctc":
-        result = fit_ctc(forward, list(net.parameters()), sets, settings)
-    else:
-        result = fit_online(net, sets, settings, rule)
-        forward(torch.from_numpy(sets.test.inputs[0])[:, None], None)
-    return {**_word_errors(result, net.parameters()), "rate": float(rates[-1].mean())}
+    done = train_speech(data, seed, tuning, **options)
+    return {**_word_errors(done.result, done.model.parameters()), "rate": float(np.mean(done.rates))}
 
 
 def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:

@@ -7,6 +7,6 @@ from bimhw.tasks.registry import TASKS, TaskInfo, load_corpus, load_named, load_
 
 __all__ = ["NAMES", "TASKS", "Split", "Task", "TaskInfo", "load", "load_corpus", "load_named", "load_task"]
 
-NAMES = tuple(name for name, info in TASKS.items() if not info.is_text)
+NAMES = tuple(name for name, info in TASKS.items() if not (info.is_text or info.is_speech))
 
 load = load_task  # short within bimhw.tasks

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.audio import Floats
-from bimhw.tasks.fsdd import SpokenDigits
+from bimhw.tasks.fsdd import SpokenDigits, load_spoken_digits
 from bimhw.tasks.metrics import WordErrors, word_errors
 from simulator.errors import InputError
 
@@ -21,6 +22,7 @@ LENGTH = 5
 TEST_STRINGS = 200
 SILENCE_MS = (50.0, 150.0)
 BLANK = 10
+WHERE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,17 @@ class DigitStrings:
     digits: npt.NDArray[np.int64]
     speakers: npt.NDArray[np.int64]
     spans: npt.NDArray[np.int64]  # [n, length, 2]
+
+
+def load(path: str | Path | None = None) -> SpokenDigits:
+    """The recordings that strings are put together from: the user's copy of the Free Spoken Digit Dataset.
+
+    Raises:
+        InputError: no path, or broken recordings.
+    """
+    if path is None:
+        raise InputError("connected-digits", "needs a path to the recordings (CC BY-SA 4.0)", f"Get them at {WHERE}")
+    return load_spoken_digits(Path(path))
 
 
 def digit_strings(

@@ -90,7 +90,7 @@ def check_data(path: str | Path, name: str | None = None) -> dict[str, Any]:
     elif name in TASKS and TASKS[name].is_text:
         facts = _corpus_facts(load_corpus(name, path=path))
     else:
-        facts = _task_facts(load_task(name, path=path))
+        facts = _task_facts(load_task("fsdd" if name == "connected-digits" else name, path=path))
     return {"task": name, **facts}
 
 

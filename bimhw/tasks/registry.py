@@ -27,6 +27,7 @@ class TaskInfo:
         where: where to get the data, or the licence of what is in the package.
         loader: ``module:function``; the function returns a `Task`, or a `Corpus` for language models.
         is_text: whether it is a corpus for language modelling.
+        is_speech: whether it is sound with transcripts, judged by the word error rate.
     """
 
     name: str
@@ -35,6 +36,7 @@ class TaskInfo:
     where: str
     loader: str
     is_text: bool = False
+    is_speech: bool = False
 
 
 _PHYSIONET = "https://physionet.org/content"
@@ -60,6 +62,22 @@ TASKS: dict[str, TaskInfo] = {
             "spoken:load",
         ),
         TaskInfo("recall", "a cue to remember over hundreds of steps", "package", "generated", "recall:load"),
+        TaskInfo(
+            "connected-digits",
+            "strings of five spoken digits, word error rate",
+            "path",
+            "https://github.com/Jakobovski/free-spoken-digit-dataset",
+            "connected:load",
+            is_speech=True,
+        ),
+        TaskInfo(
+            "librispeech",
+            "read English, characters, word error rate",
+            "path",
+            "https://www.openslr.org/12",
+            "transcripts:load",
+            is_speech=True,
+        ),
         TaskInfo("smnist", "sequential or permuted MNIST", "fetch", "smnist", "mnist:load"),
         TaskInfo(
             "nmnist", "N-MNIST, event camera", "path", "https://www.garrickorchard.com/datasets/n-mnist", "nmnist:load"
@@ -102,6 +120,8 @@ def load_task(name: str, **options: Any) -> Task:
         raise InputError(
             f"task {name!r}", "is a text, not a set of sequences", "Use bimhw.tasks.load_corpus or `bimhw train lm`"
         )
+    if info.is_speech:
+        raise InputError(f"task {name!r}", "has transcripts, not labels", f"Use `bimhw train {name}`")
     task: Task = _call(info, options)
     return task
 
@@ -128,6 +148,8 @@ def load_named(name: str, path: Path | None = None, options: Sequence[str] = ())
     """
     given: dict[str, Any] = {} if path is None else {"path": path}
     given |= named_values(options, "task option", "leave_out=george")
+    if _info(name).is_speech:
+        return _call(_info(name), given)
     return (load_corpus if _info(name).is_text else load_task)(name, **given)
 
 

@@ -101,6 +101,11 @@ def command(
             raise click.UsageError(f"{task} is a text: it is learnt by BIM networks only")
         _train_text(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
         return
+    if task in TASKS and TASKS[task].is_speech:
+        if stream or resume or checkpoint is not None or options.pop("family") not in (None, "bim"):
+            raise click.UsageError(f"{task} has transcripts: BIM networks learn it, string by string")
+        _train_speech(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
+        return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
     if stream:
@@ -151,6 +156,31 @@ def _train_text(
     shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
     print_table(f"{task}: trained by {settings.rule}", ("quantity", "value"), list(shown.items()))
+
+
+def _train_speech(
+    task: str,
+    data: Path | None,
+    task_options: tuple[str, ...],
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    options: dict[str, Any],
+) -> None:
+    from bimhw.learning.speech import train_speech
+    from bimhw.models.io import save_model
+    from bimhw.tasks import load_named
+
+    result = train_speech(load_named(task, data, task_options), seed, **options)
+    if output is not None:
+        save_model(result.model, output)
+    summary = result.summary() | {"model": None if output is None else str(output)}
+    if as_json:
+        print_json(summary)
+        return
+    shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
+    shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
+    print_table(f"{task}: trained by {result.rule}", ("quantity", "value"), list(shown.items()))
 
 
 class StreamRun(NamedTuple):

@@ -244,9 +244,8 @@ class PSpikeNet(nn.Module):
         """f of the readout's values o [T, B, C], all steps at once: k^(t+1) b_o + (1 - k) sum_tau k^tau o(t - tau)."""
         steps, k = len(o), self.config.k_o
         power = k ** torch.arange(steps + 1, dtype=o.dtype, device=o.device)
-        lag = torch.arange(steps)[:, None] - torch.arange(steps)[None, :]
-        weights = torch.where(lag >= 0, (1 - k) * power[lag.clamp_min(0)], power.new_zeros(()))
-        return torch.einsum("ts,sbc->tbc", weights, o) + power[1:, None, None] * self.readout.bias
+        kernel = ((1 - k) * power[:-1]).expand(o.shape[2], steps)
+        return convolve(o.permute(1, 2, 0), kernel).permute(2, 0, 1) + power[1:, None, None] * self.readout.bias
 
     def uniform(self, layer: int, steps: int, batch: int, draws: Draws, like: Tensor) -> Tensor:
         """The numbers [T, B, H] that a layer's neurons draw: those of the compiled program on the chip."""

@@ -89,9 +89,18 @@ class SweepSpec:
         self._check_options()
 
     def _check_options(self) -> None:
+        from bimhw.tasks import TASKS
+
+        if self.is_model and not Path(self.source).is_file():
+            raise InputError(self.source, "does not exist", "Give a task's name or a model file")
+        name = self.task if self.is_model else self.source
+        if name in TASKS and TASKS[name].is_text:
+            raise InputError(
+                f"task {name!r}",
+                "is a text, and sweeps judge sequences by their class",
+                "Sweep a task of sequences; `bimhw codesign RUN` answers for a text's run",
+            )
         if self.is_model:
-            if not Path(self.source).is_file():
-                raise InputError(self.source, "does not exist", "Give a task's name or a model file")
             return
         from bimhw.learning.recipe import recipe
 

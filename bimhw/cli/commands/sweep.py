@@ -109,31 +109,46 @@ def _value(text: str) -> Any:
     return text
 
 
+# figure -> (heading, factor); headings break at blanks, so that a row fits a terminal
+_COLUMNS = {
+    "accuracy": ("acc. %", 100.0),
+    "density": ("kept %", 100.0),
+    "spike_rate": ("spike rate", 1.0),
+    "total_uj": ("total µJ", 1.0),
+    "synapse_uj": ("SynOp µJ", 1.0),
+    "synapse_uj_fixed_activity": ("fixed µJ", 1.0),
+    "pruned_synops_fixed_activity": ("pruned fixed", 1.0),
+    "latency_us": ("µs", 1.0),
+    "cores": ("cores", 1.0),
+}
+_FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
+
+
 def _print(result: Any, axes: list[str]) -> None:
-    figures = (
-        "accuracy",
-        "density",
-        "spike_rate",
-        "total_uj",
-        "synapse_uj",
-        "synapse_uj_fixed_activity",
-        "pruned_synops_fixed_activity",
-        "latency_us",
-        "cores",
-    )
-    rows = []
-    for r in result.rows:
-        mark = "front" if r["pareto"] else ""
-        values = [r.get(f) for f in figures] if r["status"] == "done" else [""] * len(figures)
-        rows.append((*(str(r["axes"][a]) for a in axes), *("" if v is None else v for v in values), mark))
-    print_table("sweep (energies per sample)", (*axes, *(f.replace("_", " ") for f in figures), "Pareto"), rows)
+    done = [r for r in result.rows if r["status"] == "done"]
+    has_fixed = any(r[_FIXED[0]] is not None for r in done)
+    figures = [f for f in _COLUMNS if f not in (("density",) if has_fixed else _FIXED)]  # what the axis says already
+    rows = [
+        (
+            *(str(r["axes"][a]) for a in axes),
+            *(_cell(r.get(f), _COLUMNS[f][1]) for f in figures),
+            "*" if r["pareto"] else "",
+        )
+        for r in result.rows
+    ]
+    headings = (*axes, *(_COLUMNS[f][0] for f in figures), "front")
+    print_table("sweep (energies and times of a sample)", headings, rows)
     for r in result.rows:
         if r["status"] == "failed":
             click.echo(f"failed: {r['axes']}: {r['reason']}")
-    if any(r.get("pruned_synops_fixed_activity") is not None for r in result.rows):
+    if has_fixed:
         click.echo(
-            "fixed activity: under the spikes of the least sparse point of the same seed; pruned synops: of the projections that "
-            "are pruned, relative to that point's (1 - sparsity where pruning takes no notice of activity)"
+            "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "
+            "that are pruned, relative to that point (1 - sparsity where pruning takes no notice of activity)"
         )
     click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
                f"{result.functional_runs} functional runs in all")  # fmt: skip
+
+
+def _cell(value: Any, factor: float) -> str:
+    return "" if value is None else f"{value * factor:.3g}"

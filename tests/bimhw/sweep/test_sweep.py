@@ -345,6 +345,7 @@ def test_plot(model: Path, tmp_path: Path) -> None:
         (("--axis", "sparsty=1"), "Did you mean 'sparsity'?"),
         (("--axis", "bogus=1"), "axis 'bogus': is not known"),
         (("--node", "-7"), "Give numbers above 0"),
+        (("--task", "lm"), "is a text"),
         (("--axis", "per_row=3"), "Give true,false"),
         (("--cores", "0"), "neurons per core must be at least 1"),
         (("--chip", "loihi2,loihi2"), "names a value twice"),
@@ -360,7 +361,8 @@ def test_bad_input(
 ) -> None:
     database = () if "--db" in arguments else ("--db", str(tmp_path / "s.sqlite"))
     with pytest.raises(SystemExit) as done:
-        main(["sweep", str(model), "--task", "digits", *database, *arguments])
+        task = () if "--task" in arguments else ("--task", "digits")
+        main(["sweep", str(model), *task, *database, *arguments])
     out = capsys.readouterr()
     if "is not a number" in expected:  # a point's failure, not the sweep's
         assert expected in out.out

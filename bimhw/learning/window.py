@@ -27,11 +27,12 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fit:
-    """ln |dw| = const - lag / tau by least squares over lags ``first`` .. the last."""
+    """ln |dw| = log_start - lag / tau by least squares over lags ``first`` .. the last."""
 
     first: int
     tau: float
     r2: float
+    log_start: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ def fit(lags: npt.NDArray[np.int64], update: Floats, first: int) -> Fit:
     slope, offset = np.polyfit(x, y, 1)
     spread = float(np.sum((y - y.mean()) ** 2))
     r2 = 1 - float(np.sum((y - slope * x - offset) ** 2)) / spread if spread else 1.0
-    return Fit(first, -1 / float(slope) if slope else math.inf, r2)
+    return Fit(first, -1 / float(slope) if slope else math.inf, r2, float(offset))
 
 
 def verdict(curves: list[Curve]) -> str:
@@ -165,8 +166,18 @@ def bernoulli_digits(repeat: int = 4, seed: int = 0) -> Task:
 
 
 @torch.no_grad()
-def trained_window(net: BimNet, task: Task, sequences: int = 64, longest: int = 13) -> list[Curve]:
-    """Curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest."""
+def trained_window(
+    net: BimNet,
+    task: Task,
+    sequences: int = 64,
+    longest: int = 13,
+    lambdas: tuple[float, ...] = (),
+    stdp: StdpSettings | None = None,
+) -> list[Curve]:
+    """Curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest.
+
+    For each lambda below 1 also the hybrid rule's, the magnitudes of its two terms added, kappa from their root mean squares.
+    """
     part = task.test.take(slice(0, sequences))
     learner, m = RtrlLearner(net, len(part)), net.config.fan_in(0)
     plain = [LayerTraces(net.layer(i), len(part)) for i in range(net.config.n_layers)]
@@ -183,7 +194,21 @@ def trained_window(net: BimNet, task: Task, sequences: int = 64, longest: int = 
         delta = learner.credit.signals(error, error, learner.records, learner.state.layers)[0]
         _collect(sums, plain[0].ef[..., :m].abs(), delta.abs(), learner.records[0].s, since)
     lags, count = np.arange(longest + 1), np.maximum(sums[2], 1)
-    return [curve("|eligibility|", lags, sums[0] / count), curve("|update|", lags, sums[1] / count)]
+    update, omega = sums[1] / count, (stdp or StdpSettings()).window(lags)
+    kappa = math.sqrt(float(np.mean(update**2) / np.mean(omega**2)))
+    mixed = [
+        curve(f"|update|, lambda={lam:g}", lags, lam * update + (1 - lam) * kappa * omega) for lam in lambdas if lam < 1
+    ]
+    return [curve("|eligibility|", lags, sums[0] / count), curve("|update|, lambda=1", lags, update), *mixed]
+
+
+def trained_verdict(curves: list[Curve]) -> str:
+    """What may be said of a trained network's curves."""
+    said = "; ".join(f"{c.name} tau {c.from_peak.tau:.1f} (R2 {c.from_peak.r2:.3f})" for c in curves)
+    return (
+        f"Trained network, lags to the latest pre spike: {said}.\n"
+        "Magnitudes only, their sign is the error's. Inputs that stay on for several steps lengthen tau beyond the kernels'."
+    )
 
 
 def _collect(sums: Floats, e: torch.Tensor, delta: torch.Tensor, s: torch.Tensor, since: torch.Tensor) -> None:

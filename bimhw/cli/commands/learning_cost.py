@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,19 +21,25 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option(
     "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of so many steps and watch its memory."
 )
+@click.option("--plot", type=click.Path(path_type=Path), help="Write memory and work against T as .png, .svg or .pdf.")
 @seed_option
 @json_option
-def command(steps: str, rate: float, stream: int | None, seed: int, as_json: bool, **o: Any) -> None:
+def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed: int, as_json: bool, **o: Any) -> None:
     """Measure what learning costs in memory and operations, and from which T on RTRL takes less memory than BPTT."""
     from bimhw.learning.cost import learning_cost, stream_memory
+    from bimhw.learning.plots import check_plot, plot_cost
     from bimhw.learning.recipe import integers
     from bimhw.models.config import BimConfig
     from bimhw.models.net import BimNet
 
+    if plot is not None:
+        check_plot(plot)
     config = BimConfig(
         kind=o["kind"], n_in=o["inputs"], hidden=(o["hidden"],), n_out=10, psp=o["psp"], n_states=o["states"]
     )  # fmt: skip
     result = learning_cost(config, integers("steps", steps), rate, seed)
+    if plot is not None:
+        plot_cost(result, plot)
     memory = stream_memory(BimNet(config, seed), stream, seed=seed) if stream else []
     if as_json:
         keys = ("step", "trace_bytes", "resident_bytes")

@@ -28,14 +28,17 @@ def command(
     lambdas: tuple[float, ...], trained: bool, epochs: int, plot: Path | None, seed: int, as_json: bool, **o: Any
 ) -> None:
     """Measure the update of a synapse against t_post - t_pre (section 4.6 of the BIM paper): is it the STDP window?"""
-    from bimhw.learning.window import pairing_config, verdict, window
+    from bimhw.learning.plots import check_plot, plot_window
+    from bimhw.learning.window import pairing_config, trained_verdict, verdict, window
 
-    config = pairing_config(o["psp"], o["tau_m"], o["tau_s"])
-    curves = window(config, lambdas or (1.0, 0.9, 0.5, 0.1), o["delta"], o["direct"])
-    text = verdict(curves)
-    learned = _trained(o["psp"], epochs, seed) if trained else []
     if plot is not None:
-        _plot(curves, learned, plot)
+        check_plot(plot)
+    config, chosen = pairing_config(o["psp"], o["tau_m"], o["tau_s"]), lambdas or (1.0, 0.9, 0.5, 0.1)
+    curves = window(config, chosen, o["delta"], o["direct"])
+    learned = _trained(o["psp"], epochs, seed, chosen) if trained else []
+    text = "\n".join([verdict(curves), *([trained_verdict(learned)] if learned else [])])
+    if plot is not None:
+        plot_window(curves, learned, plot)
     if as_json:
         print_json({"pairing": [c.facts() for c in curves], "trained": [c.facts() for c in learned], "verdict": text})
         return
@@ -47,33 +50,11 @@ def command(
     click.echo(text)
 
 
-def _trained(psp: str, epochs: int, seed: int) -> list[Any]:
+def _trained(psp: str, epochs: int, seed: int, lambdas: tuple[float, ...]) -> list[Any]:
     from bimhw.learning.api import train
     from bimhw.learning.window import bernoulli_digits, trained_window
     from bimhw.models.nets import as_bim
 
     task = bernoulli_digits(seed=seed)
     result = train(task, psp=psp, epochs=epochs, seed=seed)
-    return trained_window(as_bim(result.model, "the window"), task)
-
-
-def _plot(curves: list[Any], learned: list[Any], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from simulator.files import replacing
-
-    figure, axes = plt.subplots(
-        1, 2 if learned else 1, figsize=(10 if learned else 6, 4), squeeze=False, layout="constrained"
-    )
-    for panel, group in zip(axes[0], (curves, learned), strict=False):
-        for c in group:
-            panel.plot(c.lags, c.update / abs(c.update).max(), marker=".", label=f"{c.name}, tau {c.from_peak.tau:.1f}")
-        panel.axhline(0, color="0.7", lw=0.8)
-        panel.set(xlabel="t_post - t_pre (steps)", ylabel="update / largest")
-        panel.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
-    plt.close(figure)
+    return trained_window(as_bim(result.model, "the window"), task, lambdas=lambdas)

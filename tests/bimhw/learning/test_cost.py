@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -88,10 +89,12 @@ def test_one_bptt_step_by_hand() -> None:
     assert products < counted < products + 70 * 20
 
 
-def test_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size, plot = ["--inputs", "8", "--hidden", "8", "--steps", "4,8"], tmp_path / "cost.svg"
     with pytest.raises(SystemExit) as done:
-        main(["learning-cost", "--inputs", "8", "--hidden", "8", "--steps", "4,8", "--stream", "50", "--json"])
+        main(["learning-cost", *size, "--stream", "50", "--json", "--plot", str(plot)])
     assert done.value.code == 0
+    assert plot.stat().st_size > 5000
     printed = json.loads(capsys.readouterr().out)
     assert printed["trace_words_per_parameter"] == pytest.approx(4.66, abs=0.1)
     assert len({row["trace_bytes"] for row in printed["stream"]}) == 1

@@ -58,6 +58,18 @@ def test_fit_recovers_an_exponential() -> None:
     found = fit(lags, 3 * np.exp(-lags / 7.5), 0)
     assert found.tau == pytest.approx(7.5)
     assert found.r2 == pytest.approx(1.0)
+    assert np.exp(found.log_start) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("command", ["stdp-window", "learning-cost"])
+@pytest.mark.parametrize(("name", "word"), [("x.txt", "must end in"), ("none/x.png", "does not exist")])
+def test_plots_that_cannot_be(
+    command: str, name: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([command, "--plot", str(tmp_path / name)])
+    assert done.value.code == 2
+    assert word in capsys.readouterr().err
 
 
 def test_trained_network() -> None:
@@ -69,6 +81,10 @@ def test_trained_network() -> None:
     assert eligibility.from_peak.r2 > 0.8
     assert 2 < eligibility.from_peak.tau < 40
     assert (update.update > 0).all()
+    mixed = trained_window(model, task, sequences=32, lambdas=(1.0, 0.5))[2]
+    omega = np.exp(-np.arange(14) / 5)
+    kappa = np.sqrt(np.mean(update.update**2) / np.mean(omega**2))
+    np.testing.assert_allclose(mixed.update, 0.5 * update.update + 0.5 * kappa * omega)
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,13 @@
 """Mapping: messages and hops against Mt-KaHyPar, blocks and long annealings, on three kinds of nets; CPU seconds.
 
-`main(large=True)` adds 100k neurons / 10 M synapses.
+`main(large=True)` adds 100k neurons / 10 M synapses; `python -m benchmarks.mapping_memory` measures memory.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,17 +74,27 @@ def _row(kind: str, graph: Hypergraph, what: str, part: Any, seconds: float, hop
     print(text + ("" if hops is None else f"  hops {hops / unit:12,.0f}"), flush=True)
 
 
-def measure(kind: str, graph: Hypergraph, use: str) -> Any:
-    """One mapping, timed in CPU seconds of this thread."""
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One mapping: messages and hops in mean rates, CPU seconds of the process, and the flow between its parts."""
+
+    messages: float
+    hops: float
+    seconds: float
+    flow: Any
+
+
+def measure(kind: str, graph: Hypergraph, use: str) -> Measured:
+    """Partition and placement, timed in CPU seconds of this process (all threads)."""
     blocks, need, room = _room(graph)
-    start = time.thread_time()
+    start = time.process_time()
     found = partition(graph, blocks, need, room, 0, use)
     flow = traffic(graph, found.part, CORES)
     cores = place(flow, MESH, 0)
-    _row(
-        kind, graph, f"ours ({use}: {found.start})", found.part, time.thread_time() - start, hop_cost(flow, MESH, cores)
-    )
-    return flow
+    seconds, hops = time.process_time() - start, hop_cost(flow, MESH, cores)
+    _row(kind, graph, f"ours ({use}: {found.start})", found.part, seconds, hops)
+    unit = float(graph.rate.mean())
+    return Measured(found.messages / unit, hops / unit, seconds, flow)
 
 
 def long_annealings(flow: Any, times: int = 20) -> float:
@@ -104,16 +115,24 @@ def main(large: bool = False) -> None:
         print(f"{kind}: {graph.n:,} neurons, {graph.pins.size:,} synapses, cap {int(room[0, 0])} a core")
         print(f"{kind:22s} {'random parts (expected)':28s} messages {random_messages(graph, CORES) / unit:12,.0f}")
         _row(kind, graph, "contiguous blocks", blocks, 0.0)
-        flow = measure(kind, graph, "builtin")
+        ours = {"without extras": measure(kind, graph, "builtin")}
         if extras.installed("pymetis"):
-            flow = measure(kind, graph, "auto")
+            ours["with extras"] = measure(kind, graph, "auto")
         if kind == "uniform":
             continue
-        print(f"{kind:22s} {'best of 20 long annealings':28s} hops {long_annealings(flow) / unit:12,.0f}", flush=True)
+        for name, m in ours.items():
+            least = long_annealings(m.flow) / unit
+            text = f"hops {least:12,.0f}: {name} {m.hops / least - 1:+.1%}"
+            print(f"{kind:22s} {'best of 20 long annealings':28s} {text}", flush=True)
         if extras.installed("mtkahypar"):
             start = time.process_time()
             part = extras.mtkahypar(graph, CORES, SLACK - 1 - 1e-3, 0)
-            _row(kind, graph, "mtkahypar DEFAULT", part, time.process_time() - start)
+            seconds, best = time.process_time() - start, remote_messages(graph, part, CORES) / unit
+            _row(kind, graph, "mtkahypar DEFAULT", part, seconds)
+            for name, m in ours.items():
+                print(
+                    f"{kind:22s} {name}: messages {m.messages / best - 1:+.1%}, 1/{seconds / m.seconds:.0f} of its time"
+                )
     if large:
         for kind, make in KINDS.items():
             measure(kind + " x10", make(100_000), "auto")

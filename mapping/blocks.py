@@ -25,6 +25,7 @@ from simulator.program_chip import with_chip
 Cores = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 _AXONS = ("in_axons", "out_axons")
+_NEEDS = ("neurons", "synapse bits", "state bits", "bits of synapses and states")  # columns of `need_of`
 
 
 def map_blocks(
@@ -91,17 +92,17 @@ def _cores_in(blocks: Cores) -> int:
 
 
 def need_of(network: Network) -> F64:
-    """What each neuron on the chip needs: 1 neuron, synapse bits, state bits; float64 [n, 3] in logical order."""
-    parts = [
-        np.stack([np.ones(p.size), _synapse_bits(network, p), np.full(p.size, float(neuron_bits(p)))], axis=1)
-        for p in network.populations
-        if p.model != INPUT_MODEL
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, 3))
+    """What each neuron on the chip needs: 1 neuron, bits of synapses, of states, of both; float64 [n, 4], logical order."""
+    parts = []
+    for p in network.populations:
+        if p.model != INPUT_MODEL:
+            synapses, state = _synapse_bits(network, p), float(neuron_bits(p))
+            parts.append(np.stack([np.ones(p.size), synapses, np.full(p.size, state), synapses + state], axis=1))
+    return np.concatenate(parts) if parts else np.zeros((0, 4))
 
 
 def room_of(network: Network, chip: Chip) -> F64:
-    """What one core has: neurons, synapse bits, state bits, less the shared words of all populations; infinite if unknown."""
+    """What one core has of the same four, less the shared words of all populations; infinite if unknown."""
     limits = chip.limits
     shared = sum(shared_bits(p) for p in network.populations)
     return np.array(
@@ -109,16 +110,17 @@ def room_of(network: Network, chip: Chip) -> F64:
             limits.neurons_per_core.value or np.inf,
             8 * (limits.synapse_bytes_per_core.value or np.inf),
             8 * (limits.state_bytes_per_core.value or np.inf) - shared,
+            8 * ((limits.memory_bytes_per_core and limits.memory_bytes_per_core.value) or np.inf) - shared,
         ]
     )
 
 
 def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
     """Block number of every neuron in logical order; `HOST` for inputs."""
-    room = np.minimum(room_of(network, chip), [cap, np.inf, np.inf])
+    room = np.minimum(room_of(network, chip), [cap, np.inf, np.inf, np.inf])
     need = need_of(network)
     parts: list[Cores] = []
-    at, block, used = 0, -1, np.full(3, np.inf)
+    at, block, used = 0, -1, np.full(4, np.inf)
     for p in network.populations:
         if p.model == INPUT_MODEL:
             parts.append(np.full(p.size, HOST, np.int32))
@@ -148,7 +150,7 @@ def _fill(need, room, used, block, fresh, out):  # type: ignore[no-untyped-def]
 
 
 def _check_one(p: Population, need: npt.NDArray[np.float64], room: npt.NDArray[np.float64], chip: Chip) -> None:
-    for what, value, limit in zip(("neurons", "synapse bits", "state bits"), need, room, strict=True):
+    for what, value, limit in zip(_NEEDS, need, room, strict=True):
         if value > limit:
             raise FitError(
                 f"population {p.name!r}",

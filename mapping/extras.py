@@ -12,10 +12,12 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from mapping.hypergraph import I32, Hypergraph
+from mapping.hypergraph import I32, Hypergraph, make_hypergraph
 from simulator.errors import MissingExtraError
 
 _UNITS = 1000.0  # integer weight of the mean rate
+METIS_PINS = 32  # of an axon, that METIS sees at most
+_LEAST_PINS, _ALL_PINS = 8, 1_200_000  # at least so many of an axon; fewer of each where all together are more
 
 
 def installed(package: str) -> bool:
@@ -32,16 +34,50 @@ def _load(package: str) -> Any:
 def metis(graph: Hypergraph, k: int, imbalance: float, seed: int) -> I32:
     """Partition by METIS k-way: the smallest cut of the graph of synapses, each weighted by its source's rate.
 
+    Of axons with many synapses it sees a random part: enough to tell which neurons belong together, in half the time.
+
     Raises:
         MissingExtraError: pymetis is not installed.
     """
     pymetis = _load("pymetis")
+    graph = thinned(graph, seed)
     weight = np.maximum(1, np.round(graph.rate * (_UNITS / max(float(graph.rate.mean()), 1e-12)))).astype(np.int32)
     xadj, adjncy, eweights = _synapse_graph(graph.ptr, graph.pins, graph.source, weight, graph.back_ptr, graph.back)
+    del graph  # the thinned one
     options = pymetis.Options(seed=seed, ufactor=max(1, int(1000 * imbalance)))
     adjacency = pymetis.CSRAdjacency(xadj, adjncy)
     cut = pymetis.part_graph(k, adjacency, eweights=eweights, options=options)
     return np.asarray(cut[1], np.int32)
+
+
+def thinned(graph: Hypergraph, seed: int) -> Hypergraph:
+    """The graph with about `METIS_PINS` random pins of every net that has more, fewer where there are many nets."""
+    size = np.diff(graph.ptr)
+    pins = max(_LEAST_PINS, min(METIS_PINS, _ALL_PINS // max(1, graph.n_nets)))
+    if size.max(initial=0) <= pins:
+        return graph
+    kept_ptr, kept = _thin(graph.ptr, graph.pins, pins, np.random.default_rng(seed))
+    return make_hypergraph(kept_ptr, kept, graph.source, graph.rate, graph.n)
+
+
+@nb.njit(cache=True, nogil=True)
+def _thin(ptr, pins, most, rng):  # type: ignore[no-untyped-def]
+    nets = ptr.size - 1
+    kept_ptr = np.zeros(nets + 1, np.int64)
+    room = 0
+    for e in range(nets):
+        room += min(2 * most, ptr[e + 1] - ptr[e])
+    kept = np.empty(room, np.int32)
+    at = 0
+    for e in range(nets):
+        size = ptr[e + 1] - ptr[e]
+        share, last = most / max(size, 1), at + min(2 * most, size)
+        for j in range(ptr[e], ptr[e + 1]):
+            if at < last and (size <= most or rng.random() < share):
+                kept[at] = pins[j]
+                at += 1
+        kept_ptr[e + 1] = at
+    return kept_ptr, kept[:at].copy()
 
 
 @nb.njit(cache=True, nogil=True)
@@ -77,7 +113,7 @@ def _synapse_graph(ptr, pins, source, weight, back_ptr, back):  # type: ignore[n
                     adjncy[at], eweights[at] = u, w
                     at += 1
         xadj[v + 1] = at
-    return xadj, adjncy[:at].copy(), eweights[:at].copy()
+    return xadj, adjncy[:at], eweights[:at]
 
 
 def mtkahypar(graph: Hypergraph, k: int, imbalance: float, seed: int, preset: str = "DEFAULT", threads: int = 1) -> I32:

@@ -87,7 +87,9 @@ def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64
         on_chip = p.name in vertex
         sources.append(np.arange(p.size, dtype=np.int32) + vertex[p.name] if on_chip else np.full(p.size, -1, np.int32))
         weights.append(np.ones(p.size) if rates is None or p.name not in rates else rates[p.name])
-    pinned, owner = np.concatenate(pins).astype(np.int32), np.concatenate(sources).astype(np.int32)
+    pinned = pins[0] if len(pins) == 1 else np.concatenate(pins, dtype=np.int32)
+    owner = np.concatenate(sources, dtype=np.int32)
+    del pins
     return make_hypergraph(np.concatenate(ptrs), pinned, owner, np.concatenate(weights), first)
 
 
@@ -96,7 +98,7 @@ def _axons(network: Network, name: str, size: int, vertex: Mapping[str, int]) ->
     out = [(q.indptr, q.indices, vertex[q.target]) for q in network.projections if q.source == name]
     if not out:
         return np.zeros(size + 1, np.int64), np.empty(0, np.int32)
-    ptr, pins = out[0][0], out[0][1] + np.int32(out[0][2])
+    ptr, pins = out[0][0], out[0][1] + np.int32(out[0][2]) if out[0][2] else out[0][1]
     for indptr, indices, first in out[1:]:
         ptr, pins = _union(ptr, pins, indptr, indices, first)
     return ptr, pins

@@ -16,7 +16,8 @@ from simulator.program import Program
 
 Ints = npt.NDArray[np.int64]
 
-_PLACES = {"synapse": "synapse_bytes", "neuron": "state_bytes"}
+_PLACES = {"synapse": ("synapse_bytes", "memory_bytes"), "neuron": ("state_bytes", "memory_bytes")}
+_MEMORIES = ("synapse_bytes", "state_bytes", "memory_bytes")
 _WAY_OUT = (
     "Use form seq or tr (no synaptic traces), fewer trace bits, the delta kernel, or spread the layer over more cores "
     "(neurons_per_core)"
@@ -39,10 +40,10 @@ def learning_usage(
     out = []
     for resource in usage(program, chip):
         extra = sum(
-            (_by_core(program, i) for i in items if _PLACES[i.place] == resource.name),
+            (_by_core(program, i) for i in items if resource.name in _PLACES[i.place]),
             np.zeros(len(resource.used), np.int64),
         )
-        out.append(replace(resource, used=resource.used + extra) if resource.name in _PLACES.values() else resource)
+        out.append(replace(resource, used=resource.used + extra) if resource.name in _MEMORIES else resource)
     return tuple(out)
 
 
@@ -64,7 +65,7 @@ def check_learning(
         )
     found = learning_usage(program, chip, config, steps)
     for r in found:
-        if r.limit is not None and r.name in _PLACES.values() and r.worst > r.limit:
+        if r.limit is not None and r.name in _MEMORIES and r.worst > r.limit:
             core = int(np.argmax(r.used))
             raise FitError(
                 f"core {core}",

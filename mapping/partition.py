@@ -22,6 +22,7 @@ _MOST_TEMPERATURES, _HOT, _COLD = 25, 20.0, 0.5
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
 _PASS_VISITS = 40_000_000  # visits of pins in the plain passes of one start; large graphs get fewer passes
+_HOPELESS = 2.0  # refinement takes 10 to 45 % off another package's parts; worse ones are not refined
 _STRUCTURED = (
     0.8  # a graph that refined blocks do not bring below this share of random parts is not worth a second start
 )
@@ -59,9 +60,10 @@ def partition(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
     passes = _passes(graph)
     found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE)
-    if use != "auto" or remote_messages(graph, found["contiguous"], k) < _STRUCTURED * random_messages(graph, k):
+    first = remote_messages(graph, found["contiguous"], k)
+    if use not in ("auto", "builtin") or first < _STRUCTURED * random_messages(graph, k):
         name, start = _second_start(graph, blocks, need, room, seed, use)
-        if start is not None:
+        if start is not None and (name == "annealed" or remote_messages(graph, start, k) < _HOPELESS * first):
             found[name] = _refined(graph, start, need, room, seed, name == "annealed")
     tried = {name: remote_messages(graph, part, k) for name, part in found.items()}
     best = min(tried, key=lambda name: tried[name])

@@ -130,6 +130,9 @@ class _Room:
         self.synapses = of(None if bytes_ is None else 8 * bytes_, synapse_bits(program, n))
         bytes_ = limits.state_bytes_per_core.value
         self.state = of(None if bytes_ is None else 8 * bytes_, state_bits(program, n))
+        joint = limits.memory_bytes_per_core
+        both = None if joint is None or joint.value is None else 8 * joint.value
+        self.memory = of(both, synapse_bits(program, n) + state_bits(program, n))
         self.usable = np.zeros(n, bool)
         self.usable[usable_cores(chip.topology)] = True
         kind = max(neuron_bits(relay_population("r", chip, graded, 1, 1)) for graded in _kinds(chip))
@@ -139,6 +142,7 @@ class _Room:
         """The core with most free entries that can take a relay, or -1."""
         synapse, state = self.need
         ok = self.usable & (self.neurons > 0) & (self.arrivals > 0) & (self.synapses >= synapse) & (self.state >= state)
+        ok &= self.memory >= synapse + state
         ok[source] = False
         return int(np.argmax(np.where(ok, self.free, -1))) if ok.any() else -1
 
@@ -150,6 +154,7 @@ class _Room:
         self.arrivals[at] -= 1
         self.synapses[at] -= self.need[0]
         self.state[at] -= self.need[1]
+        self.memory[at] -= sum(self.need)
 
 
 def _kinds(chip: Chip) -> tuple[bool, ...]:

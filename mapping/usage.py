@@ -22,7 +22,8 @@ class Resource:
     """Use of one resource.
 
     Attributes:
-        name: ``neurons``, ``synapse_bytes``, ``state_bytes``, ``in_axons``, ``out_axons`` or ``state_bytes_per_neuron``.
+        name: ``neurons``, ``synapse_bytes``, ``state_bytes``, ``memory_bytes`` (both together, where they share a memory),
+            ``in_axons``, ``out_axons`` or ``state_bytes_per_neuron``.
         used: int64 [cores], by core (one entry for quantities of the whole network).
         limit: of one core; ``None`` where it was never published.
     """
@@ -51,10 +52,13 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
     out_axons = np.bincount(program.core[on_chip], axons.fan_cores[on_chip], minlength=n_cores).astype(np.int64)
     limits = chip.limits
     per_neuron = max((neuron_bits(p) for p in program.populations), default=0)
+    synapses, states = synapse_bits(program, n_cores), state_bits(program, n_cores)
+    joint = limits.memory_bytes_per_core
     return (
         _resource("neurons", np.bincount(program.core[on_chip], minlength=n_cores), limits.neurons_per_core),
-        _resource("synapse_bytes", _bytes(synapse_bits(program, n_cores)), limits.synapse_bytes_per_core),
-        _resource("state_bytes", _bytes(state_bits(program, n_cores)), limits.state_bytes_per_core),
+        _resource("synapse_bytes", _bytes(synapses), limits.synapse_bytes_per_core),
+        _resource("state_bytes", _bytes(states), limits.state_bytes_per_core),
+        *(() if joint is None else (_resource("memory_bytes", _bytes(synapses) + _bytes(states), joint),)),
         _resource("in_axons", in_axons, limits.in_axons_per_core),
         _resource("out_axons", out_axons, limits.out_axons_per_core),
         _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),

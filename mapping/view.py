@@ -18,7 +18,7 @@ from simulator.program import HOST, Program
 
 F64 = npt.NDArray[np.float64]
 NORTH, EAST, SOUTH, WEST = range(4)
-_OF_A_CORE = ("neurons", "synapse_bytes", "state_bytes", "in_axons", "out_axons")
+_OF_A_CORE = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes", "in_axons", "out_axons")
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,6 +98,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_axons_per_core: Quantity
     out_axons_per_core: Quantity
     state_bytes_per_neuron: Quantity
+    memory_bytes_per_core: Quantity | None = None  # of synapses and states together, where they share one memory
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -81,13 +81,20 @@ def check_chip(chip: Chip, where: str) -> None:
 
 def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
     """All numbers of a chip with their paths (``$.timing.hop_east_west``)."""
-    for name in chip.limits.__struct_fields__:
-        yield f"$.limits.{name}", getattr(chip.limits, name)
+    for name, limit in _limits(chip):
+        yield f"$.limits.{name}", limit
     yield from _times(chip)
     for key, quantity in chip.energy.items():
         yield f"$.energy.{key}", quantity
     if chip.supply_v is not None:
         yield "$.supply_v", chip.supply_v
+
+
+def _limits(chip: Chip) -> Iterator[tuple[str, Quantity]]:
+    for name in chip.limits.__struct_fields__:
+        value = getattr(chip.limits, name)
+        if value is not None:
+            yield name, value
 
 
 def _times(chip: Chip) -> Iterator[tuple[str, Quantity]]:
@@ -190,8 +197,7 @@ def _chips_are_linked(chip: Chip, where: str) -> None:
 
 
 def _limits_are_positive(chip: Chip, where: str) -> None:
-    for name in chip.limits.__struct_fields__:
-        q: Quantity = getattr(chip.limits, name)
+    for name, q in _limits(chip):
         unit = "B" if "bytes" in name else "1"
         if q.unit != unit:
             _fail(where, f"$.limits.{name}.unit", f"is {q.unit!r}; it must be {unit!r}", "Convert the value")

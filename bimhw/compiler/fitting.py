@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bimhw.compiler.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.pipeline import to_integers
+from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network
 from bimhw.frontends.npz import read_plain
 from mapping.blocks import pack_blocks
@@ -62,9 +63,21 @@ def fit(
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
     source = _plain(model) or check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
 
+    known: dict[
+        int, tuple[Network, Integers]
+    ] = {}  # by float network, kept: chips with the same neurons share integers
+
     def verdict(on: Chip) -> dict[str, Any]:
         try:
-            return _verdict(_integers(source, on, calibration, task, options, seed), on, neurons_per_core)
+            if source.stage == "integer":
+                check_capabilities(source, on)
+                return _verdict(source, on, neurons_per_core)
+            own = for_chip(source, on)
+            if id(own) in known:
+                check_capabilities(known[id(own)][1].network, on, options.bits)
+            else:
+                known[id(own)] = own, to_integers(own, on, calibration, task, options, seed)
+            return _verdict(known[id(own)][1].integer, on, neurons_per_core)
         except FitError as error:
             return _refused(on, error)
 
@@ -79,15 +92,6 @@ def _plain(model: Any) -> Network | None:
     return read_plain(model).network if is_plain else None
 
 
-def _integers(
-    source: Network, chip: Chip, calibration: Any, task: str | Task | None, options: CompileOptions, seed: int
-) -> Network:
-    if source.stage == "integer":
-        check_capabilities(source, chip)
-        return source
-    return to_integers(source, chip, calibration, task, options, seed).integer
-
-
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
     program, resources = pack_blocks(network, chip, neurons_per_core)
     relays = 0
@@ -100,7 +104,7 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
     cores = len(set(program.core[program.core >= 0].tolist()))
     rows = [_row(r, cores) for r in resources]
     over = [r for r in resources if r.limit is not None and r.worst > r.limit]
-    asking = max(rows, key=lambda row: row["cores_asked"] or 0)
+    asking = max(rows, key=lambda row: row["total"] / row["limit"] if row["cores_asked"] else 0.0)
     binding = over[0].name if over else asking["name"]
     chips = None if over else chip.topology.chips if relays else _chips_needed(network, one_of(chip), neurons_per_core)
     reason = _reason(chip, cores, over)

@@ -194,3 +194,19 @@ def test_unpublished_limits_are_not_checked_and_said() -> None:
     program, resources = map_blocks(net(40, 40), chip)
     assert set(program.core[40:].tolist()) == {0}
     assert unchecked(resources) == [r.name for r in resources]
+
+
+def test_memory_that_synapses_and_states_share() -> None:
+    """8 neurons of 7 bytes with 8 synapses of 8 bits each, and 45 shared bits: 64 + 62 bytes."""
+    network = net(8, 8)
+    loose = {f"{k}_per_core": None for k in ("synapse_bytes", "state_bytes", "in_axons", "out_axons")}
+    on_core_0(network, make_chip(limits=loose | {"memory_bytes_per_core": 126}))
+    with pytest.raises(
+        FitError, match=r"core 0 \(out\): needs 126 memory_bytes, .* allows 125\. Use fewer weight bits"
+    ):
+        on_core_0(network, make_chip(limits=loose | {"memory_bytes_per_core": 125}))
+    program, resources = map_blocks(network, make_chip(limits=loose | {"memory_bytes_per_core": 125}))
+    assert len(set(program.core[8:].tolist())) == 2
+    assert {r.name: r.worst for r in resources}["memory_bytes"] <= 125
+    with pytest.raises(FitError, match=r"'out': has a neuron that needs 120 bits of synapses and states, .* has 115"):
+        map_blocks(network, make_chip(limits=loose | {"memory_bytes_per_core": 20}))

@@ -23,7 +23,7 @@ from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import ChipForward, WideForward
 from simulator.plasticity.layer import LayerLearner
-from simulator.plasticity.net import Layer, filled, learning_net, live_synapses
+from simulator.plasticity.net import Layer, Net, filled, learning_net, live_synapses
 from simulator.plasticity.parts import Part, parts_of
 from simulator.plasticity.readout import ReadoutLearner
 from simulator.plasticity.s6_layer import S6Learner, SharedLearner
@@ -56,6 +56,7 @@ class Learner:
     def __init__(self, program: Program, config: LearnConfig, seed: int = 0, timed: bool = False) -> None:
         self.program, self.config, self.seed = program, config, seed
         self.net = learning_net(program)
+        _check(program, self.net, config)
         self.counts = LearnCounts(len(program.populations))
         self.forward = WideForward(program, self.net) if config.wide else self._chip(program)
         if timed and isinstance(self.forward, ChipForward):
@@ -309,6 +310,20 @@ class Learner:
             each.update(self.lr)
         if due:
             self.forward.biases_changed()
+
+
+def _check(program: Program, net: Net, config: LearnConfig) -> None:
+    if config.wide and any(np.issubdtype(q.weights.dtype, np.integer) for q in program.projections):
+        raise InputError(
+            "learning: words", "are wide (float64), and the program computes in integers",
+            "Take words=chip, or give a float program (simulator.plasticity.learn)",
+        )  # fmt: skip
+    for layer, head in zip(net.layers, net.from_layer, strict=True):
+        if config.credit == "direct" and config.gradient and head is None:
+            raise InputError(
+                "credit 'direct'", f"brings no error to {layer.population.name!r}, which the readout does not read",
+                "Take filt-win, or train with dense_readout",
+            )  # fmt: skip
 
 
 def binary_points(program: Program) -> tuple[Mapping[str, Mapping[str, int]], float]:

@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 
 _MULTIPLIER_BITS = 15
 _HEADROOM = 4.0  # of words that grow while the readout learns, over what calibration saw
-_GROWING = ("delta", "l_", "p_", "g_", "a_", "omega")
+_GROWING = ("delta", "l_", "p_", "g_", "a_", "omega", "s_", "y_")
+_BLOCK_TRACE_HEADROOM = 2.0  # traces that a propagator moves by a whole block at once spread more than calibration sees
 _MOVING = ("c", "g", "x", "z", "dt", "b_n", "c_n", *ENTRIES_S6)  # history of states that grow a little
 _SHARED_ROOM = 2  # bits that B and C of s6 may grow by
 
@@ -183,6 +184,8 @@ def calibrate(
     fracs = {}
     for layer in trial.layers:
         grow = {n: _HEADROOM for n in bits if n.startswith(_GROWING)} | dict.fromkeys(_MOVING, 2.0)
+        if config.form == "blk":
+            grow |= {n: _BLOCK_TRACE_HEADROOM for n in bits if n.startswith("e_")}
         fracs[layer.layer.population.name] = _used(calibrated(layer.words, bits, grow), layer.words) | _of_moments(
             layer.rows
         )

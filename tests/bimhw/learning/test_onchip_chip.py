@@ -125,6 +125,8 @@ def test_forms_learn_the_task_and_count_their_work(task, form):
         assert ops["learn_sweep_mac"] == 18 * 12 * T * n
     if form == "blk":
         assert ops["learn_trace_rmw"] == 14 * synapses * 2 * n
+        beyond = {k: v for k, v in result.result.saturations.items() if k.startswith(("layer1.s_", "layer1.y_"))}
+        assert sum(beyond.values()) < 1e-4 * 12 * T * n, beyond  # propagators have room for a readout that grows
     assert set(ops) <= set(LEARNING)
     activity = result.result.activity()
     for name, total in ops.items():
@@ -289,6 +291,10 @@ def test_bad_input_is_named(task):
         Learner(program, learn_config(program.learning)).sample(task.train.x[0], np.arange(T) % 6)
     with pytest.raises(InputError, match=r"Needs \[steps, 4\]"):
         Learner(program, learn_config(program.learning)).sample(task.train.x[0][:, :2], np.full(T, -1))
+    with pytest.raises(InputError, match="credit 'direct': brings no error to 'layer1'"):
+        ready_to_learn(compiled(task, net(hidden=(4, 3))), task, {"credit": "direct"})
+    with pytest.raises(InputError, match="words: are wide .*integers"):
+        ready_to_learn(compiled(task), task, {"words": "wide"})
     with pytest.raises(InputError, match="no binary points"):
         learn(
             replace(program, learning=dict(program.learning) | {"fracs": {}}),

@@ -41,6 +41,7 @@ HALVED = {
 }  # of the default bounds and units
 WIDE = {"words": "wide", "form": "seq"}
 TRACE_WIDE = {"trace_bits": 24, "history_bits": 24}
+S6 = {"net": {"kind": "s6", "n_states": 4}}  # of the model; the other settings are the learning's
 # name -> (settings, in the headline)
 ROWS: dict[str, tuple[dict[str, Any], bool]] = {
     "float weights, float traces": (WIDE, True),
@@ -62,12 +63,15 @@ ROWS: dict[str, tuple[dict[str, Any], bool]] = {
     "each step, units and bounds halved: float": ({"words": "wide"} | HALVED | EACH_STEP, False),
     "each step: 12 bit stochastic, 8-bit traces": ({"weight_bits": 12} | EACH_STEP, False),
     "hidden layer frozen, 8 bit stochastic": ({"rule": "frozen"}, False),
+    "s6 with 4 states, SEQ: float": ({"words": "wide", "form": "seq"} | S6, False),
+    "s6 with 4 states, SEQ: 8 bit stochastic": ({"form": "seq"} | S6, False),
 }
 
 
-def start(seed: int) -> tuple[Program, Program, dict[str, np.ndarray]]:
+def start(seed: int, **fields: Any) -> tuple[Program, Program, dict[str, np.ndarray]]:
     """The initial net as a compiled and as a float program, and the float weights of each projection."""
-    net = BimNet(BimConfig(n_in=8, hidden=(64,), n_out=10, psp="alpha", tau_m=3.0, tau_s=1.0, input_scale=1 / 16), seed)
+    shape = {"n_in": 8, "hidden": (64,), "n_out": 10, "input_scale": 1 / 16}
+    net = BimNet(BimConfig(**shape, psp="alpha", tau_m=3.0, tau_s=1.0, **fields), seed)
     result = compile(net, "loihi2", task="digits")
     network = result.float_network
     floats = {q.name: csr_to_dense(q, network.population(q.target).size).T for q in network.projections}
@@ -88,7 +92,8 @@ def run_row(settings: dict[str, Any], seed: int, epochs: int, validate: bool = F
     if validate:
         task = held_out(task)
     labels = step_labels(task, task.train)
-    program, unrounded, floats = start(seed)
+    program, unrounded, floats = start(seed, **settings.get("net", {}))
+    settings = {k: v for k, v in settings.items() if k != "net"}
     bits = program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS
     config = learn_config({**BASE, **settings, "state_bits": 0 if settings.get("words") == "wide" else bits})
     unit = 1.0

@@ -56,7 +56,7 @@ class S6Learner(LayerLearner):
         rates = [f"l{n}" for n in range(layer.states)] if config.learn_a_log else []
         self.bias_names = ("b_z", "b_d", "D", *rates)
         self.states = layer.states
-        self.g_rates = np.zeros((layer.states, layer.size))
+        self.g_rates = np.zeros((len(rates), layer.size))
         super().__init__(layer, parts, index, *rest)
         self._load_rates()
 

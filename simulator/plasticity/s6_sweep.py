@@ -131,7 +131,7 @@ def s6_sweep(
         p: float64 [n, 2, H], filled with the port products p_z, p_d of each step.
         p_shared: float64 [n, 2 N], p_B and p_C, added to.
         g_skip: float64 [H], gradient of D, added to.
-        g_rates: float64 [N, H], gradient of A_log, added to.
+        g_rates: float64 [N, H], gradient of A_log, added to; [0, H]: not wanted.
         words: word table.
     """
     states, last = rates.shape[1], order.size - 1
@@ -160,8 +160,9 @@ def s6_sweep(
                 p_shared[s, n] += put(kick * gain * z, K_PB, words)
                 to_z += kick * gain * b
                 to_d += kick * put(decayed + (abar * drive if zoh else drive), K_SLOPE, words)
-                own = put(step * decayed + ((step * abar - gain) * drive if zoh else 0.0), K_RATE, words)
-                g_rates[n, i] = put(g_rates[n, i] + kick * own, K_SUM_A, words)
+                if g_rates.shape[0]:
+                    own = put(step * decayed + ((step * abar - gain) * drive if zoh else 0.0), K_RATE, words)
+                    g_rates[n, i] = put(g_rates[n, i] + kick * own, K_SUM_A, words)
                 l_x[n] = put(abar * kick, K_XN, words)
             p[s, 0, i] = put(to_z, K_PRODUCT, words)
             p[s, 1, i] = put(w[H_SIG, i] * to_d, K_PRODUCT + 1, words)

@@ -293,7 +293,7 @@ def test_bad_input_is_named(task):
         Learner(program, learn_config(program.learning)).sample(task.train.x[0][:, :2], np.full(T, -1))
     with pytest.raises(InputError, match="credit 'direct': brings no error to 'layer1'"):
         ready_to_learn(compiled(task, net(hidden=(4, 3))), task, {"credit": "direct"})
-    with pytest.raises(InputError, match="words: are wide .*integers"):
+    with pytest.raises(InputError, match=r"words: are wide .*integers"):
         ready_to_learn(compiled(task), task, {"words": "wide"})
     with pytest.raises(InputError, match="no binary points"):
         learn(

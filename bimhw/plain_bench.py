@@ -12,10 +12,9 @@ import numpy as np
 
 from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
 from energy_models.chip_energy import chip_energy
-from simulator.axons import axon_table
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
-from simulator.faults import Faults, clock_factors, detours
+from simulator.faults import Faults
 from simulator.function import Simulation, run
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of
@@ -49,6 +48,7 @@ class BenchResult:
         synapse_bytes: bytes a synapse in the running form, row pointers apart.
         peak_rss_mb: largest memory of the process so far, MB (1e6 bytes).
         sim_time_us_per_step: simulated time, None without an engine.
+        saturations: values that left their word.
         faults: what the faults did, by counter; empty for a sound chip.
         energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
     """
@@ -74,6 +74,7 @@ class BenchResult:
     peak_rss_mb: float
     sim_time_us_per_step: float | None
     energy_nj_per_step: float
+    saturations: int
     faults: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,6 +145,7 @@ def bench(
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
         energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
+        saturations=activity.total("saturations"),
         faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
     )
 
@@ -209,19 +211,8 @@ def _time(
 ) -> _Timed:
     from simulator.timing.run import run_timing
 
-    mesh = chip.topology
-    if faults.dead_links:
-        ways = detours(program, axon_table(program), mesh, faults.dead_links)
-        if ways:
-            raise InputError(
-                f"dead links {list(faults.dead_links)}",
-                f"lie in the way of {len(ways)} pairs of cores, and bench routes x first only",
-                "Place the network elsewhere, or use simulator.timing.variation.detour_router",
-            )
-    n_cores = mesh.mesh_cores
-    factors = clock_factors(faults, n_cores) if faults.clock_sigma else None
     start = time.process_time()
-    timed = run_timing(program, chip, spikes, engine, threads=threads, core_factors=factors)
+    timed = run_timing(program, chip, spikes, engine, threads=threads, faults=faults)
     return _Timed(time.process_time() - start, timed.sim_time_ns)
 
 

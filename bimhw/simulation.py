@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.condition import fault_figures, saturation_figures
 from bimhw.runs import write_run
 from bimhw.tasks.base import Split, Task
 from bimhw.tracing import DEFAULT_STEPS, check_trace, write_window
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
+from simulator.faults import Faults
 from simulator.graph import Population
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
@@ -54,6 +58,10 @@ def simulate(
     trace: str | Path | None = None,
     trace_window: range = range(DEFAULT_STEPS),
     trace_cores: Sequence[int] | None = None,
+    faults: Faults | None = None,
+    strict: bool = False,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 1000,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Run samples of a task's test split on the chip and write a run folder.
@@ -70,6 +78,10 @@ def simulate(
         trace: file for a trace of messages, spikes and cores: .npz, .json (Perfetto) or .vcd.
         trace_window: steps of the trace, counted through all samples.
         trace_cores: cores of the trace; all by default.
+        faults: what is broken on the chip.
+        strict: a value that leaves its word is an error instead of a count.
+        checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
+        checkpoint_every: steps between two checkpoints.
         progress: called with the number of samples just finished.
 
     Raises:
@@ -88,9 +100,11 @@ def simulate(
         check_trace(Path(trace), window, len(split) * int(loaded.meta["chip_steps"]))
         if engine in ("none", "bound") or silicon.timing is None:
             raise InputError("trace", "needs a cycle-level engine and a chip with times", "Use --engine compiled")
-    runs, scores = _function(loaded, split, seed, progress)
+    faults = Faults() if faults is None else faults
+    saving = {} if checkpoint is None else {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
+    runs, scores = _function(loaded, split, progress, seed=seed, faults=faults, strict=strict, **saving)
     spikes = joined(runs.spikes)
-    timing = _timing(loaded, silicon, spikes, engine, window)
+    timing = _timing(loaded, silicon, spikes, engine, window, faults)
     if trace is not None:
         write_window(Path(trace), timing, spikes, trace_cores)
     activity = runs.activity
@@ -107,6 +121,9 @@ def simulate(
     if timing is not None:
         result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
     manifest = run_manifest(loaded, silicon, data.name, len(split), seed, engine)
+    if faults != Faults():
+        manifest["faults"] = json.loads(msgspec.json.encode(faults))
+        result["faults"] = fault_figures(activity)
     folder = Path(output) if output is not None else _default_folder(name, manifest)
     write_run(folder, loaded, silicon, manifest, result, spikes, activity, arrays)
     return SimulationResult(folder, manifest, result)
@@ -189,25 +206,26 @@ def _take(data: Task, samples: int | None) -> Split:
     return data.test.take(slice(0, samples))
 
 
-def _function(program: Program, split: Split, seed: int, progress: Progress | None) -> Any:
+def _function(program: Program, split: Split, progress: Progress | None, **how: Any) -> Any:
     from bimhw.compiler.decode import decode, encode, output_probe
     from simulator.function import run_samples
 
     probe = output_probe(program)
     trains = [encode(program, x) for x in split.x]
-    runs = run_samples(program, trains, program.meta["chip_steps"], seed=seed, probes=(probe,))
+    runs = run_samples(program, trains, program.meta["chip_steps"], probes=(probe,), **how)
     scores = np.array([decode(program, {probe: recorded}) for recorded in runs.probes[probe]])
     if progress is not None:
         progress(len(split))
     return runs, scores
 
 
-def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep: range) -> Any:
+def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep: range, faults: Faults) -> Any:
     from simulator.timing.run import run_timing
 
     if engine == "none" or chip.timing is None:
         return None
-    return run_timing(program, chip, spikes, engine, keep=keep)  # type: ignore[arg-type]  # checked against ENGINES
+    checked: Any = engine  # against ENGINES
+    return run_timing(program, chip, spikes, checked, keep=keep, faults=faults)
 
 
 def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], activity: Activity) -> dict[str, Any]:
@@ -221,6 +239,7 @@ def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any]
         "accuracy": float((scores.argmax(axis=1) == split.y).mean()),
         "spikes_per_sample": spikes / len(split),
         "spike_rate": spikes / updates,
+        "saturations": saturation_figures(activity),
     }
 
 
@@ -305,6 +324,8 @@ def _default_folder(name: str, manifest: Mapping[str, Any]) -> Path:
     key = (
         f"{manifest['program_sha256']}|{manifest['task']}|{manifest['samples']}|{manifest['seed']}|{manifest['engine']}"
     )
+    if "faults" in manifest:
+        key += f"|{json.dumps(manifest['faults'])}"
     short = hashlib.sha256(key.encode()).hexdigest()[:8]
     Path("runs").mkdir(exist_ok=True)
     return Path("runs") / f"{name}-{manifest['chip']}-{short}"

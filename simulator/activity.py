@@ -50,7 +50,7 @@ class Activity:
     these two), ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
     ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
-    ``saturations`` (not known by core: all under the last entry of ``by_core``).
+    ``saturations`` (values that left their word: sums when they are read, states, payloads; by the neuron's core).
 
     Attributes:
         counts: counter name -> Count.

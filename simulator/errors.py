@@ -15,7 +15,10 @@ class BimhwError(Exception):
 
     def __init__(self, where: str, problem: str, way_out: str = "") -> None:
         self.where, self.problem, self.way_out = where, problem, way_out
-        super().__init__(f"{where}: {problem}" + (f". {way_out}" if way_out else ""))
+        super().__init__(where, problem, way_out)  # so that SimPy and other processes can make it again from its `args`
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}" + (f". {self.way_out}" if self.way_out else "")
 
 
 class InputError(BimhwError):
@@ -35,3 +38,4 @@ class MissingExtraError(BimhwError):
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
         super().__init__(needed_for, f"needs the package {package!r}", f"Install it with: pip install 'bimhw[{extra}]'")
+        self.args = package, extra, needed_for

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable
+from simulator.axons import AxonTable, host_readers
 from simulator.chip import Topology
 from simulator.errors import InputError
 from simulator.files import check_is_file
@@ -113,7 +113,7 @@ def dead_neurons(program: Program, dead_cores: Iterable[int]) -> npt.NDArray[np.
 def detours(
     program: Program, axons: AxonTable, topology: Topology, dead_links: Iterable[Link]
 ) -> dict[tuple[int, int], Detour]:
-    """Pairs (source core or `HOST`, destination core) whose way, x first, meets a dead link, with a whole way around.
+    """Pairs (source, destination), each a core or `HOST`, whose way, x first, meets a dead link, with a whole way around.
 
     A detour goes along another row or column, the one with the fewest hops.
 
@@ -125,8 +125,10 @@ def detours(
         if not (0 <= x < topology.columns and 0 <= y < topology.height):
             raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.columns} x {topology.height} mesh")
     out: dict[tuple[int, int], Detour] = {}
-    source = np.repeat(program.core, axons.fan_cores)
-    for a, b in np.unique(np.stack([source, axons.dst], axis=1), axis=0).tolist():
+    pairs = np.stack([np.repeat(program.core, axons.fan_cores), axons.dst], axis=1)
+    reporting = np.unique(program.core[host_readers(program) & (program.core != HOST)])
+    to_host = np.stack([reporting, np.full_like(reporting, HOST)], axis=1)
+    for a, b in np.unique(np.concatenate([pairs, to_host]), axis=0).tolist():
         here, there = router_of(a, topology), router_of(b, topology)
         if not dead.isdisjoint(path(here, there)):
             out[a, b] = _way_around(a, b, here, there, topology, dead)
@@ -141,7 +143,7 @@ def _way_around(
     whole = [w for w in ways if dead.isdisjoint(path(here, there, w))]
     if not whole:
         raise InputError(
-            f"core {b}",
+            "the host" if b == HOST else f"core {b}",
             f"cannot be reached from {'the host' if a == HOST else f'core {a}'}: along every row and column there are dead "
             f"links (x first: router {_first(dead, path(here, there))})",
             "Place the populations elsewhere, or drop the core",

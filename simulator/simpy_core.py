@@ -12,6 +12,7 @@ from simpy.events import Event, Timeout
 
 from simulator.function.kernels import collect, narrow
 from simulator.function.layout import PAYLOAD_MAX, Cells
+from simulator.function.saturation import add_clipped, add_saturated
 from simulator.timing.contract import DONE, GEN, I32, I64
 from simulator.timing.fabric import DECIDE, Packet
 from simulator.timing.simpy_timing import SynapseStage
@@ -48,34 +49,39 @@ class Neurons:
         self.reload()
         self._acc = np.zeros((len(self.cells.model.ports), self.size), np.int32)
         self._out = np.zeros(self.size, np.int32)
+        self._saturated = np.zeros(self.size, np.int64)
         self._ids, self._payload = np.empty(self.size, np.int32), np.empty(self.size, np.int32)
 
     def reload(self) -> None:
         """Read the parameters (again)."""
         self._params = np.ascontiguousarray(self.cells.params[:, self._where])
 
-    def update(self, step: int, active: I64) -> tuple[I32, I32, int, int]:
+    def update(self, step: int, active: I64) -> tuple[I32, I32, int, I64 | None]:
         """One step of these neurons: input sums are taken (and cleared), states change in place, spikes come back.
 
         Returns:
-            indices of the neurons that fired, their payloads, active updates, saturated values.
+            indices of the neurons that fired, their payloads, active updates, saturated values of each (None: none).
         """
         words, ring = self.engine.state.words[self.population], self.engine.rings[self.population]
         slot = ring[step % ring.shape[0]]
         mine = slot[:, self._where].copy()
         slot[:, self._where] = 0
-        saturated = narrow(mine, self._acc) if self.cells.wide else 0
+        counts = self._saturated
+        saturated = narrow(mine, self._acc, counts) if self.cells.wide else 0
         acc = self._acc if self.cells.wide else mine
         local = words[:, self._where].copy()
         assert self.cells.model.kernel is not None
-        seed, key = self.engine.seed, self.cells.first + self.lo
-        saturated += self.cells.model.kernel(
-            acc, local, self._params, self.cells.table, self._out, 0, self.size, step, seed, key
-        )
+        keys = step, self.engine.seed, self.cells.first + self.lo
+        n = self.cells.model.kernel(acc, local, self._params, self.cells.table, self._out, 0, self.size, *keys)
+        if n:
+            add_saturated(self.cells, acc, words[:, self._where], self._params, *keys, n, counts)
         words[:, self._where] = local
         limit = 1 if self.cells.model.emits == "binary" else PAYLOAD_MAX
+        saturated += n
         n, n_active, clipped = collect(acc, self._out, 0, limit, self._ids, self._payload, 0, active)
-        return self._ids[:n], self._payload[:n], n_active, saturated + clipped
+        if clipped:
+            add_clipped(self._out, limit, counts)
+        return self._ids[:n], self._payload[:n], n_active, counts if saturated or clipped else None
 
 
 def runs_of(engine: SimpyEngine, population: int, local: I64) -> list[Neurons]:

@@ -178,14 +178,13 @@ class SimpyEngine(Simulation):
         here = self._core[ids] == endpoint
         return ids[here].astype(np.int64) - first, payload[here].astype(np.int64)
 
-    def updated(self, population: int, lo: int, flags: I64, n_active: int, saturated: int) -> None:
+    def updated(self, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
         """A core updated some neurons of a population, from `lo` on."""
         first = self.layout.cells[population].first + lo
         self.active_of_neuron[first : first + flags.size] += flags
         self._active_updates += n_active
-        if saturated:
-            self._saturations += saturated
-            self._count_saturation(population, saturated)
+        if saturated is not None:
+            self._saturations += self._count_saturation(population, first, saturated)
 
     def fired(self, positions: I64, payload: I64) -> None:
         """Neurons (by position in the plan) fired."""

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.condition import fault_figures, saturation_figures
 from bimhw.report import svg
 from bimhw.report.parts import Part, Table
 from bimhw.runs import RunFolder
 from simulator.chip import Chip
+from simulator.faults import Faults
 from simulator.files import write_text
 from simulator.program import HOST, Program
 from simulator.spikes import SpikeTrain
 
 RASTER_SAMPLES = 3
 MAX_RASTER_NEURONS = 400
+MAX_CORE_ROWS = 12
 
 
 def write_report(run: RunFolder | str | Path, output: str | Path | None = None, gpu: str = "h100") -> Path:
@@ -48,6 +53,7 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
         mesh_part(program, chip, run, timing),
         *([cycles_part(timing, result, int(program.meta["chip_steps"]))] if timing is not None else []),
         *parts,
+        condition_part(run, manifest),
         limits_part(chip),
     ]
     environment = Environment(loader=PackageLoader("bimhw.report"), autoescape=select_autoescape(), trim_blocks=True)
@@ -88,6 +94,33 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
         lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
     note = "The chip computes in its own integers; the float model ran on the same samples."
     return Part("What it computes", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
+
+
+def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
+    """Values that left their word, by core, and what faults did."""
+    activity = run.activity()
+    saturated, faults = saturation_figures(activity), fault_figures(activity)
+    rows = sorted(saturated["by_core"].items(), key=lambda row: -row[1])
+    updates = max(1, activity.total("neuron_updates"))
+    lines = [
+        f"{saturated['total']:,} values left their word and were held at its end, in {updates:,} neuron updates."
+        if rows
+        else "No value left its word."
+    ]
+    if rows:
+        lines.append("By population: " + ", ".join(f"{k} {n:,}" for k, n in saturated["by_population"].items()) + ".")
+    if "faults" in manifest:
+        put, sound = manifest["faults"], json.loads(msgspec.json.encode(Faults()))
+        put_in = [f"{k} {put[k]}" for k in sound if k == "seed" or put[k] != sound[k]]
+        lines.append("Faults put in: " + ", ".join(put_in) + ".")
+        lines.append("What they did: " + (", ".join(f"{k} {n:,}" for k, n in faults.items()) or "nothing") + ".")
+    table = (
+        Table(("core", "saturated values"), [[k, f"{n:,}"] for k, n in rows[:MAX_CORE_ROWS]], (1,)) if rows else None
+    )
+    if len(rows) > MAX_CORE_ROWS:
+        lines.append(f"The {MAX_CORE_ROWS} cores with most of them are shown, of {len(rows)}.")
+    note = "Sums when they are read, states, and payloads; each held at the end of its word and counted at the neuron's core."
+    return Part("Saturation and faults" if "faults" in manifest else "Saturation", note, table=table, lines=lines)
 
 
 def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any]) -> Part:

@@ -138,7 +138,7 @@ def sample(chip: Chip, t_max: int, steps: int) -> tuple[float, float | None]:
     spikes = spike_train(program, t_max, steps)
     n = program.n_neurons
     zero = np.zeros(steps, np.int64)
-    still = Tally(np.zeros(n, np.int64), zero, np.zeros(len(program.populations), np.int64), zero)
+    still = Tally(np.zeros(n, np.int64), zero, np.zeros(n, np.int64), zero)
     activity = Counter(program, chip.topology).activity(spikes, still)
     report = chip_energy(activity, chip, program)
     time = run_timing(program, chip, spikes) if chip.timing is not None else None

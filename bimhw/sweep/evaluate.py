@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bimhw.tasks.base import Task
 
 LEAST_FREE_BYTES = 64 * 1024
-_TALLY = ("active_by_neuron", "active_by_step", "saturated_by_population", "saturated_by_step")
+_TALLY = ("active_by_neuron", "active_by_step", "saturated_by_neuron", "saturated_by_step")
 
 
 def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dict[str, Any]:
@@ -233,9 +233,8 @@ def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
     a = read_npz(stem.with_suffix(".npz"), (*_TALLY, "resets", "ptr", "ids", "payload"))
     samples = int(json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))["samples"])
     spikes = SpikeTrain(a["ptr"], a["ids"], a["payload"] if a["payload"].size else None)
-    by_neuron, by_step, lost_by_population, lost_by_step = (a[name] for name in _TALLY)
-    tally = Tally(by_neuron, by_step, lost_by_population, lost_by_step, tuple(a["resets"].tolist()))
-    return spikes, tally, samples
+    active, by_step, saturated, saturated_by_step = (a[name] for name in _TALLY)
+    return spikes, Tally(active, by_step, saturated, saturated_by_step, tuple(a["resets"].tolist())), samples
 
 
 def fixed_activity_pj(point: Point, reference: Point, folder: Path) -> tuple[float, float] | None:

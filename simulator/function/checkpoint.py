@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def recorded(simulation: Simulation) -> Tensors:
         "saturated": np.array(r.saturated, np.int64),
         "resets": np.array(r.resets, np.int64),
         "active_of_neuron": s.active_of_neuron,
-        "saturated_of_population": s.saturated_of_population,
+        "saturated_of_neuron": s.saturated_of_neuron,
     }
     payload = r.all_payloads()
     return tensors if payload is None else tensors | {"payload": payload}
@@ -87,7 +88,7 @@ def load_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
         if f"weights.{p.name}" in tensors:
             s.weights(p.name)[:] = tensors[f"weights.{p.name}"]
     s.active_of_neuron[:] = tensors["active_of_neuron"]
-    s.saturated_of_population[:] = tensors["saturated_of_population"]
+    s.saturated_of_neuron[:] = tensors["saturated_of_neuron"]
     if s.breakage is not None:
         kept = {k.removeprefix("lost."): v for k, v in tensors.items() if k.startswith("lost.")}
         s.breakage.lost = {k: [tuple(row) for row in v.tolist()] for k, v in kept.items()}
@@ -118,9 +119,15 @@ def _faults(simulation: Simulation) -> Any:
 
 def inputs_sha256(inputs: SpikeTrain, steps: int) -> str:
     """Hash of what drives a run of `steps` steps."""
-    digest = hashlib.sha256(str(steps).encode() + inputs.ptr.tobytes() + np.ascontiguousarray(inputs.ids).tobytes())
-    if inputs.payload is not None:
-        digest.update(np.ascontiguousarray(inputs.payload).tobytes())
+    return _inputs_hash((inputs,), steps)
+
+
+def _inputs_hash(trains: Sequence[SpikeTrain], steps: int) -> str:
+    digest = hashlib.sha256(str(steps).encode())
+    for train in trains:
+        digest.update(train.ptr.tobytes() + np.ascontiguousarray(train.ids).tobytes())
+        if train.payload is not None:
+            digest.update(np.ascontiguousarray(train.payload).tobytes())
     return digest.hexdigest()
 
 
@@ -129,13 +136,24 @@ def advance_saving(simulation: Simulation, inputs: SpikeTrain, steps: int, path:
 
     A run that is killed goes on from its last checkpoint when it is started again with the same arguments.
     """
+    advance_samples_saving(simulation, (inputs,), steps, path, every)
+
+
+def advance_samples_saving(
+    simulation: Simulation, samples: Sequence[SpikeTrain], steps: int, path: Path | str, every: int
+) -> None:
+    """The same for samples of `steps` steps each, with all dynamic state reset before each but the first."""
     if every < 1:
         raise InputError("checkpoint_every", f"is {every}", "Give 1 or more steps")
-    key = inputs_sha256(inputs, steps)
+    key, total, s = _inputs_hash(samples, steps), steps * len(samples), simulation
     if Path(path).exists():
-        load_checkpoint(simulation, path, key)
-    while simulation.state.step < steps:
-        start = simulation.state.step
-        stop = min(steps, start + every)
-        simulation.advance(window(inputs, min(start, inputs.steps), min(stop, inputs.steps)), stop - start)
-        save_checkpoint(simulation, path, key)
+        load_checkpoint(s, path, key)
+    while s.state.step < total:
+        k, start = divmod(s.state.step, steps)
+        if k and not start and s.record.resets[-1:] != [s.state.step]:
+            s.reset()
+        stop = min(steps, start + every - s.state.step % every)
+        inputs = samples[k]
+        s.advance(window(inputs, min(start, inputs.steps), min(stop, inputs.steps)), stop - start)
+        if not s.state.step % every or s.state.step == total:
+            save_checkpoint(s, path, key)

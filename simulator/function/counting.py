@@ -27,7 +27,7 @@ class Tally:
 
     Attributes:
         active_by_neuron, active_by_step: updates with an input that is not 0 or with a spike.
-        saturated_by_population, saturated_by_step: values that left their word.
+        saturated_by_neuron, saturated_by_step: values that left their word.
         resets: steps before which all dynamic state was reset.
         lost: counter name -> (step, population, core or HOST, count) of what faults did.
         dead: bool [N], neurons on dead cores, which are not updated; None where there is none.
@@ -35,7 +35,7 @@ class Tally:
 
     active_by_neuron: I64
     active_by_step: I64
-    saturated_by_population: I64
+    saturated_by_neuron: I64
     saturated_by_step: I64
     resets: tuple[int, ...] = ()
     lost: Mapping[str, Sequence[tuple[int, int, int, int]]] = field(default_factory=dict)
@@ -147,9 +147,8 @@ class Counter:
         return out
 
     def _saturations(self, tally: Tally) -> Count:
-        by_core = np.zeros(self.n_cores + 1, np.int64)
-        by_core[-1] = tally.saturated_by_population.sum()
-        return Count(by_core, tally.saturated_by_step, tally.saturated_by_population)
+        each = tally.saturated_by_neuron
+        return Count(self._by_core(self.program.core, each), tally.saturated_by_step, self._by_population(each))
 
     def _resets(self, steps: int, tally: Tally) -> Count:
         words = np.array([len(base.get(p.model).states) for p in self.program.populations], np.int64)

@@ -42,14 +42,18 @@ def collect(acc: Any, out: Any, first_id: int, limit: int, ids: Any, payload: An
 
 
 @numba.njit(cache=True, nogil=True)
-def narrow(wide: Any, acc: Any) -> int:
-    """Move int64 sums [ports, n] to int32, saturating; clears the sums and returns how many saturated."""
+def narrow(wide: Any, acc: Any, counts: Any) -> int:
+    """Move int64 sums [ports, n] to int32, saturating; clears the sums and returns how many saturated.
+
+    ``counts`` (int64 [n]) grows by those of each neuron.
+    """
     saturated = 0
     for port in range(wide.shape[0]):
         for i in range(wide.shape[1]):
             x = wide[port, i]
             if x > 2147483647 or x < -2147483647:
                 saturated += 1
+                counts[i] += 1
                 x = min(max(x, -2147483647), 2147483647)
             acc[port, i] = x
             wide[port, i] = 0

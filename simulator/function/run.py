@@ -13,7 +13,7 @@ from simulator.activity import Activity
 from simulator.chip import Topology
 from simulator.errors import InputError
 from simulator.faults import Faults
-from simulator.function.checkpoint import advance_saving
+from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
 from simulator.function.simulation import Probe, Record, Simulation, State
 from simulator.program import Program
@@ -104,6 +104,8 @@ def run_samples(
     probes: Sequence[Probe] = (),
     strict: bool = False,
     topology: Topology | None = None,
+    checkpoint: Path | str | None = None,
+    checkpoint_every: int = 1000,
     faults: Faults | None = None,
 ) -> SampleRuns:
     """Run samples one after another, `steps` steps each, all dynamic state reset before each but the first.
@@ -114,10 +116,13 @@ def run_samples(
         raise InputError("samples", "are none", "Give at least one")
     graded = any(s.payload is not None for s in samples)
     simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
-    for k, sample in enumerate(samples):
-        if k:
-            simulation.reset()
-        simulation.advance(sample, steps)
+    if checkpoint is not None:
+        advance_samples_saving(simulation, samples, steps, checkpoint, checkpoint_every)
+    else:
+        for k, sample in enumerate(samples):
+            if k:
+                simulation.reset()
+            simulation.advance(sample, steps)
     whole = finish(simulation, Counter(program, topology), len(samples))
     cut = tuple(window(whole.spikes, k * steps, (k + 1) * steps) for k in range(len(samples)))
     probed = {p: v.reshape(len(samples), steps, v.shape[1]) for p, v in whole.probes.items()}
@@ -139,7 +144,7 @@ def tally_of(simulation: Simulation) -> Tally:
     return Tally(
         simulation.active_of_neuron,
         np.array(r.active, np.int64),
-        simulation.saturated_of_population,
+        simulation.saturated_of_neuron,
         np.array(r.saturated, np.int64),
         tuple(r.resets),
         {} if simulation.breakage is None else simulation.breakage.lost,

@@ -17,6 +17,7 @@ from simulator.function.kernels import collect, narrow, scatter_binary, scatter_
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.plain import plain
 from simulator.function.plain_run import advance_plain
+from simulator.function.saturation import add_clipped, add_saturated
 from simulator.memory import check_memory
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
@@ -108,12 +109,14 @@ class Simulation:
         self.state = State(0, [c.initial.copy() for c in cells], [_ring(c) for c in cells])
         n = self.layout.n_neurons
         self.active_of_neuron = np.zeros(n, np.int64)
-        self.saturated_of_population = np.zeros(len(cells), np.int64)
+        self.saturated_of_neuron = np.zeros(n, np.int64)
         self._ids, self._payload = np.empty(n, np.int32), np.empty(n, np.int32)
         self.events: tuple[I32, I32] = (self._ids[:0], self._payload[:0])
         self._graded = any(self.layout.graded)
         self._out = [np.zeros(c.size, np.int32) for c in cells]
         self._acc = [np.zeros((len(c.model.ports), c.size), np.int32) if c.wide else None for c in cells]
+        self._before: list[I32 | None] = [None] * len(cells)  # states before an update, to know who saturated in it
+        self._saturated = np.zeros(max((c.size for c in cells), default=0), np.int64)
         self._active = [self.active_of_neuron[c.first : c.first + c.size] for c in cells]
         for name in sorted(self.changeable):
             self._widen(self._synapses(name).target)
@@ -158,7 +161,7 @@ class Simulation:
         self.active_of_neuron[:] = 0
         if self.breakage is not None:
             self.breakage.forget()
-        self.saturated_of_population[:] = 0
+        self.saturated_of_neuron[:] = 0
 
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
         """The weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
@@ -226,9 +229,7 @@ class Simulation:
             else:
                 at, n_active, n_saturated = self._update(k, c, at)
                 active += n_active
-                if n_saturated:
-                    saturated += n_saturated
-                    self._count_saturation(k, n_saturated)
+                saturated += n_saturated
             ends.append(at)
         self._send(ends)
         self.events = self._ids[:at], self._payload[:at]
@@ -251,22 +252,29 @@ class Simulation:
     def _update(self, k: int, c: Cells, at: int) -> tuple[int, int, int]:
         assert c.model.kernel is not None
         slot = self.state.rings[k][self.state.step % c.ring_steps]
-        acc, saturated = self._acc[k], 0
+        acc, summed, counts = self._acc[k], 0, self._saturated[: c.size]
         if acc is None:
             acc = slot
         else:
-            saturated = narrow(slot, acc)
-        out = self._out[k]
-        saturated += c.model.kernel(
-            acc, self.state.words[k], c.params, c.table, out, 0, c.size, self.state.step, self.seed, c.first
-        )
+            summed = narrow(slot, acc, counts)
+        out, words, before = self._out[k], self.state.words[k], self._before[k]
+        if before is None:
+            before = self._before[k] = np.empty_like(words)
+        before[:] = words
+        key = self.state.step, self.seed, c.first
+        updated = c.model.kernel(acc, words, c.params, c.table, out, 0, c.size, *key)
+        if updated:
+            add_saturated(c, acc, before, c.params, *key, updated, counts)
         if self.breakage is not None:
             dead = self.breakage.dead[c.first : c.first + c.size]
-            out[dead] = 0
-            self.state.words[k][:, dead] = c.initial[:, dead]
+            out[dead] = counts[dead] = 0
+            words[:, dead] = c.initial[:, dead]
         limit = 1 if c.model.emits == "binary" else PAYLOAD_MAX
         at, active, clipped = collect(acc, out, c.first, limit, self._ids, self._payload, at, self._active[k])
-        return at, active, saturated + clipped
+        if clipped:
+            add_clipped(out, limit, counts)
+        saturated = self._count_saturation(k, c.first, counts) if summed or updated or clipped else 0
+        return at, active, saturated
 
     def _send(self, ends: list[int]) -> None:
         step = self.state.step
@@ -287,14 +295,25 @@ class Simulation:
                 else:
                     scatter_binary(ids, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
 
-    def _count_saturation(self, k: int, n: int) -> None:
-        if self.strict:
+    def _count_saturation(self, k: int, first: int, counts: I64) -> int:
+        """Count the values that neurons (from id `first` on) had to saturate; returns how many, and clears `counts`.
+
+        Raises:
+            SaturationError: the run is strict.
+        """
+        n = int(counts.sum())
+        if n and self.strict:
+            worst = first + int(np.argmax(counts))
+            core = int(self.layout.program.core[worst])
             raise SaturationError(
                 f"population {self.layout.cells[k].name!r}",
-                f"saturated {n} values in step {self.state.step}, and the run is strict",
+                f"saturated {n} values in step {self.state.step} (most of them in neuron {worst} on core {core}), and the "
+                "run is strict",
                 "Widen the word, lower the weights, or run without strict to have it counted",
             )
-        self.saturated_of_population[k] += n
+        self.saturated_of_neuron[first : first + counts.size] += counts
+        counts[:] = 0
+        return n
 
     def _remember(self, n: int, active: int, saturated: int) -> None:
         r = self.record

@@ -135,7 +135,7 @@ def _load_recorded(learner: Learner, tensors: Tensors) -> None:
         return
     s = learner.forward.simulation
     s.active_of_neuron[:] = tensors["active_of_neuron"]
-    s.saturated_of_population[:] = tensors["saturated_of_population"]
+    s.saturated_of_neuron[:] = tensors["saturated_of_neuron"]
     lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
     s.record = Record([tensors["ids"]], [tensors.get("payload")], **lists)
     s.state.step = len(lists["counts"])

@@ -141,8 +141,11 @@ def saturations(learner: Learner) -> dict[str, int]:
     """How often each word class saturated, as ``population.word``; the neurons' own words as ``population.states``."""
     out = {}
     if isinstance(learner.forward, ChipForward):
-        of_neurons = learner.forward.simulation.saturated_of_population
-        out = {f"{p.name}.states": int(n) for p, n in zip(learner.program.populations, of_neurons, strict=True) if n}
+        of_neuron, first = learner.forward.simulation.saturated_of_neuron, learner.program.first_ids()
+        of_neurons = {
+            p.name: of_neuron[first[p.name] : first[p.name] + p.size].sum() for p in learner.program.populations
+        }
+        out = {f"{name}.states": int(n) for name, n in of_neurons.items() if n}
     for layer in learner.layers:
         for k in np.flatnonzero(layer.words[SATURATED]):
             out[f"{layer.layer.population.name}.{NAMES[k]}"] = int(layer.words[SATURATED, k])

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable
+from simulator.axons import AxonTable, axon_table
 from simulator.chip import Chip
 from simulator.errors import InputError
+from simulator.faults import Detour, Faults, clock_factors, detours
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
 from simulator.timing.active import active_updates
@@ -70,13 +72,19 @@ class TimingRun:
         return self.step_ticks.astype(np.float64) * self.tick_ns
 
 
-def engines() -> dict[str, Callable[[Mesh, StepWork], StepTimes]]:
-    """The cycle-level engines by name; each gives the same times, to the tick."""
+def engines(
+    ways: Mapping[tuple[int, int], Detour] | None = None,
+) -> dict[str, Callable[[Mesh, StepWork], StepTimes]]:
+    """The cycle-level engines by name; each gives the same times, to the tick. Ways around dead links: ``simpy`` only."""
     from simulator.timing.clocked import run_clocked
     from simulator.timing.compiled import run_compiled
     from simulator.timing.simpy_timing import run_simpy
 
-    return {"clocked": run_clocked, "compiled": run_compiled, "simpy": run_simpy}
+    if not ways:
+        return {"clocked": run_clocked, "compiled": run_compiled, "simpy": run_simpy}
+    from simulator.timing.variation import detour_router
+
+    return {"simpy": partial(run_simpy, router=detour_router(ways))}
 
 
 def run_timing(
@@ -94,6 +102,7 @@ def run_timing(
     axons: AxonTable | None = None,
     core_factors: npt.NDArray[np.float64] | None = None,
     active: npt.NDArray[np.bool_] | None = None,
+    faults: Faults | None = None,
 ) -> TimingRun:
     """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
@@ -113,19 +122,32 @@ def run_timing(
         core_factors: float64 [cores], how much longer each core takes than nominal (clock variation).
         active: bool [T, N], neurons with an input that is not 0, or with a spike; by default from the program's weights
             (give it where weights changed in the run).
+        faults: dead links and uneven clocks of the chip. Packets whose way is broken go round in the engine ``simpy``; the
+            others route x first only and refuse.
 
     Raises:
         InputError: unknown engine, a chip without times, a core that cannot be reached.
     """
+    axons = axon_table(program) if axons is None else axons
     plan = make_plan(program, chip, mesh, axons)
+    ways = {} if faults is None else detours(program, axons, chip.topology, faults.dead_links)
+    if ways and engine != "simpy":
+        raise InputError(
+            f"dead links {[list(link) for link in faults.dead_links] if faults else []}",
+            f"lie in the way of {len(ways)} pairs of cores, and the engine {engine!r} routes x first only",
+            "Use the engine simpy, which sends their packets round, or place the network elsewhere",
+        )
+    if core_factors is None and faults is not None and faults.clock_sigma:
+        core_factors = clock_factors(faults, plan.mesh.n_cores)
     if core_factors is not None:
         plan = vary_cores(plan, core_factors)
     if engine not in ("clocked", "simpy", "compiled", "bound"):
         raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
     _check_spikes(spikes, program)
     if sync != "barrier":
-        return _run_ticks(plan, program, spikes, engine, period_ticks(sync, period_ns, plan), learn_synapses, keep)
-    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active)
+        period = period_ticks(sync, period_ns, plan)
+        return _run_ticks(plan, program, spikes, engine, period, learn_synapses, keep, ways)
+    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
     messages = message_counts(plan, spikes)
     chunks = list(_chunks(messages, CHUNK_MESSAGES if threads == 1 else _share(messages, threads)))
     if threads > 1:
@@ -157,6 +179,7 @@ class _Job:
     learn: I64 | None
     keep: range
     active: npt.NDArray[np.bool_] | None
+    ways: Mapping[tuple[int, int], Detour]
 
     def run(self, bounds: tuple[int, int]) -> _Part:
         """Expand and time the steps of one chunk."""
@@ -190,7 +213,7 @@ class _Job:
         return _Part(ticks, chunk.soma, chunk.synapse, stall, timed.link_busy, steps)
 
     def _step_by_step(self, chunk: Chunk) -> _Part:
-        mesh, time_step = self.plan.mesh, engines()[self.engine]
+        mesh, time_step = self.plan.mesh, engines(self.ways)[self.engine]
         part = self._empty(chunk)
         for i in range(chunk.steps):
             t, work = chunk.first + i, chunk.step(i)
@@ -248,14 +271,21 @@ def period_ticks(sync: str, period_ns: float | None, plan: Plan) -> int:
 
 
 def _run_ticks(
-    plan: Plan, program: Program, spikes: SpikeTrain, engine: Engine, period: int, learn: I64 | None, keep: range
+    plan: Plan,
+    program: Program,
+    spikes: SpikeTrain,
+    engine: Engine,
+    period: int,
+    learn: I64 | None,
+    keep: range,
+    ways: Mapping[tuple[int, int], Detour],
 ) -> TimingRun:
     if engine == "bound" or learn is not None:
         what = "learning phases" if learn is not None else "the engine 'bound'"
         raise InputError("sync 'tick'", f"does not go with {what}", "Use sync='barrier'")
     active = None if plan.uniform else active_updates(program, spikes, 0, spikes.steps)
     chunk = expand(plan, spikes, 0, spikes.steps, active)
-    t = time_ticks(plan, chunk, period, engines()[engine], keep)
+    t = time_ticks(plan, chunk, period, engines(ways)[engine], keep)
     return TimingRun(
         engine=engine,
         mesh=plan.mesh,

@@ -52,7 +52,7 @@ def detour_router(ways: Mapping[tuple[int, int], Detour]) -> type[Router]:
     Other orders than x first can deadlock under heavy load; the engine finds and names that.
 
     Args:
-        ways: (source core or `HOST`, destination core) -> the row or column to go along.
+        ways: (source, destination), each a core or `HOST` -> the row or column to go along.
     """
 
     class DetourRouter(Router):
@@ -63,7 +63,8 @@ def detour_router(ways: Mapping[tuple[int, int], Detour]) -> type[Router]:
             self._host = mesh.n_cores
 
         def route(self, packet: Packet, in_port: int) -> int:
-            way = ways.get((HOST if packet.source == self._host else packet.source, packet.target))
+            ends = (HOST if c == self._host else c for c in (packet.source, packet.target))
+            way = ways.get(tuple(ends))  # type: ignore[arg-type]  # two of them
             if way is None:
                 return super().route(packet, in_port)
             x, y = divmod(packet.router, self.mesh.height)

@@ -109,5 +109,10 @@ def test_a_broken_chip(net: Path, tmp_path: Path) -> None:
     file.write_text("drop_rate: 2\n")
     with pytest.raises(InputError, match=r"faults.yaml: .*drop_rate"):
         read_faults(file)
-    with pytest.raises(InputError, match="pairs of cores, and bench routes x first only"):
-        bimhw.bench(net, engine="bound", faults=Faults(dead_links=((0, 0, "east"),)))
+    dead = Faults(dead_links=((0, 0, "east"),))
+    with pytest.raises(
+        InputError, match=r"pairs of cores, and the engine 'bound' routes x first only\. Use the engine simpy"
+    ):
+        bimhw.bench(net, engine="bound", faults=dead)
+    around = bimhw.bench(net, engine="simpy", steps=2, repeats=1, faults=dead)
+    assert around.spike_hash == bimhw.bench(net, engine="none", steps=2, repeats=1).spike_hash

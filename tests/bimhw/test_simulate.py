@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from bimhw.cli.commands.simulate import command
 from bimhw.compiler.pipeline import compile
 from bimhw.learning.api import train
+from bimhw.report.build import write_report
 from bimhw.runs import RunFolder
 from bimhw.simulation import SimulationResult, simulate
 from simulator.chip import load_chip
-from simulator.errors import InputError
+from simulator.errors import InputError, SaturationError
+from simulator.program import Program
 
 SAMPLES = 20
 
@@ -148,3 +153,49 @@ def test_not_a_run(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text(json.dumps([]))
     with pytest.raises(InputError, match="not a JSON object"):
         _ = RunFolder.open(tmp_path).manifest
+
+
+def test_faults_strictness_and_checkpoints_by_command(folder: Path, done: SimulationResult, tmp_path: Path) -> None:
+    def call(name: str, *options: str) -> Result:
+        arguments = [str(folder / "x.bimhw"), "--samples", str(SAMPLES), "-o", str(tmp_path / name), "--json", *options]
+        return CliRunner().invoke(command, arguments)
+
+    (tmp_path / "f.yaml").write_text("seed: 1\nstate_upset_rate: 1.0e-3\nclock_sigma: 0.1\n")
+    broken = call("broken", "--faults", str(tmp_path / "f.yaml"))
+    assert broken.exit_code == 0, broken.output
+    result = json.loads(broken.output)
+    assert result["faults"]["state_flips"] > 0
+    assert result["manifest"]["faults"] == {
+        "seed": 1, "dead_cores": [], "dead_links": [], "drop_rate": 0.0, "stuck_rate": 0.0, "stuck_value": "zero",
+        "weight_flip_rate": 0.0, "weight_upset_rate": 0.0, "state_upset_rate": 0.001, "clock_sigma": 0.1,
+    }  # fmt: skip
+    assert result["mean_step_ticks"] != done.result["mean_step_ticks"]
+    saturated = result["saturations"]
+    assert sum(saturated["by_core"].values()) == saturated["total"] == sum(saturated["by_population"].values())
+    page = write_report(tmp_path / "broken").read_text(encoding="utf-8")
+    assert "Faults put in: seed 1, state_upset_rate 0.001, clock_sigma 0.1." in page
+    assert f"state_flips {result['faults']['state_flips']:,}" in page
+    whole, saved = call("whole"), call("saved", "--checkpoint", str(tmp_path / "c"), "--checkpoint-every", "37")
+    assert whole.exit_code == saved.exit_code == 0
+    for file in ("result.json", "spikes.npz", "activity.npz", "timing.npz", "manifest.json"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "saved" / file).read_bytes()
+
+
+def test_saturations_are_shown_by_core_and_strict_refuses_them(folder: Path, tmp_path: Path) -> None:
+    """Weights scaled up by 2^12: the membranes reach the ends of their words."""
+    program = Program.load(folder / "x.bimhw")
+    loud = tuple(dataclasses.replace(q, exponent=q.exponent + 12) for q in program.projections)
+    dataclasses.replace(program, projections=loud).save(tmp_path / "loud.bimhw")
+    arguments = [str(tmp_path / "loud.bimhw"), "--samples", "2", "-o", str(tmp_path / "run")]
+    shown = CliRunner().invoke(command, arguments)
+    assert shown.exit_code == 0, shown.output
+    saturated = RunFolder.open(tmp_path / "run").result["saturations"]
+    assert saturated["total"] > 0
+    assert "values that left their word, by core" in " ".join(shown.output.split())
+    for core, n in saturated["by_core"].items():
+        assert any(core in line and f"{n:,}" in line for line in shown.output.splitlines())
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert f"{saturated['total']:,} values left their word" in page
+    refused = CliRunner().invoke(command, [*arguments, "--strict"])
+    assert isinstance(refused.exception, SaturationError)
+    assert "and the run is strict" in str(refused.exception)

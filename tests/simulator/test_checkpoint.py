@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simulator.errors import InputError
-from simulator.function import FunctionRun, Simulation, run
+from simulator.function import FunctionRun, Simulation, run, run_samples
 from simulator.function.checkpoint import load_checkpoint, save_checkpoint
 from simulator.graph import Population, Projection, dense_to_csr
 from simulator.program import Program
@@ -141,3 +141,34 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         run(_program(), _inputs(), 20, seed=5, checkpoint=path)
     with pytest.raises(InputError, match=r"is 0\. Give 1 or more steps"):
         run(_program(), _inputs(), 20, checkpoint=tmp_path / "d", checkpoint_every=0)
+
+
+@pytest.mark.parametrize("every", [1, 7, 15, 30, 100])
+def test_samples_with_checkpoints_are_the_samples(tmp_path: Path, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken after every checkpoint, whether within a sample or between two: resets are done once."""
+    program, samples, probes = _program(), [_inputs(15) for _ in range(4)], [("a", "v")]
+    whole = run_samples(program, samples, 15, seed=5, probes=probes)
+    broken = 0
+
+    def save_and_die(*args: object) -> None:
+        save_checkpoint(*args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    for _ in range(100):
+        with monkeypatch.context() as patch:
+            patch.setattr("simulator.function.checkpoint.save_checkpoint", save_and_die)
+            try:
+                saved = run_samples(
+                    program, samples, 15, seed=5, probes=probes, checkpoint=tmp_path / "c", checkpoint_every=every
+                )
+                break
+            except KeyboardInterrupt:
+                broken += 1
+    assert broken == -(-60 // every)
+    assert [s.ids.tolist() for s in saved.spikes] == [s.ids.tolist() for s in whole.spikes]
+    assert saved.probes["a", "v"].tobytes() == whole.probes["a", "v"].tobytes()
+    assert saved.activity.counts.keys() == whole.activity.counts.keys()
+    for name, count in whole.activity.counts.items():
+        assert saved.activity.counts[name].by_step.tolist() == count.by_step.tolist()
+    with pytest.raises(InputError, match="of a run with other inputs"):
+        run_samples(program, samples[:3], 15, seed=5, probes=probes, checkpoint=tmp_path / "c")

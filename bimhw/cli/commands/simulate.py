@@ -10,6 +10,8 @@ import click
 from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.task_options import chosen_task, with_task_options
 
+MOST_CORES = 12  # that are printed of those that saturated; all are in result.json
+
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
@@ -23,21 +25,37 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @click.option("--trace", type=click.Path(path_type=Path), help="Trace of a window: .npz, .json (Perfetto), .vcd.")
 @click.option("--trace-window", default="0:20", show_default=True, metavar="T0:T1", help="Steps of the trace.")
 @click.option("--trace-cores", metavar="C,C,...", help="Cores of the trace; all by default.")
+@click.option(
+    "--faults", type=click.Path(path_type=Path), help="YAML file of what is broken on the chip (docs/function.md)."
+)
+@click.option("--strict", is_flag=True, help="A value that leaves its word is an error instead of a count.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="File to save to, and to go on from if it exists.")
+@click.option(
+    "--checkpoint-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between checkpoints."
+)
 @seed_option
 @json_option
 def command(
-    program: Path, samples: int | None, trace_window: str, trace_cores: str | None, as_json: bool, **options: Any
+    program: Path,
+    samples: int | None,
+    trace_window: str,
+    trace_cores: str | None,
+    faults: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
     from bimhw.simulation import simulate
     from bimhw.tracing import parse_window
     from simulator.errors import InputError
+    from simulator.faults import read_faults
 
     try:
         cores = None if trace_cores is None else [int(c) for c in trace_cores.split(",")]
     except ValueError as error:
         raise InputError(f"--trace-cores {trace_cores!r}", "is no list of core numbers", "For example 0,1,5") from error
     options |= {"trace_window": parse_window(trace_window), "trace_cores": cores}
+    options["faults"] = None if faults is None else read_faults(faults)
     task = chosen_task(options.pop("task"), options.pop("data"), options.pop("task_options"))
     with progress("simulating", None) as advance:
         done = simulate(program, task, samples=samples, progress=advance, **options)
@@ -50,6 +68,12 @@ def command(
         print_table(
             title, ("layer", "differ", "of neuron-steps", "rate", "float rate", "rms error"), _layers(done.result)
         )
+    saturations = done.result["saturations"]
+    if saturations["total"]:
+        by_core = sorted(saturations["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]
+        print_table("values that left their word, by core", ("core", "values"), by_core)
+    if "faults" in done.result:
+        print_table("faults", ("what", "count"), list(done.result["faults"].items()))
     click.echo(f"run {done.folder}")
 
 
@@ -92,4 +116,5 @@ _NAMES = {
 
 def rows(result: Any) -> list[tuple[str, Any]]:
     """Result figures with names for people."""
-    return [(name, result[key]) for key, name in _NAMES.items() if key in result]
+    saturated = result.get("saturations", {"total": 0})["total"]
+    return [(name, result[key]) for key, name in _NAMES.items() if key in result] + [("saturated values", saturated)]

@@ -92,3 +92,34 @@ def test_detours_of_a_program_are_taken_link_by_link(make_chip, make_program, ma
                 assert (x, y, d) not in kinds or b == HOST  # readout packets to the host are not in the axon table
                 expected[x * 3 + y, ("north", "east", "south", "west").index(d)] += plan.mesh.flits
     assert (times.link_busy[:, :4] == expected).all()
+
+
+def test_a_run_sends_packets_round_dead_links(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]
+    """The dead output east of router (0, 0), on the way from the host and from core 0, and the way back to the host."""
+    chip, program = make_chip(), make_program(7, 12)
+    spikes = make_spikes(7, 4, program.n_neurons)
+    faults = Faults(dead_links=((0, 0, "east"), (1, 0, "west")))
+    ways = detours(program, axon_table(program), chip.topology, faults.dead_links)
+    assert any(a == HOST for a, _ in ways)
+    assert any(b == HOST for _, b in ways)
+    sound = run_timing(program, chip, spikes, "simpy")
+    broken = run_timing(program, chip, spikes, "simpy", faults=faults)
+    dead_outputs = [(0, EAST), (1 * chip.topology.height, 3)]  # router, output (3 is west)
+    for router, output in dead_outputs:
+        assert sound.link_busy_ticks[router, output] > 0
+        assert broken.link_busy_ticks[router, output] == 0
+    assert broken.messages.tolist() == sound.messages.tolist()
+    assert broken.link_busy_ticks.sum() > sound.link_busy_ticks.sum()  # the ways round are longer
+    with pytest.raises(InputError, match=r"the engine 'compiled' routes x first only\. Use the engine simpy"):
+        run_timing(program, chip, spikes, faults=faults)
+    cut_off = Faults(dead_links=tuple((0, y, d) for y in range(2) for d in ("east",)))
+    with pytest.raises(InputError, match="cannot be reached"):
+        run_timing(program, chip, spikes, "simpy", faults=cut_off)
+
+
+def test_a_run_varies_the_clocks_that_its_faults_say(make_chip, make_program, make_spikes) -> None:  # type: ignore[no-untyped-def]
+    chip, program = make_chip(), make_program(3, 12)
+    spikes, faults = make_spikes(3, 5, program.n_neurons), Faults(seed=2, clock_sigma=0.2)
+    one = run_timing(program, chip, spikes, faults=faults)
+    other = run_timing(program, chip, spikes, core_factors=clock_factors(faults, 12))
+    assert one.step_ticks.tolist() == other.step_ticks.tolist()

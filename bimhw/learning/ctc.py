@@ -1,5 +1,7 @@
-"""Connected digits by connectionist temporal classification (Graves et al. 2006): BPTT on strings, best-path decoding, WER.
+"""Connected digits by BPTT on strings, best-path decoding, WER.
 
+Two losses: connectionist temporal classification (CTC, Graves et al. 2006), which needs the words alone, and the cross-entropy of
+every step with what has been heard by then (`step_labels`), which needs the words' places, as strings put together have them.
 Two frames of 12.5 ms are one step (their bands side by side), z-scored on the training strings, rounded to 1/16: graded spikes.
 """
 
@@ -7,9 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -27,23 +29,37 @@ from bimhw.tasks.metrics import WordErrors
 from simulator.errors import InputError
 
 SYMBOLS = BLANK + 1
-
-
+StringLoss = Literal["ctc", "steps"]
 Targets = Sequence[npt.NDArray[np.int64]]
 
 
 class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Training by CTC: `strings` training strings, drawn anew each epoch from the training recordings."""
+    """How to train on strings.
 
+    Attributes:
+        loss: ``ctc``, or ``steps``: cross-entropy with the label of each step.
+        epochs: sets of strings, each drawn anew from the training recordings and seen once.
+        strings: of a set.
+        batch: strings in parallel.
+        lr: learning rate.
+        lr_end: the last one as a fraction of the first (cosine).
+        smooth: decoding takes the mean over the last so many steps (causal).
+        seed: of the strings, and of the network's weights.
+    """
+
+    loss: StringLoss = "ctc"
     epochs: int = 12
     strings: int = 1000
     batch: int = 32
     lr: float = 0.01
     lr_end: float = 0.02
+    smooth: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, ok, rule in (
+            ("loss", self.loss in get_args(StringLoss), f"must be one of {', '.join(get_args(StringLoss))}"),
+            ("smooth", self.smooth >= 1, "must be at least 1"),
             ("epochs", self.epochs >= 1, "must be at least 1"),
             ("strings", self.strings >= 1, "must be at least 1"),
             ("batch", self.batch >= 1, "must be at least 1"),
@@ -142,13 +158,14 @@ def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSe
         InputError: the loss is no longer finite.
     """
     total = settings.epochs * math.ceil(settings.strings / settings.batch)
-    epochs = ((part.inputs, tuple(part.digits)) for part in sets.train)
-    updates, seconds = train_by_ctc(forward, parameters, epochs, BLANK, settings, total)
-    errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs))
+    by_step = settings.loss == "steps"
+    epochs = ((part.inputs, part.labels if by_step else tuple(part.digits)) for part in sets.train)
+    updates, seconds = train_on_sequences(forward, parameters, epochs, BLANK, settings, total)
+    errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs, settings.smooth))
     return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
 
 
-def train_by_ctc(
+def train_on_sequences(
     forward: Forward,
     parameters: Sequence[nn.Parameter],
     epochs: Iterable[tuple[Sequence[Floats], Targets]],
@@ -161,9 +178,9 @@ def train_by_ctc(
     Args:
         forward: inputs [T, B, M] -> logits [T, B, symbols].
         parameters: what is trained.
-        epochs: (inputs [T_i, M] each, symbols [n_i] each) of every epoch.
+        epochs: (inputs [T_i, M] each, symbols each) of every epoch; symbols [n_i], with loss ``steps`` [T_i].
         blank: its symbol.
-        settings: batch and learning rate.
+        settings: loss, batch and learning rate.
         total: updates in all, for the decay of the learning rate.
 
     Raises:
@@ -178,10 +195,10 @@ def train_by_ctc(
             for group in optimiser.param_groups:
                 group["lr"] = settings.lr * (settings.lr_end + (1 - settings.lr_end) * decay)
             some = slice(first, first + settings.batch)
-            loss = _loss(forward, inputs[some], targets[some], blank)
+            loss = LOSSES[settings.loss](forward, inputs[some], targets[some], blank)
             if not math.isfinite(float(loss.detach())):
                 raise InputError(
-                    "training by CTC", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
+                    "training on strings", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
                 )
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -192,21 +209,48 @@ def train_by_ctc(
 
 
 @torch.no_grad()
-def decode(forward: Forward, frames: Sequence[Floats], batch: int = 64, blank: int = BLANK) -> list[list[int]]:
-    """Best paths of sequences."""
+def decode(
+    forward: Forward, frames: Sequence[Floats], smooth: int = 1, batch: int = 64, blank: int = BLANK
+) -> list[list[int]]:
+    """Best paths of sequences; of several steps the mean of their log-probabilities (that of the logits has the same maximum)."""
     found = []
     for first in range(0, len(frames), batch):
         x, lengths = padded(frames[first : first + batch])
         logits: Any = forward(x, None)[0].numpy()
-        found += [best_path(logits[: int(n), i], blank) for i, n in enumerate(lengths)]
+        found += [best_path(moving_mean(logits[: int(n), i], smooth), blank) for i, n in enumerate(lengths)]
     return found
 
 
-def _loss(forward: Forward, frames: Sequence[Floats], targets: Targets, blank: int = BLANK) -> Tensor:
+def moving_mean(x: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.float64]:
+    """[T, C]: mean over the last `length` steps, at the beginning over those there are."""
+    total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, 0, dtype=np.float64)])
+    at = np.arange(1, len(x) + 1)
+    from_ = np.maximum(at - length, 0)
+    mean: npt.NDArray[np.float64] = (total[at] - total[from_]) / (at - from_)[:, None]
+    return mean
+
+
+def padded_labels(labels: Targets, blank: int = BLANK) -> Tensor:
+    """Labels of each step [T, B], padded with the blank."""
+    return nn.utils.rnn.pad_sequence([torch.from_numpy(y) for y in labels], padding_value=blank)
+
+
+def _ctc_loss(forward: Forward, frames: Sequence[Floats], targets: Targets, blank: int = BLANK) -> Tensor:
     x, lengths = padded(frames)
     log_p = torch.log_softmax(forward(x, None)[0], -1)
     sizes = torch.tensor([len(t) for t in targets])
     return functional.ctc_loss(log_p, torch.from_numpy(np.concatenate(list(targets))), lengths, sizes, blank=blank)
+
+
+def _step_loss(forward: Forward, frames: Sequence[Floats], labels: Targets, blank: int = BLANK) -> Tensor:
+    logits = forward(padded(frames)[0], None)[0]
+    return functional.cross_entropy(logits.flatten(0, 1), padded_labels(labels, blank).flatten())
+
+
+LOSSES: dict[StringLoss, Callable[[Forward, Sequence[Floats], Targets, int], Tensor]] = {
+    "ctc": _ctc_loss,
+    "steps": _step_loss,
+}
 
 
 def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:

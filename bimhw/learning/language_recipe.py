@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from bimhw.learning.language import LanguageSettings, language_config
+import msgspec
+
+from bimhw.learning.language import LANGUAGE_INIT, LanguageSettings, language_config
 from bimhw.models.config import BimConfig
+from bimhw.models.net import Init
 from bimhw.tasks.text import Corpus
 from simulator.errors import InputError
 
@@ -23,29 +26,62 @@ _SETTINGS = {
 }
 
 
-def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> tuple[BimConfig, LanguageSettings]:
-    """Network and training for a text; a membrane readout (k_membrane 0) learns slower, the default is the level's recipe.
+# Tested settings by name; rates of docs/results.md. The default (no preset) is the trial's recipe: 1 x 128, rule rtrl, k_o .5.
+PRESETS: dict[str, dict[str, Any]] = {
+    # the best online: an update every four symbols, over the last sixteen
+    "online": {"rule": "tr", "block": 4, "lookback": 12, "batch": 8, "k_o": 0.2},
+    # the strongest: two layers by truncated BPTT, binary spikes between them, the membrane of the upper one read too
+    "deep": {
+        "hidden": "128,128",
+        "readout": "membrane",
+        "dense_readout": True,
+        "k_o": 0.5,
+        "detach_reset": False,
+        "gain_in": 3.0,
+        "rule": "tbptt",
+        "window": 16,
+        "epochs": 3,
+        "lr": 0.01,
+    },
+}
+
+
+class TextRecipe(NamedTuple):
+    """All that `bimhw.learning.language.train_language` needs beside the text."""
+
+    config: BimConfig
+    settings: LanguageSettings
+    init: Init
+
+
+def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> TextRecipe:
+    """Network, training and initial weights for a text.
 
     Args:
         corpus: gives the ends of the network.
         seed: of the initial weights.
-        options: fields of `BimConfig` and `LanguageSettings`; ``epochs`` are passes, ``batch`` streams; None: not given.
+        options: ``preset``, a name of `PRESETS`; fields of `BimConfig`, `LanguageSettings` and `Init`; ``epochs`` are passes,
+            ``batch`` streams; None: not given.
 
     Raises:
         InputError: an option that a text does not have, or a value out of its range.
     """
     given = {k: v for k, v in options.items() if v is not None}
-    config, settings = {}, {}
-    for name, value in given.items():
-        if name == "preset":
-            raise InputError("option 'preset'", "does not exist for a text", "Give the options themselves")
-        if name in _SETTINGS:
+    preset = given.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise InputError(f"preset {preset!r}", "does not exist for a text", f"Presets: {', '.join(PRESETS)}")
+    config, settings, init = {}, {}, {}
+    for name, value in (PRESETS.get(preset, {}) | given).items():
+        if name in Init.__struct_fields__:
+            init[name] = value
+        elif name in _SETTINGS:
             settings[_SETTINGS[name]] = value
         elif name in BimConfig.__struct_fields__ or name == "delays":
             config["input_delays" if name == "delays" else name] = _integers(value) if name in _LISTS else value
         else:
             raise InputError(f"option {name!r}", "does not exist for a text", f"There are: {', '.join(_SETTINGS)}")
-    return language_config(corpus, **config), LanguageSettings(seed=seed, **settings)
+    scales = msgspec.structs.replace(LANGUAGE_INIT, **init)
+    return TextRecipe(language_config(corpus, **config), LanguageSettings(seed=seed, **settings), scales)
 
 
 _LISTS = ("hidden", "delays", "input_delays")

@@ -33,10 +33,13 @@ FSDD = Preset(
     settings={"epochs": 4, "batch": 32, "lr": 0.004, "lr_end": 0.02},
 )
 
+# The same for speakers that were not trained on: one pass over warped copies (`warped=10 colour=0.3`), one update a batch.
+SPEAKERS = Preset(config=FSDD.config, settings=FSDD.settings | {"rule": "seq", "epochs": 1, "lr": 0.01})
+
 # Short real recordings (speakers, EEG, heart beats).
 SERIES = Preset(config={"hidden": (64,)}, settings={"epochs": 8, "batch": 16, "lr": 0.004, "lr_end": 0.02})
 
-PRESETS = {"digits": DIGITS, "level": LEVEL, "demo": DEMO, "fsdd": FSDD, "series": SERIES}
+PRESETS = {"digits": DIGITS, "level": LEVEL, "demo": DEMO, "fsdd": FSDD, "speakers": SPEAKERS, "series": SERIES}
 
 # P-SpikeSSM: trained by BPTT, one update a batch of sequences.
 P_SPIKESSM_PRESETS = {

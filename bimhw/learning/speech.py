@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from bimhw.learning import ctc
-from bimhw.learning.ctc import CtcResult, CtcSettings, Targets, decode, fit_ctc, pairs, string_sets, train_by_ctc
+from bimhw.learning.ctc import CtcResult, CtcSettings, Targets, decode, fit_ctc, pairs, string_sets, train_on_sequences
 from bimhw.learning.ctc_online import fit_online
 from bimhw.learning.language import bim_forward
 from bimhw.learning.recipe import integers
@@ -65,6 +65,15 @@ class SpeechResult:
         }
 
 
+# Connected digits, by rule: chosen on strings of the validation recordings.
+_LABELLED: dict[str, Any] = {"k_o": 0.5, "smooth": 4}
+DIGITS: dict[str, dict[str, Any]] = {
+    "bptt": {**_LABELLED, "loss": "steps", "epochs": 16, "batch": 16},
+    "rtrl": {**_LABELLED, "epochs": 6, "lr": 0.004},
+    "frozen": {**_LABELLED, "epochs": 6, "lr": 0.004},
+}
+
+
 def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool = False, **options: Any) -> SpeechResult:
     """Train a BIM network on connected digits or on transcribed utterances.
 
@@ -72,7 +81,8 @@ def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool =
         data: the recordings.
         seed: of weights, drawn strings and order.
         tuning: judge by the validation recordings (connected digits).
-        options: ``rule`` (``ctc``; connected digits also ``rtrl`` and ``frozen``), fields of `CtcSettings` and `BimConfig`.
+        options: ``rule``, fields of `CtcSettings` and `BimConfig`. Connected digits: ``bptt`` (a label at every step, default),
+            ``rtrl`` and ``frozen`` (likewise, online), ``ctc``; utterances: ``ctc``.
 
     Raises:
         InputError: an option that is not known or out of its range, broken recordings, a diverged training.
@@ -81,7 +91,8 @@ def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool =
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
             given[name] = integers(text, given.pop(text))
-    rule = given.pop("rule", "ctc")
+    rule = given.pop("rule", "bptt" if isinstance(data, SpokenDigits) else "ctc")
+    given = DIGITS.get(rule, {}) | given if isinstance(data, SpokenDigits) else given
     config: dict[str, Any] = {"hidden": (128,), "psp": "delta", "input_scale": INPUT_SCALE}
     config |= {name: given.pop(name) for name in BimConfig.__struct_fields__ if name in given}
     unknown = sorted(set(given) - set(CtcSettings.__struct_fields__))
@@ -92,7 +103,7 @@ def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool =
     settings = CtcSettings(seed=seed, **given)
     if isinstance(data, SpokenDigits):
         return _digits(data, rule, config, settings, tuning)
-    if rule != "ctc":
+    if rule != "ctc" or settings.loss != "ctc":
         raise InputError(f"rule {rule!r}", "needs to know where each symbol is spoken", "Transcripts are learnt by ctc")
     return _characters(data, config, settings)
 
@@ -102,7 +113,7 @@ def _digits(data: SpokenDigits, rule: str, config: dict[str, Any], settings: Ctc
     net = BimNet(BimConfig(n_in=sets.n_in, n_out=ctc.SYMBOLS, **config), settings.seed)
     rates: list[Any] = []
     forward = bim_forward(net, rates)
-    if rule == "ctc":
+    if rule in ("ctc", "bptt"):
         result = fit_ctc(forward, list(net.parameters()), sets, settings)
     else:
         result = fit_online(net, sets, settings, rule)  # type: ignore[arg-type]  # it checks the rule itself
@@ -118,8 +129,8 @@ def _characters(data: Transcribed, config: dict[str, Any], settings: CtcSettings
     forward = bim_forward(net, rates)
     total = settings.epochs * math.ceil(len(symbols) / settings.batch)
     epochs = _shuffled(data.train, steps, symbols, settings)
-    updates, seconds = train_by_ctc(forward, list(net.parameters()), epochs, _BLANK, settings, total)
-    found = decode(forward, Spelt(data.test, steps), blank=_BLANK)
+    updates, seconds = train_on_sequences(forward, list(net.parameters()), epochs, _BLANK, settings, total)
+    found = decode(forward, Spelt(data.test, steps), settings.smooth, blank=_BLANK)
     texts = ["".join(SYMBOLS[i] for i in path) for path in found]
     errors = word_errors([u.text for u in data.test], texts)
     result = CtcResult(errors, updates, settings.epochs * len(symbols), seconds)

@@ -182,8 +182,7 @@ def _bim_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) 
     from bimhw.learning.language import train_language
     from bimhw.learning.language_recipe import language_recipe
 
-    config, settings = language_recipe(corpus, seed, **options)
-    result = train_language(corpus, config, settings, tuning=tuning)
+    result = train_language(corpus, *language_recipe(corpus, seed, **options), tuning=tuning)
     return {
         "bits_per_character": result.score.bits_per_character,
         "perplexity": result.score.perplexity,

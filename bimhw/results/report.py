@@ -112,7 +112,12 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
 
 
 def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
-    tuned = [f"{row.label}: lr {found[0].options['lr']}" for row, found in rows if len(row.grid) > 1]
+    tuned = []
+    for row, found in rows:
+        names = dict.fromkeys(name for choice in row.grid for name in choice)
+        given = [f"{name} {found[0].options[name]}" for name in names if name in found[0].options]
+        if len(row.grid) > 1:
+            tuned.append(f"{row.label}: {', '.join(given)}")
     return f"Chosen on the validation part: {'; '.join(tuned)}." if tuned else ""
 
 

@@ -143,10 +143,10 @@ def _train_text(
     from bimhw.tasks import load_named
 
     corpus = load_named(task, data, task_options)
-    config, settings = language_recipe(corpus, seed, **options)
+    config, settings, init = language_recipe(corpus, seed, **options)
     steps = settings.passes * (len(corpus.whole_train) // settings.streams)
     with progress(f"training {task}", steps) as advance:
-        result = train_language(corpus, config, settings, progress=advance)
+        result = train_language(corpus, config, settings, init, progress=advance)
     if output is not None:
         save_model(result.model, output)
     summary = result.summary() | {"note": corpus.comparable, "model": None if output is None else str(output)}

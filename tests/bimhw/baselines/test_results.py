@@ -142,7 +142,11 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
             for choice in row.grid or ({},):
                 options = row.options | choice
                 if row.kind.endswith("-ctc"):
-                    options = {k: v for k, v in options.items() if k not in ("model", "hidden", "rule")}
+                    options = {
+                        k: v
+                        for k, v in options.items()
+                        if k not in ("model", "hidden", "rule", "k_o", "tau_m", "smooth")
+                    }
                     _ = CtcSettings(**options)
                 elif row.kind == "bim":
                     recipe(toy(), options.pop("preset", None), 0, **options)

@@ -12,8 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimhw.baselines.models import build
-from bimhw.learning.ctc import SYMBOLS, CtcSettings, _loss, decode, fit_ctc, step_labels, string_sets
-from bimhw.learning.ctc_online import fit_online, moving_mean
+from bimhw.learning.ctc import (
+    LOSSES,
+    SYMBOLS,
+    CtcSettings,
+    decode,
+    fit_ctc,
+    moving_mean,
+    step_labels,
+    string_sets,
+)
+from bimhw.learning.ctc_online import fit_online
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
 from bimhw.results.plan import Row
@@ -39,7 +48,8 @@ def test_loss_is_the_sum_over_paths() -> None:
     """All 11^3 paths of three steps, those that read 4 7."""
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 1, SYMBOLS, generator=rng)
-    loss = _loss(lambda x, state: (logits, None), [np.zeros((3, 2), np.float32)], np.array([[4, 7]]))
+    x = [np.zeros((3, 2), np.float32)]
+    loss = LOSSES["ctc"](lambda x, state: (logits, None), x, np.array([[4, 7]]), BLANK)
     p = torch.softmax(logits[:, 0], -1).numpy()
     total = sum(
         float(p[0, a] * p[1, b] * p[2, c])
@@ -47,6 +57,8 @@ def test_loss_is_the_sum_over_paths() -> None:
         if best_path(np.eye(SYMBOLS)[[a, b, c]]) == [4, 7]
     )
     assert float(loss) == pytest.approx(-np.log(total) / 2, rel=1e-5)  # torch divides by the length of the target
+    steps = LOSSES["steps"](lambda x, state: (logits, None), x, [np.array([4, BLANK, 7])], BLANK)
+    assert float(steps) == pytest.approx(-np.log(p[0, 4] * p[1, BLANK] * p[2, 7]) / 3, rel=1e-5)
 
 
 def test_sets_are_repeatable_and_apart(tones: SpokenDigits) -> None:
@@ -112,7 +124,7 @@ def test_labels_stand_where_the_digits_are(tones: SpokenDigits) -> None:
 
 
 def test_learns_tones_online(tones: SpokenDigits) -> None:
-    settings = CtcSettings(epochs=1, strings=96, batch=16, lr=0.01)
+    settings = CtcSettings(epochs=1, strings=96, batch=16, lr=0.01, smooth=3)
     sets = string_sets(tones, settings)
     config = BimConfig(n_in=sets.n_in, hidden=(32,), n_out=SYMBOLS, psp="delta")
     result = fit_online(BimNet(config), sets, settings)
@@ -121,6 +133,16 @@ def test_learns_tones_online(tones: SpokenDigits) -> None:
     assert result.updates == sum(max(len(x) for x in sets.train[0].inputs[i : i + 16]) for i in range(0, 96, 16))
     with pytest.raises(InputError, match="Rules: rtrl, frozen"):
         fit_online(BimNet(config), sets, settings, rule="bptt")  # type: ignore[arg-type]
+
+
+def test_learns_tones_by_labelled_steps(tones: SpokenDigits) -> None:
+    settings = CtcSettings(loss="steps", epochs=5, strings=64, batch=16, lr=0.03, smooth=2)
+    sets = string_sets(tones, settings)
+    model = build("gru", sets.n_in, SYMBOLS, 32, 0)
+    assert fit_ctc(model, list(model.parameters()), sets, settings).errors.rate < 0.2
+    for wrong in ({"loss": "frames"}, {"smooth": 0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            CtcSettings(**wrong)
 
 
 @given(length=st.integers(1, 6), steps=st.integers(1, 8))

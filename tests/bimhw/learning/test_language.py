@@ -110,6 +110,8 @@ def test_refuses(corpus: Corpus) -> None:
         train_language(corpus, language_config(corpus, n_in=5, n_out=5))
     with pytest.raises(InputError, match="does not exist for a text"):
         language_recipe(corpus, credit="direct")
+    with pytest.raises(InputError, match="Presets: online, deep"):
+        language_recipe(corpus, preset="level")
     with pytest.raises(InputError, match="list of integers"):
         language_recipe(corpus, hidden="a")
     with pytest.raises(InputError, match="diverged"):
@@ -142,3 +144,14 @@ def test_command(tmp_path: Path) -> None:
     assert facts["bits_per_character"] == pytest.approx(facts["nll_nats"] / math.log(2) / facts["test_characters"])
     assert model.is_file()
     assert isinstance(CliRunner().invoke(command, ["lm", "--credit", "dfa"]).exception, InputError)
+
+
+def test_presets_of_a_text_can_be_changed() -> None:
+    corpus = character_corpus("abc " * 50)
+    config, settings, init = language_recipe(corpus, 3, preset="online", lr=0.5, gain_in=2.0, delays="0,1")
+    assert (settings.rule, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 8, 0.5, 3)
+    assert (config.k_o, config.input_delays) == (0.2, (0, 1))
+    assert (init.gain_in, init.delta_max) == (2.0, 1.0)
+    assert language_recipe(corpus).init == LANGUAGE_INIT
+    deep = language_recipe(corpus, preset="deep")
+    assert (deep.config.hidden, deep.settings.passes, deep.config.detach_reset) == ((128, 128), 3, False)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.fit import check_core_count, check_limits
-from mapping.memory import dense_bits, index_bits, neuron_bits, shared_bits
+from mapping.memory import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
 from mapping.network import Network
 from mapping.placement import usable_cores
 from mapping.usage import Resource, usage
@@ -59,6 +59,7 @@ def pack_blocks(
     Raises:
         FitError: a single neuron that needs more than a core has.
     """
+    network = stored_for(network, chip)
     most = max((p.size for p in network.populations if p.model != INPUT_MODEL), default=1)
     cap = min(neurons_per_core or most, most)
     while True:
@@ -101,23 +102,26 @@ def need_of(network: Network) -> F64:
     return np.concatenate(parts) if parts else np.zeros((0, 4))
 
 
-def room_of(network: Network, chip: Chip) -> F64:
-    """What one core has of the same four, less the shared words of all populations; infinite if unknown."""
+def room_of(network: Network, chip: Chip, kernels_of: str = "") -> F64:
+    """What one core has of the same four, less what its neurons share; infinite if unknown.
+
+    Shared are the words of all populations, and the kernels of the convolutions onto population `kernels_of`, or onto all.
+    """
+    kernels = kernel_bits(network, kernels_of)
     limits = chip.limits
     shared = sum(shared_bits(p) for p in network.populations)
     return np.array(
         [
             limits.neurons_per_core.value or np.inf,
-            8 * (limits.synapse_bytes_per_core.value or np.inf),
+            8 * (limits.synapse_bytes_per_core.value or np.inf) - kernels,
             8 * (limits.state_bytes_per_core.value or np.inf) - shared,
-            8 * ((limits.memory_bytes_per_core and limits.memory_bytes_per_core.value) or np.inf) - shared,
+            8 * ((limits.memory_bytes_per_core and limits.memory_bytes_per_core.value) or np.inf) - shared - kernels,
         ]
     )
 
 
 def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
     """Block number of every neuron in logical order; `HOST` for inputs."""
-    room = np.minimum(room_of(network, chip), [cap, np.inf, np.inf, np.inf])
     need = need_of(network)
     parts: list[Cores] = []
     at, block, used = 0, -1, np.full(4, np.inf)
@@ -125,6 +129,8 @@ def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
         if p.model == INPUT_MODEL:
             parts.append(np.full(p.size, HOST, np.int32))
             continue
+        # populations that share no core share no kernels
+        room = np.minimum(room_of(network, chip, p.name if own_cores else ""), [cap, np.inf, np.inf, np.inf])
         own = need[at : at + p.size]
         _check_one(p, own.max(axis=0), room, chip)
         out = np.empty(p.size, np.int32)
@@ -151,6 +157,13 @@ def _fill(need, room, used, block, fresh, out):  # type: ignore[no-untyped-def]
 
 def _check_one(p: Population, need: npt.NDArray[np.float64], room: npt.NDArray[np.float64], chip: Chip) -> None:
     for what, value, limit in zip(_NEEDS, need, room, strict=True):
+        if limit < 0:
+            raise FitError(
+                f"population {p.name!r}",
+                f"shares {'kernels' if what == _NEEDS[1] else 'tables, parameters and kernels'} that take {-limit:,.0f} bits "
+                f"more than a core of chip {chip.name!r} has for {what}",
+                "Use fewer weight bits, fewer channels, or one A_log for all neurons",
+            )
         if value > limit:
             raise FitError(
                 f"population {p.name!r}",
@@ -167,9 +180,7 @@ def _synapse_bits(network: Network, p: Population) -> npt.NDArray[np.float64]:
             continue
         if q.layout == "dense":
             total += dense_bits(q.indptr.size - 1, 1, q.weight_bits)
-        elif q.layout == "conv":
-            total[0] += q.shared_words * q.weight_bits
-        else:
+        elif q.layout != "conv":  # kernels are of the core: `room_of`
             total += np.bincount(q.indices, minlength=p.size) * (q.weight_bits + index_bits(p.size))
     return total
 

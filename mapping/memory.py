@@ -1,14 +1,19 @@
 """How many bits the words of a network take on a core.
 
 A dense projection stores its full matrix; a sparse one stores each synapse with its target's index; convolution weights
-are stored once on chips with shared kernels. A parameter that is the same for a whole population is a configuration
-word shared by the core, one that differs is a word of each neuron.
+are stored once on each core that needs them, on chips with shared kernels, and as sparse synapses elsewhere. A parameter
+that is the same for a whole population is a configuration word shared by the core, one that differs is a word of each
+neuron.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from mapping.network import Network
+from simulator.chip import Chip
 from simulator.graph import INPUT_MODEL, Population
 from simulator.neurons.base import get
 
@@ -29,6 +34,20 @@ def dense_bits(n_source: int, n_target: int, weight_bits: int) -> int:
 def sparse_bits(n_synapses: int, n_target: int, weight_bits: int) -> int:
     """Synapse memory of a list of (target, weight)."""
     return n_synapses * (weight_bits + index_bits(n_target))
+
+
+def stored_for(network: Network, chip: Chip) -> Network:
+    """The network as the chip stores it: where it cannot share kernels, convolutions are lists of synapses."""
+    if chip.capabilities.shared_kernels or not any(q.layout == "conv" for q in network.projections):
+        return network
+    plain = tuple(replace(q, layout="sparse", shared_words=0) if q.layout == "conv" else q for q in network.projections)
+    return replace(network, projections=plain)
+
+
+def kernel_bits(network: Network, target: str = "") -> int:
+    """Kernel words of the convolutions onto a population, or onto all."""
+    own = [q for q in network.projections if q.layout == "conv" and target in ("", q.target)]
+    return sum(q.shared_words * q.weight_bits for q in own)
 
 
 def neuron_bits(population: Population) -> int:

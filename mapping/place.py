@@ -13,6 +13,7 @@ from mapping.blocks import map_blocks, need_of, room_of, to_program
 from mapping.fit import check_core_count, check_limits
 from mapping.hypergraph import Hypergraph, axon_hypergraph, remote_messages, traffic
 from mapping.manual import read_mapping
+from mapping.memory import stored_for
 from mapping.network import Network
 from mapping.partition import partition
 from mapping.placement import chip_messages, crossing_of, hop_cost, place, usable_cores
@@ -67,6 +68,7 @@ def map_network(
         InputError: a mapping file that does not belong to the network.
         MissingExtraError: a partitioner that is not installed.
     """
+    network = stored_for(network, chip)
     graph = axon_hypergraph(network, rates)
     if method not in ("auto", "blocks", "builtin", "metis", "mtkahypar"):
         return _finish(network, chip, graph, read_mapping(Path(method), network), {"method": "manual"})

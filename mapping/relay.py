@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from mapping.blocks import pack_blocks, to_program
 from mapping.fit import WAYS_OUT, check_core_count, check_limits
-from mapping.memory import index_bits, neuron_bits
+from mapping.memory import index_bits, neuron_bits, stored_for
 from mapping.network import Network
 from mapping.placement import usable_cores
 from mapping.usage import Resource, state_bits, synapse_bits, usage
@@ -59,6 +59,7 @@ def map_with_relays(
     Raises:
         FitError: what does not fit for another reason, or what no relay can help, with the figures.
     """
+    network = stored_for(network, chip)
     program, _ = pack_blocks(network, chip, neurons_per_core, axons=("in_axons",))
     check_core_count(program, chip)
     relays = choose_relays(program, chip)

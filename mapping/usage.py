@@ -88,9 +88,7 @@ def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -
         on_core = np.bincount(core, minlength=n_cores)
         return np.asarray(dense_bits(q.indptr.size - 1, 1, q.weight_bits) * on_core, np.int64)
     synapses = np.bincount(core[q.indices], minlength=n_cores)
-    if (
-        q.layout == "conv"
-    ):  # each core that holds a part of the feature map holds the kernel and a pointer per synapse row
+    if q.layout == "conv":  # each core that holds a part of the feature map holds the whole kernel
         return np.asarray((synapses > 0) * q.shared_words * q.weight_bits, np.int64)
     return np.asarray(synapses * (q.weight_bits + index_bits(core.size)), np.int64)
 

@@ -33,7 +33,7 @@ class Energy:
             without BIM-D layers, or where learning was simulated (then its items are in `report`).
         steps_per_sample: chip steps.
         gpu: estimates by card, mode and batch.
-        labelled_steps: of a sample, each with a weight update.
+        labelled_steps: of a sample, each with a weight update; of a run that learnt, its updates a sample.
         measured: measurements on the card of this machine.
         accuracy: of the run on the chip, None where it has none.
     """
@@ -76,13 +76,18 @@ class Energy:
             "equal_work": self.equal_work(),
         }
 
+    @property
+    def learnt(self) -> bool:
+        """Whether the run itself learnt (then learning is among the report's items)."""
+        return any(i.hardware == "learning" for i in self.report.items)
+
     def compare(self) -> list[dict[str, Any]]:
         """Chip and GPUs side by side, per sample: rows of who, what, low/nominal/high energy [uJ] and time [us]."""
         figures, samples = self.report.figures(), max(1, self.report.samples)
         rows: list[dict[str, Any]] = [
             {
                 "who": self.report.chip,
-                "what": "inference",
+                "what": "inference + learning (simulated)" if self.learnt else "inference",
                 "low_uj": self.report.low_pj() / 1e6 / samples,
                 "uj": figures["total_uj_per_inference"],
                 "high_uj": self.report.high_pj() / 1e6 / samples,
@@ -162,7 +167,8 @@ def energy(
     learned = any(name.startswith("learn_") for name in activity.counts)
     step = None if learned else _learning_step(chip, program, bounds)
     measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
-    return Energy(report, step, steps, tuple(costs), _labelled(program), measured, _accuracy(run))
+    updates = _updates_per_sample(run, activity) if learned else _labelled(program)
+    return Energy(report, step, steps, tuple(costs), updates, measured, _accuracy(run))
 
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
@@ -201,6 +207,14 @@ def _accuracy(run: Path | str | RunFolder | Activity) -> float | None:
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
     value = folder.result.get("accuracy") if (folder.path / "result.json").is_file() else None
     return None if value is None else float(value)
+
+
+def _updates_per_sample(run: Path | str | RunFolder | Activity, activity: Activity) -> int:
+    """Weight updates of a sample of a run that learnt, as its result says."""
+    if isinstance(run, Activity):
+        return 1
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    return max(1, round(float(folder.result.get("updates", 0)) / max(1, activity.samples)))
 
 
 def _labelled(program: Program | None) -> int:

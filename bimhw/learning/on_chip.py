@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class OnChipResult:
         accuracy: on the task's test split after each epoch, computed by the chip.
         result: losses, operations, saturations, the learner itself.
         memory: learning bytes by kind over all cores.
+        times: times of a step and a sample, learning phases included, where a run folder was asked for.
         fit: fullest core's use of each resource, learning included.
     """
 
@@ -48,6 +49,7 @@ class OnChipResult:
     result: LearnResult
     memory: dict[str, int]
     fit: dict[str, dict[str, float | None]]
+    times: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """JSON-able figures."""
@@ -65,7 +67,7 @@ class OnChipResult:
             "learning_bytes": self.memory,
             "fit": self.fit,
             "cpu_s": sum(e.cpu_s for e in r.history),
-        }
+        } | self.times
 
 
 def learn(
@@ -75,6 +77,7 @@ def learn(
     *,
     epochs: int = 8,
     seed: int = 0,
+    run: str | Path | None = None,
     test: Split | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
@@ -87,6 +90,7 @@ def learn(
         output: program file to write.
         epochs: passes over the training split.
         seed: of the order and of stochastic rounding.
+        run: run folder to write of all that was done, for `bimhw.energy` and the report.
         test: split to score on (default: the task's).
         progress: called with the number of samples done since the last call.
         options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``.
@@ -104,7 +108,7 @@ def learn(
     ready = ready_to_learn(source, data, options, seed)
     chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
-    learner, accuracy = Learner(ready, learn_config(ready.learning), seed), []
+    learner, accuracy = Learner(ready, learn_config(ready.learning), seed, timed=run is not None), []
     history: list[EpochResult] = []
     for epoch in range(epochs):
         part = learn_program(
@@ -120,7 +124,12 @@ def learn(
     for item in items:
         memory[item.kind] = memory.get(item.kind, 0) + item.bytes
     fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
-    return OnChipResult(result.program, tuple(accuracy), result, memory, fit)
+    done = OnChipResult(result.program, tuple(accuracy), result, memory, fit)
+    if run is None:
+        return done
+    from bimhw.learning.on_chip_run import write_learning_run
+
+    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, done.summary()))
 
 
 def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:

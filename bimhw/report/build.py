@@ -51,15 +51,16 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
         accuracy_part(result),
         raster_part(program, run.spikes(), result),
         mesh_part(program, chip, run, timing),
-        *([cycles_part(timing, result, int(program.meta["chip_steps"]))] if timing is not None else []),
+        *([cycles_part(timing, result, timing["step_ticks"].size // result["samples"])] if timing is not None else []),
         *parts,
         condition_part(run, manifest),
         limits_part(chip),
     ]
+    split = "training split, learnt from one by one" if manifest.get("learning") else "test split"
     environment = Environment(loader=PackageLoader("bimhw.report"), autoescape=select_autoescape(), trim_blocks=True)
     return environment.get_template("report.html").render(
         title=f"{manifest['task']} on {chip.name}",
-        subtitle=f"{chip.title}. {manifest['samples']} samples of the test split, timing engine {manifest['engine']}, "
+        subtitle=f"{chip.title}. {manifest['samples']} samples of the {split}, timing engine {manifest['engine']}, "
         f"seed {manifest['seed']}.",
         tiles=[*_tiles(result), *tiles],
         parts=body,
@@ -125,7 +126,7 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
 
 def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any]) -> Part:
     """Spikes of the first samples."""
-    steps = int(program.meta["chip_steps"])
+    steps = spikes.steps // result["samples"]
     shown = min(RASTER_SAMPLES, result["samples"]) * steps
     first = program.first_ids()
     bands = [

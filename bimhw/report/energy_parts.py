@@ -14,8 +14,9 @@ def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[P
     """Tiles and sections."""
     costs = energy(run, gpu=gpu)
     figures = costs.report.figures()
+    what = "energy of a sample, learning included" if costs.learnt else "energy of an inference"
     tiles = [
-        {"value": svg.si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": "energy of an inference"},
+        {"value": svg.si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": what},
         {"value": svg.si((figures["dynamic_pj_per_synop"] or 0.0) * 1e-12, "J"), "label": "dynamic, per SynOp"},
     ]
     parts = [_inference_part(costs), _learning_part(costs), _items_part(costs), _assumptions_part(costs)]
@@ -31,7 +32,9 @@ def _ranges(rows: list[dict[str, Any]], chip: str) -> str:
     return svg.ranges_log(shown, "J", "energy per sample, logarithmic")
 
 
-def _inference_part(costs: Energy) -> Part:
+def _inference_part(costs: Energy) -> Part | None:
+    if costs.learnt:
+        return None
     rows = [r for r in costs.compare() if r["what"].split(",")[0] == "inference"]
     report = costs.report
     note = (
@@ -44,11 +47,16 @@ def _inference_part(costs: Energy) -> Part:
 
 def _learning_part(costs: Energy) -> Part | None:
     rows = [r for r in costs.compare() if "learning" in r["what"] or "training" in r["what"]]
-    if costs.learning_step is None or not rows:
+    if not rows or (costs.learning_step is None and not costs.learnt):
         return None
+    if costs.learnt:
+        chip = f"what it did while it learnt, inference and static power included: {_range(rows[0])}"
+        chip += _without(costs.report.unknown)
+    else:
+        chip = "the inference above, with its static power, and the operations of exact dense RTRL, counted, not simulated: "
+        chip += _range(rows[0])
     note = (
-        "Energy of learning from one sample. Chip: the inference above, with its static power, and the operations of exact "
-        f"dense RTRL, counted, not simulated: {_range(rows[0])}. GPU: backpropagation through time and RTRL on the same "
+        f"Energy of learning from one sample. Chip: {chip}. GPU: backpropagation through time and RTRL on the same "
         "network and sample."
     )
     return Part("Energy of learning, beside BPTT on a GPU", note, _ranges(rows, costs.report.chip))

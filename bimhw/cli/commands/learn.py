@@ -14,6 +14,9 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option("--task", default="digits", show_default=True, help="What to learn.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Program file with the weights learnt.")
+@click.option(
+    "--run", type=click.Path(path_type=Path), help="Also write a run folder, for `bimhw energy` and `report`."
+)
 @click.option("--model", type=click.Path(path_type=Path), help="Also write them as a model (.pt or .safetensors).")
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
@@ -51,6 +54,7 @@ def command(
     program: Path,
     task: str,
     output: Path | None,
+    run: Path | None,
     model: Path | None,
     epochs: int,
     seed: int,
@@ -69,12 +73,15 @@ def command(
     data = load_task(task)
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {task} on the chip", epochs * len(data.train)) as advance:
-        result = learn(program, data, output, epochs=epochs, seed=seed, progress=advance, **given)
+        result = learn(program, data, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
     if model is not None:
         from bimhw.compiler.readback import model_of
 
         save_model(model_of(result.program), model)
-    summary = result.summary() | {"program": None if output is None else str(output)}
+    summary = result.summary() | {
+        "program": None if output is None else str(output),
+        "run": None if run is None else str(run),
+    }
     if as_json:
         print_json(summary)
     else:
@@ -90,6 +97,8 @@ def _show(task: str, summary: dict[str, Any]) -> None:
         ("weight updates", summary["updates"]),
         ("chip steps", summary["chip_steps"]),
     ]
+    if "mean_step_ns" in summary:
+        rows += [("mean step (ns)", summary["mean_step_ns"]), ("a sample (µs)", summary["mean_latency_us"])]
     print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
     print_table("operations", ("kind", "total"), list(summary["operations"].items()))
     if summary["saturations"]:
@@ -97,5 +106,6 @@ def _show(task: str, summary: dict[str, Any]) -> None:
     if summary["pruned_share"]:
         print_table("pruned", ("projection", "share"), list(summary["pruned_share"].items()))
     print_table("learning memory", ("kind", "bytes"), list(summary["learning_bytes"].items()))
-    if summary["program"]:
-        click.echo(f"saved {summary['program']}")
+    for saved in (summary["program"], summary["run"]):
+        if saved:
+            click.echo(f"saved {saved}")

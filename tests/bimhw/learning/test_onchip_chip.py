@@ -13,10 +13,13 @@ from bimhw.cli.commands.learn import command
 from bimhw.compiler.decode import encode, output_probe, scores_by_step
 from bimhw.compiler.pipeline import compile
 from bimhw.compiler.readback import model_of, read_back
+from bimhw.costs import energy
 from bimhw.learning.on_chip import learn as learn_task
 from bimhw.learning.on_chip import ready_to_learn, step_labels
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet
+from bimhw.report.build import render
+from bimhw.runs import RunFolder
 from bimhw.tasks.base import Split, Task, late_steps
 from energy_models.learning import LEARNING
 from mapping.learning_fit import check_learning
@@ -27,6 +30,7 @@ from simulator.plasticity import LearnConfig, Learner, calibrate, learn, learn_c
 from simulator.plasticity.checkpoint import load_learning, save_learning
 from simulator.plasticity.memory import learning_memory
 from simulator.plasticity.record import R_S, R_X
+from simulator.plasticity.timing import time_learning
 from simulator.plasticity.words import H_DELTA
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
@@ -279,6 +283,36 @@ def digits_program(tmp_path):
     path = tmp_path / "x.bimhw"
     compile(model, "loihi2", task="digits").program.save(path)
     return path
+
+
+def test_a_run_folder_of_learning_is_charged_and_timed(task, tmp_path, monkeypatch):
+    """Energy of each learning item is its count times its constant; times are those of all steps in one piece."""
+    monkeypatch.setattr("bimhw.learning.on_chip_run._CHUNK_STEPS", 100)
+    source = compiled(task, net(hidden=(5, 4), dense_readout=True))
+    done = learn_task(source, task, epochs=1, run=tmp_path / "run", form="blk", block=4)
+    folder, ops = RunFolder.open(tmp_path / "run"), done.result.operations
+    assert folder.program().sha256() == done.program.sha256()
+    assert (folder.result["samples"], folder.result["accuracy"]) == (40, done.accuracy[-1])
+    paid = energy(folder)
+    assert paid.learning_step is None  # the real one is in it
+    for name, count in ops.items():
+        assert paid.report.item("learning: " + name.removeprefix("learn_").replace("_", " ")).count == count
+    updates = paid.report.item("learning: weight updates")
+    assert updates.energy_pj == pytest.approx(120 * ops["learn_weight_updates"], rel=1e-12)
+    learner = done.result.learner
+    whole = time_learning(learner, load_chip("loihi2"))
+    assert np.array_equal(folder.timing()["step_ticks"], whole.step_ticks)
+    assert np.array_equal(folder.timing()["core_busy"], whole.soma_busy_ticks + whole.synapse_busy_ticks)
+    assert np.array_equal(folder.timing()["link_busy"], whole.link_busy_ticks)
+    assert folder.activity().sim_time_ns == whole.sim_time_ns
+    assert done.summary()["mean_step_ns"] == pytest.approx(whole.sim_time_ns / learner.steps_done)
+    assert folder.spikes().steps == learner.steps_done
+    assert (paid.learnt, paid.labelled_steps) == (True, round(done.result.updates / 40))
+    assert paid.compare()[0]["what"] == "inference + learning (simulated)"
+    page = render(folder)
+    assert "learnt from one by one" in page
+    assert "Energy of learning, beside BPTT on a GPU" in page
+    assert "Energy of an inference" not in page
 
 
 def test_bad_input_is_named(task):

@@ -99,7 +99,11 @@ def main(arguments: list[str] | None = None) -> None:
 def _page(found: dict[str, Any]) -> str:
     parts = (
         ("On the chip", ("figure", *found), task_table.rows(found)),
-        ("µJ per sample on cards: optimistic bound .. realistic case", ("card", *found), task_table.gpu_rows(found)),
+        (
+            "Energy of a sample on cards: optimistic bound .. realistic case (batch)",
+            ("card", *found),
+            task_table.gpu_rows(found),
+        ),
     )
     return _HEAD + "\n".join(task_table.markdown(*part) for part in parts) + _FOOT.format(chip=CHIP)
 
@@ -111,10 +115,11 @@ trained online by exact RTRL (one seed), compiled to int8, the whole test split 
 
 """
 _FOOT = """
-Constants of {chip} are Loihi 1's and digital op energies, `assumed`; energies of spikes, packets and host traffic were never
-published and are not in the sums ([energy.md](energy.md)). No card was measured. A learning step is one labelled step of dense
-RTRL, counted, not simulated; the sparse forms cost less (`bimhw codesign RUN`). BPTT and RTRL on a card include the forward pass.
-The metrics by NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
+A sample of the text is a stretch of thousands of symbols: its tokens are the steps. Constants of {chip} are Loihi 1's and
+digital op energies, `assumed`; energies of spikes, packets and host traffic were never published and are not in the sums
+([energy.md](energy.md)). No card was measured. A learning step is one labelled step of dense RTRL, counted, not simulated;
+the sparse forms cost less (`bimhw codesign RUN`). BPTT and RTRL on a card include the forward pass. The metrics by
+NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
 """
 
 

@@ -167,8 +167,9 @@ def energy(
     learned = any(name.startswith("learn_") for name in activity.counts)
     step = None if learned else _learning_step(chip, program, bounds)
     measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
-    updates = _updates_per_sample(run, activity) if learned else _labelled(program)
-    return Energy(report, step, steps, tuple(costs), updates, measured, _accuracy(run))
+    result = _result(run)
+    labelled = _updates_per_sample(result, activity) if learned else _labelled(program, result, steps)
+    return Energy(report, step, steps, tuple(costs), labelled, measured, result.get("accuracy"))
 
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
@@ -201,24 +202,23 @@ def _parts(
     return folder.activity(), folder.program() if program is None else program, chip or folder.chip()
 
 
-def _accuracy(run: Path | str | RunFolder | Activity) -> float | None:
+def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:
+    """What a run folder says of its run; nothing for counters alone."""
     if isinstance(run, Activity):
-        return None
+        return {}
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    value = folder.result.get("accuracy") if (folder.path / "result.json").is_file() else None
-    return None if value is None else float(value)
+    return folder.result if (folder.path / "result.json").is_file() else {}
 
 
-def _updates_per_sample(run: Path | str | RunFolder | Activity, activity: Activity) -> int:
+def _updates_per_sample(result: Mapping[str, Any], activity: Activity) -> int:
     """Weight updates of a sample of a run that learnt, as its result says."""
-    if isinstance(run, Activity):
-        return 1
-    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    return max(1, round(float(folder.result.get("updates", 0)) / max(1, activity.samples)))
+    return max(1, round(float(result.get("updates", 0)) / max(1, activity.samples)))
 
 
-def _labelled(program: Program | None) -> int:
-    """Steps of a sample at which the readout decides, which are taken as its labelled steps."""
+def _labelled(program: Program | None, result: Mapping[str, Any], steps: float) -> int:
+    """Steps of a sample at which the readout decides, which are taken as its labelled steps; of a text, every step."""
+    if "bits_per_character" in result:
+        return max(1, round(steps))
     output = dict(program.meta.get("output") or {}) if program is not None else {}
     return max(1, len(output.get("window", ())))
 

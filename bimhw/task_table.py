@@ -60,14 +60,15 @@ def rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
 
 
 def gpu_rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
-    """(card and work, optimistic .. realistic energy of a sample [uJ] of each run ...)."""
+    """(card and work, optimistic .. realistic energy of a sample of each run ...)."""
+    from bimhw.report.svg import si
+
     names: dict[str, dict[str, str]] = {}
     for run, metrics in found.items():
         for g in metrics["bimhw.gpu"]:
             batch = "1" if g["batch"] == 1 else "large"
-            text = f"{g['optimistic_uj']:.3g} .. {g['realistic_uj']:.3g}" + (
-                f" (batch {g['batch']})" if batch == "large" else ""
-            )
+            ends = (si(g[key] * 1e-6, "J") for key in ("optimistic_uj", "realistic_uj"))
+            text = " .. ".join(ends) + (f" ({g['batch']})" if batch == "large" else "")
             names.setdefault(f"{g['gpu']}, {_MODES[g['mode']]}, batch {batch}", {})[run] = text
     return [(name, *(cells.get(run, "") for run in found)) for name, cells in names.items()]
 

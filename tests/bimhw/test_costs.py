@@ -99,6 +99,17 @@ def test_memory_reads_are_an_item_where_the_table_has_them(folder: Path) -> None
     assert item.count == generic.synaptic_events and item.energy_pj == pytest.approx(1.07 * item.count)
 
 
+def test_a_text_has_a_label_at_every_step(folder: Path, tmp_path: Path) -> None:
+    """10 steps in 2 samples: 5 weight updates a sample where the next symbol is wanted at each, one where a class is."""
+    import shutil
+
+    assert bimhw.energy(folder).labelled_steps == 1
+    shutil.copytree(folder, tmp_path / "text")
+    (tmp_path / "text" / "result.json").write_text(json.dumps({"bits_per_character": 2.4, "accuracy": 0.5}))
+    costs = bimhw.energy(tmp_path / "text")
+    assert costs.labelled_steps == 5 and costs.accuracy == 0.5
+
+
 def test_scan_of_a_card_is_a_bound_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call("energy", str(folder), "--gpu", "i7-4960x", "--scan", "--json", capsys=capsys)
     costs = {(c["mode"], c["schedule"], c["batch"]): c for c in json.loads(out)["gpu"]}

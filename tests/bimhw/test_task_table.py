@@ -26,8 +26,8 @@ def test_rows_are_the_runs_own_figures() -> None:
 
 def test_cards_stand_in_one_row_whatever_batch_their_memory_holds() -> None:
     rows = {row[0]: row[1:] for row in task_table.gpu_rows(FOUND)}
-    assert rows["h100, inference, batch 1"] == ("17.5 .. 3.24e+04", "")
-    assert rows["h100, inference, batch large"] == ("17.5 .. 3.24e+04 (batch 256)", "5 .. 3.24e+04 (batch 32)")
+    assert rows["h100, inference, batch 1"] == ("17.5 µJ .. 32.4 mJ", "")
+    assert rows["h100, inference, batch large"] == ("17.5 µJ .. 32.4 mJ (256)", "5 µJ .. 32.4 mJ (32)")
 
 
 def test_metrics_in_order_of_what_a_task_is_judged_by() -> None:

@@ -30,7 +30,9 @@ def command(
     names = ("figure", *(Path(run).name for run in found))
     tables = [("per task, on the chip", names, task_table.rows(found))]
     if beside := task_table.gpu_rows(found):
-        title = "µJ per sample on GPUs: optimistic bound .. realistic case (estimates; nothing was measured)"
+        title = (
+            "energy of a sample on cards: optimistic bound .. realistic case (batch), estimates; nothing was measured"
+        )
         tables.append((title, ("card", *names[1:]), beside))
     if markdown is not None:
         write_text(markdown, "\n".join(task_table.markdown(*table) for table in tables))

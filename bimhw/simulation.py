@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from bimhw.condition import fault_figures, saturation_figures
 from bimhw.runs import write_run
-from bimhw.tasks.base import Split, Task
+from bimhw.tasks.base import Task
+from bimhw.tasks.text import Corpus
 from bimhw.tracing import DEFAULT_STEPS, check_trace, write_window
+from bimhw.trials import Trial, beside_float, trial_of
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
@@ -47,7 +49,7 @@ class SimulationResult:
 
 def simulate(
     program: Program | str | Path,
-    task: str | Task | None = None,
+    task: str | Task | Corpus | None = None,
     samples: int | None = None,
     *,
     engine: str = "compiled",
@@ -68,8 +70,8 @@ def simulate(
 
     Args:
         program: a `.bimhw` file or a `Program`.
-        task: name or task; by default the one that the program was compiled for.
-        samples: how many test samples, from the first; all by default.
+        task: task, text or a name; by default the one that the program was compiled for.
+        samples: how many test samples (of a text: of its 16 stretches), from the first; all by default.
         engine: timing engine (compiled, simpy, clocked, bound) or ``none`` for function only.
         seed: of everything random on the chip.
         chip: by default the chip that the program was compiled for, by name; another chip is refused.
@@ -92,17 +94,17 @@ def simulate(
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)
-    data = _task(loaded, task)
-    split = _take(data, samples)
+    trial = trial_of(loaded, task, samples)
+    count = len(trial.payloads)
     window = range(0)
     if trace is not None:
         window = trace_window
-        check_trace(Path(trace), window, len(split) * int(loaded.meta["chip_steps"]))
+        check_trace(Path(trace), window, count * int(loaded.meta["chip_steps"]))
         if engine in ("none", "bound") or silicon.timing is None:
             raise InputError("trace", "needs a cycle-level engine and a chip with times", "Use --engine compiled")
     faults = Faults() if faults is None else faults
     saving = {} if checkpoint is None else {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
-    runs, scores = _function(loaded, split, progress, seed=seed, faults=faults, strict=strict, **saving)
+    runs, scores = _function(loaded, trial, progress, seed=seed, faults=faults, strict=strict, **saving)
     spikes = joined(runs.spikes)
     timing = _timing(loaded, silicon, spikes, engine, window, faults)
     if trace is not None:
@@ -116,11 +118,11 @@ def simulate(
             "core_busy": timing.soma_busy_ticks + timing.synapse_busy_ticks,
             "link_busy": timing.link_busy_ticks,
         }
-    result = _result(loaded, data, split, scores, activity)
-    result |= _compare(loaded, data, split, scores, runs.spikes, model, seed)
+    result = _result(loaded, trial, scores, activity)
+    result |= _compare(loaded, trial, scores, runs.spikes, model, seed)
     if timing is not None:
-        result |= timing_figures(timing.step_ticks, timing.tick_ns, len(split))
-    manifest = run_manifest(loaded, silicon, data.name, len(split), seed, engine)
+        result |= timing_figures(timing.step_ticks, timing.tick_ns, count)
+    manifest = run_manifest(loaded, silicon, trial.name, count, seed, engine)
     if faults != Faults():
         manifest["faults"] = json.loads(msgspec.json.encode(faults))
         result["faults"] = fault_figures(activity)
@@ -174,49 +176,16 @@ def timing_figures(step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: i
     }
 
 
-def _task(program: Program, task: str | Task | None) -> Task:
-    if isinstance(task, Task):
-        data = task
-    else:
-        from bimhw.tasks import load_task
-
-        name = task or program.meta.get("task")
-        if not name:
-            raise InputError("task", "is not given, and the program was not compiled for one", "Give --task NAME")
-        data = load_task(str(name))
-    width = program.population(program.meta["input"]["population"]).size
-    if data.n_in != width:
-        raise InputError(f"task {data.name!r}", f"has {data.n_in} input channels, the program has {width}")
-    if data.steps != program.meta["sample_steps"]:
-        raise InputError(
-            f"task {data.name!r}",
-            f"has {data.steps} steps a sample, the program was compiled for {program.meta['sample_steps']}",
-            "Compile it again with calibration data of this task",
-        )
-    return data
-
-
-def _take(data: Task, samples: int | None) -> Split:
-    if samples is None:
-        return data.test
-    if samples < 1:
-        raise InputError("samples", f"is {samples}, must be at least 1")
-    if samples > len(data.test):
-        raise InputError("samples", f"is {samples}, the test split of {data.name!r} has {len(data.test)}")
-    return data.test.take(slice(0, samples))
-
-
-def _function(program: Program, split: Split, progress: Progress | None, **how: Any) -> Any:
-    from bimhw.compiler.decode import decode, encode, output_probe
+def _function(program: Program, trial: Trial, progress: Progress | None, **how: Any) -> Any:
+    from bimhw.compiler.decode import encode, output_probe
     from simulator.function import run_samples
 
     probe = output_probe(program)
-    trains = [encode(program, x) for x in split.x]
+    trains = [encode(program, x) for x in trial.payloads]
     runs = run_samples(program, trains, program.meta["chip_steps"], probes=(probe,), **how)
-    scores = np.array([decode(program, {probe: recorded}) for recorded in runs.probes[probe]])
     if progress is not None:
-        progress(len(split))
-    return runs, scores
+        progress(len(trains))
+    return runs, trial.chip_scores(program, runs.probes[probe])
 
 
 def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep: range, faults: Faults) -> Any:
@@ -228,16 +197,16 @@ def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep:
     return run_timing(program, chip, spikes, checked, keep=keep, faults=faults)
 
 
-def _result(program: Program, data: Task, split: Split, scores: npt.NDArray[Any], activity: Activity) -> dict[str, Any]:
-    hidden = _hidden(program)
-    updates = len(split) * int(program.meta["chip_steps"]) * sum(p.size for p in hidden)
+def _result(program: Program, trial: Trial, scores: npt.NDArray[Any], activity: Activity) -> dict[str, Any]:
+    hidden, samples = _hidden(program), len(trial.payloads)
+    updates = samples * int(program.meta["chip_steps"]) * sum(p.size for p in hidden)
     sent = activity.counts.get("spikes")
     spikes = 0 if sent is None else sum(int(sent.by_population[activity.populations.index(p.name)]) for p in hidden)
     return {
-        "task": data.name,
-        "samples": len(split),
-        "accuracy": float((scores.argmax(axis=1) == split.y).mean()),
-        "spikes_per_sample": spikes / len(split),
+        "task": trial.name,
+        "samples": samples,
+        **trial.judge(scores),
+        "spikes_per_sample": spikes / samples,
         "spike_rate": spikes / updates,
         "saturations": saturation_figures(activity),
     }
@@ -251,39 +220,27 @@ def _hidden(program: Program) -> list[Population]:
 
 def _compare(
     program: Program,
-    data: Task,
-    split: Split,
+    trial: Trial,
     scores: npt.NDArray[Any],
     trains: tuple[SpikeTrain, ...],
     model: str | Path | None,
     seed: int,
 ) -> dict[str, Any]:
-    """The float model on the same samples: accuracy, decisions that agree, what differs (chip latency removed)."""
+    """The float model on the same samples: its figures, decisions that agree, what differs (chip latency removed)."""
     if model is None:
         return {}
-    import torch
-
     from bimhw.compiler.compare import differences
     from bimhw.frontends import load_network
-    from bimhw.learning.evaluate import inputs
-    from bimhw.models.io import load_model
-    from bimhw.models.nets import run_samples
 
-    net = load_model(model)
-    with torch.no_grad():
-        run = run_samples(net, inputs(split, data, net.readout.weight), seed=seed)
-    decision = torch.from_numpy(data.decision_steps)
-    logits = run.logits[decision].mean(0).numpy()
+    float_scores, n_layers = trial.float_scores(model, seed)
     hidden = _hidden(program)
-    if len(hidden) != len(run.spikes):
-        raise InputError(str(model), f"has {len(run.spikes)} layers, the program {len(hidden)}", "Give its own model")
-    rows, _ = differences(program, load_network(model), split.x, trains, seed)
+    if len(hidden) != n_layers:
+        raise InputError(str(model), f"has {n_layers} layers, the program {len(hidden)}", "Give its own model")
+    rows, _ = differences(program, load_network(model), trial.payloads, trains, seed)
     layers = [row for row in rows if row.population in {p.name for p in hidden}]
     return {
-        "float_accuracy": float((logits.argmax(axis=1) == split.y).mean()),
-        "decisions_agree": float((logits.argmax(axis=1) == scores.argmax(axis=1)).mean()),
-        "scores_rms_error": float(np.sqrt(np.mean((scores - logits) ** 2) / np.mean(logits**2))),
-        **_spike_figures([row for row in layers if not row.graded], len(split)),
+        **beside_float(trial, scores, float_scores),
+        **_spike_figures([row for row in layers if not row.graded], len(trial.payloads)),
         "layers": [row.to_json() for row in layers],
     }
 

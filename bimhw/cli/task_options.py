@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
+    from bimhw.tasks.text import Corpus
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,13 +23,13 @@ def with_task_options(function: F) -> F:
     return click.option("--data", type=click.Path(path_type=Path), help="Your copy of the data of --task.")(function)
 
 
-def chosen_task(name: str | None, data: Path | None, task_options: tuple[str, ...]) -> str | Task | None:
-    """The task that the options name: a name alone stays one."""
+def chosen_task(name: str | None, data: Path | None, task_options: tuple[str, ...]) -> str | Task | Corpus | None:
+    """The task or text that the options name: a name alone stays one."""
     if data is None and not task_options:
         return name
     if name is None:
         raise click.UsageError("--data and --task-option belong to --task NAME")
     from bimhw.tasks import load_named
 
-    task: Task = load_named(name, data, task_options)
+    task: Task | Corpus = load_named(name, data, task_options)
     return task

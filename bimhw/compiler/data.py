@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.base import Task
 from mapping.network import Network
 from simulator.errors import InputError
 from simulator.files import check_is_file
 from simulator.graph import INPUT_MODEL
 
 if TYPE_CHECKING:
-    from bimhw.tasks.base import Task
+    from bimhw.tasks.text import Corpus
 
 Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
@@ -42,22 +43,28 @@ class CalibrationData:
     assumed: str = ""
 
 
-def calibration_data(network: Network, calibration: Any, task: str | Task | None, seed: int) -> CalibrationData:
+def calibration_data(
+    network: Network, calibration: Any, task: str | Task | Corpus | None, seed: int
+) -> CalibrationData:
     """Data to calibrate a network on.
 
     Args:
         network: float stage; its one input gives the width.
         calibration: payloads [samples, steps, n], or None.
-        task: a task, or its name, whose training samples are used and whose decision steps are kept; guessed for digits.
+        task: task or text (or its name) whose training samples are used and whose decision steps are kept; guessed for digits.
         seed: of the choice of samples and of made-up data.
 
     Raises:
         InputError: wrong width or type.
     """
     width, scale = _input(network)
-    chosen = task if task is not None else guessed_task(network)
-    if chosen:
-        return _from_task(chosen, width, scale, calibration, seed)
+    if task is not None and not isinstance(task, str):
+        return _from_task(task.name, task, width, scale, calibration, seed)
+    name = task if task is not None else guessed_task(network)
+    if name:
+        from bimhw.tasks import load_named
+
+        return _from_task(name, load_named(name), width, scale, calibration, seed)
     if calibration is not None:
         return CalibrationData(_checked(calibration, width), "the given samples", decision_steps=())
     samples, steps = _SYNTHETIC
@@ -86,11 +93,11 @@ def training_payloads(task: Task, seed: int) -> Payloads:
     return task.train.x[np.sort(order)].astype(np.int32)
 
 
-def _from_task(chosen: str | Task, width: int, scale: float, calibration: Any, seed: int) -> CalibrationData:
-    from bimhw.tasks import load
-
-    task = load(chosen) if isinstance(chosen, str) else chosen
-    name = chosen if isinstance(chosen, str) else task.name
+def _from_task(
+    name: str, task: Task | Corpus, width: int, scale: float, calibration: Any, seed: int
+) -> CalibrationData:
+    if not isinstance(task, Task):
+        return _from_text(name, task, width, scale, calibration)
     if task.n_in != width or task.input_scale != scale:
         raise InputError(
             f"task {name!r}",
@@ -102,6 +109,22 @@ def _from_task(chosen: str | Task, width: int, scale: float, calibration: Any, s
         return CalibrationData(_checked(calibration, width), "the given samples", name, decision)
     payloads = training_payloads(task, seed)
     return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
+
+
+def _from_text(name: str, corpus: Corpus, width: int, scale: float, calibration: Any) -> CalibrationData:
+    """A text's stretches, as long as those that its test part is scored in."""
+    from bimhw.tasks.stretches import training_stretches
+
+    if len(corpus.symbols) != width or scale != 1:
+        raise InputError(
+            f"text {name!r}",
+            f"has {len(corpus.symbols)} symbols, each worth 1; the model has {width} channels in units of {scale:g}",
+            "Name the text and alphabet the model was trained on",
+        )
+    if calibration is not None:
+        return CalibrationData(_checked(calibration, width), "the given samples", name)
+    x = training_stretches(corpus).x
+    return CalibrationData(x, f"{x.shape[0]} stretches of {x.shape[1]} symbols of {name}", name)
 
 
 def _checked(calibration: Any, width: int) -> Payloads:

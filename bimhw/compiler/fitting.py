@@ -26,6 +26,7 @@ from simulator.program import Program
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
+    from bimhw.tasks.text import Corpus
 
 
 def fit(
@@ -33,7 +34,7 @@ def fit(
     chip: str | Chip = "loihi2",
     *,
     calibration: Any = None,
-    task: str | Task | None = None,
+    task: str | Task | Corpus | None = None,
     bits: int = 8,
     state_bits: int = 16,
     per_row: bool = False,

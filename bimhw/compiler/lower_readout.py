@@ -26,7 +26,9 @@ def lower_readout(
 ) -> Lowered:
     """Integer parameters of a readout population; see `simulator.neurons.readout_li`."""
     bias, k = population.params["b"], population.params["k"]
-    largest = max(calibration.of(population.name, "y"), float(np.abs(bias).max(initial=0.0)))
+    two = "k_v" in population.params
+    words = ("y", "f", "g") if two else ("y",)
+    largest = max(calibration.of(population.name, *words), float(np.abs(bias).max(initial=0.0)))
     frac = frac_bits(_MARGIN * largest, SCORE_BITS, _HIGHEST_FRAC)
     where = f"population {population.name!r}: parameter"
     mul, shift = multiplier(units["in"] * 2.0**frac)
@@ -37,7 +39,11 @@ def lower_readout(
         "m": to_fixed(1 - k, LEAK_FRAC, 17, f"{where} 'k'"),
         "limit": np.asarray(2 ** (SCORE_BITS - 1) - 1, np.int32),
     }
-    return Lowered(replace(population, params=params), {"y": frac})
+    if two:
+        mul, shift = multiplier(units["membrane"] * 2.0**frac)
+        m_v = to_fixed(1 - population.params["k_v"], LEAK_FRAC, 17, f"{where} 'k_v'")
+        params |= {"mul_v": mul, "sh_v": shift, "m_v": m_v}
+    return Lowered(replace(population, params=params), dict.fromkeys(words, frac))
 
 
 LOWERING = Lowering(lower_readout)

@@ -18,6 +18,8 @@ from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.plain import compile_plain
 from bimhw.compiler.report import compile_report
 from bimhw.frontends import load_network
+from bimhw.tasks.base import Task
+from bimhw.tasks.text import Corpus
 from mapping.blocks import with_meta
 from mapping.fit import check_capabilities
 from mapping.network import Network
@@ -55,7 +57,7 @@ def compile(
     chip: str | Chip = "loihi2",
     *,
     calibration: npt.NDArray[np.integer[Any]] | None = None,
-    task: str | Task | None = None,
+    task: str | Task | Corpus | None = None,
     bits: int = 8,
     per_row: bool = False,
     free_scales: bool = False,
@@ -75,7 +77,7 @@ def compile(
             torch stack, or a float `Network`.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
-        task: the task that the model was trained on, or its name (digits models are recognised).
+        task: the task or text that the model was trained on, or its name (digits models are recognised).
         bits: bits of a stored weight, 1 to 9.
         per_row: a weight scale for each target neuron.
         free_scales: weight scales need not be powers of two.
@@ -125,7 +127,7 @@ class Integers:
 
 
 def to_integers(
-    network: Network, chip: Chip, calibration: Any, task: str | Task | None, options: CompileOptions, seed: int
+    network: Network, chip: Chip, calibration: Any, task: str | Task | Corpus | None, options: CompileOptions, seed: int
 ) -> Integers:
     """Check capabilities, calibrate, quantise and lower a float network; arguments and errors as in `compile`."""
     network = check_network(for_chip(network, chip))

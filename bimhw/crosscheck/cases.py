@@ -18,7 +18,7 @@ from simulator.neurons.s6 import states_of
 
 Floats = npt.NDArray[np.float64]
 MODELS = (
-    "lif", "if", "li", "izhikevich", "loihi_cuba", "leaky", "leaky_cuba", "readout_li",
+    "lif", "if", "li", "izhikevich", "loihi_cuba", "leaky", "leaky_cuba", "readout_li", "readout_li_two",
     "bim_d_delta", "bim_d_exp", "bim_d_alpha", "bim_d_alpha_adaptive", "leaky_graded", "bim_d_exp_graded",
     "s6_zoh_alpha_n2", "s6_euler_delta_n3_adaptive", "s6_zoh_exp_n1_graded", "s6_project",
 )  # fmt: skip
@@ -100,12 +100,13 @@ def _params(model: str, rng: np.random.Generator, size: int) -> dict[str, Any]:
             "v_init": 0.0,
             "v_min": -8.0,
             "cmp": float(rng.integers(3 if model.endswith("graded") else 2)),
-            "reset": float(rng.integers(5)),
+            "reset": float(rng.integers(6)),
         }
         values |= {"fires": float(rng.integers(2)) if model.endswith("graded") else 1.0, "sh_out": 0.0}
         return values | ({"keep_u": grid(0.25, 0.9), "bias_u": 0.0} if "cuba" in model else {})
-    if model == "readout_li":
-        return {"k": grid(0, 0.95), "b": grid(-1, 1)}
+    if model.startswith("readout_li"):
+        own = {"k": grid(0, 0.95), "b": grid(-1, 1)}
+        return own | ({"k_v": grid(0, 0.95)} if model.endswith("_two") else {})
     return _bim_params(model, rng, grid)
 
 

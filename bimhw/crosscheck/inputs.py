@@ -98,13 +98,16 @@ def _plain(path: Path, steps: int | None) -> Job:
 
 
 def _task_samples(task: str, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
-    from bimhw.tasks import load_task
+    from bimhw.tasks import load_named
+    from bimhw.tasks.base import Task
+    from bimhw.tasks.stretches import scored_stretches
 
-    split = load_task(task).test
+    data = load_named(task)
+    x = data.test.x if isinstance(data, Task) else scored_stretches(data).x
     for k in samples:
-        if not 0 <= k < len(split):
-            raise InputError(f"sample {k}", f"is not in the test split of {task!r}: 0..{len(split) - 1}")
-    return [split.x[k] for k in samples]
+        if not 0 <= k < len(x):
+            raise InputError(f"sample {k}", f"is not in the test split of {task!r}: 0..{len(x) - 1}")
+    return [x[k] for k in samples]
 
 
 def _random(network: Network, steps: int, rate: float, seed: int) -> dict[str, Floats]:

@@ -80,13 +80,6 @@ def _check_supported(config: BimConfig) -> None:
             f"are {config.n_layers}, and a neuron waits for at most {_LONGEST_WAIT} steps for its first input",
             f"Train at most {most} layers",
         )
-    if config.readout == "membrane" and config.dense_readout and config.k_membrane != config.k_o:
-        raise FitError(
-            "model readout",
-            f"filters the membrane with k_membrane = {config.k_membrane} and lower layers with k_o = {config.k_o}, "
-            "but a readout neuron has one filter",
-            "Train with k_membrane = k_o, or without dense_readout",
-        )
 
 
 def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
@@ -176,22 +169,38 @@ def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[A
     return Projection(name, source, target, port, indptr, indices, weights, delay)
 
 
+def _two_filters(config: BimConfig) -> bool:
+    """Whether the readout reads spikes of lower layers and membranes of the top through different filters."""
+    return config.readout == "membrane" and len(_read_layers(config)) > 1 and config.k_membrane != config.k_o
+
+
+def _read_layers(config: BimConfig) -> list[int]:
+    return [layer for layer in range(config.n_layers) if config.feeds_readout(layer)]
+
+
 def _readout(config: BimConfig, arrays: Arrays) -> Population:
-    k = config.k_membrane if config.readout == "membrane" else config.k_o
-    params = {"b": arrays["readout.bias"], "k": np.asarray(k, np.float64)}
+    params = {"b": arrays["readout.bias"]}
+    if _two_filters(config):
+        model = "readout_li_two"
+        params |= {"k": np.asarray(config.k_o, np.float64), "k_v": np.asarray(config.k_membrane, np.float64)}
+    else:
+        model, k = "readout_li", config.k_membrane if config.readout == "membrane" else config.k_o
+        params |= {"k": np.asarray(k, np.float64)}
     number = _number(config, config.n_layers - 1) + 1
-    return Population(READOUT, "readout_li", config.n_out, params, layer=number, role="output", shape=(config.n_out,))
+    return Population(READOUT, model, config.n_out, params, layer=number, role="output", shape=(config.n_out,))
 
 
 def _into_readout(config: BimConfig, arrays: Arrays) -> list[Projection]:
-    layers = [layer for layer in range(config.n_layers) if config.feeds_readout(layer)]
+    layers = _read_layers(config)
     widths = [config.hidden[layer] for layer in layers]
     blocks = np.split(arrays["readout.weight"], np.cumsum(widths)[:-1], axis=1)
     last = _number(config, config.n_layers - 1)
-    return [
-        _dense(f"{READOUT}.{layer_name(layer)}", layer_name(layer), READOUT, "in", block, last - _number(config, layer))
-        for layer, block in zip(layers, blocks, strict=True)
-    ]
+    out = []
+    for layer, block in zip(layers, blocks, strict=True):
+        port = "membrane" if _two_filters(config) and config.reads_membrane(layer) else "in"
+        source, delay = layer_name(layer), last - _number(config, layer)
+        out.append(_dense(f"{READOUT}.{source}", source, READOUT, port, block, delay))
+    return out
 
 
 def _meta(config: BimConfig) -> dict[str, Any]:

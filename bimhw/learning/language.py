@@ -24,11 +24,10 @@ from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.rules import LearnerSettings, make_learner
 from bimhw.models.config import BimConfig
 from bimhw.models.net import BimNet, Init
-from bimhw.tasks.text import Corpus, Ids, LanguageScore, language_metrics
+from bimhw.tasks.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
 from simulator.errors import InputError
 
 LanguageRule = Literal["rtrl", "tr", "blk", "frozen", "tbptt"]
-TEST_STREAMS, SKIPPED = 16, 50
 
 # (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
 Forward = Callable[[Tensor, Any], tuple[Tensor, Any]]

@@ -22,6 +22,7 @@ from simulator.program import HOST, Program
 from simulator.spikes import SpikeTrain
 
 RASTER_SAMPLES = 3
+MAX_RASTER_STEPS = 1000  # of a long sample, such as a text, the beginning
 MAX_RASTER_NEURONS = 400
 MAX_CORE_ROWS = 12
 
@@ -71,6 +72,9 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
 
 def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
     tiles = [{"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"}]
+    if "bits_per_character" in result:
+        bits = f"{result['bits_per_character']:.3f}"
+        tiles.insert(0, {"value": bits, "label": "bits per character on the chip, integers"})
     if "float_accuracy" in result:
         tiles.append({"value": f"{result['float_accuracy']:.1%}", "label": "accuracy of the float model"})
     if "mean_latency_us" in result:
@@ -81,6 +85,10 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
 def accuracy_part(result: Mapping[str, Any]) -> Part:
     """Chip beside float model."""
     rows = [["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))]]
+    for name in ("bits_per_character", "perplexity"):
+        if name in result:
+            other = result.get(f"float_{name}")
+            rows.append([name.replace("_", " "), f"{result[name]:.4f}", "-" if other is None else f"{other:.4f}"])
     rows.append(
         [
             "spikes per sample, its own steps",
@@ -127,7 +135,7 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
 def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any]) -> Part:
     """Spikes of the first samples."""
     steps = spikes.steps // result["samples"]
-    shown = min(RASTER_SAMPLES, result["samples"]) * steps
+    shown = min(min(RASTER_SAMPLES, result["samples"]) * steps, MAX_RASTER_STEPS)
     first = program.first_ids()
     bands = [
         (p.name, first[p.name], min(p.size, MAX_RASTER_NEURONS)) for p in program.populations if p.role != "output"
@@ -137,6 +145,8 @@ def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any])
     marks = list(range(steps, shown, steps))
     drawing = svg.raster(step, spikes.ids[:end].astype(np.int64), bands, shown, marks, "spike raster")
     note = f"The first {shown // steps} samples, {steps} chip steps each; dashed lines part the samples."
+    if shown % steps:
+        note = f"The first {shown:,} chip steps; a sample takes {steps:,}."
     cut = [f"Only the first {MAX_RASTER_NEURONS} neurons of a population are drawn."]
     big = any(p.size > MAX_RASTER_NEURONS for p in program.populations)
     return Part("Spikes", note, drawing, lines=cut if big else ())

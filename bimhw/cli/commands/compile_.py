@@ -21,7 +21,7 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
-@click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
+@click.option("--task", help="Task or text whose training part calibrates the formats (digits models are recognised).")
 @with_task_options
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
 @click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")

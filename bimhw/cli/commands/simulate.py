@@ -15,9 +15,9 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--task", help="Task whose test split is run; by default the one that it was compiled for.")
+@click.option("--task", help="Task or text whose test part is run; by default the one that it was compiled for.")
 @with_task_options
-@click.option("--samples", type=int, help="Number of test samples; all by default.")
+@click.option("--samples", type=int, help="Number of test samples (of a text: of its 16 stretches); all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="compiled, simpy, clocked, bound, or none.")
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
@@ -95,6 +95,11 @@ def _layers(result: Any) -> list[tuple[Any, ...]]:
 _NAMES = {
     "task": "task",
     "samples": "samples",
+    "bits_per_character": "bits per character on the chip",
+    "float_bits_per_character": "bits per character of the float model",
+    "perplexity": "perplexity on the chip",
+    "float_perplexity": "perplexity of the float model",
+    "scored_symbols": "symbols scored",
     "accuracy": "accuracy on the chip",
     "float_accuracy": "accuracy of the float model",
     "decisions_agree": "decisions that agree",

@@ -120,6 +120,13 @@ def readout_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip
     return np.zeros_like(s["y"])
 
 
+def readout_two_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating) -> None:
+    drive = shift(acc["in"] * p["mul"], p["sh"]) + p["b"], shift(acc["membrane"] * p["mul_v"], p["sh_v"])
+    for word, m, value in (("f", p["m"], drive[0]), ("g", p["m_v"], drive[1])):
+        s[word] = clip(s[word] + ((m * (value - s[word])) >> 15), p["limit"])
+    s["y"] = clip(s["f"] + s["g"], p["limit"])
+
+
 def p_ssm_step(p: dict[str, Any], table: Any, acc: Any, s: dict[str, Any], clip: Saturating, words: Any) -> Any:
     """Spikes of P-SpikeSSM neurons for the random words of this step."""
 
@@ -174,8 +181,11 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
         if p.model.startswith("p_ssm_n"):
             modes = [f"{part}{n}" for n in range(int(p.model[7:])) for part in ("re", "im")]
             state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in modes}
-        if p.model == "readout_li":
-            state[p.name] = {"y": np.broadcast_to(params[p.name]["b"], (batch, p.size)).astype(np.int64)}
+        if p.model.startswith("readout_li"):
+            start = np.broadcast_to(params[p.name]["b"], (batch, p.size)).astype(np.int64)
+            state[p.name] = {"y": start}
+            if p.model.endswith("_two"):
+                state[p.name] |= {"f": start, "g": np.zeros((batch, p.size), np.int64)}
     for t in range(steps):
         for p in program.populations:
             if p.model == "input":
@@ -185,12 +195,14 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
             if t < p.layer:
                 states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
                 continue
-            ports = ("z", "d", "c", "in", "res", *(f"{w}{n}" for w in "bc" for n in range(64)))
+            ports = ("z", "d", "c", "in", "membrane", "res", *(f"{w}{n}" for w in "bc" for n in range(64)))
             acc: dict[str, Any] = {k: np.zeros((batch, p.size), np.int64) for k in ports}
             for q, matrix in zip(program.projections, dense, strict=True):
                 if q.target == p.name and t - 1 - q.delay >= 0:
                     acc[q.port] += out[q.source][:, t - 1 - q.delay] @ matrix
-            if p.model == "readout_li":
+            if p.model == "readout_li_two":
+                readout_two_step(params[p.name], acc, state[p.name], clip)
+            elif p.model == "readout_li":
                 readout_step(params[p.name], acc, state[p.name], clip)
             elif p.model.startswith("leaky"):
                 out[p.name][:, t] = leaky_step(params[p.name], acc, state[p.name], clip)

@@ -148,6 +148,31 @@ def test_decay_table_is_the_sigmoid_at_the_middle_of_each_entry() -> None:
         )  # half a unit, and one at the upper end, where 65536 does not fit
 
 
+def test_readout_with_two_filters_equals_plain_python() -> None:
+    rng = np.random.default_rng(5)
+    n, steps, limit = 6, 60, 2**14
+    model = get("readout_li_two")
+    params: dict[str, Any] = {"b": rng.integers(-5000, 5000, n), "limit": np.full(n, limit - 1)}
+    for end in ("", "_v"):
+        params[f"mul{end}"], params[f"m{end}"] = rng.choice([1, 17000], n), rng.integers(0, 32769, n)
+        params[f"sh{end}"] = np.where(params[f"mul{end}"] > 1, 9, rng.integers(-6, 3, n))
+    drive = rng.integers(-3000, 3000, (steps, 2, n)).astype(np.int32)
+    outs, states, saturated = run_kernel(model, params, np.zeros(1, np.int32), drive)
+    f, g, count = params["b"].tolist(), [0] * n, 0
+    for t in range(steps):
+        for i in range(n):
+            p = {k: int(v[i]) for k, v in params.items()}
+            spikes = shr(int(drive[t, 0, i]) * p["mul"], p["sh"]) + p["b"]
+            membranes = shr(int(drive[t, 1, i]) * p["mul_v"], p["sh_v"])
+            new = f[i] + p["m"] * (spikes - f[i]) // 32768, g[i] + p["m_v"] * (membranes - g[i]) // 32768
+            f[i], g[i] = (max(-limit, min(limit - 1, v)) for v in new)
+            y = max(-limit, min(limit - 1, f[i] + g[i]))
+            count += (f[i] != new[0]) + (g[i] != new[1]) + (y != f[i] + g[i])
+            assert states[t][:, i].tolist() == [y, f[i], g[i]]
+        assert not outs[t].any()
+    assert saturated == count > 0
+
+
 def test_readout_equals_plain_python() -> None:
     rng = np.random.default_rng(3)
     n, steps = 6, 60

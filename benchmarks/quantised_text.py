@@ -24,7 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "1 x 128, T-BPTT, one pass": _TBPTT,
     "1 x 128, online RTRL, one pass": {"lr": 0.008},
     "2 x 128, T-BPTT, membrane on top, three passes": {
-        **_TBPTT, "epochs": 3, "hidden": "128,128", "readout": "membrane", "dense_readout": True, "k_o": 0.3,
+        **_TBPTT, "epochs": 3, "hidden": "128,128", "readout": "membrane", "dense_readout": True
     },
 }  # fmt: skip
 COLUMNS: dict[str, dict[str, Any]] = {

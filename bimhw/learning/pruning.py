@@ -1,15 +1,18 @@
 """Adaptive probabilistic pruning: the paper's eqs 9-10 with the sign that removes small weights and is stable.
 
-    p_ij = sigmoid(beta (theta - |w_ij|)),  beta = beta0 / std(w);      theta <- theta + gamma (rho - S),  gamma = gamma0 std(w)
+    p_ij = sigmoid(beta (theta - |w_ij|)),  beta = beta0 / scale;      theta <- theta + gamma (rho - S)
+    gamma = min(gamma0 scale, 1 / S'(theta)),  S' = mean beta p (1 - p),  scale = std(w)
 
 S is the expected share of pruned synapses (mean p), for ``gated`` the real one. S rises with theta, so there is one equilibrium;
-the step is stable for gamma < 2/S', which gamma0 <= 0.5 keeps whatever the scale of the weights. theta stays in
+the step is stable for gamma < 2/S': gamma0 std(w) keeps that for weights that are spread out, 1/S' for those that are alike (all
+of one magnitude: S' = beta / 4). Weights that are equal to rounding have their largest magnitude as scale. theta stays in
 [-6/beta, max|w| + 6/beta] (anti-windup), and begins at the rho-quantile of |w|. One theta per matrix; the mask of the last call
 is the one that is saved and compiled. Modes:
 
     resampled   every call draws the mask anew from p
     gated       irreversible: a kept synapse goes with probability p, only while S < rho (never beyond)
-    regrow      a kept synapse goes with probability r p, a pruned one returns with r (1 - p)
+    regrow      the first call draws the mask as `resampled`; then a kept synapse goes with probability r p, a pruned one returns
+                with r (1 - p)
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ Mode = Literal["resampled", "gated", "regrow"]
 Floats = npt.NDArray[np.float64]
 READOUT = "readout.weight"
 _REACH = 6.0  # sigmoid(-6) = 0.0025
+_EQUAL = 1e-6  # std(w) below this share of max |w|: the weights are equal to rounding
 
 
 class PruneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,17 +73,20 @@ class MatrixPruner:
     def call(self, weights: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
         """One step of controller and mask; True: the synapse is kept."""
         w = np.abs(weights.astype(np.float64))
-        scale = float(weights.std()) or 1.0
+        scale, largest = float(weights.std(dtype=np.float64)), float(w.max(initial=0.0))
+        if scale <= _EQUAL * largest or scale == 0:
+            scale = largest or 1.0
         beta = self.settings.beta0 / scale
         if self.theta is None:
             self.theta = float(np.quantile(w, self.settings.rho))
-        mask = np.ones(w.shape, dtype=bool) if self.mask is None else self.mask
         p = _sigmoid(beta * (self.theta - w))
         draw = self._random(w.shape)
-        self.mask = self._next(mask, p, draw, w)
+        self.mask = self._next(self.mask, p, draw, w)
         share = 1 - float(self.mask.mean()) if self.settings.mode == "gated" else float(p.mean())
-        step = self.settings.gamma0 * scale * (self.settings.rho - share)
-        self.theta = float(np.clip(self.theta + step, -_REACH / beta, w.max() + _REACH / beta))
+        slope = beta * float((p * (1 - p)).mean())
+        gamma = min(self.settings.gamma0 * scale, 1 / slope if slope > 0 else math.inf)
+        theta = self.theta + gamma * (self.settings.rho - share)
+        self.theta = float(np.clip(theta, -_REACH / beta, largest + _REACH / beta))
         self.calls += 1
         return self.mask
 
@@ -93,13 +100,14 @@ class MatrixPruner:
         counter = np.array([0, 0, 0, self.calls], dtype=np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter)).random(shape)
 
-    def _next(self, mask: npt.NDArray[np.bool_], p: Floats, draw: Floats, w: Floats) -> npt.NDArray[np.bool_]:
+    def _next(self, mask: npt.NDArray[np.bool_] | None, p: Floats, draw: Floats, w: Floats) -> npt.NDArray[np.bool_]:
         mode, r = self.settings.mode, self.settings.turnover
-        if mode == "resampled":
+        if mode == "gated":
+            mask = np.ones(w.shape, dtype=bool) if mask is None else mask
+            return self._gate(mask, mask & (draw < p), w)
+        if mode == "resampled" or mask is None:
             return draw >= p
-        if mode == "regrow":
-            return np.where(mask, draw >= r * p, draw < r * (1 - p))
-        return self._gate(mask, mask & (draw < p), w)
+        return np.where(mask, draw >= r * p, draw < r * (1 - p))
 
     def _gate(self, mask: npt.NDArray[np.bool_], leaving: npt.NDArray[np.bool_], w: Floats) -> npt.NDArray[np.bool_]:
         """Let go of at most what is missing to rho, the smallest first."""

@@ -31,6 +31,48 @@ def test_target_is_reached(mode: str, rho: float, scale: float) -> None:
         assert np.abs(w[mask]).mean() > 1.5 * np.abs(w[~mask]).mean()
 
 
+def weights_of(kind: str, n: int, scale: float) -> np.ndarray:
+    rng = np.random.default_rng(n)
+    signs = rng.choice([-1.0, 1.0], n)
+    return (
+        scale
+        * {
+            "normal": rng.normal(size=n),
+            "one magnitude": signs,
+            "two magnitudes": signs * np.where(rng.random(n) < 0.5, 0.1, 1.0),
+            "equal to rounding": np.full(n, 0.1),
+            "far from 0": 1 + 0.05 * rng.normal(size=n),
+            "zeros": np.zeros(n),
+        }[kind]
+    )
+
+
+@pytest.mark.parametrize("mode", ["resampled", "gated", "regrow"])
+@pytest.mark.parametrize(
+    "kind", ["normal", "one magnitude", "two magnitudes", "equal to rounding", "far from 0", "zeros"]
+)
+def test_any_weights_of_any_scale(mode: str, kind: str) -> None:
+    rng = np.random.default_rng(7)
+    for n in (1, 12, 400, 5000):
+        for scale in (1e-6, 0.05, 1.0, 10.0):
+            rho, w = float(rng.uniform(0, 0.99)), weights_of(kind, n, scale)
+            pruner = MatrixPruner(PruneSettings(rho=rho, mode=mode))
+            shares = [1 - pruner.call(w).mean() for _ in range(250)]
+            quantum = 0.5 / n if mode == "gated" else 0.0  # a mask of n synapses cannot be nearer
+            spread = np.sqrt(rho * (1 - rho) / n)
+            few = 3 * spread / np.sqrt(100 if mode == "resampled" else 2.5)  # regrow turns over in 20 calls
+            assert abs(np.mean(shares[-100:]) - rho) <= 0.005 + quantum + (0 if mode == "gated" else few), (
+                n,
+                scale,
+                rho,
+            )
+            assert abs(pruner.sparsity - rho) <= 0.005 + quantum + (0 if mode == "gated" else 3.5 * spread), (
+                n,
+                scale,
+                rho,
+            )
+
+
 @pytest.mark.parametrize("start", [-1.0, 0.0, 5.0])
 def test_controller_converges_from_any_start(start: float) -> None:
     w = np.random.default_rng(2).normal(size=4000)
@@ -71,9 +113,11 @@ def test_masks_repeat_by_seed() -> None:
 
 
 @pytest.mark.parametrize("mode", ["resampled", "gated", "regrow"])
-def test_trained_network_is_pruned(mode: str) -> None:
+@pytest.mark.parametrize("every", [4, 60])
+def test_trained_network_is_pruned(mode: str, every: int) -> None:
+    """Also after few calls: two in one epoch of 168 updates."""
     digits = load_task("digits")
-    plan = recipe(digits, hidden=16, epochs=2, prune=0.6, prune_mode=mode, prune_every=2)
+    plan = recipe(digits, hidden=16, epochs=1, prune=0.6, prune_mode=mode, prune_every=every)
     model = train(digits, plan.config, plan.settings).model
     for port in ("in", "delta", "c"):
         mask = model.layer(0).get_buffer(f"mask_{port}")
@@ -84,7 +128,7 @@ def test_trained_network_is_pruned(mode: str) -> None:
 @pytest.mark.parametrize("mode", ["resampled", "gated", "regrow"])
 def test_readout_is_pruned_where_wanted(mode: str) -> None:
     digits = load_task("digits")
-    options = {"hidden": 16, "epochs": 2, "prune": 0.6, "prune_mode": mode, "prune_every": 2}
+    options = {"hidden": 16, "epochs": 1, "prune": 0.6, "prune_mode": mode, "prune_every": 2}
     zeros = []
     for wanted in (False, True):
         plan = recipe(digits, prune_readout=wanted, **options)

@@ -36,7 +36,7 @@ def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: in
 _DIGITS: dict[str, Any] = {"hidden": "128", "surrogate_width": 1.5, "epochs": 25, "lr_end": 0.02, "batch": 64}
 _FSDD: dict[str, Any] = {"preset": "fsdd"}
 _MEMBRANE: dict[str, Any] = {"readout": "membrane", "k_membrane": 0.8}
-_SMALL: dict[str, Any] = {**_FSDD, "hidden": "64", "epochs": 1}
+_SMALL: dict[str, Any] = {**_FSDD, "hidden": "64", "epochs": 1, "k_o": 0.9}
 _SERIES: dict[str, Any] = {"preset": "series"}
 
 DIGITS = Table(
@@ -46,7 +46,7 @@ DIGITS = Table(
     "accuracy",
     (
         Row("BIM-D 1x128, online RTRL, spike readout", "bim", _DIGITS, _lr(0.006, 0.012)),
-        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_DIGITS, "rule": "bptt"}, _lr(0.012, 0.024, 0.05)),
+        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_DIGITS, "rule": "bptt"}, _lr(0.012, 0.024, 0.05, 0.1)),
         Row("BIM-D 1x128, hidden layer frozen", "bim", {**_DIGITS, "rule": "frozen"}, _lr(0.012, 0.024)),
         *_baselines(4_500, 25, (0.003, 0.01), 64),
         Row("logistic regression on all pixels", "linear", {}, seeds=1),
@@ -71,7 +71,7 @@ FSDD = Table(
             "BIM-D 1x64, ONE epoch, online RTRL, spike readout",
             "bim",
             _SMALL,
-            ({"lr": 0.004}, {"lr": 0.006}, {"lr": 0.004, "batch": 16}, {"lr": 0.006, "batch": 16}),
+            ({"lr": 0.004}, {"lr": 0.004, "surrogate_width": 1.0}),
         ),
         Row("BIM-D 1x64, ONE epoch, hidden layer frozen", "bim", {**_SMALL, "rule": "frozen"}, _lr(0.004, 0.01)),
         Row("BIM-D 1x64, ONE epoch, BPTT", "bim", {**_SMALL, "rule": "bptt"}, _lr(0.01, 0.02)),
@@ -124,7 +124,14 @@ def _left_out(speaker: str) -> Table:
 
 
 _ONE = {"rule": "tbptt", "window": 16}
-_TOP = {"hidden": "128,128", "readout": "membrane", "dense_readout": True, "k_o": 0.2, "k_membrane": 0.0}
+_TOP: dict[str, Any] = {
+    "hidden": "128,128",
+    "readout": "membrane",
+    "dense_readout": True,
+    "k_o": 0.5,
+    "detach_reset": False,
+    "gain_in": 3.0,
+}
 
 LM = Table(
     "lm",
@@ -144,7 +151,7 @@ LM = Table(
         Row(
             "BIM-D 2x128, T-BPTT 16, spikes between the layers, membrane on top, three passes",
             "bim-text",
-            {**_TOP, **_ONE, "epochs": 3, "lr": 0.01, "batch": 8},
+            {**_TOP, **_ONE, "epochs": 3, "lr": 0.01},
             seeds=1,
         ),
         Row(
@@ -199,8 +206,14 @@ LM = Table(
     ),
     "Perplexity 20.1 and 1.23 bits per character on WikiText-103. The two exclude each other: the test file has 5.116 "
     "bytes a token, so that 20.1 would be 0.85 bits, and 1.23 bits a perplexity of 78. Neither compares with 680 kB of text.",
-    "Bits per character and perplexity come from one sum; a symbol is a character of the reduced alphabet. BIM and three-pass "
-    "rows have fixed settings that an earlier trial chose on this test part, which flatters them slightly; the others are tuned.",
+    "Bits per character and perplexity come from one sum; a symbol is a character of the reduced alphabet. The BIM rows' "
+    "taps, rate, tau_m and kernel come from an earlier trial that saw this test part, which flatters them slightly; the "
+    "rest was chosen on the validation part of the training text, one seed, by shorter runs. One layer, TR over the last "
+    "16, 160 thousand symbols: an update every 8 symbols 2.946 (rate .01), every 4 2.912; with that and k_o .3 2.852, .1 "
+    "2.839, eight streams 2.829, every 2 symbols 2.836, theta 1 2.864, a fifth tap 2.889; with k_o .5 and surrogate width 1 "
+    "2.931. Two layers, one pass, k_o .5: 2.473; gain of W_in 3 2.460, reset not detached 2.464, Delta from .02 2.481, "
+    "surrogate width 1 2.490, window 32 2.514. No neural model here beats Witten-Bell by much: the text is short. The "
+    "membrane rows of one layer are no spiking results: hold them against the one with spiking switched off.",
 )
 
 _SCP1: dict[str, Any] = {"hidden": "128", "psp": "delta", "k_o": 0.9, "epochs": 40, "batch": 16, "lr_end": 0.02}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bimhw.results.plan import TABLES
+from bimhw.results.plan import SPEAKERS, TABLES
 from bimhw.results.points import Point, run_point
 from bimhw.results.run import chosen, value
-from bimhw.tasks import load_task
+from bimhw.tasks import load_corpus, load_task
+from bimhw.tasks.fsdd import load_spoken_digits
 from simulator.errors import InputError
 
 pytestmark = pytest.mark.long
@@ -55,3 +56,25 @@ def test_slow_cortical_potentials() -> None:
     except InputError as error:
         pytest.skip(f"needs `bimhw data fetch scp1` ({error})")
     assert np.mean(train("scp1", "BIM-D 1x128, online RTRL, spike readout", task, 5)) >= 0.93
+
+
+def test_spoken_digits_of_a_new_speaker(shared: Any) -> None:
+    """Required: 80 %, mean of six left-out speakers, by the readout that spikes alone reach."""
+    means = []
+    for speaker in SPEAKERS:
+        name = f"fsdd-{speaker}"
+        task = load_task("fsdd", path=shared / "data" / "sets" / "fsdd.zip", **TABLES[name].task_options)
+        means.append(train(name, "BIM-D 1x128, SEQ, spike readout", task, 1)[0])
+    assert np.mean(means) >= 0.80
+
+
+def test_connected_digits(shared: Any) -> None:
+    """Required: 6 % of the words wrong."""
+    digits = load_spoken_digits(shared / "data" / "sets" / "fsdd.zip")
+    assert train("connected", "BIM-D 1x128, BPTT, a label at every step, spike readout", digits, 1)[0] <= 0.06
+
+
+def test_characters_online() -> None:
+    """Required: 2.60 bits a character after one pass, by the readout that spikes alone reach."""
+    row = "BIM-D 1x128, online TR (an update every 4 symbols, over the last 16), SPIKE readout, one pass"
+    assert train("lm", row, load_corpus("lm"), 1)[0] <= 2.60

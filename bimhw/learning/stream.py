@@ -147,9 +147,8 @@ class StreamTrainer:
         """Write a checkpoint, whole or not at all."""
         content = {
             "format": _FORMAT,
-            "config": config_to_json(self.net.config),
-            "settings": msgspec.json.encode(self.settings, order="sorted").decode(),
             "task": self.task.name,
+            **self._configuration(),
             "step": self.step,
             "learner": learner_state(self.learner),
             "updater": self.updater.state(),
@@ -165,20 +164,22 @@ class StreamTrainer:
             InputError: no such file, no checkpoint of a stream, or one of another configuration.
         """
         content = _read(Path(path))
-        mine = {
-            "config": config_to_json(self.net.config),
-            "settings": msgspec.json.encode(self.settings, order="sorted").decode(),
-            "task": self.task.name,
-        }
+        mine = {"task": self.task.name} | self._configuration()
         for name, value in mine.items():
             if content.get(name) != value:
                 raise InputError(
-                    f"{path}: {name}", "is of another configuration", f"It was written with {content.get(name)}"
+                    f"{path}: {name}",
+                    f"is of another configuration: {_difference(content.get(name), value)}",
+                    "Give the options that it was written with, or start anew without --resume",
                 )
         self.step = int(content["step"])
         self._load_weights(content["weights"])
         self.updater.load(content["updater"])
         load_learner(self.learner, content["learner"])
+
+    def _configuration(self) -> dict[str, str]:
+        settings = msgspec.json.encode(self.settings, order="sorted").decode()
+        return {"config": config_to_json(self.net.config), "settings": settings}
 
     @torch.no_grad()
     def _load_weights(self, weights: dict[str, Tensor]) -> None:
@@ -187,6 +188,16 @@ class StreamTrainer:
                 self.net.add_mask(name, value)
         for name, p in self.net.named_parameters():
             p.copy_(weights[name])
+
+
+def _difference(theirs: Any, mine: str) -> str:
+    """In words: where two JSON objects differ, or the two values."""
+    try:
+        a, b = msgspec.json.decode(theirs), msgspec.json.decode(mine)
+        names = [n for n in sorted({*a, *b}) if a.get(n) != b.get(n)]
+    except (msgspec.DecodeError, TypeError, AttributeError):
+        return f"it has {theirs!r}, this run {mine!r}"
+    return "; ".join(f"{n} is {a.get(n)!r} there, {b.get(n)!r} in this run" for n in names)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
-from bimhw.tasks.checks import check_folder, check_labels
+from bimhw.tasks.checks import check_folder, check_labels, check_not_empty
 from bimhw.tasks.fetch import fetched
 from simulator.errors import InputError
 
@@ -86,6 +86,7 @@ def _idx_digits(folder: Path) -> tuple[Split, Split, str]:
             raise InputError(
                 str(folder), f"{part}: images {images.shape} and labels {labels.shape} do not belong together"
             )
+        check_not_empty(len(images), part, str(folder))
         check_labels(labels.astype(np.int64), 10, f"{folder}, {part}")
         splits.append(Split(images.reshape(len(images), 784), labels.astype(np.int64)))
     return splits[0], splits[1], "official 60,000 train / 10,000 test"

@@ -167,6 +167,11 @@ def test_mnist_refuses(mnist: Path) -> None:
     write_idx(mnist / "train-labels-idx1-ubyte.gz", np.arange(5))
     with pytest.raises(InputError, match="do not belong together"):
         load_task("smnist", path=mnist)
+    write_idx(mnist / "train-labels-idx1-ubyte.gz", np.zeros(0))
+    file.write_bytes(b"\0\0\x08\x03" + bytes(4) + (28).to_bytes(4, "big") * 2)
+    with pytest.raises(InputError, match="'train' is empty"):
+        load_task("smnist", path=mnist)
+    file.write_bytes(whole)
     (mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     write_idx(mnist / "train-labels-idx1-ubyte.gz", np.arange(6))
     with pytest.raises(InputError, match="t10k-labels"):

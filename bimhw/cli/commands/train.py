@@ -195,9 +195,12 @@ class StreamRun(NamedTuple):
 def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json: bool) -> None:
     from bimhw.learning.stream import StreamTrainer
     from bimhw.models.io import save_model
+    from simulator.errors import InputError
 
     if run.resume and run.checkpoint is None:
         raise click.UsageError("--resume needs --checkpoint")
+    if run.checkpoint is not None and not run.checkpoint.parent.is_dir():
+        raise InputError(str(run.checkpoint), "its folder does not exist", "Create it first")
     trainer = StreamTrainer(source, plan.config, plan.settings, plan.init)
     if run.resume and run.checkpoint is not None:
         trainer.load(run.checkpoint)

@@ -7,6 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -74,6 +75,24 @@ def test_seq_is_exact_for_stacks(kind: str, n: int, disc: str, options: dict[str
     net = net_of(5, theta=0.1, kind=kind, n_states=n, discretisation=disc, **options)
     x, y = data(12)
     assert relative(net, total_of(SweepLearner(net, B), x, y), by_autograd(net, x, y)[0]) <= 1e-10
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_stacks(seed: int) -> None:
+    """Any configuration with two or three layers: SEQ is exact everywhere, dense RTRL in the top layer and the readout."""
+    rng = np.random.default_rng(seed)
+    options = {
+        **_help.random_options(seed),
+        "hidden": tuple(int(h) for h in rng.integers(4, 8, rng.integers(2, 4))),
+        "dense_readout": bool(rng.random() < 0.5),
+    }
+    x, y = data(seed + 500, graded=bool(seed % 2))
+    nets = (net_of(seed + 1000 * k, **options) for k in range(40))
+    net = next(n for n in nets if min(float(s.detach().mean()) for s in n.run(x).spikes) > 0.02)
+    exact = by_autograd(net, x, y)[0]
+    assert relative(net, total_of(SweepLearner(net, B), x, y), exact) <= 1e-10
+    top = {n: g for n, g in exact.items() if n.startswith((f"layers.{net.config.n_layers - 1}.", "readout"))}
+    assert relative(net, total_of(RtrlLearner(net, B), x, y), top) <= 1e-10
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 20, 64])

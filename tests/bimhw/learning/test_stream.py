@@ -96,10 +96,21 @@ def test_bad_checkpoints_and_rules(digits: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a checkpoint"):
         trainer.load(tmp_path / "other.pt")
     trainer.save(tmp_path / "c.pt")
-    with pytest.raises(InputError, match="another configuration"):
+    with pytest.raises(InputError, match=r"another configuration: hidden is \[10\] there, \[11\] in this run"):
         trainer_of(digits, hidden=11).load(tmp_path / "c.pt")
-    with pytest.raises(InputError, match="another configuration"):
+    with pytest.raises(InputError, match=r"another configuration: lr is 0\.02 there, 0\.5 in this run\. "):
         trainer_of(digits, lr=0.5).load(tmp_path / "c.pt")
+    with pytest.raises(InputError, match="japanese-vowels"):
+        trainer_of(load_task("japanese-vowels")).load(tmp_path / "c.pt")
+    whole = (tmp_path / "c.pt").read_bytes()
+    for at in range(600, len(whole), len(whole) // 7):  # a spoilt byte anywhere
+        (tmp_path / "c.pt").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        before = trainer.net.layer(0).weight("in").detach().clone()
+        try:
+            trainer.load(tmp_path / "c.pt")
+        except InputError:
+            continue
+        assert torch.equal(trainer.net.layer(0).weight("in"), before)  # the byte stood between the entries
     with pytest.raises(InputError, match="end"):
         trainer_of(digits, rule="seq")
 

@@ -27,7 +27,7 @@ from simulator.plasticity.record import R_S, R_V, SURROGATES, history_words
 from simulator.plasticity.rtrl import C_D, PARTS_OF, dense_step, trace_words
 from simulator.plasticity.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.sweep import HISTORY_WORDS, SWEEP_MACS, replay, sweep
-from simulator.plasticity.update import Block, Row, full
+from simulator.plasticity.update import Block, Row, bias_block
 from simulator.plasticity.words import H_C, H_DELTA, H_PSI, K_FEATURE, K_TRACE, LSB, put_all
 
 Floats = npt.NDArray[np.float64]
@@ -139,13 +139,11 @@ class LayerLearner:
                 blocks.append(Block(self.forward.weights[k], live, self.forward.units[k], limit, k))
             rows[port] = Row(blocks, c, seed, moments.get(port, 0.0))
         for p, name in enumerate(self.bias_names):
-            view, unit = self.forward.bias(self.layer.population.name, name)
-            limit = self._limit(name, unit)
-            each = Block(view.reshape(1, -1), full((1, self.h)), np.full(self.h, unit or 1.0), limit, keys + p)
+            each = bias_block(self.forward, self.layer.population.name, name, self._limit(name), keys + p)
             rows[name] = Row([each], c, seed, moments.get(name, 0.0))
         return rows
 
-    def _limit(self, name: str, unit: float) -> float:
+    def _limit(self, name: str) -> float:
         """Largest stored value of a bias word (wide words: largest value)."""
         return np.inf if self.config.wide else 2 ** (15 if name == "D" else 23) - 1
 

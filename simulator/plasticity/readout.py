@@ -14,7 +14,7 @@ from simulator.plasticity.layer import LayerLearner, update_due
 from simulator.plasticity.net import Net
 from simulator.plasticity.parts import Part
 from simulator.plasticity.third_factor import row_sums
-from simulator.plasticity.update import Block, Row, full
+from simulator.plasticity.update import Block, full, weights_and_bias
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,18 +48,7 @@ class ReadoutLearner:
             if k is not None:
                 w = forward.weights[k]
                 blocks.append(Block(w, full((w.shape[0], n_out)), forward.units[k], limit, k))
-        view, unit = forward.bias(net.readout.name, "b")
-        bias = Block(
-            view.reshape(1, -1),
-            full((1, n_out)),
-            np.full(n_out, unit or 1.0),
-            np.inf if config.wide else 2**23 - 1,
-            key,
-        )
-        self.rows = {
-            "w": Row(blocks, config, seed, moments.get("w", 0.0)),
-            "b": Row([bias], config, seed, moments.get("b", 0.0)),
-        }
+        self.rows = weights_and_bias(forward, self.name, blocks, config, seed, moments, 24, key)
         self.updates, self.labelled, self.samples = 0, 0, -1
         self.g = np.zeros((sum(b.weights.shape[0] for b in blocks), n_out))
         self.g_bias = np.zeros((1, n_out))

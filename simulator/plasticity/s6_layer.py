@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from simulator.errors import FitError
 from simulator.neurons.membrane import CONST_FRAC
+from simulator.neurons.s6 import LOG_FRAC
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import Forward
@@ -24,7 +25,7 @@ from simulator.plasticity.pruning import Pruner
 from simulator.plasticity.record import SURROGATES
 from simulator.plasticity.s6_sweep import history_words_of, s6_history, s6_sweep, sweep_macs
 from simulator.plasticity.sweep import replay
-from simulator.plasticity.update import Block, Row, full
+from simulator.plasticity.update import Block, weights_and_bias
 from simulator.plasticity.words import H_DELTA, H_PSI, K_PB, K_PCN, K_SUM_BC, LSB, SATURATED
 
 Floats = npt.NDArray[np.float64]
@@ -88,10 +89,10 @@ class S6Learner(LayerLearner):
         self.outbox: tuple[npt.NDArray[np.int64], Floats] | None = None
         self.due = False  # an update is due at the end of the step
 
-    def _limit(self, name: str, unit: float) -> float:
+    def _limit(self, name: str) -> float:
         if name.startswith("l"):
-            return _A_LOG_LIMIT / (unit or 1.0)
-        return super()._limit(name, unit)
+            return _A_LOG_LIMIT if self.config.wide else _A_LOG_LIMIT * 2**LOG_FRAC
+        return super()._limit(name)
 
     def reload(self) -> None:
         """Read again what other words hold copies of."""
@@ -189,13 +190,9 @@ class SharedLearner:
             Block(forward.weights[g.shared], self.live[0, g.start : g.start + g.size], forward.units[g.shared], limit, g.shared)
             for g in of.layer.groups
         ]  # fmt: skip
-        view, unit = forward.bias(self.name, "b")
-        bias_limit = np.inf if config.wide else 2**15 - 1  # the word that is sent
-        bias = Block(view.reshape(1, -1), full((1, size)), np.full(size, unit or 1.0), bias_limit, key)
-        self.rows = {
-            "w": Row(blocks, config, seed, moments.get("w", 0.0)),
-            "b": Row([bias], config, seed, moments.get("b", 0.0)),
-        }
+        self.rows = weights_and_bias(
+            forward, self.name, blocks, config, seed, moments, 16, key
+        )  # a bias of what is sent
         keys = [g.shared for g in of.layer.groups]
         self.pruners = {k: Pruner(config.prune_target, config.prune_mode, k, seed) for k in keys if config.prune_target}
         self.updates, self.due = 0, False

@@ -6,7 +6,7 @@ u = lam g - (1 - lam) kappa Omega   (input port;  lam g elsewhere);   w <- clip(
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.counts import LearnCounts
+from simulator.plasticity.forward import Forward
 from simulator.plasticity.optimiser import Rms
 from simulator.plasticity.parts import Part
 from simulator.plasticity.rounding import MODES, update_weights
@@ -43,6 +44,22 @@ class Block:
     unit: Floats
     limit: float
     key: int
+
+
+def bias_block(forward: Forward, population: str, name: str, limit: float, key: int) -> Block:
+    """The words `name` that the neurons of a population have each of their own; limit and key as in `Block`."""
+    view, unit = forward.bias(population, name)
+    return Block(view.reshape(1, -1), full((1, view.size)), np.full(view.size, unit or 1.0), limit, key)
+
+
+def weights_and_bias(
+    forward: Forward, population: str, blocks: Sequence[Block], config: LearnConfig, seed: int, moments: Mapping[str, float],
+    bits: int, key: int,
+) -> dict[str, Row]:  # fmt: skip
+    """Rows ``w`` and ``b`` of a population whose neurons have one port and a bias of `bits` bits with random-number key `key`."""
+    bias = bias_block(forward, population, "b", np.inf if config.wide else 2 ** (bits - 1) - 1, key)
+    each = {"w": tuple(blocks), "b": (bias,)}
+    return {name: Row(of, config, seed, moments.get(name, 0.0)) for name, of in each.items()}
 
 
 class Row:

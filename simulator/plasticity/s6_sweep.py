@@ -157,8 +157,9 @@ def s6_sweep(
                 decayed, drive = put(-rates[0, n, i] * abar * x_old, K_DECAYED, words), put(b * z, K_DRIVE, words)
                 kick = put(l_x[n] + bc[states + n] * q, K_XN, words)
                 p_shared[s, states + n] += put(q * x_new, K_PCN, words)
-                p_shared[s, n] += put(kick * gain * z, K_PB, words)
-                to_z += kick * gain * b
+                pull = kick * gain
+                p_shared[s, n] += put(pull * z, K_PB, words)
+                to_z += pull * b
                 to_d += kick * put(decayed + (abar * drive if zoh else drive), K_SLOPE, words)
                 if g_rates.shape[0]:
                     own = put(step * decayed + ((step * abar - gain) * drive if zoh else 0.0), K_RATE, words)

@@ -29,11 +29,13 @@ from simulator.chip import load_chip
 from simulator.errors import FitError, InputError
 from simulator.function import run
 from simulator.plasticity import LearnConfig, Learner, calibrate, learn, learn_config, prepare, words
+from simulator.plasticity import s6_sweep as s6_module
+from simulator.plasticity import sweep as sweep_module
 from simulator.plasticity.checkpoint import load_learning, save_learning
 from simulator.plasticity.decode import R_STATES
 from simulator.plasticity.memory import learning_memory
 from simulator.plasticity.record import R_S
-from simulator.plasticity.rtrl import DELTA
+from simulator.plasticity.rtrl import ALPHA, DELTA, EXP
 from simulator.plasticity.s6_sweep import H_DT, H_SIG, H_STATES, s6_sweep, sweep_macs
 from simulator.program import Program
 from simulator.spikes import SpikeTrain
@@ -300,6 +302,52 @@ def by_fractions(hist, bc, order, const, rates, zoh, fracs, bits, n, h):
                 lx[m] = put(abar * kick, "l_xn")
             p[s][0][i], p[s][1][i] = put(to_z, "p_in"), put(w[H_SIG] * to_d, "p_d")
     return p, shared, g_skip, g_rates
+
+
+class Counted(float):
+    """A number that counts the multiplications it takes part in."""
+
+    done = 0
+
+    def __mul__(self, other):
+        Counted.done += 1
+        return Counted(float(self) * float(other))
+
+    def __add__(self, other):
+        return Counted(float(self) + float(other))
+
+    def __sub__(self, other):
+        return Counted(float(self) - float(other))
+
+    def __rsub__(self, other):
+        return Counted(float(other) - float(self))
+
+    def __neg__(self):
+        return Counted(-float(self))
+
+    __rmul__, __radd__ = __mul__, __add__
+
+
+@pytest.mark.parametrize("rates_learn", [False, True])
+@pytest.mark.parametrize("zoh", [False, True])
+@pytest.mark.parametrize("psp", [DELTA, EXP, ALPHA])
+def test_the_sweep_multiplies_as_often_as_its_formula_says(psp, zoh, rates_learn, monkeypatch):
+    """The kernel's own statements, run on numbers that count; h = (1 - k) psi is taken as a word."""
+    for module in (sweep_module, s6_module):
+        monkeypatch.setattr(module, "put", lambda x, k, table: x)
+    monkeypatch.setattr(s6_module, "back_to_q", sweep_module.back_to_q.py_func)
+    n, h, steps = 3, 2, 4
+
+    def numbers(*shape):
+        return np.vectorize(Counted, otypes=[object])(np.random.default_rng(0).normal(0, 1, shape))
+
+    hist, bc, const, rates = numbers(steps, 8 + 2 * n, h), numbers(steps, 2 * n), numbers(8, h), numbers(2, n, h)
+    empty = [np.zeros(shape, object) for shape in ((steps, 2, h), (steps, 2 * n), h, (n if rates_learn else 0, h))]
+    Counted.done = 0
+    order = np.arange(steps)[::-1]
+    monkeypatch.setattr(np, "empty", lambda size: np.zeros(size, object))
+    s6_sweep.py_func(hist, bc, order, 0, steps, const, rates, psp, False, zoh, *empty, None)
+    assert Counted.done == steps * h * (sweep_macs(psp, n, zoh, rates_learn) + 1)
 
 
 @pytest.mark.parametrize(("bits", "least"), [(12, 0.99), (16, 0.999)])

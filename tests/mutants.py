@@ -48,7 +48,10 @@ MUTANTS: dict[str, tuple[str, str]] = {
     ),
     "a waiting output is not woken": ("elif S[up + STATE] == WAITING:", "elif S[up + STATE] == SET:"),
     "an output is woken too late": ("busy, up, tail_gone, now)", "busy, up, tail_gone + _1, now)"),
-    "words of slots are forgotten": ("busy &= ~(U(bits == _0) << word)", "busy &= ~(_1 << word)"),
+    "an event marks the slot after its own": (
+        "occupied[word] |= _1 << (slot & _63)",
+        "occupied[word] |= _1 << ((slot + _1) & _63)",
+    ),
     "a head is expected where there is none": ("there = head >= OCCUPIED", "there = head >= _0"),
     "all hops take the time of a hop north": ("arrival = now + (link >> U(32))", "arrival = now + (S[links0] >> U(32))"),
     "work before the first message is lost": (

@@ -18,6 +18,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.condition import fault_figures
+from bimhw.sweep.faulty import faulty_run
 from bimhw.sweep.spec import Point, SweepSpec
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
@@ -75,7 +77,13 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
     from bimhw.costs import energy
 
     program, facts = function_run(point, folder)
-    mapped, activity = hardware_run(point, program, folder)
+    faults = point.faults()
+    if faults is None:
+        mapped, activity = hardware_run(point, program, folder)
+    else:
+        mapped = _mapping_run(point, program, folder)[0]
+        task = point.spec.load_task(str(mapped.meta["task"]))
+        activity, facts = faulty_run(point, mapped, faults, task, folder)
     costs = energy(activity, point.chip(), program=mapped)
     figures = costs.report.figures()
     learning = costs.learning_uj_per_sample()
@@ -100,6 +108,8 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
         "neurons": program.n_neurons,
         "weight_bytes": sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
         "unknown": list(costs.report.unknown),
+        "saturations": activity.total("saturations"),
+        "faults": fault_figures(activity),
         "synapse_uj_fixed_activity": None,
         "pruned_synops_fixed_activity": None,
     }

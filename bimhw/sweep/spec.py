@@ -1,8 +1,9 @@
 """What a sweep is: a task or a model, axes with their values, and the points of their product.
 
 An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
-(neurons per core), ``mapping``, ``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...), or
-any number of the chip file by its path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
+(neurons per core), ``mapping``, ``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...),
+``faults`` (YAML files of what is broken) or one of their numbers (``faults.drop_rate``), or any number of the chip file by its
+path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
 determines its result.
 """
 
@@ -23,6 +24,7 @@ from energy_models.scaling import scaled_chip
 from simulator.chip import Chip, load_chip
 from simulator.chip_rules import check_chip
 from simulator.errors import InputError
+from simulator.faults import Faults, parse_faults, read_faults
 from simulator.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ HARDWARE_AXES = ("chip", "cores", "mapping", "supply", "node")
 ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
 RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
 SECTIONS = ("timing", "energy", "limits")
+FAULTS = "faults"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,9 @@ class SweepSpec:
             raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
         if self.samples is not None and self.samples < 1:
             raise InputError("samples", f"is {self.samples}, must be at least 1")
+        if any(axis.split(".")[0] == FAULTS for axis in self.axes):
+            for point in self.points():
+                point.faults()
         self._check_options()
 
     def _check_options(self) -> None:
@@ -152,14 +158,15 @@ def known_axes() -> list[str]:
     from bimhw.models.net import Init
 
     fields = [f for kind in (BimConfig, TrainSettings, Init) for f in kind.__struct_fields__]
-    return [*RENAMED, *COMPILE_AXES, *HARDWARE_AXES, "delays", *fields]
+    broken = [FAULTS, *(f"{FAULTS}.{name}" for name in Faults.__struct_fields__)]
+    return [*RENAMED, *COMPILE_AXES, *HARDWARE_AXES, "delays", *fields, *broken]
 
 
 def kind_of(axis: str) -> str:
     """``train``, ``compile`` or ``hardware``: what an axis changes."""
     if axis in COMPILE_AXES:
         return "compile"
-    if axis in HARDWARE_AXES or axis.split(".")[0] in SECTIONS:
+    if axis in HARDWARE_AXES or axis.split(".")[0] in (*SECTIONS, FAULTS):
         return "hardware"
     return "train"
 
@@ -225,6 +232,19 @@ class Point:
         check_chip(chip, f"chip {chip.name!r}")
         return scaled_chip(chip, self.axes.get("supply"), self.axes.get("node"))
 
+    def faults(self) -> Faults | None:
+        """What is broken at this point; None where no axis says so.
+
+        Raises:
+            InputError: no such file, or a value that cannot be.
+        """
+        axes = {axis: value for axis, value in self.axes.items() if axis.split(".")[0] == FAULTS}
+        if not axes:
+            return None
+        file = axes.pop(FAULTS, None)
+        values = msgspec.to_builtins(Faults() if file is None else read_faults(Path(str(file))))
+        return parse_faults(values | {axis.partition(".")[2]: value for axis, value in axes.items()})
+
     def mapping_key(self) -> str:
         """Hash of all that determines the mapping and the counters: function, mesh, limits and mapper, no times, no energies."""
         c = self.chip()
@@ -235,7 +255,9 @@ class Point:
         """Hash of all that determines counters and times, but no energies."""
         c = self.chip()
         parts = [msgspec.to_builtins(c.timing)] + ([msgspec.to_builtins(c.link)] if c.topology.chips > 1 else [])
-        return digest("hardware", self.mapping_key(), parts, self.spec.engine)
+        faults = self.faults()
+        broken = [] if faults is None else [msgspec.to_builtins(faults)]
+        return digest("hardware", self.mapping_key(), parts, self.spec.engine, *broken)
 
     def key(self) -> str:
         """Hash of all that determines the result."""

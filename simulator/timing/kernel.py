@@ -320,9 +320,8 @@ def time_steps(
                         S[slot + _1] = follows | U(route[(p >> router_bits) * n_endpoints + d - route_skip])
                 elif S[up + STATE] == WAITING:
                     S[up + STATE] = SET
-                    busy = _set(
-                        S, occupied, busy, up, tail_gone, now
-                    )  # its link is free by then: it granted before now
+                    # Its link is free by then: it granted before now.
+                    busy = _set(S, occupied, busy, up, tail_gone, now)
                 head = S[after]
                 there = head >= OCCUPIED  # the rest is not read where there is no head
                 S[p + KEY] = head

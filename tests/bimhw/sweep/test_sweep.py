@@ -389,3 +389,29 @@ def test_full_disk_loses_nothing(model: Path, tmp_path: Path) -> None:
             store.put("big", {"a": "x" * 100000}, {"status": "done", "result": {}})
     assert sqlite3.connect(db).execute("select count(*) from points").fetchone() == (1,)
     assert run_sweep(spec_of(model, chip=("loihi2",)), db).computed == 0
+
+
+def test_faults_are_axes(model: Path, tmp_path: Path) -> None:
+    """Each point equals `bimhw simulate --faults` on the same mapping; the sound point equals the sweep without faults."""
+    (tmp_path / "worn.yaml").write_text("seed: 2\nstuck_rate: 0.2\nclock_sigma: 0.1\n")
+    (tmp_path / "sound.yaml").write_text("{}\n")
+    axes = {"faults": (str(tmp_path / "sound.yaml"), str(tmp_path / "worn.yaml")), "faults.drop_rate": (0, 0.3)}
+    result = run_sweep(spec_of(model, **axes), tmp_path / "s.sqlite")
+    rows = list(result.rows)
+    assert result.failed == 0 and result.functional_runs == 1 and len(rows) == 4
+    plain = run_sweep(spec_of(model, chip=("loihi2",)), tmp_path / "plain.sqlite").rows[0]
+    sound, dropping, worn, both = rows
+    assert sound["faults"] == {}
+    for figure in ("accuracy", "total_uj", "latency_us", "saturations"):
+        assert sound[figure] == plain[figure]
+    lost = {"lost_packets", "lost_synaptic_events", "lost_synaptic_events_dense"}
+    assert set(dropping["faults"]) == lost
+    assert set(worn["faults"]) == {"stuck_weights"}
+    assert set(both["faults"]) == lost | {"stuck_weights"}
+    assert worn["latency_us"] != sound["latency_us"]
+    again = run_sweep(spec_of(model, **axes), tmp_path / "s.sqlite")
+    assert again.computed == 0 and table(again.rows) == table(rows)
+    for bad, message in (({"faults.drop_rate": (2,)}, "drop_rate"), ({"faults": ("none.yaml",)}, "does not exist"),
+                         ({"faults.droprate": (0.1,)}, r"Did you mean 'faults\.drop_rate'")):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            spec_of(model, **bad).check()

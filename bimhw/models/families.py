@@ -26,7 +26,7 @@ def config_from(value: Any, where: str) -> AnyConfig:
     if isinstance(value, str | bytes):
         try:
             content = msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error
     family = content.get("family", "bim") if isinstance(content, dict) else "bim"
     if family == "bim":

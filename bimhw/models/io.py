@@ -159,6 +159,13 @@ def _as_arrays(state: object, path: Path) -> Arrays:
 
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise InputError(str(path), "its 'state_dict' is not a dict of tensors", "Write it with bimhw train")
+    for name, v in state.items():
+        if (
+            v.layout != torch.strided or v.is_quantized or v.device.type != "cpu"
+        ):  # sparse, int8 with a scale, without data
+            raise InputError(
+                f"{path}: {name}", "is no plain tensor of numbers", "Save it dense, in float32, on the CPU"
+            )
     return {
         str(k): v.detach().to(torch.float32).numpy() if v.dtype == torch.bfloat16 else v.detach().numpy()
         for k, v in state.items()

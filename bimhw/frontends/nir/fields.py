@@ -16,7 +16,10 @@ _REQUIRED = object()
 
 def _array(value: Any, where: str) -> Floats:
     """A finite float64 array."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise InputError(where, "is no array of numbers", "Export it again") from None
     if array.dtype.kind not in "fiub":
         raise InputError(where, f"is of type {array.dtype}, not numbers")
     array = array.astype(np.float64)

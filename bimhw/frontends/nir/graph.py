@@ -140,10 +140,14 @@ def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str])
     edges: list[Edge] = []
     ends: dict[str, tuple[str, str]] = {}  # subgraph -> names of its input and output junctions
     for name, fields in raw.items():
+        if not name.isprintable():
+            raise InputError(where, f"has a node named {name!r}, with characters that do not print", "Rename it")
         full = prefix + name
         at = f"{where}: node {full!r}"
-        if not isinstance(fields, dict) or "type" not in fields:
-            raise InputError(at, "has no 'type'", "The exporter left the file half-written; export it again")
+        if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+            raise InputError(
+                at, "has no 'type' that is a text", "The exporter left the file half-written; export it again"
+            )
         if fields["type"] == "NIRGraph":
             inner, inner_edges = _flatten(fields, full + ".", where, notes)
             ends[name] = _ends(inner, at)
@@ -184,6 +188,8 @@ def _ends(inner: Mapping[str, Node], where: str) -> tuple[str, str]:
 def _edges(tree: Mapping[str, Any], nodes: Mapping[str, Any], where: str) -> list[Edge]:
     raw = require(tree, "edges", where)
     raw = raw.tolist() if hasattr(raw, "tolist") else raw
+    if not isinstance(raw, list):
+        raise InputError(f"{where}: edges", "is no list of pairs of node names", "Export it again")
     out: list[Edge] = []
     seen: set[Edge] = set()
     for item in raw:

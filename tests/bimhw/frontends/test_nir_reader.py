@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,50 @@ def test_half_written_files_are_refused(tmp_path: Path, bad: str) -> None:
         with h5py.File(path, "w") as file:
             file["version"] = "1.0.8"
     with pytest.raises(InputError, match=r"x\.nir.*(HDF5|half-written)"):
+        read_graph(path)
+
+
+def _replaced(at: str, value: Any) -> Callable[[Any], None]:
+    def change(file: Any) -> None:
+        del file[at]
+        if value is None:
+            file.create_group(at)
+        elif isinstance(value, str):
+            rows = file.create_dataset(at, (3,), dtype=h5py.vlen_dtype("f4"))
+            rows[0], rows[1] = np.ones(4), np.ones(2)
+        else:
+            file[at] = value
+
+    return change
+
+
+ODD = {
+    "edges of one number": ("edges", 5, "graph '/': edges: is no list of pairs"),
+    "edges of numbers": ("edges", np.arange(6).reshape(3, 2), r"has an edge \[0, 1\]"),
+    "nodes of one number": ("nodes", 5, "nodes: is no group of nodes"),
+    "a node of one number": ("nodes/fc", 5, "node 'fc': has no 'type'"),
+    "a type of numbers": ("nodes/fc/type", np.arange(3), "node 'fc': has no 'type' that is a text"),
+    "a type that is a group": ("nodes/fc/type", None, "node 'fc': has no 'type' that is a text"),
+    "a weight that is a group": ("nodes/fc/weight", None, "fc.*weight: is of type object"),
+    "a weight of ragged rows": ("nodes/fc/weight", "ragged", "fc.*weight: is "),
+    "complex weights": ("nodes/fc/weight", np.ones((3, 4), complex), "fc.*weight: is of type complex128"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_files_of_another_form_are_refused_with_their_place(tmp_path: Path, name: str) -> None:
+    at, value, message = ODD[name]
+    path = write_raw(tmp_path / "odd.nir", chain(), CHAIN)
+    with h5py.File(path, "a") as file:
+        _replaced(f"node/{at}", value)(file)
+    with pytest.raises(InputError, match=message):
+        read_graph(path)
+
+
+def test_names_that_would_write_on_a_terminal_are_refused(tmp_path: Path) -> None:
+    nodes = {("lif\x1b[31m" if k == "lif" else k): v for k, v in chain().items()}
+    path = write_raw(tmp_path / "odd.nir", nodes, [("in", "fc")])
+    with pytest.raises(InputError, match=r"named 'lif\\x1b\[31m', with characters that do not print"):
         read_graph(path)
 
 

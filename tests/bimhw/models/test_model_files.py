@@ -95,6 +95,25 @@ def test_shape_and_nan_are_named(tmp_path: Path) -> None:
     assert "layers.1.b_in: has shape (9,)" in refused(tmp_path / "m.pt")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch, of its own old tensors
+def test_tensors_of_another_kind_are_refused_by_name(tmp_path: Path) -> None:
+    plain = small().state_dict()["layers.0.w_in"]
+    odd = {
+        "sparse": plain.to_sparse(),
+        "without data": torch.zeros(plain.shape, device="meta"),
+        "quantised": torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8),
+    }
+    for name, tensor in odd.items():
+        state = small().state_dict() | {"layers.0.w_in": tensor}
+        torch.save({"state_dict": state, "config": config_to_json(small().config)}, tmp_path / "m.pt")
+        assert "layers.0.w_in: is no plain tensor" in refused(tmp_path / "m.pt"), name
+
+
+def test_a_config_of_deep_nests_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": small().state_dict(), "config": "[" * 100_000}, tmp_path / "m.pt")
+    assert "m.pt: config" in refused(tmp_path / "m.pt")
+
+
 def test_config_errors_hold_the_path() -> None:
     with pytest.raises(InputError, match="thta"):
         config_from({"n_in": 1, "hidden": [2], "n_out": 2, "thta": 1.0}, "x.pt")

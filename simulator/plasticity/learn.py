@@ -187,12 +187,14 @@ def _with_biases(p: Population, names: tuple[str, ...], learner: Learner) -> Pop
 def activity(learner: Learner) -> Activity:
     """Counters of everything that the learner did, inference and learning.
 
+    Synapses keep their place in memory while they learn: a packet visits those too that pruning has switched off.
+
     Raises:
         InputError: wide words (there is no chip that does them).
     """
     if not isinstance(learner.forward, ChipForward):
         raise InputError("activity", "is counted on the chip's words", "Learn with words='chip'")
-    program = program_of(learner)
+    program = learner.forward.simulation.layout.program
     counter = Counter(program)
     run = finish(learner.forward.simulation, counter, learner.samples)
     sizes = [p.size for p in program.populations]

@@ -181,7 +181,11 @@ def test_weights_come_back_as_a_model(task, tmp_path):
     program = ready_to_learn(
         compiled(task), task, {"prune_target": 0.5, "prune_mode": "gated", "prune_every": 4, "lr": 0.01}
     )
-    after = learn(program, task.train.x, step_labels(task, task.train), epochs=3).program
+    done = learn(program, task.train.x, step_labels(task, task.train), epochs=3)
+    after = done.program
+    spikes = np.bincount(np.concatenate(done.learner.forward.simulation.record.ids), minlength=program.n_neurons)
+    visited = spikes[:4].sum() * 3 * 6 + spikes[4:10].sum() * 2  # pruned synapses keep their place until the end
+    assert done.activity().total("synaptic_events") == visited
     after.save(tmp_path / "x.bimhw")
     loaded = Program.load(tmp_path / "x.bimhw")
     assert loaded.sha256() == after.sha256()

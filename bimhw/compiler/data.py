@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
 _SYNTHETIC = (64, 64)  # samples, steps
+_MOST_VALUES = 2**25  # made up at most, and of all neurons at once: fewer samples, then steps, of wide networks
 _SYNTHETIC_RATE = 0.3
 
 
@@ -67,11 +68,17 @@ def calibration_data(
         return _from_task(name, load_named(name), width, scale, calibration, seed)
     if calibration is not None:
         return CalibrationData(_checked(calibration, width), "the given samples", decision_steps=())
-    samples, steps = _SYNTHETIC
+    samples, steps = _made_up(width, sum(p.size for p in network.populations))
     rng = np.random.default_rng(seed)
     made = (rng.random((samples, steps, width)) < _SYNTHETIC_RATE).astype(np.int32) * max(1, round(1 / scale))
     text = f"calibrated on {samples} made-up random samples (rate {_SYNTHETIC_RATE}): give real ones for real formats"
     return CalibrationData(made, "made-up random spikes", assumed=text)
+
+
+def _made_up(width: int, neurons: int) -> tuple[int, int]:
+    """Samples and steps to make up."""
+    steps = min(_SYNTHETIC[1], max(1, _MOST_VALUES // width))
+    return max(1, min(_SYNTHETIC[0], _MOST_VALUES // (steps * width), _MOST_VALUES // neurons)), steps
 
 
 def _input(network: Network) -> tuple[int, float]:

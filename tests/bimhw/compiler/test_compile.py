@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bimhw
+from bimhw.compiler.data import _made_up
 from bimhw.compiler.decode import decode, encode, output_probe, scores_by_step
 from bimhw.compiler.pipeline import compile
 from bimhw.models.config import BimConfig
@@ -212,3 +213,12 @@ def test_wrong_input_is_refused(chip: Chip) -> None:
 def test_refractory_beyond_its_word_is_refused(chip: Chip) -> None:
     with pytest.raises(FitError, match="15 steps"):
         compile(random_net(BimConfig(n_in=5, hidden=(6,), n_out=3, refractory=16), 2), chip)
+
+
+@pytest.mark.parametrize(
+    ("width", "neurons"), [(8, 100), (20_000, 30_000), (1_000_000, 1_100_000), (60_000_000, 60_000_001)]
+)
+def test_made_up_samples_stay_within_memory(width: int, neurons: int) -> None:
+    samples, steps = _made_up(width, neurons)
+    assert 1 <= samples <= 64 and 1 <= steps <= 64
+    assert samples == steps == 64 or samples * max(steps * width, neurons) <= max(2**25, neurons, width)

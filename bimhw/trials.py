@@ -36,7 +36,7 @@ class Trial(Protocol):
     def float_scores(self, model: str | Path, seed: int) -> tuple[Floats, int]:
         """Scores of the float model, and how many layers it has; `seed` of neurons that fire at random."""
 
-    def judge(self, scores: Floats) -> dict[str, float]:
+    def judge(self, scores: Floats) -> dict[str, Any]:
         """Figures of scores."""
 
 
@@ -74,9 +74,16 @@ class SequenceTrial:
         decision = torch.from_numpy(self.task.decision_steps)
         return run.logits[decision].mean(0).numpy(), len(run.spikes)
 
-    def judge(self, scores: Floats) -> dict[str, float]:
-        """Accuracy."""
-        return {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
+    def judge(self, scores: Floats) -> dict[str, Any]:
+        """Accuracy; of a task that is judged by areas under curves, these too (None where one class alone is there)."""
+        found: dict[str, Any] = {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
+        if self.task.metric == "auc" and scores.shape[-1] == 2:
+            from bimhw.tasks.metrics import auc_pr, auc_roc
+
+            margin, both = scores[:, 1] - scores[:, 0], np.unique(self.split.y).size == 2
+            found["auc_roc"] = auc_roc(margin, self.split.y) if both else None
+            found["auc_pr"] = auc_pr(margin, self.split.y) if both else None
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ class TextTrial:
                 parts.append(run.logits.numpy())
         return np.concatenate(parts).swapaxes(0, 1), net.config.n_layers
 
-    def judge(self, scores: Floats) -> dict[str, float]:
+    def judge(self, scores: Floats) -> dict[str, Any]:
         """Bits per character, perplexity, and how often the likeliest symbol is the right one."""
         score = self.stretches.score(scores)
         return {

@@ -199,3 +199,19 @@ def test_saturations_are_shown_by_core_and_strict_refuses_them(folder: Path, tmp
     refused = CliRunner().invoke(command, [*arguments, "--strict"])
     assert isinstance(refused.exception, SaturationError)
     assert "and the run is strict" in str(refused.exception)
+
+
+def test_areas_under_curves_where_a_task_is_judged_by_them() -> None:
+    """Scores whose order is known: of 3 x 2 pairs, 5 are in order; a single class has no area."""
+    from bimhw.tasks.base import Split, Task
+    from bimhw.trials import SequenceTrial
+
+    x, y = np.zeros((5, 4, 2), np.int32), np.array([0, 1, 0, 1, 0])
+    steps = np.array([False, False, False, True])
+    task = Task("t", 2, 1.0, Split(x, y), Split(x, y), steps, steps, metric="auc")
+    scores = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 1.0], [0.5, 0.8], [3.0, 0.0]])
+    figures = SequenceTrial("t", task, task.test).judge(scores)
+    assert figures["auc_roc"] == pytest.approx(5 / 6) and figures["accuracy"] == 0.8
+    assert figures["auc_pr"] == pytest.approx((1 + 2 / 3) / 2)  # mean precision at the two positives, best scores first
+    alone = SequenceTrial("t", task, task.test.take(np.array([0, 2, 4]))).judge(scores[[0, 2, 4]])
+    assert alone["auc_roc"] is None and alone["auc_pr"] is None

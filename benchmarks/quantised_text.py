@@ -42,8 +42,7 @@ def trained(name: str, folder: Path) -> Path:
     path = folder / f"{name.replace(' ', '').replace(',', '-')}.safetensors"
     if not path.exists():
         corpus = load_corpus("lm")
-        config, settings = language_recipe(corpus, 0, **ROWS[name])
-        save_model(train_language(corpus, config, settings).model, path)
+        save_model(train_language(corpus, *language_recipe(corpus, 0, **ROWS[name])).model, path)
     return path
 
 

@@ -51,9 +51,9 @@ def text(folder: Path, symbols: int = 0) -> Path:
     from bimhw.tasks import load_corpus
 
     corpus = load_corpus("lm")
-    config, settings = language_recipe(corpus, hidden="64", symbols=symbols)
+    config, settings, init = language_recipe(corpus, hidden="64", symbols=symbols)
     model = folder / "lm.pt"
-    save_model(train_language(corpus, config, settings).model, model)
+    save_model(train_language(corpus, config, settings, init).model, model)
     program = compile(model, CHIP, task=corpus).program
     return simulate(program, corpus, samples=2, model=model, output=folder / "lm").folder
 

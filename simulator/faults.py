@@ -121,6 +121,8 @@ def detours(
         InputError: a link that is not on the mesh, or no such way: the pair, the links in the way and what to do.
     """
     dead = {(x, y, d) for x, y, d in dead_links}
+    if not dead:
+        return {}
     for x, y, d in dead:
         if not (0 <= x < topology.columns and 0 <= y < topology.height):
             raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.columns} x {topology.height} mesh")

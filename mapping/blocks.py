@@ -15,7 +15,7 @@ from mapping.fit import check_core_count, check_limits
 from mapping.memory import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
 from mapping.network import Network
 from mapping.placement import usable_cores
-from mapping.usage import Resource, usage
+from mapping.usage import Resource, core_limits, usage
 from simulator.chip import Chip
 from simulator.errors import FitError
 from simulator.graph import INPUT_MODEL, Population
@@ -25,6 +25,7 @@ from simulator.program_chip import with_chip
 Cores = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 _AXONS = ("in_axons", "out_axons")
+_ROOMS = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes")
 _NEEDS = ("neurons", "synapse bits", "state bits", "bits of synapses and states")  # columns of `need_of`
 
 
@@ -65,19 +66,20 @@ def pack_blocks(
     while True:
         program = _assign(network, chip, cap)
         resources = usage(program, chip)
-        over = [r.name for r in resources if r.limit is not None and r.worst > r.limit]
+        over = [r.name for r in resources if r.over]
         if not any(name in axons for name in over) or cap == 1:
             return program, resources
         cap = (cap + 1) // 2
 
 
 def _assign(network: Network, chip: Chip, cap: int) -> Program:
-    blocks = _blocks(network, chip, cap, own_cores=True)
+    cores = usable_cores(chip.topology)
+    blocks = _blocks(network, chip, cap, cores, own_cores=True)
     if _cores_in(blocks) > chip.n_cores:
-        blocks = _blocks(network, chip, cap, own_cores=False)
+        blocks = _blocks(network, chip, cap, cores, own_cores=False)
     beyond = chip.topology.mesh_cores  # numbers of cores that the chip lacks, for `fit` to count
-    room = np.concatenate([usable_cores(chip.topology), np.arange(beyond, beyond + blocks.size)])
-    core = np.where(blocks >= 0, room[np.maximum(blocks, 0)], HOST).astype(np.int32)
+    numbers = np.concatenate([cores, np.arange(beyond, beyond + blocks.size)])
+    core = np.where(blocks >= 0, numbers[np.maximum(blocks, 0)], HOST).astype(np.int32)
     return to_program(network, chip, core)
 
 
@@ -102,26 +104,22 @@ def need_of(network: Network) -> F64:
     return np.concatenate(parts) if parts else np.zeros((0, 4))
 
 
-def room_of(network: Network, chip: Chip, kernels_of: str = "") -> F64:
-    """What one core has of the same four, less what its neurons share; infinite if unknown.
+def rooms_of(network: Network, chip: Chip, cores: Cores, kernels_of: str = "") -> F64:
+    """What each of these cores has of the same four, less what its neurons share; float64 [cores, 4], infinite if unknown.
 
     Shared are the words of all populations, and the kernels of the convolutions onto population `kernels_of`, or onto all.
     """
     kernels = kernel_bits(network, kernels_of)
-    limits = chip.limits
     shared = sum(shared_bits(p) for p in network.populations)
-    return np.array(
-        [
-            limits.neurons_per_core.value or np.inf,
-            8 * (limits.synapse_bytes_per_core.value or np.inf) - kernels,
-            8 * (limits.state_bytes_per_core.value or np.inf) - shared,
-            8 * ((limits.memory_bytes_per_core and limits.memory_bytes_per_core.value) or np.inf) - shared - kernels,
-        ]
-    )
+    if not chip.core_limits:
+        cores = cores[:1]
+    last = int(cores.max(initial=-1)) + 1
+    neurons, synapses, state, memory = (core_limits(chip, f"{name}_per_core", last)[cores] for name in _ROOMS)
+    return np.stack([neurons, 8 * synapses - kernels, 8 * state - shared, 8 * memory - shared - kernels], axis=1)
 
 
-def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
-    """Block number of every neuron in logical order; `HOST` for inputs."""
+def _blocks(network: Network, chip: Chip, cap: int, cores: Cores, own_cores: bool) -> Cores:
+    """Block number of every neuron in logical order, a place in `cores`; `HOST` for inputs."""
     need = need_of(network)
     parts: list[Cores] = []
     at, block, used = 0, -1, np.full(4, np.inf)
@@ -130,26 +128,36 @@ def _blocks(network: Network, chip: Chip, cap: int, own_cores: bool) -> Cores:
             parts.append(np.full(p.size, HOST, np.int32))
             continue
         # populations that share no core share no kernels
-        room = np.minimum(room_of(network, chip, p.name if own_cores else ""), [cap, np.inf, np.inf, np.inf])
+        rooms = rooms_of(network, chip, cores, p.name if own_cores else "")
+        rooms = np.minimum(rooms, [cap, np.inf, np.inf, np.inf])
         own = need[at : at + p.size]
-        _check_one(p, own.max(axis=0), room, chip)
+        _check_one(p, own.max(axis=0), rooms.max(axis=0), chip)
+        rooms = np.concatenate([rooms, rooms.max(axis=0)[None]])  # of cores that the chip lacks
         out = np.empty(p.size, np.int32)
-        block = _fill(own, room, used, block, own_cores, out)
+        block = _fill(own, rooms, used, block, own_cores, out)
         parts.append(out)
         at += p.size
     return np.concatenate(parts)
 
 
 @nb.njit(cache=True, nogil=True)
-def _fill(need, room, used, block, fresh, out):  # type: ignore[no-untyped-def]
-    """Put neurons on blocks one after another; `used` is the load of the last block. Returns the last block."""
+def _fill(need, rooms, used, block, fresh, out):  # type: ignore[no-untyped-def]
+    """Put neurons on blocks one after another; `used` is the load of the last block. Returns the last block.
+
+    Block b has rooms[b], those behind the last row that row. A block too small for the neuron stays as it is.
+    """
+    last = rooms.shape[0] - 1
     for i in range(need.shape[0]):
         full = fresh and i == 0
-        for r in range(need.shape[1]):
-            full |= used[r] + need[i, r] > room[r]
-        if full:
+        while True:
+            room = rooms[min(max(block, 0), last)]
+            for r in range(need.shape[1]):
+                full |= used[r] + need[i, r] > room[r]
+            if not full or (block >= last and used.max() == 0.0):
+                break
             block += 1
             used[:] = 0.0
+            full = False
         used += need[i]
         out[i] = block
     return block

@@ -138,6 +138,12 @@ def check_core_count(program: Program, chip: Chip) -> None:
             f"needs {used.size} cores, and chip {chip.name!r} has {chip.n_cores}",
             f"Use {more} chips (--chips {more}), fewer neurons, fewer weight bits, or prune",
         )
+    if chip.core_limits and used.size and int(used[-1]) >= t.mesh_cores:
+        raise FitError(
+            "program",
+            f"needs {used.size} cores, and fewer of chip {chip.name!r} are large enough",
+            f"Use more chips (--chips {t.chips + 1}), fewer weight bits, or prune",
+        )
     broken = sorted(set(used.tolist()) & set(t.broken_cores))
     if broken:
         raise FitError(f"core {broken[0]}", f"is broken on chip {chip.name!r}", "Map the program again")
@@ -152,12 +158,12 @@ def check_core_count(program: Program, chip: Chip) -> None:
 def check_limits(program: Program, chip: Chip, resources: Sequence[Resource]) -> None:
     """Raise `FitError` at the first resource of a core that is beyond its limit."""
     for r in resources:
-        if r.limit is None or r.worst <= r.limit:
+        if not r.over:
             continue
-        at = int(r.used.argmax())
+        at = r.at
         where = "neuron" if r.name == "state_bytes_per_neuron" else f"core {at} ({_populations_on(program, at)})"
         raise FitError(
-            where, f"needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit:,.0f}", WAYS_OUT[r.name]
+            where, f"needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit_there:,.0f}", WAYS_OUT[r.name]
         )
 
 

@@ -65,11 +65,11 @@ def check_learning(
         )
     found = learning_usage(program, chip, config, steps)
     for r in found:
-        if r.limit is not None and r.name in _MEMORIES and r.worst > r.limit:
-            core = int(np.argmax(r.used))
+        if r.name in _MEMORIES and r.over:
+            core = r.at
             raise FitError(
                 f"core {core}",
-                f"needs {r.worst} {r.name} with its learning words, the limit is {r.limit:.0f}",
+                f"needs {r.worst} {r.name} with its learning words, the limit is {r.limit_there:.0f}",
                 _WAY_OUT,
             )
     return found

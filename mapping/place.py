@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mapping.blocks import map_blocks, need_of, room_of, to_program
+from mapping.blocks import map_blocks, need_of, rooms_of, to_program
 from mapping.fit import check_core_count, check_limits
 from mapping.hypergraph import Hypergraph, axon_hypergraph, remote_messages, traffic
 from mapping.manual import read_mapping
@@ -79,11 +79,11 @@ def map_network(
             raise
         return _relayed(network, chip, rates, neurons_per_core, error)
     on_chip = blocks.core != HOST
-    start = _dense(blocks.core[on_chip])
+    at, start = _dense(blocks.core[on_chip])
     if method == "blocks" or graph.n == 0:
         return MappedNetwork(blocks, resources, {"method": "blocks"} | _figures(graph, chip, blocks.core))
     try:
-        core, how = _improve(network, chip, graph, start, seed, method)
+        core, how = _improve(network, chip, graph, start, at, seed, method)
         done = _finish(network, chip, graph, _whole(blocks.core, core), {"method": method} | how)
     except FitError as error:  # axons are not part of the search; blocks are halved until they fit
         note = f"kept contiguous blocks: {error}"
@@ -125,32 +125,45 @@ def with_relay_rates(
 
 
 def _improve(
-    network: Network, chip: Chip, graph: Hypergraph, start: I32, seed: int, method: str
+    network: Network, chip: Chip, graph: Hypergraph, start: I32, at: I32, seed: int, method: str
 ) -> tuple[I32, dict[str, object]]:
-    """Core of each vertex, and how it was found."""
-    k = int(start.max(initial=-1)) + 1
+    """Core of each vertex, and how it was found; `start` gives each its part, `at` each part its core."""
+    k = at.size
     need = need_of(network)
-    room = _room(network, chip, start, need, k)
+    room = _room(network, chip, start, need, at)
     found = partition(graph, start, need, room, seed, method)
     flow = traffic(graph, found.part, k)
-    core_of_part = place(flow, chip.topology, seed, crossing=crossing_of(chip))
+    allowed = _allowed(network, chip, found.part, need, k) if chip.core_limits else None
+    core_of_part = place(
+        flow, chip.topology, seed, crossing=crossing_of(chip), start=at if chip.core_limits else None, allowed=allowed
+    )
     figures: dict[str, object] = {"start": found.start, "tried": found.tried}
     return core_of_part[found.part], figures
 
 
-def _room(network: Network, chip: Chip, start: I32, need: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.float64]:
+def _allowed(network: Network, chip: Chip, part: I32, need: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.bool_]:
+    """Which part fits which usable core, bool [K, cores]."""
+    used = np.zeros((k, need.shape[1]))
+    np.add.at(used, part, need)
+    rooms = rooms_of(network, chip, usable_cores(chip.topology))
+    return np.asarray((used[:, None, :] <= rooms[None]).all(axis=2))
+
+
+def _room(network: Network, chip: Chip, start: I32, need: npt.NDArray[np.float64], at: I32) -> npt.NDArray[np.float64]:
     """What each part may hold: the average and a little, never less than the blocks hold, never more than a core has."""
+    k = at.size
     used = np.zeros((k, need.shape[1]))
     np.add.at(used, start, need)
-    room = np.minimum(room_of(network, chip), np.maximum(SLACK * need.sum(axis=0) / k, used.max(axis=0)))
-    room[1:] = room_of(network, chip)[1:]
-    whole: npt.NDArray[np.float64] = np.maximum(np.tile(room, (k, 1)), used)
+    rooms = np.broadcast_to(rooms_of(network, chip, at), (k, need.shape[1])).copy()
+    rooms[:, 0] = np.minimum(rooms[:, 0], max(SLACK * float(need[:, 0].sum()) / k, float(used[:, 0].max())))
+    whole: npt.NDArray[np.float64] = np.maximum(rooms, used)
     return whole
 
 
-def _dense(core: I32) -> I32:
-    """Part numbers 0..K-1 in the order of the cores."""
-    return np.unique(core, return_inverse=True)[1].astype(np.int32)
+def _dense(core: I32) -> tuple[I32, I32]:
+    """The cores in use, int32 [K], and part numbers 0..K-1 in their order."""
+    at, part = np.unique(core, return_inverse=True)
+    return at.astype(np.int32), part.astype(np.int32)
 
 
 def _whole(like: I32, core: I32) -> I32:

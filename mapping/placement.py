@@ -93,6 +93,7 @@ def place(
     restarts: int = RESTARTS,
     start: I32 | None = None,
     crossing: float = 1.0,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> I32:
     """Core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
 
@@ -104,12 +105,15 @@ def place(
         restarts: annealings from random places.
         start: one more place to start from.
         crossing: hops that a link between chips counts as.
+        allowed: bool [K, usable cores, ascending], which part may lie where; then `start` must obey it and is the only start.
     """
     k = flow.shape[1]
-    cores = snake_order(topology, usable_cores(topology))
+    usable = usable_cores(topology)
+    cores = snake_order(topology, usable)
+    may = np.ones((k, cores.size), bool) if allowed is None else allowed[:, np.searchsorted(usable, cores)]
     port = host_hops(topology, cores, crossing).astype(np.float32)
     if k <= 1:
-        return np.full(k, cores[port.argmin()], np.int32)
+        return np.full(k, cores[np.where(may[0], port, np.inf).argmin()] if k else 0, np.int32)
     x, y = places(topology, cores, crossing)
     both = (flow[:k] + flow[:k].T).astype(np.float32)
     np.fill_diagonal(both, 0.0)
@@ -119,10 +123,12 @@ def place(
     begins = [(np.arange(cores.size), 0.02)] + [(rng.permutation(cores.size), 1.0) for _ in range(restarts)]
     if start is not None:
         begins.append((_slots(cores, start), 0.02))
+    if allowed is not None and start is not None:
+        begins = [(_slots(cores, start), heat) for heat in (0.02, *[1.0] * restarts)]
     best, least = np.arange(k), np.inf
     for slots, heat in begins:
         slot = slots.astype(np.int64)
-        _anneal(both, host, x, y, port, slot, tries, heat, _COOLING, rng)
+        _anneal(both, host, x, y, port, slot, may, tries, heat, _COOLING, rng)
         at = slot[:k]
         cost = float(_cost(flow[:k], x[at], y[at]) + flow[k] @ port[at])
         if cost < least * (1 - 1e-12):
@@ -171,7 +177,7 @@ def _delta(both, host, x, y, port, slot, px, py, p, q):  # type: ignore[no-untyp
 
 
 @nb.njit(cache=True, nogil=True)
-def _anneal(both, host, x, y, port, slot, tries, heat, cooling, rng):  # type: ignore[no-untyped-def]
+def _anneal(both, host, x, y, port, slot, may, tries, heat, cooling, rng):  # type: ignore[no-untyped-def]
     k, n = host.size, slot.size
     px, py = x[slot[:k]].copy(), y[slot[:k]].copy()
     scale = 0.0
@@ -183,7 +189,7 @@ def _anneal(both, host, x, y, port, slot, tries, heat, cooling, rng):  # type: i
         temperature *= factor
         p, q = int(rng.random() * k), _other(k, n, rng)
         a, b = slot[p], slot[q]
-        if p == q or (x[a] == x[b] and y[a] == y[b]):
+        if p == q or (x[a] == x[b] and y[a] == y[b]) or not may[p, b] or (q < k and not may[q, a]):
             continue
         change = _delta(both, host, x, y, port, slot, px, py, p, q)
         if change <= 0 or rng.random() < np.exp(-change / temperature):

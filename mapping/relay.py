@@ -26,7 +26,7 @@ from mapping.fit import WAYS_OUT, check_core_count, check_limits
 from mapping.memory import index_bits, neuron_bits, stored_for
 from mapping.network import Network
 from mapping.placement import usable_cores
-from mapping.usage import Resource, state_bits, synapse_bits, usage
+from mapping.usage import Resource, core_limits, state_bits, synapse_bits, usage
 from simulator.axons import AxonTable, axon_table
 from simulator.chip import Chip
 from simulator.errors import FitError
@@ -77,11 +77,8 @@ def choose_relays(program: Program, chip: Chip) -> list[Relay]:
     Raises:
         FitError: no core has room for them.
     """
-    limit = chip.limits.out_axons_per_core.value
-    if limit is None:
-        return []
     axons = axon_table(program)
-    room = _Room(program, chip, axons, int(limit))
+    room = _Room(program, chip, axons)
     relays: list[Relay] = []
     for core in np.nonzero(room.free < 0)[0].tolist():
         neurons = np.nonzero(program.core == core)[0]
@@ -91,23 +88,23 @@ def choose_relays(program: Program, chip: Chip) -> list[Relay]:
                 at = room.best(core)
                 take = min(len(left), 1 - int(room.free[core]), 0 if at < 0 else int(room.free[at]))
                 if take < 2:  # a relay costs its source one entry itself
-                    raise _no_room(program, chip, core, int(limit - room.free[core]), len(relays))
+                    raise _no_room(program, chip, core, int(room.free[core]), len(relays))
                 relays.append(Relay(v, at, tuple(left[-take:])))
                 left = left[:-take]
                 room.put(at, core, take)
         if room.free[core] < 0:
-            raise _no_room(program, chip, core, int(limit - room.free[core]), len(relays))
+            raise _no_room(program, chip, core, int(room.free[core]), len(relays))
     return relays
 
 
-def _no_room(program: Program, chip: Chip, core: int, needs: int, relays: int) -> FitError:
-    limit = chip.limits.out_axons_per_core.value
+def _no_room(program: Program, chip: Chip, core: int, free: int, relays: int) -> FitError:
+    limit = chip.limit_of("out_axons_per_core", core) or 0.0
     first = program.first_ids()
     own = [p.name for p in program.populations if (program.core[first[p.name] :][: p.size] == core).any()]
     return FitError(
         f"core {core} ({', '.join(own)})",
-        f"needs {needs:,} out_axons, chip {chip.name!r} allows {limit:,.0f}, and after {relays} relay neurons no core has "
-        "axons, neurons or memory to spare for another",
+        f"needs {limit - free:,.0f} out_axons, chip {chip.name!r} allows {limit:,.0f}, and after {relays} relay neurons no "
+        "core has axons, neurons or memory to spare for another",
         WAYS_OUT["out_axons"],
     )
 
@@ -115,25 +112,20 @@ def _no_room(program: Program, chip: Chip, core: int, needs: int, relays: int) -
 class _Room:
     """What the usable cores still have, while relays are put on them."""
 
-    def __init__(self, program: Program, chip: Chip, axons: AxonTable, limit: int) -> None:
-        n, limits = chip.topology.mesh_cores, chip.limits
-        on = program.core != HOST
-        inf = np.iinfo(np.int64).max // 2
+    def __init__(self, program: Program, chip: Chip, axons: AxonTable) -> None:
+        n, on = chip.topology.mesh_cores, program.core != HOST
 
-        def of(value: float | None, used: I64) -> I64:
-            return np.asarray((inf if value is None else int(value)) - used, np.int64)
+        def left(name: str, used: I64, unit: int = 1) -> I64:
+            limits = np.minimum(unit * core_limits(chip, f"{name}_per_core", n), np.iinfo(np.int64).max // 2)
+            return np.asarray(limits.astype(np.int64) - used, np.int64)
 
         cores = program.core[on]
-        self.free = of(limit, np.bincount(cores, axons.fan_cores[on], minlength=n).astype(np.int64))
-        self.neurons = of(limits.neurons_per_core.value, np.bincount(cores, minlength=n))
-        self.arrivals = of(limits.in_axons_per_core.value, np.bincount(axons.dst, minlength=n))
-        bytes_ = limits.synapse_bytes_per_core.value
-        self.synapses = of(None if bytes_ is None else 8 * bytes_, synapse_bits(program, n))
-        bytes_ = limits.state_bytes_per_core.value
-        self.state = of(None if bytes_ is None else 8 * bytes_, state_bits(program, n))
-        joint = limits.memory_bytes_per_core
-        both = None if joint is None or joint.value is None else 8 * joint.value
-        self.memory = of(both, synapse_bits(program, n) + state_bits(program, n))
+        self.free = left("out_axons", np.bincount(cores, axons.fan_cores[on], minlength=n).astype(np.int64))
+        self.neurons = left("neurons", np.bincount(cores, minlength=n))
+        self.arrivals = left("in_axons", np.bincount(axons.dst, minlength=n))
+        synapses, states = synapse_bits(program, n), state_bits(program, n)
+        self.synapses, self.state = left("synapse_bytes", synapses, 8), left("state_bytes", states, 8)
+        self.memory = left("memory_bytes", synapses + states, 8)
         self.usable = np.zeros(n, bool)
         self.usable[usable_cores(chip.topology)] = True
         kind = max(neuron_bits(relay_population("r", chip, graded, 1, 1)) for graded in _kinds(chip))

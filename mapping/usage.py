@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from simulator.program import Program
 from simulator.quantity import Quantity
 
 Ints = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +27,46 @@ class Resource:
             ``in_axons``, ``out_axons`` or ``state_bytes_per_neuron``.
         used: int64 [cores], by core (one entry for quantities of the whole network).
         limit: of one core; ``None`` where it was never published.
+        own: float64 [cores], limits of cores that differ; ``None`` where all are alike.
     """
 
     name: str
     used: Ints
     limit: float | None
+    own: F64 | None = None
+
+    @property
+    def limits(self) -> F64:
+        """Limit of each core, float64 [cores]; infinite where unknown."""
+        return np.full(self.used.size, np.inf if self.limit is None else self.limit) if self.own is None else self.own
+
+    @property
+    def at(self) -> int:
+        """The core that comes nearest to its limit, or the fullest one where none is known."""
+        if self.own is None or not self.used.size:
+            return int(self.used.argmax()) if self.used.size else 0
+        return int((self.used / self.limits).argmax())
 
     @property
     def worst(self) -> int:
-        """Largest use of a core."""
-        return int(self.used.max(initial=0))
+        """Use of that core."""
+        return int(self.used[self.at]) if self.used.size else 0
+
+    @property
+    def limit_there(self) -> float | None:
+        """Limit of that core."""
+        limit = float(self.limits[self.at]) if self.used.size else self.limit
+        return limit if limit is not None and np.isfinite(limit) else None
 
     @property
     def load(self) -> float | None:
         """Largest use over the limit."""
-        return None if self.limit is None else self.worst / self.limit
+        return None if self.limit_there is None else self.worst / self.limit_there
+
+    @property
+    def over(self) -> bool:
+        """Whether a core is beyond its limit."""
+        return bool((self.used > self.limits).any())
 
 
 def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
@@ -54,7 +80,7 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
     per_neuron = max((neuron_bits(p) for p in program.populations), default=0)
     synapses, states = synapse_bits(program, n_cores), state_bits(program, n_cores)
     joint = limits.memory_bytes_per_core
-    return (
+    found = (
         _resource("neurons", np.bincount(program.core[on_chip], minlength=n_cores), limits.neurons_per_core),
         _resource("synapse_bytes", _bytes(synapses), limits.synapse_bytes_per_core),
         _resource("state_bytes", _bytes(states), limits.state_bytes_per_core),
@@ -63,6 +89,21 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
         _resource("out_axons", out_axons, limits.out_axons_per_core),
         _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),
     )
+    return tuple(_with_own(r, chip) for r in found) if chip.core_limits else found
+
+
+def core_limits(chip: Chip, name: str, n_cores: int) -> F64:
+    """A limit of every core, float64 [n_cores]; infinite where unknown, and for numbers that the chip does not have."""
+    values = [chip.limit_of(name, c) for c in range(min(n_cores, chip.topology.mesh_cores))]
+    known = [np.inf if v is None else v for v in values]
+    return np.array(known + [np.inf] * (n_cores - len(known)))
+
+
+def _with_own(r: Resource, chip: Chip) -> Resource:
+    name = f"{r.name}_per_core"
+    if not any(name in limits for limits in chip.core_limits.values()):
+        return r
+    return replace(r, own=core_limits(chip, name, r.used.size))
 
 
 def _resource(name: str, used: Ints, limit: Quantity) -> Resource:

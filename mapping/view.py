@@ -114,10 +114,10 @@ def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[F6
 
 
 def _load(resources: tuple[Resource, ...], n: int) -> tuple[F64, tuple[str, ...]]:
-    known = [r for r in resources if r.name in _OF_A_CORE and r.limit]
+    known = [r for r in resources if r.name in _OF_A_CORE and r.limit_there]
     share = np.zeros((len(known), n))
     for row, r in zip(share, known, strict=True):
-        row[: r.used.size] = r.used / (r.limit or 1.0)
+        row[: r.used.size] = r.used / r.limits
     if not known:
         return np.zeros(n), ("",) * n
     return share.max(axis=0), tuple(known[i].name for i in share.argmax(axis=0))

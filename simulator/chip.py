@@ -147,8 +147,10 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One chip, or several of one kind as a system. ``timing: null`` marks a chip whose times were never published (energy only).
 
-    The keys of ``energy`` and their units are those of `simulator.chip_rules.ENERGY_UNITS`; an absent key is unknown.
-    ``state_word_bits`` is the width of the state word that the constants of reading and writing one are for.
+    ``core_limits`` holds limits of single cores that differ from ``limits``: ``{"0-3": {"neurons_per_core": 512}}``,
+    numbers within one chip, the first entry that names a core counts. The keys of ``energy`` and their units are those of
+    `simulator.chip_rules.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
+    the constants of reading and writing one are for.
     """
 
     name: str
@@ -163,6 +165,17 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     supply_v: Quantity | None = None
     link: Link | None = None
     state_word_bits: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    core_limits: dict[str, dict[str, float]] = {}
+
+    def limit_of(self, name: str, core: int) -> float | None:
+        """A limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
+        own = core % self.topology.chip_cores
+        for cores, limits in self.core_limits.items():
+            first, last = core_range(cores)
+            if first <= own <= last and name in limits:
+                return limits[name]
+        limit: Quantity | None = getattr(self.limits, name)
+        return None if limit is None else limit.value
 
     @property
     def n_cores(self) -> int:
@@ -172,6 +185,14 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sha256(self) -> str:
         """Hash of the chip's content."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+def core_range(text: str) -> tuple[int, int]:
+    """First and last core of ``"7"`` or ``"0-3"``; (-1, -1) for anything else."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or (last or "0").isdecimal() is False:
+        return -1, -1
+    return int(first), int(last or first)
 
 
 def chip_names() -> list[str]:

@@ -62,6 +62,7 @@ def check_chip(chip: Chip, where: str) -> None:
         _broken_cores_exist,
         _chips_are_linked,
         _limits_are_positive,
+        _limits_of_cores_are_limits,
         _spikes_agree_with_payload,
         _weights_have_bits,
         _times_have_units,
@@ -203,6 +204,21 @@ def _limits_are_positive(chip: Chip, where: str) -> None:
             _fail(where, f"$.limits.{name}.unit", f"is {q.unit!r}; it must be {unit!r}", "Convert the value")
         if q.value is not None and q.value <= 0:
             _fail(where, f"$.limits.{name}", f"is {q.value:g}; it must be greater than 0", "Use null if it is unknown")
+
+
+def _limits_of_cores_are_limits(chip: Chip, where: str) -> None:
+    from simulator.chip import core_range
+
+    names = [n for n in chip.limits.__struct_fields__ if n.endswith("_per_core")]
+    for cores, limits in chip.core_limits.items():
+        path, (first, last) = f"$.core_limits.{cores}", core_range(cores)
+        if not 0 <= first <= last < chip.topology.usable_cores:
+            _fail(where, path, f"names no cores of 0..{chip.topology.usable_cores - 1}", "Write '7' or '0-3'")
+        for name, value in limits.items():
+            if name not in names:
+                _fail(where, f"{path}.{name}", "is no limit of a core", f"Limits of a core: {', '.join(names)}")
+            if not (math.isfinite(value) and value > 0):
+                _fail(where, f"{path}.{name}", f"is {value:g}; it must be greater than 0", "List broken cores instead")
 
 
 def _spikes_agree_with_payload(chip: Chip, where: str) -> None:

@@ -104,11 +104,11 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
             pass
     cores = len(set(program.core[program.core >= 0].tolist()))
     rows = [_row(r, cores) for r in resources]
-    over = [r for r in resources if r.limit is not None and r.worst > r.limit]
+    over = [r for r in resources if r.over]
     asking = max(rows, key=lambda row: row["total"] / row["limit"] if row["cores_asked"] else 0.0)
     binding = over[0].name if over else asking["name"]
     chips = None if over else chip.topology.chips if relays else _chips_needed(network, one_of(chip), neurons_per_core)
-    reason = _reason(chip, cores, over)
+    reason = _reason(chip, cores, over, int(program.core.max(initial=0)) < chip.topology.mesh_cores)
     return {
         "chip": chip.name,
         "fits": not reason,
@@ -127,7 +127,8 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
 
 def _holds(program: Program, resources: Sequence[Resource], chip: Chip) -> bool:
     cores = np.unique(program.core[program.core >= 0]).size
-    return cores <= chip.n_cores and all(r.limit is None or r.worst <= r.limit for r in resources)
+    there = cores <= chip.n_cores and int(program.core.max(initial=0)) < chip.topology.mesh_cores
+    return there and not any(r.over for r in resources)
 
 
 def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> int | None:
@@ -135,20 +136,22 @@ def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> 
     n = 1
     while n <= MOST_CHIPS:
         program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core)
-        if any(r.limit is not None and r.worst > r.limit for r in resources):
+        if any(r.over for r in resources):
             return None
         needed = math.ceil(np.unique(program.core[program.core >= 0]).size / one.n_cores)
-        if needed <= n:
+        if needed <= n and int(program.core.max(initial=0)) < n * one.topology.chip_cores:
             return n
-        n = needed
+        n = max(needed, n + 1)
     return None
 
 
-def _reason(chip: Chip, cores: int, over: Sequence[Resource]) -> str:
+def _reason(chip: Chip, cores: int, over: Sequence[Resource], there: bool) -> str:
     if over:
         r = over[0]
-        return f"a core needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit:,.0f}"
-    return f"needs {cores} cores, and chip {chip.name!r} has {chip.n_cores}" if cores > chip.n_cores else ""
+        return f"a core needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit_there:,.0f}"
+    if cores > chip.n_cores:
+        return f"needs {cores} cores, and chip {chip.name!r} has {chip.n_cores}"
+    return "" if there else f"needs {cores} cores, and fewer of chip {chip.name!r} are large enough"
 
 
 def _way_out(binding: str, over: Sequence[Resource], chips: int | None) -> str:
@@ -184,7 +187,7 @@ def _row(r: Resource, cores: int) -> dict[str, Any]:
         "name": r.name,
         "total": total,
         "worst_core": r.worst,
-        "limit": r.limit,
+        "limit": r.limit_there,
         "load": r.load,
         "cores_asked": asked,
     }

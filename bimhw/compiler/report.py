@@ -69,7 +69,7 @@ def mapped_figures(mapped: MappedNetwork, chip: Chip, assumed: str = "") -> dict
 
 def _resource(r: Resource) -> dict[str, Any]:
     total = None if r.name == "state_bytes_per_neuron" else int(r.used.sum())
-    return {"name": r.name, "worst_core": r.worst, "limit": r.limit, "load": r.load, "total": total}
+    return {"name": r.name, "worst_core": r.worst, "limit": r.limit_there, "load": r.load, "total": total}
 
 
 def _population(program: Program, lowered: LoweredNetwork, calibration: Calibration, name: str) -> dict[str, Any]:

@@ -171,6 +171,12 @@ def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | Non
         notes.append(f"{node.where} has parameters of one element, used for all of {list(came)}")
         return replace(node, in_shape=came, out_shape=came)
     if squeeze(own) != squeeze(came):
+        if len(own) == 1 and own[0] == came[0] and _constant(node, names):
+            notes.append(
+                f"{node.where} has the same parameters for each of {own[0]} channels, used for all of {list(came)}"
+            )
+            alike = {n: node.fields[n].reshape(-1)[:1] for n in names}
+            return replace(node, fields={**node.fields, **alike}, in_shape=came, out_shape=came)
         if not _broadcasts(own, came):
             raise InputError(
                 node.where, f"has parameters of shape {list(own)}, but {list(came)} arrives", "Export it again"
@@ -178,6 +184,10 @@ def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | Non
         notes.append(f"{node.where} has parameters of shape {list(own)}, repeated to {list(came)}")
         return replace(node, in_shape=came, out_shape=came)
     return replace(node, in_shape=own, out_shape=own)
+
+
+def _constant(node: Node, names: tuple[str, ...]) -> bool:
+    return all((node.fields[n] == node.fields[n].reshape(-1)[0]).all() for n in names)
 
 
 def _broadcasts(own: Shape, came: Shape) -> bool:

@@ -156,6 +156,19 @@ def test_parameters_by_channel_wait_for_the_shape_that_arrives() -> None:
     assert graph.nodes["1"].in_shape == graph.nodes["out"].in_shape == (4, 5, 4)
 
 
+def test_equal_parameters_of_each_channel_serve_the_whole_map() -> None:
+    """As snnTorch writes its recurrent convolutions."""
+    fields = {"tau": np.full(4, 2e-3), "r": np.ones(4), "v_leak": np.zeros(4), "v_threshold": np.ones(4)}
+    nodes: Any = {"in": ("Input", {"shape": np.array([4, 3, 2])}), "n": ("LIF", fields), "out": ("Output", {})}
+    edges = [("in", "n"), ("n", "out")]
+    graph = build_graph(nodes, edges)
+    assert graph.nodes["n"].in_shape == (4, 3, 2)
+    assert any("each of 4 channels" in n for n in graph.notes)
+    nodes["n"] = ("LIF", fields | {"tau": np.array([1e-3, 2e-3, 3e-3, 4e-3])})
+    with pytest.raises(InputError, match=r"node 'n'.*parameters of shape \[4\], but \[4, 3, 2\] arrives"):
+        build_graph(nodes, edges)
+
+
 def test_many_nodes_and_loops_are_ordered_in_their_number() -> None:
     nodes: dict[str, tuple[str, dict[str, Any]]] = {
         "in": ("Input", {"shape": np.array([1])}),

@@ -401,3 +401,44 @@ def test_an_array_that_promises_more_than_it_holds_is_refused(tmp_path: Path) ->
         archive.writestr("x.npy", header.getvalue() + bytes(16))
     with pytest.raises(InputError, match=r"bomb\.npz: x: promises 4,000,000,000,000 bytes and holds 16"):
         read_npz(tmp_path / "bomb.npz")
+
+
+def test_a_graph_in_a_graph_in_a_graph_computes_what_the_flat_one_does() -> None:
+    rng = np.random.default_rng(4)
+    lif = {"tau": np.full(3, 3.0), "r": np.full(3, 3.0), "v_leak": np.zeros(3), "v_threshold": np.full(3, 0.7)}
+    rec, late = rng.normal(size=(3, 3)), np.array([0.0, 1.0, 2.0])
+    shape = {"shape": np.array([3])}
+    ring: Any = {
+        "input": ("Input", shape),
+        "lif": ("LIF", lif),
+        "w": ("Linear", {"weight": rec}),
+        "output": ("Output", shape),
+    }
+    ring_edges = [("input", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "output")]
+
+    def as_tree(nodes: Any) -> Any:
+        return {name: {"type": kind, **fields} for name, (kind, fields) in nodes.items()}
+
+    inner = ("NIRGraph", {"nodes": as_tree(ring), "edges": [list(e) for e in ring_edges]})
+    middle: Any = {
+        "input": ("Input", shape),
+        "d": ("Delay", {"delay": late}),
+        "ring": inner,
+        "output": ("Output", shape),
+    }
+    middle_edges = [("input", "d"), ("d", "ring"), ("ring", "output")]
+    outer: Any = {
+        "in": ("Input", shape),
+        "sub": ("NIRGraph", {"nodes": as_tree(middle), "edges": [list(e) for e in middle_edges]}),
+        "out": ("Output", shape),
+    }
+    nested = build_graph(outer, [("in", "sub"), ("sub", "out")])
+    assert "sub.ring.lif" in nested.nodes
+    plain: Any = {"in": ("Input", shape), "d": ("Delay", {"delay": late}), **{k: ring[k] for k in ("lif", "w")}}
+    flat = build_graph(
+        {**plain, "out": ("Output", shape)}, [("in", "d"), ("d", "lif"), ("lif", "w"), ("w", "lif"), ("lif", "out")]
+    )
+    x = (rng.random((30, 2, 3)) < 0.6).astype(float)
+    runs = [run_graph(g, choose(g, "euler", 1.0), {"in": x}).outputs["out"] for g in (nested, flat)]
+    assert runs[0].any()
+    np.testing.assert_array_equal(runs[0], runs[1])

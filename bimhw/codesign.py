@@ -62,7 +62,8 @@ def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningP
     folder = RunFolder.open(run)
     chip, program = folder.chip(), folder.program()
     costs = energy(folder, chip, gpu)
-    inference_nj = costs.report.energy_pj("dynamic") / 1e3 / max(1, costs.report.steps)
+    dynamic = sum(i.energy_pj or 0.0 for i in costs.report.select("dynamic") if i.hardware != "learning")
+    inference_nj = dynamic / 1e3 / max(1, costs.report.steps)
     return Codesign(
         energy_sensitivity(costs),
         time_sensitivity(folder, program, chip),

@@ -101,7 +101,11 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
         differ, slots = result["spikes_that_differ"], result["spike_slots"]
         lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
         lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
-    note = "The chip computes in its own integers; the float model ran on the same samples."
+    note = "The chip computes in its own integers."
+    if "float_accuracy" not in result:
+        note += " No float model ran beside it (`bimhw simulate --model` does that)."
+        return Part("What it computes", note, table=Table(("", "chip"), [r[:2] for r in rows], (1,)), lines=lines)
+    note += " The float model ran on the same samples."
     return Part("What it computes", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
 
 

@@ -214,6 +214,28 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 2 and "--event-pj: is -1.0" in err
 
 
+def test_learning_is_held_against_inference_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a run that learnt, the energy of inference leaves learning's items out."""
+    import shutil
+
+    from bimhw import codesign
+
+    seen: list[float] = []
+    monkeypatch.setattr(codesign, "learning_forms", lambda *a: seen.append(a[3]) or [])
+    codesign.codesign(folder)
+    shutil.copytree(folder, tmp_path / "learnt")
+    activity = Activity.load(folder / "activity.npz")
+    counts = dict(activity.counts) | {"learn_trace_rmw": activity.counts["spikes"]}
+    replace(activity, counts=counts).save(tmp_path / "learnt" / "activity.npz")
+    codesign.codesign(tmp_path / "learnt")
+    assert bimhw.energy(tmp_path / "learnt").report.energy_pj("dynamic") > bimhw.energy(folder).report.energy_pj(
+        "dynamic"
+    )
+    assert seen[0] == seen[1] > 0
+
+
 def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """6 inputs fire in each of 10 steps into 8 neurons; the rest from the run's own spikes."""
     from bimhw.neurobench import neurobench

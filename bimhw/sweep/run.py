@@ -95,7 +95,8 @@ class Session:
             key = _key(point, self._store)
             keys.append(key)
             stored = self._store.get(key)
-            if stored is None or (retry and stored["status"] == "failed"):
+            missing = stored is None or (retry and stored["status"] == "failed")
+            if missing and key not in keys[:-1]:  # a search may name a point twice
                 waiting.setdefault(point.function_key(), []).append((key, point))
             else:
                 say(1)

@@ -189,6 +189,16 @@ def test_mapping_supply_and_node_are_axes(model: Path, tmp_path: Path, monkeypat
     assert all(r["status"] == "failed" for r in run_sweep(supplies, tmp_path / "t.sqlite").rows)  # binary spikes only
 
 
+def test_a_point_that_is_named_twice_is_computed_once(model: Path, tmp_path: Path) -> None:
+    from bimhw.sweep.run import Session
+
+    spec, done = spec_of(model, chip=("loihi2",), cores=(4, 8)), list[int]()
+    with Session(spec, tmp_path / "s.sqlite") as session:
+        points = list(spec.points())
+        result = session.run([points[0], points[0], points[1]], progress=done.append)
+    assert result.computed == 2 and len(result.rows) == 3 and result.rows[0] == result.rows[1] and sum(done) == 3
+
+
 def test_one_timing_run_a_set_of_times(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A point that changes times alone is mapped and counted no more."""
     calls: list[int] = []

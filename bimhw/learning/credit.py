@@ -60,13 +60,19 @@ class CreditAssigner:
         return self.rule == "inst"
 
     def signals(
-        self, error: Tensor, target: Tensor, records: list[Record], states: tuple[LayerState, ...]
+        self,
+        error: Tensor,
+        target: Tensor,
+        weight: float,
+        records: list[Record],
+        states: tuple[LayerState, ...],
     ) -> list[Tensor]:
         """dL/df of each layer [B, H] (``inst``: dL/dV- for all but the top layer).
 
         Args:
             error: dL/dlogits [B, C] (weights of the loss included).
-            target: one-hot [B, C] times the same weights.
+            target: labels [B].
+            weight: of the step in the loss.
             records: the step's intermediates.
             states: after the step.
         """
@@ -75,7 +81,7 @@ class CreditAssigner:
         if self.rule == "direct" or top == 0:
             return direct
         if self.rule in ("dfa", "local"):
-            return [*self._random_signals(error, target, states), direct[top]]
+            return [*self._random_signals(error, target, weight, states), direct[top]]
         signal = self._to_v_pre(top, direct[top], records[top])
         lower: list[Tensor] = []
         for i in range(top - 1, -1, -1):
@@ -111,12 +117,15 @@ class CreditAssigner:
         config = self.net.config
         return spike_slope(record, config) * ((1 - config.k_o) * direct + down)
 
-    def _random_signals(self, error: Tensor, target: Tensor, states: tuple[LayerState, ...]) -> list[Tensor]:
+    def _random_signals(
+        self, error: Tensor, target: Tensor, weight: float, states: tuple[LayerState, ...]
+    ) -> list[Tensor]:
         lower = range(self.net.config.n_layers - 1)
         if self.rule == "dfa":
             return [error @ self.random[i].T for i in lower]
-        weight = target.sum(-1, keepdim=True)
-        return [(torch.softmax(states[i].f @ self.random[i], -1) * weight - target) @ self.random[i].T for i in lower]
+        share = weight / len(target)
+        onehot = torch.zeros_like(error).scatter_(1, target[:, None], share)
+        return [(torch.softmax(states[i].f @ self.random[i], -1) * share - onehot) @ self.random[i].T for i in lower]
 
 
 def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:

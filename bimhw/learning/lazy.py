@@ -173,8 +173,8 @@ class LazyLearner:
         if target is None:
             self._learn(events, None)
             return StepResult(logits, None, None)
-        loss, error, onehot = softmax_error(logits, target, weight)
-        signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+        loss, error = softmax_error(logits, target, weight)
+        signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
         return StepResult(logits, loss, readout_gradients(self.net, self.state, error) | self._learn(events, signals))
 
     def _learn(self, events: list[Events], signals: list[Tensor] | None) -> Gradients:

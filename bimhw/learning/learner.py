@@ -43,12 +43,12 @@ class Learner(Protocol):
         """Learning words of one sequence held now (traces or history)."""
 
 
-def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor, Tensor]:
-    """(mean cross-entropy, dL/dlogits, one-hot targets), both [B, C] times weight / B."""
+def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor]:
+    """(mean cross-entropy, dL/dlogits [B, C] times weight / B)."""
     log_p, index = torch.log_softmax(logits, -1), target[:, None]
-    onehot = torch.zeros_like(logits).scatter_(1, index, weight / len(target))
-    error = log_p.exp().mul_(weight / len(target)).sub_(onehot)
-    return -float(log_p.gather(1, index).mean()), error, onehot
+    share = weight / len(target)
+    error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
+    return -float(log_p.gather(1, index).mean()), error
 
 
 def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:

@@ -65,10 +65,10 @@ class RtrlLearner:
         if target is None:
             self._advance(None)
             return StepResult(logits, None, None)
-        loss, error, onehot = softmax_error(logits, target, weight)
+        loss, error = softmax_error(logits, target, weight)
         gradients = readout_gradients(self.net, self.state, error)
         if not self.frozen:
-            signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+            signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
             if self.homeostasis is not None:
                 signals = self.homeostasis.add(signals, weight)
             gradients |= self._advance(signals)

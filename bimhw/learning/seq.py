@@ -143,12 +143,12 @@ class SweepLearner:
         return loss, error * labelled[:, None, None]
 
     def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
-        loss, error, onehot = softmax_error(logits, target, weight)
+        loss, error = softmax_error(logits, target, weight)
         add(self.readout_due, readout_gradients(self.net, self.state, error))
         if self.credit is None:
             signals = direct_signals(self.net, error)
         else:
-            signals = self.credit.signals(error, onehot, self.records, self.state.layers)
+            signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
         if self.homeostasis is not None:
             signals = self.homeostasis.add(signals, weight)
         for history, delta in zip(self.histories, signals, strict=True):

@@ -191,7 +191,7 @@ def trained_window(
         if not labelled:
             continue
         error = torch.softmax(logits, -1) - torch.nn.functional.one_hot(y, logits.shape[1])
-        delta = learner.credit.signals(error, error, learner.records, learner.state.layers)[0]
+        delta = learner.credit.signals(error, y, 1.0, learner.records, learner.state.layers)[0]
         _collect(sums, plain[0].ef[..., :m].abs(), delta.abs(), learner.records[0].s, since)
     lags, count = np.arange(longest + 1), np.maximum(sums[2], 1)
     update, omega = sums[1] / count, (stdp or StdpSettings()).window(lags)

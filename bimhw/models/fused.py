@@ -33,29 +33,44 @@ def run(
         k: the kernel's constants.
         membrane: the feature is the filtered membrane.
     """
-    z = drive.z.contiguous()
-    shape, kind = z.shape, z.numpy().dtype
-    out = z.new_empty(7, *shape)
-    m = z.new_empty(shape if config.refractory else (0, 0, 0))
-    new = [t.clone() for t in (state.x, state.r, state.i, state.v, state.ref, state.f)]
-    decay = config.k_membrane if membrane else config.k_o
-    consts = np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay, config.theta], dtype=kind)
-    ports = (z.numpy(), drive.d.contiguous().numpy(), drive.c.contiguous().numpy())
-    states = tuple(t.numpy() for t in new)
-    flags = (_PSP[k.psp], config.reset == "hard", config.refractory, membrane)
-    _call(_loop, *ports, a_log.numpy(), d.numpy(), consts, *flags, *states, out.numpy(), m.numpy())
+    ports = [p.contiguous() for p in (drive.z, drive.d, drive.c)]
+    new, out, m = _run(ports, a_log, d, state, config, k, membrane)
     delta, abar, gain, x_old, v_pre, s, f = out.unbind(0)
-    x_new = torch.cat([x_old[1:], new[0][None]])
-    held = m if config.refractory else None
-    record = Record(drive, delta, abar, gain, x_old, x_new, state.a.expand(shape), v_pre, held, s)
-    return LayerState(new[0], new[1], new[2], new[3], new[4], state.a, new[5]), record, f
+    x_new = torch.cat([x_old[1:], new.x[None]])
+    record = Record(drive, delta, abar, gain, x_old, x_new, state.a.expand(drive.z.shape), v_pre, m, s)
+    return new, record, f
 
 
-def at(record: Record, t: int) -> Record:
-    """One step of a stacked record."""
-    drive = Drive(record.drive.z[t], record.drive.d[t], None, record.drive.c[t])
-    parts = [None if v is None else v[t] for v in tuple(record)[1:]]
-    return Record(drive, *parts)  # type: ignore[arg-type]
+def step(
+    drive: Drive, a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
+) -> tuple[LayerState, Record]:
+    """As `run` for one step, port values and record [B, H]: online learning takes this way at every step."""
+    ports = [p.contiguous() for p in (drive.z, drive.d, drive.c)]
+    new, out, m = _run(ports, a_log, d, state, config, k, membrane)
+    delta, abar, gain, x_old, v_pre, s, _ = out.unbind(0)
+    return new, Record(drive, delta, abar, gain, x_old, new.x, state.a.expand(s.shape), v_pre, m, s)
+
+
+def _run(
+    ports: list[Tensor], a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
+) -> tuple[LayerState, Tensor, Tensor | None]:
+    """The state after the steps, what the loop wrote [7, (T,) B, H], and who was not refractory; ports [(T,) B, H]."""
+    z, *_ = arrays = [p.numpy() for p in ports]
+    out = ports[0].new_empty(7, *z.shape)
+    m = ports[0].new_empty(z.shape if config.refractory else (0,) * z.ndim)
+    used = (True, k.psp == "alpha", k.psp != "delta", True, config.refractory > 0, True)  # the loop writes these words
+    given = (state.x, state.r, state.i, state.v, state.ref, state.f)
+    changed = [t.clone() if u else t for t, u in zip(given, used, strict=True)]
+    decay = config.k_membrane if membrane else config.k_o
+    consts = np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay, config.theta], dtype=z.dtype)
+    states = (t.numpy() for t in changed)
+    flags = (_PSP[k.psp], config.reset == "hard", config.refractory, membrane)
+    written, held = out.numpy(), m.numpy()
+    if z.ndim == 2:  # one step
+        arrays, written, held = [p[None] for p in arrays], written[:, None], held[None]
+    _call(_loop, *arrays, a_log.numpy(), d.numpy(), consts, *flags, *states, written, held)
+    x, r, i, v, ref, f = changed
+    return LayerState(x, r, i, v, ref, state.a, f), out, m if config.refractory else None
 
 
 def _call(kernel: Any, *arguments: Any) -> None:

@@ -57,16 +57,20 @@ class BimLayer(nn.Module):
             trained = name != "a_log" or config.learn_a_log
             self.register_parameter(name, nn.Parameter(value, requires_grad=trained))
 
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """As torch's, without walking through names: online learning asks a dozen times a step."""
+        found = self._parameters.get(target)
+        return super().get_parameter(target) if found is None else found
+
     def weight(self, port: str) -> Tensor:
         """The weights [H or N, M] of a port (in, delta, b, c), pruned synapses as 0."""
-        value: Tensor = getattr(self, f"w_{port}")
+        value: Tensor = self.get_parameter(f"w_{port}")
         mask = self._buffers.get(f"mask_{port}")
         return value if mask is None else value * mask
 
     def bias(self, port: str) -> Tensor:
         """The bias of a port."""
-        value: Tensor = getattr(self, f"b_{port}")
-        return value
+        return self.get_parameter(f"b_{port}")
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -93,14 +97,14 @@ class BimLayer(nn.Module):
 
     def step(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
         """One step from port values."""
+        membrane = self.config.reads_membrane(self.index)
         if self.fused:
             from bimhw.models import fused
 
-            new, record, _ = self.sequence(Drive(drive.z[None], drive.d[None], None, drive.c[None]), state)
-            return new, fused.at(record, 0)
-        a_log, d = self.get_parameter("a_log"), self.get_parameter("d")
-        membrane = self.config.reads_membrane(self.index)
-        return cell.advance(drive, a_log, d, state, self.config, self.constants, membrane)
+            a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
+            return fused.step(drive, a_log, d, state, self.config, self.constants, membrane)
+        owned = self.get_parameter("a_log"), self.get_parameter("d")
+        return cell.advance(drive, *owned, state, self.config, self.constants, membrane)
 
 
 # (layer, port values of all steps, state) -> (state after them, features, spikes [T, B, H])

@@ -19,7 +19,10 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
 @click.option("--family", type=click.Choice(["bim", "p-spikessm"]), help="Family of models: bim (default), p-spikessm.")
-@click.option("--rule", help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen.")
+@click.option(
+    "--rule",
+    help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",
+)
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
 @click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
 @click.option("--hidden", help="Neurons of each layer, e.g. 128 or 64,64.")

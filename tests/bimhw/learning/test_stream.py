@@ -149,6 +149,38 @@ def test_command_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run("--resume")[0] == 2
 
 
+@pytest.mark.long
+def test_killed_stream_goes_on_bit_for_bit(digits: Task, tmp_path: Path) -> None:
+    """SIGKILL at a moment of no choice, twice; what is left goes on as if nothing had been."""
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    checkpoint = tmp_path / "c.pt"
+    options = ["--hidden", "10", "--batch", "3", "--lr", "0.02", "--psp", "delta", "--report-every", "50"]
+    for number in range(2):
+        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        resume = ["--resume"] if number else []
+        command = [sys.executable, "-m", "bimhw", "train", "digits", "--stream", *options]
+        process = subprocess.Popen(
+            [*command, "--checkpoint", str(checkpoint), *resume], stdout=subprocess.DEVNULL, cwd=Path.cwd()
+        )
+        while process.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen):
+            time.sleep(0.05)
+        time.sleep(0.2 * (number + 1))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["c.pt"]
+    resumed, whole = trainer_of(digits), trainer_of(digits)
+    resumed.load(checkpoint)
+    assert resumed.step >= 100
+    resumed.run(40)
+    whole.run(resumed.step)
+    for name, value in whole.net.state_dict().items():
+        assert torch.equal(value, resumed.net.state_dict()[name]), name
+
+
 def test_forgetting_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         main(["forgetting", "--hidden", "8", "--epochs", "1", "--rule", "rtrl", "--json"])

@@ -168,11 +168,13 @@ def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dic
     models = [LogisticRegression(C=c, max_iter=2000).fit(flat(inner.train), inner.train.y) for c in (0.001, 0.01, 0.1)]
     best = max(models, key=lambda m: m.score(flat(inner.test), inner.test.y))
     model = LogisticRegression(C=best.C, max_iter=2000).fit(flat(task.train), task.train.y)
-    scores = model.decision_function(flat(task.test))
-    areas = {"auc_roc": auc_roc(scores, task.test.y), "auc_pr": auc_pr(scores, task.test.y)}
+    areas = {}
+    if task.metric == "auc":
+        scores = model.decision_function(flat(task.test))
+        areas = {"auc_roc": auc_roc(scores, task.test.y), "auc_pr": auc_pr(scores, task.test.y)}
     return {
         "accuracy": float(model.score(flat(task.test), task.test.y)),
-        **(areas if task.metric == "auc" else {}),
+        **areas,
         "parameters": int(model.coef_.size + model.intercept_.size),
         "seconds": time.perf_counter() - start,
     }

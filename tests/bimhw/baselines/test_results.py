@@ -109,6 +109,19 @@ def test_only_the_rows_asked_for(plan: None, tmp_path: Path) -> None:
         run_results(tmp_path / "p.jsonl", ["toy"], rows=("cubic",))
 
 
+def test_logistic_regression_of_several_classes() -> None:
+    """Three classes have no one ROC curve: accuracy alone, as the table asks."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = [rng.normal(size=(4, 3)) + 3 * np.eye(3)[label] for label in y]
+    task = graded_task("toy", Part(x[:60], y[:60]), Part(x[60:], y[60:]), 3, {}, validation=np.arange(45, 60))
+    point = run_point(task, "toy", ROWS[2], {}, 0, False)
+    assert point.accuracy is not None
+    assert point.accuracy > 0.9
+    assert point.auc_roc is None
+    assert point.parameters == 3 * 12 + 3
+
+
 def test_page_says_what_the_points_say(plan: None, tmp_path: Path) -> None:
     points = {}
     for seed, value in ((0, 0.5), (1, 0.75)):

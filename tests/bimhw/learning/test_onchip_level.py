@@ -19,12 +19,3 @@ def test_eight_bits_learn_the_digits_within_two_points_of_float():
     full, eight = accuracy.values()
     assert full > 85
     assert eight >= full - 2
-
-
-@pytest.mark.long
-def test_eight_bits_learn_within_two_points_with_an_update_at_every_labelled_step():
-    """One seed; the units of all weights halved by bounds of 2 (readout 4)."""
-    float_row, eight_row = (f"each step, units and bounds halved: {kind}" for kind in ("float", "8 bit"))
-    full, eight = (100 * run_row(ROWS[row][0], 0, EPOCHS)["accuracy"] for row in (float_row, eight_row))
-    assert full > 90
-    assert eight >= full - 2

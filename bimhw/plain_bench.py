@@ -14,7 +14,7 @@ from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
 from energy_models.chip_energy import chip_energy
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
-from simulator.faults import Faults
+from simulator.faults import Faults, check_faults
 from simulator.function import Simulation, run
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of
@@ -111,6 +111,7 @@ def bench(
     """
     faults = Faults() if faults is None else faults
     hardware = load_chip(chip)
+    check_faults(faults, hardware.topology)
     _warm_up(hardware, engine)
     built = _build(path, hardware, mapping, faults)
     n_steps = built.net.inputs.steps if steps is None else steps

@@ -23,7 +23,7 @@ from bimhw.trials import Trial, beside_float, trial_of
 from simulator.activity import Activity
 from simulator.chip import Chip, load_chip
 from simulator.errors import InputError
-from simulator.faults import Faults
+from simulator.faults import Faults, check_faults
 from simulator.graph import Population
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
@@ -103,6 +103,7 @@ def simulate(
         if engine in ("none", "bound") or silicon.timing is None:
             raise InputError("trace", "needs a cycle-level engine and a chip with times", "Use --engine compiled")
     faults = Faults() if faults is None else faults
+    check_faults(faults, silicon.topology)
     saving = {} if checkpoint is None else {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
     runs, scores = _function(loaded, trial, progress, seed=seed, faults=faults, strict=strict, **saving)
     spikes = joined(runs.spikes)

@@ -93,6 +93,26 @@ def read_faults(path: Path) -> Faults:
     return parse_faults({} if value is None else value, str(path))
 
 
+def check_faults(faults: Faults, topology: Topology) -> None:
+    """Raise `InputError` for a dead core or link that this chip does not have."""
+    wrong = [c for c in faults.dead_cores if not 0 <= c < topology.mesh_cores]
+    if wrong:
+        raise InputError(f"dead core {wrong[0]}", f"is not on the chip; its cores are 0..{topology.mesh_cores - 1}")
+    _check_places(faults.dead_links, topology)
+    for x, y, direction in faults.dead_links:
+        dx, dy = _STEP[direction]
+        if not (0 <= x + dx < topology.columns and 0 <= y + dy < topology.height):
+            raise InputError(f"dead link ({x}, {y}, {direction})", "leads off the mesh: there is no such link")
+
+
+def _check_places(links: Iterable[Link], topology: Topology) -> None:
+    for x, y, direction in links:
+        if not (0 <= x < topology.columns and 0 <= y < topology.height):
+            raise InputError(
+                f"dead link ({x}, {y}, {direction})", f"is not on the {topology.columns} x {topology.height} mesh"
+            )
+
+
 def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:
     """How much longer each core takes than the nominal one, float64 [cores]: 1 + clock_sigma * normal, cut at 3 sigma."""
     out = np.ones(n_cores)
@@ -123,9 +143,7 @@ def detours(
     dead = {(x, y, d) for x, y, d in dead_links}
     if not dead:
         return {}
-    for x, y, d in dead:
-        if not (0 <= x < topology.columns and 0 <= y < topology.height):
-            raise InputError(f"dead link ({x}, {y}, {d})", f"is not on the {topology.columns} x {topology.height} mesh")
+    _check_places(dead, topology)
     out: dict[tuple[int, int], Detour] = {}
     pairs = np.stack([np.repeat(program.core, axons.fan_cores), axons.dst], axis=1)
     reporting = np.unique(program.core[host_readers(program) & (program.core != HOST)])

@@ -11,7 +11,7 @@ import numpy as np
 
 from bimhw.condition import fault_figures, saturation_figures
 from simulator.activity import Activity
-from simulator.faults import Faults
+from simulator.faults import Faults, check_faults
 from simulator.files import write_json
 from simulator.program import Program
 
@@ -47,6 +47,7 @@ def _run(point: Point, program: Program, faults: Faults, task: Task) -> tuple[Ac
     from simulator.timing.run import run_timing
 
     spec, chip, probe = point.spec, point.chip(), output_probe(program)
+    check_faults(faults, chip.topology)
     split = task.test if spec.samples is None else task.test.take(slice(0, spec.samples))
     runs = run_samples(
         program,

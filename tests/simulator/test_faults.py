@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.axons import axon_table
-from simulator.chip import Topology
+from simulator.chip import Topology, load_chip
 from simulator.errors import InputError
 from simulator.faults import (
     Faults,
+    check_faults,
     clock_factors,
     detours,
     flip_bits,
@@ -283,3 +284,20 @@ def test_clock_factors() -> None:
 def test_bad_faults_are_named(value: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_faults(value)
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        (Faults(dead_cores=(3, 128)), r"^dead core 128: is not on the chip; its cores are 0\.\.127"),
+        (Faults(dead_cores=(-1,)), r"^dead core -1: is not on the chip"),
+        (Faults(dead_links=((8, 0, "east"),)), r"^dead link \(8, 0, east\): is not on the 8 x 4 mesh"),
+        (Faults(dead_links=((0, 2, "west"),)), r"^dead link \(0, 2, west\): leads off the mesh: there is no such link"),
+    ],
+)
+def test_what_a_chip_does_not_have_cannot_be_dead(faults: Faults, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_faults(faults, load_chip("loihi1").topology)
+    check_faults(
+        Faults(dead_cores=(0, 127), dead_links=((0, 0, "east"), (7, 3, "south"))), load_chip("loihi1").topology
+    )

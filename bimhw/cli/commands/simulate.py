@@ -72,7 +72,7 @@ def command(
     if saturations["total"]:
         by_core = sorted(saturations["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]
         print_table("values that left their word, by core", ("core", "values"), by_core)
-    if "faults" in done.result:
+    if done.result.get("faults"):
         print_table("faults", ("what", "count"), list(done.result["faults"].items()))
     click.echo(f"run {done.folder}")
 

@@ -22,6 +22,7 @@ _MOST_TEMPERATURES, _HOT, _COLD = 25, 20.0, 0.5
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
 _PASS_VISITS = 40_000_000  # visits of pins in the plain passes of one start; large graphs get fewer passes
+_IN_ORDER, _FEW = 0.9, 0.1  # blocks that refinement takes less than a tenth off, at a tenth of random parts, are good
 _HOPELESS = 2.0  # refinement takes 10 to 45 % off another package's parts; worse ones are not refined
 _STRUCTURED = (
     0.8  # a graph that refined blocks do not bring below this share of random parts is not worth a second start
@@ -60,8 +61,8 @@ def partition(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
     passes = _passes(graph)
     found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE)
-    first = remote_messages(graph, found["contiguous"], k)
-    if use not in ("auto", "builtin") or first < _STRUCTURED * random_messages(graph, k):
+    if use not in ("auto", "builtin") or _worth_more(graph, found, k):
+        first = remote_messages(graph, found["contiguous"], k)
         name, start = _second_start(graph, blocks, need, room, seed, use)
         if start is not None and (name == "annealed" or remote_messages(graph, start, k) < _HOPELESS * first):
             found[name] = _refined(graph, start, need, room, seed, name == "annealed")
@@ -72,6 +73,14 @@ def partition(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 
     if messages > tried[best]:  # rounding of float32 gains
         part, messages = found[best], tried[best]
     return Partition(part, messages, best, tried)
+
+
+def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:
+    """Whether a second start may pay: not where wiring is random, nor where the order of the neurons holds the structure."""
+    blocks, refined = (remote_messages(graph, found[name], k) for name in ("blocks", "contiguous"))
+    by_chance = random_messages(graph, k)
+    in_order = refined > _IN_ORDER * blocks and refined < _FEW * by_chance
+    return refined < _STRUCTURED * by_chance and not in_order
 
 
 def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, anneal: bool) -> I32:

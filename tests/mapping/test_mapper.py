@@ -273,3 +273,16 @@ def test_axons_of_several_projections_are_joined() -> None:
     assert nets == [[0, 1, 3, 4], [1, 2, 4], [3], [4], [5], [], [], []]
     assert graph.source.tolist() == [-1, -1, 0, 1, 2, 3, 4, 5]
     assert graph.owned.tolist() == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_grid_is_found_again(seed: int) -> None:
+    """Parts that talk to their four neighbours in a 6 x 4 grid, in random order, on a 6 x 4 mesh: the planted cost."""
+    rng = np.random.default_rng(seed)
+    topology = Topology(6, 4, 1, 24)
+    x, y = np.divmod(np.arange(24), 4)
+    near = (np.abs(x[:, None] - x) + np.abs(y[:, None] - y) == 1).astype(float)
+    order = rng.permutation(24)
+    flow = np.concatenate([near[np.ix_(order, order)], np.zeros((1, 24))])
+    found = place(flow, topology, seed)
+    assert hop_cost(flow, topology, found) == pytest.approx(near.sum())

@@ -149,7 +149,7 @@ def test_command(tmp_path: Path) -> None:
 def test_presets_of_a_text_can_be_changed() -> None:
     corpus = character_corpus("abc " * 50)
     config, settings, init = language_recipe(corpus, 3, preset="online", lr=0.5, gain_in=2.0, delays="0,1")
-    assert (settings.rule, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 8, 0.5, 3)
+    assert (settings.rule, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 16, 0.5, 3)
     assert (config.k_o, config.input_delays) == (0.2, (0, 1))
     assert (init.gain_in, init.delta_max) == (2.0, 1.0)
     assert language_recipe(corpus).init == LANGUAGE_INIT

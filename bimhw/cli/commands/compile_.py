@@ -13,6 +13,7 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 
 @click.command("compile")
 @click.argument("model")
+@click.argument("manual", required=False, metavar="[MAPPING]")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Program file [default: MODEL's name + .bimhw].")
 @click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
@@ -30,7 +31,7 @@ from bimhw.cli.task_options import chosen_task, with_task_options
     "--mapping",
     default="auto",
     show_default=True,
-    help="auto, blocks, builtin, metis, mtkahypar, a mapping file, or `file` (an .npz's own).",
+    help="auto, blocks, builtin, metis, mtkahypar, a mapping file (or `manual MAPPING`), or `file` (an .npz's own).",
 )
 @click.option("--save-mapping", type=click.Path(dir_okay=False), help="Write the mapping (JSON) to edit and use again.")
 @click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the mapping: .png, .svg or .pdf.")
@@ -38,6 +39,8 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @json_option
 def command(
     model: str,
+    manual: str | None,
+    mapping: str,
     output: str | None,
     calibration: str | None,
     save_mapping: str | None,
@@ -53,7 +56,8 @@ def command(
     from bimhw.compiler.pipeline import compile
 
     payloads = read_payloads(Path(calibration)) if calibration else None
-    result = compile(model, calibration=payloads, task=chosen_task(task, data, task_options), **options)
+    by = _mapping(mapping, manual)
+    result = compile(model, calibration=payloads, task=chosen_task(task, data, task_options), mapping=by, **options)
     path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
     if save_mapping:
@@ -71,6 +75,17 @@ def command(
         print_json(report)
     else:
         _show(report)
+
+
+def _mapping(method: str, manual: str | None) -> str:
+    """``--mapping manual FILE`` and ``--mapping FILE`` say the same."""
+    if method == "manual":
+        if manual is None:
+            raise click.UsageError("--mapping manual: which? Give --mapping manual FILE (--save-mapping writes one)")
+        return manual
+    if manual is not None:
+        raise click.UsageError(f"unexpected argument {manual!r}: a mapping file goes with --mapping manual")
+    return method
 
 
 def _show(report: dict[str, Any]) -> None:

@@ -46,6 +46,13 @@ def test_writes_a_program_and_prints_its_use(
     again = bimhw.Program.load(tmp_path / "again.bimhw")
     assert (again.core == program.core).all()
     assert "in_axons: no published limit" in capsys.readouterr().out
+    assert run_command(str(model), "-o", "third.bimhw", "--mapping", "manual", "map.json") == 0
+    assert (bimhw.Program.load(tmp_path / "third.bimhw").core == program.core).all()
+    capsys.readouterr()
+    for wrong, message in ((["--mapping", "manual"], "which?"), (["map.json"], "goes with --mapping manual")):
+        assert run_command(str(model), "-o", "none.bimhw", *wrong) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "none.bimhw").exists()
 
 
 @pytest.mark.parametrize(

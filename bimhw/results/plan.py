@@ -89,11 +89,12 @@ SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
 _LEFT_OUT_NOTE = (
     "Trained once over ten warped copies of the other five speakers' 2,500 recordings (`warped=10 colour=0.3`), the same "
-    "data for every row; the GRU gains more from it than BIM does. Rule, rate and augmentation of the BIM rows were chosen "
-    "by holding out two speakers at a time and training on the other four (eight copies, one seed, one setting for all six "
-    "folds; mean of six, membrane readout: colouration 0 80.1, .4 82.8, .7 78.4, wider warps 80.1, masks of time and band "
-    "80.8, each band less its mean over the file 75.1; spike readout: 79.9, with colouration .4 77.8). As above, the "
-    "membrane row is no spiking result: hold it against the one with spiking switched off, and take the spike readout's."
+    "data for every row; the GRU gains more from it than BIM does. SEQ is BPTT inside each neuron, one update a batch. "
+    "Rule, rate and augmentation of the BIM rows were chosen by holding out two speakers at a time and training on the "
+    "other four (eight copies, one seed, one setting for all six folds; mean of six, membrane readout: colouration 0 80.1, "
+    ".4 82.8, .7 78.4, wider warps 80.1, masks of time and band 80.8, each band less its mean over the file 75.1; spike "
+    "readout: 79.9, with colouration .4 77.8). As above, the membrane row is no spiking result: hold it against the one "
+    "with spiking switched off, and take the spike readout's."
 )
 
 

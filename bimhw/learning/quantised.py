@@ -34,7 +34,7 @@ from bimhw.tasks.base import Task
 from simulator.errors import InputError
 from simulator.graph import csr_to_dense
 
-FINE_TUNING = TrainSettings(rule="bptt", epochs=10, lr=0.003, lr_end=0.02)
+FINE_TUNING = TrainSettings(rule="bptt", epochs=30, lr=0.006, lr_end=0.02)
 
 
 class RoundedWeights:

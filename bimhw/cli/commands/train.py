@@ -142,7 +142,6 @@ def _train_text(
 ) -> None:
     from bimhw.learning.language import train_language
     from bimhw.learning.language_recipe import language_recipe
-    from bimhw.models.io import save_model
     from bimhw.tasks import load_named
 
     corpus = load_named(task, data, task_options)
@@ -150,15 +149,7 @@ def _train_text(
     steps = settings.passes * (len(corpus.whole_train) // settings.streams)
     with progress(f"training {task}", steps) as advance:
         result = train_language(corpus, config, settings, init, progress=advance)
-    if output is not None:
-        save_model(result.model, output)
-    summary = result.summary() | {"note": corpus.comparable, "model": None if output is None else str(output)}
-    if as_json:
-        print_json(summary)
-        return
-    shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
-    shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
-    print_table(f"{task}: trained by {settings.rule}", ("quantity", "value"), list(shown.items()))
+    _save_and_print(f"{task}: trained by {settings.rule}", result, output, as_json, note=corpus.comparable)
 
 
 def _train_speech(
@@ -171,19 +162,25 @@ def _train_speech(
     options: dict[str, Any],
 ) -> None:
     from bimhw.learning.speech import train_speech
-    from bimhw.models.io import save_model
     from bimhw.tasks import load_named
 
     result = train_speech(load_named(task, data, task_options), seed, **options)
+    _save_and_print(f"{task}: trained by {result.rule}", result, output, as_json)
+
+
+def _save_and_print(title: str, result: Any, output: Path | None, as_json: bool, **more: Any) -> None:
+    """Write a trained text or speech model, then print its summary and `more`."""
+    from bimhw.models.io import save_model
+
     if output is not None:
         save_model(result.model, output)
-    summary = result.summary() | {"model": None if output is None else str(output)}
+    summary = result.summary() | more | {"model": None if output is None else str(output)}
     if as_json:
         print_json(summary)
         return
     shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
-    print_table(f"{task}: trained by {result.rule}", ("quantity", "value"), list(shown.items()))
+    print_table(title, ("quantity", "value"), list(shown.items()))
 
 
 class StreamRun(NamedTuple):

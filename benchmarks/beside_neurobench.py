@@ -36,15 +36,15 @@ def make(case: str) -> dict[str, Any]:
 
 
 def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The metrics of `bimhw.neurobench` on `generic`, a chip that takes any integers."""
-    from bimhw.neurobench import neurobench
-    from bimhw.runs import write_run
-    from bimhw.simulation import joined
-    from simulator.chip import load_chip
+    """The metrics of `bimhw.report.neurobench` on `generic`, a chip that takes any integers."""
+    from bimhw.report.neurobench import neurobench
+    from bimhw.runs.folder import write_run
+    from bimhw.runs.simulate import joined
+    from simulator.chips.chip import load_chip
     from simulator.function import run_samples
-    from simulator.graph import Population, Projection, dense_to_csr
-    from simulator.program import HOST, Program
-    from simulator.spikes import SpikeTrain
+    from simulator.program.graph import Population, Projection, dense_to_csr
+    from simulator.program.program import HOST, Program
+    from simulator.program.spikes import SpikeTrain
 
     chip = load_chip("generic")
     weights = [np.array(w, np.int8) for w in net["weights"]]

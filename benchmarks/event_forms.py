@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bimhw.learning.blk import BlockLearner
-from bimhw.learning.counts import dense_counts
-from bimhw.learning.lazy import LazyLearner
-from bimhw.learning.learner import Learner
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.learning.seq import SweepLearner
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.learning.forms.blk import BlockLearner
+from bimhw.learning.forms.counts import dense_counts
+from bimhw.learning.forms.lazy import LazyLearner
+from bimhw.learning.forms.learner import Learner
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.learning.forms.seq import SweepLearner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 
 M, H, C, WARM, STEPS = 128, 128, 10, 512, 256
 RATES = (0.01, 0.03, 0.1, 0.3)

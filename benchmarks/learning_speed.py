@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.optim import FlatParameters, Optimiser
-from bimhw.learning.rules import LearnerSettings, Rule, make_learner
-from bimhw.learning.seq import SweepLearner
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.learning.rules.registry import LearnerSettings, Rule, make_learner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 
 H, M, B, T, C = 128, 32, 32, 256, 10
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from mapping import extras
+from mapping import partitioners as extras
 from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.partition import partition, random_messages
 from mapping.placement import hop_cost, place
-from simulator.chip import Topology
+from simulator.chips.chip import Topology
 
 CORES = 128
 MESH = Topology(8, 4, 4, CORES)

@@ -18,11 +18,11 @@ import msgspec
 import numpy as np
 
 from benchmarks.mapping import KINDS, SLACK
+from mapping.mapper import map_network
 from mapping.network import Network
-from mapping.place import map_network
-from simulator.chip import Chip, load_chip
-from simulator.graph import Population, Projection
+from simulator.chips.chip import Chip, load_chip
 from simulator.neurons.base import get
+from simulator.program.graph import Population, Projection
 
 MIB = 2**20
 

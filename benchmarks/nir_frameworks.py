@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import bimhw
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 VARIABLE = "NIR_FRAMEWORKS_PYTHON"
 

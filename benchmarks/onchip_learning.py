@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from bimhw.compiler.pipeline import compile
-from bimhw.learning.on_chip import STATE_HEADROOM_BITS, score, step_labels
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.runs.learn import STATE_HEADROOM_BITS, score, step_labels
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
-from simulator.graph import csr_to_dense
 from simulator.plasticity import calibrate, learn, learn_config, prepare
-from simulator.program import Program
+from simulator.program.graph import csr_to_dense
+from simulator.program.program import Program
 
 # One update a sample (the digits have 8 labelled steps); the float rows take the seq form, which is the same sum, for speed.
 BASE: dict[str, Any] = {"every": 8, "lr": 0.008, "lr_end": 0.02}

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 import bimhw
-from bimhw.learning.language import train_language
-from bimhw.learning.language_recipe import language_recipe
+from bimhw.learning.objectives.language import train_language
+from bimhw.learning.objectives.language_recipe import language_recipe
 from bimhw.models.io import save_model
 from bimhw.tasks import load_corpus
 

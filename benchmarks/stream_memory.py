@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 
 STEPS, RULES = (1_000, 10_000, 100_000), ("rtrl", "blk", "tr", "lazy", "hybrid")
 M = H = 64

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bimhw.sweep.run import SweepResult, run_sweep
-from bimhw.sweep.spec import SweepSpec
+from bimhw.studies.sweep.run import SweepResult, run_sweep
+from bimhw.studies.sweep.spec import SweepSpec
 
 TARGETS = (0, 0.5, 0.8, 0.9, 0.95, 0.99)
 

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bimhw import task_table
-from bimhw.neurobench import neurobench
-from simulator.errors import BimhwError
-from simulator.files import write_json, write_text
+from bimhw.report import table as task_table
+from bimhw.report.neurobench import neurobench
+from simulator.base.errors import BimhwError
+from simulator.base.files import write_json, write_text
 
 CHIP = "loihi2"
 CARDS = ("h100", "orin-nano", "i7-4960x")
@@ -31,7 +31,7 @@ def classified(task: str, path: Path | None, folder: Path, **options: Any) -> Pa
     """Train a classification task, run its test split on the chip, give the run folder."""
     from bimhw.compiler.pipeline import compile
     from bimhw.learning.api import train
-    from bimhw.simulation import simulate
+    from bimhw.runs.simulate import simulate
     from bimhw.tasks import load_task
 
     data = load_task(task, **({} if path is None else {"path": path}))
@@ -44,10 +44,10 @@ def classified(task: str, path: Path | None, folder: Path, **options: Any) -> Pa
 def text(folder: Path, symbols: int = 0) -> Path:
     """A character model of the packaged text, one pass online, its test part on the chip."""
     from bimhw.compiler.pipeline import compile
-    from bimhw.learning.language import train_language
-    from bimhw.learning.language_recipe import language_recipe
+    from bimhw.learning.objectives.language import train_language
+    from bimhw.learning.objectives.language_recipe import language_recipe
     from bimhw.models.io import save_model
-    from bimhw.simulation import simulate
+    from bimhw.runs.simulate import simulate
     from bimhw.tasks import load_corpus
 
     corpus = load_corpus("lm")

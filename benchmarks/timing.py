@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.function import REFERENCE, SHARED
 from benchmarks.nets import write_net
 from bimhw.frontends.npz import plain_program, read_plain
-from simulator.chip import load_chip
+from simulator.chips.chip import load_chip
+from simulator.events.engine import SimpyEngine
 from simulator.function import Simulation, run
-from simulator.simpy_engine import SimpyEngine
 from simulator.timing.run import TimingRun, run_timing
 
 STEPS, EVENT_STEPS, SANAFE_STEPS = 200, 5, {"simple": 50, "detailed": 20, "cycle": 5}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bimhw.learning.learner import Gradients, add
-from bimhw.learning.seq import SweepLearner
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init
+from bimhw.learning.forms.learner import Gradients, add
+from bimhw.learning.forms.seq import SweepLearner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init
 
 WINDOWS = [(16, 0), (16, 16), (16, 32), (16, 64), (64, 64), (64, 128)]
 RANGES = [(0.2, 1.0), (0.02, 0.5), (0.005, 0.05)]

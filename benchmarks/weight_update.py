@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from simulator.plasticity.rounding import NEAREST, STOCHASTIC, update_weights
+from simulator.plasticity.words.rounding import NEAREST, STOCHASTIC, update_weights
 
 REPEATS, INNER = 30, 10
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from energy_models.items import Counts, EnergyReport, Floats, Item, Kind, bounded
 from energy_models.learning import learning_constant
-from simulator.activity import Activity, Count
-from simulator.chip import Chip
-from simulator.errors import InputError
-from simulator.program import Program
-from simulator.quantity import Quantity
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.chips.quantity import Quantity
+from simulator.program.activity import Activity, Count
+from simulator.program.program import Program
 
 _OPS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
 
@@ -268,7 +268,7 @@ def _assumptions(items: tuple[Item, ...], activity: Activity, chip: Chip) -> Ite
 
 
 def _checked(bounds: Mapping[str, tuple[float, float]], chip: Chip) -> Mapping[str, tuple[float, float]]:
-    from simulator.chip_rules import ENERGY_UNITS
+    from simulator.chips.rules import ENERGY_UNITS
 
     for key, (low, high) in bounds.items():
         if key not in ENERGY_UNITS:

@@ -20,9 +20,9 @@ from typing import Literal
 
 from energy_models.chip_energy import chip_energy, counters
 from energy_models.learning import TRACE_MACS, WORDS, Psp
-from simulator.activity import Activity
-from simulator.chip import Chip
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.program.activity import Activity
 
 Form = Literal["dense", "seq", "tr", "blk", "lazy"]
 FORMS: tuple[Form, ...] = ("dense", "seq", "tr", "blk", "lazy")

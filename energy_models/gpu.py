@@ -20,10 +20,10 @@ import numpy as np
 
 from energy_models.gpu_card import GpuCard
 from energy_models.learning import eligibility_words
-from simulator.errors import InputError
-from simulator.graph import Projection
+from simulator.base.errors import InputError
 from simulator.neurons import base
-from simulator.program import Program
+from simulator.program.graph import Projection
+from simulator.program.program import Program
 
 Mode = Literal["inference", "bptt", "rtrl"]
 Schedule = Literal["sequential", "scan"]

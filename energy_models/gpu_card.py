@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from simulator.errors import InputError
-from simulator.files import read_text
-from simulator.quantity import Quantity
+from simulator.base.errors import InputError
+from simulator.base.files import read_text
+from simulator.chips.quantity import Quantity
 
 _UNITS = {
     "fp32_tflops": "TFLOP/s",

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
-from simulator.quantity import Quantity
+from simulator.base.errors import InputError
+from simulator.chips.quantity import Quantity
 
 Floats = npt.NDArray[np.float64]
 Kind = Literal["dynamic", "static", "host"]

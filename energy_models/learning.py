@@ -1,6 +1,6 @@
 """What learning on a chip costs: operations of a learning step, and the constants that each is charged at.
 
-Counter names are those of `simulator.plasticity.counts`. A read-modify-write is a read and a write of a state word, a
+Counter names are those of `simulator.plasticity.words.counts`. A read-modify-write is a read and a write of a state word, a
 multiply-accumulate a multiplication and an addition.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from energy_models.items import bounded
-from simulator.chip import Chip
-from simulator.errors import InputError
-from simulator.program import Program
-from simulator.quantity import Quality, Quantity
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.chips.quantity import Quality, Quantity
+from simulator.program.program import Program
 
 _RMW = ("op_state_read", "op_state_write")
 _MAC = ("op_mul", "op_add")

@@ -14,9 +14,9 @@ import math
 
 import msgspec
 
-from simulator.chip import Chip
-from simulator.errors import InputError
-from simulator.quantity import Quantity
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.chips.quantity import Quantity
 
 NODES_NM = (7.0, 45.0)
 LOGIC_PJ, MEMORY_PJ = (1.48, 3.1), (7.5, 10.0)

@@ -11,16 +11,17 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from mapping.fit import check_core_count, check_limits
-from mapping.memory import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
+from mapping.limits import check_core_count, check_limits
 from mapping.network import Network
 from mapping.placement import usable_cores
 from mapping.usage import Resource, core_limits, usage
-from simulator.chip import Chip
-from simulator.errors import FitError
-from simulator.graph import INPUT_MODEL, Population
-from simulator.program import HOST, Program
-from simulator.program_chip import with_chip
+from mapping.words import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
+from simulator.base.errors import FitError
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
+from simulator.program.chip import with_chip
+from simulator.program.graph import Population
+from simulator.program.program import HOST, Program
 
 Cores = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.errors import InputError
-from simulator.graph import INPUT_MODEL, Population, Projection, csr_to_dense
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.base.random import uniforms
 from simulator.neurons.base import NeuronModel, get
-from simulator.philox import uniforms
+from simulator.program.graph import Population, Projection, csr_to_dense
 
 Floats = npt.NDArray[np.float64]
 # observe(step, population, port accumulators {port: [B, n]}, states {name: [B, n]}, output [B, n])

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.graph import INPUT_MODEL
+from simulator.base.names import INPUT_MODEL
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]

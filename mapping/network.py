@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from simulator.errors import InputError
-from simulator.graph import Population, Projection
+from simulator.base.errors import InputError
+from simulator.program.graph import Population, Projection
 
 Stage = Literal["float", "integer"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mapping import extras
+from mapping import partitioners as extras
 from mapping.hypergraph import I32, Hypergraph, remote_messages
 from mapping.refine import refine
 

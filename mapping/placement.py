@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.chip import Chip, Topology
+from simulator.chips.chip import Chip, Topology
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]

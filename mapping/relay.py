@@ -22,19 +22,20 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.blocks import pack_blocks, to_program
-from mapping.fit import WAYS_OUT, check_core_count, check_limits
-from mapping.memory import index_bits, neuron_bits, stored_for
+from mapping.limits import WAYS_OUT, check_core_count, check_limits
 from mapping.network import Network
 from mapping.placement import usable_cores
 from mapping.usage import Resource, core_limits, state_bits, synapse_bits, usage
-from simulator.axons import AxonTable, axon_table
-from simulator.chip import Chip
-from simulator.errors import FitError
+from mapping.words import index_bits, neuron_bits, stored_for
+from simulator.base.errors import FitError
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
 from simulator.function import Simulation
-from simulator.graph import INPUT_MODEL, Population, Projection
 from simulator.neurons.base import get
-from simulator.program import HOST, Program
-from simulator.spikes import SpikeTrain
+from simulator.program.axons import AxonTable, axon_table
+from simulator.program.graph import Population, Projection
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.errors import InputError
-from simulator.graph import INPUT_MODEL, Population, Projection
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import Word, get
+from simulator.program.graph import Population, Projection
 
 MOST_NEURONS = 2**31 - 1  # logical ids are int32
 

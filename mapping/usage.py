@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mapping.memory import dense_bits, index_bits, neuron_bits, shared_bits
-from simulator.axons import axon_table
-from simulator.chip import Chip
-from simulator.graph import Projection
-from simulator.program import Program
-from simulator.quantity import Quantity
+from mapping.words import dense_bits, index_bits, neuron_bits, shared_bits
+from simulator.chips.chip import Chip
+from simulator.chips.quantity import Quantity
+from simulator.program.axons import axon_table
+from simulator.program.graph import Projection
+from simulator.program.program import Program
 
 Ints = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]

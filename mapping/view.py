@@ -12,9 +12,9 @@ import numpy.typing as npt
 from mapping.hypergraph import axon_hypergraph, traffic
 from mapping.network import Network
 from mapping.usage import Resource, usage
-from simulator.axons import host_readers
-from simulator.chip import Chip, Topology
-from simulator.program import HOST, Program
+from simulator.chips.chip import Chip, Topology
+from simulator.program.axons import host_readers
+from simulator.program.program import HOST, Program
 
 F64 = npt.NDArray[np.float64]
 NORTH, EAST, SOUTH, WEST = range(4)

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from simulator.errors import BimhwError
+from simulator.base.errors import BimhwError
 
 
 class _Commands(click.Group):

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bimhw.report.text import format_number
+
 F = TypeVar("F", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
@@ -51,17 +53,6 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     console.print(table)
-
-
-def format_number(value: object) -> str:
-    """Four significant digits for floats, thousands separated for integers, ``unknown`` for None."""
-    if value is None:
-        return "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _is_number(cell: str) -> bool:

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
-    from bimhw.tasks.text import Corpus
+    from bimhw.tasks.sources.text import Corpus
 
 F = TypeVar("F", bound=Callable[..., Any])
 

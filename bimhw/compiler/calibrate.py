@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mapping.float_run import run_float
 from mapping.network import Network
-from simulator.graph import INPUT_MODEL, Population
+from simulator.base.names import INPUT_MODEL
+from simulator.program.graph import Population
 
 Floats = npt.NDArray[np.float64]
 

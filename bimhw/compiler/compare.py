@@ -13,14 +13,15 @@ from bimhw.compiler.decode import encode
 from bimhw.compiler.pipeline import CompileResult
 from mapping.float_run import record
 from mapping.network import Network
-from simulator.chip import Topology
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Topology
 from simulator.function import SampleRuns, run_samples
-from simulator.graph import INPUT_MODEL, Population
 from simulator.neurons.base import get
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.program.graph import Population
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
 _EQUAL = 1e-9

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from mapping.network import Network
-from simulator.errors import InputError
-from simulator.files import check_is_file
-from simulator.graph import INPUT_MODEL
+from simulator.base.errors import InputError
+from simulator.base.files import check_is_file
+from simulator.base.names import INPUT_MODEL
 
 if TYPE_CHECKING:
-    from bimhw.tasks.text import Corpus
+    from bimhw.tasks.sources.text import Corpus
 
 Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
@@ -120,7 +120,7 @@ def _from_task(
 
 def _from_text(name: str, corpus: Corpus, width: int, scale: float, calibration: Any) -> CalibrationData:
     """A text's stretches, as long as those that its test part is scored in."""
-    from bimhw.tasks.stretches import training_stretches
+    from bimhw.tasks.features.stretches import training_stretches
 
     if len(corpus.symbols) != width or scale != 1:
         raise InputError(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import InputError
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

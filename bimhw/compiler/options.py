@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 class CompileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,22 +12,22 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
-from bimhw.compiler.for_chip import for_chip
-from bimhw.compiler.lower import LoweredNetwork, lower
+from bimhw.compiler.lower.for_chip import for_chip
+from bimhw.compiler.lower.network import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.plain import compile_plain
 from bimhw.compiler.report import compile_report
 from bimhw.frontends import load_network
 from bimhw.tasks.base import Task
-from bimhw.tasks.text import Corpus
+from bimhw.tasks.sources.text import Corpus
 from mapping.blocks import with_meta
-from mapping.fit import check_capabilities
+from mapping.limits import check_capabilities
+from mapping.mapper import map_network, with_relay_rates
 from mapping.network import Network
-from mapping.place import map_network, with_relay_rates
 from mapping.spec import check_network
-from simulator.chip import Chip, load_chip, with_chips
-from simulator.graph import INPUT_MODEL
-from simulator.program import Program
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip, load_chip, with_chips
+from simulator.program.program import Program
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
@@ -85,7 +85,7 @@ def compile(
         neurons_per_core: at most so many neurons on a core, to spread the network.
         chips: a system of so many of them, side by side (``loihi2-x4`` as chip says the same).
         mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or the path of a saved mapping; see
-            `mapping.place.map_network`.
+            `mapping.mapper.map_network`.
         seed: of the choice of calibration samples and of the mapping.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.

@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from bimhw.compiler.report import mapped_figures
 from bimhw.frontends.npz import RATE_STEPS, PlainNet, plain_program, read_plain, spike_rates
-from mapping.fit import check_capabilities, check_core_count, check_limits
+from mapping.limits import check_capabilities, check_core_count, check_limits
+from mapping.mapper import MappedNetwork, map_network, with_relay_rates
 from mapping.network import Network
-from mapping.place import MappedNetwork, map_network, with_relay_rates
 from mapping.usage import usage
-from simulator.axons import axon_table
-from simulator.chip import Chip
-from simulator.program import Program
-from simulator.traffic import reach
+from simulator.chips.chip import Chip
+from simulator.program.axons import axon_table
+from simulator.program.program import Program
+from simulator.program.traffic import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ def compile_plain(
     Args:
         path: the .npz file.
         chip: the chip.
-        mapping: ``file`` (the file's own cores) or a method of `mapping.place.map_network`.
+        mapping: ``file`` (the file's own cores) or a method of `mapping.mapper.map_network`.
         neurons_per_core: at most so many neurons on a core.
         seed: of the mapping.
 

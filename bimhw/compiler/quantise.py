@@ -18,8 +18,8 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_fracs, weight_scales
 from bimhw.compiler.options import CompileOptions
-from mapping.memory import dense_bits, sparse_bits
-from simulator.graph import Projection
+from mapping.words import dense_bits, sparse_bits
+from simulator.program.graph import Projection
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.models.config import BimConfig, config_from, parameter_shapes
-from simulator.errors import InputError
+from bimhw.models.bim.config import BimConfig, config_from, parameter_shapes
+from simulator.base.errors import InputError
 from simulator.plasticity.forward import ChipForward
-from simulator.plasticity.net import Layer, filled, learning_net, live_synapses
-from simulator.program import Program
+from simulator.plasticity.layers.net import Layer, filled, learning_net, live_synapses
+from simulator.program.program import Program
 
 if TYPE_CHECKING:
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.net import BimNet
 
 Arrays = dict[str, npt.NDArray[Any]]
 _PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))  # s6: the first two, and B and C from their own neurons
@@ -71,7 +71,7 @@ def model_of(program: Program) -> BimNet:
     """The torch module with a program's weights; save it with `bimhw.save_model`."""
     import torch
 
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.net import BimNet
 
     config, arrays = read_back(program)
     model = BimNet(config)

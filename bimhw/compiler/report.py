@@ -8,14 +8,14 @@ import numpy as np
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.data import CalibrationData
-from bimhw.compiler.lower import LoweredNetwork
-from mapping.fit import unchecked
-from mapping.place import MappedNetwork
+from bimhw.compiler.lower.network import LoweredNetwork
+from mapping.limits import unchecked
+from mapping.mapper import MappedNetwork
 from mapping.usage import Resource
-from simulator.axons import axon_table
-from simulator.chip import Chip
-from simulator.graph import INPUT_MODEL
-from simulator.program import Program
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
+from simulator.program.axons import axon_table
+from simulator.program.program import Program
 
 
 def compile_report(

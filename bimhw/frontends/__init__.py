@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mapping.network import Network
-from simulator.errors import InputError
-from simulator.files import check_is_file
+from simulator.base.errors import InputError
+from simulator.base.files import check_is_file
 
 # file suffix -> (module, function from a path to a float network)
 _BY_SUFFIX = {
@@ -39,11 +39,11 @@ def load_network(model: Any, **reading: Any) -> Network:
     if isinstance(model, Network):
         return model
     if stack:
-        from bimhw.frontends.torch_modules import module_network as stack_network
+        from bimhw.frontends.stack import module_network as stack_network
 
         return stack_network(model, **given)
     if any(c.__module__ == "brian2.core.network" for c in type(model).__mro__):
-        from bimhw.frontends.brian2_network import from_brian2
+        from bimhw.frontends.brian2.network import from_brian2
 
         return from_brian2(model)
     if isinstance(model, str | Path):

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.errors import FitError
-from simulator.graph import INPUT_MODEL, Population, Projection, dense_to_csr
+from simulator.base.errors import FitError
+from simulator.base.names import INPUT_MODEL
 from simulator.neurons import bim_d, s6
+from simulator.program.graph import Population, Projection, dense_to_csr
 
 if TYPE_CHECKING:
-    from bimhw.models.config import BimConfig
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 _PORTS = {"diag": (("z", "w_in"), ("d", "w_delta"), ("c", "w_c")), "s6": (("z", "w_in"), ("d", "w_delta"))}
@@ -204,7 +205,7 @@ def _into_readout(config: BimConfig, arrays: Arrays) -> list[Projection]:
 
 
 def _meta(config: BimConfig) -> dict[str, Any]:
-    from bimhw.models.config import config_to_json
+    from bimhw.models.bim.config import config_to_json
 
     return {
         "kind": "bim",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bimhw.frontends import bim, p_spikessm
-from bimhw.models.config import BimConfig
+from bimhw.frontends import bim
+from bimhw.frontends import spikessm as p_spikessm
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.io import load_arrays
 from mapping.network import Network
 
@@ -24,6 +25,6 @@ def load_checkpoint(path: Path) -> Network:
 
 def module_network(model: Net) -> Network:
     """The float network of a model in memory."""
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.net import BimNet
 
     return bim.module_network(model) if isinstance(model, BimNet) else p_spikessm.module_network(model)

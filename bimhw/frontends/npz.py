@@ -22,17 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.chip import Chip
-from simulator.errors import FitError, InputError
-from simulator.files import check_is_file, read_npz
+from simulator.base.errors import FitError, InputError
+from simulator.base.files import check_is_file, read_npz
+from simulator.base.host_memory import check_memory
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
-from simulator.graph import INPUT_MODEL, Population, Projection
-from simulator.memory import check_memory
 from simulator.neurons.lif import initial_v
-from simulator.program import Program
-from simulator.program_chip import with_chip
-from simulator.spikes import SpikeTrain
+from simulator.program.chip import with_chip
+from simulator.program.graph import Population, Projection
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
 RATE_STEPS = 200  # steps that are run to know who fires how often

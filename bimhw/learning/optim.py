@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 OptimiserName = Literal["sgd", "rms", "adam"]
 OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
@@ -111,7 +111,7 @@ class Optimiser:
 
     def _adam(self, g: Tensor, lr: float) -> None:
         """The same as `direction`, in one pass."""
-        from bimhw.learning.kernels import adam_step, call_kernel
+        from bimhw.learning.forms.kernels import adam_step, call_kernel
 
         self.count += 1
         arrays = (t.numpy() for t in (self.parameters.values, g.contiguous(), self.first, self.second))

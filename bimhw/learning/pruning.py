@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bimhw.models.net import BimNet
-from simulator.errors import InputError
+from bimhw.models.bim.net import BimNet
+from simulator.base.errors import InputError
 
 Mode = Literal["resampled", "gated", "regrow"]
 Floats = npt.NDArray[np.float64]

@@ -8,15 +8,15 @@ import msgspec
 
 from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, Preset, default_preset
 from bimhw.learning.train import TrainSettings
-from bimhw.models.config import BimConfig
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import Init
 from bimhw.models.families import FAMILIES, AnyConfig
-from bimhw.models.net import Init
 from bimhw.models.nets import AnyInit
-from bimhw.models.p_spikessm import PSpikeInit
-from bimhw.models.p_spikessm_config import FAMILY as P_SPIKESSM
-from bimhw.models.p_spikessm_config import PSpikeConfig
+from bimhw.models.spikessm.config import FAMILY as P_SPIKESSM
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.net import PSpikeInit
 from bimhw.tasks.base import Task
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 class Recipe(msgspec.Struct, frozen=True):

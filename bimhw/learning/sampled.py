@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from bimhw.learning.compiled_bptt import run_compiled
+from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.settings import TrainSettings
+from bimhw.models.bim.net import BimNet
 from bimhw.models.families import AnyConfig
-from bimhw.models.net import BimNet
 from bimhw.models.nets import AnyRun, Net
-from bimhw.models.p_spikessm import Draws, PSpikeNet, PSpikeRun
-from bimhw.models.p_spikessm_config import PSpikeConfig
-from simulator.errors import InputError
-from simulator.philox import STREAM_TRAINING
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.net import Draws, PSpikeNet, PSpikeRun
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_TRAINING
 
 
 def check_settings(config: AnyConfig, settings: TrainSettings) -> None:

@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
+from bimhw.learning.forms.seq import SweepCredit
 from bimhw.learning.optim import OptimiserName
 from bimhw.learning.pruning import Mode
-from bimhw.learning.rules import RULES, Rule
-from bimhw.learning.seq import SweepCredit
-from simulator.errors import InputError
+from bimhw.learning.rules.registry import RULES, Rule
+from simulator.base.errors import InputError
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,7 +27,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         lr: learning rate.
         lr_end: the last update's learning rate as a fraction of the first (cosine decay); 1: constant.
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
-        credit: how the error reaches lower layers, see `bimhw.learning.credit` (``exact``: seq and bptt).
+        credit: how the error reaches lower layers, see `bimhw.learning.forms.credit` (``exact``: seq and bptt).
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
         lam: lambda of ``hybrid``: 1 gradient only, 0 STDP on W_in.
@@ -35,7 +35,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         w_max: bound on W_in of ``hybrid`` and ``stdp``.
         pairing: of spikes in STDP, ``all`` or ``nearest``.
         zero_drift: A- such that uncorrelated trains do not change the weights (A+ = A- potentiates them, through the tie).
-        third_factor: ``reward`` lets STDP act only through a broadcast reward, see `bimhw.learning.hybrid`; or ``none``.
+        third_factor: ``reward`` lets STDP act only through a broadcast reward, see `bimhw.learning.rules.hybrid`; or ``none``.
         tau_e: decay of the eligibility of the third factor in steps.
         prune: share of synapses to prune while training; 0: none.
         prune_mode: ``gated``, ``resampled`` or ``regrow``, see `bimhw.learning.pruning`.

@@ -18,16 +18,16 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.evaluate import Evaluation, evaluate
-from bimhw.learning.lazy import LazyLearner
-from bimhw.learning.learner_state import learner_state, load_learner
+from bimhw.learning.forms.lazy import LazyLearner
+from bimhw.learning.forms.state import learner_state, load_learner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import check_fit
 from bimhw.learning.updater import Updater
-from bimhw.models.config import BimConfig, config_to_json
-from bimhw.models.net import BimNet, Init
+from bimhw.models.bim.config import BimConfig, config_to_json
+from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.base import Task
-from simulator import files
-from simulator.errors import InputError
+from simulator.base import files
+from simulator.base.errors import InputError
 
 _FORMAT = "bimhw.stream/3"
 

@@ -14,16 +14,16 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
-from bimhw.learning.history import words_per_step
+from bimhw.learning.forms.history import words_per_step
+from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.sampled import check_settings, train_form
-from bimhw.learning.seq import SweepLearner
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.families import AnyConfig
 from bimhw.models.nets import AnyInit, AnyRun, Net, as_bim, build
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 __all__ = ["Epoch", "TrainResult", "TrainSettings", "Trainer", "check_fit", "train"]
 

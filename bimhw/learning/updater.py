@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bimhw.learning.homeostasis import Homeostasis
-from bimhw.learning.hybrid import Hybrid, clip_inputs
-from bimhw.learning.learner import Gradients, Learner, StepResult
+from bimhw.learning.forms.learner import Gradients, Learner, StepResult
 from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.pruning import Pruner, PruneSettings
-from bimhw.learning.rules import LearnerSettings, make_learner
+from bimhw.learning.rules.homeostasis import Homeostasis
+from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
+from bimhw.learning.rules.registry import LearnerSettings, make_learner
+from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
-from bimhw.learning.stdp import StdpSettings
 from bimhw.models.nets import Net, as_bim
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from bimhw.models import config as bim
-from bimhw.models import p_spikessm_config as p_spikessm
-from bimhw.models.config import BimConfig
-from bimhw.models.p_spikessm_config import PSpikeConfig
-from simulator.errors import InputError
+from bimhw.models.bim import config as bim
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.spikessm import config as p_spikessm
+from bimhw.models.spikessm.config import PSpikeConfig
+from simulator.base.errors import InputError
 
 AnyConfig = BimConfig | PSpikeConfig
 FAMILIES = ("bim", p_spikessm.FAMILY)
@@ -20,7 +20,7 @@ def config_from(value: Any, where: str) -> AnyConfig:
     """The config of a model of any family from JSON text or a plain dict; one without `family` is BIM's.
 
     Raises:
-        InputError: as `bimhw.models.config.config_from`, or an unknown family.
+        InputError: as `bimhw.models.bim.config.config_from`, or an unknown family.
     """
     content = value
     if isinstance(value, str | bytes):

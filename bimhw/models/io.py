@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.models.families import AnyConfig, config_from, config_to_json, mask_shapes, parameter_shapes
-from simulator import files
-from simulator.errors import InputError
+from simulator.base import files
+from simulator.base.errors import InputError
 
 if TYPE_CHECKING:
     from bimhw.models.nets import Net

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bimhw.models.config import BimConfig
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init, Run
 from bimhw.models.families import AnyConfig
-from bimhw.models.net import BimNet, Init, Run
-from bimhw.models.p_spikessm import Draws, PSpikeInit, PSpikeNet, PSpikeRun
-from bimhw.models.p_spikessm_config import PSpikeConfig
-from simulator.errors import InputError
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
+from simulator.base.errors import InputError
 
 Net = BimNet | PSpikeNet
 AnyInit = Init | PSpikeInit

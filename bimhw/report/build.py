@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.condition import fault_figures, saturation_figures
 from bimhw.report import svg
 from bimhw.report.parts import Part, Table
-from bimhw.runs import RunFolder
-from simulator.chip import Chip
-from simulator.faults import Faults
-from simulator.files import write_text
-from simulator.program import HOST, Program
-from simulator.spikes import SpikeTrain
+from bimhw.runs.condition import fault_figures, saturation_figures
+from bimhw.runs.folder import RunFolder
+from simulator.base.files import write_text
+from simulator.chips.chip import Chip
+from simulator.program.faults import Faults
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain
 
 RASTER_SAMPLES = 3
 MAX_RASTER_STEPS = 1000  # of a long sample, such as a text, the beginning

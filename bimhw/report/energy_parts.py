@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bimhw.costs import Energy, energy
+from bimhw.costs.compare import Energy, energy
 from bimhw.report import svg
 from bimhw.report.parts import Part, Table
-from bimhw.runs import RunFolder
+from bimhw.runs.folder import RunFolder
 
 
 def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[Part]]:

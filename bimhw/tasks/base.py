@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

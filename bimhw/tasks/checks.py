@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError, MissingExtraError
-from simulator.files import check_is_file
+from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.files import check_is_file
 
 
 def extra(module: str, needed_for: str) -> Any:

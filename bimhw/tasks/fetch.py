@@ -15,8 +15,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.errors import InputError
-from simulator.files import replacing
+from simulator.base.errors import InputError
+from simulator.base.files import replacing
 
 
 @dataclass(frozen=True)

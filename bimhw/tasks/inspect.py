@@ -13,8 +13,8 @@ import numpy as np
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.fetch import SOURCES, data_folder
 from bimhw.tasks.registry import TASKS, TaskInfo, load_corpus, load_task
-from bimhw.tasks.text import Corpus
-from simulator.errors import InputError
+from bimhw.tasks.sources.text import Corpus
+from simulator.base.errors import InputError
 
 # task -> a file name by which its layout is known (regular expression on relative paths); the order decides.
 _LAYOUTS: dict[str, str] = {
@@ -118,7 +118,7 @@ def _corpus_facts(corpus: Corpus) -> dict[str, Any]:
 
 
 def _librispeech(path: Path) -> dict[str, Any]:
-    from bimhw.tasks.librispeech import RATE_HZ, utterances
+    from bimhw.tasks.sources.librispeech import RATE_HZ, utterances
 
     found = utterances(path)
     seconds = sum(len(u.sound()) for u in found) / RATE_HZ
@@ -132,7 +132,7 @@ def _librispeech(path: Path) -> dict[str, Any]:
 
 
 def _chbmit(path: Path) -> dict[str, Any]:
-    from bimhw.tasks.chbmit import CHANNELS, read_windows
+    from bimhw.tasks.sources.chbmit import CHANNELS, read_windows
 
     found = read_windows(path, None, 4.0, 16, CHANNELS)
     return {
@@ -144,7 +144,7 @@ def _chbmit(path: Path) -> dict[str, Any]:
 
 
 def _mitbih(path: Path) -> dict[str, Any]:
-    from bimhw.tasks.mitbih import DS1
+    from bimhw.tasks.sources.mitbih import DS1
 
     whole = any((path / f"{n}.hea").is_file() for n in DS1) and len(list(path.glob("*.hea"))) > 1
     return _task_facts(load_task("mitbih", path=path, split="patients" if whole else "time"))

@@ -1,6 +1,6 @@
 """Figures of merit: accuracy, areas under the ROC and precision-recall curves, word error rate.
 
-Perplexity and bits per character are in `bimhw.tasks.text.language_metrics`: both from one sum.
+Perplexity and bits per character are in `bimhw.tasks.sources.text.language_metrics`: both from one sum.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Floats = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bimhw.named import named_values
 from bimhw.tasks.base import Task
-from simulator.errors import InputError
+from bimhw.tasks.named import named_values
+from simulator.base.errors import InputError
 
 Origin = Literal["package", "fetch", "path"]
 
@@ -127,7 +127,7 @@ def load_task(name: str, **options: Any) -> Task:
 
 
 def load_corpus(name: str = "lm", **options: Any) -> Any:
-    """A text by name, as `bimhw.tasks.text.Corpus`.
+    """A text by name, as `bimhw.tasks.sources.text.Corpus`.
 
     Raises:
         InputError: no such text, an option it does not have, or bad data.
@@ -161,7 +161,7 @@ def _info(name: str) -> TaskInfo:
 
 def _call(info: TaskInfo, options: dict[str, Any]) -> Any:
     module, _, function = info.loader.partition(":")
-    loader: Callable[..., Any] = getattr(importlib.import_module(f"bimhw.tasks.{module}"), function)
+    loader: Callable[..., Any] = getattr(importlib.import_module(f"bimhw.tasks.sources.{module}"), function)
     known = inspect.signature(loader).parameters
     unknown = sorted(set(options) - set(known))
     if unknown:

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
-from simulator.files import read_safetensors, write_safetensors
+from simulator.base.errors import InputError
+from simulator.base.files import read_safetensors, write_safetensors
 from simulator.function.simulation import Record, Simulation
-from simulator.spikes import SpikeTrain, window
+from simulator.program.spikes import SpikeTrain, window
 
 FORMAT = "bimhw-checkpoint-1"
 Tensors = dict[str, npt.NDArray[Any]]

@@ -10,13 +10,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.activity import Activity, Count
-from simulator.chip import Topology
+from simulator.chips.chip import Topology
 from simulator.neurons import base
-from simulator.program import Program
-from simulator.program_chip import chip_of_program
-from simulator.spikes import SpikeTrain
-from simulator.traffic import Reach, reach
+from simulator.program.activity import Activity, Count
+from simulator.program.chip import chip_of_program
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+from simulator.program.traffic import Reach, reach
 
 I64 = npt.NDArray[np.int64]
 
@@ -60,7 +60,7 @@ class Counter:
         return max(used, t.mesh_cores) if t else used
 
     def activity(self, spikes: SpikeTrain, tally: Tally, samples: int = 1) -> Activity:
-        """All counters of a run (names as in `simulator.activity`)."""
+        """All counters of a run (names as in `simulator.program.activity`)."""
         events = np.bincount(spikes.ids, minlength=self.program.n_neurons).astype(np.int64)
         counts = self._of_spikes(spikes, events) | self._of_updates(spikes.steps, tally)
         counts["synaptic_events"] = self._synaptic_events(spikes, events, ("sparse", "dense", "conv"))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout
-from simulator.spikes import SpikeTrain
+from simulator.program.spikes import SpikeTrain
 
 
 @dataclass(frozen=True, eq=False)

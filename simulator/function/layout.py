@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.function.kernels import add_magnitudes, first_unordered_row
-from simulator.graph import Population, Projection
 from simulator.neurons import base
 from simulator.neurons.base import NeuronModel
-from simulator.program import Program
+from simulator.program.graph import Population, Projection
+from simulator.program.program import Program
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from simulator.activity import Activity
-from simulator.chip import Topology
-from simulator.errors import InputError
-from simulator.faults import Faults
+from simulator.base.errors import InputError
+from simulator.chips.chip import Topology
 from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
 from simulator.function.simulation import Probe, Record, Simulation, State
-from simulator.program import Program
-from simulator.spikes import SpikeTrain, window
+from simulator.program.activity import Activity
+from simulator.program.faults import Faults
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain, window
 
 I32 = npt.NDArray[np.int32]
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError, SaturationError
-from simulator.faults import Faults
-from simulator.function.faulty import Breakage
+from simulator.base.errors import InputError, SaturationError
+from simulator.base.host_memory import check_memory
+from simulator.function.fast import plain
+from simulator.function.fast_run import advance_plain
+from simulator.function.faults import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
-from simulator.function.plain import plain
-from simulator.function.plain_run import advance_plain
 from simulator.function.saturation import add_clipped, add_saturated
-from simulator.memory import check_memory
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.program.faults import Faults
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 # kernel(acc, state, params, table, out, lo, hi, step, seed, first_id) -> number of saturated values
 #   acc    int32 [ports, n]    port accumulators of this step (read only; the engine clears them)
@@ -74,7 +74,7 @@ class NeuronModel:
             ``acc_<port>``; it sets ``out``. Written apart from the kernels, it is their independent twin.
         brian2_integer: the same in the integers of the kernel (all values are exact in a double), or "".
         draws: the float twin fires at random: ``state["uniform"]`` holds the numbers in [0, 1) that the chip draws in this step
-            (`simulator.philox.uniforms`).
+            (`simulator.base.random.uniforms`).
         parallel: no state depends on the neuron's own spikes: all steps of a sequence can be computed at once, by a scan.
     """
 

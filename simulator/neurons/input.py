@@ -5,7 +5,7 @@ out_i[t] = payload of the event (t, i) of the input train, 0 where there is none
 
 from __future__ import annotations
 
-from simulator.graph import INPUT_MODEL
+from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import NeuronModel, UpdateOps, register
 
 INPUT = register(

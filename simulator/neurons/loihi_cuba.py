@@ -25,9 +25,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
 from simulator.neurons.integrate import HELD, saturated
-from simulator.philox import STREAM_NEURON, random_word
 
 V_MAX = 2**23 - 1
 WEIGHT_MAX = (2**21 - 2**6) >> 6

@@ -7,7 +7,7 @@ Float equations of ``p_ssm_n<N>`` in step t, from the value u at its port (that 
     s = [w < sigmoid(y)]                   w = floor(word / 2^16) / 2^16, uniform on 65,536 values
 
 where word is Philox's of (seed, step, logical id, stream 0): the same under every mapping, and the same in the float engine
-and in the torch module (`bimhw.models.p_spikessm`). Nothing of the state depends on the neuron's own spikes.
+and in the torch module (`bimhw.models.spikessm.net`). Nothing of the state depends on the neuron's own spikes.
 
 ``clamp_fuse`` sends, in every step, the residual stream with what the spikes of a layer add to it::
 
@@ -33,9 +33,9 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import clip, shift, waits
-from simulator.philox import STREAM_NEURON, random_word
 
 Floats = npt.NDArray[np.float64]
 

@@ -23,7 +23,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Psp = Literal["delta", "exp", "alpha"]
 PspNorm = Literal["dc", "peak"]

@@ -17,8 +17,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-from simulator.philox import STREAM_NEURON, random_word
 
 
 def sigmoid_table(step: float = 1 / 16) -> npt.NDArray[np.int32]:

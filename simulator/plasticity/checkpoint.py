@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
-from simulator.files import read_safetensors, write_safetensors
+from simulator.base.errors import InputError
+from simulator.base.files import read_safetensors, write_safetensors
 from simulator.function.checkpoint import recorded
 from simulator.function.simulation import Record
 from simulator.plasticity.forward import ChipForward
-from simulator.plasticity.layer import LayerLearner
+from simulator.plasticity.layers.diag import LayerLearner
+from simulator.plasticity.layers.net import plastic
+from simulator.plasticity.layers.readout import ReadoutLearner
+from simulator.plasticity.layers.s6 import S6Learner
+from simulator.plasticity.layers.update import Row
 from simulator.plasticity.learner import Learner
-from simulator.plasticity.net import plastic
-from simulator.plasticity.readout import ReadoutLearner
-from simulator.plasticity.s6_layer import S6Learner
-from simulator.plasticity.update import Row
 
 FORMAT = "bimhw-learning-2"
 Tensors = dict[str, npt.NDArray[Any]]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Rule = Literal["rtrl", "hybrid", "stdp", "frozen"]
 Form = Literal["dense", "seq", "tr", "blk"]

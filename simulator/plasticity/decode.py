@@ -12,14 +12,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
 from simulator.neurons import s6
 from simulator.neurons.bim_d import decay_table
 from simulator.neurons.membrane import LIMIT, THETA, clip, kernel_of, potential
-from simulator.plasticity.net import Layer
-from simulator.plasticity.record import R_M, R_S, R_V, R_Z, SHIFTS, integer_record
+from simulator.plasticity.forms.record import R_M, R_S, R_V, R_Z, SHIFTS, integer_record
+from simulator.plasticity.layers.net import Layer
 
 Floats = npt.NDArray[np.float64]
 

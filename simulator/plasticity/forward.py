@@ -12,16 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.names import INPUT_MODEL
 from simulator.function.simulation import Simulation
-from simulator.graph import INPUT_MODEL
 from simulator.neurons import base, s6
 from simulator.neurons.bim_d import CONST_FRAC, D_SKIP_FRAC
 from simulator.plasticity.decode import R_DT, R_SIG, R_STATES, LayerWords, words_of
-from simulator.plasticity.net import Layer, Net, dense_weights
-from simulator.plasticity.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z
-from simulator.plasticity.rtrl import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.plasticity.forms.base import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
+from simulator.plasticity.forms.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z
+from simulator.plasticity.layers.net import Layer, Net, dense_weights
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
 Call = Callable[[int], None]

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.activity import Activity, Count
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.function.counting import Counter
 from simulator.function.run import finish
-from simulator.graph import Population, Projection
 from simulator.plasticity.config import LearnConfig, learn_config
 from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.layers.net import plastic
 from simulator.plasticity.learner import Learner
-from simulator.plasticity.net import plastic
 from simulator.plasticity.prepare import with_weights
-from simulator.plasticity.words import NAMES, SATURATED
-from simulator.program import Program
+from simulator.plasticity.words.words import NAMES, SATURATED
+from simulator.program.activity import Activity, Count
+from simulator.program.graph import Population, Projection
+from simulator.program.program import Program
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,18 +18,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
 from simulator.plasticity.config import LearnConfig
-from simulator.plasticity.counts import LearnCounts
 from simulator.plasticity.forward import ChipForward, WideForward
-from simulator.plasticity.layer import LayerLearner
-from simulator.plasticity.net import Layer, Net, filled, learning_net, live_synapses
-from simulator.plasticity.parts import Part, parts_of
-from simulator.plasticity.readout import ReadoutLearner
-from simulator.plasticity.s6_layer import S6Learner, SharedLearner
-from simulator.plasticity.third_factor import error, softmax, through_layer
-from simulator.plasticity.words import Floats, narrow, wide, widths
-from simulator.program import Program
+from simulator.plasticity.layers.diag import LayerLearner
+from simulator.plasticity.layers.net import Layer, Net, filled, learning_net, live_synapses
+from simulator.plasticity.layers.parts import Part, parts_of
+from simulator.plasticity.layers.readout import ReadoutLearner
+from simulator.plasticity.layers.s6 import S6Learner, SharedLearner
+from simulator.plasticity.rules.third_factor import error, softmax, through_layer
+from simulator.plasticity.words.counts import LearnCounts
+from simulator.plasticity.words.words import Floats, narrow, wide, widths
+from simulator.program.program import Program
 
 Moments = Mapping[str, Mapping[str, float]]
 

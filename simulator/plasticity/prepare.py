@@ -14,15 +14,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import FitError, InputError
-from simulator.graph import Population, Projection
+from simulator.base.errors import FitError, InputError
 from simulator.plasticity.config import LearnConfig, learn_config, plain
 from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.layers.net import Net, filled, learning_net, live_synapses, plastic, plastic_ports
 from simulator.plasticity.learner import Learner
-from simulator.plasticity.net import Net, filled, learning_net, live_synapses, plastic, plastic_ports
-from simulator.plasticity.optimiser import SECOND_MOMENT_BITS
-from simulator.plasticity.words import ENTRIES_S6, PEAK, calibrated, widths
-from simulator.program import Program
+from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
+from simulator.plasticity.words.words import ENTRIES_S6, PEAK, calibrated, widths
+from simulator.program.graph import Population, Projection
+from simulator.program.program import Program
 
 Floats = npt.NDArray[np.float64]
 
@@ -196,7 +196,7 @@ def calibrate(
 
 def _used(fracs: dict[str, int], table: Floats) -> dict[str, int]:
     """Only words that calibration saw: the others belong to other forms."""
-    from simulator.plasticity.words import INDEX
+    from simulator.plasticity.words.words import INDEX
 
     return {name: f for name, f in fracs.items() if table[PEAK, INDEX[name]] > 0}
 

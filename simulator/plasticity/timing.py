@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from simulator.chip import Chip
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
 from simulator.function.run import recorded_spikes
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learner import Learner
-from simulator.spikes import window
+from simulator.program.spikes import window
 from simulator.timing.run import TimingRun, run_timing
 
 

@@ -8,8 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 
 def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) -> npt.NDArray[np.bool_]:

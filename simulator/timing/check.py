@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.contract import Mesh, StepWork
 from simulator.timing.wires import MAX_PORTS
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepTimes, StepWork
 from simulator.timing.kernel import pack, time_steps

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.spikes import SpikeTrain
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.barrier import start_times
 from simulator.timing.contract import I32, I64, StepWork
 from simulator.timing.kernel import unpack

@@ -9,12 +9,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable, axon_table, host_readers
-from simulator.chip import Chip
-from simulator.errors import InputError
-from simulator.graph import INPUT_MODEL
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
 from simulator.neurons import base
-from simulator.program import HOST, Program
+from simulator.program.axons import AxonTable, axon_table, host_readers
+from simulator.program.program import HOST, Program
 from simulator.timing.contract import I32, I64, Mesh
 from simulator.timing.scale import Costs, costs_of, mesh_of, tiles_in_use
 

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.axons import AxonTable, axon_table
-from simulator.chip import Chip
-from simulator.errors import InputError
-from simulator.faults import Detour, Faults, clock_factors, detours
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.program.axons import AxonTable, axon_table
+from simulator.program.faults import Detour, Faults, clock_factors, detours
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.active import active_updates
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, release_bound

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from simulator.chip import Chip, Timing
-from simulator.errors import InputError
-from simulator.quantity import Quantity
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip, Timing
+from simulator.chips.quantity import Quantity
 from simulator.timing.check import check_mesh
 from simulator.timing.contract import Mesh
 

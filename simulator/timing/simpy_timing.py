@@ -9,7 +9,7 @@ import numpy as np
 import simpy
 from simpy.events import Event, Timeout
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import ARR, DONE, GEN, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.fabric import Fabric, OutputPort, Packet, Place, Router, after

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numba
 import numpy as np
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk

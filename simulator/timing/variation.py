@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import simpy
 
-from simulator.errors import InputError
-from simulator.faults import Detour
-from simulator.program import HOST
+from simulator.base.errors import InputError
+from simulator.program.faults import Detour
+from simulator.program.program import HOST
 from simulator.timing.contract import EAST, NORTH, SOUTH, WEST, Mesh
 from simulator.timing.fabric import Packet, Router
 from simulator.timing.plan import Plan
@@ -22,7 +22,7 @@ def vary_cores(plan: Plan, factor: npt.NDArray[np.float64]) -> Plan:
 
     Args:
         plan: a program on a mesh.
-        factor: float64 [cores], as of `simulator.faults.clock_factors`; the host keeps its time.
+        factor: float64 [cores], as of `simulator.program.faults.clock_factors`; the host keeps its time.
 
     Raises:
         InputError: one factor a core is needed, each above 0.
@@ -47,7 +47,7 @@ def _scaled(ticks: npt.NDArray[np.signedinteger], factor: npt.NDArray[np.float64
 
 
 def detour_router(ways: Mapping[tuple[int, int], Detour]) -> type[Router]:
-    """A router for `run_simpy` that sends some pairs another way, as `simulator.faults.detours` found them.
+    """A router for `run_simpy` that sends some pairs another way, as `simulator.program.faults.detours` found them.
 
     Other orders than x first can deadlock under heavy load; the engine finds and names that.
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simulator.files import write_text
+from simulator.base.files import write_text
 from simulator.timing.contract import ARR, DONE, GEN, SRV
 from simulator.trace.records import Trace
 

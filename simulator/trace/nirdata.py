@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import MissingExtraError
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import MissingExtraError
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import I32
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
-from simulator.files import read_npz, write_npz
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import InputError
+from simulator.base.files import read_npz, write_npz
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import I32, I64
 from simulator.timing.run import TimingRun
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import MissingExtraError
-from simulator.files import replacing
+from simulator.base.errors import MissingExtraError
+from simulator.base.files import replacing
 from simulator.timing.contract import ARR, DONE, I64, SRV
 from simulator.trace.records import Trace
 

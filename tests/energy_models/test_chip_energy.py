@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from energy_models.chip_energy import chip_energy, counters
 from energy_models.learning import LEARNING, learning_counts
-from simulator.activity import Activity, Count
-from simulator.chip import Chip, load_chip
-from simulator.chip_rules import ENERGY_UNITS
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip, load_chip
+from simulator.chips.quantity import Quantity
+from simulator.chips.rules import ENERGY_UNITS
 from simulator.function import run
-from simulator.graph import Population, Projection, dense_to_csr
 from simulator.neurons import base
-from simulator.program import Program
-from simulator.quantity import Quantity
-from simulator.spikes import SpikeTrain
+from simulator.program.activity import Activity, Count
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 GROUPINGS = ("item", "hardware", "kind", "core", "population", "step")
 COUNTERS = (
@@ -237,7 +237,7 @@ def test_learning_operations_are_charged_as_composed() -> None:
 
 
 def test_learning_counters_are_the_simulators() -> None:
-    import simulator.plasticity.counts as counted
+    import simulator.plasticity.words.counts as counted
 
     named = {
         word.strip("`") for word in (counted.__doc__ or "").replace(",", " ").split() if word.startswith("``learn_")

@@ -7,8 +7,8 @@ import pytest
 
 from energy_models.forms import FORMS, form_counts, form_energy_pj, live_times
 from energy_models.learning import learning_counts
-from simulator.chip import load_chip
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.chips.chip import load_chip
 
 OPS = ("mac", "events")
 
@@ -50,7 +50,7 @@ def test_dense_form_is_the_counted_learning_step() -> None:
 
 
 def test_sweep_counts_are_those_of_the_learning_code() -> None:
-    import bimhw.learning.counts as counted
+    import bimhw.learning.forms.counts as counted
     from energy_models import forms, learning
 
     assert dict(forms.SWEEP_MACS) == counted.SWEEP_MACS

@@ -9,7 +9,7 @@ import pytest
 
 from energy_models.gpu import LayerShape, Workload, gpu_cost, gpu_work
 from energy_models.gpu_card import gpu_names, load_gpu
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 def test_flops_are_those_of_torch(tmp_path: Path) -> None:
@@ -17,8 +17,8 @@ def test_flops_are_those_of_torch(tmp_path: Path) -> None:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bimhw.models.config import BimConfig
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
 
     batch, steps, sizes = 3, 5, (11, 7, 6, 4)
     net = BimNet(BimConfig(n_in=sizes[0], hidden=sizes[1:3], n_out=sizes[3], tau_m=5.0, tau_s=2.0))

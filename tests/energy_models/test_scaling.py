@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from energy_models.scaling import scaled_chip
-from simulator.chip import load_chip
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.chips.chip import load_chip
 
 
 def test_voltage_squared_and_static_linear() -> None:

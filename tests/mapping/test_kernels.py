@@ -10,10 +10,10 @@ from torch import nn
 
 import bimhw
 from bimhw.compiler.decode import encode
-from bimhw.models.neurons import IF, Stack
+from bimhw.models.stack import IF, Stack
 from mapping.usage import usage
-from simulator.chip import Chip, load_chip
-from simulator.errors import FitError
+from simulator.base.errors import FitError
+from simulator.chips.chip import Chip, load_chip
 from simulator.function import run_samples
 
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping import extras
+from mapping import partitioners as extras
+from mapping.files import save_mapping
 from mapping.hypergraph import Hypergraph, axon_hypergraph, make_hypergraph, remote_messages, traffic
-from mapping.manual import save_mapping
+from mapping.mapper import map_network
 from mapping.network import Network
 from mapping.partition import partition, random_messages, repair
-from mapping.place import map_network
 from mapping.placement import hop_cost, place, snake_order, usable_cores
 from mapping.refine import _affinity, _count, refine
-from simulator.chip import Topology, parse_chip
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import Topology, parse_chip
 from simulator.function import run
-from simulator.graph import Population, Projection, dense_to_csr
-from simulator.spikes import SpikeTrain
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.spikes import SpikeTrain
 
 I32 = Any
 

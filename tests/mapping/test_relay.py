@@ -9,21 +9,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from bimhw.compiler.fitting import fit
+from bimhw.compiler.fit import fit
 from bimhw.compiler.pipeline import compile
-from bimhw.simulation import simulate
+from bimhw.runs.simulate import simulate
+from mapping.mapper import map_network
 from mapping.network import Network
-from mapping.place import map_network
 from mapping.relay import Relay, insert_relays, map_with_relays, relay_population
 from mapping.spec import check_network
 from mapping.usage import usage
-from simulator.chip import Chip, load_chip
-from simulator.errors import FitError
+from simulator.base.errors import FitError
+from simulator.chips.chip import Chip, load_chip
 from simulator.function import run
-from simulator.graph import Population, Projection, dense_to_csr
 from simulator.neurons.base import get
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 STEPS = 25
 

@@ -11,12 +11,12 @@ import pytest
 
 from bimhw.compiler.pipeline import compile
 from bimhw.frontends import load_network
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from mapping.network import Network
 from mapping.spec import check_network
-from simulator.errors import InputError
-from simulator.graph import Population, Projection
+from simulator.base.errors import InputError
+from simulator.program.graph import Population, Projection
 
 CONFIG = BimConfig(n_in=3, hidden=(5, 4), n_out=2, psp="exp", dense_readout=True, input_delays=(0, 2))
 

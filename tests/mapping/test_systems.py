@@ -10,22 +10,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from bimhw.compiler.fitting import fit
+from bimhw.compiler.fit import fit
 from bimhw.compiler.pipeline import compile
-from bimhw.simulation import simulate
+from bimhw.runs.simulate import simulate
 from energy_models.chip_energy import chip_energy
+from mapping.mapper import map_network
 from mapping.network import Network
-from mapping.place import map_network
 from mapping.placement import chip_messages, crossing_of, hop_cost, place, usable_cores
-from simulator.chip import MOST_CHIPS, Chip, Topology, load_chip, one_of, parse_chip, with_chips
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import MOST_CHIPS, Chip, Topology, load_chip, one_of, parse_chip, with_chips
+from simulator.events.engine import run_events
 from simulator.function import run
-from simulator.graph import Population, Projection, dense_to_csr
 from simulator.neurons.base import get
-from simulator.program import Program
-from simulator.program_chip import chip_of_program
-from simulator.simpy_engine import run_events
-from simulator.spikes import SpikeTrain
+from simulator.program.chip import chip_of_program
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
 

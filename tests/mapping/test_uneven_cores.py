@@ -9,16 +9,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from bimhw.compiler.fitting import fit
-from mapping.fit import check_limits
+from bimhw.compiler.fit import fit
+from mapping.limits import check_limits
+from mapping.mapper import map_network
 from mapping.network import Network
-from mapping.place import map_network
 from mapping.placement import place, usable_cores
 from mapping.usage import usage
-from simulator.chip import Chip, Topology, core_range, load_chip, parse_chip, with_chips
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import Chip, Topology, core_range, load_chip, parse_chip, with_chips
 from simulator.function import run
-from simulator.program import Program
+from simulator.program.program import Program
 from tests.mapping.test_systems import groups, inputs
 
 

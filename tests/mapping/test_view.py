@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from bimhw.cli.main import main
-from mapping.manual import save_mapping
+from mapping.files import save_mapping
 from mapping.view import view_mapping
-from simulator.axons import axon_table, host_readers
-from simulator.chip import Chip, Topology, load_chip
-from simulator.graph import Population, Projection, dense_to_csr
+from simulator.chips.chip import Chip, Topology, load_chip
 from simulator.neurons.base import get
-from simulator.program import Program
-from simulator.traffic import reach
+from simulator.program.axons import axon_table, host_readers
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import Program
+from simulator.program.traffic import reach
 
 
 def example(seed: int, t: Topology) -> tuple[Program, Chip, dict[str, Any]]:

@@ -10,7 +10,7 @@ import click
 from bimhw.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from bimhw.plain_bench import Engine
+    from bimhw.runs.bench import Engine
 
 
 @click.command()
@@ -47,8 +47,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the plain network NET.npz on a chip: spikes, packets, simulated time, and the CPU time it took here."""
-    from bimhw.plain_bench import bench
-    from simulator.faults import read_faults
+    from bimhw.runs.bench import bench
+    from simulator.program.faults import read_faults
 
     broken = None if faults is None else read_faults(faults)
     result = bench(

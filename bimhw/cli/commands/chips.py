@@ -16,7 +16,7 @@ def command(context: click.Context, as_json: bool) -> None:
     """List chips; `show`, `check` and `schema` for more."""
     if context.invoked_subcommand is not None:
         return
-    from bimhw.chips import list_chips
+    from simulator.chips.listing import list_chips
 
     rows = list_chips()
     if as_json:
@@ -36,10 +36,10 @@ def _cell(value: Any) -> Any:
 @json_option
 def show(name: str, as_yaml: bool, as_json: bool) -> None:
     """Show a chip (name or YAML file): every number with unit, source and quality."""
-    from bimhw.chips import chip_text
-    from bimhw.runs import chip_json
-    from simulator.chip import load_chip
-    from simulator.chip_rules import quantities
+    from bimhw.runs.folder import chip_json
+    from simulator.chips.chip import load_chip
+    from simulator.chips.listing import chip_text
+    from simulator.chips.rules import quantities
 
     chip = load_chip(name)
     if as_yaml:
@@ -77,8 +77,8 @@ def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
 @json_option
 def check(file: str, as_json: bool) -> None:
     """Check a chip file: its schema, its rules, and what it leaves unknown."""
-    from simulator.chip import load_chip
-    from simulator.chip_rules import quantities
+    from simulator.chips.chip import load_chip
+    from simulator.chips.rules import quantities
 
     chip = load_chip(file)
     unknown = [path for path, q in quantities(chip) if q.value is None]
@@ -93,6 +93,6 @@ def check(file: str, as_json: bool) -> None:
 @command.command()
 def schema() -> None:
     """Print the JSON schema of a chip file, for editors."""
-    from bimhw.chips import chip_schema
+    from simulator.chips.listing import chip_schema
 
     print_json(chip_schema())

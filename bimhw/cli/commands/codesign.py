@@ -32,13 +32,13 @@ from bimhw.cli.output import json_option, print_json, print_table
 @json_option
 def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
     """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""
-    from bimhw.codesign import codesign
-    from bimhw.learning_price import LearningPrice
+    from bimhw.costs.codesign import codesign
+    from bimhw.costs.learning import LearningPrice
 
     price = LearningPrice(**options)
     result = codesign(run, gpu, price)
     if plot is not None:
-        from bimhw.codesign_plot import plot_codesign
+        from bimhw.report.codesign_plot import plot_codesign
 
         plot_codesign(result, plot)
     if as_json:

@@ -61,12 +61,12 @@ def command(
     path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
     if save_mapping:
-        from mapping.manual import save_mapping as write
+        from mapping.files import save_mapping as write
 
         write(result.program, Path(save_mapping))
     if plot:
-        from bimhw.mapping_plot import plot_mapping
-        from simulator.program_chip import chip_of_program
+        from bimhw.report.mapping_plot import plot_mapping
+        from simulator.program.chip import chip_of_program
 
         source = f"calibration ({result.report['calibration']})"
         plot_mapping(result.program, chip_of_program(result.program), Path(plot), result.rates, source)

@@ -29,11 +29,11 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
     .bimhw with --model (the chip's integers beside the float network: the first divergence is reported).
     """
-    from bimhw.crosscheck.check import cross_check
+    from bimhw.evidence.crosscheck.check import cross_check
 
     results = cross_check(model, samples=tuple(range(samples)), source=options.pop("source"), **options)
     if plot is not None:
-        from bimhw.crosscheck.plot import plot_distance
+        from bimhw.evidence.crosscheck.plot import plot_distance
 
         plot_distance(results, plot)
     judged = [c for c in results if c.tolerance is not None]

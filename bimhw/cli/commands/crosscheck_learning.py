@@ -20,7 +20,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @json_option
 def command(as_json: bool, **options: Any) -> None:
     """Change the weights of a random pairing at every step here and in Brian2; exit code 1 beyond 1e-9."""
-    from bimhw.crosscheck.plasticity import TOLERANCE, cross_check_learning
+    from bimhw.evidence.crosscheck.plasticity import TOLERANCE, cross_check_learning
 
     results = cross_check_learning(**options)
     equal = all(c.equal for c in results)

@@ -20,7 +20,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @json_option
 def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **options: Any) -> None:
     """Train a BIM network online, compile it, run it on a simulated chip, cost it beside a GPU, draw the report."""
-    from bimhw.demonstration import demo
+    from bimhw.studies.demo import demo
 
     def say(line: str) -> None:
         if not as_json:

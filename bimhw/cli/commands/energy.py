@@ -50,7 +50,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Itemise the energy of RUN, a folder that `bimhw simulate` wrote."""
-    from bimhw.costs import energy
+    from bimhw.costs.compare import energy
 
     bounds = dict(_bound(text) for text in bound)
     result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure, scan=scan)
@@ -70,7 +70,7 @@ _ACCURACY = "uj_per_accuracy_percent"
 
 
 def _bound(text: str) -> tuple[str, tuple[float, float]]:
-    from simulator.errors import InputError
+    from simulator.base.errors import InputError
 
     try:
         key, ends = text.split("=")

@@ -24,7 +24,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @json_option
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Quantisation-aware fine-tuning of MODEL by BPTT; compile the result with the same options."""
-    from bimhw.learning.quantised import finetune
+    from bimhw.learning.finetune import finetune
 
     given = {k: v for k, v in options.items() if v is not None}
     with progress("fine-tuning", None) as advance:

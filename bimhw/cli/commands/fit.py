@@ -30,7 +30,7 @@ def command(
     model: str, task: str | None, data: Path | None, task_options: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
     """Say whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
-    from bimhw.compiler.fitting import fit
+    from bimhw.compiler.fit import fit
 
     result = fit(model, task=chosen_task(task, data, task_options), **options)
     if as_json:

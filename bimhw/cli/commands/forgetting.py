@@ -22,8 +22,8 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @json_option
 def command(task: str, cut: int, rules: tuple[str, ...], seed: int, as_json: bool, **options: Any) -> None:
     """Learn the classes of TASK in two halves, one after the other, and measure what is forgotten."""
-    from bimhw.learning.forgetting import forgetting, split_classes
     from bimhw.learning.recipe import recipe
+    from bimhw.studies.forgetting import forgetting, split_classes
     from bimhw.tasks import load_task
 
     data = load_task(task)

@@ -63,10 +63,10 @@ def command(
     **options: Any,
 ) -> None:
     """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
-    from bimhw.learning.on_chip import learn
     from bimhw.models.io import check_output, save_model
-    from bimhw.named import named_values
+    from bimhw.runs.learn import learn
     from bimhw.tasks import load_task
+    from bimhw.tasks.named import named_values
 
     if model is not None:
         check_output(model)

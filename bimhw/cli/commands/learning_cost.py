@@ -26,11 +26,11 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @json_option
 def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed: int, as_json: bool, **o: Any) -> None:
     """Measure what learning costs in memory and operations, and from which T on RTRL takes less memory than BPTT."""
-    from bimhw.learning.cost import learning_cost, stream_memory
-    from bimhw.learning.plots import check_plot, plot_cost
     from bimhw.learning.recipe import integers
-    from bimhw.models.config import BimConfig
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
+    from bimhw.studies.learning_cost.cost import learning_cost, stream_memory
+    from bimhw.studies.learning_cost.plots import check_plot, plot_cost
 
     if plot is not None:
         check_plot(plot)

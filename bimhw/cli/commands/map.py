@@ -18,13 +18,13 @@ from bimhw.cli.output import json_option, print_json, print_table
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
     """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""
-    from bimhw.mapping_plot import plot_mapping
-    from bimhw.runs import RunFolder, rates_of_run
-    from mapping.manual import save_mapping
+    from bimhw.report.mapping_plot import plot_mapping
+    from bimhw.runs.folder import RunFolder, rates_of_run
+    from mapping.files import save_mapping
     from mapping.view import view_mapping
-    from simulator.errors import InputError
-    from simulator.program import Program
-    from simulator.program_chip import chip_of_program
+    from simulator.base.errors import InputError
+    from simulator.program.chip import chip_of_program
+    from simulator.program.program import Program
 
     loaded = Program.load(program)
     chip, rates, source = chip_of_program(loaded), None, "one message a step of every neuron"

@@ -110,7 +110,7 @@ def _print_decays(kept: Any) -> None:
 @json_option
 def run(model: Path, as_json: bool, **options: Any) -> None:
     """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""
-    from bimhw.frontends.nir.onchip import run_nir
+    from bimhw.runs.nir import run_nir
 
     found = run_nir(model, **options)
     if as_json:

@@ -31,10 +31,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
-    from bimhw.results.points import read_points
-    from bimhw.results.report import write_report
-    from bimhw.results.run import run_results
-    from simulator.errors import InputError
+    from bimhw.studies.results.points import read_points
+    from bimhw.studies.results.report import write_report
+    from bimhw.studies.results.run import run_results
+    from simulator.base.errors import InputError
 
     paths = {}
     for text in data:

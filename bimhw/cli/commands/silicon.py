@@ -17,7 +17,7 @@ from bimhw.cli.output import json_option, print_json, print_table
 @json_option
 def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
     """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is."""
-    from bimhw.silicon.compare import compare_silicon
+    from bimhw.evidence.silicon.compare import compare_silicon
 
     result = compare_silicon(folder, loihi1, loihi2)
     if as_json:

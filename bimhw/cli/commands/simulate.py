@@ -45,10 +45,10 @@ def command(
     **options: Any,
 ) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
-    from bimhw.simulation import simulate
-    from bimhw.tracing import parse_window
-    from simulator.errors import InputError
-    from simulator.faults import read_faults
+    from bimhw.runs.simulate import simulate
+    from bimhw.runs.trace import parse_window
+    from simulator.base.errors import InputError
+    from simulator.program.faults import read_faults
 
     try:
         cores = None if trace_cores is None else [int(c) for c in trace_cores.split(",")]

@@ -28,8 +28,8 @@ def command(
     lambdas: tuple[float, ...], trained: bool, epochs: int, plot: Path | None, seed: int, as_json: bool, **o: Any
 ) -> None:
     """Measure the update of a synapse against t_post - t_pre (section 4.6 of the BIM paper): is it the STDP window?"""
-    from bimhw.learning.plots import check_plot, plot_window
-    from bimhw.learning.window import pairing_config, trained_verdict, verdict, window
+    from bimhw.studies.learning_cost.plots import check_plot, plot_window
+    from bimhw.studies.learning_cost.window import pairing_config, trained_verdict, verdict, window
 
     if plot is not None:
         check_plot(plot)
@@ -52,8 +52,8 @@ def command(
 
 def _trained(psp: str, epochs: int, seed: int, lambdas: tuple[float, ...]) -> list[Any]:
     from bimhw.learning.api import train
-    from bimhw.learning.window import bernoulli_digits, trained_window
     from bimhw.models.nets import as_bim
+    from bimhw.studies.learning_cost.window import bernoulli_digits, trained_window
 
     task = bernoulli_digits(seed=seed)
     result = train(task, psp=psp, epochs=epochs, seed=seed)

@@ -41,10 +41,10 @@ from bimhw.cli.output import json_option, print_json, print_table, progress
 @json_option
 def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
     """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""
-    from bimhw.sweep.plot import plot_sweep
-    from bimhw.sweep.run import run_sweep
-    from bimhw.sweep.search import search
-    from bimhw.sweep.spec import SweepSpec
+    from bimhw.studies.sweep.plot import plot_sweep
+    from bimhw.studies.sweep.run import run_sweep
+    from bimhw.studies.sweep.search import search
+    from bimhw.studies.sweep.spec import SweepSpec
 
     axes = _axes(options)
     fixed = dict(_pair(text) for text in options["fixed"])
@@ -81,7 +81,7 @@ def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 
 def _split(text: str, option: str) -> tuple[str, str]:
-    from simulator.errors import InputError
+    from simulator.base.errors import InputError
 
     name, sign, value = text.partition("=")
     if not sign or not name or not value:

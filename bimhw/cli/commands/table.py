@@ -19,9 +19,9 @@ def command(
     runs: tuple[Path, ...], gpu: tuple[str, ...], neurobench: bool, markdown: Path | None, as_json: bool
 ) -> None:
     """Compare RUNS, folders that `bimhw simulate` wrote, by task: accuracy, energies, times."""
-    from bimhw import task_table
-    from bimhw.neurobench import neurobench as metrics
-    from simulator.files import write_json, write_text
+    from bimhw.report import table as task_table
+    from bimhw.report.neurobench import neurobench as metrics
+    from simulator.base.files import write_json, write_text
 
     found = {str(run): metrics(run, gpu) for run in runs}
     if neurobench:

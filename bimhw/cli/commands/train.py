@@ -87,10 +87,10 @@ def command(
     """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT."""
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
-    from bimhw.models.config import BimConfig
+    from bimhw.models.bim.config import BimConfig
     from bimhw.models.io import check_output, save_model
-    from bimhw.named import named_values
     from bimhw.tasks import TASKS, load_named
+    from bimhw.tasks.named import named_values
 
     options |= named_values(more, "--set", "refractory=2")
     if output is not None:
@@ -140,8 +140,8 @@ def _train_text(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    from bimhw.learning.language import train_language
-    from bimhw.learning.language_recipe import language_recipe
+    from bimhw.learning.objectives.language import train_language
+    from bimhw.learning.objectives.language_recipe import language_recipe
     from bimhw.tasks import load_named
 
     corpus = load_named(task, data, task_options)
@@ -161,7 +161,7 @@ def _train_speech(
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
-    from bimhw.learning.speech import train_speech
+    from bimhw.learning.objectives.speech import train_speech
     from bimhw.tasks import load_named
 
     result = train_speech(load_named(task, data, task_options), seed, **options)
@@ -195,7 +195,7 @@ class StreamRun(NamedTuple):
 def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json: bool) -> None:
     from bimhw.learning.stream import StreamTrainer
     from bimhw.models.io import save_model
-    from simulator.errors import InputError
+    from simulator.base.errors import InputError
 
     if run.resume and run.checkpoint is None:
         raise click.UsageError("--resume needs --checkpoint")

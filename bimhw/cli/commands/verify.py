@@ -30,9 +30,9 @@ def command(
     """Compare this installation with independent oracles; exit code 1 if a check fails."""
     import secrets
 
-    from bimhw.verify.check import Setting, run_checks
-    from bimhw.verify.checks import CHECKS
-    from simulator.errors import InputError
+    from bimhw.evidence.verify.check import Setting, run_checks
+    from bimhw.evidence.verify.checks import CHECKS
+    from simulator.base.errors import InputError
 
     for folder in (nir, silicon):
         if folder is not None and not folder.is_dir():
@@ -47,8 +47,8 @@ def command(
     outcomes = run_checks(chosen, setting, lambda o: None if as_json else click.echo(f"- {o.check.name}", err=True))
     failed = [o for o in outcomes if o.status == "FAIL"]
     if write is not None:
-        from bimhw.verify.markdown import markdown
-        from simulator.files import write_text
+        from bimhw.evidence.verify.markdown import markdown
+        from simulator.base.files import write_text
 
         write_text(write, markdown(outcomes, setting))
     if as_json:

@@ -15,8 +15,8 @@ from bimhw.frontends.nir.execute import run_graph, shape_input
 from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import NAMES, choose, decays
-from simulator.errors import InputError
-from simulator.files import read_npz
+from simulator.base.errors import InputError
+from simulator.base.files import read_npz
 
 # Values that are not spikes are compared as float32 sources give them.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5

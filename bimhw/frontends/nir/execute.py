@@ -15,7 +15,7 @@ from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.order import Order, order
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import delay_steps
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node, build_graph, read_graph
 from mapping.network import Network
-from simulator.errors import FitError, MissingExtraError
-from simulator.files import replacing
-from simulator.graph import INPUT_MODEL, Population, Projection, csr_to_dense
+from simulator.base.errors import FitError, MissingExtraError
+from simulator.base.files import replacing
+from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
+from simulator.program.graph import Population, Projection, csr_to_dense
 
 Floats = npt.NDArray[np.float64]
 Fields = dict[str, Any]
@@ -52,7 +53,7 @@ def model_graph(model: Any, dt: float = DEFAULT_DT, **reading: Any) -> NirGraph:
     if isinstance(model, str | Path) and Path(model).suffix == ".nir":
         return read_graph(model)
     if hasattr(model, "named_children") and not hasattr(model, "config"):
-        from bimhw.frontends.torch_modules import module_graph
+        from bimhw.frontends.stack import module_graph
 
         graph, forms = module_graph(model, **reading)
         return _with_neurons(graph, forms, dt)

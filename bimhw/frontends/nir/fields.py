@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 _REQUIRED = object()

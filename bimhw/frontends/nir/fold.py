@@ -19,7 +19,7 @@ from bimhw.frontends.nir.matrices import Kernel, as_matrix
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.sources import delay_steps
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[str, int]  # source, delay in steps

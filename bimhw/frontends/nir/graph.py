@@ -14,7 +14,7 @@ from typing import Any
 
 from bimhw.frontends.nir.fields import read_fields
 from bimhw.frontends.nir.hdf5 import read_tree, require
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Edge = tuple[str, str]
 Shape = tuple[int, ...]

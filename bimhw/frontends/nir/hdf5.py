@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.errors import InputError, MissingExtraError
-from simulator.files import check_is_file
+from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.files import check_is_file
 
 # A .nir file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
 # hundred synapses each take 0.5 GB), and far below what would fill a machine's memory.

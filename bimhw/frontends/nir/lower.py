@@ -21,9 +21,10 @@ from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, read_graph
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.sources import choose, factors
 from mapping.network import Network
-from simulator.errors import FitError
-from simulator.graph import INPUT_MODEL, Population, Projection
+from simulator.base.errors import FitError
+from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
+from simulator.program.graph import Population, Projection
 
 Floats = npt.NDArray[np.float64]
 _RESETS = {

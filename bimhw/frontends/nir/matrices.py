@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bimhw.frontends.nir.dynamics import spread as spread_values
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.shapes import conv_padding, pair, spread
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 MAX_ENTRIES = 60_000_000  # synapses of one folded projection; more is refused before memory is taken

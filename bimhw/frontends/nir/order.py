@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bimhw.frontends.nir.graph import NEURONS, Edge, NirGraph
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 @dataclass(frozen=True)

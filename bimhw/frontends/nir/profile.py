@@ -30,8 +30,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import InputError
-from simulator.files import check_is_file
+from simulator.base.errors import InputError
+from simulator.base.files import check_is_file
 
 CHOICES = {
     "integrator": ("euler", "exp", "exp_norm", "norse_jump", "exact"),

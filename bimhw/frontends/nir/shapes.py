@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, Shape
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 MOST_VALUES = 2**26  # of one node: 64 times the neurons of a Loihi 2, half a gigabyte a sample
 _PARAMETERS = {"Scale": ("scale",), "Threshold": ("threshold",), "Delay": ("delay",)}

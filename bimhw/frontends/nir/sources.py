@@ -14,7 +14,7 @@ from bimhw.frontends.nir.graph import FIRING, NEURONS, NirGraph, Node
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile, Settings, load_profile
 from bimhw.frontends.nir.shapes import MOST_VALUES
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 NAMES = (

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.philox import random_word
-from simulator.program import Program
+from simulator.base.random import random_word
+from simulator.program.program import Program
 
 
 def shift(value: Any, right: Any) -> Any:

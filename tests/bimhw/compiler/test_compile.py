@@ -15,10 +15,10 @@ import bimhw
 from bimhw.compiler.data import _made_up
 from bimhw.compiler.decode import decode, encode, output_probe, scores_by_step
 from bimhw.compiler.pipeline import compile
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
-from simulator.chip import Chip, parse_chip
-from simulator.errors import FitError, InputError
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import Chip, parse_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 from tests.bimhw.frontends.test_bim_frontend import kinds, start

@@ -13,8 +13,8 @@ from benchmarks.nets import write_net
 from bimhw.cli.commands.compile_ import command
 from bimhw.compiler.pipeline import compile
 from bimhw.frontends.npz import read_plain, spike_rates
-from simulator.axons import axon_table
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.program.axons import axon_table
 
 
 @pytest.fixture(scope="module")

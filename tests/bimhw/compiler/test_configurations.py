@@ -16,11 +16,11 @@ import torch
 from bimhw.compiler.decode import encode
 from bimhw.compiler.pipeline import CompileResult, compile
 from bimhw.frontends import load_network
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from mapping.float_run import record
-from simulator.chip import load_chip
-from simulator.errors import FitError
+from simulator.base.errors import FitError
+from simulator.chips.chip import load_chip
 from simulator.function import run_samples
 from simulator.neurons.base import get
 from simulator.neurons.s6 import PROJECT

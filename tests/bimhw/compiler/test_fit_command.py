@@ -10,10 +10,10 @@ import pytest
 
 import bimhw
 from bimhw.cli.main import main
-from bimhw.models.config import BimConfig
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from bimhw.models.io import save_model
-from bimhw.models.net import BimNet
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 
 def verdict(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any], str]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bimhw.compiler.fixed import frac_bits, multiplier, store, to_fixed, weight_fracs, weight_limit, weight_scales
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,12 +13,12 @@ from torch import nn
 
 import bimhw
 from bimhw.compiler.compare import compare
-from bimhw.compiler.for_chip import for_chip
-from bimhw.frontends.torch_modules import module_network
-from bimhw.models.neurons import IF, LI, LIF, CubaLIF, Recurrent, Stack
+from bimhw.compiler.lower.for_chip import for_chip
+from bimhw.frontends.stack import module_network
+from bimhw.models.stack import IF, LI, LIF, CubaLIF, Recurrent, Stack
 from mapping.float_run import record
-from simulator.chip import load_chip
-from simulator.errors import FitError
+from simulator.base.errors import FitError
+from simulator.chips.chip import load_chip
 from simulator.function import run_samples
 
 

@@ -18,14 +18,14 @@ from bimhw.compiler.decode import decode, encode, output_probe
 from bimhw.compiler.pipeline import compile
 from bimhw.frontends import load_network
 from bimhw.models.io import save_model
-from bimhw.models.p_spikessm import Draws, PSpikeNet
-from bimhw.models.p_spikessm_config import PSpikeConfig
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.net import Draws, PSpikeNet
 from energy_models.gpu import workload_of
 from mapping.float_run import record
-from simulator.chip import parse_chip
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import parse_chip
+from simulator.events.engine import run_events
 from simulator.function import run_samples
-from simulator.simpy_engine import run_events
 from tests.bimhw.compiler.plain_integer import run_plain
 from tests.bimhw.compiler.test_compile import CHIP
 from tests.bimhw.models.test_p_spikessm import random_net

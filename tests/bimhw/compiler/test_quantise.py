@@ -13,7 +13,7 @@ from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_limit
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import Synapses, port_units, quantise_port
-from simulator.graph import Projection, csr_to_dense, dense_to_csr
+from simulator.program.graph import Projection, csr_to_dense, dense_to_csr
 
 
 def _projection(name: str, matrix: np.ndarray, delay: int = 0) -> Projection:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from bimhw.frontends import load_network
 from bimhw.frontends.bim import bim_network
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from mapping.float_run import record
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
 
 DYADIC = 64  # weights are multiples of 1/64, so that sums do not depend on their order
 

@@ -9,8 +9,8 @@ import pytest
 
 import bimhw
 from mapping.float_run import record
-from simulator.errors import InputError
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import InputError
+from simulator.program.spikes import SpikeTrain
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 60

@@ -18,7 +18,7 @@ from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import CHOICES
 from bimhw.frontends.nir.sources import settle
-from simulator.errors import FitError
+from simulator.base.errors import FitError
 
 GENERATED = (
     "snn_ff",
@@ -392,8 +392,8 @@ def test_an_array_that_promises_more_than_it_holds_is_refused(tmp_path: Path) ->
     import io
     import zipfile
 
-    from simulator.errors import InputError
-    from simulator.files import read_npz
+    from simulator.base.errors import InputError
+    from simulator.base.files import read_npz
 
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})

@@ -15,11 +15,11 @@ from torch import nn
 from bimhw.frontends import load_network
 from bimhw.frontends.nir import choose, read_graph, run_graph
 from bimhw.frontends.nir.export import export_nir, network_graph
-from bimhw.frontends.torch_modules import module_network
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
-from bimhw.models.neurons import IF, LI, LIF, CubaLIF, Neuron, Recurrent, Stack
-from simulator.errors import FitError
+from bimhw.frontends.stack import module_network
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.models.stack import IF, LI, LIF, CubaLIF, Neuron, Recurrent, Stack
+from simulator.base.errors import FitError
 from tests.bimhw.frontends.test_nir_lower import both
 from tests.bimhw.frontends.test_torch_modules import stacks
 

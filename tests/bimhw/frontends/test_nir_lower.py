@@ -22,8 +22,8 @@ from bimhw.frontends.nir.profile import CHOICES
 from bimhw.frontends.nir.sources import settle
 from mapping.float_run import record
 from mapping.network import Network
-from simulator.chip import Chip, load_chip
-from simulator.errors import FitError
+from simulator.base.errors import FitError
+from simulator.chips.chip import Chip, load_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 

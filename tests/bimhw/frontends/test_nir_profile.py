@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bimhw.frontends.nir import build_graph, choose, load_profile
 from bimhw.frontends.nir.profile import CHOICES, parse_profile
 from bimhw.frontends.nir.sources import NAMES
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 def graph(**fields: float) -> Any:

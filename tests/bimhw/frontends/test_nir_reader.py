@@ -14,7 +14,7 @@ import pytest
 
 from bimhw.frontends.nir import build_graph, choose, read_graph
 from bimhw.frontends.nir.order import order
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 LIF = ("LIF", {"tau": np.full(3, 2e-3), "r": np.full(3, 20.0), "v_leak": np.zeros(3), "v_threshold": np.ones(3)})
 CHAIN = [("in", "fc"), ("fc", "lif"), ("lif", "out")]

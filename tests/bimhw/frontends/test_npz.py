@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bimhw.frontends.npz import read_plain
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
-from simulator.program import Program
-from simulator.spikes import SpikeTrain
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 
 def make_net(seed: int, n_in: int = 6, n: int = 30, steps: int = 25, fan_out: int = 12) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 
 def test_a_file_that_would_not_fit_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: Any) -> None:
     np.savez(tmp_path / "net.npz", **make_net(1))
-    monkeypatch.setattr("simulator.memory.available_bytes", lambda: 5000)
+    monkeypatch.setattr("simulator.base.host_memory.available_bytes", lambda: 5000)
     with pytest.raises(InputError, match=r"needs 0 MB for its synapses .* are available"):
         read_plain(tmp_path / "net.npz")
 

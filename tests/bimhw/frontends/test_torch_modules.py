@@ -13,11 +13,11 @@ from torch import nn
 
 import bimhw
 from bimhw.compiler.decode import encode
-from bimhw.frontends.torch_modules import module_network
-from bimhw.models.neurons import IF, LI, LIF, CubaLIF, Neuron, Recurrent, Stack
+from bimhw.frontends.stack import module_network
+from bimhw.models.stack import IF, LI, LIF, CubaLIF, Neuron, Recurrent, Stack
 from mapping.float_run import record
-from simulator.chip import load_chip
-from simulator.errors import FitError, InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.chip import load_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 

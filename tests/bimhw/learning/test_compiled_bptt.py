@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bimhw.learning.compiled_bptt import run_compiled
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, NetState, Run
+from bimhw.learning.forms.bptt import run_compiled
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, NetState, Run
 
 GRID = list(
     itertools.product(["delta", "exp", "alpha"], ["soft", "hard"], [0, 2], ["spike", "membrane"], [True, False])

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from bimhw.learning.learner import add
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.models.net import BimNet
+from bimhw.learning.forms.learner import add
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.models.bim.net import BimNet
 
 _spec = importlib.util.spec_from_file_location("exact_help_credit", Path(__file__).with_name("test_rtrl_exact.py"))
 assert _spec is not None

@@ -11,8 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bimhw.baselines.models import build
-from bimhw.learning.ctc import (
+from bimhw.learning.objectives.ctc import (
     LOSSES,
     SYMBOLS,
     CtcSettings,
@@ -22,15 +21,16 @@ from bimhw.learning.ctc import (
     step_labels,
     string_sets,
 )
-from bimhw.learning.ctc_online import fit_online
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
-from bimhw.results.plan import Row
-from bimhw.results.points import run_point
-from bimhw.tasks.audio import FrontEnd
-from bimhw.tasks.connected import BLANK, best_path, digit_strings
-from bimhw.tasks.fsdd import SpokenDigits
-from simulator.errors import InputError
+from bimhw.learning.objectives.ctc_online import fit_online
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.studies.baselines.models import build
+from bimhw.studies.results.plan import Row
+from bimhw.studies.results.points import run_point
+from bimhw.tasks.features.audio import FrontEnd
+from bimhw.tasks.sources.connected import BLANK, best_path, digit_strings
+from bimhw.tasks.sources.fsdd import SpokenDigits
+from simulator.base.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning.blk import BlockLearner
-from bimhw.learning.lazy import LazyLearner
-from bimhw.learning.learner import Learner, add
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.learning.seq import SweepLearner
-from bimhw.models.net import BimNet
+from bimhw.learning.forms.blk import BlockLearner
+from bimhw.learning.forms.lazy import LazyLearner
+from bimhw.learning.forms.learner import Learner, add
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.learning.forms.seq import SweepLearner
+from bimhw.models.bim.net import BimNet
 
 _spec = importlib.util.spec_from_file_location("exact_help", Path(__file__).with_name("test_rtrl_exact.py"))
 assert _spec is not None

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from bimhw.cli.commands.train import command
-from bimhw.learning.language import (
+from bimhw.learning.objectives.language import (
     LANGUAGE_INIT,
     LanguageSettings,
     bim_forward,
@@ -24,10 +24,10 @@ from bimhw.learning.language import (
     train_language,
     windows,
 )
-from bimhw.learning.language_recipe import language_recipe
-from bimhw.models.net import BimNet
-from bimhw.tasks.text import Corpus, character_corpus
-from simulator.errors import InputError
+from bimhw.learning.objectives.language_recipe import language_recipe
+from bimhw.models.bim.net import BimNet
+from bimhw.tasks.sources.text import Corpus, character_corpus
+from simulator.base.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning import lazy_kernels, packed_kernels
-from bimhw.learning.counts import CATCH_UP_MACS, LIVE_MACS, TRACE_WORDS
-from bimhw.learning.lazy import LazyLearner
-from bimhw.learning.packed_kernels import W
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
-from simulator.errors import InputError
+from bimhw.learning.forms import lazy_kernels, packed_kernels
+from bimhw.learning.forms.counts import CATCH_UP_MACS, LIVE_MACS, TRACE_WORDS
+from bimhw.learning.forms.lazy import LazyLearner
+from bimhw.learning.forms.packed_kernels import W
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from simulator.base.errors import InputError
 
 STATES = {"alpha": 5, "exp": 4, "delta": 3}
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from bimhw.learning.packed import PackedTraces
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.learning.traces import LayerTraces, trace_words
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init
+from bimhw.learning.forms.packed import PackedTraces
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.learning.forms.traces import LayerTraces, trace_words
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init
 
 T, C = 9, 3
 

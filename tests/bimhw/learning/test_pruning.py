@@ -9,7 +9,7 @@ from bimhw.learning.pruning import MatrixPruner, PruneSettings
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import train
 from bimhw.tasks import load_task
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 RHOS = [0.0, 0.05, 0.3, 0.5, 0.8, 0.95, 0.99]
 

@@ -17,14 +17,14 @@ from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.pipeline import compile
 from bimhw.compiler.readback import read_back
 from bimhw.learning.evaluate import evaluate
-from bimhw.learning.quantised import RoundedWeights, _calibrated, finetune
-from bimhw.models.config import BimConfig
+from bimhw.learning.finetune import RoundedWeights, _calibrated, finetune
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from bimhw.models.io import load_model, save_model
-from bimhw.models.net import BimNet
-from bimhw.simulation import simulate
+from bimhw.runs.simulate import simulate
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 CHOICES = [
     {"bits": 4, "per_row": True},

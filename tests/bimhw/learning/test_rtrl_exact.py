@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bimhw.learning.rtrl import RtrlLearner
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet, Init
+from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init
 
 T, M, H, C, B = 20, 5, 6, 3, 3
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bimhw.cli.main import main
-from bimhw.learning.rules import RULES
-from bimhw.tasks import digits
+from bimhw.learning.rules.registry import RULES
+from bimhw.tasks.sources import digits
 
 CREDITS = ("filt-win", "filt-inst", "inst", "direct", "dfa", "local", "exact")
 # rule -> credit rules that it cannot have, with a word of the message

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bimhw.cli.main import main
-from bimhw.learning.speech import Spelt, train_speech
+from bimhw.learning.objectives.speech import Spelt, train_speech
 from bimhw.tasks import load_named, load_task
-from bimhw.tasks.transcripts import load
-from simulator.errors import InputError
+from bimhw.tasks.sources.transcripts import load
+from simulator.base.errors import InputError
 
 TONES_HZ = {"A": 400.0, "B": 1500.0, "C": 4000.0}
 
@@ -79,7 +79,7 @@ def test_learns_to_spell(tmp_path: Path) -> None:
 
 
 def test_inputs_are_graded_spikes_on_the_training_scale(spoken: Path) -> None:
-    from bimhw.learning.speech import _first_pass
+    from bimhw.learning.objectives.speech import _first_pass
 
     utterances = load(spoken).train
     inputs = Spelt(utterances, _first_pass(utterances))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning.hybrid import Hybrid, clip_inputs
-from bimhw.learning.stdp import ModulatedStdp, StdpSettings, StdpTraces
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
-from simulator.errors import InputError
+from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
+from bimhw.learning.rules.stdp import ModulatedStdp, StdpSettings, StdpTraces
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from simulator.base.errors import InputError
 
 
 def by_pairs(c: StdpSettings, pre: np.ndarray, post: np.ndarray) -> float:

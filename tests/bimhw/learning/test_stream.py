@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from bimhw.cli.main import main
-from bimhw.learning.forgetting import forgetting, split_classes
 from bimhw.learning.recipe import recipe
 from bimhw.learning.stream import StreamTrainer, TaskStream
 from bimhw.models.io import load_model
+from bimhw.studies.forgetting import forgetting, split_classes
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from bimhw.learning.train import TrainSettings, train
 from bimhw.models.io import load_model
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task, late_steps
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_hybrid_rules_stay_in_their_bounds(few: Task, rule: str) -> None:
 
 def test_frozen_keeps_the_hidden_layer(digits: Task) -> None:
     plan = recipe(digits, rule="frozen", epochs=1, hidden=8)
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.net import BimNet
 
     before, after = BimNet(plan.config, 0), train(digits, plan.config, plan.settings).model
     assert torch.equal(before.layer(0).weight("in"), after.layer(0).weight("in"))
@@ -172,8 +172,8 @@ def test_level_of_the_demo(digits: Task) -> None:
 
 def test_adam_is_torchs_adam() -> None:
     from bimhw.learning.optim import FlatParameters, Optimiser
-    from bimhw.models.config import BimConfig
-    from bimhw.models.net import BimNet
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
 
     net = BimNet(BimConfig(n_in=3, hidden=(4,), n_out=2))
     flat = FlatParameters(net)

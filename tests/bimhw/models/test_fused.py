@@ -7,8 +7,8 @@ import itertools
 import pytest
 import torch
 
-from bimhw.models.config import BimConfig
-from bimhw.models.net import BimNet
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 
 GRID = list(itertools.product(["delta", "exp", "alpha"], ["soft", "hard"], [0, 2], ["spike", "membrane"]))
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.models.config import BimConfig, config_from, config_to_json, parameter_shapes
+from bimhw.models.bim.config import BimConfig, config_from, config_to_json, parameter_shapes
+from bimhw.models.bim.net import BimNet
 from bimhw.models.io import load_arrays, load_model, save_model
-from bimhw.models.net import BimNet
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 
 
 def small(**changes: object) -> BimNet:

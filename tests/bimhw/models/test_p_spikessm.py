@@ -17,18 +17,18 @@ from bimhw.cli.commands.train import command
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import train
-from bimhw.models.config import BimConfig
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
 from bimhw.models.families import config_from, config_to_json, parameter_shapes
 from bimhw.models.io import load_arrays, load_model, save_model
-from bimhw.models.net import BimNet
-from bimhw.models.p_spikessm import Draws, PSpikeNet, convolve, sample
-from bimhw.models.p_spikessm_config import PSpikeConfig
-from bimhw.results.points import run_point
-from bimhw.results.rows import Row
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.net import Draws, PSpikeNet, convolve, sample
+from bimhw.studies.results.points import run_point
+from bimhw.studies.results.rows import Row
 from bimhw.tasks import load_task
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_NEURON, random_word, uniforms
 from simulator.neurons.p_spike_ssm import probability_table
-from simulator.philox import STREAM_NEURON, random_word, uniforms
 
 CONFIGS = st.builds(
     PSpikeConfig,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import get
 from simulator.neurons.p_spike_ssm import model_name, probability_table
-from simulator.philox import STREAM_NEURON, random_word
 from tests.simulator.neurons.test_bim_d import shr
 
 TABLE = probability_table()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.neurons.psp import psp_constants
 
 TAUS = [(5.0, 2.0), (3.0, 1.0), (4.0, 4.0), (5.0, 5.0 + 2e-6), (5.0, 5.0 - 1e-4), (5.0, 5.01), (2.0, 9.0), (20.0, 0.5)]

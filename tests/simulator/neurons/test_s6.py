@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.neurons.base import get
 from simulator.neurons.s6 import DELTA_FRAC, LOG_FRAC, model_name, tables
 from tests.simulator.neurons.test_bim_d import PlainNeuron, run_kernel, shr

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.philox import philox4x32
-from simulator.plasticity import block, words
-from simulator.plasticity.dense import dense_narrow
-from simulator.plasticity.rtrl import ALPHA, DELTA, EXP, dense_step, trace_words
-from simulator.plasticity.sweep import replay, sweep
+from simulator.base.random import philox4x32
+from simulator.plasticity.forms import block
+from simulator.plasticity.forms.base import ALPHA, DELTA, EXP, dense_step, trace_words
+from simulator.plasticity.forms.dense import dense_narrow
+from simulator.plasticity.forms.sweep import replay, sweep
+from simulator.plasticity.words import words
 
 H, M1, T = 3, 4, 12
 

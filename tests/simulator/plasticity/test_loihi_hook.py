@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.function.simulation import Simulation
-from simulator.graph import Population, Projection
 from simulator.neurons.base import get
-from simulator.plasticity.loihi import LoihiRule, Trace, pairwise_stdp
-from simulator.plasticity.loihi_hook import LoihiLearning
-from simulator.program import HOST, Program
-from simulator.spikes import SpikeTrain
+from simulator.plasticity.rules.loihi import LoihiRule, Trace, pairwise_stdp
+from simulator.plasticity.rules.loihi_hook import LoihiLearning
+from simulator.program.graph import Population, Projection
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain
 
 M, H, T = 5, 3, 60
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.errors import InputError
-from simulator.philox import STREAM_TRACE, random_word
-from simulator.plasticity.loihi import VARIABLES, LoihiRule, Product, Trace, pairwise_stdp, trace_step
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_TRACE, random_word
+from simulator.plasticity.rules.loihi import VARIABLES, LoihiRule, Product, Trace, pairwise_stdp, trace_step
 
 
 @settings(max_examples=20, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.plasticity.pruning import Pruner, sparsity
+from simulator.plasticity.rules.pruning import Pruner, sparsity
 
 
 def matrix(seed=0, shape=(64, 64)):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.plasticity import words
-from simulator.plasticity.optimiser import Rms, inverse_root
-from simulator.plasticity.rounding import NEAREST, STOCHASTIC, fill_random, update_weights, update_weights_twin
-from simulator.plasticity.stdp import balanced_a_minus, stdp_pairs, stdp_step
-from simulator.plasticity.third_factor import error, softmax, softmax_table
+from simulator.plasticity.rules.optimiser import Rms, inverse_root
+from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_pairs, stdp_step
+from simulator.plasticity.rules.third_factor import error, softmax, softmax_table
+from simulator.plasticity.words import words
+from simulator.plasticity.words.rounding import NEAREST, STOCHASTIC, fill_random, update_weights, update_weights_twin
 
 
 def run_stdp(u, s, taus, amplitude, nearest, table):

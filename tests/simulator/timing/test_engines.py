@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, quiet_bound, release_bound
 from simulator.timing.cases import random_case, random_mesh, random_work

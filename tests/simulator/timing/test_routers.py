@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.cases import random_case
 from simulator.timing.contract import ARR, EAST, LOCAL, NORTH, SOUTH, WEST, Mesh, StepWork
 from simulator.timing.fabric import InputPort, OutputPort, Packet, Router

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.chip import load_chip
-from simulator.errors import InputError
-from simulator.program import HOST, Program
-from simulator.quantity import Quantity
-from simulator.spikes import SpikeTrain
+from simulator.base.errors import InputError
+from simulator.chips.chip import load_chip
+from simulator.chips.quantity import Quantity
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.active import active_updates
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.clocked import run_clocked

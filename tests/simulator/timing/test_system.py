@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
+from simulator.events.engine import run_events
 from simulator.function import run
-from simulator.program import HOST, Program
-from simulator.simpy_engine import run_events
-from simulator.system import ChipLink, system_mesh
+from simulator.program.program import HOST, Program
 from simulator.timing.barrier import release_time, start_times
 from simulator.timing.clocked import run_clocked
 from simulator.timing.compiled import run_compiled
 from simulator.timing.contract import ARR, GEN, Mesh, StepWork
 from simulator.timing.run import run_timing
 from simulator.timing.simpy_timing import run_simpy
+from simulator.timing.system import ChipLink, system_mesh
 
 LINK = ChipLink(hop_ns=100.0, packet_ns=40.0, barrier_ns=300.0)
 
@@ -72,7 +72,7 @@ def test_a_program_over_three_chips(make_chip, make_program, make_spikes, engine
 
 
 def test_the_event_driven_engine_runs_a_system(make_chip) -> None:  # type: ignore[no-untyped-def]
-    from simulator.graph import Population, Projection
+    from simulator.program.graph import Population, Projection
 
     chip = make_chip()
     rng = np.random.default_rng(3)
@@ -86,7 +86,7 @@ def test_the_event_driven_engine_runs_a_system(make_chip) -> None:  # type: igno
     populations = (Population("in", "input", 10, role="input"), lif)
     core = np.concatenate([np.full(10, HOST), rng.integers(0, 36, 40)]).astype(np.int32)
     program = Program("test", "0", populations, tuple(parts), core)
-    from simulator.spikes import SpikeTrain
+    from simulator.program.spikes import SpikeTrain
 
     inputs = SpikeTrain.from_dense((rng.random((5, 10)) < 0.5).astype(np.int32))
     mesh = system_mesh(chip, 3, LINK, program)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.errors import InputError
+from simulator.base.errors import InputError
 from simulator.timing.contract import ARR, DONE, GEN, SRV
 from simulator.timing.run import TimingRun, run_timing
 from simulator.trace import Trace, chrome_events, nir_data, read_trace, trace_of, write_chrome, write_trace, write_vcd

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.axons import axon_table
-from simulator.errors import InputError
-from simulator.faults import Faults, clock_factors, detours, path, router_of
-from simulator.program import HOST
+from simulator.base.errors import InputError
+from simulator.program.axons import axon_table
+from simulator.program.faults import Faults, clock_factors, detours, path, router_of
+from simulator.program.program import HOST
 from simulator.timing.contract import EAST, NORTH, Mesh, StepWork
 from simulator.timing.expand import expand
 from simulator.timing.plan import make_plan
@@ -70,7 +70,7 @@ def test_a_detour_takes_no_dead_link() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_detours_of_a_program_are_taken_link_by_link(make_chip, make_program, make_spikes, seed) -> None:  # type: ignore[no-untyped-def]
-    """The links that the SimPy engine uses are those of the paths of `simulator.faults`, packet by packet."""
+    """The links that the SimPy engine uses are those of the paths of `simulator.program.faults`, packet by packet."""
     chip = make_chip(4, 3, 1)
     program = make_program(seed, 12)
     rng = np.random.default_rng(seed)

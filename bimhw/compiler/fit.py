@@ -1,0 +1,193 @@
+"""`fit`: does a model fit a chip, which resource binds, which chips would take it, and how many of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bimhw.compiler.lower.for_chip import for_chip
+from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.pipeline import Integers, to_integers
+from bimhw.frontends import load_network
+from bimhw.frontends.npz import read_plain
+from mapping.blocks import pack_blocks
+from mapping.limits import WAYS_OUT, check_capabilities
+from mapping.network import Network
+from mapping.relay import map_with_relays
+from mapping.spec import check_network
+from mapping.usage import Resource
+from simulator.base.errors import FitError
+from simulator.chips.chip import MOST_CHIPS, Chip, chip_names, load_chip, one_of, with_chips
+from simulator.program.program import Program
+
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+    from bimhw.tasks.sources.text import Corpus
+
+
+def fit(
+    model: Any,
+    chip: str | Chip = "loihi2",
+    *,
+    calibration: Any = None,
+    task: str | Task | Corpus | None = None,
+    bits: int = 8,
+    state_bits: int = 16,
+    per_row: bool = False,
+    neurons_per_core: int | None = None,
+    chips: int = 1,
+    seed: int = 0,
+    profile: str | None = None,
+    dt: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+) -> dict[str, Any]:
+    """Whether a model fits a chip, packed tightly; nothing is written.
+
+    Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
+    ``relay_neurons``, ``chips`` (the smallest number that holds it, which `compile` then fills; None where no number
+    does), ``binding`` (the resource that asks for the most cores), ``resources`` (total, fullest core, limit, load, cores
+    it alone asks for), and ``other_chips`` with the same verdict for every chip that comes with bimhw, those that need the
+    fewest cores first.
+
+    Args:
+        model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
+        profile, dt, input_shape: how a .nir file or a torch stack is read, as there.
+
+    Raises:
+        InputError: a file or an argument that is not what it must be.
+    """
+    target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
+    options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
+    source = _plain(model) or check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
+
+    known: dict[
+        int, tuple[Network, Integers]
+    ] = {}  # by float network, kept: chips with the same neurons share integers
+
+    def verdict(on: Chip) -> dict[str, Any]:
+        try:
+            if source.stage == "integer":
+                check_capabilities(source, on)
+                return _verdict(source, on, neurons_per_core)
+            own = for_chip(source, on)
+            if id(own) in known:
+                check_capabilities(known[id(own)][1].network, on, options.bits)
+            else:
+                known[id(own)] = own, to_integers(own, on, calibration, task, options, seed)
+            return _verdict(known[id(own)][1].integer, on, neurons_per_core)
+        except FitError as error:
+            return _refused(on, error)
+
+    others = [verdict(load_chip(name)) for name in chip_names() if name != target.name]
+    others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
+    short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
+    return verdict(target) | {"other_chips": short}
+
+
+def _plain(model: Any) -> Network | None:
+    is_plain = isinstance(model, str | Path) and Path(model).suffix == ".npz"
+    return read_plain(model).network if is_plain else None
+
+
+def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
+    program, resources = pack_blocks(network, chip, neurons_per_core)
+    relays = 0
+    if not _holds(program, resources, chip):
+        try:  # a fan-out beyond the axons of a core, where relay neurons help
+            program, resources = map_with_relays(network, chip, neurons_per_core)
+            relays = int(program.meta.get("relays", {}).get("neurons", 0))
+        except FitError:
+            pass
+    cores = len(set(program.core[program.core >= 0].tolist()))
+    rows = [_row(r, cores) for r in resources]
+    over = [r for r in resources if r.over]
+    asking = max(rows, key=lambda row: row["total"] / row["limit"] if row["cores_asked"] else 0.0)
+    binding = over[0].name if over else asking["name"]
+    chips = None if over else chip.topology.chips if relays else _chips_needed(network, one_of(chip), neurons_per_core)
+    reason = _reason(chip, cores, over, int(program.core.max(initial=0)) < chip.topology.mesh_cores)
+    return {
+        "chip": chip.name,
+        "fits": not reason,
+        "reason": reason,
+        "way_out": "" if not reason else _way_out(binding, over, chips),
+        "neurons": network.n_neurons,
+        "synapses": network.n_synapses,
+        "cores": cores,
+        "cores_of_chip": chip.n_cores,
+        "relay_neurons": relays,
+        "chips": chips,
+        "binding": binding,
+        "resources": rows,
+    }
+
+
+def _holds(program: Program, resources: Sequence[Resource], chip: Chip) -> bool:
+    cores = np.unique(program.core[program.core >= 0]).size
+    there = cores <= chip.n_cores and int(program.core.max(initial=0)) < chip.topology.mesh_cores
+    return there and not any(r.over for r in resources)
+
+
+def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> int | None:
+    """The smallest number of chips that holds a network, packed as `compile` packs it; None where none does."""
+    n = 1
+    while n <= MOST_CHIPS:
+        program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core)
+        if any(r.over for r in resources):
+            return None
+        needed = math.ceil(np.unique(program.core[program.core >= 0]).size / one.n_cores)
+        if needed <= n and int(program.core.max(initial=0)) < n * one.topology.chip_cores:
+            return n
+        n = max(needed, n + 1)
+    return None
+
+
+def _reason(chip: Chip, cores: int, over: Sequence[Resource], there: bool) -> str:
+    if over:
+        r = over[0]
+        return f"a core needs {r.worst:,} {r.name}, and chip {chip.name!r} allows {r.limit_there:,.0f}"
+    if cores > chip.n_cores:
+        return f"needs {cores} cores, and chip {chip.name!r} has {chip.n_cores}"
+    return "" if there else f"needs {cores} cores, and fewer of chip {chip.name!r} are large enough"
+
+
+def _way_out(binding: str, over: Sequence[Resource], chips: int | None) -> str:
+    if over:
+        return WAYS_OUT[binding]
+    more = f"{chips} chips hold it: --chips {chips}" if chips else f"No system of up to {MOST_CHIPS} chips holds it"
+    return f"{more}. {WAYS_OUT[binding]}"
+
+
+def _refused(chip: Chip, error: FitError) -> dict[str, Any]:
+    """The verdict on a chip that cannot run the model at all."""
+    return {
+        "chip": chip.name,
+        "fits": False,
+        "reason": f"{error.where}: {error.problem}",
+        "way_out": error.way_out,
+        "neurons": None,
+        "synapses": None,
+        "cores": None,
+        "cores_of_chip": chip.n_cores,
+        "relay_neurons": None,
+        "chips": None,
+        "binding": None,
+        "resources": [],
+    }
+
+
+def _row(r: Resource, cores: int) -> dict[str, Any]:
+    """One resource; ``cores_asked``: the cores its total alone would take, None where it has no limit or no total."""
+    total = None if r.name == "state_bytes_per_neuron" else int(r.used.sum())
+    asked = math.ceil(total / r.limit) if total is not None and r.limit else None
+    return {
+        "name": r.name,
+        "total": total,
+        "worst_core": r.worst,
+        "limit": r.limit_there,
+        "load": r.load,
+        "cores_asked": asked,
+    }

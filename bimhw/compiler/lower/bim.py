@@ -1,0 +1,62 @@
+"""BIM-D -> integers: the binary point of every state from calibration, the shifts between them, the decay table.
+
+Formats: x and z share a binary point; c has its own; d has 12 fractional bits, the skip weight D 11, the table of Abar 16;
+the membrane's words as in `lower_membrane`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.calibrate import Calibration
+from bimhw.compiler.fixed import multiplier
+from bimhw.compiler.lower.base import Lowered, Lowering
+from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, shared_if_equal
+from bimhw.compiler.options import CompileOptions
+from simulator.neurons import bim_d
+from simulator.neurons.base import get
+from simulator.program.graph import Population
+
+Floats = npt.NDArray[np.float64]
+_SEEN = {"x": ("x", "z"), "c": ("c",)}
+
+
+def lower_bim(
+    population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
+) -> Lowered:
+    """Integer parameters of a BIM-D population; see `simulator.neurons.bim_d` for their meaning."""
+    frac = fracs_of(population, calibration, options, _SEEN)
+    value = Words(population)
+    value.membrane(frac, calibration, options)
+    for port, target in (("z", frac["x"]), ("d", bim_d.D_FRAC), ("c", frac["c"])):
+        value.out[f"mul_{port}"], value.out[f"sh_{port}"] = multiplier(units[port] * 2.0**target)
+        value.fixed(f"b_{port}", target)
+    value.fixed("D", bim_d.D_SKIP_FRAC, bits=16)
+    value.set(sh_cx=frac["c"] + frac["x"] - frac["q"], sh_dz=bim_d.D_SKIP_FRAC + frac["x"] - frac["q"])
+    offset, tables = _decay_tables(population)
+    value.out["lut"] = offset
+    model = get(population.model)
+    lowered = replace(population, params={w.name: value.out[w.name] for w in model.params}, tables={"decay": tables})
+    states = [w.name for w in model.states]
+    words = {w: f for w, f in (frac | {"A": frac["V"]}).items() if w in states or w in ("c", "q")}
+    return Lowered(lowered, words | {"z": frac["x"], "d": bim_d.D_FRAC})
+
+
+def _decay_tables(population: Population) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """First table entry of each neuron, and the tables: one for each distinct a."""
+    a = shared_if_equal(np.asarray(population.params["a"]))
+    distinct, which = np.unique(a, return_inverse=True)
+    tables = np.concatenate([bim_d.decay_table(float(v)) for v in distinct])
+    return (which.reshape(a.shape) * bim_d.TABLE_ENTRIES).astype(np.int32), tables
+
+
+def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
+    """Value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
+    return membrane_out_scale(fracs_of(population, calibration, options, _SEEN)["V"], population, calibration)
+
+
+LOWERING = Lowering(lower_bim, out_scale)

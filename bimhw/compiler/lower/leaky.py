@@ -1,0 +1,91 @@
+"""Leaky integrators (`simulator.neurons.leaky`) -> integers: one binary point for x, u and v from calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.calibrate import Calibration
+from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
+from bimhw.compiler.lower.base import Lowered, Lowering
+from bimhw.compiler.options import CompileOptions
+from simulator.neurons import leaky
+from simulator.neurons.base import get
+from simulator.program.graph import Population
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int32]
+MARGIN = 1.2  # unseen data may go this far beyond the calibrated range before a word saturates
+_PAYLOAD_BITS = 16
+_VALUES = ("theta", "v_reset", "v_init", "v_min", "bias", "bias_u")  # parameters with the binary point of v
+
+
+def frac_of(population: Population, calibration: Calibration, options: CompileOptions) -> int:
+    """Fractional bits of x, u and v."""
+    seen = calibration.of(population.name, "v_pre", "v", "u")
+    given = [population.params[name] for name in _VALUES if name in population.params]
+    largest = max(float(np.abs(value[np.isfinite(value)]).max(initial=0.0)) for value in given)
+    return frac_bits(MARGIN * max(seen, largest), options.state_bits, options.state_bits - 1)
+
+
+def lower_leaky(
+    population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
+) -> Lowered:
+    """Integer parameters of a leaky population; see `simulator.neurons.leaky` for their meaning."""
+    frac = frac_of(population, calibration, options)
+    limit = 2 ** (options.state_bits - 1) - 1
+    out: dict[str, Ints] = {}
+    out["mul"], out["sh"] = multiplier(units["in"] * 2.0**frac)
+    for name in _VALUES:
+        if name in population.params:
+            value = _bounded(population.params[name], -limit * 2.0**-frac)
+            where = f"population {population.name!r}: parameter {name!r}"
+            out[name] = to_fixed(_on_grid(name, value, population, frac), frac, options.state_bits, where)
+    for name in ("keep", "keep_u"):
+        if name in population.params:
+            out[name] = np.round(population.params[name] * 2.0**leaky.KEEP_FRAC).astype(np.int32)
+    for name in ("cmp", "reset", "fires", "wait"):
+        out[name] = np.asarray(population.params[name]).astype(np.int32)
+    out["sh_out"] = np.asarray(frac - _out_frac(frac, population, calibration), np.int32)
+    out["limit"] = np.asarray(limit, np.int32)
+    params = {w.name: _shared_if_equal(out[w.name]) for w in get(population.model).params}
+    fracs = {"v": frac} | ({"u": frac} if "bias_u" in out else {})
+    return Lowered(replace(population, params=params), fracs)
+
+
+def _bounded(value: Floats, least: float) -> Floats:
+    return np.maximum(value, least)
+
+
+def _on_grid(name: str, value: Floats, population: Population, frac: int) -> Floats:
+    """A threshold on the grid of v so that comparing stored values is comparing values: down for >, up for >=."""
+    if name != "theta":
+        return value
+    scaled, how = value * 2.0**frac, population.params["cmp"]
+    grid = np.where(
+        how == leaky.ABOVE, np.floor(scaled), np.where(how == leaky.REACHED, np.ceil(scaled), np.round(scaled))
+    )
+    return grid * 2.0**-frac
+
+
+def _shared_if_equal(value: Ints) -> Ints:
+    return value[0] if value.ndim and value.size and (value == value[0]).all() else value
+
+
+def _out_frac(frac: int, population: Population, calibration: Calibration) -> int:
+    """Fractional bits of a graded spike that carries v."""
+    return min(frac, frac_bits(MARGIN * calibration.of(population.name, "v_pre", "v"), _PAYLOAD_BITS, frac))
+
+
+def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
+    """Value of payload 1: 1 for spikes and their counts, the unit of the sent membrane where it is sent."""
+    if not population.model.endswith("_graded") or np.all(population.params["fires"] == 1):
+        return 1.0
+    frac = frac_of(population, calibration, options)
+    return float(2.0 ** -_out_frac(frac, population, calibration))
+
+
+LOWERING = Lowering(lower_leaky, out_scale)

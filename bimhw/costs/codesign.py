@@ -1,0 +1,213 @@
+"""Answers to design questions of a run: what dominates, when it beats a GPU, what learning costs, what limits its speed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bimhw.costs.compare import Energy, energy
+from bimhw.costs.learning import LearningPrice, learning_forms
+from bimhw.runs.folder import RunFolder
+from simulator.chips.chip import Chip
+from simulator.chips.quantity import Quantity
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+TIME_STEPS = 64  # steps that are timed again for each constant
+TIME_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Codesign:
+    """Answers for one run; every list is ready to print, largest effect first.
+
+    Attributes:
+        energy_sensitivity: constant -> change of the energy per sample [uJ] from its low to its high end.
+        time_sensitivity: time -> relative change of the step time where it is doubled.
+        break_even: against each GPU estimate, the density of synapses at which the chip costs as much.
+        learning: energy a step [nJ] of each form of exact learning, see `bimhw.costs.learning`.
+        roofline: what limits SynOps/s, and how much of it the run reaches.
+    """
+
+    energy_sensitivity: list[dict[str, Any]]
+    time_sensitivity: list[dict[str, Any]]
+    break_even: list[dict[str, Any]]
+    learning: list[dict[str, Any]]
+    roofline: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None) -> Codesign:
+    """Answer the design questions of a run folder.
+
+    Args:
+        run: folder that `bimhw simulate` wrote.
+        gpu: cards to break even with.
+        price: parameters of the comparison of learning forms.
+
+    Raises:
+        InputError: not a run folder, an unknown card, a parameter out of its range.
+    """
+    price = price or LearningPrice()
+    price.check()
+    folder = RunFolder.open(run)
+    chip, program = folder.chip(), folder.program()
+    costs = energy(folder, chip, gpu)
+    dynamic = sum(i.energy_pj or 0.0 for i in costs.report.select("dynamic") if i.hardware != "learning")
+    inference_nj = dynamic / 1e3 / max(1, costs.report.steps)
+    return Codesign(
+        energy_sensitivity(costs),
+        time_sensitivity(folder, program, chip),
+        break_even(costs),
+        learning_forms(program, chip, _rates(folder, program), inference_nj, price),
+        roofline(folder, chip),
+    )
+
+
+def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:
+    """Tornado of the energy: each item from the low to the high end of its constant."""
+    samples = max(1, costs.report.samples)
+    rows = []
+    for item in costs.report.items:
+        high = item.high_pj
+        rows.append(
+            {
+                "item": item.name,
+                "quality": item.constant.quality,
+                "low_uj": item.low_pj / 1e6 / samples,
+                "uj": None if item.energy_pj is None else item.energy_pj / 1e6 / samples,
+                "high_uj": None if high is None else high / 1e6 / samples,
+                "swing_uj": None if high is None else (high - item.low_pj) / 1e6 / samples,
+            }
+        )
+    return sorted(rows, key=lambda r: -1.0 if r["swing_uj"] is None else float(r["swing_uj"]), reverse=True)
+
+
+def time_sensitivity(folder: RunFolder, program: Program, chip: Chip) -> list[dict[str, Any]]:
+    """Relative change of the time of the run's first steps where one time constant is doubled."""
+    if chip.timing is None:
+        return []
+    from simulator.timing.run import run_timing
+
+    spikes = folder.spikes()
+    part = _first_steps(spikes, TIME_STEPS)
+    base = float(run_timing(program, chip, part).step_ticks.sum())
+    rows = []
+    for name in chip.timing.__struct_fields__:
+        value = getattr(chip.timing, name)
+        if (
+            name in ("tick", "learn_synapse")
+            or not isinstance(value, Quantity)
+            or not value.value
+            or value.unit != "ns"
+        ):
+            continue
+        slow = msgspec.structs.replace(value, value=value.value * TIME_FACTOR, low=None, high=None)
+        other = msgspec.structs.replace(chip, timing=msgspec.structs.replace(chip.timing, **{name: slow}))
+        change = float(run_timing(program, other, part).step_ticks.sum()) / base - 1
+        rows.append({"time": name, "ns": value.value, "quality": value.quality, "change_if_doubled": change})
+    return sorted(rows, key=lambda r: -float(r["change_if_doubled"]))
+
+
+def _first_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:
+    last = min(spikes.steps, steps)
+    end = int(spikes.ptr[last])
+    payload = None if spikes.payload is None else spikes.payload[:end]
+    return SpikeTrain(spikes.ptr[: last + 1], spikes.ids[:end], payload)
+
+
+def break_even(costs: Energy) -> list[dict[str, Any]]:
+    """Density d at which E_rest + d E_synapse = E_gpu, at fixed activity; above 1 the dense network already wins.
+
+    None: not even a network without synapses would cost less (E_rest >= E_gpu).
+    """
+    samples = max(1, costs.report.samples)
+    synapse = costs.report.by("hardware").get("synapse", 0.0) / 1e6 / samples
+    total = costs.report.energy_pj() / 1e6 / samples
+    rows = []
+    for cost in costs.gpu:
+        if cost.mode != "inference":
+            continue
+        for case, uj in (("optimistic", cost.optimistic_uj), ("realistic", cost.realistic_uj)):
+            density = (uj - (total - synapse)) / synapse if synapse > 0 and uj > total - synapse else None
+            sparsity = None if density is None else max(0.0, 1.0 - density)
+            rows.append(
+                {
+                    "gpu": cost.gpu, "batch": cost.batch, "case": case, "gpu_uj": uj, "chip_uj": total,
+                    "chip_without_synapses_uj": total - synapse, "density": density, "break_even_sparsity": sparsity,
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _rates(folder: RunFolder, program: Program) -> dict[str, float]:
+    """Events per neuron and step of each population."""
+    spikes = folder.spikes()
+    events = np.bincount(spikes.ids, minlength=program.n_neurons)
+    out, first = {}, program.first_ids()
+    for p in program.populations:
+        part = events[first[p.name] : first[p.name] + p.size]
+        out[p.name] = float(part.sum()) / max(1, p.size * spikes.steps)
+    return out
+
+
+def _busiest_link_ns(folder: RunFolder, chip: Chip) -> float:
+    """Time for which the run's busiest link between routers was taken; 0 where no timing was kept."""
+    timing = folder.timing()
+    if timing is None or chip.timing is None or not timing["link_busy"].size:
+        return 0.0
+    return float(timing["link_busy"].max()) * float(chip.timing.tick.value or 0.0)
+
+
+def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
+    """Limits of SynOps/s: synapse stages, packets at the observed synapses a packet, soma stages, the barrier; and the run.
+
+    Each limit is what the chip could do if nothing else took time:
+    synapses  cores / t_synapse;        messages  cores (SynOps / packets) / t_message_in;
+    links     links (SynOps / hops) / (flits x flit_time);   somas  SynOps / (updates t_update / cores);
+    barrier   SynOps / (steps t_barrier)
+    """
+    from simulator.timing.scale import packet_ticks
+
+    t = chip.timing
+    activity = folder.activity()
+    synops = activity.total("synaptic_events")
+    if t is None or activity.sim_time_ns is None or not synops:
+        return []
+
+    def ns(name: str) -> float:
+        return float(getattr(t, name).value or 0.0)
+
+    cores = max(1, activity.cores_used)
+    packets = activity.total("packets") + activity.total("host_packets_in")
+    hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip"))
+
+    mesh = chip.topology
+    links = 2 * (mesh.columns * (mesh.height - 1) + mesh.height * (mesh.columns - 1))
+    soma_ns = activity.total("neuron_updates") * ns("neuron_update_active") + activity.total("spikes") * ns("spike_out")
+    limits = {
+        "weight memories of all cores of the chip": chip.n_cores / ns("synapse") if ns("synapse") else None,
+        "weight memories of the cores in use": cores / ns("synapse") if ns("synapse") else None,
+        "packets into the cores in use": cores * synops / packets / ns("message_in")
+        if packets and ns("message_in")
+        else None,
+        "links of the mesh": links * synops / hops / (packet_ticks(chip) * ns("tick")) if hops and links else None,
+        "busiest link of this run": synops / busiest if (busiest := _busiest_link_ns(folder, chip)) else None,
+        "somas of the cores in use": synops / (soma_ns / cores) if soma_ns else None,
+        "barrier": synops / (activity.steps * ns("barrier")) if ns("barrier") else None,
+    }
+    reached = synops / activity.sim_time_ns
+    rows = [
+        {"limit": name, "gsynops_per_s": value, "reached": reached / value} for name, value in limits.items() if value
+    ]
+    rows.sort(key=lambda r: float(r["gsynops_per_s"]))  # type: ignore[arg-type]
+    return [*rows, {"limit": "this run", "gsynops_per_s": reached, "reached": 1.0}]

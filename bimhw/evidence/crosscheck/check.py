@@ -1,0 +1,184 @@
+"""`bimhw.cross_check`: run a network here and in Brian2 on the same input, and say how far the two are apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.evidence.crosscheck.brian import Target, TwinRun, run_brian
+from bimhw.evidence.crosscheck.compare import Comparison, compare
+from mapping.network import Network
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.neurons.base import get
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+Floats = npt.NDArray[np.float64]
+STATE_TOLERANCE = 1e-10  # relative to the largest value of the state, but at least absolute
+_STATE_MEMORY = 200_000_000  # recorded state values; above this only spikes are compared
+
+
+def crosscheck_float(
+    network: Network, inputs: Mapping[str, Floats], steps: int, target: Target = "numpy"
+) -> Comparison:
+    """Our float engine against Brian2: spikes must be equal, states within 1e-10 of their largest value.
+
+    Args:
+        network: float stage.
+        inputs: input population -> values [T_in, n].
+        steps: chip steps.
+        target: Brian2's code generation.
+    """
+    from mapping.float_run import record
+
+    probes = _probes(network, steps)
+    sent = [(p.name, "out") for p in network.populations if p.model != INPUT_MODEL]
+    ours = record(network, {n: v[None] for n, v in inputs.items()}, steps, [*sent, *probes])
+    twin = run_brian(network, inputs, steps, probes, target)
+    flat = {n: ours[n, "out"][0] for n, _ in sent}
+    graded = any(get(p.model).emits == "graded" for p in network.populations if p.model != INPUT_MODEL)
+    return _compared(network, flat, {k: ours[k][0] for k in probes}, twin, 1e-9 if graded else 0.0)
+
+
+def crosscheck_program(
+    program: Program, inputs: SpikeTrain, steps: int, target: Target = "numpy", seed: int = 0
+) -> Comparison:
+    """The chip's integers against Brian2 computing the same integers in doubles: everything must be equal.
+
+    Raises:
+        InputError: a neuron model without an integer form for Brian2.
+    """
+    from simulator.function import run
+
+    network = Network("integer", program.populations, program.projections, program.meta)
+    first = program.first_ids()
+    given = {
+        p.name: inputs.to_dense(first[p.name], p.size).astype(np.float64)
+        for p in program.populations
+        if p.model == INPUT_MODEL
+    }
+    probes = _probes(network, steps)
+    twin = run_brian(network, given, steps, probes, target)
+    done = run(program, inputs, steps, seed=seed, probes=probes)
+    ours = {
+        p.name: done.spikes.to_dense(first[p.name], p.size).astype(np.float64)
+        for p in program.populations
+        if p.model != INPUT_MODEL
+    }
+    return _compared(network, ours, {k: v.astype(np.float64) for k, v in done.probes.items()}, twin, 0.0)
+
+
+def crosscheck_chip(
+    program: Program, network: Network, inputs: Mapping[str, Floats], payloads: SpikeTrain, steps: int
+) -> Comparison:
+    """The chip's integers against Brian2 running the *float* network: where they first part and how it goes on.
+
+    Quantisation makes them differ; nothing here passes or fails.
+
+    Args:
+        program: integer, compiled from the network.
+        network: float stage, with the same populations.
+        inputs: input population -> real values [T_in, n].
+        payloads: the same input in the chip's payloads.
+        steps: chip steps.
+    """
+    from simulator.function import run
+
+    twin = run_brian(network, inputs, steps)
+    done = run(program, payloads, steps)
+    first = program.first_ids()
+    spiking = [p for p in program.populations if p.model != INPUT_MODEL and get(p.model).emits == "binary"]
+    ours = {p.name: done.spikes.to_dense(first[p.name], p.size).astype(np.float64) for p in spiking}
+    theirs = {p.name: twin.out[p.name] for p in spiking}
+    return compare(ours, theirs, {}, against="brian2 (float network)", stage="integer", tolerance=None)
+
+
+def _probes(network: Network, steps: int) -> list[tuple[str, str]]:
+    on_chip = [p for p in network.populations if p.model != INPUT_MODEL]
+    if steps * sum(p.size for p in on_chip) * 3 > _STATE_MEMORY:
+        return []
+    pairs = []
+    for p in on_chip:
+        model = get(p.model)
+        words = {w.name for w in model.states} - {"wait"}
+        names = model.float_states if network.stage == "float" else tuple(w.name for w in model.states)
+        pairs += [(p.name, s) for s in names if s in words]
+    return pairs
+
+
+def _compared(
+    network: Network,
+    ours: Mapping[str, Floats],
+    states: Mapping[tuple[str, str], Floats],
+    twin: TwinRun,
+    spike_tolerance: float,
+) -> Comparison:
+    layer = {p.name: p.layer for p in network.populations}
+    theirs = {n: twin.out[n] for n in ours}
+    pairs = {}
+    for key, value in states.items():
+        other = twin.states[key]
+        scale = max(1.0, float(np.abs(value).max(initial=0.0)))
+        start = layer[key[0]] if network.stage == "float" else 0
+        pairs[key] = (value[start:] / scale, other[start:] / scale)
+    tolerance = STATE_TOLERANCE if network.stage == "float" else 0.0
+    return compare(
+        ours,
+        theirs,
+        pairs,
+        against="brian2",
+        stage=network.stage,
+        tolerance=tolerance,
+        spike_tolerance=spike_tolerance,
+    )
+
+
+def cross_check(
+    model: Any,
+    *,
+    against: str = "brian2",
+    task: str | None = None,
+    samples: Sequence[int] = (0,),
+    steps: int | None = None,
+    rate: float = 0.1,
+    seed: int = 0,
+    target: Target = "numpy",
+    source: str | Path | None = None,
+) -> list[Comparison]:
+    """Cross-check a model file, a network or a program, one comparison a sample.
+
+    Args:
+        model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
+        against: ``brian2``.
+        task: task whose test samples are the input; else random spikes of `rate`, or a `.npz` file's own.
+        samples: indices of test samples.
+        steps: chip steps; by default the sample's, or 200.
+        rate: of random input spikes.
+        seed: of random input.
+        target: Brian2's code generation, numpy or cython.
+        source: for a `.bimhw` file whose models Brian2 cannot compute in integers: the float model it came from.
+
+    Raises:
+        InputError: an unknown simulator, file, task or neuron model.
+        MissingExtraError: Brian2 is not installed.
+    """
+    from bimhw.evidence.crosscheck.inputs import prepare
+
+    if against != "brian2":
+        raise InputError(f"simulator {against!r}", "is not known here", "Known: brian2")
+    jobs = prepare(model, task, samples, steps, rate, seed, source)
+    results = []
+    for job in jobs:
+        if job.program is not None and job.network is not None:
+            results.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps))
+        elif job.program is not None:
+            results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
+        else:
+            assert job.network is not None
+            results.append(crosscheck_float(job.network, job.values, job.steps, target))
+    return results

@@ -1,0 +1,122 @@
+"""What a cross-check runs: the network or program, and one input for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.frontends import load_network
+from mapping.network import Network
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+Floats = npt.NDArray[np.float64]
+_EMPTY = SpikeTrain(np.zeros(1, np.int64), np.zeros(0, np.int32))
+DEFAULT_STEPS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run: a float network with real values, a program with payloads, or both."""
+
+    steps: int
+    network: Network | None = None
+    program: Program | None = None
+    values: dict[str, Floats] = field(default_factory=dict)
+    train: SpikeTrain = _EMPTY
+
+
+def prepare(
+    model: Any,
+    task: str | None,
+    samples: Sequence[int],
+    steps: int | None,
+    rate: float,
+    seed: int,
+    source: str | Path | None,
+) -> list[Job]:
+    """The jobs of a cross-check; see `bimhw.evidence.crosscheck.check.cross_check` for the arguments."""
+    suffix = Path(model).suffix if isinstance(model, str | Path) else ""
+    if suffix == ".npz":
+        return [_plain(Path(model), steps)]
+    if suffix == ".bimhw" or isinstance(model, Program):
+        program = model if isinstance(model, Program) else Program.load(model)
+        return _of_program(program, task, samples, steps, rate, seed, source)
+    network = load_network(model)
+    depth = max(p.layer for p in network.populations)
+    if task is None:
+        length = steps or DEFAULT_STEPS
+        return [Job(length, network, values=_random(network, length, rate, seed))]
+    scale = float(network.meta.get("input", {}).get("scale", 1.0))
+    name = _input_name(network)
+    return [Job(steps or len(x) + depth, network, values={name: x * scale}) for x in _task_samples(task, samples)]
+
+
+def _of_program(
+    program: Program,
+    task: str | None,
+    samples: Sequence[int],
+    steps: int | None,
+    rate: float,
+    seed: int,
+    source: str | Path | None,
+) -> list[Job]:
+    from bimhw.compiler.decode import encode
+
+    network = load_network(source) if source is not None else None
+    name = task or program.meta.get("task")
+    inputs = [p for p in program.populations if p.model == INPUT_MODEL]
+    if name:
+        payloads = _task_samples(str(name), samples)
+    else:
+        length = steps or DEFAULT_STEPS
+        draw = np.random.default_rng(seed).random((length, inputs[0].size)) < rate
+        payloads = [draw.astype(np.int32)]
+    scale = float(program.meta.get("input", {}).get("scale", 1.0))
+    jobs = []
+    for x in payloads:
+        train = encode(program, x) if "input" in program.meta else SpikeTrain.from_dense(x)
+        values = {inputs[0].name: x * scale}
+        jobs.append(Job(steps or int(program.meta.get("chip_steps", len(x))), network, program, values, train))
+    return jobs
+
+
+def _plain(path: Path, steps: int | None) -> Job:
+    from bimhw.frontends.npz import plain_program, read_plain
+    from simulator.chips.chip import load_chip
+
+    net = read_plain(path)
+    program = plain_program(net, load_chip("loihi1-fitted"))
+    return Job(min(steps or DEFAULT_STEPS, net.inputs.steps), program=program, train=net.inputs)
+
+
+def _task_samples(task: str, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
+    from bimhw.tasks import load_named
+    from bimhw.tasks.base import Task
+    from bimhw.tasks.features.stretches import scored_stretches
+
+    data = load_named(task)
+    x = data.test.x if isinstance(data, Task) else scored_stretches(data).x
+    for k in samples:
+        if not 0 <= k < len(x):
+            raise InputError(f"sample {k}", f"is not in the test split of {task!r}: 0..{len(x) - 1}")
+    return [x[k] for k in samples]
+
+
+def _random(network: Network, steps: int, rate: float, seed: int) -> dict[str, Floats]:
+    if not 0 <= rate <= 1:
+        raise InputError("rate", f"is {rate}, must be from 0 to 1")
+    rng = np.random.default_rng(seed)
+    inputs = [p for p in network.populations if p.model == INPUT_MODEL]
+    return {p.name: (rng.random((steps, p.size)) < rate).astype(np.float64) for p in inputs}
+
+
+def _input_name(network: Network) -> str:
+    return next(p.name for p in network.populations if p.model == INPUT_MODEL)

@@ -1,0 +1,197 @@
+"""`bimhw silicon DIR`: recognise measurement files by their content, predict, compare."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bimhw.evidence.silicon import kws, pair, pilotnet, quartz
+from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip, load_chip
+
+LOIHI1, LOIHI2 = "loihi1-fitted", "loihi2"
+JUDGING = ("quartz", "kws", "pilotnet")  # the pair has its own sigma
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All sets of a folder, the files that were not recognised, and what of the others was left out, with the reason."""
+
+    sets: tuple[DataSet, ...]
+    not_recognised: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    def mean(self, quantity: str) -> float | None:
+        """Mean over the sets of each set's mean absolute error."""
+        return _mean([s.figure(quantity) for s in self.sets if s.kind in JUDGING])
+
+    def mean_of_cores(self) -> float | None:
+        """The same for step times, with the cores' part of each prediction alone."""
+        return _mean([s.figure_of_cores() for s in self.sets if s.kind in JUDGING])
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "sets": [s.as_json() for s in self.sets],
+            "not_recognised": list(self.not_recognised),
+            "left_out": list(self.left_out),
+            "mean_over_sets": {
+                "dynamic_energy": self.mean("dynamic energy"),
+                "step_time": self.mean("step time"),
+                "step_time_of_cores_alone": self.mean_of_cores(),
+            },
+            "mark": {"dynamic_energy": MARK_ENERGY, "step_time": MARK_TIME, "source": "SANA-FE on Loihi 1, TCAD 2025"},
+        }
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    known = [f for f in figures if f is not None]
+    return sum(known) / len(known) if known else None
+
+
+def compare_silicon(folder: Path | str, loihi1: str = LOIHI1, loihi2: str = LOIHI2) -> Comparison:
+    """Predict every measurement file below a folder with one set of constants per chip.
+
+    Args:
+        folder: files of the columns described in docs/energy.md, at any depth.
+        loihi1: chip file for measurements on Loihi 1.
+        loihi2: chip file for measurements on Loihi 2.
+
+    Raises:
+        InputError: no such folder, no recognised file, or a file with cells that are not numbers.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise InputError(str(root), "is not a folder", "Give the folder of the measurement files")
+    chips = load_chip(loihi1), load_chip(loihi2)
+    tables = {p: _columns(p) for p in sorted(root.rglob("*.csv")) if not _hidden(p, root)}
+    sets: list[DataSet] = []
+    strange: list[str] = []
+    left_out: list[str] = []
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p, root)):
+        name = str(path.relative_to(root))
+        try:
+            found = list(_predict(path, name, chips, tables))
+        except (KeyError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+            what = str(error) if type(error) is ValueError else repr(error)
+            raise InputError(
+                str(path), f"cannot be read as measurements: {what}", "Mend it, or compare with docs/energy.md"
+            ) from error
+        sets += [f for f in found if isinstance(f, DataSet)]
+        left_out += [f for f in found if isinstance(f, str)]
+        if not found and not _is_companion(tables.get(path, set())) and not _is_prose(path):
+            strange.append(name)
+    if not sets:
+        others = f"; not recognised: {', '.join(strange)}" if strange else ""
+        reasons = f"; left out: {'; '.join(left_out)}" if left_out else ""
+        raise InputError(
+            str(root),
+            f"holds no file of a known kind of measurement{others}{reasons}",
+            "Known kinds are in docs/energy.md",
+        )
+    return Comparison(tuple(sets), tuple(strange), tuple(left_out))
+
+
+def _predict(
+    path: Path, name: str, chips: tuple[Chip, Chip], tables: Mapping[Path, set[str]]
+) -> Iterator[DataSet | str]:
+    """The sets of a file; a text says what of it was left out and why. Nothing: the file is of no known kind."""
+    loihi1, loihi2 = chips
+    if path.suffix == ".csv":
+        columns = tables[path]
+        for kind, chip in ((quartz, loihi1), (kws, loihi1)):
+            if kind.recognises(columns):
+                found = kind.predict(name, _csv(path), chip)
+                yield found if found.rows else f"{name}: holds no row that can be predicted"
+    elif path.suffix == ".json":
+        cells = _json(path)
+        if pair.looks_like(cells):
+            yield pair.predict(name, cells, loihi2)
+    elif path.suffix in (".yaml", ".yml"):
+        printed = {str(k): v for k, v in _yaml(path).items() if isinstance(v, Mapping) and pilotnet.looks_like(v)}
+        for key, result in printed.items():
+            table = _activity(path, key, printed, tables)
+            missing = pilotnet.missing(result)
+            if missing:
+                yield f"{name}: {key}: lacks {', '.join(missing)}"
+            elif table is None:
+                yield f"{name}: {key}: no table of activity by core belongs to it ({key}*.csv)"
+            else:
+                yield pilotnet.predict(f"{name}: {key}", result, _csv(table), loihi2)
+
+
+def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> Path | None:
+    """The table of activity by core that belongs to a printed result.
+
+    It is the one whose name begins with the result's (and with no longer one of the same file), in the same folder before
+    any other; where there is one result and one table only, they belong together.
+    """
+    known = sorted(
+        (p for p, columns in tables.items() if columns >= pilotnet.ACTIVITY_COLUMNS),
+        key=lambda p: (p.parent != path.parent, str(p)),
+    )
+    longer = [k for k in keys if k.startswith(key) and k != key]
+    named = [p for p in known if p.name.startswith(key) and not any(p.name.startswith(k) for k in longer)]
+    alone = known[0] if len(known) == 1 and len(list(keys)) == 1 else None
+    return named[0] if named else alone
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def _is_companion(columns: set[str]) -> bool:
+    return columns >= pilotnet.ACTIVITY_COLUMNS or columns == {"step", "time_us"}
+
+
+def _is_prose(path: Path) -> bool:
+    return path.suffix == ".md" or path.stem.upper() in ("LICENSE", "LICENCE", "README", "NOTICE")
+
+
+def _columns(path: Path) -> set[str]:
+    return {name.strip() for name in next(csv.reader(line for _, line in _lines(path)), [])}
+
+
+def _csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a table, each with its place in the file under the key `LINE`; blank lines and ``# ...`` are left out."""
+    lines = _lines(path)
+    header = [name.strip() for name in next(csv.reader([lines[0][1]]), [])] if lines else []
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise InputError(str(path), f"names the column {twice[0]!r} twice", "Name each once")
+    rows = []
+    for at, line in lines[1:]:
+        cells = next(csv.reader([line], skipinitialspace=True))
+        rows.append(dict(zip(header, cells, strict=False)) | {LINE: f"line {at}"})
+    return rows
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), "is not text", "Measurement tables are CSV in UTF-8") from error
+    return [(k + 1, t) for k, t in enumerate(text.splitlines()) if t.strip(" \t,") and not t.lstrip().startswith("#")]
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(str(path), f"is not JSON ({error})", "Mend or remove it") from error
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, ValueError) as error:
+        raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())})", "Mend or remove it") from error
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,99 @@
+"""Two LIF neurons and one synapse on Loihi 2: the floor of a step, in time and energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bimhw.evidence.silicon.judge import DataSet, Row, number
+from bimhw.evidence.silicon.pilotnet import _native
+from energy_models.chip_energy import chip_energy, counters
+from simulator.chips.chip import Chip
+from simulator.program.activity import Activity
+
+RUN_STEPS = 1e7
+Cells = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+
+
+def looks_like(value: Any) -> bool:
+    """Whether a JSON value is {rate: {delay: {dynamic_energy: {mean, std}, ...}}}, in one cell at least."""
+    return any(True for _ in _cells(value))
+
+
+def _cells(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Cells with something that can be compared, with their names."""
+    for rate, delays in value.items() if isinstance(value, Mapping) else ():
+        for delay, cell in delays.items() if isinstance(delays, Mapping) else ():
+            if isinstance(cell, Mapping) and ("dynamic_energy" in cell or "total_time" in cell):
+                yield f"{rate} Hz, delay {delay} ms", cell
+
+
+def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
+    """Step time and dynamic energy of every cell; both rest on terms that were fitted on such cells."""
+    energy_nj, rows = step_energy_nj(chip), []
+    fit = "the per-step term was fitted on cells of this kind; judged against its own sigma only"
+    for label, cell in _cells(cells):
+        joules = cell.get("dynamic_energy")
+        if joules is not None:
+            mean, sigma = (_finite(joules.get(k), f"{label}, dynamic_energy {k}") for k in ("mean", "std"))
+            if mean:
+                nano = 1e9 / RUN_STEPS
+                spread = None if sigma is None else sigma * nano
+                rows.append(Row(label, "dynamic energy", "nJ/step", mean * nano, energy_nj, spread, fit))
+        if chip.timing is not None and "total_time" in cell:
+            seconds = number({f"{label}, total_time mean": cell["total_time"].get("mean")}, f"{label}, total_time mean")
+            if seconds:
+                rows.append(Row(label, "step time", "us/step", seconds / RUN_STEPS * 1e6, step_us(chip), excluded=fit))
+    return DataSet(
+        name,
+        "pair",
+        chip.name,
+        tuple(rows),
+        (_fit(rows, chip),),
+        ("two updates a step, no input in most", *_sigmas(rows)),
+    )
+
+
+def _finite(value: Any, where: str) -> float | None:
+    """A number of either sign: an energy that is a difference may be below 0 where noise is larger than it."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{where} holds {value!r}; it must be a finite number")
+    return float(value)
+
+
+def step_energy_nj(chip: Chip) -> float:
+    """Predicted dynamic energy of a step of two neurons."""
+    activity = Activity(counters({"neuron_updates": 2}), 1, 1, ("pair",))
+    return chip_energy(activity, _native(chip)).energy_pj("dynamic") / 1e3
+
+
+def step_us(chip: Chip) -> float:
+    """Predicted time of a step of two neurons."""
+    t = chip.timing
+    assert t is not None
+    work = 2 * float(t.neuron_update_inactive.value or 0.0) + float(t.barrier.value or 0.0)
+    return work / 1e3
+
+
+def _sigmas(rows: Sequence[Row]) -> Iterator[str]:
+    """How far the predicted energies lie from the measured ones, in the measurements' own deviations."""
+    away = [abs(r.predicted - r.measured) / r.sigma for r in rows if r.quantity == "dynamic energy" and r.sigma]
+    if away:
+        yield f"dynamic energy against its own sigma: {max(away):.2f} sigma at most over {len(away)} cells"
+
+
+def _fit(rows: Sequence[Row], chip: Chip) -> str:
+    """Leave-one-out error of a per-step energy fitted as the mean of the cells."""
+    means = [r.measured for r in rows if r.quantity == "dynamic energy"]
+    total, n = sum(means), len(means)
+    step = chip.energy.get("step")
+    text = f"energy of a step: {step.value if step else 'unknown'} pJ in the chip file"
+    if n < 2:
+        return f"{text}; leave-one-out error of that fit 12.5 %"
+    errors = [abs((total - m) / (n - 1) - m) / abs(m) for m in means]
+    return (
+        f"{text}; mean of these cells {total / n:.1f} nJ; leave-one-out error of the mean {100 * sum(errors) / n:.1f} %"
+    )

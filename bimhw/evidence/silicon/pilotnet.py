@@ -1,0 +1,138 @@
+"""PilotNet (LIF) on Loihi 2: measured activity by core x the chip file's constants, against the board's power probes.
+
+E [J per step] = dynamic power x time per step;  1 / time per step = frames per second x steps per frame
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bimhw.evidence.silicon.judge import DataSet, Row, number
+from energy_models.chip_energy import chip_energy, counters
+from simulator.chips.chip import Chip
+from simulator.program.activity import Activity
+
+ACTIVITY_COLUMNS = {"core_idx", "syn_ops", "neuron_updates"}
+COUNTS = 2  # of the counter of updates, a neuron and step, where the file does not describe its neurons
+Cores = Sequence[Mapping[str, str]]
+
+
+def looks_like(printed: Mapping[str, Any]) -> bool:
+    """Whether a mapping is a printed result: a frame rate and some power or energy."""
+    return "fps" in printed and any(str(k).endswith(("_W", "_mJ_per_frame")) for k in printed)
+
+
+def missing(printed: Mapping[str, Any]) -> list[str]:
+    """What a printed result lacks for a prediction."""
+    lacks = [k for k in ("num_steps", "fps") if not number(printed, k)]
+    return lacks if dynamic_w(printed) else [*lacks, "dynamic_W"]
+
+
+def dynamic_w(printed: Mapping[str, Any]) -> float | None:
+    """Dynamic power: as printed, or total less static power, or energy of a frame x frame rate."""
+    own, total, static, mj, fps = (
+        number(printed, k) for k in ("dynamic_W", "total_W", "static_W", "dynamic_mJ_per_frame", "fps")
+    )
+    if own:
+        return own
+    if total and static and total > static:
+        return total - static
+    return mj * fps / 1e3 if mj and fps else None
+
+
+def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip) -> DataSet:
+    """Dynamic energy and time of a step of one printed result, from the activity of its cores."""
+    steps, fps, watt = number(printed, "num_steps"), number(printed, "fps"), dynamic_w(printed)
+    assert steps and fps and watt, "asked `missing` first"
+    per_frame = number(printed, "steps_per_frame")
+    step_s = 1.0 / (fps * (per_frame or 1.0))
+    counts, how = counts_per_update(printed, cores, steps)
+    rows = [
+        Row(name, "dynamic energy", "uJ/step", watt * step_s * 1e6, step_energy_pj(cores, steps, chip, counts) / 1e6)
+    ]
+    if chip.timing is not None:
+        rows.append(Row(name, "step time", "us/step", step_s * 1e6, step_us(cores, steps, chip, counts)))
+    notes = () if per_frame else ("steps_per_frame is not given: one step a frame is taken",)
+    return DataSet(name, "pilotnet", chip.name, tuple(rows), _FITTED, (_ASSUMPTIONS[0], how, *_ASSUMPTIONS[1:], *notes))
+
+
+def counts_per_update(printed: Mapping[str, Any], cores: Cores, steps: float) -> tuple[int, str]:
+    """How often the counter of updates counts a neuron in a step, and how that is known.
+
+    counts = (sum of the counters - spikes) / (steps x neurons), a whole number; the neurons are those that the printed result
+    describes (cores of a layer x neurons of such a core).
+    """
+    of_layer, of_core = (printed.get(k) for k in ("cores_per_layer", "neurons_per_core"))
+    text = "the counter of neuron updates counts {0} a neuron and step ({1}), and 1 a spike: updates = (count - spikes) / {0}"
+    if isinstance(of_layer, Mapping) and isinstance(of_core, Mapping):
+        neurons = sum((number(of_layer, k) or 0.0) * (number(of_core, k) or 0.0) for k in of_core)
+        counted = sum(max(0.0, _number(c, "neuron_updates") - _number(c, "spikes_out")) for c in cores)
+        if neurons:
+            counts = max(1, round(counted / (steps * neurons)))
+            return counts, text.format(counts, f"{counted / steps / neurons:.2f} on {neurons:,.0f} described neurons")
+    return COUNTS, text.format(COUNTS, "as in the published LIF run; no neurons are described here")
+
+
+_FITTED = (
+    "a step's own energy (item 'steps'): mean of the pairs of neurons, leave-one-out error 12.5 %; 0.05 % of this sum",
+)
+_ASSUMPTIONS = (
+    "activity is the board's, by core (digitised: +-0.43e7 counts a core); empty cells count as 0",
+    "every neuron is charged as an active LIF update, whatever its model",
+    "energies of spikes, packets and their hops are unknown on Loihi 2 and left out",
+    "time is the busiest core's mean work and the barrier: steps differ by a factor of 2, so the mean of the largest is above it",
+)
+
+
+def _sum(cores: Cores, column: str) -> float:
+    return sum(_number(c, column) for c in cores)
+
+
+def _number(core: Mapping[str, str], column: str) -> float:
+    return number(core, column) or 0.0
+
+
+def updates(core: Mapping[str, str], counts: int = COUNTS) -> float:
+    """Neuron updates of a core over the run, from its counter."""
+    return max(0.0, _number(core, "neuron_updates") - _number(core, "spikes_out")) / counts
+
+
+def step_energy_pj(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
+    """Predicted dynamic energy of a step."""
+    all_updates = sum(updates(c, counts_per_update) for c in cores)
+    counts = {
+        "synaptic_events": _sum(cores, "syn_ops"),
+        "neuron_updates": all_updates,
+        "neuron_updates_active": all_updates,
+        "spikes": _sum(cores, "spikes_out"),
+    }
+    native = _native(chip)
+    report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), native)
+    per_step = report.by("item").get("steps", 0.0)  # once in the report, but paid in every step
+    return (report.energy_pj("dynamic") - per_step) / steps + per_step
+
+
+def _native(chip: Chip) -> Chip:
+    """The chip with its neuron constants for all models: this network is of plain LIF neurons."""
+    import msgspec
+
+    return msgspec.structs.replace(chip, capabilities=msgspec.structs.replace(chip.capabilities, native_models=("*",)))
+
+
+def step_us(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
+    """Mean work of the busiest core in a step, and the barrier."""
+    t = chip.timing
+    assert t is not None
+
+    def ns(name: str) -> float:
+        return float(getattr(t, name).value or 0.0)
+
+    worst = 0.0
+    for core in cores:
+        soma = updates(core, counts_per_update) * ns("neuron_update_active") + _number(core, "spikes_out") * (
+            ns("spike_out") + ns("axon_out")
+        )
+        synapse = _number(core, "spikes_in") * ns("message_in") + _number(core, "syn_ops") * ns("synapse")
+        worst = max(worst, soma / steps, synapse / steps)
+    return (worst + ns("barrier")) / 1e3

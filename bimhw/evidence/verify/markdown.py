@@ -1,0 +1,45 @@
+"""docs/validation.md from the outcomes of `bimhw verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bimhw.evidence.verify.check import Outcome, Setting
+
+_HEAD = """# Validation
+
+Written by `bimhw verify --full --nir DIR --silicon DIR --write docs/validation.md` (seed {seed}, {size} cases). Run
+`bimhw verify` to see it on your machine: each time on new random cases, whose seed it prints.
+
+| check | compared with | figure | value | limit | result |
+|---|---|---|---|---|---|
+"""
+
+_TAIL = """
+Each check can fail: `tests/bimhw/verify` breaks what each one checks and sees it fail.
+
+## On which data
+- Learning, engines, mapping, checkpoints, Brian2: random networks, workloads and inputs, drawn from the seed.
+- `.nir` files: nets trained in snnTorch, SpikingJelly, Norse and sinabs with the spikes that those frameworks computed.
+- Silicon: published measurements of Loihi 1 and Loihi 2; `bimhw silicon DIR` prints every row, what was fitted on which
+  rows, and the leave-one-out error of each fit.
+
+## Never compared
+- No time stamp was compared with silicon cycle by cycle: the timing model is cycle-level of a stated model.
+- No energy of a single operation of Loihi 2 was ever published; its constants are assumed, with ranges.
+- No figure of a GPU was measured here, unless you ran with a card of your own.
+- The energy of learning on a chip was compared with no measurement.
+- Virtual channels, multicast and a second router network are not modelled.
+"""
+
+
+def markdown(outcomes: Sequence[Outcome], setting: Setting) -> str:
+    """The page as text."""
+    rows = [
+        f"| {o.check.name} | {o.check.against} | {o.check.figure} | "
+        f"{'' if o.value is None else format(o.value, '.3g')} | {o.check.limit:g} | {o.status}"
+        f"{': ' + o.note if o.note else ''} |"
+        for o in outcomes
+    ]
+    head = _HEAD.format(seed=setting.seed, size="many" if setting.full else "few")
+    return head + "\n".join(rows) + "\n" + _TAIL

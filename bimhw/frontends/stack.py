@@ -1,0 +1,169 @@
+"""Plain torch stacks (Linear, Conv1d, Conv2d, AvgPool2d, Flatten and the neurons of `bimhw.models.stack`) -> float network.
+
+The stack becomes a graph of NIR's stateless nodes with our neurons between them, and is folded and put on chip time as a
+.nir file is; the neurons' parameters are taken as they are, so that the network computes what torch computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from bimhw.frontends.nir.dynamics import spread
+from bimhw.frontends.nir.graph import Edge, NirGraph, Node, build_graph
+from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower
+from bimhw.frontends.nir.profile import Profile, Settings
+from bimhw.models.stack import Neuron, Recurrent
+from mapping.network import Network
+from simulator.base.errors import FitError, InputError
+from simulator.neurons import leaky
+
+Floats = npt.NDArray[np.float64]
+Fields = dict[str, Any]
+INPUT, OUTPUT = "input", "output"
+_SUPPORTED = "Linear, Conv1d, Conv2d, AvgPool2d, Flatten, Identity, Dropout, Sequential and bimhw.models.stack"
+
+
+def module_network(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> Network:
+    """The float network of a torch stack.
+
+    Args:
+        module: ``torch.nn.Sequential`` (or `Stack`) of the supported layers, in evaluation as it is.
+        input_shape: of one sample and step; by default the stack's own, or the width of a first Linear.
+
+    Raises:
+        FitError: a layer that has no form on a chip, by its name.
+        InputError: no input shape, or layers whose shapes do not meet.
+    """
+    graph, forms = module_graph(module, input_shape)
+    return lower(graph, Profile("torch", Settings(1.0)), forms)
+
+
+def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> tuple[NirGraph, dict[str, FormOf]]:
+    """The stack as a graph, and for each neuron a function from its node and bias to its form on a chip."""
+    layers = list(_layers(module, ""))
+    shape = input_shape or getattr(module, "input_shape", None) or _first_width(layers)
+    nodes: dict[str, tuple[str, Fields]] = {INPUT: ("Input", {"shape": np.array(shape)})}
+    edges: list[Edge] = []
+    forms: dict[str, FormOf] = {}
+    last = INPUT
+    for name, layer in layers:
+        neuron = layer.neuron if isinstance(layer, Recurrent) else layer
+        if isinstance(neuron, Neuron):
+            nodes[name] = _placeholder(neuron)
+            forms[name] = _form_of(neuron)
+        else:
+            nodes[name] = _node(name, layer)
+        edges.append((last, name))
+        if isinstance(layer, Recurrent):
+            nodes[f"{name}.weight"] = _linear(layer.weight)
+            edges += [(name, f"{name}.weight"), (f"{name}.weight", name)]
+        last = name
+    nodes[OUTPUT] = ("Output", {})
+    graph = build_graph(nodes, [*edges, (last, OUTPUT)], type(module).__name__)
+    return graph, forms
+
+
+def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    """Layers in order with their dotted names; Dropout and Identity do nothing and are left out."""
+    if not isinstance(module, nn.Sequential):
+        raise FitError(
+            f"module {prefix or type(module).__name__!r} ({type(module).__name__})",
+            "is not a sequence of layers, so its graph is not known",
+            "Use torch.nn.Sequential or bimhw.models.stack.Stack, or export it to NIR",
+        )
+    for name, layer in module.named_children():
+        full = f"{prefix}{name}"
+        if isinstance(layer, nn.Sequential):
+            yield from _layers(layer, f"{full}.")
+        elif not isinstance(layer, nn.Identity | nn.Dropout):
+            yield full, layer
+
+
+def _first_width(layers: list[tuple[str, nn.Module]]) -> tuple[int, ...]:
+    if layers and isinstance(layers[0][1], nn.Linear):
+        return (layers[0][1].in_features,)
+    raise InputError(
+        "torch stack", "does not tell the shape of its input", "Give input_shape=(channels, height, width)"
+    )
+
+
+def _array(tensor: Any) -> Floats:
+    out: Floats = tensor.detach().cpu().numpy().astype(np.float64)
+    return out
+
+
+def _linear(layer: nn.Linear) -> tuple[str, Fields]:
+    bias: Any = layer.bias  # None without bias, whatever torch's types say
+    if bias is None:
+        return "Linear", {"weight": _array(layer.weight)}
+    return "Affine", {"weight": _array(layer.weight), "bias": _array(bias)}
+
+
+def _node(name: str, layer: nn.Module) -> tuple[str, Fields]:
+    """The NIR node of a stateless layer."""
+    if isinstance(layer, nn.Linear):
+        return _linear(layer)
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return _conv(name, layer)
+    if isinstance(layer, nn.AvgPool2d):
+        return _pool(name, layer)
+    if isinstance(layer, nn.Flatten):
+        return "Flatten", {"start_dim": _without_batch(layer.start_dim), "end_dim": _without_batch(layer.end_dim)}
+    raise FitError(f"layer {name!r} ({type(layer).__name__})", "has no form on a chip", f"Known: {_SUPPORTED}")
+
+
+def _without_batch(dim: int) -> int:
+    return dim - 1 if dim > 0 else dim
+
+
+def _conv(name: str, layer: nn.Conv1d | nn.Conv2d) -> tuple[str, Fields]:
+    if layer.padding_mode != "zeros":
+        raise FitError(f"layer {name!r}", f"pads with {layer.padding_mode!r}", "Use padding_mode 'zeros'")
+    fields: Fields = {"weight": _array(layer.weight), "groups": layer.groups, "padding": layer.padding}
+    fields |= {"stride": np.array(layer.stride), "dilation": np.array(layer.dilation)}
+    if layer.bias is not None:
+        fields["bias"] = _array(layer.bias)
+    return f"Conv{layer.weight.ndim - 2}d", fields
+
+
+def _pool(name: str, layer: nn.AvgPool2d) -> tuple[str, Fields]:
+    padded = np.any(np.asarray(layer.padding) != 0)
+    if layer.ceil_mode or layer.divisor_override or (padded and not layer.count_include_pad):
+        raise FitError(f"layer {name!r}", "averages over windows of different sizes", "Use the defaults of AvgPool2d")
+    fields = {k: np.asarray(getattr(layer, k)) for k in ("kernel_size", "stride", "padding")}
+    return "AvgPool2d", fields
+
+
+def _placeholder(neuron: Neuron) -> tuple[str, Fields]:
+    """A node of the neuron's shape; its parameters are in its form."""
+    shapes = [tuple(t.shape) for t in (neuron.keep, neuron.theta, neuron.keep_u) if t is not None]
+    r = np.ones(np.broadcast_shapes(*shapes))
+    return ("I", {"r": r}) if neuron.theta is None else ("IF", {"r": r, "v_threshold": np.ones_like(r)})
+
+
+def _form_of(neuron: Neuron) -> FormOf:
+    def form(node: Node, bias: Floats) -> NeuronForm:
+        def flat(tensor: Any) -> Floats:
+            return spread(_array(tensor), node.in_shape).reshape(-1)
+
+        fires = neuron.theta is not None
+        more: dict[str, Any] = {
+            "fires": float(fires),
+            "cmp": leaky.REACHED if neuron.reached and fires else leaky.ABOVE,
+        }
+        if fires:
+            reset = leaky.SOFT if neuron.soft else leaky.HARD
+            more |= {"theta": flat(neuron.theta), "reset": reset, "v_reset": neuron.v_reset}
+        keep = flat(neuron.keep)
+        if neuron.keep_u is None:
+            return leaky_form("leaky" if fires else "leaky_graded", keep, np.ones(bias.size), bias, **more)
+        model = "leaky_cuba" if fires else "leaky_cuba_graded"
+        more |= {"keep_u": flat(neuron.keep_u), "bias_u": bias}
+        return leaky_form(model, keep, np.ones(bias.size), np.zeros(bias.size), **more)
+
+    return form

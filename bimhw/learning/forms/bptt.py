@@ -1,0 +1,67 @@
+"""BPTT through compiled loops: autograd around the layers, one forward and one backward loop inside each.
+
+The loops are `bimhw.models.bim.fused` and the sweep of `bimhw.learning.forms.adjoint`; autograd over
+`bimhw.models.bim.cell`, step by step, is their twin in the tests and serves what they do not know (s6, adaptive thresholds).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.forms.adjoint import Adjoint, Lambdas
+from bimhw.learning.forms.history import from_record
+from bimhw.models.bim import fused
+from bimhw.models.bim.cell import Drive, LayerState, Record
+from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, cell_is_fused
+
+
+def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
+    """`BimNet.run` with gradients, several times faster where the layers are known to the loops, else the same call.
+
+    Args:
+        net: the network.
+        x: inputs [T, B, n_in].
+        state: before the first step; None: zero.
+    """
+    return net.run(x, state, _run_layer if cell_is_fused(net.config) else None)
+
+
+def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    own = (layer.get_parameter("a_log"), layer.get_parameter("d"))
+    x, r, i, v, f, ref, features, spikes = _Loop.apply(  # type: ignore[no-untyped-call]
+        layer, drive.z, drive.d, drive.c, *own, state.x, state.r, state.i, state.v, state.f, state.ref
+    )
+    return LayerState(x, r, i, v, ref, state.a, f), features, spikes
+
+
+class _Loop(torch.autograd.Function):
+    """All steps of a ``diag`` layer as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: BimLayer, *tensors: Tensor) -> tuple[Tensor, ...]:
+        z, d, c, a_log, direct, x, r, i, v, f, ref = (t.detach() for t in tensors)
+        old = LayerState(x, r, i, v, ref, torch.zeros_like(v), f)
+        membrane = layer.config.reads_membrane(layer.index)
+        new, record, features = fused.run(
+            Drive(z, d, None, c), a_log, direct, old, layer.config, layer.constants, membrane
+        )
+        held = [t for t in (*record[1:6], record.v_pre, record.s) if t is not None]
+        ctx.layer, ctx.refractory = layer, record.m is not None
+        ctx.save_for_backward(z, d, c, *held, *([] if record.m is None else [record.m]))
+        ctx.mark_non_differentiable(new.ref)
+        return new.x, new.r, new.i, new.v, new.f, new.ref, features, record.s
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, r, i, v, f, _, signal, message = grads
+        z, d, c, delta, abar, gain, x_old, x_new, v_pre, s, *m = ctx.saved_tensors
+        record = Record(Drive(z, d, None, c), delta, abar, gain, x_old, x_new, s, v_pre, m[0] if m else None, s)
+        history = from_record(ctx.layer.config, z.new_zeros(len(z), 0, 0), record, signal)
+        end = Lambdas(x, r, i, v, torch.zeros_like(v), f)
+        out = Adjoint(ctx.layer).port_adjoints(history, message, end)
+        before = out.start
+        ports = (out.values["in"], out.values["delta"], out.values["c"])
+        return (None, *ports, out.a_log, out.d, before.x, before.r, before.i, before.v, before.f, None)

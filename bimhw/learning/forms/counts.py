@@ -1,0 +1,116 @@
+"""Operations and words of the forms of learning: counted as a form runs, and as formulas.
+
+One operation is one multiply-accumulate or one add; ``rmw`` are synaptic words read, changed and written. ``diag`` layers;
+all figures are for one sequence (a chip has batch 1) and leave the forward pass out. Per synapse means per (neuron, input)
+triple of ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+
+from bimhw.learning.forms.history import Stacked
+from bimhw.models.bim.config import BimConfig
+
+# MACs of the sweep per neuron and step, docs/bim.md
+SWEEP_MACS = {"alpha": 18, "exp": 14, "delta": 11}
+# trace MACs of the dense form per synapse triple and step (detached soft reset), and its weight MACs
+DENSE_TRACE_MACS = {"alpha": 31, "exp": 22, "delta": 16}
+DENSE_WEIGHT_MACS = 3
+# trace words of a synapse triple
+TRACE_WORDS = {"alpha": 14, "exp": 11, "delta": 8}
+PORTS = 3
+# LAZY: MACs that move a live propagator of one neuron (its columns are traces without an input), docs/bim.md
+LIVE_MACS = {"alpha": 31, "exp": 19, "delta": 11}
+# LAZY: MACs that bring the trace vectors of a synapse triple up to date, e <- F e (W_c has no x)
+CATCH_UP_MACS = {"alpha": 40, "exp": 26, "delta": 15}
+
+
+@dataclass
+class OpCounts:
+    """What was done.
+
+    Attributes:
+        neuron_macs: multiply-accumulates on per-neuron words.
+        event_ops: synaptic adds or MACs, done only where an input is not 0.
+        dense_macs: synaptic MACs done for every synapse.
+        rmw: synaptic words touched.
+        events: non-zero inputs of a layer.
+        steps: layer steps swept or traced.
+    """
+
+    neuron_macs: int = 0
+    event_ops: int = 0
+    dense_macs: int = 0
+    rmw: int = 0
+    events: int = 0
+    steps: int = 0
+
+    def __iadd__(self, other: OpCounts) -> OpCounts:
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+        return self
+
+    @property
+    def total(self) -> int:
+        """All operations."""
+        return self.neuron_macs + self.event_ops + self.dense_macs
+
+
+def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
+    """Of one sweep over a layer, from its real events; batch counted as so many sequences."""
+    steps, batch, neurons = h.s.shape
+    events = int(torch.count_nonzero(h.u))
+    if config.kind == "diag":
+        per_event = PORTS * neurons
+        per_step = SWEEP_MACS[config.psp] * neurons
+    else:
+        n = config.n_states
+        per_event = 2 * neurons + 2 * n
+        per_step = (SWEEP_MACS[config.psp] + 6 * n) * neurons
+    return OpCounts(
+        neuron_macs=per_step * steps * batch,
+        event_ops=per_event * events,
+        rmw=per_event * events,
+        events=events,
+        steps=steps * batch,
+    )
+
+
+def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, batch: int = 1) -> OpCounts:
+    """Of one step of the dense form in a ``diag`` layer."""
+    synapses = fan_in * neurons * batch
+    weight = DENSE_WEIGHT_MACS * synapses if labelled else 0
+    return OpCounts(
+        dense_macs=DENSE_TRACE_MACS[config.psp] * synapses + weight,
+        rmw=TRACE_WORDS[config.psp] * synapses + (PORTS * synapses if labelled else 0),
+        steps=batch,
+    )
+
+
+def lazy_counts(config: BimConfig, neurons: int, visits: Mapping[str, int], events: int, steps: int) -> OpCounts:
+    """Of LAZY in a layer.
+
+    Args:
+        config: gives the kernel.
+        neurons: H.
+        visits: per neuron, see `bimhw.learning.forms.lazy_kernels.TALLY`: events that brought W up to date (A . e: a
+        MAC a word), that
+            caught e up, that added beta u (an add a word); live propagators moved, and that took an error signal (A: n MACs).
+        events: non-zero inputs.
+        steps: of the layer.
+    """
+    words, n = TRACE_WORDS[config.psp], {"alpha": 5, "exp": 4, "delta": 3}[config.psp]
+    per_event = (
+        words * visits["materialised"] + CATCH_UP_MACS[config.psp] * visits["caught_up"] + words * visits["events"]
+    )
+    return OpCounts(
+        neuron_macs=neurons * (LIVE_MACS[config.psp] * visits["moved"] + n * visits["learnt"]),
+        event_ops=neurons * per_event,
+        rmw=neurons * (words * visits["events"] + PORTS * visits["materialised"]),
+        events=events,
+        steps=steps,
+    )

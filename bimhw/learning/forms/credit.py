@@ -1,0 +1,157 @@
+"""Error signals of the layers: how the readout's error of a step reaches the features of each layer.
+
+Exact for the top layer; below it the same-step approximations of docs/bim.md (e = softmax(o) - onehot, Wo_l the readout's
+columns of layer l, psi the spike slope m psi)::
+
+    filt-win   delta_l = Wo_l^T e + W_in^(l+1)T (psi^(l+1) delta_(l+1)),   eligibility E^f           (default)
+               from a membrane-read layer above: W_in^T ((c + D) delta), no spike lies between V and that readout
+    filt-inst  delta_l = Wo_l^T e + J^(l+1)T (psi^(l+1) delta_(l+1)),      eligibility E^f;  J = dV-/du of the same step
+    inst       the exact same-step Jacobian down to V-,                    eligibility E^V- of now
+    direct     delta_l = Wo_l^T e                                          (needs the dense readout)
+    dfa        delta_l = F_l e, F_l fixed random                           (top layer: exact)
+    local      delta_l = Q_l^T (softmax(Q_l f_l) - onehot), Q_l fixed random (top layer: exact)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.forms.traces import spike_slope
+from bimhw.models.bim.cell import LayerState, Record
+from bimhw.models.bim.net import BimLayer, BimNet
+from simulator.base.errors import InputError
+
+Credit = Literal["filt-win", "filt-inst", "inst", "direct", "dfa", "local"]
+CREDITS: tuple[Credit, ...] = get_args(Credit)
+
+
+class CreditAssigner:
+    """Turns the readout's error into one signal per layer.
+
+    Args:
+        net: the network.
+        rule: one of the rules above.
+        seed: of the fixed random matrices (dfa, local).
+
+    Raises:
+        InputError: unknown rule, or ``direct`` without a dense readout on several layers.
+    """
+
+    def __init__(self, net: BimNet, rule: Credit = "filt-win", seed: int = 0) -> None:
+        if rule not in CREDITS:
+            raise InputError(f"credit rule {rule!r}", "is not known", f"Rules: {', '.join(CREDITS)}")
+        if rule == "direct" and net.config.n_layers > 1 and not net.config.dense_readout:
+            raise InputError(
+                "credit rule 'direct'", "gives the lower layers no signal without a dense readout", "Set dense_readout"
+            )
+        self.net, self.rule = net, rule
+        like = net.readout.weight
+        generator = torch.Generator().manual_seed(seed)
+        shapes = [(h, net.config.n_out) for h in net.config.hidden]
+        self.random = [torch.randn(s, generator=generator).to(like) / math.sqrt(s[0]) for s in shapes]
+
+    @property
+    def same_step(self) -> bool:
+        """Whether the lower layers' signals belong to E^V- (``inst``) instead of E^f."""
+        return self.rule == "inst"
+
+    def signals(
+        self,
+        error: Tensor,
+        target: Tensor,
+        weight: float,
+        records: list[Record],
+        states: tuple[LayerState, ...],
+    ) -> list[Tensor]:
+        """dL/df of each layer [B, H] (``inst``: dL/dV- for all but the top layer).
+
+        Args:
+            error: dL/dlogits [B, C] (weights of the loss included).
+            target: labels [B].
+            weight: of the step in the loss.
+            records: the step's intermediates.
+            states: after the step.
+        """
+        direct = direct_signals(self.net, error)
+        top = len(direct) - 1
+        if self.rule == "direct" or top == 0:
+            return direct
+        if self.rule in ("dfa", "local"):
+            return [*self._random_signals(error, target, weight, states), direct[top]]
+        signal = self._to_v_pre(top, direct[top], records[top])
+        lower: list[Tensor] = []
+        for i in range(top - 1, -1, -1):
+            signal = self._receive(direct[i], self._message(i + 1, signal, records[i + 1]), records[i])
+            lower.insert(0, signal)
+        return [*lower, direct[top]]
+
+    def _to_v_pre(self, index: int, delta: Tensor, record: Record) -> Tensor:
+        """dL/df as it is, or for ``inst`` dL/dV- through the newest term of the readout filter."""
+        if not self.same_step:
+            return delta
+        config = self.net.config
+        if config.reads_membrane(index):
+            return (1 - config.k_membrane) * delta
+        return (1 - config.k_o) * spike_slope(record, config) * delta
+
+    def _message(self, upper: int, signal: Tensor, record: Record) -> Tensor:
+        """What the layer ``upper`` sends to the spikes below it [B, M]."""
+        config, layer = self.net.config, self.net.layer(upper)
+        membrane = config.reads_membrane(upper)
+        if self.rule == "inst":
+            return input_jacobian(layer, signal, record)
+        through = signal if membrane else spike_slope(record, config) * signal
+        if self.rule == "filt-inst":
+            return input_jacobian(layer, through, record)
+        if membrane and config.kind == "diag":
+            through = (record.drive.c + layer.get_parameter("d").detach()) * signal
+        return through @ layer.weight("in").detach()
+
+    def _receive(self, direct: Tensor, down: Tensor, record: Record) -> Tensor:
+        if not self.same_step:
+            return direct + down
+        config = self.net.config
+        return spike_slope(record, config) * ((1 - config.k_o) * direct + down)
+
+    def _random_signals(
+        self, error: Tensor, target: Tensor, weight: float, states: tuple[LayerState, ...]
+    ) -> list[Tensor]:
+        lower = range(self.net.config.n_layers - 1)
+        if self.rule == "dfa":
+            return [error @ self.random[i].T for i in lower]
+        share = weight / len(target)
+        onehot = torch.zeros_like(error).scatter_(1, target[:, None], share)
+        return [(torch.softmax(states[i].f @ self.random[i], -1) * share - onehot) @ self.random[i].T for i in lower]
+
+
+def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
+    """(dV-/du)^T grad of the same step through all ports; grad [B, H] at V-, result [B, M]."""
+    grad_q = layer.constants.same_step_gain * grad
+    a_log, d = layer.get_parameter("a_log").detach(), layer.get_parameter("d").detach()
+    drive, sig = record.drive, torch.sigmoid(record.drive.d)
+    w = {port: layer.weight(port).detach() for port in layer.ports}
+    if layer.config.kind == "diag":
+        slope = a_log.exp() * record.abar * (drive.z - record.x_old) * sig
+        to_z, to_d = grad_q * (drive.c * record.gain + d), grad_q * drive.c * slope
+        return to_z @ w["in"] + to_d @ w["delta"] + (grad_q * record.x_new) @ w["c"]
+    assert drive.b is not None
+    grad_x = grad_q[..., None] * drive.c[:, None, :]
+    a, bz = -a_log.exp(), drive.b[:, None, :] * drive.z[..., None]
+    dg = 1.0 if layer.config.discretisation == "euler" else record.abar
+    to_d = (grad_x * (a * record.abar * record.x_old + dg * bz)).sum(-1) * sig
+    to_z = (grad_x * record.gain * drive.b[:, None, :]).sum(-1) + grad_q * d
+    to_b = (grad_x * record.gain * drive.z[..., None]).sum(1)
+    to_c = (grad_q[..., None] * record.x_new).sum(1)
+    return to_z @ w["in"] + to_d @ w["delta"] + to_b @ w["b"] + to_c @ w["c"]
+
+
+def direct_signals(net: BimNet, error: Tensor) -> list[Tensor]:
+    """Wo_l^T e of each layer [B, H]; 0 where the readout does not read a layer."""
+    config, back = net.config, error @ net.readout.weight.detach()
+    if config.dense_readout:
+        return list(torch.split(back, list(config.hidden), dim=-1))
+    return [*(error.new_zeros(*error.shape[:-1], h) for h in config.hidden[:-1]), back]

@@ -1,0 +1,63 @@
+"""What all online learners share: one step in, logits out, gradients when the rule has them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from bimhw.models.bim.cell import Record
+from bimhw.models.bim.net import BimNet, NetState
+
+Gradients = dict[str, Tensor]
+
+
+class StepResult(NamedTuple):
+    """Of one step: logits [B, C], the loss if there was a label, gradients if the rule is due."""
+
+    logits: Tensor
+    loss: float | None
+    gradients: Gradients | None
+
+
+class Learner(Protocol):
+    """An online learning rule on a network."""
+
+    net: BimNet
+    state: NetState
+    records: list[Record]
+    inputs: list[Tensor]  # of each layer in the newest step
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """One step of inputs [B, n_in], with labels [B] where there are any."""
+
+    def finish(self) -> Gradients | None:
+        """End of a sequence: gradients that are still due."""
+
+    @property
+    def memory_words(self) -> int:
+        """Learning words of one sequence held now (traces or history)."""
+
+
+def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor]:
+    """(mean cross-entropy, dL/dlogits [B, C] times weight / B)."""
+    log_p, index = torch.log_softmax(logits, -1), target[:, None]
+    share = weight / len(target)
+    error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
+    return -float(log_p.gather(1, index).mean()), error
+
+
+def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:
+    """Of the readout for one step."""
+    feature = net.features([s.f for s in state.layers])
+    return {"readout.weight": error.T @ feature, "readout.bias": error.sum(0)}
+
+
+def add(total: Gradients, more: Gradients) -> None:
+    """total += more, by name."""
+    for name, g in more.items():
+        total[name] = total[name] + g if name in total else g

@@ -1,0 +1,132 @@
+"""Online learning by exact forward traces (real-time recurrent learning), dense form."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.forms.credit import Credit, CreditAssigner
+from bimhw.learning.forms.learner import Gradients, StepResult, readout_gradients, softmax_error
+from bimhw.learning.forms.traces import LayerTraces
+from bimhw.learning.rules.homeostasis import Homeostasis
+from bimhw.models.bim.cell import Record
+from bimhw.models.bim.net import BimLayer, BimNet, NetState, cell_is_fused
+
+
+class RtrlLearner:
+    """Runs a network step by step and keeps the traces that give its gradient at every step.
+
+    The gradient of a layer's own parameters is exact for the top layer (equal to BPTT while the weights are frozen); how the
+    error reaches lower layers is the credit rule's.
+
+    Args:
+        net: the network; its parameters are read at every step, so they may change between steps.
+        batch: sequences in parallel.
+        credit: see `bimhw.learning.forms.credit`.
+        seed: of the credit rule's random matrices.
+        frozen: train the readout only (no traces).
+        homeostasis: rate regulariser.
+    """
+
+    def __init__(
+        self,
+        net: BimNet,
+        batch: int,
+        credit: Credit = "filt-win",
+        seed: int = 0,
+        frozen: bool = False,
+        homeostasis: Homeostasis | None = None,
+    ) -> None:
+        self.homeostasis = homeostasis
+        self.net, self.batch, self.frozen = net, batch, frozen
+        self.credit = CreditAssigner(net, credit, seed)
+        layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
+        self.traces = [make_traces(layer, batch, self.credit.same_step) for layer in layers]
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence: zero state, zero traces."""
+        self.state: NetState = self.net.initial_state(self.batch)
+        self.records: list[Record] = []
+        self.inputs: list[Tensor] = []
+        for traces in self.traces:
+            traces.reset()
+
+    @torch.no_grad()
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """See `Learner`: gradients at every labelled step."""
+        signal, _ = self.net.delayed(u[None], self.state.taps)
+        logits, self.state, self.records = self.net.step(u, self.state)
+        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        if self.homeostasis is not None:
+            self.homeostasis.observe([r.s for r in self.records])
+        if target is None:
+            self._advance(None)
+            return StepResult(logits, None, None)
+        loss, error = softmax_error(logits, target, weight)
+        gradients = readout_gradients(self.net, self.state, error)
+        if not self.frozen:
+            signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
+            if self.homeostasis is not None:
+                signals = self.homeostasis.add(signals, weight)
+            gradients |= self._advance(signals)
+        return StepResult(logits, loss, gradients)
+
+    def _advance(self, signals: list[Tensor] | None) -> Gradients:
+        """Move the traces of all layers by the newest step; with error signals also the hidden layers' gradients."""
+        out: Gradients = {}
+        for i, traces in enumerate(self.traces):
+            own = self._advance_layer(i, traces, None if signals is None else signals[i])
+            out |= {f"layers.{i}.{name}": g for name, g in own.items()}
+        return out
+
+    def _advance_layer(self, index: int, traces: Traces, delta: Tensor | None) -> Gradients:
+        inputs, record = self.inputs[index], self.records[index]
+        if delta is None or not self._uses_v_pre(index):
+            return traces.learn(inputs, record, delta)
+        assert isinstance(traces, LayerTraces)
+        traces.advance(inputs, record)
+        return traces.gradient(delta, traces.ev_pre)
+
+    def finish(self) -> None:
+        """Nothing is left over."""
+
+    @property
+    def memory_words(self) -> int:
+        """Trace words of one sequence."""
+        return sum(t.words for t in self.traces)
+
+    def _uses_v_pre(self, index: int) -> bool:
+        """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""
+        return self.credit.same_step and index < self.net.config.n_layers - 1
+
+
+class Traces(Protocol):
+    """The traces of one layer."""
+
+    def reset(self) -> None:
+        """All traces to 0: before a sequence."""
+
+    def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
+        """Move the traces by a step; the gradients by parameter name if there is an error signal at the features."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All that `load` needs."""
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+
+    @property
+    def words(self) -> int:
+        """Trace words of one sequence."""
+
+
+def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool) -> Traces:
+    """The compiled traces where they know the layer, otherwise the same equations as tensor operations."""
+    if keep_v_pre or not cell_is_fused(layer.config):
+        return LayerTraces(layer, batch, keep_v_pre)
+    from bimhw.learning.forms.packed import PackedTraces
+
+    return PackedTraces(layer, batch)

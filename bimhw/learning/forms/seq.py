@@ -1,0 +1,178 @@
+"""Learners without synaptic traces: SEQ (whole sequences) and TR (a sliding window), by the sweep of `adjoint`.
+
+SEQ sweeps back over the whole sequence at its end: the exact gradient, also of a stack (credit ``exact``: the errors go down
+through all ports, layers top down). TR sweeps every K steps over the newest K + L steps with the error signals of the newest K
+only: exact up to what the L older steps no longer reach.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.forms.adjoint import Adjoint, Lambdas
+from bimhw.learning.forms.counts import OpCounts, sweep_counts
+from bimhw.learning.forms.credit import Credit, CreditAssigner, direct_signals
+from bimhw.learning.forms.history import LayerHistory, from_record, words_per_step
+from bimhw.learning.forms.learner import Gradients, StepResult, add, readout_gradients, softmax_error
+from bimhw.learning.rules.homeostasis import Homeostasis
+from bimhw.models.bim.cell import Record
+from bimhw.models.bim.net import BimNet, NetState, cell_is_fused
+from simulator.base.errors import InputError
+
+SweepCredit = Literal["exact"] | Credit
+
+
+class SweepLearner:
+    """SEQ (``block`` None) or TR with K = ``block`` and L = ``lookback``.
+
+    Args:
+        net: the network; its parameters must not change between two sweeps.
+        batch: sequences in parallel.
+        credit: ``exact`` or a rule of `bimhw.learning.forms.credit` (but ``inst``, which has no meaning without E^V-).
+        seed: of random matrices.
+        block: K; None sweeps at the end of the sequence.
+        lookback: L.
+        homeostasis: rate regulariser.
+    """
+
+    def __init__(
+        self,
+        net: BimNet,
+        batch: int,
+        credit: SweepCredit = "exact",
+        seed: int = 0,
+        block: int | None = None,
+        lookback: int = 0,
+        homeostasis: Homeostasis | None = None,
+    ) -> None:
+        self.homeostasis = homeostasis
+        if credit == "inst":
+            raise InputError("credit rule 'inst'", "needs the traces of rule rtrl", "Take filt-inst or exact")
+        if block is not None and (block < 1 or lookback < 0):
+            raise InputError("TR window", f"K={block}, L={lookback}", "K must be at least 1, L at least 0")
+        self.net, self.batch, self.block, self.lookback = net, batch, block, lookback
+        self.credit = None if credit == "exact" else CreditAssigner(net, credit, seed)
+        self.sweeps = [Adjoint(net.layer(i)) for i in range(net.config.n_layers)]
+        self.counts = OpCounts()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self.state: NetState = self.net.initial_state(self.batch)
+        self.records: list[Record] = []
+        self.inputs: list[Tensor] = []
+        self.histories = [LayerHistory(self.net.config) for _ in self.sweeps]
+        self.since = 0
+        self.readout_due: Gradients = {}
+
+    @property
+    def memory_words(self) -> int:
+        """History words of one sequence held now."""
+        per_step = words_per_step(self.net.config)
+        return sum(per_step * len(h) * n for h, n in zip(self.histories, self.net.config.hidden, strict=True))
+
+    @torch.no_grad()
+    def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
+        """See `Learner`: gradients at the end of a block (TR)."""
+        signal, _ = self.net.delayed(u[None], self.state.taps)
+        logits, self.state, self.records = self.net.step(u, self.state)
+        self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        for history, inputs, record in zip(self.histories, self.inputs, self.records, strict=True):
+            history.push(inputs, record)
+        if self.homeostasis is not None:
+            self.homeostasis.observe([r.s for r in self.records])
+        loss = None if target is None else self._label(logits, target, weight)
+        self.since += 1
+        due = self.block is not None and self.since == self.block
+        return StepResult(logits, loss, self._sweep() if due else None)
+
+    @torch.no_grad()
+    def finish(self) -> Gradients | None:
+        """Sweep what no block has covered."""
+        return self._sweep() if self.since else None
+
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether `sequence` serves: SEQ by the compiled loops, error signals that need no step's intermediates."""
+        plain = self.block is None and self.homeostasis is None and self.credit is None
+        return plain and cell_is_fused(self.net.config)
+
+    @torch.no_grad()
+    def sequence(self, x: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Gradients, list[float]]:
+        """A whole sequence at once: the same as `observe` at every step and `finish`, from the zero state.
+
+        Args:
+            x: inputs [T, B, n_in].
+            target: labels [B].
+            labelled: bool [T].
+
+        Returns:
+            Mean loss of the labelled steps, gradients, spike rates of the layers.
+        """
+        signal, _ = self.net.delayed(x, self.net.initial_state(x.shape[1]).taps)
+        inputs, records, features = [], [], []
+        for i, state in enumerate(self.net.initial_state(x.shape[1]).layers):
+            layer = self.net.layer(i)
+            inputs.append(signal)
+            _, record, f = layer.sequence(layer.project(signal), state)
+            records.append(record)
+            features.append(f)
+            signal = record.s
+        feature = self.net.features(features)
+        loss, error = self._errors(self.net.readout(feature), target, labelled)
+        flat = error.flatten(0, 1)
+        out = {"readout.weight": flat.T @ feature.flatten(0, 1), "readout.bias": flat.sum(0)}
+        messages = None
+        for i in range(len(records) - 1, -1, -1):
+            delta = direct_signals(self.net, error)[i]
+            stacked = from_record(self.net.config, inputs[i], records[i], delta)
+            g, _, ports = self.sweeps[i].sweep_stacked(stacked, messages)
+            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            self.counts += sweep_counts(self.net.config, stacked)
+            messages = self.sweeps[i].to_below(ports) if i else None
+        return loss, out, [float(r.s.mean()) for r in records]
+
+    def _errors(self, logits: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Tensor]:
+        log_p = torch.log_softmax(logits, -1)
+        index = target.expand(logits.shape[:2])[..., None]
+        error = log_p.exp().scatter_add_(2, index, logits.new_full(index.shape, -1.0)) / len(target)
+        loss = -float(log_p.gather(2, index)[labelled].mean())
+        return loss, error * labelled[:, None, None]
+
+    def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
+        loss, error = softmax_error(logits, target, weight)
+        add(self.readout_due, readout_gradients(self.net, self.state, error))
+        if self.credit is None:
+            signals = direct_signals(self.net, error)
+        else:
+            signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
+        if self.homeostasis is not None:
+            signals = self.homeostasis.add(signals, weight)
+        for history, delta in zip(self.histories, signals, strict=True):
+            history.signal(delta)
+        return loss
+
+    def _sweep(self) -> Gradients:
+        out, messages = dict(self.readout_due), None
+        for i in range(len(self.sweeps) - 1, -1, -1):
+            g, stacked, ports = self.sweeps[i].sweep(self.histories[i], messages)
+            add(g, self._extra(i, ports.start))
+            out |= {f"layers.{i}.{name}": value for name, value in g.items()}
+            self.counts += sweep_counts(self.net.config, stacked)
+            if self.credit is None and i:
+                messages = self.sweeps[i].to_below(ports)
+        self._forget()
+        return out
+
+    def _extra(self, index: int, start: Lambdas) -> Gradients:
+        """What a form adds to a layer's swept gradient."""
+        return {}
+
+    def _forget(self) -> None:
+        self.readout_due, self.since = {}, 0
+        for history in self.histories:
+            history.drop(self.lookback if self.block is not None else 0)
+            history.deltas = [torch.zeros_like(d) for d in history.deltas]

@@ -1,0 +1,356 @@
+"""Language modelling on a stream: the next symbol at every step, online or by truncated BPTT, state carried along.
+
+The text is cut into B equal streams that are read side by side. Symbols enter one-hot; axonal delay taps of the config let a
+network see the last few. Scored are perplexity and bits per character from one sum
+(`bimhw.tasks.sources.text.language_metrics`): the
+test text in 16 streams with the state carried over, the first 50 symbols of each not scored.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bimhw.learning.forms.bptt import run_compiled
+from bimhw.learning.optim import FlatParameters, Optimiser
+from bimhw.learning.rules.registry import LearnerSettings, make_learner
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init
+from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
+from simulator.base.errors import InputError
+
+LanguageRule = Literal["rtrl", "tr", "blk", "frozen", "tbptt"]
+
+# (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
+Forward = Callable[[Tensor, Any], tuple[Tensor, Any]]
+
+
+class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to train on a text.
+
+    Attributes:
+        rule: ``rtrl`` and its kin update at every symbol, ``tbptt`` once a window by truncated BPTT; ``frozen``: readout only.
+        streams: B, read side by side.
+        window: T of ``tbptt``.
+        passes: over the text.
+        lr: first learning rate.
+        lr_end: last one as a fraction of the first (cosine).
+        block: K of ``tr`` and ``blk``.
+        lookback: L of ``tr``.
+        symbols: at most so many symbols of the text (0: all), to compare on equal data.
+        seed: of the initial weights.
+    """
+
+    rule: LanguageRule = "rtrl"
+    streams: int = 16
+    window: int = 16
+    passes: int = 1
+    lr: float = 0.008
+    lr_end: float = 0.02
+    block: int = 16
+    lookback: int = 32
+    symbols: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(LanguageRule):
+            raise InputError(f"rule {self.rule!r}", "is not known here", f"Rules: {', '.join(get_args(LanguageRule))}")
+        for name in ("streams", "window", "passes", "block"):
+            if getattr(self, name) < 1:
+                raise InputError(f"language setting {name}", f"is {getattr(self, name)}, must be at least 1")
+        if not (0 < self.lr < math.inf and 0 <= self.lr_end <= 1):
+            raise InputError("language settings", f"lr {self.lr}, lr_end {self.lr_end}", "lr > 0, lr_end in [0, 1]")
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageResult:
+    """A trained network with its score."""
+
+    model: BimNet
+    settings: LanguageSettings
+    score: LanguageScore
+    rates: tuple[float, ...]
+    updates: int
+    symbols: int
+    memory_words: int
+    seconds: float
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able facts of the run."""
+        return {
+            "config": msgspec.to_builtins(self.model.config),
+            "settings": msgspec.to_builtins(self.settings),
+            "bits_per_character": self.score.bits_per_character,
+            "perplexity": self.score.perplexity,
+            "nll_nats": self.score.nll_nats,
+            "test_tokens": self.score.tokens,
+            "test_characters": self.score.characters,
+            "spike_rates": list(self.rates),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "updates": self.updates,
+            "symbols": self.symbols,
+            "memory_words": self.memory_words,
+            "train_seconds": self.seconds,
+        }
+
+
+def language_config(corpus: Corpus, **options: Any) -> BimConfig:
+    """The network of the level: 1 x 128, delta kernel, taps of 0..3 steps, spikes filtered with k_o = .5; options change it."""
+    size = len(corpus.symbols)
+    base: dict[str, Any] = {
+        "n_in": size,
+        "n_out": size,
+        "hidden": (128,),
+        "psp": "delta",
+        "tau_m": 1.0,
+        "k_o": 0.5,
+        "input_delays": (0, 1, 2, 3),
+    }
+    return BimConfig(**(base | options))
+
+
+LANGUAGE_INIT = Init(gain_in=5.0, delta_min=0.05, delta_max=1.0)
+
+
+def train_language(
+    corpus: Corpus,
+    config: BimConfig | None = None,
+    settings: LanguageSettings | None = None,
+    init: Init = LANGUAGE_INIT,
+    tuning: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> LanguageResult:
+    """Train a BIM network on a text and score it.
+
+    Args:
+        corpus: the text.
+        config: the network; its ends must be the corpus's symbols.
+        settings: the training.
+        init: scales of the initial weights.
+        tuning: train without the validation part and score on it, instead of the test part.
+        progress: called with the number of steps done since the last call.
+
+    Raises:
+        InputError: config and corpus do not fit, a text too short for the streams, or the loss is no longer finite.
+    """
+    config, settings = config or language_config(corpus), settings or LanguageSettings()
+    if not config.n_in == config.n_out == len(corpus.symbols):
+        raise InputError(
+            "model config", f"n_in {config.n_in}, n_out {config.n_out}", f"The text has {len(corpus.symbols)} symbols"
+        )
+    train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
+    streams = cut_streams(train[: settings.symbols or None], settings.streams)
+    net = BimNet(config, settings.seed, init)
+    start = time.perf_counter()
+    run = _tbptt if settings.rule == "tbptt" else _online
+    updates, words = run(net, streams, settings, progress or (lambda _: None))
+    seconds = time.perf_counter() - start
+    rates: list[Tensor] = []
+    nll, tokens = score_text(bim_forward(net, rates), test, config.n_in)
+    score = language_metrics(nll, tokens, corpus.characters_per_token)
+    mean = torch.stack(rates).mean(0).tolist()
+    return LanguageResult(net, settings, score, tuple(mean), updates, settings.passes * streams.numel(), words, seconds)
+
+
+def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
+    """A BIM network as `Forward`; the spike rates of each call are appended to `rates`."""
+
+    def forward(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        run = run_compiled(net, x, state) if torch.is_grad_enabled() else net.run(x, state)
+        if rates is not None:
+            rates.append(torch.stack([s.detach().mean() for s in run.spikes]))
+        return run.logits, run.state
+
+    return forward
+
+
+def cut_streams(ids: Ids, streams: int) -> Tensor:
+    """[n] -> [n // streams, streams] (time first); the rest at the end is dropped.
+
+    Raises:
+        InputError: fewer than two symbols a stream.
+    """
+    length = len(ids) // streams
+    if length < 2:
+        raise InputError("text", f"{len(ids)} symbols for {streams} streams", "Give a longer text or fewer streams")
+    return torch.from_numpy(np.ascontiguousarray(ids[: length * streams].reshape(streams, length).T)).long()
+
+
+@torch.no_grad()
+def score_text(
+    forward: Forward, ids: Ids, n_symbols: int, streams: int = TEST_STREAMS, skip: int = SKIPPED, chunk: int = 512
+) -> tuple[float, int]:
+    """(nats, scored symbols) of a text, read in streams with the state carried over.
+
+    Raises:
+        InputError: streams not longer than `skip`.
+    """
+    symbols = cut_streams(ids, streams)
+    if len(symbols) <= skip + 1:
+        raise InputError(
+            "text", f"{len(symbols)} symbols a stream, the first {skip} are not scored", "Give a longer text"
+        )
+    state, nll, tokens = None, 0.0, 0
+    for start in range(0, len(symbols) - 1, chunk):
+        x, y = _pairs(symbols, start, chunk)
+        logits, state = forward(one_hot(x, n_symbols), state)
+        keep = slice(max(0, skip - start), None)
+        if len(y[keep]):
+            nll += float(
+                functional.cross_entropy(logits[keep].flatten(0, 1), y[keep].flatten(), reduction="sum").double()
+            )
+            tokens += y[keep].numel()
+    return nll, tokens
+
+
+def one_hot(symbols: Tensor, size: int) -> Tensor:
+    """[.., ] indices -> [.., size] float."""
+    return functional.one_hot(symbols, size).float()
+
+
+def windows(symbols: Tensor, window: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Consecutive (inputs, next symbols) [window, B] of a pass; a shorter rest at the end is left out."""
+    for start in range(0, len(symbols) - window, window):
+        yield _pairs(symbols, start, window)
+
+
+def detached(state: Any) -> Any:
+    """A state (tensors in any nesting of tuples) cut off from the graph."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, tuple):
+        parts = [detached(s) for s in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return state
+
+
+def cosine(settings: LanguageSettings, done: float) -> float:
+    """Learning rate after the share `done` of all updates."""
+    s = settings
+    return s.lr * (s.lr_end + (1 - s.lr_end) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+
+def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
+    part = symbols[start : start + count + 1]
+    return part[:-1], part[1:]
+
+
+def _online(
+    net: BimNet, symbols: Tensor, settings: LanguageSettings, progress: Callable[[int], None]
+) -> tuple[int, int]:
+    rule: Any = settings.rule
+    chosen = LearnerSettings(rule, seed=settings.seed, block=settings.block, lookback=settings.lookback)
+    size = net.config.n_in
+    parameters = FlatParameters(net)
+    optimiser = Optimiser("adam", parameters)
+    total, updates, words, done = settings.passes * (len(symbols) - 1), 0, 0, 0
+    for _ in range(settings.passes):
+        learner = make_learner(net, chosen, symbols.shape[1])
+        for start in range(0, len(symbols) - 1, 256):
+            x, y = _pairs(symbols, start, 256)
+            for u, target in zip(one_hot(x, size), y, strict=True):
+                result = learner.observe(u, target)
+                done += 1
+                if result.gradients is not None:
+                    optimiser.step(parameters.gather(result.gradients), cosine(settings, done / total))
+                    updates += 1
+            _check_finite(result.loss, settings)
+            progress(len(y))
+        words = max(words, learner.memory_words)
+    return updates, words
+
+
+def _tbptt(
+    net: BimNet, symbols: Tensor, settings: LanguageSettings, progress: Callable[[int], None]
+) -> tuple[int, int]:
+    return fit_tbptt(bim_forward(net), list(net.parameters()), symbols, net.config.n_in, settings, progress)
+
+
+def fit_tbptt(
+    forward: Forward,
+    parameters: list[torch.nn.Parameter],
+    symbols: Tensor,
+    n_symbols: int,
+    settings: LanguageSettings,
+    progress: Callable[[int], None],
+    carry: bool = True,
+) -> tuple[int, int]:
+    """Truncated BPTT with Adam(.9, .99), gradients clipped to norm 1; returns (updates, words kept for one backward pass).
+
+    Args:
+        forward: the model.
+        parameters: what is trained.
+        symbols: [T, B].
+        n_symbols: size of the alphabet.
+        settings: window, passes, learning rate.
+        progress: called with steps done.
+        carry: hand the state from window to window (not for attention without a cache).
+
+    Raises:
+        InputError: the loss is no longer finite, or the text is shorter than a window.
+    """
+    trained = [p for p in parameters if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
+    total = settings.passes * max(1, len(range(0, len(symbols) - settings.window, settings.window)))
+    updates, words = 0, 0
+    for _ in range(settings.passes):
+        state: Any = None
+        for x, y in windows(symbols, settings.window):
+            for group in optimiser.param_groups:
+                group["lr"] = cosine(settings, updates / total)
+            with saved_words(active=words == 0) as counter:
+                logits, state = forward(one_hot(x, n_symbols), state if carry else None)
+                loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimiser.step()
+            state, updates, words = detached(state), updates + 1, max(words, counter.words)
+            _check_finite(float(loss.detach()), settings)
+            progress(len(y))
+    if updates == 0:
+        raise InputError(
+            "text", f"{len(symbols)} symbols a stream for windows of {settings.window}", "Give a longer text"
+        )
+    return updates, words
+
+
+class saved_words:
+    """Counts the words that autograd keeps for the backward pass, each stored tensor once; does nothing where not active."""
+
+    def __init__(self, active: bool = True) -> None:
+        self._seen: dict[int, int] = {}
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda t: t) if active else None
+
+    def __enter__(self) -> saved_words:
+        if self._hooks is not None:
+            self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._hooks is not None:
+            self._hooks.__exit__(*error)
+
+    @property
+    def words(self) -> int:
+        """Elements of all tensors kept."""
+        return sum(self._seen.values())
+
+    def _pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        self._seen[storage.data_ptr()] = storage.nbytes() // tensor.element_size()
+        return tensor
+
+
+def _check_finite(loss: float | None, settings: LanguageSettings) -> None:
+    if loss is not None and not math.isfinite(loss):
+        raise InputError("training on text", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})")

@@ -1,0 +1,201 @@
+"""Speech with transcripts, judged by the word error rate: connected digits and LibriSpeech (`bimhw train` on both).
+
+Connected digits: `bimhw.learning.objectives.ctc`, or online by a label at every step
+(`bimhw.learning.objectives.ctc_online`). LibriSpeech: two log-mel
+frames of 12.5 ms are a step, z-scored on the training utterances and rounded to 1/16; characters by CTC (which is BPTT: it needs
+the whole utterance before its first gradient), best path, words at the spaces. No language model, no lexicon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, overload
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bimhw.learning.objectives import ctc
+from bimhw.learning.objectives.ctc import (
+    CtcResult,
+    CtcSettings,
+    Targets,
+    decode,
+    fit_ctc,
+    pairs,
+    string_sets,
+    train_on_sequences,
+)
+from bimhw.learning.objectives.ctc_online import fit_online
+from bimhw.learning.objectives.language import bim_forward
+from bimhw.learning.recipe import integers
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.tasks.features.audio import Floats
+from bimhw.tasks.features.encoders import graded
+from bimhw.tasks.metrics import word_errors
+from bimhw.tasks.sources.fsdd import SpokenDigits
+from bimhw.tasks.sources.librispeech import FRONT, SYMBOLS, Utterance
+from bimhw.tasks.sources.sequences import INPUT_SCALE
+from bimhw.tasks.sources.transcripts import Transcribed
+from simulator.base.errors import InputError
+
+_BLANK = len(SYMBOLS)  # of characters
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechResult:
+    """A trained network with its word errors."""
+
+    model: BimNet
+    rule: str
+    settings: CtcSettings
+    result: CtcResult
+    rates: tuple[float, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able facts of the run."""
+        errors = self.result.errors
+        return {
+            "config": msgspec.to_builtins(self.model.config),
+            "settings": {"rule": self.rule, **msgspec.to_builtins(self.settings)},
+            "word_error_rate": errors.rate,
+            "substitutions": errors.substitutions,
+            "deletions": errors.deletions,
+            "insertions": errors.insertions,
+            "test_words": errors.words,
+            "spike_rates": list(self.rates),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "updates": self.result.updates,
+            "sequences": self.result.strings,
+            "train_seconds": self.result.seconds,
+        }
+
+
+# Connected digits, by rule: chosen on strings of the validation recordings.
+_LABELLED: dict[str, Any] = {"k_o": 0.5, "smooth": 4}
+DIGITS: dict[str, dict[str, Any]] = {
+    "bptt": {**_LABELLED, "loss": "steps", "epochs": 16, "batch": 16},
+    "rtrl": {**_LABELLED, "epochs": 6, "lr": 0.004},
+    "frozen": {**_LABELLED, "epochs": 6, "lr": 0.004},
+}
+
+
+def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool = False, **options: Any) -> SpeechResult:
+    """Train a BIM network on connected digits or on transcribed utterances.
+
+    Args:
+        data: the recordings.
+        seed: of weights, drawn strings and order.
+        tuning: judge by the validation recordings (connected digits).
+        options: ``rule``, fields of `CtcSettings` and `BimConfig`. Connected digits: ``bptt`` (a label at every step, default),
+            ``rtrl`` and ``frozen`` (likewise, online), ``ctc``; utterances: ``ctc``.
+
+    Raises:
+        InputError: an option that is not known or out of its range, broken recordings, a diverged training.
+    """
+    given = {k: v for k, v in options.items() if v is not None}
+    for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
+        if text in given:
+            given[name] = integers(text, given.pop(text))
+    rule = given.pop("rule", "bptt" if isinstance(data, SpokenDigits) else "ctc")
+    given = DIGITS.get(rule, {}) | given if isinstance(data, SpokenDigits) else given
+    config: dict[str, Any] = {"hidden": (128,), "psp": "delta", "input_scale": INPUT_SCALE}
+    config |= {name: given.pop(name) for name in BimConfig.__struct_fields__ if name in given}
+    unknown = sorted(set(given) - set(CtcSettings.__struct_fields__))
+    if unknown:
+        raise InputError(
+            f"option {unknown[0]!r}", "does not exist for speech with transcripts", "See CtcSettings and BimConfig"
+        )
+    settings = CtcSettings(seed=seed, **given)
+    if isinstance(data, SpokenDigits):
+        return _digits(data, rule, config, settings, tuning)
+    if rule != "ctc" or settings.loss != "ctc":
+        raise InputError(f"rule {rule!r}", "needs to know where each symbol is spoken", "Transcripts are learnt by ctc")
+    return _characters(data, config, settings)
+
+
+def _digits(data: SpokenDigits, rule: str, config: dict[str, Any], settings: CtcSettings, tuning: bool) -> SpeechResult:
+    sets = string_sets(data, settings, tuning)
+    net = BimNet(BimConfig(n_in=sets.n_in, n_out=ctc.SYMBOLS, **config), settings.seed)
+    rates: list[Any] = []
+    forward = bim_forward(net, rates)
+    if rule in ("ctc", "bptt"):
+        result = fit_ctc(forward, list(net.parameters()), sets, settings)
+    else:
+        result = fit_online(net, sets, settings, rule)  # type: ignore[arg-type]  # it checks the rule itself
+        forward(torch.from_numpy(sets.test.inputs[0])[:, None], None)
+    return SpeechResult(net, rule, settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
+
+
+def _characters(data: Transcribed, config: dict[str, Any], settings: CtcSettings) -> SpeechResult:
+    steps = _first_pass(data.train)
+    symbols = [np.array(u.symbols(), np.int64) for u in data.train]
+    net = BimNet(BimConfig(n_in=2 * FRONT.bands, n_out=_BLANK + 1, **config), settings.seed)
+    rates: list[Any] = []
+    forward = bim_forward(net, rates)
+    total = settings.epochs * math.ceil(len(symbols) / settings.batch)
+    epochs = _shuffled(data.train, steps, symbols, settings)
+    updates, seconds = train_on_sequences(forward, list(net.parameters()), epochs, _BLANK, settings, total)
+    found = decode(forward, Spelt(data.test, steps), settings.smooth, blank=_BLANK)
+    texts = ["".join(SYMBOLS[i] for i in path) for path in found]
+    errors = word_errors([u.text for u in data.test], texts)
+    result = CtcResult(errors, updates, settings.epochs * len(symbols), seconds)
+    return SpeechResult(net, "ctc", settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of each band over the training utterances."""
+
+    mean: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+
+
+class Spelt(Sequence[Floats]):
+    """The inputs [T_i, 2 bands] of utterances, made when they are asked for: a hundred hours do not fit into memory."""
+
+    def __init__(self, utterances: Sequence[Utterance], scale: Scale) -> None:
+        self.utterances, self.scale = utterances, scale
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @overload
+    def __getitem__(self, index: int) -> Floats: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Floats]: ...
+    def __getitem__(self, index: int | slice) -> Floats | list[Floats]:
+        if isinstance(index, slice):
+            return [self._inputs(u) for u in self.utterances[index]]
+        return self._inputs(self.utterances[index])
+
+    def _inputs(self, utterance: Utterance) -> Floats:
+        return pairs(graded((utterance.frames() - self.scale.mean) / self.scale.deviation))
+
+
+def _first_pass(utterances: Sequence[Utterance]) -> Scale:
+    """Scale of the bands; CTC needs a step a character and one between two equal ones, which is checked here."""
+    count, total, squares = 0, np.zeros(FRONT.bands), np.zeros(FRONT.bands)
+    for utterance in utterances:
+        frames, symbols = utterance.frames().astype(np.float64), np.array(utterance.symbols())
+        needed = len(symbols) + int((symbols[1:] == symbols[:-1]).sum())
+        if len(frames) // 2 < needed:
+            raise InputError(
+                str(utterance.file),
+                f"lasts {len(frames) // 2} steps of 25 ms, its transcript of {len(symbols)} characters needs {needed}",
+                "It is truncated or mislabelled",
+            )
+        count, total, squares = count + len(frames), total + frames.sum(0), squares + (frames**2).sum(0)
+    mean = total / count
+    return Scale(mean, np.sqrt(np.maximum(squares / count - mean**2, 0)) + 1e-6)
+
+
+def _shuffled(
+    utterances: Sequence[Utterance], scale: Scale, symbols: Targets, settings: CtcSettings
+) -> Iterator[tuple[Sequence[Floats], Targets]]:
+    for epoch in range(settings.epochs):
+        order = np.random.default_rng((settings.seed, epoch)).permutation(len(symbols))
+        yield Spelt([utterances[i] for i in order], scale), [symbols[i] for i in order]

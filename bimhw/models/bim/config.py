@@ -1,0 +1,172 @@
+"""The shape and constants of a BIM network: one frozen value, saved beside the weights.
+
+Letters: M inputs of a layer, H neurons, N states per neuron (s6), C classes, F readout features.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from simulator.base.errors import InputError
+from simulator.neurons.psp import PspConstants, psp_constants
+
+Kind = Literal["diag", "s6"]
+
+
+class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A BIM network (times in steps, potentials in units of the model).
+
+    Attributes:
+        kind: ``diag`` (BIM-D: one selective state per neuron, all parameters owned by the neuron) or ``s6`` (Mamba's).
+        n_in: input channels, before the delay taps.
+        hidden: neurons of each layer.
+        n_out: classes.
+        psp: kernel between the selective state's output and the membrane.
+        tau_m: membrane time constant.
+        tau_s: synaptic time constant (exp, alpha).
+        psp_norm: ``dc`` or ``peak``, see `simulator.neurons.psp`.
+        theta: threshold; a neuron fires when V >= theta.
+        reset: ``soft`` (V - theta s) or ``hard`` (to 0).
+        detach_reset: the gradient does not pass through the reset's spike.
+        refractory: steps without spikes after one.
+        surrogate: derivative of the spike, ``fast_sigmoid`` 1/(1+|v|/w)^2 or ``triangle`` max(0, 1-|v|/w).
+        surrogate_width: w.
+        k_o: decay of the filter on spikes that the readout reads.
+        readout: what the readout reads of the top layer: filtered spikes, or the membrane V (graded values!).
+        k_membrane: decay of the filter on the membrane (0: V itself).
+        dense_readout: the readout reads the filtered spikes of the lower layers too.
+        n_states: N, for ``s6``.
+        discretisation: ``euler`` (as Mamba's code) or ``zoh``, for ``s6``.
+        input_delays: axonal delays of the input taps in steps; layer 1 sees n_in x len(input_delays) channels, blockwise.
+        learn_a_log: A_log is trained; otherwise it stays as it was initialised (0: one look-up table suffices on a chip).
+        adapt_beta: strength of the adaptive threshold theta + beta a; 0: none.
+        adapt_rho: decay of a (a <- rho a + s).
+        input_scale: a task's integer payload times this is the network's input.
+    """
+
+    kind: Kind = "diag"
+    n_in: int
+    hidden: tuple[int, ...]
+    n_out: int
+    psp: Literal["delta", "exp", "alpha"] = "alpha"
+    tau_m: float = 3.0
+    tau_s: float = 1.0
+    psp_norm: Literal["dc", "peak"] = "dc"
+    theta: float = 0.5
+    reset: Literal["soft", "hard"] = "soft"
+    detach_reset: bool = True
+    refractory: int = 0
+    surrogate: Literal["fast_sigmoid", "triangle"] = "fast_sigmoid"
+    surrogate_width: float = 0.5
+    k_o: float = 0.8
+    readout: Literal["spike", "membrane"] = "spike"
+    k_membrane: float = 0.0
+    dense_readout: bool = False
+    n_states: int = 1
+    discretisation: Literal["euler", "zoh"] = "zoh"
+    input_delays: tuple[int, ...] = (0,)
+    learn_a_log: bool = False
+    adapt_beta: float = 0.0
+    adapt_rho: float = 0.9
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, ok, rule in _rules(self):
+            if not ok:
+                raise InputError(f"model config: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers L."""
+        return len(self.hidden)
+
+    @property
+    def n_features(self) -> int:
+        """F, the readout's inputs."""
+        return sum(self.hidden) if self.dense_readout else self.hidden[-1]
+
+    def fan_in(self, layer: int) -> int:
+        """M of a layer (0-based)."""
+        return self.n_in * len(self.input_delays) if layer == 0 else self.hidden[layer - 1]
+
+    def reads_membrane(self, layer: int) -> bool:
+        """Whether the readout reads the membrane of this layer (only ever the top one)."""
+        return self.readout == "membrane" and layer == self.n_layers - 1
+
+    def feeds_readout(self, layer: int) -> bool:
+        """Whether the readout reads this layer at all."""
+        return self.dense_readout or layer == self.n_layers - 1
+
+    def constants(self) -> PspConstants:
+        """The kernel's constants for a step of 1."""
+        return psp_constants(self.psp, self.tau_m, self.tau_s, self.psp_norm)
+
+
+def _rules(c: BimConfig) -> list[tuple[str, bool, str]]:
+    positive = [(n, 0 < getattr(c, n) < math.inf, "must be positive") for n in _POSITIVE]
+    decays = [(n, 0 <= getattr(c, n) < 1, "must be in [0, 1)") for n in ("k_o", "k_membrane", "adapt_rho")]
+    return [
+        *positive,
+        *decays,
+        ("n_in", c.n_in >= 1, "must be at least 1"),
+        ("n_out", c.n_out >= 1, "must be at least 1"),
+        ("hidden", bool(c.hidden) and all(h >= 1 for h in c.hidden), "needs at least one layer of at least one neuron"),
+        ("refractory", c.refractory >= 0, "must not be negative"),
+        ("n_states", c.n_states >= 1, "must be at least 1"),
+        ("n_states", c.kind == "s6" or c.n_states == 1, "but kind 'diag' has one state per neuron"),
+        ("adapt_beta", 0 <= c.adapt_beta < math.inf, "must not be negative"),
+        (
+            "input_delays",
+            bool(c.input_delays) and min(c.input_delays) >= 0 and len(set(c.input_delays)) == len(c.input_delays),
+            "must be different delays of at least 0 steps",
+        ),
+    ]
+
+
+_POSITIVE = ("tau_m", "tau_s", "theta", "surrogate_width", "input_scale")
+
+
+def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of one layer's parameters."""
+    h, m, n = config.hidden[layer], config.fan_in(layer), config.n_states
+    shapes: dict[str, tuple[int, ...]] = {"w_in": (h, m), "w_delta": (h, m)}
+    if config.kind == "diag":
+        return shapes | {"w_c": (h, m), "b_in": (h,), "b_delta": (h,), "b_c": (h,), "a_log": (h,), "d": (h,)}
+    shared = {"w_b": (n, m), "w_c": (n, m), "b_in": (h,), "b_delta": (h,), "b_b": (n,), "b_c": (n,)}
+    return shapes | shared | {"a_log": (h, n), "d": (h,)}
+
+
+def parameter_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
+    shapes = {
+        f"layers.{i}.{name}": shape for i in range(config.n_layers) for name, shape in layer_shapes(config, i).items()
+    }
+    return shapes | {"readout.weight": (config.n_out, config.n_features), "readout.bias": (config.n_out,)}
+
+
+def mask_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the optional synapse masks (bool; False: the synapse does not exist)."""
+    return {name.replace(".w_", ".mask_"): shape for name, shape in parameter_shapes(config).items() if ".w_" in name}
+
+
+def config_to_json(config: BimConfig) -> str:
+    """The config as JSON text, keys in a fixed order."""
+    return msgspec.json.encode(config, order="sorted").decode()
+
+
+def config_from(value: Any, where: str) -> BimConfig:
+    """A config from JSON text or from a plain dict.
+
+    Raises:
+        InputError: unknown or missing fields, wrong types or values; the message holds the path.
+    """
+    try:
+        content = msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+        if isinstance(content, dict) and content.get("family", "bim") != "bim":
+            raise InputError(f"{where}: config", f"is of the family {content['family']!r}, and this is for BIM alone")
+        return msgspec.convert(content, BimConfig)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error

@@ -1,0 +1,237 @@
+"""`BimNet`: layers of BIM neurons and a linear readout, as a torch module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bimhw.models.bim import cell
+from bimhw.models.bim.cell import Drive, LayerState, Record
+from bimhw.models.bim.config import BimConfig, layer_shapes, mask_shapes
+from simulator.base.errors import InputError
+
+
+class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Initial weights: N(0, (gain/sqrt(M))^2) per port; Delta log-uniform in [delta_min, delta_max]."""
+
+    gain_in: float = 3.0
+    gain_delta: float = 0.5
+    gain_c: float = 0.3
+    delta_min: float = 0.02
+    delta_max: float = 0.5
+
+
+class NetState(NamedTuple):
+    """State between steps: of every layer, and the newest inputs for the delay taps (newest first, [depth, B, n_in])."""
+
+    layers: tuple[LayerState, ...]
+    taps: Tensor
+
+
+class Run(NamedTuple):
+    """Result of a sequence: logits [T, B, C], spikes of each layer [T, B, H], the state after it."""
+
+    logits: Tensor
+    spikes: tuple[Tensor, ...]
+    state: NetState
+
+
+class BimLayer(nn.Module):
+    """Parameters of one layer; masks are optional bool buffers ``mask_in``, ``mask_delta``, ... (False: no synapse)."""
+
+    def __init__(self, config: BimConfig, index: int, init: Init, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.index, self.constants = config, index, config.constants()
+        gains = {"w_in": init.gain_in, "w_delta": init.gain_delta, "w_b": init.gain_c, "w_c": init.gain_c}
+        for name, shape in layer_shapes(config, index).items():
+            if name in gains:
+                value = torch.randn(shape, generator=generator) * (gains[name] / math.sqrt(shape[1]))
+            else:
+                value = _initial(name, shape, init, generator)
+            trained = name != "a_log" or config.learn_a_log
+            self.register_parameter(name, nn.Parameter(value, requires_grad=trained))
+
+    def get_parameter(self, target: str) -> nn.Parameter:
+        """As torch's, without walking through names: online learning asks a dozen times a step."""
+        found = self._parameters.get(target)
+        return super().get_parameter(target) if found is None else found
+
+    def weight(self, port: str) -> Tensor:
+        """The weights [H or N, M] of a port (in, delta, b, c), pruned synapses as 0."""
+        value: Tensor = self.get_parameter(f"w_{port}")
+        mask = self._buffers.get(f"mask_{port}")
+        return value if mask is None else value * mask
+
+    def bias(self, port: str) -> Tensor:
+        """The bias of a port."""
+        return self.get_parameter(f"b_{port}")
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """The synaptic ports."""
+        return ("in", "delta", "c") if self.config.kind == "diag" else ("in", "delta", "b", "c")
+
+    def project(self, u: Tensor) -> Drive:
+        """Port values for inputs [.., M]."""
+        values = {p: functional.linear(u, self.weight(p), self.bias(p)) for p in self.ports}
+        return Drive(values["in"], values["delta"], values.get("b"), values["c"])
+
+    @property
+    def fused(self) -> bool:
+        """Whether the compiled loop runs this layer now (it gives no gradients)."""
+        return cell_is_fused(self.config) and not torch.is_grad_enabled()
+
+    def sequence(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record, Tensor]:
+        """All steps of port values [T, ..] in the compiled loop: end state, stacked record, features [T, B, H]."""
+        from bimhw.models.bim import fused
+
+        a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
+        membrane = self.config.reads_membrane(self.index)
+        return fused.run(drive, a_log, d, state, self.config, self.constants, membrane)
+
+    def step(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
+        """One step from port values."""
+        membrane = self.config.reads_membrane(self.index)
+        if self.fused:
+            from bimhw.models.bim import fused
+
+            a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
+            return fused.step(drive, a_log, d, state, self.config, self.constants, membrane)
+        owned = self.get_parameter("a_log"), self.get_parameter("d")
+        return cell.advance(drive, *owned, state, self.config, self.constants, membrane)
+
+
+# (layer, port values of all steps, state) -> (state after them, features, spikes [T, B, H])
+RunLayer = Callable[[BimLayer, Drive, LayerState], tuple[LayerState, Tensor, Tensor]]
+
+
+def cell_is_fused(config: BimConfig) -> bool:
+    """Whether `bimhw.models.bim.fused` knows these layers (its import is left to those that run it)."""
+    return config.kind == "diag" and not config.adapt_beta
+
+
+class BimNet(nn.Module):
+    """A BIM network. Layer l+1 sees the spikes of layer l of the same step (a chip's layers are one step later each).
+
+    Args:
+        config: shape and constants.
+        seed: of the initial weights.
+        init: their scales.
+    """
+
+    def __init__(self, config: BimConfig, seed: int = 0, init: Init | None = None) -> None:
+        super().__init__()
+        self.config = config
+        generator = torch.Generator().manual_seed(seed)
+        init = init or Init()
+        self.layers = nn.ModuleList(BimLayer(config, i, init, generator) for i in range(config.n_layers))
+        self.readout = nn.Linear(config.n_features, config.n_out)
+        with torch.no_grad():
+            self.readout.weight.zero_()
+            self.readout.bias.zero_()
+
+    def layer(self, index: int) -> BimLayer:
+        """A layer by its 0-based index."""
+        layer = self.layers[index]
+        assert isinstance(layer, BimLayer)
+        return layer
+
+    def add_mask(self, name: str, mask: Tensor) -> None:
+        """Prune synapses: ``name`` as in a checkpoint (``layers.0.mask_in``), False where there is none.
+
+        Raises:
+            InputError: no such mask, or its shape differs.
+        """
+        shapes = mask_shapes(self.config)
+        if name not in shapes or tuple(mask.shape) != shapes[name]:
+            raise InputError(f"mask {name!r}", f"of shape {tuple(mask.shape)} does not belong to this network")
+        _, index, leaf = name.split(".")
+        self.layer(int(index)).register_buffer(leaf, mask.bool())
+
+    def initial_state(self, batch: int) -> NetState:
+        """The state before a sequence."""
+        like = self.readout.weight
+        layers = tuple(cell.zero_state(self.config, i, batch, like) for i in range(self.config.n_layers))
+        depth = max(self.config.input_delays)
+        return NetState(layers, like.new_zeros(depth, batch, self.config.n_in))
+
+    def features(self, fs: list[Tensor]) -> Tensor:
+        """The readout's input [.., F] from the features of all layers."""
+        return torch.cat(fs, -1) if self.config.dense_readout else fs[-1]
+
+    def step(self, u: Tensor, state: NetState) -> tuple[Tensor, NetState, list[Record]]:
+        """One step of inputs [B, n_in]: logits [B, C], the new state, the intermediates of each layer."""
+        signal, taps = self.delayed(u[None], state.taps)
+        value, layers, records = signal[0], [], []
+        for i, old in enumerate(state.layers):
+            layer = self.layer(i)
+            new, record = layer.step(layer.project(value), old)
+            layers.append(new)
+            records.append(record)
+            value = record.s
+        logits = self.readout(self.features([s.f for s in layers]))
+        return logits, NetState(tuple(layers), taps), records
+
+    def run(self, x: Tensor, state: NetState | None = None, run_layer: RunLayer | None = None) -> Run:
+        """A sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step.
+
+        Args:
+            x: the inputs.
+            state: before the first step; None: zero.
+            run_layer: takes a layer through all steps in another way (`bimhw.learning.forms.bptt`); None: by autograd's
+                operations, without gradients by the compiled loop.
+        """
+        state = state or self.initial_state(x.shape[1])
+        signal, taps = self.delayed(x, state.taps)
+        ends, features, spikes = [], [], []
+        for i, old in enumerate(state.layers):
+            layer = self.layer(i)
+            end, f, s = (run_layer or _run_layer)(layer, layer.project(signal), old)
+            ends.append(end)
+            features.append(f)
+            spikes.append(s)
+            signal = s
+        logits = self.readout(self.features(features))
+        return Run(logits, tuple(spikes), NetState(tuple(ends), taps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [T, B, C] of a sequence [T, B, n_in] from the zero state."""
+        return self.run(x).logits
+
+    def delayed(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs [T, B, M] of layer 1 through the axonal delays, and the newest inputs to keep."""
+        depth = len(past)
+        if self.config.input_delays == (0,):
+            return x, past
+        line = torch.cat([past.flip(0), x])  # oldest first; x[t] is line[t + depth]
+        taps = [line[depth - d : depth - d + len(x)] for d in self.config.input_delays]
+        return torch.cat(taps, -1), line[len(line) - depth :].flip(0)
+
+
+def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    if layer.fused:
+        state, stacked, f = layer.sequence(drive, state)
+        return state, f, stacked.s
+    features, spikes = [], []
+    b = drive.b if drive.b is not None else [None] * len(drive.z)
+    for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
+        state, record = layer.step(Drive(*parts), state)
+        features.append(state.f)
+        spikes.append(record.s)
+    return state, torch.stack(features), torch.stack(spikes)
+
+
+def _initial(name: str, shape: tuple[int, ...], init: Init, generator: torch.Generator) -> Tensor:
+    if name == "b_delta":
+        low, high = math.log(init.delta_min), math.log(init.delta_max)
+        delta = torch.exp(low + (high - low) * torch.rand(shape, generator=generator))
+        return torch.log(torch.expm1(delta))
+    if name == "a_log" and len(shape) == 2:  # s6: A_n = -n (S4D-real, as Mamba)
+        return torch.log(torch.arange(1, shape[1] + 1, dtype=torch.float32)).expand(shape).clone()
+    return torch.ones(shape) if name in ("d", "b_b", "b_c") else torch.zeros(shape)

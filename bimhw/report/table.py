@@ -1,0 +1,89 @@
+"""Tasks side by side: one column a run, from its NeuroBench metrics and system rows (`bimhw.report.neurobench`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bimhw.report.text import format_number
+
+Metrics = Mapping[str, Any]
+METRICS = ("bits_per_character", "auc_roc", "accuracy")  # the first that a run has is its task's
+
+
+def metric_of(metrics: Metrics) -> str:
+    """The task's own figure of merit, with its name."""
+    found = metrics.get("bimhw.metrics") or {}
+    for name in METRICS:
+        if found.get(name) is not None:
+            return f"{found[name]:.3f} {_SHORT[name]}" if name != "accuracy" else f"{found[name]:.1%}"
+    return ""
+
+
+_SHORT = {"bits_per_character": "bits/character", "auc_roc": "AUC-ROC"}
+
+
+def _at(key: str) -> Callable[[Metrics], Any]:
+    return lambda metrics: metrics.get(key)
+
+
+def _two(first: str, second: str) -> Callable[[Metrics], Any]:
+    def pair(metrics: Metrics) -> str:
+        return " / ".join("" if metrics.get(k) is None else f"{metrics[k]:.3g}" for k in (first, second))
+
+    return pair
+
+
+FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
+    ("task", _at("bimhw.task")),
+    ("chip", _at("bimhw.chip")),
+    ("metric on the chip", metric_of),
+    ("weights", _at("ParameterCount")),
+    ("steps of a sample", _at("bimhw.steps_per_sample")),
+    ("activation sparsity", _at("ActivationSparsity")),
+    ("pJ/SynOp, dynamic / total", _two("bimhw.dynamic_pj_per_synop", "bimhw.pj_per_synop")),
+    ("pJ/neuron update", _at("bimhw.pj_per_neuron_update")),
+    ("nJ/step (a token of a text), dynamic / total", _two("bimhw.dynamic_nj_per_step", "bimhw.nj_per_step")),
+    (
+        "µJ/inference, dynamic / total",
+        _two("bimhw.dynamic_uj_per_inference", "bimhw.energy_uj_per_inference"),
+    ),
+    ("µJ/learning step (RTRL, counted)", _at("bimhw.uj_per_learning_step")),
+    ("µJ learning/sample (RTRL, counted)", _at("bimhw.learning_uj_per_sample")),
+    ("latency of a sample, µs", _at("bimhw.latency_us_mean")),
+    ("samples/s", _at("bimhw.samples_per_s")),
+    ("EDP, J s", _at("bimhw.energy_delay_product_js")),
+)
+
+
+def rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
+    """(figure, value of each run ...); empty where a run does not have it."""
+    return [(name, *(_blank(of(m)) for m in found.values())) for name, of in FIGURES]
+
+
+def gpu_rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
+    """(card and work, optimistic .. realistic energy of a sample of each run ...)."""
+    from bimhw.report.svg import si
+
+    names: dict[str, dict[str, str]] = {}
+    for run, metrics in found.items():
+        for g in metrics["bimhw.gpu"]:
+            batch = "1" if g["batch"] == 1 else "large"
+            ends = (si(g[key] * 1e-6, "J") for key in ("optimistic_uj", "realistic_uj"))
+            text = " .. ".join(ends) + (f" ({g['batch']})" if batch == "large" else "")
+            names.setdefault(f"{g['gpu']}, {_MODES[g['mode']]}, batch {batch}", {})[run] = text
+    return [(name, *(cells.get(run, "") for run in found)) for name, cells in names.items()]
+
+
+_MODES = {"inference": "inference", "bptt": "BPTT", "rtrl": "RTRL"}
+
+
+def _blank(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def markdown(title: str, columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
+    """A table as Markdown."""
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(c if isinstance(c, str) else format_number(c) for c in row)} |" for row in body]
+    return "\n".join([f"## {title}", "", *lines, ""])

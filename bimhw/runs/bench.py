@@ -1,0 +1,229 @@
+"""`bench`: run a plain network file on a chip and say what it did, what it would cost there, and how fast it ran here."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
+from energy_models.chip_energy import chip_energy
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip, load_chip
+from simulator.function import Simulation, run
+from simulator.function.counting import Counter
+from simulator.function.run import recorded_spikes, tally_of
+from simulator.program.faults import Faults, check_faults
+from simulator.program.graph import Population, Projection
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+if TYPE_CHECKING:
+    from simulator.timing.run import Engine as TimingEngine
+
+Engine = Literal["compiled", "clocked", "simpy", "bound", "none"]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """One bench run; CPU times are of one thread's own clock, compilation apart.
+
+    Attributes:
+        net, chip, mapping, engine, steps, threads: what was run.
+        neurons, synapses: of the network, external inputs included.
+        spike_hash: of all events, `SpikeTrain.spike_hash`.
+        reference: what the file says the hash is over its own number of steps, "" where it says nothing or the
+            number of steps differs.
+        spikes: events, external ones included.
+        events: synaptic events (one synapse met by one spike).
+        messages: packets, one per spike and destination core.
+        function_cpu_s_per_1000: CPU seconds of 1000 steps of WHAT happens.
+        timing_cpu_s_per_1000: CPU seconds of 1000 steps of WHEN, None without an engine.
+        build_s: CPU seconds from the opened file to a program ready to run.
+        build_ns_per_synapse: the same without reading the file.
+        synapse_bytes: bytes a synapse in the running form, row pointers apart.
+        peak_rss_mb: largest memory of the process so far, MB (1e6 bytes).
+        sim_time_us_per_step: simulated time, None without an engine.
+        saturations: values that left their word.
+        faults: what the faults did, by counter; empty for a sound chip.
+        energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
+    """
+
+    net: str
+    chip: str
+    mapping: str
+    engine: str
+    steps: int
+    threads: int
+    neurons: int
+    synapses: int
+    spike_hash: str
+    reference: str
+    spikes: int
+    events: int
+    messages: int
+    function_cpu_s_per_1000: float
+    timing_cpu_s_per_1000: float | None
+    build_s: float
+    build_ns_per_synapse: float
+    synapse_bytes: float
+    peak_rss_mb: float
+    sim_time_us_per_step: float | None
+    energy_nj_per_step: float
+    saturations: int
+    faults: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def bench(
+    path: Path | str,
+    *,
+    steps: int | None = None,
+    engine: Engine = "compiled",
+    mapping: str = "file",
+    chip: str = "loihi1-fitted",
+    threads: int = 1,
+    repeats: int = 3,
+    faults: Faults | None = None,
+) -> BenchResult:
+    """Run a plain network file (see `bimhw.frontends.npz`).
+
+    Args:
+        path: the .npz file.
+        steps: by default as many as the file has external spikes for.
+        engine: timing engine, or ``none`` for function only.
+        mapping: ``file`` (its array ``core``) or ``auto``.
+        chip: name or YAML file.
+        threads: threads of the timing engine; the result does not depend on it.
+        repeats: function runs, the fastest of which is reported.
+        faults: what is broken on the chip; a chip that breaks while it runs is run once.
+
+    Raises:
+        InputError: a bad file, an unknown chip, engine or mapping, no steps.
+        FitError: a mapping that does not fit the chip.
+    """
+    faults = Faults() if faults is None else faults
+    hardware = load_chip(chip)
+    check_faults(faults, hardware.topology)
+    _warm_up(hardware, engine)
+    built = _build(path, hardware, mapping, faults)
+    n_steps = built.net.inputs.steps if steps is None else steps
+    if n_steps < 1:
+        raise InputError("steps", f"is {n_steps}", "Give 1 or more")
+    seconds = _run(built.simulation, built.net.inputs, n_steps, 1 if faults.touches_function else max(1, repeats))
+    spikes = recorded_spikes(built.simulation.record)
+    counter = Counter(built.program, hardware.topology)
+    activity = counter.activity(spikes, tally_of(built.simulation))
+    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads, faults)
+    per_1000 = 1000 / n_steps
+    synapses = built.net.network.n_synapses
+    return BenchResult(
+        net=Path(path).name,
+        chip=hardware.name,
+        mapping=mapping,
+        engine=engine,
+        steps=n_steps,
+        threads=threads,
+        neurons=built.program.n_neurons,
+        synapses=synapses,
+        spike_hash=spikes.spike_hash(),
+        reference=built.net.ref_hash if n_steps == built.net.inputs.steps else "",
+        spikes=int(spikes.ids.size),
+        events=activity.total("synaptic_events"),
+        messages=activity.total("packets") + activity.total("host_packets_in"),
+        function_cpu_s_per_1000=seconds * per_1000,
+        timing_cpu_s_per_1000=None if timed is None else timed.cpu_s * per_1000,
+        build_s=built.read_s + built.build_s,
+        build_ns_per_synapse=built.build_s / max(1, synapses) * 1e9,
+        synapse_bytes=built.synapse_bytes / max(1, synapses),
+        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
+        energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
+        saturations=activity.total("saturations"),
+        faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
+    )
+
+
+@dataclass(frozen=True)
+class _Built:
+    net: PlainNet
+    program: Program
+    simulation: Simulation
+    read_s: float
+    build_s: float
+
+    @property
+    def synapse_bytes(self) -> int:
+        form = self.simulation.fast_form
+        if form is not None:
+            return form.synapse_bytes
+        return sum(s.indices.nbytes + s.weights.nbytes for s in self.simulation.layout.synapses)
+
+
+@dataclass(frozen=True)
+class _Timed:
+    cpu_s: float
+    sim_time_ns: float
+
+
+def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built:
+    start = time.thread_time()
+    net = read_plain(path)
+    read = time.thread_time()
+    program = _map(net, chip, mapping)
+    simulation = Simulation(
+        program, graded_inputs=False, count_active="neuron_update_active" in chip.energy, faults=faults
+    )
+    return _Built(net, program, simulation, read - start, time.thread_time() - read)
+
+
+def _map(net: PlainNet, chip: Chip, mapping: str) -> Program:
+    if mapping == "file":
+        return plain_program(net, chip)
+    if mapping == "auto":
+        from mapping.mapper import map_network
+
+        return map_network(net.network, chip, rates=spike_rates(net), relays=False).program
+    raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
+
+
+def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -> float:
+    """CPU seconds of the fastest of some runs; the last one's record stays."""
+    best = float("inf")
+    if simulation.breakage is None:  # what breaks stays broken
+        simulation.advance(inputs, 1)  # the form that this network takes is compiled or loaded here
+    for _ in range(repeats):
+        simulation.restart()
+        start = time.thread_time()
+        simulation.advance(inputs, steps)
+        best = min(best, time.thread_time() - start)
+    return best
+
+
+def _time(
+    program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine, threads: int, faults: Faults
+) -> _Timed:
+    from simulator.timing.run import run_timing
+
+    start = time.process_time()
+    timed = run_timing(program, chip, spikes, engine, threads=threads, faults=faults)
+    return _Timed(time.process_time() - start, timed.sim_time_ns)
+
+
+def _warm_up(chip: Chip, engine: Engine) -> None:
+    """Load or compile the kernels on a network of two neurons, so that they are in no figure."""
+    params = {"dv": np.array(512), "vth": np.array(64), "strict": np.array(1)}
+    populations = (Population("in", INPUT_MODEL, 1, role="input"), Population("lif", "lif", 1, params))
+    row = np.array([0, 1]), np.zeros(1, np.int32), np.array([100], np.int8)
+    program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
+    spikes = run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology).spikes
+    if engine != "none":
+        _time(program, chip, spikes, engine, 1, Faults())

@@ -1,0 +1,210 @@
+"""`bimhw.learn`: on-chip learning of a compiled program on a task; the same as the command `bimhw learn`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Split, Task
+from mapping.learning_limits import check_learning
+from simulator.base.errors import InputError
+from simulator.neurons.s6 import is_s6
+from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
+from simulator.plasticity import learn as learn_program
+from simulator.plasticity.budget import learning_memory
+from simulator.plasticity.learn import EpochResult, live_synapses_of
+from simulator.plasticity.rules.pruning import sparsity
+from simulator.program.chip import chip_of_program
+from simulator.program.program import Program
+
+CALIBRATION_SAMPLES = 200
+STATE_HEADROOM_BITS = 4  # of the neurons' states while they learn, over the compiled words
+# Settings that work on the digits task (benchmarks/onchip_learning.py): one update a sample.
+LEARNING_RATE = {"rms": 0.008, "sgd": 0.1}
+LAST_RATE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class OnChipResult:
+    """A program that has learnt.
+
+    Attributes:
+        program: with the weights learnt.
+        accuracy: on the task's test split after each epoch, computed by the chip.
+        result: losses, operations, saturations, the learner itself.
+        memory: learning bytes by kind over all cores.
+        times: times of a step and a sample, learning phases included, where a run folder was asked for.
+        fit: fullest core's use of each resource, learning included.
+    """
+
+    program: Program
+    accuracy: tuple[float, ...]
+    result: LearnResult
+    memory: dict[str, int]
+    fit: dict[str, dict[str, float | None]]
+    times: dict[str, float] = field(default_factory=dict)
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able figures."""
+        r = self.result
+        return {
+            "test_accuracy": self.accuracy[-1],
+            "test_accuracy_by_epoch": list(self.accuracy),
+            "loss_nats_by_epoch": [e.loss for e in r.history],
+            "spike_rates": list(r.history[-1].rates),
+            "updates": r.updates,
+            "chip_steps": r.chip_steps,
+            "operations": r.operations,
+            "saturations": r.saturations,
+            "pruned_share": pruned_share(r.learner),
+            "learning_bytes": self.memory,
+            "fit": self.fit,
+            "cpu_s": sum(e.cpu_s for e in r.history),
+        } | self.times
+
+
+def learn(
+    program: Program | str | Path,
+    task: str | Task = "digits",
+    output: str | Path | None = None,
+    *,
+    epochs: int = 8,
+    seed: int = 0,
+    run: str | Path | None = None,
+    test: Split | None = None,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> OnChipResult:
+    """Learn a task on the chip, one sample at a time.
+
+    Args:
+        program: compiled for the task, or its file.
+        task: a name or a task.
+        output: program file to write.
+        epochs: passes over the training split.
+        seed: of the order and of stochastic rounding.
+        run: run folder to write of all that was done, for `bimhw.energy` and the report.
+        test: split to score on (default: the task's).
+        progress: called with the number of samples done since the last call.
+        options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``.
+
+    Raises:
+        InputError: an option or a task that does not fit the program.
+        FitError: a program that cannot learn, or whose learning words do not fit its chip.
+    """
+    source = program if isinstance(program, Program) else Program.load(program)
+    data = load_task(task) if isinstance(task, str) else task
+    _check_task(source, data)
+    if epochs < 1:
+        raise InputError("epochs", f"is {epochs}", "Give at least 1")
+    x, labels = data.train.x, step_labels(data, data.train)
+    ready = ready_to_learn(source, data, options, seed)
+    chip = chip_of_program(ready)
+    found = check_learning(ready, chip, steps=data.steps)
+    learner, accuracy = Learner(ready, learn_config(ready.learning), seed, timed=run is not None), []
+    history: list[EpochResult] = []
+    for epoch in range(epochs):
+        part = learn_program(
+            ready, x, labels, seed=seed, learner=learner, epoch=epoch, of_epochs=epochs, progress=progress
+        )
+        history += part.history
+        accuracy.append(score(learner, data, test or data.test))
+    result = replace(part, history=tuple(history))
+    if output is not None:
+        result.program.save(output)
+    items = learning_memory(ready, learner.config, data.steps)
+    memory: dict[str, int] = {}
+    for item in items:
+        memory[item.kind] = memory.get(item.kind, 0) + item.bytes
+    fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
+    done = OnChipResult(result.program, tuple(accuracy), result, memory, fit)
+    if run is None:
+        return done
+    from bimhw.runs.learn_run import write_learning_run
+
+    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, done.summary()))
+
+
+def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:
+    """The program prepared and calibrated for learning a task with these options.
+
+    A program that was prepared before keeps its configuration where the options do not say otherwise.
+    """
+    from bimhw.models.bim.config import config_from
+
+    if program.learning:
+        base = learn_config(program.learning)
+        config = learn_config(plain_options(base) | options)
+        if base.fracs and msgspec.structs.replace(config, fracs=base.fracs) == base:
+            return program
+    else:
+        fields: dict[str, Any] = {"state_bits": min(24, program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS)}
+        if "config" in program.meta:
+            model = config_from(program.meta["config"], "program")
+            fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
+        fields |= options
+        defaults: dict[str, Any] = {
+            "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
+            "lr_end": LAST_RATE,
+            "every": int(task.loss_steps.sum()),
+        }
+        if any(is_s6(p.model) for p in program.populations):
+            defaults["form"] = "seq"  # the one that its shared B and C can do for whole sequences
+        fields = defaults | fields
+        config = learn_config(fields)
+    config = msgspec.structs.replace(config, fracs={})
+    prepared = prepare(program, config)
+    n = min(CALIBRATION_SAMPLES, len(task.train))
+    part = task.train.take(np.random.default_rng(seed).permutation(len(task.train))[:n])
+    return calibrate(prepared, list(part.x), list(step_labels(task, part)), config, seed)
+
+
+def plain_options(config: LearnConfig) -> dict[str, Any]:
+    """All fields but the calibrated ones."""
+    return {k: v for k, v in msgspec.to_builtins(config).items() if k != "fracs"}
+
+
+def pruned_share(learner: Learner) -> dict[str, float]:
+    """Share of the synapses that pruning has switched off, by projection; empty without pruning."""
+    pruned = {k for each in learner.hidden for k in each.pruners}
+    return {
+        learner.program.projections[k].name: sparsity(live)
+        for k, live in live_synapses_of(learner).items()
+        if k in pruned
+    }
+
+
+def step_labels(task: Task, split: Split) -> npt.NDArray[np.int64]:
+    """Labels [n, T]: the class at the task's loss steps, -1 elsewhere."""
+    return np.where(task.loss_steps[None], split.y[:, None], -1).astype(np.int64)
+
+
+def score(learner: Learner, task: Task, split: Split, unit: float = 1.0) -> float:
+    """Accuracy of the net as it is now, run apart from the learner; ``unit``: value of a payload of 1 (wide words)."""
+    net, right = Learner(program_of(learner), learner.config), 0
+    silent = np.full(task.steps, -1, np.int64)
+    for x, y in zip(split.x, split.y, strict=True):
+        scores = net.sample(x if unit == 1.0 else x * unit, silent, learn=False).scores
+        right += int(scores[task.decision_steps].mean(axis=0).argmax() == y)
+    return right / len(split)
+
+
+def _check_task(program: Program, task: Task) -> None:
+    inputs, outputs = (next((p for p in program.populations if p.role == role), None) for role in ("input", "output"))
+    if inputs is None or outputs is None or (inputs.size, outputs.size) != (task.n_in, task.n_classes):
+        have = (inputs.size if inputs else 0, outputs.size if outputs else 0)
+        raise InputError(
+            f"task {task.name!r}",
+            f"has {task.n_in} channels and {task.n_classes} classes, the program {have[0]} and {have[1]}",
+            "Compile a model of the task's size",
+        )
+    scale = float(program.meta.get("input", {}).get("scale", 1.0))
+    if scale != task.input_scale:
+        raise InputError(f"task {task.name!r}", f"has payloads in units of {task.input_scale}, the program of {scale}")

@@ -1,0 +1,73 @@
+"""A run folder of learning on the chip, so that `bimhw energy` and `bimhw report` read it as any other run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.runs.folder import write_run
+from bimhw.runs.simulate import run_manifest, timing_figures
+from simulator.chips.chip import Chip
+from simulator.function.run import recorded_spikes
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.learn import activity, program_of
+from simulator.plasticity.learner import Learner
+from simulator.plasticity.timing import time_learning
+
+_CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
+
+
+def write_learning_run(
+    folder: Path, learner: Learner, chip: Chip, task: str, seed: int, summary: Mapping[str, Any]
+) -> dict[str, float]:
+    """Write all presentations of the training samples as one run: counters, spikes, times (learning phases included).
+
+    Args:
+        folder: to write.
+        learner: one that noted what its timing needs (``timed=True``).
+        chip: what it ran on.
+        task, seed: for the manifest.
+        summary: what else `result.json` is to hold; ``test_accuracy`` among it.
+
+    Returns:
+        Times of the run for people (empty on a chip without published times).
+    """
+    assert isinstance(learner.forward, ChipForward)
+    program, counted, samples = program_of(learner), activity(learner), learner.samples
+    figures, arrays = {}, None
+    if chip.timing is not None:
+        arrays, tick_ns = _times(learner, chip)
+        figures = timing_figures(arrays["step_ticks"], tick_ns, samples)
+        counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * tick_ns)
+    hidden = [layer.layer.population for layer in learner.layers]
+    sent = counted.counts["spikes"].by_population if "spikes" in counted.counts else None
+    spikes = 0 if sent is None else sum(int(sent[counted.populations.index(p.name)]) for p in hidden)
+    result = dict(summary) | figures
+    result |= {
+        "task": task,
+        "samples": samples,
+        "accuracy": summary["test_accuracy"],
+        "spikes_per_sample": spikes / samples,
+        "spike_rate": spikes / (learner.steps_done * sum(p.size for p in hidden)),
+    }
+    manifest = run_manifest(program, chip, task, samples, seed, "compiled" if arrays else "none")
+    train = recorded_spikes(learner.forward.simulation.record)
+    write_run(folder, program, chip, manifest | {"learning": True}, result, train, counted, arrays)
+    return figures
+
+
+def _times(learner: Learner, chip: Chip) -> tuple[dict[str, npt.NDArray[Any]], float]:
+    steps, parts = learner.steps_done, []
+    for start in range(0, steps, _CHUNK_STEPS):
+        parts.append(time_learning(learner, chip, range(start, min(start + _CHUNK_STEPS, steps))))
+    busy = [p.soma_busy_ticks + p.synapse_busy_ticks for p in parts]
+    return {
+        "step_ticks": np.concatenate([p.step_ticks for p in parts]),
+        "core_busy": np.sum(busy, axis=0),
+        "link_busy": np.sum([p.link_busy_ticks for p in parts], axis=0),
+    }, parts[0].tick_ns

@@ -1,0 +1,155 @@
+"""Training of the baselines by BPTT: on tasks one update a batch of sequences, on texts by truncated BPTT."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from bimhw.learning.evaluate import inputs
+from bimhw.learning.objectives.language import LanguageSettings, cut_streams, fit_tbptt, saved_words, score_text
+from bimhw.studies.baselines.models import Sequencer, build, count
+from bimhw.tasks.base import Task
+from bimhw.tasks.metrics import auc_pr, auc_roc
+from bimhw.tasks.sources.text import Corpus, language_metrics
+from simulator.base.errors import InputError
+
+
+class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A baseline's training on a task: width, Adam(.9, .99) with cosine decay to lr_end, gradients clipped to norm 1."""
+
+    hidden: int
+    epochs: int = 8
+    batch: int = 32
+    lr: float = 0.004
+    lr_end: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Figures of a baseline; areas where the task is judged by them, bits per character on texts, else None."""
+
+    accuracy: float | None
+    auc_roc: float | None
+    auc_pr: float | None
+    bits_per_character: float | None
+    perplexity: float | None
+    rate: float | None
+    parameters: int
+    updates: int
+    seen: int
+    memory_words: int
+    seconds: float
+
+
+def fit_task(name: str, task: Task, settings: FitSettings) -> FitResult:
+    """Train a baseline on a task and judge it on the test split.
+
+    Raises:
+        InputError: no such baseline, or the loss is no longer finite.
+    """
+    model = build(name, task.n_in, task.n_classes, settings.hidden, settings.seed)
+    start = time.perf_counter()
+    updates, words = _fit(model, task, settings)
+    seconds = time.perf_counter() - start
+    scores, rate = decide(model, task)
+    areas: tuple[float | None, float | None] = (None, None)
+    if task.metric == "auc":
+        margin = scores[:, 1] - scores[:, 0]
+        areas = auc_roc(margin, task.test.y), auc_pr(margin, task.test.y)
+    accuracy = float((scores.argmax(-1) == task.test.y).mean())
+    seen = settings.epochs * len(task.train)
+    return FitResult(accuracy, *areas, None, None, rate, count(model), updates, seen, words, seconds)
+
+
+def _fit(model: Sequencer, task: Task, settings: FitSettings) -> tuple[int, int]:
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.99))
+    batches = math.ceil(len(task.train) / settings.batch)
+    updates, words, like = 0, 0, torch.zeros(1)
+    labelled = torch.from_numpy(task.loss_steps)
+    for epoch in range(1, settings.epochs + 1):
+        order = np.random.default_rng((settings.seed, epoch)).permutation(len(task.train))
+        for start in range(0, len(order), settings.batch):
+            part = task.train.take(order[start : start + settings.batch])
+            done = updates / max(settings.epochs * batches - 1, 1)
+            decay = settings.lr_end + (1 - settings.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
+            for group in optimiser.param_groups:
+                group["lr"] = settings.lr * decay
+            with saved_words(active=words == 0) as counter:
+                logits = model(inputs(part, task, like))[0][labelled]
+                y = torch.from_numpy(part.y)
+                loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
+            if not math.isfinite(float(loss.detach())):
+                raise InputError(f"training on {task.name}", f"diverged (loss {loss})", f"Lower lr (now {settings.lr})")
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            updates, words = updates + 1, max(words, counter.words)
+    return updates, words
+
+
+@torch.no_grad()
+def decide(model: Sequencer, task: Task) -> tuple[npt.NDArray[np.float32], float | None]:
+    """Mean logits over the deciding steps [n, C] of the test split, and the spike rate of a spiking model."""
+    decision, scores, rates = torch.from_numpy(task.decision_steps), [], []
+    for start in range(0, len(task.test), 512):
+        part = task.test.take(slice(start, start + 512))
+        logits: Tensor = model(inputs(part, task, torch.zeros(1)))[0]
+        scores.append(logits[decision].mean(0).numpy())
+        if model.spikes is not None:
+            rates.append(float(model.spikes.mean()))
+    return np.concatenate(scores), float(np.mean(rates)) if rates else None
+
+
+def fit_text(name: str, corpus: Corpus, hidden: int, settings: LanguageSettings, tuning: bool = False) -> FitResult:
+    """Train a baseline on a text by truncated BPTT and score it as `bimhw.learning.objectives.language` does.
+
+    A model that cannot carry its state (the Transformer) sees windows of `settings.window` symbols; it is scored on overlapping
+    windows of that length, the second half of each.
+
+    Raises:
+        InputError: no such baseline, a text too short, or the loss is no longer finite.
+    """
+    size = len(corpus.symbols)
+    model = build(name, size, size, hidden, settings.seed)
+    train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
+    streams = cut_streams(train[: settings.symbols or None], settings.streams)
+    start = time.perf_counter()
+    parameters = list(model.parameters())
+    updates, words = fit_tbptt(model, parameters, streams, size, settings, lambda _: None, carry=model.carries)
+    seconds = time.perf_counter() - start
+    nll, tokens = score_text(model, test, size) if model.carries else score_windows(model, test, size, settings.window)
+    score = language_metrics(nll, tokens, corpus.characters_per_token)
+    rate = None if model.spikes is None else float(model.spikes.mean())
+    seen = settings.passes * streams.numel()
+    bpc, ppl = score.bits_per_character, score.perplexity
+    return FitResult(None, None, None, bpc, ppl, rate, count(model), updates, seen, words, seconds)
+
+
+@torch.no_grad()
+def score_windows(
+    model: Sequencer, ids: npt.NDArray[np.int32], n_symbols: int, window: int, batch: int = 64
+) -> tuple[float, int]:
+    """(nats, scored symbols): windows that overlap by half, the later half scored: each symbol has half a window before it."""
+    half = window // 2
+    starts = np.arange(0, len(ids) - window - 1, half)
+    if len(starts) == 0:
+        raise InputError("text", f"{len(ids)} symbols for windows of {window}", "Give a longer text")
+    nll, tokens = 0.0, 0
+    for first in range(0, len(starts), batch):
+        at = starts[first : first + batch][None, :] + np.arange(window + 1)[:, None]
+        symbols = torch.from_numpy(ids[at]).long()
+        logits = model(functional.one_hot(symbols[:-1], n_symbols).float())[0][half:]
+        y = symbols[1:][half:]
+        nll += float(functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum").double())
+        tokens += y.numel()
+    return nll, tokens

@@ -1,0 +1,248 @@
+"""One training run of a row as a point: what it reached, kept as a line of JSON, so that an interrupted run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bimhw.studies.results.plan import TABLES, Row
+from bimhw.tasks.base import Task
+from bimhw.tasks.sources.fsdd import SpokenDigits
+from bimhw.tasks.sources.text import Corpus, language_metrics
+from simulator.base.errors import InputError
+
+
+@dataclass(frozen=True)
+class Point:
+    """Figures of one run; None where a figure does not exist for it.
+
+    Attributes:
+        key: hash of all settings and the seed.
+        table, row: where it belongs.
+        tuning: whether it was judged on the validation part.
+        options: all settings.
+        seed: of weights and order.
+        accuracy, auc_roc, auc_pr, bits_per_character, perplexity, word_error_rate: on the part it was judged on.
+        rate: spikes per neuron and step (mean of layers).
+        parameters: trained ones of the model.
+        updates: of the weights.
+        seen: sequences or symbols seen, with repetition.
+        memory_words: learning state of one sequence (online) or what autograd keeps of one batch (BPTT).
+        seconds: of training, on a machine that did other things too.
+    """
+
+    key: str
+    table: str
+    row: str
+    tuning: bool
+    options: dict[str, Any]
+    seed: int
+    accuracy: float | None = None
+    auc_roc: float | None = None
+    auc_pr: float | None = None
+    bits_per_character: float | None = None
+    perplexity: float | None = None
+    word_error_rate: float | None = None
+    rate: float | None = None
+    parameters: int | None = None
+    updates: int | None = None
+    seen: int | None = None
+    memory_words: int | None = None
+    seconds: float | None = None
+
+
+def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
+    """Hash of everything that decides a run's figures but the code."""
+    data = TABLES[table].task_options if table in TABLES else {}
+    text = json.dumps([table, row.kind, options, seed, tuning, *([data] if data else [])], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_points(path: Path) -> dict[str, Point]:
+    """Points of a file by key; a last line torn by an interruption is dropped.
+
+    Raises:
+        InputError: a line that is no point.
+    """
+    points: dict[str, Point] = {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            point = Point(**json.loads(line))
+        except (json.JSONDecodeError, TypeError) as error:
+            if number == len(lines):
+                break
+            raise InputError(f"{path}, line {number}", f"is not a point ({error})", "Remove the line") from error
+        points[point.key] = point
+    return points
+
+
+def append_point(path: Path, point: Point) -> None:
+    """Add a point at the end; a torn last line is finished first, so that it stays alone."""
+    torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
+    with path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if torn else "") + json.dumps(asdict(point), sort_keys=True) + "\n")
+
+
+def run_point(
+    data: Task | Corpus | SpokenDigits, table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool
+) -> Point:
+    """Train and judge one model.
+
+    Raises:
+        InputError: bad options, or a training that diverged.
+    """
+    trainers: dict[str, Callable[[Any, dict[str, Any], int, bool], dict[str, Any]]] = {
+        "bim": _bim,
+        "p-spikessm": _p_spikessm,
+        "baseline": _baseline,
+        "linear": _linear,
+        "bim-text": _bim_text,
+        "baseline-text": _baseline_text,
+        "ngram": _ngram,
+        "bim-ctc": _bim_ctc,
+        "baseline-ctc": _baseline_ctc,
+    }
+    figures = trainers[row.kind](data, dict(options), seed, tuning)
+    return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
+
+
+def _split(task: Task, tuning: bool) -> Task:
+    return task.for_tuning() if tuning else task
+
+
+def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.recipe import recipe
+    from bimhw.learning.train import train
+
+    task = _split(task, tuning)
+    plan = recipe(task, options.pop("preset", None), seed, **options)
+    facts = train(task, plan.config, plan.settings, plan.init).summary()
+    return {
+        "accuracy": facts["test_accuracy"],
+        "auc_roc": facts.get("auc_roc"),
+        "auc_pr": facts.get("auc_pr"),
+        "rate": float(np.mean(facts["spike_rates"])),
+        "parameters": facts["parameters"],
+        "updates": facts["updates"],
+        "seen": facts["sequences"],
+        "memory_words": facts["memory_words"] or None,
+        "seconds": facts["train_seconds"],
+    }
+
+
+def _p_spikessm(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.models.spikessm.config import FAMILY
+
+    return _bim(task, {"family": FAMILY, **options}, seed, tuning)
+
+
+def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.studies.baselines.fit import FitSettings, fit_task
+    from bimhw.studies.baselines.models import hidden_for
+
+    task = _split(task, tuning)
+    name, parameters = options.pop("model"), options.pop("parameters")
+    hidden = hidden_for(name, task.n_in, task.n_classes, parameters)
+    return asdict(fit_task(name, task, FitSettings(hidden=hidden, seed=seed, **options)))
+
+
+def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    """Logistic regression on all steps and channels; C from the validation part."""
+    from sklearn.linear_model import LogisticRegression
+
+    from bimhw.tasks.metrics import auc_pr, auc_roc
+
+    def flat(split: Any) -> Any:
+        return split.x.reshape(len(split), -1) * task.input_scale
+
+    start = time.perf_counter()
+    inner = task.for_tuning()
+    models = [LogisticRegression(C=c, max_iter=2000).fit(flat(inner.train), inner.train.y) for c in (0.001, 0.01, 0.1)]
+    best = max(models, key=lambda m: m.score(flat(inner.test), inner.test.y))
+    model = LogisticRegression(C=best.C, max_iter=2000).fit(flat(task.train), task.train.y)
+    areas = {}
+    if task.metric == "auc":
+        scores = model.decision_function(flat(task.test))
+        areas = {"auc_roc": auc_roc(scores, task.test.y), "auc_pr": auc_pr(scores, task.test.y)}
+    return {
+        "accuracy": float(model.score(flat(task.test), task.test.y)),
+        **areas,
+        "parameters": int(model.coef_.size + model.intercept_.size),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _bim_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.objectives.language import train_language
+    from bimhw.learning.objectives.language_recipe import language_recipe
+
+    result = train_language(corpus, *language_recipe(corpus, seed, **options), tuning=tuning)
+    return {
+        "bits_per_character": result.score.bits_per_character,
+        "perplexity": result.score.perplexity,
+        "rate": float(np.mean(result.rates)),
+        "parameters": sum(p.numel() for p in result.model.parameters()),
+        "updates": result.updates,
+        "seen": result.symbols,
+        "memory_words": result.memory_words or None,
+        "seconds": result.seconds,
+    }
+
+
+def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.objectives.language import LanguageSettings
+    from bimhw.studies.baselines.fit import fit_text
+
+    name, hidden = options.pop("model"), options.pop("hidden")
+    return asdict(fit_text(name, corpus, hidden, LanguageSettings(seed=seed, **options), tuning))
+
+
+def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.objectives.speech import train_speech
+
+    done = train_speech(data, seed, tuning, **options)
+    return {**_word_errors(done.result, done.model.parameters()), "rate": float(np.mean(done.rates))}
+
+
+def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.learning.objectives.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
+    from bimhw.studies.baselines.models import build
+
+    name, hidden = options.pop("model"), options.pop("hidden")
+    settings = CtcSettings(seed=seed, **options)
+    sets = string_sets(data, settings, tuning)
+    model = build(name, sets.n_in, SYMBOLS, hidden, seed)
+    parameters = list(model.parameters())
+    return _word_errors(fit_ctc(model, parameters, sets, settings), parameters)
+
+
+def _word_errors(result: Any, parameters: Iterable[Any]) -> dict[str, Any]:
+    return {
+        "word_error_rate": result.errors.rate,
+        "parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "updates": result.updates,
+        "seen": result.strings,
+        "seconds": result.seconds,
+    }
+
+
+def _ngram(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+    from bimhw.studies.baselines.ngram import witten_bell_nll
+
+    start = time.perf_counter()
+    nats = witten_bell_nll(corpus.whole_train, corpus.test, len(corpus.symbols), options["order"])
+    score = language_metrics(float(nats.sum()), len(nats), corpus.characters_per_token)
+    return {
+        "bits_per_character": score.bits_per_character,
+        "perplexity": score.perplexity,
+        "seen": len(corpus.whole_train),
+        "seconds": time.perf_counter() - start,
+    }

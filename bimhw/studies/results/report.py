@@ -1,0 +1,203 @@
+"""docs/results.md and its plots, from the points alone: no figure in them was typed by hand."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bimhw.studies.results.plan import SPEAKERS, TABLES, Row, Table
+from bimhw.studies.results.plot import dot_plot
+from bimhw.studies.results.points import Point, point_key
+from bimhw.studies.results.run import LOWER_IS_BETTER, value
+from simulator.base.files import write_text
+
+_LEFT_OUT = tuple(f"fsdd-{speaker}" for speaker in SPEAKERS)
+
+_HEAD = """# Results
+
+Written by `make results` (`bimhw results`) from `docs/results/points.jsonl`; do not edit by hand. Mean +- standard deviation
+over the seeds given (one seed: no deviation). Settings of rows with a grid were chosen on a validation part of the training
+split, never on the test split; the last run trains on all of it. "updates", "seen" (sequences or symbols, with repetition) and
+"rate" (spikes per neuron and step) are means over seeds; "memory" is, for online rules, the learning words of one sequence, for
+BPTT the words that autograd keeps for the backward pass of one batch. Seconds are of one core that other work shared: an order
+of magnitude only.
+"""
+
+
+def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
+    """Write ``results.md`` and one plot a table into `folder`.
+
+    Args:
+        points: as `read_points` gives.
+        folder: usually ``docs``.
+
+    Returns:
+        The files written.
+    """
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    parts, files = [_HEAD], []
+    for table in TABLES.values():
+        rows = [(row, found) for row in table.rows if (found := _of(points, table, row))]
+        if not rows or table.name in _LEFT_OUT:
+            continue
+        parts.append(_section(table, rows))
+        dots = [(row.label, row.kind.startswith("bim"), [value(p, table) for p in found]) for row, found in rows]
+        lower = table.metric in LOWER_IS_BETTER
+        files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
+        parts.append(f"![{table.title}](results/{table.name}.svg)\n")
+        if table.name == "fsdd":
+            left_out, plot = _speakers(points, folder / "results")
+            parts.append(left_out)
+            files += plot
+    parts += [_missing(points), _versions()]
+    write_text(folder / "results.md", "\n".join(p for p in parts if p))
+    return [folder / "results.md", *files]
+
+
+def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
+    """Test points of a row, by seed: of the settings that most seeds have (the chosen ones). Settings and training data that the
+    plan no longer holds do not count."""
+    settings = [row.options | choice for choice in row.grid or ({},)]
+    groups = [
+        [
+            points[key]
+            for seed in range(row.seeds)
+            if (key := point_key(table.name, row, options, seed, False)) in points
+        ]
+        for options in settings
+    ]
+    return max(groups, key=len)
+
+
+def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
+    unit = {
+        "accuracy": "accuracy %",
+        "auc_roc": "AUC-ROC",
+        "bits_per_character": "bits/character",
+        "word_error_rate": "WER %",
+    }[table.metric]
+    second = {"accuracy": "", "auc_roc": "AUC-PR", "bits_per_character": "perplexity", "word_error_rate": ""}[
+        table.metric
+    ]
+    head = [
+        "model",
+        unit,
+        *([second] if second else []),
+        "seeds",
+        "rate",
+        "parameters",
+        "updates",
+        "seen",
+        "memory",
+        "s",
+    ]
+    lines = [f"## {table.title}", "", f"Paper's claim: {table.claim}", "", _line(head), _line(["---"] * len(head))]
+    for row, found in rows:
+        cells = [row.label, _spread([value(p, table) for p in found], table.metric)]
+        if second:
+            name = "auc_pr" if table.metric == "auc_roc" else "perplexity"
+            cells.append(_spread([getattr(p, name) for p in found if getattr(p, name) is not None], name))
+        cells += [
+            str(len(found)),
+            *(_mean(found, n) for n in ("rate", "parameters", "updates", "seen", "memory_words")),
+        ]
+        lines.append(_line([*cells, _mean(found, "seconds")]))
+    lines += ["", _settings(rows)]
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
+    tuned = []
+    for row, found in rows:
+        names = dict.fromkeys(name for choice in row.grid for name in choice)
+        given = [f"{name} {found[0].options[name]}" for name in names if name in found[0].options]
+        if len(row.grid) > 1:
+            tuned.append(f"{row.label}: {', '.join(given)}")
+    return f"Chosen on the validation part: {'; '.join(tuned)}." if tuned else ""
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _spread(values: list[float], metric: str) -> str:
+    if not values:
+        return ""
+    scale, digits = (
+        (100.0, 1) if metric in ("accuracy", "word_error_rate") else (1.0, 3 if metric != "perplexity" else 2)
+    )
+    mean = f"{scale * float(np.mean(values)):.{digits}f}"
+    return mean + (f" +- {scale * float(np.std(values, ddof=1)):.{digits}f}" if len(values) > 1 else "")
+
+
+def _mean(points: list[Point], name: str) -> str:
+    values = [getattr(p, name) for p in points if getattr(p, name) is not None]
+    if not values:
+        return ""
+    mean = float(np.mean(values))
+    return f"{mean:.2f}" if name == "rate" else f"{mean:,.0f}"
+
+
+def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path]]:
+    """Leave-one-speaker-out as one section: each speaker's mean over seeds, and the mean of six of each seed; its plot."""
+    tables = [TABLES[name] for name in _LEFT_OUT]
+    lines, dots = [], []
+    for row in tables[0].rows:
+        found = [_of(points, table, row) for table in tables]
+        if not any(found):
+            continue
+        scores = [[value(p, table) for p in group] for table, group in zip(tables, found, strict=True)]
+        every = [p for group in found for p in group]
+        whole = [float(np.mean(of_seed)) for of_seed in zip(*scores, strict=False)]
+        cells = [_spread([float(np.mean(s))] if s else [], "accuracy") for s in scores]
+        mean = f"**{_spread(whole, 'accuracy')}**" if whole else "not all run"
+        facts = [_mean(every, n) for n in ("rate", "parameters", "updates", "seen", "seconds")]
+        lines.append(_line([row.label, *cells, mean, str(len(whole)), *facts]))
+        if whole:
+            dots.append((row.label, row.kind.startswith("bim"), whole))
+    if not lines:
+        return "", []
+    head = ["model", *SPEAKERS, "mean of six", "seeds", "rate", "parameters", "updates", "seen", "s"]
+    title = "Spoken digits, leave one speaker out (accuracy %)"
+    parts = [
+        f"## {title}",
+        "",
+        f"Paper's claim: {tables[0].claim}",
+        "",
+        _line(head),
+        _line(["---"] * len(head)),
+        *lines,
+    ]
+    parts += ["", tables[0].note, ""]
+    if not dots:
+        return "\n".join(parts), []
+    plot = dot_plot(dots, "accuracy", False, "fsdd-speakers", folder / "fsdd-speakers.svg")
+    return "\n".join([*parts, f"![{title}](results/fsdd-speakers.svg)\n"]), [plot]
+
+
+def _missing(points: Mapping[str, Point]) -> str:
+    """What the plan holds and no point exists for: said, not hidden."""
+    lines = []
+    for table in TABLES.values():
+        for row in table.rows:
+            there = len(_of(points, table, row))
+            if there < row.seeds:
+                lines.append(f"- {table.name}: {row.label}: {there} of {row.seeds} seeds")
+    if not lines:
+        return ""
+    return "\n".join(
+        ["## Not yet run", "", "`make results` goes on with these; nothing above stands in for them.", "", *lines, ""]
+    )
+
+
+def _versions() -> str:
+    import torch
+
+    import bimhw
+
+    return f"bimhw {bimhw.__version__}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}.\n"

@@ -1,0 +1,135 @@
+"""`make results`: train what is missing, in the order of its worth, and write the page from what is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bimhw.studies.results.plan import TABLES, Row, Table
+from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
+from bimhw.tasks import TASKS, load_corpus, load_task
+from bimhw.tasks.sources.fsdd import load_spoken_digits
+from simulator.base.errors import InputError
+
+# higher is better but for these
+LOWER_IS_BETTER = ("bits_per_character", "word_error_rate")
+
+
+def run_results(
+    store: Path,
+    tables: Sequence[str] = (),
+    paths: Mapping[str, Path] | None = None,
+    seeds: int | None = None,
+    budget_s: float | None = None,
+    say: Callable[[str], None] = print,
+    rows: Sequence[str] = (),
+) -> dict[str, Point]:
+    """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
+
+    Args:
+        store: file of points, one JSON line each; those in it are not trained again.
+        tables: names; none: all whose data is there.
+        paths: the user's copies of data, by name (``fsdd``, ``mitbih208``).
+        seeds: at most so many a row.
+        budget_s: no new run begins after so many seconds.
+        say: told what happens.
+        rows: only those whose label holds one of these texts; none: all.
+
+    Raises:
+        InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
+    """
+    _check_known(tables, rows)
+    points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
+    store.parent.mkdir(parents=True, exist_ok=True)
+    for name in tables or TABLES:
+        table = TABLES[name]
+        try:
+            data = _data(table, paths)
+        except InputError as error:
+            if tables:
+                raise
+            say(f"{name}: left out ({error})")
+            continue
+        wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
+        _run_table(replace(table, rows=wanted), data, store, points, seeds, end, say)
+    return points
+
+
+def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
+    unknown = [t for t in tables if t not in TABLES]
+    if unknown:
+        raise InputError(f"table {unknown[0]!r}", "is not known", f"Tables: {', '.join(TABLES)}")
+    labels = [r.label for t in tables or TABLES for r in TABLES[t].rows]
+    nowhere = [text for text in rows if not any(text in label for label in labels)]
+    if nowhere:
+        raise InputError(f"row {nowhere[0]!r}", "is in no label", f"Labels: {'; '.join(dict.fromkeys(labels))}")
+
+
+def _data(table: Table, paths: Mapping[str, Path]) -> Any:
+    options = dict(table.task_options)
+    if table.path:
+        if table.path not in paths:
+            raise InputError(f"table {table.name}", "needs data of yours", f"Give --data {table.path}=PATH")
+        options["path"] = paths[table.path]
+    if table.metric == "word_error_rate":
+        return load_spoken_digits(Path(paths[table.path]))
+    return (load_corpus if TASKS[table.task].is_text else load_task)(table.task, **options)
+
+
+def _run_table(
+    table: Table,
+    data: Any,
+    store: Path,
+    points: dict[str, Point],
+    seeds: int | None,
+    end: float,
+    say: Callable[[str], None],
+) -> None:
+    def get(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
+        key = point_key(table.name, row, options, seed, tuning)
+        if key not in points:
+            if time.monotonic() > end:
+                return None
+            points[key] = run_point(data, table.name, row, options, seed, tuning)
+            append_point(store, points[key])
+            say(
+                f"{table.name}: {row.label}, seed {seed}{' (tuning)' if tuning else ''}: {value(points[key], table):.4f}"
+            )
+        return points[key]
+
+    most = max((r.seeds for r in table.rows), default=0)
+    for seed in range(most if seeds is None else min(most, seeds)):
+        for row in table.rows:
+            if seed < row.seeds:
+                options = chosen(table, row, get)
+                if options is None or get(row, options, seed, False) is None:
+                    return
+
+
+def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:
+    """The row's options with the best of its grid on the validation part (equal ones: the more accurate); None: no time left."""
+    if len(row.grid) < 2:
+        return row.options | (row.grid[0] if row.grid else {})
+    tried = [(get(row, row.options | choice, 0, True), choice) for choice in row.grid]
+    if any(p is None for p, _ in tried):
+        return None
+    sign = -1.0 if table.metric in LOWER_IS_BETTER else 1.0
+    best = max(tried, key=lambda t: (sign * value(t[0], table), t[0].accuracy or 0.0) if t[0] else (0.0, 0.0))
+    return row.options | best[1]
+
+
+def value(point: Point, table: Table) -> float:
+    """The figure that a table compares.
+
+    Raises:
+        InputError: the point does not have it.
+    """
+    found = getattr(point, table.metric)
+    if found is None:
+        raise InputError(
+            f"point {point.key} of table {table.name}", f"has no {table.metric}", "Remove its line and run again"
+        )
+    return float(found)

@@ -1,0 +1,272 @@
+"""The work of one point, in three parts that are kept on disk: model, function, hardware.
+
+One functional run serves every hardware point: spikes do not depend on chip or mapping. Another mapping or mesh needs its
+counters and its times anew, other times only these; other energy constants need neither.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.runs.condition import fault_figures
+from bimhw.studies.sweep.faulty import faulty_run
+from bimhw.studies.sweep.spec import Point, SweepSpec
+from simulator.base.errors import BimhwError, InputError
+from simulator.base.files import read_npz, replacing, write_json, write_npz
+from simulator.chips.chip import Chip, load_chip
+from simulator.chips.quantity import Quantity
+from simulator.function.counting import Counter, Tally
+from simulator.function.run import recorded_spikes, tally_of
+from simulator.program.activity import Activity
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+
+LEAST_FREE_BYTES = 64 * 1024
+_TALLY = ("active_by_neuron", "active_by_step", "saturated_by_neuron", "saturated_by_step")
+
+
+def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dict[str, Any]:
+    """Run one stage of a point in a worker; a failure is an outcome with its reason, not an exception.
+
+    Args:
+        stage: ``function`` (leave the functional run in the work folder) or ``point`` (the whole point).
+        work: folder of what is kept.
+        spec: the sweep.
+        axes: the point's values.
+    """
+    import torch
+
+    torch.set_num_threads(1)  # the same sums in the same order, however many workers there are
+    point, folder = Point(spec, axes), Path(work)
+    try:
+        if stage == "function":
+            function_run(point, folder)
+            return {"status": "done", "result": {}}
+        return {"status": "done", "result": evaluate(point, folder)}
+    except Exception as error:  # whatever went wrong is this point's outcome and must not stop the others
+        reason = str(error) if isinstance(error, BimhwError) else f"{type(error).__name__}: {error}"
+        return {"status": "stopped" if _disk_fails(error, folder) else "failed", "reason": reason}
+
+
+def _disk_fails(error: BaseException, folder: Path) -> bool:
+    """Whether an error is the disk's and not the point's: a point that failed for want of room must be done again."""
+    causes = [e for e in (error, error.__cause__, error.__context__) if isinstance(e, OSError)]
+    if any(e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO) for e in causes):
+        return True
+    try:
+        return shutil.disk_usage(folder).free < LEAST_FREE_BYTES  # torch's writer says it in other words
+    except OSError:
+        return True
+
+
+def evaluate(point: Point, folder: Path) -> dict[str, Any]:
+    """All figures of a point."""
+    from bimhw.costs.compare import energy
+
+    program, facts = function_run(point, folder)
+    faults = point.faults()
+    if faults is None:
+        mapped, activity = hardware_run(point, program, folder)
+    else:
+        mapped = _mapping_run(point, program, folder)[0]
+        task = point.spec.load_task(str(mapped.meta["task"]))
+        activity, facts = faulty_run(point, mapped, faults, task, folder)
+    costs = energy(activity, point.chip(), program=mapped)
+    figures = costs.report.figures()
+    learning = costs.learning_uj_per_sample()
+    synapses = sum(q.n_synapses for q in program.projections)
+    dense = sum(program.population(q.source).size * program.population(q.target).size for q in program.projections)
+    per = max(1, activity.samples)
+    return {
+        "accuracy": facts["accuracy"],
+        "spike_rate": activity.total("spikes") / max(1, activity.total("neuron_updates")),
+        "density": synapses / max(1, dense),
+        "synaptic_events_per_sample": activity.total("synaptic_events") / per,
+        "total_uj": figures["total_uj_per_inference"],
+        "total_low_uj": costs.report.low_pj() / 1e6 / per,
+        "total_high_uj": costs.report.high_pj() / 1e6 / per,
+        "dynamic_uj": figures["dynamic_uj_per_inference"],
+        "synapse_uj": costs.report.by("hardware").get("synapse", 0.0) / 1e6 / per,
+        "soma_uj": costs.report.by("hardware").get("soma", 0.0) / 1e6 / per,
+        "learning_uj": None if learning is None else learning[1],
+        "latency_us": figures["sim_time_us_per_inference"],
+        "edp_js": figures["energy_delay_product_js"],
+        "cores": activity.cores_used,
+        "neurons": program.n_neurons,
+        "weight_bytes": sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
+        "unknown": list(costs.report.unknown),
+        "saturations": activity.total("saturations"),
+        "faults": fault_figures(activity),
+        "synapse_uj_fixed_activity": None,
+        "pruned_synops_fixed_activity": None,
+    }
+
+
+def model_file(point: Point, folder: Path) -> Path:
+    """The trained model of a point; trained where it is not there yet."""
+    if point.spec.is_model:
+        return Path(point.spec.source)
+    from bimhw.learning.api import train
+
+    path = folder / f"model-{point.model_key()}.pt"
+    if not path.is_file():
+        with replacing(path) as temporary:
+            task = point.spec.load_task(point.spec.source)
+            train(task, temporary, point.spec.preset, point.seed, **point.training())
+    return path
+
+
+def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
+    """The program of a point (on any mapping) and its functional run, from the work folder or done now."""
+    stem = folder / f"function-{point.function_key()}"
+    facts_file = stem.with_suffix(".json")
+    if not facts_file.is_file():
+        facts = _run_function(point, folder, stem)
+        write_json(facts_file, facts)  # last: its presence says that the others are whole
+        with (folder / "functional-runs.log").open("a", encoding="utf-8") as log:
+            log.write(f"{point.function_key()}\n")
+    return Program.load(stem.with_suffix(".bimhw")), json.loads(facts_file.read_text(encoding="utf-8"))
+
+
+def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
+    from bimhw.compiler.decode import decode, encode, output_probe
+    from simulator.function.simulation import Simulation
+
+    program, rates, task = _compiled(point, model_file(point, folder))
+    split = task.test if point.spec.samples is None else task.test.take(slice(0, point.spec.samples))
+    probe, steps = output_probe(program), int(program.meta["chip_steps"])
+    trains = [encode(program, x) for x in split.x]
+    graded = any(t.payload is not None for t in trains)
+    simulation = Simulation(program, seed=point.seed, probes=(probe,), strict=False, graded_inputs=graded)
+    for k, sample in enumerate(trains):
+        if k:
+            simulation.reset()
+        simulation.advance(sample, steps)
+    width = program.population(probe[0]).size
+    states = np.array(simulation.record.probes[probe], np.int32).reshape(len(trains), steps, width)
+    scores = np.array([decode(program, {probe: s}) for s in states])
+    spikes, tally = recorded_spikes(simulation.record), tally_of(simulation)
+    payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
+    arrays = {name: getattr(tally, name) for name in _TALLY}
+    arrays |= {"resets": np.array(tally.resets, np.int64), "ptr": spikes.ptr, "ids": spikes.ids, "payload": payload}
+    arrays["rates"] = np.concatenate([rates.get(p.name, np.ones(p.size)) for p in program.populations])
+    write_npz(stem.with_suffix(".npz"), arrays)
+    program.save(stem.with_suffix(".bimhw"))
+    return {"accuracy": float((scores.argmax(axis=1) == split.y).mean()), "samples": len(trains)}
+
+
+def _compiled(point: Point, model: Path) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task]:
+    """The program on a mapping that does not matter, the rates that calibration measured, and the task."""
+    from bimhw.compiler.options import CompileOptions
+    from bimhw.compiler.pipeline import to_integers
+    from bimhw.frontends import load_network
+    from mapping.blocks import map_blocks
+    from mapping.spec import check_network
+
+    spec, chip = point.spec, _roomy_chip()
+    name = spec.task or (None if spec.is_model else spec.source)
+    task = None if name is None else spec.load_task(name)
+    options = CompileOptions(**point.compilation())
+    made = to_integers(check_network(load_network(model)), chip, None, task or name, options, point.seed)
+    program = map_blocks(made.integer, chip)[0]
+    if task is None and not program.meta.get("task"):
+        raise InputError(str(model), "does not say which task it was trained on", "Give --task NAME")
+    return program, made.calibrated.rates, task or spec.load_task(str(program.meta["task"]))
+
+
+def _roomy_chip() -> Chip:
+    """A chip that runs anything: function must not depend on which chip a point names; the real chip refuses later."""
+    generic = load_chip("generic")
+    unknown = Quantity(None, "1", "a chip without limits", "assumed")
+    limits = msgspec.structs.replace(generic.limits, **dict.fromkeys(generic.limits.__struct_fields__, unknown))
+    mesh = msgspec.structs.replace(generic.topology, width=64, height=64, cores_per_router=4, usable_cores=16384)
+    return msgspec.structs.replace(generic, limits=limits, topology=mesh)
+
+
+def hardware_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
+    """The program mapped for this point's chip, and its counters and time; no function is run."""
+    mapped, activity = _mapping_run(point, program, folder)
+    chip = point.chip()
+    if chip.timing is None or point.spec.engine == "none":
+        return mapped, activity
+    path = folder / f"hardware-{point.hardware_key()}.json"
+    if not path.is_file():
+        from simulator.timing.run import run_timing
+
+        spikes, _, _ = _recorded(point, folder)
+        time = run_timing(mapped, chip, spikes, point.spec.engine)  # type: ignore[arg-type]  # checked by the spec
+        write_json(path, {"sim_time_ns": time.sim_time_ns})
+    return mapped, replace(activity, sim_time_ns=float(json.loads(path.read_text(encoding="utf-8"))["sim_time_ns"]))
+
+
+def _mapping_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
+    """The mapped program and its counters, shared by all points that differ in times and energies alone."""
+    stem = folder / f"mapping-{point.mapping_key()}"
+    if not stem.with_suffix(".npz").is_file():
+        mapped = _mapped(point, program, folder)
+        activity = Counter(mapped, point.chip().topology).activity(*_recorded(point, folder))
+        mapped.save(stem.with_suffix(".bimhw"))
+        activity.save(stem.with_suffix(".npz"))  # last: its presence says that both are whole
+    return Program.load(stem.with_suffix(".bimhw")), Activity.load(stem.with_suffix(".npz"))
+
+
+def _mapped(point: Point, program: Program, folder: Path) -> Program:
+    from mapping.limits import check_capabilities
+    from mapping.mapper import map_network
+    from mapping.network import Network
+
+    network = Network("integer", program.populations, program.projections, dict(program.meta))
+    chip = point.chip()
+    check_capabilities(network, chip)
+    flat = read_npz(folder / f"function-{point.function_key()}.npz", ("rates",))["rates"]
+    ends = np.cumsum([p.size for p in program.populations])[:-1]
+    rates = dict(zip((p.name for p in program.populations), np.split(flat, ends), strict=True))
+    method = str(point.axes.get("mapping", "auto"))
+    return map_network(network, chip, method, rates, point.axes.get("cores"), point.seed).program
+
+
+def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
+    stem = folder / f"function-{point.function_key()}"
+    a = read_npz(stem.with_suffix(".npz"), (*_TALLY, "resets", "ptr", "ids", "payload"))
+    samples = int(json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))["samples"])
+    spikes = SpikeTrain(a["ptr"], a["ids"], a["payload"] if a["payload"].size else None)
+    active, by_step, saturated, saturated_by_step = (a[name] for name in _TALLY)
+    return spikes, Tally(active, by_step, saturated, saturated_by_step, tuple(a["resets"].tolist())), samples
+
+
+def fixed_activity_pj(point: Point, reference: Point, folder: Path) -> tuple[float, float] | None:
+    """Synapse energy per sample [pJ] that the point's synapses would cost under the reference's spikes.
+
+    Returns:
+        (of all projections, of those that the sparsity target prunes); None where the chip's constant is unknown.
+    """
+    table = point.chip().energy
+    prices = [table[key].value for key in ("synaptic_event", "synaptic_memory_read") if key in table]
+    if not prices or None in prices:
+        return None
+    program, facts = function_run(point, folder)
+    spikes, _, _ = _recorded(reference, folder)
+    events = np.bincount(spikes.ids, minlength=program.n_neurons).astype(np.int64)
+    first, readout_too = program.first_ids(), bool(point.training().get("prune_readout"))
+    whole = pruned = 0
+    for q in program.projections:
+        rows = np.diff(q.indptr)
+        met = int(events[first[q.source] : first[q.source] + rows.size] @ rows)
+        whole += met
+        if readout_too or program.population(q.target).role != "output":
+            pruned += met
+    per_event = sum(p for p in prices if p is not None) / float(facts["samples"])
+    return whole * per_event, pruned * per_event

@@ -1,0 +1,91 @@
+"""Plots of a sweep: accuracy against energy with the front joined; over the sparsity, what pruning saves and activity does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bimhw.studies.sweep.run import SweepResult
+from simulator.base.errors import InputError
+from simulator.base.files import replacing
+
+Rows = Sequence[dict[str, Any]]
+DEFAULT_CHIP = "loihi2"
+
+
+def plot_sweep(result: SweepResult, path: Path) -> None:
+    """Write a PNG, SVG or PDF by the file's ending.
+
+    Raises:
+        InputError: no finished point, or an ending that is not one of these.
+    """
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(str(path), "must end in .png, .svg or .pdf")
+    rows = [r for r in result.rows if r["status"] == "done"]
+    if not rows:
+        raise InputError("sweep", "has no finished point to plot", "See the reasons of the failures")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    pruned = [r for r in rows if r["synapse_uj_fixed_activity"] is not None]
+    figure, axes = plt.subplots(
+        1, 2 if pruned else 1, figsize=(12 if pruned else 7, 4.5), layout="constrained", squeeze=False
+    )
+    _trade_off(axes[0, 0], rows)
+    if pruned:
+        _sparsity(axes[0, 1], pruned)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+    plt.close(figure)
+
+
+def _chips(rows: Rows) -> dict[str, Rows]:
+    names = dict.fromkeys(str(r["axes"].get("chip", DEFAULT_CHIP)) for r in rows)
+    return {name: [r for r in rows if str(r["axes"].get("chip", DEFAULT_CHIP)) == name] for name in names}
+
+
+def _trade_off(axes: Any, rows: Rows) -> None:
+    for name, own in _chips(rows).items():
+        axes.scatter([r["total_uj"] for r in own], [100 * r["accuracy"] for r in own], label=name, s=24, alpha=0.8)
+    front = sorted((r["total_uj"], 100 * r["accuracy"]) for r in rows if r["pareto"])
+    label = "Pareto front (energy, latency, accuracy)"
+    axes.plot([e for e, _ in front], [a for _, a in front], lw=1, color="0.5", zorder=0, label=label)
+    axes.set(xlabel="energy per inference (µJ)", ylabel="accuracy (%)", title="accuracy against energy")
+    energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
+    if energies and max(energies) > 20 * min(energies):
+        axes.set_xscale("log")  # chips lie decades apart
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _sparsity(axes: Any, rows: Rows) -> None:
+    """Synapse energy of one chip relative to the least sparse point: as measured, at fixed activity, and the line 1 - rho."""
+    name, own = next(iter(_chips(rows).items()))
+    targets = sorted({r["axes"]["sparsity"] for r in own})
+    kept = [1 - t for t in targets]
+
+    def mean(key: str) -> list[float]:
+        values = [[r[key] for r in own if r["axes"]["sparsity"] == t and r[key] is not None] for t in targets]
+        return [sum(v) / len(v) if v else float("nan") for v in values]
+
+    dense = mean("synapse_uj")[0]
+    lines = (
+        ("as measured, all projections", [v / dense for v in mean("synapse_uj")], "o-"),
+        ("activity of the densest, all projections", [v / dense for v in mean("synapse_uj_fixed_activity")], "s--"),
+        ("activity of the densest, pruned projections", mean("pruned_synops_fixed_activity"), "^-"),
+    )
+    axes.plot(kept, [k / kept[0] for k in kept], color="0.7", lw=4, zorder=0, label="kept synapses, 1 - sparsity")
+    for label, values, style in lines:
+        axes.plot(kept, values, style, label=label, ms=5)
+    axes.set(
+        xlabel="share of synapses kept, 1 - sparsity", ylabel="SynOp energy / that of the densest",
+        title=f"what pruning saves on {name} (mean of the points)", xscale="log", yscale="log",
+    )  # fmt: skip
+    for target, k, rate in zip(targets, kept, mean("spike_rate"), strict=True):
+        axes.annotate(f"{target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3")
+    axes.set_ylim(top=2.5)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)

@@ -1,0 +1,182 @@
+"""`bimhw.run_sweep`: run the points that are not stored yet, in any order, and return the whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
+from bimhw.studies.sweep.pareto import pareto_front
+from bimhw.studies.sweep.spec import Point, SweepSpec
+from bimhw.studies.sweep.store import Store
+from bimhw.studies.sweep.workers import Workers, workers
+from simulator.base.errors import BimhwError, InputError
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The table of a sweep, in the order of its points.
+
+    Attributes:
+        rows: axes, status, and the figures or the reason of the failure.
+        computed: points worked on in this call; the others were stored.
+        functional_runs: functional runs that the work folder has seen, of all calls.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    computed: int
+    functional_runs: int
+
+    @property
+    def failed(self) -> int:
+        """Points that failed."""
+        return sum(r["status"] == "failed" for r in self.rows)
+
+
+def run_sweep(
+    spec: SweepSpec,
+    db: Path | str = "sweep.sqlite",
+    n_workers: int = 1,
+    dask: str | None = None,
+    retry: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> SweepResult:
+    """Run a sweep; what is stored under the same keys is not done again.
+
+    Args:
+        spec: the sweep.
+        db: SQLite file of finished points; models and runs are kept beside it in ``<db>.work``.
+        n_workers: local processes.
+        dask: address of a Dask scheduler instead.
+        retry: do failed points again.
+        progress: called with 1 for each finished point.
+
+    Raises:
+        InputError: a bad axis or value, a database that cannot be used, an unreachable cluster.
+    """
+    with Session(spec, db, n_workers, dask) as session:
+        return session.run(list(spec.points()), retry, progress)
+
+
+class Session:
+    """An open sweep: its store, its work folder and, from the first point that must be computed, its workers.
+
+    Raises:
+        InputError: a bad axis or value, a database that cannot be used; from `run` an unreachable cluster, a full disk.
+    """
+
+    def __init__(self, spec: SweepSpec, db: Path | str, n_workers: int = 1, dask: str | None = None) -> None:
+        spec.check()
+        if n_workers < 1:
+            raise InputError("workers", f"are {n_workers}, must be at least 1")
+        self.spec, self._n_workers, self._dask = spec, n_workers, dask
+        self._open = ExitStack()
+        self._team: Workers | None = None
+        path = Path(db)
+        self._store = self._open.enter_context(Store(path))
+        self._folder = _work_folder(path)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def run(
+        self, points: Sequence[Point], retry: bool = False, progress: Callable[[int], None] | None = None
+    ) -> SweepResult:
+        """The table of these points; what is not stored yet is computed first."""
+        say, keys = progress or (lambda n: None), list[str]()
+        waiting: dict[str, list[tuple[str, Point]]] = {}
+        for point in points:
+            key = _key(point, self._store)
+            keys.append(key)
+            stored = self._store.get(key)
+            missing = stored is None or (retry and stored["status"] == "failed")
+            if missing and key not in keys[:-1]:  # a search may name a point twice
+                waiting.setdefault(point.function_key(), []).append((key, point))
+            else:
+                say(1)
+        if waiting:
+            if self._team is None:
+                self._team = self._open.enter_context(workers(attempt, self._n_workers, self._dask))
+            _work(self._team, waiting, self._store, self._folder, self.spec, say)
+        rows = tuple(
+            _row(point, self._store.get(key), self._folder, self.spec) for point, key in zip(points, keys, strict=True)
+        )
+        log = self._folder / "functional-runs.log"
+        runs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
+        return SweepResult(with_front(rows), sum(map(len, waiting.values())), runs)
+
+
+def _work_folder(path: Path) -> Path:
+    folder = path.with_name(path.name + ".work")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(str(folder), f"cannot be made ({error.strerror})") from error
+    return folder
+
+
+def _key(point: Point, store: Store) -> str:
+    """The point's key; a point whose chip cannot be is stored as failed under a key of its axes."""
+    from bimhw.studies.sweep.spec import digest
+
+    try:
+        return point.key()
+    except BimhwError as error:
+        key = digest("broken", point.function_key(), dict(point.axes), str(error))
+        store.put(key, point.axes, {"status": "failed", "reason": str(error)})
+        return key
+
+
+def _work(
+    team: Workers,
+    waiting: dict[str, list[tuple[str, Point]]],
+    store: Store,
+    folder: Path,
+    spec: SweepSpec,
+    say: Callable[[int], None],
+) -> None:
+    """Functional runs first, each followed by the points that share it; where it fails, they have failed."""
+    by_key = {key: point for group in waiting.values() for key, point in group}
+    for function_key, group in waiting.items():
+        team.submit(function_key, ("function", str(folder), spec, dict(group[0][1].axes)))
+    for name, outcome in team.finished():
+        if outcome["status"] == "stopped":
+            raise InputError(
+                str(folder),
+                f"cannot be written ({outcome['reason']})",
+                "Finished points are safe: make room, then run the same sweep again",
+            )
+        if name in waiting and outcome["status"] == "done":
+            for key, point in waiting[name]:
+                team.submit(key, ("point", str(folder), spec, dict(point.axes)))
+            continue
+        for key in [k for k, _ in waiting[name]] if name in waiting else [name]:
+            store.put(key, by_key[key].axes, outcome)
+            say(1)
+
+
+def _row(point: Point, stored: dict[str, Any] | None, folder: Path, spec: SweepSpec) -> dict[str, Any]:
+    assert stored is not None
+    row = {"axes": dict(point.axes), "status": stored["status"], "reason": stored["reason"], **stored["result"]}
+    if stored["status"] == "done" and "sparsity" in spec.axes:
+        densest = Point(spec, dict(point.axes) | {"sparsity": min(spec.axes["sparsity"])})
+        if (folder / f"function-{densest.function_key()}.json").is_file():
+            found, dense = (fixed_activity_pj(p, densest, folder) for p in (point, densest))
+            if found is not None and dense is not None:
+                row["synapse_uj_fixed_activity"] = found[0] / 1e6
+                row["pruned_synops_fixed_activity"] = found[1] / dense[1] if dense[1] else None
+    return row
+
+
+def with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """Rows marked where no other is at least as good in accuracy, energy and latency and better in one."""
+    done = [r for r in rows if r["status"] == "done"]
+    front = pareto_front([(-r["accuracy"], r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])
+    marks = {id(r): mark for r, mark in zip(done, front, strict=True)}
+    return tuple(r | {"pareto": marks.get(id(r), False)} for r in rows)

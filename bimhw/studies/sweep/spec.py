@@ -1,0 +1,278 @@
+"""What a sweep is: a task or a model, axes with their values, and the points of their product.
+
+An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
+(neurons per core), ``mapping``, ``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...),
+``faults`` (YAML files of what is broken) or one of their numbers (``faults.drop_rate``), or any number of the chip file by its
+path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
+determines its result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import bimhw
+from energy_models.scaling import scaled_chip
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip, load_chip
+from simulator.chips.quantity import Quantity
+from simulator.chips.rules import check_chip
+from simulator.program.faults import Faults, parse_faults, read_faults
+
+if TYPE_CHECKING:
+    from bimhw.tasks.base import Task
+
+COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
+HARDWARE_AXES = ("chip", "cores", "mapping", "supply", "node")
+ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
+RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
+SECTIONS = ("timing", "energy", "limits")
+FAULTS = "faults"
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A sweep.
+
+    Attributes:
+        source: task name, or path of a model file (then there are no training axes).
+        axes: axis -> values.
+        options: training options that all points share.
+        preset: training preset, or None.
+        samples: test samples a point, None for all.
+        task: task of a model file, where it does not say.
+        engine: timing engine, or ``none``.
+        data: the user's copy of the task's data, where it needs one.
+        task_options: options of the task's loader.
+    """
+
+    source: str
+    axes: Mapping[str, tuple[Any, ...]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    preset: str | None = None
+    samples: int | None = None
+    task: str | None = None
+    engine: str = "compiled"
+    data: str | None = None
+    task_options: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raise `InputError` where an axis or a value cannot be."""
+        for axis, values in self.axes.items():
+            if not values:
+                raise InputError(f"axis {axis!r}", "has no values", "Give at least one, e.g. --sparsity 0,0.5")
+            if len(set(values)) != len(values):
+                raise InputError(f"axis {axis!r}", "names a value twice", "Name each once")
+            check_axis(axis)
+            if self.is_model and kind_of(axis) == "train" and axis != "seed":
+                raise InputError(
+                    f"axis {axis!r}", f"needs training, and {self.source!r} is a trained model", "Sweep a task"
+                )
+        for value in self.axes.get("cores", ()):
+            if not isinstance(value, int) or value < 1:
+                raise InputError("axis 'cores'", f"has the value {value}; neurons per core must be at least 1")
+        for axis in ("per_row", "free_scales"):
+            if not all(isinstance(v, bool) for v in self.axes.get(axis, ())):
+                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give true,false")
+        for axis in ("supply", "node"):
+            if any(isinstance(v, bool | str) or v <= 0 for v in self.axes.get(axis, ())):
+                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give numbers above 0")
+        if self.engine not in ENGINES:
+            raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+        if self.samples is not None and self.samples < 1:
+            raise InputError("samples", f"is {self.samples}, must be at least 1")
+        if any(axis.split(".")[0] == FAULTS for axis in self.axes):
+            for point in self.points():
+                point.faults()
+        self._check_options()
+
+    def _check_options(self) -> None:
+        from bimhw.tasks import TASKS
+
+        if self.is_model and not Path(self.source).is_file():
+            raise InputError(self.source, "does not exist", "Give a task's name or a model file")
+        name = self.task if self.is_model else self.source
+        if name in TASKS and TASKS[name].is_text:
+            raise InputError(
+                f"task {name!r}",
+                "is a text, and sweeps judge sequences by their class",
+                "Sweep a task of sequences; `bimhw codesign RUN` answers for a text's run",
+            )
+        if self.is_model:
+            return
+        from bimhw.learning.recipe import recipe
+
+        task = self.load_task(self.source)
+        for point in self.points():
+            recipe(task, self.preset, point.seed, **point.training())
+
+    @property
+    def is_model(self) -> bool:
+        """Whether the source is a file."""
+        return Path(self.source).suffix in (".pt", ".safetensors", ".nir")
+
+    def load_task(self, name: str) -> Task:
+        """The task of this name, from the user's copy of its data where one is given."""
+        from bimhw.tasks import load_named
+
+        task: Task = load_named(name, None if self.data is None else Path(self.data), self.task_options)
+        return task
+
+    def data_key(self) -> list[Any]:
+        """What says which data there is: loader options, names and sizes of the user's files."""
+        if self.data is None:
+            return list(self.task_options)
+        root = Path(self.data)
+        files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+        return [*self.task_options, *([str(p.relative_to(root)), p.stat().st_size] for p in files)]
+
+    def points(self) -> Iterator[Point]:
+        """All points, the first axis slowest."""
+        for values in itertools.product(*self.axes.values()):
+            yield Point(self, dict(zip(self.axes, values, strict=True)))
+
+
+def check_axis(axis: str) -> None:
+    """Raise `InputError` for an axis that nothing knows, with the nearest one that is."""
+    import difflib
+
+    known = known_axes()
+    if axis not in known and axis.split(".")[0] not in SECTIONS:
+        near = difflib.get_close_matches(axis, known, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}, or a number of the chip file"
+        raise InputError(f"axis {axis!r}", "is not known", hint)
+
+
+def known_axes() -> list[str]:
+    """All axes but the numbers of a chip file."""
+    from bimhw.learning.train import TrainSettings
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import Init
+
+    fields = [f for kind in (BimConfig, TrainSettings, Init) for f in kind.__struct_fields__]
+    broken = [FAULTS, *(f"{FAULTS}.{name}" for name in Faults.__struct_fields__)]
+    return [*RENAMED, *COMPILE_AXES, *HARDWARE_AXES, "delays", *fields, *broken]
+
+
+def kind_of(axis: str) -> str:
+    """``train``, ``compile`` or ``hardware``: what an axis changes."""
+    if axis in COMPILE_AXES:
+        return "compile"
+    if axis in HARDWARE_AXES or axis.split(".")[0] in (*SECTIONS, FAULTS):
+        return "hardware"
+    return "train"
+
+
+def digest(*parts: Any) -> str:
+    """Hash of JSON-able values."""
+    text = json.dumps(parts, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep."""
+
+    spec: SweepSpec
+    axes: Mapping[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Seed of training and of the chip."""
+        return int(self.axes.get("seed", self.spec.options.get("seed", 0)))
+
+    def training(self) -> dict[str, Any]:
+        """Options of `bimhw train`, the seed apart."""
+        out = {k: v for k, v in self.spec.options.items() if k != "seed"}
+        for axis, value in self.axes.items():
+            if kind_of(axis) == "train" and axis != "seed":
+                out[RENAMED.get(axis, axis)] = value
+        if "lambda" in self.axes:
+            out.setdefault("rule", "hybrid")
+        if "rate" in self.axes:
+            out.setdefault("rate_strength", 1.0)
+        return out
+
+    def compilation(self) -> dict[str, Any]:
+        """Options of `bimhw compile` that change function."""
+        return {k: v for k, v in self.axes.items() if kind_of(k) == "compile"}
+
+    def model_key(self) -> str:
+        """Hash of all that determines the trained model."""
+        if self.spec.is_model:
+            return digest("model", hashlib.sha256(Path(self.spec.source).read_bytes()).hexdigest())
+        spec = self.spec
+        key = ("train", bimhw.__version__, spec.source, spec.preset, self.seed, self.training())
+        return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
+
+    def function_key(self) -> str:
+        """Hash of all that determines what the chip computes."""
+        spec = self.spec
+        key = ("function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task)
+        return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
+
+    def chip(self) -> Chip:
+        """The chip with this point's numbers.
+
+        Raises:
+            InputError: no such chip or number, or a value that breaks a rule.
+        """
+        chip = load_chip(str(self.axes.get("chip", "loihi2")))
+        for axis, value in self.axes.items():
+            if axis.split(".")[0] in SECTIONS:
+                chip = _with_number(chip, axis, value)
+        check_chip(chip, f"chip {chip.name!r}")
+        return scaled_chip(chip, self.axes.get("supply"), self.axes.get("node"))
+
+    def faults(self) -> Faults | None:
+        """What is broken at this point; None where no axis says so.
+
+        Raises:
+            InputError: no such file, or a value that cannot be.
+        """
+        axes = {axis: value for axis, value in self.axes.items() if axis.split(".")[0] == FAULTS}
+        if not axes:
+            return None
+        file = axes.pop(FAULTS, None)
+        values = msgspec.to_builtins(Faults() if file is None else read_faults(Path(str(file))))
+        return parse_faults(values | {axis.partition(".")[2]: value for axis, value in axes.items()})
+
+    def mapping_key(self) -> str:
+        """Hash of all that determines the mapping and the counters: function, mesh, limits and mapper, no times, no energies."""
+        c = self.chip()
+        parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits)]
+        return digest("mapping", self.function_key(), parts, self.axes.get("cores"), self.axes.get("mapping", "auto"))
+
+    def hardware_key(self) -> str:
+        """Hash of all that determines counters and times, but no energies."""
+        c = self.chip()
+        parts = [msgspec.to_builtins(c.timing)] + ([msgspec.to_builtins(c.link)] if c.topology.chips > 1 else [])
+        faults = self.faults()
+        broken = [] if faults is None else [msgspec.to_builtins(faults)]
+        return digest("hardware", self.mapping_key(), parts, self.spec.engine, *broken)
+
+    def key(self) -> str:
+        """Hash of all that determines the result."""
+        return digest("point", self.hardware_key(), self.chip().sha256())
+
+
+def _with_number(chip: Chip, path: str, value: float) -> Chip:
+    section, _, name = path.partition(".")
+    home = getattr(chip, section)
+    old = home.get(name) if isinstance(home, dict) else getattr(home, name, None)
+    if not isinstance(old, Quantity):
+        raise InputError(f"axis {path!r}", f"is not a number of chip {chip.name!r}", "See `bimhw chips show NAME`")
+    new = msgspec.structs.replace(
+        old, value=float(value), low=None, high=None, quality="assumed", note="set by a sweep"
+    )
+    if isinstance(home, dict):
+        return msgspec.structs.replace(chip, **{section: home | {name: new}})
+    return msgspec.structs.replace(chip, **{section: msgspec.structs.replace(home, **{name: new})})

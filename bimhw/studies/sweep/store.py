@@ -1,0 +1,84 @@
+"""Points of a sweep in SQLite, each stored as it finishes; a killed sweep loses nothing that was stored."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from simulator.base.errors import InputError
+
+_TABLE = """create table if not exists points (
+    key text primary key, axes text not null, status text not null, result text not null, reason text not null)"""
+
+
+class Store:
+    """A table of finished points.
+
+    Raises (every method):
+        InputError: the file is not a sweep's, is damaged, or cannot be written (a full disk, for instance).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.parent.is_dir():
+            raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
+        try:
+            self._db = sqlite3.connect(path, timeout=60.0, isolation_level=None)
+        except sqlite3.Error as error:
+            raise InputError(str(path), f"cannot be opened ({error})") from error
+        try:
+            self._run(_TABLE)
+        except InputError:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+
+    def _run(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(text, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                str(self.path),
+                f"cannot be written or read ({error})",
+                "Stored points are safe: make room, then run again",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise InputError(
+                str(self.path),
+                f"is not a sweep's database, or it is damaged ({error})",
+                "Move it away, or use another --db",
+            ) from error
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """A stored point, or None."""
+        rows = self._run("select axes, status, result, reason from points where key = ?", (key,))
+        if not rows:
+            return None
+        axes, status, result, reason = rows[0]
+        return {"axes": json.loads(axes), "status": status, "result": json.loads(result), "reason": reason}
+
+    def put(self, key: str, axes: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+        """Store a finished point, in one transaction."""
+        values = (
+            key,
+            json.dumps(dict(axes), sort_keys=True),
+            outcome["status"],
+            json.dumps(outcome.get("result", {}), sort_keys=True),
+            outcome.get("reason", ""),
+        )
+        self._run("insert or replace into points values (?, ?, ?, ?, ?)", values)
+
+    def count(self) -> int:
+        """Number of stored points."""
+        return int(self._run("select count(*) from points")[0][0])

@@ -1,0 +1,140 @@
+"""Where the points of a sweep are worked on: here, in local processes, or on a Dask cluster. One interface: submit, finished."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+from simulator.base.errors import InputError, MissingExtraError
+
+Task = tuple[str, tuple[Any, ...]]  # a name, and arguments of the function
+TRIES = 4
+
+
+class Workers(Protocol):
+    """Runs a function on arguments, somewhere."""
+
+    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Queue a call; `finished` gives its outcome under this name."""
+
+    def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Outcomes as they come, until nothing is queued; more may be submitted meanwhile."""
+
+
+class Here:
+    """One after another in this process."""
+
+    def __init__(self, function: Callable[..., dict[str, Any]]) -> None:
+        self._function, self._queue = function, list[Task]()
+
+    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Queue a call."""
+        self._queue.append((name, arguments))
+
+    def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Run what is queued."""
+        while self._queue:
+            name, arguments = self._queue.pop(0)
+            yield name, self._function(*arguments)
+
+
+class Processes:
+    """Local processes. A process that dies takes its points with it: they are tried again in a new pool."""
+
+    def __init__(self, function: Callable[..., dict[str, Any]], workers: int) -> None:
+        self._function, self._workers = function, workers
+        self._pool = self._start()
+        self._running: dict[Future[dict[str, Any]], Task] = {}
+        self._tries: dict[str, int] = {}
+
+    def _start(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+
+    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Queue a call."""
+        try:
+            future = self._pool.submit(self._function, *arguments)
+        except BrokenProcessPool:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = self._start()
+            future = self._pool.submit(self._function, *arguments)
+        self._running[future] = (name, arguments)
+
+    def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Outcomes as they come."""
+        while self._running:
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name, arguments = self._running.pop(future)
+                try:
+                    yield name, future.result()
+                except BrokenProcessPool:
+                    self._tries[name] = self._tries.get(name, 0) + 1
+                    if self._tries[name] < TRIES:
+                        self.submit(name, arguments)
+                    else:
+                        yield name, {"status": "failed", "reason": f"its process died {TRIES} times (memory?)"}
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Dask:
+    """A Dask cluster whose workers see the work folder under the same path."""
+
+    def __init__(self, function: Callable[..., dict[str, Any]], address: str) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingExtraError("distributed", "dask", "--dask") from error
+        try:
+            self._client: Any = distributed.Client(address, timeout="5s", set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"--dask {address}",
+                f"cannot be reached ({error or 'timeout'})",
+                "Start a scheduler, or leave --dask away",
+            ) from error
+        self._function = function
+        self._running: dict[str, str] = {}
+        self._done: Any = distributed.as_completed(loop=self._client.loop)  # type: ignore[no-untyped-call]
+
+    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Queue a call; a worker that dies is replaced by another."""
+        future = self._client.submit(self._function, *arguments, pure=False, retries=TRIES)
+        self._running[future.key] = name
+        self._done.add(future)
+
+    def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Outcomes as they come."""
+        for future in self._done:
+            name, error = self._running.pop(future.key), future.exception()
+            yield name, {"status": "failed", "reason": f"{type(error).__name__}: {error}"} if error else future.result()
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._client.close()
+
+
+@contextlib.contextmanager
+def workers(function: Callable[..., dict[str, Any]], count: int = 1, dask: str | None = None) -> Iterator[Workers]:
+    """Workers of the wanted kind, ended with the block."""
+    if dask is not None:
+        cluster = Dask(function, dask)
+        try:
+            yield cluster
+        finally:
+            cluster.close()
+    elif count > 1:
+        pool = Processes(function, count)
+        try:
+            yield pool
+        finally:
+            pool.close()
+    else:
+        yield Here(function)

@@ -1,0 +1,251 @@
+"""CHB-MIT scalp EEG (PhysioNet chbmit 1.0.0, ODC-BY 1.0): windows with and without a seizure.
+
+Get it at https://physionet.org/content/chbmit/1.0.0/ . `path` holds ``chb01`` .. ``chb24``, each with EDF files of usually one
+hour, a ``chbNN-summary.txt`` and, beside files with seizures, ``<file>.edf.seizures``. There is no official split: here one
+case is left out, or, with a single case there, its last records; no record, and no window of one, is in two splits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.base import Task
+from bimhw.tasks.checks import check_finite, check_folder, extra
+from bimhw.tasks.sources.sequences import Part, graded_task
+from bimhw.tasks.sources.wfdb_files import pick_channels, read_marks
+from simulator.base.errors import InputError
+
+WHERE = "https://physionet.org/content/chbmit/1.0.0/"
+RATE_HZ = 256
+# The bipolar double banana that nearly all records share.
+CHANNELS = (
+    *("FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4"),
+    *("F4-C4", "C4-P4", "P4-O2", "FP2-F8", "F8-T8", "T8-P8", "P8-O2", "FZ-CZ", "CZ-PZ"),
+)
+_SEIZURE = re.compile(r"Seizure\s*(\d+\s*)?(Start|End) Time:\s*(\d+)\s*seconds")
+
+Seizures = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of one record: steps [n, T, 2 M], 1 where a seizure covers at least half of it."""
+
+    case: str
+    record: str
+    steps: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+
+def load(
+    path: str | Path | None = None,
+    test_case: str | None = None,
+    cases: Sequence[str] | None = None,
+    window_s: float = 4.0,
+    blocks_per_second: int = 16,
+    channels: Sequence[str] = CHANNELS,
+) -> Task:
+    """Seizure windows against the rest, judged by AUC-ROC and AUC-PR.
+
+    A step is a block of 1 / blocks_per_second; its inputs are each channel's mean and log line length (mean absolute
+    difference; Esteller et al., IEEE EMBS 2001). A window that a seizure covers by less than half is left out.
+
+    Args:
+        path: the user's copy.
+        test_case: the case left out (``chb24``); None: the last one. With a single case there: its last records.
+        cases: use these only.
+        window_s: length of a window in seconds.
+        blocks_per_second: steps a second; must divide 256.
+        channels: EEG derivations by name.
+
+    Raises:
+        InputError: no path, broken or mislabelled files, a missing channel, NaN, a split without windows or without seizures.
+    """
+    if path is None:
+        raise InputError("chbmit", "needs a path (EDF files, ODC-BY 1.0)", f"Get them at {WHERE}")
+    if RATE_HZ % blocks_per_second or window_s * blocks_per_second < 2:
+        raise InputError(
+            "chbmit", f"{blocks_per_second} blocks a second, window {window_s} s", "Blocks must divide 256"
+        )
+    found = read_windows(Path(path), cases, window_s, blocks_per_second, channels)
+    names = sorted({w.case for w in found})
+    if test_case is not None and test_case not in names:
+        raise InputError("test_case", f"{test_case!r} is not there", f"There are: {', '.join(names)}")
+    if len(names) > 1:
+        left_out = test_case or names[-1]
+        test, split = [w for w in found if w.case == left_out], f"case {left_out} left out"
+    else:
+        test, split = _last_records(found), f"one case ({names[0]}): its last records"
+    train = [w for w in found if all(w is not t for t in test)]
+    parts = [_part(p, name, str(path)) for p, name in ((train, "train"), (test, "test"))]
+    facts = {"source": WHERE, "licence": "ODC-BY 1.0", "split": f"{split}; there is no official one"}
+    return graded_task(
+        "chbmit",
+        parts[0],
+        parts[1],
+        2,
+        facts,
+        decision_share=0.5,
+        validation=_validation(train),
+        metric="auc",
+    )
+
+
+def read_windows(
+    path: Path, cases: Sequence[str] | None, window_s: float, blocks_per_second: int, channels: Sequence[str]
+) -> list[Windows]:
+    """Windows of all records, in the order of cases and records.
+
+    Raises:
+        InputError: as `load`.
+    """
+    check_folder(path, "chb01 .. chb24, each with EDF files and a summary")
+    folders = [path] if any(path.glob("*-summary.txt")) else sorted(p for p in path.glob("chb*") if p.is_dir())
+    folders = [f for f in folders if cases is None or f.name in cases]
+    found: list[Windows] = []
+    for folder in folders:
+        listed = read_summary(_summary(folder))
+        for name, seizures in listed.items():
+            if (folder / name).is_file():
+                found.append(_windows(folder, name, seizures, window_s, blocks_per_second, channels))
+    if not found:
+        raise InputError(str(path), "holds no EDF file that a summary names", f"See {WHERE}")
+    return found
+
+
+def read_summary(path: Path) -> dict[str, Seizures]:
+    """``chbNN-summary.txt`` -> seizures (start, end) in seconds of each EDF file named there.
+
+    Raises:
+        InputError: not such a file, or a count of seizures that differs from those listed.
+    """
+    listed: dict[str, list[tuple[str, int]]] = {}
+    counts: dict[str, int] = {}
+    name = ""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("File Name:"):
+            name = line.partition(":")[2].strip()
+            listed[name] = []
+        elif line.startswith("Number of Seizures in File:") and name:
+            counts[name] = int(line.partition(":")[2])
+        elif (match := _SEIZURE.search(line)) and name:
+            listed[name].append((match[2], int(match[3])))
+    if not listed:
+        raise InputError(str(path), "names no file", "It is truncated: copy it again")
+    return {name: _pairs(marks, counts.get(name), f"{path}: {name}") for name, marks in listed.items()}
+
+
+def _pairs(marks: list[tuple[str, int]], count: int | None, where: str) -> Seizures:
+    starts, ends = [t for kind, t in marks if kind == "Start"], [t for kind, t in marks if kind == "End"]
+    if len(starts) != len(ends) or count != len(starts) or any(a >= b for a, b in zip(starts, ends, strict=True)):
+        raise InputError(
+            where, f"{count} seizures announced, starts {starts}, ends {ends}", "The summary is cut or altered"
+        )
+    return tuple(zip(starts, ends, strict=True))
+
+
+def read_edf(path: Path, channels: Sequence[str]) -> npt.NDArray[np.float64]:
+    """[T, len(channels)] in microvolt.
+
+    Raises:
+        InputError: truncated, not EDF, a missing channel, another sampling rate, NaN.
+        MissingExtraError: pyedflib is not installed.
+    """
+    pyedflib = extra("pyedflib", "reading EDF files")
+    try:
+        with pyedflib.EdfReader(str(path)) as file:
+            at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
+            rates = {float(file.getSampleFrequency(i)) for i in at}
+            signal = np.stack([file.readSignal(i) for i in at], axis=1)
+    except OSError as error:
+        raise InputError(str(path), f"is not a whole EDF file ({error})", "Copy it again") from error
+    if rates != {RATE_HZ}:
+        raise InputError(str(path), f"is sampled at {sorted(rates)} Hz, must be {RATE_HZ} Hz")
+    check_finite(signal, str(path))
+    return np.asarray(signal, np.float64)
+
+
+def _windows(
+    folder: Path, name: str, seizures: Seizures, window_s: float, blocks_per_second: int, channels: Sequence[str]
+) -> Windows:
+    _check_annotations(folder / name, seizures)
+    signal = read_edf(folder / name, channels)
+    seconds = len(signal) / RATE_HZ
+    if any(end > seconds for _, end in seizures):
+        raise InputError(
+            str(folder / name), f"lasts {seconds:.0f} s, its seizures {seizures} end later", "It is mislabelled"
+        )
+    steps = _steps(signal, blocks_per_second)
+    per_window = round(window_s * blocks_per_second)
+    count = len(steps) // per_window
+    covered = np.array([_covered(i * window_s, (i + 1) * window_s, seizures) for i in range(count)])
+    keep = (covered == 0) | (covered >= 0.5 * window_s)
+    shaped = steps[: count * per_window].reshape(count, per_window, -1)
+    return Windows(folder.name, name, shaped[keep].astype(np.float32), (covered[keep] > 0).astype(np.int64))
+
+
+def _steps(signal: npt.NDArray[np.float64], blocks_per_second: int) -> npt.NDArray[np.float64]:
+    """Mean and log line length of each block: [T, M] -> [blocks, 2 M]."""
+    size = RATE_HZ // blocks_per_second
+    blocks = signal[: len(signal) // size * size].reshape(-1, size, signal.shape[1])
+    length = np.abs(np.diff(blocks, axis=1)).mean(1)
+    return np.concatenate([blocks.mean(1), np.log(length + 0.1)], axis=1)
+
+
+def _covered(start: float, end: float, seizures: Seizures) -> float:
+    return float(sum(max(0.0, min(end, b) - max(start, a)) for a, b in seizures))
+
+
+def _check_annotations(edf: Path, seizures: Seizures) -> None:
+    """The ``.seizures`` file, where it is there, must say what the summary says."""
+    file = edf.with_name(edf.name + ".seizures")
+    if not file.is_file():
+        if seizures:
+            raise InputError(
+                str(file), "does not exist, though the summary names seizures", "Copy it beside the EDF file"
+            )
+        return
+    marks = read_marks(edf, "seizures")
+    seconds = [round(float(s) / RATE_HZ) for s in marks.samples]
+    pairs = tuple(zip(seconds[::2], seconds[1::2], strict=False))
+    if set(marks.symbols) - {"[", "]"} or pairs != seizures:
+        raise InputError(str(file), f"marks seizures {pairs}, the summary {seizures}", "One of the two is mislabelled")
+
+
+def _summary(folder: Path) -> Path:
+    found = sorted(folder.glob("*-summary.txt"))
+    if not found:
+        raise InputError(str(folder), "holds no *-summary.txt", f"Copy it from {WHERE}")
+    return found[0]
+
+
+def _last_records(found: list[Windows]) -> list[Windows]:
+    """The last third (at least one) of the records with seizures, and of those without."""
+    with_seizures = [w for w in found if w.labels.any()]
+    without = [w for w in found if not w.labels.any()]
+    return [w for group in (with_seizures, without) for w in group[len(group) - max(1, len(group) // 3) :]]
+
+
+def _validation(train: list[Windows]) -> npt.NDArray[np.int64]:
+    """Positions of the windows of the train part's last records: whole records, as in the test split."""
+    held = _last_records(train)
+    inside = [np.full(len(w.labels), any(w is h for h in held)) for w in train]
+    return np.flatnonzero(np.concatenate(inside))
+
+
+def _part(windows: list[Windows], split: str, where: str) -> Part:
+    steps = [s for w in windows for s in w.steps]
+    labels = np.concatenate([w.labels for w in windows]) if windows else np.zeros(0, np.int64)
+    if len(set(labels.tolist())) < 2:
+        raise InputError(
+            where,
+            f"the {split} split has {int(labels.sum())} seizure windows of {len(labels)}: an AUC needs both kinds",
+            "Give more records or cases, or another test_case",
+        )
+    return Part(steps, labels)

@@ -1,0 +1,168 @@
+"""PTB-XL: 21,799 twelve-lead ECGs of ten seconds (Wagner et al., Scientific Data 7 (2020) 154; CC BY 4.0).
+
+Get it at https://physionet.org/content/ptb-xl/1.0.3/ . `path` holds ``ptbxl_database.csv``, ``scp_statements.csv`` and
+``records100/`` (or ``records500/``). Official folds: 1-8 train, 9 validation, 10 test. Labels: the diagnostic superclasses
+NORM, MI, STTC, CD, HYP of each record's statements (any likelihood), as in the data's paper; several may hold at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.base import Task
+from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
+from bimhw.tasks.sources.sequences import Part, graded_task
+from bimhw.tasks.sources.wfdb_files import read_record
+from simulator.base.errors import InputError
+
+WHERE = "https://physionet.org/content/ptb-xl/1.0.3/"
+SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
+LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+@dataclass(frozen=True)
+class Electrocardiograms:
+    """Records with at least one superclass.
+
+    Attributes:
+        signals: [n, T, 12] mV.
+        labels: [n, 5] bool, in the order of `SUPERCLASSES`.
+        folds: [n] in 1..10.
+        patients: [n] patient numbers; all records of a patient lie in one fold.
+    """
+
+    signals: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.bool_]
+    folds: npt.NDArray[np.int64]
+    patients: npt.NDArray[np.int64]
+
+
+def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 100, steps: int | None = 250) -> Task:
+    """PTB-XL as a task with one label a record; fold 9 is the validation part, 10 the test split.
+
+    Args:
+        path: the user's copy.
+        labels: ``norm``: NORM alone (class 0) against any other superclass (class 1), judged by AUC. ``superclass``: the five
+            superclasses, records with exactly one of them. The name of a superclass (``MI``): whether a record has it
+            (class 1) among all it may have, judged by AUC; the benchmark of the data's authors is the mean over the five.
+        rate_hz: 100 or 500.
+        steps: block means to so many steps; None: all samples.
+
+    Raises:
+        InputError: no path, missing or broken files, a fold without records, an unknown kind of label.
+    """
+    if path is None:
+        raise InputError("ptbxl", "needs a path (1.7 GB at 100 Hz, CC BY 4.0)", f"Get it at {WHERE}")
+    data = read_records(Path(path), rate_hz)
+    keep, classes = _classes(data.labels, labels)
+    train, test = keep & (data.folds <= 9), keep & (data.folds == 10)
+    parts = [Part(list(data.signals[m]), classes[m].astype(np.int64)) for m in (train, test)]
+    several = labels == "superclass"
+    facts = {"source": WHERE, "licence": "CC BY 4.0", "split": "official folds 1-9 train (9 validation), 10 test"}
+    return graded_task(
+        f"ptbxl-{labels}",
+        parts[0],
+        parts[1],
+        len(SUPERCLASSES) if several else 2,
+        facts,
+        steps=steps,
+        validation=np.flatnonzero(data.folds[train] == 9),
+        metric="accuracy" if several else "auc",
+    )
+
+
+def _classes(labels: npt.NDArray[np.bool_], kind: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which records are kept, and the class of each."""
+    everyone = np.ones(len(labels), np.bool_)
+    if kind == "norm":
+        return everyone, (~labels[:, 0] | labels[:, 1:].any(1)).astype(np.int64)
+    if kind == "superclass":
+        return labels.sum(1) == 1, labels.argmax(1).astype(np.int64)
+    if kind in SUPERCLASSES:
+        return everyone, labels[:, SUPERCLASSES.index(kind)].astype(np.int64)
+    raise InputError("labels", f"{kind!r} is not known", f"Choose norm, superclass or one of {', '.join(SUPERCLASSES)}")
+
+
+def read_records(path: Path, rate_hz: int = 100) -> Electrocardiograms:
+    """All records of the user's copy that carry a superclass.
+
+    Raises:
+        InputError: missing or broken files, a missing lead, NaN, a statement or fold that does not exist, no record.
+    """
+    check_folder(path, "ptbxl_database.csv, scp_statements.csv and records100")
+    if rate_hz not in (100, 500):
+        raise InputError("ptbxl", f"rate {rate_hz} Hz", "The records are there at 100 and 500 Hz")
+    classes = _statements(path / "scp_statements.csv")
+    column = "filename_lr" if rate_hz == 100 else "filename_hr"
+    signals, labels, folds, patients = [], [], [], []
+    for where, row in _rows(path / "ptbxl_database.csv", ("scp_codes", "strat_fold", "patient_id", column)):
+        found = _superclasses(row["scp_codes"], classes, where)
+        if not found:
+            continue
+        record = read_record(path / row[column], LEADS)
+        if record.rate_hz != rate_hz or len(record.signal) != 10 * rate_hz:
+            raise InputError(
+                str(path / row[column]), f"{len(record.signal)} samples at {record.rate_hz} Hz, must be 10 s"
+            )
+        signals.append(record.signal.astype(np.float32))
+        labels.append([c in found for c in SUPERCLASSES])
+        folds.append(_fold(row["strat_fold"], where))
+        patients.append(int(float(row["patient_id"])))
+    check_not_empty(len(signals), "all", str(path))
+    return Electrocardiograms(np.stack(signals), np.array(labels), np.array(folds), np.array(patients))
+
+
+def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""))
+    missing = [n for n in needed if n not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(str(path), f"has no column {missing[0]!r}", "It is not the table of PTB-XL, or truncated")
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        if any(row[n] is None for n in needed):
+            raise InputError(where, "is cut", "The table is truncated: copy it again")
+        yield where, row
+
+
+def _statements(path: Path) -> dict[str, str]:
+    """Statement -> superclass, '' where it is no diagnosis."""
+    reader = csv.reader(io.StringIO(read_utf8(path), newline=""))
+    header = next(reader, [])
+    if "diagnostic" not in header or "diagnostic_class" not in header:
+        raise InputError(str(path), "has no columns diagnostic and diagnostic_class", "Copy it again")
+    is_diagnosis, name = header.index("diagnostic"), header.index("diagnostic_class")
+    return {row[0]: row[name] if row[is_diagnosis] == "1.0" else "" for row in reader if len(row) > name}
+
+
+def _superclasses(text: str, classes: dict[str, str], where: str) -> set[str]:
+    try:
+        codes = ast.literal_eval(text)
+        known = {classes[code] for code in codes}
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise InputError(where, f"scp_codes {text[:60]!r} is not a dictionary of statements") from error
+    except KeyError as error:
+        raise InputError(
+            where, f"the statement {error} is not in scp_statements.csv", "The row is mislabelled"
+        ) from error
+    strange = known - {"", *SUPERCLASSES}
+    if strange:
+        raise InputError(where, f"the superclass {strange.pop()!r} is none of {', '.join(SUPERCLASSES)}")
+    return known - {""}
+
+
+def _fold(text: str, where: str) -> int:
+    try:
+        fold = int(float(text))
+    except ValueError:
+        fold = 0
+    if not 1 <= fold <= 10:
+        raise InputError(where, f"strat_fold {text!r} is not in 1..10", "The row is cut or altered")
+    return fold

@@ -1,0 +1,75 @@
+"""Mappings as files: saved, edited by hand, and used again.
+
+JSON: ``{"format": "bimhw-mapping-1", "chip": name, "cores": {population: core or [core of each neuron]}}``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.base.errors import InputError
+from simulator.base.files import check_is_file, write_json
+from simulator.base.names import INPUT_MODEL
+from simulator.program.program import HOST, Program
+
+FORMAT = "bimhw-mapping-1"
+I32 = npt.NDArray[np.int32]
+
+
+class MappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The content of a mapping file."""
+
+    format: str
+    chip: str
+    cores: dict[str, int | list[int]]
+
+
+def save_mapping(program: Program, path: Path) -> None:
+    """Write a program's mapping; a population on one core as one number."""
+    first, cores = program.first_ids(), {}
+    for p in program.populations:
+        if p.model != INPUT_MODEL:
+            own = program.core[first[p.name] : first[p.name] + p.size].tolist()
+            cores[p.name] = own[0] if len(set(own)) == 1 else own
+    write_json(path, {"format": FORMAT, "chip": program.chip, "cores": cores})
+
+
+def read_mapping(path: Path, network: Network) -> I32:
+    """Core of every neuron of a network in logical order, `HOST` for inputs.
+
+    Raises:
+        InputError: no such file, not a mapping, or one of another network.
+    """
+    check_is_file(path)
+    try:
+        content = msgspec.json.decode(path.read_bytes(), type=MappingFile)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise InputError(
+            str(path), f"is not a mapping file ({error})", "`bimhw compile --save-mapping` writes one"
+        ) from error
+    if content.format != FORMAT:
+        raise InputError(f"{path}: $.format", f"is {content.format!r}, must be {FORMAT!r}")
+    names = [p.name for p in network.populations if p.model != INPUT_MODEL]
+    if set(content.cores) != set(names):
+        raise InputError(f"{path}: $.cores", f"has {sorted(content.cores)}, the network has {sorted(names)}")
+    parts = [
+        _cores(path, content, p.name, p.size) if p.name in names else np.full(p.size, HOST) for p in network.populations
+    ]
+    core: I32 = np.concatenate(parts).astype(np.int32)
+    return core
+
+
+def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArray[np.int64]:
+    value = content.cores[name]
+    cores = np.full(size, value) if isinstance(value, int) else np.asarray(value, np.int64)
+    where = f"{path}: $.cores.{name}"
+    if cores.size != size:
+        raise InputError(where, f"has {cores.size} cores for {size} neurons", "Give one core, or one for each neuron")
+    if cores.size and int(cores.min()) < 0:
+        raise InputError(where, f"has the core {int(cores.min())}", "Cores count from 0")
+    return cores

@@ -1,0 +1,84 @@
+"""Does a program that learns fit: the learning words of each core on top of the network's own memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.usage import Resource, usage
+from simulator.base.errors import FitError
+from simulator.chips.chip import Chip
+from simulator.plasticity.budget import Item, learning_memory
+from simulator.plasticity.config import LearnConfig, learn_config
+from simulator.program.program import Program
+
+Ints = npt.NDArray[np.int64]
+
+_PLACES = {"synapse": ("synapse_bytes", "memory_bytes"), "neuron": ("state_bytes", "memory_bytes")}
+_MEMORIES = ("synapse_bytes", "state_bytes", "memory_bytes")
+_WAY_OUT = (
+    "Use form seq or tr (no synaptic traces), fewer trace bits, the delta kernel, or spread the layer over more cores "
+    "(neurons_per_core)"
+)
+
+
+def learning_usage(
+    program: Program, chip: Chip, config: LearnConfig | None = None, steps: int = 0
+) -> tuple[Resource, ...]:
+    """Use of each resource by core, learning words included.
+
+    Args:
+        program: mapped.
+        chip: its chip.
+        config: of the learning, else the program's.
+        steps: of a sample; 0: the program's ``sample_steps``.
+    """
+    config = config or learn_config(program.learning)
+    items = learning_memory(program, config, steps or int(program.meta.get("sample_steps", 1)))
+    out = []
+    for resource in usage(program, chip):
+        extra = sum(
+            (_by_core(program, i) for i in items if resource.name in _PLACES[i.place]),
+            np.zeros(len(resource.used), np.int64),
+        )
+        out.append(replace(resource, used=resource.used + extra) if resource.name in _MEMORIES else resource)
+    return tuple(out)
+
+
+def check_learning(
+    program: Program, chip: Chip, config: LearnConfig | None = None, steps: int = 0
+) -> tuple[Resource, ...]:
+    """`learning_usage`, or `FitError` where a core's memory is too small, or the chip has no such learning.
+
+    Raises:
+        FitError: names the core, the resource, its use, its limit and the way out.
+    """
+    config = config or learn_config(program.learning)
+    rules = chip.capabilities.learning
+    if "*" not in rules and config.rule not in rules:
+        raise FitError(
+            f"learning rule {config.rule!r}",
+            f"is not one of chip {chip.name!r}: {', '.join(rules) or 'none'}",
+            "Try loihi2",
+        )
+    found = learning_usage(program, chip, config, steps)
+    for r in found:
+        if r.name in _MEMORIES and r.over:
+            core = r.at
+            raise FitError(
+                f"core {core}",
+                f"needs {r.worst} {r.name} with its learning words, the limit is {r.limit_there:.0f}",
+                _WAY_OUT,
+            )
+    return found
+
+
+def _by_core(program: Program, item: Item) -> Ints:
+    """Bytes of an item on each core, shared out by the population's neurons (rounded up on each)."""
+    first = program.first_ids()[item.population]
+    size = program.population(item.population).size
+    n_cores = int(program.core.max(initial=-1)) + 1
+    neurons = np.bincount(program.core[first : first + size], minlength=n_cores).astype(np.int64)
+    return (item.words * item.bits * neurons + 8 * size - 1) // (8 * size)

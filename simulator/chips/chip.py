@@ -1,0 +1,315 @@
+"""Chip files: one YAML a chip, every number with unit, source and quality.
+
+The simulator reads capabilities, limits, topology and timing; the energy section it hands on unread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from simulator.base.errors import InputError
+from simulator.base.files import read_text
+from simulator.chips.quantity import Quantity
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+MOST_CHIPS = 64  # of a system: tables of its mesh grow with the square of the routers
+
+
+class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a core can do.
+
+    Attributes:
+        neuron_models: names of neuron models it can run; ``["*"]`` for a programmable neuron.
+        spikes: binary or graded.
+        graded_bits: payload bits of a graded spike (signed), 0 for binary.
+        weight_bits: bits of a stored weight that it supports.
+        max_delay: largest extra delay in steps.
+        shared_kernels: whether convolution weights are stored once.
+        learning: names of on-chip learning rules; empty for none.
+        sync: synchronisation policies.
+        native_models: neuron models whose update the chip's neuron constants describe; a model that is not among them
+            is timed like them but charged by its operation counts. ``["*"]``: all.
+    """
+
+    neuron_models: tuple[str, ...]
+    spikes: Literal["binary", "graded"]
+    graded_bits: int
+    weight_bits: tuple[int, ...]
+    max_delay: int
+    shared_kernels: bool = False
+    learning: tuple[str, ...] = ()
+    sync: tuple[Literal["barrier", "tick", "free"], ...] = ("barrier",)
+    native_models: tuple[str, ...] = ("*",)
+
+    def is_native(self, model: str) -> bool:
+        """Whether the chip's neuron constants describe this model."""
+        return "*" in self.native_models or model in self.native_models
+
+
+class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mesh of routers: core c at router c // cores_per_router, router r at (r // height, r % height).
+
+    Several chips stand side by side in x, and their cores are numbered chip after chip: column x is column x % width of
+    chip x // width. ``width`` and ``usable_cores`` are of one chip; ``broken_cores`` are numbers in the whole system.
+    """
+
+    width: PositiveInt
+    height: PositiveInt
+    cores_per_router: PositiveInt
+    usable_cores: PositiveInt
+    host_port: tuple[int, int] = (0, 0)
+    broken_cores: tuple[int, ...] = ()
+    source: str = ""
+    chips: PositiveInt = 1
+
+    @property
+    def columns(self) -> int:
+        """Columns of routers of all chips."""
+        return self.width * self.chips
+
+    @property
+    def chip_cores(self) -> int:
+        """Cores of one chip's mesh, usable or not."""
+        return self.width * self.height * self.cores_per_router
+
+    @property
+    def mesh_cores(self) -> int:
+        """Cores of the whole mesh; core numbers are below it."""
+        return self.chip_cores * self.chips
+
+    def works(self, core: int) -> bool:
+        """Whether this core exists, may be used and is not broken."""
+        inside = 0 <= core < self.mesh_cores and core % self.chip_cores < self.usable_cores
+        return inside and core not in self.broken_cores
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Capacity of one core; an unpublished limit is ``null`` in its quantity and is not checked (and said so)."""
+
+    neurons_per_core: Quantity
+    synapse_bytes_per_core: Quantity
+    state_bytes_per_core: Quantity
+    in_axons_per_core: Quantity
+    out_axons_per_core: Quantity
+    state_bytes_per_neuron: Quantity
+    memory_bytes_per_core: Quantity | None = None  # of synapses and states together, where they share one memory
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of the model of simulator.timing; each in ns (converted to integer ticks of `tick`), counts in 1.
+
+    ``flit_time`` is the time for which one flit occupies a link, whose bandwidth is then 1 / (flits x flit_time) packets;
+    where it is not given, one tick.
+    """
+
+    tick: Quantity
+    hop_east_west: Quantity
+    hop_north_south: Quantity
+    hop_local: Quantity
+    enqueue: Quantity
+    flits: Quantity
+    port_slots: Quantity
+    core_slots: Quantity
+    neuron_update_active: Quantity
+    neuron_update_inactive: Quantity
+    spike_out: Quantity
+    axon_out: Quantity
+    message_in: Quantity
+    synapse: Quantity
+    barrier_hop: Quantity
+    barrier: Quantity
+    barrier_by_tiles: dict[str, Quantity] = {}
+    learn_synapse: Quantity | None = None
+    flit_time: Quantity | None = None
+    arbiter: Literal["fifo", "rr"] = "fifo"
+
+
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A link from one chip to the next, in ns.
+
+    Attributes:
+        hop: grant -> head in the next chip's buffer.
+        packet: how long one packet occupies the link; its inverse is the link's bandwidth.
+        barrier: barrier token from chip to chip.
+    """
+
+    hop: Quantity
+    packet: Quantity
+    barrier: Quantity
+
+
+class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One chip, or several of one kind as a system. ``timing: null`` marks a chip whose times were never published (energy only).
+
+    ``core_limits`` holds limits of single cores that differ from ``limits``: ``{"0-3": {"neurons_per_core": 512}}``,
+    numbers within one chip, the first entry that names a core counts. The keys of ``energy`` and their units are those of
+    `simulator.chips.rules.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
+    the constants of reading and writing one are for.
+    """
+
+    name: str
+    title: str
+    process_nm: float | None
+    capabilities: Capabilities
+    topology: Topology
+    limits: Limits
+    timing: Timing | None
+    energy: dict[str, Quantity]
+    notes: tuple[str, ...] = ()
+    supply_v: Quantity | None = None
+    link: Link | None = None
+    state_word_bits: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    core_limits: dict[str, dict[str, float]] = {}
+
+    def limit_of(self, name: str, core: int) -> float | None:
+        """A limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
+        own = core % self.topology.chip_cores
+        for cores, limits in self.core_limits.items():
+            first, last = core_range(cores)
+            if first <= own <= last and name in limits:
+                return limits[name]
+        limit: Quantity | None = getattr(self.limits, name)
+        return None if limit is None else limit.value
+
+    @property
+    def n_cores(self) -> int:
+        """Cores that may be used, of all chips."""
+        return self.topology.chips * self.topology.usable_cores - len(self.topology.broken_cores)
+
+    def sha256(self) -> str:
+        """Hash of the chip's content."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+
+
+def core_range(text: str) -> tuple[int, int]:
+    """First and last core of ``"7"`` or ``"0-3"``; (-1, -1) for anything else."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or (last or "0").isdecimal() is False:
+        return -1, -1
+    return int(first), int(last or first)
+
+
+def chip_names() -> list[str]:
+    """Names of the chips that come with bimhw."""
+    folder = resources.files("simulator") / "chips"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_chip(name_or_path: str) -> Chip:
+    """A chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
+
+    Raises:
+        InputError: unknown name, missing file, or a file that breaks the schema; the message has the path in the file.
+    """
+    if name_or_path in chip_names():
+        return _built_in(name_or_path)
+    path = Path(name_or_path)
+    base, _, n = name_or_path.rpartition("-x")
+    if base and n.isdecimal() and not path.exists():
+        return with_chips(load_chip(base), int(n))
+    if path.suffix not in (".yaml", ".yml") and not path.exists():
+        raise InputError(
+            f"chip {name_or_path!r}",
+            "is not known",
+            f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file; -x4 behind it: 4 of them",
+        )
+    return parse_chip(read_text(path), str(path))
+
+
+def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
+    """A system of several chips of one kind, side by side; what is broken on the chip is broken on each.
+
+    Args:
+        chip: one chip.
+        n_chips: how many; 1 gives the chip itself.
+        link: between two of them; by default the chip's own.
+
+    Raises:
+        InputError: a number that is not 1..`MOST_CHIPS`, or a chip that is a system already.
+    """
+    t = chip.topology
+    if not 1 <= n_chips <= MOST_CHIPS:
+        raise InputError(
+            f"n_chips of {chip.name!r}", f"is {n_chips}; it must be 1..{MOST_CHIPS}", "Give another number"
+        )
+    if n_chips == 1:
+        return chip
+    if t.chips > 1:
+        raise InputError(f"chip {chip.name!r}", f"is a system of {t.chips} chips already", "Start from a single chip")
+    broken = tuple(k * t.chip_cores + core for k in range(n_chips) for core in t.broken_cores)
+    return msgspec.structs.replace(
+        chip,
+        name=f"{chip.name}-x{n_chips}",
+        title=f"{n_chips} x {chip.title}",
+        topology=msgspec.structs.replace(t, chips=n_chips, broken_cores=broken),
+        link=link or chip.link,
+    )
+
+
+def one_of(chip: Chip) -> Chip:
+    """One chip of a system: its first; a single chip itself."""
+    t = chip.topology
+    if t.chips == 1:
+        return chip
+    broken = tuple(core for core in t.broken_cores if core < t.chip_cores)
+    name = chip.name.removesuffix(f"-x{t.chips}")
+    return msgspec.structs.replace(
+        chip,
+        name=name,
+        title=chip.title.removeprefix(f"{t.chips} x "),
+        topology=msgspec.structs.replace(t, chips=1, broken_cores=broken, host_port=_first(t)),
+    )
+
+
+def _first(t: Topology) -> tuple[int, int]:
+    """The host's port, as if it were at the first chip."""
+    return t.host_port[0] % t.width, t.host_port[1]
+
+
+@lru_cache(maxsize=32)
+def _built_in(name: str) -> Chip:
+    text = (resources.files("simulator") / "chips" / f"{name}.yaml").read_text(encoding="utf-8")
+    return parse_chip(text, name)
+
+
+def _with_key(message: str, raw: Any) -> str:
+    """A message of the schema with the key in the place of its ``[...]``, and the value found."""
+    for table, path in ((("energy",), "$.energy"), (("timing", "barrier_by_tiles"), "$.timing.barrier_by_tiles")):
+        if f"{path}[...]" not in message:
+            continue
+        entries = raw
+        for name in table:
+            entries = entries[name]
+        for key, value in entries.items():
+            try:
+                msgspec.convert(value, Quantity, strict=False)
+            except (msgspec.ValidationError, UnicodeError):
+                return f"{message.replace(f'{path}[...]', f'{path}.{key}')}; it holds {value!r}"
+    return message
+
+
+def parse_chip(text: str, where: str) -> Chip:
+    """A chip from YAML text; `where` names the file in errors."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw: Any = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:
+        raise InputError(where, f"is not YAML ({' '.join(str(error).split())})") from error
+    try:
+        chip = msgspec.convert(raw, Chip, strict=False)
+    except (msgspec.ValidationError, UnicodeError) as error:
+        raise InputError(
+            where, _with_key(str(error), raw), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
+        ) from error
+    from simulator.chips.rules import check_chip
+
+    check_chip(chip, where)
+    return chip

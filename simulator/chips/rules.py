@@ -1,0 +1,345 @@
+"""Rules of a chip file beyond its schema: one small function a rule, each error with the path in the file and a way out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simulator.base.errors import InputError
+from simulator.chips.quantity import Quantity
+
+if TYPE_CHECKING:
+    from simulator.chips.chip import Chip
+
+# What an energy section may hold, with the unit of each. pJ are per event, mW are drawn all the time.
+ENERGY_UNITS: dict[str, str] = {
+    "synaptic_event": "pJ",  # one synapse met by one spike; of the sparse format where formats differ
+    "synaptic_event_dense": "pJ",
+    "synaptic_event_conv": "pJ",
+    "synaptic_memory_read": "pJ",  # the stored weight that a synaptic event reads, where synaptic_event leaves it out
+    "neuron_update_active": "pJ",  # an update with input or a spike
+    "neuron_update_inactive": "pJ",
+    "soma_access": "pJ",  # the same in two parts, each paid by every update
+    "soma_update": "pJ",
+    "spike": "pJ",
+    "packet_out": "pJ",
+    "packet_in": "pJ",
+    "packet_in_tile": "pJ",
+    "hop_east_west": "pJ",
+    "hop_north_south": "pJ",
+    "hop_chip": "pJ",  # a packet over a link from chip to chip
+    "host_packet": "pJ",
+    "random_number": "pJ",
+    "state_reset": "pJ",  # a state word
+    "barrier": "pJ",  # a step of the whole chip
+    "step": "pJ",  # anything else that a step of the whole chip costs
+    "static_chip": "mW",
+    "static_core": "mW",  # a core in use
+    "host_processor": "mW",
+    "op_mul": "pJ",
+    "op_add": "pJ",
+    "op_lut": "pJ",
+    "op_state_read": "pJ",
+    "op_state_write": "pJ",
+    "learn_weight_update": "pJ",
+}
+MAX_PJ = {"barrier": 1e9, "step": 1e9}  # these are of the whole chip; all others are one operation of one core
+MAX_OPERATION_PJ = 1e6  # 1 uJ: four orders above the costliest published one (a SpiNNaker neuron update, 26 nJ)
+MAX_STATIC_MW = 1e6
+MAX_TIME_NS = 1e9
+_COUNTS = ("flits", "port_slots", "core_slots")
+
+
+def check_chip(chip: Chip, where: str) -> None:
+    """Raise `InputError` where a chip breaks a rule."""
+    for rule in (
+        _name_is_plain,
+        _numbers_are_finite,
+        _known_numbers_have_a_source,
+        _cores_fit_the_mesh,
+        _host_port_is_on_the_mesh,
+        _broken_cores_exist,
+        _chips_are_linked,
+        _limits_are_positive,
+        _limits_of_cores_are_limits,
+        _spikes_agree_with_payload,
+        _weights_have_bits,
+        _times_have_units,
+        _times_are_not_negative,
+        _counts_are_whole,
+        _tick_divides_times,
+        _barrier_table_counts_tiles,
+        _energy_keys_are_known,
+        _energies_have_units,
+        _energies_are_not_negative,
+        _energies_are_not_absurd,
+        _supply_is_in_volts,
+        _ranges_hold_their_value,  # last: a wrong unit or sign is the better reason
+    ):
+        rule(chip, where)
+
+
+def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
+    """All numbers of a chip with their paths (``$.timing.hop_east_west``)."""
+    for name, limit in _limits(chip):
+        yield f"$.limits.{name}", limit
+    yield from _times(chip)
+    for key, quantity in chip.energy.items():
+        yield f"$.energy.{key}", quantity
+    if chip.supply_v is not None:
+        yield "$.supply_v", chip.supply_v
+
+
+def _limits(chip: Chip) -> Iterator[tuple[str, Quantity]]:
+    for name in chip.limits.__struct_fields__:
+        value = getattr(chip.limits, name)
+        if value is not None:
+            yield name, value
+
+
+def _times(chip: Chip) -> Iterator[tuple[str, Quantity]]:
+    if chip.link is not None:
+        for name in chip.link.__struct_fields__:
+            yield f"$.link.{name}", getattr(chip.link, name)
+    if chip.timing is None:
+        return
+    for name in chip.timing.__struct_fields__:
+        value = getattr(chip.timing, name)
+        if isinstance(value, Quantity):
+            yield f"$.timing.{name}", value
+    for tiles, quantity in chip.timing.barrier_by_tiles.items():
+        yield f"$.timing.barrier_by_tiles.{tiles}", quantity
+
+
+def _is_count(path: str) -> bool:
+    return path.rsplit(".", 1)[1] in _COUNTS
+
+
+def _fail(where: str, path: str, problem: str, way_out: str) -> None:
+    raise InputError(f"{where}: {path}", problem, way_out)
+
+
+def _name_is_plain(chip: Chip, where: str) -> None:
+    if not chip.name or any(not (c.isalnum() or c in "-_.") for c in chip.name):
+        _fail(where, "$.name", f"is {chip.name!r}; it must be letters, digits, '-', '_' or '.'", "Rename the chip")
+
+
+def _numbers_are_finite(chip: Chip, where: str) -> None:
+    for path, q in quantities(chip):
+        for part in ("value", "low", "high"):
+            number = getattr(q, part)
+            if number is not None and not math.isfinite(number):
+                _fail(where, f"{path}.{part}", f"is {number}; it must be finite", "Use null where it is unknown")
+
+
+def _ranges_hold_their_value(chip: Chip, where: str) -> None:
+    for path, q in quantities(chip):
+        ends = [n for n in (q.low, q.value, q.high) if n is not None]
+        if ends != sorted(ends):
+            _fail(where, path, f"has low {q.low}, value {q.value}, high {q.high}, not in this order", "Order them")
+
+
+def _known_numbers_have_a_source(chip: Chip, where: str) -> None:
+    for path, q in quantities(chip):
+        if not q.source.strip():
+            _fail(where, f"{path}.source", "is empty; every number needs its source", "Say who published it")
+
+
+def _cores_fit_the_mesh(chip: Chip, where: str) -> None:
+    t = chip.topology
+    cores = t.width * t.height * t.cores_per_router
+    if t.usable_cores > cores:
+        _fail(
+            where,
+            "$.topology.usable_cores",
+            f"is {t.usable_cores}; the mesh has {t.width} x {t.height} x {t.cores_per_router} = {cores} cores",
+            "Lower it or enlarge the mesh",
+        )
+
+
+def _host_port_is_on_the_mesh(chip: Chip, where: str) -> None:
+    t = chip.topology
+    x, y = t.host_port
+    if not (0 <= x < t.columns and 0 <= y < t.height):
+        _fail(where, "$.topology.host_port", f"is [{x}, {y}]; the mesh is {t.columns} x {t.height}", "Count from 0")
+
+
+def _broken_cores_exist(chip: Chip, where: str) -> None:
+    t = chip.topology
+    for i, core in enumerate(t.broken_cores):
+        if not (0 <= core < t.mesh_cores and core % t.chip_cores < t.usable_cores):
+            each = f" on each of the {t.chips} chips, which have {t.chip_cores} numbers each" if t.chips > 1 else ""
+            _fail(
+                where,
+                f"$.topology.broken_cores[{i}]",
+                f"is {core}; cores are 0..{t.usable_cores - 1}{each}",
+                "Leave out cores that do not exist",
+            )
+    if len(set(t.broken_cores)) != len(t.broken_cores):
+        _fail(where, "$.topology.broken_cores", "names a core twice", "Name each once")
+    if chip.n_cores == 0:
+        _fail(where, "$.topology.broken_cores", "leaves no core to use", "Name fewer")
+
+
+def _chips_are_linked(chip: Chip, where: str) -> None:
+    from simulator.chips.chip import MOST_CHIPS
+
+    n = chip.topology.chips
+    if n > MOST_CHIPS:
+        _fail(where, "$.topology.chips", f"is {n}; a system has at most {MOST_CHIPS}", "Give fewer")
+    if n > 1 and chip.timing is not None and chip.link is None:
+        _fail(where, "$.link", f"is missing for a system of {n} chips", "Give hop, packet and barrier")
+    if chip.link is None:
+        return
+    for name in ("hop", "packet"):
+        if getattr(chip.link, name).value == 0:
+            _fail(where, f"$.link.{name}", "is 0 ns; it must be greater than 0", "Use null if it is unknown")
+
+
+def _limits_are_positive(chip: Chip, where: str) -> None:
+    for name, q in _limits(chip):
+        unit = "B" if "bytes" in name else "1"
+        if q.unit != unit:
+            _fail(where, f"$.limits.{name}.unit", f"is {q.unit!r}; it must be {unit!r}", "Convert the value")
+        if q.value is not None and q.value <= 0:
+            _fail(where, f"$.limits.{name}", f"is {q.value:g}; it must be greater than 0", "Use null if it is unknown")
+
+
+def _limits_of_cores_are_limits(chip: Chip, where: str) -> None:
+    from simulator.chips.chip import core_range
+
+    names = [n for n in chip.limits.__struct_fields__ if n.endswith("_per_core")]
+    for cores, limits in chip.core_limits.items():
+        path, (first, last) = f"$.core_limits.{cores}", core_range(cores)
+        if not 0 <= first <= last < chip.topology.usable_cores:
+            _fail(where, path, f"names no cores of 0..{chip.topology.usable_cores - 1}", "Write '7' or '0-3'")
+        for name, value in limits.items():
+            if name not in names:
+                _fail(where, f"{path}.{name}", "is no limit of a core", f"Limits of a core: {', '.join(names)}")
+            if not (math.isfinite(value) and value > 0):
+                _fail(where, f"{path}.{name}", f"is {value:g}; it must be greater than 0", "List broken cores instead")
+
+
+def _spikes_agree_with_payload(chip: Chip, where: str) -> None:
+    c = chip.capabilities
+    if (c.spikes == "graded") != (c.graded_bits > 0):
+        _fail(
+            where,
+            "$.capabilities.graded_bits",
+            f"is {c.graded_bits} with {c.spikes} spikes",
+            "Give 0 for binary spikes, and the payload's bits for graded ones",
+        )
+    if c.max_delay < 0:
+        _fail(where, "$.capabilities.max_delay", f"is {c.max_delay}; it must not be negative", "Use 0 for none")
+
+
+def _weights_have_bits(chip: Chip, where: str) -> None:
+    bits = chip.capabilities.weight_bits
+    if not bits or any(not 1 <= b <= 32 for b in bits):
+        _fail(where, "$.capabilities.weight_bits", f"is {list(bits)}; it must list numbers of 1..32", "List them")
+
+
+def _times_have_units(chip: Chip, where: str) -> None:
+    for path, q in _times(chip):
+        unit = "1" if _is_count(path) else "ns"
+        if q.unit != unit:
+            _fail(where, f"{path}.unit", f"is {q.unit!r}; it must be {unit!r}", "Convert the value")
+
+
+def _times_are_not_negative(chip: Chip, where: str) -> None:
+    for path, q in _times(chip):
+        for number in (q.low, q.value):
+            if number is not None and number < 0:
+                _fail(where, path, f"is {number:g} {q.unit}; a time cannot be negative", "Give 0 or more")
+        if q.value is not None and q.value > MAX_TIME_NS:
+            _fail(where, path, f"is {q.value:g} ns, above {MAX_TIME_NS:g} ns for one operation", "Check the unit")
+
+
+def _counts_are_whole(chip: Chip, where: str) -> None:
+    for path, q in _times(chip):
+        if _is_count(path) and q.value is not None and (q.value < 1 or q.value != int(q.value)):
+            _fail(where, path, f"is {q.value:g}; it must be a whole number of at least 1", "Round it")
+
+
+def _tick_divides_times(chip: Chip, where: str) -> None:
+    """A tick that is coarse beside the times would round them away; more than half of a time is refused."""
+    if chip.timing is None:
+        return
+    tick = chip.timing.tick.value
+    if tick is None or tick <= 0:
+        _fail(where, "$.timing.tick", f"is {tick}; it must be greater than 0 ns", "0.1 suits a chip without a clock")
+        return
+    for path, q in _times(chip):
+        if path == "$.timing.tick" or _is_count(path) or not q.value:
+            continue
+        error = abs(round(q.value / tick) * tick - q.value)
+        if error > 0.5 * q.value:
+            _fail(
+                where,
+                path,
+                f"is {q.value:g} ns, which a tick of {tick:g} ns rounds to {round(q.value / tick) * tick:g} ns",
+                f"Use a $.timing.tick of at most {q.value:g} ns",
+            )
+
+
+def _barrier_table_counts_tiles(chip: Chip, where: str) -> None:
+    if chip.timing is None:
+        return
+    for key in chip.timing.barrier_by_tiles:
+        if not key.isdigit() or int(key) < 1:
+            _fail(
+                where,
+                f"$.timing.barrier_by_tiles.{key}",
+                "has a key that is not a number of tiles",
+                "Use keys such as '1', '2', '32'",
+            )
+
+
+def _energy_keys_are_known(chip: Chip, where: str) -> None:
+    import difflib
+
+    if not chip.energy:
+        _fail(where, "$.energy", "is empty", "Give at least synaptic_event (value null where it is unknown)")
+    for key in chip.energy:
+        if key not in ENERGY_UNITS:
+            near = difflib.get_close_matches(key, ENERGY_UNITS, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(ENERGY_UNITS)}"
+            _fail(where, f"$.energy.{key}", "is not a known key", hint)
+
+
+def _energies_have_units(chip: Chip, where: str) -> None:
+    for key, q in chip.energy.items():
+        if q.unit != ENERGY_UNITS[key]:
+            _fail(
+                where, f"$.energy.{key}.unit", f"is {q.unit!r}; it must be {ENERGY_UNITS[key]!r}", "Convert the value"
+            )
+
+
+def _energies_are_not_negative(chip: Chip, where: str) -> None:
+    for key, q in chip.energy.items():
+        for number in (q.low, q.value):
+            if number is not None and number < 0:
+                _fail(where, f"$.energy.{key}", f"is {number:g} {q.unit}; it cannot be negative", "Give 0 or more")
+
+
+def _energies_are_not_absurd(chip: Chip, where: str) -> None:
+    for key, q in chip.energy.items():
+        limit = MAX_STATIC_MW if q.unit == "mW" else MAX_PJ.get(key, MAX_OPERATION_PJ)
+        worst = max((n for n in (q.value, q.high) if n is not None), default=0.0)
+        if worst > limit:
+            _fail(
+                where,
+                f"$.energy.{key}",
+                f"is {worst:g} {q.unit}, above {limit:g} {q.unit}, which no chip comes near",
+                "Check the unit: 1 nJ = 1e3 pJ, 1 J = 1e12 pJ",
+            )
+
+
+def _supply_is_in_volts(chip: Chip, where: str) -> None:
+    if chip.supply_v is None:
+        return
+    if chip.supply_v.unit != "V":
+        _fail(where, "$.supply_v.unit", f"is {chip.supply_v.unit!r}; it must be 'V'", "Convert the value")
+    if chip.supply_v.value is not None and not 0.1 <= chip.supply_v.value <= 10:
+        _fail(where, "$.supply_v", f"is {chip.supply_v.value:g} V; it must be 0.1..10 V", "Check the unit")

@@ -1,0 +1,385 @@
+"""One BIM-D layer that learns: its history, traces or propagators, gradient sums and update.
+
+Everything is addressed by the model's step tau; layer l does at chip step tau + l what the model does at tau, and the error of
+tau reaches it later, so the history keeps tau until then. The forms differ only in what they do at the late visit:
+dense advances all traces (they trail the neuron by the error's way), seq/tr/blk collect and sweep. What a step does to the
+neurons of one core is a method with a `Part`; the methods without do all parts, one after another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_ELIGIBILITY
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.forms import block
+from simulator.plasticity.forms.base import C_D, PARTS_OF, dense_step, trace_words
+from simulator.plasticity.forms.dense import dense_narrow
+from simulator.plasticity.forms.record import R_S, R_V, SURROGATES, history_words
+from simulator.plasticity.forms.sweep import HISTORY_WORDS, SWEEP_MACS, replay, sweep
+from simulator.plasticity.forward import Forward
+from simulator.plasticity.layers.net import Layer
+from simulator.plasticity.layers.parts import Part
+from simulator.plasticity.layers.update import Block, Row, bias_block
+from simulator.plasticity.rules.pruning import Pruner
+from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
+from simulator.plasticity.words.counts import LearnCounts
+from simulator.plasticity.words.words import H_C, H_DELTA, H_PSI, K_FEATURE, K_TRACE, LSB, put_all
+
+Floats = npt.NDArray[np.float64]
+_TRACE_MACS = (
+    (4, 4, 3),
+    (5, 5, 4),
+    (11, 11, 9),
+)  # multiply-accumulates of one synapse at in, d, c by kernel (all 31: alpha)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A late visit: model step, whether it carries an error, and the reach of the sweep that is due (0: none)."""
+
+    tau: int
+    labelled: bool
+    fresh: int
+    reach: int
+
+
+class LayerLearner:
+    """Learning state of one layer (BIM-D; of s6: `s6_layer.S6Learner`).
+
+    Args:
+        layer: the layer.
+        parts: its neurons by core.
+        index: 0-based.
+        population: number of its population in the program.
+        forward: the running net.
+        config: of the learning.
+        lag: chip steps from a neuron's step to the arrival of its error.
+        words: word table; updated with saturations and peaks.
+        moments: value of the smallest second-moment word by row name (chip words).
+        counts: where operations are counted.
+        seed: of stochastic rounding.
+        keys: first random-number key of its bias rows.
+    """
+
+    ports: tuple[str, ...] = ("in", "d", "c")
+    bias_names: tuple[str, ...] = ("b_z", "b_d", "b_c", "D")
+
+    def __init__(
+        self, layer: Layer, parts: tuple[Part, ...], index: int, population: int, forward: Forward, config: LearnConfig,
+        lag: int, words: Floats, moments: dict[str, float], counts: LearnCounts, seed: int, keys: int,
+    ) -> None:  # fmt: skip
+        self.parts, self.seed = parts, seed
+        self.layer, self.index, self.population, self.forward = layer, index, population, forward
+        self.config, self.lag, self.words, self.counts = config, lag, words, counts
+        self.m1, self.h = layer.lines + 1, layer.size
+        self.const = forward.constants(index)
+        self.theta, self.a = forward.theta_and_a(index)
+        self.hard = bool(np.any(layer.population.params["hard"]))
+        self.live = np.ones((len(self.ports), self.m1, self.h), np.uint8)
+        self.record = np.zeros((self.record_rows, self.h))
+        self.decay = np.array([np.exp(-1 / config.tau_plus), np.exp(-1 / config.tau_minus)])
+        a_minus = config.a_minus or balanced_a_minus(config.a_plus, config.tau_plus, config.tau_minus)
+        self.amplitude = np.array([config.a_plus, a_minus])
+        self.rows = self._rows(moments, seed, keys)
+        used = [K_TRACE + 5 * p + part for p in range(3) for part in PARTS_OF[layer.psp] if p < 2 or part]
+        self.fast = config.gradient and config.form == "dense" and bool(words[LSB, used].all())
+        if config.trace_rounding == "stochastic" and words[LSB].any() and config.gradient and not self.fast:
+            raise InputError(
+                f"population {layer.population.name!r}", "has traces that calibration never saw, so they have no unit",
+                "Calibrate with more samples, or round traces to nearest",
+            )  # fmt: skip
+        self.updates, self.labelled, self.samples = 0, 0, -1  # labelled: steps since the last update
+        self._kappa: tuple[int, float] = (-1, 0.0)  # of which update
+        self.g, self.omega = np.zeros((4, self.m1, self.h)), np.zeros((self.m1 - 1, self.h))
+        self.reached = np.zeros(self.h, bool)  # by a third factor other than 0 since the last update
+        self.pruners = self._pruners(seed)
+        self.begin(1)
+
+    @property
+    def record_rows(self) -> int:
+        """Rows of the record of a step."""
+        return 8
+
+    @property
+    def history_rows(self) -> int:
+        """Rows of the history of a step."""
+        return 8
+
+    @property
+    def history_words(self) -> int:
+        """History words that a neuron keeps of a step."""
+        return HISTORY_WORDS
+
+    def _pruners(self, seed: int) -> dict[int, Pruner]:
+        c = self.config
+        keys = [k for group in self.layer.groups for k in group.projections]
+        return {k: Pruner(c.prune_target, c.prune_mode, k, seed) for k in keys} if c.prune_target else {}
+
+    def prune(self) -> None:
+        """One call of the pruning controller of each matrix."""
+        for port in self.ports:
+            for b in self.rows[port].blocks:
+                if b.key in self.pruners:
+                    looked = self.pruners[b.key].call(b.weights, b.live, float(np.mean(b.unit)))
+                    self.counts.add("prune_ops", self.population, looked)
+
+    def _rows(self, moments: dict[str, float], seed: int, keys: int) -> dict[str, Row]:
+        c, rows = self.config, {}
+        for p, port in enumerate(self.ports):
+            blocks = []
+            for group in self.layer.groups:
+                k = group.projections[p]
+                live = self.live[p, group.start : group.start + group.size]
+                limit = c.bound("zdc"[p]) if c.wide else 2 ** (c.weight_bits - 1) - 1
+                blocks.append(Block(self.forward.weights[k], live, self.forward.units[k], limit, k))
+            rows[port] = Row(blocks, c, seed, moments.get(port, 0.0))
+        for p, name in enumerate(self.bias_names):
+            each = bias_block(self.forward, self.layer.population.name, name, self._limit(name), keys + p)
+            rows[name] = Row([each], c, seed, moments.get(name, 0.0))
+        return rows
+
+    def _limit(self, name: str) -> float:
+        """Largest stored value of a bias word (wide words: largest value)."""
+        return np.inf if self.config.wide else 2 ** (15 if name == "D" else 23) - 1
+
+    def reload(self) -> None:
+        """Read again what other words hold copies of (after a checkpoint)."""
+        view, unit = self.forward.bias(self.layer.population.name, "D")
+        self.const[C_D] = view * (unit or 1.0)
+
+    def begin(self, steps: int) -> None:
+        """Before a sample of `steps` steps: empty history, traces 0."""
+        c = self.config
+        self.steps = steps
+        need = {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form]
+        self.ring = max(need, 1) + self.lag + 2
+        self.hist = np.zeros((self.ring, self.history_rows, self.h))
+        self.events = np.zeros((self.ring, self.m1))
+        self.spikes, self.features = np.zeros((self.ring, self.h)), np.zeros((self.ring, self.h))
+        self.feature = np.zeros(self.h)
+        traces = c.gradient and c.form in ("dense", "blk")
+        self.e = np.zeros((4, 5, self.m1, self.h)) if traces else np.zeros((4, 5, 1, 1))
+        if self.fast:
+            self.e = np.zeros((4, self.m1, 5, self.h))
+        self.pre, self.post = np.zeros((len(self.parts), self.m1 - 1)), np.zeros(self.h)
+        self.open = 0  # steps since the last sweep
+        self.samples += 1
+        self.s = np.broadcast_to(np.eye(5), (self.h, 5, 5)).copy()
+        self.deferred = np.zeros((self.h, 5))
+
+    def observe(self, tau: int, u: Floats) -> None:
+        """The layer has done model step `tau` with inputs u [M]: keep what learning will need."""
+        self.arrive(tau, u)
+        for part in self.parts:
+            self.observe_part(part, tau)
+
+    def arrive(self, tau: int, u: Floats) -> None:
+        """Note the inputs of a model step; all cores of the layer got them."""
+        self.events[tau % self.ring, :-1], self.events[tau % self.ring, -1] = u, 1.0
+
+    def observe_part(self, part: Part, tau: int) -> None:
+        """What `observe` does at a core."""
+        slot, c, mine = tau % self.ring, self.config, part.columns
+        record = part.take(self.record)
+        self.forward.record(self.index, record, mine)
+        part.give(self.record, record)
+        self.spikes[slot, mine] = record[R_S]
+        k = self.const[6, 0]
+        value = record[R_V] if self.layer.membrane else record[R_S]
+        self.feature[mine] = k * self.feature[mine] + (1 - k) * value
+        put_all(self.feature[mine], K_FEATURE, self.words)
+        self.features[slot, mine] = self.feature[mine]
+        self.counts.add("feature_rmw", self.population, part.size, part.core)
+        if c.gradient:
+            row = part.take(self.hist[slot])
+            self._keep(record, part, slot, row)
+            part.give(self.hist[slot], row)
+            self.counts.add("history_write", self.population, self.history_words * part.size, part.core)
+            self.counts.add("lut", self.population, part.size, part.core)
+
+    def _keep(self, record: Floats, part: Part, slot: int, row: Floats) -> None:
+        """Fill a core's history words of a step from its record."""
+        c, mine = self.config, part.columns
+        history_words(
+            record, self.theta[mine], self.a[mine], self.hard, c.detach_reset, SURROGATES[c.surrogate],
+            c.surrogate_width, row, self.words,
+        )  # fmt: skip
+
+    def set_delta(self, tau: int, delta: Floats, add: bool = False, mine: slice = slice(None)) -> None:
+        """The third factor dL/dfeature of model step `tau` at some neurons (or a part that is added)."""
+        row = self.hist[tau % self.ring, H_DELTA, mine]
+        row[:] = row + delta if add else delta
+        put_all(row, H_DELTA, self.words)
+
+    def message_gain(self, tau: int, mine: slice = slice(None)) -> Floats:
+        """psi delta of model step `tau` (readout on the membrane: (c + D) delta), what filt-Win sends down."""
+        w = self.hist[tau % self.ring][:, mine]
+        gain = w[H_C] + self.const[7, mine] if self.layer.membrane else w[H_PSI]
+        return np.asarray(gain * w[H_DELTA])
+
+    def visit(self, tau: int, labelled: bool) -> bool:
+        """The late visit of model step `tau`, its error known; True when an update is due."""
+        visit, due = self.open_visit(tau, labelled)
+        for part in self.parts:
+            self.visit_part(part, visit)
+        return due
+
+    def open_visit(self, tau: int, labelled: bool) -> tuple[Visit, bool]:
+        """Count the step (as every core does for itself): what its visit is to do, and whether an update is due after it."""
+        c, last = self.config, tau == self.steps - 1
+        self.open += 1
+        self.labelled += labelled
+        due, fresh = last or (c.form in ("tr", "blk") and self.open >= c.block), self.open
+        if due:
+            self.open = 0
+        sweeps = due and c.gradient and c.form != "dense"
+        reach = fresh + (c.history if c.form == "tr" else 0) if sweeps else 0
+        return Visit(tau, labelled, fresh, reach), update_due(c, self.labelled, last, due, self.samples)
+
+    def visit_part(self, part: Part, visit: Visit) -> None:
+        """What a late visit does at a core."""
+        if visit.labelled:
+            self.reached[part.columns] |= self.hist[visit.tau % self.ring, H_DELTA, part.columns] != 0
+        if self.config.stdp:
+            self._stdp(part, visit.tau)
+        if self.config.gradient:
+            self._form_step(part, visit.tau, visit.labelled)
+        if visit.reach:
+            self._sweep(part, visit)
+
+    def _count(self, name: str, part: Part, n: int) -> None:
+        self.counts.add(name, self.population, n, part.core)
+
+    def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
+        slot, c, mine = tau % self.ring, self.config, part.columns
+        hist, const, psp, membrane = self.hist[slot][:, mine], self.const[:, mine], self.layer.psp, self.layer.membrane
+        if c.form == "dense":
+            live, e, g = part.take(self.live), part.take(self.e), part.take(self.g)
+            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
+            args = (e, g, self.events[slot], hist, const, live, psp, membrane, labelled, self.words)
+            if self.fast:
+                dense_narrow(*args, self._noise(part))
+            else:
+                dense_step(*args)
+            part.give(self.e, e)
+            part.give(self.g, g)
+            synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
+            words = int(np.dot(synapses, trace_words(psp)[:3]))
+            self._count("trace_rmw", part, words)
+            self._count("random", part, words if c.trace_rounding == "stochastic" and self.fast else 0)
+            self._count("trace_mac", part, int(np.dot(synapses, _TRACE_MACS[psp])))
+            if labelled:
+                touched = hist[H_DELTA] != 0 if c.skip_zero else np.ones(part.size, bool)
+                self._count("weight_mac", part, int(live[:, :-1, touched].sum(dtype=np.int64)))
+        elif c.form == "blk":
+            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
+            block.forward(hist, const, psp, membrane, labelled, self.s[mine], self.deferred[mine], self.words)
+            self._count("carry_mac", part, part.size * _CARRY_MACS[psp])
+
+    def _noise(self, part: Part) -> npt.NDArray[np.uint64]:
+        """Keys of the rounding of a part's traces in this step."""
+        stochastic = self.config.trace_rounding == "stochastic"
+        stream = STREAM_ELIGIBILITY + 256 * 20 * self.index
+        return np.array([stochastic, self.seed, self.counts.step, stream, part.lo], np.uint64)
+
+    def _stdp(self, part: Part, tau: int) -> None:
+        """A core has the post-synaptic traces of its neurons, and pre-synaptic ones of its own for all input lines."""
+        slot, mine = tau % self.ring, part.columns
+        omega, live = part.take(self.omega), part.take(self.live)
+        pre = self.pre[self.parts.index(part)]
+        rmw, written = stdp_step(
+            self.events[slot, :-1], self.spikes[slot, mine], pre, self.post[mine], omega, live[0, :-1], self.decay,
+            self.amplitude, self.config.pairing == "nearest", self.words,
+        )  # fmt: skip
+        part.give(self.omega, omega)
+        self._count("stdp_rmw", part, rmw)
+        self._count("stdp_events", part, written)
+
+    def _sweep(self, part: Part, visit: Visit) -> None:
+        """Backward over what is new (and L older steps for tr), and the replay of its events."""
+        c, psp, membrane, mine = self.config, self.layer.psp, self.layer.membrane, part.columns
+        order = np.arange(visit.tau, max(visit.tau - visit.reach, -1), -1) % self.ring
+        hist, const, live, g = part.take(self.hist), part.take(self.const), part.take(self.live), part.take(self.g)
+        e = part.take(self.e) if c.form == "blk" else self.e
+        s, deferred = self.s[mine], self.deferred[mine]
+        if c.form == "blk":
+            block.carry(e, g, s, deferred, live, self.words)
+            synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
+            parts = len(PARTS_OF[psp])
+            self._count("trace_rmw", part, int(np.dot(synapses, trace_words(psp)[:3])))
+            self._count("trace_mac", part, int(synapses.sum()) * parts * (parts + 3) // 2)
+        p = np.zeros((order.size, 3, part.size))
+        sweep(hist, order, min(visit.fresh, order.size), const, psp, membrane, p, g[3, 0], self.words)
+        done = replay(self.events, order, p, live, g, self.words)
+        if c.form == "blk":
+            done += block.inject(hist, self.events, order, const, psp, membrane, live, e, self.words) * (
+                len(PARTS_OF[psp])
+            )
+            part.give(self.e, e)
+            s[:], deferred[:] = np.eye(5), 0.0
+        part.give(self.g, g)
+        self._count("sweep_mac", part, order.size * part.size * SWEEP_MACS[psp])
+        self._count("history_read", part, order.size * part.size * HISTORY_WORDS)
+        self._count("events", part, done)
+
+    def update(self, lr: float) -> None:
+        """Apply the gradient sums to weights and biases, and clear them."""
+        for part in self.parts:
+            self.update_part(part, lr)
+        self.close_update()
+
+    def update_part(self, part: Part, lr: float) -> None:
+        """What an update does at a core."""
+        c, number, mine = self.config, self.updates, part.columns
+        on = self.reached[mine] if c.skip_zero else np.ones(part.size, bool)
+        if c.stdp and self._kappa[0] != number:
+            self._kappa = number, self.rows["in"].kappa(self.g[0, :-1], self.omega)
+        for p, port in enumerate(self.ports):
+            if not c.gradient and (p or not c.stdp):
+                continue
+            row, g = self.rows[port], self.g[p, :-1, mine]
+            u = row.hybrid(g, self.omega[:, mine], self._kappa[1]) if p == 0 and c.stdp else c.share * g
+            row.apply(u, part, lr, number, self.counts, self.population, None if p == 0 and c.stdp else on)
+        if c.gradient and c.learn_biases:
+            for name in self.bias_names:
+                g = c.share * self.bias_gradient(name)[:, mine]
+                self.rows[name].apply(g, part, lr, number, self.counts, self.population, on, bias=True)
+
+    def bias_gradient(self, name: str) -> Floats:
+        """Gradient sums [1, H] of a word that each neuron has of its own."""
+        return self.g[3, :1] if name == "D" else self.g["zdc".index(name[-1]), -1:]
+
+    def close_update(self) -> None:
+        """After an update at all cores: the sums begin anew."""
+        if self.config.gradient and self.config.learn_biases:
+            self.reload()
+        self.updates += 1
+        self.g[:] = 0.0
+        self.omega[:] = 0.0
+        self.reached[:] = False
+        self.labelled = 0
+
+
+def update_due(c: LearnConfig, labelled: int, last: bool, swept: bool, samples: int) -> bool:
+    """Whether the gradient sums are to be applied after a step.
+
+    Args:
+        c: configuration.
+        labelled: labelled steps since the last update.
+        last: the step ends its sample.
+        swept: a sweep has just brought the sums up to date (or would have).
+        samples: samples seen, this one included.
+    """
+    if c.accumulate > 1:
+        return last and samples % c.accumulate == 0
+    if c.form == "dense":
+        return labelled > 0 and (labelled >= c.every or last)
+    return swept
+
+
+_CARRY_MACS = (10, 20, 35)  # S <- M S with M, S lower triangular of 3, 4, 5 states

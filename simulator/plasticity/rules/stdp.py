@@ -1,0 +1,83 @@
+"""Pairwise STDP in trace form, on the synapses from inputs u_j (pre) to spikes s_i (post).
+
+The order inside one step is normative (post s_i, pre s_j; a pre trace, b post trace)::
+
+    a_j *= e^(-1/tau_plus);   b_i *= e^(-1/tau_minus);   a_j += s_j
+    Omega_ij += A_plus s_i a_j        (includes a pre and a post spike in one step: potentiation)
+    Omega_ij -= A_minus s_j b_i       (b before this step's post spike)
+    b_i += s_i
+    nearest neighbour: a_j = s_j and b_i = s_i on a spike instead of +=
+
+which is the double sum over all (nearest) pairs of W(t_post - t_pre) = A_plus e^(-d/tau_plus), d >= 0;
+-A_minus e^(d/tau_minus), d < 0. Zero drift for uncorrelated spikes: A_minus = A_plus (1 - d-) / (d- (1 - d+)), d = e^(-1/tau).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.plasticity.words.words import K_OMEGA, K_POST, K_PRE, put
+
+Floats = npt.NDArray[np.float64]
+
+
+def balanced_a_minus(a_plus: float, tau_plus: float, tau_minus: float) -> float:
+    """A_minus for which uncorrelated spike trains leave the weight where it is on average."""
+    plus, minus = math.exp(-1 / tau_plus), math.exp(-1 / tau_minus)
+    return a_plus * (1 - minus) / (minus * (1 - plus))
+
+
+@numba.njit(cache=True, nogil=True)
+def stdp_step(u, s, pre, post, omega, live, decay, amplitude, nearest, words):  # type: ignore[no-untyped-def]
+    """One step of the traces and of Omega.
+
+    Args:
+        u: float64 [M], delivered pre-synaptic values (after axonal delays).
+        s: float64 [H], post-synaptic spikes of the step.
+        pre: float64 [M], trace a; updated.
+        post: float64 [H], trace b; updated.
+        omega: float64 [M, H]; updated.
+        live: uint8 [M, H], 0 where there is no synapse.
+        decay: float64 [2], e^(-1/tau_plus), e^(-1/tau_minus).
+        amplitude: float64 [2], A_plus, A_minus.
+        nearest: nearest-neighbour pairing.
+        words: word table.
+
+    Returns:
+        (trace words written, synaptic words written).
+    """
+    written = 0
+    for j in range(u.size):
+        kept = pre[j] * decay[0]
+        pre[j] = put(u[j] if nearest and u[j] != 0.0 else kept + u[j], K_PRE, words)
+    for i in range(s.size):
+        post[i] = put(post[i] * decay[1], K_POST, words)
+    for j in range(u.size):
+        for i in range(s.size):
+            if live[j, i] and (u[j] != 0.0 or (s[i] != 0.0 and pre[j] != 0.0)):
+                change = amplitude[0] * s[i] * pre[j] - amplitude[1] * u[j] * post[i]
+                omega[j, i] = put(omega[j, i] + change, K_OMEGA, words)
+                written += 1
+    for i in range(s.size):
+        if s[i] != 0.0:
+            post[i] = put(s[i] if nearest else post[i] + s[i], K_POST, words)
+    return u.size + s.size, written
+
+
+def stdp_pairs(
+    u: Floats, s: Floats, taus: tuple[float, float], amplitude: tuple[float, float], nearest: bool = False
+) -> Floats:
+    """Omega [M, H] of whole trains u [T, M], s [T, H] in plain numpy: the float twin of `stdp_step`."""
+    plus, minus = math.exp(-1 / taus[0]), math.exp(-1 / taus[1])
+    pre, post = np.zeros(u.shape[1]), np.zeros(s.shape[1])
+    omega = np.zeros((u.shape[1], s.shape[1]))
+    for x, y in zip(u, s, strict=True):
+        pre, post = pre * plus, post * minus
+        pre = np.where(x != 0, x, pre) if nearest else pre + x
+        omega += amplitude[0] * np.outer(pre, y) - amplitude[1] * np.outer(x, post)
+        post = np.where(y != 0, y, post) if nearest else post + y
+    return omega

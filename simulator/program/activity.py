@@ -1,0 +1,121 @@
+"""What happened, counted: the only thing that the energy models read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.base.errors import InputError
+from simulator.base.files import read_npz, write_npz
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Count:
+    """One counter, by three groupings that all sum to the same total.
+
+    Attributes:
+        by_core: int64 [cores + 1]; the last entry is the host.
+        by_step: int64 [steps].
+        by_population: int64 [populations]; a synaptic event belongs to its target, a spike and its packets to the source.
+    """
+
+    by_core: Ints
+    by_step: Ints
+    by_population: Ints
+
+    @property
+    def total(self) -> int:
+        """The count."""
+        return int(self.by_step.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """All counters of a run.
+
+    Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike, counted in the step
+    of the spike; ``synaptic_events_dense`` and ``synaptic_events_conv`` are the part at dense and shared-kernel synapses),
+    ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes`` (of neurons with an
+    update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
+    destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
+    packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a system to the next, in none of
+    these two), ``host_packets_in`` (sent by the host, not in ``packets``),
+    ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
+    ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
+    ``saturations`` (values that left their word: sums when they are read, states, payloads; by the neuron's core).
+
+    Attributes:
+        counts: counter name -> Count.
+        steps: chip steps executed.
+        samples: samples executed (1 for a stream).
+        populations: names, in the order of ``by_population``.
+        sim_time_ns: simulated time, or ``None`` when no timing engine ran.
+        cores_used: number of cores that hold at least one neuron.
+        chips: chips of the system that ran, all of them powered.
+    """
+
+    counts: Mapping[str, Count]
+    steps: int
+    samples: int
+    populations: tuple[str, ...]
+    sim_time_ns: float | None = None
+    cores_used: int = 0
+    notes: tuple[str, ...] = field(default=())
+    chips: int = 1
+
+    def total(self, name: str) -> int:
+        """Total of one counter; 0 where it never counted."""
+        count = self.counts.get(name)
+        return count.total if count is not None else 0
+
+    def save(self, path: Path) -> None:
+        """Write all counters to an .npz file (no pickles inside)."""
+        facts = {
+            "steps": self.steps,
+            "samples": self.samples,
+            "populations": self.populations,
+            "sim_time_ns": self.sim_time_ns,
+            "cores_used": self.cores_used,
+            "notes": self.notes,
+            "chips": self.chips,
+            "names": sorted(self.counts),
+        }
+        arrays: dict[str, npt.NDArray[Any]] = {"facts": np.array(json.dumps(facts, sort_keys=True))}
+        for name, count in sorted(self.counts.items()):
+            arrays |= {f"{name}.{grouping}": getattr(count, grouping) for grouping in _GROUPINGS}
+        write_npz(path, arrays)
+
+    @staticmethod
+    def load(path: Path) -> Activity:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no such file, or not one of counters.
+        """
+        arrays = read_npz(path)
+        try:
+            facts = json.loads(str(arrays["facts"]))
+            counts = {n: Count(*(arrays[f"{n}.{grouping}"] for grouping in _GROUPINGS)) for n in facts["names"]}
+        except (KeyError, ValueError) as error:
+            raise InputError(str(path), f"does not hold the counters of a run ({error})", "Simulate again") from error
+        return Activity(
+            counts,
+            facts["steps"],
+            facts["samples"],
+            tuple(facts["populations"]),
+            facts["sim_time_ns"],
+            facts["cores_used"],
+            tuple(facts["notes"]),
+            facts.get("chips", 1),
+        )
+
+
+_GROUPINGS = ("by_core", "by_step", "by_population")

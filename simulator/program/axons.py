@@ -1,0 +1,150 @@
+"""The axon table of a program: to which cores each neuron sends, and how many synapses wait there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.base.errors import InputError
+from simulator.neurons import base
+from simulator.program.graph import Projection
+from simulator.program.program import Program
+
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class AxonTable:
+    """Distinct destination cores of every neuron, CSR by logical id; one packet per spike and row entry.
+
+    The neuron's own core counts as a destination like any other. Projections of one neuron to the same core share the
+    packet. Packets to the host (spikes of an output population) are not in the table.
+
+    Attributes:
+        ptr: int64 [N + 1].
+        dst: int32 [A], destination core, ascending and unique in a row.
+        n_syn: int32 [A], synapses of the neuron on that core (what one packet makes the core do).
+    """
+
+    ptr: I64
+    dst: I32
+    n_syn: I32
+
+    @property
+    def fan_cores(self) -> I64:
+        """Distinct destination cores of each neuron, int64 [N]."""
+        return np.diff(self.ptr)
+
+
+def axon_table(program: Program) -> AxonTable:
+    """The axon table of a program.
+
+    Raises:
+        InputError: a synapse ends on a neuron that has no core.
+    """
+    first, population = program.first_ids(), {p.name: p for p in program.populations}
+    n_cores = int(program.core.max(initial=-1)) + 1
+    room = sum(p.indices.size for p in program.projections) + 1
+    ptr = np.zeros(program.n_neurons + 1, np.int64)
+    dst, n_syn = np.empty(room, np.int32), np.empty(room, np.int32)  # what is not needed is never touched
+    for name, size in ((p.name, p.size) for p in program.populations):
+        rows = ptr[first[name] : first[name] + size + 1]
+        leaving = [p for p in program.projections if p.source == name]
+        cores = [program.core[first[p.target] :][: population[p.target].size] for p in leaving]
+        for p, core in zip(leaving, cores, strict=True):
+            check_placed(p, core)
+        if len(leaving) == 1:
+            _fill_cores(leaving[0].indptr, leaving[0].indices, cores[0], n_cores, rows, dst, n_syn)
+        else:
+            _merge([_of_projection(*pc, n_cores) for pc in zip(leaving, cores, strict=True)], n_cores, rows, dst, n_syn)
+    return AxonTable(ptr, dst[: ptr[-1]], n_syn[: ptr[-1]])
+
+
+def host_readers(program: Program) -> npt.NDArray[np.bool_]:
+    """Neurons whose spikes the host reads: output populations that emit something, bool [N]."""
+    parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def check_placed(p: Projection, core: I32) -> None:
+    """Raise `InputError` if a synapse ends on a neuron without a core; ``core`` is that of the target population."""
+    if core.size and int(core.min()) < 0 and p.indices.size and int(core[p.indices].min()) < 0:
+        raise InputError(f"projection {p.name!r}", "ends on neurons that have no core", "Place its target population")
+
+
+def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:
+    ptr = np.zeros(p.indptr.size, np.int64)
+    dst, n_syn = np.empty(p.indices.size + 1, np.int32), np.empty(p.indices.size + 1, np.int32)
+    _fill_cores(p.indptr, p.indices, core, n_cores, ptr, dst, n_syn)
+    return ptr, dst[: ptr[-1]], n_syn[: ptr[-1]]
+
+
+def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
+    if not tables:
+        ptr[:] = ptr[0]
+        return
+    starts = np.cumsum([0] + [t[1].size for t in tables[:-1]])
+    rows = np.stack([t[0] + s for t, s in zip(tables, starts, strict=True)])
+    cores, counts = np.concatenate([t[1] for t in tables]), np.concatenate([t[2] for t in tables])
+    _merge_rows(rows, cores, counts, n_cores, ptr, dst, n_syn)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_cores(indptr: Any, indices: Any, core: Any, n_cores: int, ptr: Any, dst: Any, n_syn: Any) -> None:
+    """Rows from ``ptr[0]`` on; without branches and with unsigned indices, for half of the synapses meet a new core."""
+    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    at = np.uint64(ptr[0])
+    for row in range(indptr.size - 1):
+        n = np.uint64(0)
+        for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
+            c = np.uint32(core[np.uint32(indices[k])])
+            before = count[c]
+            touched[n] = c
+            n += np.uint64(before == 0)
+            count[c] = before + 1
+        at = _write_row(touched, n, count, at, dst, n_syn)
+        ptr[row + 1] = at
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_row(touched: Any, n: Any, count: Any, at: Any, dst: Any, n_syn: Any) -> Any:
+    """Write a row's cores in ascending order and clear the counters: by scan or by sort, whichever is less work.
+
+    The scan writes one entry beyond the row, so the arrays need room for it.
+    """
+    if n * np.uint64(32) > np.uint64(count.size):
+        for core in range(np.uint64(count.size)):
+            dst[at], n_syn[at] = core, count[core]
+            at += np.uint64(count[core] > 0)
+            count[core] = 0
+        return at
+    touched[:n].sort()
+    for k in range(n):
+        c = np.uint32(touched[k])
+        dst[at], n_syn[at] = c, count[c]
+        count[c] = 0
+        at += np.uint64(1)
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge_rows(
+    rows: Any, dst: Any, n_syn: Any, n_cores: int, ptr: Any, out_dst: Any, out_syn: Any
+) -> None:  # fmt: skip
+    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    at = np.uint64(ptr[0])
+    for row in range(rows.shape[1] - 1):
+        n = np.uint64(0)
+        for table in range(rows.shape[0]):
+            for k in range(np.uint64(rows[table, row]), np.uint64(rows[table, row + 1])):
+                c = np.uint32(dst[k])
+                touched[n] = c
+                n += np.uint64(count[c] == 0)
+                count[c] += n_syn[k]
+        at = _write_row(touched, n, count, at, out_dst, out_syn)
+        ptr[row + 1] = at

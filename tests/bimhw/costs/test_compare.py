@@ -1,0 +1,264 @@
+"""`bimhw.energy` and the commands `energy` and `chips` on a run folder written here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bimhw
+from bimhw.cli.main import main
+from bimhw.runs.folder import write_run
+from simulator.chips.chip import load_chip
+from simulator.function import run
+from simulator.program.activity import Activity
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    chip = load_chip("loihi2")
+    populations = (
+        Population("in", "input", 6, role="input"),
+        Population("hid", "lif", 8, {"dv": np.array(512), "vth": np.array(5)}, layer=1),
+        Population("out", "izhikevich", 3, {}, layer=2, role="output"),
+    )
+    port = {"hid": "in", "out": "in"}
+    from simulator.neurons import base
+
+    port = {p.name: base.get(p.model).ports[0] for p in populations[1:]}
+    q = [
+        Projection(f"{a}-{b}", a, b, port[b], *dense_to_csr(rng.integers(1, 9, (m, n)).astype(np.int8)))
+        for a, b, n, m in (("in", "hid", 6, 8), ("hid", "out", 8, 3))
+    ]
+    core = np.concatenate([np.full(6, HOST), np.zeros(8), np.ones(3)]).astype(np.int32)
+    program = Program(chip.name, chip.sha256(), populations, tuple(q), core)
+    ids = np.tile(np.arange(6, dtype=np.int32), 10)
+    inputs = SpikeTrain(np.arange(11, dtype=np.int64) * 6, ids, None)
+    done = run(program, inputs, 10)
+    activity = replace(done.activity, sim_time_ns=2e4, samples=2)
+    path = tmp_path_factory.mktemp("runs") / "a"
+    write_run(path, program, chip, {"chip": chip.name}, {}, done.spikes, activity, None)
+    return path
+
+
+def call(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as done:
+        main(list(arguments))
+    out = capsys.readouterr()
+    return int(done.value.code or 0), out.out, out.err
+
+
+def test_json_has_items_that_sum_and_gpus_beside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "h100", "--json", capsys=capsys)
+    value = json.loads(out)
+    assert code == 0
+    items = value["chip"]["items"]
+    assert sum(i["energy_pj"] or 0 for i in items) == pytest.approx(value["chip"]["figures"]["total_pj"])
+    assert all(i["source"] and i["quality"] for i in items)
+    assert {c["mode"] for c in value["gpu"]} == {"inference", "bptt"}
+    assert value["chip"]["unknown"] and value["chip"]["assumptions"]
+    assert [r["who"] for r in value["compare"]][:2] == ["loihi2", "h100"]
+
+
+def test_table_and_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "a100", capsys=capsys)
+    assert code == 0 and "synaptic events" in out and "assumptions" in out and "unknown" in out
+    code, out, _ = call("energy", str(folder), "--explain", "synaptic_event", capsys=capsys)
+    activity = Activity.load(folder / "activity.npz")
+    n = activity.total("synaptic_events")
+    assert code == 0 and f"{n:,} x 23.6 pJ = {n * 23.6:,.4f} pJ" in out and "Davies" in out
+
+
+@pytest.mark.parametrize("by", ["item", "hardware", "kind", "core", "layer", "step"])
+def test_every_grouping_is_shown_and_sums_to_the_total(
+    folder: Path, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = call("energy", str(folder), "--by", by, "--json", capsys=capsys)
+    value = json.loads(out)
+    total = bimhw.energy(folder).report.energy_pj()
+    assert code == 0 and sum(value["pj"].values()) == pytest.approx(total, rel=1e-12) == value["total_pj"]
+    if by == "step":
+        assert len(value["pj"]) == 10
+    if by == "layer":
+        assert set(value["pj"]) == {"in", "hid", "out", "chip"}
+    code, out, _ = call("energy", str(folder), "--by", by, capsys=capsys)
+    assert code == 0 and "sum" in out and "no energy was ever published" in out
+
+
+def test_memory_reads_are_an_item_where_the_table_has_them(folder: Path) -> None:
+    plain, generic = (bimhw.energy(folder, chip).report for chip in ("loihi2", "generic"))
+    assert all(i.key != "synaptic_memory_read" for i in plain.items)
+    item = generic.item("synaptic memory reads")
+    assert item.count == generic.synaptic_events and item.energy_pj == pytest.approx(1.07 * item.count)
+
+
+def test_a_text_has_a_label_at_every_step(folder: Path, tmp_path: Path) -> None:
+    """10 steps in 2 samples: 5 weight updates a sample where the next symbol is wanted at each, one where a class is."""
+    import shutil
+
+    assert bimhw.energy(folder).labelled_steps == 1
+    shutil.copytree(folder, tmp_path / "text")
+    (tmp_path / "text" / "result.json").write_text(json.dumps({"bits_per_character": 2.4, "accuracy": 0.5}))
+    costs = bimhw.energy(tmp_path / "text")
+    assert costs.labelled_steps == 5 and costs.accuracy == 0.5
+
+
+def test_scan_of_a_card_is_a_bound_apart(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--gpu", "i7-4960x", "--scan", "--json", capsys=capsys)
+    costs = {(c["mode"], c["schedule"], c["batch"]): c for c in json.loads(out)["gpu"]}
+    assert code == 0 and len(costs) == 8  # inference and BPTT, each sequential and as a scan, at two batches
+    steps = json.loads(out)["steps_per_sample"]
+    assert steps == 5
+    for mode in ("inference", "bptt"):
+        one, scan = costs[mode, "sequential", 1], costs[mode, "scan", 1]
+        assert scan["work"]["launches"] == one["work"]["launches"] * 3 // 5  # ceil(log2 5) = 3 rounds
+        assert scan["work"]["matmul_flops"] == one["work"]["matmul_flops"]
+        assert any("a bound only" in a for a in scan["assumptions"])
+
+
+def test_bounds_are_for_unknown_constants_and_reach_the_parts_of_a_sum(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call("energy", str(folder), "--bound", "synaptic_event=1:2", capsys=capsys)
+    assert code == 2 and "has 23.6 pJ" in err and len(err.strip().splitlines()) == 1
+    from energy_models.learning import learning_constant
+
+    chip = load_chip("loihi1-fitted")
+    key, known = learning_constant("learn_trace_rmw", chip)
+    bounds = {"op_state_read": (1.0, 4.0), "op_state_write": (2.0, 5.0)}
+    assert key == "op_state_read + op_state_write" and known.high is None
+    bounded = learning_constant("learn_trace_rmw", chip, bounds)[1]
+    assert (bounded.value, bounded.low, bounded.high) == (None, 3.0, 9.0)
+
+
+def test_other_chip_and_bounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("energy", str(folder), "--bound", "host_packet=1:2", "--json", capsys=capsys)
+    assert code == 0 and "host packets" not in json.loads(out)["chip"]["unbounded"]
+    there = bimhw.energy(folder, "loihi1-fitted").report
+    here = bimhw.energy(folder).report
+    assert there.chip == "loihi1-fitted" and there.energy_pj("dynamic") != here.energy_pj("dynamic")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("energy", "nowhere"), "is not a folder of a run"),
+        (("energy", "RUN", "--gpu", "b200"), "GPU 'b200': is not known"),
+        (("energy", "RUN", "--chip", "loihi9"), "Known chips"),
+        (("energy", "RUN", "--explain", "magic"), "is not in the report"),
+        (("energy", "RUN", "--bound", "spike"), "is not KEY=LOW:HIGH"),
+        (("chips", "show", "loihi9"), "Known chips"),
+        (("chips", "check", "nowhere.yaml"), "does not exist"),
+    ],
+)
+def test_bad_input_is_one_message(
+    folder: Path, arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(*(str(folder) if a == "RUN" else a for a in arguments), capsys=capsys)
+    assert code == 2 and expected in err and "Traceback" not in err and not out
+
+
+def test_chips_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("chips", "--json", capsys=capsys)
+    assert code == 0 and {"loihi1", "loihi1-fitted", "loihi2"} <= {c["name"] for c in json.loads(out)}
+    code, out, _ = call("chips", "show", "loihi2", "--yaml", capsys=capsys)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(out.replace("name: loihi2", "name: mine"))
+    code, out, _ = call("chips", "check", str(mine), "--json", capsys=capsys)
+    assert code == 0 and json.loads(out)["name"] == "mine" and "$.energy.spike" in json.loads(out)["unknown"]
+    mine.write_text(mine.read_text().replace("hop_east_west: {value: 4.1", "hop_east_west: {value: -4.1"))
+    code, _, err = call("chips", "check", str(mine), capsys=capsys)
+    assert code == 2 and "$.timing.hop_east_west: is -4.1 ns" in err
+
+
+def test_schema_accepts_the_chips_and_knows_the_energy_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("chips", "schema", capsys=capsys)
+    schema = json.loads(out)
+    energy = schema["$defs"]["Chip"]["properties"]["energy"]
+    assert code == 0 and "synaptic_event" in energy["properties"] and energy["additionalProperties"] is False
+    assert set(schema["$defs"]["Chip"]["required"]) >= {"name", "topology", "limits", "timing", "energy"}
+
+
+def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call("codesign", str(folder), "--json", capsys=capsys)
+    value = json.loads(out)
+    assert code == 0
+    report = bimhw.energy(folder).report
+    swings = {r["item"]: r["swing_uj"] for r in value["energy_sensitivity"]}
+    item = report.item("synaptic_event")
+    assert swings[item.name] == pytest.approx(((item.high_pj or 0) - item.low_pj) / 1e6 / 2)
+    times = {r["time"]: r["change_if_doubled"] for r in value["time_sensitivity"]}
+    assert times["barrier"] > 0.5  # a step of two tiny cores is nearly all barrier
+    assert all(change >= 0 for change in times.values())
+    for row in value["break_even"]:
+        if row["density"] is not None:
+            synapse = row["chip_uj"] - row["chip_without_synapses_uj"]
+            assert row["chip_without_synapses_uj"] + row["density"] * synapse == pytest.approx(row["gpu_uj"])
+        else:
+            assert row["chip_without_synapses_uj"] >= row["gpu_uj"]
+    run_row = value["roofline"][-1]
+    n = Activity.load(folder / "activity.npz").total("synaptic_events")
+    assert run_row["gsynops_per_s"] == pytest.approx(n / 2e4)
+    code, out, _ = call("codesign", str(folder), capsys=capsys)
+    assert code == 0 and "step time" in out and "density of synapses" in out
+    code, out, _ = call("codesign", str(folder), "--plot", str(folder / "d.png"), capsys=capsys)
+    assert code == 0 and (folder / "d.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = call("codesign", str(folder), "--event-pj", "-1", capsys=capsys)
+    assert code == 2 and "--event-pj: is -1.0" in err
+
+
+def test_learning_is_held_against_inference_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a run that learnt, the energy of inference leaves learning's items out."""
+    import shutil
+
+    from bimhw.costs import codesign
+
+    seen: list[float] = []
+    monkeypatch.setattr(codesign, "learning_forms", lambda *a: seen.append(a[3]) or [])
+    codesign.codesign(folder)
+    shutil.copytree(folder, tmp_path / "learnt")
+    activity = Activity.load(folder / "activity.npz")
+    counts = dict(activity.counts) | {"learn_trace_rmw": activity.counts["spikes"]}
+    replace(activity, counts=counts).save(tmp_path / "learnt" / "activity.npz")
+    codesign.codesign(tmp_path / "learnt")
+    assert bimhw.energy(tmp_path / "learnt").report.energy_pj("dynamic") > bimhw.energy(folder).report.energy_pj(
+        "dynamic"
+    )
+    assert seen[0] == seen[1] > 0
+
+
+def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """6 inputs fire in each of 10 steps into 8 neurons; the rest from the run's own spikes."""
+    from bimhw.report.neurobench import neurobench
+    from bimhw.runs.folder import RunFolder
+
+    value = neurobench(folder, ("h100",))
+    run = RunFolder.open(folder)
+    spikes = run.spikes()
+    n_hidden = int(((spikes.ids >= 6) & (spikes.ids < 14)).sum())
+    n_out = int((spikes.ids >= 14).sum())
+    ops = value["SynapticOperations"]
+    assert ops["Effective_ACs"] + ops["Effective_MACs"] == (60 * 8 + n_hidden * 3) / 2
+    assert ops["Dense"] == (48 + 24) * 10 / 2
+    assert value["ConnectionSparsity"] == 0.0
+    assert 11 <= value["MembraneUpdates"] <= 11 * 10 / 2  # every neuron in the first step, and those that changed
+    assert value["ActivationSparsity"] == pytest.approx(1 - (n_hidden + n_out) / 110)
+    assert value["ActivationSparsityByLayer"]["hid"] == pytest.approx(1 - n_hidden / 80)
+    names = {"ParameterCount", "Footprint", "ConnectionSparsity", "ActivationSparsity", "ActivationSparsityByLayer",
+             "SynapticOperations", "MembraneUpdates", "NeuronOperations"}  # fmt: skip
+    assert names <= set(value) and all(k in names or k.startswith("bimhw.") for k in value)
+    code, out, _ = call("table", str(folder), "--neurobench", "--gpu", "h100", capsys=capsys)
+    assert code == 0 and "µJ/inference" in out and "nothing was measured" in out
+    stored = json.loads((folder / "neurobench.json").read_text())
+    assert stored["SynapticOperations"] == ops
+    code, _, err = call("table", "nowhere", capsys=capsys)
+    assert code == 2 and "is not a folder of a run" in err

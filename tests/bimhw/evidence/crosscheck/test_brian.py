@@ -1,0 +1,149 @@
+"""Brian2 computes the same spikes and states, and a fault on either side is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bimhw.compiler.pipeline import compile
+from bimhw.evidence.crosscheck.brian import run_brian, statements_of
+from bimhw.evidence.crosscheck.cases import MODELS, random_inputs, random_network
+from bimhw.evidence.crosscheck.check import cross_check, crosscheck_float, crosscheck_program
+from bimhw.evidence.crosscheck.compare import Comparison
+from bimhw.evidence.crosscheck.plot import plot_distance
+from mapping.network import Network
+from simulator.base.errors import InputError
+from simulator.base.names import INPUT_MODEL
+from simulator.program.graph import Population, Projection, dense_to_csr
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+pytest.importorskip("brian2", reason="needs the extra brian2")
+MODEL = Path(__file__).parents[4] / "examples" / "digits.safetensors"
+
+
+def _check(seed: int, size: int, steps: int) -> Comparison:
+    network = random_network(seed, size)
+    result = crosscheck_float(network, random_inputs(network, steps, seed), steps)
+    assert result.differ == 0, (seed, result.first)
+    assert result.max_state_error <= 1e-10, (seed, result.state_error)
+    assert result.equal
+    return result
+
+
+def test_random_networks() -> None:
+    seen, events = set(), 0
+    for seed in range(14):  # the first population of seed k has model k + 1
+        network = random_network(seed, 40)
+        seen |= {p.model for p in network.populations}
+        events += _check(seed, 40, 70).events
+    assert seen >= set(MODELS)  # every model with a float twin took part
+    assert events > 2000
+
+
+@pytest.mark.long
+def test_a_hundred_large_random_networks() -> None:
+    for seed in range(100, 200):
+        _check(seed, 2000 if seed % 10 == 0 else 300, 1000 if seed % 5 == 0 else 300)
+
+
+def _integer_program(model: str, seed: int) -> tuple[Program, SpikeTrain]:
+    rng = np.random.default_rng(seed)
+    n_in, n = 20, 30
+    params = {
+        "lif": {"dv": 512, "bias": 3, "vth": 400, "strict": 1, "refractory": 2},
+        "if": {"bias": 5, "vth": 300, "soft": 1},
+        "li": {"dv": 300, "bias": 2},
+        "loihi_cuba": {"du": 400, "dv": 200, "vth": 50, "bias_mant": 3, "bias_exp": 4, "refractory": 1},
+    }[model]
+    full = {k: np.full(n, v, np.int32) for k, v in params.items()}
+    populations = (Population("in", INPUT_MODEL, n_in, role="input"), Population("p", model, n, full, layer=1))
+    projections = []
+    for name, source, size, delay in (("a", "in", n_in, 0), ("b", "in", n_in, 7), ("c", "p", n, 3)):
+        rows = rng.integers(-40, 60, (n, size)) * (rng.random((n, size)) < 0.5)
+        indptr, indices, values = dense_to_csr(rows.astype(np.int16))
+        projections.append(Projection(name, source, "p", "in", indptr, indices, values, delay, exponent=1))
+    core = np.concatenate([np.full(n_in, -1), np.zeros(n, np.int64)]).astype(np.int32)
+    program = Program("loihi1", "", populations, tuple(projections), core)
+    return program, SpikeTrain.from_dense((rng.random((120, n_in)) < 0.3).astype(np.int32))
+
+
+@pytest.mark.parametrize("model", ["lif", "if", "li", "loihi_cuba"])
+def test_integers_are_the_same_integers(model: str) -> None:
+    result = crosscheck_program(*_integer_program(model, 3), steps=120)
+    assert result.equal
+    assert result.tolerance == 0.0
+    assert model == "li" or result.events > 50
+
+
+def test_a_wrong_weight_is_seen() -> None:
+    program, inputs = _integer_program("lif", 4)
+    network = Network("integer", program.populations, program.projections)
+    given = {"in": inputs.to_dense(0, 20).astype(np.float64)}
+    right = run_brian(network, given, 120).out["p"]
+    bad = program.projections[0].weights.copy()
+    bad[0] += 30
+    wrong = replace(network, projections=(replace(program.projections[0], weights=bad), *program.projections[1:]))
+    assert (run_brian(wrong, given, 120).out["p"] != right).any()
+
+
+def test_trained_net_is_exact_on_samples() -> None:
+    results = cross_check(MODEL, task="digits", samples=range(3))
+    assert all(c.equal and c.events > 100 for c in results)
+
+
+@pytest.mark.long
+def test_trained_net_is_exact_on_twenty_samples() -> None:
+    assert all(c.equal for c in cross_check(MODEL, task="digits", samples=range(20)))
+
+
+def test_quantised_net_names_the_first_divergence(tmp_path: Path) -> None:
+    program = compile(MODEL, chip="loihi2").program
+    (result,) = cross_check(program, source=MODEL)
+    assert result.tolerance is None
+    assert result.first is not None
+    assert result.first.population == "layer1"
+    assert result.differ == result.differ_by_step.sum() > 0
+    plot_distance([result], tmp_path / "p.png")
+    assert (tmp_path / "p.png").stat().st_size > 1000
+
+
+def test_bench_net(shared: Path) -> None:
+    (result,) = cross_check(shared / "bench/nets/s_5.npz", steps=60)
+    assert result.equal
+    assert result.events > 2000
+
+
+@pytest.mark.long
+def test_large_bench_net(shared: Path) -> None:
+    (result,) = cross_check(shared / "bench/nets/m_5.npz", steps=200)
+    assert result.equal
+    assert result.events > 90_000
+
+
+def test_what_brian2_cannot_express_is_named() -> None:
+    sampler = Population("s", "spike_sampler", 3, {"bias": np.zeros(3), "shift": np.zeros(3)})
+    with pytest.raises(InputError, match=r"population 's'.*spike_sampler"):
+        statements_of(sampler, "float")
+    noisy = Population("n", "loihi_cuba", 1, {"noise_target": np.ones(1)})
+    with pytest.raises(InputError, match="random numbers"):
+        statements_of(noisy, "float")
+    program = compile(MODEL, chip="loihi2").program
+    with pytest.raises(InputError, match="no Brian2 form in the integer stage"):
+        cross_check(program)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"against": "nest"}, "Known: brian2"),
+        ({"task": "digits", "samples": (500,)}, r"0\.\.499"),
+        ({"rate": 2.0}, "from 0 to 1"),
+    ],
+)
+def test_bad_input(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        cross_check(MODEL, **arguments)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""`bimhw nir run`: integers beside float, by population."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bimhw.cli.commands.nir import command
+from bimhw.runs.nir import run_nir
+from simulator.base.errors import InputError
+from tests.bimhw.frontends.test_nir_reader import write_raw
+
+
+def if_chain(weight_scale: float) -> tuple[Any, Any]:
+    rng = np.random.default_rng(4)
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([10])}),
+        "fc": ("Affine", {"weight": rng.integers(-64, 64, (8, 10)) * weight_scale, "bias": np.full(8, weight_scale)}),
+        "a": ("IF", {"r": np.ones(8), "v_threshold": np.ones(8)}),
+        "fc2": ("Linear", {"weight": rng.integers(-64, 64, (4, 8)) * weight_scale}),
+        "b": ("IF", {"r": np.ones(4), "v_threshold": np.ones(4)}),
+        "out": ("Output", {"shape": np.array([4])}),
+    }
+    return nodes, [("in", "fc"), ("fc", "a"), ("a", "fc2"), ("fc2", "b"), ("b", "out")]
+
+
+def test_weights_on_the_grid_change_no_spike(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    found = run_nir(path, steps=30)
+    assert found.comparison["differ"] == 0 and found.comparison["of"] == 4 * 30 * 12
+    assert all(row["float_rate"] > 0.05 for row in found.comparison["populations"])
+
+
+def test_coarse_weights_change_spikes_and_the_command_counts_them(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "m.nir", *if_chain(0.0137))
+    result = CliRunner().invoke(command, ["run", str(path), "--bits", "3", "--json"], catch_exceptions=False)
+    found = json.loads(result.output)
+    assert found["float"]["differ"] > 0
+    assert found["float"]["differ"] == sum(row["differ"] for row in found["float"]["populations"])
+    assert found["cores"] == 2 and found["chip"] == "loihi2"
+
+
+def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
+    from bimhw.frontends.nir import choose, read_graph, run_graph
+
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    x = (np.random.default_rng(1).random((20, 3, 10)) < 0.4).astype(np.float32)
+    graph = read_graph(path)
+    out = run_graph(graph, choose(graph), {"in": x.astype(float)}).outputs["out"]
+    np.savez(tmp_path / "d.npz", x=x, out=out)
+    found = run_nir(path, data=tmp_path / "d.npz")
+    assert (found.differ, found.of) == (0, out.size)
+    np.savez(tmp_path / "d.npz", x=x + 0.5)
+    with pytest.raises(InputError, match="no whole numbers"):
+        run_nir(path, data=tmp_path / "d.npz")
+
+
+def test_a_run_folder_is_timed_and_has_an_energy(tmp_path: Path) -> None:
+    import bimhw
+    from bimhw.runs.folder import RunFolder
+
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    found = run_nir(path, "loihi1-fitted", steps=10, output=tmp_path / "run")
+    folder = RunFolder.open(tmp_path / "run")
+    activity = folder.activity()
+    spikes = sum(round(row["rate"] * row["of"]) for row in found.comparison["populations"])
+    assert 0 < spikes <= activity.total("spikes")  # the folder also counts the steps in which the pipeline empties
+    assert activity.sim_time_ns is not None and activity.sim_time_ns > 0
+    assert folder.result["mean_latency_us"] > 0
+    assert bimhw.energy(tmp_path / "run").as_json()["chip"]
+
+
+def test_fit_reads_profiles_of_nir_files(tmp_path: Path) -> None:
+    from bimhw.compiler.fit import fit
+
+    nodes, edges = if_chain(1 / 64)
+    shape = {"r": np.ones(8), "tau": np.full(8, 4.0), "v_leak": np.zeros(8), "v_threshold": np.ones(8)}
+    path = write_raw(tmp_path / "m.nir", nodes | {"a": ("LIF", shape)}, edges)
+    with pytest.raises(InputError, match="does not tell the time step"):
+        fit(path)
+    assert fit(path, dt=1.0)["fits"]
+    assert "several times a step" in fit(path, "loihi1", profile="sinabs")["reason"]

@@ -1,0 +1,224 @@
+"""`make results`: goes on after an interruption, tunes on the validation part only, and prints what the points say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bimhw.cli.commands.results import command
+from bimhw.studies.results import run as run_module
+from bimhw.studies.results.plan import TABLES, Row, Table
+from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
+from bimhw.studies.results.report import write_report
+from bimhw.studies.results.run import run_results
+from bimhw.tasks.features.warp import warp
+from bimhw.tasks.sources.sequences import Part, graded_task
+from simulator.base.errors import InputError
+
+GRID = ({"lr": 0.001}, {"lr": 0.02})
+ROWS = (
+    Row("online", "bim", {"hidden": "8", "epochs": 2, "batch": 10}, GRID, seeds=2),
+    Row("gru", "baseline", {"model": "gru", "parameters": 300, "epochs": 2, "batch": 10, "lr": 0.01}, seeds=2),
+    Row("linear", "linear", {}, seeds=1),
+)
+TABLE = Table("toy", "Toy", "digits", "accuracy", ROWS, "none", "a note")
+
+
+def toy() -> Any:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    x = [rng.normal(size=(6, 3)) + label for label in y]
+    return graded_task("toy", Part(x[:40], y[:40]), Part(x[40:], y[40:]), 2, {}, validation=np.arange(30, 40))
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_data", lambda table, paths: toy())
+    for tables in (run_module.TABLES, TABLES):
+        monkeypatch.setitem(tables, "toy", TABLE)
+
+
+def test_tunes_on_validation_and_trains_the_best(plan: None, tmp_path: Path) -> None:
+    store = tmp_path / "points.jsonl"
+    points = run_results(store, ["toy"], say=lambda _: None)
+    tuning = [p for p in points.values() if p.tuning]
+    assert sorted(p.options["lr"] for p in tuning) == [0.001, 0.02]
+    best = max(tuning, key=lambda p: p.accuracy or 0)
+    tested = [p for p in points.values() if p.row == "online" and not p.tuning]
+    assert [(p.options["lr"], p.seed) for p in tested] == [(best.options["lr"], 0), (best.options["lr"], 1)]
+    assert len(points) == 2 + 2 + 2 + 1
+    again = run_point(toy(), "toy", ROWS[0], best.options, 0, False)
+    assert again.accuracy == tested[0].accuracy
+
+
+def test_goes_on_where_it_stopped(plan: None, tmp_path: Path) -> None:
+    store = tmp_path / "points.jsonl"
+    said: list[str] = []
+
+    def stop(text: str) -> None:
+        said.append(text)
+        if len(said) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_results(store, ["toy"], say=stop)
+    with store.open("a") as file:
+        file.write('{"key": "torn')
+    assert len(read_points(store)) == 3
+    said.clear()
+    run_results(store, ["toy"], say=said.append)
+    assert len(said) == 4, "only what was missing"
+    assert len(read_points_after_tear(store)) == 7
+    run_results(store, ["toy"], say=lambda _: pytest.fail("nothing is left to do"))
+
+
+def read_points_after_tear(store: Path) -> dict[str, Point]:
+    """The torn line stands alone in the middle: it is named, and once it is removed the rest is whole."""
+    with pytest.raises(InputError, match="line 4"):
+        read_points(store)
+    lines = [line for line in store.read_text().splitlines() if line.endswith("}")]
+    store.write_text("\n".join(lines) + "\n")
+    return read_points(store)
+
+
+def test_other_data_is_another_point(plan: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points made of other training data of the same table must not be taken for those of today's plan."""
+    row = ROWS[0]
+    plain = point_key("toy", row, row.options, 0, False)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, task_options={"warped": 5}))
+    five = point_key("toy", row, row.options, 0, False)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, task_options={"warped": 10}))
+    assert len({plain, five, point_key("toy", row, row.options, 0, False)}) == 3
+
+
+def test_no_time_left_begins_nothing(plan: None, tmp_path: Path) -> None:
+    points = run_results(tmp_path / "p.jsonl", ["toy"], budget_s=1e-9, say=lambda _: None)
+    assert points == {}
+
+
+def test_only_the_rows_asked_for(plan: None, tmp_path: Path) -> None:
+    points = run_results(tmp_path / "p.jsonl", ["toy"], say=lambda _: None, rows=("linear", "gr"), seeds=1)
+    assert {p.row for p in points.values()} == {"linear", "gru"}
+    with pytest.raises(InputError, match="row 'cubic'"):
+        run_results(tmp_path / "p.jsonl", ["toy"], rows=("cubic",))
+
+
+def test_logistic_regression_of_several_classes() -> None:
+    """Three classes have no one ROC curve: accuracy alone, as the table asks."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = [rng.normal(size=(4, 3)) + 3 * np.eye(3)[label] for label in y]
+    task = graded_task("toy", Part(x[:60], y[:60]), Part(x[60:], y[60:]), 3, {}, validation=np.arange(45, 60))
+    point = run_point(task, "toy", ROWS[2], {}, 0, False)
+    assert point.accuracy is not None
+    assert point.accuracy > 0.9
+    assert point.auc_roc is None
+    assert point.parameters == 3 * 12 + 3
+
+
+def test_page_says_what_the_points_say(plan: None, tmp_path: Path) -> None:
+    points = {}
+    for seed, value in ((0, 0.5), (1, 0.75)):
+        options = ROWS[0].options | GRID[1]
+        key = point_key("toy", ROWS[0], options, seed, False)
+        points[key] = Point(key, "toy", "online", False, options, seed, accuracy=value, rate=0.25, updates=10, seen=5)
+    files = write_report(points, tmp_path)
+    text = files[0].read_text()
+    assert "| online | 62.5 +- 17.7 | 2 | 0.25 |" in text
+    assert "Chosen on the validation part: online: lr 0.02." in text
+    assert "- toy: gru: 0 of 2 seeds" in text
+    first = files[1].read_bytes()
+    write_report(points, tmp_path)
+    assert files[1].read_bytes() == first, "the plot is the same bytes each time"
+
+
+def test_every_row_of_the_plan_has_valid_settings() -> None:
+    """Options of each row are accepted by what will train it (a typo would only show hours later)."""
+    from bimhw.learning.objectives.ctc import CtcSettings
+    from bimhw.learning.objectives.language import LanguageSettings
+    from bimhw.learning.objectives.language_recipe import language_recipe
+    from bimhw.learning.recipe import recipe
+    from bimhw.studies.baselines.fit import FitSettings
+    from bimhw.studies.baselines.models import NAMES
+    from bimhw.tasks.sources.text import character_corpus
+
+    corpus = character_corpus("abc " * 50)
+    for table in TABLES.values():
+        assert len({r.label for r in table.rows}) == len(table.rows)
+        for row in table.rows:
+            for choice in row.grid or ({},):
+                options = row.options | choice
+                if row.kind.endswith("-ctc"):
+                    options = {
+                        k: v
+                        for k, v in options.items()
+                        if k not in ("model", "hidden", "rule", "k_o", "tau_m", "smooth")
+                    }
+                    _ = CtcSettings(**options)
+                elif row.kind == "bim":
+                    recipe(toy(), options.pop("preset", None), 0, **options)
+                elif row.kind == "bim-text":
+                    language_recipe(corpus, 0, **options)
+                elif row.kind in ("baseline", "baseline-text"):
+                    assert options.pop("model") in NAMES
+                    keys = ("parameters",) if row.kind == "baseline" else ("hidden",)
+                    rest = {k: v for k, v in options.items() if k not in keys}
+                    _ = FitSettings(hidden=4, **rest) if row.kind == "baseline" else LanguageSettings(**rest)
+
+
+def test_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Tables: digits"):
+        run_results(tmp_path / "p", ["iris"])
+    with pytest.raises(InputError, match="--data fsdd=PATH"):
+        run_results(tmp_path / "p", ["fsdd"])
+    (tmp_path / "q").write_text("{}\n{}\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_points(tmp_path / "q")
+    assert isinstance(CliRunner().invoke(command, ["--data", "x"]).exception, InputError)
+
+
+def test_command_writes_the_page(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    row = TABLES["digits"].rows[-1]
+    key = point_key("digits", row, {}, 0, False)
+    append_point(tmp_path / "results" / "points.jsonl", Point(key, "digits", row.label, False, {}, 0, accuracy=0.97))
+    done = CliRunner().invoke(command, ["--report-only", "--docs", str(tmp_path), "--json"])
+    assert json.loads(done.output)["points"] == 1
+    assert "| logistic regression on all pixels | 97.0 |" in (tmp_path / "results.md").read_text()
+
+
+def test_warps_keep_an_affine_picture_affine() -> None:
+    """A picture linear in time and band stays so inside (bilinear), and sample i does not depend on the batch."""
+    steps, bands = 20, 16
+    picture = 0.1 * np.arange(steps)[:, None] + 0.05 * np.arange(bands)[None, :]
+    out = warp(np.stack([picture] * 3), seed=4)
+    assert not np.allclose(out[0], out[1])
+    for copy in out:
+        inner = copy[2:12, 5:11]
+        np.testing.assert_allclose(np.diff(inner, 2, axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(np.diff(inner, 2, axis=1), 0, atol=1e-5)
+    np.testing.assert_array_equal(warp(np.stack([picture] * 2), seed=4), out[:2])
+
+
+def test_colouration_is_one_offset_a_band_at_all_steps() -> None:
+    """Of a flat picture level, tilt and colouration are left: equal at all steps, the last broken at its knots only."""
+    flat = np.zeros((400, 7, 26))
+    plain, coloured = warp(flat, seed=1), warp(flat, seed=1, colour=0.5)
+    added = coloured - plain
+    np.testing.assert_allclose(added, np.broadcast_to(added[:, :1], added.shape), atol=1e-6)
+    line = added[:, 0].reshape(400, 26)
+    knots = np.linspace(0, 5, 26)  # every fifth band is a knot
+    inside = [i for i in range(1, 25) if not np.isclose(knots[i], np.rint(knots[i]))]
+    np.testing.assert_allclose(np.diff(line, 2, axis=1)[:, [i - 1 for i in inside]], 0, atol=1e-6)
+    at_knots = line[:, ::5]
+    assert np.abs(at_knots.std(0) - 0.5).max() < 5 * 0.5 / np.sqrt(2 * 400)
+    assert np.abs(np.corrcoef(at_knots.T) - np.eye(6)).max() < 5 / np.sqrt(400)
+    for bad in ({"speed": 1.0}, {"colour": -0.1}):
+        with pytest.raises(InputError, match="warp"):
+            warp(flat, seed=1, **bad)

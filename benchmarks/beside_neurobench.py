@@ -40,7 +40,7 @@ def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
     from bimhw.report.neurobench import neurobench
     from bimhw.runs.folder import write_run
     from bimhw.runs.simulate import joined
-    from simulator.chips.chip import load_chip
+    from simulator.chips.load import load_chip
     from simulator.function import run_samples
     from simulator.program.graph import Population, Projection, dense_to_csr
     from simulator.program.program import HOST, Program

@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.mapping import KINDS, SLACK
 from mapping.mapper import map_network
 from mapping.network import Network
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection
 

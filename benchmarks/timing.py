@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.function import REFERENCE, SHARED
 from benchmarks.nets import write_net
 from bimhw.frontends.npz import plain_program, read_plain
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.events.engine import SimpyEngine
 from simulator.function import Simulation, run
 from simulator.timing.run import TimingRun, run_timing

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _PUBLIC = {
     "BimhwError": "simulator.base.errors",
-    "load_chip": "simulator.chips.chip",
+    "load_chip": "simulator.chips.load",
     "list_chips": "simulator.chips.listing",
     "energy": "bimhw.costs.compare",
     "compare_silicon": "bimhw.evidence.silicon.compare",
@@ -44,7 +44,7 @@ _PUBLIC = {
     "check_nir": "bimhw.frontends.nir.check",
     "run_nir": "bimhw.runs.nir",
     "export_nir": "bimhw.frontends.nir.export",
-    "read_nir": "bimhw.frontends.nir.graph",
+    "read_nir": "bimhw.frontends.nir.read",
     "encode": "bimhw.compiler.decode",
     "decode": "bimhw.compiler.decode",
     "train": "bimhw.learning.api",

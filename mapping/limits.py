@@ -13,7 +13,8 @@ from mapping.network import Network
 from mapping.usage import Resource
 from simulator.base.errors import FitError, InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.chips.chip import Chip, chip_names, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import chip_names, load_chip
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program

@@ -21,7 +21,9 @@ from mapping.relay import map_with_relays
 from mapping.spec import check_network
 from mapping.usage import Resource
 from simulator.base.errors import FitError
-from simulator.chips.chip import MOST_CHIPS, Chip, chip_names, load_chip, one_of, with_chips
+from simulator.chips.chip import MOST_CHIPS, Chip
+from simulator.chips.load import chip_names, load_chip
+from simulator.chips.system import one_of, with_chips
 from simulator.program.program import Program
 
 if TYPE_CHECKING:

@@ -26,7 +26,9 @@ from mapping.mapper import map_network, with_relay_rates
 from mapping.network import Network
 from mapping.spec import check_network
 from simulator.base.names import INPUT_MODEL
-from simulator.chips.chip import Chip, load_chip, with_chips
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
+from simulator.chips.system import with_chips
 from simulator.program.program import Program
 
 if TYPE_CHECKING:

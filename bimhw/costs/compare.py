@@ -15,7 +15,8 @@ from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.items import EnergyReport
 from energy_models.learning import program_learning_counts
 from energy_models.scaling import scaled_chip
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from torch import nn
 
 from bimhw.frontends.nir.dynamics import spread
-from bimhw.frontends.nir.graph import Edge, NirGraph, Node, build_graph
+from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower
 from bimhw.frontends.nir.profile import Profile, Settings
+from bimhw.frontends.nir.read import build_graph
 from bimhw.models.stack import Neuron, Recurrent
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError

@@ -14,7 +14,8 @@ from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
 from energy_models.chip_energy import chip_energy
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.function import Simulation, run
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.check import pick_inputs
-from bimhw.frontends.nir.graph import NirGraph, read_graph
+from bimhw.frontends.nir.graph import NirGraph
+from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.shapes import MOST_VALUES
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
@@ -84,7 +85,7 @@ def run_nir(
     """
     from bimhw.compiler.compare import compare
     from bimhw.compiler.pipeline import compile
-    from simulator.chips.chip import load_chip
+    from simulator.chips.load import load_chip
 
     graph = read_graph(model)
     arrays = read_npz(Path(data)) if data is not None else {}

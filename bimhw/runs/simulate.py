@@ -21,7 +21,8 @@ from bimhw.runs.trials import Trial, beside_float, trial_of
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE
 from simulator.neurons.s6 import PROJECT
 from simulator.program.activity import Activity

@@ -6,15 +6,10 @@ The simulator reads capabilities, limits, topology and timing; the energy sectio
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from simulator.base.errors import InputError
-from simulator.base.files import read_text
 from simulator.chips.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -193,123 +188,3 @@ def core_range(text: str) -> tuple[int, int]:
     if not first.isdecimal() or (last or "0").isdecimal() is False:
         return -1, -1
     return int(first), int(last or first)
-
-
-def chip_names() -> list[str]:
-    """Names of the chips that come with bimhw."""
-    folder = resources.files("simulator") / "chips"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
-
-
-def load_chip(name_or_path: str) -> Chip:
-    """A chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
-
-    Raises:
-        InputError: unknown name, missing file, or a file that breaks the schema; the message has the path in the file.
-    """
-    if name_or_path in chip_names():
-        return _built_in(name_or_path)
-    path = Path(name_or_path)
-    base, _, n = name_or_path.rpartition("-x")
-    if base and n.isdecimal() and not path.exists():
-        return with_chips(load_chip(base), int(n))
-    if path.suffix not in (".yaml", ".yml") and not path.exists():
-        raise InputError(
-            f"chip {name_or_path!r}",
-            "is not known",
-            f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file; -x4 behind it: 4 of them",
-        )
-    return parse_chip(read_text(path), str(path))
-
-
-def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
-    """A system of several chips of one kind, side by side; what is broken on the chip is broken on each.
-
-    Args:
-        chip: one chip.
-        n_chips: how many; 1 gives the chip itself.
-        link: between two of them; by default the chip's own.
-
-    Raises:
-        InputError: a number that is not 1..`MOST_CHIPS`, or a chip that is a system already.
-    """
-    t = chip.topology
-    if not 1 <= n_chips <= MOST_CHIPS:
-        raise InputError(
-            f"n_chips of {chip.name!r}", f"is {n_chips}; it must be 1..{MOST_CHIPS}", "Give another number"
-        )
-    if n_chips == 1:
-        return chip
-    if t.chips > 1:
-        raise InputError(f"chip {chip.name!r}", f"is a system of {t.chips} chips already", "Start from a single chip")
-    broken = tuple(k * t.chip_cores + core for k in range(n_chips) for core in t.broken_cores)
-    return msgspec.structs.replace(
-        chip,
-        name=f"{chip.name}-x{n_chips}",
-        title=f"{n_chips} x {chip.title}",
-        topology=msgspec.structs.replace(t, chips=n_chips, broken_cores=broken),
-        link=link or chip.link,
-    )
-
-
-def one_of(chip: Chip) -> Chip:
-    """One chip of a system: its first; a single chip itself."""
-    t = chip.topology
-    if t.chips == 1:
-        return chip
-    broken = tuple(core for core in t.broken_cores if core < t.chip_cores)
-    name = chip.name.removesuffix(f"-x{t.chips}")
-    return msgspec.structs.replace(
-        chip,
-        name=name,
-        title=chip.title.removeprefix(f"{t.chips} x "),
-        topology=msgspec.structs.replace(t, chips=1, broken_cores=broken, host_port=_first(t)),
-    )
-
-
-def _first(t: Topology) -> tuple[int, int]:
-    """The host's port, as if it were at the first chip."""
-    return t.host_port[0] % t.width, t.host_port[1]
-
-
-@lru_cache(maxsize=32)
-def _built_in(name: str) -> Chip:
-    text = (resources.files("simulator") / "chips" / f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_chip(text, name)
-
-
-def _with_key(message: str, raw: Any) -> str:
-    """A message of the schema with the key in the place of its ``[...]``, and the value found."""
-    for table, path in ((("energy",), "$.energy"), (("timing", "barrier_by_tiles"), "$.timing.barrier_by_tiles")):
-        if f"{path}[...]" not in message:
-            continue
-        entries = raw
-        for name in table:
-            entries = entries[name]
-        for key, value in entries.items():
-            try:
-                msgspec.convert(value, Quantity, strict=False)
-            except (msgspec.ValidationError, UnicodeError):
-                return f"{message.replace(f'{path}[...]', f'{path}.{key}')}; it holds {value!r}"
-    return message
-
-
-def parse_chip(text: str, where: str) -> Chip:
-    """A chip from YAML text; `where` names the file in errors."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        raw: Any = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
-        raise InputError(where, f"is not YAML ({' '.join(str(error).split())})") from error
-    try:
-        chip = msgspec.convert(raw, Chip, strict=False)
-    except (msgspec.ValidationError, UnicodeError) as error:
-        raise InputError(
-            where, _with_key(str(error), raw), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
-        ) from error
-    from simulator.chips.rules import check_chip
-
-    check_chip(chip, where)
-    return chip

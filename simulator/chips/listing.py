@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from simulator.chips.chip import Chip, chip_names, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import chip_names, load_chip
 from simulator.chips.rules import ENERGY_UNITS
 
 

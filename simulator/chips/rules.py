@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from simulator.base.errors import InputError
+from simulator.chips.chip import MOST_CHIPS, Chip, core_range
 from simulator.chips.quantity import Quantity
-
-if TYPE_CHECKING:
-    from simulator.chips.chip import Chip
 
 # What an energy section may hold, with the unit of each. pJ are per event, mW are drawn all the time.
 ENERGY_UNITS: dict[str, str] = {
@@ -183,8 +180,6 @@ def _broken_cores_exist(chip: Chip, where: str) -> None:
 
 
 def _chips_are_linked(chip: Chip, where: str) -> None:
-    from simulator.chips.chip import MOST_CHIPS
-
     n = chip.topology.chips
     if n > MOST_CHIPS:
         _fail(where, "$.topology.chips", f"is {n}; a system has at most {MOST_CHIPS}", "Give fewer")
@@ -207,8 +202,6 @@ def _limits_are_positive(chip: Chip, where: str) -> None:
 
 
 def _limits_of_cores_are_limits(chip: Chip, where: str) -> None:
-    from simulator.chips.chip import core_range
-
     names = [n for n in chip.limits.__struct_fields__ if n.endswith("_per_core")]
     for cores, limits in chip.core_limits.items():
         path, (first, last) = f"$.core_limits.{cores}", core_range(cores)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from simpy.events import Event, Timeout
 
+from simulator.events.host import CoreHost
 from simulator.function.kernels import collect, narrow
 from simulator.function.layout import PAYLOAD_MAX, Cells
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.timing.contract import DONE, GEN, I32, I64
-from simulator.timing.fabric import DECIDE, Packet
+from simulator.timing.fabric import Packet, at_decision
 from simulator.timing.simpy_timing import SynapseStage
-
-if TYPE_CHECKING:
-    from simulator.events.engine import SimpyEngine
 
 
 class Spike(NamedTuple):
@@ -42,7 +40,7 @@ class Spike(NamedTuple):
 class Neurons:
     """Neurons lo..hi-1 of one population on one core, updated by one call of the model's kernel."""
 
-    def __init__(self, engine: SimpyEngine, population: int, lo: int, hi: int) -> None:
+    def __init__(self, engine: CoreHost, population: int, lo: int, hi: int) -> None:
         self.engine, self.population, self.lo, self.size = engine, population, lo, hi - lo
         self.cells: Cells = engine.layout.cells[population]
         self._where = slice(lo, hi)
@@ -84,7 +82,7 @@ class Neurons:
         return self._ids[:n], self._payload[:n], n_active, counts if saturated or clipped else None
 
 
-def runs_of(engine: SimpyEngine, population: int, local: I64) -> list[Neurons]:
+def runs_of(engine: CoreHost, population: int, local: I64) -> list[Neurons]:
     """A core's neurons of one population, split at gaps: kernels key their random numbers by the position in a run."""
     cuts = np.flatnonzero(np.diff(local) != 1) + 1
     return [Neurons(engine, population, int(r[0]), int(r[-1]) + 1) for r in np.split(local, cuts) if r.size]
@@ -101,7 +99,7 @@ def deliver(order: Any, lo: int, hi: int, indices: Any, weights: Any, value: int
 class CoreInput(SynapseStage):
     """Axon-in and synapse stage: a served packet adds its weights to the accumulators of this core's neurons."""
 
-    def __init__(self, engine: SimpyEngine, endpoint: int) -> None:
+    def __init__(self, engine: CoreHost, endpoint: int) -> None:
         super().__init__(engine.env)
         self._engine, self.endpoint = engine, endpoint
         self.last_done = 0
@@ -132,7 +130,7 @@ class CoreInput(SynapseStage):
 class CoreSoma:
     """Soma and axon-out stage: updates the core's neurons at every step and sends their spikes, one packet at a time."""
 
-    def __init__(self, engine: SimpyEngine, endpoint: int) -> None:
+    def __init__(self, engine: CoreHost, endpoint: int) -> None:
         self.engine, self.env, self.endpoint = engine, engine.env, endpoint
         plan = engine.plan
         self._first, self._last = int(plan.base[endpoint]), int(plan.base[endpoint + 1])
@@ -172,10 +170,7 @@ class CoreSoma:
             step, start = released
             if start[self.endpoint] > self.env.now:
                 yield Timeout(self.env, int(start[self.endpoint]) - int(self.env.now))
-            decide = Event(self.env)  # phase B: what arrives in this tick is in
-            decide._ok, decide._value = True, None
-            self.env.schedule(decide, DECIDE)
-            yield decide
+            yield at_decision(self.env)  # phase B: what arrives in this tick is in
             yield from self._step(step)
 
     def _step(self, step: int) -> Generator[Event, Any, None]:

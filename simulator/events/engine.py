@@ -14,7 +14,6 @@ Synchronisation:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numba
@@ -26,11 +25,13 @@ from simpy.events import Event
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.core import CoreInput, CoreSoma, Spike
+from simulator.events.host import Route, Soma
 from simulator.function.counting import Counter
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.layout import Layout, Synapses
 from simulator.function.run import FunctionRun, finish
-from simulator.function.simulation import Probe, Simulation
+from simulator.function.simulation import Simulation
+from simulator.function.state import Probe
 from simulator.program.axons import axon_table
 from simulator.program.program import HOST, Program
 from simulator.program.spikes import SpikeTrain
@@ -41,15 +42,6 @@ from simulator.timing.fabric import Fabric, Packet, Router, after
 from simulator.timing.plan import Plan, make_plan
 from simulator.timing.run import TimingRun, period_ticks
 from simulator.timing.simpy_timing import check_drained, link_busy
-
-
-@dataclass(frozen=True, eq=False)
-class Route:
-    """Which synapses of one projection each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row r of the plan."""
-
-    order: I64
-    lo: I64
-    hi: I64
 
 
 class Learning(Protocol):
@@ -207,7 +199,7 @@ class SimpyEngine(Simulation):
         else:
             self._maybe_quiet()
 
-    def soma_done(self, soma: CoreSoma) -> None:
+    def soma_done(self, soma: Soma) -> None:
         """A core's soma is through with its step."""
         soma.working = False
         self._working -= 1

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
-from simulator.function.simulation import Record, Simulation
+from simulator.function.simulation import Simulation
+from simulator.function.state import Record
 from simulator.program.spikes import SpikeTrain, window
 
 FORMAT = "bimhw-checkpoint-1"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from simulator.function.fast import Plain, run_steps
+from simulator.function.state import Running
 from simulator.program.spikes import SpikeTrain
-
-if TYPE_CHECKING:
-    from simulator.function.simulation import Simulation
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -19,9 +15,7 @@ I64 = npt.NDArray[np.int64]
 _CHUNK_EVENTS = 1 << 20
 
 
-def advance_plain(
-    simulation: Simulation, form: Plain, inputs: SpikeTrain, steps: int, count_active: bool = True
-) -> None:
+def advance_plain(simulation: Running, form: Plain, inputs: SpikeTrain, steps: int, count_active: bool = True) -> None:
     """Do `steps` steps of a simulation whose layout has this fast form."""
     v, u = _load(simulation, form)
     flag = np.zeros(v.size, np.uint8)
@@ -52,7 +46,7 @@ def advance_plain(
         simulation.active_of_neuron[form.n_in :] += active[: form.n]
 
 
-def _load(simulation: Simulation, form: Plain) -> tuple[I32, npt.NDArray[np.signedinteger]]:
+def _load(simulation: Running, form: Plain) -> tuple[I32, npt.NDArray[np.signedinteger]]:
     v = np.zeros(form.bias.size, np.int32)
     u = np.zeros(form.bias.size, form.sum_type)
     for k, c in enumerate(simulation.layout.cells):
@@ -63,7 +57,7 @@ def _load(simulation: Simulation, form: Plain) -> tuple[I32, npt.NDArray[np.sign
     return v, u
 
 
-def _store(simulation: Simulation, form: Plain, v: I32, u: npt.NDArray[np.signedinteger]) -> None:
+def _store(simulation: Running, form: Plain, v: I32, u: npt.NDArray[np.signedinteger]) -> None:
     for k, c in enumerate(simulation.layout.cells):
         if c.model.kernel is not None:
             part = slice(c.first - form.n_in, c.first - form.n_in + c.size)

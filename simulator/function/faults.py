@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -10,12 +10,10 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.function.layout import Synapses, word_range
+from simulator.function.state import Running
 from simulator.neurons.base import Word
 from simulator.program.axons import AxonTable, axon_table
 from simulator.program.faults import Faults, dead_neurons, fault_stream, flip_bits, hits, lost_packets
-
-if TYPE_CHECKING:
-    from simulator.function.simulation import Simulation
 
 I64 = npt.NDArray[np.int64]
 STUCK, FLIPPED, WEIGHT_UPSET, STATE_UPSET = range(4)
@@ -30,7 +28,7 @@ class Breakage:
         lost: counter name -> list of (step, population, core, count).
     """
 
-    def __init__(self, simulation: Simulation, faults: Faults) -> None:
+    def __init__(self, simulation: Running, faults: Faults) -> None:
         program = simulation.layout.program
         self.faults, self.simulation = faults, simulation
         self.dead = dead_neurons(program, faults.dead_cores)

@@ -13,7 +13,8 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
-from simulator.function.simulation import Probe, Record, Simulation, State
+from simulator.function.simulation import Simulation
+from simulator.function.state import Probe, Record, State
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.program import Program

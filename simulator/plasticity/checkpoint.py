@@ -16,7 +16,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.function.checkpoint import recorded
-from simulator.function.simulation import Record
+from simulator.function.state import Record
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.diag import LayerLearner
 from simulator.plasticity.layers.net import plastic

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, chip_names, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import chip_names, load_chip
 from simulator.program.program import Program
 
 _KEY = "chip_file"

@@ -59,6 +59,18 @@ class Sender(Protocol):
         """One more packet fits (phase A)."""
 
 
+def at_decision(env: simpy.Environment, event: Event | None = None) -> Event:
+    """Let an event (a new one by default) happen in phase B of this tick.
+
+    `Event.succeed` schedules with SimPy's normal priority; a later phase needs the priority itself, as SimPy's own
+    `Initialize` and `Interruption` set it.
+    """
+    event = event or Event(env)
+    event._ok, event._value = True, None
+    env.schedule(event, DECIDE)
+    return event
+
+
 class Place:
     """A process that sleeps until it is rung and then decides, once a tick, after all that is due has happened."""
 
@@ -71,8 +83,7 @@ class Place:
         """Decide in phase B of this tick."""
         if not self._rung:
             self._rung = True
-            self._alarm._ok, self._alarm._value = True, None
-            self.env.schedule(self._alarm, DECIDE)
+            at_decision(self.env, self._alarm)
 
     def alarm(self) -> Event:
         """The event to wait for."""

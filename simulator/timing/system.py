@@ -4,7 +4,7 @@ Column x of the system is column x % width of chip x // width. A packet between 
 in between; a link from chip to chip has a longer hop and is occupied longer by a packet (its flits go one after another over
 few wires), so it saturates first and back-pressure reaches into the chips. Cores are numbered chip after chip.
 
-`simulator.chips.chip.with_chips(chip, n)` (or the name ``loihi2-x4``) gives the system as a `Chip`, which everything
+`simulator.chips.system.with_chips(chip, n)` (or the name ``loihi2-x4``) gives the system as a `Chip`, which everything
 takes: mapper, engines, counters, energy. `system_mesh` gives its `Mesh` alone, with a link of one's own.
 """
 
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, Link, with_chips
+from simulator.chips.chip import Chip, Link
 from simulator.chips.quantity import Quantity
+from simulator.chips.system import with_chips
 from simulator.program.program import HOST, Program
 from simulator.timing.contract import Mesh
 from simulator.timing.scale import mesh_of, tiles_in_use

@@ -8,7 +8,7 @@ import pytest
 from energy_models.forms import FORMS, form_counts, form_energy_pj, live_times
 from energy_models.learning import learning_counts
 from simulator.base.errors import InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 
 OPS = ("mac", "events")
 

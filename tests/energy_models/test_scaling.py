@@ -6,7 +6,7 @@ import pytest
 
 from energy_models.scaling import scaled_chip
 from simulator.base.errors import InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 
 
 def test_voltage_squared_and_static_linear() -> None:

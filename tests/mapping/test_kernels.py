@@ -13,7 +13,8 @@ from bimhw.compiler.decode import encode
 from bimhw.models.stack import IF, Stack
 from mapping.usage import usage
 from simulator.base.errors import FitError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.function import run_samples
 
 

@@ -12,7 +12,8 @@ from mapping.limits import check_capabilities, check_core_count, check_limits, u
 from mapping.network import Network
 from mapping.usage import usage
 from simulator.base.errors import FitError
-from simulator.chips.chip import Chip, parse_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import parse_chip
 from simulator.program.graph import Population, Projection, dense_to_csr
 
 LIMITS = {

@@ -21,7 +21,8 @@ from mapping.partition import partition, random_messages, repair
 from mapping.placement import hop_cost, place, snake_order, usable_cores
 from mapping.refine import _affinity, _count, refine
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import Topology, parse_chip
+from simulator.chips.chip import Topology
+from simulator.chips.load import parse_chip
 from simulator.function import run
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.spikes import SpikeTrain

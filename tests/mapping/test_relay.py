@@ -18,7 +18,8 @@ from mapping.relay import Relay, insert_relays, map_with_relays, relay_populatio
 from mapping.spec import check_network
 from mapping.usage import usage
 from simulator.base.errors import FitError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.function import run
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection, dense_to_csr

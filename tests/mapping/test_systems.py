@@ -18,7 +18,9 @@ from mapping.mapper import map_network
 from mapping.network import Network
 from mapping.placement import chip_messages, crossing_of, hop_cost, place, usable_cores
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import MOST_CHIPS, Chip, Topology, load_chip, one_of, parse_chip, with_chips
+from simulator.chips.chip import MOST_CHIPS, Chip, Topology
+from simulator.chips.load import load_chip, parse_chip
+from simulator.chips.system import one_of, with_chips
 from simulator.events.engine import run_events
 from simulator.function import run
 from simulator.neurons.base import get

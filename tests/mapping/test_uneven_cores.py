@@ -16,7 +16,9 @@ from mapping.network import Network
 from mapping.placement import place, usable_cores
 from mapping.usage import usage
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import Chip, Topology, core_range, load_chip, parse_chip, with_chips
+from simulator.chips.chip import Chip, Topology, core_range
+from simulator.chips.load import load_chip, parse_chip
+from simulator.chips.system import with_chips
 from simulator.function import run
 from simulator.program.program import Program
 from tests.mapping.test_systems import groups, inputs

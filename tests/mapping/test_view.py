@@ -12,7 +12,8 @@ import pytest
 from bimhw.cli.main import main
 from mapping.files import save_mapping
 from mapping.view import view_mapping
-from simulator.chips.chip import Chip, Topology, load_chip
+from simulator.chips.chip import Chip, Topology
+from simulator.chips.load import load_chip
 from simulator.neurons.base import get
 from simulator.program.axons import axon_table, host_readers
 from simulator.program.graph import Population, Projection, dense_to_csr

@@ -37,8 +37,8 @@ def _cell(value: Any) -> Any:
 def show(name: str, as_yaml: bool, as_json: bool) -> None:
     """Show a chip (name or YAML file): every number with unit, source and quality."""
     from bimhw.runs.folder import chip_json
-    from simulator.chips.chip import load_chip
     from simulator.chips.listing import chip_text
+    from simulator.chips.load import load_chip
     from simulator.chips.rules import quantities
 
     chip = load_chip(name)
@@ -77,7 +77,7 @@ def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
 @json_option
 def check(file: str, as_json: bool) -> None:
     """Check a chip file: its schema, its rules, and what it leaves unknown."""
-    from simulator.chips.chip import load_chip
+    from simulator.chips.load import load_chip
     from simulator.chips.rules import quantities
 
     chip = load_chip(file)

@@ -90,7 +90,7 @@ def _of_program(
 
 def _plain(path: Path, steps: int | None) -> Job:
     from bimhw.frontends.npz import plain_program, read_plain
-    from simulator.chips.chip import load_chip
+    from simulator.chips.load import load_chip
 
     net = read_plain(path)
     program = plain_program(net, load_chip("loihi1-fitted"))

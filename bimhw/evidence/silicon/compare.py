@@ -12,7 +12,8 @@ from typing import Any
 from bimhw.evidence.silicon import kws, pair, pilotnet, quartz
 from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 
 LOIHI1, LOIHI2 = "loihi1-fitted", "loihi2"
 JUDGING = ("quartz", "kws", "pilotnet")  # the pair has its own sigma

@@ -184,7 +184,7 @@ SAVED_HASH = "55a5369076564378"
 def energy_closed_form(setting: Setting) -> float:
     """Largest relative error of itemised energies against count x constant written out for a plain network."""
     from energy_models.chip_energy import chip_energy, counters
-    from simulator.chips.chip import load_chip
+    from simulator.chips.load import load_chip
     from simulator.program.activity import Activity
 
     rng = setting.rng()

@@ -2,8 +2,9 @@
 
 from bimhw.frontends.nir.check import CheckResult, check
 from bimhw.frontends.nir.execute import Run, run_graph
-from bimhw.frontends.nir.graph import NirGraph, Node, build_graph, read_graph
+from bimhw.frontends.nir.graph import NirGraph, Node
 from bimhw.frontends.nir.profile import Profile, Settings, load_profile
+from bimhw.frontends.nir.read import build_graph, read_graph
 from bimhw.frontends.nir.sources import choose, decays
 
 __all__ = [

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.execute import run_graph, shape_input
-from bimhw.frontends.nir.graph import FIRING, NirGraph, read_graph
+from bimhw.frontends.nir.graph import FIRING, NirGraph
 from bimhw.frontends.nir.profile import Profile
+from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import NAMES, choose, decays
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz

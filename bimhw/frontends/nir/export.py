@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.frontends.nir.graph import Edge, NirGraph, Node, build_graph, read_graph
+from bimhw.frontends.nir.graph import Edge, NirGraph, Node
+from bimhw.frontends.nir.read import build_graph, read_graph
 from mapping.network import Network
 from simulator.base.errors import FitError, MissingExtraError
 from simulator.base.files import replacing

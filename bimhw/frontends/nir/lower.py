@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.fold import Form, Key, Part, fold
-from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node, read_graph
+from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node
 from bimhw.frontends.nir.profile import Profile, Settings
+from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import choose, factors
 from mapping.network import Network
 from simulator.base.errors import FitError

@@ -23,7 +23,8 @@ from bimhw.studies.sweep.faulty import faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.function.counting import Counter, Tally
 from simulator.function.run import recorded_spikes, tally_of

@@ -22,7 +22,8 @@ import msgspec
 import bimhw
 from energy_models.scaling import scaled_chip
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.chips.rules import check_chip
 from simulator.program.faults import Faults, parse_faults, read_faults

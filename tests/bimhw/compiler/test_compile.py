@@ -18,7 +18,8 @@ from bimhw.compiler.pipeline import compile
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import Chip, parse_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import parse_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 from tests.bimhw.frontends.test_bim_frontend import kinds, start

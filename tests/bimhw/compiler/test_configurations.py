@@ -20,7 +20,7 @@ from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from mapping.float_run import record
 from simulator.base.errors import FitError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.function import run_samples
 from simulator.neurons.base import get
 from simulator.neurons.s6 import PROJECT

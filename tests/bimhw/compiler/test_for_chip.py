@@ -18,7 +18,7 @@ from bimhw.frontends.stack import module_network
 from bimhw.models.stack import IF, LI, LIF, CubaLIF, Recurrent, Stack
 from mapping.float_run import record
 from simulator.base.errors import FitError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.function import run_samples
 
 

@@ -12,7 +12,7 @@ import pytest
 import bimhw
 from bimhw.cli.main import main
 from bimhw.runs.folder import write_run
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.function import run
 from simulator.program.activity import Activity
 from simulator.program.graph import Population, Projection, dense_to_csr

@@ -13,7 +13,7 @@ from bimhw.costs.learning import LearningPrice, learning_forms
 from energy_models.forms import form_counts
 from energy_models.learning import learning_counts
 from simulator.base.errors import InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import HOST, Program
 

@@ -23,7 +23,8 @@ from bimhw.frontends.nir.sources import settle
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 

@@ -17,7 +17,7 @@ from bimhw.frontends.stack import module_network
 from bimhw.models.stack import IF, LI, LIF, CubaLIF, Neuron, Recurrent, Stack
 from mapping.float_run import record
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.function import run_samples
 from tests.bimhw.compiler.plain_integer import run_plain
 

@@ -16,7 +16,8 @@ from bimhw.compiler.pipeline import compile
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, load_chip
+from simulator.chips.chip import Chip
+from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.events.learning import EventLearner
 from simulator.plasticity import LearnConfig, Learner, calibrate, learn_config, prepare, program_of

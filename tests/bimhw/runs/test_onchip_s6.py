@@ -27,7 +27,7 @@ from bimhw.tasks.base import Split, Task, late_steps
 from energy_models.learning import LEARNING
 from mapping.learning_limits import check_learning
 from simulator.base.errors import FitError, InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.function import run
 from simulator.plasticity import LearnConfig, Learner, calibrate, learn, learn_config, prepare
 from simulator.plasticity.budget import learning_memory

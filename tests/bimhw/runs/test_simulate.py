@@ -18,7 +18,7 @@ from bimhw.report.build import write_report
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.simulate import SimulationResult, simulate
 from simulator.base.errors import InputError, SaturationError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.program.program import Program
 
 SAMPLES = 20

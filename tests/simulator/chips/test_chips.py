@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import chip_names, load_chip, parse_chip
+from simulator.chips.load import chip_names, load_chip, parse_chip
 from simulator.chips.rules import ENERGY_UNITS, quantities
 
 

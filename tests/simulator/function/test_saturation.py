@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import SaturationError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.events.engine import run_events
 from simulator.function import run
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_DROP, philox4x32
-from simulator.chips.chip import Topology, load_chip
+from simulator.chips.chip import Topology
+from simulator.chips.load import load_chip
 from simulator.function import FunctionRun, Simulation, run
 from simulator.function.checkpoint import advance_saving
 from simulator.program.axons import axon_table

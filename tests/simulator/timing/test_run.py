@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.program.program import HOST, Program
 from simulator.program.spikes import SpikeTrain

@@ -14,7 +14,7 @@ from bimhw.evidence.silicon import kws, pilotnet, quartz
 from bimhw.evidence.silicon.compare import compare_silicon
 from bimhw.evidence.silicon.judge import DataSet, Row, pearson
 from simulator.base.errors import InputError
-from simulator.chips.chip import load_chip
+from simulator.chips.load import load_chip
 
 FITTED, LOIHI2 = load_chip("loihi1-fitted"), load_chip("loihi2")
 

@@ -1,0 +1,125 @@
+"""Read a `NirGraph` from a .nir file or from Python values: flatten nested graphs, check every field, infer the shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bimhw.frontends.nir.fields import read_fields
+from bimhw.frontends.nir.graph import Edge, NirGraph, Node
+from bimhw.frontends.nir.hdf5 import read_tree, require
+from bimhw.frontends.nir.shapes import infer
+from simulator.base.errors import InputError
+
+
+def read_graph(path: Path | str) -> NirGraph:
+    """Read and check a .nir file.
+
+    Raises:
+        InputError: anything that makes the file unfit to run, with the node's name: half-written files, unknown
+            primitives, missing fields, NaN or infinite values, tau <= 0, dangling or double edges, shapes that do not
+            meet, no Input or Output.
+    """
+    path = Path(path)
+    tree = read_tree(path)
+    where = str(path)
+    again = "The exporter left the file half-written; export it again"
+    root = require(tree, "node", where, again)
+    if not isinstance(root, dict) or root.get("type") != "NIRGraph":
+        kind = root.get("type") if isinstance(root, dict) else None
+        raise InputError(where, f"its root is not a NIRGraph (type {kind!r})", again)
+    notes: list[str] = []
+    nodes, edges = _flatten(root, "", where, notes)
+    return infer(NirGraph(path.name, nodes, tuple(edges), tuple(notes)))
+
+
+def build_graph(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], edges: list[Edge], source: str = "") -> NirGraph:
+    """A checked graph from Python values: node name -> (primitive, fields)."""
+    tree = {
+        "type": "NIRGraph",
+        "nodes": {name: {"type": kind, **fields} for name, (kind, fields) in nodes.items()},
+        "edges": [list(edge) for edge in edges],
+    }
+    notes: list[str] = []
+    flat, flat_edges = _flatten(tree, "", source or "graph", notes)
+    return infer(NirGraph(source, flat, tuple(flat_edges), tuple(notes)))
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str]) -> tuple[dict[str, Node], list[Edge]]:
+    """Nodes and edges of a graph and of the graphs inside it, with their full names."""
+    raw = require(tree, "nodes", f"{where}: graph {prefix or '/'!r}")
+    if not isinstance(raw, Mapping):
+        raise InputError(f"{where}: graph {prefix or '/'!r}: nodes", "is no group of nodes", "Export it again")
+    pairs = _edges(tree, raw, f"{where}: graph {prefix.rstrip('.') or '/'!r}")
+    nodes: dict[str, Node] = {}
+    edges: list[Edge] = []
+    ends: dict[str, tuple[str, str]] = {}  # subgraph -> names of its input and output junctions
+    for name, fields in raw.items():
+        if not name.isprintable():
+            raise InputError(where, f"has a node named {name!r}, with characters that do not print", "Rename it")
+        full = prefix + name
+        at = f"{where}: node {full!r}"
+        if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+            raise InputError(
+                at, "has no 'type' that is a text", "The exporter left the file half-written; export it again"
+            )
+        if fields["type"] == "NIRGraph":
+            inner, inner_edges = _flatten(fields, full + ".", where, notes)
+            ends[name] = _ends(inner, at)
+            inner = {k: _as_junction(n, k in ends[name]) for k, n in inner.items()}
+            _add(nodes, inner, at)
+            edges += inner_edges
+        else:
+            kind, values = read_fields(fields, at, notes)
+            _add(nodes, {full: Node(full, kind, values)}, at)
+    for a, b in pairs:
+        edges.append((ends[a][1] if a in ends else prefix + a, ends[b][0] if b in ends else prefix + b))
+    return nodes, edges
+
+
+def _as_junction(node: Node, end: bool) -> Node:
+    return Node(node.name, "Junction", node.fields) if end else node
+
+
+def _add(nodes: dict[str, Node], more: Mapping[str, Node], where: str) -> None:
+    for name in more:
+        if name in nodes:
+            raise InputError(where, f"gives a second node the name {name!r}", "Rename one of them")
+    nodes.update(more)
+
+
+def _ends(inner: Mapping[str, Node], where: str) -> tuple[str, str]:
+    inputs = [n.name for n in inner.values() if n.kind == "Input"]  # those of graphs further in are junctions by now
+    outputs = [n.name for n in inner.values() if n.kind == "Output"]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(
+            where,
+            f"is a subgraph with {len(inputs)} Input and {len(outputs)} Output nodes, not one each",
+            "Give it one of each",
+        )
+    return inputs[0], outputs[0]
+
+
+def _edges(tree: Mapping[str, Any], nodes: Mapping[str, Any], where: str) -> list[Edge]:
+    raw = require(tree, "edges", where)
+    raw = raw.tolist() if hasattr(raw, "tolist") else raw
+    if not isinstance(raw, list):
+        raise InputError(f"{where}: edges", "is no list of pairs of node names", "Export it again")
+    out: list[Edge] = []
+    seen: set[Edge] = set()
+    for item in raw:
+        if not isinstance(item, list | tuple) or len(item) != 2 or not all(isinstance(e, str) for e in item):
+            raise InputError(where, f"has an edge {item!r} that is not a pair of node names")
+        edge = (item[0], item[1])
+        for end in edge:
+            if end not in nodes:
+                raise InputError(where, f"edge {edge} names {end!r}, which is not a node", f"Nodes: {sorted(nodes)}")
+        if edge in seen:
+            raise InputError(where, f"has the edge {edge} twice", "Keep one, or add a Scale of 2")
+        seen.add(edge)
+        out.append(edge)
+    return out
+
+
+read_nir = read_graph  # its name in `bimhw`

@@ -1,0 +1,84 @@
+"""What a core of the event-driven engine asks of the chip that it sits on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import simpy
+from simpy.events import Event
+
+from simulator.function.layout import Layout, Synapses
+from simulator.function.state import State
+from simulator.timing.contract import I64
+from simulator.timing.fabric import Fabric, Packet
+from simulator.timing.plan import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """Which synapses of one projection each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row r of the plan."""
+
+    order: I64
+    lo: I64
+    hi: I64
+
+
+class Soma(Protocol):
+    """The neuron-update process of a core."""
+
+    working: bool
+
+
+class Stage(Protocol):
+    """The synapse process of a core."""
+
+    next_update: int
+
+
+class CoreHost(Protocol):
+    """The engine as its cores see it."""
+
+    layout: Layout
+    state: State
+    seed: int
+    plan: Plan
+    env: simpy.Environment
+    fabric: Fabric
+    release: Event
+    keep: range
+    rings: list[npt.NDArray[np.integer]]
+    routes: list[list[tuple[Synapses, Route]]]
+    population_of: npt.NDArray[np.int16]
+
+    @property
+    def inputs(self) -> Sequence[Stage]:
+        """Return the synapse stages by endpoint."""
+        ...
+
+    def driven(self, population: int, step: int, endpoint: int) -> tuple[I64, I64]:
+        """Return the input events of a population at one endpoint: local ids ascending, payloads."""
+        ...
+
+    def updated(self, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
+        """Record that a core updated neurons of a population, from `lo` on."""
+        ...
+
+    def fired(self, positions: I64, payload: I64) -> None:
+        """Record that neurons (by position in the plan) fired."""
+        ...
+
+    def packet_sent(self, packet: Packet) -> None:
+        """Record that a packet left its core."""
+        ...
+
+    def packet_done(self, packet: Packet) -> None:
+        """Record that a packet was served."""
+        ...
+
+    def soma_done(self, soma: Soma) -> None:
+        """Record that a core has finished its neuron updates of the step."""
+        ...

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.bimhw.learning.onchip_nets import C, M, T, autograd, disturb, float_program, sample
 
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.learner import Learner
+from tests.bimhw.runs.onchip_nets import C, M, T, autograd, disturb, float_program, sample
 
 
 def random_net(seed: int, **fields) -> BimNet:

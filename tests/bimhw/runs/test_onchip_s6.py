@@ -12,7 +12,6 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.bimhw.learning.onchip_nets import C, M, T, autograd, disturb, float_program, sample
 
 from bimhw.cli.commands.learn import command
 from bimhw.compiler.pipeline import compile
@@ -41,6 +40,7 @@ from simulator.plasticity.forms.s6 import H_DT, H_SIG, H_STATES, s6_sweep, sweep
 from simulator.plasticity.words import words
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+from tests.bimhw.runs.onchip_nets import C, M, T, autograd, disturb, float_program, sample
 
 
 def random_net(seed: int, **fields) -> BimNet:

@@ -84,7 +84,7 @@ class Adjoint:
 
     def port_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
         """The sweep proper; `end`: adjoints of the states after the last step (None: no future)."""
-        if self.config.kind == "diag" and not self.config.adapt_beta:
+        if self.config.kind == "diag" and not self.config.adapt_beta and h.s.device.type == "cpu":
             return self._fused(h, messages, end)
         return self.plain_adjoints(h, messages, end)
 

@@ -26,10 +26,11 @@ def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
         x: inputs [T, B, n_in].
         state: before the first step; None: zero.
     """
-    return net.run(x, state, _run_layer if cell_is_fused(net.config) else None)
+    return net.run(x, state, run_layer if cell_is_fused(net.config) else None)
 
 
-def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+def run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    """Run all steps of a ``diag`` layer from port values, differentiably: state after them, features, spikes [T, B, H]."""
     own = (layer.get_parameter("a_log"), layer.get_parameter("d"))
     x, r, i, v, f, ref, features, spikes = _Loop.apply(  # type: ignore[no-untyped-call]
         layer, drive.z, drive.d, drive.c, *own, state.x, state.r, state.i, state.v, state.f, state.ref

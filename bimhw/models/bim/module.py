@@ -1,0 +1,128 @@
+"""`BimModule`: one BIM layer as an ordinary torch module, its own configuration beside its weights."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from bimhw.models.bim import cell
+from bimhw.models.bim.cell import Drive, LayerState, Record
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimLayer, Init, cell_is_fused
+from simulator.base.errors import InputError
+
+Output = Literal["spikes", "filtered", "membrane"]
+OUTPUTS: tuple[Output, ...] = ("spikes", "filtered", "membrane")
+
+
+class BimModule(BimLayer):
+    """A BIM layer for a torch model of one's own: [T, B, n_in] -> [T, B, hidden].
+
+    The equations are those of `bimhw.models.bim.cell`. The output y of a step is::
+
+        spikes     y = s       (k_o, 0 by default, then only filters the eligibility traces of online learning)
+        filtered   y <- k_o y + (1 - k_o) s             a leaky average: the readout's feature
+        membrane   y <- k_membrane y + (1 - k_membrane) V-
+
+    Args:
+        n_in: input channels M.
+        hidden: neurons H.
+        output: what the layer gives to the next module.
+        seed: of the initial weights.
+        init: scales of the initial weights.
+        constants: any other field of `BimConfig` that concerns one layer (``kind``, ``psp``, ``theta``, ``k_o``, ...).
+
+    Raises:
+        InputError: an unknown output, or constants that break a rule of `BimConfig`.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        hidden: int,
+        *,
+        output: Output = "spikes",
+        seed: int = 0,
+        init: Init | None = None,
+        **constants: Any,
+    ) -> None:
+        if output not in OUTPUTS:
+            raise InputError(f"BIM: output {output!r}", "is not known", f"Outputs: {', '.join(OUTPUTS)}")
+        taken = {
+            "n_in",
+            "hidden",
+            "n_out",
+            "readout",
+            "dense_readout",
+            "input_delays",
+            "input_scale",
+        } & constants.keys()
+        if taken:
+            raise InputError(f"BIM: {sorted(taken)[0]}", "belongs to a whole network, not to one layer", "Leave it out")
+        readout: Literal["spike", "membrane"] = "membrane" if output == "membrane" else "spike"
+        if output == "spikes":
+            constants.setdefault("k_o", 0.0)
+        config = BimConfig(n_in=n_in, hidden=(hidden,), n_out=1, readout=readout, **constants)
+        super().__init__(config, 0, init or Init(), torch.Generator().manual_seed(seed))
+        self.output: Output = output
+
+    def initial_state(self, batch: int, like: Tensor | None = None) -> LayerState:
+        """Return the state before a sequence: zeros of the type and device of `like` (default: the weights)."""
+        return cell.zero_state(self.config, 0, batch, self.get_parameter("w_in").detach() if like is None else like)
+
+    def drive(self, x: Tensor) -> Drive:
+        """Compute the port values of inputs [.., M]; half-precision products are widened, as states need the bits."""
+        half = (torch.float16, torch.bfloat16)
+        ports = [None if p is None else p.float() if p.dtype in half else p for p in self.project(x)]
+        z, d, b, c = ports
+        assert z is not None and d is not None and c is not None
+        return Drive(z, d, b, c)
+
+    @property
+    def fused(self) -> bool:
+        """Return whether the compiled CPU loop runs this layer now."""
+        weight = self.get_parameter("w_in")
+        return weight.device.type == "cpu" and cell_is_fused(self.config) and not torch.is_grad_enabled()
+
+    def run(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
+        """Run a sequence [T, B, M] from a state (default: zero); return the outputs [T, B, H] and the state after it."""
+        self._check(x)
+        drive = self.drive(x)
+        state = state or self.initial_state(x.shape[1], drive.z)
+        return self.scan(drive, state)
+
+    def scan(self, drive: Drive, state: LayerState) -> tuple[Tensor, LayerState]:
+        """Run port values [T, B, ..] step by step in plain torch operations: any device, any gradient."""
+        outputs = []
+        b = drive.b if drive.b is not None else [None] * len(drive.z)
+        for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
+            state, record = self.advance(Drive(*parts), state)
+            outputs.append(self.choose(record, state))
+        return torch.stack(outputs), state
+
+    def advance(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
+        """Do one step from port values [B, ..]."""
+        own = self.get_parameter("a_log"), self.get_parameter("d")
+        return cell.advance(drive, *own, state, self.config, self.constants, self.output == "membrane")
+
+    def choose(self, record: Record, state: LayerState) -> Tensor:
+        """Return the output of a step (or of stacked steps) from its intermediates and the state after it."""
+        return record.s if self.output == "spikes" else state.f
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run a sequence [T, B, M] from the zero state: outputs [T, B, H]."""
+        return self.run(x)[0]
+
+    def _check(self, x: Tensor) -> None:
+        if x.ndim != 3 or x.shape[2] != self.config.n_in or not x.shape[0]:
+            shape = tuple(x.shape)
+            raise InputError(
+                "BIM: input", f"has shape {shape}", f"Give [steps, batch, {self.config.n_in}], one step or more"
+            )
+
+    def extra_repr(self) -> str:
+        """Describe the layer in `print(model)`."""
+        c = self.config
+        return f"{c.n_in}, {c.hidden[0]}, kind={c.kind!r}, psp={c.psp!r}, output={self.output!r}"

@@ -9,6 +9,7 @@ and sends them to ``layer<l>`` as graded spikes, whose other inputs wait for the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,37 @@ def bim_network(config: BimConfig, arrays: Arrays) -> Network:
     populations.append(_readout(config, arrays))
     projections += _into_readout(config, arrays)
     return Network("float", tuple(populations), tuple(projections), _meta(config))
+
+
+def layer_network(config: BimConfig, arrays: Arrays) -> Network:
+    """Return the float network of one layer without a readout: its spikes (or membranes) are the output.
+
+    Args:
+        config: of one layer.
+        arrays: its parameters by their names in the layer (``w_in``, ``mask_in``, ...).
+    """
+    _check_supported(config)
+    arrays = {f"layers.0.{name}": value for name, value in arrays.items()}
+    populations = [Population(INPUT, INPUT_MODEL, config.n_in, role="input", shape=(config.n_in,))]
+    projections: list[Projection] = []
+    if config.kind == "s6":
+        populations.append(_shared(config, arrays, 0))
+        projections += _into_shared(config, arrays, 0)
+    populations.append(replace(_layer(config, arrays, 0), role="output"))
+    projections += _into_layer(config, arrays, 0)
+    meta = {"kind": "bim", "input": {"population": INPUT, "scale": config.input_scale}}
+    return Network("float", tuple(populations), tuple(projections), meta)
+
+
+def readout_network(weight: npt.NDArray[Any], bias: npt.NDArray[Any], k: float) -> Network:
+    """Return the float network of a readout alone: W of a leaky average (decay k) of its inputs, plus a bias."""
+    n_out, n_in = weight.shape
+    entry = Population(INPUT, INPUT_MODEL, n_in, role="input", shape=(n_in,))
+    params = {"b": bias, "k": np.asarray(k, np.float64)}
+    readout = Population(READOUT, "readout_li", n_out, params, layer=1, role="output", shape=(n_out,))
+    into = _dense(f"{READOUT}.{INPUT}", INPUT, READOUT, "in", weight, 0)
+    meta = {"input": {"population": INPUT, "scale": 1.0}, "output": {"population": READOUT, "state": "y"}}
+    return Network("float", (entry, readout), (into,), meta)
 
 
 def _check_supported(config: BimConfig) -> None:

@@ -46,7 +46,7 @@ def module_network(module: nn.Module, input_shape: tuple[int, ...] | None = None
 
 def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> tuple[NirGraph, dict[str, FormOf]]:
     """The stack as a graph, and for each neuron a function from its node and bias to its form on a chip."""
-    layers = list(_layers(module, ""))
+    layers = list(flat_layers(module))
     shape = input_shape or getattr(module, "input_shape", None) or _first_width(layers)
     nodes: dict[str, tuple[str, Fields]] = {INPUT: ("Input", {"shape": np.array(shape)})}
     edges: list[Edge] = []
@@ -69,7 +69,7 @@ def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) 
     return graph, forms
 
 
-def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+def flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Layers in order with their dotted names; Dropout and Identity do nothing and are left out."""
     if not isinstance(module, nn.Sequential):
         raise FitError(
@@ -80,7 +80,7 @@ def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
     for name, layer in module.named_children():
         full = f"{prefix}{name}"
         if isinstance(layer, nn.Sequential):
-            yield from _layers(layer, f"{full}.")
+            yield from flat_layers(layer, f"{full}.")
         elif not isinstance(layer, nn.Identity | nn.Dropout):
             yield full, layer
 

@@ -11,7 +11,8 @@ All modules take a whole sequence [T, B, ...] and start from rest, so that `torc
 
 from __future__ import annotations
 
+from bimhw.models.stack import Filter
 from bimhw.nn.bim import BIM
-from bimhw.nn.neurons import IF, LI, LIF, CubaLIF, Filter
+from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
 
 __all__ = ["BIM", "IF", "LI", "LIF", "CubaLIF", "Filter"]

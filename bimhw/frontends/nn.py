@@ -1,0 +1,119 @@
+"""Torch stacks with BIM layers (`bimhw.nn`) -> float network: BIM layers, plain spiking layers and readouts in any order.
+
+A stack that is a BIM network (BIM layers of equal constants and a linear readout) becomes that of `bimhw.frontends.bim`, so
+that it can be read back and learn on the chip. Any other stack is cut into parts, each lowered on its own, and spliced.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+from torch import nn
+
+from bimhw.frontends import bim
+from bimhw.frontends.stack import flat_layers, module_network
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.module import BimModule
+from bimhw.models.stack import Filter, Neuron, Recurrent
+from mapping.network import Network
+from mapping.splice import splice
+from simulator.base.errors import FitError
+
+Layers = list[tuple[str, nn.Module]]
+
+
+def has_bim(model: object) -> bool:
+    """Return whether a torch module holds a BIM layer or a filter, which the plain stacks do not know."""
+    return isinstance(model, nn.Module) and any(isinstance(m, BimModule | Filter) for m in model.modules())
+
+
+def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None) -> Network:
+    """Return the float network of a stack with BIM layers.
+
+    Args:
+        model: a BIM layer, or `torch.nn.Sequential` of BIM layers, filters and what `bimhw.frontends.stack` knows.
+        input_shape: of one sample and step; needed where the first layer does not tell it.
+
+    Raises:
+        FitError: a layer or an order of layers that has no form on a chip, by its name.
+    """
+    layers: Layers = [("bim", model)] if isinstance(model, BimModule) else list(flat_layers(model))
+    whole = _bim_net(layers)
+    if whole is not None:
+        return bim.bim_network(*whole)
+    return splice(list(_parts(layers, input_shape)))
+
+
+def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
+    """Return config and arrays if the stack is a BIM network: spikes between the layers, equal constants, a readout."""
+    *hidden, (_, readout) = layers
+    blocks = [m for _, m in hidden if isinstance(m, BimModule)]
+    if not blocks or len(blocks) != len(hidden) or not isinstance(readout, nn.Linear):
+        return None
+    top = blocks[-1]
+    if top.output == "spikes" or any(b.output != "spikes" for b in blocks[:-1]):
+        return None
+    sizes: dict[str, Any] = {"n_in": blocks[0].config.n_in, "hidden": tuple(b.config.hidden[0] for b in blocks)}
+    config = msgspec.structs.replace(top.config, n_out=readout.out_features, **sizes)
+    own = [msgspec.structs.replace(b.config, n_in=1, hidden=(1,), k_o=0.0, readout="spike") for b in blocks]
+    meets = all(a.config.hidden[0] == b.config.n_in for a, b in itertools.pairwise(blocks))
+    if len(set(own)) > 1 or not meets or readout.in_features != top.config.hidden[0]:
+        return None
+    arrays = {f"layers.{i}.{k}": v for i, b in enumerate(blocks) for k, v in _arrays(b).items()}
+    return config, arrays | {f"readout.{k}": v for k, v in _readout_arrays(readout).items()}
+
+
+def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tuple[str, Network]]:
+    shape, at = input_shape, 0
+    while at < len(layers):
+        name, layer = layers[at]
+        if isinstance(layer, BimModule):
+            yield name, bim.layer_network(layer.config, _arrays(layer))
+            shape, at = (layer.config.hidden[0],), at + 1
+            if layer.output != "spikes":
+                k = layer.config.k_membrane if layer.output == "membrane" else layer.config.k_o
+                yield _readout(layers, at, name, k)
+                at += 1
+        elif isinstance(layer, Filter):
+            yield _readout(layers, at + 1, name, layer.k)
+            at += 2
+        else:
+            end = at + next(
+                (i for i, (_, m) in enumerate(layers[at:]) if isinstance(m, BimModule | Filter)), len(layers)
+            )
+            part = layers[at:end]
+            if not isinstance(part[-1][1], Neuron | Recurrent):
+                raise FitError(f"layer {part[-1][0]!r}", "gives no spikes to the layer behind it", _SPIKES)
+            yield name, module_network(nn.Sequential(*(m for _, m in part)), shape)
+            at = end
+
+
+_SPIKES = "Put a neuron layer (nn.LIF, nn.BIM) between a linear layer and the next, or fold the two linear layers"
+
+
+def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network]:
+    """Return the part of a linear readout of a filter: it must be the last layer."""
+    if at != len(layers) - 1 or not isinstance(layers[at][1], nn.Linear):
+        raise FitError(
+            f"layer {name!r}",
+            "gives filtered values, which a chip forms in the readout neurons alone",
+            "Let it give spikes (output='spikes'), or put a last torch.nn.Linear behind it",
+        )
+    arrays = _readout_arrays(layers[at][1])
+    return layers[at][0], bim.readout_network(arrays["weight"], arrays["bias"], k)
+
+
+def _arrays(layer: BimModule) -> dict[str, Any]:
+    state = {k: v.detach().cpu().numpy() for k, v in layer.state_dict().items()}
+    return {k: v if v.dtype == np.bool_ else v.astype(np.float64) for k, v in state.items()}
+
+
+def _readout_arrays(layer: nn.Module) -> dict[str, Any]:
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight.detach().cpu().double().numpy()
+    bias: Any = layer.bias  # None without bias, whatever torch's types say
+    return {"weight": weight, "bias": np.zeros(len(weight)) if bias is None else bias.detach().cpu().double().numpy()}

@@ -23,7 +23,8 @@ import numpy as np
 
 from benchmarks.function import REFERENCE, SHARED
 from benchmarks.nets import write_net
-from bimhw.frontends.npz import plain_program, read_plain
+from bimhw.frontends.npz import read_plain
+from mapping.files import program_as_given
 from simulator.chips.load import load_chip
 from simulator.events.engine import SimpyEngine
 from simulator.function import Simulation, run
@@ -51,7 +52,7 @@ def same(a: TimingRun, b: TimingRun) -> bool:
 
 def measure(path: Path) -> dict[str, Any]:
     net, chip = read_plain(path), load_chip("loihi1-fitted")
-    program = plain_program(net, chip)
+    program = program_as_given(net.network, chip)
     simulation = Simulation(program, graded_inputs=False)
     simulation.advance(net.inputs, 2)
 

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from simulator.base.files import check_is_file, write_json
 from simulator.base.names import INPUT_MODEL
+from simulator.chips.chip import Chip
+from simulator.program.chip import with_chip
 from simulator.program.program import HOST, Program
 
 FORMAT = "bimhw-mapping-1"
@@ -73,3 +75,20 @@ def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArra
     if cores.size and int(cores.min()) < 0:
         raise InputError(where, f"has the core {int(cores.min())}", "Cores count from 0")
     return cores
+
+
+def program_as_given(network: Network, chip: Chip, core: I32 | None = None) -> Program:
+    """Return the program of an integer network on given cores, by default those that it brings.
+
+    Raises:
+        InputError: no mapping is given and the network brings none.
+        FitError: the mapping uses a core that the chip does not have.
+    """
+    core = network.core if core is None else core
+    if core is None:
+        raise InputError("mapping", "the file brings none (array 'core')", "Use --mapping auto")
+    there = chip.topology.mesh_cores
+    if int(core.max()) >= there:
+        raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
+    meta = with_chip(network.meta, chip)
+    return Program(chip.name, chip.sha256(), network.populations, network.projections, core, meta=meta)

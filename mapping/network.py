@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from simulator.base.errors import InputError
 from simulator.program.graph import Population, Projection
+from simulator.program.spikes import SpikeTrain
 
 Stage = Literal["float", "integer"]
 
@@ -21,12 +25,16 @@ class Network:
         populations: in logical order.
         projections: between them.
         meta: JSON-able facts handed on to the program (task, steps, state formats, decoding ...).
+        inputs: input spikes that the source brings (logical ids), or None.
+        core: int32 [N], a mapping that the source brings, or None.
     """
 
     stage: Stage
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    inputs: SpikeTrain | None = None
+    core: npt.NDArray[np.int32] | None = None
 
     def population(self, name: str) -> Population:
         """The population of this name."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network
-from bimhw.frontends.npz import read_plain
 from mapping.blocks import pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
 from mapping.network import Network
@@ -64,7 +62,7 @@ def fit(
     """
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
-    source = _plain(model) or check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
+    source = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
 
     known: dict[
         int, tuple[Network, Integers]
@@ -88,11 +86,6 @@ def fit(
     others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
     short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
     return verdict(target) | {"other_chips": short}
-
-
-def _plain(model: Any) -> Network | None:
-    is_plain = isinstance(model, str | Path) and Path(model).suffix == ".npz"
-    return read_plain(model).network if is_plain else None
 
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
+from bimhw.compiler.integer import compile_integer
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.network import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.plain import compile_plain
 from bimhw.compiler.report import compile_report
+from bimhw.compiler.result import CompileResult
 from bimhw.frontends import load_network
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.text import Corpus
@@ -29,29 +29,9 @@ from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
-from simulator.program.program import Program
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
-
-
-@dataclass(frozen=True, eq=False)
-class CompileResult:
-    """What `compile` gives.
-
-    Attributes:
-        program: mapped integers, ready to save.
-        network: the integer network before mapping.
-        float_network: what the front end made (of a plain network, the integer network).
-        rates: population -> messages a step of each neuron in calibration, by which it was mapped.
-        report: JSON-able figures: cores, neurons, synapses, axons, bytes against limits, formats, weight errors, notes.
-    """
-
-    program: Program
-    network: Network
-    float_network: Network
-    report: Mapping[str, Any]
-    rates: Mapping[str, npt.NDArray[np.float64]]
 
 
 def compile(
@@ -71,12 +51,13 @@ def compile(
     profile: str | None = None,
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
+    reading: Mapping[str, object] | None = None,
 ) -> CompileResult:
     """Compile a model for a chip.
 
     Args:
-        model: path of a model file (.pt, .safetensors, .nir, or a plain network .npz, which is only mapped), a BIM module, a
-            torch stack, or a float `Network`.
+        model: what a front end reads (`bimhw.frontends.registry`): a model file, a module, a `Network`. An integer network
+            (.npz, or made in Python) is only mapped.
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: the task or text that the model was trained on, or its name (digits models are recognised).
@@ -92,6 +73,7 @@ def compile(
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
         input_shape: of a torch stack: shape of one sample and step, where its first layer does not tell it.
+        reading: other options of the model's front end, by name.
 
     Raises:
         InputError: a file, an argument or data that is not what it must be.
@@ -99,10 +81,10 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
-    if isinstance(model, str | Path) and Path(model).suffix == ".npz":
-        plain = compile_plain(model, target, mapping, neurons_per_core, seed)
-        return CompileResult(plain.program, plain.network, plain.network, plain.report, plain.rates)
-    network = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
+    named = {"profile": profile, "dt": dt, "input_shape": input_shape}
+    network = check_network(load_network(model, **named | dict(reading or {})))
+    if network.stage == "integer":
+        return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed)
     made = to_integers(network, target, calibration, task, options, seed)
     network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
     mapped = map_network(integer, target, mapping, calibrated.rates, neurons_per_core, seed)

@@ -13,7 +13,7 @@ Arrays: ``indptr`` [N + 1], ``indices`` [nnz] (ascending and unique in a row), `
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
-from simulator.base.errors import FitError, InputError
+from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npz
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
-from simulator.chips.chip import Chip
-from simulator.function import Simulation
-from simulator.function.run import recorded_spikes
 from simulator.neurons.lif import initial_v
-from simulator.program.chip import with_chip
 from simulator.program.graph import Population, Projection
-from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
-RATE_STEPS = 200  # steps that are run to know who fires how often
 DECAY = 512  # V * 7/8 a step, in 1/4096
 _NEEDED = ("indptr", "indices", "weights", "bias", "v0", "thr", "n_in", "in_ptr", "in_idx")
 _OPTIONAL = ("core", "ref_hash")
@@ -47,16 +41,19 @@ class PlainNet:
     """A plain network file.
 
     Attributes:
-        network: integer network, populations ``in`` (external, absent if there is none) and ``lif``.
-        inputs: external spikes of the file's T steps.
-        core: int32 [N], the file's own mapping, or None.
+        network: integer network, populations ``in`` (external, absent if there is none) and ``lif``, with the external
+            spikes of the file's T steps and its mapping.
         ref_hash: spike hash over the T steps that the file states, or "".
     """
 
     network: Network
-    inputs: SpikeTrain
-    core: npt.NDArray[np.int32] | None
     ref_hash: str
+
+    @property
+    def inputs(self) -> SpikeTrain:
+        """External spikes of the file's T steps."""
+        assert self.network.inputs is not None
+        return self.network.inputs
 
 
 def read_plain(path: Path | str) -> PlainNet:
@@ -75,43 +72,9 @@ def read_plain(path: Path | str) -> PlainNet:
     if not 0 <= n_in < n:
         raise InputError(f"{where}: n_in", f"is {n_in}; it must be 0..{n - 1} for {n} neurons")
     indices = _targets(a.pop("indices"), a["indptr"], n_in, n, where)
-    network = _network(a, indices, n_in, n, where)
     core = _core(a["core"], n, where) if "core" in a else None
-    return PlainNet(network, _inputs(a, n_in, where), core, str(a["ref_hash"]) if "ref_hash" in a else "")
-
-
-def plain_program(net: PlainNet, chip: Chip, core: npt.NDArray[np.int32] | None = None) -> Program:
-    """A program of a plain network on a chip, with a given mapping (by default the file's own).
-
-    Raises:
-        InputError: no mapping is given and the file has none.
-        FitError: the mapping uses a core that the chip does not have.
-    """
-    core = net.core if core is None else core
-    if core is None:
-        raise InputError("mapping", "the file brings none (array 'core')", "Use --mapping auto")
-    there = chip.topology.mesh_cores
-    if int(core.max()) >= there:
-        raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
-    q = net.network
-    return Program(chip.name, chip.sha256(), q.populations, q.projections, core, meta=with_chip(q.meta, chip))
-
-
-def spike_rates(net: PlainNet) -> dict[str, npt.NDArray[np.float64]]:
-    """Spikes a step of each neuron by population, over the first `RATE_STEPS` steps of the file's own inputs."""
-    q = net.network
-    size = sum(p.size for p in q.populations)
-    steps = max(1, min(RATE_STEPS, net.inputs.steps))
-    simulation = Simulation(
-        Program("", "", q.populations, q.projections, np.zeros(size, np.int32)), graded_inputs=False, count_active=False
-    )
-    simulation.advance(net.inputs, steps)
-    counts = np.bincount(recorded_spikes(simulation.record).ids, minlength=size) / steps
-    first, rates = 0, {}
-    for p in q.populations:
-        rates[p.name] = counts[first : first + p.size]
-        first += p.size
-    return rates
+    network = replace(_network(a, indices, n_in, n, where), inputs=_inputs(a, n_in, where), core=core)
+    return PlainNet(network, str(a["ref_hash"]) if "ref_hash" in a else "")
 
 
 def _names(path: Path) -> set[str]:

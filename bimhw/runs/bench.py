@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bimhw.frontends.npz import PlainNet, plain_program, read_plain, spike_rates
+from bimhw.compiler.integer import RATE_STEPS, spike_rates
+from bimhw.frontends.npz import PlainNet, read_plain
 from energy_models.chip_energy import chip_energy
+from mapping.files import program_as_given
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -188,11 +190,12 @@ def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built
 
 def _map(net: PlainNet, chip: Chip, mapping: str) -> Program:
     if mapping == "file":
-        return plain_program(net, chip)
+        return program_as_given(net.network, chip)
     if mapping == "auto":
         from mapping.mapper import map_network
 
-        return map_network(net.network, chip, rates=spike_rates(net), relays=False).program
+        rates = spike_rates(net.network, [net.inputs], min(RATE_STEPS, net.inputs.steps))
+        return map_network(net.network, chip, rates=rates, relays=False).program
     raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
 
 

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.program.graph import Population, Projection
+from simulator.program.spikes import SpikeTrain
 
+Array = npt.NDArray[Any]
 FORMAT = "bimhw-program-1"
 HOST = -1  # core number of neurons that live outside the chip
 
@@ -32,6 +34,7 @@ class Program:
         core: int32 [N], core of each neuron; `HOST` for external inputs.
         learning: configuration of on-chip learning, empty for inference.
         meta: JSON-able facts for people and tools (task, steps, formats of the states, decoding, model hash ...).
+        inputs: input spikes that its source brought, run where no others are given; they are no part of `sha256`.
     """
 
     chip: str
@@ -41,6 +44,7 @@ class Program:
     core: npt.NDArray[np.int32]
     learning: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    inputs: SpikeTrain | None = None
 
     @property
     def n_neurons(self) -> int:
@@ -83,10 +87,21 @@ class Program:
                 raise InputError(where, f"has a target outside 0..{sizes[p.target] - 1}")
             if p.weights.shape != p.indices.shape:
                 raise InputError(where, f"has {p.weights.size} weights for {p.indices.size} synapses")
+        if self.inputs is not None:
+            self._check_inputs(self.inputs)
+
+    def _check_inputs(self, inputs: SpikeTrain) -> None:
+        ptr, ids = inputs.ptr, inputs.ids
+        if ptr.ndim != 1 or not ptr.size or ptr[0] != 0 or ptr[-1] != ids.size or (np.diff(ptr) < 0).any():
+            raise InputError("program: inputs", "have step pointers that do not fit their spikes")
+        if inputs.payload is not None and inputs.payload.shape != ids.shape:
+            raise InputError("program: inputs", f"have {inputs.payload.size} payloads for {ids.size} spikes")
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.n_neurons:
+            raise InputError("program: inputs", f"have ids outside 0..{self.n_neurons - 1}")
 
     def save(self, path: Path | str) -> None:
         """Write the program; to a temporary name first, then renamed."""
-        tensors: dict[str, npt.NDArray[Any]] = {"core": self.core}
+        tensors: dict[str, Array] = {"core": self.core}
         populations, projections = [], []
         for i, p in enumerate(self.populations):
             populations.append(
@@ -107,6 +122,8 @@ class Program:
             plain = {k: getattr(q, k) for k in _PROJECTION_FIELDS}
             projections.append(plain)
             tensors |= {f"proj{i}.{k}": getattr(q, k) for k in ("indptr", "indices", "weights")}
+        if self.inputs is not None:
+            tensors |= _input_tensors(self.inputs)
         header = {
             "format": FORMAT,
             "chip": self.chip,
@@ -159,7 +176,7 @@ _PROJECTION_FIELDS = (
 )  # fmt: skip
 
 
-def _from_parts(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Program:
+def _from_parts(header: dict[str, Any], tensors: dict[str, Array]) -> Program:
     populations = tuple(
         Population(
             name=p["name"],
@@ -190,4 +207,16 @@ def _from_parts(header: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) ->
         tensors["core"],
         header["learning"],
         header["meta"],
+        _inputs_from(tensors),
     )
+
+
+def _input_tensors(inputs: SpikeTrain) -> dict[str, Array]:
+    tensors: dict[str, Array] = {"input.ptr": inputs.ptr, "input.ids": inputs.ids}
+    return tensors if inputs.payload is None else tensors | {"input.payload": inputs.payload}
+
+
+def _inputs_from(tensors: dict[str, Array]) -> SpikeTrain | None:
+    if "input.ptr" not in tensors:
+        return None
+    return SpikeTrain(tensors["input.ptr"], tensors["input.ids"], tensors.get("input.payload"))

@@ -60,11 +60,12 @@ def test_closed_form_of_two_dense_layers(size: int) -> None:
 
 def test_plain_network_equals_its_closed_form(shared: Path) -> None:
     """E = 33.6 events + 72.8 updates + 69.3 spikes + 111 packets + 3.0 / 4.2 hops: SANA-FE's 277.9616535 nJ a step."""
-    from bimhw.frontends.npz import plain_program, read_plain
+    from bimhw.frontends.npz import read_plain
+    from mapping.files import program_as_given
 
     chip = load_chip("loihi1-fitted")
     net = read_plain(shared / "bench" / "nets" / "s_5.npz")
-    program = plain_program(net, chip)
+    program = program_as_given(net.network, chip)
     a = run(program, net.inputs, 200).activity
     report = chip_energy(a, chip, program)
     n = {name: a.total(name) for name in COUNTERS}

@@ -14,6 +14,7 @@ from bimhw.frontends import load_network
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
+from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -44,12 +45,12 @@ def prepare(
 ) -> list[Job]:
     """The jobs of a cross-check; see `bimhw.evidence.crosscheck.check.cross_check` for the arguments."""
     suffix = Path(model).suffix if isinstance(model, str | Path) else ""
-    if suffix == ".npz":
-        return [_plain(Path(model), steps)]
     if suffix == ".bimhw" or isinstance(model, Program):
         program = model if isinstance(model, Program) else Program.load(model)
         return _of_program(program, task, samples, steps, rate, seed, source)
     network = load_network(model)
+    if network.stage == "integer":
+        return [_integer(network, steps, rate, seed)]
     depth = max(p.layer for p in network.populations)
     if task is None:
         length = steps or DEFAULT_STEPS
@@ -88,13 +89,17 @@ def _of_program(
     return jobs
 
 
-def _plain(path: Path, steps: int | None) -> Job:
-    from bimhw.frontends.npz import plain_program, read_plain
-    from simulator.chips.load import load_chip
-
-    net = read_plain(path)
-    program = plain_program(net, load_chip("loihi1-fitted"))
-    return Job(min(steps or DEFAULT_STEPS, net.inputs.steps), program=program, train=net.inputs)
+def _integer(network: Network, steps: int | None, rate: float, seed: int) -> Job:
+    """An integer network on its own input spikes, or on random ones; on which core a neuron lies plays no part."""
+    core = np.zeros(sum(p.size for p in network.populations), np.int32)
+    program = Program("", "", network.populations, network.projections, core, meta=network.meta)
+    own = network.inputs
+    if own is not None:
+        return Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)
+    length = steps or DEFAULT_STEPS
+    draw = np.random.default_rng(seed).random((length, sum(p.size for p in _inputs(network)))) < rate
+    first = program.first_ids()[_input_name(network)]
+    return Job(length, program=program, train=SpikeTrain.from_dense(draw.astype(np.int32), first))
 
 
 def _task_samples(task: str, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
@@ -114,8 +119,11 @@ def _random(network: Network, steps: int, rate: float, seed: int) -> dict[str, F
     if not 0 <= rate <= 1:
         raise InputError("rate", f"is {rate}, must be from 0 to 1")
     rng = np.random.default_rng(seed)
-    inputs = [p for p in network.populations if p.model == INPUT_MODEL]
-    return {p.name: (rng.random((steps, p.size)) < rate).astype(np.float64) for p in inputs}
+    return {p.name: (rng.random((steps, p.size)) < rate).astype(np.float64) for p in _inputs(network)}
+
+
+def _inputs(network: Network) -> list[Population]:
+    return [p for p in network.populations if p.model == INPUT_MODEL]
 
 
 def _input_name(network: Network) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import bimhw
+from bimhw.frontends.registry import suffixes
 from energy_models.scaling import scaled_chip
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
@@ -118,7 +119,7 @@ class SweepSpec:
     @property
     def is_model(self) -> bool:
         """Whether the source is a file."""
-        return Path(self.source).suffix in (".pt", ".safetensors", ".nir")
+        return Path(self.source).suffix in suffixes()
 
     def load_task(self, name: str) -> Task:
         """The task of this name, from the user's copy of its data where one is given."""

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 import bimhw
 from benchmarks.nets import write_net
 from bimhw.cli.commands.compile_ import command
+from bimhw.compiler.integer import spike_rates
 from bimhw.compiler.pipeline import compile
-from bimhw.frontends.npz import read_plain, spike_rates
+from bimhw.frontends.npz import read_plain
 from simulator.base.errors import FitError, InputError
 from simulator.program.axons import axon_table
 
@@ -36,7 +37,7 @@ def test_spikes_of_a_compiled_net_are_those_of_the_file(net: Path, tmp_path: Pat
 
 def test_rates_are_those_of_the_run(net: Path) -> None:
     plain = read_plain(net)
-    rates = spike_rates(plain)
+    rates = spike_rates(plain.network, [plain.inputs], 60)
     spikes = bimhw.run(compile(net, "loihi1-fitted", mapping="blocks").program, plain.inputs, 60).spikes
     counts = np.bincount(spikes.ids, minlength=700) / 60
     assert np.concatenate([rates["in"], rates["lif"]]).tolist() == counts.tolist()

@@ -110,8 +110,8 @@ def test_wide_indices_and_unsorted_inputs(tmp_path: Path) -> None:
     for p, q in zip(a.network.projections, b.network.projections, strict=True):
         assert (p.indices == q.indices).all()
     assert (a.inputs.ids == b.inputs.ids).all()
-    assert a.core is not None
-    assert (a.core == net["core"]).all()
+    assert a.network.core is not None
+    assert (a.network.core == net["core"]).all()
 
 
 BAD = [

@@ -36,9 +36,10 @@ def test_counts_are_those_of_the_events(net: Path) -> None:
 
 
 def _program(net: Path) -> bimhw.Program:  # type: ignore[valid-type]
-    from bimhw.frontends.npz import plain_program, read_plain
+    from bimhw.frontends.npz import read_plain
+    from mapping.files import program_as_given
 
-    return plain_program(read_plain(net), bimhw.load_chip("loihi1-fitted"))
+    return program_as_given(read_plain(net).network, bimhw.load_chip("loihi1-fitted"))
 
 
 def _inputs(net: Path) -> bimhw.SpikeTrain:  # type: ignore[valid-type]

@@ -1,0 +1,1 @@
+"""Front ends, one light file each; `bimhw.frontends.registry` says how to add one."""

@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simulator.base.errors import BimhwError, MissingExtraError
+
+if TYPE_CHECKING:
+    from bimhw.evidence.verify.rtl.check import Row
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,16 @@ class Setting:
         full: more cases (minutes) instead of a quick look.
         nir: folder with .nir files, recorded spikes (.npz) and profiles.json, or None.
         silicon: folder with published measurements, or None.
+        rtl: folder with recorded runs of hardware descriptions, or None.
+        rtl_row: called with every replayed case.
     """
 
     seed: int
     full: bool = False
     nir: Path | None = None
     silicon: Path | None = None
+    rtl: Path | None = None
+    rtl_row: Callable[[Row], None] = lambda row: None
 
     def cases(self, quick: int, full: int) -> range:
         """Seeds of so many cases."""

@@ -24,5 +24,6 @@ CHECKS = (
     Check("networks in Brian2", "Brian2", "values that differ", 0, others.brian2),
     Check("STDP and hybrid weights in Brian2", "Brian2 synapses", "largest difference", 1e-9, others.brian2_learning),
     Check(".nir files", "their frameworks' recorded spikes", "values that differ", 0, others.nir),
+    Check("published RTL", "recorded runs of hardware descriptions", "bits and cycles off", 0, others.rtl),
     Check("dynamic energy of real chips", "published measurements", "mean error over the sets, %", 10, others.silicon),
 )

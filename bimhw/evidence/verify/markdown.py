@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bimhw.evidence.verify.check import Outcome, Setting
+from bimhw.evidence.verify.rtl.check import Row
 
 _HEAD = """# Validation
 
-Written by `bimhw verify --full --nir DIR --silicon DIR --write docs/validation.md` (seed {seed}, {size} cases). Run
+Written by `bimhw verify --full --nir DIR --silicon DIR --rtl DIR --write docs/validation.md` (seed {seed}, {size} cases). Run
 `bimhw verify` to see it on your machine: each time on new random cases, whose seed it prints.
 
 | check | compared with | figure | value | limit | result |
@@ -33,7 +34,7 @@ Each check can fail: `tests/bimhw/verify` breaks what each one checks and sees i
 """
 
 
-def markdown(outcomes: Sequence[Outcome], setting: Setting) -> str:
+def markdown(outcomes: Sequence[Outcome], setting: Setting, replayed: Sequence[Row] = ()) -> str:
     """The page as text."""
     rows = [
         f"| {o.check.name} | {o.check.against} | {o.check.figure} | "
@@ -42,4 +43,28 @@ def markdown(outcomes: Sequence[Outcome], setting: Setting) -> str:
         for o in outcomes
     ]
     head = _HEAD.format(seed=setting.seed, size="many" if setting.full else "few")
-    return head + "\n".join(rows) + "\n" + _TAIL
+    return head + "\n".join(rows) + "\n" + _rtl(replayed) + _TAIL
+
+
+_RTL_HEAD = """
+## Published RTL
+Recorded runs of hardware descriptions, replayed by the chip models ([rtl.md](rtl.md)): equal to published RTL, not to silicon.
+
+| design | kind | cases | equal | words | bits off | stamps | cycles off |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def _rtl(replayed: Sequence[Row]) -> str:
+    """Count the cases of each design and kind."""
+    if not replayed:
+        return ""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in replayed:
+        groups.setdefault((row.design, row.kind), []).append(row)
+    lines = []
+    for (design, kind), rows in (*groups.items(), (("all", ""), list(replayed))):
+        sums = [sum(getattr(r.comparison, k) for r in rows) for k in ("words", "bits_off", "stamps", "cycles_off")]
+        counts = [len(rows), sum(r.equal for r in rows), *sums]
+        lines.append(f"| {design} | {kind} | " + " | ".join(f"{n:,}" for n in counts) + " |")
+    return _RTL_HEAD + "\n".join(lines) + "\n"

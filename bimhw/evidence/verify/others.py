@@ -1,4 +1,4 @@
-"""Checks against what others wrote: Brian2, the frameworks behind .nir files, published silicon."""
+"""Checks against what others wrote: Brian2, the frameworks behind .nir files, published RTL, published silicon."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def nir(setting: Setting) -> float:
     if not files:
         raise Skip(f"{setting.nir} holds no .nir file with a .npz beside it")
     return float(wrong)
+
+
+def rtl(setting: Setting) -> float:
+    """Sum the bits and cycles by which the chip models differ from recorded runs; a case that breaks counts as one more."""
+    if setting.rtl is None:
+        raise Skip("no folder of recorded RTL runs was given (--rtl DIR)")
+    from bimhw.evidence.verify.rtl.check import replay_folder
+
+    rows = replay_folder(setting.rtl, setting.rtl_row)
+    return float(sum(r.comparison.bits_off + r.comparison.cycles_off + bool(r.error) for r in rows))
 
 
 def silicon(setting: Setting) -> float:

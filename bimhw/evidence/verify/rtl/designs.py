@@ -1,0 +1,48 @@
+"""The designs whose recordings can be replayed, told apart by the fields that only they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from bimhw.evidence.verify.rtl.case import Case, Comparison
+from simulator.base.errors import InputError
+
+
+@dataclass(frozen=True)
+class Design:
+    """A recorded design.
+
+    Attributes:
+        name: as the tables print it.
+        fields: fields that a recording of it has, and no other's.
+        replay: runs the model and compares.
+    """
+
+    name: str
+    fields: frozenset[str]
+    replay: Callable[[Case], Comparison]
+
+
+def _designs() -> tuple[Design, ...]:
+    from bimhw.evidence.verify.rtl import n1
+
+    return (
+        Design("Catalyst N1 routers", frozenset({"packets", "injected", "ejected"}), n1.replay_routers),
+        Design("Catalyst N1 core", frozenset({"index", "pool", "ucode", "synaptic_ops"}), n1.replay_core),
+    )
+
+
+def design_of(case: Case, designs: Iterable[Design] = ()) -> Design:
+    """Return the design that a case was recorded from.
+
+    Raises:
+        InputError: its fields are those of no known design.
+    """
+    known = tuple(designs) or _designs()
+    for design in known:
+        if design.fields <= set(case.fields):
+            return design
+    names = ", ".join(d.name for d in known)
+    raise InputError(f"case {case.name}", f"has the fields of no known design: {', '.join(sorted(case.fields))}",
+                     f"Designs: {names}")  # fmt: skip

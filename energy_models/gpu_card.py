@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.base.files import read_text
+from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.chips.quantity import Quantity
 
 _UNITS = {
@@ -90,16 +89,8 @@ def _built_in(name: str) -> GpuCard:
 
 
 def _parse(text: str, where: str) -> GpuCard:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        raw: Any = YAML(typ="safe", pure=True).load(text)
-        card = msgspec.convert(raw, GpuCard, strict=False)
-    except (YAMLError, ValueError) as error:
-        raise InputError(
-            where, " ".join(str(error).split()), "See energy_models/gpus/h100.yaml for a whole one"
-        ) from error
+    with boundary(where, "a GPU card", "See energy_models/gpus/h100.yaml for a whole one"):
+        card = msgspec.convert(parse_yaml(text, where), GpuCard, strict=False)
     for name, unit in _UNITS.items():
         quantity: Quantity = getattr(card, name)
         if quantity.unit != unit:

@@ -6,6 +6,7 @@ JSON: ``{"format": "bimhw-mapping-1", "chip": name, "cores": {population: core o
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -13,8 +14,9 @@ import numpy.typing as npt
 
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
-from simulator.base.files import check_is_file, write_json
+from simulator.base.files import write_json
 from simulator.base.names import INPUT_MODEL
+from simulator.base.reading import MAX_JSON_BYTES, boundary, read_bytes
 from simulator.chips.chip import Chip
 from simulator.program.chip import with_chip
 from simulator.program.program import HOST, Program
@@ -23,12 +25,15 @@ FORMAT = "bimhw-mapping-1"
 I32 = npt.NDArray[np.int32]
 
 
+Core = Annotated[int, msgspec.Meta(ge=0, lt=2**20)]
+
+
 class MappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The content of a mapping file."""
 
     format: str
     chip: str
-    cores: dict[str, int | list[int]]
+    cores: dict[str, Core | list[Core]]
 
 
 def save_mapping(program: Program, path: Path) -> None:
@@ -47,13 +52,9 @@ def read_mapping(path: Path, network: Network) -> I32:
     Raises:
         InputError: no such file, not a mapping, or one of another network.
     """
-    check_is_file(path)
-    try:
-        content = msgspec.json.decode(path.read_bytes(), type=MappingFile)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise InputError(
-            str(path), f"is not a mapping file ({error})", "`bimhw compile --save-mapping` writes one"
-        ) from error
+    data = read_bytes(path, MAX_JSON_BYTES)
+    with boundary(path, "a mapping file", "`bimhw compile --save-mapping` writes one"):
+        content = msgspec.json.decode(data, type=MappingFile)
     if content.format != FORMAT:
         raise InputError(f"{path}: $.format", f"is {content.format!r}, must be {FORMAT!r}")
     names = [p.name for p in network.populations if p.model != INPUT_MODEL]

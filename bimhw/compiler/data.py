@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bimhw.tasks.base import Task
 from mapping.network import Network
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file
+from simulator.base.files import read_npy
 from simulator.base.names import INPUT_MODEL
 
 if TYPE_CHECKING:
@@ -151,9 +151,5 @@ def read_payloads(path: Path) -> Payloads:
     Raises:
         InputError: no such file, or not a plain array.
     """
-    check_is_file(path)
-    try:
-        data: Payloads = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(str(path), f"is not a plain .npy array ({error})", "Write it with numpy.save") from error
+    data: Payloads = read_npy(path)
     return data

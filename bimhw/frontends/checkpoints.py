@@ -10,6 +10,7 @@ from bimhw.frontends import spikessm as p_spikessm
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.io import load_arrays
 from mapping.network import Network
+from simulator.base.reading import boundary
 
 if TYPE_CHECKING:
     from bimhw.models.nets import Net
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 def load_checkpoint(path: Path) -> Network:
     """The float network of a model file; errors as in `bimhw.models.io.load_arrays`."""
     config, arrays = load_arrays(path)
-    if isinstance(config, BimConfig):
-        return bim.bim_network(config, arrays)
-    return p_spikessm.p_spikessm_network(config, arrays)
+    with boundary(path, "a model that a chip can run", "Its config holds values out of any use: train it again"):
+        if isinstance(config, BimConfig):
+            return bim.bim_network(config, arrays)
+        return p_spikessm.p_spikessm_network(config, arrays)
 
 
 def module_network(model: Net) -> Network:

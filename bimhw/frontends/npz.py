@@ -23,9 +23,10 @@ import numpy.typing as npt
 
 from mapping.network import Network
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file, read_npz
+from simulator.base.files import read_npz
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
+from simulator.base.reading import boundary, check_is_file
 from simulator.neurons.lif import initial_v
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
@@ -65,7 +66,12 @@ def read_plain(path: Path | str) -> PlainNet:
     """
     file = Path(path)
     _foresee(file)
-    a = read_npz(file, (*_NEEDED, *(name for name in _OPTIONAL if name in _names(file))))
+    names = (*_NEEDED, *(name for name in _OPTIONAL if name in _names(file)))
+    with boundary(file, "a plain network", "See bimhw.frontends.npz for its arrays"):
+        return _plain(read_npz(file, names), file)
+
+
+def _plain(a: dict[str, Any], file: Path) -> PlainNet:
     where = str(file)
     n = _check_rows(a, where)
     n_in = _scalar(a, "n_in", where)
@@ -78,21 +84,15 @@ def read_plain(path: Path | str) -> PlainNet:
 
 
 def _names(path: Path) -> set[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(str(path), f"is not an .npz file ({error})") from error
+    with boundary(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
 def _foresee(path: Path) -> None:
     """Refuse a file whose arrays, unpacked, would not fit: synapses are held about three times at the peak."""
     check_is_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(str(path), f"is not an .npz file ({error})", "Plain networks are .npz files") from error
+    with boundary(path, "an .npz file", "Plain networks are .npz files"), zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
     check_memory(3 * size, str(path), "its synapses (as read, checked and laid out)", "Use a smaller network")
 
 

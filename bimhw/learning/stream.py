@@ -7,7 +7,6 @@ shows at step t is a function of (seed, t) alone. Accuracy is prequential: each 
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,9 +24,10 @@ from bimhw.learning.train import check_fit
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet, Init
+from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from bimhw.tasks.base import Task
-from simulator.base import files
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 
 _FORMAT = "bimhw.stream/3"
 
@@ -154,8 +154,7 @@ class StreamTrainer:
             "updater": self.updater.state(),
             "weights": {k: v.detach().clone() for k, v in self.net.state_dict().items()},
         }
-        with files.replacing(Path(path)) as temporary:
-            torch.save(content, temporary)
+        save_torch(Path(path), content)
 
     def load(self, path: str | Path) -> None:
         """Continue from a checkpoint.
@@ -172,10 +171,11 @@ class StreamTrainer:
                     f"is of another configuration: {_difference(content.get(name), value)}",
                     "Give the options that it was written with, or start anew without --resume",
                 )
-        self.step = int(content["step"])
-        self._load_weights(content["weights"])
-        self.updater.load(content["updater"])
-        load_learner(self.learner, content["learner"])
+        with boundary(path, "a checkpoint of this network", "Start the stream anew, or take an older one"):
+            self.step = int(content["step"])
+            self._load_weights(content["weights"])
+            self.updater.load(content["updater"])
+            load_learner(self.learner, content["learner"])
 
     def _configuration(self) -> dict[str, str]:
         settings = msgspec.json.encode(self.settings, order="sorted").decode()
@@ -201,12 +201,8 @@ def _difference(theirs: Any, mine: str) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    files.check_is_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise InputError(str(path), "is no whole checkpoint", "Start the stream anew, or take an older one") from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+    content = load_torch(path, "a whole checkpoint", "Start the stream anew, or take an older one")
+    if HASH_KEY not in content or content.get("format") != _FORMAT:
         raise InputError(
             str(path), f"is not a checkpoint of a stream ({_FORMAT})", "bimhw train --stream --checkpoint writes one"
         )

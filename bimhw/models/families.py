@@ -11,8 +11,10 @@ from bimhw.models.bim.config import BimConfig
 from bimhw.models.spikessm import config as p_spikessm
 from bimhw.models.spikessm.config import PSpikeConfig
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, parse_json
 
 AnyConfig = BimConfig | PSpikeConfig
+_VERSION = "Was it written by another version?"
 FAMILIES = ("bim", p_spikessm.FAMILY)
 
 
@@ -22,21 +24,14 @@ def config_from(value: Any, where: str) -> AnyConfig:
     Raises:
         InputError: as `bimhw.models.bim.config.config_from`, or an unknown family.
     """
-    content = value
-    if isinstance(value, str | bytes):
-        try:
-            content = msgspec.json.decode(value)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error
+    content = parse_json(value, f"{where}: config", _VERSION) if isinstance(value, str | bytes) else value
     family = content.get("family", "bim") if isinstance(content, dict) else "bim"
     if family == "bim":
         return bim.config_from(value, where)
     if family != p_spikessm.FAMILY:
         raise InputError(f"{where}: config", f"is of the unknown family {family!r}", f"Families: {', '.join(FAMILIES)}")
-    try:
+    with boundary(f"{where}: config", "a P-SpikeSSM config", _VERSION):
         return msgspec.convert(content, PSpikeConfig)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error
 
 
 def config_to_json(config: AnyConfig) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.models.families import AnyConfig, config_from, config_to_json, mask_shapes, parameter_shapes
-from simulator.base import files
-from simulator.base.errors import InputError
+from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
+from simulator.base import files, writing
+from simulator.base.errors import InputError, UncheckedWarning
+from simulator.base.reading import boundary, check_is_file
 
 if TYPE_CHECKING:
     from bimhw.models.nets import Net
 
 CONFIG_KEY = "bimhw.config"
+FORMAT_KEY = "bimhw.format"
+FORMAT = "2"  # with a content hash; files of format 1 have neither
 Arrays = dict[str, npt.NDArray[Any]]
 _SUFFIXES = (".pt", ".safetensors")
 
@@ -32,20 +36,17 @@ def save_model(model: Net, path: str | Path) -> Path:
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     if path.suffix == ".safetensors":
         arrays = {k: v.numpy() for k, v in state.items()}
-        files.write_safetensors(path, arrays, {CONFIG_KEY: config_to_json(model.config)})
+        facts = {CONFIG_KEY: config_to_json(model.config), FORMAT_KEY: FORMAT}
+        files.write_safetensors(path, arrays, facts, hashed=True)
     else:
-        import torch
-
-        with files.replacing(path) as temporary:
-            torch.save({"state_dict": state, "config": config_to_json(model.config)}, temporary)
+        save_torch(path, {"state_dict": state, "config": config_to_json(model.config), "format": FORMAT})
     return path
 
 
 def check_output(path: str | Path) -> Path:
     """Raise `InputError` at once if a model cannot be written there (rather than after the training)."""
     path = _checked_suffix(Path(path))
-    if not path.parent.is_dir():
-        raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
+    writing.check_output(path)
     return path
 
 
@@ -76,7 +77,7 @@ def load_arrays(path: str | Path) -> tuple[AnyConfig, Arrays]:
         InputError: no such file, a pickled module, a checkpoint of something else, wrong shapes, NaN or infinite weights.
     """
     path = _checked_suffix(Path(path))
-    files.check_is_file(path)
+    check_is_file(path)
     config, arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
     check_arrays(config, arrays, str(path))
     return config, arrays
@@ -128,30 +129,37 @@ def _read_safetensors(path: Path) -> tuple[AnyConfig, Arrays]:
         raise InputError(
             str(path), f"has no {CONFIG_KEY!r} in its metadata: not a bimhw model", "Write it with bimhw train"
         )
-    return config_from(metadata[CONFIG_KEY], str(path)), arrays
+    _check_hashed(path, metadata, FORMAT_KEY, set(metadata) - {CONFIG_KEY, FORMAT_KEY, HASH_KEY})
+    with boundary(path, "a bimhw model"):
+        return config_from(metadata[CONFIG_KEY], str(path)), arrays
+
+
+def _check_hashed(path: Path, content: Mapping[str, Any], format_key: str, unknown: set[Any]) -> None:
+    """Raise `InputError` for a hash that is missing or a key that is none; warn of a file older than hashes."""
+    if unknown:
+        raise InputError(str(path), f"holds the unknown key {min(map(str, unknown))!r}", "Write it again")
+    if HASH_KEY in content and content.get(format_key) == FORMAT:
+        return
+    if HASH_KEY in content or format_key in content:
+        raise InputError(str(path), f"is not of format {FORMAT}, or its hash is gone", "Write it again")
+    warnings.warn(
+        f"{path}: holds no content hash, so a change in it goes unseen; save it again with bimhw.models.io.save_model",
+        UncheckedWarning,
+        stacklevel=5,
+    )
 
 
 def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            str(path),
-            "holds a pickled object (loading it would run its code), or is no torch file",
-            "Save the state_dict and the config instead: bimhw.models.io.save_model",
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(str(path), f"is not a whole torch file ({reason})", "Write it again") from error
-    if not isinstance(content, dict) or not {"state_dict", "config"} <= content.keys():
+    content = load_torch(path, "a whole torch file")
+    if not {"state_dict", "config"} <= content.keys():
         raise InputError(
             str(path),
             "is a checkpoint of something else: no 'state_dict' and 'config' in it",
             "Write it with bimhw train",
         )
-    return config_from(content["config"], str(path)), _as_arrays(content["state_dict"], path)
+    _check_hashed(path, content, "format", set(content) - {"state_dict", "config", "format", HASH_KEY})
+    with boundary(path, "a bimhw model"):
+        return config_from(content["config"], str(path)), _as_arrays(content["state_dict"], path)
 
 
 def _as_arrays(state: object, path: Path) -> Arrays:

@@ -1,7 +1,7 @@
 """A run folder: what was run, with what, and what came out; everything in it can be read without bimhw.
 
 ==================  =====================================================================================
-``manifest.json``   versions, seed, task, hashes of program, chip and model
+``manifest.json``   versions, seed, task, hashes of program, chip and model, and of the files below (and its own)
 ``program.bimhw``   the program that ran
 ``chip.json``       the chip file's content, so that a user's own chip travels with the run
 ``result.json``     accuracy, agreement with the float model, spikes, cycles
@@ -15,6 +15,7 @@ No file holds a time of day or a path: the same seed gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,20 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file, read_npz, write_json, write_npz
+from simulator.base.files import read_npz, write_npz
+from simulator.base.locks import held
+from simulator.base.reading import boundary, check_is_file, read_object
+from simulator.base.writing import check_output_folder, os_errors, write_json
 from simulator.chips.chip import Chip
+from simulator.chips.rules import check_chip
 from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+
+PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.npz", "timing.npz")
+"""Files whose hashes the manifest holds; a run is refused where one of them is not what was written."""
+
+_AGAIN = "Run the simulation again"
 
 
 @dataclass(frozen=True)
@@ -50,54 +60,73 @@ class RunFolder:
             raise InputError(str(folder), "is not a folder of a run", "Make one with: bimhw simulate x.bimhw")
         if not (folder / "manifest.json").is_file():
             raise InputError(str(folder), "has no manifest.json", "Give a folder that `bimhw simulate` wrote")
-        return RunFolder(folder)
+        run = RunFolder(folder)
+        for name in run.manifest["files"]:
+            run._checked(name)
+        return run
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _checked(self, name: str) -> Path:
+        """A part's path, its bytes as the manifest's hash says."""
         path = self.path / name
         check_is_file(path)
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(str(path), f"is not JSON ({error})", "Run the simulation again") from error
-        if not isinstance(value, dict):
-            raise InputError(str(path), "is not a JSON object", "Run the simulation again")
-        return value
+        stated = self.manifest["files"].get(name)
+        if stated != file_sha256(path):
+            raise InputError(str(path), "is not the file that this run wrote (its hash does not fit)", _AGAIN)
+        return path
 
     @property
     def manifest(self) -> dict[str, Any]:
         """What was run."""
-        return self._json("manifest.json")
+        path = self.path / "manifest.json"
+        value = read_object(path, _AGAIN)
+        files = value.get("files")
+        if not isinstance(files, dict) or value.get("sha256") != _own_sha256(value):
+            raise InputError(str(path), "was altered, or written before runs had hashes", _AGAIN)
+        return value
 
     @property
     def result(self) -> dict[str, Any]:
         """What came out."""
-        return self._json("result.json")
+        return read_object(self._checked("result.json"), _AGAIN)
 
     def chip(self) -> Chip:
         """The chip it ran on."""
-        try:
-            return msgspec.convert(self._json("chip.json"), Chip)
-        except msgspec.ValidationError as error:
-            raise InputError(str(self.path / "chip.json"), str(error), "Run the simulation again") from error
+        path = self._checked("chip.json")
+        with boundary(path, "a chip", _AGAIN):
+            chip = msgspec.convert(read_object(path, _AGAIN), Chip)
+        check_chip(chip, str(path))
+        return chip
 
     def program(self) -> Program:
         """The program that ran."""
-        return Program.load(self.path / "program.bimhw")
+        program = Program.load(self._checked("program.bimhw"))
+        if program.sha256() != self.manifest.get("program_sha256"):
+            raise InputError(str(self.path / "program.bimhw"), "is not the program of this run", _AGAIN)
+        return program
 
     def activity(self) -> Activity:
         """The counters."""
-        return Activity.load(self.path / "activity.npz")
+        return Activity.load(self._checked("activity.npz"))
 
     def spikes(self) -> SpikeTrain:
         """All spikes, samples one after another."""
-        arrays = read_npz(self.path / "spikes.npz", ("ptr", "ids", "payload"))
+        path = self._checked("spikes.npz")
+        arrays = read_npz(path, ("ptr", "ids", "payload"))
         payload = arrays["payload"] if arrays["payload"].size else None
-        return SpikeTrain(arrays["ptr"], arrays["ids"], payload)
+        train = SpikeTrain(arrays["ptr"], arrays["ids"], payload)
+        train.check(str(path))
+        return train
 
     def timing(self) -> dict[str, npt.NDArray[Any]] | None:
         """Cycles and loads, or None where no timing engine ran."""
-        path = self.path / "timing.npz"
-        return read_npz(path, ("step_ticks", "core_busy", "link_busy")) if path.is_file() else None
+        if "timing.npz" not in self.manifest["files"]:
+            return None
+        path = self._checked("timing.npz")
+        arrays = read_npz(path, ("step_ticks", "core_busy", "link_busy"))
+        for name, values in arrays.items():
+            if values.dtype.kind not in "iu" or (values.size and int(values.min()) < 0):
+                raise InputError(f"{path}: {name}", "holds times that are no whole numbers of at least 0", _AGAIN)
+        return arrays
 
 
 def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
@@ -125,16 +154,51 @@ def write_run(
     timing: dict[str, npt.NDArray[Any]] | None,
 ) -> None:
     """Write a run folder; the manifest comes last, so that an interrupted run is not taken for a whole one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    program.save(folder / "program.bimhw")
-    write_json(folder / "chip.json", chip_json(chip))
-    write_json(folder / "result.json", result)
-    payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
-    write_npz(folder / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
-    activity.save(folder / "activity.npz")
-    if timing is not None:
-        write_npz(folder / "timing.npz", timing)
-    else:
-        (folder / "timing.npz").unlink(missing_ok=True)
-    write_json(folder / "manifest.json", manifest)
+    check_run_folder(folder)
+    with os_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        (folder / "manifest.json").unlink(missing_ok=True)
+        program.save(folder / "program.bimhw")
+        write_json(folder / "chip.json", chip_json(chip))
+        write_json(folder / "result.json", result)
+        payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
+        write_npz(folder / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
+        activity.save(folder / "activity.npz")
+        if timing is not None:
+            write_npz(folder / "timing.npz", timing)
+        else:
+            (folder / "timing.npz").unlink(missing_ok=True)
+        seal(folder, dict(manifest) | {"program_sha256": program.sha256()})
+
+
+def seal(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of a run folder: the given facts, the hash of every part that is there, and its own."""
+    files = {name: file_sha256(folder / name) for name in PARTS if (folder / name).is_file()}
+    whole = {k: v for k, v in manifest.items() if k != "sha256"} | {"files": files}
+    write_json(folder / "manifest.json", whole | {"sha256": _own_sha256(whole)})
+
+
+def check_run_folder(path: Path | str) -> Path:
+    """Return `path` if a run can be written there: a new or empty folder, or one of an earlier run.
+
+    Raises:
+        InputError: a file, a folder of something else, or one that cannot be written.
+    """
+    folder = check_output_folder(path)
+    if folder.is_dir() and not (folder / "manifest.json").is_file():
+        strange = sorted(p.name for p in folder.iterdir() if p.name not in PARTS and not p.name.startswith("."))
+        if strange:
+            raise InputError(str(path), f"holds {strange[0]!r} and is no folder of a run", "Give a new folder")
+    return folder
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _own_sha256(manifest: dict[str, Any]) -> str:
+    plain = {k: v for k, v in manifest.items() if k != "sha256"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.folder import check_run_folder
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
+from simulator.base.writing import check_output
 from simulator.neurons.s6 import is_s6
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
@@ -99,6 +101,10 @@ def learn(
         InputError: an option or a task that does not fit the program.
         FitError: a program that cannot learn, or whose learning words do not fit its chip.
     """
+    if run is not None:
+        check_run_folder(run)
+    if output is not None:
+        check_output(output)
     source = program if isinstance(program, Program) else Program.load(program)
     data = load_task(task) if isinstance(task, str) else task
     _check_task(source, data)

@@ -15,6 +15,7 @@ from bimhw.frontends.nir.check import pick_inputs
 from bimhw.frontends.nir.graph import NirGraph
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.shapes import MOST_VALUES
+from bimhw.runs.folder import check_run_folder
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 
@@ -87,6 +88,8 @@ def run_nir(
     from bimhw.compiler.pipeline import compile
     from simulator.chips.load import load_chip
 
+    if output is not None:
+        check_run_folder(output)
     graph = read_graph(model)
     arrays = read_npz(Path(data)) if data is not None else {}
     if data is None:

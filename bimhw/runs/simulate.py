@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.condition import fault_figures, saturation_figures
-from bimhw.runs.folder import write_run
+from bimhw.runs.folder import check_run_folder, write_run
 from bimhw.runs.trace import DEFAULT_STEPS, check_trace, write_window
 from bimhw.runs.trials import Trial, beside_float, trial_of
 from bimhw.tasks.base import Task
@@ -92,6 +92,8 @@ def simulate(
     """
     if engine not in ENGINES:
         raise InputError(f"engine {engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+    if output is not None:
+        check_run_folder(output)
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)
@@ -286,5 +288,4 @@ def _default_folder(name: str, manifest: Mapping[str, Any]) -> Path:
     if "faults" in manifest:
         key += f"|{json.dumps(manifest['faults'])}"
     short = hashlib.sha256(key.encode()).hexdigest()[:8]
-    Path("runs").mkdir(exist_ok=True)
     return Path("runs") / f"{name}-{manifest['chip']}-{short}"

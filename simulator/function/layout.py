@@ -19,7 +19,6 @@ from simulator.program.program import Program
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-MAX_DELAY = 62
 PAYLOAD_MAX = 2**23 - 1  # 24-bit signed payload of a graded spike
 _INT32_MAX = 2**31 - 1
 
@@ -110,14 +109,6 @@ def lay_out(program: Program, graded_inputs: bool = True) -> Layout:
 
 def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronModel]) -> Synapses:
     where, target = f"projection {p.name!r}", models[index[p.target]]
-    if p.port not in target.ports:
-        raise InputError(where, f"ends at the port {p.port!r}", f"Model {target.name!r} has ports {list(target.ports)}")
-    if not 0 <= p.delay <= MAX_DELAY:
-        raise InputError(where, f"has a delay of {p.delay} steps; the range is 0..{MAX_DELAY}", "Shorten the delay")
-    if not 0 <= p.exponent <= 31:
-        raise InputError(where, f"has the exponent {p.exponent}; the range is 0..31", "Scale the weights")
-    if not np.issubdtype(p.weights.dtype, np.integer):
-        raise InputError(where, f"has weights of type {p.weights.dtype}", "Quantise it first: bimhw compile")
     row = first_unordered_row(p.indptr, p.indices)
     if row >= 0:
         raise InputError(
@@ -175,44 +166,14 @@ def _arrival_bound(population: Population, incoming: list[Synapses], graded: Seq
 
 
 def _params(population: Population, model: NeuronModel) -> I32:
-    where = f"population {population.name!r}"
-    known = [w.name for w in model.params]
-    extra = sorted(set(population.params) - set(known))
-    if extra:
-        raise InputError(where, f"has the parameter {extra[0]!r}", f"Model {model.name!r} has {known}")
-    out = np.empty((len(known), population.size), np.int32)
+    """Parameters [params, n] of a checked population, its model's defaults filled in."""
+    out = np.empty((len(model.params), population.size), np.int32)
     for k, word in enumerate(model.params):
-        if word.name in population.params:
-            out[k] = _in_word(np.asarray(population.params[word.name]), word, where, population.size)
-        elif word.name in model.defaults:
-            out[k] = model.defaults[word.name]
-        else:
-            raise InputError(where, f"lacks the parameter {word.name!r} of model {model.name!r}", "Give it")
+        given = population.params.get(word.name)
+        out[k] = model.defaults[word.name] if given is None else given
     return out
 
 
-def _in_word(value: npt.NDArray[Any], word: base.Word, where: str, size: int) -> npt.NDArray[Any]:
-    if not np.issubdtype(value.dtype, np.integer):
-        raise InputError(where, f"parameter {word.name!r} has type {value.dtype}", "Quantise it first: bimhw compile")
-    if value.shape not in ((), (1,), (size,)):
-        raise InputError(where, f"parameter {word.name!r} has shape {value.shape}, not () or ({size},)")
-    low, high = word_range(word)
-    if value.size and not low <= int(value.min()) <= int(value.max()) <= high:
-        bad = int(value.min()) if int(value.min()) < low else int(value.max())
-        raise InputError(where, f"parameter {word.name!r} is {bad}; its {word.bits}-bit word holds {low}..{high}")
-    return value
-
-
-def word_range(word: base.Word) -> tuple[int, int]:
-    """Smallest and largest value of a word."""
-    if word.signed:
-        return -(1 << (word.bits - 1)), (1 << (word.bits - 1)) - 1
-    return 0, min((1 << word.bits) - 1, _INT32_MAX)
-
-
 def _table(population: Population, model: NeuronModel) -> I32:
-    missing = [name for name in model.tables if name not in population.tables]
-    if missing:
-        raise InputError(f"population {population.name!r}", f"lacks the table {missing[0]!r} of model {model.name!r}")
     parts = [np.asarray(population.tables[name], np.int32) for name in model.tables]
     return np.concatenate(parts) if parts else np.zeros(1, np.int32)

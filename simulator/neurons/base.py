@@ -66,6 +66,8 @@ class NeuronModel:
         ops: operations of one update.
         emits: ``binary`` (payload 1), ``graded`` (any payload) or ``none``.
         tables: names of the look-up tables, in the order in which the kernel finds them in ``table``.
+        table_entries: entries that the kernel reads of each table; it follows its index without a check.
+        table_row: parameter that holds the first entry of a neuron's own table, where there may be several.
         float_states: names of the float twin's states.
         initial: state name -> parameter that holds its value before the first step; a state not named starts at 0.
         fires: the firing rule, for people.
@@ -87,6 +89,8 @@ class NeuronModel:
     ops: UpdateOps
     emits: Literal["binary", "graded", "none"] = "binary"
     tables: tuple[str, ...] = ()
+    table_entries: Mapping[str, int] = field(default_factory=dict)
+    table_row: str = ""
     float_states: tuple[str, ...] = ()
     initial: Mapping[str, str] = field(default_factory=dict)  # state name -> parameter that holds its initial value
     fires: str = "V >= theta"

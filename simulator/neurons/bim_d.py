@@ -137,6 +137,8 @@ def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
         UpdateOps(mul=multiplies, add=words + 7 + adaptive, lut=1, state_read=words, state_write=words),
         emits="graded" if graded else "binary",
         tables=("decay",),
+        table_entries={"decay": TABLE_ENTRIES},
+        table_row="lut",
         float_states=tuple(w.name for w in states if w.name != "wait"),
         initial={"wait": "wait"},
         brian2=_BRIAN2_SELECT + membrane.brian2_tail(psp, adaptive, graded),

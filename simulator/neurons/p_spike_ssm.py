@@ -163,6 +163,7 @@ def _model(name: str) -> NeuronModel | None:
         # a mode: 4 products of the rotation, gamma u, 2 of the output; the comparison of the draw is an addition
         UpdateOps(mul=7 * modes + 1, add=5 * modes + 3, lut=1, state_read=2 * modes, state_write=2 * modes, random=1),
         tables=("p",),
+        table_entries={"p": TABLE_ENTRIES},
         float_states=tuple(w.name for w in states),
         initial={"wait": "wait"},
         fires="with probability sigmoid(y)",

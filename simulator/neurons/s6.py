@@ -239,6 +239,7 @@ def _model(name: str) -> NeuronModel | None:
         _operations(zoh, psp, n, adaptive, len(words) - 1),  # wait is read and written in the first steps only
         emits="graded" if graded else "binary",
         tables=TABLES,
+        table_entries=dict.fromkeys(TABLES, TABLE_ENTRIES),
         float_states=tuple(w.name for w in words if w.name != "wait"),
         initial={"wait": "wait"},
         brian2=_brian2(zoh, psp, n, adaptive, graded),

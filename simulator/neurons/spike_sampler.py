@@ -20,6 +20,8 @@ import numpy.typing as npt
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
 
+TABLE_ENTRIES = 256
+
 
 def sigmoid_table(step: float = 1 / 16) -> npt.NDArray[np.int32]:
     """Table ``p`` of the logistic function at (index - 128) * step, in 1/2^16."""
@@ -63,6 +65,7 @@ SPIKE_SAMPLER = register(
         float_step=_float_step,
         ops=UpdateOps(add=2, lut=1, random=1),
         tables=("p",),
+        table_entries={"p": TABLE_ENTRIES},
         fires="with probability p(x)",
         defaults={"bias": 0, "shift": 0},
     )

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
-from simulator.function.checkpoint import recorded
-from simulator.function.state import Record
+from simulator.base.reading import boundary, parse_object
+from simulator.function.checkpoint import put, read_record, recorded
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.diag import LayerLearner
 from simulator.plasticity.layers.net import plastic
@@ -59,28 +59,34 @@ def load_learning(learner: Learner, path: Path | str) -> None:
     """
     where = str(path)
     tensors, metadata = read_safetensors(Path(path), hashed=True)
-    facts = json.loads(metadata.get("bimhw", "{}"))
-    if facts.get("format") != FORMAT:
-        raise InputError(where, "is not a checkpoint of learning", "Delete it or give another path")
-    for name, value in (("program", learner.program.sha256()), ("seed", learner.seed)):
-        if facts[name] != value:
-            raise InputError(where, f"is the checkpoint of another {name}", "Delete it to start afresh")
+    with boundary(where, "a checkpoint of this learner", "Delete it to start afresh"):
+        facts = parse_object(metadata.get("bimhw", "{}"), where)
+        if facts.get("format") != FORMAT:
+            raise InputError(where, "is not a checkpoint of learning", "Delete it or give another path")
+        for name, value in (("program", learner.program.sha256()), ("seed", learner.seed)):
+            if facts[name] != value:
+                raise InputError(where, f"is the checkpoint of another {name}", "Delete it to start afresh")
+        _load(learner, tensors, facts)
+
+
+def _load(learner: Learner, tensors: Tensors, facts: dict[str, Any]) -> None:
     for name, view in _views(learner):
-        view[...] = tensors[name]
+        put(np.asarray(view), tensors[name])
     learner.counts.load({k.removeprefix("count."): v for k, v in tensors.items() if k.startswith("count.")})
     for name, row in _rows(learner):
         row.updates, row.bounded = (int(n) for n in tensors[f"{name}.numbers"][:2])
         if row.rms:
             row.rms.peak = float(tensors[f"{name}.numbers"][2])
     for k, each in enumerate(learner.hidden):
-        each.updates = facts["updates"][k]
+        each.updates = int(facts["updates"][k])
         for (key, p), (theta, calls) in zip(each.pruners.items(), tensors[f"pruners.{k}"], strict=True):
             p.theta, p.calls, p.shadow = float(theta), int(calls), tensors.get(f"shadow.{k}.{key}")
     for layer in learner.layers:
         layer.reload()
     for part, numbers in zip(_parts(learner), facts["open"], strict=True):
         part.labelled, part.samples = numbers
-    learner.steps_done, learner.samples, learner.learnt, learner.readout.updates = facts["numbers"]
+    numbers = [int(n) for n in facts["numbers"]]
+    learner.steps_done, learner.samples, learner.learnt, learner.readout.updates = numbers
     learner.forward.biases_changed()
     _load_recorded(learner, tensors)
 
@@ -134,9 +140,8 @@ def _load_recorded(learner: Learner, tensors: Tensors) -> None:
     if not isinstance(learner.forward, ChipForward):
         return
     s = learner.forward.simulation
-    s.active_of_neuron[:] = tensors["active_of_neuron"]
-    s.saturated_of_neuron[:] = tensors["saturated_of_neuron"]
-    lists = {k: tensors[k].tolist() for k in ("counts", "active", "saturated", "resets")}
-    s.record = Record([tensors["ids"]], [tensors.get("payload")], **lists)
-    s.state.step = len(lists["counts"])
+    put(s.active_of_neuron, tensors["active_of_neuron"])
+    put(s.saturated_of_neuron, tensors["saturated_of_neuron"])
+    s.record = read_record(tensors, s.layout.n_neurons)
+    s.state.step = len(s.record.counts)
     learner.forward.steps_done = s.state.step

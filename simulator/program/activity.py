@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
+from simulator.base.reading import boundary
 
 Ints = npt.NDArray[np.int64]
 
@@ -101,21 +103,51 @@ class Activity:
             InputError: no such file, or not one of counters.
         """
         arrays = read_npz(path)
-        try:
-            facts = json.loads(str(arrays["facts"]))
-            counts = {n: Count(*(arrays[f"{n}.{grouping}"] for grouping in _GROUPINGS)) for n in facts["names"]}
-        except (KeyError, ValueError) as error:
-            raise InputError(str(path), f"does not hold the counters of a run ({error})", "Simulate again") from error
-        return Activity(
-            counts,
-            facts["steps"],
-            facts["samples"],
-            tuple(facts["populations"]),
-            facts["sim_time_ns"],
-            facts["cores_used"],
-            tuple(facts["notes"]),
-            facts.get("chips", 1),
-        )
+        with boundary(path, "the counters of a run", "Simulate again"):
+            facts = msgspec.json.decode(str(arrays["facts"]), type=_Facts)
+            counts = {n: Count(*(arrays[f"{n}.{grouping}"] for grouping in _GROUPINGS)) for n in facts.names}
+            for name, count in counts.items():
+                _check_count(count, facts, f"{path}: {name}")
+            return Activity(
+                counts,
+                facts.steps,
+                facts.samples,
+                facts.populations,
+                facts.sim_time_ns,
+                facts.cores_used,
+                facts.notes,
+                facts.chips,
+            )
+
+
+class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an activity file holds beside its counters."""
+
+    steps: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+    samples: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+    populations: tuple[str, ...]
+    sim_time_ns: Annotated[float, msgspec.Meta(ge=0, le=1e30)] | None
+    cores_used: Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+    notes: tuple[str, ...]
+    names: tuple[str, ...]
+    chips: Annotated[int, msgspec.Meta(ge=1, le=2**20)] = 1
+
+
+def _check_count(count: Count, facts: _Facts, where: str) -> None:
+    """Raise `InputError` unless a counter's groupings are whole numbers of their sizes, not negative, of one sum."""
+    sizes = {"by_step": facts.steps, "by_population": len(facts.populations)}
+    totals = set()
+    for grouping in _GROUPINGS:
+        values: npt.NDArray[Any] = getattr(count, grouping)
+        if values.dtype != np.int64 or values.ndim != 1 or values.size != sizes.get(grouping, values.size):
+            raise InputError(
+                f"{where}.{grouping}", f"has type {values.dtype} and shape {values.shape}", "Simulate again"
+            )
+        if values.size and int(values.min()) < 0:
+            raise InputError(f"{where}.{grouping}", f"counts {int(values.min())}", "Simulate again")
+        totals.add(int(values.sum()))
+    if len(totals) != 1:
+        raise InputError(where, f"sums to {sorted(totals)} by core, step and population", "Simulate again")
 
 
 _GROUPINGS = ("by_core", "by_step", "by_population")

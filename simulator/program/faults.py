@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file
 from simulator.base.random import STREAM_CLOCK, STREAM_DROP, STREAM_FAULT, philox4x32
+from simulator.base.reading import read_yaml
 from simulator.chips.chip import Topology
 from simulator.program.axons import AxonTable, host_readers
 from simulator.program.program import HOST, Program
@@ -72,7 +72,7 @@ def parse_faults(value: Any, where: str = "faults") -> Faults:
     """
     try:
         return msgspec.convert(value, Faults)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise InputError(where, str(error), f"Fields: {', '.join(Faults.__struct_fields__)}") from error
 
 
@@ -82,14 +82,7 @@ def read_faults(path: Path) -> Faults:
     Raises:
         InputError: no such file, not YAML, an unknown field or a value out of its range (with its path in the file).
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    check_is_file(path)
-    try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())})") from error
+    value = read_yaml(path)
     return parse_faults({} if value is None else value, str(path))
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
+from simulator.base.reading import boundary, parse_object
 from simulator.program.graph import Population, Projection
+from simulator.program.header import Facts, Header
 from simulator.program.spikes import SpikeTrain
 
 Array = npt.NDArray[Any]
@@ -46,6 +49,9 @@ class Program:
     meta: Mapping[str, Any] = field(default_factory=dict)
     inputs: SpikeTrain | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meta", Facts(self.meta))
+
     @property
     def n_neurons(self) -> int:
         """Number of logical neurons, inputs included."""
@@ -68,36 +74,10 @@ class Program:
         raise InputError(f"population {name!r}", "is not in the program", f"It has: {names}")
 
     def check(self) -> None:
-        """Raise `InputError` unless the program is consistent: names, sizes, ranges, cores."""
-        sizes = {p.name: p.size for p in self.populations}
-        if len(sizes) != len(self.populations):
-            raise InputError("program", "has two populations of one name", "Rename one")
-        if self.core.shape != (self.n_neurons,):
-            raise InputError("program: core", f"has shape {self.core.shape}, not ({self.n_neurons},)")
-        for p in self.projections:
-            where = f"projection {p.name!r}"
-            for end in (p.source, p.target):
-                if end not in sizes:
-                    raise InputError(where, f"names the population {end!r}, which does not exist")
-            if p.indptr.shape != (sizes[p.source] + 1,) or p.indptr[0] != 0 or p.indptr[-1] != p.indices.size:
-                raise InputError(where, "has row pointers that do not fit its synapses")
-            if (np.diff(p.indptr) < 0).any():
-                raise InputError(where, "has row pointers that go backwards")
-            if p.indices.size and not 0 <= int(p.indices.min()) <= int(p.indices.max()) < sizes[p.target]:
-                raise InputError(where, f"has a target outside 0..{sizes[p.target] - 1}")
-            if p.weights.shape != p.indices.shape:
-                raise InputError(where, f"has {p.weights.size} weights for {p.indices.size} synapses")
-        if self.inputs is not None:
-            self._check_inputs(self.inputs)
+        """Raise `InputError` unless the program is consistent and every value lies in its range."""
+        from simulator.program.check import check_program
 
-    def _check_inputs(self, inputs: SpikeTrain) -> None:
-        ptr, ids = inputs.ptr, inputs.ids
-        if ptr.ndim != 1 or not ptr.size or ptr[0] != 0 or ptr[-1] != ids.size or (np.diff(ptr) < 0).any():
-            raise InputError("program: inputs", "have step pointers that do not fit their spikes")
-        if inputs.payload is not None and inputs.payload.shape != ids.shape:
-            raise InputError("program: inputs", f"have {inputs.payload.size} payloads for {ids.size} spikes")
-        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < self.n_neurons:
-            raise InputError("program: inputs", f"have ids outside 0..{self.n_neurons - 1}")
+        check_program(self)
 
     def save(self, path: Path | str) -> None:
         """Write the program; to a temporary name first, then renamed."""
@@ -144,14 +124,14 @@ class Program:
         """
         where = Path(path)
         tensors, metadata = read_safetensors(where, hashed=True)
-        header = json.loads(metadata.get("bimhw", "{}"))
-        if header.get("format") != FORMAT:
-            raise InputError(str(where), "is not a bimhw program", "Make one with: bimhw compile MODEL -o x.bimhw")
+        with boundary(where, "a bimhw program", "Compile it again"):
+            if parse_object(metadata.get("bimhw", "{}"), where).get("format") != FORMAT:
+                raise InputError(str(where), "is not a bimhw program", "Make one with: bimhw compile MODEL -o x.bimhw")
+            program = _from_parts(msgspec.json.decode(metadata["bimhw"], type=Header), tensors)
         try:
-            program = _from_parts(header, tensors)
-        except KeyError as missing:
-            raise InputError(str(where), f"lacks {missing}", "Compile it again") from missing
-        program.check()
+            program.check()
+        except InputError as error:
+            raise InputError(f"{where}: {error.where}", error.problem, error.way_out or "Compile it again") from error
         return program
 
     def sha256(self) -> str:
@@ -176,38 +156,34 @@ _PROJECTION_FIELDS = (
 )  # fmt: skip
 
 
-def _from_parts(header: dict[str, Any], tensors: dict[str, Array]) -> Program:
+def _from_parts(header: Header, tensors: dict[str, Array]) -> Program:
     populations = tuple(
         Population(
-            name=p["name"],
-            model=p["model"],
-            size=p["size"],
-            params={k: tensors[f"pop{i}.param.{k}"] for k in p["params"]},
-            tables={k: tensors[f"pop{i}.table.{k}"] for k in p["tables"]},
-            layer=p["layer"],
-            role=p["role"],
-            shape=tuple(p["shape"]),
+            name=p.name,
+            model=p.model,
+            size=p.size,
+            params={k: tensors.pop(f"pop{i}.param.{k}") for k in p.params},
+            tables={k: tensors.pop(f"pop{i}.table.{k}") for k in p.tables},
+            layer=p.layer,
+            role=p.role,
+            shape=p.shape,
         )
-        for i, p in enumerate(header["populations"])
+        for i, p in enumerate(header.populations)
     )
     projections = tuple(
         Projection(
-            indptr=tensors[f"proj{i}.indptr"],
-            indices=tensors[f"proj{i}.indices"],
-            weights=tensors[f"proj{i}.weights"],
-            **q,
+            indptr=tensors.pop(f"proj{i}.indptr"),
+            indices=tensors.pop(f"proj{i}.indices"),
+            weights=tensors.pop(f"proj{i}.weights"),
+            **msgspec.structs.asdict(q),
         )
-        for i, q in enumerate(header["projections"])
+        for i, q in enumerate(header.projections)
     )
+    core, inputs = tensors.pop("core"), _inputs_from(tensors)
+    if tensors:
+        raise InputError("program", f"holds the unknown array {min(tensors)!r}", "Compile it again")
     return Program(
-        header["chip"],
-        header["chip_sha256"],
-        populations,
-        projections,
-        tensors["core"],
-        header["learning"],
-        header["meta"],
-        _inputs_from(tensors),
+        header.chip, header.chip_sha256, populations, projections, core, header.learning, header.meta, inputs
     )
 
 
@@ -219,4 +195,4 @@ def _input_tensors(inputs: SpikeTrain) -> dict[str, Array]:
 def _inputs_from(tensors: dict[str, Array]) -> SpikeTrain | None:
     if "input.ptr" not in tensors:
         return None
-    return SpikeTrain(tensors["input.ptr"], tensors["input.ids"], tensors.get("input.payload"))
+    return SpikeTrain(tensors.pop("input.ptr"), tensors.pop("input.ids"), tensors.pop("input.payload", None))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.errors import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class SpikeTrain:
@@ -31,6 +33,18 @@ class SpikeTrain:
     def counts(self) -> npt.NDArray[np.int64]:
         """Events of each step, int64 [T]."""
         return np.diff(self.ptr)
+
+    def check(self, where: str, n_ids: int = 2**31) -> None:
+        """Raise `InputError` unless pointers rise from 0 to the number of events and every array has its type."""
+        ptr, ids, payload = self.ptr, self.ids, self.payload
+        if ptr.dtype != np.int64 or ids.dtype != np.int32 or (payload is not None and payload.dtype != np.int32):
+            raise InputError(where, "have events of other types than int64 and int32", "Write them again")
+        shapes = ptr.ndim == ids.ndim == 1 and ptr.size > 0 and (payload is None or payload.shape == ids.shape)
+        pointers = shapes and ptr[0] == 0 and ptr[-1] == ids.size and not (ptr[1:] < ptr[:-1]).any()
+        if not pointers:
+            raise InputError(where, "have step pointers that do not fit their spikes", "Write them again")
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < n_ids:
+            raise InputError(where, f"have ids outside 0..{n_ids - 1}", "Write them again")
 
     def spike_hash(self) -> str:
         """First 16 hex digits of sha256(int64 ptr bytes + int32 ids bytes)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from bimhw.evidence.silicon import kws, pair, pilotnet, quartz
 from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, read_json, read_text, read_yaml
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 
@@ -76,13 +76,8 @@ def compare_silicon(folder: Path | str, loihi1: str = LOIHI1, loihi2: str = LOIH
     left_out: list[str] = []
     for path in sorted(p for p in root.rglob("*") if p.is_file() and not _hidden(p, root)):
         name = str(path.relative_to(root))
-        try:
+        with boundary(path, "a file of measurements", "Mend it, or compare with docs/energy.md"):
             found = list(_predict(path, name, chips, tables))
-        except (KeyError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-            what = str(error) if type(error) is ValueError else repr(error)
-            raise InputError(
-                str(path), f"cannot be read as measurements: {what}", "Mend it, or compare with docs/energy.md"
-            ) from error
         sets += [f for f in found if isinstance(f, DataSet)]
         left_out += [f for f in found if isinstance(f, str)]
         if not found and not _is_companion(tables.get(path, set())) and not _is_prose(path):
@@ -173,26 +168,14 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), "is not text", "Measurement tables are CSV in UTF-8") from error
+    text = read_text(path)
     return [(k + 1, t) for k, t in enumerate(text.splitlines()) if t.strip(" \t,") and not t.lstrip().startswith("#")]
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(str(path), f"is not JSON ({error})", "Mend or remove it") from error
+    return read_json(path, "Mend or remove it")
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, ValueError) as error:
-        raise InputError(str(path), f"is not YAML ({' '.join(str(error).split())})", "Mend or remove it") from error
+    value = read_yaml(path, "Mend or remove it")
     return value if isinstance(value, Mapping) else {}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from simulator.base.errors import InputError, MissingExtraError
-from simulator.base.files import check_is_file
+from simulator.base.reading import boundary, check_is_file
 
 # A .nir file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
 # hundred synapses each take 0.5 GB), and far below what would fill a machine's memory.
@@ -57,10 +57,8 @@ def read_tree(path: Path) -> Tree:
     check_is_file(path)
     if sys.platform.startswith("linux") and not _survives(path):
         raise InputError(str(path), "is not a whole HDF5 file (the HDF5 library fails on it)", "Write it again")
-    try:
+    with boundary(path, "a whole HDF5 file"):
         return _read(path)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
-        raise InputError(str(path), f"is not a whole HDF5 file ({_first_line(error)})", "Write it again") from error
 
 
 def _read(path: Path) -> Tree:
@@ -85,10 +83,6 @@ def _survives(path: Path) -> bool:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFEXITED(status)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
 
 
 def _group(group: Any, at: str, budget: _Budget, depth: int) -> Tree:

@@ -23,7 +23,6 @@ A profile is one JSON object, or the name of a source whose conventions are fill
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file
+from simulator.base.reading import parse_json, read_text
 
 CHOICES = {
     "integrator": ("euler", "exp", "exp_norm", "norse_jump", "exact"),
@@ -95,13 +94,7 @@ def load_profile(path: Path | str, stem: str = "") -> Profile:
         InputError: not JSON, or a value that is not one of those above (with its path in the file).
     """
     path = Path(path)
-    check_is_file(path)
-    if path.stat().st_size > _MAX_PROFILE_BYTES:
-        raise InputError(str(path), f"has {path.stat().st_size:,} bytes and is not a profile")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(str(path), f"is not JSON ({error})") from error
+    raw = parse_json(read_text(path, _MAX_PROFILE_BYTES), path)
     if (
         isinstance(raw, dict)
         and raw

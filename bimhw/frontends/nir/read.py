@@ -11,6 +11,8 @@ from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.hdf5 import read_tree, require
 from bimhw.frontends.nir.shapes import infer
 from simulator.base.errors import InputError
+from simulator.base.names import check_name
+from simulator.base.reading import boundary
 
 
 def read_graph(path: Path | str) -> NirGraph:
@@ -23,11 +25,15 @@ def read_graph(path: Path | str) -> NirGraph:
     """
     path = Path(path)
     tree = read_tree(path)
-    where = str(path)
-    again = "The exporter left the file half-written; export it again"
+    with boundary(path, "a .nir graph", "Export it again"):
+        return _graph(tree, path)
+
+
+def _graph(tree: Mapping[str, Any], path: Path) -> NirGraph:
+    where, again = str(path), "The exporter left the file half-written; export it again"
     root = require(tree, "node", where, again)
-    if not isinstance(root, dict) or root.get("type") != "NIRGraph":
-        kind = root.get("type") if isinstance(root, dict) else None
+    kind = root.get("type") if isinstance(root, dict) else None
+    if not isinstance(kind, str) or kind != "NIRGraph":
         raise InputError(where, f"its root is not a NIRGraph (type {kind!r})", again)
     notes: list[str] = []
     nodes, edges = _flatten(root, "", where, notes)
@@ -56,8 +62,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str])
     edges: list[Edge] = []
     ends: dict[str, tuple[str, str]] = {}  # subgraph -> names of its input and output junctions
     for name, fields in raw.items():
-        if not name.isprintable():
-            raise InputError(where, f"has a node named {name!r}, with characters that do not print", "Rename it")
+        check_name(name, f"{where}: node")
         full = prefix + name
         at = f"{where}: node {full!r}"
         if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 from simulator.neurons.psp import PspConstants, psp_constants
 
 Kind = Literal["diag", "s6"]
@@ -163,10 +164,8 @@ def config_from(value: Any, where: str) -> BimConfig:
     Raises:
         InputError: unknown or missing fields, wrong types or values; the message holds the path.
     """
-    try:
+    with boundary(f"{where}: config", "a BIM config", "Was it written by another version?"):
         content = msgspec.json.decode(value) if isinstance(value, str | bytes) else value
         if isinstance(content, dict) and content.get("family", "bim") != "bim":
             raise InputError(f"{where}: config", f"is of the family {content['family']!r}, and this is for BIM alone")
         return msgspec.convert(content, BimConfig)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise InputError(f"{where}: config", str(error), "Was it written by another version?") from error

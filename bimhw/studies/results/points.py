@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bimhw.studies.results.plan import TABLES, Row
@@ -17,6 +18,8 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, read_text
+from simulator.base.writing import os_errors
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,16 @@ def read_points(path: Path) -> dict[str, Point]:
         InputError: a line that is no point.
     """
     points: dict[str, Point] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = read_text(path).splitlines() if path.exists() else []
     for number, line in enumerate(lines, 1):
+        where = f"{path}, line {number}"
         try:
-            point = Point(**json.loads(line))
-        except (json.JSONDecodeError, TypeError) as error:
+            with boundary(where, "a point", "Remove the line"):
+                point = msgspec.convert(json.loads(line), Point)
+        except InputError:
             if number == len(lines):
                 break
-            raise InputError(f"{path}, line {number}", f"is not a point ({error})", "Remove the line") from error
+            raise
         points[point.key] = point
     return points
 
@@ -87,7 +92,7 @@ def read_points(path: Path) -> dict[str, Point]:
 def append_point(path: Path, point: Point) -> None:
     """Add a point at the end; a torn last line is finished first, so that it stays alone."""
     torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-    with path.open("a", encoding="utf-8") as file:
+    with os_errors(str(path)), path.open("a", encoding="utf-8") as file:
         file.write(("\n" if torn else "") + json.dumps(asdict(point), sort_keys=True) + "\n")
 
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 
 _TABLE = """create table if not exists points (
-    key text primary key, axes text not null, status text not null, result text not null, reason text not null)"""
+    key text primary key, axes text not null, status text not null, result text not null, reason text not null,
+    sha256 text not null)"""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    axes: dict[str, Any]
+    status: Literal["done", "failed", "stopped"]
+    result: dict[str, Any]
+    reason: str
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 class Store:
@@ -62,11 +78,17 @@ class Store:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """A stored point, or None."""
-        rows = self._run("select axes, status, result, reason from points where key = ?", (key,))
+        rows = self._run("select axes, status, result, reason, sha256 from points where key = ?", (key,))
         if not rows:
             return None
-        axes, status, result, reason = rows[0]
-        return {"axes": json.loads(axes), "status": status, "result": json.loads(result), "reason": reason}
+        axes, status, result, reason, digest = rows[0]
+        where, way_out = f"{self.path}: point {key}", "Remove the row, or use another --db"
+        with boundary(where, "a point of a sweep", way_out):
+            if _digest(key, axes, status, result, reason) != digest:
+                raise InputError(where, "was altered after it was stored (its hash does not fit)", way_out)
+            point = {"axes": axes, "status": status, "result": result, "reason": reason}
+            stored = msgspec.convert(point | {"axes": json.loads(axes), "result": json.loads(result)}, _Stored)
+            return msgspec.structs.asdict(stored)
 
     def put(self, key: str, axes: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
         """Store a finished point, in one transaction."""
@@ -77,7 +99,7 @@ class Store:
             json.dumps(outcome.get("result", {}), sort_keys=True),
             outcome.get("reason", ""),
         )
-        self._run("insert or replace into points values (?, ?, ?, ?, ?)", values)
+        self._run("insert or replace into points values (?, ?, ?, ?, ?, ?)", (*values, _digest(*values)))
 
     def count(self) -> int:
         """Number of stored points."""

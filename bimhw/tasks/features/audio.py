@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
+from simulator.base.unpacking import check_unpacked
 
 Floats = npt.NDArray[np.float32]
 FLOOR = 1e-3
@@ -83,12 +85,10 @@ def decode_sound(data: bytes, where: str, rate_hz: int) -> Floats:
             where, f"its header announces {int.from_bytes(data[4:8], 'little') + 8} bytes, {len(data)} are there"
         )
     soundfile = extra("soundfile", "reading sound files")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            announced = file.frames
-            signal, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(where, f"is not a whole sound file ({error})", "Copy it again") from error
+    with boundary(where, "a whole sound file", "Copy it again"), soundfile.SoundFile(io.BytesIO(data)) as file:
+        announced = file.frames
+        check_unpacked(4 * announced * file.channels, len(data), where)
+        signal, rate = file.read(dtype="float32", always_2d=True), file.samplerate
     if rate != rate_hz or signal.shape[1] != 1:
         raise InputError(where, f"{rate} Hz with {signal.shape[1]} channels, must be {rate_hz} Hz mono", "Convert it")
     if len(signal) == 0 or len(signal) < announced:

@@ -20,6 +20,7 @@ from bimhw.tasks.checks import check_finite, check_folder, extra
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import pick_channels, read_marks
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, read_bytes
 
 WHERE = "https://physionet.org/content/chbmit/1.0.0/"
 RATE_HZ = 256
@@ -128,7 +129,7 @@ def read_summary(path: Path) -> dict[str, Seizures]:
     listed: dict[str, list[tuple[str, int]]] = {}
     counts: dict[str, int] = {}
     name = ""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_bytes(path, 2**26).decode("utf-8", "replace").splitlines():
         if line.startswith("File Name:"):
             name = line.partition(":")[2].strip()
             listed[name] = []
@@ -158,13 +159,10 @@ def read_edf(path: Path, channels: Sequence[str]) -> npt.NDArray[np.float64]:
         MissingExtraError: pyedflib is not installed.
     """
     pyedflib = extra("pyedflib", "reading EDF files")
-    try:
-        with pyedflib.EdfReader(str(path)) as file:
-            at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
-            rates = {float(file.getSampleFrequency(i)) for i in at}
-            signal = np.stack([file.readSignal(i) for i in at], axis=1)
-    except OSError as error:
-        raise InputError(str(path), f"is not a whole EDF file ({error})", "Copy it again") from error
+    with boundary(path, "a whole EDF file", "Copy it again"), pyedflib.EdfReader(str(path)) as file:
+        at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
+        rates = {float(file.getSampleFrequency(i)) for i in at}
+        signal = np.stack([file.readSignal(i) for i in at], axis=1)
     if rates != {RATE_HZ}:
         raise InputError(str(path), f"is sampled at {sorted(rates)} Hz, must be {RATE_HZ} Hz")
     check_finite(signal, str(path))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,8 @@ import numpy.typing as npt
 from bimhw.tasks.features.audio import Floats, FrontEnd, decode_sound
 from bimhw.tasks.features.encoders import graded
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, read_bytes
+from simulator.base.unpacking import read_member
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 FRAMES = 50
@@ -142,16 +143,13 @@ def _files(path: Path) -> Iterator[tuple[tuple[int, str, int], str, bytes]]:
         for file in path.rglob("*.wav"):
             key = _key(file.name, str(file))
             if key:
-                yield key, str(file), file.read_bytes()
+                yield key, str(file), read_bytes(file, 2**30)
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                key = _key(name, f"{path}:{name}")
-                if key:
-                    yield key, f"{path}:{name}", archive.read(name)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
-        raise InputError(str(path), f"is not a whole zip file ({error})", "Copy it again") from error
+    with boundary(path, "a whole zip file", "Copy it again"), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            key = _key(name, f"{path}:{name}")
+            if key:
+                yield key, f"{path}:{name}", read_member(archive, name, str(path))
 
 
 def _key(name: str, where: str) -> tuple[int, str, int] | None:

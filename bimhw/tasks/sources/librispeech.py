@@ -13,6 +13,7 @@ from pathlib import Path
 from bimhw.tasks.checks import check_folder, read_utf8
 from bimhw.tasks.features.audio import Floats, FrontEnd, decode_sound
 from simulator.base.errors import InputError
+from simulator.base.reading import read_bytes
 
 WHERE = "https://www.openslr.org/12"
 RATE_HZ = 16_000
@@ -35,7 +36,7 @@ class Utterance:
         Raises:
             InputError: truncated or of another kind.
         """
-        return decode_sound(self.file.read_bytes(), str(self.file), RATE_HZ)
+        return decode_sound(read_bytes(self.file, 2**31), str(self.file), RATE_HZ)
 
     def frames(self) -> Floats:
         """[T, 40] log-mel frames of 12.5 ms."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +17,11 @@ import numpy.typing as npt
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, check_folder, check_not_empty, read_utf8
 from bimhw.tasks.fetch import fetched
+from bimhw.tasks.sources.annotations import Marks
 from bimhw.tasks.sources.sequences import Part, graded_task
-from bimhw.tasks.sources.wfdb_files import Marks, read_marks, read_record
+from bimhw.tasks.sources.wfdb_files import read_marks, read_record
 from simulator.base.errors import InputError
+from simulator.base.files import read_npz
 
 WHERE = "https://physionet.org/content/mitdb/1.0.0/"
 RATE_HZ = 360
@@ -147,11 +147,7 @@ def _excerpt_signal(path: Path) -> npt.NDArray[np.float64]:
     """[108,000, 1] mV from ``*.npz`` beside the labels, else from the fetched package."""
     beside = sorted((path if path.is_dir() else path.parent).glob("*.npz"))
     file = beside[0] if beside else fetched("mitbih208") / "ecg.npz"
-    try:
-        with np.load(io.BytesIO(file.read_bytes())) as data:  # by path numpy leaves a broken file open
-            ecg = data["ecg"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(str(file), f"is not the excerpt ({error})", "Run `bimhw data fetch mitbih208`") from error
+    ecg = read_npz(file, ("ecg",))["ecg"]
     if ecg.shape != (EXCERPT_SAMPLES,):
         raise InputError(str(file), f"has the shape {ecg.shape}, the excerpt has {EXCERPT_SAMPLES:,} samples")
     if np.issubdtype(ecg.dtype, np.integer):  # the recorder's counts: 200 a mV, 1024 is zero

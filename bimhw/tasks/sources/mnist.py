@@ -6,9 +6,8 @@ not the official split. With a path: the four idx files of MNIST (or of Fashion-
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_folder, check_labels, check_not_empty
 from bimhw.tasks.fetch import fetched
 from simulator.base.errors import InputError
+from simulator.base.unpacking import read_maybe_gzip
 
 Bytes = npt.NDArray[np.uint8]
 _TEST_OF_5K = 1000
@@ -69,7 +69,7 @@ def _sequences(
 
 def _fetched_digits() -> tuple[Split, Split, str]:
     file = fetched("smnist") / "mnist_5k.csv.gz"
-    table = np.loadtxt(io.BytesIO(gzip.decompress(file.read_bytes())), delimiter=",", dtype=np.int64)
+    table = np.loadtxt(io.BytesIO(read_maybe_gzip(file)), delimiter=",", dtype=np.int64)
     images, labels = table[:, :784].astype(np.uint8), table[:, 784]
     order = np.random.default_rng(0).permutation(len(labels))  # the file is sorted by class
     test, train = order[:_TEST_OF_5K], order[_TEST_OF_5K:]
@@ -107,14 +107,11 @@ def read_idx(path: Path) -> Bytes:
     Raises:
         InputError: truncated, or not such a file.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(str(path), f"cannot be unpacked ({error})", "It is truncated: copy it again") from error
+    data = read_maybe_gzip(path)
     if len(data) < 8 or data[:3] != b"\0\0\x08":
         raise InputError(str(path), "is not an idx file of bytes")
     shape = tuple(int(n) for n in np.frombuffer(data, ">u4", data[3], 4)) if len(data) >= 4 + 4 * data[3] else ()
     body = np.frombuffer(data, np.uint8, offset=min(len(data), 4 + 4 * data[3]))
-    if not shape or body.size != int(np.prod(shape)):
+    if not shape or body.size != math.prod(shape):
         raise InputError(str(path), f"holds {body.size} bytes for the shape {shape}", "It is truncated: copy it again")
     return body.reshape(shape)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,8 @@ import numpy.typing as npt
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_not_empty
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
+from simulator.base.unpacking import read_member
 
 SIDE = 34
 WHERE = "https://www.garrickorchard.com/datasets/n-mnist"
@@ -94,11 +95,8 @@ def _samples(path: Path, split: str) -> Iterator[tuple[str, int, bytes]]:
     if not path.exists():
         raise InputError(str(path), "does not exist", "Give the folder or zip of N-MNIST")
     if path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                yield from _sorted(archive.namelist(), archive.read, str(path), split)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
-            raise InputError(str(path), f"is not a whole zip file ({error})", "Copy it again") from error
+        with boundary(path, "a whole zip file", "Copy it again"), zipfile.ZipFile(path) as archive:
+            yield from _sorted(archive.namelist(), lambda name: read_member(archive, name, str(path)), str(path), split)
         return
     names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix in (".bin", ".bs2", ".txt")]
     yield from _sorted(names, lambda name: (path / name).read_bytes(), str(path), split)

@@ -8,8 +8,6 @@ dimensions. Source: https://www.timeseriesclassification.com and the file specif
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,8 @@ import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, class_index
 from simulator.base.errors import InputError
-from simulator.base.files import check_is_file
+from simulator.base.reading import check_is_file
+from simulator.base.unpacking import read_maybe_gzip
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,7 @@ def read_recordings(path: Path) -> Recordings:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return data.decode("utf-8").splitlines()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(str(path), f"cannot be unpacked ({error})", "It is truncated: copy it again") from error
+        return read_maybe_gzip(path).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(str(path), f"is not a text file ({error.reason} at byte {error.start})") from error
 

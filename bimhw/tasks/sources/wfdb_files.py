@@ -1,19 +1,19 @@
-"""WFDB records (PhysioNet): signals and annotations by the library wfdb, with its errors made clear."""
+"""WFDB records (PhysioNet): signals by the library wfdb within the boundary, annotations by `annotations`."""
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Sequence
+import glob
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
+from bimhw.tasks.sources.annotations import Marks, parse_marks
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary, read_bytes, read_text
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,6 @@ class Record:
     signal: npt.NDArray[np.float64]
     channels: tuple[str, ...]
     rate_hz: float
-
-
-@dataclass(frozen=True)
-class Marks:
-    """Annotations: sample positions [n] and their symbols."""
-
-    samples: npt.NDArray[np.int64]
-    symbols: tuple[str, ...]
 
 
 def read_record(path: Path, channels: Sequence[str] | None = None) -> Record:
@@ -43,11 +35,11 @@ def read_record(path: Path, channels: Sequence[str] | None = None) -> Record:
     wfdb = extra("wfdb", "reading WFDB records")
     if not path.with_name(path.name + ".hea").is_file():
         raise InputError(f"{path}.hea", "does not exist", "Copy the record's .hea and .dat files")
-    try:
-        with _quiet():
-            record = wfdb.rdrecord(str(path))
-    except Exception as error:  # wfdb raises many kinds on broken files
-        raise InputError(str(path), f"is not a whole WFDB record ({error})", "Copy its .hea and .dat again") from error
+    with boundary(path, "a whole WFDB record", "Copy its .hea and .dat again"):
+        _check_size(path)
+        record = wfdb.rdrecord(str(path))
+        if record.p_signal is None:
+            raise InputError(str(path), "holds no signal", "Copy its .hea and .dat again")
     names = tuple(record.sig_name)
     signal = np.asarray(record.p_signal, np.float64)
     if channels is not None:
@@ -56,31 +48,30 @@ def read_record(path: Path, channels: Sequence[str] | None = None) -> Record:
     return Record(signal, names, float(record.fs))
 
 
+def _check_size(path: Path) -> None:
+    """Compare what the header announces with the signal files, before memory is taken for it."""
+    lines = [
+        line for line in read_text(path.with_name(path.name + ".hea"), 2**20).splitlines() if not line.startswith("#")
+    ]
+    fields = lines[0].split()
+    announced = int(fields[1]) * (int(fields[3]) if len(fields) > 3 else 1)
+    there = sum(f.stat().st_size for f in path.parent.glob(f"{glob.escape(path.name)}*") if f.is_file())
+    if announced > 8 * there:
+        raise InputError(
+            f"{path}.hea", f"announces {announced:,} samples, its files have {there:,} bytes", "Copy it again"
+        )
+
+
 def read_marks(path: Path, ending: str) -> Marks:
     """Annotations of a record: `path` without the ending.
 
     Raises:
         InputError: no such file, or not an annotation file.
-        MissingExtraError: wfdb is not installed.
     """
-    wfdb = extra("wfdb", "reading WFDB annotations")
     file = path.with_name(f"{path.name}.{ending}")
     if not file.is_file():
         raise InputError(str(file), "does not exist", "Copy the annotation file beside the record")
-    try:
-        with _quiet():
-            marks: Any = wfdb.rdann(str(path), ending)
-    except Exception as error:  # wfdb raises many kinds on broken files
-        raise InputError(str(file), f"is not a whole WFDB annotation file ({error})", "Copy it again") from error
-    return Marks(np.asarray(marks.sample, np.int64), tuple(marks.symbol))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """wfdb warns of its own use of pandas, which is not the user's concern."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    return parse_marks(read_bytes(file, 2**28), str(file))
 
 
 def pick_channels(there: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 
 import bimhw
 from bimhw.cli.main import main
-from bimhw.runs.folder import write_run
+from bimhw.runs.folder import seal, write_run
 from simulator.chips.load import load_chip
 from simulator.function import run
 from simulator.program.activity import Activity
@@ -106,6 +106,7 @@ def test_a_text_has_a_label_at_every_step(folder: Path, tmp_path: Path) -> None:
     assert bimhw.energy(folder).labelled_steps == 1
     shutil.copytree(folder, tmp_path / "text")
     (tmp_path / "text" / "result.json").write_text(json.dumps({"bits_per_character": 2.4, "accuracy": 0.5}))
+    seal(tmp_path / "text", json.loads((tmp_path / "text" / "manifest.json").read_text()))
     costs = bimhw.energy(tmp_path / "text")
     assert costs.labelled_steps == 5 and costs.accuracy == 0.5
 
@@ -229,6 +230,7 @@ def test_learning_is_held_against_inference_alone(
     activity = Activity.load(folder / "activity.npz")
     counts = dict(activity.counts) | {"learn_trace_rmw": activity.counts["spikes"]}
     replace(activity, counts=counts).save(tmp_path / "learnt" / "activity.npz")
+    seal(tmp_path / "learnt", json.loads((tmp_path / "learnt" / "manifest.json").read_text()))
     codesign.codesign(tmp_path / "learnt")
     assert bimhw.energy(tmp_path / "learnt").report.energy_pj("dynamic") > bimhw.energy(folder).report.energy_pj(
         "dynamic"

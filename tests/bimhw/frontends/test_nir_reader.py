@@ -277,7 +277,7 @@ def test_files_of_another_form_are_refused_with_their_place(tmp_path: Path, name
 def test_names_that_would_write_on_a_terminal_are_refused(tmp_path: Path) -> None:
     nodes = {("lif\x1b[31m" if k == "lif" else k): v for k, v in chain().items()}
     path = write_raw(tmp_path / "odd.nir", nodes, [("in", "fc")])
-    with pytest.raises(InputError, match=r"named 'lif\\x1b\[31m', with characters that do not print"):
+    with pytest.raises(InputError, match=r"named 'lif\\x1b\[31m': with characters that do not print"):
         read_graph(path)
 
 

@@ -72,6 +72,7 @@ def test_text_and_truncated_files(tmp_path: Path) -> None:
         assert f"w{suffix}" in refused(whole)
 
 
+@pytest.mark.filterwarnings("ignore::simulator.base.errors.UncheckedWarning")
 def test_checkpoint_of_something_else(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "m.pt")
     assert "something else" in refused(tmp_path / "m.pt")
@@ -82,6 +83,7 @@ def test_checkpoint_of_something_else(tmp_path: Path) -> None:
     assert "unknown weight" in refused(tmp_path / "m.pt") or "has unknown" in refused(tmp_path / "m.pt")
 
 
+@pytest.mark.filterwarnings("ignore::simulator.base.errors.UncheckedWarning")
 def test_shape_and_nan_are_named(tmp_path: Path) -> None:
     net = small()
     with torch.no_grad():
@@ -109,6 +111,7 @@ def test_tensors_of_another_kind_are_refused_by_name(tmp_path: Path) -> None:
         assert "layers.0.w_in: is no plain tensor" in refused(tmp_path / "m.pt"), name
 
 
+@pytest.mark.filterwarnings("ignore::simulator.base.errors.UncheckedWarning")
 def test_a_config_of_deep_nests_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": small().state_dict(), "config": "[" * 100_000}, tmp_path / "m.pt")
     assert "m.pt: config" in refused(tmp_path / "m.pt")

@@ -76,7 +76,7 @@ def test_footprint_is_what_the_chip_stores(tmp_path: Path) -> None:
 
 def test_changed_weights_leave_membranes_unknown(tmp_path: Path) -> None:
     """A run whose recorded spikes are not those of its program (learning changed the weights on the way)."""
-    from bimhw.runs.folder import RunFolder
+    from bimhw.runs.folder import RunFolder, seal
     from simulator.base.files import write_npz
 
     beside_neurobench.ours(beside_neurobench.make("spikes"), tmp_path / "run")
@@ -86,7 +86,9 @@ def test_changed_weights_leave_membranes_unknown(tmp_path: Path) -> None:
     counts = np.bincount(np.delete(step, keep), minlength=spikes.steps)
     ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     arrays = {"ptr": ptr, "ids": np.delete(spikes.ids, keep), "payload": np.zeros(0, np.int32)}
+    manifest = RunFolder.open(tmp_path / "run").manifest
     write_npz(tmp_path / "run" / "spikes.npz", arrays)
+    seal(tmp_path / "run", manifest)
     value = neurobench(tmp_path / "run")
     assert value["MembraneUpdates"] is None and value["NeuronOperations"]["Effective Neuron Ops"] is None
 

@@ -85,7 +85,7 @@ def test_broken_files(tmp_path: Path) -> None:
     packed = gzip.compress(b"x" * 5000)
     (tmp_path / "t.ts.gz").write_bytes(packed[:-10])
     (tmp_path / "b.ts").write_bytes(b"\xff\xfe\x00")
-    for name, said in [("t.ts.gz", "cannot be unpacked"), ("b.ts", "not a text"), ("none.ts", "does not exist")]:
+    for name, said in [("t.ts.gz", "not a whole file"), ("b.ts", "not a text"), ("none.ts", "does not exist")]:
         with pytest.raises(InputError, match=said):
             read_recordings(tmp_path / name)
     for text, said in [("@dimensions 1\n", "no @data"), ("@data\n1:a\n", "names no class")]:

@@ -1,0 +1,72 @@
+"""Locks of files and folders in use: a second process is told who holds them instead of spoiling them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from simulator.base.errors import InputError
+from simulator.base.text import printable
+
+
+@contextlib.contextmanager
+def held(path: Path | str) -> Iterator[None]:
+    """Hold `path` for this process while the block runs.
+
+    The lock is a file beside it (``.NAME.lock``) that the system frees when the process ends, however it ends. It names its
+    holder. A file system without locks is used unlocked.
+
+    Raises:
+        InputError: another process holds it, or its folder cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    lock = target.parent / f".{target.name[:200]}.lock"
+    try:
+        handle = _locked(lock, str(path))
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be locked ({error.strerror})", "Give a path in a folder that can be written"
+        ) from error
+    try:
+        yield
+    finally:
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                lock.unlink()  # before the lock goes: a waiter checks that the name is still that of its file
+            os.close(handle)
+
+
+def _locked(lock: Path, shown: str) -> int | None:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = printable(os.pread(handle, 200, 0).decode(errors="replace")) or "another process"
+            os.close(handle)
+            raise InputError(shown, f"is in use by {holder}", "Wait until it ends, or give another path") from None
+        except OSError:  # no locks on this file system
+            os.close(handle)
+            return None
+        if _same(handle, lock):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, _who().encode(errors="replace"), 0)
+            return handle
+        os.close(handle)  # its holder removed it between opening and locking
+
+
+def _who() -> str:
+    return f"process {os.getpid()} ({Path(sys.argv[0]).name} {' '.join(sys.argv[1:3])})"
+
+
+def _same(handle: int, lock: Path) -> bool:
+    try:
+        there = lock.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(handle)
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)

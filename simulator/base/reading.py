@@ -1,0 +1,194 @@
+"""The one boundary of every reader: whatever a decoder, a library or numpy raises becomes one `InputError`.
+
+A reader turns bytes into a value inside ``with boundary(path, "a chip file"):``. It lists no exception types: a decoder
+may raise any. JSON and YAML have their one reader each here, with limits on size and depth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from simulator.base.errors import BimhwError, InputError
+from simulator.base.text import first_line
+
+MAX_JSON_BYTES = 2**28
+MAX_YAML_CHARACTERS = 2**18  # parsed in pure Python at 100 KB/s: this is 3 s
+MAX_DEPTH = 64
+MAX_YAML_NODES = 2**18  # with every alias followed
+
+
+@contextlib.contextmanager
+def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> Iterator[None]:
+    """Turn every exception of the block into one `InputError` on `where`; errors of bimhw pass as they are.
+
+    Args:
+        where: the file, with the place in it where that is known.
+        what: what it should have been, as in "a whole .npz file".
+        way_out: what the user can do.
+
+    Raises:
+        InputError: the block raised anything.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged content; what it makes of it is checked
+            yield
+    except BimhwError:
+        raise
+    except MemoryError as error:
+        raise InputError(str(where), "asks for more memory than there is", way_out) from error
+    except RecursionError as error:
+        raise InputError(str(where), f"is not {what} (it nests too deep)", way_out) from error
+    except OSError as error:
+        if error.strerror is None:
+            raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+        raise InputError(str(where), f"cannot be read ({error.strerror})", "Check the path and its rights") from error
+    except Exception as error:
+        raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of libraries in Rust: not derived from Exception
+            raise
+        raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+
+
+def check_is_file(path: Path) -> None:
+    """Raise `InputError` unless `path` is a regular file that can be read."""
+    with boundary(path, "a path"):
+        if not path.exists():
+            raise InputError(str(path), "does not exist", "Check the path")
+        if path.is_dir():
+            raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
+        if not path.is_file():
+            raise InputError(str(path), "is a device or a pipe, not a file", "Give a regular file")
+        with path.open("rb"):
+            pass
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        InputError: no such file, unreadable, or larger than `most` bytes.
+    """
+    check_is_file(path)
+    with boundary(path, "a readable file"):
+        size = path.stat().st_size
+        if size > most:
+            raise InputError(str(path), f"has {size:,} bytes; {most:,} are the most", "Give a smaller file")
+        return path.read_bytes()
+
+
+def read_text(path: Path, most: int = 2**30) -> str:
+    """Return a text file; a byte order mark is dropped.
+
+    Raises:
+        InputError: no such file, it is not UTF-8, or it is larger than `most` bytes.
+    """
+    data = read_bytes(path, most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(str(path), f"is not text in UTF-8 (byte {error.start})", "Give a text file") from error
+
+
+def parse_json(text: str | bytes, where: Path | str, way_out: str = "Write it again") -> Any:
+    """Return the value of JSON text.
+
+    Raises:
+        InputError: not JSON, too deep, or a number of more digits than Python reads.
+    """
+    with boundary(where, "JSON", way_out):
+        return json.loads(text)
+
+
+def read_json(path: Path, way_out: str = "Write it again") -> Any:
+    """Return the value of a JSON file.
+
+    Raises:
+        InputError: as `read_bytes` and `parse_json`.
+    """
+    return parse_json(read_text(path, MAX_JSON_BYTES), path, way_out)
+
+
+def read_object(path: Path, way_out: str = "Write it again") -> dict[str, Any]:
+    """Return the object of a JSON file.
+
+    Raises:
+        InputError: as `read_json`, or its value is no object.
+    """
+    return _object(read_json(path, way_out), path, way_out)
+
+
+def parse_object(text: str | bytes, where: Path | str, way_out: str = "Write it again") -> dict[str, Any]:
+    """Return the object of JSON text.
+
+    Raises:
+        InputError: as `parse_json`, or its value is no object.
+    """
+    return _object(parse_json(text, where, way_out), where, way_out)
+
+
+def _object(value: Any, where: Path | str, way_out: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(str(where), "is not a JSON object", way_out)
+    return value
+
+
+def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> Any:
+    """Return the value of YAML 1.2 text, read by the safe loader.
+
+    Raises:
+        InputError: not YAML, deeper than `MAX_DEPTH`, or beyond the limits of size (aliases counted as often as used).
+    """
+    from ruamel.yaml import YAML
+
+    if len(text) > MAX_YAML_CHARACTERS:
+        raise InputError(
+            str(where), f"has {len(text):,} characters; {MAX_YAML_CHARACTERS:,} are the most", "Give a smaller file"
+        )
+    if _flow_depth(text) > MAX_DEPTH:
+        raise InputError(str(where), f"nests deeper than {MAX_DEPTH}", way_out)
+    with boundary(where, "YAML", way_out):
+        value = YAML(typ="safe", pure=True).load(text)
+        _size(value, str(where), {}, 0)
+        return value
+
+
+def read_yaml(path: Path, way_out: str = "Mend the file") -> Any:
+    """Return the value of a YAML file.
+
+    Raises:
+        InputError: as `read_text` and `parse_yaml`.
+    """
+    return parse_yaml(read_text(path, 4 * MAX_YAML_CHARACTERS), path, way_out)
+
+
+def _flow_depth(text: str) -> int:
+    """Return how many brackets are open at once at most, quoted ones included (a bound, found before parsing)."""
+    depth = most = 0
+    for c in text:
+        if c in "[{":
+            depth += 1
+            most = max(most, depth)
+        elif c in "]}":
+            depth = max(0, depth - 1)
+    return most
+
+
+def _size(value: Any, where: str, known: dict[int, int], depth: int) -> int:
+    """Return the nodes of a value with aliases followed; a value that holds itself is too deep."""
+    if depth > MAX_DEPTH:
+        raise InputError(where, f"nests deeper than {MAX_DEPTH}", "Mend the file")
+    if not isinstance(value, dict | list | set | tuple):
+        return 1
+    if id(value) not in known:
+        items = [*value, *value.values()] if isinstance(value, dict) else list(value)
+        known[id(value)] = 1 + sum(_size(item, where, known, depth + 1) for item in items)
+    if known[id(value)] > MAX_YAML_NODES:
+        raise InputError(where, f"unfolds to more than {MAX_YAML_NODES:,} values", "Use fewer aliases")
+    return known[id(value)]

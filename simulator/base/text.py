@@ -1,0 +1,24 @@
+"""Text that came from a file or a user, made safe to show: one message, printable, of bounded length."""
+
+from __future__ import annotations
+
+CUT = " ... "
+
+
+def printable(text: str, most: int = 400) -> str:
+    """Return `text` with every control character escaped, cut in its middle to at most `most` characters.
+
+    Line feeds stay, because messages with a list use them. Bytes of a name that are not UTF-8 show as ``\\udcXX``.
+    """
+    if len(text) > most:
+        head = (most - len(CUT)) * 2 // 3
+        text = text[:head] + CUT + text[len(text) - (most - len(CUT) - head) :]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or the name of its type where it has none."""
+    lines = str(error).strip().strip("'\"").splitlines()
+    return printable(lines[0], 200) if lines and lines[0] else type(error).__name__

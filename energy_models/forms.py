@@ -1,16 +1,17 @@
-"""What the forms of exact learning cost a step: dense RTRL, SEQ, TR, BLK, LAZY (diag layers).
+"""Cost of a step of each form of exact learning: dense RTRL, SEQ, TR, BLK, LAZY (diag layers).
 
-With M inputs, H neurons, input rate p, blocks of K steps, look-back L, S = M H synapse triples; alpha | exp | delta kernel:
+With M inputs, H neurons, input rate p, blocks of K steps, look-back L and S = M H synapse triples; names as in the table
+`simulator.plasticity.operations`::
 
-    dense  (31|22|16 + 3) S MACs, (14|11|8 + 3) S words touched
-    SEQ    18|14|11 MACs a neuron, 3 p S events (an add each), 3 p S words touched; 7 history words a neuron, written and read
+    dense  (trace + 3) S MACs, (words + 3) S words touched
+    SEQ    sweep MACs a neuron, 3 p S events (an add each), 3 p S words touched; 7 history words a neuron, written and read
     TR     SEQ x (K + L) / K, history written once
-    BLK    54|37|23 S / K MACs of the carry, 88|-|40 MACs a neuron, (14|11|8 + 3) p S event adds,
-           (14|11|8 + 3) (p + 1/K) S words touched, history as SEQ
-    LAZY   (54|37|23) p S MACs and (14|11|8) p S adds at events, 36|-|13 MACs a neuron and live time,
-           (14|11|8 + 3) p S words touched; live times = sum_k 1 - (1 - p (1 - p)^k)^M
+    BLK    carry S / K MACs, sweep + block MACs a neuron, (words + 3) p S event adds,
+           (words + 3) (p + 1/K) S words touched, history as SEQ
+    LAZY   (catch-up + words) p S MACs and words p S adds at events, live + n MACs a neuron and live time,
+           (words + 3) p S words touched; live times = sum_k 1 - (1 - p (1 - p)^k)^M
 
-The exponents' sums of BLK and LAZY are known for alpha and delta only. All are per step, third factor and optimiser apart.
+All are per labelled step; third factor and optimiser are counted apart.
 """
 
 from __future__ import annotations
@@ -19,19 +20,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from energy_models.chip_energy import chip_energy, counters
-from energy_models.learning import TRACE_MACS, WORDS, Psp
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
+from simulator.plasticity.operations import HISTORY_WORDS, OPERATIONS, PORTS, KernelOperations, Psp
 from simulator.program.activity import Activity
 
 Form = Literal["dense", "seq", "tr", "blk", "lazy"]
 FORMS: tuple[Form, ...] = ("dense", "seq", "tr", "blk", "lazy")
-SWEEP_MACS: Mapping[Psp, int] = {"alpha": 18, "exp": 14, "delta": 11}
-CARRY_MACS: Mapping[Psp, int] = {"alpha": 54, "exp": 37, "delta": 23}
-BLOCK_MACS: Mapping[str, int] = {"alpha": 88, "delta": 40}
-LIVE_MACS: Mapping[str, int] = {"alpha": 36, "delta": 13}
-HISTORY_WORDS = 7
-PORTS = 3
 
 
 def form_counts(
@@ -42,28 +37,28 @@ def form_counts(
     Raises:
         InputError: an unknown form or kernel, a size below 1, a rate outside 0..1.
     """
-    if form not in FORMS or psp not in WORDS:
+    if form not in FORMS or psp not in OPERATIONS:
         raise InputError(f"form {form!r} with kernel {psp!r}", "is not known", f"Forms: {', '.join(FORMS)}")
     if min(n_in, n_hidden, block) < 1 or lookback < 0 or not 0 <= rate <= 1:
         raise InputError(
             "learning form", f"got M={n_in}, H={n_hidden}, rate={rate}, K={block}", "Give sizes >= 1, rate 0..1"
         )
     counts = {"dense": _dense, "seq": _seq, "tr": _tr, "blk": _blk, "lazy": _lazy}[form](
-        n_in, n_hidden, psp, rate, block, lookback
+        n_in, n_hidden, OPERATIONS[psp], rate, block, lookback
     )
     return {k: round(v) for k, v in counts.items() if round(v)}
 
 
-def _dense(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, float]:
+def _dense(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) -> dict[str, float]:
     s = m * h
-    words = (WORDS[psp] + PORTS) * s
-    return {"learn_trace_mac": TRACE_MACS[psp] * s, "learn_weight_mac": PORTS * s, "learn_trace_rmw": words}
+    words = (costs.words() + PORTS) * s
+    return {"learn_trace_mac": sum(costs.trace_macs()) * s, "learn_weight_mac": PORTS * s, "learn_trace_rmw": words}
 
 
-def _seq(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, float]:
+def _seq(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) -> dict[str, float]:
     events, history = PORTS * p * m * h, HISTORY_WORDS * h
     return {
-        "learn_sweep_mac": SWEEP_MACS[psp] * h,
+        "learn_sweep_mac": costs.sweep_macs * h,
         "learn_events": events,
         "learn_trace_rmw": events,
         "learn_history_write": history,
@@ -71,16 +66,17 @@ def _seq(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, flo
     }
 
 
-def _tr(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, float]:
+def _tr(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) -> dict[str, float]:
     factor = (k + look) / k
-    return {n: v if n == "learn_history_write" else v * factor for n, v in _seq(m, h, psp, p, k, look).items()}
+    return {n: v if n == "learn_history_write" else v * factor for n, v in _seq(m, h, costs, p, k, look).items()}
 
 
-def _blk(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, float]:
-    s, words, history = m * h, WORDS[psp] + PORTS, HISTORY_WORDS * h
+def _blk(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) -> dict[str, float]:
+    s, words, history = m * h, costs.words() + PORTS, HISTORY_WORDS * h
     return {
-        "learn_carry_mac": CARRY_MACS[psp] * s / k,
-        "learn_sweep_mac": _known(BLOCK_MACS, psp, "blk") * h,
+        "learn_trace_mac": sum(costs.carry_macs) * s / k,
+        "learn_carry_mac": costs.block_macs * h,
+        "learn_sweep_mac": costs.sweep_macs * h,
         "learn_events": words * p * s,
         "learn_trace_rmw": words * (p + 1 / k) * s,
         "learn_history_write": history,
@@ -88,13 +84,13 @@ def _blk(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, flo
     }
 
 
-def _lazy(m: int, h: int, psp: Psp, p: float, k: int, look: int) -> dict[str, float]:
+def _lazy(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) -> dict[str, float]:
     s = m * h
     return {
-        "learn_trace_mac": CARRY_MACS[psp] * p * s,
-        "learn_events": WORDS[psp] * p * s,
-        "learn_carry_mac": _known(LIVE_MACS, psp, "lazy") * live_times(p, m) * h,
-        "learn_trace_rmw": (WORDS[psp] + PORTS) * p * s,
+        "learn_trace_mac": (sum(costs.catch_up_macs) + costs.words()) * p * s,
+        "learn_events": costs.words() * p * s,
+        "learn_carry_mac": (costs.live_macs + costs.states) * live_times(p, m) * h,
+        "learn_trace_rmw": (costs.words() + PORTS) * p * s,
     }
 
 
@@ -105,12 +101,6 @@ def live_times(rate: float, n_in: int) -> float:
         total += 1 - (1 - share) ** n_in
         share *= 1 - rate
     return total
-
-
-def _known(table: Mapping[str, int], psp: Psp, form: str) -> int:
-    if psp not in table:
-        raise InputError(f"form {form!r}", f"has no derived counts for kernel {psp!r}", "Known: alpha and delta")
-    return table[psp]
 
 
 def form_energy_pj(chip: Chip, counts: Mapping[str, int], event_pj: float | None = None) -> tuple[float, float, float]:

@@ -13,6 +13,7 @@ from energy_models.items import bounded
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quality, Quantity
+from simulator.plasticity.operations import OPERATIONS, PORTS, Psp
 from simulator.program.program import Program
 
 _RMW = ("op_state_read", "op_state_write")
@@ -45,17 +46,12 @@ LEARNING: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 _ORDER: tuple[Quality, ...] = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")
 
-Psp = Literal["alpha", "exp", "delta"]
 Optimiser = Literal["sgd", "rms", "adam"]
-WORDS: Mapping[Psp, int] = {"alpha": 14, "exp": 11, "delta": 8}  # eligibility words a synapse triple, with filter
-FILTER_WORDS = 3  # of these, for the readout filter
-TRACE_MACS: Mapping[Psp, int] = {"alpha": 31, "exp": 22, "delta": 16}  # of their update, a synapse triple and step
-FILTER_MACS = 6  # of these, for the readout filter
 
 
 def psp_of(model: str) -> Psp | None:
     """The PSP kernel of a BIM-D neuron model (``bim_d_alpha`` ...); None for any other model."""
-    for psp in WORDS:
+    for psp in OPERATIONS:
         if model.startswith("bim_d") and psp in model.split("_"):
             return psp
     return None
@@ -64,7 +60,7 @@ def psp_of(model: str) -> Psp | None:
 def eligibility_words(model: str) -> int:
     """Eligibility words a synapse triple that RTRL of this neuron model keeps; 0 for a model without."""
     psp = psp_of(model)
-    return WORDS[psp] if psp is not None else 0
+    return OPERATIONS[psp].words() if psp is not None else 0
 
 
 def learning_constant(
@@ -121,11 +117,9 @@ def learning_counts(
 ) -> dict[str, int]:
     """Operations of one step of exact dense RTRL (diag) of one layer on a chip, before anything was simulated.
 
-    With M inputs, H neurons and S = density 3 M H plastic synapses:
-    eligibility words 14 (alpha), 11 (exp), 8 (delta) a synapse triple, 3 less without the readout filter, each read and
-    written in every step, with 31, 22, 16 MACs a triple in all (6 less without the filter); third factor C H MACs from C
-    broadcast error words; weight update S MACs and S weights written at labelled steps; optimiser words: SGD 0, RMS 3 a
-    neuron, Adam 2 a synapse.
+    With M inputs, H neurons and S = density 3 M H plastic synapses: trace words and their MACs a synapse triple as in
+    `simulator.plasticity.operations`, all in every step; third factor C H MACs from C broadcast error words; weight update
+    S MACs and S weights written at labelled steps; optimiser words: SGD 0, RMS 3 a neuron, Adam 2 a synapse.
 
     Args:
         n_in: M.
@@ -143,18 +137,18 @@ def learning_counts(
     Returns:
         Counter -> operations per step.
     """
-    if min(n_in, n_hidden) < 1 or not 0 <= density <= 1 or psp not in WORDS:
+    if min(n_in, n_hidden) < 1 or not 0 <= density <= 1 or psp not in OPERATIONS:
         raise InputError(
             "learning_counts", f"got M={n_in}, H={n_hidden}, density={density}, psp={psp!r}", "Give sizes >= 1, 0..1"
         )
     pairs = density * n_in * n_hidden
-    words = (WORDS[psp] - (0 if filtered else FILTER_WORDS)) * pairs
-    macs = (TRACE_MACS[psp] - (0 if filtered else FILTER_MACS)) * pairs
-    counts: dict[str, float] = {"learn_trace_rmw": words, "learn_trace_mac": macs}
+    costs = OPERATIONS[psp]
+    macs = sum(costs.trace_macs(filtered)) * pairs
+    counts: dict[str, float] = {"learn_trace_rmw": costs.words(filtered) * pairs, "learn_trace_mac": macs}
     if labelled:
         counts |= {
-            "learn_weight_mac": 3 * pairs * active,
-            "learn_weight_updates": 3 * pairs * active,
+            "learn_weight_mac": PORTS * pairs * active,
+            "learn_weight_updates": PORTS * pairs * active,
             "learn_error_words": n_classes,
             "learn_error_mac": n_classes * n_hidden,
             "learn_optimiser_rmw": {"sgd": 0.0, "rms": 3.0 * n_hidden, "adam": 6 * pairs}[optimiser],

@@ -15,9 +15,10 @@ from typing import Any, get_args
 import msgspec
 
 from energy_models.forms import FORMS, Form, form_counts, form_energy_pj
-from energy_models.learning import WORDS, Optimiser, Psp, learning_counts, psp_of
+from energy_models.learning import Optimiser, learning_counts, psp_of
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
+from simulator.plasticity.operations import OPERATIONS, Psp
 from simulator.program.program import Program
 
 Parts = tuple[float, float, float]  # low, nominal, high
@@ -59,8 +60,8 @@ class LearningPrice:
             raise InputError("--event-pj", f"is {self.event_pj}, must be at least 0 and below 1e6")
         if not 0 <= self.lam <= 1:
             raise InputError("--lambda", f"is {self.lam}, must be in 0..1")
-        if self.psp is not None and self.psp not in WORDS:
-            raise InputError("--psp", f"is {self.psp!r}", f"Kernels: {', '.join(WORDS)}")
+        if self.psp is not None and self.psp not in OPERATIONS:
+            raise InputError("--psp", f"is {self.psp!r}", f"Kernels: {', '.join(OPERATIONS)}")
         if self.trace_bits is not None and not 1 <= self.trace_bits <= 64:
             raise InputError("--trace-bits", f"is {self.trace_bits}, must be in 1..64")
         if self.optimiser not in get_args(Optimiser):
@@ -92,15 +93,10 @@ def learning_forms(
     stdp = _sum(_energy(silicon, _stdp_counts(*pair[2:4], rates[pair[0]], rates[pair[1]]), None) for pair in pairs)
     rows = []
     for form in FORMS:
-        try:
-            step = _sum(
-                _energy(
-                    silicon, form_counts(form, m, h, psp, rates[source], price.block, price.lookback), price.event_pj
-                )
-                for source, _, m, h, psp in pairs
-            )
-        except InputError:
-            continue  # no counts were derived for this kernel
+        step = _sum(
+            _energy(silicon, form_counts(form, m, h, psp, rates[source], price.block, price.lookback), price.event_pj)
+            for source, _, m, h, psp in pairs
+        )
         rows.append(_row(form, pairs[0][4], step, update, stdp, inference_nj, price))
     return [r for r in rows if r is not None] + [_stdp_row(stdp, inference_nj)]
 

@@ -8,11 +8,9 @@ from typing import Literal
 import numpy as np
 
 from simulator.plasticity.config import LearnConfig
-from simulator.plasticity.forms.base import trace_words
-from simulator.plasticity.forms.s6 import history_words_of
-from simulator.plasticity.forms.sweep import HISTORY_WORDS
 from simulator.plasticity.layers.net import Layer, learning_net
 from simulator.plasticity.layers.s6 import RATE_BITS, SUM_BITS
+from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, s6_history_words
 from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
 from simulator.program.program import Program
 
@@ -73,7 +71,7 @@ def synapses_by_port(program: Program, layer: Layer) -> tuple[int, ...]:
 def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:
     name, h, synapses = layer.population.name, layer.size, synapses_by_port(program, layer)
     kept = _steps_kept(c, steps, lag)
-    per = trace_words(layer.psp)
+    per = KERNEL_OPERATIONS[layer.psp].sizes()
     items = [
         Item(name, "history", HISTORY_WORDS * kept * h, c.history_bits, "neuron"),
         Item(name, "input events", layer.lines * kept, 24 if layer.number == 1 else 1, "neuron"),
@@ -83,12 +81,12 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
             Item(
                 name,
                 "eligibility traces",
-                sum(n * p for n, p in zip(synapses, per, strict=False)),
+                sum(n * p for n, p in zip(synapses, per, strict=True)),
                 c.trace_bits,
                 "synapse",
             )
         )
-        items.append(Item(name, "eligibility traces of biases", sum(per) * h, c.trace_bits, "neuron"))
+        items.append(Item(name, "eligibility traces of biases", (sum(per) + per[2]) * h, c.trace_bits, "neuron"))
     if c.form != "dense":
         items.append(Item(name, "adjoint", (5 + 4) * h, c.adjoint_bits, "neuron"))
     if c.form == "blk":
@@ -118,7 +116,7 @@ def _gradient_s6(program: Program, layer: Layer, c: LearnConfig, steps: int, lag
     words = 3 + n * c.learn_a_log  # b_z, b_d, D, A_log of a neuron
     alike = all(np.asarray(layer.population.params[f"l{k}"]).size == 1 for k in range(n)) and not c.learn_a_log
     items = [
-        Item(name, "history", history_words_of(n) * kept * h, c.history_bits, "neuron"),
+        Item(name, "history", s6_history_words(n) * kept * h, c.history_bits, "neuron"),
         Item(name, "history of B and C", 2 * n * kept * cores, c.history_bits, "neuron"),
         Item(name, "input events", layer.lines * kept, event_bits, "neuron"),
         Item(name, "decay rates", 2 * n * (cores if alike else h), RATE_BITS, "neuron"),

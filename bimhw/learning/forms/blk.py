@@ -13,15 +13,14 @@ from __future__ import annotations
 import torch
 
 from bimhw.learning.forms.adjoint import Lambdas
-from bimhw.learning.forms.counts import TRACE_WORDS, OpCounts
+from bimhw.learning.forms.counts import OpCounts
 from bimhw.learning.forms.history import LayerHistory
 from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.propagate import check_supported, state_count, transition
 from bimhw.learning.forms.seq import SweepCredit, SweepLearner
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.net import BimLayer, BimNet
-
-_CARRY_MACS = {"alpha": 54, "exp": 36, "delta": 22}  # G += lambda.e and e <- S e per synapse triple
+from simulator.plasticity.operations import OPERATIONS
 
 
 class LayerCarry:
@@ -116,14 +115,12 @@ class BlockLearner(SweepLearner):
     def _carry_counts(self, index: int) -> OpCounts:
         """Dense work of the carry and the adds of its events (after the sweep's own)."""
         config, history = self.net.config, self.histories[index]
-        neurons, words = config.hidden[index], TRACE_WORDS[config.psp]
+        neurons, costs = config.hidden[index], OPERATIONS[config.psp]
         synapses, events = neurons * config.fan_in(index) * self.batch, history.events()
-        n = state_count(config)
-        product = n * (n + 1) * (n + 2) // 6  # lower triangular times lower triangular
-        vectors = 3 * n * (n + 1) // 2  # Y beta of three ports
+        per_neuron = costs.propagator_macs + costs.injection_macs
         return OpCounts(
-            neuron_macs=(product + vectors) * neurons * len(history) * self.batch,
-            event_ops=words * neurons * events,
-            dense_macs=_CARRY_MACS[config.psp] * synapses,
-            rmw=words * (synapses + neurons * events),
+            neuron_macs=per_neuron * neurons * len(history) * self.batch,
+            event_ops=costs.words() * neurons * events,
+            dense_macs=sum(costs.carry_macs) * synapses,
+            rmw=costs.words() * (synapses + neurons * events),
         )

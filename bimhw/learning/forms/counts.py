@@ -1,8 +1,7 @@
-"""Operations and words of the forms of learning: counted as a form runs, and as formulas.
+"""Count the operations and words of learning as a form runs; the costs are the table `simulator.plasticity.operations`.
 
-One operation is one multiply-accumulate or one add; ``rmw`` are synaptic words read, changed and written. ``diag`` layers;
-all figures are for one sequence (a chip has batch 1) and leave the forward pass out. Per synapse means per (neuron, input)
-triple of ports.
+One operation is one multiply-accumulate or one add; ``rmw`` are synaptic words read, changed and written. ``diag`` layers; all
+figures are for one sequence (a chip has batch 1) and leave the forward pass out.
 """
 
 from __future__ import annotations
@@ -14,19 +13,7 @@ import torch
 
 from bimhw.learning.forms.history import Stacked
 from bimhw.models.bim.config import BimConfig
-
-# MACs of the sweep per neuron and step, docs/bim.md
-SWEEP_MACS = {"alpha": 18, "exp": 14, "delta": 11}
-# trace MACs of the dense form per synapse triple and step (detached soft reset), and its weight MACs
-DENSE_TRACE_MACS = {"alpha": 31, "exp": 22, "delta": 16}
-DENSE_WEIGHT_MACS = 3
-# trace words of a synapse triple
-TRACE_WORDS = {"alpha": 14, "exp": 11, "delta": 8}
-PORTS = 3
-# LAZY: MACs that move a live propagator of one neuron (its columns are traces without an input), docs/bim.md
-LIVE_MACS = {"alpha": 31, "exp": 19, "delta": 11}
-# LAZY: MACs that bring the trace vectors of a synapse triple up to date, e <- F e (W_c has no x)
-CATCH_UP_MACS = {"alpha": 40, "exp": 26, "delta": 15}
+from simulator.plasticity.operations import OPERATIONS, PORTS
 
 
 @dataclass
@@ -66,11 +53,11 @@ def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
     events = int(torch.count_nonzero(h.u))
     if config.kind == "diag":
         per_event = PORTS * neurons
-        per_step = SWEEP_MACS[config.psp] * neurons
+        per_step = OPERATIONS[config.psp].sweep_macs * neurons
     else:
         n = config.n_states
         per_event = 2 * neurons + 2 * n
-        per_step = (SWEEP_MACS[config.psp] + 6 * n) * neurons
+        per_step = (OPERATIONS[config.psp].sweep_macs + 6 * n) * neurons
     return OpCounts(
         neuron_macs=per_step * steps * batch,
         event_ops=per_event * events,
@@ -82,11 +69,11 @@ def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
 
 def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, batch: int = 1) -> OpCounts:
     """Of one step of the dense form in a ``diag`` layer."""
-    synapses = fan_in * neurons * batch
-    weight = DENSE_WEIGHT_MACS * synapses if labelled else 0
+    synapses, costs = fan_in * neurons * batch, OPERATIONS[config.psp]
+    weight = PORTS * synapses if labelled else 0
     return OpCounts(
-        dense_macs=DENSE_TRACE_MACS[config.psp] * synapses + weight,
-        rmw=TRACE_WORDS[config.psp] * synapses + (PORTS * synapses if labelled else 0),
+        dense_macs=sum(costs.trace_macs()) * synapses + weight,
+        rmw=costs.words() * synapses + weight,
         steps=batch,
     )
 
@@ -103,12 +90,11 @@ def lazy_counts(config: BimConfig, neurons: int, visits: Mapping[str, int], even
         events: non-zero inputs.
         steps: of the layer.
     """
-    words, n = TRACE_WORDS[config.psp], {"alpha": 5, "exp": 4, "delta": 3}[config.psp]
-    per_event = (
-        words * visits["materialised"] + CATCH_UP_MACS[config.psp] * visits["caught_up"] + words * visits["events"]
-    )
+    costs = OPERATIONS[config.psp]
+    words, catch_up = costs.words(), sum(costs.catch_up_macs)
+    per_event = words * visits["materialised"] + catch_up * visits["caught_up"] + words * visits["events"]
     return OpCounts(
-        neuron_macs=neurons * (LIVE_MACS[config.psp] * visits["moved"] + n * visits["learnt"]),
+        neuron_macs=neurons * (costs.live_macs * visits["moved"] + costs.states * visits["learnt"]),
         event_ops=neurons * per_event,
         rmw=neurons * (words * visits["events"] + PORTS * visits["materialised"]),
         events=events,

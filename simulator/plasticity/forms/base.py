@@ -45,12 +45,6 @@ C_KAP, C_RHO, C_P_VI, C_P_VR, C_B, C_LC, C_K, C_D = range(8)
 PARTS_OF = {DELTA: (0, 3, 4), EXP: (0, 2, 3, 4), ALPHA: (0, 1, 2, 3, 4)}
 
 
-def trace_words(psp: int, filtered: bool = True) -> tuple[int, int, int, int]:
-    """Trace words of one synapse at the ports in, d, c and of one D: 5 5 4 4 (alpha), one less each (exp), two (delta)."""
-    n = len(PARTS_OF[psp]) - (0 if filtered else 1)
-    return n, n, n - 1, n - 1
-
-
 @numba.njit(cache=True, nogil=True)
 def _chain(e, port, line, i, eq, h, hist, const, psp, words):  # type: ignore[no-untyped-def]
     """From E^q to E^sb of one synapse: kernel, reset, readout filter."""

@@ -128,11 +128,11 @@ def inject(hist, events, order, const, psp, membrane, live, e, words):  # type: 
     """Block end (ii), the traces' part: e += (Y beta(t)) u_j for each event, newest step first.
 
     Returns:
-        synaptic operations done (an event at one synapse of one port), bias lines not counted.
+        int64 [3], events at one synapse of each port, bias lines not counted.
     """
     m, kq, out = np.zeros((5, 5)), np.zeros(5), np.zeros((5, 5))
     beta, x = np.zeros((4, 5)), np.zeros(5)
-    done, lines = 0, e.shape[2]
+    done, lines = np.zeros(3, np.int64), e.shape[2]
     for i in range(const.shape[1]):
         y = np.eye(5)
         for t in range(order.size):
@@ -161,7 +161,7 @@ def inject(hist, events, order, const, psp, membrane, live, e, words):  # type: 
                             k = K_TRACE + 5 * port + r
                             e[port, r, j, i] = put(e[port, r, j, i] + beta[port, r] * u, k, words)
                         if j < lines - 1:
-                            done += 1
+                            done[port] += 1
             for r in range(5):
                 e[3, r, 0, i] = put(e[3, r, 0, i] + beta[3, r], K_TRACE + 15 + r, words)
             _product(y, m, K_CARRY, words, out)

@@ -67,20 +67,6 @@ Floats = npt.NDArray[np.float64]
 
 # Rows of a history word array [8 + 2 N, H] that differ from those of BIM-D (`words`); rows H_ABAR and H_X stay empty.
 H_DT, H_SIG, H_STATES = H_C, H_G, 8
-_CHAIN_MACS = (5, 7, 10)  # l_V-, l_q, l_V, l_sb and the kernel's words, by kernel
-_STATE_MACS, _ZOH_MACS = 10, 2  # of a state; more with zoh
-_RATE_MACS, _RATE_ZOH_MACS = 2, 2  # of a state whose A_log learns
-
-
-def history_words_of(states: int) -> int:
-    """History words a neuron and step."""
-    return 2 * states + 5
-
-
-def sweep_macs(psp: int, states: int, zoh: bool, rates: bool) -> int:
-    """Multiply-accumulates a neuron and step of the sweep: kernel, gD, D l_q, sigmoid(d) p_d, and those of the states."""
-    each = _STATE_MACS + zoh * _ZOH_MACS + rates * (_RATE_MACS + zoh * _RATE_ZOH_MACS)
-    return _CHAIN_MACS[psp] + 3 + states * each
 
 
 @numba.njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ the list of input events. Backward, for t = newest .. oldest, all l start at 0 (
     pC = l_q x_new;   gD += l_q z;   l_x += c l_q;   pW = (1 - Abar) l_x + D l_q;   pd = g l_x;   l_x = Abar l_x
     each event j of step t:   G_in_ij += pW u_j,   G_d_ij += pd u_j,   G_c_ij += pC u_j      (binary: three adds)
 
-18 / 14 / 11 MACs a neuron and step (alpha / exp / delta). SEQ sweeps a whole sequence once, TR every K steps over the
+Work: `simulator.plasticity.operations`. SEQ sweeps a whole sequence once, TR every K steps over the
 newest K + L of which only the newest K carry errors (L >= 3..4 / Delta_min for 2 %).
 """
 
@@ -39,8 +39,6 @@ from simulator.plasticity.words.words import (
 )
 
 Floats = npt.NDArray[np.float64]
-SWEEP_MACS = (11, 14, 18)  # by kernel
-HISTORY_WORDS = 7
 
 
 @numba.njit(cache=True, nogil=True)

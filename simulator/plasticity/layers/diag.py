@@ -17,25 +17,21 @@ from simulator.base.errors import InputError
 from simulator.base.random import STREAM_ELIGIBILITY
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.forms import block
-from simulator.plasticity.forms.base import C_D, PARTS_OF, dense_step, trace_words
+from simulator.plasticity.forms.base import C_D, PARTS_OF, dense_step
 from simulator.plasticity.forms.dense import dense_narrow
 from simulator.plasticity.forms.record import R_S, R_V, SURROGATES, history_words
-from simulator.plasticity.forms.sweep import HISTORY_WORDS, SWEEP_MACS, replay, sweep
+from simulator.plasticity.forms.sweep import replay, sweep
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layers.net import Layer
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.layers.update import Block, Row, bias_block
+from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS
 from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.plasticity.words.words import H_C, H_DELTA, H_PSI, K_FEATURE, K_TRACE, LSB, put_all
 
 Floats = npt.NDArray[np.float64]
-_TRACE_MACS = (
-    (4, 4, 3),
-    (5, 5, 4),
-    (11, 11, 9),
-)  # multiply-accumulates of one synapse at in, d, c by kernel (all 31: alpha)
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,7 @@ class LayerLearner:
         self.layer, self.index, self.population, self.forward = layer, index, population, forward
         self.config, self.lag, self.words, self.counts = config, lag, words, counts
         self.m1, self.h = layer.lines + 1, layer.size
+        self.costs = KERNEL_OPERATIONS[layer.psp]
         self.const = forward.constants(index)
         self.theta, self.a = forward.theta_and_a(index)
         self.hard = bool(np.any(layer.population.params["hard"]))
@@ -269,17 +266,18 @@ class LayerLearner:
             part.give(self.e, e)
             part.give(self.g, g)
             synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            words = int(np.dot(synapses, trace_words(psp)[:3]))
+            words = int(np.dot(synapses, self.costs.sizes()))
             self._count("trace_rmw", part, words)
             self._count("random", part, words if c.trace_rounding == "stochastic" and self.fast else 0)
-            self._count("trace_mac", part, int(np.dot(synapses, _TRACE_MACS[psp])))
+            self._count("trace_mac", part, int(np.dot(synapses, self.costs.trace_macs())))
             if labelled:
                 touched = hist[H_DELTA] != 0 if c.skip_zero else np.ones(part.size, bool)
                 self._count("weight_mac", part, int(live[:, :-1, touched].sum(dtype=np.int64)))
         elif c.form == "blk":
             hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
             block.forward(hist, const, psp, membrane, labelled, self.s[mine], self.deferred[mine], self.words)
-            self._count("carry_mac", part, part.size * _CARRY_MACS[psp])
+            macs = self.costs.propagator_macs + labelled * self.costs.states
+            self._count("carry_mac", part, part.size * macs)
 
     def _noise(self, part: Part) -> npt.NDArray[np.uint64]:
         """Keys of the rounding of a part's traces in this step."""
@@ -310,20 +308,20 @@ class LayerLearner:
         if c.form == "blk":
             block.carry(e, g, s, deferred, live, self.words)
             synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            parts = len(PARTS_OF[psp])
-            self._count("trace_rmw", part, int(np.dot(synapses, trace_words(psp)[:3])))
-            self._count("trace_mac", part, int(synapses.sum()) * parts * (parts + 3) // 2)
+            self._count("trace_rmw", part, int(np.dot(synapses, self.costs.sizes())))
+            self._count("trace_mac", part, int(np.dot(synapses, self.costs.carry_macs)))
         p = np.zeros((order.size, 3, part.size))
         sweep(hist, order, min(visit.fresh, order.size), const, psp, membrane, p, g[3, 0], self.words)
         done = replay(self.events, order, p, live, g, self.words)
         if c.form == "blk":
-            done += block.inject(hist, self.events, order, const, psp, membrane, live, e, self.words) * (
-                len(PARTS_OF[psp])
-            )
+            injected = block.inject(hist, self.events, order, const, psp, membrane, live, e, self.words)
+            done += int(np.dot(injected, self.costs.sizes()))
+            macs = self.costs.propagator_macs + self.costs.injection_macs
+            self._count("carry_mac", part, order.size * part.size * macs)
             part.give(self.e, e)
             s[:], deferred[:] = np.eye(5), 0.0
         part.give(self.g, g)
-        self._count("sweep_mac", part, order.size * part.size * SWEEP_MACS[psp])
+        self._count("sweep_mac", part, order.size * part.size * self.costs.sweep_macs)
         self._count("history_read", part, order.size * part.size * HISTORY_WORDS)
         self._count("events", part, done)
 
@@ -380,6 +378,3 @@ def update_due(c: LearnConfig, labelled: int, last: bool, swept: bool, samples: 
     if c.form == "dense":
         return labelled > 0 and (labelled >= c.every or last)
     return swept
-
-
-_CARRY_MACS = (10, 20, 35)  # S <- M S with M, S lower triangular of 3, 4, 5 states

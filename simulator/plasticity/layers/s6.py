@@ -17,13 +17,14 @@ from simulator.neurons.membrane import CONST_FRAC
 from simulator.neurons.s6 import LOG_FRAC
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.forms.record import SURROGATES
-from simulator.plasticity.forms.s6 import history_words_of, s6_history, s6_sweep, sweep_macs
+from simulator.plasticity.forms.s6 import s6_history, s6_sweep
 from simulator.plasticity.forms.sweep import replay
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layers.diag import LayerLearner, Visit
 from simulator.plasticity.layers.net import Layer
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.layers.update import Block, weights_and_bias
+from simulator.plasticity.operations import KERNEL_OPERATIONS, s6_history_words, s6_sweep_macs
 from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.plasticity.words.words import H_DELTA, H_PSI, K_PB, K_PCN, K_SUM_BC, LSB, SATURATED
@@ -80,7 +81,7 @@ class S6Learner(LayerLearner):
     @property
     def history_words(self) -> int:
         """See `s6_sweep`."""
-        return history_words_of(self.states)
+        return s6_history_words(self.states)
 
     def begin(self, steps: int) -> None:
         """Before a sample of `steps` steps."""
@@ -148,7 +149,7 @@ class S6Learner(LayerLearner):
         done = replay(self.events, order, p, live, g, self.words)
         part.give(self.g, g)
         part.give(self.g_rates, g_rates)
-        macs = sweep_macs(psp, self.states, layer.zoh, self.config.learn_a_log)
+        macs = s6_sweep_macs(KERNEL_OPERATIONS[psp], self.states, layer.zoh, self.config.learn_a_log)
         self._count("sweep_mac", part, order.size * part.size * macs)
         self._count("history_read", part, order.size * (part.size * self.history_words + 2 * self.states))
         self._count("events", part, done)

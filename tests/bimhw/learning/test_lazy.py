@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from bimhw.learning.forms import lazy_kernels, packed_kernels
-from bimhw.learning.forms.counts import CATCH_UP_MACS, LIVE_MACS, TRACE_WORDS
 from bimhw.learning.forms.lazy import LazyLearner
 from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.base.errors import InputError
+from simulator.plasticity.operations import OPERATIONS
 
 STATES = {"alpha": 5, "exp": 4, "delta": 3}
 
@@ -59,26 +59,26 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("psp", ["delta", "exp", "alpha"])
 def test_visits_cost_what_the_formulas_say(psp: str) -> None:
-    n, words, zero = STATES[psp], TRACE_WORDS[psp], np.uint64(0)
+    n, words, zero = STATES[psp], OPERATIONS[psp].words(), np.uint64(0)
     e, f, a = counted(words * W), counted(n * (n + 1) // 2 * W), counted(n * W)
     values, k = counted(packed_kernels.VALUES * W), tuple(counted(6))
     assert products_of(lazy_kernels.pending_change, counted(3 * W), e, zero, a, zero, n) == words
-    assert products_of(lazy_kernels.catch_up, e, zero, f, zero, n) == CATCH_UP_MACS[psp]
-    assert products_of(lazy_kernels.move_propagator, f, zero, values, k, (0,) * (n - 1)) == LIVE_MACS[psp]
+    assert products_of(lazy_kernels.catch_up, e, zero, f, zero, n) == sum(OPERATIONS[psp].catch_up_macs)
+    assert products_of(lazy_kernels.move_propagator, f, zero, values, k, (0,) * (n - 1)) == OPERATIONS[psp].live_macs
     assert products_of(lazy_kernels.receive, a, zero, f, zero, counted(W), n) == n
     assert products_of(lazy_kernels.add_event, e, zero, counted((5 * n - 2) * W), Counted(), n) == words
 
 
 def by_hand(psp: str, x: np.ndarray, neurons: int, labelled: np.ndarray) -> tuple[int, int, int]:
     """Event operations, neuron MACs and words touched from the spike trains alone."""
-    words, n, last = TRACE_WORDS[psp], STATES[psp], {}
+    words, n, last = OPERATIONS[psp].words(), STATES[psp], {}
     event, neuron, touched = 0, 0, 0
     for t, u in enumerate(x):
         live = len(set(last.values()))
-        neuron += LIVE_MACS[psp] * live
+        neuron += OPERATIONS[psp].live_macs * live
         for j in np.flatnonzero(u):
             again = int(j in last)
-            event += again * (words + CATCH_UP_MACS[psp]) + words
+            event += again * (words + sum(OPERATIONS[psp].catch_up_macs)) + words
             touched += words + 3 * again
             last[j] = t
         neuron += n * len(set(last.values())) * int(labelled[t])

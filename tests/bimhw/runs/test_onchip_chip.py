@@ -126,7 +126,7 @@ def test_forms_learn_the_task_and_count_their_work(task, form):
     if form == "seq":
         events = sum(int((x != 0).sum()) for x in task.train.x)
         assert ops["learn_events"] == 3 * 12 * events * 6
-        assert ops["learn_sweep_mac"] == 18 * 12 * T * n
+        assert ops["learn_sweep_mac"] == 17 * 12 * T * n
     if form == "blk":
         assert ops["learn_trace_rmw"] == 14 * synapses * 2 * n
         beyond = {k: v for k, v in result.result.saturations.items() if k.startswith(("layer1.s_", "layer1.y_"))}

@@ -36,7 +36,8 @@ from simulator.plasticity.forms import s6 as s6_module
 from simulator.plasticity.forms import sweep as sweep_module
 from simulator.plasticity.forms.base import ALPHA, DELTA, EXP
 from simulator.plasticity.forms.record import R_S
-from simulator.plasticity.forms.s6 import H_DT, H_SIG, H_STATES, s6_sweep, sweep_macs
+from simulator.plasticity.forms.s6 import H_DT, H_SIG, H_STATES, s6_sweep
+from simulator.plasticity.operations import KERNEL_OPERATIONS, s6_sweep_macs
 from simulator.plasticity.words import words
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -348,7 +349,7 @@ def test_the_sweep_multiplies_as_often_as_its_formula_says(psp, zoh, rates_learn
     order = np.arange(steps)[::-1]
     monkeypatch.setattr(np, "empty", lambda size: np.zeros(size, object))
     s6_sweep.py_func(hist, bc, order, 0, steps, const, rates, psp, False, zoh, *empty, None)
-    assert Counted.done == steps * h * (sweep_macs(psp, n, zoh, rates_learn) + 1)
+    assert Counted.done == steps * h * (s6_sweep_macs(KERNEL_OPERATIONS[psp], n, zoh, rates_learn) + 1)
 
 
 @pytest.mark.parametrize(("bits", "least"), [(12, 0.99), (16, 0.999)])
@@ -383,9 +384,12 @@ def test_learns_the_task_and_counts_its_work(task, form, discretisation):
     visits = T if form == "seq" else 5 + 10 + 9  # swept steps of a sample; tr: blocks of 5, 5, 4 with 5 older steps
     assert ops["learn_history_write"] == ((2 * n + 5) * h + 2 * n) * T * samples
     assert ops["learn_history_read"] == ((2 * n + 5) * h + 2 * n) * visits * samples
-    assert ops["learn_sweep_mac"] == sweep_macs(1, n, discretisation == "zoh", False) * h * visits * samples
-    assert sweep_macs(1, n, True, False) == 10 + 12 * n
-    assert sweep_macs(1, n, False, True) == 10 + 12 * n
+    assert (
+        ops["learn_sweep_mac"]
+        == s6_sweep_macs(KERNEL_OPERATIONS[1], n, discretisation == "zoh", False) * h * visits * samples
+    )
+    assert s6_sweep_macs(KERNEL_OPERATIONS[1], n, True, False) == 10 + 12 * n
+    assert s6_sweep_macs(KERNEL_OPERATIONS[1], n, False, True) == 10 + 12 * n
     assert ops["learn_shared_words"] == 2 * n * visits * samples
     if form == "seq":  # an event: an addition a synapse, and those of B and C once, not once a channel
         events = sum(int((x != 0).sum()) for x in task.train.x) * epochs

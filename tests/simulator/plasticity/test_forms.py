@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.base.random import philox4x32
 from simulator.plasticity.forms import block
-from simulator.plasticity.forms.base import ALPHA, DELTA, EXP, dense_step, trace_words
+from simulator.plasticity.forms.base import ALPHA, DELTA, EXP, dense_step
 from simulator.plasticity.forms.dense import dense_narrow
 from simulator.plasticity.forms.sweep import replay, sweep
 from simulator.plasticity.words import words
@@ -126,11 +126,6 @@ def test_window_error_falls_with_the_older_steps_it_visits(psp):
         errors.append(np.linalg.norm(g - want) / np.linalg.norm(want))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-12  # the window covers the sequence
-
-
-@pytest.mark.parametrize(("psp", "want"), [(ALPHA, (5, 5, 4, 4)), (EXP, (4, 4, 3, 3)), (DELTA, (3, 3, 2, 2))])
-def test_trace_words_are_14_11_8_a_synapse_triple(psp, want):
-    assert trace_words(psp) == want
 
 
 def test_chip_words_equal_plain_integer_arithmetic():

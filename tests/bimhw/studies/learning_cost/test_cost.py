@@ -11,12 +11,12 @@ import torch
 
 from bimhw.cli.main import main
 from bimhw.learning.forms.blk import BlockLearner
-from bimhw.learning.forms.counts import DENSE_TRACE_MACS, SWEEP_MACS, TRACE_WORDS
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.studies.learning_cost.cost import bptt_bytes, break_even, learning_cost, stream_memory
 from simulator.base.errors import InputError
+from simulator.plasticity.operations import OPERATIONS
 
 
 def config(psp: str = "alpha", **options: object) -> BimConfig:
@@ -34,13 +34,13 @@ def test_sweep_counts_are_the_formula(psp: str) -> None:
     assert learner.memory_words == 7 * 30 * 20
     learner.finish()
     events = int(x.sum())
-    assert learner.counts.neuron_macs == SWEEP_MACS[psp] * 20 * 30
+    assert learner.counts.neuron_macs == OPERATIONS[psp].sweep_macs * 20 * 30
     assert learner.counts.event_ops == 3 * 20 * events
     assert learner.counts.events == events
     assert learner.counts.dense_macs == 0
 
 
-@pytest.mark.parametrize(("psp", "carry"), [("delta", 22), ("exp", 36), ("alpha", 54)])
+@pytest.mark.parametrize(("psp", "carry"), [("delta", 23), ("exp", 37), ("alpha", 54)])
 def test_blk_does_dense_work_once_a_block(psp: str, carry: int) -> None:
     net, block = BimNet(config(psp)), 10
     x = (torch.rand(40, 1, 24, generator=torch.Generator().manual_seed(2)) < 0.2).float()
@@ -48,13 +48,12 @@ def test_blk_does_dense_work_once_a_block(psp: str, carry: int) -> None:
     for u in x:
         learner.observe(u, torch.zeros(1, dtype=torch.int64))
     assert learner.counts.dense_macs == carry * 24 * 20 * 4
-    assert learner.counts.event_ops == (3 + TRACE_WORDS[psp]) * 20 * int(x.sum())
+    assert learner.counts.event_ops == (3 + OPERATIONS[psp].words()) * 20 * int(x.sum())
 
 
 def test_dense_operations() -> None:
     result = learning_cost(config("alpha"), (8,))
     assert result.rows[0].rtrl_ops == (31 + 3) * 24 * 20
-    assert DENSE_TRACE_MACS == {"alpha": 31, "exp": 22, "delta": 16}
 
 
 def test_bptt_memory_grows_with_t_and_rtrl_does_not() -> None:

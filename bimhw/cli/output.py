@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from bimhw.report.text import format_number
+from simulator.base.text import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 Item = TypeVar("Item")
@@ -28,6 +30,20 @@ def seed_option(function: F) -> F:
     )
 
 
+class OutputFile(click.Path):
+    """A file to write, checked at once: its folder is there and writable, it is no folder and no device."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        from simulator.base.writing import check_output
+
+        check_output(value)
+        return Path(value)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON with sorted keys."""
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=_plain))
@@ -43,14 +59,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     """Print a table; numbers to the right. Plain text where standard output is not a terminal."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold")
-    cells = [[c if isinstance(c, str) else format_number(c) for c in row] for row in rows]
+    table = Table(title=Text(printable(title)), title_justify="left", title_style="bold")
+    cells = [[printable(c) if isinstance(c, str) else format_number(c) for c in row] for row in rows]
     for i, column in enumerate(columns):
         numeric = bool(cells) and all(_is_number(row[i]) for row in cells)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # text, never markup: names come from files
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     console.print(table)
 

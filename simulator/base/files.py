@@ -177,7 +177,9 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
 
 
 def _text_checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the array; text in it that is no Unicode raises here, not where it is used."""
-    if array.dtype.kind == "U":
-        array.tolist()
+    """Return the array; raise `ValueError` for text in it that is no Unicode, which would fail where it is used."""
+    if array.dtype.kind == "U" and array.size and array.itemsize:
+        codes = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("=")).reshape(-1).view(np.uint32)
+        if int(codes.max()) > 0x10FFFF or ((codes >= 0xD800) & (codes < 0xE000)).any():
+            raise ValueError("its text is no Unicode")
     return array

@@ -20,5 +20,8 @@ def printable(text: str, most: int = 400) -> str:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or the name of its type where it has none."""
-    lines = str(error).strip().strip("'\"").splitlines()
+    text = str(error).strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":  # a KeyError shows its key's repr
+        text = text[1:-1]
+    lines = text.splitlines()
     return printable(lines[0], 200) if lines and lines[0] else type(error).__name__

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 
 @click.command()
@@ -28,7 +28,7 @@ from bimhw.cli.output import json_option, print_json, print_table
     show_default=True,
     help="Of the weight update.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot (.png, .svg, .pdf).")
+@click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
 @json_option
 def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
     """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import chosen_task, with_task_options
 
 
@@ -15,7 +15,7 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @click.argument("model")
 @click.argument("manual", required=False, metavar="[MAPPING]")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Program file [default: MODEL's name + .bimhw].")
+@click.option("-o", "--output", type=OutputFile(), help="Program file [default: MODEL's name + .bimhw].")
 @click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
@@ -33,8 +33,8 @@ from bimhw.cli.task_options import chosen_task, with_task_options
     show_default=True,
     help="auto, blocks, builtin, metis, mtkahypar, a mapping file (or `manual MAPPING`), or `file` (an .npz's own).",
 )
-@click.option("--save-mapping", type=click.Path(dir_okay=False), help="Write the mapping (JSON) to edit and use again.")
-@click.option("--plot", type=click.Path(dir_okay=False), help="Picture of the mapping: .png, .svg or .pdf.")
+@click.option("--save-mapping", type=OutputFile(), help="Write the mapping (JSON) to edit and use again.")
+@click.option("--plot", type=OutputFile(), help="Picture of the mapping: .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -20,7 +20,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--rate", type=float, default=0.1, show_default=True, help="Random input spikes per channel and step.")
 @click.option("--target", type=click.Choice(["numpy", "cython", "cpp_standalone"]), default="numpy", show_default=True)
 @click.option("--model", "source", type=click.Path(path_type=Path), help="Float model of a .bimhw program.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the distance over time (.png, .pdf, .svg).")
+@click.option("--plot", type=OutputFile(), help="Draw the distance over time (.png, .pdf, .svg).")
 @seed_option
 @json_option
 def command(model: Path, samples: int, plot: Path | None, as_json: bool, **options: Any) -> None:

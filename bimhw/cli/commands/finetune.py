@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--task", help="Task that it was trained on (digits models are recognised).")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
+@click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")

@@ -7,17 +7,17 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option("--task", default="digits", show_default=True, help="What to learn.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Program file with the weights learnt.")
+@click.option("-o", "--output", type=OutputFile(), help="Program file with the weights learnt.")
 @click.option(
     "--run", type=click.Path(path_type=Path), help="Also write a run folder, for `bimhw energy` and `report`."
 )
-@click.option("--model", type=click.Path(path_type=Path), help="Also write them as a model (.pt or .safetensors).")
+@click.option("--model", type=OutputFile(), help="Also write them as a model (.pt or .safetensors).")
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option(
     "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of so many steps and watch its memory."
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Write memory and work against T as .png, .svg or .pdf.")
+@click.option("--plot", type=OutputFile(), help="Write memory and work against T as .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed: int, as_json: bool, **o: Any) -> None:

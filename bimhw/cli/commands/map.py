@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option("--run", type=click.Path(path_type=Path), help="Run folder of this program: links by its own spikes.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture: .png, .svg or .pdf.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the mapping (JSON), for compile --mapping FILE.")
+@click.option("-o", "--output", type=OutputFile(), help="Picture: .png, .svg or .pdf.")
+@click.option("--save", type=OutputFile(), help="Write the mapping (JSON), for compile --mapping FILE.")
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
     """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""

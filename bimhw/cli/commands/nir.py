@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 
 _PROFILE = click.option(
     "--profile",
@@ -133,7 +133,7 @@ def run(model: Path, as_json: bool, **options: Any) -> None:
 
 @command.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .nir file to write.")
+@click.option("-o", "--output", required=True, type=OutputFile(), help="The .nir file to write.")
 @click.option("--dt", type=float, default=1e-4, show_default=True, help="Time step (s) that tau and r are written for.")
 @json_option
 def export(source: Path, output: Path, dt: float, as_json: bool) -> None:

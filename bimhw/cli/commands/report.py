@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import json_option, print_json
+from bimhw.cli.output import OutputFile, json_option, print_json
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="HTML file; report.html in the run by default.")
+@click.option("-o", "--output", type=OutputFile(), help="HTML file; report.html in the run by default.")
 @click.option("--gpu", default="h100", show_default=True, help="GPU to compare with.")
 @json_option
 def command(run: Path, output: Path | None, gpu: str, as_json: bool) -> None:

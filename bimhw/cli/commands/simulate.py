@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.task_options import chosen_task, with_task_options
 
 MOST_CORES = 12  # that are printed of those that saturated; all are in result.json
@@ -22,7 +22,7 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Trace of a window: .npz, .json (Perfetto), .vcd.")
+@click.option("--trace", type=OutputFile(), help="Trace of a window: .npz, .json (Perfetto), .vcd.")
 @click.option("--trace-window", default="0:20", show_default=True, metavar="T0:T1", help="Steps of the trace.")
 @click.option("--trace-cores", metavar="C,C,...", help="Cores of the trace; all by default.")
 @click.option(

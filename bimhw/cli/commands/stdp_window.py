@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--lambda", "lambdas", type=float, multiple=True, help="Weight of the gradient; may be repeated.")
 @click.option("--trained", is_flag=True, help="Also train a network on digits and measure there.")
 @click.option("--epochs", type=int, default=4, show_default=True, help="Of that training.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Write the curves as .png, .svg or .pdf.")
+@click.option("--plot", type=OutputFile(), help="Write the curves as .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
 
 
 @click.command()
@@ -37,7 +37,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress
 @click.option("--dask", help="Address of a Dask scheduler; its workers must see the results' folder.")
 @click.option("--optuna", type=int, help="Search with so many trials instead of the whole product.")
 @click.option("--retry", is_flag=True, help="Do failed points again.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Write a plot (.png, .svg, .pdf).")
+@click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
 @json_option
 def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
     """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""

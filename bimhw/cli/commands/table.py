@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--gpu", multiple=True, help="Cards to put beside the chip.")
 @click.option("--neurobench", is_flag=True, help="Write neurobench.json into each run folder.")
-@click.option("--markdown", type=click.Path(path_type=Path), help="Write the tables as Markdown.")
+@click.option("--markdown", type=OutputFile(), help="Write the tables as Markdown.")
 @json_option
 def command(
     runs: tuple[Path, ...], gpu: tuple[str, ...], neurobench: bool, markdown: Path | None, as_json: bool

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 
 
 @click.command()
@@ -16,7 +16,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option(
     "--task-option", "task_options", multiple=True, help="Option of the task, NAME=VALUE, e.g. leave_out=george."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Model file (.pt or .safetensors).")
+@click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
 @click.option("--family", type=click.Choice(["bim", "p-spikessm"]), help="Family of models: bim (default), p-spikessm.")
 @click.option(
@@ -62,9 +62,7 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @click.option("--stream", is_flag=True, help="Learn from an endless stream (no resets), until --steps or Ctrl-C.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of the stream.")
 @click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), help="File that holds the stream's state at each report."
-)
+@click.option("--checkpoint", type=OutputFile(), help="File that holds the stream's state at each report.")
 @click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
 @seed_option
 @json_option

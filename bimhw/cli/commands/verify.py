@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
@@ -28,7 +28,7 @@ RTL = "published RTL"  # name of the check that replays recordings
     type=click.Path(path_type=Path),
     help="Folder of recorded runs of hardware descriptions (cases.npz); alone, only these are replayed.",
 )
-@click.option("--write", type=click.Path(path_type=Path), help="Write the outcome as a page (docs/validation.md).")
+@click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
 @json_option
 def command(
     quick: bool,

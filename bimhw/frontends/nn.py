@@ -7,7 +7,9 @@ that it can be read back and learn on the chip. Any other stack is cut into part
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,7 +23,7 @@ from bimhw.models.bim.module import BimModule
 from bimhw.models.stack import Filter, Neuron, Recurrent
 from mapping.network import Network
 from mapping.splice import splice
-from simulator.base.errors import FitError
+from simulator.base.errors import FitError, InputError
 
 Layers = list[tuple[str, nn.Module]]
 
@@ -31,21 +33,28 @@ def has_bim(model: object) -> bool:
     return isinstance(model, nn.Module) and any(isinstance(m, BimModule | Filter) for m in model.modules())
 
 
-def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None) -> Network:
+def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None, input_scale: float = 1.0) -> Network:
     """Return the float network of a stack with BIM layers.
 
     Args:
         model: a BIM layer, or `torch.nn.Sequential` of BIM layers, filters and what `bimhw.frontends.stack` knows.
         input_shape: of one sample and step; needed where the first layer does not tell it.
+        input_scale: the stack was trained on integer payloads times this.
 
     Raises:
+        InputError: a scale that is not above 0.
         FitError: a layer or an order of layers that has no form on a chip, by its name.
     """
+    if not 0 < input_scale < math.inf:
+        raise InputError("input_scale", f"is {input_scale}", "Give a number above 0, such as the task's input_scale")
     layers: Layers = [("bim", model)] if isinstance(model, BimModule) else list(flat_layers(model))
     whole = _bim_net(layers)
     if whole is not None:
-        return bim.bim_network(*whole)
-    return splice(list(_parts(layers, input_shape)))
+        config, arrays = whole
+        return bim.bim_network(msgspec.structs.replace(config, input_scale=input_scale), arrays)
+    network = splice(list(_parts(layers, input_shape)))
+    entry = {**network.meta["input"], "scale": input_scale}
+    return replace(network, meta={**network.meta, "input": entry})
 
 
 def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:

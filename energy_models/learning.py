@@ -7,12 +7,13 @@ multiply-accumulate a multiplication and an addition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from energy_models.items import bounded
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quality, Quantity
+from simulator.neurons.base import get
 from simulator.plasticity.operations import OPERATIONS, PORTS, Psp
 from simulator.program.program import Program
 
@@ -50,11 +51,9 @@ Optimiser = Literal["sgd", "rms", "adam"]
 
 
 def psp_of(model: str) -> Psp | None:
-    """The PSP kernel of a BIM-D neuron model (``bim_d_alpha`` ...); None for any other model."""
-    for psp in OPERATIONS:
-        if model.startswith("bim_d") and psp in model.split("_"):
-            return psp
-    return None
+    """Return the PSP kernel of a BIM-D neuron model (``bim_d_alpha`` ...); None for any other model."""
+    known = get(model)
+    return cast(Psp, known.traits.psp) if known.family == "bim_d" else None
 
 
 def eligibility_words(model: str) -> int:

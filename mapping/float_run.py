@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from mapping.spec import with_defaults
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.base.random import uniforms
@@ -51,6 +52,7 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
     """
     if network.stage != "float":
         raise InputError("network", f"is in stage {network.stage!r}", "The float engine runs the float stage")
+    network = with_defaults(network)
     batch = _check_inputs(network, inputs)
     running = _start_all(network, batch)
     at = np.arange(batch, dtype=np.int64) * steps
@@ -67,10 +69,9 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
             for q, matrix in arrive:
                 if q.target == r.population.name and len(sent[q.source]) > q.delay:
                     acc[q.port] += sent[q.source][-1 - q.delay] @ matrix
-            assert r.model.float_step is not None
             if r.model.draws:
                 r.state["uniform"] = uniforms(seed, at + step, 1, r.first_id, r.population.size)[:, 0]
-            out = r.model.float_step(acc, r.state, r.population.params)
+            out = _stepped(r, acc)
             fresh[r.population.name] = out
             observe(step, r.population, acc, r.state, out)
         for name, value in fresh.items():
@@ -116,6 +117,17 @@ def _start(population: Population, batch: int, first_id: int) -> _Running:
         source = model.initial[name]
         state[name] = np.broadcast_to(population.params[source], (batch, population.size)).astype(np.float64)
     return _Running(population, model, state, first_id)
+
+
+def _stepped(r: _Running, acc: dict[str, Floats]) -> Floats:
+    assert r.model.float_step is not None
+    try:
+        return r.model.float_step(acc, r.state, r.population.params)
+    except KeyError as error:
+        where = f"population {r.population.name!r}"
+        raise InputError(
+            where, f"lacks the parameter {error} of model {r.model.name!r}", "Give it in `params`"
+        ) from None
 
 
 def _matrix(network: Network, q: Projection) -> Any:

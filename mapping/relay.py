@@ -39,7 +39,6 @@ from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
-_SEVERAL = 2  # comparison of a leaky neuron that may send several spikes a step as one payload
 _PAYLOAD = {"mul": 1, "fires": 0, "theta": 1, "v_min": -(2**23), "limit": 2**23 - 1}
 
 
@@ -204,7 +203,10 @@ def _relay_name(source: str) -> str:
 
 
 def _sends_payloads(p: Population) -> bool:
-    return get(p.model).emits == "graded" or bool((np.asarray(p.params.get("cmp", 0)) == _SEVERAL).any())
+    model = get(p.model)
+    several = model.traits.several
+    counts = several is not None and bool((np.asarray(p.params.get(several[0], 0)) == several[1]).any())
+    return model.emits == "graded" or counts
 
 
 def relay_population(name: str, chip: Chip, graded: bool, size: int, layer: int) -> Population:
@@ -324,7 +326,7 @@ def _later(p: Population, shift: int) -> Population:
             f"population {p.name!r}", f"would wait {int(wait.max())} steps for its input, its word ends at {2**word.bits - 1}",
             _WAY_OUT,
         )  # fmt: skip
-    if not _rests(p, shift):
+    if not rests(p, shift):
         raise FitError(
             f"population {p.name!r}",
             f"would start {shift} steps before its first input, because relay neurons come before it, and does not rest",
@@ -333,9 +335,10 @@ def _later(p: Population, shift: int) -> Population:
     return moved
 
 
-def _rests(p: Population, steps: int) -> bool:
-    """Whether neurons without input stay as they begin, and silent; neurons that draw random numbers do not."""
-    if get(p.model).ops.random or np.any(np.asarray(p.params.get("noise_target", 0))):
+def rests(p: Population, steps: int) -> bool:
+    """Return whether neurons without input stay as they begin, and silent; neurons that draw random numbers do not."""
+    model = get(p.model)
+    if model.ops.random or np.any(np.asarray(p.params.get(model.traits.noise, 0))):
         return False
     alone = Program("", "", (p,), (), np.zeros(p.size, np.int32))
     simulation = Simulation(alone, fast=False)

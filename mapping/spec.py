@@ -6,6 +6,7 @@ One rule is one function; each names the population or projection, the value and
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,19 @@ def check_network(network: Network) -> Network:
         for rule in _PROJECTION_RULES:
             rule(network, q)
     return network
+
+
+def with_defaults(network: Network) -> Network:
+    """Return a float network with the defaults of its models for parameters that a population does not give."""
+
+    def filled(p: Population) -> Population:
+        missing = {k: np.asarray(v, np.float64) for k, v in get(p.model).defaults.items() if k not in p.params}
+        return replace(p, params={**p.params, **missing}) if missing else p
+
+    if network.stage != "float":
+        return network
+    populations = tuple(filled(p) for p in network.populations)
+    return network if populations == network.populations else replace(network, populations=populations)
 
 
 def _names_are_unique(network: Network) -> None:

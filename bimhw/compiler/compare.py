@@ -17,8 +17,6 @@ from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Topology
 from simulator.function import SampleRuns, run_samples
 from simulator.neurons.base import get
-from simulator.neurons.p_spike_ssm import CLAMP_FUSE
-from simulator.neurons.s6 import PROJECT
 from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -133,17 +131,11 @@ def differences(
 
 
 def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
-    """Value of payload 1: 1 for spikes and counts, the unit of the sent membrane where it is sent."""
-    if p.model == PROJECT:
-        return float(2.0 ** -formats[p.name]["p"])
-    if p.model == CLAMP_FUSE:
-        return float(2.0 ** -formats[p.name]["r"])
-    if p.model.startswith(("bim_d_", "s6_")) and p.model.endswith("_graded"):
-        return float(2.0 ** (int(p.params["sh_out"]) - formats[p.name]["V"]))
-    fires = p.params.get("fires")
-    if not p.model.startswith("leaky") or not p.model.endswith("_graded") or fires is None or np.all(fires == 1):
+    """Return the value of payload 1: 1 for spikes and counts, the unit of the sent word where one is sent."""
+    word, fires = get(p.model).traits.sends, p.params.get("fires")
+    if not word or (fires is not None and np.all(fires == 1)):
         return 1.0
-    return float(2.0 ** (int(np.max(p.params["sh_out"])) - formats[p.name]["v"]))
+    return float(2.0 ** (int(np.max(p.params.get("sh_out", 0))) - formats[p.name][word]))
 
 
 def _difference(p: Population, wanted: Floats, got: Floats) -> Difference:

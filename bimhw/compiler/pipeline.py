@@ -24,7 +24,7 @@ from mapping.blocks import with_meta
 from mapping.limits import check_capabilities
 from mapping.mapper import map_network, with_relay_rates
 from mapping.network import Network
-from mapping.spec import check_network
+from mapping.spec import check_network, with_defaults
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -114,7 +114,7 @@ def to_integers(
     network: Network, chip: Chip, calibration: Any, task: str | Task | Corpus | None, options: CompileOptions, seed: int
 ) -> Integers:
     """Check capabilities, calibrate, quantise and lower a float network; arguments and errors as in `compile`."""
-    network = check_network(for_chip(network, chip))
+    network = check_network(for_chip(with_defaults(network), chip))
     data = calibration_data(network, calibration, task, seed)
     network = _with_payloads(network, data)
     check_capabilities(network, chip, options.bits)
@@ -152,15 +152,20 @@ def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, opti
         decision = data.decision_steps or (steps - 1,)
         output["window"] = [t + population.layer for t in decision]
         output["reduce"] = "mean"
-    return dict(network.meta) | {
-        "task": data.task,
-        "sample_steps": steps,
-        "chip_steps": chip_steps(network, steps),
-        "output": output,
-        "formats": {name: dict(words) for name, words in lowered.fracs.items()},
-        "options": {k: getattr(options, k) for k in options.__struct_fields__},
-        "calibration": data.source,
-    }
+    notes = [*network.meta.get("notes", []), *lowered.notes]
+    return (
+        dict(network.meta)
+        | ({"notes": notes} if notes else {})
+        | {
+            "task": data.task,
+            "sample_steps": steps,
+            "chip_steps": chip_steps(network, steps),
+            "output": output,
+            "formats": {name: dict(words) for name, words in lowered.fracs.items()},
+            "options": {k: getattr(options, k) for k in options.__struct_fields__},
+            "calibration": data.source,
+        }
+    )
 
 
 def _input_name(network: Network) -> str:

@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Drive
-from bimhw.compiler.fixed import store, weight_fracs, weight_scales
+from bimhw.compiler.fixed import store, weight_fracs, weight_limit, weight_scales
 from bimhw.compiler.options import CompileOptions
 from mapping.words import dense_bits, sparse_bits
+from simulator.base.errors import FitError
 from simulator.program.graph import Projection
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
+_ACCUMULATOR_BITS = 30  # magnitude that sums of weights may take of the 32 bits
 _LEAST_VARIANCE = 1e-2  # of the population's mean variance
 
 
@@ -47,6 +49,7 @@ def quantise_port(
     scales: Mapping[str, float],
     options: CompileOptions,
     drives: Mapping[str, Drive] | None = None,
+    fixed: bool = False,
 ) -> PortWeights:
     """Quantise all projections into one port.
 
@@ -56,11 +59,13 @@ def quantise_port(
         scales: source population -> value of a spike with payload 1.
         options: bits, per row, free scales, layout.
         drives: source population -> statistics of what it sends, where known; see `Synapses`.
+        fixed: the accumulator has the unit 1; each projection is stored in multiples of the least 2^k, k >= 0, that holds
+            its weights.
     """
     if not projections:
         return PortWeights((), np.asarray(1.0), {})
     groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source)) for q in projections]
-    units, exponents = port_units(groups, n_target, options)
+    units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options)
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
     out, errors = [], {}
     for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
@@ -69,6 +74,35 @@ def quantise_port(
         errors[q.name] = _relative_rms(stored * each - synapses.values, synapses.values)
         out.append(_integer(q, stored, n_target, exponent, options))
     return PortWeights(tuple(out), port_unit, errors)
+
+
+def finer(port: PortWeights, n_target: int, bits: int) -> PortWeights:
+    """Return the same weights in an accumulator finer by up to `bits`, as far as its 32 bits and the exponents allow."""
+    if not port.projections:
+        return port
+    sums = np.zeros(n_target)
+    for q in port.projections:
+        sums += np.bincount(
+            q.indices, weights=np.abs(q.weights.astype(np.float64)) * 2.0**q.exponent, minlength=n_target
+        )
+    room = _ACCUMULATOR_BITS - math.ceil(math.log2(max(1.0, float(sums.max(initial=0)))))
+    more = max(0, min(bits, room, *(_MAX_EXPONENT - q.exponent for q in port.projections)))
+    moved = tuple(replace(q, exponent=q.exponent + more) for q in port.projections)
+    return PortWeights(moved, port.unit * 2.0**-more, port.rms_error)
+
+
+def _fixed_units(groups: Sequence[Synapses], bits: int) -> tuple[list[Floats], list[int]]:
+    """Return the units 2^k, k >= 0, of the projections into a port of unit 1, and the exponents k."""
+    shifts = []
+    for g in groups:
+        largest = float(np.abs(g.values).max(initial=0))
+        shift = max(0, math.ceil(math.log2(max(largest / weight_limit(bits), 1e-300))))
+        if shift > _MAX_EXPONENT:
+            raise FitError(
+                "weights", f"reach {largest:g} in the unit of their port; {bits} bits hold less", "Rescale the model"
+            )
+        shifts.append(shift)
+    return [np.asarray(2.0**k) for k in shifts], shifts
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,11 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
 
 CHUNK = 256  # steps whose membranes are held at once
-_MEMBRANES = ("v", "V", "y")  # the word of the potential, by the names that the models use
 
 
 def membrane_of(model: str) -> str | None:
-    """Name of the state word that holds a model's potential; None for a model that keeps none."""
-    words = [w.name for w in base.get(model).states]
-    return next((name for name in _MEMBRANES if name in words), None)
+    """Return the state word that holds a model's potential; None for a model that keeps none."""
+    return base.get(model).traits.membrane or None
 
 
 def steps_of_samples(program: Program, steps: int, samples: int) -> tuple[int, int]:

@@ -28,16 +28,30 @@ FloatStep = Callable[
     [dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Mapping[str, npt.NDArray[Any]]],
     npt.NDArray[np.float64],
 ]
+# sample_params(rng, n) -> parameter name -> float64 [n] or ()
+SampleParams = Callable[[np.random.Generator, int], dict[str, Any]]
+# float_tables(params) -> table name -> int32 [any]
+FloatTables = Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, npt.NDArray[np.int32]]]
 
 
 @dataclass(frozen=True)
 class Word:
-    """A state or parameter word: name, stored bits, signedness and meaning."""
+    """A state or parameter word.
+
+    Attributes:
+        name: its name in a population's parameters, or of a state.
+        bits: stored bits.
+        signed: two's complement, else unsigned.
+        meaning: one line of documentation.
+        unit: of a parameter, the port in whose accumulator's unit its value is held; "" for a value stored as it is.
+            The compiler divides by that unit, so that a threshold and the weights share one scale.
+    """
 
     name: str
     bits: int
     signed: bool = True
     meaning: str = ""
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,34 @@ class UpdateOps:
     state_read: int = 0
     state_write: int = 0
     random: int = 0
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Properties of a model that other rooms ask for, so that nobody reads them out of its name.
+
+    Attributes:
+        psp: kernel of the post-synaptic potential (``delta``, ``exp``, ``alpha``), or "" for a model without one.
+        modes: states of the selective or linear state space, 0 without one.
+        adaptive: the threshold rises at a spike.
+        graded: a variant that sends its membrane in every step.
+        membrane: state word that holds the potential, or "".
+        sends: state word that the payload carries, shifted right by the parameter ``sh_out`` if there is one; "" for
+            spikes and their counts. Neurons with a parameter ``fires`` of 1 send spikes all the same.
+        plastic_ports: ports whose weights can learn on the chip by the rules of `simulator.plasticity`.
+        several: (parameter, value) with which a neuron sends several spikes of a step as one payload, or None.
+        noise: parameter that is not 0 where the neuron draws random numbers, or "".
+    """
+
+    psp: str = ""
+    modes: int = 0
+    adaptive: bool = False
+    graded: bool = False
+    membrane: str = ""
+    sends: str = ""
+    plastic_ports: tuple[str, ...] = ()
+    several: tuple[str, int] | None = None
+    noise: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +120,15 @@ class NeuronModel:
         draws: the float twin fires at random: ``state["uniform"]`` holds the numbers in [0, 1) that the chip draws in this step
             (`simulator.base.random.uniforms`).
         parallel: no state depends on the neuron's own spikes: all steps of a sequence can be computed at once, by a scan.
+        family: models that differ in words and operations only share one (``bim_d``, ``s6``, ``leaky`` ...); by default
+            the model is a family of its own.
+        traits: see `Traits`.
+        lowering: module of the compiler with a ``LOWERING`` for this model; "" for the general one, which stores each
+            parameter as a whole number in the unit of its `Word` (docs/neurons.md).
+        sample_params: draws float parameters for n neurons, [n] or (), from a generator: the cross-checks' random
+            networks take them. None leaves the model out of these networks.
+        sample_weight: typical weight of a synapse onto the model in those networks.
+        float_tables: makes the look-up tables of a float population, which holds none, from its parameters.
     """
 
     name: str
@@ -99,10 +150,26 @@ class NeuronModel:
     brian2_integer: str = ""
     draws: bool = False
     parallel: bool = False
+    family: str = ""
+    traits: Traits = field(default_factory=Traits)
+    lowering: str = ""
+    sample_params: SampleParams | None = None
+    sample_weight: float = 2.0**-3
+    float_tables: FloatTables | None = None
+
+    def __post_init__(self) -> None:
+        if not self.family:
+            object.__setattr__(self, "family", self.name)
+
+
+@dataclass(frozen=True)
+class _Family:
+    make: Callable[[str], NeuronModel | None]
+    examples: tuple[str, ...]
 
 
 _MODELS: dict[str, NeuronModel] = {}
-_FAMILIES: list[Callable[[str], NeuronModel | None]] = []
+_FAMILIES: list[_Family] = []
 
 
 def register(model: NeuronModel) -> NeuronModel:
@@ -111,23 +178,44 @@ def register(model: NeuronModel) -> NeuronModel:
     return model
 
 
-def register_family(make: Callable[[str], NeuronModel | None]) -> None:
-    """Make a family of models known: `make` builds the model of a name, or gives None for a name that is not its own."""
-    _FAMILIES.append(make)
+def unregister(name: str) -> None:
+    """Forget a model, as a test that registered one does."""
+    _MODELS.pop(name, None)
+
+
+def register_family(make: Callable[[str], NeuronModel | None], examples: tuple[str, ...] = ()) -> None:
+    """Make an open family of models known, whose names carry a number.
+
+    Args:
+        make: builds the model of a name; None for a name that is not of the family.
+        examples: names that stand for the family in `names`.
+    """
+    _FAMILIES.append(_Family(make, examples))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all registered models and of the examples of the open families, sorted."""
+    _load_built_in()
+    examples = {name for family in _FAMILIES for name in family.examples}
+    made = {name for name in _MODELS if any(f.make(name) is not None for f in _FAMILIES)}
+    return tuple(sorted((_MODELS.keys() - made) | examples))
 
 
 def get(name: str) -> NeuronModel:
-    """The model of this name.
+    """Return the model of this name.
 
     Raises:
         InputError: no such model; the message lists those there are.
     """
-    import simulator.neurons  # noqa: F401 - registers the built-in models
-
+    _load_built_in()
     if name not in _MODELS:
-        made = next((model for make in _FAMILIES if (model := make(name)) is not None), None)
+        made = next((model for family in _FAMILIES if (model := family.make(name)) is not None), None)
         if made is not None:
             return register(made)
         known = ", ".join(sorted(_MODELS))
         raise InputError(f"neuron model {name!r}", "is not registered", f"Known models: {known}")
     return _MODELS[name]
+
+
+def _load_built_in() -> None:
+    import simulator.neurons  # noqa: F401 - registers the built-in models

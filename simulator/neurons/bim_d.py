@@ -123,13 +123,21 @@ def model_name(psp: str, adaptive: bool = False, graded: bool = False) -> str:
     return f"bim_d_{psp}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
 
 
+PORTS = ("z", "d", "c")
+
+
+def _sample(grid: membrane.Grid) -> dict[str, Any]:
+    values = {"b_z": grid(-0.5, 0.5), "b_d": grid(-2, 1), "b_c": grid(-0.5, 1), "D": grid(0.5, 1.5)}
+    return values | {"a": 1.0}
+
+
 def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
     states = (Word("x", 24), *membrane.states(psp, adaptive))
     words = len(states) - 1  # wait is read and written in the first steps only
     multiplies = _MULTIPLIES + membrane.MULTIPLIES[psp] + adaptive
     return NeuronModel(
         model_name(psp, adaptive, graded),
-        ("z", "d", "c"),
+        PORTS,
         states,
         membrane.PARAMS[psp] + _OWN,
         kernel,
@@ -142,6 +150,10 @@ def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
         float_states=tuple(w.name for w in states if w.name != "wait"),
         initial={"wait": "wait"},
         brian2=_BRIAN2_SELECT + membrane.brian2_tail(psp, adaptive, graded),
+        family="bim_d",
+        traits=membrane.traits(psp, 1, adaptive, graded, PORTS),
+        lowering="bimhw.compiler.lower.bim",
+        sample_params=membrane.sampler(psp, adaptive, graded, _sample),
     )
 
 

@@ -15,8 +15,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, saturated
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 
 
 @numba.njit(cache=True, nogil=True)
@@ -78,5 +78,9 @@ IF = register(
         defaults={"bias": 0, "v_reset": 0, "soft": 0, "v_init": 0},
         brian2=_BRIAN2,
         brian2_integer=_BRIAN2,
+        traits=Traits(membrane="v"),
+        lowering="bimhw.compiler.lower.lif",
+        sample_params=sample_fire,
+        sample_weight=16.0,
     )
 )

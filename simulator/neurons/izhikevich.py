@@ -17,7 +17,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.sampling import dyadic
 
 V_MAX = 2**23 - 1
 V_PEAK = 30 * 256
@@ -76,6 +77,12 @@ v = out * c + (1 - out) * y
 u = w + out * d
 """
 
+
+def _sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    regular = {"a": 1311.0, "b": 13107.0, "c": -16640.0, "d": 2048.0, "v_init": -16640.0, "u_init": -3328.0}
+    return regular | {"bias": dyadic(rng, n, 0, 3000, 1)}
+
+
 IZHIKEVICH = register(
     NeuronModel(
         name="izhikevich",
@@ -101,5 +108,8 @@ IZHIKEVICH = register(
         fires="v >= 30 mV",
         defaults={"a": 1311, "b": 13107, "c": -16640, "d": 2048, "bias": 0, "v_init": -16640, "u_init": -3328},
         brian2=_BRIAN2,
+        traits=Traits(membrane="v"),
+        sample_params=_sample,
+        sample_weight=512.0,
     )
 )

@@ -25,14 +25,16 @@ same-step model does at t.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.membrane import PAYLOAD_LIMIT, waits
+from simulator.neurons.sampling import dyadic
 
 Floats = npt.NDArray[np.float64]
 KEEP_FRAC = 16
@@ -206,6 +208,22 @@ _BRIAN2 = _BRIAN2_START + "\ny = keep * w + acc_in + bias" + _BRIAN2_REST
 _BRIAN2_CUBA = "u = keep_u * u + acc_in + bias_u\n" + _BRIAN2_START + "\ny = keep * w + u + bias" + _BRIAN2_REST
 
 
+def _sample(rng: np.random.Generator, n: int, graded: bool, cuba: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "keep": dyadic(rng, n, 0.25, 1),
+        "bias": dyadic(rng, n, -0.1, 0.3),
+        "theta": dyadic(rng, n, 0.5, 1.5),
+        "v_reset": dyadic(rng, n, -0.25, 0.25),
+        "v_init": 0.0,
+        "v_min": -8.0,
+        "cmp": float(rng.integers(3 if graded else 2)),
+        "reset": float(rng.integers(6)),
+        "fires": float(rng.integers(2)) if graded else 1.0,
+        "sh_out": 0.0,
+    }
+    return values | ({"keep_u": dyadic(rng, n, 0.25, 0.9), "bias_u": 0.0} if cuba else {})
+
+
 def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
     return register(
         NeuronModel(
@@ -224,6 +242,10 @@ def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
             fires="x > theta, x >= theta or floor(x / theta)",
             defaults=_FLOAT_DEFAULTS,
             brian2=_BRIAN2_CUBA if cuba else _BRIAN2,
+            family="leaky",
+            traits=Traits(graded=graded, membrane="v", sends="v" if graded else "", several=("cmp", MULTI)),
+            lowering="bimhw.compiler.lower.leaky",
+            sample_params=partial(_sample, graded=graded, cuba=cuba),
         )
     )
 

@@ -14,8 +14,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, saturated
+from simulator.neurons.sampling import dyadic
 
 
 @numba.njit(cache=True, nogil=True)
@@ -44,6 +45,10 @@ def _float_step(
     return np.zeros_like(state["v"])
 
 
+def _sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    return {"bias": dyadic(rng, n, -4, 8), "v_init": dyadic(rng, n, -8, 8), "dv": dyadic(rng, n, 1, 2000, 1)}
+
+
 LI = register(
     NeuronModel(
         name="li",
@@ -64,5 +69,9 @@ LI = register(
         defaults={"bias": 0, "v_init": 0},
         brian2="v = v * (1 - dv / 4096) + acc_in + bias",
         brian2_integer="v = sign(v) * floor(abs(v) * (4096 - dv) / 4096) + acc_in + bias",
+        traits=Traits(membrane="v"),
+        lowering="bimhw.compiler.lower.lif",
+        sample_params=_sample,
+        sample_weight=16.0,
     )
 )

@@ -23,8 +23,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
-from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, saturated
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
+from simulator.neurons.sampling import dyadic
 
 
 def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
@@ -89,6 +90,12 @@ held = out * refractory + (1 - out) * clip(held - 1, 0, 64)
 _BRIAN2 = "y = v * (1 - dv / 4096) + acc_in + bias" + _BRIAN2_REST
 _BRIAN2_INTEGER = "y = sign(v) * floor(abs(v) * (4096 - dv) / 4096) + acc_in + bias" + _BRIAN2_REST
 
+
+def _sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    own = {"dv": dyadic(rng, n, 0, 2000, 1), "refractory": float(rng.integers(4)), "strict": float(rng.integers(2))}
+    return sample_fire(rng, n) | own
+
+
 LIF = register(
     NeuronModel(
         name="lif",
@@ -116,5 +123,9 @@ LIF = register(
         defaults={"bias": 0, "v_reset": 0, "refractory": 0, "soft": 0, "strict": 0, "v_init": 0},
         brian2=_BRIAN2,
         brian2_integer=_BRIAN2_INTEGER,
+        traits=Traits(membrane="v"),
+        lowering="bimhw.compiler.lower.lif",
+        sample_params=_sample,
+        sample_weight=16.0,
     )
 )

@@ -26,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
 from simulator.neurons.integrate import HELD, saturated
+from simulator.neurons.sampling import dyadic
 
 V_MAX = 2**23 - 1
 WEIGHT_MAX = (2**21 - 2**6) >> 6
@@ -139,6 +140,13 @@ y = clip(sign(v) * floor(abs(v) * (4096 - dv) / 4096) + u + bias_mant * 2**bias_
     + _BRIAN2_REST
 )
 
+
+def _sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    drawn = {"du": dyadic(rng, n, 100, 3000, 1), "dv": dyadic(rng, n, 10, 2000, 1), "vth": dyadic(rng, n, 5, 60, 1)}
+    fixed = {"bias_exp": 6.0, "refractory": float(rng.integers(3)), "noise_target": 0.0}
+    return drawn | fixed | {"bias_mant": dyadic(rng, n, 0, 40, 1), "noise_exp": 0.0, "noise_mant": 0.0}
+
+
 LOIHI_CUBA = register(
     NeuronModel(
         name="loihi_cuba",
@@ -158,16 +166,23 @@ LOIHI_CUBA = register(
             Word("noise_target", 2, signed=False, meaning="0 none, 1 v, 2 u"),
             Word("noise_exp", 5, signed=False, meaning="noise exponent"),
             Word("noise_mant", 8, meaning="noise offset, in 64 units of r"),
+            Word("v_init", 24, meaning="v before the first step"),
         ),
         kernel=_kernel,
         float_step=_float_step,
         ops=UpdateOps(mul=2, add=4, state_read=3, state_write=3),
         float_states=("u", "v", "held"),
+        initial={"v": "v_init"},
         fires="V > theta",
         defaults={
             "bias_mant": 0, "bias_exp": 0, "refractory": 0, "noise_target": 0, "noise_exp": 0, "noise_mant": 0,
+            "v_init": 0,
         },
         brian2=_BRIAN2,
         brian2_integer=_BRIAN2_INTEGER,
+        traits=Traits(membrane="v", noise="noise_target"),
+        lowering="bimhw.compiler.lower.loihi",
+        sample_params=_sample,
+        sample_weight=8.0,
     )
 )  # fmt: skip

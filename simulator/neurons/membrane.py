@@ -21,14 +21,16 @@ row numbers here hold for every model), its states end with `STATES`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import Word
+from simulator.neurons.base import SampleParams, Traits, Word
+from simulator.neurons.psp import psp_constants
+from simulator.neurons.sampling import dyadic
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,6 +80,31 @@ MULTIPLIES = {"delta": 2, "exp": 4, "alpha": 7}
 def states(psp: str, adaptive: bool) -> tuple[Word, ...]:
     """State words after those of the selective state."""
     return _STATES[psp] + ((_A,) if adaptive else ())
+
+
+def traits(psp: str, modes: int, adaptive: bool, graded: bool, plastic_ports: tuple[str, ...]) -> Traits:
+    """Return the traits of a model whose last part is this membrane."""
+    return Traits(psp, modes, adaptive, graded, membrane="V", sends="V" if graded else "", plastic_ports=plastic_ports)
+
+
+Grid = Callable[[float, float], Floats]  # dyadic numbers [n] in a range
+
+
+def sampler(psp: str, adaptive: bool, graded: bool, own: Callable[[Grid], dict[str, Any]]) -> SampleParams:
+    """Make the ``sample_params`` of a model from those of its selective state, `own`."""
+
+    def sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+        def grid(low: float, high: float) -> Floats:
+            return dyadic(rng, n, low, high)
+
+        k = psp_constants(psp, rng.uniform(1, 8), rng.uniform(0.5, 6), "dc")  # type: ignore[arg-type]  # one of the three
+        values = own(grid) | {"theta": grid(0.25, 1), "n_ref": float(rng.integers(3)), "hard": float(rng.integers(2))}
+        values |= {"kap": k.kap, "gain": k.c if psp != "delta" else k.p_vi * k.c}
+        values |= {"rho": k.rho, "b": k.b, "p_vi": k.p_vi, "p_vr": k.p_vr}
+        rise = {"beta": grid(0.1, 0.5), "rho_a": grid(0.5, 0.9)} if adaptive else {"beta": 0.0, "rho_a": 0.0}
+        return values | rise | {"graded": float(graded)}
+
+    return sample
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)

@@ -34,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register, register_family
+from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import clip, shift, waits
 
 Floats = npt.NDArray[np.float64]
@@ -169,6 +169,9 @@ def _model(name: str) -> NeuronModel | None:
         fires="with probability sigmoid(y)",
         draws=True,
         parallel=True,
+        family="p_ssm",
+        traits=Traits(modes=modes),
+        lowering="bimhw.compiler.lower.spikessm",
     )
 
 
@@ -214,6 +217,8 @@ register(
         fires="sends r in every step",
         parallel=True,
         brian2="r = clip(acc_in + acc_res + b, -kappa, kappa)\nout = r",
+        traits=Traits(sends="r"),
+        lowering="bimhw.compiler.lower.spikessm",
     )
 )
-register_family(_model)
+register_family(_model, ("p_ssm_n2",))

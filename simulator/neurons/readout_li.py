@@ -24,7 +24,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.sampling import dyadic
 
 Floats = npt.NDArray[np.float64]
 LEAK_FRAC = 15
@@ -101,6 +102,11 @@ _PARAMS = (
     Word("limit", 24, signed=False, meaning="largest value of y"),
 )
 
+
+def _sample(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    return {"k": dyadic(rng, n, 0, 0.95), "b": dyadic(rng, n, -1, 1)}
+
+
 READOUT = register(
     NeuronModel(
         "readout_li",
@@ -116,6 +122,10 @@ READOUT = register(
         fires="never",
         parallel=True,
         brian2="y = k * y + (1 - k) * (acc_in + b)",
+        family="readout_li",
+        traits=Traits(membrane="y", plastic_ports=("in",)),
+        lowering="bimhw.compiler.lower.readout",
+        sample_params=_sample,
     )
 )
 
@@ -141,6 +151,10 @@ READOUT_TWO = register(
         float_states=("y", "f", "g"),
         initial={"y": "b", "f": "b"},
         fires="never",
+        family="readout_li",
+        traits=Traits(membrane="y"),
+        lowering="bimhw.compiler.lower.readout",
+        sample_params=lambda rng, n: _sample(rng, n) | {"k_v": dyadic(rng, n, 0, 0.95)},
         brian2="f = k * f + (1 - k) * (acc_in + b)\ng = k_v * g + (1 - k_v) * acc_membrane\ny = f + g",
     )
 )

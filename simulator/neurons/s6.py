@@ -33,8 +33,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons import membrane
-from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register, register_family
+from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
+from simulator.neurons.sampling import dyadic
 
 Floats = npt.NDArray[np.float64]
 
@@ -221,6 +222,11 @@ def _brian2(zoh: bool, psp: str, states: int, adaptive: bool, graded: bool) -> s
     return "\n".join([*lines, membrane.brian2_tail(psp, adaptive, graded)])
 
 
+def _sample(grid: membrane.Grid, zoh: bool, states: int) -> dict[str, Any]:
+    values: dict[str, Any] = {"b_z": grid(-0.5, 0.5), "b_d": grid(-2, 1), "D": grid(0.5, 1.5), "zoh": float(zoh)}
+    return values | {f"l{n}": grid(-1, 1) for n in range(states)}
+
+
 def _model(name: str) -> NeuronModel | None:
     """The model of this name, None where the name is none of the family."""
     kind = kind_of(name)
@@ -243,6 +249,10 @@ def _model(name: str) -> NeuronModel | None:
         float_states=tuple(w.name for w in words if w.name != "wait"),
         initial={"wait": "wait"},
         brian2=_brian2(zoh, psp, n, adaptive, graded),
+        family="s6",
+        traits=membrane.traits(psp, n, adaptive, graded, ("z", "d")),
+        lowering="bimhw.compiler.lower.s6",
+        sample_params=membrane.sampler(psp, adaptive, graded, lambda grid: _sample(grid, zoh, n)),
     )
 
 
@@ -286,6 +296,9 @@ register(
         initial={"wait": "wait"},
         fires="sends p in every step",
         brian2="p = acc_in + b\nout = p",
+        traits=Traits(sends="p"),
+        lowering="bimhw.compiler.lower.s6",
+        sample_params=lambda rng, n: {"b": dyadic(rng, n, -0.5, 1)},
     )
 )
-register_family(_model)
+register_family(_model, ("s6_zoh_alpha_n2", "s6_euler_delta_n3_adaptive", "s6_zoh_exp_n1_graded"))

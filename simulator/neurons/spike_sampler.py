@@ -68,5 +68,6 @@ SPIKE_SAMPLER = register(
         table_entries={"p": TABLE_ENTRIES},
         fires="with probability p(x)",
         defaults={"bias": 0, "shift": 0},
+        float_tables=lambda params: {"p": sigmoid_table()},
     )
 )

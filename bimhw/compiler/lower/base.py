@@ -1,4 +1,8 @@
-"""Lowering: a float population -> the integer words of its model. One function a family of models, found by name."""
+"""Lowering: a float population -> the integer words of its model.
+
+A model names the module of its lowering (`NeuronModel.lowering`); a model that names none has the general one of
+`bimhw.compiler.lower.words`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.options import CompileOptions
 from simulator.base.errors import FitError
+from simulator.neurons.base import get
 from simulator.program.graph import Population
 
 Floats = npt.NDArray[np.float64]
@@ -19,6 +24,23 @@ Floats = npt.NDArray[np.float64]
 Lower = Callable[[Population, Mapping[str, Floats], Calibration, CompileOptions], "Lowered"]
 # value of payload 1 of the population's spikes (1.0 for binary spikes)
 OutScale = Callable[[Population, Calibration, CompileOptions], float]
+# port_unit(population, port): the unit that the model asks of a port's accumulator
+PortUnit = Callable[[Population, str], "PortUnitOf"]
+
+GENERAL = "bimhw.compiler.lower.words"
+
+
+@dataclass(frozen=True)
+class PortUnitOf:
+    """What a model asks of the unit of a port's accumulator.
+
+    Attributes:
+        fixed: the unit must be 1 (the model's words have units of their own), else the weights choose it.
+        finer: bits by which the accumulator is finer than the weights: room for what a leak leaves.
+    """
+
+    fixed: bool = False
+    finer: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +50,12 @@ class Lowered:
     Attributes:
         population: integer stage.
         fracs: word -> fractional bits (value = stored 2^-frac).
+        notes: what the integer form does otherwise than the float one, for the report.
     """
 
     population: Population
     fracs: Mapping[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,37 +64,21 @@ class Lowering:
 
     lower: Lower
     out_scale: OutScale = field(default=lambda population, calibration, options: 1.0)
-
-
-# family (the start of a model's name) -> module with a `LOWERING`
-_FAMILIES = {
-    "bim_d_": "bimhw.compiler.lower.bim",
-    "clamp_fuse": "bimhw.compiler.lower.spikessm",
-    "leaky": "bimhw.compiler.lower.leaky",
-    "loihi_cuba": "bimhw.compiler.lower.loihi",
-    "p_ssm_": "bimhw.compiler.lower.spikessm",
-    "readout_li": "bimhw.compiler.lower.readout",
-    "s6_": "bimhw.compiler.lower.s6",
-}
-
-
-def register_family(prefix: str, module: str) -> None:
-    """Make the lowering of a family of models known: `module` has a `LOWERING`."""
-    _FAMILIES[prefix] = module
+    port_unit: PortUnit = field(default=lambda population, port: PortUnitOf())
 
 
 def lowering_of(population: Population) -> Lowering:
-    """The lowering of a population's model.
+    """Return the lowering of a population's model.
 
     Raises:
-        FitError: no lowering for this model.
+        FitError: the model has no kernel in integers.
     """
-    matches = [p for p in _FAMILIES if population.model.startswith(p)]
-    if not matches:
+    model = get(population.model)
+    if model.kernel is None:
         raise FitError(
             f"population {population.name!r}",
             f"its neuron model {population.model!r} has no integer form",
-            f"Models with one start with: {', '.join(sorted(_FAMILIES))}",
+            "Use a model with an integer kernel (docs/neurons.md)",
         )
-    lowering: Lowering = importlib.import_module(_FAMILIES[max(matches, key=len)]).LOWERING
+    lowering: Lowering = importlib.import_module(model.lowering or GENERAL).LOWERING
     return lowering

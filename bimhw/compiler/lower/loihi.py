@@ -10,9 +10,13 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import Lowered, Lowering
+from bimhw.compiler.lower.lif import fracs_of
+from bimhw.compiler.lower.start import start_value
+from bimhw.compiler.lower.words import early
 from bimhw.compiler.options import CompileOptions
 from simulator.base.errors import FitError
 from simulator.neurons.base import get
+from simulator.neurons.loihi_cuba import V_MAX
 from simulator.program.graph import Population
 
 Floats = npt.NDArray[np.float64]
@@ -20,6 +24,7 @@ Ints = npt.NDArray[np.int32]
 VTH_MAX = 2**17 - 1
 BIAS_MAX = 2**12 - 1  # mantissa; the exponent has 3 bits
 _ON_GRID = 1e-6
+ACC_BITS = 6  # u and v are in 1/64 of a weight unit
 
 
 def lower_loihi(
@@ -34,8 +39,26 @@ def lower_loihi(
     out["dv"] = np.clip(np.round(p["dv"]), 0, 4096).astype(np.int32)
     out["vth"] = _threshold(p["vth"] / unit, p["dv"], where)
     out["bias_mant"], out["bias_exp"] = _bias(p["bias_mant"] / unit, where)
-    words = {w.name: out[w.name] for w in get(population.model).params}
-    return Lowered(replace(population, params=words), _fracs(unit))
+    wanted = np.round(np.asarray(p.get("v_init", 0.0)) / unit).astype(np.int64)
+    first, calm = _start(out, wanted, population.layer)
+    out.pop("v_init", None)
+    if first.any():
+        out["v_init"] = first
+    words = {w.name: out[w.name] for w in get(population.model).params if w.name in out}
+    fracs = fracs_of(unit, ACC_BITS)
+    return Lowered(
+        replace(population, params=words),
+        {"u": fracs["v"], **fracs} if fracs else {},
+        () if calm else (early(population),),
+    )
+
+
+def _start(out: Mapping[str, Ints], wanted: npt.NDArray[np.int64], layer: int) -> tuple[Ints, bool]:
+    """Return v before step 0, and whether it makes up for the constant input until the layer starts."""
+    dv, vth, mant = (np.asarray(out[k], np.int64) for k in ("dv", "vth", "bias_mant"))
+    bias = mant << np.asarray(out["bias_exp"], np.int64)
+    first, calm = start_value(wanted, dv, bias, layer, V_MAX, lambda v: v > (vth << ACC_BITS))
+    return first.astype(np.int32), calm
 
 
 def _threshold(scaled: Floats, dv: Floats, where: str) -> Ints:
@@ -61,13 +84,6 @@ def _bias(scaled: Floats, where: str) -> tuple[Ints, Ints]:
             where, f"has a bias of {float(np.abs(scaled).max()):.0f}, above {BIAS_MAX} * 2^7", "Scale it down"
         )
     return np.round(scaled * 2.0**-exponent).astype(np.int32), exponent.astype(np.int32)
-
-
-def _fracs(unit: Floats) -> dict[str, int]:
-    """Fractional bits of u and v (in 1/64 of a weight unit) where the unit is one power of two."""
-    bits = -np.log2(unit.reshape(-1)) + 6
-    same = bool((bits == bits[0]).all()) and bits[0] == np.round(bits[0])
-    return {"u": int(bits[0]), "v": int(bits[0])} if same else {}
 
 
 LOWERING = Lowering(lower_loihi)

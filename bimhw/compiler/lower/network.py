@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.quantise import quantise_port
+from bimhw.compiler.quantise import finer, quantise_port
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
@@ -29,12 +29,14 @@ class LoweredNetwork:
         fracs: population -> word -> fractional bits.
         out_scales: population -> value of a spike of payload 1.
         weight_errors: projection -> relative root-mean-square error of its stored weights.
+        notes: what populations do otherwise than in the float network.
     """
 
     network: Network
     fracs: Mapping[str, Mapping[str, int]]
     out_scales: Mapping[str, float]
     weight_errors: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
 
 def lower(
@@ -51,6 +53,7 @@ def lower(
     weights = store_weights(network, calibration, options, input_scales)
     populations: list[Population] = []
     fracs: dict[str, Mapping[str, int]] = {}
+    notes: list[str] = []
     for population in network.populations:
         if population.model == INPUT_MODEL:
             populations.append(population)
@@ -59,9 +62,10 @@ def lower(
         lowered = lowering_of(population).lower(population, units, calibration, options)
         populations.append(lowered.population)
         fracs[population.name] = lowered.fracs
+        notes += lowered.notes
     projections = tuple(weights.projections[q.name] for q in network.projections)
     integer = Network("integer", tuple(populations), projections, network.meta)
-    return LoweredNetwork(integer, fracs, weights.out_scales, weights.errors)
+    return LoweredNetwork(integer, fracs, weights.out_scales, weights.errors, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,9 @@ def store_weights(
     for population in network.populations:
         for port in () if population.model == INPUT_MODEL else get(population.model).ports:
             into = [q for q in network.projections if q.target == population.name and q.port == port]
-            done = quantise_port(into, population.size, scales, options, calibration.drives)
+            asked = lowering_of(population).port_unit(population, port)
+            done = quantise_port(into, population.size, scales, options, calibration.drives, asked.fixed)
+            done = finer(done, population.size, asked.finer) if asked.finer else done
             units[population.name, port] = done.unit
             stored |= {q.name: q for q in done.projections}
             errors |= done.rms_error

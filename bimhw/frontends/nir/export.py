@@ -20,6 +20,7 @@ from simulator.base.errors import FitError, MissingExtraError
 from simulator.base.files import replacing
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
+from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection, csr_to_dense
 
 Floats = npt.NDArray[np.float64]
@@ -146,10 +147,10 @@ def neuron_node(
         FitError: what NIR cannot say of it.
     """
     where = f"node {name!r} ({model})"
-    for prefix, reason in _NOT_IN_NIR.items():
-        if model.startswith(prefix):
-            raise FitError(where, f"has no NIR form: {reason}", "Keep it as .safetensors")
-    if not model.startswith("leaky"):
+    family = get(model).family
+    if family in _NOT_IN_NIR:
+        raise FitError(where, f"has no NIR form: {_NOT_IN_NIR[family]}", "Keep it as .safetensors")
+    if family != "leaky":
         raise FitError(where, "has no NIR form", "NIR has IF, LIF, LI, CubaLIF and CubaLI")
     p = {k: np.broadcast_to(np.asarray(v, np.float64).reshape(-1), (int(np.prod(shape)),)).reshape(shape)
          for k, v in params.items()}  # fmt: skip

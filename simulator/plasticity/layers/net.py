@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import FitError
 from simulator.neurons import s6
+from simulator.neurons.base import get
 from simulator.plasticity.forms.base import KERNELS
 from simulator.program.graph import Population, Projection, csr_to_dense
 from simulator.program.program import Program
@@ -111,7 +112,7 @@ def learning_net(program: Program) -> Net:
     Raises:
         FitError: a population, projection or readout that on-chip learning does not know, by name.
     """
-    layers = [_layer(program, p) for p in program.populations if p.model.startswith("bim_d_") or s6.is_s6(p.model)]
+    layers = [_layer(program, p) for p in program.populations if _is_layer(p)]
     readouts = [p for p in program.populations if p.model == "readout_li"]
     if not layers or len(readouts) != 1:
         raise FitError(
@@ -128,11 +129,15 @@ def learning_net(program: Program) -> Net:
     return Net(tuple(layers), readouts[0], tuple(_to_readout(program, layer, readouts[0]) for layer in layers))
 
 
+def _is_layer(population: Population) -> bool:
+    traits = get(population.model).traits
+    return bool(traits.plastic_ports and traits.psp)
+
+
 def _layer(program: Program, population: Population) -> Layer:
-    where, kind = f"population {population.name!r}", s6.kind_of(population.model)
-    name = population.model.removeprefix("bim_d_")
-    psp, graded = (kind.psp, kind.graded) if kind else (name.split("_")[0], name.endswith("_graded"))
-    if kind.adaptive if kind else "adaptive" in name:
+    where, kind, traits = f"population {population.name!r}", s6.kind_of(population.model), get(population.model).traits
+    psp, graded = traits.psp, traits.graded
+    if traits.adaptive:
         raise FitError(where, "has an adaptive threshold, which does not learn on the chip")
     shared = _shared(program, population, kind.states) if kind else None
     own = PORTS[:2] if kind else PORTS

@@ -13,6 +13,7 @@ import numpy as np
 import simulator.neurons
 from simulator.neurons import base
 
+FOLDER = "simulator.neurons"
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "neurons.md"
 
 
@@ -33,7 +34,7 @@ def test_the_tutorial_runs_and_prints_what_it_says() -> None:
         assert names["result"].activity.total("op_add") == 4 * 2 * 100
         _twin_stays_near(names["ALIF"])
     finally:
-        base._MODELS.pop("alif")
+        base.unregister("alif")
 
 
 def _twin_stays_near(model: base.NeuronModel) -> None:
@@ -53,13 +54,37 @@ def _twin_stays_near(model: base.NeuronModel) -> None:
     assert fired > 10
 
 
+def _rows(text: str) -> list[tuple[str, ...]]:
+    return re.findall(r"^\| `([^`]+)` \|.*\| (.*?) \| (.*?) \| (.*?) \|$", text.split("\n## ")[0], re.M)
+
+
+def _without_row(text: str) -> list[str]:
+    """Registered models that no row of the page's table names; ``<a, b>`` stands for one of a, b and ``<N>`` for a number."""
+
+    def pattern(name: str) -> str:
+        with_lists = re.sub(r"<([^>]*,[^>]*)>", lambda m: "(" + m[1].replace(", ", "|") + ")", name)
+        return with_lists.replace("<N>", "[0-9]+") + "(_adaptive)?(_graded)?"
+
+    patterns = [pattern(row[0]) for row in _rows(text)]
+    built_in = [n for n in base.names() if getattr(base.get(n).kernel, "__module__", FOLDER).startswith(FOLDER)]
+    return [name for name in built_in if not any(re.fullmatch(p, name) for p in patterns)]
+
+
 def test_every_model_that_the_page_lists_exists_and_fires_as_it_says() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*?) \| (.*?) \| (.*?) \|$", PAGE.read_text(encoding="utf-8"), re.M)
-    assert len(rows) == 9
+    rows = [row for row in _rows(PAGE.read_text(encoding="utf-8")) if "<" not in row[0]]
+    assert len(rows) == 15
     for name, _, ports, emits in rows:
         model = base.get(name)
         assert ", ".join(model.ports) == ports.replace("-", "")
         assert model.emits == emits.replace("nothing", "none")
+
+
+def test_every_model_has_a_row_and_a_missing_row_is_noticed() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert _without_row(text) == []
+    for name in ("lif", "s6_<euler, zoh>_<delta, exp, alpha>_n<N>", "clamp_fuse"):
+        lines = [line for line in text.splitlines() if not line.startswith(f"| `{name}` |")]
+        assert _without_row("\n".join(lines)), name
 
 
 def test_every_file_of_the_folder_registers_a_model() -> None:

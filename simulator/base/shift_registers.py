@@ -30,38 +30,53 @@ def galois16(word: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Recurrence:
-    """The bit stream b[t] = b[t - a] xor b[t - b], read k bits at a time.
+    """The bit stream b[t] = b[t - near] xor b[t - far], read k bits at a time.
+
+    A draw gives bits that the hardware holds already, so `near` bits are known ahead of the one that is read next.
 
     Attributes:
-        bits: uint8 [b], ring of the last b bits; bit t is at t mod b.
-        place: int64 [1], number of the next bit.
-        a: nearer tap, 1 <= a < b.
+        bits: uint8 [far], ring of the known bits; bit t is at t mod far.
+        place: int64 [1], number of the bit that is read next.
+        near: nearer tap, 1 <= near < far.
     """
 
-    bits: npt.NDArray[np.uint8]
+    bits: U8
     place: npt.NDArray[np.int64]
-    a: int
+    near: int
 
     @staticmethod
-    def seeded(first: npt.NDArray[np.integer], a: int) -> Recurrence:
-        """Return the stream whose bits 0..b-1 before the first draw's are `first` (values 0 and 1).
+    def seeded(seed: int, near: int, far: int, interleaved: bool = False) -> Recurrence:
+        """Return the stream that a register of `far` bits starts with.
+
+        Args:
+            seed: its content. Bit i is bit number i for i < near, and number i - far for the others.
+            near: nearer tap.
+            far: farther tap.
+            interleaved: bits 2 j + 1 and 2 j + 2 are numbers j - (far - 1) and j - (far - 1) / 2 (for near = 1).
 
         Raises:
-            InputError: a tap outside 1..b-1.
+            InputError: taps that are not 1 <= near < far.
         """
-        bits = np.asarray(first, np.uint8).copy()
-        if not 1 <= a < bits.size:
-            raise InputError("recurrence", f"has the tap {a} in {bits.size} bits", "Give 1 <= a < b")
-        return Recurrence(bits, np.zeros(1, np.int64), a)
+        if not 1 <= near < far:
+            raise InputError("recurrence", f"has the taps {near} and {far}", "Give 1 <= near < far")
+        bits = np.zeros(far, np.uint8)
+        half = (far - 1) // 2
+        for i in range(far):
+            number = i if i < near else i - far
+            if interleaved and i:
+                number = (i - 1) // 2 - (half if i % 2 == 0 else far - 1)
+            bits[number % far] = (seed >> i) & 1
+        return Recurrence(bits, np.zeros(1, np.int64), near)
 
 
 @numba.njit(cache=True, nogil=True)
-def draw(bits: U8, place: npt.NDArray[np.int64], a: int, out: U8) -> None:
-    """Fill `out` (uint8 [k]) with the next k bits, the first one first."""
-    b, t = bits.size, place[0]
-    for i in range(out.size):
-        new = bits[(t - a) % b] ^ bits[t % b]
-        bits[t % b] = new
-        out[i] = new
+def draw(bits: U8, place: npt.NDArray[np.int64], near: int, k: int) -> int:
+    """Return the next k bits (at most 62) as an integer, the first one as its lowest bit."""
+    far, t, word = bits.size, place[0], 0
+    for i in range(k):
+        at = t % far
+        word |= int(bits[at]) << i
+        bits[(t + near) % far] ^= bits[at]
         t += 1
     place[0] = t
+    return word

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint fuzz mutants bench results clean
+.PHONY: demo test test-long lint mutants bench frameworks results clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -31,15 +31,23 @@ test: lint
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long
 
-# Damaged files through every reader. FUZZ="--cases 50000 --seed 1"; failures are kept below .fuzz.
-fuzz: $(STAMP)
-	$(BIN)/python -m tests.fuzz $(FUZZ)
-
 mutants: $(STAMP)
 	$(BIN)/python tests/mutants.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# An environment of its own for other frameworks, beside the project's torch; random modules of each are compared.
+FRAMEWORKS := .venv-frameworks
+$(FRAMEWORKS)/.installed: $(STAMP)
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$($(FRAMEWORKS)/bin/python -c 'import site; print(site.getsitepackages()[0])')/project.pth
+	$(FRAMEWORKS)/bin/pip install --quiet --no-deps snntorch==1.0.0 norse==1.1.0 spikingjelly==2.0.0 sinabs==3.1.3 rockpool==3.1.0 nirtorch==2.6 loguru pbr
+	touch $(FRAMEWORKS)/.installed
+
+frameworks: $(FRAMEWORKS)/.installed
+	$(FRAMEWORKS)/bin/python -m benchmarks.frameworks.modules
+	MODULE_FRAMEWORKS_PYTHON=$(CURDIR)/$(FRAMEWORKS)/bin/python NIR_FRAMEWORKS_PYTHON=$(CURDIR)/$(FRAMEWORKS)/bin/python $(BIN)/python -m pytest -q -m long tests/bimhw/frontends
 
 # Goes on where it was interrupted. RESULTS="--data fsdd=PATH --minutes 30" and so on.
 results: $(STAMP)

@@ -27,6 +27,7 @@ class Network:
         meta: JSON-able facts handed on to the program (task, steps, state formats, decoding ...).
         inputs: input spikes that the source brings (logical ids), or None.
         core: int32 [N], a mapping that the source brings, or None.
+        samples: integer payloads [samples, steps, n] of the input that the source brings to calibrate on, or None.
     """
 
     stage: Stage
@@ -35,6 +36,7 @@ class Network:
     meta: Mapping[str, Any] = field(default_factory=dict)
     inputs: SpikeTrain | None = None
     core: npt.NDArray[np.int32] | None = None
+    samples: npt.NDArray[np.int32] | None = None
 
     def population(self, name: str) -> Population:
         """The population of this name."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +14,6 @@ import click
 from bimhw.report.text import format_number
 from simulator.base.text import printable
 
-LOG_SECONDS = 10.0
 F = TypeVar("F", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
@@ -84,27 +80,11 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-class _Log:
-    """Progress without a terminal: one line every `LOG_SECONDS`, none of work that ends sooner."""
-
-    def __init__(self, description: str, total: int | None) -> None:
-        self.description, self.total, self.done = description, total, 0
-        self.begun = self.told = time.monotonic()
-
-    def advance(self, n: int) -> None:
-        self.done += n
-        now = time.monotonic()
-        if now - self.told >= LOG_SECONDS:
-            self.told = now
-            of = f" of {self.total:,}" if self.total else ""
-            click.echo(f"bimhw: {self.description}: {self.done:,}{of} after {now - self.begun:.0f} s", err=True)
-
-
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show progress on standard error: a bar on a terminal, elsewhere a line every 10 s; yields ``advance(n)``."""
+    """A progress bar on standard error, on a terminal only; yields ``advance(n)``."""
     if not sys.stderr.isatty():
-        yield _Log(description, total).advance
+        yield lambda n: None
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -112,28 +92,3 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
-
-
-@contextmanager
-def stopping() -> Iterator[Callable[[int], None]]:
-    """Let SIGINT and SIGTERM end a loop between two steps; yields what raises `KeyboardInterrupt` there."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        if asked:
-            raise KeyboardInterrupt  # asked twice: at once
-        asked.append(number)
-
-    def between(n: int) -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield between
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield between
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -68,6 +68,8 @@ def calibration_data(
         return _from_task(name, load_named(name), width, scale, calibration, seed)
     if calibration is not None:
         return CalibrationData(_checked(calibration, width), "the given samples", decision_steps=())
+    if network.samples is not None:
+        return CalibrationData(_checked(network.samples, width), "the given sample that the module was read with")
     samples, steps = _made_up(width, sum(p.size for p in network.populations))
     rng = np.random.default_rng(seed)
     made = (rng.random((samples, steps, width)) < _SYNTHETIC_RATE).astype(np.int32) * max(1, round(1 / scale))

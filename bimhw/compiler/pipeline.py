@@ -51,6 +51,7 @@ def compile(
     profile: str | None = None,
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
+    sample: object = None,
     reading: Mapping[str, object] | None = None,
 ) -> CompileResult:
     """Compile a model for a chip.
@@ -73,6 +74,7 @@ def compile(
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
         input_shape: of a torch stack: shape of one sample and step, where its first layer does not tell it.
+        sample: of a module of snnTorch, SpikingJelly, Norse, sinabs or Rockpool: an input, as its forward takes it.
         reading: other options of the model's front end, by name.
 
     Raises:
@@ -81,7 +83,7 @@ def compile(
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
-    named = {"profile": profile, "dt": dt, "input_shape": input_shape}
+    named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
     network = check_network(load_network(model, **named | dict(reading or {})))
     if network.stage == "integer":
         return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed)

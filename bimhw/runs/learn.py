@@ -135,9 +135,7 @@ def learn(
         return done
     from bimhw.runs.learn_run import write_learning_run
 
-    repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-
-    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable))
+    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, done.summary()))
 
 
 def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:

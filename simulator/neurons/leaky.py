@@ -11,6 +11,7 @@ Float equations of one neuron in step t, `acc` the sum of what arrives::
       3  x = v_reset where z(t-1): the step's input is lost; v = x
       4  v = v_reset where z(t-1) before the step's leak; v = x
       5  no reset: v = x
+      6  x is lowered by theta [v(t-1) > theta] while it is compared; v = x - theta z
     v = max(v, v_min)
 
 A neuron with ``fires`` = 0 emits its membrane v as a graded spike in every step (models named ``..._graded``; these also
@@ -38,7 +39,7 @@ from simulator.neurons.sampling import dyadic
 
 Floats = npt.NDArray[np.float64]
 KEEP_FRAC = 16
-HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT, NONE = range(6)
+HARD, SOFT, SOFT_NEXT, LOST, HARD_NEXT, NONE, SOFT_LOWERED = range(7)
 ABOVE, REACHED, MULTI = range(3)
 
 _PARAMS = (
@@ -94,6 +95,7 @@ def _emit(x, v_row, state, params, out, i):  # type: ignore[no-untyped-def]
         x = np.int64(params[V_RESET, i])
     elif reset == SOFT_NEXT:
         x -= theta * last
+    still = theta if reset == SOFT_LOWERED and np.int64(state[v_row, i]) > theta else np.int64(0)
     stored = _clip(x, limit)
     saturated = np.int64(stored != x)
     x = stored
@@ -103,14 +105,14 @@ def _emit(x, v_row, state, params, out, i):  # type: ignore[no-untyped-def]
         out[i] = _clip(sent, PAYLOAD_LIMIT)
         state[v_row, i] = v
         return saturated + np.int64(out[i] != sent)
-    z = np.int64(0)
+    z, seen = np.int64(0), x - still
     if params[CMP, i] == MULTI:
-        z = x // theta if x > 0 else z
-    elif x > theta or (params[CMP, i] == REACHED and x == theta):
+        z = seen // theta if seen > 0 else z
+    elif seen > theta or (params[CMP, i] == REACHED and seen == theta):
         z = np.int64(1)
     if z > 0 and reset == HARD:
         x = np.int64(params[V_RESET, i])
-    elif reset == SOFT:
+    elif reset in (SOFT, SOFT_LOWERED):
         x -= theta * z
     out[i] = z
     state[v_row, i] = max(_clip(x, limit), np.int64(params[V_MIN, i]))
@@ -156,12 +158,13 @@ def _float_emit(x: Floats, state: dict[str, Floats], p: Mapping[str, Any]) -> Fl
     x = np.where((p["reset"] == LOST) & (last > 0), p["v_reset"], x)
     x = np.where(p["reset"] == SOFT_NEXT, x - p["theta"] * last, x)
     state["v_pre"] = x
+    seen = np.where((p["reset"] == SOFT_LOWERED) & (state["v"] > p["theta"]), x - p["theta"], x)
     with np.errstate(divide="ignore", invalid="ignore"):
-        several = np.where(x > 0, np.floor(x / p["theta"]), 0.0)
-    over = np.where(p["cmp"] == REACHED, x >= p["theta"], x > p["theta"])
+        several = np.where(seen > 0, np.floor(seen / p["theta"]), 0.0)
+    over = np.where(p["cmp"] == REACHED, seen >= p["theta"], seen > p["theta"])
     z = np.where(p["fires"] == 0, 0.0, np.where(p["cmp"] == MULTI, several, over))
     v = np.where((p["reset"] == HARD) & (z > 0), p["v_reset"], x)
-    v = np.where(p["reset"] == SOFT, v - p["theta"] * z, v)
+    v = np.where((p["reset"] == SOFT) | (p["reset"] == SOFT_LOWERED), v - p["theta"] * z, v)
     state["v"], state["last"] = np.maximum(v, p["v_min"]), z
     return np.where(p["fires"] == 0, state["v"], z)
 
@@ -194,12 +197,13 @@ _BRIAN2_REST = """
 k = int(abs(reset - 3) < 0.5) * int(last > 0)
 y = k * v_reset + (1 - k) * y
 y = y - int(abs(reset - 2) < 0.5) * theta * last
-over = int(cmp < 0.5) * int(y > theta) + int(abs(cmp - 1) < 0.5) * int(y >= theta)
-over = over + int(cmp > 1.5) * int(y > 0) * floor(y / (theta + int(theta < 1e-300)))
+s = y - int(reset > 5.5) * int(v > theta) * theta
+over = int(cmp < 0.5) * int(s > theta) + int(abs(cmp - 1) < 0.5) * int(s >= theta)
+over = over + int(cmp > 1.5) * int(s > 0) * floor(s / (theta + int(theta < 1e-300)))
 z = int(fires > 0.5) * over
 k = int(reset < 0.5) * int(z > 0)
 w = k * v_reset + (1 - k) * y
-w = w - int(abs(reset - 1) < 0.5) * theta * z
+w = w - (int(abs(reset - 1) < 0.5) + int(reset > 5.5)) * theta * z
 v = clip(w, v_min, 1e300)
 last = z
 out = int(fires > 0.5) * z + int(fires < 0.5) * v
@@ -217,7 +221,7 @@ def _sample(rng: np.random.Generator, n: int, graded: bool, cuba: bool) -> dict[
         "v_init": 0.0,
         "v_min": -8.0,
         "cmp": float(rng.integers(3 if graded else 2)),
-        "reset": float(rng.integers(6)),
+        "reset": float(rng.integers(7)),
         "fires": float(rng.integers(2)) if graded else 1.0,
         "sh_out": 0.0,
     }

@@ -142,8 +142,7 @@ class Neuron:
         elif how == "exp_norm":
             self.i = keep * self.i + (1 - keep) * x
         else:
-            w_in, added = _finite(self.p["w_in"], x)
-            self.i = self.i + self.ratio_s * (w_in * x - self.i) + added
+            self.i = self.i + self.ratio_s * (self.p["w_in"] * x - self.i)
         return self.i
 
     def _membrane(self, x: Floats) -> None:
@@ -154,15 +153,13 @@ class Neuron:
         elif how == "exp_norm":
             self.v = leak + keep * (self.v - leak) + (1 - keep) * x
         else:
-            r, added = _finite(self.p["r"], x)
-            self.v = self.v + self.ratio_m * (leak - self.v + r * x) + added
+            self.v = self.v + self.ratio_m * (leak - self.v + self.p["r"] * x)
 
     def _exact(self, x: Floats) -> None:
         """Closed form for x held over the step: tau_m v' = v_leak - v + r i(t), i(t) = w x + (i0 - w x) e^(-t/tau_s)."""
         keep, leak, r = np.exp(-self.ratio_m), self.p["v_leak"], self.p["r"]
         if self.node.kind in ("LI", "LIF"):
-            r, added = _finite(r, x)
-            self.v = leak + r * x + keep * (self.v - leak - r * x) + added
+            self.v = leak + r * x + keep * (self.v - leak - r * x)
             return
         rest = self.p["w_in"] * x
         gap = self.ratio_m - self.ratio_s
@@ -170,12 +167,6 @@ class Neuron:
         bump = self.ratio_m * keep * np.where(np.abs(gap) < 1e-12, 1.0, np.expm1(gap) / np.where(gap == 0, 1.0, gap))
         self.v = leak + r * rest + keep * (self.v - leak - r * rest) + r * (self.i - rest) * bump
         self.i = rest + np.exp(-self.ratio_s) * (self.i - rest)
-
-
-def _finite(gain: Floats, x: Floats) -> tuple[Floats, Floats | float]:
-    """Split an infinite gain, that of an infinite time constant tau with gain tau / dt, off: dt / tau gain x -> x."""
-    unbounded = np.isinf(gain)
-    return (np.where(unbounded, 0.0, gain), np.where(unbounded, x, 0.0)) if unbounded.any() else (gain, 0.0)
 
 
 def make_neuron(node: Node, settings: Settings, batch: int) -> Neuron:

@@ -35,6 +35,7 @@ _RESETS = {
     "zero_next_step_input_lost": leaky.LOST,
     "to_v_reset_next_step": leaky.HARD_NEXT,
     "none": leaky.NONE,
+    "subtract_now_lowered": leaky.SOFT_LOWERED,
 }
 _COMPARES = {">": leaky.ABOVE, ">=": leaky.REACHED, "multi": leaky.MULTI}
 READOUT = "readout"
@@ -187,7 +188,7 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
         "v_init": 0 * one if settings.v_init == "zero" else p.get(settings.v_init, 0 * one),
         "v_min": -np.inf if settings.v_min is None else settings.v_min,
         "cmp": _COMPARES[settings.cmp],
-        "reset": _reset(node, settings) if fires else 0,
+        "reset": _RESETS[settings.reset] if fires else 0,
         "fires": float(fires),
     }
     if not fires:
@@ -199,12 +200,6 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
     model = "leaky_cuba_graded" if graded else "leaky_cuba"
     model, params, gain = leaky_form(model, keep, gain * into, rest, **more)
     return model, params | {"keep_u": keep_u, "bias_u": form.bias * gain}, gain
-
-
-def _reset(node: Node, settings: Settings) -> int:
-    if settings.reset not in _RESETS:
-        raise FitError(node.where, f"resets by {settings.reset!r}, which no neuron does", f"Use {', '.join(_RESETS)}")
-    return _RESETS[settings.reset]
 
 
 def leaky_form(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> NeuronForm:
@@ -227,17 +222,10 @@ def _membrane(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[
     factor = next(v for k, v in flat.items() if "tau_syn" not in k)
     if "dt/tau" in flat or "dt/tau_mem" in flat:
         r = np.ones_like(p["r"]) if settings.integrator == "norse_jump" and "w_in" in p else p["r"]
-        return 1 - factor, _times(factor, r), factor * p["v_leak"]
+        return 1 - factor, factor * r, factor * p["v_leak"]
     rest = (1 - factor) * p["v_leak"]
-    unit = np.ones_like(factor)
-    gain = {"exp": unit, "exp_norm": 1 - factor, "exact": _times(1 - factor, p["r"])}[settings.integrator]
+    gain = {"exp": np.ones_like(factor), "exp_norm": 1 - factor, "exact": (1 - factor) * p["r"]}[settings.integrator]
     return factor, gain, rest
-
-
-def _times(factor: Floats, gain: Floats) -> Floats:
-    """Return factor gain; 1 for the infinite gain tau / dt of an infinite time constant tau, whose factor is dt / tau."""
-    unbounded = np.isinf(gain)
-    return np.where(unbounded, 1.0, factor * np.where(unbounded, 0.0, gain))
 
 
 def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats]:
@@ -250,7 +238,7 @@ def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[F
     if settings.integrator == "norse_jump":
         return 1 - factor, np.ones_like(factor)
     if settings.integrator == "euler":
-        return 1 - factor, _times(factor, p["w_in"])
+        return 1 - factor, factor * p["w_in"]
     return factor, np.ones_like(factor) if settings.integrator == "exp" else 1 - factor
 
 

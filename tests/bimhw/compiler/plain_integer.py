@@ -107,9 +107,11 @@ def leaky_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: 
     if not p["fires"].any():
         s["v"] = np.maximum(x, p["v_min"])
         return clip(shift(s["v"], p["sh_out"]), 32767)
-    over = np.where(p["cmp"] == 1, x >= p["theta"], x > p["theta"]).astype(np.int64)
-    z = np.where(p["cmp"] == 2, np.where(x > 0, x // np.maximum(p["theta"], 1), 0), over)
-    after = np.where((p["reset"] == 0) & (z > 0), p["v_reset"], np.where(p["reset"] == 1, x - p["theta"] * z, x))
+    seen = np.where((p["reset"] == 6) & (s["v"] > p["theta"]), x - p["theta"], x)
+    over = np.where(p["cmp"] == 1, seen >= p["theta"], seen > p["theta"]).astype(np.int64)
+    z = np.where(p["cmp"] == 2, np.where(seen > 0, seen // np.maximum(p["theta"], 1), 0), over)
+    subtracts = (p["reset"] == 1) | (p["reset"] == 6)
+    after = np.where((p["reset"] == 0) & (z > 0), p["v_reset"], np.where(subtracts, x - p["theta"] * z, x))
     s["v"], s["last"] = np.maximum(np.clip(after, -p["limit"], p["limit"]), p["v_min"]), z
     return z
 

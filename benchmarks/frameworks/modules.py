@@ -1,0 +1,235 @@
+"""Random modules of five frameworks as Python objects, each read by bimhw and run in its float engine.
+
+    python -m benchmarks.frameworks.modules [--framework snntorch] [--count 20] [--seed 0]
+
+Needs the frameworks (``make frameworks`` installs them in an environment of its own). Prints one line a module: outputs that
+differ from the framework's own, of how many, and the mean of the output. Exit code 1 where one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+STEPS, BATCH = 20, 3
+Made = tuple[Any, torch.Tensor]
+
+
+def _gain(module: nn.Module, factor: float) -> None:
+    with torch.no_grad():
+        for name, p in nn.Module.named_parameters(module):
+            if name.endswith(("weight", "weights")):
+                p *= factor
+
+
+def _spikes(rng: np.random.Generator, *shape: int) -> torch.Tensor:
+    return torch.tensor((rng.random(shape) < 0.5).astype(np.float32))
+
+
+class Skip(nn.Module):
+    """A forward of its own with a skip, a sum, a pool and feedback over a step."""
+
+    def __init__(self, neuron: Callable[[], nn.Module], states: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.n1, self.n2, self.n3 = neuron(), neuron(), neuron()
+        self.pool = nn.MaxPool2d(2)
+        self.more = nn.Conv2d(4, 4, 1)
+        self.out = nn.Linear(4 * 3 * 3, 5)
+        self.back = nn.Linear(5, 5)
+        self.states = states
+        with torch.no_grad():
+            self.norm.running_mean.uniform_(-0.2, 0.2)
+            self.norm.running_var.uniform_(0.5, 1.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        states: list[Any] = [None, None, None]
+
+        def call(k: int, layer: nn.Module, value: torch.Tensor) -> torch.Tensor:
+            if not self.states:
+                return layer(value)
+            spikes, states[k] = layer(value, states[k])
+            return spikes
+
+        last = torch.zeros(x.shape[1], 5)
+        rows = []
+        for t in range(x.shape[0]):
+            a = call(0, self.n1, self.norm(self.conv(x[t])))
+            a = self.pool(a)
+            b = call(1, self.n2, self.more(a) + 0.5 * a)
+            last = call(2, self.n3, self.out(torch.flatten(a + b, 1)) + self.back(last))
+            rows.append(last)
+        return torch.stack(rows)
+
+
+def snntorch_module(rng: np.random.Generator) -> Made:
+    """snnTorch: every neuron, reset_mechanism and reset_delay; Sequential, loops with states, a forward of its own."""
+    snn = importlib.import_module("snntorch")
+    reset = str(rng.choice(["subtract", "zero", "none"]))
+    delay = bool(rng.integers(2))
+    beta = float(rng.uniform(0.3, 1.0)) if rng.random() < 0.7 else torch.rand(8)
+    more = {"reset_mechanism": reset, "init_hidden": True}
+    kind = int(rng.integers(6))
+    if kind == 5:
+        module = Skip(lambda: snn.Leaky(beta=float(rng.uniform(0.3, 1)), reset_delay=delay, **more), False)
+        _gain(module, 2.0)
+        return module, _spikes(rng, STEPS, BATCH, 2, 6, 6)
+    makers: list[Callable[[], nn.Module]] = [
+        lambda: snn.Leaky(beta=beta, reset_delay=delay, threshold=torch.rand(8) + 0.5, **more),
+        lambda: snn.Synaptic(alpha=float(rng.uniform(0.1, 0.9)), beta=beta, reset_delay=delay, **more),
+        lambda: snn.RLeaky(beta=beta, linear_features=8, reset_delay=delay, **more),
+        lambda: snn.RSynaptic(alpha=0.6, beta=beta, all_to_all=False, V=float(rng.normal()), **more),
+        lambda: snn.Lapicque(beta=float(rng.uniform(0.5, 0.95)), **more),
+    ]
+    module = nn.Sequential(nn.Linear(12, 8), makers[kind](), nn.Linear(8, 5), snn.Leaky(beta=0.8, **more))
+    _gain(module, 2.0)
+    return module, _spikes(rng, STEPS, BATCH, 12)
+
+
+def spikingjelly_module(rng: np.random.Generator) -> Made:
+    """SpikingJelly: IF, LIF, PLIF, CUBA; hard and soft resets; step modes s and m; containers."""
+    neuron = importlib.import_module("spikingjelly.activation_based.neuron")
+    layer = importlib.import_module("spikingjelly.activation_based.layer")
+    functional = importlib.import_module("spikingjelly.activation_based.functional")
+    reset = [None, 0.0, -0.125][int(rng.integers(3))]
+    makers: list[Callable[[], nn.Module]] = [
+        lambda: neuron.IFNode(v_reset=reset),
+        lambda: neuron.LIFNode(tau=float(rng.uniform(1.5, 5)), decay_input=bool(rng.integers(2)), v_reset=reset),
+        lambda: neuron.ParametricLIFNode(init_tau=2.5, decay_input=bool(rng.integers(2)), v_reset=reset),
+        lambda: neuron.CUBALIFNode(c_decay=0.4, v_decay=float(rng.uniform(0.5, 0.9)), v_reset=reset),
+    ]
+    make = makers[int(rng.integers(4))]
+    kind = int(rng.integers(3))
+    if kind == 0:
+        module: Any = Skip(make, False)
+        _gain(module, 3.0)
+        return module, _spikes(rng, STEPS, BATCH, 2, 6, 6)
+    module = nn.Sequential(
+        layer.Conv2d(2, 4, 3, padding=1), layer.BatchNorm2d(4), make(), layer.MaxPool2d(2), layer.Conv2d(4, 4, 3), make(),
+        layer.AvgPool2d(2), layer.Flatten(), layer.Linear(4 * 2 * 2, 5), make(),
+    )  # fmt: skip
+    functional.set_step_mode(module, "m" if kind == 1 else "s")
+    _gain(module, 3.0)
+    return module, _spikes(rng, STEPS, BATCH, 2, 12, 12)
+
+
+def norse_module(rng: np.random.Generator) -> Made:
+    """Norse: cells with states, layers over time, SequentialState, recurrent forms."""
+    norse = importlib.import_module("norse.torch")
+    box = importlib.import_module("norse.torch.functional.lif_box")
+    p = norse.LIFParameters(
+        tau_mem_inv=torch.as_tensor(float(rng.uniform(50, 500))), tau_syn_inv=torch.as_tensor(float(rng.uniform(100, 600))),
+        v_th=torch.as_tensor(0.5), v_leak=torch.as_tensor(float(rng.choice([0.0, 0.1]))), v_reset=torch.as_tensor(0.05),
+    )  # fmt: skip
+    q = box.LIFBoxParameters(tau_mem_inv=torch.as_tensor(float(rng.uniform(200, 800))), v_th=torch.as_tensor(0.4))
+    cells: list[Callable[[], nn.Module]] = [lambda: norse.LIFCell(p=p), lambda: norse.LIFBoxCell(p=q), norse.IAFCell]
+    kind = int(rng.integers(5))
+    if kind < 2:
+        make = cells[int(rng.integers(3))]
+        module: Any = norse.SequentialState(nn.Linear(12, 8), make(), nn.Linear(8, 5), make())
+    elif kind == 2:
+        module = norse.SequentialState(
+            nn.Linear(12, 8), norse.LIF(p=p), norse.LIFRecurrent(8, 6, p=p), nn.Linear(6, 5), norse.LIF()
+        )
+    elif kind == 3:
+        module = norse.SequentialState(norse.LIFRecurrentCell(12, 8, p=p), nn.Linear(8, 5), norse.LIFCell(p=p))
+    else:
+        module = Skip(cells[int(rng.integers(3))], True)
+        _gain(module, 4.0)
+        return module, _spikes(rng, STEPS, BATCH, 2, 6, 6)
+    _gain(module, 4.0)
+    return module, _spikes(rng, STEPS, BATCH, 12)
+
+
+def sinabs_module(rng: np.random.Generator) -> Made:
+    """sinabs: LIF, IAF, ExpLeak, recurrent and Squeeze forms; one or several spikes a step; both resets."""
+    sl = importlib.import_module("sinabs.layers")
+    act = importlib.import_module("sinabs.activation")
+    more: dict[str, Any] = {
+        "spike_fn": [act.SingleSpike, act.MultiSpike, act.MaxSpike(1)][int(rng.integers(3))],
+        "reset_fn": [act.MembraneSubtract(), act.MembraneReset()][int(rng.integers(2))],
+        "min_v_mem": [None, -0.5][int(rng.integers(2))],
+    }
+    lif = {"tau_mem": float(rng.uniform(1.5, 10)), "tau_syn": [None, 3.0][int(rng.integers(2))], **more}
+    lif["norm_input"] = bool(rng.integers(2))
+    kind = int(rng.integers(4))
+    if kind == 0:
+        module: Any = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1), sl.IAFSqueeze(batch_size=BATCH, **more), sl.SumPool2d(2), nn.Conv2d(4, 4, 3),
+            sl.LIFSqueeze(batch_size=BATCH, **lif), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 5),
+            sl.IAFSqueeze(batch_size=BATCH, **more),
+        )  # fmt: skip
+        _gain(module, 2.0)
+        return module, _spikes(rng, STEPS * BATCH, 2, 8, 8)
+    if kind == 1:
+        inner = [sl.LIFRecurrent(rec_connect=nn.Linear(8, 8, bias=lif["tau_syn"] is None), **lif)]
+    else:
+        inner = [sl.LIF(**lif), sl.IAF(**more)][kind - 2 :][:1]
+    module = nn.Sequential(nn.Linear(12, 8), *inner, nn.Linear(8, 5), sl.LIF(**lif))
+    _gain(module, 3.0)
+    return module, _spikes(rng, BATCH, STEPS, 12)
+
+
+def rockpool_module(rng: np.random.Generator) -> Made:
+    """Rockpool: LIFTorch feed-forward and recurrent, ExpSynTorch, one or several spikes a step."""
+    rt = importlib.import_module("rockpool.nn.modules")
+    combinators = importlib.import_module("rockpool.nn.combinators")
+    more: dict[str, Any] = {
+        "tau_mem": float(rng.uniform(2e-3, 50e-3)),
+        "tau_syn": float(rng.uniform(2e-3, 20e-3)),
+        "threshold": float(rng.uniform(0.5, 2)),
+        "bias": float(rng.choice([0.0, 0.01])),
+    }
+    if rng.random() < 0.5:
+        more["max_spikes_per_dt"] = torch.tensor(1.0)
+    recurrent = {"has_rec": True, "w_rec": 0.2 * torch.randn(8, 8)} if rng.random() < 0.5 else {}
+    first = rt.LIFTorch(8, **recurrent, **more)
+    parts = [
+        rt.LinearTorch((12, 8), has_bias=bool(rng.integers(2))),
+        first,
+        rt.LinearTorch((8, 5)),
+        rt.LIFTorch(5, **more),
+    ]
+    return combinators.Sequential(*parts), _spikes(rng, BATCH, STEPS, 12)
+
+
+MAKERS = {
+    "snntorch": snntorch_module,
+    "spikingjelly": spikingjelly_module,
+    "norse": norse_module,
+    "sinabs": sinabs_module,
+    "rockpool": rockpool_module,
+}
+
+
+def main() -> int:
+    from bimhw.frontends.frameworks.module import read_module
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--framework", choices=sorted(MAKERS))
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    wrong = 0
+    for name in [arguments.framework] if arguments.framework else sorted(MAKERS):
+        for k in range(arguments.count):
+            torch.manual_seed(1000 * arguments.seed + k)
+            module, x = MAKERS[name](np.random.default_rng([arguments.seed, k]))
+            read = read_module(module, x)
+            wrong += read.differ > 0
+            print(f"{name} {k}: {read.differ} of {read.wanted.size} differ, mean {read.wanted.mean():.3g}", flush=True)
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

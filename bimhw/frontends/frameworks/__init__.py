@@ -1,0 +1,1 @@
+"""Python objects of other frameworks -> float network; see `module`."""

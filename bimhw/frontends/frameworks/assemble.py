@@ -1,0 +1,257 @@
+"""A trace -> NIR graph: each neuron layer with what arrives at it in one step, seen from that step.
+
+A value of an earlier step goes through a Delay of as many steps. That every step does the same is checked; the first steps
+may have constants (zeros) where later ones have what was sent before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bimhw.frontends.frameworks import layers
+from bimhw.frontends.frameworks.cell import Cell, NodeSpec, array
+from bimhw.frontends.frameworks.expression import Expr, leaves, signature
+from bimhw.frontends.nir.graph import Edge
+from simulator.base.errors import FitError, InputError
+
+INPUT, OUTPUT = "input", "output"
+
+
+@dataclass(eq=False)
+class Assembly:
+    """Nodes and edges as they are found.
+
+    Attributes:
+        modules: name -> layer.
+        cells: name -> neuron layer.
+        binary_input: the sample holds only 0 and 1.
+        nodes, edges: of the NIR graph.
+    """
+
+    modules: Mapping[str, Any]
+    cells: Mapping[str, Cell]
+    binary_input: bool
+    nodes: dict[str, NodeSpec] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    input_shape: tuple[int, ...] | None = None
+    _made: dict[Any, list[str]] = field(default_factory=dict)
+    _alive: list[Expr] = field(default_factory=list)
+
+    def cell(self, name: str, arrived: list[Expr], shape: tuple[int, ...]) -> None:
+        """Add a neuron layer of `shape` with what arrives at it."""
+        cell = self.cells[name]
+        self._check_steady(name, arrived)
+        inner = self._unused(name)
+        self.nodes[inner] = cell.placeholder(shape)
+        target = inner
+        if cell.before is not None:
+            target = self._add(f"{name}.in", cell.before)
+            self.edges.append((target, inner))
+        self._join(self.sources(arrived[-1], len(arrived) - 1), target)
+        if cell.recurrent is not None:
+            back = self._add(f"{name}.recurrent", cell.recurrent)
+            self._join(self._delayed(self._sent(name), 1, shape), back)
+            self.edges.append((back, inner))
+
+    def output(self, expr: Expr, step: int, membrane: bool) -> None:
+        """Add the Output."""
+        self.nodes[OUTPUT] = ("Output", {})
+        sources = [str(expr.what)] if membrane else self.sources(expr, step)
+        self._join(sources, OUTPUT)
+
+    def sources(self, expr: Expr, step: int) -> list[str]:
+        """Return the nodes whose sum is a value, adding what is not there yet."""
+        key = (id(expr), step)
+        if key not in self._made:
+            self._alive.append(expr)
+            self._made[key] = _MAKERS[expr.op](self, expr, step)
+        return self._made[key]
+
+    def _check_steady(self, name: str, arrived: list[Expr]) -> None:
+        last = len(arrived) - 1
+        lags = [last - e.step for e in leaves(arrived[-1]) if e.step is not None and e.op != "const"]
+        wanted = signature(arrived[-1], last, {})
+        for step in range(max([1, *lags]), last):
+            if signature(arrived[step], step, {}) != wanted:
+                raise FitError(
+                    f"layer {name!r}",
+                    f"takes in something else in step {step} than in step {last}",
+                    "A chip does the same in every step",
+                )
+
+    def _unused(self, name: str) -> str:
+        name = "".join(c if c.isprintable() else "_" for c in name) or "module"
+        taken, k = name, 2
+        while taken in self.nodes:
+            taken, k = f"{name}.{k}", k + 1
+        return taken
+
+    def _add(self, name: str, spec: NodeSpec) -> str:
+        name = self._unused(name)
+        self.nodes[name] = spec
+        return name
+
+    def _join(self, sources: list[str], target: str) -> None:
+        for source in sources:
+            if (source, target) in self.edges:
+                twin = self._add(f"{source}.again", ("Scale", {"scale": np.ones(())}))
+                self.edges += [(source, twin), (twin, target)]
+            else:
+                self.edges.append((source, target))
+
+    def _after(self, sources: list[str], name: str, spec: NodeSpec) -> list[str]:
+        node = self._add(name, spec)
+        self._join(sources, node)
+        return [node]
+
+    def _sent(self, name: str) -> list[str]:
+        """Return the node that gives a layer's spikes, with their factor."""
+        scale, key = self.cells[name].scale, ("scaled", name)
+        if scale is None:
+            return [name]
+        if key not in self._made:
+            self._made[key] = self._after([name], f"{name}.factor", ("Scale", {"scale": scale}))
+        return self._made[key]
+
+    def _delayed(self, sources: list[str], lag: int, shape: tuple[int, ...]) -> list[str]:
+        if lag == 0:
+            return sources
+        key = ("delay", tuple(sources), lag)
+        if key not in self._made:
+            spec: NodeSpec = ("Delay", {"delay": np.full(shape, float(lag))})
+            self._made[key] = self._after(sources, f"{sources[0]}.delay{lag}", spec)
+        return self._made[key]
+
+
+def _input(a: Assembly, expr: Expr, step: int) -> list[str]:
+    if a.input_shape not in (None, expr.features):
+        raise InputError("input", f"is used in two shapes, {a.input_shape} and {expr.features}", "Give it one shape")
+    a.input_shape = expr.features
+    return a._delayed([INPUT], 0 if expr.step is None else step - expr.step, expr.features)
+
+
+def _spike(a: Assembly, expr: Expr, step: int) -> list[str]:
+    name = str(expr.what)
+    return a._delayed(a._sent(name), 0 if expr.step is None else step - expr.step, expr.features)
+
+
+def _state(a: Assembly, expr: Expr, step: int) -> list[str]:
+    raise FitError(f"layer {expr.what!r}", "hands its membrane or current on to another layer", "Hand on its spikes")
+
+
+def _layer(a: Assembly, expr: Expr, step: int) -> list[str]:
+    name, source = str(expr.what), expr.args[0]
+    module = a.modules[name]
+    if layers.is_norm(module):
+        return _norm(a, expr, step)
+    below = a.sources(source, step)
+    if layers.is_max_pool(module):
+        if not _binary(a, source):
+            way_out = "Put it after a spiking layer, or use AvgPool2d"
+            raise FitError(f"layer {name!r} (MaxPool2d)", "takes the maximum of values that are not spikes", way_out)
+        total = a._after(below, f"{name}.sum", layers.summed(name, module))
+        return a._after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
+    if type(module).__name__ == "AdaptiveAvgPool2d":
+        return a._after(below, name, layers.adaptive(name, module, source.features))
+    if type(module).__name__ == "Flatten":
+        return _flatten(a, expr, step)
+    return a._after(below, name, layers.plain_layer(name, module))
+
+
+def _norm(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """Fold a normalisation into the layer before it, or add it as a node of its own."""
+    name, source = str(expr.what), expr.args[0]
+    scale, shift = layers.norm_factors(name, a.modules[name])
+    before = a.modules.get(str(source.what)) if source.op == "layer" else None
+    if before is not None and hasattr(before, "weight") and not layers.is_norm(before):
+        spec = layers.folded(layers.plain_layer(str(source.what), before), scale, shift)
+        return a._after(a.sources(source.args[0], step), f"{source.what}.{name.rsplit('.', 1)[-1]}", spec)
+    return a._after(a.sources(source, step), name, layers.norm_alone(name, scale, shift, source.features))
+
+
+def _flatten(a: Assembly, expr: Expr, step: int) -> list[str]:
+    source = expr.args[0]
+    if source.op == "input" and len(expr.features) >= len(source.features) and expr.features != source.features:
+        return _input(a, Expr("input", (), expr.axes, expr.shape, None, source.step), step)  # another view of the input
+    if expr.features == source.features:
+        return a.sources(source, step)
+    differs = next(i for i, (p, q) in enumerate(zip(source.features, (*expr.features, 0), strict=False)) if p != q)
+    first = min(differs, len(expr.features) - 1)
+    last = len(source.features) - (len(expr.features) - first - 1) - 1
+    merged = (*source.features[:first], int(np.prod(source.features[first : last + 1])), *source.features[last + 1 :])
+    if merged != expr.features:
+        way_out = "Give the input in the shape it is used in, and flatten only"
+        raise FitError(f"reshape of {source.features} to {expr.features}", "is no flattening", way_out)
+    fields = {"input_type": np.array(source.features), "start_dim": first, "end_dim": last}
+    return a._after(a.sources(source, step), "flatten", ("Flatten", fields))
+
+
+def _same(a: Assembly, expr: Expr, step: int) -> list[str]:
+    return a.sources(expr.args[0], step)
+
+
+def _pick(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """One step of a sequence, as a step of what it was made of."""
+    if step != expr.what and expr.step is not None and step != expr.step:
+        raise FitError("a sequence", "is taken apart and used at other steps", "Use each step in its own step")
+    return a.sources(expr.args[0], 0)
+
+
+def _add(a: Assembly, expr: Expr, step: int) -> list[str]:
+    out: list[str] = []
+    for part in expr.args:
+        if part.op == "const" and not np.any(array(part.what)):
+            continue
+        out += a.sources(part, step)
+    return out
+
+
+def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
+    factor = array(expr.what)
+    if factor.ndim > len(expr.features):
+        factor = factor.reshape(factor.shape[factor.ndim - len(expr.features) :])
+    full = np.broadcast_to(factor, expr.features).copy()
+    return a._after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))
+
+
+def _const(a: Assembly, expr: Expr, step: int) -> list[str]:
+    way_out = "Put it into the bias of a layer, or give the module its input"
+    raise FitError("a constant tensor", "is fed in where the input or spikes are expected", way_out)
+
+
+def _unknown(a: Assembly, expr: Expr, step: int) -> list[str]:
+    way_out = f"Use layers ({layers.SUPPORTED}), sums, factors and reshapes between the neurons"
+    raise FitError(f"function torch.{expr.what}", "has no form on a chip", way_out)
+
+
+def _binary(a: Assembly, expr: Expr) -> bool:
+    """Return whether a value is only 0 and 1."""
+    if expr.op == "spike":
+        return a.cells[str(expr.what)].binary
+    if expr.op == "input":
+        return a.binary_input
+    if expr.op in ("same", "flatten", "merge", "part", "pick"):
+        return _binary(a, expr.args[0])
+    if expr.op != "layer":
+        return False
+    module = a.modules[str(expr.what)]
+    return (layers.is_max_pool(module) or type(module).__name__ == "Flatten") and _binary(a, expr.args[0])
+
+
+_MAKERS = {
+    "input": _input,
+    "spike": _spike,
+    "state": _state,
+    "layer": _layer,
+    "flatten": _flatten,
+    **dict.fromkeys(("same", "merge", "part"), _same),
+    "pick": _pick,
+    "add": _add,
+    "scale": _scale,
+    "const": _const,
+    **dict.fromkeys(("unknown", "stack", "over_time"), _unknown),
+}

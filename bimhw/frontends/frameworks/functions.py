@@ -1,0 +1,269 @@
+"""What the functions of torch between the layers mean: function name -> how the result came about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from bimhw.frontends.frameworks.expression import LEADING, Expr
+
+if TYPE_CHECKING:
+    from bimhw.frontends.frameworks.trace import Trace
+
+_SAME = {
+    "detach", "clone", "contiguous", "to", "float", "double", "cpu", "requires_grad_", "type", "type_as", "detach_",
+    "dropout", "alias", "data",
+}  # fmt: skip
+_SHAPES = {"view", "reshape", "flatten", "unsqueeze", "squeeze", "unflatten", "view_as", "reshape_as"}
+_IGNORED = {
+    "size",
+    "dim",
+    "__get__",
+    "numel",
+    "ndimension",
+    "is_floating_point",
+    "__len__",
+    "stride",
+    "__hash__",
+    "__set__",
+}
+
+
+def note(trace: Trace, name: str, args: Any, kwargs: Any, out: Any) -> None:
+    """Note the result of one call."""
+    plain = name.strip("_")
+    if name in _IGNORED or plain.endswith("like"):
+        return
+    if plain == "setitem":
+        _written(trace, args)
+        return
+    handler = _HANDLERS.get(plain)
+    sources = [e for a in _flat(args) if (e := trace.of(a)) is not None]
+    if not sources:
+        return
+    made = handler(trace, args, kwargs, out) if handler is not None else None
+    if made is True:
+        return
+    for one in _flat(out):
+        if isinstance(made, Expr):
+            trace.keep(one, made)
+        else:
+            trace.keep(one, Expr("unknown", tuple(sources), sources[0].axes, tuple(one.shape), plain))
+
+
+def _flat(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [t for v in value for t in _flat(v)]
+    return []
+
+
+Handler = Callable[["Trace", Any, Any, Any], Any]
+
+
+def _same(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+    source = trace.of(args[0])
+    return source if isinstance(out, Tensor) else True
+
+
+def _reshaped(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    source = trace.of(args[0])
+    assert source is not None
+    return reshape(source, tuple(out.shape))
+
+
+def reshape(source: Expr, shape: tuple[int, ...]) -> Expr | None:
+    """Return a value with another shape: its features regrouped, or batch and time merged or parted."""
+    axes, n = source.axes, LEADING.get(source.axes, 1)
+    if axes == "?":
+        return Expr("same", (source,), "?", shape)
+    if shape[:n] == source.shape[:n] and axes != "merged":
+        regrouped = shape[n:] != source.shape[n:]
+        return Expr("flatten" if regrouped else "same", (source,), axes, shape)
+    if n == 2 and shape and shape[0] == math.prod(source.shape[:2]):
+        return Expr("merge", (source,), "merged", shape, (axes, source.shape[:2]))
+    origin = merged_from(source) if axes == "merged" else None
+    if axes == "merged" and origin is not None and shape[:2] == origin[1] and shape[2:] == source.shape[1:]:
+        return Expr("part", (source,), origin[0], shape)
+    if axes == "merged" and shape and shape[0] == source.shape[0]:
+        return Expr("flatten", (source,), axes, shape)
+    return None
+
+
+def merged_from(expr: Expr) -> Any:
+    """Return (axes, sizes) that a merged value was made of, or None."""
+    while expr.op != "merge" and expr.args:
+        expr = expr.args[0]
+    return expr.what if expr.op == "merge" else None
+
+
+def _item(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+    """x[t], x[:, t], x[..., t] of a sequence."""
+    source, index = trace.of(args[0]), args[1]
+    if source is None:
+        return None
+    index = index if isinstance(index, tuple) else (index,)
+    if Ellipsis in index:
+        at = index.index(Ellipsis)
+        fill = (slice(None),) * (len(source.shape) - len(index) + 1)
+        index = (*index[:at], *fill, *index[at + 1 :])
+    picked = [k for k, i in enumerate(index) if not (isinstance(i, slice) and i == slice(None))]
+    if len(picked) != 1 or not isinstance(index[picked[0]], int):
+        return None
+    return _step(trace, source, picked[0], int(index[picked[0]]), tuple(out.shape))
+
+
+def _select(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+    source = trace.of(args[0])
+    dim, index = (*args[1:], *kwargs.values())[:2]
+    return None if source is None else _step(trace, source, int(dim), int(index), tuple(out.shape))
+
+
+def _step(trace: Trace, source: Expr, axis: int, index: int, shape: tuple[int, ...]) -> Expr | None:
+    """Return one step of a sequence."""
+    axis %= len(source.shape)
+    index %= source.shape[axis]
+    if source.op == "stack":
+        return source.args[index] if axis == {"TB": 0, "BT": 1}[source.axes] else None
+    if source.axes == "?" and source.op == "input" and trace.time_axis in (None, axis):
+        trace.time_axis = axis
+        return Expr("input", (), "B", shape, None, index)
+    if source.axes in ("TB", "BT") and axis == {"TB": 0, "BT": 1}[source.axes]:
+        return Expr("pick", (source,), "B", shape, None, index)
+    return None
+
+
+def _unbound(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+    """Iteration over a sequence."""
+    source = trace.of(args[0])
+    axis = int(args[1] if len(args) > 1 else kwargs.get("dim", 0))
+    for index, one in enumerate(out):
+        made = None if source is None else _step(trace, source, axis, index, tuple(one.shape))
+        if made is None:
+            return None
+        trace.keep(one, made)
+    return True
+
+
+def _stacked(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    parts = [trace.of(a) for a in args[0]]
+    axis = int(args[1] if len(args) > 1 else kwargs.get("dim", 0)) % out.ndim
+    if axis > 1 or any(p is None or p.axes != "B" for p in parts):
+        return None
+    steps = tuple(p for p in parts if p is not None)
+    return Expr("stack", steps, "TB" if axis == 0 else "BT", tuple(out.shape), value=out)
+
+
+def _written(trace: Trace, args: Any) -> None:
+    """buffer[t] = value: a sequence that is filled step by step."""
+    target, index, value = args
+    source = trace.of(value)
+    if source is None:
+        return
+    index = index if isinstance(index, tuple) else (index,)
+    picked = [k for k, i in enumerate(index) if isinstance(i, int)]
+    before = trace.of(target)
+    parts = before.args if before is not None and before.op == "stack" else ()
+    if len(picked) == 1 and picked[0] < 2 and index[picked[0]] == len(parts) and source.axes == "B":
+        axes = "TB" if picked[0] == 0 else "BT"
+        trace.keep(target, Expr("stack", (*parts, source), axes, tuple(target.shape), value=target))
+    else:
+        trace.keep(target, Expr("unknown", (source,), "B", tuple(target.shape), "setitem"))
+
+
+def _factor(trace: Trace, value: Any) -> Any:
+    """Return a constant factor, or None where it is a traced tensor."""
+    return None if trace.of(value) is not None else value
+
+
+def _sum_of(trace: Trace, args: Any, kwargs: Any, out: Tensor, sign: float = 1.0) -> Any:
+    parts = []
+    axes = next(e.axes for a in args[:2] if (e := trace.of(a)) is not None)
+    for k, a in enumerate(args[:2]):
+        expr = trace.of(a)
+        if expr is None:
+            expr = Expr("const", (), axes, tuple(getattr(a, "shape", ())), a)
+        if expr.axes != axes or (expr.op != "const" and expr.shape != tuple(out.shape)):
+            return None
+        parts.append(expr if k == 0 or sign == 1 else Expr("scale", (expr,), axes, expr.shape, -1.0))
+    return Expr("add", tuple(parts), axes, tuple(out.shape), value=out)
+
+
+def _difference(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    return _sum_of(trace, args, kwargs, out, -1.0)
+
+
+def _turned(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    return _sum_of(trace, (args[1], args[0]), kwargs, out, -1.0)
+
+
+def _scaled(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    first, second = args[0], args[1]
+    if trace.of(first) is None:
+        first, second = second, first
+    source, factor = trace.of(first), _factor(trace, second)
+    if source is None or factor is None or source.shape != tuple(out.shape):
+        return None
+    return Expr("scale", (source,), source.axes, source.shape, factor)
+
+
+def _divided(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    source = trace.of(args[0])
+    factor = _factor(trace, args[1])
+    if source is None or factor is None or kwargs.get("rounding_mode"):
+        return None
+    return Expr("scale", (source,), source.axes, source.shape, 1.0 / factor)
+
+
+def _negated(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    source = trace.of(args[0])
+    return None if source is None else Expr("scale", (source,), source.axes, source.shape, -1.0)
+
+
+def _reduced(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+    """A sum or mean over time."""
+    source = trace.of(args[0])
+    dim = args[1] if len(args) > 1 else kwargs.get("dim")
+    if isinstance(dim, tuple | list) and len(dim) == 1:
+        dim = dim[0]
+    if source is None or not isinstance(dim, int) or not isinstance(out, Tensor):
+        return None
+    if source.axes in ("TB", "BT") and dim % len(source.shape) == {"TB": 0, "BT": 1}[source.axes]:
+        return Expr("over_time", (source,), "B", tuple(out.shape), value=out)
+    return None
+
+
+def _swapped(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+    """Time and batch change places."""
+    source = trace.of(args[0])
+    if source is None or source.axes not in ("TB", "BT"):
+        return None
+    if tuple(out.shape) != (source.shape[1], source.shape[0], *source.shape[2:]):
+        return None
+    other = {"TB": "BT", "BT": "TB"}[source.axes]
+    if source.op == "stack":
+        return Expr("stack", source.args, other, tuple(out.shape), value=out)
+    return Expr("same", (source,), other, tuple(out.shape), value=out)
+
+
+_HANDLERS: dict[str, Handler] = {
+    **dict.fromkeys((n.strip("_") for n in _SAME), _same),
+    **dict.fromkeys(_SHAPES, _reshaped),
+    "getitem": _item,
+    "select": _select,
+    "unbind": _unbound,
+    "iter": lambda *_: True,
+    "stack": _stacked,
+    **dict.fromkeys(("add", "iadd", "radd"), _sum_of),
+    **dict.fromkeys(("sub", "isub"), _difference),
+    **dict.fromkeys(("rsub",), _turned),
+    **dict.fromkeys(("mul", "imul", "rmul", "multiply"), _scaled),
+    **dict.fromkeys(("div", "truediv", "true_divide", "itruediv", "idiv"), _divided),
+    **dict.fromkeys(("neg", "negative"), _negated),
+    **dict.fromkeys(("sum", "mean"), _reduced),
+    **dict.fromkeys(("permute", "transpose", "swapaxes", "movedim"), _swapped),
+}

@@ -1,0 +1,164 @@
+"""What a module gives out: which of its results is the answer, spikes or a membrane, in every step or over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.frontends.frameworks.cell import Cell, array
+from bimhw.frontends.frameworks.expression import Expr, leaves
+from bimhw.frontends.frameworks.trace import Trace, tensors
+from simulator.base.errors import FitError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The result that is read.
+
+    Attributes:
+        expr: how its value of one step comes about.
+        step: that step.
+        membrane: it is a membrane, not spikes.
+        wanted: the module's own values [B, T, ...], or [B, ...] over time.
+        over_time: it is a sum over the steps, times `factor`.
+        place: of the tensor among those that the module returns.
+        notes: what was chosen.
+    """
+
+    expr: Expr
+    step: int
+    membrane: bool
+    wanted: Floats
+    over_time: bool = False
+    factor: float = 1.0
+    place: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def find_answer(trace: Trace, out: Any, cells: Mapping[str, Cell], steps: int | None) -> Answer:
+    """Find the answer among what a module returned.
+
+    Args:
+        trace: of the run.
+        out: what the module returned; a list over the steps for one that does one step a call.
+        cells: the neuron layers.
+        steps: of a run step by step or in a loop; None for layers that take all steps at once.
+
+    Raises:
+        FitError: nothing that the module returns comes from its neurons in every step.
+    """
+    for answer in (_answer(trace, row, cells, steps) for row in _candidates(trace, out, steps)):
+        if answer is not None:
+            return answer
+    way_out = "Return the spikes of the last layer: all steps stacked, their sum or mean over time, or one step a call"
+    raise FitError("output of the module", "does not come from its neurons step by step", way_out)
+
+
+def _candidates(trace: Trace, out: Any, steps: int | None) -> list[tuple[int, Expr]]:
+    """Return (place, expression) of every result; lists with a tensor a step count as stacked."""
+    rows: list[tuple[int, Expr]] = []
+    if steps is not None and isinstance(out, list) and len(out) == steps:  # one entry a step
+        columns = [tensors(o) for o in out]
+        for place in range(min(len(c) for c in columns)):
+            parts = [trace.of(c[place]) for c in columns]
+            if all(p is not None for p in parts):
+                values = np.stack([array(c[place]) for c in columns])
+                shape = values.shape
+                rows.append((place, Expr("stack", tuple(p for p in parts if p), "TB", shape, value=values)))
+        return rows
+    if isinstance(out, tuple | list):
+        for one in out:
+            rows += _candidates(trace, one, steps)
+        return rows
+    expr = trace.of(out)
+    return [(0, expr if expr.value is not None else _with_value(expr, out))] if expr is not None else []
+
+
+def _with_value(expr: Expr, value: Any) -> Expr:
+    return Expr(expr.op, expr.args, expr.axes, expr.shape, expr.what, expr.step, value)
+
+
+def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], steps: int | None) -> Answer | None:
+    place, expr = row
+    wanted, factor, over_time = array(expr.value), 1.0, False
+    while expr.op == "scale" and np.ndim(array(expr.what)) == 0 and _reduces(expr.args[0]):
+        factor, expr = factor * float(array(expr.what)), expr.args[0]
+    if expr.op == "over_time":
+        inner = expr.args[0]
+        length = inner.shape[0 if inner.axes == "TB" else 1]
+        mean = not np.allclose(array(expr.value), _total(inner)) if inner.value is not None else False
+        over_time, factor, expr = True, factor / (length if mean else 1), inner
+    elif steps is not None and (chain := _chain(expr, steps)) is not None:
+        over_time, expr = True, Expr("stack", chain, "TB", (steps, *expr.shape))
+    if not any(e.op in ("spike", "state") for e in leaves(expr)):
+        return None
+    if expr.op == "stack":
+        if steps is not None and len(expr.args) != steps:
+            return None
+        if not over_time:
+            wanted = wanted.swapaxes(0, 1) if expr.axes == "TB" else wanted
+        return _made(expr.args[-1], len(expr.args) - 1, cells, wanted, over_time, factor, place)
+    if steps is not None:
+        return None
+    if not over_time and expr.axes in ("TB", "BT"):
+        wanted = wanted.swapaxes(0, 1) if expr.axes == "TB" else wanted
+    elif not over_time and expr.axes == "merged":
+        wanted = _parted(expr, wanted)
+    return _made(expr, 0, cells, wanted, over_time, factor, place)
+
+
+def _reduces(expr: Expr) -> bool:
+    return expr.op in ("over_time", "add", "scale") and any(e.op in ("spike", "state") for e in leaves(expr))
+
+
+def _total(expr: Expr) -> Floats:
+    values = array(expr.value)
+    total: Floats = values.sum(axis=0 if expr.axes == "TB" else 1)
+    return total
+
+
+def _parted(expr: Expr, wanted: Floats) -> Floats:
+    from bimhw.frontends.frameworks.functions import merged_from
+
+    origin = merged_from(expr)
+    sizes = origin[1] if origin is not None else (1, wanted.shape[0])
+    parted = wanted.reshape(*sizes, *wanted.shape[1:])
+    return parted.swapaxes(0, 1) if origin is not None and origin[0] == "TB" else parted
+
+
+def _made(
+    expr: Expr, step: int, cells: Mapping[str, Cell], wanted: Floats, over_time: bool, factor: float, place: int
+) -> Answer | None:
+    while expr.op == "same":
+        expr = expr.args[0]
+    membrane = expr.op == "state"
+    if membrane and cells[str(expr.what)].membrane != expr.args[0].what:
+        return None
+    notes: tuple[str, ...] = ()
+    if membrane:
+        notes = (f"the output is the membrane of {expr.what!r}",)
+    elif over_time:
+        notes = ("the module sums or averages its output over the steps; the network gives it in every step",)
+    return Answer(expr, step, membrane, wanted, over_time, factor, place, notes)
+
+
+def _chain(expr: Expr, steps: int) -> tuple[Expr, ...] | None:
+    """Return the steps of a sum that a forward adds up step by step, or None."""
+    parts: list[Expr] = []
+    while expr.op == "add" and len(expr.args) == 2:
+        first, second = expr.args
+        if second.op in ("add", "const"):
+            first, second = second, first
+        parts.append(second)
+        expr = first
+    if expr.op != "const":
+        parts.append(expr)
+    parts.reverse()
+    numbers = [max((e.step for e in leaves(p) if e.step is not None), default=None) for p in parts]
+    return tuple(parts) if steps > 1 and numbers == list(range(steps)) else None

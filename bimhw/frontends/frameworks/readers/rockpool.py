@@ -1,0 +1,58 @@
+"""Rockpool: LIFTorch and ExpSynTorch, inputs [B, T, n].
+
+i = beta (i + x + w_rec z(t-1));   v = alpha v + i + bias;   z = floor(v / threshold) where v >= threshold;   v -= threshold z
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bimhw.frontends.frameworks.cell import Cell, array, linear
+from bimhw.frontends.frameworks.readers import Unreadable
+from simulator.neurons import leaky
+
+_NO_CAP = 1000  # spikes a step beyond which a cap is never met here
+
+
+def reset(module: Any) -> None:
+    """Zero the states."""
+    module.reset_state()
+
+
+def _lif(m: Any) -> Cell:
+    if float(m.noise_std) != 0:
+        raise Unreadable("adds noise to its membrane", "Set noise_std to 0")
+    if m.n_synapses != 1:
+        raise Unreadable(f"has {m.n_synapses} synapses a neuron", "Use one synapse a neuron")
+    cap = float(m.max_spikes_per_dt)
+    if cap != 1 and cap < _NO_CAP:
+        raise Unreadable(f"fires at most {cap:g} spikes a step", "Set max_spikes_per_dt to 1, or leave it")
+    if np.any(array(m.threshold) <= 0):
+        raise Unreadable("has a threshold <= 0", "Use a positive threshold")
+    recurrent = linear(m.w_rec.T) if m._has_rec else None
+    beta = array(m.beta).reshape(-1)
+    return Cell(
+        keep=array(m.alpha),
+        gain=np.ones(()),
+        rest=array(m.bias),
+        keep_u=beta,
+        gain_u=beta,
+        theta=array(m.threshold),
+        cmp=leaky.REACHED if cap == 1 else leaky.MULTI,
+        reset=leaky.SOFT,
+        recurrent=recurrent,
+        time="BT",
+    )
+
+
+def _synapse(m: Any) -> Cell:
+    if float(m.noise_std) != 0:
+        raise Unreadable("adds noise to its current", "Set noise_std to 0")
+    beta = array((-m.dt / m.tau).exp())
+    return Cell(keep=beta, gain=beta, rest=np.zeros(()), time="BT")
+
+
+BASES = ("LIFBaseTorch", "RateTorch", "AHPLIFTorch")
+CELLS = {"LIFTorch": _lif, "ExpSynTorch": _synapse}

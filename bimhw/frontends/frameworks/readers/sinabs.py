@@ -1,0 +1,73 @@
+"""sinabs: LIF, IAF, ExpLeak, their recurrent and Squeeze forms, with every spike and reset function.
+
+Inputs are [B, T, ...] (Squeeze forms: [B * T, ...]). alpha = e^(-1/tau), tau in steps::
+
+    i = alpha_syn (i + x);   v = alpha_mem v + (1 - alpha_mem) i    (without norm_input: + i)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bimhw.frontends.frameworks.cell import Cell, array
+from bimhw.frontends.frameworks.layers import plain_layer
+from bimhw.frontends.frameworks.readers import Unreadable
+from simulator.neurons import leaky
+
+
+def reset(module: Any) -> None:
+    """Zero the states."""
+    module.reset_states()
+
+
+def _fire(m: Any) -> dict[str, Any]:
+    name = getattr(m.spike_fn, "__name__", type(m.spike_fn).__name__)
+    several = name == "MultiSpike" or (name == "MaxSpike" and m.spike_fn.max_num_spikes_per_bin is None)
+    if not several and name != "SingleSpike" and not (name == "MaxSpike" and m.spike_fn.max_num_spikes_per_bin == 1):
+        raise Unreadable(f"fires by {name}", "Use SingleSpike, MultiSpike or MaxSpike(1)")
+    theta = array(m.spike_threshold)
+    if several and np.any(theta <= 0):
+        raise Unreadable("fires several spikes a step at a threshold <= 0", "Use a positive threshold")
+    how = type(m.reset_fn).__name__
+    if how == "MembraneSubtract" and m.reset_fn.subtract_value in (None, float(theta.reshape(-1)[0])):
+        number = leaky.SOFT
+    elif how == "MembraneReset" and m.reset_fn.reset_value == 0:
+        number = leaky.HARD
+    else:
+        raise Unreadable(f"resets by {m.reset_fn}", "Use MembraneSubtract() or MembraneReset(0)")
+    return {"theta": theta, "cmp": leaky.MULTI if several else leaky.REACHED, "reset": number}
+
+
+def _cell(m: Any) -> Cell:
+    alpha = array(m.alpha_mem_calculated)
+    alpha_syn = m.alpha_syn_calculated
+    more: dict[str, Any] = _fire(m) if m.spike_fn is not None else {}
+    if alpha_syn is not None:
+        more |= {"keep_u": array(alpha_syn), "gain_u": array(alpha_syn)}
+    if m.min_v_mem is not None:
+        more["v_min"] = float(m.min_v_mem.detach())
+    gain = 1 - alpha if m.norm_input else np.ones(())
+    if hasattr(m, "rec_connect"):
+        more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
+        bias = more["recurrent"][1].get("bias", np.zeros(()))
+        if np.any(bias):  # sinabs feeds nothing back in the first step, not even the bias
+            if alpha_syn is not None or bias.ndim != 1 or type(m.rec_connect).__name__ != "Linear":
+                raise Unreadable("has a bias on its recurrent weights that starts in the second step", "Use bias=False")
+            more["v_init"] = -gain * bias / alpha
+    squeezed = any(c.__name__ == "SqueezeMixin" for c in type(m).__mro__)
+    return Cell(keep=alpha, gain=gain, rest=np.zeros(()), time="merged" if squeezed else "BT", **more)
+
+
+BASES = ("StatefulLayer",)
+CELLS = {
+    "LIF": _cell,
+    "LIFRecurrent": _cell,
+    "LIFSqueeze": _cell,
+    "IAF": _cell,
+    "IAFRecurrent": _cell,
+    "IAFSqueeze": _cell,
+    "ExpLeak": _cell,
+    "ExpLeakSqueeze": _cell,
+}

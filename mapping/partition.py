@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mapping import partitioners as extras
 from mapping.hypergraph import I32, Hypergraph, remote_messages
-from mapping.refine import refine
+from mapping.refine import Kinds, kinds_state, refine, take
 
 F64 = npt.NDArray[np.float64]
 _PIN_VISITS = 12_000_000  # work of the annealed start
@@ -46,7 +46,9 @@ class Partition:
     tried: dict[str, float]
 
 
-def partition(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 0, use: str = "auto") -> Partition:
+def partition(
+    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 0, use: str = "auto", kinds: Kinds | None = None
+) -> Partition:
     """Partition vertices so that few messages leave their part.
 
     Args:
@@ -56,19 +58,20 @@ def partition(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 
         room: float64 [K, R], resources of each part.
         seed: the same seed gives the same partition.
         use: ``auto``, ``builtin`` (no other packages), ``metis`` or ``mtkahypar``.
+        kinds: which words the vertices of a part store in common; none by default.
     """
     k = room.shape[0]
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
     passes = _passes(graph)
-    found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE)
+    found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE, kinds)
     if use not in ("auto", "builtin") or _worth_more(graph, found, k):
         first = remote_messages(graph, found["contiguous"], k)
-        name, start = _second_start(graph, blocks, need, room, seed, use)
+        name, start = _second_start(graph, blocks, need, room, seed, use, kinds)
         if start is not None and (name == "annealed" or remote_messages(graph, start, k) < _HOPELESS * first):
-            found[name] = _refined(graph, start, need, room, seed, name == "annealed")
+            found[name] = _refined(graph, start, need, room, seed, name == "annealed", kinds)
     tried = {name: remote_messages(graph, part, k) for name, part in found.items()}
     best = min(tried, key=lambda name: tried[name])
-    part = refine(graph, found[best], need, room, seed, (), (passes + 1) // 2)
+    part = refine(graph, found[best], need, room, seed, (), (passes + 1) // 2, kinds=kinds)
     messages = remote_messages(graph, part, k)
     if messages > tried[best]:  # rounding of float32 gains
         part, messages = found[best], tried[best]
@@ -83,14 +86,14 @@ def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:
     return refined < _STRUCTURED * by_chance and not in_order
 
 
-def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, anneal: bool) -> I32:
+def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None) -> I32:
     """A start refined; the best of several annealings where the graph is small enough to afford them."""
     passes, k = _passes(graph), room.shape[0]
     if not anneal:
-        return refine(graph, start, need, room, seed, (), passes, _COARSE)
+        return refine(graph, start, need, room, seed, (), passes, _COARSE, kinds)
     temperatures = _temperatures(graph)
     times = int(np.clip(_PIN_VISITS / (len(temperatures) * max(graph.pins.size, 1)), 1, _MOST_ANNEALINGS))
-    parts = [refine(graph, start, need, room, seed + i, temperatures, passes, _COARSE) for i in range(times)]
+    parts = [refine(graph, start, need, room, seed + i, temperatures, passes, _COARSE, kinds) for i in range(times)]
     return min(parts, key=lambda part: remote_messages(graph, part, k))
 
 
@@ -99,14 +102,16 @@ def random_messages(graph: Hypergraph, k: int) -> float:
     return float(graph.rate @ (k * -np.expm1(np.diff(graph.ptr) * np.log1p(-1.0 / max(k, 2)))))
 
 
-def _second_start(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, use: str) -> tuple[str, I32 | None]:
+def _second_start(
+    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, use: str, kinds: Kinds | None
+) -> tuple[str, I32 | None]:
     """A start that does not know the order of the neurons."""
     k, average = room.shape[0], graph.n / room.shape[0]
     imbalance = min(1.0, max(0.0, float(room[:, 0].min()) / average - 1.0))
     if use == "mtkahypar":
-        return use, repair(extras.mtkahypar(graph, k, imbalance, seed), need, room)
+        return use, repair(extras.mtkahypar(graph, k, imbalance, seed), need, room, kinds)
     if use == "metis" or (use == "auto" and extras.installed("pymetis")):
-        return "metis", repair(extras.metis(graph, k, 0.9 * imbalance, seed), need, room)
+        return "metis", repair(extras.metis(graph, k, 0.9 * imbalance, seed), need, room, kinds)
     return "annealed", blocks
 
 
@@ -119,19 +124,20 @@ def _temperatures(graph: Hypergraph) -> tuple[float, ...]:
     return tuple(float(t) for t in np.geomspace(_HOT, _COLD, passes))
 
 
-def repair(part: I32, need: F64, room: F64) -> I32 | None:
-    """The partition with vertices moved out of overfull parts to where there is most room; None where none has any."""
-    part, left = part.copy(), room.copy()
-    np.subtract.at(left, part, need)
+def repair(part: I32, need: F64, room: F64, kinds: Kinds | None = None) -> I32 | None:
+    """Move vertices out of overfull parts to where there is most room; None where none has any."""
+    part = part.astype(np.int32)
+    kind, shared, held, left = kinds_state(kinds, part, need, room)
     for p in np.nonzero((left < 0).any(axis=1))[0]:
         for v in np.nonzero(part == p)[0]:
             if (left[p] >= 0).all():
                 break
-            fits = (left >= need[v]).all(axis=1)
+            more = need[v] + (held[:, kind[v]] == 0)[:, None] * shared[kind[v]]
+            fits = (left >= more).all(axis=1)
+            fits[p] = False
             if not fits.any():
                 return None
             to = int(np.argmax(np.where(fits, left[:, 0], -np.inf)))
+            take(need[v], left, p, to, kind[v], shared, held)
             part[v] = to
-            left[p] += need[v]
-            left[to] -= need[v]
     return part

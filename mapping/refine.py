@@ -10,6 +10,8 @@ and moving v from A to B saves exactly aff_B - aff_A messages. With a temperatur
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,32 @@ from mapping.hypergraph import I32, Hypergraph
 
 F64 = npt.NDArray[np.float64]
 _LATE = 0.05  # exchanges pay once single moves save less than this share in a pass
+
+
+@dataclass(frozen=True, eq=False)
+class Kinds:
+    """Words that the vertices of one kind store once on a part.
+
+    Attributes:
+        kind: int32 [n], kind of each vertex.
+        shared: float64 [kinds, R], resources that a part gives for the first vertex of a kind.
+    """
+
+    kind: I32
+    shared: F64
+
+
+def kinds_state(kinds: Kinds | None, part: I32, need: F64, room: F64) -> tuple[I32, F64, I32, F64]:
+    """Kind of each vertex, shared words, vertices by part and kind [K, kinds], and what each part has left [K, R]."""
+    n, k = part.size, room.shape[0]
+    if kinds is None or not kinds.shared.any():
+        kinds = Kinds(np.zeros(n, np.int32), np.zeros((1, need.shape[1])))
+    m = kinds.shared.shape[0]
+    held = np.bincount(part.astype(np.int64) * m + kinds.kind, minlength=k * m).reshape(k, m).astype(np.int32)
+    left = room - (held > 0) @ kinds.shared
+    for r in range(need.shape[1]):
+        left[:, r] -= np.bincount(part, need[:, r], minlength=k)
+    return kinds.kind, kinds.shared, held, left
 
 
 @nb.njit(cache=True, nogil=True)
@@ -60,26 +88,42 @@ def _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff):  # typ
 
 
 @nb.njit(cache=True, nogil=True)
-def _fits(need, room, b):  # type: ignore[no-untyped-def]
-    fits = True
+def fits(need, room, b, kind, shared, held):  # type: ignore[no-untyped-def]
+    """Tell if a vertex of this kind fits part b; the first of its kind there brings the shared words."""
+    ok = True
+    first = held[b, kind] == 0
     for r in range(need.size):
-        fits &= need[r] <= room[b, r]
-    return fits
+        ok &= need[r] + (shared[kind, r] if first else 0.0) <= room[b, r]
+    return ok
 
 
 @nb.njit(cache=True, nogil=True)
-def _move(v, a, b, back_ptr, back, counts, part, need, room):  # type: ignore[no-untyped-def]
+def take(need, room, a, b, kind, shared, held):  # type: ignore[no-untyped-def]
+    """Account for a vertex of this kind that goes from part a to part b."""
+    held[a, kind] -= 1
+    room[a] += need
+    if held[a, kind] == 0:
+        room[a] += shared[kind]
+    if held[b, kind] == 0:
+        room[b] -= shared[kind]
+    held[b, kind] += 1
+    room[b] -= need
+
+
+@nb.njit(cache=True, nogil=True)
+def _move(v, a, b, back_ptr, back, counts, part, need, room, kind, shared, held):  # type: ignore[no-untyped-def]
     for j in range(back_ptr[v], back_ptr[v + 1]):
         e = back[j]
         counts[e, a] -= np.uint16(1)
         counts[e, b] += np.uint16(1)
     part[v] = b
-    room[a] += need
-    room[b] -= need
+    take(need[v], room, a, b, kind[v], shared, held)
 
 
 @nb.njit(cache=True, nogil=True)
-def _sweep(order, back_ptr, back, owned, source, rate, need, part, counts, room, temperature, aff, rng):  # type: ignore[no-untyped-def]
+def _sweep(  # type: ignore[no-untyped-def]
+    order, back_ptr, back, owned, source, rate, need, kind, shared, held, part, counts, room, temperature, aff, rng
+):
     """One pass over the vertices; returns the messages saved."""
     saved = 0.0
     k = aff.size
@@ -91,22 +135,24 @@ def _sweep(order, back_ptr, back, owned, source, rate, need, part, counts, room,
             reach = aff.max() - np.float32(8.0) * temperature  # others are drawn once in 3000 times at most
             best_value = np.float32(-np.inf)
             for b in range(k):
-                if aff[b] >= reach and (b == a or _fits(need[v], room, b)):
+                if aff[b] >= reach and (b == a or fits(need[v], room, b, kind[v], shared, held)):
                     value = aff[b] - temperature * np.float32(np.log(-np.log(rng.random() + 1e-12)))
                     if value > best_value:
                         best, best_value = b, value
         else:
             for b in range(k):
-                if aff[b] > best_value and _fits(need[v], room, b):
+                if aff[b] > best_value and fits(need[v], room, b, kind[v], shared, held):
                     best, best_value = b, aff[b]
         if best != a:
             saved += aff[best] - aff[a]
-            _move(v, a, best, back_ptr, back, counts, part, need[v], room)
+            _move(v, a, best, back_ptr, back, counts, part, need, room, kind, shared, held)
     return saved
 
 
 @nb.njit(cache=True, nogil=True)
-def _swap_sweep(order, back_ptr, back, owned, source, rate, need, part, counts, room, wants, aff, tried):  # type: ignore[no-untyped-def]
+def _swap_sweep(  # type: ignore[no-untyped-def]
+    order, back_ptr, back, owned, source, rate, need, kind, shared, held, part, counts, room, wants, aff, tried
+):
     """Exchange pairs whose best parts are each other's and full; `wants[v]` is the best part of v."""
     saved = 0.0
     k = aff.size
@@ -123,17 +169,21 @@ def _swap_sweep(order, back_ptr, back, owned, source, rate, need, part, counts, 
             first[a, b] = v
             continue
         gain_v = aff[b] - aff[a]
-        after_a, after_b = room[a] + need[v] - need[u], room[b] + need[u] - need[v]
-        if after_a.min() < 0 or after_b.min() < 0:
+        take(need[v], room, a, b, kind[v], shared, held)
+        take(need[u], room, b, a, kind[u], shared, held)
+        full = room[a].min() < 0 or room[b].min() < 0
+        take(need[u], room, a, b, kind[u], shared, held)
+        take(need[v], room, b, a, kind[v], shared, held)
+        if full:
             continue
-        _move(v, a, b, back_ptr, back, counts, part, need[v], room)
+        _move(v, a, b, back_ptr, back, counts, part, need, room, kind, shared, held)
         _affinity(u, back_ptr, back, owned, source, rate, part, counts, tried)
         gain = gain_v + tried[a] - tried[b]
         if gain > 1e-6:
-            _move(u, b, a, back_ptr, back, counts, part, need[u], room)
+            _move(u, b, a, back_ptr, back, counts, part, need, room, kind, shared, held)
             saved += gain
         else:
-            _move(v, b, a, back_ptr, back, counts, part, need[v], room)
+            _move(v, b, a, back_ptr, back, counts, part, need, room, kind, shared, held)
         first[b, a] = -1
     return saved
 
@@ -147,8 +197,9 @@ def refine(
     temperatures: tuple[float, ...] = (),
     most_passes: int = 12,
     least_gain: float = 1e-3,
+    kinds: Kinds | None = None,
 ) -> I32:
-    """A partition with fewer messages.
+    """Improve a partition until moves and exchanges save nothing more.
 
     Args:
         graph: axons.
@@ -159,13 +210,14 @@ def refine(
         temperatures: of the heat-bath passes before the plain ones, in units of the mean rate.
         most_passes: of plain passes; they end early when one saves less than `least_gain` of the messages.
         least_gain: see there.
+        kinds: which words the vertices of a part store in common; none by default.
     """
     k = room.shape[0]
-    part, left = part.astype(np.int32), room.astype(np.float64).copy()
-    np.subtract.at(left, part, need)
+    part = part.astype(np.int32)
+    kind, shared, held, left = kinds_state(kinds, part, need, room)
     counts = _count(graph.ptr, graph.pins, part, k)
     aff, rng = np.zeros(k, np.float32), np.random.default_rng(seed)
-    fixed = (graph.back_ptr, graph.back, graph.owned, graph.source, graph.rate, need)
+    fixed = (graph.back_ptr, graph.back, graph.owned, graph.source, graph.rate, need, kind, shared, held)
     unit = float(graph.rate.mean()) if graph.rate.size else 1.0
     for t in temperatures:
         order = rng.permutation(graph.n)

@@ -94,6 +94,10 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
 
 def core_limits(chip: Chip, name: str, n_cores: int) -> F64:
     """A limit of every core, float64 [n_cores]; infinite where unknown, and for numbers that the chip does not have."""
+    if not chip.core_limits:
+        limit = chip.limit_of(name, 0)
+        there = np.arange(n_cores) < chip.topology.mesh_cores
+        return np.where(there, np.inf if limit is None else limit, np.inf)
     values = [chip.limit_of(name, c) for c in range(min(n_cores, chip.topology.mesh_cores))]
     known = [np.inf if v is None else v for v in values]
     return np.array(known + [np.inf] * (n_cores - len(known)))

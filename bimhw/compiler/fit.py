@@ -12,9 +12,10 @@ from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network
-from mapping.blocks import pack_blocks
+from mapping.blocks import pack, pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
 from mapping.network import Network
+from mapping.problem import make_problem
 from mapping.relay import map_with_relays
 from mapping.spec import check_network
 from mapping.usage import Resource
@@ -89,8 +90,11 @@ def fit(
 
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
-    program, resources = pack_blocks(network, chip, neurons_per_core)
+    problem = make_problem(network, chip)
+    program, resources = pack(problem, neurons_per_core, share=True)
     relays = 0
+    if not _holds(program, resources, chip):
+        program, resources = pack(problem, neurons_per_core)
     if not _holds(program, resources, chip):
         try:  # a fan-out beyond the axons of a core, where relay neurons help
             program, resources = map_with_relays(network, chip, neurons_per_core)

@@ -44,6 +44,7 @@ def compile_integer(
     mapping: str = "auto",
     neurons_per_core: int | None = None,
     seed: int = 0,
+    objective: str = "edp",
 ) -> CompileResult:
     """Map an integer network to a chip.
 
@@ -54,17 +55,19 @@ def compile_integer(
         mapping: ``file`` (the network's own cores) or a method of `mapping.mapper.map_network`.
         neurons_per_core: at most so many neurons on a core.
         seed: of the mapping and of made-up inputs.
+        objective: what the mapping minimises, as in `bimhw.compile`.
 
     Raises:
         InputError: a bad mapping or bad inputs.
         FitError: the chip cannot run it, or it does not fit.
     """
     check_capabilities(network, chip)
-    network, rates, source = _driven(network, calibration, task, seed)
+    network, spikes, source = _driven(network, calibration, task, seed)
+    rates = _rates_of(network, spikes)
     if mapping == "file":
         mapped = _as_given(network, chip, rates)
     else:
-        mapped = map_network(network, chip, mapping, rates, neurons_per_core, seed)
+        mapped = map_network(network, chip, mapping, rates, neurons_per_core, seed, objective=objective, spikes=spikes)
     program = replace(mapped.program, inputs=_inputs_of(network, mapped.program))
     program.check()
     report = mapped_figures(replace(mapped, program=program), chip) | {
@@ -83,22 +86,22 @@ def compile_integer(
 
 def _driven(
     network: Network, calibration: npt.NDArray[np.integer] | None, task: str | Task | Corpus | None, seed: int
-) -> tuple[Network, Rates, str]:
-    """The network with its steps and input format in the meta, its rates, and where these come from."""
+) -> tuple[Network, SpikeTrain, str]:
+    """The network with its steps and input format in the meta, what it does, and by which inputs."""
     own = network.inputs
     if own is not None and calibration is None and task is None:
         steps = min(RATE_STEPS, own.steps)
         meta = _input_meta(network, own.payload) | {"sample_steps": own.steps, "chip_steps": own.steps}
         network = replace(network, meta=dict(network.meta) | meta)
-        return network, spike_rates(network, [own], steps), f"rates of {steps} steps with the file's own inputs"
+        return network, _run(network, [own], steps), f"rates of {steps} steps with the file's own inputs"
     data = calibration_data(network, calibration, task, seed)
     first = _first_ids(network)[_input_name(network)]
     trains = [SpikeTrain.from_dense(x, first) for x in data.payloads[:RATE_SAMPLES]]
     steps = int(data.payloads.shape[1])
     meta = _data_meta(network, data) | {"sample_steps": steps, "chip_steps": chip_steps(network, steps)}
     network = replace(network, meta=dict(network.meta) | meta, inputs=None)
-    rates = spike_rates(network, trains, int(network.meta["chip_steps"]))
-    return network, rates, data.assumed or data.source
+    spikes = _run(network, trains, int(network.meta["chip_steps"]))
+    return network, spikes, data.assumed or data.source
 
 
 def _data_meta(network: Network, data: CalibrationData) -> dict[str, object]:
@@ -128,6 +131,11 @@ def spike_rates(network: Network, trains: list[SpikeTrain], steps: int) -> Rates
         trains: input spikes, one train a sample.
         steps: of each sample.
     """
+    return _rates_of(network, _run(network, trains, steps))
+
+
+def _run(network: Network, trains: list[SpikeTrain], steps: int) -> SpikeTrain:
+    """Events of a network on some trains, one after another, each from rest."""
     size, steps = sum(p.size for p in network.populations), max(1, steps)
     program = Program("", "", network.populations, network.projections, np.zeros(size, np.int32))
     graded = any(train.payload is not None for train in trains)
@@ -136,7 +144,12 @@ def spike_rates(network: Network, trains: list[SpikeTrain], steps: int) -> Rates
         if k:
             simulation.reset()
         simulation.advance(train, steps)
-    counts = np.bincount(recorded_spikes(simulation.record).ids, minlength=size) / (steps * len(trains))
+    return recorded_spikes(simulation.record)
+
+
+def _rates_of(network: Network, spikes: SpikeTrain) -> Rates:
+    size = sum(p.size for p in network.populations)
+    counts = np.bincount(spikes.ids, minlength=size) / max(1, spikes.steps)
     first = _first_ids(network)
     return {p.name: counts[first[p.name] : first[p.name] + p.size] for p in network.populations}
 

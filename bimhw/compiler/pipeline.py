@@ -17,6 +17,7 @@ from bimhw.compiler.lower.network import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.report import compile_report
 from bimhw.compiler.result import CompileResult
+from bimhw.compiler.sample import sample_spikes
 from bimhw.frontends import load_network
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.text import Corpus
@@ -47,6 +48,7 @@ def compile(
     neurons_per_core: int | None = None,
     chips: int = 1,
     mapping: str = "auto",
+    objective: str = "edp",
     seed: int = 0,
     profile: str | None = None,
     dt: float | None = None,
@@ -70,6 +72,8 @@ def compile(
         chips: a system of so many of them, side by side (``loihi2-x4`` as chip says the same).
         mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or the path of a saved mapping; see
             `mapping.mapper.map_network`.
+        objective: what the mapping minimises: ``time``, ``energy``, ``edp`` (energy x delay), ``cores`` or ``messages``; the
+            number of neurons on a core follows from it.
         seed: of the choice of calibration samples and of the mapping.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
@@ -86,10 +90,13 @@ def compile(
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
     network = check_network(load_network(model, **named | dict(reading or {})))
     if network.stage == "integer":
-        return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed)
+        return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
     made = to_integers(network, target, calibration, task, options, seed)
     network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
-    mapped = map_network(integer, target, mapping, calibrated.rates, neurons_per_core, seed)
+    mapped = map_network(
+        integer, target, mapping, calibrated.rates, neurons_per_core, seed,
+        objective=objective, spikes=sample_spikes(integer, data.payloads, seed),
+    )  # fmt: skip
     mapped.program.check()
     report = compile_report(mapped, target, lowered, calibrated, data)
     return CompileResult(

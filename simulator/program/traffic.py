@@ -7,7 +7,6 @@ that live outside the chip enter at the host port, spikes of output populations 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.chips.chip import Topology
-from simulator.program.axons import check_placed, host_readers
+from simulator.program.axons import AxonTable, axon_table, host_readers
 from simulator.program.program import HOST, Program
 
 I64 = npt.NDArray[np.int64]
-
-_MASK_BYTES = 1 << 26  # destination masks held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +43,12 @@ class Reach:
     host_out: I64
 
 
-def reach(program: Program, topology: Topology | None) -> Reach:
-    """What one spike of each neuron sends; hops are 0 without a topology."""
+def reach(program: Program, topology: Topology | None, axons: AxonTable | None = None) -> Reach:
+    """Count what one spike of each neuron sends; hops are 0 without a topology. `axons` saves their computation."""
     x, y, chip = _routers(program, topology)
+    axons = axon_table(program) if axons is None else axons
     out = np.zeros((5, program.n_neurons), np.int64)  # cores, same router, hops along the row, hops N-S, chips crossed
-    for lo, masks in _destinations(program, x.size - 1):
-        _measure(masks, program.core[lo : lo + masks.shape[0]], x, y, chip, out[:, lo : lo + masks.shape[0]])
+    _measure(axons.ptr, axons.dst, program.core, x, y, chip, out)
     fan, here, hops_ew, hops_ns, hops_chip = out
     outside = program.core == HOST
     leaves = host_readers(program) & ~outside
@@ -79,42 +76,16 @@ def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64
     return x, y, x // topology.width
 
 
-def _destinations(program: Program, n_cores: int) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    """Slices of neurons: (logical id of the first, bit set of the destination cores of each)."""
-    words = max(1, -(-n_cores // 64))
-    rows = max(1, _MASK_BYTES // (8 * words))
-    first = program.first_ids()
-    for population in program.populations:
-        outgoing = [p for p in program.projections if p.source == population.name]
-        cores = []
-        for p in outgoing:
-            core = program.core[first[p.target] : first[p.target] + program.population(p.target).size]
-            check_placed(p, core)
-            cores.append(core)
-        for lo in range(0, population.size if outgoing else 0, rows):
-            masks = np.zeros((min(rows, population.size - lo), words), np.uint64)
-            for p, core in zip(outgoing, cores, strict=True):
-                _mark(p.indptr[lo : lo + masks.shape[0] + 1], p.indices, core, masks)
-            yield first[population.name] + lo, masks
-
-
 @numba.njit(cache=True, nogil=True)
-def _mark(indptr: Any, indices: Any, core: Any, masks: Any) -> None:
-    for row in range(indptr.size - 1):
-        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-            c = np.uint64(core[np.uint32(indices[j])])
-            masks[row, c >> np.uint64(6)] |= np.uint64(1) << (c & np.uint64(63))
-
-
-@numba.njit(cache=True, nogil=True)
-def _measure(masks: Any, core: Any, x: Any, y: Any, chip: Any, out: Any) -> None:
-    for row in range(masks.shape[0]):
-        here_x, here_y, here_chip = x[core[row]], y[core[row]], chip[core[row]]
-        for c in range(x.size - 1):
-            if (masks[row, c >> 6] >> np.uint64(c & 63)) & np.uint64(1):
-                ew, ns = abs(x[c] - here_x), abs(y[c] - here_y)
-                out[0, row] += 1
-                out[1, row] += int(ew + ns == 0)
-                out[2, row] += ew
-                out[3, row] += ns
-                out[4, row] += abs(chip[c] - here_chip)
+def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, out: Any) -> None:
+    for neuron in range(ptr.size - 1):
+        home = core[neuron]
+        here_x, here_y, here_chip = x[home], y[home], chip[home]
+        for k in range(ptr[neuron], ptr[neuron + 1]):
+            c = dst[k]
+            ew, ns = abs(x[c] - here_x), abs(y[c] - here_y)
+            out[0, neuron] += 1
+            out[1, neuron] += int(ew + ns == 0)
+            out[2, neuron] += ew
+            out[3, neuron] += ns
+            out[4, neuron] += abs(chip[c] - here_chip)

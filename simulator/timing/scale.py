@@ -76,7 +76,7 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
         core_slots=max(1, round(_known(chip, "core_slots"))),
         arbiter=timing.arbiter,
         barrier_hop_ticks=ticks("barrier_hop", 0),
-        sync_ticks=max(0, round(_barrier_ns(chip, tiles) / tick)),
+        sync_ticks=max(0, round(barrier_ns(chip, tiles) / tick)),
         host=topology.host_port if host else None,
     )
     if topology.chips > 1:
@@ -172,8 +172,8 @@ def _known(chip: Chip, name: str) -> float:
     return quantity.value
 
 
-def _barrier_ns(chip: Chip, tiles: int) -> float:
-    """The barrier's constant: of the largest listed number of tiles that is not above `tiles`, else the plain value."""
+def barrier_ns(chip: Chip, tiles: int) -> float:
+    """Return the barrier's constant: of the largest listed number of tiles that is not above `tiles`, else the plain value."""
     table = {int(k): q for k, q in _timing(chip).barrier_by_tiles.items()}
     if not table:
         return _known(chip, "barrier")

@@ -33,6 +33,13 @@ from bimhw.cli.task_options import chosen_task, with_task_options
     show_default=True,
     help="auto, blocks, builtin, metis, mtkahypar, a mapping file (or `manual MAPPING`), or `file` (an .npz's own).",
 )
+@click.option(
+    "--objective",
+    type=click.Choice(["time", "energy", "edp", "cores", "messages"]),
+    default="edp",
+    show_default=True,
+    help="What the mapping minimises; neurons per core follow from it.",
+)
 @click.option("--save-mapping", type=OutputFile(), help="Write the mapping (JSON) to edit and use again.")
 @click.option("--plot", type=OutputFile(), help="Picture of the mapping: .png, .svg or .pdf.")
 @seed_option
@@ -104,6 +111,7 @@ def _show(report: dict[str, Any]) -> None:
         f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
         "as expected from the calibration's rates"
     )
+    _show_objectives(m)
     if "relays" in m:
         later = ", ".join(f"{name} {steps}" for name, steps in m["relays"]["later_steps"].items()) or "none"
         click.echo(f"{m['relays']['neurons']} relay neurons carry axons beyond a core's own; steps later: {later}")
@@ -113,6 +121,23 @@ def _show(report: dict[str, Any]) -> None:
         )
     for note in [f"calibration: {report['calibration']}", *report["notes"]]:
         click.echo(note)
+
+
+def _show_objectives(m: dict[str, Any]) -> None:
+    """What the chosen mapping costs a step, and what plain blocks and the other objectives would have cost."""
+    if "alternatives" not in m:
+        return
+    named = [(f"{name} (chosen)" if name == m["objective"] else name, f) for name, f in m["alternatives"].items()]
+    named.append(("plain blocks", m["blocks"]))
+    rows = [
+        [name, f["cores"], _figure(f["step_ns"], 1e-3), _figure(f["energy_pj_per_step"], 1e-3), f"{f['messages_per_step']:.4g}"]
+        for name, f in named
+    ]  # fmt: skip
+    print_table("a step by objective, on a sample", ["objective", "cores", "us", "nJ", "messages"], rows)
+
+
+def _figure(value: float | None, unit: float) -> str:
+    return "unknown" if value is None else f"{value * unit:.4g}"
 
 
 def _show_weights(projections: list[dict[str, Any]]) -> None:

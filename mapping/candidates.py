@@ -1,0 +1,180 @@
+"""Candidates of a mapping: contiguous blocks on several numbers of cores, and refined parts of the best of them.
+
+A ladder of caps on neurons per core spreads the network over more and more cores. Every layout of small networks is judged as
+it is; of large ones a closed form ranks the ladder first (`mapping.estimate`). The best few are refined and placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.blocks import pack, to_program
+from mapping.estimate import estimate
+from mapping.hypergraph import traffic
+from mapping.limits import check_core_count, check_limits
+from mapping.objective import Judge, Score, cost
+from mapping.partition import partition
+from mapping.placement import crossing_of, place
+from mapping.problem import MappingProblem, used_by_parts
+from mapping.refine import Kinds
+from mapping.usage import Resource, usage
+from simulator.base.errors import FitError
+from simulator.program.program import HOST, Program
+
+I32 = npt.NDArray[np.int32]
+F64 = npt.NDArray[np.float64]
+SLACK = 1.05  # a part may hold so much more than the average
+RUNGS = 8  # of the ladder of numbers of cores
+_SMALL, _MIDDLE = 300_000, 2_000_000  # pins up to which 3 or 2 layouts are refined; of larger networks 1
+LARGE = 4_000_000  # pins from which layouts are ranked by the closed form and not by judging each
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A layout, and what it costs.
+
+    Attributes:
+        layout: ``blocks``, ``refined`` or ``manual``.
+        program, resources: mapped, within the chip's limits.
+        score: None where it was not judged.
+        found: JSON-able, how the parts were found.
+    """
+
+    layout: str
+    program: Program
+    resources: tuple[Resource, ...]
+    score: Score | None = None
+    found: Mapping[str, object] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, object]:
+        """Judged figures as plain values."""
+        plain: dict[str, object] = {"layout": self.layout}
+        if self.score is not None:
+            plain.update(self.score.as_json())
+        return plain
+
+
+def choose(candidates: Iterable[Candidate], objective: str) -> Candidate:
+    """Choose the judged candidate of least cost; the first of equal ones."""
+    judged = [c for c in candidates if c.score is not None]
+    return min(judged, key=lambda c: cost(c.score, objective) if c.score is not None else ())
+
+
+def spreads(
+    problem: MappingProblem, tight: Candidate, judge: Judge, objective: str, neurons_per_core: int | None
+) -> list[Candidate]:
+    """Blocks on several numbers of cores, judged; the tight ones first.
+
+    Args:
+        problem: network and chip.
+        tight: blocks as dense as the limits allow.
+        judge: of the candidates.
+        objective: by which large networks are ranked before any is judged.
+        neurons_per_core: of the user; then there is nothing to spread.
+    """
+    out = [replace(tight, score=judge(tight.program))]
+    seen = {tight.program.core.tobytes()}
+    dense = _packed(problem, neurons_per_core, share=True)
+    counts = [] if neurons_per_core is not None else ladder(problem, dense or tight)
+    if problem.graph.pins.size > LARGE:
+        counts = sorted(counts, key=lambda k: cost(estimate(problem, k), objective))[:1]
+        dense = dense if objective == "cores" else None
+    caps = [-(-problem.n // k) for k in counts]
+    for found in [dense, *(_packed(problem, cap, share) for cap in caps for share in (False, True))]:
+        if found is not None and found.program.core.tobytes() not in seen:
+            seen.add(found.program.core.tobytes())
+            out.append(replace(found, score=judge(found.program)))
+    return out
+
+
+def ladder(problem: MappingProblem, dense: Candidate) -> list[int]:
+    """Numbers of cores to try, from those of the densest blocks to all of the chip, at equal ratios."""
+    least = int(np.unique(dense.program.core[dense.program.core != HOST]).size)
+    most = max(least, min(problem.chip.n_cores, problem.n))
+    return sorted({round(k) for k in np.geomspace(least, most, RUNGS)})
+
+
+def _packed(problem: MappingProblem, cap: int | None, share: bool) -> Candidate | None:
+    """Blocks of at most `cap` neurons; None where the limits do not allow them."""
+    try:
+        program, resources = pack(problem, cap, share=share)
+        check_limits(program, problem.chip, resources)
+        check_core_count(program, problem.chip)
+    except FitError:
+        return None
+    return Candidate("blocks", program, resources)
+
+
+def improved(
+    problem: MappingProblem,
+    layouts: Sequence[Candidate],
+    judge: Judge,
+    objective: str,
+    seed: int,
+    method: str,
+    neurons_per_core: int | None = None,
+) -> list[Candidate]:
+    """Refine and place the layouts that cost least, and judge the results.
+
+    Args:
+        problem: network and chip.
+        layouts: judged blocks.
+        judge, objective: of the candidates.
+        seed: of partition and placement.
+        method: of the second start, as in `mapping.partition.partition`.
+        neurons_per_core: cap that parts obey too.
+    """
+    pins = problem.graph.pins.size
+    times = 3 if pins <= _SMALL else 2 if pins <= _MIDDLE else 1
+    ranked = sorted(layouts, key=lambda c: cost(c.score, objective) if c.score is not None else ())
+    out = []
+    for layout in ranked[:times]:
+        try:
+            found = _improve(problem, layout.program, seed, method, neurons_per_core)
+        except FitError:  # axons are not part of the search; the blocks stand
+            continue
+        out.append(replace(found, score=judge(found.program)))
+    return out
+
+
+def _improve(problem: MappingProblem, blocks: Program, seed: int, method: str, cap: int | None) -> Candidate:
+    on_chip = blocks.core != HOST
+    at, inverse = np.unique(blocks.core[on_chip], return_inverse=True)
+    start = inverse.astype(np.int32)
+    chip, k = problem.chip, at.size
+    room = _room(problem, start, at, cap)
+    kinds = Kinds(problem.population, problem.shared)
+    found = partition(problem.graph, start, problem.need, room, seed, method, kinds)
+    flow = traffic(problem.graph, found.part, k)
+    allowed = _allowed(problem, found.part, k) if chip.core_limits else None
+    core_of_part = place(
+        flow, chip.topology, seed, crossing=crossing_of(chip), start=at if chip.core_limits else None, allowed=allowed
+    )
+    core = blocks.core.copy()
+    core[on_chip] = core_of_part[found.part]
+    program = to_program(problem.network, chip, core)
+    check_core_count(program, chip)
+    resources = usage(program, chip)
+    check_limits(program, chip, resources)
+    return Candidate("refined", program, resources, None, {"start": found.start, "tried": found.tried})
+
+
+def _room(problem: MappingProblem, start: I32, at: I32, cap: int | None) -> F64:
+    """What each part may hold: the average and a little, never less than the blocks hold, never more than a core has."""
+    k = at.size
+    used = used_by_parts(problem, start, k)
+    rooms = problem.rooms[np.searchsorted(problem.cores, at)].copy()
+    even = max(SLACK * problem.n / k, float(used[:, 0].max()))
+    rooms[:, 0] = np.minimum(rooms[:, 0], even if cap is None else min(even, cap))
+    whole: F64 = np.maximum(rooms, used)
+    return whole
+
+
+def _allowed(problem: MappingProblem, part: I32, k: int) -> npt.NDArray[np.bool_]:
+    """Which part fits which usable core, bool [K, cores]."""
+    used = used_by_parts(problem, part, k)
+    return np.asarray((used[:, None, :] <= problem.rooms[None]).all(axis=2))

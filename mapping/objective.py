@@ -1,0 +1,178 @@
+"""What a mapping is judged by: time, energy, their product, cores or messages, on a sample of steps.
+
+A sample of spikes does not depend on the mapping, so every candidate meets the same one. Its steps are timed by the compiled
+engine, its counters charged by the chip's constants: the figures that `simulate` and `energy` give, on fewer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from energy_models.chip_energy import chip_energy
+from mapping.problem import MappingProblem
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.function.counting import Counter, Tally
+from simulator.program.axons import axon_table
+from simulator.program.program import HOST, Program
+from simulator.program.spikes import SpikeTrain, window
+from simulator.timing.active import active_updates
+from simulator.timing.run import run_timing
+
+F64 = npt.NDArray[np.float64]
+Objective = Literal["time", "energy", "edp", "cores", "messages"]
+DEFAULT: Objective = "edp"
+SAMPLE_STEPS = 32
+_MOST_EVENTS = 4_000_000  # synaptic events of a sample; large networks are judged on fewer steps
+_LEAST_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Score:
+    """Figures of a mapped program on a sample, means over its steps.
+
+    Attributes:
+        cores: that hold a neuron.
+        messages: packets a step that leave their core, the host's included.
+        hops: of all packets.
+        step_ns: time of a step; None where the chip publishes no times.
+        energy_pj: known part of the energy of a step; None where nothing is known.
+    """
+
+    cores: int
+    messages: float
+    hops: float
+    step_ns: float | None
+    energy_pj: float | None
+
+    @property
+    def edp(self) -> float | None:
+        """Energy-delay product of a step in pJ ns; the one factor that is known where the other is not."""
+        if self.step_ns is None or self.energy_pj is None:
+            return self.energy_pj if self.step_ns is None else self.step_ns
+        return self.step_ns * self.energy_pj
+
+    def as_json(self) -> dict[str, float | int | None]:
+        """Plain values."""
+        return {
+            "cores": self.cores,
+            "messages_per_step": self.messages,
+            "hops_per_step": self.hops,
+            "step_ns": self.step_ns,
+            "energy_pj_per_step": self.energy_pj,
+        }
+
+
+def _first_known(*values: float | None) -> tuple[float, ...]:
+    return tuple(v for v in values if v is not None)
+
+
+_COSTS: Mapping[str, Callable[[Score], tuple[float, ...]]] = {
+    "time": lambda s: _first_known(s.step_ns, s.energy_pj, s.messages),
+    "energy": lambda s: _first_known(s.energy_pj, s.step_ns, s.messages),
+    "edp": lambda s: _first_known(s.edp, s.messages),
+    "cores": lambda s: (s.cores, *_first_known(s.edp, s.messages)),
+    "messages": lambda s: (s.messages, s.hops),
+}
+OBJECTIVES = tuple(_COSTS)
+
+
+def cost(score: Score, objective: str) -> tuple[float, ...]:
+    """Order scores by an objective: smaller is better, later entries break ties.
+
+    Raises:
+        InputError: an objective that does not exist.
+    """
+    if objective not in _COSTS:
+        raise InputError(f"objective {objective!r}", "is not known", f"Objectives: {', '.join(OBJECTIVES)}")
+    return _COSTS[objective](score)
+
+
+class Judge:
+    """Scores programs of one problem on one sample of spikes.
+
+    Args:
+        problem: network, chip and rates.
+        spikes: events of some steps of the whole network (logical ids, inputs included), as a run of it gave them; by
+            default drawn from the rates, each neuron for itself.
+        seed: of the draw.
+    """
+
+    def __init__(self, problem: MappingProblem, spikes: SpikeTrain | None = None, seed: int = 0) -> None:
+        self.chip = problem.chip
+        steps = sample_steps(problem)
+        self.spikes = draw_spikes(problem, steps, seed) if spikes is None else _last_steps(spikes, steps)
+        self._active: npt.NDArray[np.bool_] | None = None
+
+    def __call__(self, program: Program) -> Score:
+        """Score a program of the problem's network."""
+        counter = Counter(program, self.chip.topology)
+        active = self._active_updates(program)
+        by_step, by_neuron = active.sum(axis=1, dtype=np.int64), active.sum(axis=0, dtype=np.int64)
+        none = np.zeros_like(by_step)
+        tally = Tally(by_neuron, by_step, np.zeros_like(by_neuron), none)
+        activity = counter.activity(self.spikes, tally)
+        steps = max(1, self.spikes.steps)
+        time = None if self.chip.timing is None else self._time(program, active)
+        report = chip_energy(replace(activity, sim_time_ns=time), self.chip, program)
+        energy = report.energy_pj()
+        hops = sum(activity.total(k) for k in ("hops_ew", "hops_ns", "hops_chip"))
+        return Score(
+            cores=activity.cores_used,
+            messages=_remote(program, self.spikes) / steps,
+            hops=hops / steps,
+            step_ns=None if time is None else time / steps,
+            energy_pj=energy / steps if energy > 0 else None,
+        )
+
+    def _time(self, program: Program, active: npt.NDArray[np.bool_]) -> float:
+        given = active if active.any() else None
+        return run_timing(program, self.chip, self.spikes, active=given).sim_time_ns
+
+    def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
+        """Who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
+        if self._active is None:
+            if _tells_active(self.chip):
+                self._active = active_updates(program, self.spikes, 0, self.spikes.steps)
+            else:
+                self._active = np.zeros((self.spikes.steps, program.n_neurons), bool)
+        return self._active
+
+
+def sample_steps(problem: MappingProblem) -> int:
+    """Steps of a sample: `SAMPLE_STEPS`, fewer for networks with many synaptic events a step."""
+    graph = problem.graph
+    events = float(graph.rate @ np.diff(graph.ptr))
+    return int(np.clip(_MOST_EVENTS / max(events, 1.0), _LEAST_STEPS, SAMPLE_STEPS))
+
+
+def draw_spikes(problem: MappingProblem, steps: int, seed: int) -> SpikeTrain:
+    """Draw spikes from the rates of a problem, each neuron and step for itself; binary."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    rate = problem.graph.rate  # one net a neuron, in logical order
+    return SpikeTrain.from_dense((rng.random((steps, rate.size), np.float32) < rate[None]).astype(np.int8))
+
+
+def _last_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:
+    """The last steps of a train: the first ones of a run are not yet what it settles to."""
+    return spikes if spikes.steps <= steps else window(spikes, spikes.steps - steps, spikes.steps)
+
+
+def _tells_active(chip: Chip) -> bool:
+    t = chip.timing
+    timed = t is not None and t.neuron_update_active.value != t.neuron_update_inactive.value
+    return timed or "neuron_update_active" in chip.energy
+
+
+def _remote(program: Program, spikes: SpikeTrain) -> float:
+    """Packets of the sample that leave their core for another, those that the host sends among them."""
+    axons = axon_table(program)
+    source = np.repeat(program.core, axons.fan_cores)
+    running = np.concatenate([[0], np.cumsum((axons.dst != source) | (source == HOST))])
+    away = np.diff(running[axons.ptr])
+    return float(away[spikes.ids].sum())

@@ -206,6 +206,7 @@ class _Book:
         yield from self._item("hops east-west", "router", "hop_east_west", self.counts("hops_ew"))
         yield from self._item("hops north-south", "router", "hop_north_south", self.counts("hops_ns"))
         yield from self._item("hops from chip to chip", "router", "hop_chip", self.counts("hops_chip"))
+        yield from self._item("hops from board to board", "router", "hop_board", self.counts("hops_board"))
         yield from self._item("host packets", "host", "host_packet", _plus(from_host, to_host), kind="host")
 
     def _rest(self) -> Iterator[Item]:

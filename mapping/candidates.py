@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from mapping.blocks import pack, to_program
 from mapping.estimate import estimate
-from mapping.hypergraph import traffic
+from mapping.flow import flow_of
 from mapping.limits import check_core_count, check_limits
 from mapping.objective import Judge, Score, cost
 from mapping.partition import partition
-from mapping.placement import crossing_of, place
+from mapping.placement import crossings, place
 from mapping.problem import MappingProblem, used_by_parts
 from mapping.refine import Kinds
 from mapping.usage import Resource, usage
@@ -149,10 +149,10 @@ def _improve(problem: MappingProblem, blocks: Program, seed: int, method: str, c
     room = _room(problem, start, at, cap)
     kinds = Kinds(problem.population, problem.shared)
     found = partition(problem.graph, start, problem.need, room, seed, method, kinds)
-    flow = traffic(problem.graph, found.part, k)
+    flow = flow_of(problem.graph, found.part, k)
     allowed = _allowed(problem, found.part, k) if chip.core_limits else None
     core_of_part = place(
-        flow, chip.topology, seed, crossing=crossing_of(chip), start=at if chip.core_limits else None, allowed=allowed
+        flow, chip.topology, seed, crossing=crossings(chip), start=at if chip.core_limits else None, allowed=allowed
     )
     core = blocks.core.copy()
     core[on_chip] = core_of_part[found.part]

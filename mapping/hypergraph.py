@@ -163,6 +163,21 @@ def traffic(graph: Hypergraph, part: I32, k: int) -> npt.NDArray[np.float64]:
 
 
 def remote_messages(graph: Hypergraph, part: I32, k: int) -> float:
-    """The objective: expected messages a step that leave their core."""
-    flow = traffic(graph, part, k)
-    return float(flow.sum() - np.trace(flow[:k]))
+    """Compute the objective: expected messages a step that leave their core."""
+    return float(_remote(graph.ptr, graph.pins, graph.source, graph.rate, part, k))
+
+
+@nb.njit(cache=True, nogil=True)
+def _remote(ptr, pins, source, rate, part, k):  # type: ignore[no-untyped-def]
+    seen = np.full(k, -1, np.int64)
+    total = 0.0
+    for e in range(source.size):
+        if source[e] >= 0:
+            seen[part[source[e]]] = e
+        n = 0
+        for j in range(ptr[e], ptr[e + 1]):
+            b = part[pins[j]]
+            n += seen[b] != e
+            seen[b] = e
+        total += n * rate[e]
+    return total

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from mapping.blocks import pack, to_program
 from mapping.candidates import Candidate, choose, improved, spreads
 from mapping.files import read_mapping
-from mapping.hypergraph import Hypergraph, axon_hypergraph, remote_messages, traffic
+from mapping.flow import flow_of
+from mapping.hypergraph import Hypergraph, axon_hypergraph
 from mapping.limits import check_core_count, check_limits
 from mapping.network import Network
 from mapping.objective import DEFAULT, OBJECTIVES, Judge, Score, cost
@@ -167,10 +168,10 @@ def figures_of(graph: Hypergraph, chip: Chip, core: I32) -> dict[str, object]:
     """Cores, and the messages and hops that the rates lead to expect."""
     own = core[core != HOST]
     cores, part = np.unique(own, return_inverse=True)
-    flow = traffic(graph, part.astype(np.int32), cores.size)
+    flow = flow_of(graph, part.astype(np.int32), cores.size)
     figures: dict[str, object] = {
         "cores": int(cores.size),
-        "messages_per_step": remote_messages(graph, part.astype(np.int32), cores.size),
+        "messages_per_step": flow.leaving,
         "hops_per_step": hop_cost(flow, chip.topology, cores.astype(np.int32)),
         "usable_cores": chip.n_cores,
     }

@@ -121,7 +121,7 @@ class Judge:
         time = None if self.chip.timing is None else self._time(program, active)
         report = chip_energy(replace(activity, sim_time_ns=time), self.chip, program)
         energy = report.energy_pj()
-        hops = sum(activity.total(k) for k in ("hops_ew", "hops_ns", "hops_chip"))
+        hops = sum(activity.total(k) for k in ("hops_ew", "hops_ns", "hops_chip", "hops_board"))
         return Score(
             cores=activity.cores_used,
             messages=_remote(program, self.spikes) / steps,

@@ -9,11 +9,15 @@ it. An exchange of two cores changes O(K) terms.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simulator.chips.chip import Chip, Topology
+from mapping.flow import Flow, as_flow
+from mapping.large_placement import place_large
+from simulator.chips.chip import Chip, Link, Topology
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
@@ -23,16 +27,40 @@ RESTARTS = (
     2  # annealings from random places; two more start cool, from the order of the parts and from the modes of traffic
 )
 _MOST_VISITS = 2_000_000_000  # terms of the cost that one annealing looks at; many parts get fewer exchanges
-_MOST_SPECTRAL, _SPECTRAL_HEAT = 1024, 0.02
+LARGE = 1024  # parts above which the table of messages is not held densely
+_SPECTRAL_HEAT = 0.02
 _COOLING = 1e-3  # last temperature over first
 _UNKNOWN_CROSSING = 8.0  # hops that a link between chips counts as where its times are not known
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """What links between chips are worth in hops.
+
+    Attributes:
+        chip: hops of a link between two chips of a board.
+        board: hops of a link between two boards.
+        board_chips: chips of a board; 0 where all share one.
+    """
+
+    chip: float = 1.0
+    board: float = 1.0
+    board_chips: int = 0
+
+
 def crossing_of(chip: Chip) -> float:
     """Hops that a packet over a link between chips is worth: its latency and occupancy over an east-west hop's time."""
-    if chip.topology.chips == 1:
-        return 1.0
-    link = chip.link
+    return 1.0 if chip.topology.chips == 1 else _hops_worth(chip, chip.link)
+
+
+def crossings(chip: Chip) -> Crossing:
+    """Hops that links between chips and between boards are worth."""
+    if not chip.topology.board_chips:
+        return Crossing(crossing_of(chip))
+    return Crossing(crossing_of(chip), _hops_worth(chip, chip.board_link), chip.topology.board_chips)
+
+
+def _hops_worth(chip: Chip, link: Link | None) -> float:
     times = (link.hop.value, link.packet.value) if link is not None else (None, None)
     hop = chip.timing.hop_east_west.value if chip.timing is not None else None
     if times[0] is None or times[1] is None or not hop:
@@ -40,16 +68,25 @@ def crossing_of(chip: Chip) -> float:
     return max(1.0, (times[0] + times[1]) / hop)
 
 
-def places(topology: Topology, cores: I32, crossing: float = 1.0) -> tuple[F32, F32]:
+def _lengthened(topology: Topology, x: I32, crossing: float | Crossing) -> F64:
+    """Columns, with every link between chips or boards as long as its hops."""
+    c = crossing if isinstance(crossing, Crossing) else Crossing(crossing)
+    chip = x // topology.width
+    board = chip // c.board_chips if c.board_chips else np.zeros_like(chip)
+    long: F64 = x + (c.chip - 1.0) * (chip - board) + (c.board - 1.0) * board
+    return long
+
+
+def places(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> tuple[F32, F32]:
     """Where cores lie: X (lengthened by the links between chips) and Y, float32 [n] each."""
     x, y = _at(topology, cores)
-    return (x + (crossing - 1.0) * (x // topology.width)).astype(np.float32), y.astype(np.float32)
+    return _lengthened(topology, x, crossing).astype(np.float32), y.astype(np.float32)
 
 
-def host_hops(topology: Topology, cores: I32, crossing: float = 1.0) -> F64:
+def host_hops(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> F64:
     """Hops from the host's port to each core, float64 [n]."""
     x, y = places(topology, cores, crossing)
-    port = topology.host_port[0] + (crossing - 1.0) * (topology.host_port[0] // topology.width)
+    port = _lengthened(topology, np.array(topology.host_port[:1], np.int32), crossing)[0]
     hops: F64 = (np.abs(x - port) + np.abs(y - topology.host_port[1])).astype(np.float64)
     return hops
 
@@ -74,34 +111,38 @@ def snake_order(topology: Topology, cores: I32) -> I32:
     return ordered
 
 
-def hop_cost(flow: F64, topology: Topology, core_of_part: I32, crossing: float = 1.0) -> float:
-    """Messages x hops a step of parts on these cores; flow [K + 1, K] as `mapping.hypergraph.traffic`."""
-    k = core_of_part.size
-    x, y = places(topology, core_of_part, crossing)
-    inside = float(_cost(flow[:k], x, y))
-    return inside + float(flow[k] @ host_hops(topology, core_of_part, crossing))
+def hop_cost(flow: F64 | Flow, topology: Topology, core_of_part: I32, crossing: float | Crossing = 1.0) -> float:
+    """Messages x hops a step of parts on these cores."""
+    table = as_flow(flow)
+    x, y = (a.astype(np.float64) for a in places(topology, core_of_part, crossing))
+    sender, host = table.sender, host_hops(topology, core_of_part, crossing)
+    inside = sender < table.k
+    a, b = sender[inside], table.to[inside]
+    hops = np.abs(x[a] - x[b]) + np.abs(y[a] - y[b])
+    return float(table.rate[inside] @ hops + table.rate[~inside] @ host[table.to[~inside]])
 
 
-def chip_messages(flow: F64, topology: Topology, core_of_part: I32) -> float:
+def chip_messages(flow: F64 | Flow, topology: Topology, core_of_part: I32) -> float:
     """Messages a step that leave their chip, the host's to other chips than its own included."""
+    table = as_flow(flow)
     chip = np.append(core_of_part // topology.chip_cores, topology.host_port[0] // topology.width)
-    return float(flow[chip[:, None] != chip[None, :-1]].sum())
+    return float(table.rate[chip[table.sender] != chip[table.to]].sum())
 
 
 def place(
-    flow: F64,
+    flow: F64 | Flow,
     topology: Topology,
     seed: int,
     exchanges: int = EXCHANGES,
     restarts: int = RESTARTS,
     start: I32 | None = None,
-    crossing: float = 1.0,
+    crossing: float | Crossing = 1.0,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> I32:
     """Core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
 
     Args:
-        flow: messages between parts [K + 1, K], the last row from the host.
+        flow: messages between parts, sparse or as a table [K + 1, K], the last row from the host.
         topology: mesh, broken cores, the host's port.
         seed: of the annealings.
         exchanges: tried in each, for each part.
@@ -110,21 +151,27 @@ def place(
         crossing: hops that a link between chips counts as.
         allowed: bool [K, usable cores, ascending], which part may lie where; then `start` must obey it and is the only start.
     """
-    k = flow.shape[1]
+    flow = as_flow(flow)
+    k = flow.k
     usable = usable_cores(topology)
     cores = snake_order(topology, usable)
+    if k > LARGE and allowed is None:
+        return place_large(
+            flow, topology, cores, places(topology, cores, crossing), host_hops(topology, cores, crossing), seed
+        )
     may = np.ones((k, cores.size), bool) if allowed is None else allowed[:, np.searchsorted(usable, cores)]
     port = host_hops(topology, cores, crossing).astype(np.float32)
     if k <= 1:
         return np.full(k, cores[np.where(may[0], port, np.inf).argmin()] if k else 0, np.int32)
     x, y = places(topology, cores, crossing)
-    both = (flow[:k] + flow[:k].T).astype(np.float32)
+    table = flow.dense()
+    both = (table[:k] + table[:k].T).astype(np.float32)
     np.fill_diagonal(both, 0.0)
-    host = flow[k].astype(np.float32)
+    host = table[k].astype(np.float32)
     tries = min(exchanges * k, _MOST_VISITS // k)
     rng = np.random.default_rng(seed)
     begins = [(np.arange(cores.size), 0.02)] + [(rng.permutation(cores.size), 1.0) for _ in range(restarts)]
-    if k <= _MOST_SPECTRAL:
+    if k <= LARGE:
         begins.append((_spectral(both, _at(topology, cores), cores), _SPECTRAL_HEAT))
     if start is not None:
         begins.append((_slots(cores, start), 0.02))
@@ -135,7 +182,7 @@ def place(
         slot = slots.astype(np.int64)
         _anneal(both, host, x, y, port, slot, may, tries, heat, _COOLING, rng)
         at = slot[:k]
-        cost = float(_cost(flow[:k], x[at], y[at]) + flow[k] @ port[at])
+        cost = float(_cost(table[:k], x[at], y[at]) + table[k] @ port[at])
         if cost < least * (1 - 1e-12):
             best, least = at.copy(), cost
     chosen: I32 = cores[best]

@@ -109,8 +109,7 @@ def _shared(network: Network) -> F64:
 def _rooms(chip: Chip, cores: I32) -> F64:
     last = int(cores.max(initial=-1)) + 1
     neurons, synapses, state, memory = (core_limits(chip, f"{name}_per_core", last)[cores] for name in _ROOMS)
-    # Memories are counted in whole bytes, synapses and states each on its own: 7 bits may be lost where they share one.
-    return np.stack([neurons, 8 * np.floor(synapses), 8 * np.floor(state), 8 * np.floor(memory) - 7], axis=1)
+    return np.stack([neurons, 8 * np.floor(synapses), 8 * np.floor(state), 8 * np.floor(memory)], axis=1)  # whole bytes
 
 
 def _synapse_bits(network: Network, p: Population) -> F64:

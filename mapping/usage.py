@@ -84,7 +84,7 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
         _resource("neurons", np.bincount(program.core[on_chip], minlength=n_cores), limits.neurons_per_core),
         _resource("synapse_bytes", _bytes(synapses), limits.synapse_bytes_per_core),
         _resource("state_bytes", _bytes(states), limits.state_bytes_per_core),
-        *(() if joint is None else (_resource("memory_bytes", _bytes(synapses) + _bytes(states), joint),)),
+        *(() if joint is None else (_resource("memory_bytes", _bytes(synapses + states), joint),)),
         _resource("in_axons", in_axons, limits.in_axons_per_core),
         _resource("out_axons", out_axons, limits.out_axons_per_core),
         _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),

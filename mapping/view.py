@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mapping.hypergraph import axon_hypergraph, traffic
+from mapping.flow import Flow, flow_of
+from mapping.hypergraph import axon_hypergraph
 from mapping.network import Network
 from mapping.usage import Resource, usage
 from simulator.chips.chip import Chip, Topology
@@ -17,6 +18,7 @@ from simulator.program.axons import host_readers
 from simulator.program.program import HOST, Program
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 NORTH, EAST, SOUTH, WEST = range(4)
 _OF_A_CORE = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes", "in_axons", "out_axons")
 
@@ -82,9 +84,12 @@ def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None =
     flow, to_host = _flow(program, n, rates)
     neurons = np.bincount(program.core[program.core != HOST], minlength=n)
     load, binding = _load(usage(program, chip), n)
-    inside = flow[:n].copy()
-    np.fill_diagonal(inside, 0.0)
-    link = _links(t, inside, flow[n], to_host)
+    sender, away = flow.sender, flow.sender != flow.to
+    inside = away & (sender < n)
+    from_host = np.zeros(n)
+    from_host[flow.to[sender == n]] = flow.rate[sender == n]
+    pairs = sender[inside], flow.to[inside].astype(np.int64), flow.rate[inside]
+    link = _links(t, pairs, from_host, to_host)
     edge = np.arange(t.columns - 1) % t.width == t.width - 1
     crossing = link[:-1, :, EAST][edge].sum() + link[1:, :, WEST][edge].sum()
     return MappingView(
@@ -93,18 +98,18 @@ def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None =
         binding=binding,
         populations=_held(program, n),
         link=link,
-        sent=inside.sum(axis=1) + to_host,
-        received=inside.sum(axis=0) + flow[n],
+        sent=np.bincount(pairs[0], pairs[2], minlength=n) + to_host,
+        received=np.bincount(pairs[1], pairs[2], minlength=n) + from_host,
         chip_messages=float(crossing),
     )
 
 
-def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[F64, F64]:
-    """Messages a step from core to core [n + 1, n] (last row: the host), and from each core to the host [n]."""
+def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[Flow, F64]:
+    """Messages a step from core to core (last row: the host), and from each core to the host [n]."""
     network = Network("integer", program.populations, program.projections)
     graph = axon_hypergraph(network, rates)
     own = program.core != HOST
-    flow = traffic(graph, program.core[own], n)
+    flow = flow_of(graph, program.core[own], n)
     read = host_readers(program)
     rate = np.concatenate(
         [np.ones(p.size) if rates is None or p.name not in rates else rates[p.name] for p in program.populations]
@@ -133,18 +138,18 @@ def _held(program: Program, n: int) -> tuple[str, ...]:
     return tuple(", ".join(x) for x in names)
 
 
-def _links(t: Topology, inside: F64, from_host: F64, to_host: F64) -> F64:
+def _links(t: Topology, pairs: tuple[I64, I64, F64], from_host: F64, to_host: F64) -> F64:
     """Messages of every router output: along the row first, then along the column; sums of intervals."""
-    core = np.arange(inside.shape[0])
+    core = np.arange(from_host.size)
     x, y = np.divmod(core // t.cores_per_router, t.height)
-    source, target = np.nonzero(inside)
+    source, target, between = pairs
     entering, leaving = np.nonzero(from_host)[0], np.nonzero(to_host)[0]
     port_x, port_y = (np.full(1, p) for p in t.host_port)
     ax = np.concatenate([x[source], np.repeat(port_x, entering.size), x[leaving]])
     ay = np.concatenate([y[source], np.repeat(port_y, entering.size), y[leaving]])
     bx = np.concatenate([x[target], x[entering], np.repeat(port_x, leaving.size)])
     by = np.concatenate([y[target], y[entering], np.repeat(port_y, leaving.size)])
-    flow = np.concatenate([inside[source, target], from_host[entering], to_host[leaving]])
+    flow = np.concatenate([between, from_host[entering], to_host[leaving]])
     out = np.zeros((t.columns, t.height, 4))
     for direction, along, back in ((EAST, ax < bx, 0), (WEST, ax > bx, 1)):
         step = np.zeros((t.columns + 1, t.height))

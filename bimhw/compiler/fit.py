@@ -91,10 +91,8 @@ def fit(
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
     problem = make_problem(network, chip)
-    program, resources = pack(problem, neurons_per_core, share=True)
+    program, resources = pack(problem, neurons_per_core)
     relays = 0
-    if not _holds(program, resources, chip):
-        program, resources = pack(problem, neurons_per_core)
     if not _holds(program, resources, chip):
         try:  # a fan-out beyond the axons of a core, where relay neurons help
             program, resources = map_with_relays(network, chip, neurons_per_core)

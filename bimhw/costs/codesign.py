@@ -189,7 +189,7 @@ def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
 
     cores = max(1, activity.cores_used)
     packets = activity.total("packets") + activity.total("host_packets_in")
-    hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip"))
+    hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip", "hops_board"))
 
     mesh = chip.topology
     links = 2 * (mesh.columns * (mesh.height - 1) + mesh.height * (mesh.columns - 1))

@@ -9,11 +9,16 @@ import hashlib
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from simulator.chips.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-MOST_CHIPS = 64  # of a system: tables of its mesh grow with the square of the routers
+MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of these (Hala Point, Loihi 2)
+
+
+_LATER = ("board_link", "board_chips")  # fields that files of the first format do not have
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +57,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Several chips stand side by side in x, and their cores are numbered chip after chip: column x is column x % width of
     chip x // width. ``width`` and ``usable_cores`` are of one chip; ``broken_cores`` are numbers in the whole system.
+    ``board_chips`` neighbours share a board, and links from board to board have times of their own; 0: all on one board.
     """
 
     width: PositiveInt
@@ -62,6 +68,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broken_cores: tuple[int, ...] = ()
     source: str = ""
     chips: PositiveInt = 1
+    board_chips: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     @property
     def columns(self) -> int:
@@ -77,6 +84,10 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def mesh_cores(self) -> int:
         """Cores of the whole mesh; core numbers are below it."""
         return self.chip_cores * self.chips
+
+    def board_of(self, chip: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Board of each chip; all are on board 0 where there is one only."""
+        return chip // self.board_chips if self.board_chips else np.zeros_like(chip)
 
     def works(self, core: int) -> bool:
         """Whether this core exists, may be used and is not broken."""
@@ -145,7 +156,8 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``core_limits`` holds limits of single cores that differ from ``limits``: ``{"0-3": {"neurons_per_core": 512}}``,
     numbers within one chip, the first entry that names a core counts. The keys of ``energy`` and their units are those of
     `simulator.chips.rules.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
-    the constants of reading and writing one are for.
+    the constants of reading and writing one are for. ``link`` is from one chip to the next, ``board_link`` from one board
+    of ``topology.board_chips`` to the next.
     """
 
     name: str
@@ -161,6 +173,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: Link | None = None
     state_word_bits: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     core_limits: dict[str, dict[str, float]] = {}
+    board_link: Link | None = None
 
     def limit_of(self, name: str, core: int) -> float | None:
         """A limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
@@ -178,8 +191,10 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.topology.chips * self.topology.usable_cores - len(self.topology.broken_cores)
 
     def sha256(self) -> str:
-        """Hash of the chip's content."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """Hash of the chip's content; what came to the format later counts only where a file uses it."""
+        content = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _LATER or v is not None}
+        content["topology"] = {k: v for k, v in content["topology"].items() if k not in _LATER or v}
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 def core_range(text: str) -> tuple[int, int]:

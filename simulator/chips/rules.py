@@ -26,6 +26,7 @@ ENERGY_UNITS: dict[str, str] = {
     "hop_east_west": "pJ",
     "hop_north_south": "pJ",
     "hop_chip": "pJ",  # a packet over a link from chip to chip
+    "hop_board": "pJ",  # a packet over a link from board to board
     "host_packet": "pJ",
     "random_number": "pJ",
     "state_reset": "pJ",  # a state word
@@ -99,6 +100,9 @@ def _times(chip: Chip) -> Iterator[tuple[str, Quantity]]:
     if chip.link is not None:
         for name in chip.link.__struct_fields__:
             yield f"$.link.{name}", getattr(chip.link, name)
+    if chip.board_link is not None:
+        for name in chip.board_link.__struct_fields__:
+            yield f"$.board_link.{name}", getattr(chip.board_link, name)
     if chip.timing is None:
         return
     for name in chip.timing.__struct_fields__:
@@ -185,11 +189,18 @@ def _chips_are_linked(chip: Chip, where: str) -> None:
         _fail(where, "$.topology.chips", f"is {n}; a system has at most {MOST_CHIPS}", "Give fewer")
     if n > 1 and chip.timing is not None and chip.link is None:
         _fail(where, "$.link", f"is missing for a system of {n} chips", "Give hop, packet and barrier")
-    if chip.link is None:
-        return
-    for name in ("hop", "packet"):
-        if getattr(chip.link, name).value == 0:
-            _fail(where, f"$.link.{name}", "is 0 ns; it must be greater than 0", "Use null if it is unknown")
+    boards = 0 < chip.topology.board_chips < n
+    if boards and chip.timing is not None and chip.board_link is None:
+        _fail(
+            where,
+            "$.board_link",
+            f"is missing for boards of {chip.topology.board_chips} of {n} chips",
+            "Give its times",
+        )
+    for path, link in (("link", chip.link), ("board_link", chip.board_link)):
+        for name in ("hop", "packet") if link is not None else ():
+            if getattr(link, name).value == 0:
+                _fail(where, f"$.{path}.{name}", "is 0 ns; it must be greater than 0", "Use null if it is unknown")
 
 
 def _limits_are_positive(chip: Chip, where: str) -> None:

@@ -88,6 +88,7 @@ class Counter:
             "hops_ew": r.hops_ew,
             "hops_ns": r.hops_ns,
             "hops_chip": r.hops_chip,
+            "hops_board": r.hops_board,
             "host_packets_in": r.host_in,
             "host_packets_out": r.host_out,
         }

@@ -48,8 +48,9 @@ class Activity:
     ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes`` (of neurons with an
     update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
     destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
-    packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a system to the next, in none of
-    these two), ``host_packets_in`` (sent by the host, not in ``packets``),
+    packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of
+    these two), ``hops_board`` (from one board to the next, in none of these three),
+    ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
     ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
     ``saturations`` (values that left their word: sums when they are read, states, payloads; by the neuron's core).

@@ -29,7 +29,8 @@ class Reach:
         packets: sent by its core, to cores and to the host (0 where the neuron lives at the host).
         in_tile: of these, to cores of the same router.
         hops_ew, hops_ns: of all its packets, within chips.
-        hops_chip: of all its packets, from one chip to the next.
+        hops_chip: of all its packets, from one chip to the next on a board.
+        hops_board: of all its packets, from one board to the next.
         host_in: packets that enter the chip from the host.
         host_out: packets that leave for the host.
     """
@@ -39,6 +40,7 @@ class Reach:
     hops_ew: I64
     hops_ns: I64
     hops_chip: I64
+    hops_board: I64
     host_in: I64
     host_out: I64
 
@@ -46,22 +48,25 @@ class Reach:
 def reach(program: Program, topology: Topology | None, axons: AxonTable | None = None) -> Reach:
     """Count what one spike of each neuron sends; hops are 0 without a topology. `axons` saves their computation."""
     x, y, chip = _routers(program, topology)
+    board = np.zeros_like(chip) if topology is None else topology.board_of(chip)
     axons = axon_table(program) if axons is None else axons
-    out = np.zeros((5, program.n_neurons), np.int64)  # cores, same router, hops along the row, hops N-S, chips crossed
-    _measure(axons.ptr, axons.dst, program.core, x, y, chip, out)
-    fan, here, hops_ew, hops_ns, hops_chip = out
+    out = np.zeros((6, program.n_neurons), np.int64)  # cores, same router, columns, rows, chips and boards crossed
+    _measure(axons.ptr, axons.dst, program.core, x, y, chip, board, out)
+    fan, here, hops_ew, hops_ns, hops_chip, hops_board = out
     outside = program.core == HOST
     leaves = host_readers(program) & ~outside
     hops_ew += leaves * np.abs(x[program.core] - x[HOST])
     hops_ns += leaves * np.abs(y[program.core] - y[HOST])
     hops_chip += leaves * np.abs(chip[program.core] - chip[HOST])
+    hops_board += leaves * np.abs(board[program.core] - board[HOST])
     hops_ew -= hops_chip
+    hops_chip -= hops_board
     if topology is None:
         hops_ew[:], hops_ns[:] = 0, 0
     here[outside] = 0
     host_in = np.where(outside, fan, 0)
     packets = np.where(outside, 0, fan + leaves)
-    return Reach(packets, here, hops_ew, hops_ns, hops_chip, host_in, leaves.astype(np.int64))
+    return Reach(packets, here, hops_ew, hops_ns, hops_chip, hops_board, host_in, leaves.astype(np.int64))
 
 
 def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64]:
@@ -77,10 +82,10 @@ def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, out: Any) -> None:
+def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, board: Any, out: Any) -> None:
     for neuron in range(ptr.size - 1):
         home = core[neuron]
-        here_x, here_y, here_chip = x[home], y[home], chip[home]
+        here_x, here_y = x[home], y[home]
         for k in range(ptr[neuron], ptr[neuron + 1]):
             c = dst[k]
             ew, ns = abs(x[c] - here_x), abs(y[c] - here_y)
@@ -88,4 +93,5 @@ def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, out: Any)
             out[1, neuron] += int(ew + ns == 0)
             out[2, neuron] += ew
             out[3, neuron] += ns
-            out[4, neuron] += abs(chip[c] - here_chip)
+            out[4, neuron] += abs(chip[c] - chip[home])
+            out[5, neuron] += abs(board[c] - board[home])

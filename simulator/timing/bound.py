@@ -16,7 +16,7 @@ import numpy as np
 from simulator.timing.barrier import release_time
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import I64, LOCAL, Mesh, StepWork
-from simulator.timing.wires import wires
+from simulator.timing.wires import towards, wires
 
 _NEVER = 1 << 62
 
@@ -33,7 +33,7 @@ def quiet_bound(mesh: Mesh, work: StepWork) -> tuple[I64, int]:
     quiet = np.empty(mesh.n_endpoints, np.int64)
     links = _bound(
         work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
-        w.router, w.port, w.direction, w.far_end, w.hop_ticks, w.flits, mesh.n_ports, mesh.enqueue_ticks, quiet,
+        w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, mesh.n_ports, mesh.enqueue_ticks, quiet,
     )  # fmt: skip
     return quiet, int(links)
 
@@ -50,29 +50,29 @@ def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
     """Busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
     w = wires(mesh)
     busy = np.zeros(mesh.n_routers * mesh.n_ports, np.int64)
-    _load(work.off, work.dst, w.router, w.port, w.direction, w.far_end, mesh.n_ports, w.flits, busy)
+    _load(work.off, work.dst, w.router, w.port, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy)
     return busy.reshape(mesh.n_routers, mesh.n_ports)
 
 
 @numba.njit(cache=True, nogil=True)
 def _load(
-    off: I64, dst: Any, router: I64, port: I64, direction: Any, far_end: I64, P: int, flits: I64, busy: I64
+    off: I64, dst: Any, router: I64, port: I64, x: I64, y: I64, far_end: I64, P: int, flits: I64, busy: I64
 ) -> None:  # fmt: skip
     for c in range(off.size - 1):
         for m in range(off[c], off[c + 1]):
             r, target = router[c], dst[m]
-            d = direction[r, router[target]]
+            d = towards(x, y, r, router[target])
             while d != LOCAL:
                 busy[r * P + d] += flits[r * P + d]
                 r = far_end[r * P + d] // P
-                d = direction[r, router[target]]
+                d = towards(x, y, r, router[target])
             busy[r * P + port[target]] += flits[r * P + port[target]]
 
 
 @numba.njit(cache=True, nogil=True)
 def _bound(
     off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
-    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, flits: I64, P: int, enqueue: int, quiet: I64,
+    router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, P: int, enqueue: int, quiet: I64,
 ) -> int:  # fmt: skip
     C, rows = off.size - 1, far_end.size
     first_in, work_in = np.full(C, _NEVER), np.zeros(C, np.int64)
@@ -85,7 +85,7 @@ def _bound(
             ready = max(ready + gap[m], rel[m])
             t, r, target, n = ready + enqueue, router[c], dst[m], 0
             while True:
-                d = direction[r, router[target]]
+                d = towards(x, y, r, router[target])
                 out = r * P + (port[target] if d == LOCAL else d)
                 path[n], at[n] = out, t
                 n += 1

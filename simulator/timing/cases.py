@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from simulator.timing.barrier import start_times
@@ -42,6 +44,38 @@ def random_mesh(rng: np.random.Generator) -> Mesh:
         chip_flits=flits + int(rng.integers(0, 5)),
         chip_barrier_ticks=int(rng.integers(0, 9)),
     )
+
+
+def random_system(seed: int, most_chips: int = 16, messages: int = 200) -> tuple[Mesh, StepWork]:
+    """A system of 2 to `most_chips` small chips in a row, on boards or on one, and a workload for it.
+
+    Half of the messages stay within two chips of their source, so that links of all levels carry some.
+    """
+    rng = np.random.default_rng([seed, 1])
+    chips = int(np.exp(rng.uniform(np.log(2), np.log(most_chips + 1))))
+    chip_width, per_board = int(rng.integers(1, 3)), int(rng.integers(1, max(2, chips // 2) + 1))
+    mesh = random_mesh(rng)
+    chip_flits = mesh.flits + int(rng.integers(0, 5))
+    width = chips * chip_width
+    mesh = replace(
+        mesh,
+        width=width,
+        height=int(rng.integers(1, 3)),
+        cores_per_router=int(rng.integers(1, 3)),
+        host=(int(rng.integers(width)), 0) if rng.random() < 0.3 else None,
+        chip_width=chip_width,
+        chip_flits=chip_flits,
+        board_width=per_board * chip_width if rng.random() < 0.7 else 0,
+        board_hop_ticks=int(rng.integers(1, 40)),
+        board_flits=chip_flits + int(rng.integers(0, 9)),
+        board_barrier_ticks=int(rng.integers(0, 20)),
+    )
+    work = random_work(mesh, rng, int(rng.integers(0, messages + 1)))
+    n = mesh.n_endpoints
+    source = np.repeat(np.arange(n), np.diff(work.off))
+    reach = 2 * chip_width * mesh.height * mesh.cores_per_router
+    near = np.clip(source + rng.integers(-reach, reach + 1, source.size), 0, n - 1)
+    return mesh, replace(work, dst=np.where(rng.random(source.size) < 0.5, near, work.dst).astype(np.int32))
 
 
 def random_work(mesh: Mesh, rng: np.random.Generator, messages: int) -> StepWork:

@@ -28,6 +28,12 @@ def check_mesh(mesh: Mesh) -> None:
         raise InputError(
             "mesh: links between chips", "need a hop >= 1, at least the flits of other links, a barrier >= 0"
         )
+    if mesh.board_width < 0 or (mesh.board_width and (not mesh.chip_width or mesh.board_width % mesh.chip_width)):
+        raise InputError("mesh: board_width", f"is {mesh.board_width}; it must be a multiple of chip_width")
+    if mesh.board_width and (mesh.board_hop_ticks < 1 or mesh.board_flits < mesh.flits or mesh.board_barrier_ticks < 0):
+        raise InputError(
+            "mesh: links between boards", "need a hop >= 1, at least the flits of other links, a barrier >= 0"
+        )
     if mesh.n_ports > MAX_PORTS:
         raise InputError("mesh: cores_per_router", f"gives {mesh.n_ports} ports a router; the limit is {MAX_PORTS}")
     if mesh.host is not None and not (0 <= mesh.host[0] < mesh.width and 0 <= mesh.host[1] < mesh.height):

@@ -14,7 +14,7 @@ import numpy as np
 
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import ARR, DONE, GEN, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
-from simulator.timing.wires import wires
+from simulator.timing.wires import towards, wires
 
 
 def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
@@ -31,7 +31,7 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
     busy = np.zeros((mesh.n_routers, mesh.n_ports), np.int64)
     _clock(
         work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
-        w.router, w.port, w.direction, w.far_end, w.hop_ticks, w.flits, w.endpoint,
+        w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, w.endpoint,
         mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
         stamps, soma_end, busy.reshape(-1),
     )  # fmt: skip
@@ -41,7 +41,7 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
 @numba.njit(cache=True, nogil=True)
 def _clock(
     off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
-    router: I64, port: I64, direction: Any, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
+    router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
     P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
     stamps: I64, soma_end: I64, link_busy: I64,
 ) -> None:  # fmt: skip
@@ -125,7 +125,7 @@ def _clock(
                 if t < input_free[row] or popped[row] == seen[row]:
                     continue
                 m, arrived = ring[row, popped[row] % port_slots], arrival[row, popped[row] % port_slots]
-                d = direction[r, router[dst[m]]]
+                d = towards(x, y, r, router[dst[m]])
                 if (port[dst[m]] if d == LOCAL else d) != o:
                     continue
                 # Message ids ascend with source core, then sequence.

@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepTimes, StepWork
+from simulator.timing.contract import I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.kernel import pack, time_steps
 from simulator.timing.wires import wires
 
 U64 = npt.NDArray[np.uint64]
-MAX_ROUTES = 1 << 28  # bytes of the route table: routers x endpoints
 _NONE = np.zeros(0, np.int64)
 _NO_STAMPS = np.zeros((0, 5), np.int64)
 
@@ -23,7 +22,8 @@ _NO_STAMPS = np.zeros((0, 5), np.int64)
 @dataclass(frozen=True, eq=False)
 class _Tables:
     entry: U64
-    route: npt.NDArray[np.uint8]
+    where: U64
+    place: U64
     far: U64
     link_ticks: U64
     port_bits: int
@@ -34,10 +34,8 @@ class _Tables:
 def _tables(mesh: Mesh) -> _Tables:
     """The kernel's view of a mesh: rows of a router padded to a power of two."""
     check_mesh(mesh)
-    if mesh.n_routers * mesh.n_endpoints > MAX_ROUTES or mesh.n_endpoints >= 1 << 24:
-        raise InputError(
-            "mesh", f"has {mesh.n_routers} routers for {mesh.n_endpoints} endpoints; the table is too large"
-        )
+    if mesh.n_endpoints >= 1 << 24 or max(mesh.width, mesh.height) >= 1 << 20:
+        raise InputError("mesh", f"has {mesh.n_endpoints} endpoints; the engine's limit is {1 << 24}")
     w, ports = wires(mesh), mesh.n_ports
     bits = (ports - 1).bit_length()
     row = np.arange(mesh.n_routers)[:, None] * (1 << bits) + np.arange(ports)[None, :]
@@ -46,12 +44,19 @@ def _tables(mesh: Mesh) -> _Tables:
     far[row.reshape(-1)[inner]] = row.reshape(-1)[w.far_end[inner]]
     local = w.endpoint >= 0
     far[row.reshape(-1)[local]] = w.endpoint[local]
-    direction = w.direction[:, w.router]
-    route = np.where(direction == LOCAL, w.port[None, :], direction).astype(np.uint8).reshape(-1)
+    place = w.x << 40 | w.y << 16
     entry = row[w.router, w.port]
     link = np.full(mesh.n_routers << bits, 1, np.int64)
     link[row.reshape(-1)] = w.hop_ticks << 32 | w.flits
-    return _Tables(entry.astype(np.uint64), route, far.astype(np.uint64), link.astype(np.uint64), bits, row)
+    return _Tables(
+        entry=entry.astype(np.uint64),
+        where=(place[w.router] | w.port).astype(np.uint64),
+        place=place.astype(np.uint64),
+        far=far.astype(np.uint64),
+        link_ticks=link.astype(np.uint64),
+        port_bits=bits,
+        row=row,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,7 @@ def run_steps(
     u = np.uint64
     time_steps(
         off, gap, rel, carries, tail, start,
-        t.entry, t.route, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
+        t.entry, t.where, t.place, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
         u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
         out, soma_end, quiet, grants,
     )  # fmt: skip

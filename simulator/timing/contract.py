@@ -41,6 +41,9 @@ class Mesh:
         chip_hop_ticks: grant -> head in the next chip's buffer, >= 1.
         chip_flits: ticks that a packet occupies a link between chips, >= flits; its head goes on when the rest can follow.
         chip_barrier_ticks: barrier token from one chip to the next.
+        board_width: columns of one board of chips; 0 where all chips share a board. Links between boards have the times
+            below instead of those between chips.
+        board_hop_ticks, board_flits, board_barrier_ticks: as those of chips.
     """
 
     width: int
@@ -59,6 +62,10 @@ class Mesh:
     chip_hop_ticks: int = 1
     chip_flits: int = 1
     chip_barrier_ticks: int = 0
+    board_width: int = 0
+    board_hop_ticks: int = 1
+    board_flits: int = 1
+    board_barrier_ticks: int = 0
 
     @property
     def n_routers(self) -> int:

@@ -14,7 +14,7 @@ from typing import Protocol
 import simpy
 from simpy.events import Event, EventPriority, Timeout
 
-from simulator.timing.contract import INJ, LOCAL, Mesh
+from simulator.timing.contract import EAST, INJ, LOCAL, NORTH, SOUTH, WEST, Mesh
 from simulator.timing.wires import wires
 
 DECIDE = EventPriority(2)
@@ -201,7 +201,6 @@ class Router:
         self.name = f"router ({self.x}, {self.y})"
         self.inputs = [InputPort(self, i) for i in range(mesh.n_ports)]
         self.outputs: dict[int, OutputPort] = {}
-        self._directions = wires(mesh).direction[number].tolist()
 
     def port_name(self, number: int) -> str:
         """Name of a port for people."""
@@ -209,8 +208,12 @@ class Router:
 
     def route(self, packet: Packet, in_port: int) -> int:
         """Output that a packet needs, by XY routing (x first). Called again for the same head: it must not change."""
-        direction: int = self._directions[packet.router]
-        return packet.port if direction == LOCAL else direction
+        x, y = divmod(packet.router, self.mesh.height)
+        if x != self.x:
+            return EAST if x > self.x else WEST
+        if y != self.y:
+            return NORTH if y > self.y else SOUTH
+        return packet.port
 
     def choose(self, output: OutputPort) -> InputPort:
         """The input that an output serves next, of those that ask (never none)."""

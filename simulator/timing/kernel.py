@@ -78,6 +78,14 @@ def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.
     return ((carries >> _8) & _DST).astype(np.int32), (carries >> U(32)).astype(np.int32)
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _output(there: Any, here: Any) -> Any:
+    """Output of a router towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
+    differs = there ^ here
+    direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
+    return direction if differs >> U(16) else there & _OUT
+
+
 @numba.njit(cache=True, nogil=True)
 def _set(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> Any:
     """Put an event into the wheel, at `tick` > now or as far as the wheel reaches; returns the new `busy`."""
@@ -106,7 +114,7 @@ def _set_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, w
 @numba.njit(cache=True, nogil=True)
 def time_steps(
     off: Any, gap: Any, rel: Any, carries: Any, tail: Any, start: Any,
-    entry: Any, route: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
+    entry: Any, where: Any, place: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
     enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
     stamps: Any, soma_end: Any, quiet: Any, grants: Any,
 ) -> None:  # fmt: skip
@@ -116,7 +124,8 @@ def time_steps(
         off: int64 [T, C + 1]; gap: int32 [M]; rel: int64 [M] or [0] where nothing is released late; carries: uint64 [M],
             destination << 8 | service << 32 (`pack`); tail: int32 [T, C]; start: int64 [C], >= 0.
         entry: uint64 [C], row of each endpoint's port.
-        route: uint8 [R * C], output port of a router towards an endpoint.
+        where: uint64 [C], column << 40 | row << 16 | local port of each endpoint; place: uint64 [R], the same of each router
+            without a port.
         far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
         link_ticks: uint64 [rows], hop << 32 | flits of each output; key_bits: bits of a
             message number; port_bits: rows of a router = 1 << port_bits.
@@ -143,8 +152,7 @@ def time_steps(
     port_mask = (_1 << port_bits) - _1
     router_bits = port_bits + _4
     key_mask = (_1 << key_bits) - _1
-    n_endpoints = U(C)
-    route_skip = (_ROW0 >> router_bits) * n_endpoints
+    first_router = _ROW0 >> router_bits
     for i in range(WHEEL):
         S[i] = nil
     for i in range(rows):
@@ -197,7 +205,7 @@ def time_steps(
                 S[slot] = OCCUPIED | (arrival << key_bits) | m
                 carry = carries[m]
                 d = (carry >> _8) & _DST
-                S[slot + _1] = carry | U(route[(p >> router_bits) * n_endpoints + d - route_skip])
+                S[slot + _1] = carry | _output(where[d], place[(p >> router_bits) - first_router])
                 slot += _2
                 if slot == ring + ring_words:
                     slot = ring
@@ -317,7 +325,7 @@ def time_steps(
                         S[slot] = OCCUPIED | ((gen + enqueue) << key_bits) | w
                         follows = carries[w]
                         d = (follows >> _8) & _DST
-                        S[slot + _1] = follows | U(route[(p >> router_bits) * n_endpoints + d - route_skip])
+                        S[slot + _1] = follows | _output(where[d], place[(p >> router_bits) - first_router])
                 elif S[up + STATE] == WAITING:
                     S[up + STATE] = SET
                     # Its link is free by then: it granted before now.
@@ -334,8 +342,8 @@ def time_steps(
                     key = OCCUPIED | (arrival << key_bits) | m
                     S[into] = key
                     d = (carry >> _8) & _DST
-                    carry = (carry & U(0xFFFFFFFFFFFFFF00)) | U(
-                        route[(far_end >> router_bits) * n_endpoints + d - route_skip]
+                    carry = (carry & U(0xFFFFFFFFFFFFFF00)) | _output(
+                        where[d], place[(far_end >> router_bits) - first_router]
                     )
                     S[into + _1] = carry
                     if into == S[far_end + HEAD]:

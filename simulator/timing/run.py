@@ -29,6 +29,7 @@ from simulator.timing.variation import vary_cores
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
 CHUNK_MESSAGES = 1 << 18  # expanded at a time: 3 MB; fewer, and the plan's tables are fetched anew too often
+CHUNK_ENDPOINTS = 1 << 20  # steps x endpoints expanded at a time: 28 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +150,8 @@ def run_timing(
         return _run_ticks(plan, program, spikes, engine, period, learn_synapses, keep, ways)
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
     messages = message_counts(plan, spikes)
-    chunks = list(_chunks(messages, CHUNK_MESSAGES if threads == 1 else _share(messages, threads)))
+    share = CHUNK_MESSAGES if threads == 1 else _share(messages, threads)
+    chunks = list(_chunks(messages, share, max(1, CHUNK_ENDPOINTS // plan.mesh.n_endpoints)))
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(job.run, chunks))
@@ -312,12 +314,12 @@ def _share(messages: I64, threads: int) -> int:
     return min(CHUNK_MESSAGES, max(1 << 14, int(messages.sum()) // (8 * threads)))
 
 
-def _chunks(messages: I64, most: int) -> Iterator[tuple[int, int]]:
-    """Steps [first, last) of each chunk of at most so many messages (a step of more is a chunk of its own)."""
+def _chunks(messages: I64, most: int, steps: int) -> Iterator[tuple[int, int]]:
+    """Steps [first, last) of each chunk of at most `most` messages and `steps` steps (a step of more is a chunk)."""
     first = 0
     total = 0
     for t, n in enumerate(messages.tolist()):
-        if t > first and total + n > most:
+        if t > first and (total + n > most or t - first == steps):
             yield first, t
             first, total = t, 0
         total += n

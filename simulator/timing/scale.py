@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import Chip, Timing
+from simulator.chips.chip import Chip, Link, Timing
 from simulator.chips.quantity import Quantity
 from simulator.timing.check import check_mesh
 from simulator.timing.contract import Mesh
@@ -97,13 +97,8 @@ def _side_by_side(mesh: Mesh, chip: Chip) -> Mesh:
     tick = _tick(chip)
     if chip.link is None:
         raise InputError(f"chip {chip.name!r}: $.link", "is missing, and its chips need it", _OWN_COPY)
-    times = {}
-    for name in chip.link.__struct_fields__:
-        value = getattr(chip.link, name).value
-        if value is None:
-            raise InputError(f"chip {chip.name!r}: $.link.{name}", "was never published", _OWN_COPY)
-        times[name] = round(value / tick)
-    return replace(
+    times = _link_ticks(chip, "link", chip.link, tick)
+    mesh = replace(
         mesh,
         width=chip.topology.columns,
         chip_width=chip.topology.width,
@@ -111,6 +106,29 @@ def _side_by_side(mesh: Mesh, chip: Chip) -> Mesh:
         chip_flits=max(mesh.flits, times["packet"]),
         chip_barrier_ticks=times["barrier"],
     )
+    per_board = chip.topology.board_chips
+    if not 0 < per_board < chip.topology.chips:
+        return mesh
+    if chip.board_link is None:
+        raise InputError(f"chip {chip.name!r}: $.board_link", "is missing, and its boards need it", _OWN_COPY)
+    times = _link_ticks(chip, "board_link", chip.board_link, tick)
+    return replace(
+        mesh,
+        board_width=chip.topology.width * per_board,
+        board_hop_ticks=max(1, times["hop"]),
+        board_flits=max(mesh.flits, times["packet"]),
+        board_barrier_ticks=times["barrier"],
+    )
+
+
+def _link_ticks(chip: Chip, where: str, link: Link, tick: float) -> dict[str, int]:
+    times = {}
+    for name in link.__struct_fields__:
+        value = getattr(link, name).value
+        if value is None:
+            raise InputError(f"chip {chip.name!r}: $.{where}.{name}", "was never published", _OWN_COPY)
+        times[name] = round(value / tick)
+    return times
 
 
 _OWN_COPY = "Give a value (marked assumed) in your own copy of the chip file"

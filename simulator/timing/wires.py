@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulator.timing.contract import EAST, I64, LOCAL, NORTH, SOUTH, WEST, Mesh
 
@@ -22,7 +23,7 @@ class Wires:
     Attributes:
         router: int64 [C], router of each endpoint.
         port: int64 [C], its local port there.
-        direction: uint8 [R, R], output direction from a router towards another (x first); LOCAL on the diagonal.
+        x, y: int64 [R], column and row of each router; `towards` routes by them, x first.
         far_end: int64 [R * P], input row that an output's link feeds; -1 at the mesh's edge and for local ports.
         hop_ticks: int64 [R * P], grant -> head in the next buffer, of each output.
         flits: int64 [R * P], ticks that a packet occupies each output's link (and the input that it leaves).
@@ -32,7 +33,8 @@ class Wires:
 
     router: I64
     port: I64
-    direction: npt.NDArray[np.uint8]
+    x: I64
+    y: I64
     far_end: I64
     hop_ticks: I64
     flits: I64
@@ -51,46 +53,57 @@ def wires(mesh: Mesh) -> Wires:
     endpoint = np.full(mesh.n_routers * mesh.n_ports, -1, np.int64)
     endpoint[router * mesh.n_ports + port] = np.arange(mesh.n_endpoints)
     hop, flits = _link_times(mesh)
-    return Wires(router, port, _directions(mesh), _far_ends(mesh), hop, flits, endpoint, _barrier_ticks(mesh, router))
+    x, y = np.divmod(np.arange(mesh.n_routers, dtype=np.int64), mesh.height)
+    return Wires(router, port, x, y, _far_ends(mesh), hop, flits, endpoint, _barrier_ticks(mesh, router))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def towards(x: Any, y: Any, here: Any, there: Any) -> Any:
+    """Output direction from router `here` to router `there` by XY routing: east or west first; LOCAL where they are one."""
+    dx, dy = x[there] - x[here], y[there] - y[here]
+    if dx > 0:
+        return EAST
+    if dx < 0:
+        return WEST
+    if dy > 0:
+        return NORTH
+    return SOUTH if dy < 0 else LOCAL
 
 
 def _link_times(mesh: Mesh) -> tuple[I64, I64]:
     hop = np.full((mesh.n_routers, mesh.n_ports), mesh.hop_ticks[LOCAL], np.int64)
     hop[:, :LOCAL] = mesh.hop_ticks[:LOCAL]
     flits = np.full((mesh.n_routers, mesh.n_ports), mesh.flits, np.int64)
-    if mesh.chip_width:
-        x = np.arange(mesh.n_routers) // mesh.height
-        for out, edge in ((EAST, mesh.chip_width - 1), (WEST, 0)):
-            crosses = x % mesh.chip_width == edge
-            hop[crosses, out] = mesh.chip_hop_ticks + mesh.chip_flits - mesh.flits
-            flits[crosses, out] = mesh.chip_flits
+    x = np.arange(mesh.n_routers) // mesh.height
+    levels = (
+        (mesh.chip_width, mesh.chip_hop_ticks, mesh.chip_flits),
+        (mesh.board_width, mesh.board_hop_ticks, mesh.board_flits),
+    )
+    for width, hop_ticks, packet in levels:
+        for out, edge in ((EAST, width - 1), (WEST, 0)) if width else ():
+            crosses = x % width == edge
+            hop[crosses, out] = hop_ticks + packet - mesh.flits
+            flits[crosses, out] = packet
     return hop.reshape(-1), flits.reshape(-1)
 
 
 def _barrier_ticks(mesh: Mesh, router: I64) -> I64:
     x, y = np.divmod(router, mesh.height)
-    crossings = x // mesh.chip_width if mesh.chip_width else np.zeros_like(x)
-    ticks: I64 = mesh.barrier_hop_ticks * (x + y - crossings) + mesh.chip_barrier_ticks * crossings
+    edges = x // mesh.chip_width if mesh.chip_width else np.zeros_like(x)
+    boards = x // mesh.board_width if mesh.board_width else np.zeros_like(x)
+    inside = mesh.barrier_hop_ticks * (x + y - edges)
+    ticks: I64 = inside + mesh.chip_barrier_ticks * (edges - boards) + mesh.board_barrier_ticks * boards
     return ticks
 
 
-def _directions(mesh: Mesh) -> npt.NDArray[np.uint8]:
-    """XY routing: east or west until the column fits, then north or south."""
-    x, y = np.divmod(np.arange(mesh.n_routers), mesh.height)
-    dx, dy = x[None, :] - x[:, None], y[None, :] - y[:, None]
-    vertical = np.where(dy > 0, NORTH, np.where(dy < 0, SOUTH, LOCAL))
-    return np.where(dx > 0, EAST, np.where(dx < 0, WEST, vertical)).astype(np.uint8)
-
-
 def _far_ends(mesh: Mesh) -> I64:
-    far_end = np.full(mesh.n_routers * mesh.n_ports, -1, np.int64)
-    for r in range(mesh.n_routers):
-        x, y = divmod(r, mesh.height)
-        for out, (dx, dy) in _STEP.items():
-            if 0 <= x + dx < mesh.width and 0 <= y + dy < mesh.height:
-                neighbour = (x + dx) * mesh.height + y + dy
-                far_end[r * mesh.n_ports + out] = neighbour * mesh.n_ports + _OPPOSITE[out]
-    return far_end
+    x, y = np.divmod(np.arange(mesh.n_routers, dtype=np.int64), mesh.height)
+    far_end = np.full((mesh.n_routers, mesh.n_ports), -1, np.int64)
+    for out, (dx, dy) in _STEP.items():
+        inside = (x + dx >= 0) & (x + dx < mesh.width) & (y + dy >= 0) & (y + dy < mesh.height)
+        neighbour = (x + dx) * mesh.height + y + dy
+        far_end[inside, out] = (neighbour * mesh.n_ports + _OPPOSITE[out])[inside]
+    return far_end.reshape(-1)
 
 
 def hops(mesh: Mesh, source: I64, target: I64) -> tuple[I64, I64]:

@@ -257,6 +257,7 @@ class Point:
         """Hash of all that determines counters and times, but no energies."""
         c = self.chip()
         parts = [msgspec.to_builtins(c.timing)] + ([msgspec.to_builtins(c.link)] if c.topology.chips > 1 else [])
+        parts += [] if c.board_link is None else [msgspec.to_builtins(c.board_link)]
         faults = self.faults()
         broken = [] if faults is None else [msgspec.to_builtins(faults)]
         return digest("hardware", self.mapping_key(), parts, self.spec.engine, *broken)

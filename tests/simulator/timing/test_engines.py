@@ -10,7 +10,7 @@ import pytest
 from simulator.base.errors import InputError
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, quiet_bound, release_bound
-from simulator.timing.cases import random_case, random_mesh, random_work
+from simulator.timing.cases import random_case, random_mesh, random_system, random_work
 from simulator.timing.clocked import run_clocked
 from simulator.timing.compiled import run_compiled, run_steps
 from simulator.timing.contract import ARR, DONE, GEN, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
@@ -57,6 +57,34 @@ def test_compiled_equals_clocked(block: int) -> None:
         expected = run_clocked(mesh, work)
         assert_same(expected, run_compiled(mesh, work), f"case {seed}: {mesh}")
         np.testing.assert_array_equal(expected.link_busy, link_busy_of(mesh, work))
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_all_engines_agree_on_systems_of_chips_and_boards(block: int) -> None:
+    for seed in range(block * 50, block * 50 + 50):
+        mesh, work = random_system(seed, 12)
+        expected = run_clocked(mesh, work)
+        assert_same(expected, run_compiled(mesh, work), f"system {seed}: {mesh}")
+        assert_same(expected, run_simpy(mesh, work), f"system {seed}: {mesh}")
+        np.testing.assert_array_equal(expected.link_busy, link_busy_of(mesh, work))
+        quiet, _ = quiet_bound(mesh, work)
+        assert (quiet <= quiet_times(work, expected)).all()
+
+
+@pytest.mark.parametrize("chips", [64, 65, 300, 1152])
+def test_engines_agree_on_large_systems(chips: int) -> None:
+    rng = np.random.default_rng(chips)
+    mesh = Mesh(
+        chips * 2, 2, 1, chip_width=2, chip_hop_ticks=3, chip_flits=2, chip_barrier_ticks=2,
+        board_width=16 if chips % 8 == 0 else 0, board_hop_ticks=9, board_flits=4, board_barrier_ticks=5, barrier_hop_ticks=1,
+    )  # fmt: skip
+    work = random_work(mesh, rng, 600)
+    source = sources(work)
+    near = np.clip(source + rng.integers(-40, 41, source.size), 0, mesh.n_endpoints - 1)
+    work = replace(work, dst=near.astype(np.int32), start=start_times(mesh), rel=np.zeros_like(work.rel))
+    expected = run_compiled(mesh, work)
+    assert_same(expected, run_simpy(mesh, work), f"{chips} chips")
+    assert_same(expected, run_clocked(mesh, work), f"{chips} chips")
 
 
 @pytest.mark.long

@@ -191,5 +191,7 @@ def _given_figures(
     return {
         "method": "file",
         "messages_per_step": float(rate[source] @ (axons.dst != program.core[source])),
-        "hops_per_step": float(rate @ (per_spike.hops_ew + per_spike.hops_ns + per_spike.hops_chip + per_spike.hops_board)),
+        "hops_per_step": float(
+            rate @ (per_spike.hops_ew + per_spike.hops_ns + per_spike.hops_chip + per_spike.hops_board)
+        ),
     }

@@ -86,6 +86,7 @@ def test_leak_by_hand() -> None:
     assert after_step(199, 150, 200, True) == (150, False)
 
 
+@settings(deadline=None)
 @given(
     st.integers(-128, 127),
     st.integers(-(2**31), 2**31 - 1),

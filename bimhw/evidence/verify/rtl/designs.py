@@ -25,12 +25,13 @@ class Design:
 
 
 def _designs() -> tuple[Design, ...]:
-    from bimhw.evidence.verify.rtl import n1, reckon
+    from bimhw.evidence.verify.rtl import n1, odin, reckon
 
     return (
         Design("Catalyst N1 routers", frozenset({"packets", "injected", "ejected"}), n1.replay_routers),
         Design("Catalyst N1 core", frozenset({"index", "pool", "ucode", "synaptic_ops"}), n1.replay_core),
         Design("ReckOn", frozenset({"alpha12", "w_rec", "s0_phases", "s1_phases"}), reckon.replay),
+        Design("ODIN", frozenset({"neuron_ids", "updown_before", "operations", "recorded_until"}), odin.replay),
     )
 
 

@@ -44,6 +44,17 @@ class OutputFile(click.Path):
         return Path(value)
 
 
+def threads_option(function: F) -> F:
+    """Add ``--threads``."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads of torch; stored with the result.",
+    )(function)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON with sorted keys."""
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=_plain))

@@ -22,6 +22,7 @@ def train(
     seed: int = 0,
     data: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
+    threads: int = 1,
     **options: Any,
 ) -> TrainResult:
     """Train a BIM network, or with ``family="p-spikessm"`` a P-SpikeSSM network.
@@ -33,6 +34,7 @@ def train(
         seed: of everything random.
         data: the user's copy of a named task's data, where it needs one.
         progress: called with the number of sequences done since the last call.
+        threads: of torch; another number may sum in another order.
         options: ``family``; fields that differ of `BimConfig`, `TrainSettings` and `Init`, or of `PSpikeConfig`, `TrainSettings`
             and `PSpikeInit`, e.g. ``hidden=(128,), epochs=25``.
 
@@ -44,7 +46,7 @@ def train(
     given = {} if data is None else {"path": data}
     source = load_task(task, **given) if isinstance(task, str) else task
     plan = recipe(source, preset, seed, **options)
-    result = run_training(source, plan.config, plan.settings, plan.init, progress=progress)
+    result = run_training(source, plan.config, plan.settings, plan.init, progress=progress, threads=threads)
     if output is not None:
         save_model(result.model, output)
     return result

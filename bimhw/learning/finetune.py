@@ -26,6 +26,7 @@ from bimhw.frontends.bim import INPUT, bim_network, module_network
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.settings import TrainSettings
+from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.bim.net import BimNet, NetState, Run
 from bimhw.models.io import check_output, load_model, save_model
@@ -144,6 +145,7 @@ def finetune(
     lr: float = FINE_TUNING.lr,
     batch: int = FINE_TUNING.batch,
     seed: int = 0,
+    threads: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> FineTuned:
     """Train a network further with the weights that a chip would store.
@@ -155,6 +157,7 @@ def finetune(
         bits, per_row, free_scales: as in `bimhw.compile`.
         epochs, lr, batch: of the fine-tuning, by BPTT with Adam and cosine decay.
         seed: of the order of the data and the choice of calibration samples.
+        threads: of torch; another number may sum in another order.
         progress: called with the number of sequences done since the last call.
 
     Raises:
@@ -168,17 +171,25 @@ def finetune(
     net = deepcopy(model) if isinstance(model, BimNet) else as_bim(load_model(model), "fine-tuning")
     data = _task(net, task)
     check_fit(data, net.config)
-    before = evaluate(net, data).accuracy
+    with torch_threads(threads):
+        tuned = _tuned(net, data, options, settings, progress or (lambda _: None))
+    if output is not None:
+        save_model(net, output)
+    return tuned
+
+
+def _tuned(
+    net: BimNet, data: Task, options: CompileOptions, settings: TrainSettings, progress: Callable[[int], None]
+) -> FineTuned:
+    before, seed = evaluate(net, data).accuracy, settings.seed
     rounded = RoundedWeights(net, options, _calibrated(net, data, seed))
     plain = deepcopy(net)
     RoundedWeights(plain, options, rounded.calibration).keep()
     without = evaluate(plain, data).accuracy
     trainer = Trainer(net, data, settings, rounded.run)
-    for number in range(1, epochs + 1):
-        trainer.epoch(number, progress or (lambda _: None))
+    for number in range(1, settings.epochs + 1):
+        trainer.epoch(number, progress)
     rounded.keep()
-    if output is not None:
-        save_model(net, output)
     return FineTuned(net, options, before, without, evaluate(net, data).accuracy, trainer.updater.updates)
 
 

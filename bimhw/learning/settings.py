@@ -12,6 +12,7 @@ from bimhw.learning.optim import OptimiserName
 from bimhw.learning.pruning import Mode
 from bimhw.learning.rules.registry import RULES, Rule
 from simulator.base.errors import InputError
+from simulator.base.schedule import LR_COURSES, LrCourse
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,7 +26,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         epochs: passes over the training split.
         batch: sequences in parallel.
         lr: learning rate.
-        lr_end: the last update's learning rate as a fraction of the first (cosine decay); 1: constant.
+        lr_end: the last update's learning rate as a fraction of the first; 1: constant.
+        lr_course: of the decay, in updates, see `simulator.base.schedule`.
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
         credit: how the error reaches lower layers, see `bimhw.learning.forms.credit` (``exact``: seq and bptt).
         block: K of ``tr`` and ``blk``.
@@ -51,6 +53,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     batch: int = 64
     lr: float = 0.006
     lr_end: float = 1.0
+    lr_course: LrCourse = "cosine"
     optimiser: OptimiserName = "adam"
     credit: SweepCredit = "filt-win"
     block: int = 16
@@ -78,6 +81,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("batch", self.batch >= 1, "must be at least 1"),
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
+            ("lr_course", self.lr_course in LR_COURSES, f"must be one of {', '.join(LR_COURSES)}"),
             ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),
             ("prune_every", self.prune_every >= 1, "must be at least 1"),
             ("block", self.block >= 1, "must be at least 1"),

@@ -18,6 +18,7 @@ from bimhw.learning.forms.history import words_per_step
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.sampled import check_settings, train_form
 from bimhw.learning.settings import TrainSettings
+from bimhw.learning.threads import torch_threads
 from bimhw.learning.updater import Updater
 from bimhw.models.families import AnyConfig
 from bimhw.models.nets import AnyInit, AnyRun, Net, as_bim, build
@@ -51,6 +52,7 @@ class TrainResult:
     sequences: int
     memory_words: int
     areas: Mapping[str, float] = field(default_factory=dict)
+    threads: int = 1
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -66,6 +68,7 @@ class TrainResult:
             "updates": self.updates,
             "sequences": self.sequences,
             "memory_words": self.memory_words,
+            "threads": self.threads,
             "train_seconds": sum(e.seconds for e in self.history),
             "epochs": [msgspec.to_builtins(e) for e in self.history],
         }
@@ -78,6 +81,7 @@ def train(
     init: AnyInit | None = None,
     test_each_epoch: bool = False,
     progress: Callable[[int], None] | None = None,
+    threads: int = 1,
 ) -> TrainResult:
     """Train a network on a task and evaluate it on the test split.
 
@@ -88,11 +92,24 @@ def train(
         init: scales of the initial weights.
         test_each_epoch: evaluate after each epoch, not only at the end.
         progress: called with the number of sequences done since the last call.
+        threads: of torch; another number may sum in another order.
 
     Raises:
         InputError: config and task do not fit, or the loss is no longer finite.
     """
-    settings = settings or TrainSettings()
+    with torch_threads(threads):
+        return _train(task, config, settings or TrainSettings(), init, test_each_epoch, progress or _silent, threads)
+
+
+def _train(
+    task: Task,
+    config: AnyConfig,
+    settings: TrainSettings,
+    init: AnyInit | None,
+    test_each_epoch: bool,
+    progress: Callable[[int], None],
+    threads: int,
+) -> TrainResult:
     check_fit(task, config)
     check_settings(config, settings)
     net = build(config, settings.seed, init)
@@ -100,7 +117,7 @@ def train(
     history = []
     for number in range(1, settings.epochs + 1):
         start = time.perf_counter()
-        loss, rates = trainer.epoch(number, progress or _silent)
+        loss, rates = trainer.epoch(number, progress)
         seconds = time.perf_counter() - start
         accuracy = evaluate(net, task).accuracy if test_each_epoch else None
         history.append(Epoch(number, loss, seconds, accuracy, rates))
@@ -117,6 +134,7 @@ def train(
         sequences,
         trainer.memory_words,
         areas(task, final),
+        threads,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from bimhw.learning.rules.registry import LearnerSettings, make_learner
 from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.nets import Net, as_bim
+from simulator.base.schedule import learning_rate
 
 
 class Updater:
@@ -43,8 +43,7 @@ class Updater:
     def lr(self) -> float:
         """Learning rate of the next update."""
         s = self.settings
-        done = min(self.updates / max(self._total - 1, 1), 1.0)
-        return s.lr * (s.lr_end + (1 - s.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+        return learning_rate(s.lr, s.lr_end, self.updates / max(self._total - 1, 1), s.lr_course)
 
     def learner(self, batch: int) -> Learner:
         """The rule, at the beginning of a sequence, for so many parallel sequences."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,16 +16,20 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 from simulator.base.writing import check_output
+from simulator.chips.chip import Chip
 from simulator.neurons.s6 import is_s6
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
 from simulator.plasticity.budget import learning_memory
+from simulator.plasticity.checkpoint import load_learning, save_learning
 from simulator.plasticity.learn import EpochResult, live_synapses_of
 from simulator.plasticity.rules.pruning import sparsity
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 
+LearnEngine = Literal["function", "events"]
 CALIBRATION_SAMPLES = 200
 STATE_HEADROOM_BITS = 4  # of the neurons' states while they learn, over the compiled words
 # Settings that work on the digits task (benchmarks/onchip_learning.py): one update a sample.
@@ -81,6 +85,8 @@ def learn(
     seed: int = 0,
     run: str | Path | None = None,
     test: Split | None = None,
+    engine: LearnEngine = "function",
+    checkpoint: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> OnChipResult:
@@ -94,8 +100,12 @@ def learn(
         seed: of the order and of stochastic rounding.
         run: run folder to write of all that was done, for `bimhw.energy` and the report.
         test: split to score on (default: the task's).
+        engine: ``function`` computes first and times afterwards; ``events`` learns inside the event-driven simulation, a process
+            a core. Both give the same weights, spikes and stamps.
+        checkpoint: file that holds the state after each epoch; a run that finds it goes on from there, bit for bit.
         progress: called with the number of samples done since the last call.
-        options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``.
+        options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``; also by
+            the words of `bimhw train`: ``bits``, ``lookback``, ``prune``.
 
     Raises:
         InputError: an option or a task that does not fit the program.
@@ -103,26 +113,34 @@ def learn(
     """
     if run is not None:
         check_run_folder(run)
-    if output is not None:
-        check_output(output)
+    for file in (output, checkpoint):
+        if file is not None:
+            check_output(file)
+    if checkpoint is not None and engine == "events":
+        raise InputError("checkpoint", "does not hold the state of the engine 'events'", "Take engine 'function'")
     source = program if isinstance(program, Program) else Program.load(program)
-    data = load_task(task) if isinstance(task, str) else task
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
     _check_task(source, data)
     if epochs < 1:
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
     x, labels = data.train.x, step_labels(data, data.train)
-    ready = ready_to_learn(source, data, options, seed)
+    ready = ready_to_learn(source, data, in_fields(options), seed)
     chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
-    learner, accuracy = Learner(ready, learn_config(ready.learning), seed, timed=run is not None), []
-    history: list[EpochResult] = []
-    for epoch in range(epochs):
-        part = learn_program(
-            ready, x, labels, seed=seed, learner=learner, epoch=epoch, of_epochs=epochs, progress=progress
-        )
-        history += part.history
-        accuracy.append(score(learner, data, test or data.test))
-    result = replace(part, history=tuple(history))
+    learner = _learner(ready, chip, seed, engine, timed=run is not None)
+    course = Course(epochs, len(x)) if checkpoint is None else Course.resumed(epochs, len(x), learner, Path(checkpoint))
+    if progress is not None:
+        progress(len(course.history) * len(x))
+
+    def part(**more: Any) -> LearnResult:
+        return learn_program(ready, x, labels, seed=seed, learner=learner, of_epochs=epochs, progress=progress, **more)
+
+    for epoch in range(len(course.history), epochs):
+        course.history += part(epoch=epoch).history
+        course.accuracy.append(score(learner, data, test or data.test))
+        if checkpoint is not None:
+            save_learning(learner, checkpoint, course.notes())
+    accuracy, result = course.accuracy, replace(part(epochs=0), history=tuple(course.history))
     if output is not None:
         result.program.save(output)
     items = learning_memory(ready, learner.config, data.steps)
@@ -136,6 +154,72 @@ def learn(
     from bimhw.runs.learn_run import write_learning_run
 
     return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, done.summary()))
+
+
+# Words of `bimhw train` -> fields of `LearnConfig`.
+SAME_WORDS = {"bits": "weight_bits", "lookback": "history", "prune": "prune_target"}
+
+
+def in_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options under the names of `LearnConfig`.
+
+    Raises:
+        InputError: a field given under both names.
+    """
+    out: dict[str, Any] = {}
+    for name, value in options.items():
+        field_name = SAME_WORDS.get(name, name)
+        if field_name in out:
+            raise InputError(f"option {name!r}", f"is given twice, also as {field_name!r}", "Give it once")
+        out[field_name] = value
+    return out
+
+
+@dataclass
+class Course:
+    """Epochs that were learnt so far, as a checkpoint keeps them beside the learner's state."""
+
+    epochs: int
+    samples: int
+    history: list[EpochResult] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+
+    @classmethod
+    def resumed(cls, epochs: int, samples: int, learner: Learner, path: Path) -> Course:
+        """Return the course in a checkpoint, the learner put where it was; a new one where there is no file.
+
+        Raises:
+            InputError: a broken checkpoint, or one of another program, seed, number of epochs or of samples.
+        """
+        if not path.exists():
+            return cls(epochs, samples)
+        notes = load_learning(learner, path)
+        with boundary(path, "a checkpoint of bimhw learn", "Delete it to start afresh"):
+            found = msgspec.convert(notes, cls)
+        for name, mine, theirs in (("epochs", epochs, found.epochs), ("samples", samples, found.samples)):
+            if mine != theirs:
+                raise InputError(
+                    f"{path}: {name}",
+                    f"are {theirs}, of this run {mine}",
+                    "Give the same, or delete it to start afresh",
+                )
+        return found
+
+    def notes(self) -> dict[str, Any]:
+        """Return the course as plain JSON values."""
+        out: dict[str, Any] = msgspec.to_builtins(self)
+        return out
+
+
+def _learner(program: Program, chip: Chip, seed: int, engine: LearnEngine, timed: bool) -> Learner:
+    config = learn_config(program.learning)
+    if engine == "function":
+        return Learner(program, config, seed, timed=timed)
+    if engine != "events":
+        raise InputError(f"engine {engine!r}", "is not known", "Engines: function, events")
+    from simulator.events.learning import EventLearner
+
+    return EventLearner(program, config, chip, seed)
 
 
 def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:
@@ -200,6 +284,21 @@ def score(learner: Learner, task: Task, split: Split, unit: float = 1.0) -> floa
         scores = net.sample(x if unit == 1.0 else x * unit, silent, learn=False).scores
         right += int(scores[task.decision_steps].mean(axis=0).argmax() == y)
     return right / len(split)
+
+
+def with_classes(task: object) -> Task:
+    """Return a classification task as it is.
+
+    Raises:
+        InputError: a text or transcripts.
+    """
+    if isinstance(task, Task):
+        return task
+    raise InputError(
+        f"task {getattr(task, 'name', task)!r}",
+        "has no classes of sequences to learn on the chip",
+        "bimhw data list names those",
+    )
 
 
 def _check_task(program: Program, task: Task) -> None:

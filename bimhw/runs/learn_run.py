@@ -13,11 +13,13 @@ import numpy.typing as npt
 from bimhw.runs.folder import write_run
 from bimhw.runs.simulate import run_manifest, timing_figures
 from simulator.chips.chip import Chip
+from simulator.events.learning import EventLearner
 from simulator.function.run import recorded_spikes
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learn import activity, program_of
 from simulator.plasticity.learner import Learner
 from simulator.plasticity.timing import time_learning
+from simulator.timing.run import TimingRun
 
 _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
 
@@ -55,16 +57,23 @@ def write_learning_run(
         "spikes_per_sample": spikes / samples,
         "spike_rate": spikes / (learner.steps_done * sum(p.size for p in hidden)),
     }
-    manifest = run_manifest(program, chip, task, samples, seed, "compiled" if arrays else "none")
+    engine = "simpy" if isinstance(learner, EventLearner) else "compiled"
+    manifest = run_manifest(program, chip, task, samples, seed, engine if arrays else "none")
     train = recorded_spikes(learner.forward.simulation.record)
     write_run(folder, program, chip, manifest | {"learning": True}, result, train, counted, arrays)
     return figures
 
 
 def _times(learner: Learner, chip: Chip) -> tuple[dict[str, npt.NDArray[Any]], float]:
+    if isinstance(learner, EventLearner):
+        return _arrays([learner.timing()])
     steps, parts = learner.steps_done, []
     for start in range(0, steps, _CHUNK_STEPS):
         parts.append(time_learning(learner, chip, range(start, min(start + _CHUNK_STEPS, steps))))
+    return _arrays(parts)
+
+
+def _arrays(parts: list[TimingRun]) -> tuple[dict[str, npt.NDArray[Any]], float]:
     busy = [p.soma_busy_ticks + p.synapse_busy_ticks for p in parts]
     return {
         "step_ticks": np.concatenate([p.step_ticks for p in parts]),

@@ -8,6 +8,7 @@ import numpy as np
 
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.settings import TrainSettings
+from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.families import AnyConfig
 from bimhw.models.nets import AnyInit, Net, build
@@ -55,15 +56,15 @@ def forgetting(
     """Learn two tasks in a row with the same network and rule."""
     check_fit(first, config)
     check_fit(second, config)
-    net = build(config, settings.seed, init)
-    _learn(net, first, settings)
-    before = evaluate(net, first).accuracy
-    _learn(net, second, settings)
-    alone = build(config, settings.seed, init)
-    _learn(alone, second, settings)
-    return Forgetting(
-        before, evaluate(net, first).accuracy, evaluate(net, second).accuracy, evaluate(alone, second).accuracy
-    )
+    with torch_threads():
+        net, alone = build(config, settings.seed, init), build(config, settings.seed, init)
+        _learn(net, first, settings)
+        before = evaluate(net, first).accuracy
+        _learn(net, second, settings)
+        _learn(alone, second, settings)
+        return Forgetting(
+            before, evaluate(net, first).accuracy, evaluate(net, second).accuracy, evaluate(alone, second).accuracy
+        )
 
 
 def _learn(net: Net, task: Task, settings: TrainSettings) -> None:

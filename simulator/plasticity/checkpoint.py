@@ -6,7 +6,7 @@ Traces and neuron states are reset before every sample, so they are not in it. A
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,14 @@ FORMAT = "bimhw-learning-2"
 Tensors = dict[str, npt.NDArray[Any]]
 
 
-def save_learning(learner: Learner, path: Path | str) -> None:
-    """Write the state of a learner, whole or not at all."""
+def save_learning(learner: Learner, path: Path | str, notes: Mapping[str, Any] | None = None) -> None:
+    """Write the state of a learner, whole or not at all.
+
+    Args:
+        learner: function first; the event-driven engine's own state is not in a checkpoint.
+        path: file to write.
+        notes: plain JSON values to keep beside it, given back by `load_learning`.
+    """
     tensors = {name: np.asarray(view).copy() for name, view in _views(learner)}
     tensors |= {f"count.{k}": v for k, v in learner.counts.state().items()} | _recorded(learner)
     for name, row in _rows(learner):
@@ -47,12 +53,16 @@ def save_learning(learner: Learner, path: Path | str) -> None:
         "numbers": [learner.steps_done, learner.samples, learner.learnt, learner.readout.updates],
         "updates": [each.updates for each in learner.hidden],
         "open": [[part.labelled, part.samples] for part in _parts(learner)],
+        "notes": dict(notes or {}),
     }
     write_safetensors(Path(path), tensors, {"bimhw": json.dumps(facts, sort_keys=True)}, hashed=True)
 
 
-def load_learning(learner: Learner, path: Path | str) -> None:
+def load_learning(learner: Learner, path: Path | str) -> dict[str, Any]:
     """Put a fresh learner of the same program, configuration and seed to where the saved one was.
+
+    Returns:
+        The notes that were written with it.
 
     Raises:
         InputError: missing, truncated or altered file; a checkpoint of something else.
@@ -67,6 +77,7 @@ def load_learning(learner: Learner, path: Path | str) -> None:
             if facts[name] != value:
                 raise InputError(where, f"is the checkpoint of another {name}", "Delete it to start afresh")
         _load(learner, tensors, facts)
+        return dict(facts.get("notes", {}))
 
 
 def _load(learner: Learner, tensors: Tensors, facts: dict[str, Any]) -> None:
@@ -133,13 +144,16 @@ def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 def _recorded(learner: Learner) -> Tensors:
     if not isinstance(learner.forward, ChipForward):
         return {}
-    return recorded(learner.forward.simulation)
+    noted = {} if learner.forward.active is None else {"noted": np.array(learner.forward.active, np.uint8)}
+    return recorded(learner.forward.simulation) | noted
 
 
 def _load_recorded(learner: Learner, tensors: Tensors) -> None:
     if not isinstance(learner.forward, ChipForward):
         return
     s = learner.forward.simulation
+    if learner.forward.active is not None:
+        learner.forward.active = list(tensors["noted"])
     put(s.active_of_neuron, tensors["active_of_neuron"])
     put(s.saturated_of_neuron, tensors["saturated_of_neuron"])
     s.record = read_record(tensors, s.layout.n_neurons)

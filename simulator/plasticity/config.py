@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.schedule import LrCourse
 
 Rule = Literal["rtrl", "hybrid", "stdp", "frozen"]
 Form = Literal["dense", "seq", "tr", "blk"]
@@ -32,7 +33,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         error_at: who makes the error, see `third_factor`.
         optimiser: ``sgd`` or ``rms`` (one word per neuron and port).
         lr: learning rate.
-        lr_end: the last update's learning rate as a fraction of the first (linear in samples).
+        lr_end: the last update's learning rate as a fraction of the first.
+        lr_course: of the decay, in samples, see `simulator.base.schedule`.
         beta: decay of the second moment.
         eps: added to its root (wide words).
         lam: share of the gradient in the hybrid rule.
@@ -77,6 +79,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     optimiser: Literal["sgd", "rms"] = "rms"
     lr: float = 0.003
     lr_end: float = 1.0
+    lr_course: LrCourse = "linear"
     beta: float = 0.99
     eps: float = 1e-8
     lam: float = 1.0

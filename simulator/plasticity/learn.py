@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.base.schedule import learning_rate
 from simulator.function.counting import Counter
 from simulator.function.run import finish
 from simulator.plasticity.config import LearnConfig, learn_config
@@ -123,8 +124,7 @@ def _epoch(
     start, losses, spikes, steps = time.process_time(), [], np.zeros(learner.depth), 0
     c = learner.config
     for k in order:
-        done = min(learner.learnt / max(total - 1, 1), 1.0)
-        learner.lr = c.lr * (1 + (c.lr_end - 1) * done)
+        learner.lr = learning_rate(c.lr, c.lr_end, learner.learnt / max(total - 1, 1), c.lr_course)
         result = learner.sample(np.asarray(samples[k]), np.asarray(labels[k]))
         losses.append(result.loss)
         spikes += result.spikes

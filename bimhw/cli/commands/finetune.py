@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option, threads_option
 
 
 @click.command()
@@ -20,6 +20,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences in parallel.")
+@threads_option
 @seed_option
 @json_option
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
@@ -34,6 +35,7 @@ def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> 
         "rounded_accuracy": done.rounded_accuracy,
         "accuracy": done.accuracy,
         "updates": done.updates,
+        "threads": options["threads"],
         "model": None if output is None else str(output),
     }
     if as_json:

@@ -8,11 +8,16 @@ from typing import Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.renamed import renamed
+from bimhw.cli.task_options import with_task_options
+
+_OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
 
-@click.command()
+@click.command(context_settings=renamed(_OLD))
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--task", default="digits", show_default=True, help="What to learn.")
+@click.option("--task", default="digits", show_default=True, help="Task to learn.")
+@with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Program file with the weights learnt.")
 @click.option(
     "--run", type=click.Path(path_type=Path), help="Also write a run folder, for `bimhw energy` and `report`."
@@ -28,19 +33,28 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first.")
-@click.option("--weight-bits", type=int, help="8, 12 or 16 [8].")
+@click.option("--lr-course", type=click.Choice(["linear", "cosine"]), help="Decay of the learning rate [linear].")
+@click.option("--bits", type=int, help="Bits of a weight: 8, 12 or 16 [8].")
 @click.option("--trace-bits", type=int, help="Bits of a trace [8].")
 @click.option("--trace-rounding", type=click.Choice(["nearest", "stochastic"]), help="Of eligibility traces [nearest].")
 @click.option("--rounding", type=click.Choice(["stochastic", "nearest"]), help="Of the weight update [stochastic].")
 @click.option("--every", type=int, help="Labelled steps between two updates (dense) [1].")
 @click.option("--block", type=int, help="Steps between two updates (tr, blk) [16].")
-@click.option("--history", type=int, help="Older steps that a window visits (tr) [32].")
-@click.option("--lam", type=float, help="Share of the gradient (hybrid) [1].")
+@click.option("--lookback", type=int, help="Older steps that a window visits (tr) [32].")
+@click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid) [1].")
 @click.option("--credit", type=click.Choice(["filt-win", "direct"]), help="Error to lower layers [filt-win].")
 @click.option("--error-at", type=click.Choice(["host", "core"]), help="Who makes the error words [host].")
 @click.option("--learn-a-log", is_flag=True, default=None, help="A_log of s6 layers learns too.")
-@click.option("--prune-target", type=float, help="Share of synapses to prune.")
+@click.option("--prune", type=float, help="Share of synapses to prune.")
 @click.option("--prune-mode", type=click.Choice(["mask", "gated", "regrow"]), help="How [mask].")
+@click.option(
+    "--engine",
+    type=click.Choice(["function", "events"]),
+    default="function",
+    show_default=True,
+    help="function: compute, then time; events: inside the event-driven simulation.",
+)
+@click.option("--checkpoint", type=OutputFile(), help="Keeps the state after each epoch; a run that finds it goes on.")
 @click.option(
     "--set",
     "settings",
@@ -59,21 +73,23 @@ def command(
     epochs: int,
     seed: int,
     as_json: bool,
+    data: Path | None,
+    task_options: tuple[str, ...],
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
     from bimhw.models.io import check_output, save_model
-    from bimhw.runs.learn import learn
-    from bimhw.tasks import load_task
+    from bimhw.runs.learn import learn, with_classes
+    from bimhw.tasks import load_named
     from bimhw.tasks.named import named_values
 
     if model is not None:
         check_output(model)
-    data = load_task(task)
+    source = with_classes(load_named(task, data, task_options))
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
-    with progress(f"learning {task} on the chip", epochs * len(data.train)) as advance:
-        result = learn(program, data, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
+    with progress(f"learning {task} on the chip", epochs * len(source.train)) as advance:
+        result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
     if model is not None:
         from bimhw.compiler.readback import model_of
 

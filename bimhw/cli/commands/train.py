@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option, threads_option
 
 
 @click.command()
@@ -64,6 +64,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
 @click.option("--checkpoint", type=OutputFile(), help="File that holds the stream's state at each report.")
 @click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
+@threads_option
 @seed_option
 @json_option
 def command(
@@ -80,10 +81,12 @@ def command(
     report_every: int,
     checkpoint: Path | None,
     resume: bool,
+    threads: int,
     **options: Any,
 ) -> None:
     """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT."""
     from bimhw.learning.recipe import recipe
+    from bimhw.learning.threads import torch_threads
     from bimhw.learning.train import train
     from bimhw.models.bim.config import BimConfig
     from bimhw.models.io import check_output, save_model
@@ -100,24 +103,25 @@ def command(
             )
         if options.pop("family") not in (None, "bim"):
             raise click.UsageError(f"{task} is a text: it is learnt by BIM networks only")
-        _train_text(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
+        _train_text(task, data, task_options, output, seed, threads, as_json, {"preset": preset} | options)
         return
     if task in TASKS and TASKS[task].is_speech:
         if stream or resume or checkpoint is not None or options.pop("family") not in (None, "bim"):
             raise click.UsageError(f"{task} has transcripts: BIM networks learn it, string by string")
-        _train_speech(task, data, task_options, output, seed, as_json, {"preset": preset} | options)
+        _train_speech(task, data, task_options, output, seed, threads, as_json, {"preset": preset} | options)
         return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
     if stream:
         if not isinstance(plan.config, BimConfig):
             raise click.UsageError("--stream learns online: it is for BIM networks only")
-        _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
+        with torch_threads(threads):
+            _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
         return
     if steps is not None or checkpoint is not None or resume:
         raise click.UsageError("--steps, --checkpoint and --resume belong to --stream")
     with progress(f"training {task}", plan.settings.epochs * len(source.train)) as advance:
-        result = train(source, plan.config, plan.settings, plan.init, progress=advance)
+        result = train(source, plan.config, plan.settings, plan.init, progress=advance, threads=threads)
     if output is not None:
         save_model(result.model, output)
     summary = result.summary() | {"model": None if output is None else str(output)}
@@ -135,6 +139,7 @@ def _train_text(
     task_options: tuple[str, ...],
     output: Path | None,
     seed: int,
+    threads: int,
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
@@ -146,7 +151,7 @@ def _train_text(
     config, settings, init = language_recipe(corpus, seed, **options)
     steps = settings.passes * (len(corpus.whole_train) // settings.streams)
     with progress(f"training {task}", steps) as advance:
-        result = train_language(corpus, config, settings, init, progress=advance)
+        result = train_language(corpus, config, settings, init, progress=advance, threads=threads)
     _save_and_print(f"{task}: trained by {settings.rule}", result, output, as_json, note=corpus.comparable)
 
 
@@ -156,13 +161,14 @@ def _train_speech(
     task_options: tuple[str, ...],
     output: Path | None,
     seed: int,
+    threads: int,
     as_json: bool,
     options: dict[str, Any],
 ) -> None:
     from bimhw.learning.objectives.speech import train_speech
     from bimhw.tasks import load_named
 
-    result = train_speech(load_named(task, data, task_options), seed, **options)
+    result = train_speech(load_named(task, data, task_options), seed, threads=threads, **options)
     _save_and_print(f"{task}: trained by {result.rule}", result, output, as_json)
 
 

@@ -27,6 +27,7 @@ from bimhw.tasks.metrics import WordErrors
 from bimhw.tasks.sources.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.errors import InputError
+from simulator.base.schedule import learning_rate
 
 SYMBOLS = BLANK + 1
 StringLoss = Literal["ctc", "steps"]
@@ -191,9 +192,8 @@ def train_on_sequences(
     updates, start = 0, time.perf_counter()
     for inputs, targets in epochs:
         for first in range(0, len(inputs), settings.batch):
-            decay = 0.5 * (1 + math.cos(math.pi * updates / total))
             for group in optimiser.param_groups:
-                group["lr"] = settings.lr * (settings.lr_end + (1 - settings.lr_end) * decay)
+                group["lr"] = learning_rate(settings.lr, settings.lr_end, updates / total)
             some = slice(first, first + settings.batch)
             loss = LOSSES[settings.loss](forward, inputs[some], targets[some], blank)
             if not math.isfinite(float(loss.detach())):

@@ -23,10 +23,12 @@ from torch.nn import functional
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.rules.registry import LearnerSettings, make_learner
+from bimhw.learning.threads import torch_threads
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
 from simulator.base.errors import InputError
+from simulator.base.schedule import learning_rate
 
 LanguageRule = Literal["rtrl", "tr", "blk", "frozen", "tbptt"]
 
@@ -83,6 +85,7 @@ class LanguageResult:
     symbols: int
     memory_words: int
     seconds: float
+    threads: int = 1
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -99,6 +102,7 @@ class LanguageResult:
             "updates": self.updates,
             "symbols": self.symbols,
             "memory_words": self.memory_words,
+            "threads": self.threads,
             "train_seconds": self.seconds,
         }
 
@@ -128,6 +132,7 @@ def train_language(
     init: Init = LANGUAGE_INIT,
     tuning: bool = False,
     progress: Callable[[int], None] | None = None,
+    threads: int = 1,
 ) -> LanguageResult:
     """Train a BIM network on a text and score it.
 
@@ -138,10 +143,24 @@ def train_language(
         init: scales of the initial weights.
         tuning: train without the validation part and score on it, instead of the test part.
         progress: called with the number of steps done since the last call.
+        threads: of torch; another number may sum in another order.
 
     Raises:
         InputError: config and corpus do not fit, a text too short for the streams, or the loss is no longer finite.
     """
+    with torch_threads(threads):
+        return _train(corpus, config, settings, init, tuning, progress or (lambda _: None), threads)
+
+
+def _train(
+    corpus: Corpus,
+    config: BimConfig | None,
+    settings: LanguageSettings | None,
+    init: Init,
+    tuning: bool,
+    progress: Callable[[int], None],
+    threads: int,
+) -> LanguageResult:
     config, settings = config or language_config(corpus), settings or LanguageSettings()
     if not config.n_in == config.n_out == len(corpus.symbols):
         raise InputError(
@@ -152,13 +171,15 @@ def train_language(
     net = BimNet(config, settings.seed, init)
     start = time.perf_counter()
     run = _tbptt if settings.rule == "tbptt" else _online
-    updates, words = run(net, streams, settings, progress or (lambda _: None))
+    updates, words = run(net, streams, settings, progress)
     seconds = time.perf_counter() - start
     rates: list[Tensor] = []
     nll, tokens = score_text(bim_forward(net, rates), test, config.n_in)
     score = language_metrics(nll, tokens, corpus.characters_per_token)
     mean = torch.stack(rates).mean(0).tolist()
-    return LanguageResult(net, settings, score, tuple(mean), updates, settings.passes * streams.numel(), words, seconds)
+    return LanguageResult(
+        net, settings, score, tuple(mean), updates, settings.passes * streams.numel(), words, seconds, threads
+    )
 
 
 def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
@@ -233,12 +254,6 @@ def detached(state: Any) -> Any:
     return state
 
 
-def cosine(settings: LanguageSettings, done: float) -> float:
-    """Learning rate after the share `done` of all updates."""
-    s = settings
-    return s.lr * (s.lr_end + (1 - s.lr_end) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
 def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
     part = symbols[start : start + count + 1]
     return part[:-1], part[1:]
@@ -261,7 +276,9 @@ def _online(
                 result = learner.observe(u, target)
                 done += 1
                 if result.gradients is not None:
-                    optimiser.step(parameters.gather(result.gradients), cosine(settings, done / total))
+                    optimiser.step(
+                        parameters.gather(result.gradients), learning_rate(settings.lr, settings.lr_end, done / total)
+                    )
                     updates += 1
             _check_finite(result.loss, settings)
             progress(len(y))
@@ -306,7 +323,7 @@ def fit_tbptt(
         state: Any = None
         for x, y in windows(symbols, settings.window):
             for group in optimiser.param_groups:
-                group["lr"] = cosine(settings, updates / total)
+                group["lr"] = learning_rate(settings.lr, settings.lr_end, updates / total)
             with saved_words(active=words == 0) as counter:
                 logits, state = forward(one_hot(x, n_symbols), state if carry else None)
                 loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
 
 import msgspec
@@ -32,6 +32,7 @@ from bimhw.learning.objectives.ctc import (
 from bimhw.learning.objectives.ctc_online import fit_online
 from bimhw.learning.objectives.language import bim_forward
 from bimhw.learning.recipe import integers
+from bimhw.learning.threads import torch_threads
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.features.audio import Floats
@@ -55,6 +56,7 @@ class SpeechResult:
     settings: CtcSettings
     result: CtcResult
     rates: tuple[float, ...]
+    threads: int = 1
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -72,6 +74,7 @@ class SpeechResult:
             "updates": self.result.updates,
             "sequences": self.result.strings,
             "train_seconds": self.result.seconds,
+            "threads": self.threads,
         }
 
 
@@ -84,13 +87,16 @@ DIGITS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool = False, **options: Any) -> SpeechResult:
+def train_speech(
+    data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool = False, threads: int = 1, **options: Any
+) -> SpeechResult:
     """Train a BIM network on connected digits or on transcribed utterances.
 
     Args:
         data: the recordings.
         seed: of weights, drawn strings and order.
         tuning: judge by the validation recordings (connected digits).
+        threads: of torch; another number may sum in another order.
         options: ``rule``, fields of `CtcSettings` and `BimConfig`. Connected digits: ``bptt`` (a label at every step, default),
             ``rtrl`` and ``frozen`` (likewise, online), ``ctc``; utterances: ``ctc``.
 
@@ -112,10 +118,12 @@ def train_speech(data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool =
         )
     settings = CtcSettings(seed=seed, **given)
     if isinstance(data, SpokenDigits):
-        return _digits(data, rule, config, settings, tuning)
+        with torch_threads(threads):
+            return replace(_digits(data, rule, config, settings, tuning), threads=threads)
     if rule != "ctc" or settings.loss != "ctc":
         raise InputError(f"rule {rule!r}", "needs to know where each symbol is spoken", "Transcripts are learnt by ctc")
-    return _characters(data, config, settings)
+    with torch_threads(threads):
+        return replace(_characters(data, config, settings), threads=threads)
 
 
 def _digits(data: SpokenDigits, rule: str, config: dict[str, Any], settings: CtcSettings, tuning: bool) -> SpeechResult:

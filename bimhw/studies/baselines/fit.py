@@ -20,6 +20,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from simulator.base.errors import InputError
+from simulator.base.schedule import learning_rate
 
 
 class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,9 +81,8 @@ def _fit(model: Sequencer, task: Task, settings: FitSettings) -> tuple[int, int]
         for start in range(0, len(order), settings.batch):
             part = task.train.take(order[start : start + settings.batch])
             done = updates / max(settings.epochs * batches - 1, 1)
-            decay = settings.lr_end + (1 - settings.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
             for group in optimiser.param_groups:
-                group["lr"] = settings.lr * decay
+                group["lr"] = learning_rate(settings.lr, settings.lr_end, done)
             with saved_words(active=words == 0) as counter:
                 logits = model(inputs(part, task, like))[0][labelled]
                 y = torch.from_numpy(part.y)

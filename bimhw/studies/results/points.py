@@ -115,7 +115,10 @@ def run_point(
         "bim-ctc": _bim_ctc,
         "baseline-ctc": _baseline_ctc,
     }
-    figures = trainers[row.kind](data, dict(options), seed, tuning)
+    from bimhw.learning.threads import torch_threads
+
+    with torch_threads():  # the same sums in the same order on any machine
+        figures = trainers[row.kind](data, dict(options), seed, tuning)
     return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
 
 

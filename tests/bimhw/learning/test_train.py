@@ -186,3 +186,23 @@ def test_adam_is_torchs_adam() -> None:
         twin.grad = g
         theirs.step()
     torch.testing.assert_close(flat.values, twin.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_one_thread_unless_more_are_asked_for(few: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training sets the number, stores it, and puts back what was there."""
+    import bimhw.learning.train as module
+
+    seen: list[int] = []
+    real = module.evaluate
+    monkeypatch.setattr(module, "evaluate", lambda *a: (seen.append(torch.get_num_threads()), real(*a))[1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        one = bimhw.train(few, hidden=6, epochs=1)
+        two = bimhw.train(few, hidden=6, epochs=1, threads=2)
+        assert seen == [1, 2] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert (one.summary()["threads"], two.summary()["threads"]) == (1, 2)
+    with pytest.raises(InputError, match="at least 1"):
+        bimhw.train(few, threads=0)

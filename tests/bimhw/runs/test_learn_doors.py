@@ -1,0 +1,130 @@
+"""Doors of `bimhw learn`: its data, its engine, its checkpoint, and the words that it shares with `bimhw train`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bimhw.cli.commands.learn import command
+from bimhw.compiler.pipeline import compile
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.runs.folder import RunFolder
+from bimhw.runs.learn import learn
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
+from simulator.base.errors import InputError
+from simulator.program.program import Program
+
+OPTIONS = {"steps": 20, "classes": 2, "train": 8, "test": 4}
+GIVEN = [a for k, v in OPTIONS.items() for a in ("--task-option", f"{k}={v}")]
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    return load_task("recall", **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def program(task: Task) -> Program:
+    config = BimConfig(n_in=task.n_in, hidden=(6,), n_out=2, input_scale=task.input_scale)
+    return compile(BimNet(config, 1), "loihi2", calibration=task.train.x).program
+
+
+def weights(program: Program) -> list[np.ndarray]:
+    return [q.weights for q in program.projections]
+
+
+def test_both_engines_learn_the_same_and_take_the_same_time(task: Task, program: Program, tmp_path: Path) -> None:
+    runs = {}
+    for engine in ("function", "events"):
+        result = learn(program, task, epochs=1, seed=2, run=tmp_path / engine, engine=engine)  # type: ignore[arg-type]
+        runs[engine] = result, RunFolder.open(tmp_path / engine)
+    (one, first), (other, second) = runs["function"], runs["events"]
+    for a, b in zip(weights(one.program), weights(other.program), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.times == other.times and one.accuracy == other.accuracy
+    stamps, others = first.timing(), second.timing()
+    assert stamps is not None and others is not None
+    for name in stamps:
+        np.testing.assert_array_equal(stamps[name], others[name])
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(task: Task, program: Program, tmp_path: Path) -> None:
+    whole = learn(program, task, epochs=3, seed=2, run=tmp_path / "whole", prune=0.3, prune_every=4)
+    held, done = tmp_path / "held.safetensors", 0
+
+    def killed(n: int) -> None:
+        nonlocal done
+        done += n
+        if done > 2 * len(task.train) + 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learn(
+            program,
+            task,
+            epochs=3,
+            seed=2,
+            checkpoint=held,
+            progress=killed,
+            run=tmp_path / "a",
+            prune=0.3,
+            prune_every=4,
+        )
+    resumed = learn(program, task, epochs=3, seed=2, checkpoint=held, run=tmp_path / "b", prune=0.3, prune_every=4)
+    assert resumed.program.sha256() == whole.program.sha256()
+    assert resumed.accuracy == whole.accuracy and resumed.times == whole.times
+    assert resumed.result.operations == whole.result.operations
+    again = learn(program, task, epochs=3, seed=2, checkpoint=held, prune=0.3, prune_every=4)
+    assert again.program.sha256() == whole.program.sha256()
+    with pytest.raises(InputError, match="epochs: are 3"):
+        learn(program, task, epochs=4, seed=2, checkpoint=held, prune=0.3, prune_every=4)
+    with pytest.raises(InputError, match="another program"):
+        learn(program, task, epochs=3, seed=3, checkpoint=held, prune=0.3, prune_every=4)
+    with pytest.raises(InputError, match="engine 'events'"):
+        learn(program, task, checkpoint=held, engine="events")
+
+
+def test_task_options_and_old_names(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "p.bimhw")
+    start = [
+        str(tmp_path / "p.bimhw"),
+        "--task",
+        "recall",
+        *GIVEN,
+        "--epochs",
+        "1",
+        "--rule",
+        "hybrid",
+        "--form",
+        "tr",
+        "--json",
+    ]
+    new = CliRunner().invoke(
+        command, [*start, "--lambda", ".5", "--lookback", "4", "--prune", "0.2", "--bits", "12"], catch_exceptions=False
+    )
+    old = CliRunner().invoke(
+        command,
+        [*start, "--lam", ".5", "--history", "4", "--prune-target", "0.2", "--weight-bits", "12"],
+        catch_exceptions=False,
+    )
+    assert new.exit_code == old.exit_code == 0
+    one, other = (json.loads(r.stdout) for r in (new, old))
+    assert one["operations"] == other["operations"] and one["test_accuracy"] == other["test_accuracy"]
+    assert "is now" not in new.stderr
+    for name in ("--lam is now --lambda", "--history is now --lookback", "--weight-bits is now --bits"):
+        assert name in old.stderr
+    assert "--history" not in CliRunner().invoke(command, ["--help"]).output
+
+
+def test_a_text_is_refused(program: Program, tmp_path: Path) -> None:
+    program.save(tmp_path / "p.bimhw")
+    with pytest.raises(InputError, match="no classes"):
+        CliRunner().invoke(command, [str(tmp_path / "p.bimhw"), "--task", "lm"], catch_exceptions=False)
+    with pytest.raises(InputError, match="given twice"):
+        learn(program, load_task("recall", **OPTIONS), bits=8, weight_bits=8)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.codesign import Codesign
+from bimhw.report.figure import save_figure
 from simulator.base.errors import InputError
-from simulator.base.files import replacing
 
 MOST_BARS = 10
 LEAST_SHARE = 0.005  # of the largest bar; shorter ones cannot be seen
@@ -46,8 +46,7 @@ def plot_codesign(result: Codesign, path: Path) -> None:
         draw(place, rows)
     for place in list(axes.flat)[len(panels) :]:
         place.set_axis_off()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    save_figure(figure, path, dpi=130)
     plt.close(figure)
 
 

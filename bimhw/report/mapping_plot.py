@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.report.figure import save_figure
 from mapping.view import MappingView, view_mapping
 from simulator.base.errors import InputError
-from simulator.base.files import replacing
 from simulator.chips.chip import Chip, Topology
 from simulator.program.program import Program
 
@@ -55,8 +55,7 @@ def plot_mapping(
     if t.chips > 1:
         text += f", {view.chip_messages:.4g} messages a step between chips"
     axes.set_title(f"{text}\nrates: {source or 'one message a step of every neuron'}", fontsize=9, loc="left")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, path)
     plt.close(figure)
     return view
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bimhw.evidence.crosscheck.compare import Comparison
+from bimhw.report.figure import save_figure
 from simulator.base.errors import InputError
-from simulator.base.files import replacing
 
 SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -33,5 +33,4 @@ def plot_distance(results: Sequence[Comparison], path: Path) -> None:
     if len(results) <= 8:
         axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=path.suffix[1:])
+    save_figure(figure, path)

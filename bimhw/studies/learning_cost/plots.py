@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from bimhw.report.figure import save_figure
 from bimhw.studies.learning_cost.cost import LearningCost
 from bimhw.studies.learning_cost.window import Curve
 from simulator.base.errors import InputError
-from simulator.base.files import replacing
 
 ENDINGS = (".png", ".svg", ".pdf")
 
@@ -76,6 +76,5 @@ def _panels(count: int) -> tuple[Any, Any]:
 def _save(figure: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150, format=path.suffix[1:])
+    save_figure(figure, path)
     plt.close(figure)

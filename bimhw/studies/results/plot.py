@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.base.files import replacing
+from bimhw.report.figure import save_figure
 
 _BIM, _OTHER = "#b04a3a", "#41658a"
 NAMES = {
@@ -60,6 +60,5 @@ def dot_plot(
         better = "lower" if lower_is_better else "higher"
         axes.set_xlabel(f"{NAMES[metric]}, {better} is better")
         figure.suptitle("diamond: mean, whisker: sd, dots: seeds; red: BIM, blue: others", fontsize=8, color="#555555")
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
+        save_figure(figure, path, dpi=100)
     return path

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bimhw.report.figure import save_figure
 from bimhw.studies.sweep.run import SweepResult
 from simulator.base.errors import InputError
-from simulator.base.files import replacing
 
 Rows = Sequence[dict[str, Any]]
 DEFAULT_CHIP = "loihi2"
@@ -37,8 +37,7 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
     _trade_off(axes[0, 0], rows)
     if pruned:
         _sparsity(axes[0, 1], pruned)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, path)
     plt.close(figure)
 
 

@@ -52,6 +52,8 @@ class BenchResult:
         synapse_bytes: bytes a synapse in the running form, row pointers apart.
         peak_rss_mb: largest memory of the process so far, MB (1e6 bytes).
         sim_time_us_per_step: simulated time, None without an engine.
+        steps_timed: steps that the engine timed.
+        sim_time_half_width_us: half of the 95 % confidence interval of a step, 0 where all were timed.
         saturations: values that left their word.
         faults: what the faults did, by counter; empty for a sound chip.
         energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
@@ -77,6 +79,8 @@ class BenchResult:
     synapse_bytes: float
     peak_rss_mb: float
     sim_time_us_per_step: float | None
+    steps_timed: int
+    sim_time_half_width_us: float | None
     energy_nj_per_step: float
     saturations: int
     faults: dict[str, int]
@@ -96,6 +100,7 @@ def bench(
     threads: int = 1,
     repeats: int = 3,
     faults: Faults | None = None,
+    timing_sample: float | None = None,
 ) -> BenchResult:
     """Run a plain network file (see `bimhw.frontends.npz`).
 
@@ -107,6 +112,7 @@ def bench(
         chip: name or YAML file.
         threads: threads of the timing engine; the result does not depend on it.
         repeats: function runs, the fastest of which is reported.
+        timing_sample: share of the steps to time; all by default.
         faults: what is broken on the chip; a chip that breaks while it runs is run once.
 
     Raises:
@@ -125,7 +131,7 @@ def bench(
     spikes = recorded_spikes(built.simulation.record)
     counter = Counter(built.program, hardware.topology)
     activity = counter.activity(spikes, tally_of(built.simulation))
-    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads, faults)
+    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads, faults, timing_sample)
     per_1000 = 1000 / n_steps
     synapses = built.net.network.n_synapses
     return BenchResult(
@@ -149,6 +155,8 @@ def bench(
         synapse_bytes=built.synapse_bytes / max(1, synapses),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
+        steps_timed=0 if timed is None else timed.steps,
+        sim_time_half_width_us=None if timed is None else timed.half_width_ns / 1000,
         energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
         saturations=activity.total("saturations"),
         faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
@@ -175,6 +183,8 @@ class _Built:
 class _Timed:
     cpu_s: float
     sim_time_ns: float
+    steps: int
+    half_width_ns: float
 
 
 def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built:
@@ -213,13 +223,24 @@ def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -
 
 
 def _time(
-    program: Program, chip: Chip, spikes: SpikeTrain, engine: TimingEngine, threads: int, faults: Faults
+    program: Program,
+    chip: Chip,
+    spikes: SpikeTrain,
+    engine: TimingEngine,
+    threads: int,
+    faults: Faults,
+    share: float | None = None,
 ) -> _Timed:
     from simulator.timing.run import run_timing
+    from simulator.timing.sample import sample_timing
 
     start = time.process_time()
+    if share is not None:
+        timed, sample = sample_timing(program, chip, spikes, share, engine, threads=threads, faults=faults)
+        half = sample.half_width_ticks * timed.tick_ns
+        return _Timed(time.process_time() - start, timed.sim_time_ns, sample.steps.size, half)
     timed = run_timing(program, chip, spikes, engine, threads=threads, faults=faults)
-    return _Timed(time.process_time() - start, timed.sim_time_ns)
+    return _Timed(time.process_time() - start, timed.sim_time_ns, spikes.steps, 0.0)
 
 
 def _warm_up(chip: Chip, engine: Engine) -> None:

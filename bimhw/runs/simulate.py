@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from simulator.program.spikes import SpikeTrain
 
 if TYPE_CHECKING:
     from bimhw.compiler.compare import Difference
+    from simulator.timing.sample import TimingSample
 
 ENGINES = ("compiled", "simpy", "clocked", "bound", "none")
 Progress = Callable[[int], None]
@@ -65,6 +67,8 @@ def simulate(
     strict: bool = False,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 1000,
+    timing_sample: float | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Run samples of a task's test split on the chip and write a run folder.
@@ -85,6 +89,8 @@ def simulate(
         strict: a value that leaves its word is an error instead of a count.
         checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
         checkpoint_every: steps between two checkpoints.
+        timing_sample: share of the steps to time (0.01 for 1 %); the result states the confidence interval.
+        workers: threads of the timing engine, the same result for any number; all cores of the machine by default.
         progress: called with the number of samples just finished.
 
     Raises:
@@ -110,7 +116,7 @@ def simulate(
     saving = {} if checkpoint is None else {"checkpoint": checkpoint, "checkpoint_every": checkpoint_every}
     runs, scores = _function(loaded, trial, progress, seed=seed, faults=faults, strict=strict, **saving)
     spikes = joined(runs.spikes)
-    timing = _timing(loaded, silicon, spikes, engine, window, faults)
+    timing, sampled = _timing(loaded, silicon, spikes, engine, window, faults, timing_sample, seed, workers)
     if trace is not None:
         write_window(Path(trace), timing, spikes, trace_cores)
     activity = runs.activity
@@ -126,6 +132,8 @@ def simulate(
     result |= _compare(loaded, trial, scores, runs.spikes, model, seed)
     if timing is not None:
         result |= timing_figures(timing.step_ticks, timing.tick_ns, count)
+    if sampled is not None:
+        result["timing_sample"] = sampled.as_json(timing.tick_ns)
     manifest = run_manifest(loaded, silicon, trial.name, count, seed, engine)
     if faults != Faults():
         manifest["faults"] = json.loads(msgspec.json.encode(faults))
@@ -192,13 +200,30 @@ def _function(program: Program, trial: Trial, progress: Progress | None, **how: 
     return runs, trial.chip_scores(program, runs.probes[probe])
 
 
-def _timing(program: Program, chip: Chip, spikes: SpikeTrain, engine: str, keep: range, faults: Faults) -> Any:
+def _timing(
+    program: Program,
+    chip: Chip,
+    spikes: SpikeTrain,
+    engine: str,
+    keep: range,
+    faults: Faults,
+    share: float | None,
+    seed: int,
+    workers: int | None,
+) -> tuple[Any, TimingSample | None]:
+    """The times of a run, and what they rest on where only some steps were timed."""
     from simulator.timing.run import run_timing
+    from simulator.timing.sample import sample_timing
 
     if engine == "none" or chip.timing is None:
-        return None
+        return None, None
     checked: Any = engine  # against ENGINES
-    return run_timing(program, chip, spikes, checked, keep=keep, faults=faults)
+    threads = workers or os.cpu_count() or 1
+    if share is None:
+        return run_timing(program, chip, spikes, checked, keep=keep, faults=faults, threads=threads), None
+    if keep:
+        raise InputError("timing sample", "does not go with a trace, whose steps are all timed", "Leave one out")
+    return sample_timing(program, chip, spikes, share, checked, seed=seed, faults=faults, threads=threads)
 
 
 def _result(program: Program, trial: Trial, scores: npt.NDArray[Any], activity: Activity) -> dict[str, Any]:

@@ -19,11 +19,9 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
     """
     start = program.first_ids()
     size = {p.name: p.size for p in program.populations}
-    step_of = np.repeat(np.arange(spikes.steps), spikes.counts())
-    payload = np.ones(spikes.ids.size, np.int32) if spikes.payload is None else spikes.payload
     active = np.zeros((last - first, program.n_neurons), bool)
-    window = slice(int(spikes.ptr[first]), int(spikes.ptr[last]))
-    active[step_of[window] - first, spikes.ids[window]] = True
+    step_of, ids, _ = _events(spikes, first, last)
+    active[step_of - first, ids] = True
     ports: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
     for p in program.projections:
         key = (p.target, p.port)
@@ -31,14 +29,24 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
             ports[key] = np.zeros((last - first, size[p.target]), np.int64)
         from_step = max(0, first - 1 - p.delay)
         to_step = min(max(0, last - 1 - p.delay), spikes.steps)
-        window = slice(int(spikes.ptr[from_step]), int(spikes.ptr[to_step]))
-        source = spikes.ids[window] - start[p.source]
+        step_of, ids, payload = _events(spikes, from_step, to_step)
+        source = ids - start[p.source]
         inside = (source >= 0) & (source < size[p.source])
-        row = step_of[window][inside] + 1 + p.delay - first
-        _scatter(row, source[inside], payload[window][inside], p.indptr, p.indices, p.weights, p.exponent, ports[key])
+        row = step_of[inside] + 1 + p.delay - first
+        _scatter(row, source[inside], payload[inside], p.indptr, p.indices, p.weights, p.exponent, ports[key])
     for (target, _), acc in ports.items():
         active[:, start[target] : start[target] + size[target]] |= acc != 0
     return active
+
+
+def _events(
+    spikes: SpikeTrain, first: int, last: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Step, neuron and payload of every event of the steps [first, last)."""
+    window = slice(int(spikes.ptr[first]), int(spikes.ptr[max(first, last)]))
+    step = np.repeat(np.arange(first, max(first, last)), np.diff(spikes.ptr[first : max(first, last) + 1]))
+    ids = spikes.ids[window]
+    return step, ids, np.ones(ids.size, np.int32) if spikes.payload is None else spikes.payload[window]
 
 
 @numba.njit(cache=True, nogil=True)

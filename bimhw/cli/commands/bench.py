@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.timing_options import Share
 
 if TYPE_CHECKING:
     from bimhw.runs.bench import Engine
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--faults", type=click.Path(path_type=Path), help="YAML file of what is broken on the chip (docs/function.md)."
 )
+@click.option("--timing-sample", type=Share(), help="Time this share of the steps only (1%); the interval is stated.")
 @json_option
 def command(
     net: Path,
@@ -44,6 +46,7 @@ def command(
     threads: int,
     repeats: int,
     faults: Path | None,
+    timing_sample: float | None,
     as_json: bool,
 ) -> None:
     """Run the plain network NET.npz on a chip: spikes, packets, simulated time, and the CPU time it took here."""
@@ -52,8 +55,9 @@ def command(
 
     broken = None if faults is None else read_faults(faults)
     result = bench(
-        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats, faults=broken
-    ).as_dict()
+        net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats, faults=broken,
+        timing_sample=timing_sample,
+    ).as_dict()  # fmt: skip
     if as_json:
         print_json(result)
         return

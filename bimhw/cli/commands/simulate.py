@@ -9,6 +9,7 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.task_options import chosen_task, with_task_options
+from bimhw.cli.timing_options import describe_sample, with_timing_options
 
 MOST_CORES = 12  # that are printed of those that saturated; all are in result.json
 
@@ -33,6 +34,7 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between checkpoints."
 )
+@with_timing_options
 @seed_option
 @json_option
 def command(
@@ -74,6 +76,8 @@ def command(
         print_table("values that left their word, by core", ("core", "values"), by_core)
     if done.result.get("faults"):
         print_table("faults", ("what", "count"), list(done.result["faults"].items()))
+    if "timing_sample" in done.result:
+        click.echo(describe_sample(done.result["timing_sample"]))
     click.echo(f"run {done.folder}")
 
 

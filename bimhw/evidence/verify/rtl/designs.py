@@ -29,6 +29,7 @@ def _designs() -> tuple[Design, ...]:
 
     return (
         Design("Catalyst N1 routers", frozenset({"packets", "injected", "ejected"}), n1.replay_routers),
+        Design("Catalyst N1 cores", frozenset({"routes", "global_routes", "start_cycle"}), n1.replay_chip),
         Design("Catalyst N1 core", frozenset({"index", "pool", "ucode", "synaptic_ops"}), n1.replay_core),
         Design("ReckOn", frozenset({"alpha12", "w_rec", "s0_phases", "s1_phases"}), reckon.replay),
         Design("ODIN", frozenset({"neuron_ids", "updown_before", "operations", "recorded_until"}), odin.replay),

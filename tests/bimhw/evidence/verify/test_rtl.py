@@ -80,7 +80,7 @@ def test_words_and_stamps_of_one_side_count() -> None:
     assert result.where() == "v 33 bits, t 2 cycles"
 
 
-@pytest.mark.parametrize("design", ["n1-router", "n1-core", "reckon", "odin"])
+@pytest.mark.parametrize("design", ["n1-router", "n1-core", "n1-mesh", "reckon", "odin"])
 def test_handed_recordings_are_equal(shared: Path, design: str) -> None:
     rows = replay_folder(shared / "data" / "rtl" / design)
     assert rows

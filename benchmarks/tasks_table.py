@@ -100,7 +100,7 @@ def _page(found: dict[str, Any]) -> str:
     parts = (
         ("On the chip", ("figure", *found), task_table.rows(found)),
         (
-            "Energy of a sample on cards: optimistic bound .. realistic case (batch)",
+            "Energy of a sample on cards by what runs: nominal [low .. high] (best batch)",
             ("card", *found),
             task_table.gpu_rows(found),
         ),
@@ -117,9 +117,9 @@ trained online by exact RTRL (one seed), compiled to int8, the whole test split 
 _FOOT = """
 A sample of the text is a stretch of thousands of symbols: its tokens are the steps. Constants of {chip} are Loihi 1's and
 digital op energies, `assumed`; energies of spikes, packets and host traffic were never published and are not in the sums
-([energy.md](energy.md)). No card was measured. A learning step is one labelled step of dense RTRL, counted, not simulated;
-the sparse forms cost less (`bimhw codesign RUN`). BPTT and RTRL on a card include the forward pass. The metrics by
-NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
+([energy.md](energy.md)). No card was measured ([gpu.md](gpu.md)). Learning is counted from the events of the run, its time
+included, one update a sample (of the text: one every 16 symbols). BPTT and RTRL on a card include the forward
+pass. The metrics by NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
 """
 
 

@@ -1,164 +1,94 @@
-"""What the same network costs on a GPU: BPTT training, RTRL training and inference, from exact counts.
+"""What the same network costs on a GPU: inference, BPTT and RTRL in three cases, named by what runs.
 
-Optimistic bound:   t = max(FLOP / peak, bytes / bandwidth),          E = t x board power at full load
-Realistic case:     t = max(t_optimistic / efficiency, launches x launch time), E = t x board power under that load
+    fused   t = max(products / tensor peak + element-wise / (2 x fp32 peak), least bytes / bandwidth)
+            one persistent kernel, states on chip, no launch, peak rates of 16-bit words: no program is faster
+    graph   t = max(launch + T x step, fused at fp32 with all state traffic / efficiency)
+            a CUDA graph or a fused scan: launched once, its T steps wait for one another (low: a scan keeps states on chip)
+    eager   t = max(launches x launch, the same)
+            a framework's kernels one after another
 
-Counts of one layer (M inputs, H neurons, P ports, B samples at once, T steps):
-forward products 2 P M H B T; backward the same for the weights, and again for the inputs where a layer is below; readout
-2 H C B T, backward twice that. Element-wise work: the neuron's operations, forward once, backward twice.
-BPTT stores every state word of every step; RTRL stores none of them but its eligibility words.
-Nothing here was measured: the figures of the cards and the assumptions are printed with the result.
+    E = t x power;   fused: power at full load (nominal and high), idle power (low: a bound whatever the card draws)
+                     others: low load + (full - low load) x share of t in which the units are busy
+
+Low and high take every figure of the card at the end of its stated range that makes the energy least and most. No figure of a
+card was measured here. docs/gpu.md shows the arithmetic.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from energy_models.gpu_card import GpuCard
-from energy_models.learning import eligibility_words
+from energy_models.gpu_work import FLOAT_BYTES, GpuWork, LayerShape, Mode, Schedule, Workload, gpu_work, workload_of
 from simulator.base.errors import InputError
-from simulator.neurons import base
-from simulator.program.graph import Projection
-from simulator.program.program import Program
 
-Mode = Literal["inference", "bptt", "rtrl"]
-Schedule = Literal["sequential", "scan"]
-FLOAT_BYTES = 4
-FUSED_KERNELS = 2  # one product and one fused element-wise kernel a layer and step
+__all__ = [
+    "BATCHES", "CASES", "MODES", "Case", "End", "GpuCost", "GpuWork", "LayerShape", "Mode", "Schedule", "Workload", "best_batch",
+    "fits_memory", "gpu_cost", "gpu_work", "workload_of",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class LayerShape:
-    """One layer as a GPU sees it.
-
-    Attributes:
-        n_in, n_out: M, H.
-        ports: dense matrices of M x H (BIM-D diag: 3, plain LIF: 1).
-        neuron_flops: element-wise operations of one neuron update.
-        state_words: words that a step's backward pass needs (states and ports).
-        trains_inputs: a trained layer is below, so the error goes on to its outputs.
-        eligibility_words: RTRL words a synapse triple.
-    """
-
-    n_in: int
-    n_out: int
-    ports: int = 1
-    neuron_flops: int = 10
-    state_words: int = 5
-    trains_inputs: bool = False
-    eligibility_words: int = 0
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A network on sequences: layers in order (the readout last, with neuron_flops 0), T steps a sample.
-
-    `schedule` is what the neurons allow: ``scan`` where no state depends on a spike of its own layer or of one above.
-    """
-
-    layers: tuple[LayerShape, ...]
-    steps: int
-    schedule: Schedule = "sequential"
-
-    @property
-    def parameters(self) -> int:
-        """Weights (biases are counted with the neurons' words)."""
-        return sum(la.ports * la.n_in * la.n_out for la in self.layers)
-
-
-@dataclass(frozen=True)
-class GpuWork:
-    """Exact counts of one batch.
-
-    Attributes:
-        matmul_flops: floating point operations in matrix products (what torch's flop counter counts).
-        pointwise_flops: element-wise operations.
-        bytes_moved: least traffic to and from memory.
-        stored_bytes: activations (BPTT) or eligibility words (RTRL) held.
-        launches: kernels.
-    """
-
-    matmul_flops: int
-    pointwise_flops: int
-    bytes_moved: int
-    stored_bytes: int
-    launches: int
+Case = Literal["fused", "graph", "eager"]
+CASES: tuple[Case, ...] = ("fused", "graph", "eager")
+MODES: tuple[Mode, ...] = ("inference", "bptt", "rtrl")
+BATCHES = (1, 32, 256, 4096)
+MOST_BATCH = 1 << 20  # of the search for the best one
+PACKED = 2.0  # element-wise rate of packed 16-bit words over that of fp32
+End = Literal["low", "value", "high"]
 
 
 @dataclass(frozen=True)
 class GpuCost:
-    """Energy of one sample on a card; optimistic bound and realistic case apart."""
+    """Time and energy of one sample on a card.
+
+    Attributes:
+        gpu: card; mode: what is computed; case: what runs; schedule: how it goes over time; batch: samples at once.
+        work: exact counts of the batch.
+        low_us, us, high_us: time of the batch over its samples.
+        low_uj, uj, high_uj: energy of a sample, whole board.
+        idle_uj: what an idle card draws in that time.
+        host_uj: share of the computer around the card, None where the card's file does not know it.
+        assumptions: what the figures take for granted.
+    """
 
     gpu: str
     mode: Mode
+    case: Case
     schedule: Schedule
     batch: int
     work: GpuWork
-    optimistic_us: float
-    optimistic_uj: float
-    realistic_us: float
-    realistic_uj: float
+    low_us: float
+    us: float
+    high_us: float
+    low_uj: float
+    uj: float
+    high_uj: float
     idle_uj: float
+    host_uj: float | None
     assumptions: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON; times and energies are per sample."""
-        from dataclasses import asdict
-
+        """Return plain values for JSON; times and energies are per sample."""
         return asdict(self)
 
 
-def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule | None = None) -> GpuWork:
-    """Exact counts of one batch (equations above).
-
-    Args:
-        workload: the network.
-        mode: inference, bptt or rtrl.
-        batch: B.
-        schedule: ``sequential`` (T steps one after another, as reset and threshold demand), or ``scan`` (a parallel
-            scan over time in ceil(log2 T) rounds: only for layers without a reset; the bound of what a scan could save);
-            None: that of the workload.
-    """
-    schedule = schedule or workload.schedule
-    if batch < 1 or workload.steps < 1 or not workload.layers:
-        raise InputError(
-            "GPU estimate", f"got batch {batch}, {workload.steps} steps, {len(workload.layers)} layers", "Use >= 1"
-        )
-    samples = batch * workload.steps
-    forward = sum(2 * la.ports * la.n_in * la.n_out for la in workload.layers) * samples
-    pointwise = sum(la.neuron_flops * la.n_out for la in workload.layers) * samples
-    words = sum((la.state_words + la.ports) * la.n_out + la.n_in for la in workload.layers)
-    weights = FLOAT_BYTES * workload.parameters
-    io = FLOAT_BYTES * words * samples
-    rounds = workload.steps if schedule == "sequential" else max(1, math.ceil(math.log2(workload.steps)))
-    launches = FUSED_KERNELS * len(workload.layers) * rounds
-    if mode == "inference":
-        return GpuWork(forward, pointwise, weights + io, 0, launches)
-    inputs = sum(2 * la.ports * la.n_in * la.n_out for la in workload.layers if la.trains_inputs) * samples
-    if mode == "bptt":
-        return GpuWork(2 * forward + inputs, 3 * pointwise, 4 * weights + 3 * io, io, 3 * launches)
-    traces = sum(la.eligibility_words * la.n_in * la.n_out for la in workload.layers) * batch
-    held = FLOAT_BYTES * traces
-    return GpuWork(
-        forward + inputs + sum(2 * la.ports * la.n_in * la.n_out for la in workload.layers) * samples,
-        pointwise + 4 * traces * workload.steps,
-        4 * weights + io + 2 * held * workload.steps,
-        held,
-        2 * launches,
-    )
-
-
 def fits_memory(work: GpuWork, workload: Workload, gpu: GpuCard) -> bool:
-    """Whether what a batch holds, and the weights, fit the card's memory."""
+    """Return whether what a batch holds, and the weights, fit the card's memory."""
     return work.stored_bytes + FLOAT_BYTES * workload.parameters <= gpu.number("memory_gb") * 1e9
 
 
-def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, schedule: Schedule | None = None) -> GpuCost:
-    """Time and energy of one sample on a card (equations at the top of this module).
+def gpu_cost(
+    workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, schedule: Schedule | None = None, case: Case = "eager"
+) -> GpuCost:
+    """Compute time and energy of one sample on a card (equations at the top of this module).
+
+    Args:
+        workload: the network and its steps.
+        gpu: the card.
+        mode: inference, bptt or rtrl.
+        batch: samples at once.
+        schedule: see `gpu_work`.
+        case: what runs.
 
     Raises:
         InputError: a figure of the card is unknown, or the batch does not fit its memory.
@@ -171,35 +101,65 @@ def gpu_cost(workload: Workload, gpu: GpuCard, mode: Mode, batch: int = 1, sched
             f"needs {work.stored_bytes / 1e9:.1f} GB for a batch of {batch}, and has {gpu.number('memory_gb'):g} GB",
             "Use a smaller batch, or shorter samples",
         )
-    compute_s = work.matmul_flops / (gpu.number("tensor_tflops") * 1e12)
-    compute_s += work.pointwise_flops / (gpu.number("fp32_tflops") * 1e12)
-    best_s = max(compute_s, work.bytes_moved / (gpu.number("bandwidth_gb_s") * 1e9))
-    busy_s = best_s / gpu.number("efficiency")
-    real_s = max(busy_s, work.launches * gpu.number("launch_us") * 1e-6)
-    full, low, load = gpu.number("board_power_w"), gpu.number("low_load_w"), busy_s / real_s
-    power = low + (full - low) * load
+    rounds = workload.steps if schedule == "sequential" else (workload.steps - 1).bit_length() or 1
+    low, nominal, high = (_point(work, gpu, case, rounds, end) for end in ("low", "value", "high"))
+    micro = 1e6 / batch
+    host = gpu.host_w.value if gpu.host_w is not None else None
     return GpuCost(
-        gpu=gpu.name,
-        mode=mode,
-        schedule=schedule,
-        batch=batch,
-        work=work,
-        optimistic_us=best_s * 1e6 / batch,
-        optimistic_uj=best_s * full * 1e6 / batch,
-        realistic_us=real_s * 1e6 / batch,
-        realistic_uj=real_s * power * 1e6 / batch,
-        idle_uj=real_s * gpu.number("idle_w") * 1e6 / batch,
-        assumptions=_assumptions(gpu, mode, batch, schedule, workload.schedule),
-    )
+        gpu=gpu.name, mode=mode, case=case, schedule=schedule, batch=batch, work=work,
+        low_us=low[0] * micro, us=nominal[0] * micro, high_us=high[0] * micro,
+        low_uj=low[1] * micro, uj=nominal[1] * micro, high_uj=high[1] * micro,
+        idle_uj=nominal[0] * gpu.number("idle_w") * micro,
+        host_uj=None if host is None else nominal[0] * host * micro,
+        assumptions=_assumptions(gpu, mode, case, schedule, workload.schedule),
+    )  # fmt: skip
 
 
-def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule, allowed: Schedule) -> tuple[str, ...]:
-    weak = sorted(n for n in gpu.__struct_fields__[2:] if getattr(gpu, n).quality in ("assumed", "unverified"))
+def _point(work: GpuWork, gpu: GpuCard, case: Case, rounds: int, end: End) -> tuple[float, float]:
+    """Return (seconds, joules) of a batch with the card's figures at one end of their ranges."""
+    other: End = {"low": "high", "value": "value", "high": "low"}[end]  # type: ignore[assignment]
+    tensor, plain = gpu.number("tensor_tflops") * 1e12, gpu.number("fp32_tflops") * 1e12
+    wire, full = gpu.number("bandwidth_gb_s") * 1e9, gpu.number("board_power_w")
+    if case == "fused":
+        seconds = max(work.matmul_flops / tensor + work.pointwise_flops / (PACKED * plain), work.least_bytes / wire)
+        return seconds, seconds * (gpu.at("idle_w", "low") if end == "low" else full)
+    scan = case == "graph" and end == "low"  # a fused scan keeps states on chip
+    moved = 2 * work.least_bytes if scan else work.bytes_moved
+    busy = max(work.matmul_flops / tensor + work.pointwise_flops / plain, moved / wire)
+    busy /= gpu.at("efficiency", other)
+    launch = gpu.at("launch_us", end) * 1e-6
+    waits = launch + rounds * gpu.at("step_us", end) * 1e-6 if case == "graph" else work.launches * launch
+    seconds = max(busy, waits)
+    idle = gpu.at("low_load_w", end)
+    return seconds, seconds * (idle + (full - idle) * busy / seconds)
+
+
+def best_batch(workload: Workload, gpu: GpuCard, mode: Mode, case: Case, schedule: Schedule | None = None) -> int:
+    """Return the power of two, up to `MOST_BATCH` and the card's memory, at which a sample costs least energy."""
+    best, least, batch = 1, float("inf"), 1
+    while batch <= MOST_BATCH and fits_memory(gpu_work(workload, mode, batch, schedule), workload, gpu):
+        energy = gpu_cost(workload, gpu, mode, batch, schedule, case).uj
+        if energy < least * 0.999:  # what is gained beyond is rounding
+            best, least = batch, energy
+        batch *= 2
+    return best
+
+
+_CASES = {
+    "fused": "fused bound: one kernel, states on chip, weights, inputs and outputs once through memory, peak rates of 16 bits; "
+    "full power (low: idle power)",
+    "graph": "graph: one launch, every step waits for the one before ({step:g} us), states through memory, {eff:g} of the peak",
+    "eager": "eager: {launch:g} us from kernel to kernel, products of all steps in one kernel where nothing feeds back, one "
+    "fused element-wise kernel a step and layer that resets (eager frameworks launch more), {eff:g} of the peak",
+}
+
+
+def _assumptions(gpu: GpuCard, mode: Mode, case: Case, schedule: Schedule, allowed: Schedule) -> tuple[str, ...]:
+    weak = sorted(n for n, q in gpu.figures() if q.quality in ("assumed", "unverified"))
+    values = {"step": gpu.step_us.value, "eff": gpu.efficiency.value, "launch": gpu.launch_us.value}
     lines = [
-        f"{gpu.title}, {mode}, batch {batch}, {schedule}: an estimate from exact counts, nothing was measured",
-        "optimistic: peak rates of both units and the memory, board power at full load, no launch overhead",
-        f"realistic: {gpu.efficiency.value:g} of the peak, {FUSED_KERNELS} kernels a layer and step of "
-        f"{gpu.launch_us.value:g} us each, board power between low and full load by how busy it is",
+        f"{gpu.title}: an estimate from exact counts, nothing was measured",
+        _CASES[case].format(**values),
         f"unverified or assumed figures of the card: {', '.join(weak)}",
     ]
     if schedule == "scan" and allowed == "scan":
@@ -215,42 +175,5 @@ def _assumptions(gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule, allow
             "BPTT: one forward and one backward pass over all steps; recomputation and the optimiser's state left out"
         )
     if mode == "rtrl":
-        lines.append("RTRL: eligibility words read and written in every step, 4 operations a word")
+        lines.append("RTRL: eligibility words read and written in every step, 4 operations a word; fused: held on chip")
     return tuple(lines)
-
-
-def workload_of(program: Program, steps: int) -> Workload:
-    """What a GPU would compute for a program: one `LayerShape` for each pair of populations that are connected.
-
-    Pruned synapses count as zeros of a dense matrix, as GPUs compute them; what goes from neuron to neuron, one to one, is one
-    product a neuron. The first pair of a population carries its neurons' operations.
-    """
-    layers = []
-    for target in program.populations:
-        incoming = [q for q in program.projections if q.target == target.name]
-        ops = base.get(target.model).ops
-        for k, source in enumerate(dict.fromkeys(q.source for q in incoming)):
-            below = program.population(source)
-            layers.append(
-                LayerShape(
-                    n_in=1 if all(_one_to_one(q) for q in incoming if q.source == source) else below.size,
-                    n_out=target.size,
-                    ports=sum(q.source == source for q in incoming),
-                    neuron_flops=0 if k else ops.mul + ops.add + ops.lut,
-                    state_words=0 if k else max(1, ops.state_write),
-                    trains_inputs=below.role != "input",
-                    eligibility_words=eligibility_words(target.model),
-                )
-            )
-    return Workload(tuple(layers), steps, "scan" if _parallel(program) else "sequential")
-
-
-def _one_to_one(q: Projection) -> bool:
-    return q.n_synapses > 1 and bool((np.diff(q.indptr) <= 1).all()) and np.unique(q.indices).size == q.n_synapses
-
-
-def _parallel(program: Program) -> bool:
-    neurons = [p for p in program.populations if p.role != "input"]
-    layer = {p.name: p.layer for p in program.populations}
-    forward = all(layer[q.source] < layer[q.target] for q in program.projections)
-    return forward and all(base.get(p.model).parallel for p in neurons)

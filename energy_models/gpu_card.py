@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -22,6 +24,8 @@ _UNITS = {
     "low_load_w": "W",
     "launch_us": "us",
     "efficiency": "1",
+    "step_us": "us",
+    "host_w": "W",
 }
 
 
@@ -36,6 +40,8 @@ class GpuCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         low_load_w: while small kernels run one after another.
         launch_us: from one small kernel to the next in a stream.
         efficiency: share of the peak that real kernels reach.
+        step_us: from one step of a recurrence to the next inside one launch (graph node, or grid-wide wait).
+        host_w: share of the computer around the card that one card's work keeps busy; None: unknown.
     """
 
     name: str
@@ -49,6 +55,26 @@ class GpuCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low_load_w: Quantity
     launch_us: Quantity
     efficiency: Quantity
+    step_us: Quantity = Quantity(
+        1.0, "us", "bimhw", "assumed", where="a graph's node or a grid-wide wait", low=0.1, high=2.5
+    )
+    host_w: Quantity | None = None
+
+    def figures(self) -> Iterator[tuple[str, Quantity]]:
+        """Yield every stated figure with its name."""
+        for name in self.__struct_fields__[2:]:
+            quantity = getattr(self, name)
+            if quantity is not None:
+                yield name, quantity
+
+    def at(self, name: str, end: Literal["low", "value", "high"]) -> float:
+        """Return a figure at an end of its range; its value where no range is stated.
+
+        Raises:
+            InputError: it is unknown.
+        """
+        stated: float | None = getattr(getattr(self, name), end)
+        return self.number(name) if stated is None else stated
 
     def number(self, name: str) -> float:
         """A figure's value.
@@ -91,13 +117,13 @@ def _built_in(name: str) -> GpuCard:
 def _parse(text: str, where: str) -> GpuCard:
     with boundary(where, "a GPU card", "See energy_models/gpus/h100.yaml for a whole one"):
         card = msgspec.convert(parse_yaml(text, where), GpuCard, strict=False)
-    for name, unit in _UNITS.items():
-        quantity: Quantity = getattr(card, name)
+    for name, quantity in card.figures():
+        unit = _UNITS[name]
         if quantity.unit != unit:
             raise InputError(
                 f"{where}: $.{name}.unit", f"is {quantity.unit!r}; it must be {unit!r}", "Convert the value"
             )
-        if quantity.value is not None and not 0 < quantity.value < 1e9:
+        if quantity.value is not None and not (0 if name == "host_w" else 1e-12) <= quantity.value < 1e9:
             raise InputError(f"{where}: $.{name}", f"is {quantity.value:g}; it must be greater than 0", "Check it")
     if card.efficiency.value is not None and card.efficiency.value > 1:
         raise InputError(

@@ -16,5 +16,5 @@ r = compiled.report
 print(f"{r['neurons']} neurons, {r['synapses']} synapses on {r['cores']} of {r['cores_of_chip']} cores")
 print(f"accuracy: chip {run.result['accuracy']:.0%}, float model {run.result['float_accuracy']:.0%}")
 print(f"latency of a sample: {run.result['mean_latency_us']:.1f} us")
-for row in costs.compare()[:4]:
-    print(f"{row['who']:>7} {row['what']:<37} {row['uj']:>10,.1f} uJ")
+for row in costs.compare()[:8]:
+    print(f"{row['who']:>7} {row['what']:<49} {row['uj']:>10,.1f} uJ")

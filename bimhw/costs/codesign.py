@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import msgspec
 import numpy as np
 
 from bimhw.costs.compare import Energy, energy
+from bimhw.costs.counted import LearningPlan
 from bimhw.costs.learning import LearningPrice, learning_forms
+from bimhw.costs.rows import EXACT
 from bimhw.runs.folder import RunFolder
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
@@ -29,7 +31,9 @@ class Codesign:
         energy_sensitivity: constant -> change of the energy per sample [uJ] from its low to its high end.
         time_sensitivity: time -> relative change of the step time where it is doubled.
         break_even: against each GPU estimate, the density of synapses at which the chip costs as much.
-        learning: energy a step [nJ] of each form of exact learning, see `bimhw.costs.learning`.
+        learning: energy a step [nJ] of each form of exact learning, see `bimhw.costs.learning`; dynamic, no time in it.
+        on_chip: energy and time of a sample learnt by each form that the chip does, its learning time charged.
+        verdict: where the chip loses against a card, in words.
         roofline: what limits SynOps/s, and how much of it the run reaches.
     """
 
@@ -38,6 +42,8 @@ class Codesign:
     break_even: list[dict[str, Any]]
     learning: list[dict[str, Any]]
     roofline: list[dict[str, Any]]
+    on_chip: list[dict[str, Any]] = field(default_factory=list)
+    verdict: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -61,7 +67,7 @@ def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningP
     price.check()
     folder = RunFolder.open(run)
     chip, program = folder.chip(), folder.program()
-    costs = energy(folder, chip, gpu)
+    costs = energy(folder, chip, gpu, plan=LearningPlan(block=price.block, lookback=price.lookback))
     dynamic = sum(i.energy_pj or 0.0 for i in costs.report.select("dynamic") if i.hardware != "learning")
     inference_nj = dynamic / 1e3 / max(1, costs.report.steps)
     return Codesign(
@@ -70,6 +76,8 @@ def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningP
         break_even(costs),
         learning_forms(program, chip, _rates(folder, program), inference_nj, price),
         roofline(folder, chip),
+        chip_learning(costs),
+        costs.verdict(),
     )
 
 
@@ -126,7 +134,7 @@ def _first_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:
 
 
 def break_even(costs: Energy) -> list[dict[str, Any]]:
-    """Density d at which E_rest + d E_synapse = E_gpu, at fixed activity; above 1 the dense network already wins.
+    """Find the density d at which E_rest + d E_synapse = E_gpu, at fixed activity; above 1 the dense network already wins.
 
     None: not even a network without synapses would cost less (E_rest >= E_gpu).
     """
@@ -137,15 +145,33 @@ def break_even(costs: Energy) -> list[dict[str, Any]]:
     for cost in costs.gpu:
         if cost.mode != "inference":
             continue
-        for case, uj in (("optimistic", cost.optimistic_uj), ("realistic", cost.realistic_uj)):
-            density = (uj - (total - synapse)) / synapse if synapse > 0 and uj > total - synapse else None
-            sparsity = None if density is None else max(0.0, 1.0 - density)
-            rows.append(
-                {
-                    "gpu": cost.gpu, "batch": cost.batch, "case": case, "gpu_uj": uj, "chip_uj": total,
-                    "chip_without_synapses_uj": total - synapse, "density": density, "break_even_sparsity": sparsity,
-                }
-            )  # fmt: skip
+        uj = cost.uj
+        density = (uj - (total - synapse)) / synapse if synapse > 0 and uj > total - synapse else None
+        sparsity = None if density is None else max(0.0, 1.0 - density)
+        rows.append(
+            {
+                "gpu": cost.gpu, "batch": cost.batch, "case": cost.case, "gpu_uj": uj, "chip_uj": total,
+                "chip_without_synapses_uj": total - synapse, "density": density, "break_even_sparsity": sparsity,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def chip_learning(costs: Energy) -> list[dict[str, Any]]:
+    """Return the forms of learning that the chip does, least energy first: energy and time of a sample, inference included."""
+    rows = []
+    for cost in sorted(costs.learning, key=lambda c: c.uj_per_sample()[1]):
+        low, nominal, high = cost.uj_per_sample()
+        report = cost.nominal
+        samples = max(1, report.samples)
+        static = report.energy_pj("static") / 1e6 / samples
+        rows.append(
+            {
+                "form": cost.plan.form, "exact": cost.plan.form in EXACT, "low_uj": low, "uj": nominal, "high_uj": high,
+                "of it static_uj": static, "us": None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples,
+                "updates": cost.updates,
+            }
+        )  # fmt: skip
     return rows
 
 

@@ -3,25 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bimhw.costs.copies import most_copies, throughput
+from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
 from bimhw.costs.measured import MeasuredGpu, measure_gpu
+from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, trust, verdict
 from bimhw.runs.folder import RunFolder
-from energy_models.chip_energy import chip_energy, counters
-from energy_models.gpu import GpuCost, Mode, Schedule, Workload, fits_memory, gpu_cost, gpu_work, workload_of
+from energy_models.chip_energy import chip_energy
+from energy_models.gpu import (
+    BATCHES,
+    CASES,
+    GpuCost,
+    Mode,
+    Schedule,
+    Workload,
+    best_batch,
+    fits_memory,
+    gpu_cost,
+    gpu_work,
+)
 from energy_models.gpu_card import GpuCard, load_gpu
+from energy_models.gpu_work import workload_of
 from energy_models.items import EnergyReport
-from energy_models.learning import program_learning_counts
 from energy_models.scaling import scaled_chip
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
-LARGE_BATCH = 256  # samples at once, where a GPU is at home
+
+@dataclass(frozen=True, eq=False)
+class LearningCost:
+    """Learning from a run's samples by one form, inference included: counted, not simulated.
+
+    Attributes:
+        plan: the form.
+        low, nominal, high: reports at the low, nominal and high shares of what errors decide.
+        updates: weight updates of a sample.
+        timed: the learning phases' time is in the static power.
+    """
+
+    plan: LearningPlan
+    low: EnergyReport
+    nominal: EnergyReport
+    high: EnergyReport
+    updates: float
+    timed: bool
+
+    def uj_per_sample(self) -> tuple[float, float, float]:
+        """Return low, nominal and high energy of a sample."""
+        samples = max(1, self.nominal.samples) * 1e6
+        return self.low.low_pj() / samples, self.nominal.energy_pj() / samples, self.high.high_pj() / samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,103 +67,120 @@ class Energy:
 
     Attributes:
         report: the chip's items.
-        learning_step: one labelled step of exact dense RTRL on the chip, counted, not simulated; None for a program
-            without BIM-D layers, or where learning was simulated (then its items are in `report`).
-        steps_per_sample: chip steps.
-        gpu: estimates by card, mode and batch.
+        learning: each form of learning on the chip, counted from the run; empty for a program that does not learn there, and
+            where learning was simulated (then its items are in `report`).
+        copies, full: copies of the network that the chip holds, and the report of all of them together; None where one fits.
+        steps_per_sample: of the network.
+        gpu: estimates by card, mode, case and batch.
         labelled_steps: of a sample, each with a weight update; of a run that learnt, its updates a sample.
         measured: measurements on the card of this machine.
         accuracy: of the run on the chip, None where it has none.
+        board_mw: board, host and supply around the chip; None: unknown.
     """
 
     report: EnergyReport
-    learning_step: EnergyReport | None
+    learning: tuple[LearningCost, ...]
     steps_per_sample: float
     gpu: tuple[GpuCost, ...]
     labelled_steps: int = 1
     measured: tuple[MeasuredGpu, ...] = ()
     accuracy: float | None = None
+    copies: int = 1
+    full: EnergyReport | None = None
+    board_mw: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def best_learning(self) -> LearningCost | None:
+        """The exact form that costs least energy; None where none was counted."""
+        exact = [c for c in self.learning if c.plan.form in EXACT]
+        return min(exact, key=lambda c: c.uj_per_sample()[1]) if exact else None
 
     def learning_uj_per_sample(self) -> tuple[float, float, float] | None:
-        """Low, nominal and high energy of learning from one sample on the chip: its trace updates in every step, error and
-        weight update in every labelled one. Without inference."""
-        if self.learning_step is None:
-            return None
-        low = nominal = high = 0.0
-        for item in self.learning_step.items:
-            times = self.steps_per_sample if item.name.startswith("learning: trace") else float(self.labelled_steps)
-            low += times * item.low_pj
-            nominal += times * (item.energy_pj or 0.0)
-            high += times * (item.high_pj or 0.0)
-        return low / 1e6, nominal / 1e6, high / 1e6
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        learning = self.learning_uj_per_sample()
-        return {
-            "chip": self.report.as_json(),
-            "learning_step": None if self.learning_step is None else self.learning_step.as_json(),
-            "learning_uj_per_sample": None
-            if learning is None
-            else dict(zip(("low", "nominal", "high"), learning, strict=True)),
-            "steps_per_sample": self.steps_per_sample,
-            "labelled_steps": self.labelled_steps,
-            "gpu": [cost.as_json() for cost in self.gpu],
-            "gpu_measured": [m.as_json() for m in self.measured],
-            "compare": self.compare(),
-            "equal_work": self.equal_work(),
-        }
+        """Return low, nominal and high energy of a sample by the best exact form, inference and its time included."""
+        best = self.best_learning
+        return None if best is None else best.uj_per_sample()
 
     @property
     def learnt(self) -> bool:
         """Whether the run itself learnt (then learning is among the report's items)."""
         return any(i.hardware == "learning" for i in self.report.items)
 
+    def rows(self) -> list[ComparisonRow]:
+        """Return chip and GPUs side by side, per sample; the chip first."""
+        out = [self._chip_row(self.report, "learning" if self.learnt else "inference", "simulated")]
+        if self.full is not None:
+            out.append(self._chip_row(self.full, out[0].work, "simulated", self.copies))
+        for cost in sorted(self.learning, key=lambda c: c.uj_per_sample()[1]):
+            low, _, high = cost.uj_per_sample()
+            row = self._chip_row(cost.nominal, "learning", cost.plan.form)
+            out.append(replace(row, low_uj=low, high_uj=high, updates=cost.updates))
+        return [*out, *map(self._gpu_row, self.gpu), *map(self._measured_row, self.measured)]
+
+    def _chip_row(self, report: EnergyReport, work: str, how: str, copies: int = 1) -> ComparisonRow:
+        samples = max(1, report.samples)
+        time = None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples
+        energy = report.energy_pj() / 1e6 / samples
+        system = None if self.board_mw is None or time is None else energy + self.board_mw * time * 1e-3
+        return ComparisonRow(
+            who=report.chip, side="chip", work="learning" if work == "learning" else "inference", how=how, batch=copies,
+            low_uj=report.low_pj() / 1e6 / samples, uj=energy, high_uj=report.high_pj() / 1e6 / samples, system_uj=system,
+            low_us=None, us=time, high_us=None, updates=float(self.labelled_steps) if work == "learning" else 0.0,
+            word=trust(report.items), unknown=report.unknown,
+        )  # fmt: skip
+
+    def _gpu_row(self, cost: GpuCost) -> ComparisonRow:
+        system = None if cost.host_uj is None else cost.uj + cost.host_uj
+        return ComparisonRow(
+            who=cost.gpu, side="gpu", work=cost.mode, how=cost.case, batch=cost.batch, low_uj=cost.low_uj, uj=cost.uj,
+            high_uj=cost.high_uj, system_uj=system, low_us=cost.low_us, us=cost.us, high_us=cost.high_us,
+            updates=self._gpu_updates(cost.mode, cost.batch), word="assumed",
+            scan=cost.schedule == "scan" and any("a bound only" in a for a in cost.assumptions),
+        )  # fmt: skip
+
+    def _measured_row(self, m: MeasuredGpu) -> ComparisonRow:
+        work: Mode = "bptt" if m.mode == "bptt" else "inference"
+        return ComparisonRow(
+            who=m.gpu, side="gpu", work=work, how="measured", batch=m.batch, low_uj=m.uj - m.idle_uj, uj=m.uj, high_uj=m.uj,
+            system_uj=None, low_us=m.us, us=m.us, high_us=m.us, updates=self._gpu_updates(work, m.batch), word="measured",
+        )  # fmt: skip
+
+    def _gpu_updates(self, mode: Mode, batch: int) -> float:
+        """BPTT changes the weights once a batch, RTRL at every labelled step of it."""
+        return {"inference": 0.0, "bptt": 1.0 / batch, "rtrl": self.labelled_steps / batch}[mode]
+
     def compare(self) -> list[dict[str, Any]]:
-        """Chip and GPUs side by side, per sample: rows of who, what, low/nominal/high energy [uJ] and time [us]."""
-        figures, samples = self.report.figures(), max(1, self.report.samples)
-        rows: list[dict[str, Any]] = [
-            {
-                "who": self.report.chip,
-                "what": "inference + learning (simulated)" if self.learnt else "inference",
-                "low_uj": self.report.low_pj() / 1e6 / samples,
-                "uj": figures["total_uj_per_inference"],
-                "high_uj": self.report.high_pj() / 1e6 / samples,
-                "us": figures["sim_time_us_per_inference"],
-            }
-        ]
+        """Return `rows` as plain values, with their words."""
+        return [r.as_json() for r in self.rows()]
+
+    def equal_work(self, short: bool = False) -> list[dict[str, Any]]:
+        """Return the rows (`short`: of cards batch 1 and the best one) divided; see `bimhw.costs.rows.equal_work`."""
+        samples = self.report.samples if self.learnt else None
+        return equal_work(shown(self.rows()) if short else self.rows(), self.steps_per_sample, samples, self.accuracy)
+
+    def verdict(self) -> list[str]:
+        """Say in words against which card and case, and from which batch on, the chip loses."""
+        return verdict(self.rows())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
         learning = self.learning_uj_per_sample()
-        if learning is not None:
-            # A GPU's training includes its forward pass and all its power, so the chip's must too.
-            inference = rows[0]
-            total = [a + (inference[k] or 0.0) for a, k in zip(learning, ("low_uj", "uj", "high_uj"), strict=True)]
-            row = {"who": self.report.chip, "what": "inference + learning (RTRL, counted)"}
-            rows.append(row | dict(zip(("low_uj", "uj", "high_uj"), total, strict=True)) | {"us": None})
-        for cost in self.gpu:
-            rows.append(
-                {
-                    "who": cost.gpu,
-                    "what": f"{_MODES[cost.mode]}, batch {cost.batch}" + (", scan" if cost.schedule == "scan" else ""),
-                    "low_uj": cost.optimistic_uj,
-                    "uj": cost.realistic_uj,
-                    "high_uj": None,
-                    "us": cost.realistic_us,
-                }
-            )
-        for m in self.measured:
-            what = f"{_MODES[m.mode]}, batch {m.batch}, measured"
-            energies = {"low_uj": m.uj - m.idle_uj, "uj": m.uj, "high_uj": None, "us": m.us}
-            rows.append({"who": m.gpu, "what": what, **energies})
-        return rows
-
-    def equal_work(self) -> list[dict[str, Any]]:
-        """The same rows per sample, step, weight update and percent of accuracy; see `bimhw.costs.equal_work`."""
-        from bimhw.costs.equal_work import equal_work
-
-        return equal_work(self.compare(), self.steps_per_sample, self.labelled_steps, self.accuracy)
-
-
-_MODES = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)"}
+        return {
+            "chip": self.report.as_json(),
+            "learning": {c.plan.form: c.nominal.as_json() for c in self.learning},
+            "learning_uj_per_sample": None
+            if learning is None
+            else dict(zip(("low", "nominal", "high"), learning, strict=True)),
+            "copies": self.copies,
+            "all_copies": None if self.full is None else self.full.as_json(),
+            "steps_per_sample": self.steps_per_sample,
+            "labelled_steps": self.labelled_steps,
+            "gpu": [cost.as_json() for cost in self.gpu],
+            "gpu_measured": [m.as_json() for m in self.measured],
+            "compare": self.compare(),
+            "equal_work": self.equal_work(),
+            "verdict": self.verdict(),
+        }
 
 
 def energy(
@@ -139,8 +193,11 @@ def energy(
     process_nm: float | None = None,
     measure: Path | str | None = None,
     scan: bool = False,
+    spikes: SpikeTrain | None = None,
+    copies: int | None = None,
+    plan: LearningPlan | None = None,
 ) -> Energy:
-    """The energy of a run, itemised, beside GPUs.
+    """Itemise the energy of a run, beside GPUs.
 
     Args:
         run: folder that `bimhw simulate` wrote, or the counters of a run (then `chip` and `program` are needed).
@@ -151,32 +208,85 @@ def energy(
         supply_v, process_nm: scale the chip's constants to this supply or node (`energy_models.scaling`).
         measure: model file to run on the NVIDIA card of this machine, whose energy is measured.
         scan: also as a parallel scan over time, which only networks without resets allow: the bound of what it could save.
+        spikes: all events of the run, where `run` is an `Activity`; without them no learning is counted and no copies are made.
+        copies: of the network in throughput mode; None: as many as the chip holds, 1: none.
+        plan: block and look-back of the forms of learning.
 
     Raises:
         InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
+        FitError: more copies than the chip holds.
     """
-    activity, program, chip = _parts(run, chip, program)
+    activity, program, chip, spikes = _parts(run, chip, program, spikes)
     chip = scaled_chip(chip, supply_v, process_nm)
     report = chip_energy(activity, chip, program, bounds)
-    steps = activity.steps / max(1, activity.samples)
-    cards = [gpu] if isinstance(gpu, str | GpuCard) else list(gpu)
+    steps, result = _network_steps(program, activity), _result(run)
+    cards = [load_gpu(g) if isinstance(g, str) else g for g in ([gpu] if isinstance(gpu, str | GpuCard) else gpu)]
     costs: list[GpuCost] = []
     if program is not None:
         workload = workload_of(program, max(1, round(steps)))
         for card in cards:
-            costs += gpu_costs(workload, load_gpu(card) if isinstance(card, str) else card, scan)
+            costs += gpu_costs(workload, card, scan)
     learned = any(name.startswith("learn_") for name in activity.counts)
-    step = None if learned else _learning_step(chip, program, bounds)
-    measured = tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else ()
-    result = _result(run)
+    learning: tuple[LearningCost, ...] = ()
+    full, held = None, 1
+    if program is not None and spikes is not None and not learned and spikes.steps:
+        learning = _learning(
+            program, spikes, activity, chip, bounds, plan or LearningPlan(), "bits_per_character" in result
+        )
+        held, full = _full(program, spikes, activity, chip, bounds, copies)
     labelled = _updates_per_sample(result, activity) if learned else _labelled(program, result, steps)
-    return Energy(report, step, steps, tuple(costs), labelled, measured, result.get("accuracy"))
+    board = chip.energy["board"].value if "board" in chip.energy else None
+    return Energy(
+        report, learning, steps, tuple(costs), labelled,
+        tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
+        result.get("test_accuracy", result.get("accuracy")), held, full, board, _notes(learning),
+    )  # fmt: skip
+
+
+def _learning(
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None,
+    plan: LearningPlan, every_step: bool,
+) -> tuple[LearningCost, ...]:  # fmt: skip
+    """Every form that the chip can do; none on a chip without on-chip learning."""
+    if not chip.capabilities.learning or not learnable(program):
+        return ()
+    out = []
+    for form in CHIP_FORMS:
+        counted = count_learning(program, spikes, activity, chip, replace(plan, form=form), every_step)
+        low, nominal, high = (chip_energy(a, chip, program, bounds) for a in counted.activities)
+        out.append(LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed))
+    return tuple(out)
+
+
+def _full(
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None,
+    copies: int | None,
+) -> tuple[int, EnergyReport | None]:  # fmt: skip
+    """Copies of the network, and what they cost together."""
+    held = most_copies(program, chip) if copies is None else copies
+    if held == 1:
+        return 1, None
+    many, counted = throughput(program, chip, spikes, activity, held)
+    return held, chip_energy(counted, chip, many, bounds)
+
+
+def _notes(learning: Sequence[LearningCost]) -> tuple[str, ...]:
+    if not learning:
+        return ()
+    lines = [
+        "learning is counted from the events of the run, core by core; what errors decide (neurons reached, weights that "
+        "change) has a low, a nominal and a high share; one update a sample, or one every K steps (tr, blk)"
+    ]
+    if not all(c.timed for c in learning):
+        lines.append("the chip file has no time for a word of learning, or no timing ran: learning takes no time here")
+    return tuple(lines)
 
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:
-    """Inference, BPTT and (where the layers have eligibilities) RTRL, one sample at a time and in a large batch; the first two
-    in the schedule that the neurons allow, with `scan` also as a parallel scan over time. The large
-    batch is halved until the card's memory holds it."""
+    """Cost inference, BPTT and (where the layers have eligibilities) RTRL in each case, at `BATCHES` and at the best batch.
+
+    Batches that the card's memory does not hold are left out. With `scan`, graph and eager also as a parallel scan over time.
+    """
     modes: list[tuple[Mode, Schedule]] = [("inference", workload.schedule), ("bptt", workload.schedule)]
     if any(la.eligibility_words for la in workload.layers):
         modes.append(("rtrl", "sequential"))
@@ -184,23 +294,36 @@ def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[Gpu
         modes += [("inference", "scan"), ("bptt", "scan")]
     costs = []
     for mode, schedule in modes:
-        large = LARGE_BATCH
-        while large > 1 and not fits_memory(gpu_work(workload, mode, large, schedule), workload, card):
-            large //= 2
-        costs += [gpu_cost(workload, card, mode, batch, schedule) for batch in dict.fromkeys((1, large))]
+        fitting = [b for b in BATCHES if fits_memory(gpu_work(workload, mode, b, schedule), workload, card)]
+        for case in CASES:
+            if case == "fused" and schedule != workload.schedule and mode != "rtrl":
+                continue  # the bound does not depend on the schedule
+            batches = {*fitting, best_batch(workload, card, mode, case, schedule)}
+            costs += [gpu_cost(workload, card, mode, b, schedule, case) for b in sorted(batches)]
     return costs
 
 
 def _parts(
-    run: Path | str | RunFolder | Activity, chip: Chip | str | None, program: Program | None
-) -> tuple[Activity, Program | None, Chip]:
+    run: Path | str | RunFolder | Activity, chip: Chip | str | None, program: Program | None, spikes: SpikeTrain | None
+) -> tuple[Activity, Program | None, Chip, SpikeTrain | None]:
     chip = load_chip(chip) if isinstance(chip, str) else chip
     if isinstance(run, Activity):
         if chip is None:
             chip = chip_of_program(program) if program is not None and program.chip else load_chip("loihi2")
-        return run, program, chip
+        return run, program, chip, spikes
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    return folder.activity(), folder.program() if program is None else program, chip or folder.chip()
+    own = folder.chip()
+    mapped = chip is None or chip.topology == own.topology  # another mesh needs another mapping
+    return (
+        folder.activity(), folder.program() if program is None else program, chip or own,
+        folder.spikes() if mapped else None,
+    )  # fmt: skip
+
+
+def _network_steps(program: Program | None, activity: Activity) -> float:
+    """Steps of the network, a sample: the chip's, less its latency."""
+    chip_steps = activity.steps / max(1, activity.samples)
+    return chip_steps if program is None else min(chip_steps, float(program.meta.get("sample_steps", chip_steps)))
 
 
 def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:
@@ -222,15 +345,3 @@ def _labelled(program: Program | None, result: Mapping[str, Any], steps: float) 
         return max(1, round(steps))
     output = dict(program.meta.get("output") or {}) if program is not None else {}
     return max(1, len(output.get("window", ())))
-
-
-def _learning_step(
-    chip: Chip, program: Program | None, bounds: Mapping[str, tuple[float, float]] | None
-) -> EnergyReport | None:
-    counts = program_learning_counts(program) if program is not None else {}
-    if not counts:
-        return None
-    report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), chip, bounds=bounds)
-    items = tuple(i for i in report.items if i.hardware == "learning")  # the step itself is part of inference
-    keys = sorted({i.key for i in items if i.constant.quality in ("assumed", "unverified")})
-    return replace(report, items=items, assumptions=(f"learning is charged at assumed constants: {', '.join(keys)}",))

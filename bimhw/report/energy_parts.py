@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bimhw.costs.compare import Energy, energy
+from bimhw.costs.rows import ComparisonRow, shown, verdict
 from bimhw.report import svg
 from bimhw.report.parts import Part, Table
 from bimhw.runs.folder import RunFolder
@@ -23,48 +22,69 @@ def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[P
     return tiles, [p for p in parts if p is not None]
 
 
-def _ranges(rows: list[dict[str, Any]], chip: str) -> str:
-    shown = []
-    for row in rows:
-        high = None if row["high_uj"] is None else row["high_uj"] * 1e-6
-        kind = "chip" if row["who"] == chip else "gpu"
-        shown.append((f"{row['who']}: {row['what']}", row["low_uj"] * 1e-6, row["uj"] * 1e-6, high, kind))
+def _ranges(rows: list[ComparisonRow]) -> str:
+    shown = [
+        (f"{r.who}: {r.what}", r.low_uj * 1e-6, r.uj * 1e-6, None if r.high_uj is None else r.high_uj * 1e-6, r.side)
+        for r in rows
+    ]
     return svg.ranges_log(shown, "J", "energy per sample, logarithmic")
+
+
+_CASES = (
+    "GPU: the fused bound (one kernel, states on chip, peak rates: no program is faster), a CUDA graph or fused scan, and a "
+    "framework's kernels one after another; from exact counts"
+)
 
 
 def _inference_part(costs: Energy) -> Part | None:
     if costs.learnt:
         return None
-    rows = [r for r in costs.compare() if r["what"].split(",")[0] == "inference"]
+    rows = [r for r in costs.rows() if r.work == "inference"]
     report = costs.report
     note = (
         f"Energy per sample on a logarithmic axis. Chip: {_range(rows[0])} from the stated ranges of its constants"
-        f"{_without(report.unknown)}. GPU: the realistic case and, to its left, the "
-        "optimistic bound, from exact counts; neither was measured."
+        f"{_without(report.unknown)}; one sample at a time, and as many copies of the network as fit. {_CASES}."
     )
-    return Part("Energy of an inference, beside a GPU", note, _ranges(rows, report.chip))
+    return Part(
+        "Energy of an inference, beside a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
+    )
 
 
 def _learning_part(costs: Energy) -> Part | None:
-    rows = [r for r in costs.compare() if "learning" in r["what"] or "training" in r["what"]]
-    if not rows or (costs.learning_step is None and not costs.learnt):
+    rows = [r for r in costs.rows() if r.work != "inference"]
+    if not rows or not (costs.learning or costs.learnt):
         return None
     if costs.learnt:
         chip = f"what it did while it learnt, inference and static power included: {_range(rows[0])}"
         chip += _without(costs.report.unknown)
     else:
-        chip = "the inference above, with its static power, and the operations of exact dense RTRL, counted, not simulated: "
+        chip = "the inference above and each form of learning with the time that it takes, counted, not simulated; the least: "
         chip += _range(rows[0])
     note = (
         f"Energy of learning from one sample. Chip: {chip}. GPU: backpropagation through time and RTRL on the same "
-        "network and sample."
+        f"network and sample. {_CASES}."
     )
-    return Part("Energy of learning, beside BPTT on a GPU", note, _ranges(rows, costs.report.chip))
+    return Part(
+        "Energy of learning, beside BPTT on a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
+    )
 
 
-def _range(row: dict[str, Any]) -> str:
-    low, high = svg.si(row["low_uj"] * 1e-6, "J"), svg.si(row["high_uj"] * 1e-6, "J")
-    return f"{low} to {high}"
+def _table(rows: list[ComparisonRow]) -> Table:
+    body = [
+        [
+            r.who, r.what, svg.si(r.uj * 1e-6, "J"), _range(r),
+            "unknown" if r.system_uj is None else svg.si(r.system_uj * 1e-6, "J"),
+            "" if r.us is None else svg.si(r.us * 1e-6, "s"), {"quality": r.word}, ", ".join(r.unknown),
+        ]
+        for r in rows
+    ]  # fmt: skip
+    columns = ("who", "what", "energy", "range", "with board and host", "time of a sample", "trust", "not in the sums")
+    return Table(columns, body, (2, 4, 5))
+
+
+def _range(r: ComparisonRow) -> str:
+    low = svg.si(r.low_uj * 1e-6, "J")
+    return f"{low} to {'anything' if r.high_uj is None else svg.si(r.high_uj * 1e-6, 'J')}"
 
 
 def _without(names: tuple[str, ...]) -> str:
@@ -89,7 +109,5 @@ def _items_part(costs: Energy) -> Part:
 
 
 def _assumptions_part(costs: Energy) -> Part:
-    learning = costs.learning_step.assumptions if costs.learning_step else ()
-    lines = [*costs.report.assumptions, *(f"learning: {a}" for a in learning if a not in costs.report.assumptions)]
-    lines += [a for cost in costs.gpu for a in cost.assumptions]
+    lines = [*costs.report.assumptions, *costs.notes, *(a for cost in costs.gpu for a in cost.assumptions)]
     return Part("What these energies take for granted", lines=list(dict.fromkeys(lines)))

@@ -48,8 +48,13 @@ FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
         "µJ/inference, dynamic / total",
         _two("bimhw.dynamic_uj_per_inference", "bimhw.energy_uj_per_inference"),
     ),
-    ("µJ/learning step (RTRL, counted)", _at("bimhw.uj_per_learning_step")),
-    ("µJ learning/sample (RTRL, counted)", _at("bimhw.learning_uj_per_sample")),
+    ("µJ/inference, all copies that fit", _at("bimhw.full_uj_per_inference")),
+    ("copies of the network that fit", _at("bimhw.copies")),
+    ("µJ/sample learnt, inference included: dense RTRL, counted", _at("bimhw.dense_learning_uj_per_sample")),
+    ("µJ/sample learnt, inference included: best exact form, counted", _at("bimhw.learning_uj_per_sample")),
+    ("best exact form of learning", _at("bimhw.learning_form")),
+    ("trust in the energies", _at("bimhw.trust")),
+    ("not in the sums", lambda m: ", ".join(m.get("bimhw.unknown") or ())),
     ("latency of a sample, µs", _at("bimhw.latency_us_mean")),
     ("samples/s", _at("bimhw.samples_per_s")),
     ("EDP, J s", _at("bimhw.energy_delay_product_js")),
@@ -62,19 +67,28 @@ def rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
 
 
 def gpu_rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
-    """(card and work, optimistic .. realistic energy of a sample of each run ...)."""
-    from bimhw.report.svg import si
-
+    """Return (card and work, nominal energy of a sample and its range, of each run ...) at batch 1 and at the best batch."""
     names: dict[str, dict[str, str]] = {}
     for run, metrics in found.items():
-        for g in metrics["bimhw.gpu"]:
-            batch = "1" if g["batch"] == 1 else "large"
-            ends = (si(g[key] * 1e-6, "J") for key in ("optimistic_uj", "realistic_uj"))
-            text = " .. ".join(ends) + (f" ({g['batch']})" if batch == "large" else "")
-            names.setdefault(f"{g['gpu']}, {_MODES[g['mode']]}, batch {batch}", {})[run] = text
+        rows = metrics["bimhw.gpu"]
+        for key in dict.fromkeys((g["gpu"], g["mode"], g["case"]) for g in rows):
+            same = [g for g in rows if (g["gpu"], g["mode"], g["case"]) == key]
+            best = min(same, key=lambda g: g["uj"])
+            for batch, g in (("1", next((g for g in same if g["batch"] == 1), None)), ("best", best)):
+                if g is not None:
+                    label = f"{key[0]}, {_MODES[key[1]]}, {_CASES[key[2]]}, batch {batch}"
+                    names.setdefault(label, {})[run] = _cell(g) + (f" ({g['batch']})" if batch == "best" else "")
     return [(name, *(cells.get(run, "") for run in found)) for name, cells in names.items()]
 
 
+def _cell(g: Mapping[str, Any]) -> str:
+    from bimhw.report.svg import si
+
+    low, nominal, high = (si(g[k] * 1e-6, "J") for k in ("low_uj", "uj", "high_uj"))
+    return f"{nominal} [{low} .. {high}]"
+
+
+_CASES = {"fused": "fused bound", "graph": "graph", "eager": "eager"}
 _MODES = {"inference": "inference", "bptt": "BPTT", "rtrl": "RTRL"}
 
 

@@ -91,7 +91,7 @@ class _Clock:
 
 
 def _figures(trained: Any, compiled: Any, result: dict[str, Any], costs: Any) -> dict[str, Any]:
-    rows = {f"{r['who']} {r['what']}": r for r in costs.compare()}
+    rows = {f"{r.who} {r.what}": r.as_json() for r in _shown(costs)}
     figures = costs.report.figures()
     return {
         "training": trained.summary(),
@@ -101,4 +101,15 @@ def _figures(trained: Any, compiled: Any, result: dict[str, Any], costs: Any) ->
         "energy_unknown": list(costs.report.unknown),
         "learning_uj_per_sample": costs.learning_uj_per_sample(),
         "per_sample": rows,
+        "verdict": costs.verdict(),
     }
+
+
+def _shown(costs: Any) -> list[Any]:
+    """The chip's rows with the best exact form of learning and dense; of the card each case alone and at its best batch."""
+    from bimhw.costs.rows import shown
+
+    rows, best = costs.rows(), costs.best_learning
+    forms = {"simulated", "dense", None if best is None else best.plan.form}
+    own = [r for r in rows if r.side == "chip" and r.how in forms]
+    return [*own, *shown(r for r in rows if r.side == "gpu" and r.work != "rtrl")]

@@ -35,6 +35,7 @@ ENERGY_UNITS: dict[str, str] = {
     "static_chip": "mW",
     "static_core": "mW",  # a core in use
     "host_processor": "mW",
+    "board": "mW",  # board, host and supply around one chip; in no sum, for comparisons at the system's border
     "op_mul": "pJ",
     "op_add": "pJ",
     "op_lut": "pJ",

@@ -48,8 +48,9 @@ def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, *
         "energy_sensitivity": "energy per sample: each constant from its low to its high end",
         "time_sensitivity": "step time: each time doubled",
         "break_even": "density of synapses at which the chip costs as much as the GPU (fixed activity)",
-        "learning": "learning: nJ a step beside inference; nj = a step and its share of an update "
+        "learning": "learning: dynamic nJ a step beside inference, its time not charged; nj = a step and its share of an update "
         f"every K={price.block} (L={price.lookback}, lambda={price.lam:g}, {price.optimiser})",
+        "on_chip": "learning on this chip, a sample with its inference and all its time (counted; least energy first)",
         "roofline": "limits of 1e9 SynOps/s",
     }
     for part, title in titles.items():
@@ -57,5 +58,7 @@ def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, *
         if rows:
             columns = tuple(rows[0])
             print_table(title, [c.replace("_", " ") for c in columns], [tuple(r[c] for c in columns) for r in rows])
-        else:
+        elif part != "on_chip":
             click.echo(f"{title}: nothing to say for this run")
+    for line in result.verdict:
+        click.echo(line)

@@ -33,6 +33,11 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
         print_json(files | dict(done.figures) | {"seconds": dict(done.seconds)})
         return
     print_table(f"digits, row by row, on {chip}", ("quantity", "value"), rows(done.figures))
+    for line in (
+        f"unknown, in no sum: {', '.join(done.figures['energy_unknown']) or 'nothing'}",
+        *done.figures["verdict"],
+    ):
+        click.echo(line)
     click.echo(f"report {done.report}")
 
 
@@ -60,7 +65,8 @@ def rows(figures: Any) -> list[tuple[str, str]]:
     ]
     for name, row in figures["per_sample"].items():
         low, high = row["low_uj"] * 1e-6, (row["high_uj"] or row["uj"]) * 1e-6
-        out.append((f"{name}, per sample", f"{si(row['uj'] * 1e-6, 'J')}  ({si(low, 'J')} .. {si(high, 'J')})"))
+        lacks = " + unknown" if row["unknown"] else ""
+        out.append((name, f"{si(row['uj'] * 1e-6, 'J')}{lacks}  ({si(low, 'J')} .. {si(high, 'J')}), {row['word']}"))
     return out
 
 

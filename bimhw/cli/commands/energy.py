@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import click
 
+from bimhw.cli.comparison import copies_option, print_comparison
 from bimhw.cli.output import json_option, print_json, print_table
 
 Grouping = Literal["item", "hardware", "kind", "core", "layer", "step"]
@@ -34,6 +35,7 @@ Grouping = Literal["item", "hardware", "kind", "core", "layer", "step"]
 @click.option("--supply", "supply_v", type=float, help="Scale the chip's energies to this supply [V].")
 @click.option("--node", "process_nm", type=float, help="Scale the chip's energies to this node [nm].")
 @click.option("--scan", is_flag=True, help="Cards also as a parallel scan over time (a bound: resets forbid it).")
+@copies_option
 @click.option("--measure", type=click.Path(path_type=Path), help="Run this model file on this machine's NVIDIA card.")
 @json_option
 def command(
@@ -46,6 +48,7 @@ def command(
     process_nm: float | None,
     by: Grouping | None,
     scan: bool,
+    copies: int | None,
     measure: Path | None,
     as_json: bool,
 ) -> None:
@@ -53,7 +56,9 @@ def command(
     from bimhw.costs.compare import energy
 
     bounds = dict(_bound(text) for text in bound)
-    result = energy(run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure, scan=scan)
+    result = energy(
+        run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure, scan=scan, copies=copies
+    )  # fmt: skip
     if by is not None:
         _by(result.report, by, as_json)
         return
@@ -64,9 +69,6 @@ def command(
         print_json(result.as_json())
         return
     _print(result)
-
-
-_ACCURACY = "uj_per_accuracy_percent"
 
 
 def _bound(text: str) -> tuple[str, tuple[float, float]]:
@@ -81,7 +83,9 @@ def _bound(text: str) -> tuple[str, tuple[float, float]]:
 
 
 def _explain(result: Any, name: str, as_json: bool) -> None:
-    items = list(result.report.items) + (list(result.learning_step.items) if result.learning_step else [])
+    best = result.best_learning
+    items = list(result.report.items)
+    items += [] if best is None else [i for i in best.nominal.items if i.hardware == "learning"]
     if name != "all":
         chosen = [i for i in items if name in (i.name, i.key)]
         items = chosen or [result.report.item(name)]
@@ -113,30 +117,30 @@ def _print(result: Any) -> None:
         columns,
         [_row(i) for i in report.items],
     )
-    if result.learning_step is not None:
+    best = result.best_learning
+    if best is not None:
+        items = [i for i in best.nominal.items if i.hardware in ("learning", "static")]
         print_table(
-            "one labelled step of exact dense RTRL on this chip (counted, not simulated)",
+            f"learning by {best.plan.form}, all samples, with the static power of its time (counted, not simulated)",
             columns,
-            [_row(i) for i in result.learning_step.items],
+            [_row(i) for i in items],
         )
     names = [(k, v) for k, v in report.figures().items() if not k.endswith("_pj")]
     print_table("figures", ("quantity", "value"), [(k.replace("_", " "), v) for k, v in names])
-    rows = [(r["who"], r["what"], r["low_uj"], r["uj"], r["high_uj"], r["us"]) for r in result.compare()]
-    print_table(
-        "per sample (chip: low, nominal, high; GPU: optimistic bound, realistic case)",
-        ("who", "what", "low uJ", "uJ", "high uJ", "us"),
-        [tuple("" if c is None else c for c in r) for r in rows],
-    )
+    print_comparison(result.rows())
     print_table(
         "equal work (nominal; a token is a step; online rules update at each labelled step, BPTT once a batch)",
-        ("who", "what", "uJ/step", "uJ/update", "uJ/% accuracy"),
+        ("who", "what", "uJ/step", "uJ/update", "uJ to reach the accuracy"),
         [
-            tuple("" if r[k] is None else r[k] for k in ("who", "what", "uj_per_step", "uj_per_update", _ACCURACY))
-            for r in result.equal_work()
+            tuple(
+                "" if r[k] is None else r[k] for k in ("who", "what", "uj_per_step", "uj_per_update", "uj_to_accuracy")
+            )
+            for r in result.equal_work(short=True)
         ],
     )
-    notes = [*report.assumptions, *(result.learning_step.assumptions if result.learning_step else ())]
-    notes += [a for cost in result.gpu for a in cost.assumptions]
+    for line in result.verdict():
+        click.echo(line)
+    notes = [*report.assumptions, *result.notes, *(a for cost in result.gpu for a in cost.assumptions)]
     click.echo("assumptions")
     for note in dict.fromkeys(notes):
         click.echo(f"  - {note}")

@@ -85,7 +85,8 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
         mapped = _mapping_run(point, program, folder)[0]
         task = point.spec.load_task(str(mapped.meta["task"]))
         activity, facts = faulty_run(point, mapped, faults, task, folder)
-    costs = energy(activity, point.chip(), program=mapped)
+    spikes = _recorded(point, folder)[0] if faults is None else None
+    costs = energy(activity, point.chip(), program=mapped, spikes=spikes)
     figures = costs.report.figures()
     learning = costs.learning_uj_per_sample()
     synapses = sum(q.n_synapses for q in program.projections)
@@ -103,6 +104,9 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
         "synapse_uj": costs.report.by("hardware").get("synapse", 0.0) / 1e6 / per,
         "soma_uj": costs.report.by("hardware").get("soma", 0.0) / 1e6 / per,
         "learning_uj": None if learning is None else learning[1],
+        "learning_form": None if costs.best_learning is None else costs.best_learning.plan.form,
+        "copies": costs.copies,
+        "full_uj": None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
         "latency_us": figures["sim_time_us_per_inference"],
         "edp_js": figures["energy_delay_product_js"],
         "cores": activity.cores_used,

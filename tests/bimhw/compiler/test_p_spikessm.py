@@ -168,7 +168,7 @@ def test_file_commands(tmp_path: Path) -> None:
     assert costs.report.figures()["total_uj_per_inference"] > 0
     names = [i.name for i in costs.report.items]
     assert any("random" in n for n in names)
-    assert costs.learning_step is None
+    assert costs.learning == ()
     work = workload_of(result.program, 40)
     assert work.parameters == 7 * 8 + 2 * 8 * 8 + 4 * 8 + 8 * 4
     assert work.schedule == "scan"

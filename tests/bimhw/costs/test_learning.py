@@ -99,8 +99,8 @@ def test_price_of_an_event_and_optimiser() -> None:
     assert rms - sgd == pytest.approx(3 * H * word) and adam - sgd == pytest.approx(6 * M * H * word)
 
 
-def test_a_kernel_without_derived_counts_leaves_its_forms_out() -> None:
-    assert set(table(psp="exp")) == {"dense", "seq", "tr", "stdp"}
+def test_every_kernel_has_every_form() -> None:
+    assert set(table(psp="exp")) == {"dense", "seq", "tr", "blk", "lazy", "stdp"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""Learning that was not simulated: its operations and its time, counted from the spikes of a run of inference.
+
+The operations of each form follow the learner of `simulator.plasticity` step by step and core by core: what it does depends on
+the network, the mapping and the events, which a run of inference knows. Only what depends on errors is not known before one
+learns: which neurons an error reaches, and which of their weights change. These shares have a low, a nominal and a high value.
+
+A core's learning phase takes ``learn_synapse`` of the chip file for each synaptic word that it reads, changes and writes
+(docs/timing.md); the timing engine runs once more with these phases, so the static energy of learning is charged too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.costs.counted_work import CHIP_FORMS, ChipForm, LearningCounter, LearningPlan, Shape, Shares, whole
+from simulator.base.errors import FitError
+from simulator.chips.chip import Chip
+from simulator.plasticity.layers.net import filled, learning_net
+from simulator.program.activity import Activity, Count
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+from simulator.timing.run import run_timing
+
+__all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "learnable"]
+
+I64 = npt.NDArray[np.int64]
+LOW, NOMINAL, HIGH = Shares(0.0, 0.0, 0.0), Shares(0.6, 0.9, 0.3), Shares(1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class CountedLearning:
+    """Counters and time of learning a run's samples, inference included, at the low, nominal and high shares.
+
+    Attributes:
+        plan: what was counted.
+        activities: (low, nominal, high).
+        updates: weight updates of the readout a sample.
+        timed: the chip file has a time for a synaptic word of learning, and the run was timed.
+    """
+
+    plan: LearningPlan
+    activities: tuple[Activity, Activity, Activity]
+    updates: float
+    timed: bool
+
+
+def learnable(program: Program) -> bool:
+    """Return whether the forms of learning can be counted: a net of BIM-D layers and one readout."""
+    try:
+        net = learning_net(program)
+    except FitError:
+        return False
+    return not any(layer.states for layer in net.layers)
+
+
+def count_learning(
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, plan: LearningPlan, every_step: bool = False
+) -> CountedLearning:
+    """Count what learning from the samples of a run would do and take, beside its inference.
+
+    Args:
+        program: what ran, with BIM-D layers and one readout.
+        spikes: all events of the run, inputs included.
+        activity: its counters.
+        chip: whose times are used.
+        plan: form and its parameters.
+        every_step: the readout decides at every step (a text), not only in its window.
+
+    Raises:
+        FitError: a network that does not learn on the chip.
+    """
+    net = learning_net(program)
+    shape = Shape.of(program, net, spikes, activity, every_step)
+    few = shape.first_samples(spikes)
+    stored = filled(program, net)
+    books = [LearningCounter(stored, net, shape, few, chip, plan, s) for s in (LOW, NOMINAL, HIGH)]
+    base_ns = _time(stored, chip, few, None) if activity.sim_time_ns is not None and chip.timing is not None else None
+    scale = activity.samples / shape.samples
+    runs = [_activity(b, activity, shape, scale, base_ns, chip, few, stored) for b in books]
+    word = chip.timing.learn_synapse if chip.timing is not None else None
+    timed = base_ns is not None and word is not None and word.value is not None
+    return CountedLearning(plan, (runs[0], runs[1], runs[2]), shape.updates(plan), timed)
+
+
+def _time(program: Program, chip: Chip, spikes: SpikeTrain, touched: I64 | None) -> float:
+    return run_timing(program, chip, spikes, learn_synapses=touched).sim_time_ns
+
+
+def _activity(
+    counter: LearningCounter, activity: Activity, shape: Shape, scale: float, base_ns: float | None, chip: Chip, few: SpikeTrain,
+    stored: Program,
+) -> Activity:  # fmt: skip
+    """Inference of the whole run with its few extra steps, and learning scaled from the samples that were counted."""
+    counts = {name: _longer(name, c, shape) for name, c in activity.counts.items()}
+    steps = activity.samples * shape.learn_steps
+    for name, count in counter.book.counts().items():
+        counts[name] = Count(*(_scaled(a, scale, n) for a, n in zip(_arrays(count), _sizes(count, steps), strict=True)))
+    time = activity.sim_time_ns
+    if base_ns is not None and time is not None:
+        touched = np.rint(counter.book.touched[:, : counter.book.cores]).astype(np.int64)
+        own_steps = activity.steps / shape.learn_steps / activity.samples  # the extra steps are in base_ns already
+        time += (_time(stored, chip, few, touched) - base_ns * own_steps) * scale
+    return replace(activity, counts=counts, steps=steps, sim_time_ns=time)
+
+
+def _arrays(count: Count) -> tuple[I64, I64, I64]:
+    return count.by_core, count.by_step, count.by_population
+
+
+def _sizes(count: Count, steps: int) -> tuple[int, int, int]:
+    return count.by_core.size, steps, count.by_population.size
+
+
+def _scaled(values: I64, scale: float, size: int) -> I64:
+    """Multiply; a longer grouping (the steps of a run of which the first were counted) repeats what is known of it."""
+    if values.size != size:
+        return whole(np.resize(values.astype(np.float64), size) * (scale * values.size / size))
+    return whole(values * scale)
+
+
+def _longer(name: str, count: Count, shape: Shape) -> Count:
+    """A counter of inference in the learner's steps: updates of all neurons in the extra ones, no events."""
+    extra = shape.learn_steps - shape.chip_steps
+    by_step = count.by_step.reshape(-1, shape.chip_steps) if count.by_step.size % shape.chip_steps == 0 else None
+    if by_step is None or not extra:
+        return count
+    each = name == "neuron_updates" or name.startswith("op_")
+    tail = np.repeat(by_step[:, -1:] if each else np.zeros((by_step.shape[0], 1), np.int64), extra, axis=1)
+    factor = (shape.learn_steps / shape.chip_steps) if each else 1.0
+    return Count(
+        whole(count.by_core * factor),
+        np.concatenate([by_step, tail], axis=1).ravel(),
+        whole(count.by_population * factor),
+    )

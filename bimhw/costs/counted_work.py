@@ -1,0 +1,294 @@
+"""The operations of a form of learning, step by step and core by core, from the events of a run (see `counted`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.chips.chip import Chip
+from simulator.plasticity.layers.net import Layer, Net, live_synapses
+from simulator.plasticity.layers.parts import Part, parts_of
+from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS
+from simulator.plasticity.words.counts import TOUCHED
+from simulator.program.activity import Activity, Count
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+I64 = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+ChipForm = Literal["dense", "seq", "tr", "blk"]
+CHIP_FORMS: tuple[ChipForm, ...] = ("dense", "seq", "tr", "blk")
+COUNTED_STEPS = 2_000  # chip steps that are counted and timed; the rest of a longer run is taken to be alike
+
+
+class Shares(NamedTuple):
+    """What errors decide: neurons with an error at a labelled step, and by an update; synapses of these that change."""
+
+    errors: float
+    reached: float
+    changed: float
+
+
+@dataclass(frozen=True)
+class LearningPlan:
+    """How a sample is learnt from.
+
+    Attributes:
+        form: of the gradient.
+        block: K, steps between two updates of tr and blk.
+        lookback: L, older steps that a window of tr visits too.
+        every: labelled steps between two updates of dense; 0: one update a sample.
+    """
+
+    form: ChipForm = "dense"
+    block: int = 16
+    lookback: int = 32
+    every: int = 0
+
+
+@dataclass(eq=False)
+class Book:
+    """Counters by kind, and synaptic words touched by step and core."""
+
+    steps: int
+    cores: int
+    populations: int
+    by_core: dict[str, Floats] = field(default_factory=dict)
+    by_step: dict[str, Floats] = field(default_factory=dict)
+    by_population: dict[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.touched = np.zeros((self.steps, self.cores + 1))
+
+    def add(self, name: str, population: int, core: int, steps: I64, counts: Floats | float) -> None:
+        """Count operations of a kind at a core in these chip steps."""
+        key = f"learn_{name}"
+        if key not in self.by_core:
+            self.by_core[key], self.by_step[key] = np.zeros(self.cores + 1), np.zeros(self.steps)
+            self.by_population[key] = np.zeros(self.populations)
+        values = np.broadcast_to(np.asarray(counts, np.float64), steps.shape)
+        np.add.at(self.by_step[key], steps, values)
+        total = float(values.sum())
+        self.by_core[key][core] += total
+        self.by_population[key][population] += total
+        if name in TOUCHED:
+            np.add.at(self.touched[:, core], steps, values)
+
+    def counts(self) -> dict[str, Count]:
+        """Return the counters in whole numbers; their three groupings keep one total."""
+        return {
+            key: Count(whole(self.by_core[key]), whole(self.by_step[key]), whole(self.by_population[key]))
+            for key in self.by_core
+            if round(float(self.by_step[key].sum()))
+        }
+
+
+def whole(values: npt.NDArray[np.floating[Any]]) -> I64:
+    """Round so that the sum is the rounded sum: running totals are rounded, their differences are returned."""
+    running = np.rint(np.concatenate([[0.0], np.cumsum(values)]))
+    return np.diff(running).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Steps of the run and of its samples when they are learnt from."""
+
+    samples: int  # that are counted
+    steps: int  # of the network, a sample
+    chip_steps: int  # of a sample of inference
+    learn_steps: int  # of a sample that is learnt from
+    answer: int  # chip steps from a model step to its scores
+    labelled: tuple[int, ...]  # model steps with a label
+
+    @staticmethod
+    def of(program: Program, net: Net, spikes: SpikeTrain, activity: Activity, every_step: bool) -> Shape:
+        """Read them off a program and its run."""
+        samples = max(1, activity.samples)
+        chip_steps = spikes.steps // samples
+        steps = min(chip_steps, int(program.meta.get("sample_steps", chip_steps)))
+        answer = net.readout.layer
+        learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1)
+        window = [int(k) for k in dict(program.meta.get("output") or {}).get("window", ())]
+        labelled = tuple(k for k in window if 0 <= k < steps) or (steps - 1,)
+        if every_step:
+            labelled = tuple(range(steps))
+        counted = max(1, min(samples, COUNTED_STEPS // max(1, learn_steps)))
+        return Shape(counted, steps, chip_steps, learn_steps, answer, labelled)
+
+    def first_samples(self, spikes: SpikeTrain) -> SpikeTrain:
+        """Return the samples that are counted, each in the steps that learning takes."""
+        end = int(spikes.ptr[self.samples * self.chip_steps])
+        counts = np.zeros((self.samples, self.learn_steps), np.int64)
+        counts[:, : self.chip_steps] = np.diff(spikes.ptr[: self.samples * self.chip_steps + 1]).reshape(
+            self.samples, -1
+        )
+        ptr = np.zeros(counts.size + 1, np.int64)
+        np.cumsum(counts.ravel(), out=ptr[1:])
+        return SpikeTrain(ptr, spikes.ids[:end], None if spikes.payload is None else spikes.payload[:end])
+
+    def due(self, plan: LearningPlan) -> list[tuple[int, int]]:
+        """Return (model step, steps visited backward) of each update of a sample; dense visits none."""
+        last = self.steps - 1
+        if plan.form == "dense":
+            every = plan.every or len(self.labelled)
+            ends = [t for k, t in enumerate(self.labelled, 1) if k % every == 0]
+            return [(t, 0) for t in dict.fromkeys([*ends, last] if len(self.labelled) % every else ends)]
+        ends = [last] if plan.form == "seq" else sorted({*range(plan.block - 1, self.steps, plan.block), last})
+        back = plan.lookback if plan.form == "tr" else 0
+        fresh = [b - a for a, b in zip([-1, *ends], ends, strict=False)]
+        return [(t, min(t + 1, n + back)) for t, n in zip(ends, fresh, strict=True)]
+
+    def updates(self, plan: LearningPlan) -> float:
+        """Return the weight updates of a sample."""
+        return float(len(self.due(plan)))
+
+
+class LearningCounter:
+    """The learner's operations, from events."""
+
+    def __init__(
+        self,
+        program: Program,
+        net: Net,
+        shape: Shape,
+        spikes: SpikeTrain,
+        chip: Chip,
+        plan: LearningPlan,
+        shares: Shares,
+    ) -> None:
+        self.program, self.net, self.shape, self.spikes, self.plan, self.shares = (
+            program,
+            net,
+            shape,
+            spikes,
+            plan,
+            shares,
+        )
+        self.number = {p.name: k for k, p in enumerate(program.populations)}
+        self.first = program.first_ids()
+        self.book = Book(spikes.steps, chip.topology.mesh_cores, len(program.populations))
+        self.origin = np.arange(shape.samples) * shape.learn_steps
+        for k, layer in enumerate(net.layers):
+            self._layer(k, layer)
+        self._readout()
+
+    def _parts(self, name: str) -> tuple[Part, ...]:
+        first = self.first[name]
+        return parts_of(self.program.core[first : first + self.program.population(name).size])
+
+    def _add(self, name: str, population: str, part: Part, at: int | I64, each: Floats | float) -> None:
+        """Count in chip steps of a sample, counted from its first; `each` is a number or [samples, steps]."""
+        steps = (self.origin[:, None] + np.atleast_1d(np.asarray(at, np.int64))[None]).ravel()
+        values = np.broadcast_to(
+            np.asarray(each, np.float64), (self.origin.size, steps.size // self.origin.size)
+        ).ravel()
+        self.book.add(name, self.number[population], part.core, np.minimum(steps, self.book.steps - 1), values)
+
+    def _layer(self, k: int, layer: Layer) -> None:
+        shape, name, plan, shares = self.shape, layer.population.name, self.plan, self.shares
+        below = len(self.net.layers) - 1 - k
+        visit = shape.answer + 1 + below  # chip steps from a model step to its late visit
+        taus = np.arange(shape.steps)
+        live = np.concatenate([self._live(g.projections) for g in layer.groups], axis=1)  # [3, M, H]
+        events = self._events(layer)
+        costs, due = KERNEL_OPERATIONS[layer.psp], shape.due(plan)
+        for part in self._parts(name):
+            mine = live[:, :, part.columns]
+            synapses = mine.sum(axis=(1, 2)).astype(np.float64)
+            total = float(synapses.sum())
+            self._add("feature_rmw", name, part, taus + layer.number, part.size)
+            self._add("history_write", name, part, taus + layer.number, HISTORY_WORDS * part.size)
+            self._add("lut", name, part, taus + layer.number, part.size)
+            self._third_factor(k, layer, part, visit)
+            if plan.form == "dense":
+                self._add("trace_rmw", name, part, taus + visit, float(synapses @ np.array(costs.sizes())))
+                self._add("trace_mac", name, part, taus + visit, float(synapses @ np.array(costs.trace_macs())))
+                self._add("weight_mac", name, part, np.array(shape.labelled) + visit, total * shares.errors)
+            else:
+                self._sweeps(layer, part, mine, events, visit, due)
+            self._update(name, part, [t + visit for t, _ in due], 3, live.shape[1], total, ("b_z", "b_d", "b_c", "D"))
+
+    def _live(self, projections: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        return np.stack([live_synapses(self.program, k) for k in projections])
+
+    def _events(self, layer: Layer) -> tuple[I64, I64, I64]:
+        """(sample, model step, line) of every event that the layer receives in its model steps."""
+        shape, found = self.shape, []
+        step = np.repeat(np.arange(self.spikes.steps), np.diff(self.spikes.ptr))
+        sample, at = step // shape.learn_steps, step % shape.learn_steps
+        for g in layer.groups:
+            line = self.spikes.ids.astype(np.int64) - self.first[g.source]
+            tau = at + 1 + g.delay - layer.number
+            on = (line >= 0) & (line < g.size) & (tau >= 0) & (tau < shape.steps)
+            found.append(np.stack([sample[on], tau[on], line[on] + g.start]))
+        rows = np.concatenate(found, axis=1)
+        return rows[0], rows[1], rows[2]
+
+    def _sweeps(
+        self, layer: Layer, part: Part, live: npt.NDArray[np.bool_], events: tuple[I64, I64, I64], visit: int,
+        due: list[tuple[int, int]],
+    ) -> None:  # fmt: skip
+        shape, name, costs = self.shape, layer.population.name, KERNEL_OPERATIONS[layer.psp]
+        each = np.ones(3) + (np.array(costs.sizes()) if self.plan.form == "blk" else 0)  # BLK injects each event too
+        per_line = each @ live.sum(axis=2)
+        sample, tau, line = events
+        met = np.bincount(sample * shape.steps + tau, per_line[line], shape.samples * shape.steps)
+        running = np.zeros((shape.samples, shape.steps + 1))
+        np.cumsum(met.reshape(shape.samples, shape.steps), axis=1, out=running[:, 1:])
+        ends, back = np.array([t for t, _ in due]), np.array([n for _, n in due])
+        replayed = running[:, ends + 1] - running[:, ends + 1 - back]
+        at = ends + visit
+        self._add("sweep_mac", name, part, at, back * float(part.size * costs.sweep_macs))
+        self._add("history_read", name, part, at, back * float(part.size * HISTORY_WORDS))
+        if self.plan.form == "blk":
+            synapses = live.sum(axis=(1, 2)).astype(np.float64)
+            self._add("carry_mac", name, part, np.arange(shape.steps) + visit, float(part.size * costs.propagator_macs))
+            self._add("carry_mac", name, part, np.array(shape.labelled) + visit, float(part.size * costs.states))
+            self._add(
+                "carry_mac", name, part, at, back * float(part.size * (costs.propagator_macs + costs.injection_macs))
+            )
+            self._add("trace_rmw", name, part, at, float(synapses @ np.array(costs.sizes())))
+            self._add("trace_mac", name, part, at, float(synapses @ np.array(costs.carry_macs)))
+        self._add("events", name, part, at, replayed)
+
+    def _third_factor(self, k: int, layer: Layer, part: Part, visit: int) -> None:
+        """Error words through the readout's weights, and from layer to layer through input weights (filt-Win)."""
+        labelled, name = np.array(self.shape.labelled), layer.population.name
+        if self.net.from_layer[k] is not None:
+            self._add("error_mac", name, part, labelled + self.shape.answer + 1, part.size * self.net.readout.size)
+        if k:
+            self._add("error_messages", name, part, labelled + visit, part.size * self.shares.errors)
+        if k + 1 < len(self.net.layers):
+            upper = self.net.layers[k + 1].size
+            self._add("error_mac", name, part, labelled + visit - 1, part.size * upper * self.shares.errors)
+
+    def _update(
+        self, name: str, part: Part, at: list[int], rows: int, lines: int, synapses: float, biases: tuple[str, ...]
+    ) -> None:
+        """The optimiser's words, the random numbers and the weights written of each update at a core."""
+        steps, reached = np.array(at), self.shares.reached
+        own = [b for b in biases if b in self.program.population(name).params]
+        self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)
+        self._add("lut", name, part, steps, (rows + len(own)) * part.size)
+        drawn = (rows * lines + len(own)) * part.size * reached
+        self._add("optimiser_mac", name, part, steps, drawn)
+        self._add("random", name, part, steps, drawn)
+        self._add("weight_updates", name, part, steps, synapses * reached * self.shares.changed)
+        self._add("neuron_word_updates", name, part, steps, len(own) * part.size * reached * self.shares.changed)
+
+    def _readout(self) -> None:
+        shape, name = self.shape, self.net.readout.name
+        labelled = np.array(shape.labelled)
+        features = sum(
+            layer.size for layer, q in zip(self.net.layers, self.net.from_layer, strict=True) if q is not None
+        )
+        parts = self._parts(name)
+        self._add("error_words", name, parts[0], labelled + shape.answer, self.net.readout.size)
+        ends = [t + shape.answer + 1 for t, _ in shape.due(self.plan)]
+        for part in parts:
+            synapses = float(features * part.size)
+            self._add("weight_mac", name, part, labelled + shape.answer + 1, synapses * self.shares.errors)
+            self._update(name, part, ends, 1, features, synapses, ("b",))

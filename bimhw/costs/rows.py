@@ -1,0 +1,182 @@
+"""Rows of the comparison of a chip with GPUs: typed values; their words are made when they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from energy_models.items import Item
+
+Work = Literal["inference", "learning", "bptt", "rtrl"]
+WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
+TELLS = 0.01  # share of a sum from which an item decides its word
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """What one sample costs somewhere.
+
+    Attributes:
+        who: name of the chip or card.
+        side: chip or gpu.
+        work: inference; learning (on the chip, inference included); bptt or rtrl (on a card, forward pass included).
+        how: chip: ``simulated``, or the form of learning that was counted; card: ``fused``, ``graph``, ``eager``, ``measured``.
+        batch: samples at once; on a chip the copies of the network.
+        low_uj, uj, high_uj: energy of a sample; of the chip, or of the whole card. None: nothing bounds it.
+        system_uj: the same with board, host and supply around it; None where no figure of these is known.
+        low_us, us, high_us: time of a sample (of all samples at once, over their number).
+        updates: weight updates of a sample.
+        word: how far the figure can be trusted (the weakest constant with a share of 1 % or more).
+        unknown: what costs energy and is in none of the sums.
+        scan: the card computes all steps by a parallel scan, which a reset forbids: a bound.
+    """
+
+    who: str
+    side: Literal["chip", "gpu"]
+    work: Work
+    how: str
+    batch: int
+    low_uj: float
+    uj: float
+    high_uj: float | None
+    system_uj: float | None
+    low_us: float | None
+    us: float | None
+    high_us: float | None
+    updates: float
+    word: str
+    unknown: tuple[str, ...] = ()
+    scan: bool = False
+
+    @property
+    def what(self) -> str:
+        """The row in words."""
+        if self.side == "chip":
+            text = "inference" if self.work == "inference" else f"inference + learning ({_HOW.get(self.how, self.how)})"
+            return text if self.batch == 1 else f"{text}, {self.batch} copies"
+        scan = ", scan" if self.scan else ""
+        return f"{_WORK[self.work]}, batch {self.batch}, {_HOW.get(self.how, self.how)}{scan}"
+
+    @property
+    def marked(self) -> str:
+        """The row in words, with what its sums lack."""
+        return f"{self.what}, without {', '.join(self.unknown)}" if self.unknown else self.what
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for JSON, the words among them."""
+        return asdict(self) | {"what": self.what, "unknown": list(self.unknown)}
+
+
+_WORK = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)", "learning": "learning"}
+_HOW = {
+    "dense": "RTRL dense, counted", "seq": "RTRL SEQ, counted", "tr": "truncated TR, counted", "blk": "RTRL BLK, counted",
+    "fused": "fused bound",
+}  # fmt: skip
+EXACT = ("dense", "seq", "blk")  # forms whose gradient is exact
+
+
+def trust(items: Iterable[Item]) -> str:
+    """Return the word of a sum: the weakest quality among the items that make up 1 % of it or more.
+
+    A power is multiplied by a modelled time, so its item is never better than scaled.
+    """
+    known = [(i.energy_pj or 0.0, _quality(i)) for i in items if i.known]
+    total = sum(energy for energy, _ in known)
+    told = [quality for energy, quality in known if energy >= TELLS * total and energy > 0]
+    return max(told, key=WEAKEST.index) if told else "unknown"
+
+
+def _quality(item: Item) -> str:
+    qualities = (item.constant.quality, "scaled" if item.constant.unit == "mW" else "measured")
+    return max(qualities, key=WEAKEST.index)
+
+
+def per_update(row: ComparisonRow) -> float | None:
+    """Return the energy of one weight update [uJ]."""
+    return row.uj / row.updates if row.updates else None
+
+
+def equal_work(
+    rows: Iterable[ComparisonRow], steps: float, samples: int | None, accuracy: float | None
+) -> list[dict[str, Any]]:
+    """Divide energies: per sample, per step, per weight update; and what it took to reach an accuracy.
+
+    A language model's token is one step. The energy to reach an accuracy is that of all samples that were learnt from; it is
+    known for the run that reached it, and for no other row.
+
+    Args:
+        rows: of the comparison.
+        steps: of the network, a sample.
+        samples: that the run learnt from; None where it did not learn.
+        accuracy: that it reached, 0..1.
+    """
+    out = []
+    for r in rows:
+        reached = samples is not None and accuracy is not None and r.side == "chip" and r.how == "simulated"
+        out.append(
+            {
+                "who": r.who,
+                "what": r.what,
+                "uj_per_sample": r.uj,
+                "uj_per_step": r.uj / steps if steps else None,
+                "uj_per_update": per_update(r),
+                "uj_to_accuracy": r.uj * samples if reached and samples else None,
+                "accuracy": accuracy if reached else None,
+            }
+        )
+    return out
+
+
+def shown(rows: Iterable[ComparisonRow], batches: tuple[int, ...] = (1,)) -> list[ComparisonRow]:
+    """Return the rows that a short table shows: the chip's, and of each card, work and case these batches and the best one."""
+    found = list(rows)
+    out = [r for r in found if r.side == "chip"]
+    for same in _cases(found).values():
+        best = min(same, key=lambda r: r.uj)
+        out += [r for r in same if r.batch in batches or r is best or r.how == "measured"]
+    return out
+
+
+def _cases(rows: Iterable[ComparisonRow]) -> dict[tuple[str, str, str, bool], list[ComparisonRow]]:
+    """Rows of cards by card, work, case and scan."""
+    out: dict[tuple[str, str, str, bool], list[ComparisonRow]] = {}
+    for r in rows:
+        if r.side == "gpu":
+            out.setdefault((r.who, r.work, r.how, r.scan), []).append(r)
+    return out
+
+
+def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
+    """Say in words where the chip loses and where it wins: one sample at a time, and at each side's best batch."""
+    found = list(rows)
+    lines: list[tuple[bool, str]] = []
+    for (_, work, _, scan), cards in _cases(found).items():
+        own = [r for r in found if r.side == "chip" and (r.work == "inference") == (work == "inference")]
+        if own and not scan and work != "rtrl":
+            lines += _lines(own, cards)
+    return [text for _, text in sorted(lines, key=lambda line: not line[0])]  # where the chip loses first
+
+
+def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[bool, str]]:
+    """One card, one work, one case: one sample at a time; then the cheapest of each side."""
+    out, single = [], [r for r in cards if r.batch == 1]
+    alone = [r for r in own if r.batch == 1]
+    if single and alone:
+        out.append(_against(min(alone, key=lambda r: r.uj), single[0], ""))
+    chip, card = min(own, key=lambda r: r.uj), min(cards, key=lambda r: r.uj)
+    if card.batch > 1:
+        ahead = sorted(r.batch for r in cards if r.uj < chip.uj)
+        out.append(_against(chip, card, f"; the card is ahead from batch {ahead[0]} on" if ahead else ""))
+    return out
+
+
+def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool, str]:
+    loses = card.uj < chip.uj
+    ratio = chip.uj / card.uj if loses else card.uj / chip.uj
+    words = f"{ratio:.3g} times {'more' if loses else 'less'} than"
+    note = " (its sums lack unknown terms)" if chip.unknown and not loses else ""
+    return loses, (
+        f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {chip.uj:.3g} uJ, {words} {card.who} {card.what} "
+        f"{card.uj:.3g} uJ{more}{note}"
+    )

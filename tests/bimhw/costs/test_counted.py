@@ -1,0 +1,160 @@
+"""Learning counted from a run of inference, against the learner itself: energy and time of every form on three nets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bimhw
+from bimhw.costs.copies import most_copies, replicate, throughput, together
+from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
+from bimhw.tasks import load_task
+from energy_models.chip_energy import chip_energy
+from simulator.base.errors import FitError
+from simulator.program.program import HOST, Program
+from simulator.timing.run import run_timing
+
+SAMPLES = 8
+NETS = {"alpha, two layers": ((20, 16), "alpha"), "exp": ((24,), "exp"), "delta": ((24,), "delta")}
+
+
+@pytest.fixture(scope="module", params=list(NETS))
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A compiled net of its own kernel and depth, and its run on samples of digits."""
+    import torch
+
+    from bimhw.compiler.decode import encode
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
+    from bimhw.models.io import save_model
+    from bimhw.runs.simulate import joined
+    from simulator.chips.load import load_chip
+    from simulator.function import run_samples
+
+    hidden, psp = NETS[request.param]
+    task = load_task("digits")
+    torch.manual_seed(1)
+    config = BimConfig(
+        n_in=task.n_in, hidden=hidden, n_out=task.n_classes, psp=psp, tau_m=5.0, tau_s=2.0, input_scale=task.input_scale
+    )
+    path = tmp_path_factory.mktemp("net") / "net.safetensors"
+    save_model(BimNet(config), path)
+    program = bimhw.compile(
+        path, chip="loihi2", task="digits", neurons_per_core=8, calibration=task.train.x[:20]
+    ).program
+    runs = run_samples(program, [encode(program, x) for x in task.train.x[:SAMPLES]], program.meta["chip_steps"])
+    spikes, chip = joined(runs.spikes), load_chip("loihi2")
+    time = run_timing(program, chip, spikes).sim_time_ns
+    activity = replace(runs.activity, sim_time_ns=time, samples=SAMPLES)
+    return {"program": program, "spikes": spikes, "activity": activity, "chip": chip, "task": task}
+
+
+def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
+    """What the learner itself did on the same samples, its learning phases timed."""
+    from bimhw.runs.learn import ready_to_learn, step_labels
+    from bimhw.runs.learn_run import _times
+    from simulator.plasticity import Learner, learn, learn_config
+    from simulator.plasticity.learn import activity
+
+    task = replace(case["task"], train=case["task"].train.take(np.arange(SAMPLES)))
+    ready = ready_to_learn(case["program"], task, {"form": form, "block": 5, "history": 4})
+    learner = Learner(ready, learn_config(ready.learning), 0, timed=True)
+    learn(ready, task.train.x, step_labels(task, task.train), seed=0, learner=learner)
+    arrays, tick = _times(learner, case["chip"])
+    counted = replace(activity(learner), sim_time_ns=float(arrays["step_ticks"].sum()) * tick)
+    return chip_energy(counted, case["chip"], ready), learner.counts.totals()
+
+
+@pytest.mark.parametrize("form", CHIP_FORMS)
+def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], form: Any) -> None:
+    report, operations = simulated(case, form)
+    counted = count_learning(
+        case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan(form, block=5, lookback=4)
+    )
+    low, nominal, high = (chip_energy(a, case["chip"], case["program"]) for a in counted.activities)
+    assert nominal.energy_pj() == pytest.approx(report.energy_pj(), rel=0.05)
+    assert nominal.sim_time_ns == pytest.approx(report.sim_time_ns, rel=0.05)
+    assert low.low_pj() <= report.low_pj() and high.high_pj() >= report.energy_pj()  # no range below the simulated one
+    exact = {"learn_trace_rmw", "learn_sweep_mac", "learn_history_read", "learn_history_write", "learn_feature_rmw",
+             "learn_trace_mac", "learn_optimiser_rmw", "learn_lut"}  # fmt: skip
+    for name in exact & set(operations):
+        assert counted.activities[1].total(name) == operations[name], name
+    for name in ("learn_weight_updates", "learn_optimiser_mac", "learn_random"):
+        ends = [a.total(name) for a in counted.activities]
+        assert ends[0] <= operations[name] <= ends[2], name
+    if "learn_events" in operations:  # weights move while it learns, and spikes with them
+        assert counted.activities[1].total("learn_events") == pytest.approx(operations["learn_events"], rel=0.1)
+
+
+def test_learning_pays_for_its_time(case: dict[str, Any]) -> None:
+    """Without the learning phases the static energy would be that of inference."""
+    plan = LearningPlan("dense")
+    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], plan)
+    assert counted.timed and counted.activities[1].sim_time_ns > 1.5 * case["activity"].sim_time_ns  # type: ignore[operator]
+    still = replace(case["activity"], sim_time_ns=None)
+    assert not count_learning(case["program"], case["spikes"], still, case["chip"], plan).timed
+
+
+def test_rows_of_energy_charge_every_form(case: dict[str, Any]) -> None:
+    costs = bimhw.energy(case["activity"], case["chip"], program=case["program"], spikes=case["spikes"])
+    rows = [r for r in costs.rows() if r.work == "learning"]
+    assert {r.how for r in rows} == set(CHIP_FORMS) and [r.uj for r in rows] == sorted(r.uj for r in rows)
+    inference = costs.rows()[0]
+    for r in rows:
+        assert r.us and inference.us and r.us > inference.us
+        assert r.uj - inference.uj > 0.9 * (r.us - inference.us) * 0.213  # 213 mW for the longer time
+    best = costs.best_learning
+    assert best is not None and best.plan.form == "seq"
+
+
+def test_copies_share_a_barrier_and_one_chips_static_power(case: dict[str, Any]) -> None:
+    program, chip = case["program"], case["chip"]
+    used = np.unique(program.core[program.core != HOST]).size
+    most = most_copies(program, chip)
+    assert most == 1 + (128 - used) // used
+    many, counted = throughput(program, chip, case["spikes"], case["activity"], most)
+    assert np.unique(many.core[many.core != HOST]).size == used * most
+    assert counted.samples >= most and counted.samples % most == 0
+    one, all_ = (chip_energy(a, chip, p) for a, p in ((case["activity"], program), (counted, many)))
+    assert all_.energy_pj("static") / counted.samples < 0.5 * one.energy_pj("static") / SAMPLES
+    per = counted.total("synaptic_events") / counted.samples
+    assert per == pytest.approx(case["activity"].total("synaptic_events") / SAMPLES, rel=0.02)
+    with pytest.raises(FitError, match=f"at most {most} of this program"):
+        replicate(program, chip, most + 1)
+
+
+def test_copies_compute_what_one_computes(case: dict[str, Any]) -> None:
+    """Two copies run at once on two samples give the spikes of the samples one after the other."""
+    from simulator.function import run
+    from simulator.program.spikes import SpikeTrain
+
+    program, steps = case["program"], case["program"].meta["chip_steps"]
+    both = replicate(program, case["chip"], 2)
+    merged = together(case["spikes"], steps, SAMPLES, program.n_neurons, 2, 1)
+    first = {
+        p.name: n for p, n in zip(both.populations, np.cumsum([0, *(p.size for p in both.populations)]), strict=False)
+    }
+    inputs = np.zeros(both.n_neurons, bool)
+    for p in both.populations:
+        inputs[first[p.name] : first[p.name] + p.size] = p.role == "input"
+    keep = inputs[merged.ids]
+    step = np.repeat(np.arange(merged.steps), np.diff(merged.ptr))[keep]
+    ptr = np.zeros(steps + 1, np.int64)
+    np.cumsum(np.bincount(step, minlength=steps), out=ptr[1:])
+    payload = None if merged.payload is None else merged.payload[keep]
+    got = run(both, SpikeTrain(ptr, merged.ids[keep], payload), steps).spikes
+    for t in range(steps):
+        a, b = got.ids[got.ptr[t] : got.ptr[t + 1]], merged.ids[merged.ptr[t] : merged.ptr[t + 1]]
+        assert sorted(a.tolist()) == sorted(b.tolist())
+
+
+def test_only_nets_that_learn_are_counted(tmp_path: Path) -> None:
+    from simulator.program.graph import Population
+
+    assert not learnable(
+        Program("loihi2", "", (Population("in", "input", 2, role="input"),), (), np.full(2, HOST, np.int32))
+    )

@@ -1,0 +1,66 @@
+"""Rows of the comparison: divided by hand, put in words, judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bimhw.costs.rows import ComparisonRow, equal_work, shown, verdict
+
+CHIP = ComparisonRow(
+    "chip", "chip", "inference", "simulated", 1, 9.0, 18.0, 27.0, None, None, 5.0, None, 0.0, "assumed", ("spikes",)
+)
+CARD = ComparisonRow("gpu", "gpu", "inference", "fused", 1, 1.0, 20.0, 20.0, 30.0, 1.0, 1.0, 1.0, 0.0, "assumed")
+
+
+def test_rows_are_divided_by_what_they_are() -> None:
+    rows = [
+        CHIP,
+        replace(CHIP, work="learning", how="seq", uj=36.0, updates=4.0),
+        replace(CARD, work="bptt", batch=256, uj=90.0, updates=1 / 256),
+        replace(CARD, work="rtrl", batch=4, uj=90.0, updates=4 / 4),
+    ]
+    got = equal_work(rows, steps=18, samples=None, accuracy=0.9)
+    assert [r["uj_per_step"] for r in got] == [1.0, 2.0, 5.0, 5.0]
+    assert [r["uj_per_update"] for r in got] == [None, 9.0, 90.0 * 256, 90.0]
+    assert {r["uj_to_accuracy"] for r in got} == {None}  # nothing learnt, so nothing was reached
+
+
+def test_energy_to_an_accuracy_is_that_of_all_samples_of_the_run_that_reached_it() -> None:
+    row, other = equal_work([replace(CHIP, work="learning"), CARD], 2, samples=100, accuracy=0.9)
+    assert (row["uj_to_accuracy"], row["accuracy"]) == (1800.0, 0.9)
+    assert (other["uj_to_accuracy"], other["accuracy"]) == (None, None)
+
+
+def test_words_of_a_row_do_not_decide_its_numbers() -> None:
+    assert CHIP.what == "inference" and CHIP.marked == "inference, without spikes"
+    assert replace(CHIP, batch=14).what == "inference, 14 copies"
+    assert replace(CHIP, work="learning", how="seq").what == "inference + learning (RTRL SEQ, counted)"
+    assert replace(CARD, work="bptt", batch=256, how="eager").what == "training (BPTT), batch 256, eager"
+    assert CHIP.as_json()["unknown"] == ["spikes"] and CHIP.as_json()["what"] == "inference"
+
+
+def test_the_losing_case_comes_first_and_names_the_batch() -> None:
+    rows = [
+        CHIP,
+        replace(CHIP, batch=3, uj=6.0),
+        *(replace(CARD, batch=b, uj=u) for b, u in ((1, 20.0), (8, 5.0), (64, 2.0))),
+    ]
+    first, second = verdict(rows)
+    assert first.startswith("LOSES: chip inference, 3 copies 6 uJ, 3 times more than gpu inference, batch 64")
+    assert "ahead from batch 8 on" in first
+    assert second.startswith("wins: chip inference 18 uJ, 1.11 times less than") and "lack unknown terms" in second
+    assert verdict([CHIP]) == []
+
+
+def test_short_tables_keep_the_chip_one_sample_and_the_best_batch() -> None:
+    cards = [replace(CARD, batch=b, uj=u) for b, u in ((1, 20.0), (8, 2.0), (64, 5.0))]
+    assert [(r.side, r.batch) for r in shown([CHIP, *cards])] == [("chip", 1), ("gpu", 1), ("gpu", 8)]
+    assert verdict([CHIP, replace(cards[0], scan=True)]) == []
+
+
+@pytest.mark.parametrize("uj", [17.9, 18.1])
+def test_a_card_that_costs_less_is_ahead(uj: float) -> None:
+    (line,) = verdict([CHIP, replace(CARD, uj=uj)])
+    assert line.startswith("LOSES") is (uj < 18.0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import io
+import json
 import os
 import pkgutil
 import signal
@@ -16,6 +18,14 @@ import click
 
 from simulator.base.errors import BimhwError
 from simulator.base.text import printable
+
+GROUPS = {
+    "Start": ("demo", "doctor", "chips", "data"),
+    "Networks": ("train", "finetune", "nir", "results", "forgetting"),
+    "On a chip": ("fit", "compile", "map", "simulate", "learn", "bench"),
+    "Answers": ("energy", "report", "codesign", "table", "sweep"),
+    "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),
+}  # every command in one group: tests/bimhw/cli/test_main.py
 
 
 class _Commands(click.Group):
@@ -39,9 +49,32 @@ class _Commands(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Add the nearest names to the error of an unknown command."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 3)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what one wants to do."""
+        named = {name for names in GROUPS.values() for name in names}
+        more = {"More": tuple(n for n in self.list_commands(ctx) if n not in named)}
+        for title, names in (GROUPS | more).items():
+            if not names:
+                continue
+            with formatter.section(title):
+                found = [(name, self.get_command(ctx, name)) for name in names]
+                formatter.write_dl([(n, c.get_short_help_str(90)) for n, c in found if c is not None])
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="bimhw")
+@click.version_option(None, "-V", "--version", package_name="bimhw")
 def cli() -> None:
     """Hardware co-design for neuromorphic chips: fit, function, timing, energy and learning of spiking networks."""
 
@@ -49,10 +82,13 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
     _prepare()
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
         sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except BimhwError as error:
+        if as_json:
+            click.echo(json.dumps({"error": error.to_dict()}, indent=2))
         fail(str(error))
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from bimhw.report.text import format_number
 from simulator.base.text import printable
 
+LOG_SECONDS = 10.0
 F = TypeVar("F", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
@@ -91,11 +93,27 @@ def _is_number(cell: str) -> bool:
     return True
 
 
+class _Log:
+    """Progress without a terminal: one line every `LOG_SECONDS`, none of work that ends sooner."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self.description, self.total, self.done = description, total, 0
+        self.begun = self.told = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        self.done += n
+        now = time.monotonic()
+        if now - self.told >= LOG_SECONDS:
+            self.told = now
+            of = f" of {self.total:,}" if self.total else ""
+            click.echo(f"bimhw: {self.description}: {self.done:,}{of} after {now - self.begun:.0f} s", err=True)
+
+
 @contextmanager
 def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, on a terminal only; yields ``advance(n)``."""
+    """Show progress on standard error: a bar on a terminal, elsewhere a line every 10 s; yields ``advance(n)``."""
     if not sys.stderr.isatty():
-        yield lambda n: None
+        yield _Log(description, total).advance
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -25,6 +25,15 @@ class BimhwError(Exception):
         where, problem = printable(self.where, MOST_WHERE), printable(self.problem, MOST_PROBLEM)
         return f"{where}: {problem}" + (f". {printable(self.way_out, MOST_WAY_OUT)}" if self.way_out else "")
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the three parts by name, as ``--json`` prints them."""
+        parts = (
+            ("where", self.where, MOST_WHERE),
+            ("problem", self.problem, MOST_PROBLEM),
+            ("way_out", self.way_out, MOST_WAY_OUT),
+        )
+        return {"kind": type(self).__name__} | {name: printable(text, most) for name, text, most in parts}
+
 
 class UncheckedWarning(UserWarning):
     """A file without a content hash, written before there was one, was read: a change in it would go unseen."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bimhw.costs.compare import energy as energy
     from bimhw.evidence.crosscheck.check import cross_check as cross_check
     from bimhw.evidence.crosscheck.plasticity import cross_check_learning as cross_check_learning
+    from bimhw.evidence.doctor import doctor as doctor
     from bimhw.evidence.silicon.compare import compare_silicon as compare_silicon
     from bimhw.frontends import load_network as load_network
     from bimhw.frontends.brian2.network import brian2_input as brian2_input
@@ -76,6 +77,7 @@ _PUBLIC = {
     "cross_check_learning": "bimhw.evidence.crosscheck.plasticity",
     "decode": "bimhw.compiler.decode",
     "demo": "bimhw.studies.demo",
+    "doctor": "bimhw.evidence.doctor",
     "encode": "bimhw.compiler.decode",
     "energy": "bimhw.costs.compare",
     "export_nir": "bimhw.frontends.nir.export",

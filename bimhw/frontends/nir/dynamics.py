@@ -142,7 +142,8 @@ class Neuron:
         elif how == "exp_norm":
             self.i = keep * self.i + (1 - keep) * x
         else:
-            self.i = self.i + self.ratio_s * (self.p["w_in"] * x - self.i)
+            w_in, added = _finite(self.p["w_in"], x)
+            self.i = self.i + self.ratio_s * (w_in * x - self.i) + added
         return self.i
 
     def _membrane(self, x: Floats) -> None:
@@ -153,13 +154,15 @@ class Neuron:
         elif how == "exp_norm":
             self.v = leak + keep * (self.v - leak) + (1 - keep) * x
         else:
-            self.v = self.v + self.ratio_m * (leak - self.v + self.p["r"] * x)
+            r, added = _finite(self.p["r"], x)
+            self.v = self.v + self.ratio_m * (leak - self.v + r * x) + added
 
     def _exact(self, x: Floats) -> None:
         """Closed form for x held over the step: tau_m v' = v_leak - v + r i(t), i(t) = w x + (i0 - w x) e^(-t/tau_s)."""
         keep, leak, r = np.exp(-self.ratio_m), self.p["v_leak"], self.p["r"]
         if self.node.kind in ("LI", "LIF"):
-            self.v = leak + r * x + keep * (self.v - leak - r * x)
+            r, added = _finite(r, x)
+            self.v = leak + r * x + keep * (self.v - leak - r * x) + added
             return
         rest = self.p["w_in"] * x
         gap = self.ratio_m - self.ratio_s
@@ -167,6 +170,12 @@ class Neuron:
         bump = self.ratio_m * keep * np.where(np.abs(gap) < 1e-12, 1.0, np.expm1(gap) / np.where(gap == 0, 1.0, gap))
         self.v = leak + r * rest + keep * (self.v - leak - r * rest) + r * (self.i - rest) * bump
         self.i = rest + np.exp(-self.ratio_s) * (self.i - rest)
+
+
+def _finite(gain: Floats, x: Floats) -> tuple[Floats, Floats | float]:
+    """Split an infinite gain, that of an infinite time constant tau with gain tau / dt, off: dt / tau gain x -> x."""
+    unbounded = np.isinf(gain)
+    return (np.where(unbounded, 0.0, gain), np.where(unbounded, x, 0.0)) if unbounded.any() else (gain, 0.0)
 
 
 def make_neuron(node: Node, settings: Settings, batch: int) -> Neuron:

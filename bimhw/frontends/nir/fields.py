@@ -14,8 +14,8 @@ Floats = npt.NDArray[np.float64]
 _REQUIRED = object()
 
 
-def _array(value: Any, where: str) -> Floats:
-    """A finite float64 array."""
+def _array(value: Any, where: str, unbounded: bool = False) -> Floats:
+    """Return a float64 array; infinite values are allowed where `unbounded`."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
@@ -23,8 +23,9 @@ def _array(value: Any, where: str) -> Floats:
     if array.dtype.kind not in "fiub":
         raise InputError(where, f"is of type {array.dtype}, not numbers")
     array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        bad = int((~np.isfinite(array)).sum())
+    wrong = np.isnan(array) if unbounded else ~np.isfinite(array)
+    if wrong.any():
+        bad = int(wrong.sum())
         raise InputError(where, f"has {bad} of {array.size} values that are NaN or infinite", "Export it again")
     return array
 
@@ -88,8 +89,13 @@ def _kernel(ndim: int) -> Callable[[Any, str], Floats]:
     return read
 
 
+def _gain(value: Any, where: str) -> Floats:
+    return _array(value, where, unbounded=True)
+
+
 def _positive(value: Any, where: str) -> Floats:
-    array = _array(value, where)
+    """Return time constants; an infinite one is a state that does not decay, as exporters write it for beta = 1."""
+    array = _array(value, where, unbounded=True)
     if (array <= 0).any():
         raise InputError(where, f"is {float(array.min()):g}; a time constant must be > 0", "Export it again")
     return array
@@ -116,12 +122,12 @@ _POOL: dict[str, tuple[Reader, Any]] = {
     "stride": (_ints(1), _REQUIRED),
     "padding": (_ints(0), 0),
 }
-_LEAK: dict[str, tuple[Reader, Any]] = {"r": (_array, _REQUIRED), "v_leak": (_array, _REQUIRED)}
+_LEAK: dict[str, tuple[Reader, Any]] = {"r": (_gain, _REQUIRED), "v_leak": (_array, _REQUIRED)}
 _FIRE: dict[str, tuple[Reader, Any]] = {"v_threshold": (_array, _REQUIRED), "v_reset": (_array, 0.0)}
 _CUBA: dict[str, tuple[Reader, Any]] = {
     "tau_syn": (_positive, _REQUIRED),
     "tau_mem": (_positive, _REQUIRED),
-    "w_in": (_array, 1.0),
+    "w_in": (_gain, 1.0),
 }
 # primitive -> field -> (reader, default); see the table of NIR's primitives in docs/frontends.md
 PRIMITIVES: dict[str, dict[str, tuple[Reader, Any]]] = {
@@ -167,7 +173,31 @@ def read_fields(raw: Mapping[str, Any], where: str, notes: list[str]) -> tuple[s
         notes.append(f"{where} ({kind}) has fields that NIR does not define, ignored: {', '.join(unknown)}")
     if "bias" in known:
         _check_bias(out, where)
+    for gain, tau in (("r", "tau" if "tau" in out else "tau_mem"), ("w_in", "tau_syn")):
+        if gain in out and tau in out:
+            _check_gain(out[gain], out[tau], f"{where} ({kind}): {gain}", tau)
     return kind, out
+
+
+def _check_gain(gain: Floats, tau: Floats, where: str, name: str) -> None:
+    """Raise `InputError` unless a gain is one number a neuron, and infinite only with its time constant.
+
+    A square w_in over a vector of neurons is a matrix [neurons, inputs], which the reader makes a Linear of.
+    """
+    if gain.ndim > 1 and gain.ndim > tau.ndim:
+        if name == "tau_syn" and gain.shape == (tau.size, tau.size) and np.isfinite(gain).all():
+            return
+        raise InputError(
+            where,
+            f"is a matrix of shape {list(gain.shape)}; the {name} of {list(tau.shape)} neurons takes one number each",
+            "Put it into a Linear node before the neuron",
+        )
+    try:
+        wrong = np.isinf(gain) & ~(np.isinf(tau) & (gain > 0))
+    except ValueError:  # of different shapes: the graph's shapes say so, by both names
+        wrong = np.isinf(gain) & ~np.isinf(tau).all()
+    if wrong.any():
+        raise InputError(where, f"has {int(wrong.sum())} infinite values where {name} is finite", "Export it again")
 
 
 def _check_bias(fields: dict[str, Any], where: str) -> None:

@@ -222,10 +222,17 @@ def _membrane(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[
     factor = next(v for k, v in flat.items() if "tau_syn" not in k)
     if "dt/tau" in flat or "dt/tau_mem" in flat:
         r = np.ones_like(p["r"]) if settings.integrator == "norse_jump" and "w_in" in p else p["r"]
-        return 1 - factor, factor * r, factor * p["v_leak"]
+        return 1 - factor, _times(factor, r), factor * p["v_leak"]
     rest = (1 - factor) * p["v_leak"]
-    gain = {"exp": np.ones_like(factor), "exp_norm": 1 - factor, "exact": (1 - factor) * p["r"]}[settings.integrator]
+    unit = np.ones_like(factor)
+    gain = {"exp": unit, "exp_norm": 1 - factor, "exact": _times(1 - factor, p["r"])}[settings.integrator]
     return factor, gain, rest
+
+
+def _times(factor: Floats, gain: Floats) -> Floats:
+    """Return factor gain; 1 for the infinite gain tau / dt of an infinite time constant tau, whose factor is dt / tau."""
+    unbounded = np.isinf(gain)
+    return np.where(unbounded, 1.0, factor * np.where(unbounded, 0.0, gain))
 
 
 def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats]:
@@ -238,7 +245,7 @@ def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[F
     if settings.integrator == "norse_jump":
         return 1 - factor, np.ones_like(factor)
     if settings.integrator == "euler":
-        return 1 - factor, factor * p["w_in"]
+        return 1 - factor, _times(factor, p["w_in"])
     return factor, np.ones_like(factor) if settings.integrator == "exp" else 1 - factor
 
 

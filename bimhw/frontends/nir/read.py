@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bimhw.frontends.nir.fields import read_fields
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
@@ -36,7 +39,7 @@ def _graph(tree: Mapping[str, Any], path: Path) -> NirGraph:
     if not isinstance(kind, str) or kind != "NIRGraph":
         raise InputError(where, f"its root is not a NIRGraph (type {kind!r})", again)
     notes: list[str] = []
-    nodes, edges = _flatten(root, "", where, notes)
+    nodes, edges = _input_matrices(*_flatten(root, "", where, notes), notes)
     return infer(NirGraph(path.name, nodes, tuple(edges), tuple(notes)))
 
 
@@ -48,8 +51,28 @@ def build_graph(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], edges: list[
         "edges": [list(edge) for edge in edges],
     }
     notes: list[str] = []
-    flat, flat_edges = _flatten(tree, "", source or "graph", notes)
+    flat, flat_edges = _input_matrices(*_flatten(tree, "", source or "graph", notes), notes)
     return infer(NirGraph(source, flat, tuple(flat_edges), tuple(notes)))
+
+
+def _input_matrices(nodes: dict[str, Node], edges: list[Edge], notes: list[str]) -> tuple[dict[str, Node], list[Edge]]:
+    """Return the graph with each w_in that is a matrix as a Linear node before its neuron, whose w_in is then 1."""
+    matrices = {
+        n.name: n.fields["w_in"]
+        for n in nodes.values()
+        if "w_in" in n.fields and n.fields["w_in"].ndim > max(1, n.fields["tau_syn"].ndim)
+    }
+    if not matrices:
+        return nodes, edges
+    out: dict[str, Node] = {}
+    for name, node in nodes.items():
+        if name in matrices:
+            _add(out, {f"{name}.w_in": Node(f"{name}.w_in", "Linear", {"weight": matrices[name]})}, node.where)
+            node = replace(node, fields={**node.fields, "w_in": np.ones(())})
+            notes.append(f"{node.where} has a matrix as w_in, read as a Linear node before it")
+        _add(out, {name: node}, node.where)
+    moved = [(a, f"{b}.w_in" if b in matrices else b) for a, b in edges]
+    return out, [*moved, *((f"{name}.w_in", name) for name in matrices)]
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str]) -> tuple[dict[str, Node], list[Edge]]:

@@ -122,10 +122,15 @@ def _told(node: Node) -> Iterator[float]:
     f = node.fields
     tau = f.get("tau", f.get("tau_mem", np.ones(())))
     r, tau = np.broadcast_arrays(f["r"], tau)
-    yield from (tau / np.where(r == 0, np.nan, r))[(r != 1) & (r != 0)].tolist()
+    yield from _steps(tau, r)
     if "w_in" in f:
         w_in, tau = np.broadcast_arrays(f["w_in"], f["tau_syn"])
-        yield from (tau / np.where(w_in == 0, np.nan, w_in))[(w_in != 1) & (w_in != 0)].tolist()
+        yield from _steps(tau, w_in)
+
+
+def _steps(tau: Floats, gain: Floats) -> Iterator[float]:
+    told = (gain != 1) & (gain != 0) & np.isfinite(gain)
+    yield from (tau[told] / gain[told]).tolist()
 
 
 def _rounded(value: float) -> float | None:
@@ -143,7 +148,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
     if name == "snntorch-zero-delay":
         return _snntorch_delayed(graph)
     if name == "snntorch-subtract":
-        return Profile(name, Settings(SNNTORCH_DT, reset="subtract_next_step"))
+        base = Settings(SNNTORCH_DT, reset="subtract_next_step")
+        return Profile(name, base, _whole_input(graph, base))
     if name == "snntorch-subtract-now":
         return _snntorch_subtract_now(graph)
     if name == "spikingjelly":
@@ -168,7 +174,12 @@ def _snntorch(graph: NirGraph) -> Profile:
     looped = [a for a, b in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"]
     notes = ["assumed: reset_mechanism 'zero' (the file does not say; for 'subtract' use snntorch-subtract)"]
     notes += [f"node {n!r}: recurrent, so its membrane is zeroed after the next step (snnTorch 1.0.0)" for n in looped]
-    return Profile("snntorch", base, dict.fromkeys(looped, late), notes=tuple(notes))
+    return Profile("snntorch", base, _whole_input(graph, base) | dict.fromkeys(looped, late), notes=tuple(notes))
+
+
+def _whole_input(graph: NirGraph, base: Settings) -> dict[str, Settings]:
+    """An IF written with r = 1 adds its whole input in a step, whatever the step: snnTorch's beta = 1."""
+    return {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(n.fields["r"] == 1)}
 
 
 def _snntorch_delayed(graph: NirGraph) -> Profile:
@@ -178,7 +189,9 @@ def _snntorch_delayed(graph: NirGraph) -> Profile:
     looped = {a for a, _ in order(graph).delayed}
     slow = [n.name for n in graph.of_kind(*FIRING) if n.kind == "CubaLIF" or n.name in looped]
     notes = tuple(f"node {n!r}: zeroed after the next step's integration (reset_delay=True)" for n in slow)
-    return Profile("snntorch-zero-delay", base, dict.fromkeys(slow, late), notes=notes)
+    apart = _whole_input(graph, base)
+    apart |= {n: replace(late, dt=apart[n].dt if n in apart else late.dt) for n in slow}
+    return Profile("snntorch-zero-delay", base, apart, notes=notes)
 
 
 def _snntorch_subtract_now(graph: NirGraph) -> Profile:
@@ -187,7 +200,8 @@ def _snntorch_subtract_now(graph: NirGraph) -> Profile:
     looped = {a for a, _ in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"}
     late = replace(base, reset="subtract_next_step")
     notes = tuple(f"node {n!r}: recurrent, so it is lowered one step later (snnTorch 1.0.0)" for n in sorted(looped))
-    return Profile("snntorch-subtract-now", base, dict.fromkeys(sorted(looped), late), notes=notes)
+    apart = _whole_input(graph, base) | dict.fromkeys(sorted(looped), late)
+    return Profile("snntorch-subtract-now", base, apart, notes=notes)
 
 
 def _norse(graph: NirGraph, dt: float | None) -> Profile:
@@ -197,7 +211,7 @@ def _norse(graph: NirGraph, dt: float | None) -> Profile:
     step = dt or (NORSE_DT**2 if scaled else NORSE_DT)
     why = "its exporter wrote tau * 1e-3" if scaled else "time constants are true seconds"
     base = Settings(step, "norse_jump", v_init="v_leak")
-    nodes = {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(n.fields["r"] == 1)}
+    nodes = _whole_input(graph, base)
     notes = () if dt else (f"dt = {step:g}: {why}",)
     if graph.of_kind(*FIRING):
         notes = (
@@ -234,8 +248,9 @@ def check_settings(graph: NirGraph, node: Node, settings: Settings) -> None:
     if settings.dt is None:
         raise InputError(where, "has no time step", "Give --dt SECONDS, or a profile with dt")
     for name, factor in factors(node, settings).items():
-        if (factor <= 0).any() or (factor > 1).any():
-            bad = factor[(factor <= 0) | (factor > 1)].reshape(-1)[0]
+        wrong = ((factor <= 0) & ~np.isinf(node.fields[name.strip(")").split("/")[1]])) | (factor > 1)
+        if wrong.any():
+            bad = factor[wrong].reshape(-1)[0]
             raise InputError(
                 where,
                 f"has a per-step factor {name} = {bad:g} with dt = {settings.dt:g}, outside (0, 1]",

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint mutants bench frameworks results clean
+.PHONY: demo test test-long lint fuzz mutants bench frameworks results clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -30,6 +30,10 @@ test: lint
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long
+
+# Damaged files through every reader. FUZZ="--cases 50000 --seed 1"; failures are kept below .fuzz.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 mutants: $(STAMP)
 	$(BIN)/python tests/mutants.py

@@ -27,7 +27,7 @@ from simulator.base.reading import boundary, check_is_file
 MAX_BYTES = 2**31
 MAX_OBJECTS = 200_000
 MAX_DEPTH = 64
-TIME_LIMIT_S = 20  # a whole file of MAX_BYTES takes less; a damaged one may take for ever
+TIME_LIMIT_S = 4  # of a small file; larger ones get a second for each 20 MB. A damaged one may take for ever
 # gzip shrinks at most about 1000 times; a larger array of mostly one value is a bomb, not a network.
 BOMB_BYTES = 2**26
 BOMB_RATIO = 200
@@ -77,7 +77,7 @@ def _survives(path: Path) -> bool:
         try:
             faulthandler.disable()
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(TIME_LIMIT_S)
+            signal.alarm(TIME_LIMIT_S + path.stat().st_size // 20_000_000)
             _read(path)
         finally:
             os._exit(0)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, class_index
 from simulator.base.errors import InputError
-from simulator.base.reading import check_is_file
+from simulator.base.reading import boundary, check_is_file
 from simulator.base.unpacking import read_maybe_gzip
 
 
@@ -41,7 +41,8 @@ def read_recordings(path: Path) -> Recordings:
     suffix = Path(name).suffix
     if suffix not in readers:
         raise InputError(str(path), f"has the ending {suffix!r}", f"Known are {', '.join(readers)} (also with .gz)")
-    recordings = readers[suffix](path, _lines(path))
+    with boundary(path, f"a whole {suffix} file", "Copy it again"):
+        recordings = readers[suffix](path, _lines(path))
     if not recordings.series:
         raise InputError(str(path), "holds no sample", "Copy it again: it is truncated or empty")
     return recordings

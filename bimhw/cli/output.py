@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -121,3 +123,28 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int], No
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[int], None]]:
+    """Let SIGINT and SIGTERM end a loop between two steps; yields what raises `KeyboardInterrupt` there."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt  # asked twice: at once
+        asked.append(number)
+
+    def between(n: int) -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield between
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield between
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

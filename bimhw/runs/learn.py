@@ -153,7 +153,9 @@ def learn(
         return done
     from bimhw.runs.learn_run import write_learning_run
 
-    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, done.summary()))
+    repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
+
+    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable))
 
 
 # Words of `bimhw train` -> fields of `LearnConfig`.

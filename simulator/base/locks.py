@@ -12,28 +12,35 @@ from pathlib import Path
 from simulator.base.errors import InputError
 from simulator.base.text import printable
 
+_MINE: set[Path] = set()
+
 
 @contextlib.contextmanager
 def held(path: Path | str) -> Iterator[None]:
     """Hold `path` for this process while the block runs.
 
     The lock is a file beside it (``.NAME.lock``) that the system frees when the process ends, however it ends. It names its
-    holder. A file system without locks is used unlocked.
+    holder. A process may hold a path several times. A file system without locks is used unlocked.
 
     Raises:
         InputError: another process holds it, or its folder cannot be written.
     """
     target = Path(os.path.realpath(path))
     lock = target.parent / f".{target.name[:200]}.lock"
+    if lock in _MINE:  # of this process, further out
+        yield
+        return
     try:
         handle = _locked(lock, str(path))
     except OSError as error:
         raise InputError(
             str(path), f"cannot be locked ({error.strerror})", "Give a path in a folder that can be written"
         ) from error
+    _MINE.add(lock)
     try:
         yield
     finally:
+        _MINE.discard(lock)
         if handle is not None:
             with contextlib.suppress(OSError):
                 lock.unlink()  # before the lock goes: a waiter checks that the name is still that of its file

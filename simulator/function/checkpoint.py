@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
+from simulator.base.locks import held
 from simulator.base.reading import boundary, parse_object
+from simulator.base.writing import check_output
 from simulator.function.simulation import Simulation
 from simulator.function.state import Record
 from simulator.program.spikes import SpikeTrain, window
@@ -181,7 +183,13 @@ def advance_samples_saving(
     """The same for samples of `steps` steps each, with all dynamic state reset before each but the first."""
     if every < 1:
         raise InputError("checkpoint_every", f"is {every}", "Give 1 or more steps")
-    key, total, s = _inputs_hash(samples, steps), steps * len(samples), simulation
+    check_output(path)
+    with held(path):
+        _advance_saving(simulation, samples, steps, path, every)
+
+
+def _advance_saving(s: Simulation, samples: Sequence[SpikeTrain], steps: int, path: Path | str, every: int) -> None:
+    key, total = _inputs_hash(samples, steps), steps * len(samples)
     if Path(path).exists():
         load_checkpoint(s, path, key)
     while s.state.step < total:

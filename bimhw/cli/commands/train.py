@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option, threads_option
+from bimhw.cli.output import (
+    OutputFile,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    seed_option,
+    stopping,
+    threads_option,
+)
 
 
 @click.command()
@@ -60,7 +70,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
     help="Any other field of BimConfig, TrainSettings or Init: NAME=VALUE, e.g. refractory=2.",
 )
 @click.option("--stream", is_flag=True, help="Learn from an endless stream (no resets), until --steps or Ctrl-C.")
-@click.option("--steps", type=click.IntRange(1), help="Steps of the stream.")
+@click.option("--steps", type=click.IntRange(1), help="Learn up to this step of the stream.")
 @click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
 @click.option("--checkpoint", type=OutputFile(), help="File that holds the stream's state at each report.")
 @click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
@@ -200,30 +210,19 @@ def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json
     from bimhw.learning.stream import StreamTrainer
     from bimhw.models.io import save_model
     from simulator.base.errors import InputError
+    from simulator.base.locks import held
 
     if run.resume and run.checkpoint is None:
         raise click.UsageError("--resume needs --checkpoint")
-    if run.checkpoint is not None and not run.checkpoint.parent.is_dir():
-        raise InputError(str(run.checkpoint), "its folder does not exist", "Create it first")
+    if run.checkpoint is not None and run.checkpoint.exists() and not run.resume:
+        raise InputError(
+            str(run.checkpoint), "holds a stream already", "Go on from it with --resume, or give another path"
+        )
     trainer = StreamTrainer(source, plan.config, plan.settings, plan.init)
-    if run.resume and run.checkpoint is not None:
-        trainer.load(run.checkpoint)
-    last = None if run.steps is None else trainer.step + run.steps
-    reports = []
-    try:
-        while last is None or trainer.step < last:
-            count = run.report_every if last is None else min(run.report_every, last - trainer.step)
-            report = trainer.run(count)
-            if run.checkpoint is not None:
-                trainer.save(run.checkpoint)
-            reports.append(report._asdict())
-            if not as_json:
-                rates = ", ".join(f"{r:.3f}" for r in report.rates)
-                click.echo(
-                    f"step {report.step:>9,}  accuracy {report.accuracy:.3f}  loss {report.loss:.3f}  rate {rates}"
-                )
-    except KeyboardInterrupt:
-        click.echo(f"stopped after step {trainer.step}", err=True)
+    with held(run.checkpoint) if run.checkpoint is not None else nullcontext():
+        if run.resume and run.checkpoint is not None:
+            trainer.load(run.checkpoint)
+        reports = _learn_stream(trainer, run, as_json)
     result = trainer.evaluate()
     if output is not None:
         save_model(trainer.net, output)
@@ -231,6 +230,29 @@ def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json
         print_json({"reports": reports, "step": trainer.step, "test_accuracy": result.accuracy})
     else:
         click.echo(f"test accuracy {result.accuracy:.3f} after {trainer.step:,} steps")
+
+
+def _learn_stream(trainer: Any, run: StreamRun, as_json: bool) -> list[dict[str, Any]]:
+    """Learn up to step ``--steps`` of the stream, or until SIGINT or SIGTERM; what was learnt is in the checkpoint."""
+    reports = []
+    with stopping() as between_steps:
+        try:
+            while run.steps is None or trainer.step < run.steps:
+                count = run.report_every if run.steps is None else min(run.report_every, run.steps - trainer.step)
+                report = trainer.run(count, between_steps)
+                if run.checkpoint is not None:
+                    trainer.save(run.checkpoint)
+                reports.append(report._asdict())
+                if not as_json:
+                    rates = ", ".join(f"{r:.3f}" for r in report.rates)
+                    click.echo(
+                        f"step {report.step:>9,}  accuracy {report.accuracy:.3f}  loss {report.loss:.3f}  rate {rates}"
+                    )
+        except KeyboardInterrupt:
+            if run.checkpoint is not None:
+                trainer.save(run.checkpoint)
+            click.echo(f"stopped after step {trainer.step}", err=True)
+    return reports
 
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:

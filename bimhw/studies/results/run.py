@@ -13,6 +13,7 @@ from bimhw.studies.results.points import Point, append_point, point_key, read_po
 from bimhw.tasks import TASKS, load_corpus, load_task
 from bimhw.tasks.sources.fsdd import load_spoken_digits
 from simulator.base.errors import InputError
+from simulator.base.locks import held
 
 # higher is better but for these
 LOWER_IS_BETTER = ("bits_per_character", "word_error_rate")
@@ -44,17 +45,18 @@ def run_results(
     _check_known(tables, rows)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
-    for name in tables or TABLES:
-        table = TABLES[name]
-        try:
-            data = _data(table, paths)
-        except InputError as error:
-            if tables:
-                raise
-            say(f"{name}: left out ({error})")
-            continue
-        wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
-        _run_table(replace(table, rows=wanted), data, store, points, seeds, end, say)
+    with held(store):
+        for name in tables or TABLES:
+            table = TABLES[name]
+            try:
+                data = _data(table, paths)
+            except InputError as error:
+                if tables:
+                    raise
+                say(f"{name}: left out ({error})")
+                continue
+            wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
+            _run_table(replace(table, rows=wanted), data, store, points, seeds, end, say)
     return points
 
 

@@ -14,6 +14,7 @@ from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
 from bimhw.studies.sweep.workers import Workers, workers
 from simulator.base.errors import BimhwError, InputError
+from simulator.base.locks import held
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Session:
         self._open = ExitStack()
         self._team: Workers | None = None
         path = Path(db)
+        self._open.enter_context(held(path))
         self._store = self._open.enter_context(Store(path))
         self._folder = _work_folder(path)
 

@@ -30,6 +30,8 @@ from simulator.base.random import STREAM_TRACE, random_word
 
 Ints = npt.NDArray[np.int32]
 TRACE_MAX = 127
+MOST_TAU = 1e9  # steps
+MOST_EXPONENT = 24  # of two, in the scale of a product
 FRACTION = 7  # 16-bit accumulator over a 9-bit variable
 _STREAM_RULE = STREAM_TRACE + 256
 Variable = Literal["x0", "x1", "x2", "y0", "y1", "y2", "y3", "w", "1"]
@@ -43,10 +45,16 @@ class Trace:
     impulse: float
     tau: float
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.impulse < TRACE_MAX + 1:
+            raise InputError("learning trace", f"has the impulse {self.impulse:g}", f"It is 0 to {TRACE_MAX} + 255/256")
+        if not 0 <= self.tau <= MOST_TAU:
+            raise InputError("learning trace", f"has tau = {self.tau:g} steps", f"It is 0 (no decay) to {MOST_TAU:g}")
+
     @property
     def impulse_word(self) -> int:
         """Impulse in units of 2^-8."""
-        return round(self.impulse * 256)
+        return min(round(self.impulse * 256), 256 * TRACE_MAX + 255)
 
     @property
     def decay_word(self) -> int:
@@ -69,9 +77,13 @@ class Product:
             raise InputError(where, f"has the scale mantissa {self.mantissa}, a 4-bit signed word", "Use the exponent")
         if self.gate not in ("x0", "y0") and not (self.gate[:1] == "u" and self.gate[1:].isdigit()):
             raise InputError(where, f"is gated by {self.gate!r}", "Gates: x0, y0, u0, u1, ...")
-        for name, _ in self.factors:
+        if not -MOST_EXPONENT <= self.exponent <= MOST_EXPONENT:
+            raise InputError(where, f"has the exponent {self.exponent}", f"It is -{MOST_EXPONENT} to {MOST_EXPONENT}")
+        for name, constant in self.factors:
             if name not in VARIABLES:
                 raise InputError(where, f"names the variable {name!r}", f"Variables: {', '.join(VARIABLES)}")
+            if not -128 <= constant <= 127:
+                raise InputError(where, f"adds {constant} to {name}, an 8-bit signed word", "Give -128 to 127")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -146,7 +158,15 @@ class LoihiRule:
         self.scale = np.array([p.mantissa * 2.0**p.exponent for p in products])
 
     def apply(
-        self, indptr: Any, indices: Any, weights: Any, pre: Ints, post: Ints, epoch: int, projection: int = 0
+        self,
+        indptr: Any,
+        indices: Any,
+        weights: Any,
+        pre: Ints,
+        post: Ints,
+        epoch: int,
+        projection: int = 0,
+        weight_bits: int | None = None,
     ) -> int:
         """One learning epoch over all stored synapses; returns how many were visited.
 
@@ -157,7 +177,10 @@ class LoihiRule:
             post: int32 [4, H]: y0, y1, y2, y3.
             epoch: number of the epoch; key of the random numbers and clock of the u gates.
             projection: its number, another key.
+            weight_bits: stored bits of a weight (signed); by default those of the array.
         """
+        bits = min(8 * weights.dtype.itemsize, weight_bits or 64)
+        low, high = max(self.low, -(1 << (bits - 1))), min(self.high, (1 << (bits - 1)) - 1)
         gates = np.array([self._gate(p, epoch) for p in self.products], np.int64)
         return int(
             _apply(
@@ -169,8 +192,8 @@ class LoihiRule:
                 self.scale,
                 self.terms,
                 gates,
-                self.low,
-                self.high,
+                low,
+                high,
                 self.seed,
                 epoch,
                 projection,

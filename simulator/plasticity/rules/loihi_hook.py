@@ -61,6 +61,7 @@ class LoihiLearning:
         layout = simulation.layout
         self.number = next(k for k, s in enumerate(layout.synapses) if s.name == projection)
         self.synapses = layout.synapses[self.number]
+        self.bits = simulation.layout.program.projections[self.number].weight_bits
         self.source, self.target = layout.cells[self.synapses.source], layout.cells[self.synapses.target]
         m, h = self.source.size, self.target.size
         self.x, self.y = np.zeros((3, m), np.int32), np.zeros((4, h), np.int32)
@@ -98,7 +99,7 @@ class LoihiLearning:
     def _apply(self, epoch: int) -> None:
         s = self.synapses
         if self.x[0].any() or self.y[0].any() or any(p.gate.startswith("u") for p in self.rule.products):
-            visited = self.rule.apply(s.indptr, s.indices, self.weights, self.x, self.y, epoch, self.number)
+            visited = self.rule.apply(s.indptr, s.indices, self.weights, self.x, self.y, epoch, self.number, self.bits)
             self.counts.add("stdp_events", s.target, visited)
             self.counts.add("random", s.target, visited)
         self.x[0], self.y[0] = 0, 0

@@ -140,7 +140,7 @@ def test_command_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run("--steps", "60", "-o", str(tmp_path / "whole.pt"))[0] == 0
     assert run("--steps", "40", "--checkpoint", str(tmp_path / "c.pt"))[0] == 0
     code, text = run(
-        "--steps", "20", "--checkpoint", str(tmp_path / "c.pt"), "--resume", "-o", str(tmp_path / "two.pt")
+        "--steps", "60", "--checkpoint", str(tmp_path / "c.pt"), "--resume", "-o", str(tmp_path / "two.pt")
     )
     assert code == 0
     assert json.loads(text)["step"] == 60

@@ -8,7 +8,7 @@ import pytest
 from simulator.base.errors import InputError
 from simulator.function.simulation import Simulation
 from simulator.neurons.base import get
-from simulator.plasticity.rules.loihi import LoihiRule, Trace, pairwise_stdp
+from simulator.plasticity.rules.loihi import LoihiRule, Product, Trace, pairwise_stdp
 from simulator.plasticity.rules.loihi_hook import LoihiLearning
 from simulator.program.graph import Population, Projection
 from simulator.program.program import HOST, Program
@@ -26,7 +26,16 @@ def program(delay: int, kind=np.int16) -> Program:
     params = {"bias": i32(0), "vth": i32(100), "v_reset": i32(0), "soft": i32(0)}
     populations = (Population("a", "input", M, role="input"), Population("b", "if", H, params))
     synapses = Projection(
-        "a-b", "a", "b", get("if").ports[0], indptr, np.nonzero(on)[1].astype(np.int32), weights, delay, plastic="stdp"
+        "a-b",
+        "a",
+        "b",
+        get("if").ports[0],
+        indptr,
+        np.nonzero(on)[1].astype(np.int32),
+        weights,
+        delay,
+        weight_bits=9,
+        plastic="stdp",
     )
     core = np.array([HOST] * M + [0] * H, np.int32)
     return Program("", "", populations, (synapses,), core)
@@ -70,3 +79,32 @@ def test_bad_settings_are_named():
         LoihiLearning(sim, "a-b", LoihiRule(()), epoch=64)
     with pytest.raises(InputError, match="'a-b'"):
         LoihiLearning(sim, "a-b", LoihiRule(()))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "top"), [(np.int8, 8, 127), (np.int16, 8, 127), (np.int16, 9, 254), (np.int8, 6, 31)]
+)
+def test_weights_stick_at_the_bound_of_their_stored_word(dtype: type, bits: int, top: int) -> None:
+    weights = np.array([10], dtype)
+    rule = LoihiRule(pairwise_stdp(7, 0, 4))
+    ones = np.full((4, 1), 100, np.int32)
+    for epoch in range(20):
+        rule.apply(np.array([0, 1]), np.array([0], np.int32), weights, ones[:3], ones, epoch, weight_bits=bits)
+        assert 10 <= weights[0] <= top
+    assert weights[0] == top
+    down = LoihiRule(pairwise_stdp(0, 7, 4))
+    for epoch in range(20):
+        down.apply(np.array([0, 1]), np.array([0], np.int32), weights, ones[:3], ones, epoch, weight_bits=bits)
+    assert weights[0] == max(-256, -(2 ** (bits - 1)))
+
+
+@pytest.mark.parametrize("value", [(200, 10), (-1, 10), (16, -3), (16, np.inf), (np.nan, 3), (3, np.nan)])
+def test_a_trace_beyond_its_word_is_refused(value: tuple[float, float]) -> None:
+    with pytest.raises(InputError):
+        Trace(*value)
+
+
+def test_a_product_beyond_its_words_is_refused() -> None:
+    for mantissa, exponent, constant in ((8, 0, 0), (1, 99, 0), (1, 0, 200)):
+        with pytest.raises(InputError):
+            Product(mantissa, exponent, (("x1", constant),), "y0")

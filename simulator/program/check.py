@@ -48,8 +48,8 @@ def _check_core(program: Program) -> None:
     core, n = program.core, program.n_neurons
     if core.shape != (n,):
         raise InputError("program: core", f"has shape {core.shape}, not ({n},)")
-    if core.dtype.kind not in "iu":
-        raise InputError("program: core", f"has type {core.dtype}; it must hold integers")
+    if core.dtype.kind != "i" or core.dtype.itemsize > 8:
+        raise InputError("program: core", f"has type {core.dtype}; it must hold signed integers")
     if n and not -1 <= int(core.min()) <= int(core.max()) < _MAX_CORES:
         raise InputError(
             "program: core", f"has cores {core.min()}..{core.max()}; the range is -1 (the host) to {_MAX_CORES - 1}"

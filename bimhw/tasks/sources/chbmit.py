@@ -129,14 +129,15 @@ def read_summary(path: Path) -> dict[str, Seizures]:
     listed: dict[str, list[tuple[str, int]]] = {}
     counts: dict[str, int] = {}
     name = ""
-    for line in read_bytes(path, 2**26).decode("utf-8", "replace").splitlines():
-        if line.startswith("File Name:"):
-            name = line.partition(":")[2].strip()
-            listed[name] = []
-        elif line.startswith("Number of Seizures in File:") and name:
-            counts[name] = int(line.partition(":")[2])
-        elif (match := _SEIZURE.search(line)) and name:
-            listed[name].append((match[2], int(match[3])))
+    with boundary(path, "a summary of CHB-MIT", "It is cut or altered: copy it again"):
+        for line in read_bytes(path, 2**26).decode("utf-8", "replace").splitlines():
+            if line.startswith("File Name:"):
+                name = line.partition(":")[2].strip()
+                listed[name] = []
+            elif line.startswith("Number of Seizures in File:") and name:
+                counts[name] = int(line.partition(":")[2])
+            elif (match := _SEIZURE.search(line)) and name:
+                listed[name].append((match[2], int(match[3])))
     if not listed:
         raise InputError(str(path), "names no file", "It is truncated: copy it again")
     return {name: _pairs(marks, counts.get(name), f"{path}: {name}") for name, marks in listed.items()}

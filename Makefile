@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long lint fuzz mutants bench frameworks results clean
+.PHONY: demo test test-long fuzz lint mutants bench frameworks results docs clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -57,5 +57,10 @@ frameworks: $(FRAMEWORKS)/.installed
 results: $(STAMP)
 	$(BIN)/bimhw results $(RESULTS)
 
+# The site, in site/; a warning is an error. The packages of the site are installed on first use.
+docs: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]' --config-settings editable_mode=compat
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,54 @@
+"""Every snippet of the README and of the guides runs as written, page by page, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bimhw
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), ROOT / "docs" / "nn.md"]
+NOT_RUN = ("make ", "source ", "pip ")  # they set up or test what runs here
+
+
+def snippets(page: Path) -> Iterator[tuple[str, str]]:
+    for match in re.finditer(r"^```(python|sh)\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.M | re.S):
+        yield match[1], match[2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_snippets_run_as_written(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
+    if python:
+        run([sys.executable, "-W", "ignore", "-c", python], tmp_path, python)
+    for kind, code in snippets(page):
+        for line in code.splitlines() if kind == "sh" else ():
+            if line.strip() and not line.startswith(NOT_RUN):
+                shell = line.replace("bimhw ", f"{sys.executable} -m bimhw ", 1)
+                run(["bash", "-c", shell], tmp_path, line)
+
+
+def run(command: list[str], folder: Path, shown: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, f"{shown}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_reference_names_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    named = dict(reversed(m.rsplit(".", 1)) for m in re.findall(r"^::: (\S+)$", page, flags=re.M))
+    assert named == bimhw._PUBLIC
+
+
+def test_every_page_is_in_the_site() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert {p for p in pages if p not in site and not p.startswith("decisions/")} == set()

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from mapping.limits import check_core_count, check_limits
 from mapping.network import Network
-from mapping.problem import NEEDS, MappingProblem, make_problem
+from mapping.patterned import least_axons
+from mapping.problem import NEEDS, MappingProblem, channels_onto, make_problem
 from mapping.usage import Resource, usage
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
@@ -70,6 +71,7 @@ def pack(
     Raises:
         FitError: a single neuron that needs more than a core has.
     """
+    _check_fan_in(problem)
     cap = min(neurons_per_core or problem.n, max(1, problem.n))
     while True:
         program = _assign(problem, cap, share)
@@ -79,6 +81,18 @@ def pack(
             return program, resources
         fullest = int(np.bincount(program.core[program.core != HOST]).max())
         cap = (min(cap, fullest) + 1) // 2
+
+
+def _check_fan_in(problem: MappingProblem) -> None:
+    """Raise `FitError` where a neuron of a network that is counted, not unrolled, needs more axons than any core has."""
+    limit = problem.chip.limits.in_axons_per_core.value
+    least, name = max(((least_axons(q), q.target) for q in problem.network.projections), default=(0, ""))
+    if limit is not None and least > limit:
+        raise FitError(
+            f"population {name!r}",
+            f"has a neuron with {least:,} inputs, and a core of chip {problem.chip.name!r} has {limit:,.0f} in_axons",
+            "Reduce its fan-in, or choose a chip with more axons a core",
+        )
 
 
 def _assign(problem: MappingProblem, cap: int, share: bool) -> Program:
@@ -111,20 +125,22 @@ def _blocks(problem: MappingProblem, cap: int, own_cores: bool) -> Cores:
             parts.append(np.full(p.size, HOST, np.int32))
             continue
         own = problem.need[at : at + p.size]
-        _check_one(p, own.max(axis=0), most - shared, problem.chip)
+        length, kernel = channels_onto(problem.network, p)
+        shared = shared - kernel * (p.size // length)
+        _check_one(p, own.max(axis=0), most - shared - kernel, problem.chip)
         out = np.empty(p.size, np.int32)
-        block = _fill(own, shared, rooms, used, block, own_cores, out)
+        block = _fill(own, shared, length, kernel, rooms, used, block, own_cores, out)
         parts.append(out)
         at += p.size
     return np.concatenate(parts)
 
 
 @nb.njit(cache=True, nogil=True)
-def _fill(need, shared, rooms, used, block, fresh, out):  # type: ignore[no-untyped-def]
+def _fill(need, shared, length, kernel, rooms, used, block, fresh, out):  # type: ignore[no-untyped-def]
     """Put a population's neurons on blocks one after another; `used` is the load of the last block. Return the last block.
 
-    Block b has rooms[b], those behind the last row that row. The first neuron on a block brings the shared words. A block
-    too small for a neuron stays as it is.
+    Block b has rooms[b], those behind the last row that row. The first neuron on a block brings the shared words, and the first
+    of each channel of `length` neurons its `kernel`. A block too small for a neuron stays as it is.
     """
     last = rooms.shape[0] - 1
     held = False
@@ -134,12 +150,16 @@ def _fill(need, shared, rooms, used, block, fresh, out):  # type: ignore[no-unty
             room = rooms[min(max(block, 0), last)]
             for r in range(need.shape[1]):
                 extra = 0.0 if held else shared[r]
+                if not held or i % length == 0:
+                    extra += kernel[r]
                 full |= used[r] + need[i, r] + extra > room[r]
             if not full or (block >= last and used.max() == 0.0):
                 break
             block += 1
             used[:] = 0.0
             full, held = False, False
+        if not held or i % length == 0:
+            used += kernel
         if not held:
             used += shared
             held = True

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mapping.hypergraph import Hypergraph, axon_hypergraph
 from mapping.network import Network
+from mapping.patterned import PatternProjection
 from mapping.placement import usable_cores
 from mapping.usage import core_limits
 from mapping.words import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
@@ -106,6 +107,20 @@ def _shared(network: Network) -> F64:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
+def channels_onto(network: Network, p: Population) -> tuple[int, F64]:
+    """Return (neurons of a channel, resources of the kernels that a channel brings to its core, float64 [4]).
+
+    Kernels that a projection does not tell by channel are among the shared words of the population instead.
+    """
+    words = [
+        q for q in network.projections if q.target == p.name and isinstance(q, PatternProjection) and q.channel_words
+    ]
+    if not words or len(p.shape) < 2:
+        return p.size, np.zeros(4)
+    bits = float(sum(q.channel_words * q.weight_bits for q in words if q.layout == "conv"))
+    return p.size // p.shape[0], np.array([0.0, bits, 0.0, bits])
+
+
 def _rooms(chip: Chip, cores: I32) -> F64:
     last = int(cores.max(initial=-1)) + 1
     neurons, synapses, state, memory = (core_limits(chip, f"{name}_per_core", last)[cores] for name in _ROOMS)
@@ -121,7 +136,7 @@ def _synapse_bits(network: Network, p: Population) -> F64:
         if q.layout == "dense":
             total += dense_bits(q.indptr.size - 1, 1, q.weight_bits)
         elif q.layout != "conv":
-            total += np.bincount(q.indices, minlength=p.size) * (q.weight_bits + index_bits(p.size))
+            total += q.fan_in(p.size) * (q.weight_bits + index_bits(p.size))
     return total
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mapping.patterned import PatternProjection, is_patterned, pattern_axons
 from mapping.words import dense_bits, index_bits, neuron_bits, shared_bits
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
@@ -73,9 +74,8 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
     """Use of each resource of the chip, by core."""
     n_cores = int(program.core.max(initial=-1)) + 1
     on_chip = program.core >= 0
-    axons = axon_table(program)
-    in_axons = np.bincount(axons.dst, minlength=n_cores)
-    out_axons = np.bincount(program.core[on_chip], axons.fan_cores[on_chip], minlength=n_cores).astype(np.int64)
+    in_axons, fan_cores = _axons(program, n_cores)
+    out_axons = np.bincount(program.core[on_chip], fan_cores[on_chip], minlength=n_cores).astype(np.int64)
     limits = chip.limits
     per_neuron = max((neuron_bits(p) for p in program.populations), default=0)
     synapses, states = synapse_bits(program, n_cores), state_bits(program, n_cores)
@@ -90,6 +90,14 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
         _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),
     )
     return tuple(_with_own(r, chip) for r in found) if chip.core_limits else found
+
+
+def _axons(program: Program, n_cores: int) -> tuple[Ints, Ints]:
+    """Return (axons into each core, destination cores of each neuron)."""
+    if is_patterned(program):
+        return pattern_axons(program)
+    axons = axon_table(program)
+    return np.bincount(axons.dst, minlength=n_cores), axons.fan_cores
 
 
 def core_limits(chip: Chip, name: str, n_cores: int) -> F64:
@@ -132,8 +140,11 @@ def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -
     if q.layout == "dense":
         on_core = np.bincount(core, minlength=n_cores)
         return np.asarray(dense_bits(q.indptr.size - 1, 1, q.weight_bits) * on_core, np.int64)
-    synapses = np.bincount(core[q.indices], minlength=n_cores)
-    if q.layout == "conv":  # each core that holds a part of the feature map holds the whole kernel
+    synapses = q.synapses_on(core, n_cores)
+    if q.layout == "conv":
+        if isinstance(q, PatternProjection) and q.channel_words:
+            return q.channels_on(core, n_cores) * q.channel_words * q.weight_bits
+        # each core that holds a part of the feature map holds the whole kernel
         return np.asarray((synapses > 0) * q.shared_words * q.weight_bits, np.int64)
     return np.asarray(synapses * (q.weight_bits + index_bits(core.size)), np.int64)
 

@@ -10,14 +10,16 @@ import numpy as np
 
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.outline import outline_integers
 from bimhw.compiler.pipeline import Integers, to_integers
-from bimhw.frontends import load_network
+from bimhw.frontends import load_network, load_outline
 from mapping.blocks import pack, pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
 from mapping.network import Network
+from mapping.patterned import is_patterned
 from mapping.problem import make_problem
 from mapping.relay import map_with_relays
-from mapping.spec import check_network
+from mapping.spec import check_network, with_defaults
 from mapping.usage import Resource
 from simulator.base.errors import FitError
 from simulator.chips.chip import MOST_CHIPS, Chip
@@ -63,7 +65,9 @@ def fit(
     """
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
-    source = check_network(load_network(model, profile=profile, dt=dt, input_shape=input_shape))
+    reading = {"profile": profile, "dt": dt, "input_shape": input_shape}
+    outline = load_outline(model, **reading)
+    source = outline or check_network(load_network(model, **reading))
 
     known: dict[
         int, tuple[Network, Integers]
@@ -74,6 +78,9 @@ def fit(
             if source.stage == "integer":
                 check_capabilities(source, on)
                 return _verdict(source, on, neurons_per_core)
+            if outline is not None:
+                own = for_chip(with_defaults(outline), on)
+                return _verdict(outline_integers(own, on, options), on, neurons_per_core)
             own = for_chip(source, on)
             if id(own) in known:
                 check_capabilities(known[id(own)][1].network, on, options.bits)
@@ -93,7 +100,7 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
     problem = make_problem(network, chip)
     program, resources = pack(problem, neurons_per_core)
     relays = 0
-    if not _holds(program, resources, chip):
+    if not _holds(program, resources, chip) and not is_patterned(program):
         try:  # a fan-out beyond the axons of a core, where relay neurons help
             program, resources = map_with_relays(network, chip, neurons_per_core)
             relays = int(program.meta.get("relays", {}).get("neurons", 0))

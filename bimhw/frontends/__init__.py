@@ -14,6 +14,24 @@ if TYPE_CHECKING:
     from mapping.network import Network
 
 
+def load_outline(model: object, **reading: object) -> Network | None:
+    """Return a network whose convolutions are counted, not unrolled, where unrolling would take much memory, else None.
+
+    Args:
+        model, reading: as in `load_network`.
+
+    Raises:
+        InputError: as there.
+    """
+    front_end = front_end_of(model)
+    if front_end.outline is None:
+        return None
+    options = options_for(front_end, reading)
+    if isinstance(model, str | Path):
+        check_is_file(Path(model))
+    return front_end.outline(model, options)
+
+
 def load_network(model: object, **reading: object) -> Network:
     """Return the network of a model: float, or integer where the model holds integers already.
 

@@ -51,6 +51,8 @@ class FrontEnd(Generic[Options]):
         suffixes: of the files it reads, with the dot.
         accepts: whether it reads this object in memory; must not import heavy packages.
         rank: a higher rank is asked first where several accept one object.
+        outline: model and options -> float network whose projections are counted, not unrolled
+            (`mapping.patterned`), where unrolling would take much memory, else None.
     """
 
     name: str
@@ -60,6 +62,7 @@ class FrontEnd(Generic[Options]):
     suffixes: tuple[str, ...] = ()
     accepts: Callable[[object], bool] = _no_object
     rank: int = 0
+    outline: Callable[[Any, Options], Network | None] | None = None
 
 
 AnyFrontEnd = FrontEnd[Any]

@@ -15,7 +15,7 @@ from torch import nn
 
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
-from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower
+from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower, outline
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
 from bimhw.models.stack import Neuron, Recurrent
@@ -42,6 +42,12 @@ def module_network(module: nn.Module, input_shape: tuple[int, ...] | None = None
     """
     graph, forms = module_graph(module, input_shape)
     return lower(graph, Profile("torch", Settings(1.0)), forms)
+
+
+def module_outline(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> Network | None:
+    """Return the network of a torch stack with its convolutions counted, not unrolled, where that saves much, else None."""
+    graph, forms = module_graph(module, input_shape)
+    return outline(graph, Profile("torch", Settings(1.0)), forms)
 
 
 def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> tuple[NirGraph, dict[str, FormOf]]:

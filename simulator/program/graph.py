@@ -80,6 +80,14 @@ class Projection:
         """Number of stored synapses (pruned ones are absent)."""
         return int(self.indices.size)
 
+    def fan_in(self, n_target: int) -> npt.NDArray[np.int64]:
+        """Return the synapses of each target neuron, int64 [n_target]."""
+        return np.bincount(self.indices, minlength=n_target)
+
+    def synapses_on(self, core: npt.NDArray[np.int32], n_cores: int) -> npt.NDArray[np.int64]:
+        """Return the synapses on each core, int64 [n_cores]; `core` of each target neuron."""
+        return np.bincount(core[self.indices], minlength=n_cores)
+
 
 def dense_to_csr(
     weights: npt.NDArray[Any], keep_zeros: bool = False

@@ -28,4 +28,10 @@ def _read(path: Path, options: NirOptions) -> Network:
     return read_network(path, options.profile, options.dt)
 
 
-register(FrontEnd("nir", ".nir files", NirOptions, _read, suffixes=(".nir",)))
+def _outline(path: Path, options: NirOptions) -> Network | None:
+    from bimhw.frontends.nir.lower import read_outline
+
+    return read_outline(path, options.profile, options.dt)
+
+
+register(FrontEnd("nir", ".nir files", NirOptions, _read, suffixes=(".nir",), outline=_outline))

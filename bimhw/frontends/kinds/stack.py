@@ -33,4 +33,10 @@ def _read(model: nn.Module, options: StackOptions) -> Network:
     return module_network(model, options.input_shape)
 
 
-register(FrontEnd("stack", "torch stacks", StackOptions, _read, accepts=_accepts))
+def _outline(model: nn.Module, options: StackOptions) -> Network | None:
+    from bimhw.frontends.stack import module_outline
+
+    return module_outline(model, options.input_shape)
+
+
+register(FrontEnd("stack", "torch stacks", StackOptions, _read, accepts=_accepts, outline=_outline))

@@ -6,7 +6,7 @@ an Input. Feedback edges that wait a step count as a delay of 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,16 @@ class Part:
     matrix: Any
     kernel: Kernel | None = None
 
+    @property
+    def identity(self) -> bool:
+        """Return whether the path passes every value on as it is."""
+        square = self.matrix.shape[0] == self.matrix.shape[1] == self.matrix.nnz
+        return bool(square and (self.matrix.diagonal() == 1).all())
+
+    def __add__(self, other: Part) -> Part:
+        """Return the sum of two paths from one source; it is no window any more."""
+        return Part(self.matrix + other.matrix)
+
 
 @dataclass(frozen=True, eq=False)
 class Form:
@@ -43,18 +53,33 @@ class Form:
     bias: Floats = field(default_factory=lambda: np.zeros(0))
 
 
-def fold(graph: NirGraph, profile: Profile) -> dict[str, Form]:
-    """What arrives at every neuron, Threshold and Output.
+@dataclass(frozen=True)
+class Algebra:
+    """How paths are held: as matrices, or as patterns (`patterns.py`).
+
+    Attributes:
+        source: node -> the path from it to itself.
+        through: (stateless node, what arrives) -> what it makes of it.
+        masked: (mask [values], path) -> the path to the values of the mask.
+    """
+
+    source: Callable[[Node], Part]
+    through: Callable[[Node, Form], Form]
+    masked: Callable[[npt.NDArray[np.bool_], Part], Part]
+
+
+def fold(graph: NirGraph, profile: Profile, algebra: Algebra | None = None) -> dict[str, Form]:
+    """Return what arrives at every neuron, Threshold and Output.
 
     Raises:
         FitError: by node name: a loop without a neuron, a constant that a Delay would hold back at the start.
     """
-    return _Folding(graph, profile).run()
+    return _Folding(graph, profile, algebra or MATRICES).run()
 
 
 class _Folding:
-    def __init__(self, graph: NirGraph, profile: Profile) -> None:
-        self.graph, self.profile = graph, profile
+    def __init__(self, graph: NirGraph, profile: Profile, algebra: Algebra) -> None:
+        self.graph, self.profile, self.algebra = graph, profile, algebra
         self.waits = order(graph, profile.delayed_edges).delayed
         self.forms: dict[str, Form] = {}
         self.open: list[str] = []
@@ -80,9 +105,7 @@ class _Folding:
     def _value(self, node: Node) -> Form:
         size = int(np.prod(node.out_shape))
         if node.kind in SOURCES:
-            from scipy import sparse
-
-            return Form(size, {(node.name, 0): Part(sparse.csr_array(sparse.eye_array(size)))}, np.zeros(size))
+            return Form(size, {(node.name, 0): self.algebra.source(node)}, np.zeros(size))
         if node.name not in self.forms:
             if node.name in self.open:
                 loop = " -> ".join([*self.open[self.open.index(node.name) :], node.name])
@@ -90,21 +113,20 @@ class _Folding:
             self.open.append(node.name)
             came = self._arriving(node)
             self.open.pop()
-            self.forms[node.name] = self._delayed(node, came) if node.kind == "Delay" else _through(node, came)
+            self.forms[node.name] = (
+                self._delayed(node, came) if node.kind == "Delay" else self.algebra.through(node, came)
+            )
         return self.forms[node.name]
 
     def _delayed(self, node: Node, came: Form) -> Form:
-        from scipy import sparse
-
         steps = spread(delay_steps(self.graph, node, self.profile.of(node.name)), node.in_shape).reshape(-1)
         if (came.bias[steps > 0] != 0).any():
             self._refuse_bias(node.name, "a Delay")
         parts: dict[Key, Part] = {}
         for k in np.unique(steps):
-            mask = sparse.csr_array(sparse.diags_array((steps == k).astype(np.float64)))
             for (name, delay), part in came.parts.items():
-                matrix = part.matrix if (steps == k).all() else mask @ part.matrix
-                _add(parts, (name, delay + int(k)), Part(matrix, part.kernel))
+                kept = part if (steps == k).all() else self.algebra.masked(steps == k, part)
+                _add(parts, (name, delay + int(k)), kept)
         return Form(came.size, parts, came.bias)
 
     def _refuse_bias(self, name: str, what: str) -> None:
@@ -113,6 +135,18 @@ class _Folding:
             f"carries a constant through {what}, which would be missing in the first steps",
             "Put the Delay before the Affine",
         )
+
+
+def _source(node: Node) -> Part:
+    from scipy import sparse
+
+    return Part(sparse.csr_array(sparse.eye_array(int(np.prod(node.out_shape)))))
+
+
+def _masked(mask: npt.NDArray[np.bool_], part: Part) -> Part:
+    from scipy import sparse
+
+    return Part(sparse.csr_array(sparse.diags_array(mask.astype(np.float64))) @ part.matrix, part.kernel)
 
 
 def _through(node: Node, came: Form) -> Form:
@@ -131,9 +165,11 @@ def _joined(part: Part, kernel: Kernel | None) -> Kernel | None:
         return None
     if part.kernel is not None:
         return kernel.after(part.kernel)
-    identity = part.matrix.nnz == part.matrix.shape[0] and part.matrix.shape[0] == part.matrix.shape[1]
-    return kernel if identity and (part.matrix.diagonal() == 1).all() else None
+    return kernel if part.identity else None
 
 
 def _add(parts: dict[Key, Part], key: Key, part: Part) -> None:
-    parts[key] = Part(parts[key].matrix + part.matrix) if key in parts else part
+    parts[key] = parts[key] + part if key in parts else part
+
+
+MATRICES = Algebra(_source, _through, _masked)

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread
-from bimhw.frontends.nir.fold import Form, Key, Part, fold
+from bimhw.frontends.nir.fold import Algebra, Form, Key, Part, fold
 from bimhw.frontends.nir.graph import NEURONS, NirGraph, Node
+from bimhw.frontends.nir.patterns import PATTERNS, PatternPart, unrolled_synapses
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import choose, factors
 from mapping.network import Network
+from mapping.patterned import PatternProjection
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
@@ -39,6 +41,7 @@ _RESETS = {
 }
 _COMPARES = {">": leaky.ABOVE, ">=": leaky.REACHED, "multi": leaky.MULTI}
 READOUT = "readout"
+OUTLINE_FROM = 2_000_000  # synapses of one node, from which `fit` counts instead of unrolling
 NeuronForm = tuple[str, dict[str, Floats], Floats]  # model, its parameters, gain of each neuron's inputs [size]
 FormOf = Callable[[Node, Floats], NeuronForm]
 
@@ -59,15 +62,32 @@ def read_network(path: Path | str, profile: str | None = None, dt: float | None 
     return lower(graph, choose(graph, profile, dt, Path(path).stem))
 
 
-def lower(graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | None = None) -> Network:
+def read_outline(path: Path | str, profile: str | None = None, dt: float | None = None) -> Network | None:
+    """Return the network of a .nir file with its convolutions counted, not unrolled, where that saves much, else None.
+
+    Arguments and errors as in `read_network`.
+    """
+    graph = read_graph(path)
+    return outline(graph, choose(graph, profile, dt, Path(path).stem))
+
+
+def outline(graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | None = None) -> Network | None:
+    """Return the network with its convolutions counted, not unrolled, from `OUTLINE_FROM` synapses on, else None."""
+    return lower(graph, profile, given, PATTERNS) if unrolled_synapses(graph) >= OUTLINE_FROM else None
+
+
+def lower(
+    graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | None = None, algebra: Algebra | None = None
+) -> Network:
     """The float network of a graph under a settled profile; errors as in `read_network`.
 
     Args:
         graph: checked graph.
         profile: settled on it.
         given: neuron -> function from its node and the constant that arrives to its form, in place of NIR's equations.
+        algebra: how paths are held; `patterns.PATTERNS` gives projections that are counted, not unrolled.
     """
-    forms = fold(graph, profile)
+    forms = fold(graph, profile, algebra)
     readers = _readouts(graph, forms)
     nodes = graph.of_kind("Input", *NEURONS, "Threshold")
     arriving = {n.name: forms[n.name] for n in nodes if n.kind != "Input"} | readers
@@ -106,9 +126,7 @@ def _plain(graph: NirGraph, form: Form) -> bool:
     if len(form.parts) != 1 or form.bias.any():
         return False
     ((source, delay), part) = next(iter(form.parts.items()))
-    square = part.matrix.shape[0] == part.matrix.shape[1] == part.matrix.nnz
-    identity = square and bool((part.matrix.diagonal() == 1).all())
-    return identity and delay == 0 and graph.nodes[source].kind != "Input"
+    return part.identity and delay == 0 and graph.nodes[source].kind != "Input"
 
 
 def _output_neurons(graph: NirGraph, forms: Mapping[str, Form], readers: Mapping[str, Form]) -> list[str]:
@@ -148,6 +166,8 @@ def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping
     from scipy import sparse
 
     source, steps = key
+    if isinstance(part, PatternPart):
+        return _pattern(key, part, target, gain, layers)
     by_source = (
         sparse.csr_array((part.matrix * gain[:, None]).T) if (gain != 1).any() else sparse.csr_array(part.matrix.T)
     )
@@ -167,6 +187,29 @@ def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping
         delay=steps + layers[target] - layers[source] - 1,
         layout="conv" if conv else "dense" if full else "sparse",
         shared_words=part.kernel.words if conv and part.kernel is not None else 0,
+    )
+
+
+def _pattern(key: Key, part: PatternPart, target: str, gain: Floats, layers: Mapping[str, int]) -> PatternProjection:
+    """Return the projection of a path that is known by its pattern."""
+    source, steps = key
+    assert part.pattern is not None
+    shared = part.kernel if bool((gain == gain[0]).all()) else None
+    n_source, channels = math.prod(part.pattern.in_shape), part.pattern.out_shape[0]
+    return PatternProjection(
+        f"{target}.{source}" + (f".d{steps}" if steps else ""),
+        source,
+        target,
+        "in",
+        np.zeros(n_source + 1, np.int64),
+        np.empty(0, np.int32),
+        np.empty(0),
+        delay=steps + layers[target] - layers[source] - 1,
+        layout="conv" if shared else "sparse",
+        shared_words=shared.words if shared else 0,
+        pattern=part.pattern,
+        peak=part.peak * float(np.abs(gain).max()),
+        channel_words=shared.words // channels if shared and shared.channels % channels == 0 else 0,
     )
 
 

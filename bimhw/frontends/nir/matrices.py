@@ -65,7 +65,6 @@ def as_matrix(node: Node) -> tuple[Any, Floats, Kernel | None]:
 
 def _conv(node: Node) -> tuple[Any, Floats, Kernel]:
     weight, groups = node.fields["weight"], node.fields["groups"][0]
-    n = weight.ndim - 2
     per_out, per_in = weight.shape[0] // groups, weight.shape[1]
     o = np.arange(weight.shape[0])
     channel = (o // per_out)[:, None] * per_in + np.arange(per_in)  # input channel of [output, input in group]
@@ -73,7 +72,19 @@ def _conv(node: Node) -> tuple[Any, Floats, Kernel]:
     before = tuple(p[0] for p in conv_padding(node))
     matrix = _windows(node, weight, channel, stride, dilation, before)
     bias = np.repeat(node.fields["bias"], math.prod(node.out_shape[1:]))
-    return matrix, bias, Kernel(weight.shape[0] * per_in, tuple(weight.shape[2 : 2 + n]), stride)
+    return matrix, bias, conv_kernel(node)
+
+
+def conv_kernel(node: Node) -> Kernel:
+    """Return the shared weights of a convolution."""
+    weight = node.fields["weight"]
+    return Kernel(weight.shape[0] * weight.shape[1], tuple(weight.shape[2:]), spread(node, "stride"))
+
+
+def pool_kernel(node: Node) -> Kernel:
+    """Return the shared weight of a pool."""
+    size, stride = (pair(node.fields[k]) for k in ("kernel_size", "stride"))
+    return Kernel(1, size, stride)
 
 
 def _pool(node: Node) -> tuple[Any, Floats, Kernel]:
@@ -82,7 +93,7 @@ def _pool(node: Node) -> tuple[Any, Floats, Kernel]:
     value = 1.0 if node.kind == "SumPool2d" else 1.0 / math.prod(kernel)
     weight = np.full((channels, 1, *kernel), value)
     matrix = _windows(node, weight, np.arange(channels)[:, None], stride, (1, 1), padding)
-    return matrix, np.zeros(math.prod(node.out_shape)), Kernel(1, kernel, stride)
+    return matrix, np.zeros(math.prod(node.out_shape)), pool_kernel(node)
 
 
 def _windows(

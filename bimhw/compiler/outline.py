@@ -58,5 +58,6 @@ def _lowered(network: Network, p: Population, options: CompileOptions) -> Popula
         peak = max((q.peak for q in into if isinstance(q, PatternProjection)), default=0.0)
         unit = 2.0 ** math.ceil(math.log2(max(peak, 1e-9) / weight_limit(options.bits)))
         # a scale for each neuron is a word of each neuron
-        units[port] = unit * 2.0 ** (np.arange(p.size) % 2) if options.per_row else np.asarray(unit)
+        scales = unit * 2.0 ** (np.arange(p.size) % 2) if options.per_row else np.asarray(unit)
+        units[port] = np.asarray(scales, np.float64)
     return lowering_of(p).lower(p, units, _NOTHING, options).population

@@ -117,12 +117,26 @@ def _linear(node: Node, part: PatternPart) -> PatternPart:
     assert part.pattern is not None
     first, peak = part.pattern, part.peak * float(np.abs(weight).max(initial=0.0))
     if not first.dims:
-        own = sparse.csr_array(weight != 0)
+        dense = np.count_nonzero(weight) == weight.size
+        own = _full(weight.shape[0], np.ones(weight.shape[1], bool)) if dense else sparse.csr_array(weight != 0)
         return PatternPart(None, None, _after(Pattern(own), first), peak)
     covered = np.zeros(first.channels.shape[1], bool)
     covered[first.channels.indices] = True
-    every = sparse.csr_array(np.broadcast_to(covered, (weight.shape[0], covered.size)))
-    return PatternPart(None, None, Pattern(every, tuple(np.atleast_2d(d.any(axis=0)) for d in first.dims)), peak)
+    return PatternPart(
+        None,
+        None,
+        Pattern(_full(weight.shape[0], covered), tuple(np.atleast_2d(d.any(axis=0)) for d in first.dims)),
+        peak,
+    )
+
+
+def _full(n_out: int, covered: Bools) -> Any:
+    """Return a pattern in which every output meets every covered input."""
+    from scipy import sparse
+
+    row = np.flatnonzero(covered).astype(np.int32)
+    indptr = np.arange(n_out + 1, dtype=np.int64) * row.size
+    return sparse.csr_array((np.ones(n_out * row.size, bool), np.tile(row, n_out), indptr), shape=(n_out, covered.size))
 
 
 def _conv(node: Node) -> tuple[Pattern, Kernel, float]:

@@ -66,6 +66,18 @@ class FrontEnd(Generic[Options]):
 
 
 AnyFrontEnd = FrontEnd[Any]
+_OBJECT = "Give the module itself from Python, bimhw.compile(module, chip, sample=x), or export it to .nir"
+# suffix of files that are not read -> what they are, and the way in
+WAYS_IN = {
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), ("is a pickle, which runs code when it is read", _OBJECT)),
+    **dict.fromkeys(
+        (".onnx", ".tflite"), ("holds no spiking neurons: its layers have no state from step to step", _OBJECT)
+    ),
+    ".pt2": ("is a torch.export archive, whose neurons are taken apart into tensor functions", _OBJECT),
+    **dict.fromkeys((".pth", ".ckpt", ".bin"), ("is read as .pt only where it is a bimhw model", _OBJECT)),
+    ".h5": ("holds layers without spiking neurons", _OBJECT),
+    ".py": ("is a program, which a front end does not run", _OBJECT),
+}
 _FRONT_ENDS: dict[str, AnyFrontEnd] = {}
 
 
@@ -99,6 +111,8 @@ def front_end_of(model: object) -> AnyFrontEnd:
         for front_end in front_ends():
             if suffix in front_end.suffixes:
                 return front_end
+        if suffix.lower() in WAYS_IN:
+            raise InputError(str(model), *WAYS_IN[suffix.lower()])
         raise InputError(str(model), f"has the unknown suffix {suffix!r}", f"Models end in {', '.join(suffixes())}")
     for front_end in front_ends():
         if front_end.accepts(model):

@@ -127,7 +127,10 @@ def _read_safetensors(path: Path) -> tuple[AnyConfig, Arrays]:
     arrays, metadata = files.read_safetensors(path)
     if CONFIG_KEY not in metadata:
         raise InputError(
-            str(path), f"has no {CONFIG_KEY!r} in its metadata: not a bimhw model", "Write it with bimhw train"
+            str(path),
+            f"has no {CONFIG_KEY!r} in its metadata: weights without the graph that uses them",
+            "Write a BIM model with bimhw train; of another framework, give the module itself from Python: "
+            "bimhw.compile(module, chip, sample=x)",
         )
     _check_hashed(path, metadata, FORMAT_KEY, set(metadata) - {CONFIG_KEY, FORMAT_KEY, HASH_KEY})
     with boundary(path, "a bimhw model"):
@@ -152,6 +155,12 @@ def _check_hashed(path: Path, content: Mapping[str, Any], format_key: str, unkno
 def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
     content = load_torch(path, "a whole torch file")
     if not {"state_dict", "config"} <= content.keys():
+        if _is_bare(content):
+            raise InputError(
+                str(path),
+                "is a bare state_dict: weights without the graph that uses them",
+                "Give the module itself from Python, bimhw.compile(module, chip, sample=x), or export it to .nir",
+            )
         raise InputError(
             str(path),
             "is a checkpoint of something else: no 'state_dict' and 'config' in it",
@@ -160,6 +169,14 @@ def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
     _check_hashed(path, content, "format", set(content) - {"state_dict", "config", "format", HASH_KEY})
     with boundary(path, "a bimhw model"):
         return config_from(content["config"], str(path)), _as_arrays(content["state_dict"], path)
+
+
+def _is_bare(content: Mapping[str, Any]) -> bool:
+    """Return whether a torch file holds named tensors and nothing else, perhaps under ``state_dict`` or ``model``."""
+    import torch
+
+    inner = next((content[k] for k in ("state_dict", "model_state_dict", "model") if k in content), content)
+    return isinstance(inner, Mapping) and bool(inner) and all(isinstance(v, torch.Tensor) for v in inner.values())
 
 
 def _as_arrays(state: object, path: Path) -> Arrays:

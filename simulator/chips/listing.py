@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.load import chip_names, load_chip
 from simulator.chips.rules import ENERGY_UNITS
@@ -50,3 +52,34 @@ def chip_schema() -> dict[str, Any]:
     quantity = energy.pop("additionalProperties")
     energy |= {"properties": dict.fromkeys(ENERGY_UNITS, quantity), "additionalProperties": False}
     return schema
+
+
+_HEADER = """\
+# {name}: a chip of your own, started from {like}.
+# Every number is {{value, unit, source, quality}}: value null is unknown and stays unknown (it is never counted as 0);
+# quality is measured, fitted, scaled, assumed or unverified; low and high bound what is not known exactly.
+# capabilities   what a core can do: neuron models ("*": programmable), spikes, bits of a weight, delays, learning, sync
+# topology       mesh of routers; core c is at router c // cores_per_router, router r at (r // height, r % height)
+# limits         of one core; bytes of synapses and states, neurons, axons
+# timing         ns of each event, or null for a chip whose times are not known; counts (slots, flits) in 1
+# energy         pJ of each event, mW of static power; a key that is absent is unknown
+# Numbers that came from {like} describe {like}: replace them, with your own source.
+# Check it: bimhw chips check FILE       Use it: bimhw compile MODEL --chip FILE
+"""
+
+
+def new_chip_text(name: str, like: str) -> str:
+    """Return the text of a chip file of one's own: that of `like` with its own name, and comments on how to go on.
+
+    Raises:
+        InputError: no chip `like`, or a name that is no plain word.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*", name):
+        raise InputError(f"chip name {name!r}", "is no plain word", "Use letters, digits, '_' and '-'")
+    text = chip_text(like)
+    lines = text.splitlines(keepends=True)
+    start = next(i for i, line in enumerate(lines) if line.startswith("name:"))
+    title = next(i for i, line in enumerate(lines) if line.startswith("title:"))
+    lines[start] = f"name: {name}\n"
+    lines[title] = f"title: {name}, started from {like}\n"
+    return _HEADER.format(name=name, like=like) + "".join(lines[start:] if start < title else lines[title:])

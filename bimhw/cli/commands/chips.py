@@ -91,6 +91,34 @@ def check(file: str, as_json: bool) -> None:
 
 
 @command.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--like", default="loihi2", show_default=True, help="Chip (name or file) to start from.")
+@json_option
+def new(file: str, like: str, as_json: bool) -> None:
+    """Write a commented chip file of one's own, started from another chip."""
+    from pathlib import Path
+
+    from simulator.base.errors import InputError
+    from simulator.base.writing import replacing
+    from simulator.chips.listing import new_chip_text
+    from simulator.chips.load import load_chip
+
+    path = Path(file)
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(file, "is no .yaml file", "Give it the suffix .yaml")
+    if path.exists():
+        raise InputError(file, "is there already", "Name another file")
+    text = new_chip_text(path.stem, like)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    chip = load_chip(file)
+    if as_json:
+        print_json({"file": file, "name": chip.name, "like": like})
+    else:
+        click.echo(f"{file}: chip {chip.name!r}, started from {like}; then: bimhw chips check {file}")
+
+
+@command.command()
 def schema() -> None:
     """Print the JSON schema of a chip file, for editors."""
     from simulator.chips.listing import chip_schema

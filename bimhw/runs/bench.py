@@ -12,6 +12,7 @@ import numpy as np
 
 from bimhw.compiler.integer import RATE_STEPS, spike_rates
 from bimhw.frontends.npz import PlainNet, read_plain
+from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
 from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
 from simulator.base.errors import InputError
@@ -111,7 +112,8 @@ def bench(
         mapping: ``file`` (its array ``core``) or ``auto``.
         chip: name or YAML file.
         threads: threads of the timing engine; the result does not depend on it.
-        repeats: function runs, the fastest of which is reported.
+        repeats: function runs, the fastest of which is reported; more than `CHUNK_STEPS` steps are run once, in
+            chunks that are forgotten.
         timing_sample: share of the steps to time; all by default.
         faults: what is broken on the chip; a chip that breaks while it runs is run once.
 
@@ -127,11 +129,10 @@ def bench(
     n_steps = built.net.inputs.steps if steps is None else steps
     if n_steps < 1:
         raise InputError("steps", f"is {n_steps}", "Give 1 or more")
-    seconds = _run(built.simulation, built.net.inputs, n_steps, 1 if faults.touches_function else max(1, repeats))
-    spikes = recorded_spikes(built.simulation.record)
-    counter = Counter(built.program, hardware.topology)
-    activity = counter.activity(spikes, tally_of(built.simulation))
-    timed = None if engine == "none" else _time(built.program, hardware, spikes, engine, threads, faults, timing_sample)
+    timing = None if engine == "none" else _Timing(built.program, hardware, engine, threads, faults, timing_sample)
+    whole = n_steps <= CHUNK_STEPS or faults != Faults() or timing_sample is not None
+    done = (_whole if whole else _long)(built, n_steps, hardware, repeats, faults, timing)
+    activity, timed = done.activity, None if timing is None else timing.total
     per_1000 = 1000 / n_steps
     synapses = built.net.network.n_synapses
     return BenchResult(
@@ -143,12 +144,12 @@ def bench(
         threads=threads,
         neurons=built.program.n_neurons,
         synapses=synapses,
-        spike_hash=spikes.spike_hash(),
+        spike_hash=done.spike_hash,
         reference=built.net.ref_hash if n_steps == built.net.inputs.steps else "",
-        spikes=int(spikes.ids.size),
+        spikes=done.spikes,
         events=activity.total("synaptic_events"),
         messages=activity.total("packets") + activity.total("host_packets_in"),
-        function_cpu_s_per_1000=seconds * per_1000,
+        function_cpu_s_per_1000=done.seconds * per_1000,
         timing_cpu_s_per_1000=None if timed is None else timed.cpu_s * per_1000,
         build_s=built.read_s + built.build_s,
         build_ns_per_synapse=built.build_s / max(1, synapses) * 1e9,
@@ -222,25 +223,50 @@ def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -
     return best
 
 
-def _time(
-    program: Program,
-    chip: Chip,
-    spikes: SpikeTrain,
-    engine: TimingEngine,
-    threads: int,
-    faults: Faults,
-    share: float | None = None,
-) -> _Timed:
-    from simulator.timing.run import run_timing
-    from simulator.timing.sample import sample_timing
+class _Timing:
+    """Times runs, chunk after chunk, and adds them up."""
 
-    start = time.process_time()
-    if share is not None:
-        timed, sample = sample_timing(program, chip, spikes, share, engine, threads=threads, faults=faults)
-        half = sample.half_width_ticks * timed.tick_ns
-        return _Timed(time.process_time() - start, timed.sim_time_ns, sample.steps.size, half)
-    timed = run_timing(program, chip, spikes, engine, threads=threads, faults=faults)
-    return _Timed(time.process_time() - start, timed.sim_time_ns, spikes.steps, 0.0)
+    def __init__(
+        self,
+        program: Program,
+        chip: Chip,
+        engine: TimingEngine,
+        threads: int,
+        faults: Faults,
+        share: float | None = None,
+    ) -> None:
+        self.program, self.chip, self.engine, self.share = program, chip, engine, share
+        self.how: dict[str, Any] = {"threads": threads, "faults": faults}
+        self.total = _Timed(0.0, 0.0, 0, 0.0)
+
+    def add(self, spikes: SpikeTrain) -> None:
+        """Time the steps of a train."""
+        from simulator.timing.run import run_timing
+        from simulator.timing.sample import sample_timing
+
+        start, steps, half = time.process_time(), spikes.steps, 0.0
+        if self.share is not None:
+            timed, sample = sample_timing(self.program, self.chip, spikes, self.share, self.engine, **self.how)
+            steps, half = sample.steps.size, sample.half_width_ticks * timed.tick_ns
+        else:
+            timed = run_timing(self.program, self.chip, spikes, self.engine, **self.how)
+        cpu_s, t = time.process_time() - start, self.total
+        self.total = _Timed(t.cpu_s + cpu_s, t.sim_time_ns + timed.sim_time_ns, t.steps + steps, t.half_width_ns + half)
+
+
+def _whole(built: _Built, steps: int, chip: Chip, repeats: int, faults: Faults, timing: _Timing | None) -> LongRun:
+    seconds = _run(built.simulation, built.net.inputs, steps, 1 if faults.touches_function else max(1, repeats))
+    spikes = recorded_spikes(built.simulation.record)
+    activity = Counter(built.program, chip.topology).activity(spikes, tally_of(built.simulation))
+    if timing is not None:
+        timing.add(spikes)
+    return LongRun(seconds, int(spikes.ids.size), spikes.spike_hash(), activity)
+
+
+def _long(built: _Built, steps: int, chip: Chip, repeats: int, faults: Faults, timing: _Timing | None) -> LongRun:
+    _run(built.simulation, built.net.inputs, 1, 1)  # compiled or loaded here
+    each = (lambda spikes: None) if timing is None else timing.add
+    return run_long(built.simulation, built.net.inputs, steps, Counter(built.program, chip.topology), each, CHUNK_STEPS)
 
 
 def _warm_up(chip: Chip, engine: Engine) -> None:
@@ -251,4 +277,4 @@ def _warm_up(chip: Chip, engine: Engine) -> None:
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
     spikes = run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology).spikes
     if engine != "none":
-        _time(program, chip, spikes, engine, 1, Faults())
+        _Timing(program, chip, engine, 1, Faults()).add(spikes)

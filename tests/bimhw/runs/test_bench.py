@@ -117,3 +117,18 @@ def test_a_broken_chip(net: Path, tmp_path: Path) -> None:
         bimhw.bench(net, engine="bound", faults=dead)
     around = bimhw.bench(net, engine="simpy", steps=2, repeats=1, faults=dead)
     assert around.spike_hash == bimhw.bench(net, engine="none", steps=2, repeats=1).spike_hash
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 59])
+def test_a_long_run_in_chunks_is_the_run_in_one_piece(net: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    import sys
+
+    bench = sys.modules["bimhw.runs.bench"]  # the façade gives the function this name
+
+    whole = bimhw.bench(net, repeats=1)
+    monkeypatch.setattr(bench, "CHUNK_STEPS", chunk)
+    parts = bimhw.bench(net)
+    for name in ("spike_hash", "reference", "spikes", "events", "messages", "saturations", "steps", "steps_timed"):
+        assert getattr(parts, name) == getattr(whole, name), name
+    assert parts.sim_time_us_per_step == pytest.approx(whole.sim_time_us_per_step, rel=1e-12)
+    assert parts.energy_nj_per_step == pytest.approx(whole.energy_nj_per_step, rel=1e-12)

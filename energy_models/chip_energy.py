@@ -22,6 +22,7 @@ from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
+from simulator.program.work import parameter_reads
 
 _OPS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
 
@@ -66,10 +67,12 @@ class _Split:
     Attributes:
         native: bool [populations].
         core_share: [populations, cores + 1], share of a population's neurons on each core.
+        reads: [populations], parameter words that an update reads.
     """
 
     native: np.typing.NDArray[np.bool_]
     core_share: Floats
+    reads: Floats
 
     @property
     def all_native(self) -> bool:
@@ -86,7 +89,7 @@ def _split(activity: Activity, chip: Chip, program: Program | None) -> _Split:
                 "Give the program that ran, so that other neurons are charged by their operations",
             )
         size = len(activity.populations)
-        return _Split(np.ones(size, bool), np.zeros((size, n_cores)))
+        return _Split(np.ones(size, bool), np.zeros((size, n_cores)), np.zeros(size))
     if tuple(p.name for p in program.populations) != activity.populations:
         raise InputError("activity", "was not counted on this program", "Give the program of the same run")
     native = np.array([chip.capabilities.is_native(p.model) for p in program.populations], bool)
@@ -95,7 +98,8 @@ def _split(activity: Activity, chip: Chip, program: Program | None) -> _Split:
     for k, p in enumerate(program.populations):
         np.add.at(share[k], program.core[first : first + p.size], 1.0 / max(1, p.size))
         first += p.size
-    return _Split(native, share)
+    reads = np.array([parameter_reads(p) for p in program.populations], np.float64)
+    return _Split(native, share, reads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +179,11 @@ class _Book:
         for key in _OPS:
             name = f"neuron operations: {key.removeprefix('op_').replace('_', ' ')}"
             yield from self._item(name, "soma", key, self._part(key, native=False), _BY_OPS)
+        reads = self._part("neuron_updates", native=False, times=self.split.reads)
+        yield from self._item("neuron operations: parameter read", "soma", "op_state_read", reads, _BY_OPS)
         yield from self._item("spikes", "soma", "spike", self.counts("spikes"))
 
-    def _part(self, name: str, native: bool) -> Counts:
+    def _part(self, name: str, native: bool, times: Floats | None = None) -> Counts:
         """A counter of the populations that are native (or are not).
 
         A population's updates are spread over its cores by its neurons there, and evenly over the steps: exact where
@@ -186,10 +192,12 @@ class _Book:
         whole = self.counts(name)
         if self.split.all_native:
             return whole if native else self._zeros()
-        if not self.split.native.any():
+        if not self.split.native.any() and times is None:
             return self._zeros() if native else whole
         chosen = self.split.native if native else ~self.split.native
         population = whole.by_population * np.append(chosen, False)
+        if times is not None:
+            population *= np.append(times, 0.0)
         total = float(population.sum())
         steps = self.activity.steps
         return Counts(population[:-1] @ self.split.core_share, np.full(steps, total / max(1, steps)), population)

@@ -119,11 +119,19 @@ def time_sensitivity(folder: RunFolder, program: Program, chip: Chip) -> list[di
             or value.unit != "ns"
         ):
             continue
-        slow = msgspec.structs.replace(value, value=value.value * TIME_FACTOR, low=None, high=None)
-        other = msgspec.structs.replace(chip, timing=msgspec.structs.replace(chip.timing, **{name: slow}))
+        slower: dict[str, Any] = {name: _times(value, TIME_FACTOR)}
+        if name == "barrier":
+            slower["barrier_by_tiles"] = {k: _times(q, TIME_FACTOR) for k, q in chip.timing.barrier_by_tiles.items()}
+        other = msgspec.structs.replace(chip, timing=msgspec.structs.replace(chip.timing, **slower))
         change = float(run_timing(program, other, part).step_ticks.sum()) / base - 1
         rows.append({"time": name, "ns": value.value, "quality": value.quality, "change_if_doubled": change})
     return sorted(rows, key=lambda r: -float(r["change_if_doubled"]))
+
+
+def _times(q: Quantity, factor: float) -> Quantity:
+    """A quantity without a range, multiplied."""
+    value = None if q.value is None else q.value * factor
+    return msgspec.structs.replace(q, value=value, low=None, high=None)
 
 
 def _first_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:

@@ -111,7 +111,9 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Times of the model of simulator.timing; each in ns (converted to integer ticks of `tick`), counts in 1.
 
     ``flit_time`` is the time for which one flit occupies a link, whose bandwidth is then 1 / (flits x flit_time) packets;
-    where it is not given, one tick.
+    where it is not given, one tick. ``neuron_op`` is the time of one operation of a neuron that the chip runs as a program (see
+    `simulator.program.work`): models that are not among the native ones take their operations times it; where it is not given,
+    they take the time of a native update.
     """
 
     tick: Quantity
@@ -133,6 +135,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     barrier_by_tiles: dict[str, Quantity] = {}
     learn_synapse: Quantity | None = None
     flit_time: Quantity | None = None
+    neuron_op: Quantity | None = None
     arbiter: Literal["fifo", "rr"] = "fifo"
 
 

@@ -15,6 +15,7 @@ from simulator.chips.chip import Chip
 from simulator.neurons import base
 from simulator.program.axons import AxonTable, axon_table, host_readers
 from simulator.program.program import HOST, Program
+from simulator.program.work import operations
 from simulator.timing.contract import I32, I64, Mesh
 from simulator.timing.scale import Costs, costs_of, mesh_of, tiles_in_use
 
@@ -86,8 +87,8 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
         base=np.searchsorted(endpoint[neuron], np.arange(mesh.n_endpoints + 1)).astype(np.int64),
         neuron=neuron,
         position=position,
-        update_active=np.where(driven, 0, costs.update_active).astype(np.int64),
-        update_inactive=np.where(driven, 0, costs.update_inactive).astype(np.int64),
+        update_active=np.where(driven, 0, _updates(program, chip, costs, costs.update_active)[neuron]),
+        update_inactive=np.where(driven, 0, _updates(program, chip, costs, costs.update_inactive)[neuron]),
         spike=np.where(driven, 0, costs.spike).astype(np.int32),
         out=out,
         ptr=ptr,
@@ -100,6 +101,16 @@ def _driven(program: Program) -> npt.NDArray[np.bool_]:
     """Neurons without an update of their own (driven from outside), bool [N]."""
     parts = [np.full(p.size, p.model == INPUT_MODEL or base.get(p.model).kernel is None) for p in program.populations]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def _updates(program: Program, chip: Chip, costs: Costs, native: int) -> I64:
+    """Ticks of an update of each neuron: the chip's own for native models, by its operations for a programmed one, int64 [N]."""
+    parts = [np.zeros(0, np.int64)]
+    for p in program.populations:
+        own = chip.capabilities.is_native(p.model) or p.model == INPUT_MODEL
+        programmed = None if own else costs.programmed(operations(p))
+        parts.append(np.full(p.size, native if programmed is None else programmed, np.int64))
+    return np.concatenate(parts)
 
 
 def _check_cores(program: Program, chip: Chip, mesh: Mesh) -> None:

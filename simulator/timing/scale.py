@@ -25,6 +25,7 @@ class Costs:
         out: each packet that leaves.
         packet_in_ns, synapse_ns: service of a packet is packet_in + synapses * synapse, rounded as a whole.
         learn_ns: one synapse's weight update in the learning phase.
+        op_ns: one operation of a programmed neuron; None: it takes the time of a native update.
     """
 
     tick_ns: float
@@ -35,6 +36,11 @@ class Costs:
     packet_in_ns: float
     synapse_ns: float
     learn_ns: float
+    op_ns: float | None = None
+
+    def programmed(self, operations: int) -> int | None:
+        """Return the ticks of an update of so many operations; None where the chip gives no time for one."""
+        return None if self.op_ns is None else max(1, round(operations * self.op_ns / self.tick_ns))
 
     def service(self, n_syn: int) -> int:
         """Service ticks of a packet that meets `n_syn` synapses, at least 1."""
@@ -159,7 +165,11 @@ def costs_of(chip: Chip) -> Costs:
     )
     learn = _timing(chip).learn_synapse
     learn_ns = learn.value if learn is not None and learn.value is not None else 0.0
-    return Costs(tick, active, inactive, spike, out, _known(chip, "message_in"), _known(chip, "synapse"), learn_ns)
+    op = _timing(chip).neuron_op
+    return Costs(
+        tick, active, inactive, spike, out, _known(chip, "message_in"), _known(chip, "synapse"), learn_ns,
+        None if op is None else op.value,
+    )  # fmt: skip
 
 
 def _timing(chip: Chip) -> Timing:

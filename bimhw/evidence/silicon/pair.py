@@ -11,6 +11,7 @@ from bimhw.evidence.silicon.pilotnet import _native
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
+from simulator.timing.scale import barrier_ns
 
 RUN_STEPS = 1e7
 Cells = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
@@ -74,7 +75,7 @@ def step_us(chip: Chip) -> float:
     """Predicted time of a step of two neurons."""
     t = chip.timing
     assert t is not None
-    work = 2 * float(t.neuron_update_inactive.value or 0.0) + float(t.barrier.value or 0.0)
+    work = 2 * float(t.neuron_update_inactive.value or 0.0) + barrier_ns(chip, 1)
     return work / 1e3
 
 

@@ -12,6 +12,7 @@ from bimhw.evidence.silicon.judge import DataSet, Row, number
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
+from simulator.timing.scale import barrier_ns
 
 ACTIVITY_COLUMNS = {"core_idx", "syn_ops", "neuron_updates"}
 COUNTS = 2  # of the counter of updates, a neuron and step, where the file does not describe its neurons
@@ -135,4 +136,5 @@ def step_us(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COU
         )
         synapse = _number(core, "spikes_in") * ns("message_in") + _number(core, "syn_ops") * ns("synapse")
         worst = max(worst, soma / steps, synapse / steps)
-    return (worst + ns("barrier")) / 1e3
+    tiles = -(-len(cores) // chip.topology.cores_per_router)
+    return (worst + barrier_ns(chip, tiles)) / 1e3

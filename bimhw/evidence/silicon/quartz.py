@@ -155,7 +155,11 @@ def network(chip: Chip) -> Program:
     for k, (out, kernel, stride, layout) in enumerate(_LAYERS):
         name = f"layer{k + 1}"
         role = "hidden"  # the readout by the host is not part of the cores' energy
-        populations.append(Population(name, _MODEL, int(np.prod(out)), {}, layer=k + 1, role=role, shape=out))  # type: ignore[arg-type]
+        populations.append(
+            Population(
+                name, _MODEL, int(np.prod(out)), {"vth": np.asarray(1, np.int32)}, layer=k + 1, role=role, shape=out
+            )
+        )  # type: ignore[arg-type]
         indptr, indices = connections(shape, out, kernel, stride)
         weights = np.ones(indices.size, np.int8)
         projections.append(

@@ -154,12 +154,9 @@ def network(chip: Chip) -> Program:
     shape: tuple[int, int, int] = (1, 28, 28)
     for k, (out, kernel, stride, layout) in enumerate(_LAYERS):
         name = f"layer{k + 1}"
-        role = "hidden"  # the readout by the host is not part of the cores' energy
-        populations.append(
-            Population(
-                name, _MODEL, int(np.prod(out)), {"vth": np.asarray(1, np.int32)}, layer=k + 1, role=role, shape=out
-            )
-        )  # type: ignore[arg-type]
+        # all hidden: the readout by the host is not part of the cores' energy
+        size, threshold = int(np.prod(out)), {"vth": np.asarray(1, np.int32)}
+        populations.append(Population(name, _MODEL, size, threshold, layer=k + 1, role="hidden", shape=out))
         indptr, indices = connections(shape, out, kernel, stride)
         weights = np.ones(indices.size, np.int8)
         projections.append(

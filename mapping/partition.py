@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping import partitioners as extras
-from mapping.hypergraph import I32, Hypergraph, remote_messages
+from mapping.hypergraph import I32, I64, Hypergraph, remote_messages
+from mapping.multilevel import nets_of, order_by_clusters, refine_lists
 from mapping.refine import Kinds, kinds_state, refine, take
 
 F64 = npt.NDArray[np.float64]
 _PIN_VISITS = 12_000_000  # work of the annealed start
 _MOST_ANNEALINGS = 8
 _MOST_TEMPERATURES, _HOT, _COLD = 25, 20.0, 0.5
+_DENSE = 1 << 27  # nets x parts up to which counts are held as a table; beyond, as lists (`mapping.multilevel`)
+_CLUSTERS_A_PART = 3
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
 _PASS_VISITS = 40_000_000  # visits of pins in the plain passes of one start; large graphs get fewer passes
@@ -61,6 +64,8 @@ def partition(
         kinds: which words the vertices of a part store in common; none by default.
     """
     k = room.shape[0]
+    if graph.n_nets * k > _DENSE and use in ("auto", "builtin"):
+        return _of_large(graph, blocks, need, room, seed, kinds)
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
     passes = _passes(graph)
     found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE, kinds)
@@ -76,6 +81,32 @@ def partition(
     if messages > tried[best]:  # rounding of float32 gains
         part, messages = found[best], tried[best]
     return Partition(part, messages, best, tried)
+
+
+def _of_large(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, kinds: Kinds | None) -> Partition:
+    """Refine blocks of the given order, and parts of the clusters' order where it costs less."""
+    k = room.shape[0]
+    tried = {"blocks": remote_messages(graph, blocks, k)}
+    order = order_by_clusters(graph, max(2, graph.n // (_CLUSTERS_A_PART * k)), seed)
+    start = _cut(order, need, room, kinds)
+    name, first = "blocks", blocks
+    if start is not None:
+        tried["clusters"] = remote_messages(graph, start, k)
+        if tried["clusters"] < tried["blocks"]:
+            name, first = "clusters", start
+    order = np.argsort(first, kind="stable")
+    own = None if kinds is None else Kinds(kinds.kind[order], kinds.shared)
+    refined = refine_lists(nets_of(graph, order), first[order], need[order], room, seed, own)
+    part = np.empty(graph.n, np.int32)
+    part[order] = refined
+    return Partition(part, remote_messages(graph, part, k), name, tried)
+
+
+def _cut(order: I64, need: F64, room: F64, kinds: Kinds | None) -> I32 | None:
+    """Parts of equal numbers of vertices in an order, mended where a resource is short; None where that fails."""
+    part = np.empty(order.size, np.int32)
+    part[order] = np.arange(order.size) * room.shape[0] // max(1, order.size)
+    return repair(part, need, room, kinds)
 
 
 def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:

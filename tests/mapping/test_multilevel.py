@@ -1,0 +1,135 @@
+"""Mapping of large networks: sparse flows, lists of parts, clusters and places, against the dense forms and plain counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mapping.partition as partition_module
+from mapping.flow import as_flow, flow_of
+from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
+from mapping.large_placement import halves, place_large
+from mapping.multilevel import nets_of, order_by_clusters, refine_lists
+from mapping.partition import partition
+from mapping.placement import Crossing, hop_cost, host_hops, place, places, snake_order, usable_cores
+from mapping.refine import Kinds
+from simulator.chips.chip import Topology
+
+
+def random_graph(seed: int, n: int = 60, nets: int = 80) -> Hypergraph:
+    """Nets of random sizes, some of the host, some with their own source among the pins."""
+    rng = np.random.default_rng(seed)
+    rows = [np.sort(rng.choice(n, rng.integers(0, 12), replace=False)) for _ in range(nets)]
+    ptr = np.concatenate([[0], np.cumsum([r.size for r in rows])]).astype(np.int64)
+    source = np.full(nets, -1, np.int32)
+    source[: n // 2] = rng.permutation(n)[: n // 2]
+    return make_hypergraph(ptr, np.concatenate(rows).astype(np.int32), source, rng.gamma(2, 0.1, nets), n)
+
+
+def planted(groups: int, size: int, seed: int = 0) -> tuple[Hypergraph, np.ndarray]:
+    """Groups whose members talk to one another and, once in ten, to the next group; ids shuffled."""
+    rng = np.random.default_rng(seed)
+    n = groups * size
+    order = rng.permutation(n)
+    rows = np.repeat(np.arange(n), 12)
+    group = rows // size + (rng.random(rows.size) < 0.1)
+    target = group % groups * size + rng.integers(0, size, rows.size)
+    key = np.unique(order[rows] * n + order[target])
+    ptr = np.zeros(n + 1, np.int64)
+    np.cumsum(np.bincount(key // n, minlength=n), out=ptr[1:])
+    graph = make_hypergraph(ptr, (key % n).astype(np.int32), np.arange(n, dtype=np.int32), np.ones(n), n)
+    true = np.empty(n, np.int32)
+    true[order] = np.arange(n) // size
+    return graph, true
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flows_are_the_dense_table(seed: int) -> None:
+    graph, k = random_graph(seed), 7
+    part = np.random.default_rng(seed).integers(0, k, graph.n).astype(np.int32)
+    table = traffic(graph, part, k)
+    flow = flow_of(graph, part, k)
+    np.testing.assert_allclose(flow.dense(), table)
+    np.testing.assert_allclose(as_flow(table).dense(), table)
+    assert flow.leaving == pytest.approx(table.sum() - np.trace(table[:k]))
+    assert flow.leaving == pytest.approx(remote_messages(graph, part, k))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_lists_refine_within_the_limits_and_count_right(seed: int) -> None:
+    """Messages by plain counting fall, every resource fits with its shared words, vertices keep their number."""
+    rng = np.random.default_rng(seed)
+    graph, k = random_graph(seed), 6
+    start = rng.permutation(np.arange(graph.n) % k).astype(np.int32)
+    need = np.stack([np.ones(graph.n), rng.integers(1, 5, graph.n)], axis=1).astype(float)
+    kinds = Kinds(rng.integers(0, 3, graph.n).astype(np.int32), np.array([[0.0, 3.0], [0.0, 0.0], [0.0, 7.0]]))
+
+    def used(part: np.ndarray) -> np.ndarray:
+        total = np.zeros((k, 2))
+        for p in range(k):
+            total[p] = need[part == p].sum(axis=0) + kinds.shared[np.unique(kinds.kind[part == p])].sum(axis=0)
+        return total
+
+    room = used(start).max(axis=0)[None] * np.ones((k, 1)) + [2.0, 3.0]
+    part = refine_lists(nets_of(graph, np.arange(graph.n)), start, need, room, seed, kinds)
+    assert (used(part) <= room).all()
+    assert remote_messages(graph, part, k) < remote_messages(graph, start, k)
+    again = refine_lists(nets_of(graph, np.arange(graph.n)), start, need, room, seed, kinds)
+    np.testing.assert_array_equal(part, again)
+
+
+def test_a_planted_partition_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, _ = planted(24, 25)
+    k, n = 24, graph.n
+    blocks, need = (np.arange(n) * k // n).astype(np.int32), np.ones((n, 1))
+    room = np.full((k, 1), 27.0)
+    dense = partition(graph, blocks, need, room, 0, "builtin")
+    monkeypatch.setattr(partition_module, "_DENSE", 0)
+    large = partition(graph, blocks, need, room, 0, "builtin")
+    assert large.start == "clusters"
+    assert large.messages == pytest.approx(remote_messages(graph, large.part, k))
+    assert large.messages < 1.15 * dense.messages
+    assert np.bincount(large.part, minlength=k).max() <= 27
+    np.testing.assert_array_equal(large.part, partition(graph, blocks, need, room, 0, "builtin").part)
+
+
+def test_clusters_bring_groups_together() -> None:
+    graph, true = planted(16, 40, 1)
+    order = order_by_clusters(graph, 8, 0)
+    np.testing.assert_array_equal(np.sort(order), np.arange(graph.n))
+    changes = np.count_nonzero(np.diff(true[order]))
+    assert changes < 0.15 * graph.n  # 0.94 of it in random order
+
+
+@pytest.mark.parametrize(("k", "columns", "rows"), [(1, 3, 2), (7, 4, 2), (24, 6, 4), (23, 6, 4)])
+def test_halves_give_each_part_a_slot_of_its_own(k: int, columns: int, rows: int) -> None:
+    x, y = (a.ravel().astype(np.float32) for a in np.meshgrid(np.arange(columns), np.arange(rows), indexing="ij"))
+    slots = halves(x, y, k)
+    assert np.unique(slots).size == k
+    assert slots.min() >= 0
+    assert slots.max() < x.size
+
+
+def test_places_of_many_parts_are_as_good_as_the_dense_search() -> None:
+    """A grid of parts that talk to their neighbours, in the order of a space-filling cut: near the dense annealing."""
+    topology, k = Topology(6, 4, 2, 48, broken_cores=(5, 17), chips=2), 80
+    rng = np.random.default_rng(0)
+    x, y = np.divmod(np.arange(k), 8)
+    near = (np.abs(x[:, None] - x) + np.abs(y[:, None] - y)) == 1
+    table = np.vstack([near * rng.random((k, k)), rng.random((1, k)) * 0.1])
+    crossing = Crossing(4.0)
+    cores = snake_order(topology, usable_cores(topology))
+    found = place_large(
+        as_flow(table), topology, cores, places(topology, cores, crossing), host_hops(topology, cores, crossing), 0
+    )
+    assert np.unique(found).size == k
+    assert all(topology.works(int(c)) for c in found)
+    dense = place(table, topology, 0, crossing=crossing)
+    assert hop_cost(table, topology, found, crossing) < 1.15 * hop_cost(table, topology, dense, crossing)
+
+
+def test_links_between_boards_are_longer() -> None:
+    topology = Topology(2, 1, 1, 2, chips=4, board_chips=2)
+    cores = np.arange(8, dtype=np.int32)
+    x, _ = places(topology, cores, Crossing(3.0, 10.0, 2))
+    np.testing.assert_array_equal(x, [0, 1, 4, 5, 15, 16, 19, 20])

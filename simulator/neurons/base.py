@@ -81,6 +81,7 @@ class Traits:
         plastic_ports: ports whose weights can learn on the chip by the rules of `simulator.plasticity`.
         several: (parameter, value) with which a neuron sends several spikes of a step as one payload, or None.
         noise: parameter that is not 0 where the neuron draws random numbers, or "".
+        fine_bits: bits by which accumulators should be finer than the weights: room for what decays leave.
     """
 
     psp: str = ""
@@ -92,6 +93,7 @@ class Traits:
     plastic_ports: tuple[str, ...] = ()
     several: tuple[str, int] | None = None
     noise: str = ""
+    fine_bits: int = 0
 
 
 @dataclass(frozen=True)

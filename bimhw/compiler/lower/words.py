@@ -98,7 +98,9 @@ def in_word(where: str, word: Word, whole: Floats) -> Ints:
 
 
 def _port_unit(population: Population, port: str) -> PortUnitOf:
-    return PortUnitOf(fixed=all(word.unit != port for word in get(population.model).params))
+    model = get(population.model)
+    fixed = all(word.unit != port for word in model.params)
+    return PortUnitOf(fixed, 0 if fixed else model.traits.fine_bits)
 
 
 LOWERING = Lowering(lower_words, port_unit=_port_unit)

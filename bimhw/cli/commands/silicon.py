@@ -11,15 +11,23 @@ from bimhw.cli.output import json_option, print_json, print_table
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--loihi1", default="loihi1-fitted", show_default=True, help="Chip file for measurements on Loihi 1.")
 @click.option("--loihi2", default="loihi2", show_default=True, help="Chip file for measurements on Loihi 2.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the page as Markdown (docs/silicon.md).")
 @json_option
-def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
-    """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is."""
-    from bimhw.evidence.silicon.compare import compare_silicon
+def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None, as_json: bool) -> None:
+    """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is.
 
-    result = compare_silicon(folder, loihi1, loihi2)
+    Without FOLDER the published tables that come with bimhw are predicted.
+    """
+    from bimhw.evidence.silicon.compare import compare_silicon
+    from bimhw.evidence.silicon.page import page, published
+    from simulator.base.files import write_text
+
+    result = compare_silicon(published() if folder is None else folder, loihi1, loihi2)
+    if markdown is not None:
+        write_text(markdown, page(result))
     if as_json:
         print_json(result.as_json())
         return
@@ -28,7 +36,11 @@ def command(folder: Path, loihi1: str, loihi2: str, as_json: bool) -> None:
         print_table(f"{s.name} ({s.kind}, constants of {s.chip})", columns, _rows(s))
         for text in (*(f"fitted: {f}" for f in s.fitted), *s.assumptions):
             click.echo(f"  - {text}")
-    print_table("one figure a set: mean |error|", ("set", "dynamic energy %", "step time %"), list(_figures(result)))
+    print_table(
+        "one figure a set: mean |error|",
+        ("set", "dynamic energy %", "step time %", "learning energy %"),
+        list(_figures(result)),
+    )
     for name in result.not_recognised:
         click.echo(f"not recognised: {name}")
     for reason in result.left_out:
@@ -65,8 +77,8 @@ def _figures(result: Any) -> Any:
         return "" if value is None else f"{100 * value:.1f}"
 
     for s in result.sets:
-        yield s.name, percent(s.figure("dynamic energy")), percent(s.figure("step time"))
-    yield "mean over sets", percent(result.mean("dynamic energy")), percent(result.mean("step time"))
-    yield "of it, the cores' time alone", "", percent(result.mean_of_cores())
+        yield s.name, *(percent(s.figure(q)) for q in ("dynamic energy", "step time", "learning energy"))
+    yield "mean over sets", *(percent(result.mean(q)) for q in ("dynamic energy", "step time", "learning energy"))
+    yield "of it, the cores' time alone", "", percent(result.mean_of_cores()), ""
     mark = result.as_json()["mark"]
-    yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"])
+    yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"]), ""

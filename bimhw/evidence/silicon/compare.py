@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bimhw.evidence.silicon import kws, pair, pilotnet, quartz
+from bimhw.evidence.silicon import counts, kws, pair, pilotnet, quartz
 from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, read_json, read_text, read_yaml
@@ -16,7 +16,7 @@ from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 
 LOIHI1, LOIHI2 = "loihi1-fitted", "loihi2"
-JUDGING = ("quartz", "kws", "pilotnet")  # the pair has its own sigma
+JUDGING = ("quartz", "kws", "pilotnet", "counts", "learning")  # the pair has its own sigma
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Comparison:
             "mean_over_sets": {
                 "dynamic_energy": self.mean("dynamic energy"),
                 "step_time": self.mean("step time"),
+                "learning_energy": self.mean("learning energy"),
                 "step_time_of_cores_alone": self.mean_of_cores(),
             },
             "mark": {"dynamic_energy": MARK_ENERGY, "step_time": MARK_TIME, "source": "SANA-FE on Loihi 1, TCAD 2025"},
@@ -100,6 +101,8 @@ def _predict(
     loihi1, loihi2 = chips
     if path.suffix == ".csv":
         columns = tables[path]
+        if counts.recognises(columns):
+            yield from counts.predict(name, _csv(path))
         for kind, chip in ((quartz, loihi1), (kws, loihi1)):
             if kind.recognises(columns):
                 found = kind.predict(name, _csv(path), chip)

@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         name: which row of the file.
-        quantity: dynamic energy or step time.
+        quantity: dynamic energy, step time or learning energy.
         measured, predicted: in `unit`.
         sigma: of the measurement, where it is stated.
         excluded: why the row cannot judge the prediction; empty if it does.
@@ -29,7 +29,7 @@ class Row:
     """
 
     name: str
-    quantity: Literal["dynamic energy", "step time"]
+    quantity: Literal["dynamic energy", "step time", "learning energy"]
     unit: str
     measured: float
     predicted: float
@@ -102,7 +102,7 @@ class DataSet:
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         out: dict[str, Any] = {"name": self.name, "kind": self.kind, "chip": self.chip}
-        for quantity in ("dynamic energy", "step time"):
+        for quantity in ("dynamic energy", "step time", "learning energy"):
             rows = self.judged(quantity)
             out[quantity.replace(" ", "_")] = {
                 "mean_absolute_error": self.figure(quantity),
@@ -136,6 +136,28 @@ def number(row: Mapping[str, Any], column: str) -> float | None:
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"{where} holds {cell!r}; it must be a finite number of at least 0")
     return value
+
+
+def signed(row: Mapping[str, Any], column: str) -> float | None:
+    """Return a measured energy or power as a number of either sign; None where it is empty.
+
+    What is measured as a difference can be negative; such a row judges nothing, and is no reason to stop.
+
+    Raises:
+        ValueError: it is not a finite number.
+    """
+    cell = row.get(column)
+    text = str(cell).strip() if cell is not None else ""
+    if text.startswith("-"):
+        value = number({**row, column: text[1:]}, column)
+        return None if value is None else -value
+    return number(row, column)
+
+
+def positive(row: Mapping[str, Any], column: str) -> float | None:
+    """Return a measured energy or power that can judge: None where it is missing, 0 or negative."""
+    value = signed(row, column)
+    return value if value and value > 0 else None
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:

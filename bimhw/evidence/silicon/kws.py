@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number
+from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, positive
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
@@ -41,7 +41,11 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
     runs, gaps = list[Run](), list[str]()
     for r in rows:
         size, joule = neurons_of(r), joules_of(r)
-        if size and joule:
+        if size and not size[1]:
+            gaps.append(
+                f"{_name(r)} is outside the model: without branches the fixed part of chip and host is another one"
+            )
+        elif size and joule:
             runs.append((*size, joule))
         else:
             gaps.append(f"{_name(r)} judges no energy: its N, its layers or its energy is not given")
@@ -53,7 +57,7 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
         if measured <= 0:
             falls.append(f"{label} judges nothing: the measured energy does not rise")
             continue
-        out.append(Row(label, "dynamic energy", "pJ/neuron/step", measured, predicted, excluded=why))
+        out.append(Row(label, "dynamic energy", "pJ/neuron/step", measured, predicted, excluded=why or _LINE))
     core_us = step_us(chip, rate)
     for r in rows:
         measured_us = number(r, "us_per_timestep")
@@ -83,6 +87,7 @@ def _name(row: Mapping[str, str]) -> str:
     return row.get("run") or row.get(LINE) or "run"
 
 
+_LINE = "a straight line through the slope that was fitted: any constants give this error"
 _HOST = "host-bound: the x86 core and the host set the pace; the cores' time alone is shown"
 _ASSUMPTIONS = (
     "added layers of 256 neurons are fully connected, one core each, and send one packet a spike",
@@ -102,7 +107,8 @@ def neurons_of(row: Mapping[str, str]) -> tuple[int, float] | None:
 
 def joules_of(row: Mapping[str, str]) -> float | None:
     """Dynamic energy of a step [J]: as the row says, or from that of an inference, or from power and time."""
-    step, inference, watt, us = (number(row, c) for c in (*COLUMNS, "us_per_timestep"))
+    step, inference, watt = (positive(row, c) for c in COLUMNS)
+    us = number(row, "us_per_timestep")
     if step:
         return step
     if inference:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bimhw.evidence.silicon.judge import DataSet, Row, number
+from bimhw.evidence.silicon.judge import DataSet, Row, number, positive
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
@@ -32,9 +32,10 @@ def missing(printed: Mapping[str, Any]) -> list[str]:
 
 def dynamic_w(printed: Mapping[str, Any]) -> float | None:
     """Dynamic power: as printed, or total less static power, or energy of a frame x frame rate."""
-    own, total, static, mj, fps = (
-        number(printed, k) for k in ("dynamic_W", "total_W", "static_W", "dynamic_mJ_per_frame", "fps")
+    own, total, static, mj = (
+        positive(printed, k) for k in ("dynamic_W", "total_W", "static_W", "dynamic_mJ_per_frame")
     )
+    fps = number(printed, "fps")
     if own:
         return own
     if total and static and total > static:

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number
+from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, positive
 from energy_models.chip_energy import chip_energy
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
@@ -90,8 +90,9 @@ def steps_of(row: Mapping[str, str]) -> int | None:
 
 def energy_uj_of(row: Mapping[str, str]) -> float | None:
     """Dynamic energy of the cores per sample [uJ]: as the row says, or from that of a step, or from power and time."""
-    joules, steps = number(row, "core_dyn_uJ_per_sample"), steps_of(row)
-    step_uj, mw, us = (number(row, c) for c in ("core_dyn_uJ_per_step", "core_dynamic_mW", "us_per_timestep"))
+    joules, steps = positive(row, "core_dyn_uJ_per_sample"), steps_of(row)
+    step_uj, mw = (positive(row, c) for c in ("core_dyn_uJ_per_step", "core_dynamic_mW"))
+    us = number(row, "us_per_timestep")
     if not joules and steps:
         joules = steps * step_uj if step_uj else steps * mw * us / 1e3 if mw and us else None
     return joules or None
@@ -124,6 +125,7 @@ def x86_time_us(rows: Sequence[Mapping[str, str]]) -> tuple[float, str]:
 _STORED = "mean of the published rows of 2^3 and 2^5 steps, leave-one-out error 17.8 %"
 _HOST = "host-bound: the x86 core sets the pace of short codes; the cores' time alone is shown"
 _ASSUMPTIONS = (
+    "one degree of freedom: the spikes a neuron and sample, read off the code's description; 1 or 3 would give other energies",
     f"{SPIKES} spikes a neuron and sample (the first one, and the code's own second one); no energy was fitted on this set",
     "convolution and pooling layers use the chip's conv synapse format, the last layer its dense one",
     f"5,410 neurons in logical order on {CORES} cores of equal size; the 784 pixels come from the host",

@@ -92,28 +92,80 @@ def test_rate_is_recovered_from_data_made_with_it(tmp_path: Path) -> None:
     write_kws(tmp_path / "a.csv", {n: joules(n, 0.07) for n in (2, 6, 10)})
     (found,) = compare_silicon(tmp_path).sets
     assert found.kind == "kws" and "0.0700" in found.fitted[0]
-    assert found.figure("dynamic energy") == pytest.approx(0, abs=1e-6)
-    assert len(found.judged("dynamic energy")) == 1  # the fitted row does not judge
+    assert [r.error for r in found.rows if r.quantity == "dynamic energy"] == pytest.approx([0, 0], abs=1e-6)
+    assert (
+        found.figure("dynamic energy") is None
+    )  # a straight line through the fitted slope flatters: it judges nothing
+
+
+def test_any_constants_give_the_keyword_error(tmp_path: Path) -> None:
+    """Why the set is left out of the headline: the error is that of the measured line, whatever the chip file says."""
+    write_kws(tmp_path / "a.csv", {n: joules(n, 0.07) * (1 + n / 500) for n in (2, 6, 10)})
+    errors = []
+    for chip in ("loihi1-fitted", "loihi1"):
+        (found,) = compare_silicon(tmp_path, loihi1=chip).sets
+        errors.append([r.error for r in found.rows if r.quantity == "dynamic energy"])
+    assert errors[0] == pytest.approx(errors[1], abs=1e-6) and abs(errors[0][1]) > 1e-3
+
+
+def test_a_network_without_branches_is_outside_the_model(tmp_path: Path) -> None:
+    write_kws(tmp_path / "a.csv", {n: joules(n, 0.07) for n in (0, 2, 6, 10)})
+    (found,) = compare_silicon(tmp_path).sets
+    assert any("outside the model" in a for a in found.assumptions) and all("N 0" not in r.name for r in found.rows)
+
+
+def test_a_negative_energy_is_a_row_that_judges_nothing(tmp_path: Path) -> None:
+    head = "t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep"
+    (tmp_path / "a.csv").write_text(f"{head}\n3,51,-1,2\n5,171,85.76,28.81\n")
+    (found,) = compare_silicon(tmp_path).sets
+    assert [r.name for r in found.judged("dynamic energy")] == ["t_max 2^5"]
+    table = "chip,network,measured_pj,judges,neuron_updates\nspinnaker1,a,-5,yes,10\nspinnaker1,b,896000,yes,10\n"
+    (tmp_path / "b.csv").write_text(table)
+    second = compare_silicon(tmp_path).sets[1]
+    assert [r.name for r in second.rows] == ["b"] and "missing or negative" in second.assumptions[0]
+    assert second.figure("dynamic energy") == pytest.approx(0, abs=1e-9)
+
+
+def test_quartz_prediction_is_pinned() -> None:
+    """Two spikes a neuron and sample: 1 or 3 would halve it or add half (t_max 2^7, 651 steps; measured 290.11 uJ)."""
+    energy_uj, core_us = quartz.sample(FITTED, 128, 651)
+    assert energy_uj == pytest.approx(277.0, rel=0.15) and abs(energy_uj / 290.11 - 1) < 0.1
+    assert core_us is not None and 4 < core_us < 13.3
+
+
+def test_published_tables_come_with_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SpiNNaker 1 by its board, learning by SENECA's operations; the page holds every row."""
+    with pytest.raises(SystemExit) as done:
+        main(["silicon", "--markdown", str(tmp_path / "page.md"), "--json"])
+    value = json.loads(capsys.readouterr().out)
+    assert not done.value.code and value["mean_over_sets"]["learning_energy"] < 0.25
+    board = next(s for s in value["sets"] if s["chip"] == "spinnaker1")
+    assert len(board["rows"]) == 7
+    assert sum(abs(r["relative_error"]) for r in board["rows"]) / 7 < 0.10
+    judged = [r for r in board["rows"] if not r["excluded"]]
+    assert len(judged) == 2 and board["dynamic_energy"]["mean_absolute_error"] < 0.2
+    text = (tmp_path / "page.md").read_text()
+    assert all(r["row"] in text for s in value["sets"] for r in s["rows"]) and "do not edit by hand" in text
 
 
 def test_held_back_rows_use_the_stored_rate(tmp_path: Path) -> None:
-    write_kws(tmp_path / "a.csv", {n: joules(n, kws.STORED_RATE["loihi1-fitted"]) for n in (0, 4, 8)})
+    write_kws(tmp_path / "a.csv", {n: joules(n, kws.STORED_RATE["loihi1-fitted"]) for n in (4, 8)})
     (found,) = compare_silicon(tmp_path).sets
     assert "stored" in found.fitted[0] and "leave-one-out" in found.fitted[0]
-    assert len(found.judged("dynamic energy")) == 1  # the slope over all N
-    assert found.figure("dynamic energy") == pytest.approx(0, abs=1e-6)
+    (row,) = (r for r in found.rows if r.quantity == "dynamic energy")
+    assert row.error == pytest.approx(0, abs=1e-6) and "straight line" in row.excluded
 
 
 def test_keyword_slope_is_least_squares_over_the_runs_that_were_not_fitted(tmp_path: Path) -> None:
-    """With N = 0, 2, 4, 6, 8, 10 the rate comes from 2 and 6, and numpy's line through the others judges it."""
+    """With N = 2, 4, 6, 8, 10 the rate comes from 2 and 6, and numpy's line through the others judges it."""
     rng = np.random.default_rng(0)
-    energies = {n: joules(n, 0.05) * (1 + 0.02 * rng.standard_normal()) for n in (0, 2, 4, 6, 8, 10)}
+    energies = {n: joules(n, 0.05) * (1 + 0.02 * rng.standard_normal()) for n in (2, 4, 6, 8, 10)}
     write_kws(tmp_path / "a.csv", energies)
     (found,) = compare_silicon(tmp_path).sets
-    (judged,) = found.judged("dynamic energy")
+    judged = [r for r in found.rows if r.quantity == "dynamic energy"][-1]
     free = [n for n in energies if n not in (2, 6)]
     slope = np.polyfit([2560 * n for n in free], [energies[n] * 1e12 for n in free], 1)[0]
-    assert judged.measured == pytest.approx(slope, rel=1e-9) and judged.name.startswith("N 0 -> 4 -> 8 -> 10 ")
+    assert judged.measured == pytest.approx(slope, rel=1e-9) and judged.name.startswith("N 4 -> 8 -> 10 ")
     own = (energies[6] - energies[2]) * 1e12 / (4 * 2560)
     assert judged.predicted == pytest.approx(own, rel=1e-6)
 
@@ -131,8 +183,8 @@ def test_energies_and_sizes_that_a_table_gives_otherwise(tmp_path: Path) -> None
         lines.append(f"{n},{512 + 2560 * n},{watt},1000,{rest[0]},{rest[1]},{rest[2]}")
     (tmp_path / "a.csv").write_text("\n".join(lines))
     (found,) = compare_silicon(tmp_path).sets
-    assert found.judged("dynamic energy")[0].name.startswith("N 3 -> 5 -> 7 ")
-    assert found.figure("dynamic energy") == pytest.approx(0, abs=1e-6)
+    (row,) = (r for r in found.rows if r.quantity == "dynamic energy")
+    assert row.name.startswith("N 3 -> 5 -> 7 ") and row.error == pytest.approx(0, abs=1e-6)
     row = {"us_per_timestep": "50", "latency_ms_per_sample": "2.55", "core_dynamic_mW": "4"}
     assert quartz.steps_of(row) == 51 and quartz.energy_uj_of(row) == pytest.approx(4e-3 * 50 * 51)
     assert quartz.energy_uj_of(row | {"core_dyn_uJ_per_step": "2"}) == 102
@@ -207,11 +259,11 @@ def test_files_of_the_same_columns_in_other_forms(tmp_path: Path) -> None:
 def test_keyword_rows_in_any_order_with_gaps(tmp_path: Path) -> None:
     rate = kws.STORED_RATE["loihi1-fitted"]
     lines = ["E_dyn_per_timestep_J,extra,us_per_timestep,n_layers_per_copy,n_copies", "", ",,,,"]
-    lines += [f"{joules(n, rate)},?,{us},{10 if n else ''},{n}" for n, us in ((8, ""), (0, 870), (4, 871), (4, ""))]
+    lines += [f"{joules(n, rate)},?,{us},{10 if n else ''},{n}" for n, us in ((8, ""), (12, 870), (4, 871), (4, ""))]
     lines += [",?,,10,3", "1e-4,?,,,3", "# a remark"]
     (tmp_path / "a.csv").write_text("\n".join(lines))
     (found,) = compare_silicon(tmp_path).sets
-    assert found.figure("dynamic energy") == pytest.approx(0, abs=1e-6)
+    assert [r.error for r in found.rows if r.quantity == "dynamic energy"] == pytest.approx([0], abs=1e-6)
     assert [a.split(" ")[1] for a in found.assumptions if "judges no energy" in a] == ["8", "9"]  # lines of the file
     (tmp_path / "a.csv").write_text("\n".join([lines[0], f"{joules(4, rate)},,,10,4", f"{joules(1, rate)},,,10,8"]))
     with pytest.raises(InputError, match="holds no row that can be predicted"):
@@ -307,7 +359,7 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep\n3,many,1,2\n")
     with pytest.raises(InputError, match="is not a file of measurements"):
         compare_silicon(tmp_path)
-    for cells, message in (("3,51,-1,2", "'core_dyn_uJ_per_sample' holds '-1'"), ("3,51,5 uJ,2", "no number"),
+    for cells, message in (("3,51,5 uJ,2", "no number"),
                            ("99,51,1,2", "t_max_log2 is 99"), ("inf,51,1,2", "finite")):  # fmt: skip
         (tmp_path / "a.csv").write_text(
             f"t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep\n{cells}\n"

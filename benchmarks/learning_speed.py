@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.optim import FlatParameters, Optimiser
-from bimhw.learning.rules.registry import LearnerSettings, Rule, make_learner
+from bimhw.learning.rules.registry import LearnerSettings, make_learner
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 
@@ -45,7 +45,7 @@ def bptt(psp: str) -> Callable[[], None]:
     return run
 
 
-def online(rule: Rule, psp: str) -> Callable[[], None]:
+def online(rule: str, psp: str) -> Callable[[], None]:
     net, optimiser, x, y = make(psp)
     learner = make_learner(net, LearnerSettings(rule), B)
 

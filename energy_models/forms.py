@@ -16,8 +16,7 @@ All are per labelled step; third factor and optimiser are counted apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
 
 from energy_models.chip_energy import chip_energy, counters
 from simulator.base.errors import InputError
@@ -25,12 +24,18 @@ from simulator.chips.chip import Chip
 from simulator.plasticity.operations import HISTORY_WORDS, OPERATIONS, PORTS, KernelOperations, Psp
 from simulator.program.activity import Activity
 
-Form = Literal["dense", "seq", "tr", "blk", "lazy"]
-FORMS: tuple[Form, ...] = ("dense", "seq", "tr", "blk", "lazy")
+# Counters of a step from M, H, the kernel's costs, input rate, K and L.
+FormCounts = Callable[[int, int, KernelOperations, float, int, int], Mapping[str, float]]
+FORMS: dict[str, FormCounts] = {}
+
+
+def register_counts(name: str, counts: FormCounts) -> None:
+    """Make the operations of a form known: `bimhw codesign` prices it beside the others."""
+    FORMS[name] = counts
 
 
 def form_counts(
-    form: Form, n_in: int, n_hidden: int, psp: Psp = "alpha", rate: float = 0.1, block: int = 64, lookback: int = 64
+    form: str, n_in: int, n_hidden: int, psp: Psp = "alpha", rate: float = 0.1, block: int = 64, lookback: int = 64
 ) -> dict[str, int]:
     """Operations of one step (equations above), as counters of learning.
 
@@ -43,9 +48,7 @@ def form_counts(
         raise InputError(
             "learning form", f"got M={n_in}, H={n_hidden}, rate={rate}, K={block}", "Give sizes >= 1, rate 0..1"
         )
-    counts = {"dense": _dense, "seq": _seq, "tr": _tr, "blk": _blk, "lazy": _lazy}[form](
-        n_in, n_hidden, OPERATIONS[psp], rate, block, lookback
-    )
+    counts = FORMS[form](n_in, n_hidden, OPERATIONS[psp], rate, block, lookback)
     return {k: round(v) for k, v in counts.items() if round(v)}
 
 
@@ -92,6 +95,10 @@ def _lazy(m: int, h: int, costs: KernelOperations, p: float, k: int, look: int) 
         "learn_carry_mac": (costs.live_macs + costs.states) * live_times(p, m) * h,
         "learn_trace_rmw": (costs.words() + PORTS) * p * s,
     }
+
+
+for _name, _counts in (("dense", _dense), ("seq", _seq), ("tr", _tr), ("blk", _blk), ("lazy", _lazy)):
+    register_counts(_name, _counts)
 
 
 def live_times(rate: float, n_in: int) -> float:

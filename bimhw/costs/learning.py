@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from energy_models.forms import FORMS, Form, form_counts, form_energy_pj
+from energy_models.forms import FORMS, form_counts, form_energy_pj
 from energy_models.learning import Optimiser, learning_counts, psp_of
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
@@ -102,7 +102,7 @@ def learning_forms(
 
 
 def _row(
-    form: Form, psp: Psp, step: Parts, update: Parts, stdp: Parts, inference_nj: float, price: LearningPrice
+    form: str, psp: Psp, step: Parts, update: Parts, stdp: Parts, inference_nj: float, price: LearningPrice
 ) -> dict[str, Any] | None:
     if price.lam == 0:
         return None

@@ -10,7 +10,7 @@ import msgspec
 from bimhw.learning.forms.seq import SweepCredit
 from bimhw.learning.optim import OptimiserName
 from bimhw.learning.pruning import Mode
-from bimhw.learning.rules.registry import RULES, Rule
+from bimhw.learning.rules.registry import gradient_form, learning_rule, rule_and_form
 from simulator.base.errors import InputError
 from simulator.base.schedule import LR_COURSES, LrCourse
 
@@ -19,10 +19,12 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """How to train.
 
     Attributes:
-        rule: ``rtrl`` exact forward traces, an update at every labelled step; ``seq`` the same gradient by a sweep inside each
-            neuron, one update a sequence; ``tr`` a sliding window; ``blk`` blocks with a carry, exact; ``bptt`` one update per
-            sequence by back-propagation through time; ``lazy`` work at events only (batch 1, sgd, an update at every labelled
-            step); ``hybrid`` rtrl and STDP; ``stdp`` STDP on W_in, readout online; ``frozen`` only the readout, online.
+        rule: what is learnt, see `bimhw.learning.rules.registry`: ``rtrl`` the exact gradient online; ``hybrid`` that and STDP;
+            ``stdp`` STDP on W_in, readout online; ``bptt`` one update a sequence by back-propagation through time; ``frozen``
+            only the readout, online. The name of a form stands for rtrl in that form.
+        form: of the gradient of rtrl and hybrid: ``dense`` forward traces, an update at every labelled step; ``seq`` a sweep
+            inside each neuron, one update a sequence; ``tr`` a sliding window; ``blk`` blocks with a carry, exact; ``lazy``
+            work at events only (batch 1, sgd, an update at every labelled step).
         epochs: passes over the training split.
         batch: sequences in parallel.
         lr: learning rate.
@@ -48,7 +50,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         seed: of initial weights, order of the data and random matrices.
     """
 
-    rule: Rule = "rtrl"
+    rule: str = "rtrl"
+    form: str = "dense"
     epochs: int = 8
     batch: int = 64
     lr: float = 0.006
@@ -74,8 +77,11 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise InputError(f"rule {self.rule!r}", "is not known", f"Rules: {', '.join(RULES)}")
+        rule_name, form_name = rule_and_form(self.rule, self.form)
+        msgspec.structs.force_setattr(self, "rule", rule_name)
+        msgspec.structs.force_setattr(self, "form", form_name)
+        form = gradient_form(form_name)
+        single = learning_rule(rule_name).forms and form.single
         rules = (
             ("epochs", self.epochs >= 1, "must be at least 1"),
             ("batch", self.batch >= 1, "must be at least 1"),
@@ -91,11 +97,16 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("w_max", self.w_max > 0, "must be positive"),
             ("tau_e", 0 < self.tau_e < math.inf, "must be positive"),
             *_of_stdp(self),
-            ("batch", self.rule != "lazy" or self.batch == 1, "rule lazy works on one sequence at a time"),
-            ("optimiser", self.rule != "lazy" or self.optimiser == "sgd", "rule lazy is plain gradient descent (sgd)"),
+            ("batch", not single or self.batch == 1, f"form {form_name} works on one sequence at a time"),
+            ("optimiser", not single or self.optimiser == "sgd", f"form {form_name} is plain gradient descent (sgd)"),
+            (
+                "rule",
+                not (single and learning_rule(rule_name).stdp),
+                f"has no form {form_name}, which applies its own updates",
+            ),
             (
                 "rate_strength",
-                self.rule not in ("lazy", "frozen") or not self.rate_strength,
+                (not single and rule_name != "frozen") or not self.rate_strength,
                 "does nothing with this rule",
             ),
             ("rate_strength", self.rate_strength >= 0, "must not be negative"),
@@ -106,7 +117,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 def _of_stdp(s: TrainSettings) -> list[tuple[str, bool, str]]:
-    stdp, rule = s.rule in ("hybrid", "stdp"), "belongs to the rules hybrid and stdp"
+    stdp, rule = learning_rule(s.rule).stdp, "belongs to the rules hybrid and stdp"
     return [
         ("zero_drift", stdp or not s.zero_drift, rule),
         ("third_factor", stdp or s.third_factor == "none", rule),

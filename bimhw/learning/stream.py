@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.evaluate import Evaluation, evaluate
-from bimhw.learning.forms.lazy import LazyLearner
-from bimhw.learning.forms.state import learner_state, load_learner
+from bimhw.learning.rules.registry import forms, gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import check_fit
 from bimhw.learning.updater import Updater
@@ -29,7 +28,7 @@ from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 
-_FORMAT = "bimhw.stream/3"
+_FORMAT = "bimhw.stream/4"
 
 
 class TaskStream:
@@ -85,11 +84,12 @@ class StreamTrainer:
     """
 
     def __init__(self, task: Task, config: BimConfig, settings: TrainSettings, init: Init | None = None) -> None:
-        if settings.rule in ("bptt", "seq"):
+        rule = learning_rule(settings.rule)
+        if not rule.online or (rule.forms and not gradient_form(settings.form).streams):
             raise InputError(
-                f"rule {settings.rule!r}",
+                f"rule {settings.rule!r} in form {settings.form!r}",
                 "needs sequences with an end",
-                "Streams learn by rtrl, tr, blk, lazy, hybrid, stdp, frozen",
+                f"Forms of streams: {', '.join(name for name, form in forms().items() if form.streams)}",
             )
         check_fit(task, config)
         self.task, self.settings = task, msgspec.structs.replace(settings, lr_end=1.0)
@@ -116,8 +116,7 @@ class StreamTrainer:
 
     def evaluate(self) -> Evaluation:
         """On the test split, from the zero state, without touching the stream's."""
-        if isinstance(self.learner, LazyLearner):
-            self.learner.finish()  # its weights are up to date only where an input has just fired
+        self.learner.settle()
         return evaluate(self.net, self.task)
 
     def _one(self) -> None:
@@ -150,7 +149,7 @@ class StreamTrainer:
             "task": self.task.name,
             **self._configuration(),
             "step": self.step,
-            "learner": learner_state(self.learner),
+            "learner": self.learner.checkpoint(),
             "updater": self.updater.state(),
             "weights": {k: v.detach().clone() for k, v in self.net.state_dict().items()},
         }
@@ -175,7 +174,7 @@ class StreamTrainer:
             self.step = int(content["step"])
             self._load_weights(content["weights"])
             self.updater.load(content["updater"])
-            load_learner(self.learner, content["learner"])
+            self.learner.restore(content["learner"])
 
     def _configuration(self) -> dict[str, str]:
         settings = msgspec.json.encode(self.settings, order="sorted").decode()

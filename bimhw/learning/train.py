@@ -16,6 +16,7 @@ from torch.nn import functional
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
 from bimhw.learning.forms.history import words_per_step
 from bimhw.learning.forms.seq import SweepLearner
+from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.sampled import check_settings, train_form
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
@@ -198,7 +199,7 @@ class Trainer:
         for start in range(0, len(order), batch):
             part = self.task.train.take(order[start : start + batch])
             x, y = inputs(part, self.task, self.net.readout.weight), torch.from_numpy(part.y)
-            loss, rate = self._bptt(x, y) if self.settings.rule == "bptt" else self._online(x, y)
+            loss, rate = self._bptt(x, y) if not learning_rule(self.settings.rule).online else self._online(x, y)
             if not math.isfinite(loss):
                 raise InputError(
                     f"training on {self.task.name}",
@@ -224,7 +225,9 @@ class Trainer:
 
     def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
         learner = self.updater.learner(x.shape[1])
-        if isinstance(learner, SweepLearner) and learner.takes_sequences:
+        whole = isinstance(learner, SweepLearner) and learner.takes_sequences
+        if whole and self.updater.hybrid is None:
+            assert isinstance(learner, SweepLearner)
             config = as_bim(self.net, "sweeps").config
             self.memory_words = words_per_step(config) * len(x) * sum(config.hidden)
             loss, gradients, rates = learner.sequence(x, y, torch.from_numpy(self.task.loss_steps))
@@ -242,8 +245,7 @@ class Trainer:
 
 
 def _updates_per_sequence(settings: TrainSettings, labelled: list[bool]) -> int:
-    if settings.rule in ("bptt", "seq"):
+    rule = learning_rule(settings.rule)
+    if not rule.online:
         return 1
-    if settings.rule in ("tr", "blk"):
-        return math.ceil(len(labelled) / settings.block)
-    return sum(labelled)
+    return gradient_form(settings.form).updates(settings, labelled) if rule.forms else sum(labelled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.pruning import Pruner, PruneSettings
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
-from bimhw.learning.rules.registry import LearnerSettings, make_learner
+from bimhw.learning.rules.registry import LearnerSettings, learning_rule, make_learner
 from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.nets import Net, as_bim
@@ -27,9 +28,13 @@ class Updater:
         net: its parameters become views of one vector.
         settings: the rule and its numbers.
         total_updates: of the whole training, for the learning rate's decay.
+        done: share of the training done; default: of the updates.
     """
 
-    def __init__(self, net: Net, settings: TrainSettings, total_updates: int) -> None:
+    def __init__(
+        self, net: Net, settings: TrainSettings, total_updates: int, done: Callable[[], float] | None = None
+    ) -> None:
+        self._done = done
         self.net, self.settings, self.updates, self._total = net, settings, 0, total_updates
         self.parameters = FlatParameters(net)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
@@ -43,14 +48,15 @@ class Updater:
     def lr(self) -> float:
         """Learning rate of the next update."""
         s = self.settings
-        return learning_rate(s.lr, s.lr_end, self.updates / max(self._total - 1, 1), s.lr_course)
+        done = self.updates / max(self._total - 1, 1) if self._done is None else self._done()
+        return learning_rate(s.lr, s.lr_end, done, s.lr_course)
 
     def learner(self, batch: int) -> Learner:
         """The rule, at the beginning of a sequence, for so many parallel sequences."""
         s = self.settings
         if self.hybrid is not None:
             self.hybrid.resize(batch)
-        settings = LearnerSettings(s.rule, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis)
+        settings = LearnerSettings(s.rule, s.form, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis)
         return make_learner(as_bim(self.net, f"rule {s.rule!r}"), settings, batch)
 
     def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
@@ -120,7 +126,7 @@ def _pruner_state(matrix: Any) -> dict[str, Any]:
 
 
 def _make_homeostasis(net: Net, s: TrainSettings) -> Homeostasis | None:
-    if not s.rate_strength or s.rule == "bptt":  # bptt has it in its loss
+    if not s.rate_strength or not learning_rule(s.rule).online:  # bptt has it in its loss
         return None
     return Homeostasis(
         as_bim(net, "online learning").config, s.rate_strength, s.rate_target, net.readout.weight.detach()
@@ -128,13 +134,14 @@ def _make_homeostasis(net: Net, s: TrainSettings) -> Homeostasis | None:
 
 
 def _make_hybrid(any_net: Net, s: TrainSettings) -> Hybrid | None:
-    if s.rule not in ("hybrid", "stdp"):
+    rule = learning_rule(s.rule)
+    if not rule.stdp:
         return None
     net = as_bim(any_net, f"rule {s.rule!r}")
     window = StdpSettings(pairing=s.pairing)
     if s.zero_drift:
         window = window.without_drift()
     tau_e = s.tau_e if s.third_factor == "reward" else None
-    if s.rule == "stdp":
+    if not rule.hidden:
         return Hybrid(net, s.batch, 0.0, window, s.kappa or None, hidden_gradient=False, tau_e=tau_e)
     return Hybrid(net, s.batch, s.lam, window, s.kappa or None, tau_e=tau_e)

@@ -63,7 +63,7 @@ class CoreSteps:
             if 0 <= tau < len(learner._x):
                 layer.arrive(tau, learner._arrived(layer, c))
             tau = learner.visited(k, c)
-            if 0 <= tau < len(learner._x) and learner.config.rule != "frozen":
+            if 0 <= tau < len(learner._x) and learner.config.hidden:
                 self._visits[k], due = layer.open_visit(tau, tau in learner._errors)
                 self._due += [layer] if due else []
         if 0 <= self._tau < len(learner._x) and learner.readout.open_visit(self._tau, self._labelled):

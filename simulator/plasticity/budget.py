@@ -10,6 +10,7 @@ import numpy as np
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.layers.net import Layer, learning_net
 from simulator.plasticity.layers.s6 import RATE_BITS, SUM_BITS
+from simulator.plasticity.methods import chip_form
 from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, s6_history_words
 from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
 from simulator.program.program import Program
@@ -76,7 +77,8 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
         Item(name, "history", HISTORY_WORDS * kept * h, c.history_bits, "neuron"),
         Item(name, "input events", layer.lines * kept, 24 if layer.number == 1 else 1, "neuron"),
     ]
-    if c.form in ("dense", "blk"):
+    form = chip_form(c.form)
+    if form.traces:
         items.append(
             Item(
                 name,
@@ -87,11 +89,11 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
             )
         )
         items.append(Item(name, "eligibility traces of biases", (sum(per) + per[2]) * h, c.trace_bits, "neuron"))
-    if c.form != "dense":
+    if form.sweep is not None:
         items.append(Item(name, "adjoint", (5 + 4) * h, c.adjoint_bits, "neuron"))
-    if c.form == "blk":
+    if form.carries:
         items.append(Item(name, "block propagators", (15 + 5) * h, max(c.history_bits, c.adjoint_bits), "neuron"))
-    if not (c.form == "dense" and c.every == 1 == c.accumulate and c.optimiser == "sgd"):
+    if not (form.sweep is None and c.every == 1 == c.accumulate and c.optimiser == "sgd"):
         items.append(Item(name, "gradient sums", sum(synapses), c.accumulator_bits, "synapse"))
         items.append(Item(name, "gradient sums of biases", 4 * h, c.accumulator_bits, "neuron"))
     if c.optimiser == "rms":
@@ -101,7 +103,7 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
 
 def _steps_kept(c: LearnConfig, steps: int, lag: int) -> int:
     """Steps of the history, with those on the error's way."""
-    return {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form] + lag + 1
+    return chip_form(c.form).kept(c, steps) + lag + 1
 
 
 def _gradient_s6(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:

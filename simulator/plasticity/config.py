@@ -10,9 +10,7 @@ import msgspec
 
 from simulator.base.errors import InputError
 from simulator.base.schedule import LrCourse
-
-Rule = Literal["rtrl", "hybrid", "stdp", "frozen"]
-Form = Literal["dense", "seq", "tr", "blk"]
+from simulator.plasticity.methods import chip_form, chip_rule
 
 
 class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,8 +65,8 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         fracs: population -> word -> binary point, filled by calibration.
     """
 
-    rule: Rule = "rtrl"
-    form: Form = "dense"
+    rule: str = "rtrl"
+    form: str = "dense"
     words: Literal["chip", "wide"] = "chip"
     every: int = 1
     accumulate: int = 1
@@ -114,6 +112,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     fracs: dict[str, dict[str, int]] = {}
 
     def __post_init__(self) -> None:
+        chip_rule(self.rule), chip_form(self.form)
         for name, ok, rule in _rules(self):
             if not ok:
                 raise InputError(f"learning: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
@@ -126,12 +125,17 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     @property
     def gradient(self) -> bool:
         """Whether hidden layers follow their gradient."""
-        return self.rule in ("rtrl", "hybrid")
+        return chip_rule(self.rule).gradient
 
     @property
     def stdp(self) -> bool:
         """Whether the input port has an STDP term."""
-        return self.rule == "stdp" or (self.rule == "hybrid" and self.lam < 1)
+        return chip_rule(self.rule).stdp(self)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether hidden layers learn at all."""
+        return chip_rule(self.rule).hidden
 
     def bound(self, port: str) -> float:
         """Hard bound of the weights into a port (z or in of a layer, d, c; ``readout``)."""
@@ -141,7 +145,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     @property
     def share(self) -> float:
         """lam of the rule in use."""
-        return {"rtrl": 1.0, "hybrid": self.lam, "stdp": 0.0, "frozen": 0.0}[self.rule]
+        return chip_rule(self.rule).share(self)
 
 
 def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
@@ -156,7 +160,7 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
         *positive,
         *counts,
         ("learn_a_log", c.learn_biases or not c.learn_a_log, "needs learn_biases"),
-        ("trace_rounding", c.trace_rounding == "nearest" or c.form == "dense", "needs the traces of form dense"),
+        ("trace_rounding", c.trace_rounding == "nearest" or chip_form(c.form).narrow, "needs the traces of form dense"),
         ("history", c.history >= 0, "must not be negative"),
         ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),
         ("beta", 0 < c.beta < 1, "must be in (0, 1)"),

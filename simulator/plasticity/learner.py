@@ -301,7 +301,7 @@ class Learner:
             due += [shared] if shared.due else []
         for learner in self.layers:
             tau = self.visited(learner.index, c)
-            if 0 <= tau < len(self._x) and self.config.rule != "frozen" and learner.visit(tau, tau in self._errors):
+            if 0 <= tau < len(self._x) and self.config.hidden and learner.visit(tau, tau in self._errors):
                 due.append(learner)
         tau = c - self.answer - 1
         if 0 <= tau < len(self._x) and self.readout.visit(tau, self._errors.get(tau), self.layers):

@@ -19,6 +19,7 @@ from simulator.plasticity.config import LearnConfig, learn_config, plain
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.layers.net import Net, filled, learning_net, live_synapses, plastic, plastic_ports
 from simulator.plasticity.learner import Learner
+from simulator.plasticity.methods import chip_form
 from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
 from simulator.plasticity.words.words import ENTRIES_S6, PEAK, calibrated, widths
 from simulator.program.graph import Population, Projection
@@ -184,7 +185,7 @@ def calibrate(
     fracs = {}
     for layer in trial.layers:
         grow = {n: _HEADROOM for n in bits if n.startswith(_GROWING)} | dict.fromkeys(_MOVING, 2.0)
-        if config.form == "blk":
+        if chip_form(config.form).carries:
             grow |= {n: _BLOCK_TRACE_HEADROOM for n in bits if n.startswith("e_")}
         fracs[layer.layer.population.name] = _used(calibrated(layer.words, bits, grow), layer.words) | _of_moments(
             layer.rows

@@ -26,10 +26,8 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
 )
-@click.option("--rule", type=click.Choice(["rtrl", "hybrid", "stdp", "frozen"]), help="Learning rule [rtrl].")
-@click.option(
-    "--form", type=click.Choice(["dense", "seq", "tr", "blk"]), help="Form of the gradient [dense; s6 models: seq]."
-)
+@click.option("--rule", help="Learning rule: rtrl, hybrid, stdp, frozen [rtrl].")
+@click.option("--form", help="Form of the gradient: dense, seq, tr, blk [dense; s6 models: seq].")
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first.")

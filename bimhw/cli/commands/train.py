@@ -31,8 +31,9 @@ from bimhw.cli.output import (
 @click.option("--family", type=click.Choice(["bim", "p-spikessm"]), help="Family of models: bim (default), p-spikessm.")
 @click.option(
     "--rule",
-    help="rtrl (online, default), seq, tr, blk, lazy, hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",
+    help="rtrl (online, default), hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",
 )
+@click.option("--form", help="Form of the gradient (rtrl, hybrid): dense (default), seq, tr, blk, lazy.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
 @click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
 @click.option("--hidden", help="Neurons of each layer, e.g. 128 or 64,64.")
@@ -106,6 +107,7 @@ def command(
     options |= named_values(more, "--set", "refractory=2")
     if output is not None:
         check_output(output)
+    _say_form(options)
     if task in TASKS and TASKS[task].is_text:
         if stream or resume or checkpoint is not None:
             raise click.UsageError(
@@ -141,6 +143,21 @@ def command(
     print_table(f"{task}: trained by {plan.settings.rule}", ("quantity", "value"), list(_rows(summary)))
     if output is not None:
         click.echo(f"saved {output}")
+
+
+def _say_form(options: dict[str, Any]) -> None:
+    """Take the old name of a form as a rule apart, with a line that says so."""
+    from bimhw.learning.rules.registry import rule_and_form
+
+    given = options["rule"]
+    if given is None:
+        return
+    rule, form = rule_and_form(given, options["form"] or "dense")
+    if rule != given:
+        click.echo(
+            f"--rule {given} is now --rule {rule} --form {form}; the old name goes with the next release", err=True
+        )
+        options |= {"rule": rule, "form": form}
 
 
 def _train_text(

@@ -10,6 +10,8 @@ K = 1 is dense RTRL, K = T is SEQ.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from bimhw.learning.forms.adjoint import Lambdas
@@ -104,6 +106,16 @@ class BlockLearner(SweepLearner):
     def memory_words(self) -> int:
         """History and trace words of one sequence held now."""
         return super().memory_words + sum(c.words for c in self.carries)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """See `Learner`."""
+        return super().checkpoint() | {"carries": [(c.e.clone(), c.own.clone()) for c in self.carries]}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """See `Learner`."""
+        super().restore(content)
+        for carry, (e, own) in zip(self.carries, content["carries"], strict=True):
+            carry.e, carry.own = e, own
 
     def _extra(self, index: int, start: Lambdas) -> Gradients:
         carry = self.carries[index]

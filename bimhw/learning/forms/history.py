@@ -8,6 +8,7 @@ Delta is kept only where A_log is learned. s6 keeps Abar and x (N each), z, d, p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,6 +46,17 @@ class LayerHistory:
         """Forget all but the newest ``keep`` steps."""
         for items in (self.inputs, self.records, self.deltas):
             del items[: max(len(items) - keep, 0)]
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the steps as plain containers of tensors."""
+        records = [(tuple(r.drive), *tuple(r)[1:]) for r in self.records]
+        return {"inputs": list(self.inputs), "records": records, "deltas": list(self.deltas)}
+
+    @classmethod
+    def restored(cls, config: BimConfig, content: dict[str, Any]) -> LayerHistory:
+        """Return the history that `checkpoint` was called on."""
+        records = [Record(Drive(*r[0]), *r[1:]) for r in content["records"]]
+        return cls(config, list(content["inputs"]), records, list(content["deltas"]))
 
     def events(self) -> int:
         """Non-zero inputs in the kept steps."""

@@ -13,7 +13,7 @@ must not come through W_in, whose silent columns are not up to date: credit ``di
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,14 @@ from bimhw.learning.forms.counts import OpCounts, lazy_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner
 from bimhw.learning.forms.kernels import call_kernel
 from bimhw.learning.forms.lazy_kernels import TALLY, lazy_step, materialise
-from bimhw.learning.forms.learner import Gradients, StepResult, readout_gradients, softmax_error
+from bimhw.learning.forms.learner import (
+    Gradients,
+    StepResult,
+    network_checkpoint,
+    network_state,
+    readout_gradients,
+    softmax_error,
+)
 from bimhw.learning.forms.packed import aligned, own_gradients, step_arguments
 from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.propagate import check_supported, state_count
@@ -188,5 +195,20 @@ class LazyLearner:
     @torch.no_grad()
     def finish(self) -> None:
         """Apply everything pending to all synapses."""
+        self.settle()
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Apply everything pending: weights are up to date only where an input has just fired."""
         for lazy in self.layers:
             lazy.settle()
+
+    def checkpoint(self) -> dict[str, Any]:
+        """See `Learner`."""
+        return network_checkpoint(self.state) | {"lazy": [layer.state() for layer in self.layers]}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """See `Learner`."""
+        self.state = network_state(content)
+        for layer, held in zip(self.layers, content["lazy"], strict=True):
+            layer.load(held)

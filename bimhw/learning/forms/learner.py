@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from bimhw.models.bim.cell import Record
+from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.net import BimNet, NetState
 
 Gradients = dict[str, Tensor]
@@ -38,6 +38,15 @@ class Learner(Protocol):
     def finish(self) -> Gradients | None:
         """End of a sequence: gradients that are still due."""
 
+    def settle(self) -> None:
+        """Bring weights up to date that wait for their next use; the state stays."""
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return the state of network and rule as plain containers of tensors, loadable without running code."""
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Continue from what `checkpoint` of a learner of the same configuration returned."""
+
     @property
     def memory_words(self) -> int:
         """Learning words of one sequence held now (traces or history)."""
@@ -55,6 +64,16 @@ def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:
     """Of the readout for one step."""
     feature = net.features([s.f for s in state.layers])
     return {"readout.weight": error.T @ feature, "readout.bias": error.sum(0)}
+
+
+def network_checkpoint(state: NetState) -> dict[str, Any]:
+    """Return the state of a network as plain containers of tensors."""
+    return {"layers": [tuple(v.clone() for v in s) for s in state.layers], "taps": state.taps.clone()}
+
+
+def network_state(content: dict[str, Any]) -> NetState:
+    """Return what `network_checkpoint` was given."""
+    return NetState(tuple(LayerState(*s) for s in content["layers"]), content["taps"])
 
 
 def add(total: Gradients, more: Gradients) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from bimhw.learning.forms.credit import Credit, CreditAssigner
-from bimhw.learning.forms.learner import Gradients, StepResult, readout_gradients, softmax_error
+from bimhw.learning.forms.learner import (
+    Gradients,
+    StepResult,
+    network_checkpoint,
+    network_state,
+    readout_gradients,
+    softmax_error,
+)
 from bimhw.learning.forms.traces import LayerTraces
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
@@ -92,6 +99,19 @@ class RtrlLearner:
 
     def finish(self) -> None:
         """Nothing is left over."""
+
+    def settle(self) -> None:
+        """Do nothing: weights are always up to date."""
+
+    def checkpoint(self) -> dict[str, Any]:
+        """See `Learner`."""
+        return network_checkpoint(self.state) | {"traces": [t.state() for t in self.traces]}
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """See `Learner`."""
+        self.state = network_state(content)
+        for traces, held in zip(self.traces, content["traces"], strict=True):
+            traces.load(held)
 
     @property
     def memory_words(self) -> int:

@@ -7,7 +7,7 @@ only: exact up to what the L older steps no longer reach.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,15 @@ from bimhw.learning.forms.adjoint import Adjoint, Lambdas
 from bimhw.learning.forms.counts import OpCounts, sweep_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner, direct_signals
 from bimhw.learning.forms.history import LayerHistory, from_record, words_per_step
-from bimhw.learning.forms.learner import Gradients, StepResult, add, readout_gradients, softmax_error
+from bimhw.learning.forms.learner import (
+    Gradients,
+    StepResult,
+    add,
+    network_checkpoint,
+    network_state,
+    readout_gradients,
+    softmax_error,
+)
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
 from bimhw.models.bim.net import BimNet, NetState, cell_is_fused
@@ -93,6 +101,21 @@ class SweepLearner:
     def finish(self) -> Gradients | None:
         """Sweep what no block has covered."""
         return self._sweep() if self.since else None
+
+    def settle(self) -> None:
+        """Do nothing: weights are always up to date."""
+
+    def checkpoint(self) -> dict[str, Any]:
+        """See `Learner`."""
+        histories = [h.checkpoint() for h in self.histories]
+        due = {"since": self.since, "readout": dict(self.readout_due)}
+        return network_checkpoint(self.state) | {"histories": histories} | due
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """See `Learner`."""
+        self.state = network_state(content)
+        self.histories = [LayerHistory.restored(self.net.config, h) for h in content["histories"]]
+        self.since, self.readout_due = int(content["since"]), dict(content["readout"])
 
     @property
     def takes_sequences(self) -> bool:

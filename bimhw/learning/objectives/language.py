@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,16 +21,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from bimhw.learning.forms.bptt import run_compiled
-from bimhw.learning.optim import FlatParameters, Optimiser
-from bimhw.learning.rules.registry import LearnerSettings, make_learner
+from bimhw.learning.pruning import Mode
+from bimhw.learning.rules.registry import gradient_form, learning_rule
+from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
+from bimhw.learning.updater import Updater
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
 from simulator.base.errors import InputError
 from simulator.base.schedule import learning_rate
-
-LanguageRule = Literal["rtrl", "tr", "blk", "frozen", "tbptt"]
 
 # (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
 Forward = Callable[[Tensor, Any], tuple[Tensor, Any]]
@@ -40,7 +40,9 @@ class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """How to train on a text.
 
     Attributes:
-        rule: ``rtrl`` and its kin update at every symbol, ``tbptt`` once a window by truncated BPTT; ``frozen``: readout only.
+        rule: as in `bimhw.learning.settings.TrainSettings`, online: what learns updates at every symbol or block; ``tbptt``: once
+            a window by truncated BPTT.
+        form: of the gradient, as there.
         streams: B, read side by side.
         window: T of ``tbptt``.
         passes: over the text.
@@ -48,11 +50,14 @@ class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         lr_end: last one as a fraction of the first (cosine).
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
+        lam: lambda of ``hybrid``.
+        prune, prune_mode, prune_readout, prune_every: pruning while it learns online, as there.
         symbols: at most so many symbols of the text (0: all), to compare on equal data.
         seed: of the initial weights.
     """
 
-    rule: LanguageRule = "rtrl"
+    rule: str = "rtrl"
+    form: str = "dense"
     streams: int = 16
     window: int = 16
     passes: int = 1
@@ -60,17 +65,38 @@ class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     lr_end: float = 0.02
     block: int = 16
     lookback: int = 32
+    lam: float = 0.5
+    prune: float = 0.0
+    prune_mode: Mode = "gated"
+    prune_readout: bool = False
+    prune_every: int = 10
     symbols: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rule not in get_args(LanguageRule):
-            raise InputError(f"rule {self.rule!r}", "is not known here", f"Rules: {', '.join(get_args(LanguageRule))}")
         for name in ("streams", "window", "passes", "block"):
             if getattr(self, name) < 1:
                 raise InputError(f"language setting {name}", f"is {getattr(self, name)}, must be at least 1")
         if not (0 < self.lr < math.inf and 0 <= self.lr_end <= 1):
             raise InputError("language settings", f"lr {self.lr}, lr_end {self.lr_end}", "lr > 0, lr_end in [0, 1]")
+        if self.rule == "tbptt":
+            if self.prune:
+                raise InputError("language setting prune", "does not go with rule tbptt", "Prune with an online rule")
+            return
+        checked = self.online()
+        if not learning_rule(checked.rule).online or not gradient_form(checked.form).streams:
+            raise InputError(
+                f"rule {checked.rule!r} in form {checked.form!r}",
+                "needs sequences with an end",
+                "Texts learn by rtrl or tbptt",
+            )
+        msgspec.structs.force_setattr(self, "rule", checked.rule)
+        msgspec.structs.force_setattr(self, "form", checked.form)
+
+    def online(self) -> TrainSettings:
+        """Return the settings of the online rule."""
+        own = {name: getattr(self, name) for name in TrainSettings.__struct_fields__ if name in self.__struct_fields__}
+        return TrainSettings(batch=self.streams, **own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,28 +288,22 @@ def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
 def _online(
     net: BimNet, symbols: Tensor, settings: LanguageSettings, progress: Callable[[int], None]
 ) -> tuple[int, int]:
-    rule: Any = settings.rule
-    chosen = LearnerSettings(rule, seed=settings.seed, block=settings.block, lookback=settings.lookback)
+    total, words, done = settings.passes * (len(symbols) - 1), 0, 0
+    updater = Updater(net, settings.online(), total, lambda: done / total)
     size = net.config.n_in
-    parameters = FlatParameters(net)
-    optimiser = Optimiser("adam", parameters)
-    total, updates, words, done = settings.passes * (len(symbols) - 1), 0, 0, 0
     for _ in range(settings.passes):
-        learner = make_learner(net, chosen, symbols.shape[1])
+        learner = updater.learner(symbols.shape[1])
         for start in range(0, len(symbols) - 1, 256):
             x, y = _pairs(symbols, start, 256)
             for u, target in zip(one_hot(x, size), y, strict=True):
-                result = learner.observe(u, target)
                 done += 1
-                if result.gradients is not None:
-                    optimiser.step(
-                        parameters.gather(result.gradients), learning_rate(settings.lr, settings.lr_end, done / total)
-                    )
-                    updates += 1
+                result = updater.observe(learner, u, target)
             _check_finite(result.loss, settings)
             progress(len(y))
         words = max(words, learner.memory_words)
-    return updates, words
+    if updater.pruner is not None:
+        updater.pruner.finish()
+    return updater.updates, words
 
 
 def _tbptt(

@@ -15,6 +15,9 @@ from simulator.base.errors import InputError
 # options of `bimhw train` -> fields of `LanguageSettings`
 _SETTINGS = {
     "rule": "rule",
+    "form": "form",
+    "lam": "lam",
+    **{name: name for name in ("prune", "prune_mode", "prune_readout", "prune_every")},
     "epochs": "passes",
     "batch": "streams",
     "lr": "lr",
@@ -29,7 +32,7 @@ _SETTINGS = {
 # Tested settings by name; rates of docs/results.md. The default (no preset) is the trial's recipe: 1 x 128, rule rtrl, k_o .5.
 PRESETS: dict[str, dict[str, Any]] = {
     # online: an update every four symbols, over the last sixteen; a third of the time of rtrl (which likes 32 streams)
-    "online": {"rule": "tr", "block": 4, "lookback": 12, "k_o": 0.2},
+    "online": {"form": "tr", "block": 4, "lookback": 12, "k_o": 0.2},
     # the strongest: two layers by truncated BPTT, binary spikes between them, the membrane of the upper one read too
     "deep": {
         "hidden": "128,128",

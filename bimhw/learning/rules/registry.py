@@ -1,9 +1,16 @@
-"""The learning rules by name, each as a `Learner`."""
+"""Learning rules and forms of their gradient: two registries of frozen descriptions, found by name.
+
+A rule says what the layers learn from, a form how the gradient of a rule is computed; any rule that takes forms goes with any
+form. Training on the host, learning on the chip (`ChipForm`), `bimhw codesign` and the energy of a step (`operations`) read the
+same description. A file that calls `register_rule` or `register_form` adds one.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Protocol
 
 from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.credit import Credit
@@ -13,17 +20,30 @@ from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepCredit, SweepLearner
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.net import BimNet
+from energy_models.forms import FormCounts, register_counts
 from simulator.base.errors import InputError
-
-Rule = Literal["rtrl", "seq", "tr", "blk", "lazy", "hybrid", "stdp", "bptt", "frozen"]
-RULES: tuple[Rule, ...] = get_args(Rule)
+from simulator.plasticity.methods import ChipForm, ChipRule
+from simulator.plasticity.methods import register_form as register_chip_form
+from simulator.plasticity.methods import register_rule as register_chip_rule
 
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """What `make_learner` needs: the rule and its numbers (K and L of tr and blk, the learning rate of lazy)."""
+    """Numbers that a learner is made from.
 
-    rule: Rule
+    Attributes:
+        rule: what is learnt.
+        form: how the gradient is computed.
+        credit: how the error reaches lower layers.
+        seed: of random matrices.
+        block: K of tr and blk.
+        lookback: L of tr.
+        lr: learning rate (lazy applies it itself).
+        homeostasis: rate regulariser.
+    """
+
+    rule: str = "rtrl"
+    form: str = "dense"
     credit: SweepCredit = "filt-win"
     seed: int = 0
     block: int = 16
@@ -32,28 +52,200 @@ class LearnerSettings:
     homeostasis: Homeostasis | None = None
 
 
-def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
-    """The online learner of a rule (``bptt`` has none: autograd does it).
+class Steps(Protocol):
+    """Settings that the number of updates depends on."""
+
+    @property
+    def block(self) -> int:
+        """Steps of a block."""
+        ...
+
+
+Make = Callable[[BimNet, LearnerSettings, int], Learner]
+Updates = Callable[[Steps, Sequence[bool]], int]  # updates of a sequence, from which of its steps are labelled
+
+
+def _each_label(settings: Steps, labelled: Sequence[bool]) -> int:
+    return sum(labelled)
+
+
+def _each_block(settings: Steps, labelled: Sequence[bool]) -> int:
+    return math.ceil(len(labelled) / settings.block)
+
+
+def _each_sequence(settings: Steps, labelled: Sequence[bool]) -> int:
+    return 1
+
+
+@dataclass(frozen=True)
+class GradientForm:
+    """How the gradient of a rule is computed.
+
+    Attributes:
+        name: as in `--form`.
+        summary: one line for people.
+        make: the learner on the host.
+        updates: of a sequence.
+        streams: learns from a stream without an end.
+        single: one sequence at a time, and it applies plain gradient descent itself.
+        operations: counters of one step (`energy_models.forms`); None: those of the name, or none are known.
+        chip: the form on a chip; None: that of the name, or there is none.
+    """
+
+    name: str
+    summary: str
+    make: Make
+    updates: Updates = _each_label
+    streams: bool = True
+    single: bool = False
+    operations: FormCounts | None = None
+    chip: ChipForm | None = None
+
+
+@dataclass(frozen=True)
+class LearningRule:
+    """What the layers learn from.
+
+    Attributes:
+        name: as in `--rule`.
+        summary: one line for people.
+        forms: it follows a gradient in a form of choice; else `make` gives its learner.
+        make: the learner of a rule without forms; None: autograd does it, offline.
+        stdp: W_in has an STDP term beside the gradient.
+        hidden: hidden layers follow their gradient (with `stdp`: beside it).
+        chip: the rule on a chip; None: that of the name, or there is none.
+    """
+
+    name: str
+    summary: str
+    forms: bool = False
+    make: Make | None = None
+    stdp: bool = False
+    hidden: bool = True
+    chip: ChipRule | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether it learns while a sequence runs."""
+        return self.forms or self.make is not None
+
+
+_RULES: dict[str, LearningRule] = {}
+_FORMS: dict[str, GradientForm] = {}
+# Names of rules from when a form was named as a rule -> the form of rule rtrl that they mean.
+_FORM_AS_RULE = ("seq", "tr", "blk", "lazy")
+
+
+def register_rule(rule: LearningRule) -> LearningRule:
+    """Make a rule known by its name, on the chip too where it has one, and return it."""
+    _RULES[rule.name] = rule
+    if rule.chip is not None:
+        register_chip_rule(rule.chip)
+    return rule
+
+
+def register_form(form: GradientForm) -> GradientForm:
+    """Make a form known by its name, on the chip and in the energy models too where it has those, and return it."""
+    _FORMS[form.name] = form
+    if form.chip is not None:
+        register_chip_form(form.chip)
+    if form.operations is not None:
+        register_counts(form.name, form.operations)
+    return form
+
+
+def rules() -> Mapping[str, LearningRule]:
+    """Return all rules by name."""
+    return _RULES
+
+
+def forms() -> Mapping[str, GradientForm]:
+    """Return all forms by name."""
+    return _FORMS
+
+
+def learning_rule(name: str) -> LearningRule:
+    """Return a rule by its name.
 
     Raises:
-        InputError: the rule does not exist for this network or credit rule.
+        InputError: no such rule.
     """
-    s, h = settings, settings.homeostasis
-    if s.rule == "seq":
-        credit = s.credit if net.config.n_layers > 1 else "exact"  # one layer: all rules are exact
-        return SweepLearner(net, batch, credit, s.seed, homeostasis=h)
-    if s.rule == "tr":
-        return SweepLearner(net, batch, s.credit, s.seed, s.block, s.lookback, h)
-    if s.rule == "blk":
-        return BlockLearner(net, batch, s.credit, s.seed, s.block, h)
-    if s.rule == "lazy":
-        return LazyLearner(net, s.lr, s.credit, s.seed)
-    if s.rule == "frozen":
-        return RtrlLearner(net, batch, seed=s.seed, frozen=True)
-    return RtrlLearner(net, batch, _without_sweep(s.credit), s.seed, homeostasis=h)
+    if name not in _RULES:
+        raise InputError(f"rule {name!r}", "is not known", f"Rules: {', '.join(_RULES)}")
+    return _RULES[name]
+
+
+def gradient_form(name: str) -> GradientForm:
+    """Return a form by its name.
+
+    Raises:
+        InputError: no such form.
+    """
+    if name not in _FORMS:
+        raise InputError(f"form {name!r}", "is not known", f"Forms: {', '.join(_FORMS)}")
+    return _FORMS[name]
+
+
+def rule_and_form(rule: str, form: str) -> tuple[str, str]:
+    """Return rule and form, where the rule may be the old name of a form."""
+    return ("rtrl", rule) if rule in _FORM_AS_RULE and rule not in _RULES else (rule, form)
+
+
+def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
+    """Return the online learner of a rule in a form.
+
+    Raises:
+        InputError: it does not exist for this network or credit rule, or the rule is not online (``bptt``).
+    """
+    name, form = rule_and_form(settings.rule, settings.form)
+    rule = learning_rule(name)
+    if rule.forms:
+        return gradient_form(form).make(net, settings, batch)
+    if rule.make is None:
+        raise InputError(f"rule {name!r}", "has no online learner: autograd does it", "Take rule rtrl")
+    return rule.make(net, settings, batch)
+
+
+def _dense(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    return RtrlLearner(net, batch, _without_sweep(s.credit), s.seed, homeostasis=s.homeostasis)
+
+
+def _frozen(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    return RtrlLearner(net, batch, seed=s.seed, frozen=True)
+
+
+def _seq(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    credit = s.credit if net.config.n_layers > 1 else "exact"  # one layer: all rules are exact
+    return SweepLearner(net, batch, credit, s.seed, homeostasis=s.homeostasis)
+
+
+def _tr(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    return SweepLearner(net, batch, s.credit, s.seed, s.block, s.lookback, s.homeostasis)
+
+
+def _blk(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    return BlockLearner(net, batch, s.credit, s.seed, s.block, s.homeostasis)
+
+
+def _lazy(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
+    return LazyLearner(net, s.lr, s.credit, s.seed)
 
 
 def _without_sweep(credit: SweepCredit) -> Credit:
     if credit == "exact":
-        raise InputError("credit rule 'exact'", "needs a history to sweep back over", "Take rule seq or bptt")
+        raise InputError("credit rule 'exact'", "needs a history to sweep back over", "Take form seq, or rule bptt")
     return credit
+
+
+register_form(GradientForm("dense", "exact forward traces, an update at every labelled step", _dense))
+register_form(
+    GradientForm("seq", "a sweep inside each neuron, one update a sequence", _seq, _each_sequence, streams=False)
+)
+register_form(GradientForm("tr", "the sweep over a sliding window", _tr, _each_block))
+register_form(GradientForm("blk", "blocks with a carry, exact", _blk, _each_block))
+register_form(GradientForm("lazy", "work at events only (batch 1, sgd)", _lazy, single=True))
+register_rule(LearningRule("rtrl", "the exact gradient online", forms=True))
+register_rule(LearningRule("hybrid", "the gradient and STDP on W_in", forms=True, stdp=True))
+register_rule(LearningRule("stdp", "STDP on W_in, readout online", make=_dense, stdp=True, hidden=False))
+register_rule(LearningRule("bptt", "back-propagation through time, one update a sequence"))
+register_rule(LearningRule("frozen", "only the readout, online", make=_frozen, hidden=False))

@@ -1,8 +1,8 @@
 """One BIM-D layer that learns: its history, traces or propagators, gradient sums and update.
 
 Everything is addressed by the model's step tau; layer l does at chip step tau + l what the model does at tau, and the error of
-tau reaches it later, so the history keeps tau until then. The forms differ only in what they do at the late visit:
-dense advances all traces (they trail the neuron by the error's way), seq/tr/blk collect and sweep. What a step does to the
+tau reaches it later, so the history keeps tau until then. The forms (`simulator.plasticity.forms.diag`)
+differ only in what they do at the late visit. What a step does to the
 neurons of one core is a method with a `Part`; the methods without do all parts, one after another.
 """
 
@@ -16,15 +16,13 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_ELIGIBILITY
 from simulator.plasticity.config import LearnConfig
-from simulator.plasticity.forms import block
-from simulator.plasticity.forms.base import C_D, PARTS_OF, dense_step
-from simulator.plasticity.forms.dense import dense_narrow
+from simulator.plasticity.forms.base import C_D, PARTS_OF
 from simulator.plasticity.forms.record import R_S, R_V, SURROGATES, history_words
-from simulator.plasticity.forms.sweep import replay, sweep
 from simulator.plasticity.forward import Forward
 from simulator.plasticity.layers.net import Layer
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.layers.update import Block, Row, bias_block
+from simulator.plasticity.methods import chip_form
 from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS
 from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
@@ -73,7 +71,7 @@ class LayerLearner:
         self.layer, self.index, self.population, self.forward = layer, index, population, forward
         self.config, self.lag, self.words, self.counts = config, lag, words, counts
         self.m1, self.h = layer.lines + 1, layer.size
-        self.costs = KERNEL_OPERATIONS[layer.psp]
+        self.costs, self.form = KERNEL_OPERATIONS[layer.psp], chip_form(config.form)
         self.const = forward.constants(index)
         self.theta, self.a = forward.theta_and_a(index)
         self.hard = bool(np.any(layer.population.params["hard"]))
@@ -84,7 +82,7 @@ class LayerLearner:
         self.amplitude = np.array([config.a_plus, a_minus])
         self.rows = self._rows(moments, seed, keys)
         used = [K_TRACE + 5 * p + part for p in range(3) for part in PARTS_OF[layer.psp] if p < 2 or part]
-        self.fast = config.gradient and config.form == "dense" and bool(words[LSB, used].all())
+        self.fast = config.gradient and self.form.narrow and bool(words[LSB, used].all())
         if config.trace_rounding == "stochastic" and words[LSB].any() and config.gradient and not self.fast:
             raise InputError(
                 f"population {layer.population.name!r}", "has traces that calibration never saw, so they have no unit",
@@ -153,13 +151,12 @@ class LayerLearner:
         """Before a sample of `steps` steps: empty history, traces 0."""
         c = self.config
         self.steps = steps
-        need = {"dense": 0, "seq": steps, "tr": c.block + c.history, "blk": c.block}[c.form]
-        self.ring = max(need, 1) + self.lag + 2
+        self.ring = max(self.form.kept(c, steps), 1) + self.lag + 2
         self.hist = np.zeros((self.ring, self.history_rows, self.h))
         self.events = np.zeros((self.ring, self.m1))
         self.spikes, self.features = np.zeros((self.ring, self.h)), np.zeros((self.ring, self.h))
         self.feature = np.zeros(self.h)
-        traces = c.gradient and c.form in ("dense", "blk")
+        traces = c.gradient and self.form.traces
         self.e = np.zeros((4, 5, self.m1, self.h)) if traces else np.zeros((4, 5, 1, 1))
         if self.fast:
             self.e = np.zeros((4, self.m1, 5, self.h))
@@ -231,11 +228,11 @@ class LayerLearner:
         c, last = self.config, tau == self.steps - 1
         self.open += 1
         self.labelled += labelled
-        due, fresh = last or (c.form in ("tr", "blk") and self.open >= c.block), self.open
+        due, fresh = last or (self.form.blocks and self.open >= c.block), self.open
         if due:
             self.open = 0
-        sweeps = due and c.gradient and c.form != "dense"
-        reach = fresh + (c.history if c.form == "tr" else 0) if sweeps else 0
+        sweeps = due and c.gradient and self.form.sweep is not None
+        reach = fresh + (c.history if self.form.lookback else 0) if sweeps else 0
         return Visit(tau, labelled, fresh, reach), update_due(c, self.labelled, last, due, self.samples)
 
     def visit_part(self, part: Part, visit: Visit) -> None:
@@ -249,37 +246,15 @@ class LayerLearner:
         if visit.reach:
             self._sweep(part, visit)
 
-    def _count(self, name: str, part: Part, n: int) -> None:
+    def count(self, name: str, part: Part, n: int) -> None:
+        """Count operations of a kind at a core."""
         self.counts.add(name, self.population, n, part.core)
 
     def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
-        slot, c, mine = tau % self.ring, self.config, part.columns
-        hist, const, psp, membrane = self.hist[slot][:, mine], self.const[:, mine], self.layer.psp, self.layer.membrane
-        if c.form == "dense":
-            live, e, g = part.take(self.live), part.take(self.e), part.take(self.g)
-            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
-            args = (e, g, self.events[slot], hist, const, live, psp, membrane, labelled, self.words)
-            if self.fast:
-                dense_narrow(*args, self._noise(part))
-            else:
-                dense_step(*args)
-            part.give(self.e, e)
-            part.give(self.g, g)
-            synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            words = int(np.dot(synapses, self.costs.sizes()))
-            self._count("trace_rmw", part, words)
-            self._count("random", part, words if c.trace_rounding == "stochastic" and self.fast else 0)
-            self._count("trace_mac", part, int(np.dot(synapses, self.costs.trace_macs())))
-            if labelled:
-                touched = hist[H_DELTA] != 0 if c.skip_zero else np.ones(part.size, bool)
-                self._count("weight_mac", part, int(live[:, :-1, touched].sum(dtype=np.int64)))
-        elif c.form == "blk":
-            hist, const = np.ascontiguousarray(hist), np.ascontiguousarray(const)
-            block.forward(hist, const, psp, membrane, labelled, self.s[mine], self.deferred[mine], self.words)
-            macs = self.costs.propagator_macs + labelled * self.costs.states
-            self._count("carry_mac", part, part.size * macs)
+        if self.form.step is not None:
+            self.form.step(self, part, tau, labelled)
 
-    def _noise(self, part: Part) -> npt.NDArray[np.uint64]:
+    def noise(self, part: Part) -> npt.NDArray[np.uint64]:
         """Keys of the rounding of a part's traces in this step."""
         stochastic = self.config.trace_rounding == "stochastic"
         stream = STREAM_ELIGIBILITY + 256 * 20 * self.index
@@ -295,35 +270,12 @@ class LayerLearner:
             self.amplitude, self.config.pairing == "nearest", self.words,
         )  # fmt: skip
         part.give(self.omega, omega)
-        self._count("stdp_rmw", part, rmw)
-        self._count("stdp_events", part, written)
+        self.count("stdp_rmw", part, rmw)
+        self.count("stdp_events", part, written)
 
     def _sweep(self, part: Part, visit: Visit) -> None:
-        """Backward over what is new (and L older steps for tr), and the replay of its events."""
-        c, psp, membrane, mine = self.config, self.layer.psp, self.layer.membrane, part.columns
-        order = np.arange(visit.tau, max(visit.tau - visit.reach, -1), -1) % self.ring
-        hist, const, live, g = part.take(self.hist), part.take(self.const), part.take(self.live), part.take(self.g)
-        e = part.take(self.e) if c.form == "blk" else self.e
-        s, deferred = self.s[mine], self.deferred[mine]
-        if c.form == "blk":
-            block.carry(e, g, s, deferred, live, self.words)
-            synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
-            self._count("trace_rmw", part, int(np.dot(synapses, self.costs.sizes())))
-            self._count("trace_mac", part, int(np.dot(synapses, self.costs.carry_macs)))
-        p = np.zeros((order.size, 3, part.size))
-        sweep(hist, order, min(visit.fresh, order.size), const, psp, membrane, p, g[3, 0], self.words)
-        done = replay(self.events, order, p, live, g, self.words)
-        if c.form == "blk":
-            injected = block.inject(hist, self.events, order, const, psp, membrane, live, e, self.words)
-            done += int(np.dot(injected, self.costs.sizes()))
-            macs = self.costs.propagator_macs + self.costs.injection_macs
-            self._count("carry_mac", part, order.size * part.size * macs)
-            part.give(self.e, e)
-            s[:], deferred[:] = np.eye(5), 0.0
-        part.give(self.g, g)
-        self._count("sweep_mac", part, order.size * part.size * self.costs.sweep_macs)
-        self._count("history_read", part, order.size * part.size * HISTORY_WORDS)
-        self._count("events", part, done)
+        if self.form.sweep is not None:
+            self.form.sweep(self, part, visit)
 
     def update(self, lr: float) -> None:
         """Apply the gradient sums to weights and biases, and clear them."""
@@ -375,6 +327,6 @@ def update_due(c: LearnConfig, labelled: int, last: bool, swept: bool, samples: 
     """
     if c.accumulate > 1:
         return last and samples % c.accumulate == 0
-    if c.form == "dense":
+    if chip_form(c.form).sweep is None:
         return labelled > 0 and (labelled >= c.every or last)
     return swept

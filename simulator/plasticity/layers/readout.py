@@ -13,6 +13,7 @@ from simulator.plasticity.layers.diag import LayerLearner, update_due
 from simulator.plasticity.layers.net import Net
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.layers.update import Block, full, weights_and_bias
+from simulator.plasticity.methods import chip_form
 from simulator.plasticity.rules.third_factor import row_sums
 from simulator.plasticity.words.counts import LearnCounts
 
@@ -79,7 +80,7 @@ class ReadoutLearner:
         c, last = self.config, tau == self.steps - 1
         self.open += 1
         self.labelled += labelled
-        due = last or (c.form in ("tr", "blk") and self.open >= c.block)
+        due = last or (chip_form(c.form).blocks and self.open >= c.block)
         if due:
             self.open = 0
         return update_due(c, self.labelled, last, due, self.samples)

@@ -24,6 +24,7 @@ from simulator.plasticity.layers.diag import LayerLearner, Visit
 from simulator.plasticity.layers.net import Layer
 from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.layers.update import Block, weights_and_bias
+from simulator.plasticity.methods import chip_form
 from simulator.plasticity.operations import KERNEL_OPERATIONS, s6_history_words, s6_sweep_macs
 from simulator.plasticity.rules.pruning import Pruner
 from simulator.plasticity.words.counts import LearnCounts
@@ -48,7 +49,7 @@ class S6Learner(LayerLearner):
 
     def __init__(self, layer: Layer, parts: tuple[Part, ...], index: int, *rest: Any) -> None:
         config: LearnConfig = rest[2]
-        if config.gradient and config.form not in ("seq", "tr"):
+        if config.gradient and not chip_form(config.form).shared:
             raise FitError(
                 f"population {layer.population.name!r}",
                 f"is an s6 layer, whose traces of shared B and C would take words for every channel; form {config.form!r} "
@@ -113,7 +114,7 @@ class S6Learner(LayerLearner):
             record, self.theta[part.columns], self.hard, c.detach_reset, SURROGATES[c.surrogate], c.surrogate_width, row,
             self.bc[slot], self.words,
         )  # fmt: skip
-        self._count("history_write", part, 2 * self.states)  # B and C, once a core
+        self.count("history_write", part, 2 * self.states)  # B and C, once a core
 
     def message_gain(self, tau: int, mine: slice = slice(None)) -> Floats:
         """psi delta of model step `tau` (readout on the membrane: delta), what filt-Win sends down."""
@@ -150,10 +151,10 @@ class S6Learner(LayerLearner):
         part.give(self.g, g)
         part.give(self.g_rates, g_rates)
         macs = s6_sweep_macs(KERNEL_OPERATIONS[psp], self.states, layer.zoh, self.config.learn_a_log)
-        self._count("sweep_mac", part, order.size * part.size * macs)
-        self._count("history_read", part, order.size * (part.size * self.history_words + 2 * self.states))
-        self._count("events", part, done)
-        self._count("shared_words", part, order.size * 2 * self.states)
+        self.count("sweep_mac", part, order.size * part.size * macs)
+        self.count("history_read", part, order.size * (part.size * self.history_words + 2 * self.states))
+        self.count("events", part, done)
+        self.count("shared_words", part, order.size * 2 * self.states)
 
     def close_update(self) -> None:
         """After an update at all cores: the sums begin anew."""

@@ -103,7 +103,13 @@ def test_saved_words_counts_what_autograd_keeps() -> None:
 
 
 def test_refuses(corpus: Corpus) -> None:
-    for options, said in [({"rule": "seq"}, "is not known here"), ({"lr": 0.0}, "lr > 0"), ({"streams": 0}, "streams")]:
+    for options, said in [
+        ({"rule": "seq"}, "sequences with an end"),
+        ({"rule": "no"}, "Rules: rtrl"),
+        ({"rule": "tbptt", "prune": 0.3}, "online rule"),
+        ({"lr": 0.0}, "lr > 0"),
+        ({"streams": 0}, "streams"),
+    ]:
         with pytest.raises(InputError, match=said):
             LanguageSettings(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="37 symbols"):
@@ -149,9 +155,21 @@ def test_command(tmp_path: Path) -> None:
 def test_presets_of_a_text_can_be_changed() -> None:
     corpus = character_corpus("abc " * 50)
     config, settings, init = language_recipe(corpus, 3, preset="online", lr=0.5, gain_in=2.0, delays="0,1")
-    assert (settings.rule, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 16, 0.5, 3)
+    assert (settings.form, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 16, 0.5, 3)
     assert (config.k_o, config.input_delays) == (0.2, (0, 1))
     assert (init.gain_in, init.delta_max) == (2.0, 1.0)
     assert language_recipe(corpus).init == LANGUAGE_INIT
     deep = language_recipe(corpus, preset="deep")
     assert (deep.config.hidden, deep.settings.passes, deep.config.detach_reset) == ((128, 128), 3, False)
+
+
+def test_a_text_is_pruned_while_it_is_learnt(corpus: Corpus) -> None:
+    config, settings, init = language_recipe(
+        corpus, 0, hidden="12", batch=8, prune=0.4, prune_readout=True, form="tr", block=4
+    )
+    model = train_language(corpus, config, settings, init).model
+    masks = [b for n, b in model.named_buffers() if ".mask_" in n]
+    assert len(masks) == 3
+    for mask in masks:
+        assert 0.25 < 1 - float(mask.float().mean()) <= 0.45
+    assert float((model.readout.weight == 0).float().mean()) > 0.25

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from bimhw.cli.main import main
-from bimhw.learning.rules.registry import RULES
+from bimhw.learning.rules.registry import forms
 from bimhw.tasks.sources import digits
 
+RULES = ("rtrl", *(name for name in forms() if name != "dense"), "hybrid", "stdp", "bptt", "frozen")
 CREDITS = ("filt-win", "filt-inst", "inst", "direct", "dfa", "local", "exact")
 # rule -> credit rules that it cannot have, with a word of the message
 REFUSED: dict[str, dict[str, str]] = {
-    "rtrl": {"exact": "seq or bptt"},
-    "hybrid": {"exact": "seq or bptt"},
-    "stdp": {"exact": "seq or bptt"},
+    "rtrl": {"exact": "form seq"},
+    "hybrid": {"exact": "form seq"},
+    "stdp": {"exact": "form seq"},
     "seq": {"inst": "filt-inst"},
     "tr": {"inst": "filt-inst"},
     "blk": {"inst": "filt-inst"},

@@ -1,0 +1,112 @@
+"""Registries of what a chip can learn by: rules (what is learnt) and forms (how the gradient of a rule is computed).
+
+Both are frozen values found by name. A file that calls `register_rule` or `register_form` adds one; the built-in forms of
+BIM-D layers are in `simulator.plasticity.forms.diag`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulator.base.errors import InputError
+
+if TYPE_CHECKING:
+    from simulator.plasticity.config import LearnConfig
+    from simulator.plasticity.layers.diag import LayerLearner, Visit
+    from simulator.plasticity.layers.parts import Part
+
+
+@dataclass(frozen=True)
+class ChipRule:
+    """What the hidden layers learn from.
+
+    Attributes:
+        name: as in `LearnConfig.rule`.
+        gradient: the layers follow their gradient.
+        share: weight of the gradient against STDP, from the configuration.
+        stdp: the input port has an STDP term, from the configuration.
+        hidden: hidden layers learn at all.
+    """
+
+    name: str
+    gradient: bool
+    share: Callable[[LearnConfig], float]
+    stdp: Callable[[LearnConfig], bool] = lambda c: False
+    hidden: bool = True
+
+
+@dataclass(frozen=True)
+class ChipForm:
+    """How the gradient of a BIM-D layer is computed.
+
+    Attributes:
+        name: as in `LearnConfig.form`.
+        kept: steps of history that a neuron keeps beside those on the error's way, from (configuration, steps of a sample).
+        step: what a core does at the late visit of each step; None: nothing.
+        sweep: what a core does when a sweep is due; None: the form has none and updates at labelled steps.
+        traces: a synapse keeps eligibility traces.
+        narrow: the traces have a kernel in whole words, with stochastic rounding.
+        carries: a neuron keeps block propagators.
+        blocks: a sweep is due every K steps, not only at the end of a sample.
+        lookback: a sweep also visits L older steps.
+        shared: s6 layers can use it: it keeps nothing by synapse.
+    """
+
+    name: str
+    kept: Callable[[LearnConfig, int], int]
+    step: Callable[[LayerLearner, Part, int, bool], None] | None = None
+    sweep: Callable[[LayerLearner, Part, Visit], None] | None = None
+    traces: bool = False
+    narrow: bool = False
+    carries: bool = False
+    blocks: bool = False
+    lookback: bool = False
+    shared: bool = False
+
+
+_RULES: dict[str, ChipRule] = {}
+_FORMS: dict[str, ChipForm] = {}
+
+
+def register_rule(rule: ChipRule) -> ChipRule:
+    """Make a rule known by its name, and return it."""
+    _RULES[rule.name] = rule
+    return rule
+
+
+def register_form(form: ChipForm) -> ChipForm:
+    """Make a form known by its name, and return it."""
+    _FORMS[form.name] = form
+    return form
+
+
+def chip_rule(name: str) -> ChipRule:
+    """Return a rule by its name.
+
+    Raises:
+        InputError: no such rule.
+    """
+    if name not in _RULES:
+        raise InputError(f"learning: rule {name!r}", "is not known on a chip", f"Rules: {', '.join(_RULES)}")
+    return _RULES[name]
+
+
+def chip_form(name: str) -> ChipForm:
+    """Return a form by its name.
+
+    Raises:
+        InputError: no such form.
+    """
+    importlib.import_module("simulator.plasticity.forms.diag")  # registers the built-in ones
+    if name not in _FORMS:
+        raise InputError(f"learning: form {name!r}", "is not known on a chip", f"Forms: {', '.join(_FORMS)}")
+    return _FORMS[name]
+
+
+register_rule(ChipRule("rtrl", True, lambda c: 1.0))
+register_rule(ChipRule("hybrid", True, lambda c: c.lam, lambda c: c.lam < 1))
+register_rule(ChipRule("stdp", False, lambda c: 0.0, lambda c: True))
+register_rule(ChipRule("frozen", False, lambda c: 0.0, hidden=False))

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bimhw.studies.sweep.run import run_sweep as run_sweep
     from bimhw.studies.sweep.spec import SweepSpec as SweepSpec
     from bimhw.tasks import load_task as load_task
+    from bimhw.tasks.dataset import Dataset as Dataset
     from energy_models.chip_energy import chip_energy as chip_energy
     from energy_models.gpu import gpu_cost as gpu_cost
     from energy_models.learning import learning_counts as learning_counts
@@ -75,6 +76,7 @@ _PUBLIC = {
     "CompileResult": "bimhw.compiler.pipeline",
     "cross_check": "bimhw.evidence.crosscheck.check",
     "cross_check_learning": "bimhw.evidence.crosscheck.plasticity",
+    "Dataset": "bimhw.tasks.dataset",
     "decode": "bimhw.compiler.decode",
     "demo": "bimhw.studies.demo",
     "doctor": "bimhw.evidence.doctor",

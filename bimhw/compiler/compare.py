@@ -15,8 +15,9 @@ from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Topology
-from simulator.function import SampleRuns, run_samples
+from simulator.function import run_samples
 from simulator.neurons.base import get
+from simulator.program.activity import Activity
 from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -57,18 +58,18 @@ class Comparison:
     Attributes:
         populations: in logical order, inputs left out.
         sent: population -> values sent on the chip, float64 [B, T, n], on the samples' own steps.
-        runs: spikes and counters of the program on all samples.
+        activity: counters of the program on all samples.
     """
 
     populations: tuple[Difference, ...]
     sent: dict[str, Floats]
-    runs: SampleRuns
+    activity: Activity
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able form."""
         rows = [d.to_json() for d in self.populations]
         totals = {"differ": sum(d.differ for d in self.populations), "of": sum(d.of for d in self.populations)}
-        return {"populations": rows, "saturations": self.runs.activity.total("saturations"), **totals}
+        return {"populations": rows, "saturations": self.activity.total("saturations"), **totals}
 
 
 def compare(
@@ -89,7 +90,7 @@ def compare(
     steps = payloads.shape[1] + max(p.layer for p in program.populations)
     runs = run_samples(program, [encode(program, s) for s in payloads], steps, seed=seed, topology=topology)
     rows, sent = differences(program, result.float_network, payloads, runs.spikes, seed)
-    return Comparison(rows, sent, runs)
+    return Comparison(rows, sent, runs.activity)
 
 
 def differences(
@@ -122,7 +123,7 @@ def differences(
     sent: dict[str, Floats] = {}
     rows = []
     for p in on_chip:
-        unit = _unit(p, program.meta["formats"])
+        unit = unit_of(p, program.meta.get("formats", {}))
         dense = np.stack([train.to_dense(first[p.name], p.size) for train in trains])
         sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
         wanted = shown[p.name, "out"][:, names[p.name] : names[p.name] + own]
@@ -130,7 +131,7 @@ def differences(
     return tuple(rows), sent
 
 
-def _unit(p: Population, formats: dict[str, dict[str, int]]) -> float:
+def unit_of(p: Population, formats: dict[str, dict[str, int]]) -> float:
     """Return the value of payload 1: 1 for spikes and counts, the unit of the sent word where one is sent."""
     word, fires = get(p.model).traits.sends, p.params.get("fires")
     if not word or (fires is not None and np.all(fires == 1)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset, power_of_two_scale
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
+PAYLOAD_BITS = 8  # of real values that are quantised at the input, sign included
 _SYNTHETIC = (64, 64)  # samples, steps
 _MOST_VALUES = 2**25  # made up at most, and of all neurons at once: fewer samples, then steps, of wide networks
 _SYNTHETIC_RATE = 0.3
@@ -35,6 +37,7 @@ class CalibrationData:
         task: name of the task, or "".
         decision_steps: steps of a sample over which the output is averaged.
         assumed: what the user should be told because it was made up.
+        scale: value of payload 1, where the data is real-valued and the network does not say it; None: as the network says.
     """
 
     payloads: Payloads
@@ -42,23 +45,27 @@ class CalibrationData:
     task: str = ""
     decision_steps: tuple[int, ...] = ()
     assumed: str = ""
+    scale: float | None = None
 
 
 def calibration_data(
-    network: Network, calibration: Any, task: str | Task | Corpus | None, seed: int
+    network: Network, calibration: Any, task: str | Task | Corpus | Dataset | None, seed: int
 ) -> CalibrationData:
     """Data to calibrate a network on.
 
     Args:
         network: float stage; its one input gives the width.
         calibration: payloads [samples, steps, n], or None.
-        task: task or text (or its name) whose training samples are used and whose decision steps are kept; guessed for digits.
+        task: task or text (or its name) whose training samples are used and whose decision steps are kept; guessed for
+            digits. Or data of the user's own.
         seed: of the choice of samples and of made-up data.
 
     Raises:
         InputError: wrong width or type.
     """
     width, scale = _input(network)
+    if isinstance(task, Dataset):
+        return _from_dataset(task, width, scale, seed)
     if task is not None and not isinstance(task, str):
         return _from_task(task.name, task, width, scale, calibration, seed)
     name = task if task is not None else guessed_task(network)
@@ -118,6 +125,33 @@ def _from_task(
         return CalibrationData(_checked(calibration, width), "the given samples", name, decision)
     payloads = training_payloads(task, seed)
     return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
+
+
+def _from_dataset(data: Dataset, width: int, scale: float, seed: int) -> CalibrationData:
+    """Payloads of a user's samples; real values in units of the network's scale, or of a power of two found here."""
+    samples = data.samples(width)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(samples.x))[:SAMPLES])
+    part = replace(samples, x=_taken(samples.x, chosen))
+    found, unit = None, ""
+    if not _is_whole(part.x) and scale == 1.0:
+        found = power_of_two_scale(samples.x, PAYLOAD_BITS)
+        unit = f", values in units of {found:g} = 2^{round(np.log2(found))}"
+    payloads = part.payloads(found or scale, PAYLOAD_BITS if found else 16)
+    notes = "".join(f"; {note}" for note in samples.notes)
+    return CalibrationData(payloads, f"{len(chosen)} samples of {data.name}{unit}{notes}", scale=found)
+
+
+def _taken(x: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Some samples; a static input stays a view of one step."""
+    if x.strides[1] == 0:
+        return np.broadcast_to(x[chosen, :1], (chosen.size, *x.shape[1:]))
+    return x[chosen]
+
+
+def _is_whole(x: npt.NDArray[Any]) -> bool:
+    """Whether values are payloads as they are."""
+    step = x[:, :1] if x.strides[1] == 0 else x
+    return bool((step == np.rint(step)).all()) and float(np.abs(step).max(initial=0.0)) < 2**15
 
 
 def _from_text(name: str, corpus: Corpus, width: int, scale: float, calibration: Any) -> CalibrationData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.outline import outline_integers
 from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network, load_outline
+from bimhw.tasks.dataset import Dataset, as_dataset
 from mapping.blocks import pack, pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
 from mapping.network import Network
@@ -37,7 +39,8 @@ def fit(
     chip: str | Chip = "loihi2",
     *,
     calibration: Any = None,
-    task: str | Task | Corpus | None = None,
+    task: str | Task | Corpus | Dataset | None = None,
+    data: Dataset | str | Path | object = None,
     bits: int = 8,
     state_bits: int = 16,
     per_row: bool = False,
@@ -57,13 +60,14 @@ def fit(
     fewest cores first.
 
     Args:
-        model, chip, calibration, task, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
+        model, chip, calibration, task, data, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
         profile, dt, input_shape: how a .nir file or a torch stack is read, as there.
 
     Raises:
         InputError: a file or an argument that is not what it must be.
     """
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
+    task = task if data is None else as_dataset(data)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
     reading = {"profile": profile, "dt": dt, "input_shape": input_shape}
     outline = load_outline(model, **reading)

@@ -29,6 +29,7 @@ from simulator.program.traffic import reach
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
+    from bimhw.tasks.dataset import Dataset
     from bimhw.tasks.sources.text import Corpus
 
 RATE_STEPS = 200  # steps that are run to know who fires how often
@@ -40,7 +41,7 @@ def compile_integer(
     network: Network,
     chip: Chip,
     calibration: npt.NDArray[np.integer] | None = None,
-    task: str | Task | Corpus | None = None,
+    task: str | Task | Corpus | Dataset | None = None,
     mapping: str = "auto",
     neurons_per_core: int | None = None,
     seed: int = 0,
@@ -85,7 +86,7 @@ def compile_integer(
 
 
 def _driven(
-    network: Network, calibration: npt.NDArray[np.integer] | None, task: str | Task | Corpus | None, seed: int
+    network: Network, calibration: npt.NDArray[np.integer] | None, task: str | Task | Corpus | Dataset | None, seed: int
 ) -> tuple[Network, SpikeTrain, str]:
     """The network with its steps and input format in the meta, what it does, and by which inputs."""
     own = network.inputs

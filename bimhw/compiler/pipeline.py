@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from bimhw.compiler.result import CompileResult
 from bimhw.compiler.sample import sample_spikes
 from bimhw.frontends import load_network
 from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.blocks import with_meta
 from mapping.limits import check_capabilities
@@ -31,16 +33,14 @@ from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
 
-if TYPE_CHECKING:
-    from bimhw.tasks.base import Task
-
 
 def compile(
     model: Any,
     chip: str | Chip = "loihi2",
     *,
     calibration: npt.NDArray[np.integer[Any]] | None = None,
-    task: str | Task | Corpus | None = None,
+    task: str | Task | Corpus | Dataset | None = None,
+    data: Dataset | str | Path | object = None,
     bits: int = 8,
     per_row: bool = False,
     free_scales: bool = False,
@@ -64,6 +64,7 @@ def compile(
         chip: a chip, its name, or the path of its YAML file.
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: the task or text that the model was trained on, or its name (digits models are recognised).
+        data: samples of your own that calibrate, instead of a task: a `bimhw.Dataset`, or what `Dataset.open` reads.
         bits: bits of a stored weight, 1 to 9.
         per_row: a weight scale for each target neuron.
         free_scales: weight scales need not be powers of two.
@@ -89,6 +90,7 @@ def compile(
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
     network = check_network(load_network(model, **named | dict(reading or {})))
+    task = task if data is None else as_dataset(data)
     if network.stage == "integer":
         return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
     made = to_integers(network, target, calibration, task, options, seed)
@@ -120,7 +122,12 @@ class Integers:
 
 
 def to_integers(
-    network: Network, chip: Chip, calibration: Any, task: str | Task | Corpus | None, options: CompileOptions, seed: int
+    network: Network,
+    chip: Chip,
+    calibration: Any,
+    task: str | Task | Corpus | Dataset | None,
+    options: CompileOptions,
+    seed: int,
 ) -> Integers:
     """Check capabilities, calibrate, quantise and lower a float network; arguments and errors as in `compile`."""
     network = check_network(for_chip(with_defaults(network), chip))
@@ -138,6 +145,7 @@ def _with_payloads(network: Network, data: CalibrationData) -> Network:
     largest, least = int(data.payloads.max(initial=0)), int(data.payloads.min(initial=0))
     bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
     entry = {"population": _input_name(network), "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
+    entry |= {"scale": data.scale} if data.scale is not None else {}
     return replace(network, meta=dict(network.meta) | {"input": entry})
 
 

@@ -57,12 +57,12 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
         condition_part(run, manifest),
         limits_part(chip),
     ]
-    split = "training split, learnt from one by one" if manifest.get("learning") else "test split"
+    samples = f"{manifest['samples']} samples" if manifest["samples"] != 1 else "1 sample"
+    split = " of the training split, learnt from one by one" if manifest.get("learning") else ""
     environment = Environment(loader=PackageLoader("bimhw.report"), autoescape=select_autoescape(), trim_blocks=True)
     return environment.get_template("report.html").render(
-        title=f"{manifest['task']} on {chip.name}",
-        subtitle=f"{chip.title}. {manifest['samples']} samples of the {split}, timing engine {manifest['engine']}, "
-        f"seed {manifest['seed']}.",
+        title=f"{manifest['task'] or 'run'} on {chip.name}",
+        subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",
         tiles=[*_tiles(result), *tiles],
         parts=body,
         footer=f"bimhw {manifest['bimhw']}, Python {manifest['python']}; program {manifest['program_sha256'][:12]}, "
@@ -71,12 +71,18 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
 
 
 def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
-    tiles = [{"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"}]
+    tiles = []
+    if "accuracy" in result:
+        tiles.append({"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"})
+    elif "relative_rms_error" in result:
+        tiles.append({"value": f"{result['relative_rms_error']:.1%}", "label": "RMS error over the targets' spread"})
     if "bits_per_character" in result:
         bits = f"{result['bits_per_character']:.3f}"
         tiles.insert(0, {"value": bits, "label": "bits per character on the chip, integers"})
     if "float_accuracy" in result:
         tiles.append({"value": f"{result['float_accuracy']:.1%}", "label": "accuracy of the float model"})
+    if "late_packets" in result:
+        tiles.append({"value": f"{result['late_packets']:,}", "label": "packets late for their tick"})
     if "mean_latency_us" in result:
         tiles.append({"value": svg.si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
     return tiles
@@ -84,7 +90,11 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def accuracy_part(result: Mapping[str, Any]) -> Part:
     """Chip beside float model."""
-    rows = [["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))]]
+    rows = []
+    if "accuracy" in result:
+        rows.append(["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))])
+    if "rms_error" in result:
+        rows.append(["RMS error", _figure(result["rms_error"]), _figure(result.get("float_rms_error"))])
     for name in ("bits_per_character", "perplexity"):
         if name in result:
             other = result.get(f"float_{name}")
@@ -96,17 +106,32 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
             _one_digit(result.get("float_spikes_per_sample")),
         ]
     )
-    lines = []
+    lines = _recorded_lines(result)
     if "spikes_that_differ" in result:
         differ, slots = result["spikes_that_differ"], result["spike_slots"]
-        lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
+        if "decisions_agree" in result:
+            lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
         lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
     note = "The chip computes in its own integers."
-    if "float_accuracy" not in result:
+    if "accuracy" not in result and "rms_error" not in result:
+        note += " The inputs came without labels, so nothing is right or wrong."
+    if "layers" not in result and "float_accuracy" not in result:
         note += " No float model ran beside it (`bimhw simulate --model` does that)."
         return Part("What it computes", note, table=Table(("", "chip"), [r[:2] for r in rows], (1,)), lines=lines)
     note += " The float model ran on the same samples."
     return Part("What it computes", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
+
+
+def _recorded_lines(result: Mapping[str, Any]) -> list[str]:
+    """The chip beside the outputs that the data holds."""
+    if "recorded_differ" not in result:
+        return []
+    lines = [f"{result['recorded_decisions_agree']:.1%} of the decisions are those of the recorded outputs."]
+    if "recorded_accuracy" in result:
+        lines.append(f"The recorded outputs have an accuracy of {result['recorded_accuracy']:.2%}.")
+    differ, of = result["recorded_differ"], result["recorded_of"]
+    lines.append(f"Quantisation changes {differ:,} of {of:,} recorded values ({differ / of:.2%}).")
+    return lines
 
 
 def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
@@ -212,6 +237,10 @@ _MODELLED = (
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _one_digit(value: float | None) -> str:

@@ -63,7 +63,7 @@ def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[s
         },
     }
     if "accuracy" in result:
-        out["ClassificationAccuracy"] = result["accuracy"]
+        out["ClassificationAccuracy"] = result.get("accuracy")
     return out | _own(folder, energy(folder, gpu=gpu))
 
 

@@ -8,6 +8,7 @@
 ``spikes.npz``      all spikes of all samples (ptr, ids, payload; step runs through the samples)
 ``activity.npz``    every counter by core, step and population
 ``timing.npz``      cycles of each step, busy ticks of cores and links
+``outputs.npz``     of data: what the outputs sent or held (values [B, T, C]), scores [B, C]
 ==================  =====================================================================================
 
 No file holds a time of day or a path: the same seed gives the same bytes.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.npz", "timing.npz")
+PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.npz", "timing.npz", "outputs.npz")
 """Files whose hashes the manifest holds; a run is refused where one of them is not what was written."""
 
 _AGAIN = "Run the simulation again"
@@ -151,7 +153,8 @@ def write_run(
     result: dict[str, Any],
     spikes: SpikeTrain,
     activity: Activity,
-    timing: dict[str, npt.NDArray[Any]] | None,
+    timing: Mapping[str, npt.NDArray[Any]] | None,
+    outputs: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> None:
     """Write a run folder; the manifest comes last, so that an interrupted run is not taken for a whole one."""
     check_run_folder(folder)
@@ -165,10 +168,11 @@ def write_run(
         payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
         write_npz(folder / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
         activity.save(folder / "activity.npz")
-        if timing is not None:
-            write_npz(folder / "timing.npz", timing)
-        else:
-            (folder / "timing.npz").unlink(missing_ok=True)
+        for name, arrays in (("timing.npz", timing), ("outputs.npz", outputs)):
+            if arrays:
+                write_npz(folder / name, arrays)
+            else:
+                (folder / name).unlink(missing_ok=True)
         seal(folder, dict(manifest) | {"program_sha256": program.sha256()})
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.execute import Engine, How
 from bimhw.runs.folder import write_run
-from bimhw.runs.simulate import run_manifest, timing_figures
+from bimhw.runs.judge import timing_figures
+from bimhw.runs.manifest import run_manifest
 from simulator.chips.chip import Chip
 from simulator.events.learning import EventLearner
 from simulator.function.run import recorded_spikes
@@ -57,10 +59,11 @@ def write_learning_run(
         "spikes_per_sample": spikes / samples,
         "spike_rate": spikes / (learner.steps_done * sum(p.size for p in hidden)),
     }
-    engine = "simpy" if isinstance(learner, EventLearner) else "compiled"
-    manifest = run_manifest(program, chip, task, samples, seed, engine if arrays else "none")
+    engine: Engine = "none" if not arrays else "simpy" if isinstance(learner, EventLearner) else "compiled"
+    how = How(engine=engine, seed=seed)
+    manifest = run_manifest(program, chip, task, samples, how, learning=True)
     train = recorded_spikes(learner.forward.simulation.record)
-    write_run(folder, program, chip, manifest | {"learning": True}, result, train, counted, arrays)
+    write_run(folder, program, chip, manifest.to_json(), result, train, counted, arrays)
     return figures
 
 

@@ -6,23 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bimhw.frontends.nir.check import pick_inputs
 from bimhw.frontends.nir.graph import NirGraph
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.shapes import MOST_VALUES
-from bimhw.runs.folder import check_run_folder
+from bimhw.runs.answers import DataTrial
+from bimhw.runs.execute import Engine, How, execute
+from bimhw.runs.folder import check_run_folder, write_run
+from bimhw.runs.judge import judge
+from bimhw.runs.manifest import run_manifest
+from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
-from simulator.base.files import read_npz
-
-if TYPE_CHECKING:
-    from bimhw.compiler.compare import Comparison
-    from simulator.chips.chip import Chip
-    from simulator.program.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +31,7 @@ class OnChip:
         report: of the compiler.
         comparison: by population (`bimhw.compiler.compare.Comparison.to_json`).
         differ, of: values of the data's ``out`` that the chip does not give; None without ``out``.
+        result: figures against labels and recorded outputs (`bimhw.runs.manifest.RunResult`).
         inputs: where the inputs come from.
         notes: what was repaired, assumed or chosen.
     """
@@ -43,6 +41,7 @@ class OnChip:
     comparison: Mapping[str, Any]
     differ: int | None
     of: int | None
+    result: Mapping[str, Any]
     inputs: str
     notes: tuple[str, ...]
 
@@ -50,13 +49,14 @@ class OnChip:
         """A JSON-able form."""
         plain = {k: getattr(self, k) for k in ("chip", "differ", "of", "inputs")}
         figures = {k: self.report[k] for k in ("neurons", "synapses", "cores", "cores_of_chip", "resources")}
-        return {**plain, **figures, "float": dict(self.comparison), "notes": list(self.notes)}
+        judged = {"result": dict(self.result), "float": dict(self.comparison)}
+        return {**plain, **figures, **judged, "notes": list(self.notes)}
 
 
 def run_nir(
     model: Path | str,
     chip: str = "loihi2",
-    data: Path | str | None = None,
+    data: Dataset | Path | str | object = None,
     *,
     profile: str | None = None,
     dt: float | None = None,
@@ -65,7 +65,8 @@ def run_nir(
     rate: float = 0.3,
     seed: int = 0,
     output: Path | str | None = None,
-    engine: str = "compiled",
+    engine: Engine = "compiled",
+    decode: str | None = None,
     **options: Any,
 ) -> OnChip:
     """Compile a .nir file, run it in integers on the simulated chip, and compare with float.
@@ -73,86 +74,66 @@ def run_nir(
     Args:
         model: .nir file with one Input.
         chip: name or YAML file.
-        data: .npz with x [T, B, ...] of whole numbers and perhaps out; without it, random spikes.
+        data: a `bimhw.Dataset` or what `Dataset.open` reads (x, perhaps y and out); without it, random spikes.
         profile, dt: how the file is run.
         samples, steps, rate, seed: of the random spikes.
         output: run folder to write, for `bimhw energy`, `report` and the others; none by default.
-        engine: timing engine of the run folder (compiled, simpy, clocked, bound) or ``none``.
+        engine: timing engine of the run folder (compiled, simpy, clocked, bound, events) or ``none``.
+        decode: how outputs become answers (count, first, membrane, max); by default as the network tells.
         options: of `bimhw.compile` (bits, state_bits ...).
 
     Raises:
-        InputError: bad files, values that are no whole numbers.
+        InputError: bad files or data.
         FitError: a node without a form on a chip, or a chip that the network does not fit.
     """
-    from bimhw.compiler.compare import compare
+    from bimhw.compiler.compare import Comparison, differences
     from bimhw.compiler.pipeline import compile
     from simulator.chips.load import load_chip
 
     if output is not None:
         check_run_folder(output)
-    graph = read_graph(model)
-    arrays = read_npz(Path(data)) if data is not None else {}
+    how = How(engine=engine, seed=seed)
     if data is None:
-        width = math.prod(graph.of_kind("Input")[0].out_shape)
-        if samples * steps * width > MOST_VALUES:
-            raise InputError(
-                f"{graph.source}: {graph.of_kind('Input')[0].where}",
-                f"takes {width:,} values: {samples * steps * width:,} random ones, {MOST_VALUES:,} at most",
-                "Ask for fewer samples or steps",
-            )
-        payloads = (np.random.default_rng(seed).random((samples, steps, width)) < rate).astype(np.int32)
-        source = f"{samples} random samples of {steps} steps, rate {rate:g}, seed {seed}"
+        made, source = _random(read_graph(model), samples, steps, rate, seed)
     else:
-        payloads, source = _payloads(graph, arrays, str(data)), f"x of {Path(data).name}"
+        made = as_dataset(data)
+        source = f"x of {made.name}"
     silicon = load_chip(chip)
-    result = compile(model, silicon, calibration=payloads, profile=profile, dt=dt, **options)
-    found = compare(result, payloads, silicon.topology)
-    outputs = result.float_network.meta["outputs"]
-    differ, size = _against(arrays.get("out"), found.sent[outputs[0]]) if "out" in arrays else (None, None)
-    notes = result.float_network.meta["notes"]
+    compiled = compile(model, silicon, data=made, profile=profile, dt=dt, seed=seed, **options)
+    program = compiled.program
+    trial = DataTrial.of(program, made, None, decode)
+    run = execute(
+        program, trial.trains(program), silicon, trial.chip_steps(program), probes=trial.probes(program),
+        how=how if output is not None else replace(how, engine="none"),
+    )  # fmt: skip
+    rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, seed)
+    comparison = Comparison(rows, sent, run.activity).to_json()
+    result = judge(program, trial, run, how)
     if output is not None:
-        _write_folder(Path(output), result.program, silicon, found, seed, engine)
-    return OnChip(silicon.name, result.report, found.to_json(), differ, size, source, tuple(notes))
-
-
-def _write_folder(folder: Path, program: Program, chip: Chip, found: Comparison, seed: int, engine: str) -> None:
-    from bimhw.runs.folder import write_run
-    from bimhw.runs.simulate import ENGINES, joined, run_manifest, timing_figures
-    from simulator.timing.run import run_timing
-
-    if engine not in ENGINES:
-        raise InputError(f"engine {engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
-    spikes, activity, samples = joined(found.runs.spikes), found.runs.activity, len(found.runs.spikes)
-    result: dict[str, Any] = {"spikes": activity.total("spikes"), **found.to_json()}
-    arrays = None
-    if engine != "none" and chip.timing is not None:
-        timed = run_timing(program, chip, spikes, engine)  # type: ignore[arg-type]  # checked against ENGINES
-        activity = replace(activity, sim_time_ns=timed.sim_time_ns)
-        arrays = {
-            "step_ticks": timed.step_ticks,
-            "core_busy": timed.soma_busy_ticks + timed.synapse_busy_ticks,
-            "link_busy": timed.link_busy_ticks,
-        }
-        result |= timing_figures(timed.step_ticks, timed.tick_ns, samples)
-    manifest = run_manifest(program, chip, "", samples, seed, engine)
-    write_run(folder, program, chip, manifest, result, spikes, activity, arrays)
-
-
-def _payloads(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> npt.NDArray[np.int32]:
-    """x as integer payloads [B, T, n]."""
-    inputs = pick_inputs(graph, arrays, where)
-    x = next(iter(inputs.values()))
-    if (x != np.round(x)).any() or np.abs(x).max(initial=0.0) > 2**15 - 1:
-        raise InputError(
-            f"{where}: x", "has values that are no whole numbers below 32768", "A chip takes spikes or counts"
+        manifest = run_manifest(program, silicon, made.name if data is not None else "", trial.count, how)
+        figures = result.to_json() | {"spikes": run.activity.total("spikes"), **comparison}
+        arrays, outputs = run.timing_arrays(), trial.outputs(program, run)
+        write_run(
+            Path(output), program, silicon, manifest.to_json(), figures, run.joined, run.activity, arrays, outputs
         )
-    moved: npt.NDArray[np.int32] = x.swapaxes(0, 1).reshape(x.shape[1], x.shape[0], -1).astype(np.int32)
-    return moved
+    figures = result.to_json()
+    notes = (*compiled.float_network.meta["notes"], *figures.get("notes", []))
+    return OnChip(
+        silicon.name, compiled.report, comparison, figures.get("recorded_differ"), figures.get("recorded_of"),
+        figures, source, notes,
+    )  # fmt: skip
 
 
-def _against(wanted: Any, sent: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Values of out [T, B, ...] that differ from what the output population sends [B, T, n]."""
-    got = sent.swapaxes(0, 1)
-    if wanted.size != got.size:
-        raise InputError("data: out", f"has shape {wanted.shape}, the chip gives {got.shape}")
-    return int((got.reshape(wanted.shape) != wanted).sum()), int(wanted.size)
+def _random(graph: NirGraph, samples: int, steps: int, rate: float, seed: int) -> tuple[Dataset, str]:
+    """Random spikes for the Input of a graph."""
+    node = graph.of_kind("Input")[0]
+    width = math.prod(node.out_shape)
+    if samples * steps * width > MOST_VALUES:
+        raise InputError(
+            f"{graph.source}: {node.where}",
+            f"takes {width:,} values: {samples * steps * width:,} random ones, {MOST_VALUES:,} at most",
+            "Ask for fewer samples or steps",
+        )
+    x = (np.random.default_rng(seed).random((samples, steps, width)) < rate).astype(np.int32)
+    source = f"{samples} random samples of {steps} steps, rate {rate:g}, seed {seed}"
+    return Dataset(x, layout="bt", name="random spikes"), source

@@ -9,13 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.execute import Run
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.features.stretches import Stretches, scored_stretches
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
 from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
+Figures = dict[str, Any]
 _CHUNK = 512  # steps of a text that the float model runs at once
 
 
@@ -27,21 +32,68 @@ class Trial(Protocol):
         """Of the task."""
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]]:
-        """Integers [n, T, M]."""
+    def count(self) -> int:
+        """Number of samples."""
 
-    def chip_scores(self, program: Program, recorded: npt.NDArray[Any]) -> Floats:
-        """Scores from the recorded states [n, chip steps, C]."""
+    @property
+    def payloads(self) -> npt.NDArray[np.integer[Any]] | None:
+        """Integers [n, T, M]; None where the inputs are spikes already."""
 
-    def float_scores(self, model: str | Path, seed: int) -> tuple[Floats, int]:
-        """Scores of the float model, and how many layers it has; `seed` of neurons that fire at random."""
+    def trains(self, program: Program) -> list[SpikeTrain]:
+        """Input spikes of each sample."""
 
-    def judge(self, scores: Floats) -> dict[str, Any]:
+    def chip_steps(self, program: Program) -> int:
+        """Chip steps of a sample, the chip's latency included."""
+
+    def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
+        """States that must be recorded to score the run."""
+
+    def chip_scores(self, program: Program, run: Run) -> Floats | None:
+        """Scores of a run; None where nothing is to be scored."""
+
+    def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats | None, int | None]:
+        """Scores of the float model, and how many layers it has (None: not compared); `seed` of random neurons."""
+
+    def judge(self, scores: Floats) -> Figures:
         """Figures of scores."""
+
+    def outputs(self, program: Program, run: Run) -> dict[str, Array]:
+        """Arrays of the result: what each output sent, and the scores."""
+
+
+class _Encoded:
+    """Samples that are integer payloads, for programs that say how they are fed and read."""
+
+    payloads: npt.NDArray[np.integer[Any]]
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.payloads)
+
+    def trains(self, program: Program) -> list[SpikeTrain]:
+        """Input spikes of each sample."""
+        from bimhw.compiler.decode import encode
+
+        return [encode(program, x) for x in self.payloads]
+
+    def chip_steps(self, program: Program) -> int:
+        """Chip steps of a sample."""
+        return int(program.meta["chip_steps"])
+
+    def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
+        """The states that the host reads."""
+        from bimhw.compiler.decode import output_probe
+
+        return (output_probe(program),)
+
+    def outputs(self, program: Program, run: Run) -> dict[str, Array]:
+        """Nothing: the scores are in the figures, and spikes.npz holds the rest."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
-class SequenceTrial:
+class SequenceTrial(_Encoded):
     """Sequences of a task: a class for each, by the mean score of the deciding steps."""
 
     name: str
@@ -49,18 +101,18 @@ class SequenceTrial:
     split: Split
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]]:
+    def payloads(self) -> npt.NDArray[np.integer[Any]]:  # type: ignore[override]
         """[n, T, M]."""
         return self.split.x
 
-    def chip_scores(self, program: Program, recorded: npt.NDArray[Any]) -> Floats:
+    def chip_scores(self, program: Program, run: Run) -> Floats:
         """[n, C]."""
         from bimhw.compiler.decode import decode, output_probe
 
         probe = output_probe(program)
-        return np.array([decode(program, {probe: one}) for one in recorded])
+        return np.array([decode(program, {probe: one}) for one in run.probes[probe]])
 
-    def float_scores(self, model: str | Path, seed: int) -> tuple[Floats, int]:
+    def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats, int]:
         """[n, C]."""
         import torch
 
@@ -74,9 +126,9 @@ class SequenceTrial:
         decision = torch.from_numpy(self.task.decision_steps)
         return run.logits[decision].mean(0).numpy(), len(run.spikes)
 
-    def judge(self, scores: Floats) -> dict[str, Any]:
+    def judge(self, scores: Floats) -> Figures:
         """Accuracy; of a task that is judged by areas under curves, these too (None where one class alone is there)."""
-        found: dict[str, Any] = {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
+        found: Figures = {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
         if self.task.metric == "auc" and scores.shape[-1] == 2:
             from bimhw.tasks.metrics import auc_pr, auc_roc
 
@@ -87,25 +139,25 @@ class SequenceTrial:
 
 
 @dataclass(frozen=True, eq=False)
-class TextTrial:
+class TextTrial(_Encoded):
     """Stretches of a text: the next symbol at every step."""
 
     name: str
     stretches: Stretches
 
     @property
-    def payloads(self) -> npt.NDArray[np.integer[Any]]:
+    def payloads(self) -> npt.NDArray[np.integer[Any]]:  # type: ignore[override]
         """[S, T, V]."""
         return self.stretches.x
 
-    def chip_scores(self, program: Program, recorded: npt.NDArray[Any]) -> Floats:
+    def chip_scores(self, program: Program, run: Run) -> Floats:
         """[S, T, V]."""
         from bimhw.compiler.decode import output_probe, scores_by_step
 
         probe = output_probe(program)
-        return np.array([scores_by_step(program, {probe: one}) for one in recorded])
+        return np.array([scores_by_step(program, {probe: one}) for one in run.probes[probe]])
 
-    def float_scores(self, model: str | Path, seed: int) -> tuple[Floats, int]:
+    def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats, int]:
         """[S, T, V]."""
         import torch
 
@@ -122,7 +174,7 @@ class TextTrial:
                 parts.append(run.logits.numpy())
         return np.concatenate(parts).swapaxes(0, 1), net.config.n_layers
 
-    def judge(self, scores: Floats) -> dict[str, Any]:
+    def judge(self, scores: Floats) -> Figures:
         """Bits per character, perplexity, and how often the likeliest symbol is the right one."""
         score = self.stretches.score(scores)
         return {
@@ -133,17 +185,34 @@ class TextTrial:
         }
 
 
-def trial_of(program: Program, task: str | Task | Corpus | None, samples: int | None = None) -> Trial:
-    """The test samples of a task or text, the first `samples` of them.
+def trial_of(
+    program: Program,
+    task: str | Task | Corpus | Dataset | None,
+    samples: int | None = None,
+    decode: str | None = None,
+) -> Trial:
+    """Return the samples that a program is run on, the first `samples` of them.
 
     Args:
         program: that they are for.
-        task: task, text or a name; by default what the program was compiled for.
+        task: data, or a task or text (or its name), whose test part is run; by default what the program was compiled
+            for, or the input spikes that it brings.
         samples: all by default.
+        decode: how outputs of `task` data become an answer (`bimhw.runs.answers`).
 
     Raises:
-        InputError: no task, one of another shape, or another number of samples than there are.
+        InputError: nothing to run, a task of another shape, or another number of samples than there are.
     """
+    from bimhw.runs.answers import DataTrial, OwnTrial
+
+    if isinstance(task, Dataset):
+        return DataTrial.of(program, task, samples, decode)
+    if decode is not None:
+        raise InputError("decode", "is for data of your own", "A task is decoded as it was trained")
+    if task is None and not program.meta.get("task") and program.inputs is not None:
+        if samples not in (None, 1):
+            raise InputError("samples", f"is {samples}, the program brings one sample of inputs")
+        return OwnTrial(str(program.meta.get("source", "own inputs")), program.inputs)
     name, data = _loaded(program, task)
     if isinstance(data, Corpus):
         stretches = scored_stretches(data)
@@ -160,7 +229,9 @@ def _loaded(program: Program, task: str | Task | Corpus | None) -> tuple[str, Ta
 
     name = str(task or program.meta.get("task") or "")
     if not name:
-        raise InputError("task", "is not given, and the program was not compiled for one", "Give --task NAME")
+        raise InputError(
+            "task", "is not given, and the program was not compiled for one", "Give --task NAME or --data FILE"
+        )
     return name, load_named(name)
 
 
@@ -187,7 +258,7 @@ def _count(samples: int | None, there: int, name: str) -> int:
     return samples
 
 
-def beside_float(trial: Trial, scores: Floats, float_scores: Floats) -> dict[str, Any]:
+def beside_float(trial: Trial, scores: Floats, float_scores: Floats) -> Figures:
     """Figures of the float model on the same samples, and how far the chip's scores are from its."""
     power = float(np.mean(float_scores**2))
     return {

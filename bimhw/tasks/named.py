@@ -23,14 +23,25 @@ def named_values(texts: Sequence[str], what: str, example: str) -> dict[str, Any
     """
     out = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"{what} {text!r}", "has no `=`", f"Write NAME=VALUE, e.g. {example}")
-        out[key.strip().replace("-", "_")] = _value(value.strip())
+        key, value = split_pair(text, what, example)
+        out[key.replace("-", "_")] = read_value(value)
     return out
 
 
-def _value(text: str) -> Any:
+def split_pair(text: str, what: str, example: str) -> tuple[str, str]:
+    """Return the name and the text of ``NAME=VALUE``.
+
+    Raises:
+        InputError: no ``=``, no name or no value.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key or not value:
+        raise InputError(f"{what} {text!r}", "is not NAME=VALUE", f"For example: {example}")
+    return key, value
+
+
+def read_value(text: str) -> Any:
+    """Return a number, True, False or None where the text is one (yes, no and none too), else the text."""
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     for kind in (int, float):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
-from bimhw.cli.task_options import chosen_task, with_task_options
+from bimhw.cli.task_options import take_task, with_task_options
 
 
 @click.command("compile")
@@ -27,6 +27,7 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
 @click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
+@click.option("--read", "read_options", multiple=True, metavar="NAME=VALUE", help="Option of the model's front end.")
 @click.option(
     "--mapping",
     default="auto",
@@ -52,19 +53,19 @@ def command(
     calibration: str | None,
     save_mapping: str | None,
     plot: str | None,
-    task: str | None,
-    data: Path | None,
-    task_options: tuple[str, ...],
+    read_options: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compile MODEL (.pt, .safetensors, .nir, or a plain network .npz) into a program for a chip."""
+    """Compile MODEL (a trained model, a .nir file, a plain network .npz ...) into a program for a chip."""
     from bimhw.compiler.data import read_payloads
     from bimhw.compiler.pipeline import compile
+    from bimhw.tasks.named import named_values
 
     payloads = read_payloads(Path(calibration)) if calibration else None
     by = _mapping(mapping, manual)
-    result = compile(model, calibration=payloads, task=chosen_task(task, data, task_options), mapping=by, **options)
+    task, reading = take_task(options), named_values(read_options, "reading option", "dt=0.001")
+    result = compile(model, calibration=payloads, task=task, mapping=by, reading=reading, **options)
     path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
     if save_mapping:

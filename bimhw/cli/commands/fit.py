@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, seed_option
-from bimhw.cli.task_options import chosen_task, with_task_options
+from bimhw.cli.task_options import take_task, with_task_options
 
 
 @click.command()
@@ -26,13 +25,11 @@ from bimhw.cli.task_options import chosen_task, with_task_options
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @seed_option
 @json_option
-def command(
-    model: str, task: str | None, data: Path | None, task_options: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
+def command(model: str, as_json: bool, **options: Any) -> None:
     """Say whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
     from bimhw.compiler.fit import fit
 
-    result = fit(model, task=chosen_task(task, data, task_options), **options)
+    result = fit(model, task=take_task(options), **options)
     if as_json:
         print_json(result)
     else:

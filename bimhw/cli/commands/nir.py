@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.task_options import dataset
+
+if TYPE_CHECKING:
+    from bimhw.frontends.nir.check import CheckResult
 
 _PROFILE = click.option(
     "--profile",
@@ -30,10 +35,16 @@ def command() -> None:
 @_DT
 @json_option
 def check(model: Path, data: Path, profile: str | None, dt: float | None, as_json: bool) -> None:
-    """Run MODEL on x of the data in the float engine; count the values of out that differ."""
+    """Run MODEL on x of the data in the float engine; count the values of out that differ; exit code 1 if any do."""
     from bimhw.frontends.nir import check as run
 
     result = run(model, data, profile, dt)
+    _show_check(result, as_json)
+    if result.differ:
+        sys.exit(1)
+
+
+def _show_check(result: CheckResult, as_json: bool) -> None:
     if as_json:
         print_json(result.to_json())
         return
@@ -91,7 +102,10 @@ def _print_decays(kept: Any) -> None:
 @command.command()
 @_MODEL
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
-@click.option("--data", type=click.Path(path_type=Path), help=".npz with x [T, B, ...], and out to compare with.")
+@click.option("--data", type=click.Path(path_type=Path), help="Samples: x, perhaps labels y, and out to compare with.")
+@click.option("--encode", type=click.Choice(["rate", "latency", "delta", "graded"]), help="Code of real values.")
+@click.option("--data-option", "data_options", multiple=True, metavar="NAME=VALUE", help="layout, steps, time_step ...")
+@click.option("--decode", type=click.Choice(["count", "first", "membrane", "max"]), help="How outputs become answers.")
 @_PROFILE
 @_DT
 @click.option(
@@ -108,11 +122,13 @@ def _print_decays(kept: Any) -> None:
 )
 @seed_option
 @json_option
-def run(model: Path, as_json: bool, **options: Any) -> None:
+def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""
     from bimhw.runs.nir import run_nir
 
-    found = run_nir(model, **options)
+    encode, data_options = options.pop("encode"), options.pop("data_options")
+    samples = None if data is None else dataset(data, encode, data_options)
+    found = run_nir(model, data=samples, **options)
     if as_json:
         print_json(found.to_json())
         return
@@ -126,7 +142,12 @@ def run(model: Path, as_json: bool, **options: Any) -> None:
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
     click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
-        click.echo(f"{found.differ} of {found.of} values of out differ")
+        click.echo(f"{found.differ} of {found.of} values of out differ by quantisation")
+        click.echo(f"decisions that agree with out: {found.result['recorded_decisions_agree']:.1%}")
+    if "accuracy" in found.result:
+        recorded = found.result.get("recorded_accuracy")
+        beside = "" if recorded is None else f"; of out {recorded:.1%}"
+        click.echo(f"accuracy on the chip {found.result['accuracy']:.1%}{beside}")
     if options["output"] is not None:
         click.echo(f"run folder: {options['output']}")
 

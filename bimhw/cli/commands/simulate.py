@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
-from bimhw.cli.task_options import chosen_task, with_task_options
+from bimhw.cli.task_options import take_task, with_task_options
 from bimhw.cli.timing_options import describe_sample, with_timing_options
 
 MOST_CORES = 12  # that are printed of those that saturated; all are in result.json
@@ -16,10 +16,32 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--task", help="Task or text whose test part is run; by default the one that it was compiled for.")
+@click.option(
+    "--task",
+    help="Task or text whose test part is run; by default the one it was compiled for, or the inputs it brings.",
+)
 @with_task_options
 @click.option("--samples", type=int, help="Number of test samples (of a text: of its 16 stretches); all by default.")
-@click.option("--engine", default="compiled", show_default=True, help="compiled, simpy, clocked, bound, or none.")
+@click.option(
+    "--decode",
+    type=click.Choice(["count", "first", "membrane", "max"]),
+    help="How outputs of --data become answers; by default as the network tells.",
+)
+@click.option(
+    "--engine",
+    default="compiled",
+    show_default=True,
+    type=click.Choice(["compiled", "simpy", "clocked", "bound", "events", "none"]),
+    help="Timing of the spikes; events: computes and times in one; none: function only.",
+)
+@click.option(
+    "--sync",
+    type=click.Choice(["barrier", "tick", "free"]),
+    default="barrier",
+    show_default=True,
+    help="How steps are kept apart; free: no steps, events drive the cores.",
+)
+@click.option("--period", metavar="TIME", help="Length of a tick of --sync tick or free, such as 1ms.")
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
@@ -43,10 +65,12 @@ def command(
     trace_window: str,
     trace_cores: str | None,
     faults: Path | None,
+    period: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
+    from bimhw.runs.execute import parse_period
     from bimhw.runs.simulate import simulate
     from bimhw.runs.trace import parse_window
     from simulator.base.errors import InputError
@@ -58,7 +82,8 @@ def command(
         raise InputError(f"--trace-cores {trace_cores!r}", "is no list of core numbers", "For example 0,1,5") from error
     options |= {"trace_window": parse_window(trace_window), "trace_cores": cores}
     options["faults"] = None if faults is None else read_faults(faults)
-    task = chosen_task(options.pop("task"), options.pop("data"), options.pop("task_options"))
+    options["period_ns"] = None if period is None else parse_period(period)
+    task = take_task(options)
     with progress("simulating", None) as advance:
         done = simulate(program, task, samples=samples, progress=advance, **options)
     if as_json:
@@ -74,11 +99,21 @@ def command(
     if saturations["total"]:
         by_core = sorted(saturations["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]
         print_table("values that left their word, by core", ("core", "values"), by_core)
+    if "confusion" in done.result:
+        print_table("label (rows) and answer", *_confusion(done.result["confusion"]))
     if done.result.get("faults"):
         print_table("faults", ("what", "count"), list(done.result["faults"].items()))
     if "timing_sample" in done.result:
         click.echo(describe_sample(done.result["timing_sample"]))
+    for note in done.result.get("notes", ()):
+        click.echo(f"note: {note}")
     click.echo(f"run {done.folder}")
+
+
+def _confusion(table: list[list[int]]) -> tuple[list[str], list[list[object]]]:
+    """Rows of labels that occur."""
+    rows = [[str(k), *row] for k, row in enumerate(table) if any(row)]
+    return ["", *(str(k) for k in range(len(table)))], rows
 
 
 def _layers(result: Any) -> list[tuple[Any, ...]]:
@@ -110,7 +145,15 @@ _NAMES = {
     "float_auc_pr": "AUC-PR of the float model",
     "accuracy": "accuracy on the chip",
     "float_accuracy": "accuracy of the float model",
+    "rms_error": "RMS error on the chip",
+    "relative_rms_error": "  over the spread of the targets",
+    "float_rms_error": "RMS error of the float model",
     "decisions_agree": "decisions that agree",
+    "recorded_accuracy": "accuracy of the recorded outputs",
+    "recorded_decisions_agree": "decisions that agree with the recorded outputs",
+    "recorded_differ": "values that quantisation changes in the recorded outputs",
+    "recorded_of": "of values",
+    "recorded_rms_error": "relative RMS error of the recorded outputs",
     "scores_rms_error": "relative error of the scores",
     "spikes_per_sample": "spikes per sample",
     "spikes_per_sample_same_steps": "  in the sample's own steps",
@@ -124,6 +167,7 @@ _NAMES = {
     "mean_latency_us": "latency of a sample (us)",
     "p99_latency_us": "latency, 99th percentile (us)",
     "samples_per_s": "samples per second",
+    "late_packets": "late packets",
 }
 
 

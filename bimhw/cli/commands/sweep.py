@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
+from bimhw.cli.task_options import data_values, with_task_options
+from bimhw.tasks.named import named_values, read_value, split_pair
 
 
 @click.command()
@@ -28,8 +30,9 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="Training option of all points.")
 @click.option("--preset", help="Training preset.")
 @click.option("--task", help="Task of a model file that does not say it.")
-@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data (see `bimhw data list`).")
-@click.option("--task-option", "task_options", multiple=True, help="Option of the task, NAME=VALUE.")
+@with_task_options
+@click.option("--profile", help="How a .nir file is run (docs/frontends.md).")
+@click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--samples", type=int, help="Test samples a point; all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="Timing engine, or none.")
 @click.option("--db", type=click.Path(path_type=Path), default=Path("sweep.sqlite"), show_default=True, help="Results.")
@@ -47,10 +50,12 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
     from bimhw.studies.sweep.spec import SweepSpec
 
     axes = _axes(options)
-    fixed = dict(_pair(text) for text in options["fixed"])
+    fixed = named_values(options["fixed"], "training option", "epochs=4")
     spec = SweepSpec(
         source, axes, fixed, options["preset"], options["samples"], options["task"], options["engine"],
         None if options["data"] is None else str(options["data"]), options["task_options"],
+        {k: options[k] for k in ("profile", "dt") if options[k] is not None},
+        data_values(options["encode"], options["data_options"]),
     )  # fmt: skip
     total = options["optuna"] or sum(1 for _ in spec.points())
     with progress("sweep", total) as advance:
@@ -75,38 +80,13 @@ def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
         if options[name] is not None:
             out[names.get(name, name)] = _values(options[name])
     for text in options["axis"]:
-        name, values = _split(text, "--axis")
+        name, values = split_pair(text, "axis", "epochs=2,4")
         out[name] = _values(values)
     return out
 
 
-def _split(text: str, option: str) -> tuple[str, str]:
-    from simulator.base.errors import InputError
-
-    name, sign, value = text.partition("=")
-    if not sign or not name or not value:
-        raise InputError(f"{option} {text!r}", "is not NAME=VALUE", f"For example: {option} epochs=2,4")
-    return name, value
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, value = _split(text, "--set")
-    return name, _value(value)
-
-
 def _values(text: str) -> tuple[Any, ...]:
-    return tuple(_value(part) for part in text.split(",") if part)
-
-
-def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return tuple(read_value(part) for part in text.split(",") if part)
 
 
 # figure -> (heading, factor); headings break at blanks, so that a row fits a terminal

@@ -71,7 +71,8 @@ def _of_program(
 ) -> list[Job]:
     from bimhw.compiler.decode import encode
 
-    network = load_network(source) if source is not None else None
+    reading = program.meta.get("reading", {})  # the program keeps how its model was read
+    network = load_network(source, **reading) if source is not None else None
     name = task or program.meta.get("task")
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
     if name:

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bimhw.frontends.registry import FrontEnd, register
 from mapping.network import Network
 
+if TYPE_CHECKING:
+    from bimhw.frontends.nir.profile import Profile
+
 
 class NirOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a .nir file is run.
 
     Attributes:
-        profile: name or JSON file, see `bimhw.frontends.nir.profile`.
+        profile: name, JSON file or content of a profile, see `bimhw.frontends.nir.profile`.
         dt: time step.
     """
 
-    profile: str | None = None
+    profile: str | dict[str, object] | None = None
     dt: float | None = None
 
 
 def _read(path: Path, options: NirOptions) -> Network:
-    from bimhw.frontends.nir.lower import read_network
+    """The network; its meta keeps the settled profile, so that a program can be compared with its model later."""
+    from bimhw.frontends.nir.lower import lower
+    from bimhw.frontends.nir.profile import parse_profile
+    from bimhw.frontends.nir.read import read_graph
+    from bimhw.frontends.nir.sources import choose, settle
 
-    return read_network(path, options.profile, options.dt)
+    graph = read_graph(path)
+    if isinstance(options.profile, dict):
+        profile = settle(graph, parse_profile(options.profile, "profile"))
+    else:
+        profile = choose(graph, options.profile, options.dt, path.stem)
+    network = lower(graph, profile)
+    return replace(network, meta=dict(network.meta) | {"reading": {"profile": _content(profile)}})
+
+
+def _content(profile: Profile) -> dict[str, object]:
+    """A settled profile as the JSON of a profile file."""
+    content: dict[str, object] = asdict(profile.default)
+    content |= {"nodes": {name: asdict(settings) for name, settings in profile.nodes.items()}}
+    return content | {"delayed_edges": [list(e) for e in profile.delayed_edges], "output": profile.output}
 
 
 def _outline(path: Path, options: NirOptions) -> Network | None:
     from bimhw.frontends.nir.lower import read_outline
 
+    if isinstance(options.profile, dict):
+        return None  # the kept profile of a program, whose network is read whole
     return read_outline(path, options.profile, options.dt)
 
 

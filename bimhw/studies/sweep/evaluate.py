@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.condition import fault_figures
+from bimhw.runs.execute import Run
+from bimhw.runs.judge import spike_rate
+from bimhw.runs.trials import trial_of
 from bimhw.studies.sweep.faulty import faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
-from simulator.base.errors import BimhwError, InputError
+from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -30,10 +33,11 @@ from simulator.function.counting import Counter, Tally
 from simulator.function.run import recorded_spikes, tally_of
 from simulator.program.activity import Activity
 from simulator.program.program import Program
-from simulator.program.spikes import SpikeTrain
+from simulator.program.spikes import SpikeTrain, window
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
+    from bimhw.tasks.dataset import Dataset
 
 LEAST_FREE_BYTES = 64 * 1024
 _TALLY = ("active_by_neuron", "active_by_step", "saturated_by_neuron", "saturated_by_step")
@@ -83,8 +87,7 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
         mapped, activity = hardware_run(point, program, folder)
     else:
         mapped = _mapping_run(point, program, folder)[0]
-        task = point.spec.load_task(str(mapped.meta["task"]))
-        activity, facts = faulty_run(point, mapped, faults, task, folder)
+        activity, facts = faulty_run(point, mapped, faults, folder)
     spikes = _recorded(point, folder)[0] if faults is None else None
     costs = energy(activity, point.chip(), program=mapped, spikes=spikes)
     figures = costs.report.figures()
@@ -94,7 +97,7 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
     per = max(1, activity.samples)
     return {
         "accuracy": facts["accuracy"],
-        "spike_rate": activity.total("spikes") / max(1, activity.total("neuron_updates")),
+        "spike_rate": spike_rate(mapped, activity),
         "density": synapses / max(1, dense),
         "synaptic_events_per_sample": activity.total("synaptic_events") / per,
         "total_uj": figures["total_uj_per_inference"],
@@ -147,34 +150,46 @@ def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
 
 
 def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
-    from bimhw.compiler.decode import decode, encode, output_probe
     from simulator.function.simulation import Simulation
 
-    program, rates, task = _compiled(point, model_file(point, folder))
-    split = task.test if point.spec.samples is None else task.test.take(slice(0, point.spec.samples))
-    probe, steps = output_probe(program), int(program.meta["chip_steps"])
-    trains = [encode(program, x) for x in split.x]
+    program, rates, data = _compiled(point, model_file(point, folder))
+    trial = trial_of(program, data, point.spec.samples)
+    probes, steps, trains = trial.probes(program), trial.chip_steps(program), trial.trains(program)
     graded = any(t.payload is not None for t in trains)
-    simulation = Simulation(program, seed=point.seed, probes=(probe,), strict=False, graded_inputs=graded)
+    simulation = Simulation(program, seed=point.seed, probes=probes, strict=False, graded_inputs=graded)
     for k, sample in enumerate(trains):
         if k:
             simulation.reset()
         simulation.advance(sample, steps)
-    width = program.population(probe[0]).size
-    states = np.array(simulation.record.probes[probe], np.int32).reshape(len(trains), steps, width)
-    scores = np.array([decode(program, {probe: s}) for s in states])
     spikes, tally = recorded_spikes(simulation.record), tally_of(simulation)
+    _save_function(program, spikes, tally, rates, stem)
+    recorded = {
+        p: np.array(v, np.int32).reshape(trial.count, steps, program.population(p[0]).size)
+        for p, v in simulation.record.probes.items()
+    }
+    cut = tuple(window(spikes, k * steps, (k + 1) * steps) for k in range(trial.count))
+    names = tuple(p.name for p in program.populations)
+    scores = trial.chip_scores(program, Run(cut, recorded, Activity({}, spikes.steps, trial.count, names), None))
+    judged = {} if scores is None else trial.judge(scores)
+    return {"accuracy": judged.get("accuracy"), "samples": trial.count}
+
+
+def _save_function(
+    program: Program, spikes: SpikeTrain, tally: Tally, rates: Mapping[str, npt.NDArray[np.float64]], stem: Path
+) -> None:
     payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
     arrays = {name: getattr(tally, name) for name in _TALLY}
     arrays |= {"resets": np.array(tally.resets, np.int64), "ptr": spikes.ptr, "ids": spikes.ids, "payload": payload}
     arrays["rates"] = np.concatenate([rates.get(p.name, np.ones(p.size)) for p in program.populations])
     write_npz(stem.with_suffix(".npz"), arrays)
     program.save(stem.with_suffix(".bimhw"))
-    return {"accuracy": float((scores.argmax(axis=1) == split.y).mean()), "samples": len(trains)}
 
 
-def _compiled(point: Point, model: Path) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task]:
-    """The program on a mapping that does not matter, the rates that calibration measured, and the task."""
+def _compiled(
+    point: Point, model: Path
+) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task | Dataset | None]:
+    """The program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
+    from bimhw.compiler.integer import compile_integer
     from bimhw.compiler.options import CompileOptions
     from bimhw.compiler.pipeline import to_integers
     from bimhw.frontends import load_network
@@ -182,14 +197,14 @@ def _compiled(point: Point, model: Path) -> tuple[Program, Mapping[str, npt.NDAr
     from mapping.spec import check_network
 
     spec, chip = point.spec, _roomy_chip()
-    name = spec.task or (None if spec.is_model else spec.source)
-    task = None if name is None else spec.load_task(name)
+    network = check_network(load_network(model, **spec.reading))
+    data = spec.data_of(network)
+    if network.stage == "integer":
+        made = compile_integer(network, chip, task=data, mapping="blocks", seed=point.seed)
+        return made.program, made.rates, data
     options = CompileOptions(**point.compilation())
-    made = to_integers(check_network(load_network(model)), chip, None, task or name, options, point.seed)
-    program = map_blocks(made.integer, chip)[0]
-    if task is None and not program.meta.get("task"):
-        raise InputError(str(model), "does not say which task it was trained on", "Give --task NAME")
-    return program, made.calibrated.rates, task or spec.load_task(str(program.meta["task"]))
+    integers = to_integers(network, chip, None, data, options, point.seed)
+    return map_blocks(integers.integer, chip)[0], integers.calibrated.rates, data
 
 
 def _roomy_chip() -> Chip:

@@ -179,6 +179,6 @@ def _row(point: Point, stored: dict[str, Any] | None, folder: Path, spec: SweepS
 def with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     """Rows marked where no other is at least as good in accuracy, energy and latency and better in one."""
     done = [r for r in rows if r["status"] == "done"]
-    front = pareto_front([(-r["accuracy"], r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])
+    front = pareto_front([(-(r["accuracy"] or 0.0), r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])
     marks = {id(r): mark for r, mark in zip(done, front, strict=True)}
     return tuple(r | {"pareto": marks.get(id(r), False)} for r in rows)

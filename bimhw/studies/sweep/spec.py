@@ -21,16 +21,20 @@ import msgspec
 
 import bimhw
 from bimhw.frontends.registry import suffixes
+from bimhw.runs.execute import Engine
 from energy_models.scaling import scaled_chip
+from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.chips.rules import check_chip
 from simulator.program.faults import Faults, parse_faults, read_faults
+from simulator.program.program import Program
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
+    from bimhw.tasks.dataset import Dataset
 
 COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
 HARDWARE_AXES = ("chip", "cores", "mapping", "supply", "node")
@@ -52,8 +56,11 @@ class SweepSpec:
         samples: test samples a point, None for all.
         task: task of a model file, where it does not say.
         engine: timing engine, or ``none``.
-        data: the user's copy of the task's data, where it needs one.
+        data: the user's copy of the task's data, where it needs one; or, of a model file without `task`, samples of the
+            user's own (`bimhw.Dataset`).
         task_options: options of the task's loader.
+        reading: how a model file is read (``profile``, ``dt`` of a .nir file).
+        data_options: options of samples of the user's own (``encoding``, ``layout``, ``steps`` ...).
     """
 
     source: str
@@ -62,9 +69,11 @@ class SweepSpec:
     preset: str | None = None
     samples: int | None = None
     task: str | None = None
-    engine: str = "compiled"
+    engine: Engine = "compiled"
     data: str | None = None
     task_options: tuple[str, ...] = ()
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    data_options: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise `InputError` where an axis or a value cannot be."""
@@ -109,12 +118,44 @@ class SweepSpec:
                 "Sweep a task of sequences; `bimhw codesign RUN` answers for a text's run",
             )
         if self.is_model:
+            self._check_model()
             return
         from bimhw.learning.recipe import recipe
 
         task = self.load_task(self.source)
         for point in self.points():
             recipe(task, self.preset, point.seed, **point.training())
+
+    def _check_model(self) -> None:
+        """Refuse at once, before anything is written, a model that cannot be read or says not what it is run on."""
+        from bimhw.frontends import load_network
+
+        network = load_network(self.source, **self.reading)
+        if network.stage == "integer" and any(kind_of(axis) == "compile" for axis in self.axes):
+            axis = next(axis for axis in self.axes if kind_of(axis) == "compile")
+            raise InputError(f"axis {axis!r}", f"changes quantisation, and {self.source!r} holds integers", "Drop it")
+        self.data_of(network)
+
+    def data_of(self, network: Network | Program) -> Task | Dataset | None:
+        """Return what a network is run on: a task, data, or None for the inputs that it brings.
+
+        Raises:
+            InputError: none of them, or a task that is not one of sequences.
+        """
+        from bimhw.compiler.data import guessed_task
+        from bimhw.tasks.dataset import Dataset
+
+        name = self.task or (None if self.is_model else self.source)
+        if name is None and self.data is not None:
+            return Dataset.open(self.data, **self.data_options)
+        if name is None and network.inputs is not None:
+            return None
+        name = name or str(network.meta.get("task") or "")
+        if not name and isinstance(network, Network):
+            name = guessed_task(network)
+        if not name:
+            raise InputError(self.source, "does not say what it is run on", "Give --data FILE or --task NAME")
+        return self.load_task(name)
 
     @property
     def is_model(self) -> bool:
@@ -218,7 +259,9 @@ class Point:
     def function_key(self) -> str:
         """Hash of all that determines what the chip computes."""
         spec = self.spec
-        key = ("function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task)
+        key: list[Any] = ["function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task]
+        key += [dict(spec.reading)] if spec.reading else []
+        key += [dict(spec.data_options)] if spec.data_options else []
         return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def chip(self) -> Chip:

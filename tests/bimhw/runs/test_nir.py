@@ -42,7 +42,7 @@ def test_coarse_weights_change_spikes_and_the_command_counts_them(tmp_path: Path
     found = json.loads(result.output)
     assert found["float"]["differ"] > 0
     assert found["float"]["differ"] == sum(row["differ"] for row in found["float"]["populations"])
-    assert found["cores"] == 2 and found["chip"] == "loihi2"
+    assert found["cores"] >= 1 and found["chip"] == "loihi2"
 
 
 def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
@@ -55,9 +55,25 @@ def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=x, out=out)
     found = run_nir(path, data=tmp_path / "d.npz")
     assert (found.differ, found.of) == (0, out.size)
-    np.savez(tmp_path / "d.npz", x=x + 0.5)
-    with pytest.raises(InputError, match="no whole numbers"):
-        run_nir(path, data=tmp_path / "d.npz")
+
+
+def test_real_values_are_quantised_with_a_stated_scale(tmp_path: Path) -> None:
+    from bimhw.frontends.nir import choose, read_graph, run_graph
+
+    path = write_raw(tmp_path / "m.nir", *if_chain(1 / 64))
+    x, y = np.random.default_rng(1).random((20, 3, 10)), np.array([0, 1, 3])
+    graph = read_graph(path)
+    out = run_graph(graph, choose(graph), {"in": x}).outputs["out"]
+    np.savez(tmp_path / "d.npz", x=x, out=out, y=y)
+    found = run_nir(path, data=tmp_path / "d.npz", output=tmp_path / "run")
+    assert "values in units of 0.015625 = 2^-6" in found.report["calibration"]
+    assert found.differ is not None and found.of == out.size and found.differ < 0.05 * out.size
+    recorded = out.sum(axis=0).argmax(axis=1)
+    assert found.result["recorded_accuracy"] == pytest.approx((recorded == y).mean())
+    assert found.result["recorded_decisions_agree"] == 1.0
+    assert found.result["accuracy"] == found.result["recorded_accuracy"]
+    with np.load(tmp_path / "run" / "outputs.npz") as arrays:
+        assert arrays["values"].shape == (3, 20, 4) and (arrays["scores"] == arrays["values"].sum(axis=1)).all()
 
 
 def test_a_run_folder_is_timed_and_has_an_energy(tmp_path: Path) -> None:

@@ -1,0 +1,232 @@
+"""`Dataset`: recorded samples of a user's own, for every command that runs, calibrates or learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.base import Split, Task
+from simulator.base.errors import InputError
+
+Array = npt.NDArray[Any]
+Layout = Literal["tb", "bt", "static"]
+LAYOUTS: tuple[Layout, ...] = ("tb", "bt", "static")
+ENCODINGS = ("rate", "latency", "delta", "graded")
+_AXES = {"tb": "[T, B, ...]", "bt": "[B, T, ...]", "static": "[B, ...], the same at every step"}
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples that fit one network.
+
+    Attributes:
+        x: [B, T, n]; integers are payloads, real values are still to be quantised. A static input is a view of one step.
+        y: int64 [B] labels, float64 [B, C] or [B, T, C] values for regression, or None.
+        out: [B, T, m], recorded outputs of the network's own framework, or None.
+        notes: what was found by shape.
+    """
+
+    x: Array
+    y: Array | None
+    out: Array | None
+    notes: tuple[str, ...]
+
+    def payloads(self, scale: float, bits: int = 16) -> npt.NDArray[np.int32]:
+        """Return integers [B, T, n]: real values over `scale`, rounded and held in words of `bits`; integers as they are."""
+        step = self.x[:, :1] if self.x.strides[1] == 0 else self.x  # a static input is one step
+        if np.issubdtype(step.dtype, np.integer) or step.dtype == np.bool_:
+            whole = step.astype(np.int32)
+        else:
+            top = 2 ** (bits - 1) - 1 if bits else 1
+            whole = np.clip(np.rint(step / scale), -top - 1 if bits else 0, top).astype(np.int32)
+        return np.broadcast_to(whole, self.x.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Recorded samples: inputs, and perhaps labels or targets and the outputs of another framework.
+
+    Attributes:
+        x: inputs, [T, B, ...] or [B, T, ...], or [B, ...] for an input that is the same at every step.
+        y: labels [B], or real targets [B, C] or [B, T, C].
+        out: recorded outputs, in the layout of x.
+        layout: ``tb``, ``bt`` or ``static``; None finds it by the shapes.
+        steps: T of a static input.
+        name: for reports.
+        encoding: how real values become spikes: ``rate``, ``latency``, ``delta`` or ``graded``; None quantises them.
+        seed: of the rate code.
+    """
+
+    x: Array
+    y: Array | None = None
+    out: Array | None = None
+    layout: Layout | None = None
+    steps: int | None = None
+    name: str = "data"
+    encoding: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout not in (None, *LAYOUTS):
+            raise InputError(f"layout {self.layout!r}", "is not known", f"Layouts: {', '.join(LAYOUTS)}")
+        if self.encoding not in (None, *ENCODINGS):
+            raise InputError(f"encoding {self.encoding!r}", "is not known", f"Encodings: {', '.join(ENCODINGS)}")
+        if self.x.dtype.kind not in "fiub" or not np.isfinite(self.x).all():
+            raise InputError(f"{self.name}: x", "has values that are not finite numbers", "Clean the data")
+        if self.steps is not None and self.steps < 1:
+            raise InputError("steps", f"is {self.steps}, must be at least 1")
+
+    @staticmethod
+    def open(source: object, **how: Any) -> Dataset:
+        """Return the dataset of a file or folder, a torch Dataset or DataLoader, or a tonic dataset.
+
+        Args:
+            source: see `bimhw.tasks.readers`.
+            how: ``layout``, ``steps``, ``encoding``, ``seed``, and what its reader takes (``time_step``, ``size``).
+
+        Raises:
+            InputError: no such file, a kind that no reader knows, or wrong arrays.
+        """
+        from bimhw.tasks.readers import read_dataset
+
+        return read_dataset(source, **how)
+
+    def samples(self, width: int, count: int | None = None) -> Samples:
+        """Return samples [B, T, width] for a network with this many inputs.
+
+        Args:
+            width: inputs of the network.
+            count: the first samples only.
+
+        Raises:
+            InputError: shapes that do not meet.
+        """
+        channels = width // 2 if self.encoding == "delta" else width
+        layout, note = self._layout(channels)
+        x = self._batch_first(self.x, layout, channels)
+        y, out = self.y, None
+        batch = x.shape[0]
+        if y is not None and y.shape[0] != batch:
+            raise InputError(f"{self.name}: y", f"has {y.shape[0]} entries for {batch} samples", "Give one a sample")
+        if self.out is not None:
+            out = self.out.swapaxes(0, 1) if layout == "tb" else self.out
+            out = out.reshape(*out.shape[:2], -1)
+        if count is not None:
+            if not 1 <= count <= batch:
+                raise InputError("samples", f"is {count}, {self.name} has {batch}")
+            x, y, out = x[:count], None if y is None else y[:count], None if out is None else out[:count]
+        return self._encoded(Samples(x, y, out, (note,) if note else ()))
+
+    def _layout(self, width: int) -> tuple[Layout, str]:
+        """The layout, and a note where it was found by shape."""
+        if self.layout is not None:
+            return self.layout, ""
+        shape, labels = self.x.shape, None if self.y is None else self.y.shape[0]
+        fits: list[Layout] = []
+        if len(shape) >= 2 and math.prod(shape[2:]) == width:
+            axes: tuple[tuple[Layout, int], ...] = (("tb", 1), ("bt", 0))
+            fits += [
+                layout
+                for layout, batch in axes
+                if labels in (None, shape[batch]) and self.steps in (None, shape[1 - batch])
+            ]
+        if math.prod(shape[1:]) == width and labels in (None, shape[0]) and not fits:
+            fits.append("static")
+        if not fits:
+            raise InputError(
+                f"{self.name}: x",
+                f"has shape {shape}"
+                + ("" if labels is None else f" for {labels} labels")
+                + f"; the network has {width} inputs",
+                f"Give x as {_AXES['tb']} or {_AXES['bt']}",
+            )
+        found = fits[0]
+        unsure = f" ({' and '.join(fits)} both fit: --layout says which)" if len(fits) > 1 else ""
+        return found, f"x of shape {shape} read as {_AXES[found]}{unsure}"
+
+    def _batch_first(self, x: Array, layout: Layout, width: int) -> Array:
+        if layout == "static":
+            if self.steps is None and self.encoding not in ("rate", "latency"):
+                raise InputError(
+                    f"{self.name}: x", "is the same at every step, so it does not tell T", "Give --steps T"
+                )
+            if math.prod(x.shape[1:]) != width:
+                raise InputError(f"{self.name}: x", f"has shape {x.shape}; the network has {width} inputs")
+            flat = x.reshape(x.shape[0], 1, width)
+            return np.broadcast_to(flat, (x.shape[0], self.steps or 1, width))
+        if x.ndim < 2 or math.prod(x.shape[2:]) != width:
+            raise InputError(
+                f"{self.name}: x", f"has shape {x.shape}, needs {_AXES[layout]} with {width} values a step"
+            )
+        first = x.swapaxes(0, 1) if layout == "tb" else x
+        if self.steps is not None and first.shape[1] != self.steps:
+            raise InputError("steps", f"is {self.steps}, {self.name} has {first.shape[1]} steps a sample")
+        return first.reshape(*first.shape[:2], width)
+
+    def _encoded(self, samples: Samples) -> Samples:
+        """Real values as spikes by the encoding that was asked for."""
+        if self.encoding in (None, "graded"):
+            return samples
+        from bimhw.tasks.features import encoders
+
+        x = samples.x.astype(np.float64)
+        if self.encoding == "delta":
+            threshold = float(np.ptp(x)) / 16 or 1.0
+            note = f"delta code: an ON or OFF spike for each change of {threshold:.4g}"
+            spikes = encoders.delta(x, threshold)
+        else:
+            still, steps = x[:, 0], self.steps or x.shape[1]
+            if samples.x.strides[1] != 0 and x.shape[1] > 1 and (x != x[:, :1]).any():
+                raise InputError(
+                    f"encoding {self.encoding!r}", "needs the same input at every step", "Use delta or graded"
+                )
+            top = float(still.max(initial=0.0)) or 1.0
+            note = f"{self.encoding} code over {steps} steps, {top:.4g} is the largest value"
+            code = (
+                encoders.rate(still / top, steps, self.seed)
+                if self.encoding == "rate"
+                else encoders.latency(still / top, steps)
+            )
+            spikes = code
+        return replace(samples, x=spikes.astype(np.int32), notes=(*samples.notes, note))
+
+    def task(self, width: int, input_scale: float = 1.0, test_share: float = 0.2) -> Task:
+        """Return the labelled samples as a task to learn: the last `test_share` of each class is its test split.
+
+        Raises:
+            InputError: no labels, or too few samples.
+        """
+        samples = self.samples(width)
+        if samples.y is None or samples.y.ndim != 1 or samples.y.dtype.kind not in "iu":
+            raise InputError(self.name, "has no labels y [B] to learn", "Give y, one class a sample")
+        y, payloads = samples.y.astype(np.int64), samples.payloads(input_scale)
+        test = np.zeros(y.size, np.bool_)
+        for label in np.unique(y):
+            own = np.flatnonzero(y == label)
+            test[own[own.size - max(1, round(test_share * own.size)) :]] = own.size > 1
+        steps = payloads.shape[1]
+        every = np.ones(steps, np.bool_)
+        train, held = (Split(np.ascontiguousarray(payloads[at]), y[at]) for at in (~test, test))
+        return Task(self.name, int(y.max()) + 1, input_scale, train, held, every, every, {"source": self.name})
+
+
+def power_of_two_scale(x: Array, bits: int) -> float:
+    """Return the least power of two s so that x / s, rounded, fits a signed word of `bits`."""
+    top = float(np.abs(x).max(initial=0.0))
+    return 2.0 ** math.ceil(math.log2(top / (2 ** (bits - 1) - 1))) if top else 1.0
+
+
+def classes(y: Array | None) -> Sequence[int]:
+    """Return the labels that occur, ascending."""
+    return [] if y is None else [int(v) for v in np.unique(y)]
+
+
+def as_dataset(data: Dataset | str | Path | object) -> Dataset:
+    """Return a dataset itself, or the one that a file or object holds."""
+    return data if isinstance(data, Dataset) else Dataset.open(data)

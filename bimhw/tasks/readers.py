@@ -1,0 +1,224 @@
+"""Readers of recorded data: files and folders by suffix, objects of torch and tonic.
+
+===========  ==========================================================================================
+.npz         x, perhaps y and out (see `Dataset`)
+.npy         x
+.h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, labels; binned by ``time_step``
+.csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
+.bin         N-MNIST and N-Caltech: five bytes an event
+.aedat4      events of a DV camera, where the package aedat is installed
+folder       one file a sample; sub-folders are the classes, in the order of their names
+===========  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.dataset import Dataset
+from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.files import check_is_file, read_npz
+from simulator.base.host_memory import check_memory
+
+Array = npt.NDArray[Any]
+Value = Any  # what a user's dataset holds: tensors, arrays, numbers
+Options = Mapping[str, Any]
+Fields = Mapping[str, Any]  # of a Dataset, by name
+Events = tuple[Array, Array, Array, Array]  # t [us], x, y, p
+TIME_STEP = 0.01  # s, of event data
+SHD_UNITS = 700
+_GENERAL = ("layout", "steps", "encoding", "seed", "name")
+
+
+def read_dataset(source: object, **how: Any) -> Dataset:
+    """Return the dataset of a file, folder or object; see `Dataset.open`."""
+    given = {k: v for k, v in how.items() if v is not None}
+    general = {k: given.pop(k) for k in _GENERAL if k in given}
+    if isinstance(source, Dataset):
+        arrays: Fields = {k: getattr(source, k) for k in ("x", "y", "out", *_GENERAL)}
+    elif isinstance(source, str | Path):
+        arrays = {"name": Path(source).name} | dict(_read_path(Path(source), given))
+    else:
+        arrays = _read_object(source, given)
+    return Dataset(**{**arrays, **general})
+
+
+def _read_path(path: Path, how: Options) -> Fields:
+    if path.is_dir():
+        return _read_folder(path, how)
+    check_is_file(path)
+    reader = _BY_SUFFIX.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(str(path), f"has the unknown suffix {path.suffix!r}", f"Data: {', '.join(sorted(_BY_SUFFIX))}")
+    return reader(path, how)
+
+
+def _read_npz(path: Path, how: Options) -> Fields:
+    arrays = read_npz(path)
+    if "x" not in arrays:
+        raise InputError(str(path), "has no array 'x'", f"It has: {sorted(arrays)}")
+    return {k: arrays[k] for k in ("x", "y", "out") if k in arrays}
+
+
+def _read_npy(path: Path, how: Options) -> Fields:
+    try:
+        return {"x": np.load(path, allow_pickle=False)}
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(str(path), f"is not a plain .npy array ({error})", "Write it with numpy.save") from error
+
+
+def _read_h5(path: Path, how: Options) -> Fields:
+    """Spike counts [B, T, units] in bins of ``time_step``."""
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("h5py", "nir", str(path)) from error
+    step = float(how.get("time_step", TIME_STEP))
+    try:
+        with h5py.File(path, "r") as file:
+            times, units = file["spikes/times"], file["spikes/units"]
+            labels = np.asarray(file["labels"], np.int64)
+            pairs = [(np.asarray(t, np.float64), np.asarray(u, np.int64)) for t, u in zip(times, units, strict=True)]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            str(path), f"is not in the layout of SHD and SSC ({error})", "It needs spikes/times, spikes/units, labels"
+        ) from error
+    width = int(how.get("size", max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)])))
+    steps = int(how.get("bins", 1 + max((int(t.max(initial=0.0) / step) for t, _ in pairs), default=0)))
+    check_memory(len(pairs) * steps * width, str(path), "its binned spikes", "Take a longer --time-step")
+    x = np.zeros((len(pairs), steps, width), np.uint8)
+    for k, (t, u) in enumerate(pairs):
+        at = (t / step).astype(np.int64)
+        inside = (at < steps) & (u >= 0) & (u < width)
+        np.add.at(x[k], (at[inside], u[inside]), 1)
+    return {"x": x, "y": labels, "layout": "bt"}
+
+
+def _events_csv(path: Path) -> Events:
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline()
+        skip = int(any(c.isalpha() for c in first))
+        table = np.loadtxt(path, delimiter=",", skiprows=skip, ndmin=2)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"is no list of events ({error})", "Write lines t,x,y,p") from error
+    if table.shape[1] != 4:
+        raise InputError(str(path), f"has {table.shape[1]} columns", "Write lines t,x,y,p")
+    t, x, y, p = table.T
+    return t, x.astype(np.int64), y.astype(np.int64), (p > 0).astype(np.int64)
+
+
+def _events_bin(path: Path) -> Events:
+    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    if raw.size % 5:
+        raise InputError(str(path), f"has {raw.size} bytes, and an event has five", "It was cut off")
+    b = raw.reshape(-1, 5).astype(np.int64)
+    t = ((b[:, 2] & 0x7F) << 16) | (b[:, 3] << 8) | b[:, 4]
+    return t, b[:, 0], b[:, 1], b[:, 2] >> 7
+
+
+def _events_aedat4(path: Path) -> Events:
+    try:
+        import aedat
+    except ModuleNotFoundError as error:
+        raise InputError(str(path), "needs the package aedat, which is not installed", "pip install aedat") from error
+    parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
+    events = np.concatenate(parts)
+    return events["t"] - events["t"][0], events["x"], events["y"], events["on"].astype(np.int64)
+
+
+_EVENTS: dict[str, Callable[[Path], Events]] = {".csv": _events_csv, ".bin": _events_bin, ".aedat4": _events_aedat4}
+
+
+def _read_events(path: Path, how: Options) -> Fields:
+    return {"x": _frames([_EVENTS[path.suffix.lower()](path)], how, str(path)), "layout": "bt"}
+
+
+def _frames(recordings: list[Events], how: Options, where: str) -> Array:
+    """Event counts [B, T, 2, H, W] in bins of ``time_step`` s; ON events are channel 1."""
+    step = float(how.get("time_step", TIME_STEP)) * 1e6
+    for t, x, y, _ in recordings:
+        if t.size and (min(int(t.min()), int(x.min()), int(y.min())) < 0):
+            raise InputError(where, "has an event before time 0 or outside of the sensor")
+    size = how.get("size")
+    width = int(size[0] if size else 1 + max((int(r[1].max(initial=0)) for r in recordings), default=0))
+    height = int(size[1] if size else 1 + max((int(r[2].max(initial=0)) for r in recordings), default=0))
+    steps = int(how.get("bins", 1 + max((int(r[0].max(initial=0) / step) for r in recordings), default=0)))
+    check_memory(2 * len(recordings) * steps * width * height, where, "its binned events", "Take a longer --time-step")
+    out = np.zeros((len(recordings), steps, 2, height, width), np.uint8)
+    for k, (t, x, y, p) in enumerate(recordings):
+        at = (t / step).astype(np.int64)
+        inside = (at < steps) & (x < width) & (y < height)
+        np.add.at(out[k], (at[inside], p[inside], y[inside], x[inside]), 1)
+    return out
+
+
+def _read_folder(path: Path, how: Options) -> Fields:
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _EVENTS)
+    if not files:
+        raise InputError(str(path), "holds no recordings", f"One file a sample: {', '.join(_EVENTS)}")
+    names = sorted({p.parent.name for p in files if p.parent != path}, key=lambda n: (not n.isdigit(), n.zfill(9)))
+    x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
+    labelled = all(p.parent != path for p in files)
+    y = np.array([names.index(p.parent.name) for p in files], np.int64) if labelled else None
+    return {"x": x, "y": y, "layout": "bt"}
+
+
+def _read_object(source: object, how: Options) -> Fields:
+    """Arrays of a torch Dataset or DataLoader, of tonic, or of any sequence of (input, label)."""
+    if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+        raise InputError(f"data of type {type(source).__name__!r}", "is not known", "Give a file, or pairs of (x, y)")
+    batched = hasattr(source, "batch_size") and getattr(source, "batch_size", None) is not None
+    items = list(_items(source))
+    if not items:
+        raise InputError("data", "has no samples", "Give at least one")
+    name = type(source).__name__
+    first = items[0][0]
+    if getattr(first, "dtype", None) is not None and getattr(first.dtype, "names", None):  # tonic: structured events
+        recordings = [(e["t"], e["x"].astype(np.int64), _row(e), e["p"].astype(np.int64)) for e, _ in items]
+        return {"x": _frames(recordings, how, name), "y": _labels([y for _, y in items]), "layout": "bt", "name": name}
+    arrays = [_numpy(x) for x, _ in items]
+    labels = [_numpy(y) for _, y in items]
+    if batched:
+        return {"x": np.concatenate(arrays), "y": np.concatenate([np.atleast_1d(y) for y in labels]), "name": name}
+    shapes = {a.shape for a in arrays}
+    if len(shapes) != 1:
+        raise InputError(name, f"has samples of different shapes: {sorted(shapes)[:3]}", "Bring them to one length")
+    return {"x": np.stack(arrays), "y": _labels(labels), "name": name}
+
+
+def _items(source: Value) -> Iterable[tuple[Value, Value]]:
+    """Pairs; a map-style dataset has a length and no end of its own."""
+    if hasattr(source, "__len__") and hasattr(source, "__getitem__"):
+        pairs: Iterable[Value] = (source[i] for i in range(len(source)))
+    else:
+        pairs = iter(source)
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise InputError("data", f"gives {type(pair).__name__}, not pairs of (x, y)")
+        yield pair[0], pair[1]
+
+
+def _row(events: Array) -> Array:
+    rows: Array = events["y"].astype(np.int64) if "y" in (events.dtype.names or ()) else np.zeros(events.size, np.int64)
+    return rows
+
+
+def _numpy(value: Value) -> Array:
+    array: Array = np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+    return array
+
+
+def _labels(values: list[Value]) -> Array:
+    return np.stack([_numpy(v) for v in values])
+
+
+_BY_SUFFIX: dict[str, Callable[[Path, Options], Fields]] = {
+    ".npz": _read_npz, ".npy": _read_npy, ".h5": _read_h5, ".hdf5": _read_h5,
+    ".csv": _read_events, ".bin": _read_events, ".aedat4": _read_events,
+}  # fmt: skip

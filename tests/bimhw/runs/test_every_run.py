@@ -1,0 +1,120 @@
+"""Every kind of network goes the whole way by the same commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import bimhw
+from benchmarks.nets import write_net
+from bimhw.cli.main import cli
+from tests.bimhw.frontends.test_nir_reader import write_raw
+
+STEPS, SAMPLES = 8, 4
+
+
+def bimhw_command(*arguments: object) -> Any:
+    """Run a command; its JSON."""
+    done = CliRunner().invoke(cli, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def nir(folder: Path) -> Path:
+    rng = np.random.default_rng(4)
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([6])}),
+        "fc": ("Linear", {"weight": rng.integers(-32, 64, (8, 6)) / 64}),
+        "a": ("IF", {"r": np.ones(8), "v_threshold": np.ones(8)}),
+        "fc2": ("Linear", {"weight": rng.integers(-32, 64, (3, 8)) / 64}),
+        "b": ("IF", {"r": np.ones(3), "v_threshold": np.ones(3)}),
+        "out": ("Output", {"shape": np.array([3])}),
+    }
+    return write_raw(folder / "m.nir", nodes, [("in", "fc"), ("fc", "a"), ("a", "fc2"), ("fc2", "b"), ("b", "out")])
+
+
+def npz(folder: Path) -> Path:
+    return write_net(folder / "m.npz", 60, (2, 6), 0.2, n_in=12, steps=20)
+
+
+def bim(folder: Path) -> Path:
+    model = bimhw.BimNet(bimhw.BimConfig(n_in=6, hidden=(8,), n_out=3), seed=1)
+    return bimhw.save_model(model, folder / "m.safetensors")
+
+
+def p_spikessm(folder: Path) -> Path:
+    from bimhw.models.spikessm.config import PSpikeConfig
+    from bimhw.models.spikessm.net import PSpikeNet
+
+    return bimhw.save_model(PSpikeNet(PSpikeConfig(n_in=6, hidden=(4,), n_out=3)), folder / "m.pt")
+
+
+def torch_stack(folder: Path) -> Any:
+    from torch import manual_seed, nn
+
+    from bimhw.models.stack import IF, Stack
+
+    manual_seed(1)
+    return Stack(nn.Linear(6, 8), IF(), nn.Linear(8, 3), IF())
+
+
+def brian2_network(folder: Path) -> Any:
+    b2 = pytest.importorskip("brian2")
+    b2.prefs.codegen.target = "numpy"
+    source = b2.SpikeGeneratorGroup(6, [0], [0] * b2.ms, dt=1 * b2.ms, name="source")
+    group = b2.NeuronGroup(
+        4, "dv/dt = -v / (8*ms) : 1", threshold="v > 1", reset="v = 0", method="exact", dt=1 * b2.ms, name="group"
+    )
+    synapses = b2.Synapses(source, group, "w : 1", on_pre="v += w", dt=1 * b2.ms, name="synapses")
+    synapses.connect()
+    synapses.w = np.linspace(0.1, 0.9, 24)
+    return b2.Network(source, group, synapses)
+
+
+KINDS: dict[str, Callable[[Path], Any]] = {
+    "nir": nir, "npz": npz, "torch": torch_stack, "brian2": brian2_network, "bim": bim, "p-spikessm": p_spikessm,
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # Brian2's parser warns of its own deprecations
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_whole_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = KINDS[kind](tmp_path)
+    rng = np.random.default_rng(2)
+    x = (rng.random((SAMPLES, STEPS, 6)) < 0.5).astype(np.int32)
+    np.savez(tmp_path / "d.npz", x=x, y=rng.integers(0, 3, SAMPLES))
+    own = kind == "npz"
+    how = ["--data", "d.npz"] if not own else []
+    reading = {"dt": 1.0} if kind == "nir" else {}
+    result = bimhw.compile(model, "loihi2", data=None if own else "d.npz", reading=reading)
+    result.program.save("m.bimhw")
+
+    figures = bimhw_command("simulate", "m.bimhw", *how, "-o", "run", "--trace", "t.json", "--trace-window", "0:5")
+    assert figures["samples"] == (1 if own else SAMPLES)
+    assert ("accuracy" in figures) is not own
+    assert figures["spikes_per_sample"] > 0
+    assert json.loads(Path("t.json").read_text(encoding="utf-8"))
+    assert bimhw_command("energy", "run")["chip"]["items"]
+    assert bimhw_command("codesign", "run")
+    assert bimhw_command("table", "run")
+    assert bimhw_command("map", "m.bimhw", "--run", "run")
+    page = Path(bimhw_command("report", "run")["report"]).read_text(encoding="utf-8")
+    assert "Where it lies" in page and "When" in page and ("accuracy on the chip" in page) is not own
+    if not isinstance(model, Path):
+        return  # sweeps and cross-checks by a command begin with a file
+    more = [f"--{k}={v}" for k, v in reading.items()]
+    swept = bimhw_command(
+        "sweep", model, *how, *more, "--chip", "loihi2", "--mapping", "blocks,auto", "--db", "s.sqlite"
+    )
+    assert [row["status"] for row in swept["rows"]] == ["done", "done"]
+    assert swept["rows"][0]["accuracy"] == figures.get("accuracy")
+    assert swept["rows"][0]["spike_rate"] == pytest.approx(figures["spike_rate"])
+    if kind in ("nir", "npz"):
+        assert bimhw_command("crosscheck", model if own else "m.bimhw", *([] if own else ["--model", model]))["runs"]

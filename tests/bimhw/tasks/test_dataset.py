@@ -1,0 +1,131 @@
+"""Recorded samples of every kind, read into one form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import bimhw
+from bimhw.tasks.dataset import Dataset, power_of_two_scale
+from simulator.base.errors import InputError
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_layout_is_found_by_labels_and_width() -> None:
+    x = RNG.random((7, 5, 2, 3))
+    by_labels = Dataset(x, y=np.zeros(5, np.int64)).samples(6)
+    assert by_labels.x.shape == (5, 7, 6)
+    assert by_labels.notes == ("x of shape (7, 5, 2, 3) read as [T, B, ...]",)
+    np.testing.assert_array_equal(by_labels.x[2, 4], x[4, 2].reshape(-1))
+    first = Dataset(x, y=np.zeros(7, np.int64)).samples(6)
+    np.testing.assert_array_equal(first.x, x.reshape(7, 5, 6))
+    unsure = Dataset(x).samples(6)
+    assert unsure.x.shape == (5, 7, 6) and "both fit" in unsure.notes[0]
+    assert Dataset(x, layout="bt").samples(6).x.shape == (7, 5, 6)
+
+
+def test_a_static_input_is_not_copied() -> None:
+    samples = Dataset(RNG.random((4, 1, 2, 3)), y=np.zeros(4, np.int64), steps=1000).samples(6)
+    assert samples.x.shape == (4, 1000, 6)
+    payloads = samples.payloads(2.0**-6, 8)
+    assert samples.x.strides[1] == payloads.strides[1] == 0
+    with pytest.raises(InputError, match="Give --steps T"):
+        Dataset(RNG.random((4, 6)), y=np.zeros(4, np.int64)).samples(6)
+
+
+def test_shapes_that_do_not_meet_are_refused() -> None:
+    with pytest.raises(InputError, match=r"has shape \(4, 5, 6\).*7 inputs"):
+        Dataset(np.zeros((4, 5, 6))).samples(7)
+    with pytest.raises(InputError, match="for 3 labels"):
+        Dataset(np.zeros((4, 5, 6)), y=np.zeros(3, np.int64)).samples(6)
+    with pytest.raises(InputError, match="not finite"):
+        Dataset(np.array([[np.nan]]))
+
+
+@pytest.mark.parametrize("largest", [1.0, 0.3, 100.0, 1e-4])
+def test_the_scale_is_the_least_power_of_two_that_fits(largest: float) -> None:
+    x = RNG.uniform(-largest, largest, (3, 4, 5))
+    scale = power_of_two_scale(x, 8)
+    assert np.abs(x / scale).max() <= 127 < np.abs(x / (scale / 2)).max() * 1.01
+    assert np.log2(scale) == round(np.log2(scale))
+    payloads = Dataset(x, layout="bt").samples(5).payloads(scale, 8)
+    assert np.abs(payloads * scale - x).max() <= scale / 2
+
+
+def test_encodings_are_those_of_the_features() -> None:
+    x = np.array([[0.0, 0.5, 1.0]])
+    latency = Dataset(x, layout="static", steps=11, encoding="latency").samples(3).x
+    assert [np.flatnonzero(latency[0, :, k]).tolist() for k in range(3)] == [[], [5], [0]]
+    rate = Dataset(x, layout="static", steps=4000, encoding="rate", seed=3).samples(3).x
+    assert rate.mean(axis=1)[0] == pytest.approx([0, 0.5, 1], abs=0.03)
+    ramp = np.linspace(0, 1, 33)[None, :, None]
+    delta = Dataset(ramp, layout="bt", encoding="delta").samples(2).x
+    assert delta[0, :, 0].sum() == 16 and delta[0, :, 1].sum() == 0
+
+
+def test_shd_files_are_binned(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    times, units = [[0.001, 0.012, 0.0121], [0.031]], [[3, 699, 699], [0]]
+    with h5py.File(tmp_path / "shd_test.h5", "w") as file:
+        spikes = file.create_group("spikes")
+        for name, rows, kind in (("times", times, np.float16), ("units", units, np.uint16)):
+            data = spikes.create_dataset(name, (2,), h5py.vlen_dtype(kind))
+            for k, row in enumerate(rows):
+                data[k] = np.array(row, kind)
+        file["labels"] = np.array([4, 9], np.uint16)
+    samples = Dataset.open(tmp_path / "shd_test.h5", time_step=0.01).samples(700)
+    assert samples.x.shape == (2, 4, 700)
+    assert samples.x[0, 0, 3] == 1 and samples.x[0, 1, 699] == 2 and samples.x[1, 3, 0] == 1 and samples.x.sum() == 4
+    assert samples.y is not None and samples.y.tolist() == [4, 9]
+
+
+def test_event_files_and_folders(tmp_path: Path) -> None:
+    for label, shift in (("0", 0), ("1", 1)):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "a.csv").write_text(f"t,x,y,p\n0,{shift},0,1\n10500,2,1,0\n")
+    samples = Dataset.open(tmp_path, time_step=0.01).samples(2 * 2 * 3)
+    assert samples.x.shape == (2, 2, 12)
+    assert samples.y is not None and samples.y.tolist() == [0, 1]
+    frames = samples.x.reshape(2, 2, 2, 2, 3)
+    assert frames[0, 0, 1, 0, 0] == frames[1, 0, 1, 0, 1] == 1 and (frames[:, 1, 0, 1, 2] == 1).all()
+    event = bytes([2, 1, 0x80 | 0x00, 0x29, 0x04])  # x 2, y 1, ON, t 10500
+    (tmp_path / "one.bin").write_bytes(event)
+    one = Dataset.open(tmp_path / "one.bin", time_step=0.01).samples(2 * 2 * 3)
+    assert np.argwhere(one.x.reshape(1, 2, 2, 2, 3)).tolist() == [[0, 1, 1, 1, 2]]
+    (tmp_path / "one.bin").write_bytes(event[:4])
+    with pytest.raises(InputError, match="an event has five"):
+        Dataset.open(tmp_path / "one.bin")
+
+
+def test_torch_datasets_and_loaders() -> None:
+    x, y = torch.rand(6, 5, 4), torch.arange(6) % 3
+    for source in (TensorDataset(x, y), DataLoader(TensorDataset(x, y), batch_size=4)):
+        samples = Dataset.open(source).samples(4)
+        np.testing.assert_array_equal(samples.x, x.numpy())
+        assert samples.y is not None and samples.y.tolist() == y.tolist()
+
+
+def test_tonic_events() -> None:
+    kind = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)])
+    events = np.array([(1, 0, 500, True), (0, 1, 20_000, False)], kind)
+    samples = Dataset.open([(events, 7)], time_step=0.01).samples(8)
+    assert np.argwhere(samples.x.reshape(1, 3, 2, 2, 2)).tolist() == [[0, 0, 1, 0, 1], [0, 2, 0, 1, 0]]
+    assert samples.y is not None and samples.y.tolist() == [7]
+
+
+def test_labelled_samples_become_a_task() -> None:
+    y = np.repeat(np.arange(3), 10)
+    task = Dataset(RNG.integers(0, 2, (30, 5, 4)), y, layout="bt").task(4)
+    assert (len(task.train), len(task.test), task.n_classes) == (24, 6, 3)
+    assert np.bincount(task.test.y).tolist() == [2, 2, 2]
+    with pytest.raises(InputError, match="no labels"):
+        Dataset(RNG.integers(0, 2, (30, 5, 4)), layout="bt").task(4)
+
+
+def test_it_is_public() -> None:
+    assert bimhw.Dataset is Dataset

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bimhw.evidence.doctor import doctor as doctor
     from bimhw.evidence.silicon.compare import compare_silicon as compare_silicon
     from bimhw.frontends import load_network as load_network
+    from bimhw.frontends.ann.convert import convert as convert
     from bimhw.frontends.brian2.network import brian2_input as brian2_input
     from bimhw.frontends.brian2.network import from_brian2 as from_brian2
     from bimhw.frontends.nir.check import check_nir as check_nir
@@ -74,6 +75,7 @@ _PUBLIC = {
     "compare_silicon": "bimhw.evidence.silicon.compare",
     "compile": "bimhw.compiler.pipeline",
     "CompileResult": "bimhw.compiler.pipeline",
+    "convert": "bimhw.frontends.ann.convert",
     "cross_check": "bimhw.evidence.crosscheck.check",
     "cross_check_learning": "bimhw.evidence.crosscheck.plasticity",
     "Dataset": "bimhw.tasks.dataset",

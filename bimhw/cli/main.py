@@ -21,7 +21,7 @@ from simulator.base.text import printable
 
 GROUPS = {
     "Start": ("demo", "doctor", "chips", "data"),
-    "Networks": ("train", "finetune", "nir", "results", "forgetting"),
+    "Networks": ("train", "finetune", "convert", "nir", "results", "forgetting"),
     "On a chip": ("fit", "compile", "map", "simulate", "learn", "bench"),
     "Answers": ("energy", "report", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),

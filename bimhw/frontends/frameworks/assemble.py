@@ -33,7 +33,7 @@ class Assembly:
     """
 
     modules: Mapping[str, Any]
-    cells: Mapping[str, Cell]
+    cells: dict[str, Cell]
     binary_input: bool
     nodes: dict[str, NodeSpec] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
@@ -45,23 +45,23 @@ class Assembly:
         """Add a neuron layer of `shape` with what arrives at it."""
         cell = self.cells[name]
         self._check_steady(name, arrived)
-        inner = self._unused(name)
+        inner = self.unused(name)
         self.nodes[inner] = cell.placeholder(shape)
         target = inner
         if cell.before is not None:
             target = self._add(f"{name}.in", cell.before)
             self.edges.append((target, inner))
-        self._join(self.sources(arrived[-1], len(arrived) - 1), target)
+        self.join(self.sources(arrived[-1], len(arrived) - 1), target)
         if cell.recurrent is not None:
             back = self._add(f"{name}.recurrent", cell.recurrent)
-            self._join(self._delayed(self._sent(name), 1, shape), back)
+            self.join(self.delayed(self.sent(name), 1, shape), back)
             self.edges.append((back, inner))
 
     def output(self, expr: Expr, step: int, membrane: bool) -> None:
         """Add the Output."""
         self.nodes[OUTPUT] = ("Output", {})
         sources = [str(expr.what)] if membrane else self.sources(expr, step)
-        self._join(sources, OUTPUT)
+        self.join(sources, OUTPUT)
 
     def sources(self, expr: Expr, step: int) -> list[str]:
         """Return the nodes whose sum is a value, adding what is not there yet."""
@@ -70,6 +70,15 @@ class Assembly:
             self._alive.append(expr)
             self._made[key] = _MAKERS[expr.op](self, expr, step)
         return self._made[key]
+
+    def max_pool(self, expr: Expr, below: list[str]) -> list[str]:
+        """Add the maximum over windows of spikes: whether any is there."""
+        name = str(expr.what)
+        if not _binary(self, expr.args[0]):
+            way_out = "Put it after a spiking layer, or use AvgPool2d"
+            raise FitError(f"layer {name!r} (MaxPool2d)", "takes the maximum of values that are not spikes", way_out)
+        total = self.after(below, f"{name}.sum", layers.summed(name, self.modules[name]))
+        return self.after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
 
     def _check_steady(self, name: str, arrived: list[Expr]) -> None:
         last = len(arrived) - 1
@@ -83,7 +92,8 @@ class Assembly:
                     "A chip does the same in every step",
                 )
 
-    def _unused(self, name: str) -> str:
+    def unused(self, name: str) -> str:
+        """Return a name that no node has yet."""
         name = "".join(c if c.isprintable() else "_" for c in name) or "module"
         taken, k = name, 2
         while taken in self.nodes:
@@ -91,11 +101,12 @@ class Assembly:
         return taken
 
     def _add(self, name: str, spec: NodeSpec) -> str:
-        name = self._unused(name)
+        name = self.unused(name)
         self.nodes[name] = spec
         return name
 
-    def _join(self, sources: list[str], target: str) -> None:
+    def join(self, sources: list[str], target: str) -> None:
+        """Add the edges from nodes to one."""
         for source in sources:
             if (source, target) in self.edges:
                 twin = self._add(f"{source}.again", ("Scale", {"scale": np.ones(())}))
@@ -103,27 +114,29 @@ class Assembly:
             else:
                 self.edges.append((source, target))
 
-    def _after(self, sources: list[str], name: str, spec: NodeSpec) -> list[str]:
+    def after(self, sources: list[str], name: str, spec: NodeSpec) -> list[str]:
+        """Add a node behind others."""
         node = self._add(name, spec)
-        self._join(sources, node)
+        self.join(sources, node)
         return [node]
 
-    def _sent(self, name: str) -> list[str]:
+    def sent(self, name: str) -> list[str]:
         """Return the node that gives a layer's spikes, with their factor."""
         scale, key = self.cells[name].scale, ("scaled", name)
         if scale is None:
             return [name]
         if key not in self._made:
-            self._made[key] = self._after([name], f"{name}.factor", ("Scale", {"scale": scale}))
+            self._made[key] = self.after([name], f"{name}.factor", ("Scale", {"scale": scale}))
         return self._made[key]
 
-    def _delayed(self, sources: list[str], lag: int, shape: tuple[int, ...]) -> list[str]:
+    def delayed(self, sources: list[str], lag: int, shape: tuple[int, ...]) -> list[str]:
+        """Return nodes whose values are `lag` steps old."""
         if lag == 0:
             return sources
         key = ("delay", tuple(sources), lag)
         if key not in self._made:
             spec: NodeSpec = ("Delay", {"delay": np.full(shape, float(lag))})
-            self._made[key] = self._after(sources, f"{sources[0]}.delay{lag}", spec)
+            self._made[key] = self.after(sources, f"{sources[0]}.delay{lag}", spec)
         return self._made[key]
 
 
@@ -131,12 +144,12 @@ def _input(a: Assembly, expr: Expr, step: int) -> list[str]:
     if a.input_shape not in (None, expr.features):
         raise InputError("input", f"is used in two shapes, {a.input_shape} and {expr.features}", "Give it one shape")
     a.input_shape = expr.features
-    return a._delayed([INPUT], 0 if expr.step is None else step - expr.step, expr.features)
+    return a.delayed([INPUT], 0 if expr.step is None else step - expr.step, expr.features)
 
 
 def _spike(a: Assembly, expr: Expr, step: int) -> list[str]:
     name = str(expr.what)
-    return a._delayed(a._sent(name), 0 if expr.step is None else step - expr.step, expr.features)
+    return a.delayed(a.sent(name), 0 if expr.step is None else step - expr.step, expr.features)
 
 
 def _state(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -150,16 +163,12 @@ def _layer(a: Assembly, expr: Expr, step: int) -> list[str]:
         return _norm(a, expr, step)
     below = a.sources(source, step)
     if layers.is_max_pool(module):
-        if not _binary(a, source):
-            way_out = "Put it after a spiking layer, or use AvgPool2d"
-            raise FitError(f"layer {name!r} (MaxPool2d)", "takes the maximum of values that are not spikes", way_out)
-        total = a._after(below, f"{name}.sum", layers.summed(name, module))
-        return a._after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
+        return a.max_pool(expr, below)
     if type(module).__name__ == "AdaptiveAvgPool2d":
-        return a._after(below, name, layers.adaptive(name, module, source.features))
+        return a.after(below, name, layers.adaptive(name, module, source.features))
     if type(module).__name__ == "Flatten":
         return _flatten(a, expr, step)
-    return a._after(below, name, layers.plain_layer(name, module))
+    return a.after(below, name, layers.plain_layer(name, module))
 
 
 def _norm(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -169,8 +178,8 @@ def _norm(a: Assembly, expr: Expr, step: int) -> list[str]:
     before = a.modules.get(str(source.what)) if source.op == "layer" else None
     if before is not None and hasattr(before, "weight") and not layers.is_norm(before):
         spec = layers.folded(layers.plain_layer(str(source.what), before), scale, shift)
-        return a._after(a.sources(source.args[0], step), f"{source.what}.{name.rsplit('.', 1)[-1]}", spec)
-    return a._after(a.sources(source, step), name, layers.norm_alone(name, scale, shift, source.features))
+        return a.after(a.sources(source.args[0], step), f"{source.what}.{name.rsplit('.', 1)[-1]}", spec)
+    return a.after(a.sources(source, step), name, layers.norm_alone(name, scale, shift, source.features))
 
 
 def _flatten(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -187,7 +196,7 @@ def _flatten(a: Assembly, expr: Expr, step: int) -> list[str]:
         way_out = "Give the input in the shape it is used in, and flatten only"
         raise FitError(f"reshape of {source.features} to {expr.features}", "is no flattening", way_out)
     fields = {"input_type": np.array(source.features), "start_dim": first, "end_dim": last}
-    return a._after(a.sources(source, step), "flatten", ("Flatten", fields))
+    return a.after(a.sources(source, step), "flatten", ("Flatten", fields))
 
 
 def _same(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -215,7 +224,7 @@ def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
     if factor.ndim > len(expr.features):
         factor = factor.reshape(factor.shape[factor.ndim - len(expr.features) :])
     full = np.broadcast_to(factor, expr.features).copy()
-    return a._after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))
+    return a.after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))
 
 
 def _const(a: Assembly, expr: Expr, step: int) -> list[str]:

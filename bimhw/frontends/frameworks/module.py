@@ -87,13 +87,13 @@ def read_module(module: nn.Module, sample: Any = None, time_axis: int | None = N
             "Give sample=x, as its forward takes it",
         )
     x = torch.as_tensor(np.asarray(sample) if not isinstance(sample, Tensor) else sample).detach()
-    double, x = _double(module, x)
+    double, x = in_double(module, x)
     cells = _cells(double)
     ran = _Run(double, cells, x, time_axis).run()
     return _finish(double, cells, ran)
 
 
-def _double(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
+def in_double(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
     """Return a copy of the module in float64 and evaluation, and the sample in float64."""
     for inner in nn.Module.modules(module):
         if is_cell(inner):
@@ -105,7 +105,7 @@ def _double(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
     nn.Module.double(twin)
     nn.Module.train(twin, False)
     for inner in nn.Module.modules(twin):  # some neurons give float32 spikes whatever they are given
-        inner.register_forward_pre_hook(_in_double, with_kwargs=True)
+        inner.register_forward_pre_hook(_cast_in, with_kwargs=True)
     return twin, x.to(torch.float64)
 
 
@@ -124,7 +124,7 @@ def _twin(module: nn.Module) -> nn.Module:
     return twin
 
 
-def _in_double(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+def _cast_in(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
     def cast(value: Any) -> Any:
         return value.double() if isinstance(value, Tensor) and value.dtype == torch.float32 else value
 
@@ -288,7 +288,7 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: _Ran) -> Read:
     trace, answer = ran.trace, ran.answer
     modules = dict(nn.Module.named_modules(module))
     binary = bool(((ran.x == 0) | (ran.x == 1)).all())
-    built = Assembly(modules, cells, binary)
+    built = Assembly(modules, dict(cells), binary)
     for name in trace.arrived:
         shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
         built.cell(name, trace.arrived[name], shape)

@@ -56,7 +56,7 @@ class Trace:
     def watching(self, module: nn.Module) -> Iterator[None]:
         """Note what happens while `module` runs."""
         handles = []
-        for inner in _leaf_modules(module):
+        for inner in self._leaves(module):
             handles.append(inner.register_forward_pre_hook(self._enter, with_kwargs=True))
             handles.append(inner.register_forward_hook(self._leave, with_kwargs=True))
         try:
@@ -65,6 +65,14 @@ class Trace:
         finally:
             for handle in handles:
                 handle.remove()
+
+    def _leaves(self, module: nn.Module) -> Iterator[nn.Module]:
+        """Yield the modules that are taken whole."""
+        if self.names.get(module) in self.cells or is_cell(module) or is_leaf(module):
+            yield module
+            return
+        for child in module.children():
+            yield from self._leaves(child)
 
     def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.depth += 1
@@ -130,15 +138,6 @@ class _Noting(TorchFunctionMode):
         if self.trace.depth == 0:
             note(self.trace, getattr(func, "__name__", str(func)), args, kwargs or {}, out)
         return out
-
-
-def _leaf_modules(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the modules that are taken whole."""
-    if is_cell(module) or is_leaf(module):
-        yield module
-        return
-    for child in module.children():
-        yield from _leaf_modules(child)
 
 
 def tensors(value: Any) -> list[Tensor]:

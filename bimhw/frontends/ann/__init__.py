@@ -1,0 +1,1 @@
+"""Networks of ReLU layers -> spiking networks; see `convert`."""

@@ -1,0 +1,200 @@
+"""ANN -> SNN: a network of ReLU layers becomes one of integrate-and-fire neurons, thresholds balanced on data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bimhw.frontends.ann.rate import RateAssembly, rate_cell
+from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT
+from bimhw.frontends.frameworks.cell import Cell, array
+from bimhw.frontends.frameworks.expression import Expr
+from bimhw.frontends.frameworks.module import in_double, input_scale, payloads
+from bimhw.frontends.frameworks.trace import Trace
+from bimhw.frontends.nir.lower import lower
+from bimhw.frontends.nir.profile import Profile, Settings
+from bimhw.frontends.nir.read import build_graph
+from mapping.float_run import record
+from mapping.network import Network
+from simulator.base.errors import FitError, InputError
+
+Floats = npt.NDArray[np.float64]
+ANSWER = "answer"
+_RUN_AT_ONCE = 128  # samples in the float engine side by side
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A spiking network that came of a ReLU network.
+
+    Attributes:
+        network: float stage, for `bimhw.compile`; its answer is the membrane of the population ``answer`` after `steps`.
+        steps: time steps of a sample.
+        ann_accuracy: of the ReLU network on the data, or None without labels.
+        curve: number of steps T -> accuracy of the spiking network after T steps; empty without labels.
+        agreement: T -> share of samples on which both decide the same.
+        thresholds: layer -> threshold.
+        answers: float64 [B, T, classes], the answer after each step; its mean over T steps approaches the ReLU network's.
+    """
+
+    network: Network
+    steps: int
+    ann_accuracy: float | None
+    curve: Mapping[int, float]
+    agreement: Mapping[int, float]
+    thresholds: Mapping[str, float]
+    answers: Floats
+
+    def payloads(self, x: Any) -> npt.NDArray[np.int32]:
+        """Return inputs [B, ...] as payloads [B, T, n], the same in every step."""
+        return payloads(self.network, _repeated(array(torch.as_tensor(x)), self.steps))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {
+            "steps": self.steps,
+            "ann_accuracy": self.ann_accuracy,
+            "curve": dict(self.curve),
+            "agreement": dict(self.agreement),
+            "thresholds": dict(self.thresholds),
+            "notes": list(self.network.meta["notes"]),
+        }
+
+
+def convert(
+    module: nn.Module, data: Any, labels: Any = None, *, steps: int = 64, percentile: float = 99.9
+) -> Converted:
+    """Convert a ReLU network to spiking neurons with a rate code.
+
+    Args:
+        module: Linear, Conv, BatchNorm (folded), AvgPool2d, MaxPool2d, Flatten and nn.ReLU, in any forward; not changed.
+        data: inputs [B, ...] on which thresholds are balanced and accuracy is measured.
+        labels: classes [B], or None.
+        steps: time steps of a sample.
+        percentile: of a layer's activations that its threshold is set to; 100 is the largest.
+
+    Raises:
+        InputError: data or labels that do not fit.
+        FitError: a layer or function that has no form, by its name.
+    """
+    if steps < 1 or not 0 < percentile <= 100:
+        raise InputError(
+            "convert", f"has steps {steps} and percentile {percentile:g}", "Use steps >= 1, percentile 0..100"
+        )
+    x = torch.as_tensor(np.asarray(data) if not isinstance(data, Tensor) else data).detach()
+    classes = None if labels is None else np.asarray(labels).reshape(-1)
+    if classes is not None and len(classes) != len(x):
+        raise InputError("labels", f"are {len(classes)}, but the data hold {len(x)} samples", "Give one a sample")
+    double, x = in_double(module, x)
+    names = {m: n or "module" for n, m in double.named_modules()}
+    thresholds, wanted = _activations(double, x, names, percentile)
+    cells = {name: rate_cell(value) for name, value in thresholds.items()}
+    network, size = _network(double, x, names, cells)
+    values = array(x).reshape(len(x), size)
+    scale = input_scale(values)
+    meta = dict(network.meta) | {"input": dict(network.meta["input"]) | {"scale": scale}, "kind": "ann"}
+    meta["notes"] = [
+        *meta["notes"],
+        f"converted from a ReLU network: rate code over {steps} steps, payloads of {scale:g}",
+    ]
+    network = replace(network, meta=meta)
+    network = replace(network, samples=payloads(network, _repeated(values[:_RUN_AT_ONCE], steps)))
+    return _measured(network, np.round(values / scale) * scale, wanted, classes, steps, thresholds)
+
+
+def _activations(
+    module: nn.Module, x: Tensor, names: Mapping[nn.Module, str], percentile: float
+) -> tuple[dict[str, float], Floats]:
+    """Return the percentile of each ReLU's activations that are not 0, and the network's own answers."""
+    found: dict[str, float] = {}
+    handles = []
+
+    def keep(layer: nn.Module, given: Any, out: Tensor) -> None:
+        name = names[layer]
+        if name in found:
+            raise FitError(f"layer {name!r} (ReLU)", "is used in several places", "Give each place a ReLU of its own")
+        values = array(out)
+        active = values[values > 0]
+        found[name] = float(np.percentile(active, percentile)) if active.size else 1.0
+
+    for layer in module.modules():
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = False
+            handles.append(layer.register_forward_hook(keep))
+    with torch.no_grad():
+        out = module(x)
+    for handle in handles:
+        handle.remove()
+    if not found:
+        raise FitError(f"module {type(module).__name__!r}", "has no nn.ReLU that is called", "Use nn.ReLU, not F.relu")
+    if not isinstance(out, Tensor) or out.ndim != 2:
+        raise FitError("output of the module", "is no tensor [B, classes]", "Return the last layer's values")
+    return found, array(out)
+
+
+def _network(
+    module: nn.Module, x: Tensor, names: Mapping[nn.Module, str], cells: Mapping[str, Cell]
+) -> tuple[Network, int]:
+    """Return the spiking network and the width of its input."""
+    trace = Trace(names, cells)
+    one = x[:2].clone()
+    trace.keep(one, Expr("input", (), "B", tuple(one.shape), None, 0))
+    with trace.watching(module):
+        out = module(one)
+    expr = trace.of(out)
+    if expr is None:
+        raise FitError("output of the module", "does not come from its input", "Return the last layer's values")
+    built = RateAssembly(dict(module.named_modules()), dict(cells), False)
+    for name, arrived in trace.arrived.items():
+        shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
+        built.cell(name, arrived, shape)
+    ones = np.ones(())
+    built.cells[ANSWER] = Cell(keep=ones, gain=ones, rest=0 * ones)
+    built.nodes[ANSWER] = built.cells[ANSWER].placeholder(expr.features)
+    built.join(built.sources(expr, 0), ANSWER)
+    built.nodes[OUTPUT] = ("Output", {})
+    built.edges.append((ANSWER, OUTPUT))
+    if built.input_shape is None:
+        raise FitError("input of the module", "does not reach a ReLU", "Give the module's own input")
+    nodes = {INPUT: ("Input", {"shape": np.array(built.input_shape)}), **built.nodes}
+    graph = build_graph(nodes, built.edges, type(module).__name__)
+    profile = Profile("ann", Settings(1.0), output="membrane")
+    forms = {n: c.form() for n, c in built.cells.items()}
+    return lower(graph, profile, forms), math.prod(built.input_shape)
+
+
+def _repeated(x: Floats, steps: int) -> Floats:
+    flat = x.reshape(len(x), 1, -1)
+    return np.broadcast_to(flat, (len(x), steps, flat.shape[2]))
+
+
+def _measured(
+    network: Network, x: Floats, wanted: Floats, classes: Any, steps: int, thresholds: Mapping[str, float]
+) -> Converted:
+    layer = network.population(ANSWER).layer
+    rows = []
+    for k in range(0, len(x), _RUN_AT_ONCE):
+        part = _repeated(x[k : k + _RUN_AT_ONCE], steps)
+        rows.append(
+            record(network, {INPUT: _held(part, layer)}, steps + layer, [(ANSWER, "v")])[ANSWER, "v"][:, layer:]
+        )
+    answers = np.concatenate(rows)
+    own = wanted.argmax(axis=1)
+    at = sorted({*(2**k for k in range(steps.bit_length()) if 2**k <= steps), steps})
+    chosen = {t: answers[:, t - 1].argmax(axis=1) for t in at}
+    curve = {} if classes is None else {t: float((c == classes).mean()) for t, c in chosen.items()}
+    ann = None if classes is None else float((own == classes).mean())
+    agreement = {t: float((c == own).mean()) for t, c in chosen.items()}
+    return Converted(network, steps, ann, curve, agreement, thresholds, answers)
+
+
+def _held(x: Floats, more: int) -> Floats:
+    """Return an input that goes on for `more` steps, so that every layer sees all of its own steps driven alike."""
+    return np.concatenate([x, np.repeat(x[:, -1:], more, axis=1)], axis=1)

@@ -1,0 +1,119 @@
+"""ReLU networks as spiking neurons: rates approach activations, pools are exact, decisions stay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+from torch import nn
+
+import bimhw
+from bimhw.cli.commands.convert import command
+from bimhw.compiler.compare import compare
+from bimhw.frontends.ann.convert import ANSWER, convert
+from simulator.base.errors import FitError, InputError
+from simulator.chips.load import load_chip
+
+
+class Small(nn.Module):
+    """A forward of its own with a skip, both pools and a norm."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.norm, self.first = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU()
+        self.pool, self.more, self.second = pool, nn.Conv2d(3, 3, 1), nn.ReLU()
+        self.average, self.out = nn.AvgPool2d(2), nn.Linear(3, 4)
+        nn.init.uniform_(self.norm.running_mean, -0.2, 0.2)
+        nn.init.uniform_(self.norm.weight, 0.5, 2.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.pool(self.first(self.norm(self.conv(x))))
+        return self.out(self.average(self.second(self.more(a)) + a).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.MaxPool2d((2, 1), (2, 2)), nn.AvgPool2d(2)]
+)
+def test_the_mean_answer_approaches_the_relu_networks(pool: nn.Module) -> None:
+    torch.manual_seed(1)
+    module = Small(pool).eval()
+    x = torch.rand(5, 1, 4, 4).mul(128).round() / 128  # whole payloads
+    wanted = module(x).detach().numpy()
+    errors = []
+    for steps in (64, 512):
+        done = convert(module, x, steps=steps, percentile=100)
+        errors.append(np.abs(done.answers[:, -1] / steps - wanted).max() / np.abs(wanted).max())
+    assert errors[1] < 0.02 and errors[1] < errors[0]
+
+
+def test_digits_stay_within_a_point_in_spikes_and_on_the_chip() -> None:
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    x, y = (digits.images[order] / 16).astype(np.float32)[:, None], digits.target[order]
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 8, 3, padding=1),
+        nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 10),
+    )  # fmt: skip
+    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    xt, yt = torch.tensor(x[:1297]), torch.tensor(y[:1297])
+    for _ in range(5):
+        for rows in torch.randperm(1297).split(64):
+            loss = nn.functional.cross_entropy(net(xt[rows]), yt[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    done = convert(net, x[1297:1397], y[1297:1397], steps=32)
+    assert done.ann_accuracy is not None and done.ann_accuracy > 0.9
+    assert done.curve[32] >= done.ann_accuracy - 0.01
+    chip = load_chip("loihi2")
+    result = bimhw.compile(done.network, chip)
+    sent = compare(result, done.payloads(x[1297:1347]), chip.topology).sent[ANSWER]
+    on_chip = (sent[:, -1].argmax(axis=1) == y[1297:1347]).mean()
+    assert on_chip >= (done.answers[:50, -1].argmax(axis=1) == y[1297:1347]).mean() - 0.02  # one of 50
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (nn.Sequential(nn.Linear(4, 3)), r"no nn\.ReLU"),
+        (nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Sigmoid(), nn.Linear(3, 2)), r"torch\.sigmoid"),
+        (nn.Sequential(*[nn.Linear(4, 4), nn.ReLU()], nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2)), "layer_norm"),
+    ],
+)
+def test_what_has_no_form_is_named(module: nn.Module, message: str) -> None:
+    with pytest.raises(FitError, match=message):
+        convert(module, torch.rand(3, 4), steps=4)
+
+
+def test_labels_must_fit() -> None:
+    with pytest.raises(InputError, match=r"labels.*2.*3 samples"):
+        convert(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.rand(3, 4), [0, 1], steps=4)
+
+
+def test_the_command_writes_a_program(tmp_path: Path) -> None:
+    source = "import torch\nfrom torch import nn\ndef make():\n    torch.manual_seed(0)\n"
+    source += "    return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))\n"
+    (tmp_path / "net.py").write_text(source)
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).random((8, 4)), y=np.arange(8) % 3)
+    out = tmp_path / "net.bimhw"
+    arguments = [
+        f"{tmp_path / 'net.py'}:make",
+        "--data",
+        str(tmp_path / "d.npz"),
+        "--steps",
+        "16",
+        "-o",
+        str(out),
+        "--json",
+    ]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.output)
+    assert figures["neurons"] == 9 and out.exists() and list(figures["curve"]) == ["1", "2", "4", "8", "16"]
+    assert bimhw.Program.load(out).meta["input"]["scale"] == 2.0**-7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+
+if TYPE_CHECKING:
+    from simulator.timing.terms import StepTerms
 
 TIME_STEPS = 64  # steps that are timed again for each constant
 TIME_FACTOR = 2.0
@@ -35,6 +38,7 @@ class Codesign:
         on_chip: energy and time of a sample learnt by each form that the chip does, its learning time charged.
         verdict: where the chip loses against a card, in words.
         roofline: what limits SynOps/s, and how much of it the run reaches.
+        floorline: share of steps that each term binds, its mean time, and what to change (`simulator.timing.terms`).
     """
 
     energy_sensitivity: list[dict[str, Any]]
@@ -44,6 +48,7 @@ class Codesign:
     roofline: list[dict[str, Any]]
     on_chip: list[dict[str, Any]] = field(default_factory=list)
     verdict: list[str] = field(default_factory=list)
+    floorline: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -78,7 +83,20 @@ def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningP
         roofline(folder, chip),
         chip_learning(costs),
         costs.verdict(),
+        [] if chip.timing is None else floorline(folder).rows(),
     )
+
+
+def floorline(run: RunFolder | Path | str) -> StepTerms:
+    """Compute which term binds each of a run's first steps, in time.
+
+    Args:
+        run: folder that `bimhw simulate` wrote, on a chip with times.
+    """
+    from simulator.timing.terms import step_terms
+
+    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    return step_terms(folder.program(), folder.chip(), _first_steps(folder.spikes(), TIME_STEPS))
 
 
 def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:

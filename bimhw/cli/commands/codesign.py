@@ -29,8 +29,11 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
     help="Of the weight update.",
 )
 @click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
+@click.option("--floorline", type=OutputFile(), help="Draw what binds each step (.png, .svg, .pdf).")
 @json_option
-def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, **options: Any) -> None:
+def command(
+    run: Path, gpu: tuple[str, ...], plot: Path | None, floorline: Path | None, as_json: bool, **options: Any
+) -> None:
     """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""
     from bimhw.costs.codesign import codesign
     from bimhw.costs.learning import LearningPrice
@@ -41,6 +44,8 @@ def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, *
         from bimhw.report.codesign_plot import plot_codesign
 
         plot_codesign(result, plot)
+    if floorline is not None:
+        _draw_floorline(run, floorline)
     if as_json:
         print_json(result.as_json())
         return
@@ -52,6 +57,7 @@ def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, *
         f"every K={price.block} (L={price.lookback}, lambda={price.lam:g}, {price.optimiser})",
         "on_chip": "learning on this chip, a sample with its inference and all its time (counted; least energy first)",
         "roofline": "limits of 1e9 SynOps/s",
+        "floorline": "what binds the steps: the term of the fullest core or link",
     }
     for part, title in titles.items():
         rows = getattr(result, part)
@@ -62,3 +68,13 @@ def command(run: Path, gpu: tuple[str, ...], plot: Path | None, as_json: bool, *
             click.echo(f"{title}: nothing to say for this run")
     for line in result.verdict:
         click.echo(line)
+
+
+def _draw_floorline(run: Path, path: Path) -> None:
+    from bimhw.costs.codesign import floorline
+    from bimhw.report.floorline_plot import plot_floorline
+    from bimhw.runs.folder import RunFolder
+
+    chip = RunFolder.open(run).chip()
+    synapse = 0.0 if chip.timing is None else chip.timing.synapse.value or 0.0
+    plot_floorline(floorline(run), synapse, f"floorline of {run.name} on {chip.name}", path)

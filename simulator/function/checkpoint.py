@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def read_record(tensors: Tensors, n_neurons: int, probes: Sequence[tuple[str, st
     Raises:
         ValueError: counts that do not sum to the events, or an event of a neuron that does not exist.
     """
-    lists = {k: tensors[k].astype(np.int64, casting="safe").tolist() for k in _LISTS}
+    lists = {k: array("q", tensors[k].astype(np.int64, casting="safe").tobytes()) for k in _LISTS}
     ids, payload = tensors["ids"].astype(np.int32, casting="safe"), tensors.get("payload")
     steps = len(lists["counts"])
     if min(lists["counts"], default=0) < 0 or sum(lists["counts"]) != ids.size or len(lists["active"]) != steps:
@@ -129,7 +130,8 @@ def read_record(tensors: Tensors, n_neurons: int, probes: Sequence[tuple[str, st
     if payload is not None and payload.shape != ids.shape:
         raise ValueError("its events and their payloads differ")
     kept = {p: list(tensors[f"probe.{p[0]}.{p[1]}"]) for p in probes}
-    return Record([ids], [payload], probes=kept, **lists)
+    counts, active, saturated, resets = (lists[k] for k in _LISTS)
+    return Record([ids], [payload], counts, active, saturated, kept, resets.tolist())
 
 
 _LISTS = ("counts", "active", "saturated", "resets")

@@ -281,8 +281,7 @@ class Simulation:
 
     def _remember(self, n: int, active: int, saturated: int) -> None:
         r = self.record
-        r.ids.append(self._ids[:n].copy())
-        r.payload.append(self._payload[:n].copy() if self._graded else None)
+        r.remember(self._ids[:n].copy(), self._payload[:n].copy() if self._graded else None)
         r.counts.append(n)
         r.active.append(active)
         r.saturated.append(saturated)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import MutableSequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,17 +32,39 @@ class State:
     rings: list[npt.NDArray[np.integer]]
 
 
+_JOINED_STEPS = 1024
+
+
+def _words() -> MutableSequence[int]:
+    """Return an empty sequence that holds an integer in 8 bytes (a list takes 36)."""
+    return array("q")
+
+
 @dataclass(eq=False)
 class Record:
     """What a run keeps of every step; the activity is counted from it afterwards."""
 
     ids: list[I32] = field(default_factory=list)
     payload: list[I32 | None] = field(default_factory=list)  # None: all 1
-    counts: list[int] = field(default_factory=list)
-    active: list[int] = field(default_factory=list)
-    saturated: list[int] = field(default_factory=list)
+    counts: MutableSequence[int] = field(default_factory=_words)
+    active: MutableSequence[int] = field(default_factory=_words)
+    saturated: MutableSequence[int] = field(default_factory=_words)
     probes: dict[Probe, list[I32]] = field(default_factory=dict)
     resets: list[int] = field(default_factory=list)  # steps before which all state was reset
+    loose: int = 0  # last entries of `ids` that hold one step each
+
+    def remember(self, ids: I32, payload: I32 | None) -> None:
+        """Add the events of one step; many steps become one array, which takes a tenth of the memory of small ones."""
+        self.ids.append(ids)
+        self.payload.append(payload)
+        self.loose += 1
+        if self.loose == _JOINED_STEPS:
+            parts = Record(self.ids[-self.loose :], self.payload[-self.loose :])
+            joined = np.concatenate(parts.ids), parts.all_payloads()
+            del self.ids[-self.loose :], self.payload[-self.loose :]
+            self.ids.append(joined[0])
+            self.payload.append(joined[1])
+            self.loose = 0
 
     def all_payloads(self) -> I32 | None:
         """Payloads of all events; None where every one is 1."""

@@ -157,7 +157,7 @@ def test_hooks_and_changed_weights_take_the_general_loop() -> None:
     changed = Simulation(program)
     changed.weights("q")[:] = -100
     changed.advance(silent, 2)
-    assert changed.record.counts == [3, 0]
+    assert list(changed.record.counts) == [3, 0]
 
 
 def test_without_compiled_code_there_is_no_fast_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,8 @@ from simulator.base.errors import InputError, UncheckedWarning
 from simulator.base.reading import boundary, check_is_file
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bimhw.models.nets import Net
 
 CONFIG_KEY = "bimhw.config"
@@ -32,14 +34,19 @@ def save_model(model: Net, path: str | Path) -> Path:
     Raises:
         InputError: another suffix, or the path cannot be written.
     """
+    return write_contents(path, config_to_json(model.config), model.state_dict())
+
+
+def write_contents(path: str | Path, config: str, state_dict: Mapping[str, Tensor]) -> Path:
+    """Write a config (JSON) and tensors as a model file; errors as in `save_model`."""
     path = _checked_suffix(Path(path))
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    state = {k: v.detach().cpu().contiguous() for k, v in state_dict.items()}
     if path.suffix == ".safetensors":
         arrays = {k: v.numpy() for k, v in state.items()}
-        facts = {CONFIG_KEY: config_to_json(model.config), FORMAT_KEY: FORMAT}
+        facts = {CONFIG_KEY: config, FORMAT_KEY: FORMAT}
         files.write_safetensors(path, arrays, facts, hashed=True)
     else:
-        save_torch(path, {"state_dict": state, "config": config_to_json(model.config), "format": FORMAT})
+        save_torch(path, {"state_dict": state, "config": config, "format": FORMAT})
     return path
 
 
@@ -76,11 +83,23 @@ def load_arrays(path: str | Path) -> tuple[AnyConfig, Arrays]:
     Raises:
         InputError: no such file, a pickled module, a checkpoint of something else, wrong shapes, NaN or infinite weights.
     """
-    path = _checked_suffix(Path(path))
-    check_is_file(path)
-    config, arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
+    path = Path(path)
+    content, arrays = read_contents(path)
+    with boundary(path, "a bimhw model"):
+        config = config_from(content, str(path))
     check_arrays(config, arrays, str(path))
     return config, arrays
+
+
+def read_contents(path: str | Path) -> tuple[Any, Arrays]:
+    """Return the config as it stands in a model file, and the arrays, of any family.
+
+    Raises:
+        InputError: no such file, a pickled module, a checkpoint of something else.
+    """
+    path = _checked_suffix(Path(path))
+    check_is_file(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
 
 
 def check_arrays(config: AnyConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> None:
@@ -123,7 +142,7 @@ def _checked_suffix(path: Path) -> Path:
     return path
 
 
-def _read_safetensors(path: Path) -> tuple[AnyConfig, Arrays]:
+def _read_safetensors(path: Path) -> tuple[Any, Arrays]:
     arrays, metadata = files.read_safetensors(path)
     if CONFIG_KEY not in metadata:
         raise InputError(
@@ -133,8 +152,7 @@ def _read_safetensors(path: Path) -> tuple[AnyConfig, Arrays]:
             "bimhw.compile(module, chip, sample=x)",
         )
     _check_hashed(path, metadata, FORMAT_KEY, set(metadata) - {CONFIG_KEY, FORMAT_KEY, HASH_KEY})
-    with boundary(path, "a bimhw model"):
-        return config_from(metadata[CONFIG_KEY], str(path)), arrays
+    return metadata[CONFIG_KEY], arrays
 
 
 def _check_hashed(path: Path, content: Mapping[str, Any], format_key: str, unknown: set[Any]) -> None:
@@ -152,7 +170,7 @@ def _check_hashed(path: Path, content: Mapping[str, Any], format_key: str, unkno
     )
 
 
-def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
+def _read_pt(path: Path) -> tuple[Any, Arrays]:
     content = load_torch(path, "a whole torch file")
     if not {"state_dict", "config"} <= content.keys():
         if _is_bare(content):
@@ -168,7 +186,7 @@ def _read_pt(path: Path) -> tuple[AnyConfig, Arrays]:
         )
     _check_hashed(path, content, "format", set(content) - {"state_dict", "config", "format", HASH_KEY})
     with boundary(path, "a bimhw model"):
-        return config_from(content["config"], str(path)), _as_arrays(content["state_dict"], path)
+        return content["config"], _as_arrays(content["state_dict"], path)
 
 
 def _is_bare(content: Mapping[str, Any]) -> bool:

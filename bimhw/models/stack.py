@@ -85,6 +85,10 @@ class Neuron(nn.Module):
         self.v: Tensor | None = None
         self.u: Tensor | None = None
 
+    def named_states(self) -> list[tuple[str, Tensor | None]]:
+        """Return the constants that may differ by neuron, by name: keep, theta, keep_u."""
+        return [("keep", self.keep), ("theta", self.theta), ("keep_u", self.keep_u)]
+
     def reset(self) -> None:
         """Back to rest."""
         self.v = self.u = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bimhw.models.stack import Filter
 from bimhw.nn.bim import BIM
+from bimhw.nn.files import load, save
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
 
-__all__ = ["BIM", "IF", "LI", "LIF", "CubaLIF", "Filter"]
+__all__ = ["BIM", "IF", "LI", "LIF", "CubaLIF", "Filter", "load", "save"]

@@ -1,0 +1,185 @@
+"""Model files of torch stacks: the layers and their options as a config, the tensors beside it; no code is stored or run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from bimhw.models import stack
+from bimhw.models.bim.module import BimModule
+from simulator.base.errors import InputError
+
+FAMILY: Final = "stack"
+Options = dict[str, Any]
+_NETWORK_FIELDS = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
+
+
+class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One layer: its kind and what its constructor takes."""
+
+    kind: str
+    options: Options = {}
+
+
+class StackConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A stack of layers.
+
+    Attributes:
+        family: tells these files from those of BIM networks.
+        layers: first to last.
+        input_shape: of one sample and step, where the first layer does not tell it.
+        input_scale: the stack reads a task's integer payloads times this.
+    """
+
+    family: Literal["stack"] = FAMILY
+    layers: tuple[LayerSpec, ...]
+    input_shape: tuple[int, ...] | None = None
+    input_scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """How one class of layers is stored: its constructor's options from a layer, and the layer from them."""
+
+    kind: str
+    cls: type[nn.Module]
+    options: Callable[[Any], Options]
+    build: Callable[[Options], nn.Module]
+
+
+def _named(*names: str) -> Callable[[Any], Options]:
+    return lambda layer: {name: getattr(layer, name) for name in names}
+
+
+def _linear(layer: nn.Linear) -> Options:
+    return {"in_features": layer.in_features, "out_features": layer.out_features, "bias": layer.bias is not None}
+
+
+def _conv(layer: Any) -> Options:
+    names = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+    return {name: getattr(layer, name) for name in names} | {"bias": layer.bias is not None}
+
+
+def _neuron(layer: stack.Neuron) -> Options:
+    shapes = {n: None if t is None else list(t.shape) for n, t in layer.named_states()}
+    reset, cmp = "soft" if layer.soft else "hard", ">=" if layer.reached else ">"
+    return {"shapes": shapes, "reset": reset, "cmp": cmp, "v_reset": layer.v_reset, "width": layer.width}
+
+
+def build_neuron(cls: type[stack.Neuron]) -> Callable[[Options], nn.Module]:
+    """Return the builder of a neuron class: its constants get their shape here and their values from the file."""
+
+    def build(options: Options) -> nn.Module:
+        shapes = options.pop("shapes")
+        given: dict[str, Any] = {n: None if s is None else torch.zeros(s) for n, s in shapes.items()}
+        layer = cls.__new__(cls)
+        stack.Neuron.__init__(layer, **given, **options)
+        return layer
+
+    return build
+
+
+def _recurrent(layer: stack.Recurrent) -> Options:
+    neuron = _kind_of(layer.neuron)
+    assert neuron is not None
+    spec = {"kind": neuron.kind, "options": neuron.options(layer.neuron)}
+    return {"neuron": spec, "n": layer.weight.in_features, "bias": layer.weight.bias is not None}
+
+
+def _build_recurrent(options: Options) -> nn.Module:
+    neuron = build_layer(msgspec.convert(options["neuron"], LayerSpec), KINDS)
+    if not isinstance(neuron, stack.Neuron):
+        raise ValueError("a recurrent layer is of neurons")
+    return stack.Recurrent(neuron, nn.Linear(options["n"], options["n"], bias=options["bias"]))
+
+
+def _bim(layer: BimModule) -> Options:
+    config = msgspec.to_builtins(layer.config)
+    own = {k: v for k, v in config.items() if k not in _NETWORK_FIELDS}
+    return {"n_in": layer.config.n_in, "hidden": layer.config.hidden[0], "output": layer.output} | own
+
+
+_POOL = ("kernel_size", "stride", "padding")
+KINDS: list[LayerKind] = [
+    LayerKind("Linear", nn.Linear, _linear, lambda o: nn.Linear(**o)),
+    LayerKind("Conv1d", nn.Conv1d, _conv, lambda o: nn.Conv1d(**o)),
+    LayerKind("Conv2d", nn.Conv2d, _conv, lambda o: nn.Conv2d(**o)),
+    LayerKind("AvgPool2d", nn.AvgPool2d, _named(*_POOL), lambda o: nn.AvgPool2d(**o)),
+    LayerKind("Flatten", nn.Flatten, _named("start_dim", "end_dim"), lambda o: nn.Flatten(**o)),
+    LayerKind("Filter", stack.Filter, _named("k"), lambda o: stack.Filter(**o)),
+    LayerKind("Recurrent", stack.Recurrent, _recurrent, _build_recurrent),
+    LayerKind("BIM", BimModule, _bim, lambda o: BimModule(**o)),
+    *(LayerKind(c.__name__, c, _neuron, build_neuron(c)) for c in (stack.CubaLIF, stack.LIF, stack.IF, stack.LI)),
+]
+
+
+def stack_config(layers: list[nn.Module], input_shape: tuple[int, ...] | None, input_scale: float) -> StackConfig:
+    """Return the config of a flat stack.
+
+    Raises:
+        InputError: a layer that has no stored form, by its class.
+    """
+    specs = []
+    for i, layer in enumerate(layers):
+        kind = _kind_of(layer)
+        if kind is None:
+            known = ", ".join(k.kind for k in KINDS)
+            raise InputError(
+                f"layer {i} ({type(layer).__name__})", "cannot be saved as part of a stack", f"Known: {known}"
+            )
+        specs.append(LayerSpec(kind.kind, kind.options(layer)))
+    return StackConfig(layers=tuple(specs), input_shape=input_shape, input_scale=input_scale)
+
+
+def _kind_of(layer: nn.Module) -> LayerKind | None:
+    return next((k for k in KINDS if isinstance(layer, k.cls)), None)
+
+
+def is_stack(content: object) -> bool:
+    """Return whether the config of a model file is a stack's."""
+    try:
+        head = msgspec.json.decode(content, type=dict[str, Any]) if isinstance(content, str | bytes) else {}
+    except msgspec.MsgspecError:
+        return False
+    return head.get("family") == FAMILY
+
+
+def build_stack(
+    content: Any, arrays: Mapping[str, npt.NDArray[Any]], where: str, kinds: list[LayerKind] | None = None
+) -> tuple[nn.Sequential, StackConfig]:
+    """Return the stack of a config (JSON text) with its weights.
+
+    Args:
+        content: the config.
+        arrays: by name in the stack's state_dict.
+        where: the file, for messages.
+        kinds: how layers are made; by default the plain modules that a front end reads.
+
+    Raises:
+        InputError: a config that is not a stack's, or arrays that are not its own.
+    """
+    try:
+        config = msgspec.json.decode(content, type=StackConfig)
+        layers = [build_layer(spec, kinds or KINDS) for spec in config.layers]
+        module = nn.Sequential(*layers)
+        module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
+    except (msgspec.ValidationError, msgspec.DecodeError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(where, f"is no stack of layers ({error})", "Write it with bimhw.nn.save") from error
+    if not all(bool(torch.isfinite(t).all()) for t in module.state_dict().values()):
+        raise InputError(where, "holds NaN or infinite weights", "Training diverged: lower the learning rate")
+    return module, config
+
+
+def build_layer(spec: LayerSpec, kinds: list[LayerKind]) -> nn.Module:
+    """Return the layer of a spec, its weights as they are made."""
+    for kind in kinds:
+        if kind.kind == spec.kind:
+            return kind.build({k: tuple(v) if isinstance(v, list) else v for k, v in spec.options.items()})
+    raise ValueError(f"layer kind {spec.kind!r} is not known")

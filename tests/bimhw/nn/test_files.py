@@ -1,0 +1,60 @@
+"""A stack saved by `bimhw.nn.save` is the same network after loading, and as a file on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bimhw
+import bimhw.nn as bnn
+from bimhw.models.stack import LIF as StepLIF
+from bimhw.models.stack import Recurrent
+from simulator.base.errors import InputError
+
+
+def nets() -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    return {
+        "bim": nn.Sequential(bnn.BIM(5, 8, psp="delta"), bnn.BIM(8, 6, output="filtered"), nn.Linear(6, 3)),
+        "mixed": nn.Sequential(
+            nn.Linear(5, 8), bnn.CubaLIF(0.5, torch.rand(8)), bnn.BIM(8, 6), nn.Linear(6, 4, bias=False), bnn.LI(0.8)
+        ),
+        "nested": nn.Sequential(nn.Sequential(bnn.BIM(5, 8, kind="s6", n_states=2)), bnn.Filter(0.7), nn.Linear(8, 2)),
+    }
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("name", nets())
+def test_saved_and_loaded(name: str, suffix: str, tmp_path: Path) -> None:
+    net = nets()[name]
+    path = bnn.save(net, tmp_path / f"net{suffix}")
+    x = (torch.rand(12, 2, 5) < 0.4).float()
+    torch.testing.assert_close(bnn.load(path)(x), net(x), rtol=0, atol=0)
+    a, b = bimhw.load_network(path), bimhw.load_network(net)
+    assert [(p.model, p.size) for p in a.populations] == [(p.model, p.size) for p in b.populations]
+    for p, q in zip(a.projections, b.projections, strict=True):
+        np.testing.assert_array_equal(p.weights, q.weights)
+    assert bimhw.compile(path, chip="loihi2").report["neurons"] > 0
+
+
+def test_equal_nets_give_equal_bytes(tmp_path: Path) -> None:
+    first, second = (bnn.save(nets()["bim"], tmp_path / n).read_bytes() for n in ("a.pt", "b.pt"))
+    assert first == second
+
+
+def test_other_files_and_layers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"layer 1 \(GRU\)"):
+        bnn.save(nn.Sequential(bnn.BIM(5, 8), nn.GRU(8, 8)), tmp_path / "x.pt")
+    with pytest.raises(InputError, match="no stack of layers"):
+        bnn.load(Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors")
+
+
+def test_recurrent_steps_are_kept(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Linear(5, 4), Recurrent(StepLIF(0.9), nn.Linear(4, 4)))
+    path = bnn.save(net, tmp_path / "net.pt")
+    a, b = bimhw.load_network(path), bimhw.load_network(net)
+    assert str(a) == str(b)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.compiler.advice import Stored, advice
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
 from bimhw.compiler.integer import compile_integer
@@ -136,6 +137,9 @@ def to_integers(
     check_capabilities(network, chip, options.bits)
     calibrated = calibrate(network, _values(network, data), data.source, not data.assumed)
     lowered = lower(network, calibrated, options, _input_scales(network))
+    widths = chip.capabilities.weight_bits
+    helps = advice(Stored(network, lowered.weight_errors, lowered.out_scales, calibrated.drives, options, widths))
+    lowered = replace(lowered, notes=(*lowered.notes, *helps))
     integer = check_network(replace(lowered.network, meta=_meta(network, data, lowered, options)))
     return Integers(network, integer, lowered, calibrated, data)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bimhw.evidence.crosscheck.plasticity import cross_check_learning as cross_check_learning
     from bimhw.evidence.doctor import doctor as doctor
     from bimhw.evidence.silicon.compare import compare_silicon as compare_silicon
+    from bimhw.evidence.verify.rtl.check import replay_rtl as replay_rtl
     from bimhw.frontends import load_network as load_network
     from bimhw.frontends.ann.convert import convert as convert
     from bimhw.frontends.brian2.network import brian2_input as brian2_input
@@ -71,6 +72,7 @@ _PUBLIC = {
     "BimNet": "bimhw.models.bim.net",
     "brian2_input": "bimhw.frontends.brian2.network",
     "check_nir": "bimhw.frontends.nir.check",
+    "replay_rtl": "bimhw.evidence.verify.rtl.check",
     "chip_energy": "energy_models.chip_energy",
     "compare_silicon": "bimhw.evidence.silicon.compare",
     "compile": "bimhw.compiler.pipeline",

@@ -14,7 +14,7 @@ from simulator.base.errors import InputError
 
 MAX_NEURONS = 2**31 - 1  # ids are int32
 MAX_STEPS = 10**9
-MAX_DELAY = 62
+MAX_DELAY = 63  # of the file format; a chip file gives its own maximum
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Steps = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
 Bits = Annotated[int, msgspec.Meta(ge=0, le=24)]

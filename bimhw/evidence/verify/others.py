@@ -49,9 +49,9 @@ def rtl(setting: Setting) -> float:
     """Sum the bits and cycles by which the chip models differ from recorded runs; a case that breaks counts as one more."""
     if setting.rtl is None:
         raise Skip("no folder of recorded RTL runs was given (--rtl DIR)")
-    from bimhw.evidence.verify.rtl.check import replay_folder
+    from bimhw.evidence.verify.rtl.check import replay_rtl
 
-    rows = replay_folder(setting.rtl, setting.rtl_row)
+    rows = replay_rtl(setting.rtl, setting.rtl_row)
     return float(sum(r.comparison.bits_off + r.comparison.cycles_off + bool(r.error) for r in rows))
 
 

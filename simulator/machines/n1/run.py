@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.machines.n1.core import step
-from simulator.machines.n1.state import HUNG, SYNAPTIC_OPS, THRESHOLD, Core, Options, Table
+from simulator.machines.n1.state import EARLY_ENTRIES, HUNG, LOST_SPIKES, SYNAPTIC_OPS, THRESHOLD, Core, Options, Table
 
 I64 = npt.NDArray[np.int64]
 
@@ -25,6 +25,8 @@ class CoreRun:
         snaps: by name, int64 [snapshots, n or m]: weight, eligibility, delay, tag (by pool address), trace1, x2, trace2, y2,
             y3, threshold (by neuron).
         synaptic_ops: synapses walked.
+        lost_spikes: spikes beyond the 64 that a core keeps in a step; their synapses were not walked.
+        early_entries: delayed currents that met a full slot and arrived at once.
     """
 
     spikes: I64
@@ -34,6 +36,8 @@ class CoreRun:
     held: I64
     snaps: dict[str, I64]
     synaptic_ops: int
+    lost_spikes: int
+    early_entries: int
 
 
 _BY_ENTRY = ("weight", "eligibility", "delay", "tag")
@@ -84,6 +88,8 @@ def run_core(
         states[2],
         {k: np.array(v, np.int64) for k, v in snaps.items()},
         int(core.scalars[SYNAPTIC_OPS]),
+        int(core.scalars[LOST_SPIKES]),
+        int(core.scalars[EARLY_ENTRIES]),
     )
 
 

@@ -65,7 +65,7 @@ def _random_program(rng: np.random.Generator, graded: bool = True) -> Program:
         port = str(rng.choice(["plus", "minus"])) if models[b] == "test_relay" else "in"
         projections.append(
             Projection(
-                f"q{k}", f"p{a}", f"p{b}", port, *dense_to_csr(matrix), delay=int(rng.choice([0, 0, 1, 3, 62])),
+                f"q{k}", f"p{a}", f"p{b}", port, *dense_to_csr(matrix), delay=int(rng.choice([0, 0, 1, 3, 62, 63])),
                 exponent=int(rng.integers(0, 3)),
             )
         )  # fmt: skip
@@ -306,7 +306,7 @@ def test_bad_programs_are_refused() -> None:
     program, train = _tiny(), _train([0])
     cases = [
         (_with(program, port="z"), r"port 'z'.*has ports \['in'\]"),
-        (_with(program, delay=63), "delay of 63 steps; the range is 0..62"),
+        (_with(program, delay=64), "delay of 64 steps; the range is 0..63"),
         (_with(program, exponent=-1), "exponent -1"),
         (
             _with(program, indices=np.array([0, 1, 1, 1], np.int32)),

@@ -143,6 +143,7 @@ def test_a_full_slot_delivers_at_once() -> None:
     core = _core(2, {0: {0: 5}, 1: {0: 1000}}, pool, [(0, 0, 70, 0)], [(j, 3) for j in range(70)])
     run = run_core(core, Options(), 6, np.array([[0, 0, 9]]), NONE)
     assert run.v[:, 1].tolist() == [0, 6, 6, 6, 70, 70]
+    assert run.early_entries == 6
 
 
 def test_microcode_by_hand() -> None:

@@ -38,17 +38,22 @@ class Row:
         }  # fmt: skip
 
 
-def replay_folder(folder: Path, done: Callable[[Row], None] = lambda row: None) -> list[Row]:
-    """Replay every case of every ``cases.npz`` in a folder and below.
+def replay_rtl(folder: Path | str, done: Callable[[Row], None] = lambda row: None) -> list[Row]:
+    """Replay every case of every ``cases.npz`` in a folder and below; returns one row a case.
+
+    Args:
+        folder: of recorded runs.
+        done: called with each row as it comes.
 
     Raises:
         InputError: no such folder, or no recording in it.
     """
-    if not folder.is_dir():
-        raise InputError(str(folder), "is not a folder", "Check the path")
-    files = sorted(folder.rglob("cases.npz"))
+    where = Path(folder)
+    if not where.is_dir():
+        raise InputError(str(where), "is not a folder", "Check the path")
+    files = sorted(where.rglob("cases.npz"))
     if not files:
-        raise InputError(str(folder), "holds no cases.npz", "Give a folder of recorded runs")
+        raise InputError(str(where), "holds no cases.npz", "Give a folder of recorded runs")
     rows = []
     for path in files:
         for case in read_cases(path):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bimhw.cli.main import cli
 from bimhw.evidence.verify.rtl.case import Comparison
-from bimhw.evidence.verify.rtl.check import replay_folder
+from bimhw.evidence.verify.rtl.check import replay_rtl
 from simulator.base.errors import InputError
 
 Fields = dict[str, npt.NDArray[np.generic]]
@@ -55,7 +55,7 @@ def test_a_cycle_off_fails_with_its_place(tmp_path: Path) -> None:
 
 def test_a_case_that_breaks_is_a_difference(tmp_path: Path) -> None:
     _write(tmp_path / "a", one=({"kind": "?"}, {"x": np.zeros(1)}), two=_routers())
-    rows = replay_folder(tmp_path)
+    rows = replay_rtl(tmp_path)
     assert [r.equal for r in rows] == [False, True]
     assert "no known design" in rows[0].error
     assert CliRunner().invoke(cli, ["verify", "--rtl", str(tmp_path)]).exit_code == 1
@@ -63,10 +63,10 @@ def test_a_case_that_breaks_is_a_difference(tmp_path: Path) -> None:
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no cases\.npz"):
-        replay_folder(tmp_path)
+        replay_rtl(tmp_path)
     (tmp_path / "cases.npz").write_bytes(b"no zip")
     with pytest.raises(InputError, match="is not a file of recorded runs"):
-        replay_folder(tmp_path)
+        replay_rtl(tmp_path)
     nowhere = CliRunner().invoke(cli, ["verify", "--rtl", str(tmp_path / "nowhere")])
     assert isinstance(nowhere.exception, InputError)
 
@@ -82,6 +82,6 @@ def test_words_and_stamps_of_one_side_count() -> None:
 
 @pytest.mark.parametrize("design", ["n1-router", "n1-core", "n1-mesh", "reckon", "odin"])
 def test_handed_recordings_are_equal(shared: Path, design: str) -> None:
-    rows = replay_folder(shared / "data" / "rtl" / design)
+    rows = replay_rtl(shared / "data" / "rtl" / design)
     assert rows
     assert [(r.case, r.comparison.where(), r.error) for r in rows if not r.equal] == []

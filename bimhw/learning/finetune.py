@@ -168,6 +168,12 @@ def finetune(
     settings = TrainSettings(rule="bptt", epochs=epochs, lr=lr, lr_end=FINE_TUNING.lr_end, batch=batch, seed=seed)
     if output is not None:
         check_output(output)
+    if isinstance(model, str | Path) and Path(model).suffix == ".nir":
+        raise InputError(
+            str(model),
+            "holds a graph that its own framework trains",
+            "Fine-tune it there, or compile it with --per-row",
+        )
     net = deepcopy(model) if isinstance(model, BimNet) else as_bim(load_model(model), "fine-tuning")
     data = _task(net, task)
     check_fit(data, net.config)

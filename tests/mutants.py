@@ -1,7 +1,8 @@
-"""Do the tests notice a timing fault? Each mutant is one line of the compiled kernel changed; all must be caught.
+"""Do the tests notice a fault? Each mutant is one line changed; all must be caught.
 
-`python tests/mutants.py` (`make mutants`) runs the comparison with the clocked definition on random cases in a process of its
-own for each mutant: a different stamp, a crash or a hang counts as caught. A mutant that survives fails the run.
+`python tests/mutants.py` (`make mutants`) runs, for each mutant of the timing kernel, the comparison with the clocked definition
+on random cases in a process of its own: a different stamp, a crash or a hang counts as caught. Each mutant of energy, credit,
+silicon and function runs the tests that judge its figure. A mutant that survives fails the run.
 """
 
 from __future__ import annotations
@@ -61,6 +62,54 @@ MUTANTS: dict[str, tuple[str, str]] = {
     "the trailing neurons take no time": ("S[core + C_GEN] + U(tail[step, c])", "S[core + C_GEN]"),
 }  # fmt: skip
 
+GPU, CHIP = "tests/energy_models/test_gpu.py", "tests/energy_models/test_chip_energy.py"
+SILICON, CREDIT = "tests/bimhw/evidence/silicon/test_silicon.py", "tests/bimhw/learning/test_credit.py"
+COUNTED = "tests/bimhw/costs/test_counted.py"
+# what is wrong -> (module, text of it, text in its place, test file, tests)
+TESTED: dict[str, tuple[str, str, str, str, str]] = {
+    "a GPU reaches its peak": (
+        "energy_models.gpu", 'busy /= gpu.at("efficiency", other)', "busy /= 1.0", GPU, "by_hand"),
+    "a GPU's power is squared": (
+        "energy_models.gpu", "seconds * (idle + (full - idle) * busy / seconds)",
+        "seconds * (idle + (full - idle) * busy / seconds) ** 2", GPU, "by_hand"),
+    "the fused bound pays the launch": (
+        "energy_models.gpu", "work.pointwise_flops / (PACKED * plain)", "work.pointwise_flops / plain", GPU, "by_hand"),
+    "training writes no weights": (
+        "energy_models.gpu_work", '(1 if mode == "inference" else 2)', "1", GPU, "hand_count"),
+    "packets of the host are not received": (
+        "energy_models.chip_energy", "_plus(_minus(packets, to_host), from_host)", "_minus(packets, to_host)", CHIP, "received"),
+    "packets to the host are received by cores": (
+        "energy_models.chip_energy", "_plus(_minus(packets, to_host), from_host)", "_plus(packets, from_host)", CHIP, "received"),
+    "parameters are read for nothing": (
+        "energy_models.chip_energy", "population *= np.append(times, 0.0)", "population *= 0.0", CHIP, "parameter"),
+    "Quartz spikes three times": (
+        "bimhw.evidence.silicon.quartz", "SPIKES = 2  #", "SPIKES = 3  #", SILICON, "quartz"),
+    "the keyword net flatters": (
+        "bimhw.evidence.silicon.kws", "excluded=why or _LINE", "excluded=why", SILICON, "recovered"),
+    "credit forgets D": (
+        "bimhw.learning.forms.credit", 'record.drive.c + layer.get_parameter("d").detach()', "record.drive.c", CREDIT,
+        "filtered_membrane"),
+    "learning takes no time": (
+        "bimhw.costs.counted", "time += (", "time += 0.0 * (", COUNTED, "pays_for_its_time"),
+    "learning misses the events of a step": (
+        "bimhw.costs.counted_work", "running[:, ends + 1] - running", "running[:, ends] - running", COUNTED, "brute_force"),
+    "an Izhikevich neuron takes the time of a LIF": (
+        "simulator.program.work", "ops.mul + ops.add + ops.lut", "0 * ops.mul", "tests/simulator/timing/test_programmed.py", ""),
+}  # fmt: skip
+
+# Loaded by pytest before any test: the module's text in place of the module.
+PLUGIN = """
+import importlib, importlib.util, sys, types
+name, path = {name!r}, {path!r}
+parent, _, child = name.rpartition(".")
+package = importlib.import_module(parent)
+module = types.ModuleType(name)
+module.__file__, module.__package__ = {file!r}, parent
+sys.modules[name] = module
+exec(compile(open(path, encoding="utf-8").read().replace("cache=True, ", ""), {file!r}, "exec"), module.__dict__)
+setattr(package, child, module)
+"""
+
 CHECK = """
 import sys, types
 import numpy as np
@@ -103,8 +152,65 @@ def _limit_cpu() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 5))
 
 
+def tested(name: str, text: str, file: str, tests: str, folder: Path) -> str:
+    """Run the tests of a module with this text in its place: "" (nothing noticed) or what failed first."""
+    root = KERNEL.parents[2]
+    source, plugin = folder / "module.py", folder / "mutant_plugin.py"
+    source.write_text(text, encoding="utf-8")
+    place = str(root / Path(*name.split("."))) + ".py"
+    plugin.write_text(PLUGIN.format(name=name, path=str(source), file=place), encoding="utf-8")
+    environment = dict(os.environ, PYTHONPATH=f"{folder}{os.pathsep}{root}")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "mutant_plugin",
+        "-p",
+        "no:cacheprovider",
+        file,
+        "-k",
+        tests,
+    ]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    if done.returncode == 1 and lines:
+        return lines[0]
+    return (
+        ""
+        if done.returncode == 0
+        else f"NO VERDICT (exit code {done.returncode}): {done.stdout[-300:]}{done.stderr[-300:]}"
+    )
+
+
+def judge_tested(folder: Path) -> int:
+    """Run every mutant of energy, credit, silicon and function; return the number of wrong verdicts."""
+    wrong, root = 0, KERNEL.parents[2]
+    for what, (name, old, new, file, tests) in TESTED.items():
+        text = Path(str(root / Path(*name.split("."))) + ".py").read_text(encoding="utf-8")
+        if text.count(old) != 1:
+            print(f"STALE     {what}: its line occurs {text.count(old)} times")
+            wrong += 1
+            continue
+        found = tested(name, text.replace(old, new), file, tests, folder)
+        caught = bool(found) and not found.startswith("NO VERDICT")
+        print(f"{'caught   ' if caught else 'SURVIVED '} {what}: {found}", flush=True)
+        wrong += not caught
+    return wrong
+
+
 def main() -> int:
     """Run the kernel as it is, then every mutant; returns the number of wrong verdicts."""
+    with tempfile.TemporaryDirectory() as name:
+        wrong = judge_tested(Path(name))
+    print(f"{len(TESTED) - wrong} of {len(TESTED)} mutants of energy, credit, silicon and function caught")
+    return wrong + judge_kernel()
+
+
+def judge_kernel() -> int:
+    """Run the timing kernel as it is, then every mutant of it; return the number of wrong verdicts."""
     text, wrong = KERNEL.read_text(encoding="utf-8"), 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -280,3 +280,28 @@ def test_figures_are_ratios_of_totals() -> None:
     assert f["total_nj_per_step"] == pytest.approx(report.energy_pj() / 1e3 / 4)
     no_time = chip_energy(random_activity(9, None), load_chip("loihi1-fitted"))
     assert no_time.energy_pj("static") == 0 and any("no timing engine" in x for x in no_time.assumptions)
+
+
+def test_packets_received_by_hand() -> None:
+    """Cores receive what cores send to cores, and what the host sends; the host's own packets are an item of the host."""
+    chip = load_chip("loihi2")
+    priced = dict(chip.energy) | {
+        k: Quantity(v, "pJ", "test", "assumed") for k, v in (("packet_in", 5.0), ("host_packet", 7.0))
+    }
+    chip = msgspec.structs.replace(chip, energy=priced)
+    counts = counters({"packets": 10, "host_packets_out": 3, "host_packets_in": 4})
+    report = chip_energy(Activity(counts, 1, 1, ("network",)), chip)
+    assert report.item("packet_in").count == 10 - 3 + 4 and report.item("packet_in").energy_pj == 55.0
+    assert report.item("host_packet").count == 3 + 4 and report.item("host_packet").energy_pj == 49.0
+
+
+def test_a_programmed_neuron_pays_for_its_own_parameters() -> None:
+    """Two of four Izhikevich parameters differ between the neurons: 2 words a neuron and step at 3.7 pJ."""
+    chip = load_chip("loihi2")
+    params = {"a": np.array(1311), "b": np.array([1, 2, 3]), "c": np.array(-9), "d": np.array([5, 5, 6])}
+    program = Program(
+        chip.name, chip.sha256(), (Population("n", "izhikevich", 3, params, layer=1),), (), np.zeros(3, np.int32)
+    )
+    activity = Activity(counters({"neuron_updates": 30}, ("n",)), 1, 1, ("n",))
+    item = chip_energy(activity, chip, program).item("neuron operations: parameter read")
+    assert item.count == 60 and item.energy_pj == pytest.approx(60 * 3.7)

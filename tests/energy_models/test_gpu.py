@@ -84,6 +84,8 @@ def test_costs_by_hand() -> None:
     seconds = max(flops / 10e12 + point / 2e12, least / 100e9)
     assert fused.us == pytest.approx(seconds * 1e6 / 4) and fused.uj == pytest.approx(seconds * 100e6 / 4)
     assert fused.low_uj == pytest.approx(seconds * 10e6 / 4)  # at idle power
+    wide = gpu_cost(work, ones(bandwidth_gb_s=1e6), "inference", 4, case="fused")  # the units bind, not the memory
+    assert wide.us == pytest.approx((flops / 10e12 + point / 2e12) * 1e6 / 4)
     busy = max(flops / 10e12 + point / 1e12, moved / 100e9) / 0.5
     for case, waits in (("graph", 5e-6 + 8e-6), ("eager", (1 + 8) * 5e-6)):
         cost = gpu_cost(work, ones(), "inference", 4, case=case)  # type: ignore[arg-type]

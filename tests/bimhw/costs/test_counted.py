@@ -90,6 +90,25 @@ def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], for
         assert counted.activities[1].total("learn_events") == pytest.approx(operations["learn_events"], rel=0.1)
 
 
+def test_replayed_events_by_brute_force(case: dict[str, Any]) -> None:
+    """SEQ replays every event that arrives in a model step, at every synapse of its three ports."""
+    program, spikes = case["program"], case["spikes"]
+    chip_steps, steps = program.meta["chip_steps"], program.meta["sample_steps"]
+    first, total = program.first_ids(), 0
+    for p in program.populations:
+        if not p.model.startswith("bim_d_"):
+            continue
+        sources = {q.source: q.delay for q in program.projections if q.target == p.name}
+        for source, delay in sources.items():
+            size = program.population(source).size
+            for t in range(spikes.steps):
+                ids = spikes.ids[spikes.ptr[t] : spikes.ptr[t + 1]]
+                if 0 <= t % chip_steps + 1 + delay - p.layer < steps:
+                    total += 3 * p.size * int(((ids >= first[source]) & (ids < first[source] + size)).sum())
+    counted = count_learning(program, spikes, case["activity"], case["chip"], LearningPlan("seq"))
+    assert counted.activities[1].total("learn_events") == total
+
+
 def test_learning_pays_for_its_time(case: dict[str, Any]) -> None:
     """Without the learning phases the static energy would be that of inference."""
     plan = LearningPlan("dense")

@@ -61,3 +61,27 @@ def test_filt_win_points_the_way_of_bptt() -> None:
     assert cosine("filt-win") > max(cosine("dfa"), cosine("local")) + 0.2
     for rule in mine:  # the top layer is exact under every rule
         torch.testing.assert_close(mine[rule]["layers.1.w_in"], exact["layers.1.w_in"], rtol=1e-9, atol=1e-12)
+
+
+def test_filtered_membrane_sends_c_and_d() -> None:
+    """What a layer that is read by its membrane sends down: ((c + D) delta) W_in, by hand."""
+    from bimhw.learning.forms.credit import CreditAssigner
+
+    net = _help.net_of(5, hidden=(6, 5), readout="membrane", psp="delta")
+    x, _ = _help.data(4)
+    assigner = CreditAssigner(net, "filt-win")
+    record_c = torch.linspace(0.1, 0.5, 5, dtype=torch.double)[None].expand(x.shape[1], -1)
+    signal = torch.linspace(-1, 1, 5, dtype=torch.double)[None].expand(x.shape[1], -1)
+
+    class Drive:
+        c = record_c
+
+    class Record:
+        drive = Drive()
+
+    with torch.no_grad():
+        net.layer(1).get_parameter("d").copy_(torch.linspace(0.3, 0.9, 5))
+    got = assigner._message(1, signal, Record())  # type: ignore[arg-type]
+    expected = ((record_c + net.layer(1).get_parameter("d")) * signal) @ net.layer(1).weight("in")
+    torch.testing.assert_close(got, expected.detach(), rtol=1e-12, atol=0.0)
+    assert not torch.allclose(got, (record_c * signal) @ net.layer(1).weight("in").detach())

@@ -129,7 +129,7 @@ def test_a_negative_energy_is_a_row_that_judges_nothing(tmp_path: Path) -> None:
 def test_quartz_prediction_is_pinned() -> None:
     """Two spikes a neuron and sample: 1 or 3 would halve it or add half (t_max 2^7, 651 steps; measured 290.11 uJ)."""
     energy_uj, core_us = quartz.sample(FITTED, 128, 651)
-    assert energy_uj == pytest.approx(277.0, rel=0.15) and abs(energy_uj / 290.11 - 1) < 0.1
+    assert energy_uj == pytest.approx(269.859198, rel=1e-6) and abs(energy_uj / 290.11 - 1) < 0.1
     assert core_us is not None and 4 < core_us < 13.3
 
 

@@ -60,7 +60,7 @@ class Hypergraph:
 
 def make_hypergraph(ptr: I64, pins: I32, source: I32, rate: npt.ArrayLike, n: int) -> Hypergraph:
     """A hypergraph from its nets; the way back is computed."""
-    back_ptr, back = _transpose(ptr, pins, n)
+    back_ptr, back = transpose(ptr, pins, n)
     owned = np.full(n, -1, np.int32)
     inside = source >= 0
     owned[source[inside]] = np.nonzero(inside)[0]
@@ -127,7 +127,8 @@ def _union(ptr, pins, indptr, indices, first):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _transpose(ptr, pins, n):  # type: ignore[no-untyped-def]
+def transpose(ptr, pins, n):  # type: ignore[no-untyped-def]
+    """Nets of each vertex (CSR) from the pins of each net."""
     back_ptr = np.zeros(n + 1, np.int64)
     for k in range(pins.size):
         back_ptr[pins[k] + 1] += 1

@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from mapping.hypergraph import F32, I32, I64, Hypergraph
+from mapping.hypergraph import F32, I32, I64, Hypergraph, transpose
 from mapping.refine import Kinds, fits, kinds_state, take
 
 F64 = npt.NDArray[np.float64]
@@ -25,6 +25,7 @@ _GROWTH = 2  # a cluster of the next level holds so many times as much
 _COARSE_PINS = 3_000_000  # pins of a coarse level; nets beyond are left out at random
 _ROUNDS, _SWEEPS = 2, 8
 _WAITING = 16  # vertices of a part that wait for an exchange
+_MANY_PINS = 20_000_000  # of larger graphs, half of the sweeps
 _WINDOW = 64  # neighbouring parts whose vertices are swept together, for the cache
 
 
@@ -119,7 +120,7 @@ def _contract(nets: Nets, label: I32, n: int, rng: np.random.Generator) -> Nets:
     if pins.size > _COARSE_PINS:
         keep = rng.random(keep.size) < _COARSE_PINS / pins.size
         ptr, pins, index = _shrink(nets.ptr, nets.pins, label, keep)
-    back_ptr, back = _transposed(ptr, pins, n)
+    back_ptr, back = transpose(ptr, pins, n)
     return Nets(ptr, pins, nets.rate[index], back_ptr, back)
 
 
@@ -154,7 +155,7 @@ def nets_of(graph: Hypergraph, order: I64) -> Nets:
     home = np.where(graph.source >= 0, rank[np.maximum(graph.source, 0)] if graph.n else 0, graph.n)
     by_source = np.argsort(home, kind="stable")
     ptr, pins = _with_sources(graph.ptr, graph.pins, graph.source, rank, by_source)
-    back_ptr, back = _transposed(ptr, pins, graph.n)
+    back_ptr, back = transpose(ptr, pins, graph.n)
     return Nets(ptr, pins, graph.rate[by_source], back_ptr, back)
 
 
@@ -176,21 +177,6 @@ def _with_sources(ptr, pins, source, rank, by_source):  # type: ignore[no-untype
     return out_ptr, out[:at].copy()
 
 
-@nb.njit(cache=True, nogil=True)
-def _transposed(ptr, pins, n):  # type: ignore[no-untyped-def]
-    back_ptr = np.zeros(n + 1, np.int64)
-    for k in range(pins.size):
-        back_ptr[pins[k] + 1] += 1
-    for v in range(n):
-        back_ptr[v + 1] += back_ptr[v]
-    at, back = back_ptr[:-1].copy(), np.empty(pins.size, np.int32)
-    for e in range(ptr.size - 1):
-        for k in range(ptr[e], ptr[e + 1]):
-            back[at[pins[k]]] = e
-            at[pins[k]] += 1
-    return back_ptr, back
-
-
 def refine_lists(
     nets: Nets, part: I32, need: F64, room: F64, seed: int, kinds: Kinds | None = None, sweeps: int = _SWEEPS
 ) -> I32:
@@ -209,7 +195,7 @@ def refine_lists(
     parts, counts, length = _lists(nets.ptr, nets.pins, part, k)
     rng = np.random.Generator(np.random.Philox(seed))
     total = _cost(length, nets.rate)
-    for _ in range(sweeps):
+    for _ in range(sweeps if nets.pins.size < _MANY_PINS else sweeps // 2):
         window = rng.permutation(-(-k // _WINDOW))[part // _WINDOW]
         order = np.lexsort((rng.random(part.size, np.float32), window))
         saved = _sweep_lists(

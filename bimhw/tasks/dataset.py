@@ -21,6 +21,9 @@ ENCODINGS = ("rate", "latency", "delta", "graded")
 _AXES = {"tb": "[T, B, ...]", "bt": "[B, T, ...]", "static": "[B, ...], the same at every step"}
 
 
+_GENERAL = ("layout", "steps", "encoding", "seed", "name")  # fields that a caller may set for any source
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Samples that fit one network.
@@ -93,9 +96,13 @@ class Dataset:
         Raises:
             InputError: no such file, a kind that no reader knows, or wrong arrays.
         """
-        from bimhw.tasks.readers import read_dataset
+        from bimhw.tasks.readers import read_fields
 
-        return read_dataset(source, **how)
+        given = {k: v for k, v in how.items() if v is not None}
+        general = {k: given.pop(k) for k in _GENERAL if k in given}
+        if isinstance(source, Dataset):
+            return replace(source, **general)
+        return Dataset(**{**read_fields(source, given), **general})
 
     def samples(self, width: int, count: int | None = None) -> Samples:
         """Return samples [B, T, width] for a network with this many inputs.

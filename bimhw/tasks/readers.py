@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.tasks.dataset import Dataset
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.files import check_is_file, read_npz
 from simulator.base.host_memory import check_memory
@@ -32,20 +31,13 @@ Fields = Mapping[str, Any]  # of a Dataset, by name
 Events = tuple[Array, Array, Array, Array]  # t [us], x, y, p
 TIME_STEP = 0.01  # s, of event data
 SHD_UNITS = 700
-_GENERAL = ("layout", "steps", "encoding", "seed", "name")
 
 
-def read_dataset(source: object, **how: Any) -> Dataset:
-    """Return the dataset of a file, folder or object; see `Dataset.open`."""
-    given = {k: v for k, v in how.items() if v is not None}
-    general = {k: given.pop(k) for k in _GENERAL if k in given}
-    if isinstance(source, Dataset):
-        arrays: Fields = {k: getattr(source, k) for k in ("x", "y", "out", *_GENERAL)}
-    elif isinstance(source, str | Path):
-        arrays = {"name": Path(source).name} | dict(_read_path(Path(source), given))
-    else:
-        arrays = _read_object(source, given)
-    return Dataset(**{**arrays, **general})
+def read_fields(source: object, how: Options) -> Fields:
+    """Return the fields of a `Dataset` (x, perhaps y, out, name) that a file, a folder or an object holds."""
+    if isinstance(source, str | Path):
+        return {"name": Path(source).name} | dict(_read_path(Path(source), how))
+    return _read_object(source, how)
 
 
 def _read_path(path: Path, how: Options) -> Fields:

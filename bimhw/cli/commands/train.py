@@ -137,10 +137,14 @@ def command(
     if output is not None:
         save_model(result.model, output)
     summary = result.summary() | {"model": None if output is None else str(output)}
+    _print(summary, f"{task}: trained by {plan.settings.rule}", output, as_json)
+
+
+def _print(summary: dict[str, Any], title: str, output: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(summary)
         return
-    print_table(f"{task}: trained by {plan.settings.rule}", ("quantity", "value"), list(_rows(summary)))
+    print_table(title, ("quantity", "value"), list(_rows(summary)))
     if output is not None:
         click.echo(f"saved {output}")
 

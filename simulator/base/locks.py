@@ -30,6 +30,8 @@ def held(path: Path | str) -> Iterator[None]:
     if lock in _MINE:  # of this process, further out
         yield
         return
+    if not target.parent.is_dir():
+        raise InputError(str(path), f"the folder {str(target.parent)!r} does not exist", "Create it first")
     try:
         handle = _locked(lock, str(path))
     except OSError as error:

@@ -31,7 +31,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     from bimhw.models.bim.config import BimConfig
     from bimhw.models.bim.net import BimNet
     from bimhw.models.io import save_model
-    from bimhw.runs.simulate import joined
+    from bimhw.runs.execute import joined
     from simulator.chips.load import load_chip
     from simulator.function import run_samples
 

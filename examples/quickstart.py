@@ -7,7 +7,7 @@ import bimhw
 
 model = Path(__file__).parent / "digits.safetensors"  # trained online: bimhw train digits --preset demo
 
-compiled = bimhw.compile(model, chip="loihi2", neurons_per_core=16)
+compiled = bimhw.compile(model, chip="loihi2")
 with tempfile.TemporaryDirectory() as folder:
     run = bimhw.simulate(compiled.program, samples=20, model=model, output=Path(folder) / "run")
     costs = bimhw.energy(run.folder, gpu="h100")

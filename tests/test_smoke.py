@@ -10,7 +10,7 @@ MODEL = Path(__file__).resolve().parents[1] / "examples" / "digits.safetensors"
 
 
 def test_compile_simulate_energy_report(tmp_path: Path) -> None:
-    compiled = bimhw.compile(MODEL, chip="loihi2", neurons_per_core=16)
+    compiled = bimhw.compile(MODEL, chip="loihi2")
     run = bimhw.simulate(compiled.program, model=MODEL, samples=4, output=tmp_path / "run")
     costs = bimhw.energy(run.folder, gpu="h100")
     page = bimhw.write_report(run.folder)

@@ -72,7 +72,7 @@ class NvmlMeter:
             self.read_j()
         except pynvml.NVMLError as error:
             raise InputError(
-                "--measure", f"cannot read the card's energy ({error})", "Leave it away: the estimate is used"
+                "--measure", f"cannot read the card's energy ({error})", "Omit it: the estimate is used"
             ) from error
 
     def read_j(self) -> float:
@@ -114,7 +114,7 @@ def measure_gpu(
 
     net = load_model(model)
     if not torch.cuda.is_available():
-        raise InputError("--measure", "found no CUDA device", "Leave it away: the estimate is used")
+        raise InputError("--measure", "found no CUDA device", "Omit it: the estimate is used")
     meter = NvmlMeter(torch.cuda.current_device())
     net = net.to("cuda", torch.float32)
     _, idle_s, idle_j = repeated(lambda: time.sleep(0.1), meter, seconds)

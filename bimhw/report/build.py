@@ -207,7 +207,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     )
     used = int((held > 0).sum())
     note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
-    return Part("Where it lies", note, drawing)
+    return Part("Placement on the chip", note, drawing)
 
 
 def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any], steps: int) -> Part:

@@ -1,4 +1,4 @@
-"""The energy sections of the report: where the joules go, and the chip beside a GPU."""
+"""The energy sections of the report: where the joules go, and the chip compared with a GPU."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _inference_part(costs: Energy) -> Part | None:
         f"{_without(report.unknown)}; one sample at a time, and as many copies of the network as fit. {_CASES}."
     )
     return Part(
-        "Energy of an inference, beside a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
+        "Energy of an inference, compared with a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
     )
 
 
@@ -110,4 +110,4 @@ def _items_part(costs: Energy) -> Part:
 
 def _assumptions_part(costs: Energy) -> Part:
     lines = [*costs.report.assumptions, *costs.notes, *(a for cost in costs.gpu for a in cost.assumptions)]
-    return Part("What these energies take for granted", lines=list(dict.fromkeys(lines)))
+    return Part("Assumptions", lines=list(dict.fromkeys(lines)))

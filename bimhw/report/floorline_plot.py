@@ -39,7 +39,7 @@ def plot_floorline(terms: StepTerms, synapse_ns: float, title: str, path: Path) 
         left.plot(x[own], terms.step_ns[own], ".", ms=4, color=_COLOURS[name], label=f"steps bound by {name}")
     across = np.geomspace(max(1, x.min() / 2), x.max() * 2, 100)
     floor = terms.barrier_ns + float(np.median(terms.ns[:, TERMS.index("neurons")]))
-    left.plot(across, np.full(across.size, floor), "k--", lw=1, label="floor: barrier + neurons")
+    left.plot(across, np.full(across.size, floor), "k--", lw=1, label="barrier + neurons (mean of the fullest core)")
     left.plot(across, terms.barrier_ns + across * synapse_ns, "k-", lw=1, label="slope: barrier + synapses")
     wide = float(terms.step_ns.max(initial=1.0)) > 3 * terms.barrier_ns
     left.set(

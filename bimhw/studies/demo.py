@@ -1,4 +1,4 @@
-"""The whole way on one small task: train online, compile, run on the simulated chip, cost it beside a GPU, report."""
+"""The whole way on one small task: train online, compile, run on the simulated chip, cost it compared with a GPU, report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-NEURONS_PER_CORE = 16  # spreads the net over the mesh: a core updates its neurons one after another
 Say = Callable[[str], None]
 
 
@@ -61,7 +60,7 @@ def demo(
     options: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
     trained = train("digits", model, preset="demo", seed=seed, progress=progress, **options)
     clock.stage("compile", f"compiling for {chip}: int8 weights, integer states, look-up table, cores")
-    compiled = compile_model(model, chip=chip, seed=seed, neurons_per_core=NEURONS_PER_CORE)
+    compiled = compile_model(model, chip=chip, seed=seed)
     compiled.program.save(program)
     clock.stage("simulate", "running the test samples on the simulated chip, cycle by cycle")
     done = simulate(program, samples=samples, seed=seed, model=model, output=folder / "run")

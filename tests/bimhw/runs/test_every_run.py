@@ -106,7 +106,7 @@ def test_the_whole_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert bimhw_command("table", "run")
     assert bimhw_command("map", "m.bimhw", "--run", "run")
     page = Path(bimhw_command("report", "run")["report"]).read_text(encoding="utf-8")
-    assert "Where it lies" in page and "When" in page and ("accuracy on the chip" in page) is not own
+    assert "Placement on the chip" in page and "When" in page and ("accuracy on the chip" in page) is not own
     if not isinstance(model, Path):
         return  # sweeps and cross-checks by a command begin with a file
     more = [f"--{k}={v}" for k, v in reading.items()]

@@ -49,9 +49,9 @@ def test_page_stands_alone(figures: dict[str, object]) -> None:
     for part in (
         "What it computes",
         "Spikes",
-        "Where it lies",
+        "Placement on the chip",
         "When",
-        "beside a GPU",
+        "compared with a GPU",
         "beside BPTT",
         "Where the joules go",
     ):

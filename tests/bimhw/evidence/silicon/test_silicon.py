@@ -138,7 +138,7 @@ def test_published_tables_come_with_the_package(tmp_path: Path, capsys: pytest.C
     with pytest.raises(SystemExit) as done:
         main(["silicon", "--markdown", str(tmp_path / "page.md"), "--json"])
     value = json.loads(capsys.readouterr().out)
-    assert not done.value.code and value["mean_over_sets"]["learning_energy"] < 0.25
+    assert not done.value.code and value["mean_over_sets"]["learning_energy"] is None  # counts known to the answer
     board = next(s for s in value["sets"] if s["chip"] == "spinnaker1")
     assert len(board["rows"]) == 7
     assert sum(abs(r["relative_error"]) for r in board["rows"]) / 7 < 0.10

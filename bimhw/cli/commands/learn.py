@@ -9,14 +9,14 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.renamed import renamed
-from bimhw.cli.task_options import with_task_options
+from bimhw.cli.task_options import dataset, with_task_options
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
 
 @click.command(context_settings=renamed(_OLD))
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--task", default="digits", show_default=True, help="Task to learn.")
+@click.option("--task", help="Task to learn [digits]; without it --data is samples of your own.")
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Program file with the weights learnt.")
 @click.option(
@@ -64,7 +64,7 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 @json_option
 def command(
     program: Path,
-    task: str,
+    task: str | None,
     output: Path | None,
     run: Path | None,
     model: Path | None,
@@ -73,6 +73,8 @@ def command(
     as_json: bool,
     data: Path | None,
     task_options: tuple[str, ...],
+    encode: str | None,
+    data_options: tuple[str, ...],
     settings: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -81,12 +83,19 @@ def command(
     from bimhw.runs.learn import learn, with_classes
     from bimhw.tasks import load_named
     from bimhw.tasks.named import named_values
+    from simulator.program.program import Program
 
     if model is not None:
         check_output(model)
-    source = with_classes(load_named(task, data, task_options))
+    if task is None and data is not None:
+        loaded = Program.load(program)
+        entry = loaded.meta["input"]
+        width = loaded.population(entry["population"]).size
+        source = dataset(data, encode, data_options).task(width, entry["scale"])
+    else:
+        source = with_classes(load_named(task or "digits", data, task_options))
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
-    with progress(f"learning {task} on the chip", epochs * len(source.train)) as advance:
+    with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
         result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
     if model is not None:
         from bimhw.compiler.readback import model_of
@@ -99,7 +108,7 @@ def command(
     if as_json:
         print_json(summary)
     else:
-        _show(task, summary)
+        _show(source.name, summary)
 
 
 def _show(task: str, summary: dict[str, Any]) -> None:

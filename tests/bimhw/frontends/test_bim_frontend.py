@@ -144,7 +144,7 @@ def test_too_many_states_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "message"), [("x.onnx", r"unknown suffix '\.onnx'"), (3, "type 'int'"), ("no.pt", "not exist")]
+    ("model", "message"), [("x.onnx", r"no spiking neurons"), (3, "type 'int'"), ("no.pt", "not exist")]
 )
 def test_unknown_models_are_refused(model: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):

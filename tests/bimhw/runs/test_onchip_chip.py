@@ -88,7 +88,9 @@ def test_learning_steps_are_the_simulators(task):
 def test_what_is_learnt_does_not_depend_on_the_mapping_or_on_a_break(task, tmp_path):
     results = []
     for per_core in (None, 2):
-        program = ready_to_learn(compiled(task, neurons_per_core=per_core), task, {"lr": 0.01, "accumulate": 3})
+        program = ready_to_learn(
+            compiled(task, neurons_per_core=per_core, mapping="blocks"), task, {"lr": 0.01, "accumulate": 3}
+        )
         results.append(learn(program, task.train.x, step_labels(task, task.train), seed=3, epochs=2))
     one, other = results
     assert len(set(one.program.core)) < len(set(other.program.core))
@@ -251,7 +253,7 @@ def test_neurons_without_an_error_cost_nothing_if_so_configured(task, form):
 
 
 def test_learning_memory_is_checked_against_the_chip(task):
-    program = ready_to_learn(compiled(task), task, {})
+    program = ready_to_learn(compiled(task, mapping="blocks"), task, {})
     items = {(i.population, i.kind): i for i in learning_memory(program, learn_config(program.learning), T)}
     assert items["layer1", "eligibility traces"].words == 14 * 4 * 6
     assert items["layer1", "eligibility traces"].bits == 8
@@ -270,7 +272,7 @@ def test_command_learns_writes_and_prints(tmp_path, digits_program):
     args += ["--set", "error-bits=8", "--set", "skip_zero=no", "--prune-target", "0.5", "--prune-mode", "gated"]
     printed = CliRunner().invoke(command, args, catch_exceptions=False)
     assert printed.exit_code == 0
-    summary = json.loads(printed.output)
+    summary = json.loads(printed.stdout)
     assert summary["updates"] == 1297
     assert set(summary["pruned_share"]) == {"layer1.z", "layer1.d", "layer1.c"}
     assert all(abs(share - 0.5) < 0.1 for share in summary["pruned_share"].values())

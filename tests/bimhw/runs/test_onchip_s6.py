@@ -377,7 +377,8 @@ def test_gradient_of_narrow_words_points_the_same_way(task, bits, least):
 @pytest.mark.parametrize(("form", "discretisation"), [("seq", "zoh"), ("tr", "euler")])
 def test_learns_the_task_and_counts_its_work(task, form, discretisation):
     h, n, epochs = 12, 2, 6
-    program = compiled(task, net_of("exp", (h,), n_states=n, discretisation=discretisation))
+    net = net_of("exp", (h,), n_states=n, discretisation=discretisation)
+    program = compiled(task, net, mapping="blocks")  # on one core: each core keeps B and C of its own
     result = learn_task(program, task, epochs=epochs, form=form, block=5, history=5, lr=0.004, seed=1)
     assert result.accuracy[-1] >= 0.9
     ops, samples = result.result.operations, epochs * len(task.train)
@@ -406,7 +407,7 @@ def test_what_is_learnt_does_not_depend_on_the_mapping_or_on_a_break(task, tmp_p
     x, labels, results = task.train.x, step_labels(task, task.train), []
     options = {"lr": 0.01, "form": "tr", "block": 4, "learn_a_log": True, "prune_target": 0.3, "prune_every": 16}
     for per_core in (None, 2):
-        program = ready_to_learn(compiled(task, neurons_per_core=per_core), task, options)
+        program = ready_to_learn(compiled(task, neurons_per_core=per_core, mapping="blocks"), task, options)
         results.append(learn(program, x, labels, seed=3, epochs=2))
     one, other = results
     assert len(set(one.program.core)) < len(set(other.program.core))
@@ -447,11 +448,11 @@ def test_memory_is_counted_and_checked(task):
 def test_the_command_learns_and_writes_a_model(task, tmp_path, monkeypatch):
     model, source, out, file = net_of(), tmp_path / "x.bimhw", tmp_path / "y.bimhw", tmp_path / "y.pt"
     compiled(task, model).save(source)
-    monkeypatch.setattr("bimhw.tasks.load_task", lambda name: task)
+    monkeypatch.setattr("bimhw.tasks.load_named", lambda *given: task)
     args = [str(source), "--epochs", "1", "-o", str(out), "--model", str(file), "--learn-a-log", "--json"]
     printed = CliRunner().invoke(command, args, catch_exceptions=False)
     assert printed.exit_code == 0
-    assert json.loads(printed.output)["updates"] == len(task.train)
+    assert json.loads(printed.stdout)["updates"] == len(task.train)
     program = Program.load(out)
     config, arrays = read_back(program)
     assert (config.kind, program.learning["form"]) == ("s6", "seq")

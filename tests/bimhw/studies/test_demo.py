@@ -37,7 +37,7 @@ def test_figures_fit_the_files(figures: dict[str, object]) -> None:
     assert isinstance(rows, dict)
     assert rows["loihi2 inference"]["uj"] == pytest.approx(per_sample)
     dense, best = (rows[f"loihi2 inference + learning (RTRL {form}, counted)"]["uj"] for form in ("dense", "SEQ"))
-    assert dense > best > 1.5 * per_sample  # the time of learning is charged
+    assert dense > best > 1.1 * per_sample  # the time of learning is charged
     losing = figures["verdict"]
     assert isinstance(losing, list) and losing[0].startswith("LOSES: loihi2 inference")
 

@@ -73,8 +73,6 @@ def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArra
     where = f"{path}: $.cores.{name}"
     if cores.size != size:
         raise InputError(where, f"has {cores.size} cores for {size} neurons", "Give one core, or one for each neuron")
-    if cores.size and int(cores.min()) < 0:
-        raise InputError(where, f"has the core {int(cores.min())}", "Cores count from 0")
     return cores
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bimhw.frontends import bim
 from bimhw.frontends import spikessm as p_spikessm
 from bimhw.models.bim.config import BimConfig
-from bimhw.models.families import config_from
+from bimhw.models.families import config_from, is_stack
 from bimhw.models.io import Arrays, check_arrays, read_contents
 from mapping.network import Network
 from simulator.base.reading import boundary
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def load_checkpoint(path: Path) -> Network:
     """The float network of a model file; errors as in `bimhw.models.io.load_arrays`."""
     content, arrays = read_contents(path)
-    if _is_stack(content):
+    if is_stack(content):
         return _stack_network(content, arrays, path)
     config = config_from(content, str(path))
     check_arrays(config, arrays, str(path))
@@ -28,10 +28,6 @@ def load_checkpoint(path: Path) -> Network:
         if isinstance(config, BimConfig):
             return bim.bim_network(config, arrays)
         return p_spikessm.p_spikessm_network(config, arrays)
-
-
-def _is_stack(content: object) -> bool:
-    return isinstance(content, str) and '"stack"' in content  # a cheap look, before torch is imported
 
 
 def _stack_network(content: object, arrays: Arrays, path: Path) -> Network:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +15,17 @@ from simulator.base.reading import boundary, parse_json
 
 AnyConfig = BimConfig | PSpikeConfig
 _VERSION = "Was it written by another version?"
+STACK: Final = "stack"
 FAMILIES = ("bim", p_spikessm.FAMILY)
+
+
+def is_stack(content: object) -> bool:
+    """Return whether the config of a model file is that of a torch stack (`bimhw.models.stack_files`)."""
+    try:
+        head = msgspec.json.decode(content, type=dict[str, Any]) if isinstance(content, str | bytes) else {}
+    except msgspec.MsgspecError:
+        return False
+    return head.get("family") == STACK
 
 
 def config_from(value: Any, where: str) -> AnyConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,9 +14,9 @@ from torch import nn
 
 from bimhw.models import stack
 from bimhw.models.bim.module import BimModule
+from bimhw.models.families import STACK
 from simulator.base.errors import InputError
 
-FAMILY: Final = "stack"
 Options = dict[str, Any]
 _NETWORK_FIELDS = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
 
@@ -38,7 +38,7 @@ class StackConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         input_scale: the stack reads a task's integer payloads times this.
     """
 
-    family: Literal["stack"] = FAMILY
+    family: Literal["stack"] = STACK
     layers: tuple[LayerSpec, ...]
     input_shape: tuple[int, ...] | None = None
     input_scale: float = 1.0
@@ -140,15 +140,6 @@ def stack_config(layers: list[nn.Module], input_shape: tuple[int, ...] | None, i
 
 def _kind_of(layer: nn.Module) -> LayerKind | None:
     return next((k for k in KINDS if isinstance(layer, k.cls)), None)
-
-
-def is_stack(content: object) -> bool:
-    """Return whether the config of a model file is a stack's."""
-    try:
-        head = msgspec.json.decode(content, type=dict[str, Any]) if isinstance(content, str | bytes) else {}
-    except msgspec.MsgspecError:
-        return False
-    return head.get("family") == FAMILY
 
 
 def build_stack(

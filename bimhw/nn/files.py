@@ -10,8 +10,9 @@ from torch import nn
 
 from bimhw.frontends.stack import flat_layers
 from bimhw.models.bim.module import BimModule
+from bimhw.models.families import is_stack
 from bimhw.models.io import read_contents, write_contents
-from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, is_stack, stack_config
+from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, stack_config
 from bimhw.nn.bim import BIM
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
 from simulator.base.errors import InputError

@@ -79,8 +79,7 @@ def _of_program(
         payloads = _task_samples(str(name), samples)
     else:
         length = steps or DEFAULT_STEPS
-        draw = np.random.default_rng(seed).random((length, inputs[0].size)) < rate
-        payloads = [draw.astype(np.int32)]
+        payloads = [_random_payloads(length, inputs[0].size, rate, seed)]
     scale = float(program.meta.get("input", {}).get("scale", 1.0))
     jobs = []
     for x in payloads:
@@ -98,9 +97,14 @@ def _integer(network: Network, steps: int | None, rate: float, seed: int) -> Job
     if own is not None:
         return Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)
     length = steps or DEFAULT_STEPS
-    draw = np.random.default_rng(seed).random((length, sum(p.size for p in _inputs(network)))) < rate
+    draw = _random_payloads(length, sum(p.size for p in _inputs(network)), rate, seed)
     first = program.first_ids()[_input_name(network)]
-    return Job(length, program=program, train=SpikeTrain.from_dense(draw.astype(np.int32), first))
+    return Job(length, program=program, train=SpikeTrain.from_dense(draw, first))
+
+
+def _random_payloads(steps: int, n: int, rate: float, seed: int) -> npt.NDArray[np.int32]:
+    """Draw spikes [steps, n] of a probability."""
+    return (np.random.default_rng(seed).random((steps, n)) < rate).astype(np.int32)
 
 
 def _task_samples(task: str, samples: Sequence[int]) -> list[npt.NDArray[Any]]:

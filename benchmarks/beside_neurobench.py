@@ -36,10 +36,10 @@ def make(case: str) -> dict[str, Any]:
 
 
 def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The metrics of `bimhw.report.neurobench` on `generic`, a chip that takes any integers."""
-    from bimhw.report.neurobench import neurobench
+    """The metrics of `bimhw.views.neurobench` on `generic`, a chip that takes any integers."""
     from bimhw.runs.execute import joined
     from bimhw.runs.folder import write_run
+    from bimhw.views.neurobench import neurobench
     from simulator.chips.load import load_chip
     from simulator.function import run_samples
     from simulator.program.graph import Population, Projection, dense_to_csr

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bimhw.report import table as task_table
-from bimhw.report.neurobench import neurobench
+from bimhw.views import table as task_table
+from bimhw.views.neurobench import neurobench
 from simulator.base.errors import BimhwError
 from simulator.base.files import write_json, write_text
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from bimhw.models.bim.net import BimNet as BimNet
     from bimhw.models.io import load_model as load_model
     from bimhw.models.io import save_model as save_model
-    from bimhw.report.build import write_report as write_report
     from bimhw.runs.bench import bench as bench
     from bimhw.runs.learn import learn as learn
     from bimhw.runs.nir import run_nir as run_nir
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from bimhw.studies.sweep.spec import SweepSpec as SweepSpec
     from bimhw.tasks import load_task as load_task
     from bimhw.tasks.dataset import Dataset as Dataset
+    from bimhw.views.build import write_report as write_report
     from energy_models.chip_energy import chip_energy as chip_energy
     from energy_models.gpu import gpu_cost as gpu_cost
     from energy_models.learning import learning_counts as learning_counts
@@ -116,7 +116,7 @@ _PUBLIC = {
     "system_mesh": "simulator.timing.system",
     "trace_of": "simulator.trace",
     "train": "bimhw.learning.api",
-    "write_report": "bimhw.report.build",
+    "write_report": "bimhw.views.build",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

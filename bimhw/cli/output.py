@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bimhw.report.text import format_number
+from bimhw.views.text import format_number
 from simulator.base.text import printable
 
 LOG_SECONDS = 10.0

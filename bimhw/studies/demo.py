@@ -49,8 +49,8 @@ def demo(
     from bimhw.compiler.pipeline import compile as compile_model
     from bimhw.costs.compare import energy
     from bimhw.learning.api import train
-    from bimhw.report.build import write_report
     from bimhw.runs.simulate import simulate
+    from bimhw.views.build import write_report
 
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def command(
     price = LearningPrice(**options)
     result = codesign(run, gpu, price)
     if plot is not None:
-        from bimhw.report.codesign_plot import plot_codesign
+        from bimhw.views.codesign_plot import plot_codesign
 
         plot_codesign(result, plot)
     if floorline is not None:
@@ -72,8 +72,8 @@ def command(
 
 def _draw_floorline(run: Path, path: Path) -> None:
     from bimhw.costs.codesign import floorline
-    from bimhw.report.floorline_plot import plot_floorline
     from bimhw.runs.folder import RunFolder
+    from bimhw.views.floorline_plot import plot_floorline
 
     chip = RunFolder.open(run).chip()
     synapse = 0.0 if chip.timing is None else chip.timing.synapse.value or 0.0

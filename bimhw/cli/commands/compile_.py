@@ -73,7 +73,7 @@ def command(
 
         write(result.program, Path(save_mapping))
     if plot:
-        from bimhw.report.mapping_plot import plot_mapping
+        from bimhw.views.mapping_plot import plot_mapping
         from simulator.program.chip import chip_of_program
 
         source = f"calibration ({result.report['calibration']})"

@@ -18,8 +18,8 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
     """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""
-    from bimhw.report.mapping_plot import plot_mapping
     from bimhw.runs.folder import RunFolder, rates_of_run
+    from bimhw.views.mapping_plot import plot_mapping
     from mapping.files import save_mapping
     from mapping.view import view_mapping
     from simulator.base.errors import InputError

@@ -16,7 +16,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json
 @json_option
 def command(run: Path, output: Path | None, gpu: str, as_json: bool) -> None:
     """Write the report of RUN as one self-contained HTML page."""
-    from bimhw.report.build import write_report
+    from bimhw.views.build import write_report
 
     path = write_report(run, output, gpu)
     if as_json:

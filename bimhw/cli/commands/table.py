@@ -19,8 +19,8 @@ def command(
     runs: tuple[Path, ...], gpu: tuple[str, ...], neurobench: bool, markdown: Path | None, as_json: bool
 ) -> None:
     """Compare RUNS, folders that `bimhw simulate` wrote, by task: accuracy, energies, times."""
-    from bimhw.report import table as task_table
-    from bimhw.report.neurobench import neurobench as metrics
+    from bimhw.views import table as task_table
+    from bimhw.views.neurobench import neurobench as metrics
     from simulator.base.files import write_json, write_text
 
     found = {str(run): metrics(run, gpu) for run in runs}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bimhw.evidence.crosscheck.compare import Comparison
-from bimhw.report.figure import save_figure
+from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 
 SUFFIXES = (".png", ".pdf", ".svg")

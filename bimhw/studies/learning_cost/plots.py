@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.report.figure import save_figure
 from bimhw.studies.learning_cost.cost import LearningCost
 from bimhw.studies.learning_cost.window import Curve
+from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 
 ENDINGS = (".png", ".svg", ".pdf")

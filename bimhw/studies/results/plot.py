@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.report.figure import save_figure
+from bimhw.views.figure import save_figure
 
 _BIM, _OTHER = "#b04a3a", "#41658a"
 NAMES = {

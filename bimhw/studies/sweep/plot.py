@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bimhw.report.figure import save_figure
 from bimhw.studies.sweep.run import SweepResult
+from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 
 Rows = Sequence[dict[str, Any]]

@@ -252,8 +252,8 @@ def test_learning_is_held_against_inference_alone(
 
 def test_neurobench_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """6 inputs fire in each of 10 steps into 8 neurons; the rest from the run's own spikes."""
-    from bimhw.report.neurobench import neurobench
     from bimhw.runs.folder import RunFolder
+    from bimhw.views.neurobench import neurobench
 
     value = neurobench(folder, ("h100",))
     run = RunFolder.open(folder)

@@ -115,7 +115,7 @@ def test_refusals(price: dict[str, Any], message: str) -> None:
 
 def test_plot_of_an_unknown_kind(tmp_path: Path) -> None:
     from bimhw.costs.codesign import Codesign
-    from bimhw.report.codesign_plot import plot_codesign
+    from bimhw.views.codesign_plot import plot_codesign
 
     with pytest.raises(InputError, match="must end in"):
         plot_codesign(Codesign([], [], [], [], []), tmp_path / "a.gif")

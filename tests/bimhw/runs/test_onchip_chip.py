@@ -16,11 +16,11 @@ from bimhw.compiler.readback import model_of, read_back
 from bimhw.costs.compare import energy
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
-from bimhw.report.build import render
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import learn as learn_task
 from bimhw.runs.learn import ready_to_learn, step_labels
 from bimhw.tasks.base import Split, Task, late_steps
+from bimhw.views.build import render
 from energy_models.learning import LEARNING
 from mapping.learning_limits import check_learning
 from simulator.base.errors import FitError, InputError

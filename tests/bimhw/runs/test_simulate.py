@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from bimhw.cli.commands.simulate import MOST_CORES, command
 from bimhw.compiler.pipeline import compile
 from bimhw.learning.api import train
-from bimhw.report.build import write_report
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.simulate import SimulationResult, simulate
+from bimhw.views.build import write_report
 from simulator.base.errors import InputError, SaturationError
 from simulator.chips.load import load_chip
 from simulator.program.program import Program

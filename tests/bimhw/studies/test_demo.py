@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from bimhw.cli.main import cli
-from bimhw.report.build import render
-from bimhw.report.svg import si, ticks
 from bimhw.runs.folder import RunFolder
+from bimhw.views.build import render
+from bimhw.views.svg import si, ticks
 
 
 @pytest.fixture(scope="module")

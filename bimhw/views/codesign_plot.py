@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.codesign import Codesign
-from bimhw.report.figure import save_figure
+from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 
 MOST_BARS = 10

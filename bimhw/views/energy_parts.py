@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bimhw.costs.compare import Energy, energy
 from bimhw.costs.rows import ComparisonRow, shown, verdict
-from bimhw.report import svg
-from bimhw.report.parts import Part, Table
 from bimhw.runs.folder import RunFolder
+from bimhw.views import svg
+from bimhw.views.parts import Part, Table
 
 
 def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[Part]]:

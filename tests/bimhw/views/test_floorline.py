@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bimhw.report.floorline_plot import plot_floorline
+from bimhw.views.floorline_plot import plot_floorline
 from simulator.base.errors import InputError
 from simulator.timing.terms import StepTerms
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.report.figure import save_figure
+from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 from simulator.timing.terms import TERMS, StepTerms
 

@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.costs.compare import Energy, energy
-from bimhw.report.table import METRICS
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.membrane import membrane_updates, steps_of_samples
+from bimhw.views.table import METRICS
 from simulator.base.files import write_json
 from simulator.neurons import base
 from simulator.program.graph import Projection

@@ -1,11 +1,11 @@
-"""Tasks side by side: one column a run, from its NeuroBench metrics and system rows (`bimhw.report.neurobench`)."""
+"""Tasks side by side: one column a run, from its NeuroBench metrics and system rows (`bimhw.views.neurobench`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bimhw.report.text import format_number
+from bimhw.views.text import format_number
 
 Metrics = Mapping[str, Any]
 METRICS = ("bits_per_character", "auc_roc", "accuracy")  # the first that a run has is its task's
@@ -82,7 +82,7 @@ def gpu_rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
 
 
 def _cell(g: Mapping[str, Any]) -> str:
-    from bimhw.report.svg import si
+    from bimhw.views.svg import si
 
     low, nominal, high = (si(g[k] * 1e-6, "J") for k in ("low_uj", "uj", "high_uj"))
     return f"{nominal} [{low} .. {high}]"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks import beside_neurobench
-from bimhw.report.neurobench import neurobench
 from bimhw.runs.membrane import membrane_of
+from bimhw.views.neurobench import neurobench
 from simulator.neurons import base
 
 # printed by `python -m benchmarks.beside_neurobench` with neurobench 2.3.0, snntorch 1.0.0 and torch 2.13.0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.report.figure import save_figure
+from bimhw.views.figure import save_figure
 from mapping.view import MappingView, view_mapping
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip, Topology

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bimhw.report import table as task_table
+from bimhw.views import table as task_table
 
 GPU = {"gpu": "h100", "mode": "inference", "case": "eager", "batch": 1, "low_uj": 17.54, "uj": 32434.2, "high_uj": 5e4}
 FOUND = {

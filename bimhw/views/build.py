@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.report import svg
-from bimhw.report.parts import Part, Table
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.folder import RunFolder
+from bimhw.views import svg
+from bimhw.views.parts import Part, Table
 from simulator.base.files import write_text
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
@@ -43,7 +43,7 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
     """The page as text."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    from bimhw.report.energy_parts import energy_parts
+    from bimhw.views.energy_parts import energy_parts
 
     program, chip, result, manifest = run.program(), run.chip(), run.result, run.manifest
     timing = run.timing()
@@ -59,7 +59,7 @@ def render(run: RunFolder, gpu: str = "h100") -> str:
     ]
     samples = f"{manifest['samples']} samples" if manifest["samples"] != 1 else "1 sample"
     split = " of the training split, learnt from one by one" if manifest.get("learning") else ""
-    environment = Environment(loader=PackageLoader("bimhw.report"), autoescape=select_autoescape(), trim_blocks=True)
+    environment = Environment(loader=PackageLoader("bimhw.views"), autoescape=select_autoescape(), trim_blocks=True)
     return environment.get_template("report.html").render(
         title=f"{manifest['task'] or 'run'} on {chip.name}",
         subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",

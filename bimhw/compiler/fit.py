@@ -71,7 +71,8 @@ def fit(
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
     reading = {"profile": profile, "dt": dt, "input_shape": input_shape}
     outline = load_outline(model, **reading)
-    source = outline or check_network(load_network(model, **reading))
+    recorded = task if isinstance(task, Dataset) else None
+    source = outline or check_network(load_network(model, recorded, **reading))
 
     known: dict[
         int, tuple[Network, Integers]

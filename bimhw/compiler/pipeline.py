@@ -90,8 +90,9 @@ def compile(
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
-    network = check_network(load_network(model, **named | dict(reading or {})))
     task = task if data is None else as_dataset(data)
+    recorded = task if isinstance(task, Dataset) else None
+    network = check_network(load_network(model, recorded, **named | dict(reading or {})))
     if network.stage == "integer":
         return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
     made = to_integers(network, target, calibration, task, options, seed)

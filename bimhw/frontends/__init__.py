@@ -11,6 +11,7 @@ from bimhw.frontends.registry import front_end_of, options_for
 from simulator.base.files import check_is_file
 
 if TYPE_CHECKING:
+    from bimhw.tasks.dataset import Dataset
     from mapping.network import Network
 
 
@@ -32,11 +33,12 @@ def load_outline(model: object, **reading: object) -> Network | None:
     return front_end.outline(model, options)
 
 
-def load_network(model: object, **reading: object) -> Network:
+def load_network(model: object, recorded: Dataset | None = None, **reading: object) -> Network:
     """Return the network of a model: float, or integer where the model holds integers already.
 
     Args:
         model: a file, a `Network`, a torch module, a Brian2 Network, or what else a front end reads.
+        recorded: data whose recorded outputs tell how the file is read, where it does not say so itself.
         reading: options of its front end, such as ``profile`` and ``dt`` of a .nir file; None is not given.
 
     Raises:
@@ -48,6 +50,12 @@ def load_network(model: object, **reading: object) -> Network:
         return front_end.read(model, options)
     path = Path(model)
     check_is_file(path)
+    notes: tuple[str, ...] = ()
+    if recorded is not None and front_end.settle is not None:
+        options, notes = front_end.settle(path, options, recorded)
     network = front_end.read(path, options)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return replace(network, meta=dict(network.meta) | {"model_sha256": digest})
+    meta = dict(network.meta) | {"model_sha256": digest}
+    if notes:
+        meta["notes"] = [*notes, *meta.get("notes", [])]
+    return replace(network, meta=meta)

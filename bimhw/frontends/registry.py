@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from bimhw.tasks.dataset import Dataset
 from mapping.network import Network
 from simulator.base.errors import InputError
 
@@ -53,6 +54,7 @@ class FrontEnd(Generic[Options]):
         rank: a higher rank is asked first where several accept one object.
         outline: model and options -> float network whose projections are counted, not unrolled
             (`mapping.patterned`), where unrolling would take much memory, else None.
+        settle: model, options and recorded data -> the options that the recorded outputs speak for, and notes.
     """
 
     name: str
@@ -63,6 +65,7 @@ class FrontEnd(Generic[Options]):
     accepts: Callable[[object], bool] = _no_object
     rank: int = 0
     outline: Callable[[Any, Options], Network | None] | None = None
+    settle: Callable[[Any, Options, Dataset], tuple[Options, tuple[str, ...]]] | None = None
 
 
 AnyFrontEnd = FrontEnd[Any]

@@ -20,6 +20,9 @@ _PROFILE = click.option(
     "or a JSON file (docs/frontends.md).",
 )
 _DT = click.option("--dt", type=float, help="Time step: seconds, or steps where the file's tau is in steps.")
+_DATA_OPTION = click.option(
+    "--data-option", "data_options", multiple=True, metavar="NAME=VALUE", help="layout, steps, time_step ..."
+)
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
 
 
@@ -30,15 +33,18 @@ def command() -> None:
 
 @command.command()
 @_MODEL
-@click.option("--data", required=True, type=click.Path(path_type=Path), help=".npz with x [T, B, ...] and out.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Samples x with recorded outputs out.")
+@_DATA_OPTION
 @_PROFILE
 @_DT
 @json_option
-def check(model: Path, data: Path, profile: str | None, dt: float | None, as_json: bool) -> None:
+def check(
+    model: Path, data: Path, data_options: tuple[str, ...], profile: str | None, dt: float | None, as_json: bool
+) -> None:
     """Run MODEL on x of the data in the float engine; count the values of out that differ; exit code 1 if any do."""
     from bimhw.frontends.nir import check as run
 
-    result = run(model, data, profile, dt)
+    result = run(model, dataset(data, None, data_options) if data_options else data, profile, dt)
     _show_check(result, as_json)
     if result.differ:
         sys.exit(1)
@@ -104,7 +110,7 @@ def _print_decays(kept: Any) -> None:
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
 @click.option("--data", type=click.Path(path_type=Path), help="Samples: x, perhaps labels y, and out to compare with.")
 @click.option("--encode", type=click.Choice(["rate", "latency", "delta", "graded"]), help="Code of real values.")
-@click.option("--data-option", "data_options", multiple=True, metavar="NAME=VALUE", help="layout, steps, time_step ...")
+@_DATA_OPTION
 @click.option("--decode", type=click.Choice(["count", "first", "membrane", "max"]), help="How outputs become answers.")
 @_PROFILE
 @_DT

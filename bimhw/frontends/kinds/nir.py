@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bimhw.frontends.registry import FrontEnd, register
+from bimhw.tasks.dataset import Dataset
 from mapping.network import Network
 
 if TYPE_CHECKING:
@@ -58,4 +59,15 @@ def _outline(path: Path, options: NirOptions) -> Network | None:
     return read_outline(path, options.profile, options.dt)
 
 
-register(FrontEnd("nir", ".nir files", NirOptions, _read, suffixes=(".nir",), outline=_outline))
+def _settle(path: Path, options: NirOptions, data: Dataset) -> tuple[NirOptions, tuple[str, ...]]:
+    """Return the profile that gives the recorded outputs, where none was asked for."""
+    if options.profile is not None or (data.out is None and data.y is None):
+        return options, ()
+    from bimhw.frontends.nir.recorded import recorded_reading
+
+    found = recorded_reading(path, data, options.dt)
+    profile = options.profile if found.profile is None else found.profile
+    return msgspec.structs.replace(options, profile=profile), (found.note,) if found.note else ()
+
+
+register(FrontEnd("nir", ".nir files", NirOptions, _read, suffixes=(".nir",), outline=_outline, settle=_settle))

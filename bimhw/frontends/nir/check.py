@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.execute import run_graph, shape_input
-from bimhw.frontends.nir.graph import FIRING, NirGraph
+from bimhw.frontends.nir.graph import FIRING, NirGraph, Node
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import NAMES, choose, decays
+from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 
@@ -63,12 +65,15 @@ class CheckResult:
         }
 
 
-def check(model: Path | str, data: Path | str, profile: str | None = None, dt: float | None = None) -> CheckResult:
+def check(
+    model: Path | str, data: Dataset | Path | str | object, profile: str | None = None, dt: float | None = None
+) -> CheckResult:
     """Run the graph of `model` on `x` of `data` in the float engine and compare with `out`.
 
     Args:
         model: .nir file.
-        data: .npz with x [T, B, ...] (or ``x.<input>`` for each of several inputs) and out [T, B, ...].
+        data: .npz with x [T, B, ...] (or ``x.<input>`` for each of several inputs) and out [T, B, ...], or what
+            `bimhw.Dataset.open` reads.
         profile: name or JSON file (`sources.choose`).
         dt: time step.
 
@@ -76,10 +81,8 @@ def check(model: Path | str, data: Path | str, profile: str | None = None, dt: f
         InputError: files or shapes that do not fit; the message names node, array, value and rule.
     """
     graph = read_graph(model)
-    arrays = read_npz(Path(data))
     chosen = choose(graph, profile, dt, Path(model).stem)
-    inputs = pick_inputs(graph, arrays, str(data))
-    wanted = _wanted(arrays, str(data))
+    inputs, wanted, found = _data(graph, data)
     differ, error, exact, size = _compare(graph, chosen, inputs, wanted)
     first = next(iter(inputs.values()))
     return CheckResult(
@@ -91,7 +94,7 @@ def check(model: Path | str, data: Path | str, profile: str | None = None, dt: f
         exact,
         chosen,
         decays(graph, chosen),
-        (*graph.notes, *chosen.notes),
+        (*graph.notes, *chosen.notes, *found),
         tuple(_hints(graph, chosen, inputs, wanted, differ)) if differ else (),
     )
 
@@ -108,10 +111,18 @@ def _compare(
     if got.size != wanted.size or wanted.shape[0] != got.shape[0]:
         raise InputError("data: out", f"has shape {wanted.shape}, but the graph gives {got.shape}")
     got = got.reshape(wanted.shape)
-    exact = bool((wanted == np.round(wanted)).all())
     error = np.abs(got - wanted)
-    wrong = got != wanted if exact else error > ABSOLUTE + RELATIVE * np.abs(wanted)
-    return int(wrong.sum()), float(error.max(initial=0.0)), exact, int(wanted.size)
+    return count_differing(got, wanted), float(error.max(initial=0.0)), _is_whole(wanted), int(wanted.size)
+
+
+def count_differing(got: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> int:
+    """Return how many values differ: exactly where all wanted ones are whole, else beyond `ABSOLUTE` and `RELATIVE`."""
+    wrong = got != wanted if _is_whole(wanted) else np.abs(got - wanted) > ABSOLUTE + RELATIVE * np.abs(wanted)
+    return int(wrong.sum())
+
+
+def _is_whole(values: npt.NDArray[np.float64]) -> bool:
+    return bool((values == np.round(values)).all())
 
 
 def _hints(
@@ -158,6 +169,47 @@ def _changed(profile: Profile, change: Mapping[str, Any]) -> Profile:
     nodes = {n: replace(s, **change) for n, s in profile.nodes.items()}
     output = "counts" if change.get("cmp") == "multi" else profile.output
     return replace(profile, default=replace(profile.default, **change), nodes=nodes, output=output)
+
+
+def _data(
+    graph: NirGraph, data: Dataset | Path | str | object
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64], tuple[str, ...]]:
+    """Return inputs [T, B, *shape] by name, the recorded output [T, B, ...], and what was found by shape."""
+    if isinstance(data, str | Path) and Path(data).suffix == ".npz":
+        arrays = read_npz(Path(data))
+        if _time_first(arrays):
+            return pick_inputs(graph, arrays, str(data)), _wanted(arrays, str(data)), ()
+    given = as_dataset(data)
+    node = _only_input(graph, given.name)
+    samples = given.samples(_width(graph))
+    if samples.out is None:
+        raise InputError(given.name, "has no recorded outputs 'out' to compare with", "Use bimhw simulate --data")
+    x = samples.x.swapaxes(0, 1).astype(np.float64)
+    return (
+        {node.name: x.reshape(*x.shape[:2], *node.out_shape)},
+        _wanted({"out": samples.out.swapaxes(0, 1)}, given.name),
+        samples.notes,
+    )
+
+
+def _time_first(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Whether x is [T, B, ...], as far as labels and outputs tell."""
+    x, y, out = (arrays.get(k) for k in ("x", "y", "out"))
+    if x is None or y is None or out is None or y.ndim == 0 or x.ndim < 2 or out.ndim < 2:
+        return True
+    return bool(len(y) == x.shape[1] and x.shape[0] == out.shape[0])
+
+
+def _width(graph: NirGraph) -> int:
+    return sum(math.prod(n.out_shape) for n in graph.of_kind("Input"))
+
+
+def _only_input(graph: NirGraph, where: str) -> Node:
+    ends = graph.of_kind("Input")
+    if len(ends) != 1:
+        names = ", ".join(f"x.{n.name}" for n in ends)
+        raise InputError(where, f"has one x, and the graph {len(ends)} inputs", f"Give an .npz with {names}")
+    return ends[0]
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:

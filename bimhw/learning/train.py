@@ -24,6 +24,7 @@ from bimhw.learning.updater import Updater
 from bimhw.models.families import AnyConfig
 from bimhw.models.nets import AnyInit, AnyRun, Net, as_bim, build
 from bimhw.tasks.base import Task
+from bimhw.tasks.checks import check_judged
 from bimhw.tasks.metrics import auc_pr, auc_roc
 from simulator.base.errors import InputError
 
@@ -149,6 +150,7 @@ def areas(task: Task, result: Evaluation) -> dict[str, float]:
 
 def check_fit(task: Task, config: AnyConfig) -> None:
     """Raise `InputError` unless the network's ends are those of the task, and the task can be judged by its metric."""
+    check_judged(len(task.test), "sequences", f"task {task.name}: test split")
     labels = np.unique(task.test.y)
     if task.metric == "auc" and len(labels) < 2:
         raise InputError(

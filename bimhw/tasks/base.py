@@ -46,9 +46,9 @@ class Task:
         decision_steps: bool [T], the class is the largest mean logit over these steps.
         facts: source, licence, preparation; printed with results.
         validation: positions in the training split that are held out while settings are chosen (the last run trains on all of
-            it); None: drawn at random, see `for_tuning`.
-        judged: what settings are judged by, where the training split holds altered copies of the validation part; None: the
-            validation part as it stands there.
+            it); None: there is none in it, see `for_tuning`.
+        judged: what settings are judged by, where the training split holds altered copies of the validation part, or nothing of
+            it; None: the validation part as it stands there, or sequences drawn at random.
         metric: what the task is judged by, ``accuracy``, or ``auc`` (two classes: area under ROC and precision-recall curve of
             the score of class 1).
     """
@@ -88,6 +88,8 @@ class Task:
 
     def for_tuning(self, seed: int = 0) -> Task:
         """The task whose test split is the validation part of the training split: the real one plays no part in it."""
+        if self.validation is None and self.judged is not None:
+            return replace(self, test=self.judged, judged=None)
         if self.validation is None:
             return self.hold_out(max(1, len(self.train) // 10), seed)
         held = np.zeros(len(self.train), np.bool_)

@@ -88,3 +88,16 @@ def check_not_empty(count: int, split: str, where: str) -> None:
     """Raise `InputError` for a split without samples."""
     if count == 0:
         raise InputError(where, f"the split {split!r} is empty", "Check that the folder is complete")
+
+
+LEAST_JUDGED = 10  # sequences, words or symbols: below it one decision moves a figure by more than 10 points
+
+
+def check_judged(count: int, what: str, where: str) -> None:
+    """Raise `InputError` for a test set too small to judge a model by; `what` names its members."""
+    if count < LEAST_JUDGED:
+        raise InputError(
+            where,
+            f"has {count} {what}: one of them moves the figure by {100 / max(count, 1):.0f} %",
+            f"Give at least {LEAST_JUDGED}",
+        )

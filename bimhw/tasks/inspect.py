@@ -89,6 +89,7 @@ def _checked(path: Path, name: str) -> dict[str, Any]:
         "librispeech": _librispeech,
         "mitbih": _mitbih,
         "chbmit": _chbmit,
+        "ptbxl": _ptbxl,
     }
     if name in readers:
         facts = readers[name](path)
@@ -145,6 +146,18 @@ def _chbmit(path: Path) -> dict[str, Any]:
         "records": len(found),
         "windows of 4 s": sum(len(w.labels) for w in found),
         "seizure windows": sum(int(w.labels.sum()) for w in found),
+    }
+
+
+def _ptbxl(path: Path) -> dict[str, Any]:
+    from bimhw.tasks.sources.ptbxl import SUPERCLASSES, read_records
+
+    found = read_records(path)
+    return {
+        "records": len(found.folds),
+        "patients": len(set(found.patients.tolist())),
+        "folds 1 to 10": " ".join(str(n) for n in np.bincount(found.folds, minlength=11)[1:]),
+        **{f"records with {name}": int(found.labels[:, k].sum()) for k, name in enumerate(SUPERCLASSES)},
     }
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bimhw.learning.objectives.language import Forward
+from bimhw.learning.objectives.scoring import Forward
 from bimhw.tasks.features.audio import Floats, FrontEnd
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.metrics import WordErrors

@@ -12,7 +12,7 @@ import time
 from typing import Literal, get_args
 
 from bimhw.learning.objectives.ctc import CtcResult, CtcSettings, StringSets, decode, padded, padded_labels
-from bimhw.learning.objectives.language import bim_forward
+from bimhw.learning.objectives.scoring import bim_forward
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.net import BimNet

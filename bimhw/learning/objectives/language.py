@@ -3,7 +3,7 @@
 The text is cut into B equal streams that are read side by side. Symbols enter one-hot; axonal delay taps of the config let a
 network see the last few. Scored are perplexity and bits per character from one sum
 (`bimhw.tasks.sources.text.language_metrics`): the
-test text in 16 streams with the state carried over, the first 50 symbols of each not scored.
+test text in 16 streams with the state carried over, the first 50 symbols of each not scored; of WikiText every symbol.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bimhw.learning.forms.bptt import run_compiled
+from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot, score_corpus
 from bimhw.learning.pruning import Mode
 from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
@@ -28,12 +27,10 @@ from bimhw.learning.threads import torch_threads
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
-from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
+from bimhw.tasks.checks import check_judged
+from bimhw.tasks.sources.text import Corpus, LanguageScore
 from simulator.base.errors import InputError
 from simulator.base.schedule import learning_rate
-
-# (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
-Forward = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -193,6 +190,7 @@ def _train(
             "model config", f"n_in {config.n_in}, n_out {config.n_out}", f"The text has {len(corpus.symbols)} symbols"
         )
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
+    check_judged(len(test), "symbols", f"text {corpus.name}: test part")
     streams = cut_streams(train[: settings.symbols or None], settings.streams)
     net = BimNet(config, settings.seed, init)
     start = time.perf_counter()
@@ -200,68 +198,11 @@ def _train(
     updates, words = run(net, streams, settings, progress)
     seconds = time.perf_counter() - start
     rates: list[Tensor] = []
-    nll, tokens = score_text(bim_forward(net, rates), test, config.n_in)
-    score = language_metrics(nll, tokens, corpus.characters_per_token)
+    score = score_corpus(bim_forward(net, rates), corpus, test)
     mean = torch.stack(rates).mean(0).tolist()
     return LanguageResult(
         net, settings, score, tuple(mean), updates, settings.passes * streams.numel(), words, seconds, threads
     )
-
-
-def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
-    """A BIM network as `Forward`; the spike rates of each call are appended to `rates`."""
-
-    def forward(x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        run = run_compiled(net, x, state) if torch.is_grad_enabled() else net.run(x, state)
-        if rates is not None:
-            rates.append(torch.stack([s.detach().mean() for s in run.spikes]))
-        return run.logits, run.state
-
-    return forward
-
-
-def cut_streams(ids: Ids, streams: int) -> Tensor:
-    """[n] -> [n // streams, streams] (time first); the rest at the end is dropped.
-
-    Raises:
-        InputError: fewer than two symbols a stream.
-    """
-    length = len(ids) // streams
-    if length < 2:
-        raise InputError("text", f"{len(ids)} symbols for {streams} streams", "Give a longer text or fewer streams")
-    return torch.from_numpy(np.ascontiguousarray(ids[: length * streams].reshape(streams, length).T)).long()
-
-
-@torch.no_grad()
-def score_text(
-    forward: Forward, ids: Ids, n_symbols: int, streams: int = TEST_STREAMS, skip: int = SKIPPED, chunk: int = 512
-) -> tuple[float, int]:
-    """(nats, scored symbols) of a text, read in streams with the state carried over.
-
-    Raises:
-        InputError: streams not longer than `skip`.
-    """
-    symbols = cut_streams(ids, streams)
-    if len(symbols) <= skip + 1:
-        raise InputError(
-            "text", f"{len(symbols)} symbols a stream, the first {skip} are not scored", "Give a longer text"
-        )
-    state, nll, tokens = None, 0.0, 0
-    for start in range(0, len(symbols) - 1, chunk):
-        x, y = _pairs(symbols, start, chunk)
-        logits, state = forward(one_hot(x, n_symbols), state)
-        keep = slice(max(0, skip - start), None)
-        if len(y[keep]):
-            nll += float(
-                functional.cross_entropy(logits[keep].flatten(0, 1), y[keep].flatten(), reduction="sum").double()
-            )
-            tokens += y[keep].numel()
-    return nll, tokens
-
-
-def one_hot(symbols: Tensor, size: int) -> Tensor:
-    """[.., ] indices -> [.., size] float."""
-    return functional.one_hot(symbols, size).float()
 
 
 def windows(symbols: Tensor, window: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -30,11 +30,12 @@ from bimhw.learning.objectives.ctc import (
     train_on_sequences,
 )
 from bimhw.learning.objectives.ctc_online import fit_online
-from bimhw.learning.objectives.language import bim_forward
+from bimhw.learning.objectives.scoring import bim_forward
 from bimhw.learning.recipe import integers
 from bimhw.learning.threads import torch_threads
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
+from bimhw.tasks.checks import check_judged
 from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.metrics import word_errors
@@ -140,6 +141,7 @@ def _digits(data: SpokenDigits, rule: str, config: dict[str, Any], settings: Ctc
 
 
 def _characters(data: Transcribed, config: dict[str, Any], settings: CtcSettings) -> SpeechResult:
+    check_judged(sum(len(u.text.split()) for u in data.test), "words", "test utterances")
     steps = _first_pass(data.train)
     symbols = [np.array(u.symbols(), np.int64) for u in data.train]
     net = BimNet(BimConfig(n_in=2 * FRONT.bands, n_out=_BLANK + 1, **config), settings.seed)

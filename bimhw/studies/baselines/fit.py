@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from bimhw.learning.evaluate import inputs
-from bimhw.learning.objectives.language import LanguageSettings, cut_streams, fit_tbptt, saved_words, score_text
+from bimhw.learning.objectives.language import LanguageSettings, fit_tbptt, saved_words
+from bimhw.learning.objectives.scoring import cut_streams, score_corpus
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
@@ -127,8 +128,10 @@ def fit_text(name: str, corpus: Corpus, hidden: int, settings: LanguageSettings,
     parameters = list(model.parameters())
     updates, words = fit_tbptt(model, parameters, streams, size, settings, lambda _: None, carry=model.carries)
     seconds = time.perf_counter() - start
-    nll, tokens = score_text(model, test, size) if model.carries else score_windows(model, test, size, settings.window)
-    score = language_metrics(nll, tokens, corpus.characters_per_token)
+    if model.carries:
+        score = score_corpus(model, corpus, test)
+    else:
+        score = language_metrics(*score_windows(model, test, size, settings.window), corpus.characters_per_token)
     rate = None if model.spikes is None else float(model.spikes.mean())
     seen = settings.passes * streams.numel()
     bpc, ppl = score.bits_per_character, score.perplexity

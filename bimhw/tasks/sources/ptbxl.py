@@ -11,7 +11,7 @@ import ast
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ class Electrocardiograms:
 
 
 def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 100, steps: int | None = 250) -> Task:
-    """PTB-XL as a task with one label a record; fold 9 is the validation part, 10 the test split.
+    """PTB-XL as a task with one label a record: folds 1-8 train, 9 judges settings (never learnt from), 10 is the test split.
 
     Args:
         path: the user's copy.
@@ -63,19 +63,27 @@ def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 10
         raise InputError("ptbxl", "needs a path (1.7 GB at 100 Hz, CC BY 4.0)", f"Get it at {WHERE}")
     data = read_records(Path(path), rate_hz)
     keep, classes = _classes(data.labels, labels)
-    train, test = keep & (data.folds <= 9), keep & (data.folds == 10)
-    parts = [Part(list(data.signals[m]), classes[m].astype(np.int64)) for m in (train, test)]
+    masks = [keep & chosen for chosen in (data.folds <= 8, data.folds == 9, data.folds == 10)]
+    for mask, split in zip(masks[::2], ("train", "test"), strict=True):
+        check_not_empty(int(mask.sum()), split, f"ptbxl-{labels}")
+    train, judged, test = (Part(list(data.signals[m]), classes[m].astype(np.int64)) for m in masks)
     several = labels == "superclass"
-    facts = {"source": WHERE, "licence": "CC BY 4.0", "split": "official folds 1-9 train (9 validation), 10 test"}
-    return graded_task(
+    facts = {"source": WHERE, "licence": "CC BY 4.0", "split": "official folds 1-8 train, 9 validation, 10 test"}
+    unseen = Part([*judged.series, *test.series], np.concatenate([judged.labels, test.labels]))
+    task = graded_task(
         f"ptbxl-{labels}",
-        parts[0],
-        parts[1],
+        train,
+        unseen,
         len(SUPERCLASSES) if several else 2,
         facts,
         steps=steps,
-        validation=np.flatnonzero(data.folds[train] == 9),
         metric="accuracy" if several else "auc",
+    )
+    cut = len(judged.series)
+    return replace(
+        task,
+        test=task.test.take(slice(cut, None)),
+        judged=task.test.take(slice(0, cut)) if cut else None,
     )
 
 

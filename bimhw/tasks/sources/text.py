@@ -46,6 +46,7 @@ class Corpus:
         characters_per_token: code points of the test text for each of its tokens (1 for characters), to turn nats a token into
             bits a character.
         comparable: what may and may not be compared with these figures.
+        official: the parts are files of their own: the validation file is never learnt from, and every test token is scored.
     """
 
     name: str
@@ -55,11 +56,12 @@ class Corpus:
     test: Ids
     characters_per_token: float
     comparable: str
+    official: bool = False
 
     @property
     def whole_train(self) -> Ids:
-        """Train and validation part together: what the last run trains on, once the settings are chosen."""
-        return np.concatenate([self.train, self.validation])
+        """What the last run trains on: train and validation part together, or the train file where the parts are official."""
+        return self.train if self.official else np.concatenate([self.train, self.validation])
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def character_corpus(text: str, alphabet: str = "low", name: str = "text", rare:
     note = (
         f"alphabet {alphabet!r}, {len(symbols)} symbols, last 10 % of the text; not bits per byte of the original file"
     )
-    return _cut(name, symbols, ids[:cut], None, ids[cut:], 1.0, note)
+    held = cut * 9 // 10
+    return _corpus(name, symbols, (ids[:held], ids[held:cut], ids[cut:]), 1.0, note)
 
 
 def load(path: str | Path | None = None, alphabet: str = "low", text: str = "enwiki") -> Corpus:
@@ -156,9 +159,8 @@ def wikitext(
     """WikiText-103 (or -2) in its official layout: ``wiki.{train,valid,test}.tokens`` (or ``.raw``) in `path` or a folder below.
 
     Word level: tokens split by spaces plus one ``<eos>`` a line, the official count; words outside the train vocabulary (or
-    outside its `vocabulary` most frequent) are ``<unk>``. Without a train file the validation file
-    is learnt from, its last tenth held out.
-    ``bits_per_character`` counts the code points of the ``.tokens`` file, line ends included.
+    outside its `vocabulary` most frequent) are ``<unk>``. The validation file is never learnt from, and every test token
+    is scored. ``bits_per_character`` counts the code points of the ``.tokens`` file, line ends included.
 
     Raises:
         InputError: files missing, not text, an empty split, an unknown level.
@@ -169,25 +171,16 @@ def wikitext(
         )
     folder = Path(path)
     texts = {split: read_text(file) for split, file in _wiki_files(folder).items()}
-    train, held = texts.get("train", texts["valid"]), texts["valid"] if "train" in texts else None
+    train, held, test = texts["train"], texts["valid"], texts["test"]
     if level == "word":
-        return _word_corpus(f"WikiText ({folder.name})", train, held, texts["test"], vocabulary)
+        return _word_corpus(f"WikiText ({folder.name})", train, held, test, vocabulary)
     if level != "char":
         raise InputError("level", f"{level!r} is not known", "Choose char or word")
     counts = Counter(normalise(train, alphabet))
     symbols = (*sorted(c for c, n in counts.items() if n >= 20), UNKNOWN)
-    ids = [None if t is None else _encode(normalise(t, alphabet), symbols) for t in (train, held, texts["test"])]
+    ids = tuple(_encode(normalise(t, alphabet), symbols) for t in (train, held, test))
     note = f"alphabet {alphabet!r}: {len(symbols)} symbols of the train file; characters of the .tokens file, <unk> included"
-    return _wiki_cut(f"WikiText ({folder.name})", symbols, ids, 1.0, note)
-
-
-def _wiki_cut(name: str, symbols: tuple[str, ...], ids: Sequence[Ids | None], per_token: float, note: str) -> Corpus:
-    train, held, test = ids
-    assert train is not None
-    assert test is not None
-    if held is None:
-        note = f"no wiki.train file: learns from the validation file (its last tenth held out); {note}"
-    return _cut(name, symbols, train, held, test, per_token, note)
+    return _corpus(f"WikiText ({folder.name})", symbols, ids, 1.0, note, official=True)
 
 
 def _wiki_files(path: Path) -> dict[str, Path]:
@@ -198,9 +191,12 @@ def _wiki_files(path: Path) -> dict[str, Path]:
             hits = sorted(path.rglob(f"wiki.{split}.{ending}"))
             if hits:
                 found.setdefault(split, hits[0])
-    missing = [f"wiki.{s}.tokens" for s in ("valid", "test") if s not in found]
+    missing = [f"wiki.{s}.tokens" for s in ("train", "valid", "test") if s not in found]
     if missing:
-        raise InputError(str(path), f"{' and '.join(missing)} is not there", "Unpack the whole archive of WikiText")
+        what = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there"
+        raise InputError(
+            str(path), what, "Unpack the whole archive of WikiText; the validation file is never learnt from"
+        )
     return found
 
 
@@ -213,16 +209,16 @@ def words(text: str) -> list[str]:
     return tokens
 
 
-def _word_corpus(name: str, train: str, held: str | None, test: str, vocabulary: int | None) -> Corpus:
+def _word_corpus(name: str, train: str, held: str, test: str, vocabulary: int | None) -> Corpus:
     train_words, test_words = words(train), words(test)
-    parts = (train_words, None if held is None else words(held), test_words)
+    parts = (train_words, words(held), test_words)
     counts = Counter(train_words)
     kept = [w for w, _ in counts.most_common(vocabulary) if w != UNKNOWN]
     symbols = (UNKNOWN, *kept)
     index = {w: i for i, w in enumerate(symbols)}
-    ids = [None if part is None else np.array([index.get(w, 0) for w in part], np.int32) for part in parts]
+    ids = tuple(np.array([index.get(w, 0) for w in part], np.int32) for part in parts)
     note = f"{len(symbols)} words; out-of-vocabulary test words are scored as <unk>; characters of the .tokens file"
-    return _wiki_cut(name, symbols, ids, len(test) / len(test_words), note)
+    return _corpus(name, symbols, ids, len(test) / len(test_words), note, official=True)
 
 
 def _encode(text: str, symbols: Sequence[str]) -> Ids:
@@ -237,12 +233,10 @@ def _encode(text: str, symbols: Sequence[str]) -> Ids:
     return encoded
 
 
-def _cut(
-    name: str, symbols: tuple[str, ...], train: Ids, validation: Ids | None, test: Ids, per_token: float, note: str
+def _corpus(
+    name: str, symbols: tuple[str, ...], parts: tuple[Ids, ...], per_token: float, note: str, official: bool = False
 ) -> Corpus:
-    if validation is None:
-        cut = len(train) * 9 // 10
-        train, validation = train[:cut], train[cut:]
+    train, validation, test = parts
     for split, ids in (("train", train), ("validation", validation), ("test", test)):
         check_not_empty(len(ids), split, name)
-    return Corpus(name, symbols, train, validation, test, per_token, note)
+    return Corpus(name, symbols, train, validation, test, per_token, note, official)

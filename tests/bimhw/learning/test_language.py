@@ -15,16 +15,13 @@ from bimhw.cli.commands.train import command
 from bimhw.learning.objectives.language import (
     LANGUAGE_INIT,
     LanguageSettings,
-    bim_forward,
-    cut_streams,
     language_config,
-    one_hot,
     saved_words,
-    score_text,
     train_language,
     windows,
 )
 from bimhw.learning.objectives.language_recipe import language_recipe
+from bimhw.learning.objectives.scoring import bim_forward, cut_streams, one_hot, score_text, score_whole
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.sources.text import Corpus, character_corpus
 from simulator.base.errors import InputError
@@ -58,6 +55,24 @@ def test_score_is_the_sum_over_scored_symbols(corpus: Corpus) -> None:
             log_p = torch.log_softmax(logits, -1)
             expected -= sum(float(log_p[t, stream[t + 1]]) for t in range(7, 79))
     assert tokens == 4 * (79 - 7)
+    assert nll == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n", "streams", "warm"), [(321, 4, 7), (16, 16, 3), (50, 7, 0), (33, 8, 11)])
+def test_the_whole_score_counts_every_symbol_once(corpus: Corpus, n: int, streams: int, warm: int) -> None:
+    """Against one stream at a time: `warm` symbols of context, silence before the text."""
+    net = BimNet(language_config(corpus, hidden=(8,)), seed=3)
+    torch.nn.init.normal_(net.readout.weight, std=2.0, generator=torch.Generator().manual_seed(0))
+    size, ids = len(corpus.symbols), corpus.whole_train[:n]
+    nll, tokens = score_whole(bim_forward(net), ids, size, streams, warm, chunk=13)
+    expected, length = 0.0, -(-n // streams)
+    with torch.no_grad():
+        for first in range(0, n, length):
+            stop = min(first + length, n)
+            before = np.array([-1 if k < 0 else ids[k] for k in range(first - warm - 1, stop - 1)])
+            log_p = torch.log_softmax(net(one_hot(torch.from_numpy(before).long(), size)[:, None])[:, 0], -1)
+            expected -= sum(float(log_p[warm + t - first, ids[t]]) for t in range(first, stop))
+    assert tokens == n
     assert nll == pytest.approx(expected, rel=1e-5)
 
 

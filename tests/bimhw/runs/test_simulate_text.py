@@ -12,13 +12,8 @@ from click.testing import CliRunner
 
 from bimhw.cli.main import cli
 from bimhw.compiler.pipeline import compile
-from bimhw.learning.objectives.language import (
-    LanguageSettings,
-    bim_forward,
-    language_config,
-    score_text,
-    train_language,
-)
+from bimhw.learning.objectives.language import LanguageSettings, language_config, train_language
+from bimhw.learning.objectives.scoring import bim_forward, score_text
 from bimhw.models.io import save_model
 from bimhw.runs.simulate import simulate
 from bimhw.tasks.features.stretches import Stretches, scored_stretches, training_stretches

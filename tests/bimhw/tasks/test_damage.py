@@ -93,13 +93,17 @@ def test_a_spoilt_excerpt(tmp_path: Path) -> None:
         load_task("mitbih208", path=tmp_path)
 
 
-def test_wikitext_without_its_train_file_holds_out_a_part(tmp_path: Path) -> None:
+def test_wikitext_never_learns_from_its_validation_file(tmp_path: Path) -> None:
     for split, text in (("valid", " a b \n" * 100), ("test", " b a \n" * 30)):
         (tmp_path / f"wiki.{split}.tokens").write_text(text)
-    for level, size in (("char", 600), ("word", 300)):
+    for level in ("char", "word"):
+        with pytest.raises(InputError, match=r"wiki\.train\.tokens is not there"):
+            load_corpus("wikitext", path=tmp_path, level=level)
+    (tmp_path / "wiki.train.tokens").write_text(" a a b \n" * 200)
+    for level, size in (("char", 1600), ("word", 800)):
         corpus = load_corpus("wikitext", path=tmp_path, level=level)
-        assert (len(corpus.train), len(corpus.validation)) == (size * 9 // 10, size - size * 9 // 10)
-        assert "validation file" in corpus.comparable
+        assert len(corpus.whole_train) == len(corpus.train) == size
+        assert corpus.official
 
 
 def test_an_area_needs_both_classes_before_any_training() -> None:
@@ -110,4 +114,14 @@ def test_an_area_needs_both_classes_before_any_training() -> None:
     task = replace(digits, test=only, metric="auc")
     plan = recipe(task, hidden=4, epochs=1)
     with pytest.raises(InputError, match="needs both"):
+        train(task, plan.config, plan.settings, progress=lambda _: pytest.fail("it was trained"))
+
+
+def test_a_test_set_too_small_to_judge_is_refused_before_any_training() -> None:
+    from dataclasses import replace
+
+    digits = load_task("digits")
+    task = replace(digits, test=digits.test.take(slice(0, 9)))
+    plan = recipe(task, hidden=4, epochs=1)
+    with pytest.raises(InputError, match="has 9 sequences"):
         train(task, plan.config, plan.settings, progress=lambda _: pytest.fail("it was trained"))

@@ -200,14 +200,15 @@ def test_ptbxl_labels_and_folds(tmp_path: Path) -> None:
     ]
     assert data.signals.shape == (5, 1000, 12)
     task = load_task("ptbxl", path=path)
-    assert task.train.y.tolist() == [0, 1, 1]
+    assert task.train.y.tolist() == [0]
     assert task.test.y.tolist() == [0, 1]
     assert task.metric == "auc"
-    assert len(task.for_tuning().test) == 2
+    tuning = task.for_tuning()
+    assert (tuning.train.y.tolist(), tuning.test.y.tolist()) == ([0], [1, 1])
     several = load_task("ptbxl", path=path, labels="superclass")
     assert (several.train.y.tolist(), several.test.y.tolist()) == ([0], [0, 4])
     infarction = load_task("ptbxl", path=path, labels="MI")
-    assert (infarction.train.y.tolist(), infarction.metric, infarction.n_classes) == ([0, 1, 1], "auc", 2)
+    assert (infarction.train.y.tolist(), infarction.metric, infarction.n_classes) == ([0], "auc", 2)
 
 
 def test_ptbxl_signals_come_back(tmp_path: Path) -> None:
@@ -217,8 +218,10 @@ def test_ptbxl_signals_come_back(tmp_path: Path) -> None:
 
 
 def test_ptbxl_real_layout(shared: Path) -> None:
-    task = load_task("ptbxl", path=shared / "data" / "sets" / "formats" / "ptbxl_mini")
-    assert (len(task.train), len(task.test), task.n_in) == (1, 1, 12)
+    with pytest.raises(InputError, match="'train' is empty"):  # its two records lie in folds 9 and 10
+        load_task("ptbxl", path=shared / "data" / "sets" / "formats" / "ptbxl_mini")
+    facts = check_data(shared / "data" / "sets" / "formats" / "ptbxl_mini")
+    assert (facts["records"], facts["folds 1 to 10"]) == (2, "0 0 0 0 0 0 0 0 1 1")
     for rate in (100, 500):
         assert read_records(shared / "data" / "sets" / "formats" / "ptbxl_mini", rate).signals.shape == (
             2,

@@ -53,7 +53,7 @@ def test_task_options_are_understood(tmp_path: Path) -> None:
 
 def test_train_command_takes_data(tmp_path: Path) -> None:
     lines = ["@dimensions 1", "@classLabel true a b", "@data"]
-    lines += [",".join(str(v + 3 * (i % 2)) for v in range(5)) + ":" + "ab"[i % 2] for i in range(8)]
+    lines += [",".join(str(v + 3 * (i % 2)) for v in range(5)) + ":" + "ab"[i % 2] for i in range(12)]
     for split in ("TRAIN", "TEST"):
         (tmp_path / f"Toy_{split}.ts").write_text("\n".join(lines) + "\n")
     arguments = [
@@ -70,7 +70,7 @@ def test_train_command_takes_data(tmp_path: Path) -> None:
     ]
     result = CliRunner().invoke(train_command, arguments)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.output)["sequences"] == 8
+    assert json.loads(result.output)["sequences"] == 12
 
 
 def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

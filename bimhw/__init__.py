@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bimhw.compiler.pipeline import CompileResult as CompileResult
     from bimhw.compiler.pipeline import compile as compile
     from bimhw.compiler.readback import model_of as model_of
+    from bimhw.costs.ann import run_converted as run_converted
     from bimhw.costs.compare import energy as energy
     from bimhw.evidence.crosscheck.check import cross_check as cross_check
     from bimhw.evidence.crosscheck.plasticity import cross_check_learning as cross_check_learning
@@ -103,6 +104,7 @@ _PUBLIC = {
     "Program": "simulator.program.program",
     "read_nir": "bimhw.frontends.nir.read",
     "run": "simulator.function",
+    "run_converted": "bimhw.costs.ann",
     "run_events": "simulator.events.engine",
     "run_free": "simulator.events.asynchronous",
     "run_nir": "bimhw.runs.nir",

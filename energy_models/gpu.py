@@ -25,7 +25,7 @@ from simulator.base.errors import InputError
 
 __all__ = [
     "BATCHES", "CASES", "MODES", "Case", "End", "GpuCost", "GpuWork", "LayerShape", "Mode", "Schedule", "Workload", "best_batch",
-    "fits_memory", "gpu_cost", "gpu_work", "workload_of",
+    "cost_of_work", "fits_memory", "gpu_cost", "gpu_work", "workload_of",
 ]  # fmt: skip
 
 Case = Literal["fused", "graph", "eager"]
@@ -102,6 +102,20 @@ def gpu_cost(
             "Use a smaller batch, or shorter samples",
         )
     rounds = workload.steps if schedule == "sequential" else (workload.steps - 1).bit_length() or 1
+    return cost_of_work(work, gpu, mode, batch, schedule, case, rounds, workload.schedule)
+
+
+def cost_of_work(
+    work: GpuWork, gpu: GpuCard, mode: Mode, batch: int, schedule: Schedule, case: Case, rounds: int, allowed: Schedule
+) -> GpuCost:
+    """Compute time and energy of one sample from the counts of its batch.
+
+    Args:
+        work: counts of the batch.
+        gpu, mode, batch, schedule, case: as in `gpu_cost`.
+        rounds: kernels of a graph that wait for one another.
+        allowed: schedule that the network allows.
+    """
     low, nominal, high = (_point(work, gpu, case, rounds, end) for end in ("low", "value", "high"))
     micro = 1e6 / batch
     host = gpu.host_w.value if gpu.host_w is not None else None
@@ -111,7 +125,7 @@ def gpu_cost(
         low_uj=low[1] * micro, uj=nominal[1] * micro, high_uj=high[1] * micro,
         idle_uj=nominal[0] * gpu.number("idle_w") * micro,
         host_uj=None if host is None else nominal[0] * host * micro,
-        assumptions=_assumptions(gpu, mode, case, schedule, workload.schedule),
+        assumptions=_assumptions(gpu, mode, case, schedule, allowed),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""`bimhw convert FILE.py:NAME --data X.npz`: a ReLU network as spiking neurons, accuracy against the number of steps."""
+"""`bimhw convert FILE.py:NAME --data X.npz`: a ReLU network as spiking neurons, its accuracy, energy and time."""
 
 from __future__ import annotations
 
 import runpy
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,46 +14,82 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 if TYPE_CHECKING:
     from torch import nn
 
+    from bimhw.costs.ann import OnChip
+    from bimhw.frontends.ann.convert import Converted
+
 
 @click.command()
 @click.argument("module", metavar="FILE.py:NAME")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help=".npz with x [B, ...] and perhaps y [B].")
-@click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Time steps of a sample.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Samples x [B, ...] and perhaps y [B].")
+@click.option("--code", type=click.Choice(["rate", "sigma-delta"]), default="rate", show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Time steps of a sample [rate: 64, sigma-delta: 1].")
 @click.option("--percentile", type=float, default=99.9, show_default=True, help="Of the activations, for thresholds.")
-@click.option("--chip", default="loihi2", show_default=True, help="Chip that the program of -o is for.")
-@click.option("-o", "--output", type=OutputFile(), help="Compile for the chip and write the program (.bimhw).")
+@click.option(
+    "--threshold", type=float, default=1 / 128, show_default=True,
+    help="Of sigma-delta: least change that is sent, as a share of a layer's largest activation.",
+)  # fmt: skip
+@click.option("--chip", default="loihi2", show_default=True, help="Chip that it is compiled for and run on.")
+@click.option("--samples", type=click.IntRange(1), help="Run so many on the chip [all].")
+@click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="Card for the ReLU network.")
+@click.option("-o", "--output", type=OutputFile(), help="Write the program (.bimhw).")
 @seed_option
 @json_option
-def command(
-    module: str, data: Path, steps: int, percentile: float, chip: str, output: Path | None, seed: int, as_json: bool
-) -> None:
-    """Convert the ReLU network NAME of the Python file FILE.py, which is run, to spiking neurons with a rate code."""
+def command(module: str, data: Path, output: Path | None, as_json: bool, **options: Any) -> None:
+    """Convert the ReLU network NAME of the Python file FILE.py, which is run, to spiking neurons; cost both.
+
+    The spiking network runs on the chip; the ReLU network is costed on a GPU, batch by batch.
+    """
+    from bimhw.costs.ann import run_converted
     from bimhw.frontends.ann.convert import convert
-    from simulator.base.errors import InputError
-    from simulator.base.files import read_npz
+    from bimhw.tasks.dataset import Dataset
 
-    arrays = read_npz(data)
-    if "x" not in arrays:
-        raise InputError(str(data), "has no array 'x'", f"It has: {', '.join(sorted(arrays))}")
-    found = convert(_module(module), arrays["x"], arrays.get("y"), steps=steps, percentile=percentile)
-    figures = found.to_json()
+    given = Dataset.open(data)
+    chip, samples, gpu, seed = (options.pop(k) for k in ("chip", "samples", "gpu", "seed"))
+    found = convert(_module(module), given.x, given.y, **options)
+    done = run_converted(found, found.dataset(given.x, given.y), chip, gpu, samples, seed)
+    report, result = done.compiled.report, done.result.to_json()
+    figures = found.to_json() | {
+        "chip": report["chip"],
+        "cores": report["cores"],
+        "neurons": report["neurons"],
+        "result": result,
+        "ann_work": asdict(found.work),
+        "compare": done.energy.compare(),
+        "verdict": done.energy.verdict(),
+    }
     if output is not None:
-        from bimhw.compiler.pipeline import compile
-
-        result = compile(found.network, chip, seed=seed)
-        result.program.save(output)
-        figures |= {"program": str(output), "cores": result.report["cores"], "neurons": result.report["neurons"]}
+        done.compiled.program.save(output)
+        figures["program"] = str(output)
     if as_json:
         print_json(figures)
-        return
+    else:
+        _show(module, found, done, figures)
+
+
+def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) -> None:
+    from bimhw.costs.rows import shown
+
     rows: list[tuple[Any, ...]] = [(t, found.curve.get(t, "-"), found.agreement[t]) for t in found.agreement]
-    print_table(f"{module}: rate code", ("steps", "accuracy", "decides as the ReLU network"), rows)
+    print_table(f"{module}: {found.code.name}", ("steps", "accuracy", "decides as the ReLU network"), rows)
     if found.ann_accuracy is not None:
         click.echo(f"accuracy of the ReLU network: {found.ann_accuracy:.4g}")
+    on_chip = figures["result"].get("accuracy")
+    chip = f"{figures['neurons']:,} neurons on {figures['cores']} cores of {figures['chip']}"
+    click.echo(chip if on_chip is None else f"accuracy on the chip: {on_chip:.4g} ({chip})")
+    beside = [
+        (r.who, r.marked, r.uj, "" if r.us is None else r.us)
+        for r in shown(done.energy.rows())
+        if r.work == "inference"
+    ]
+    print_table(
+        "spiking network on the chip, ReLU network on a card", ("on", "what", "uJ a sample", "us a sample"), beside
+    )
+    for line in figures["verdict"]:
+        click.echo(line)
     for note in figures["notes"]:
         click.echo(f"  - {note}")
-    if output is not None:
-        click.echo(f"saved {output}: {figures['neurons']} neurons on {figures['cores']} cores of {chip}")
+    if "program" in figures:
+        click.echo(f"saved {figures['program']}")
 
 
 def _module(text: str) -> nn.Module:

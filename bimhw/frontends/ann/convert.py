@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bimhw.frontends.ann.rate import RateAssembly, rate_cell
+from bimhw.frontends.ann.codes import SHARE, Code, code_of
+from bimhw.frontends.ann.rate import RateAssembly
+from bimhw.frontends.ann.work import AnnWork, ann_work
 from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT
 from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr
@@ -21,6 +23,7 @@ from bimhw.frontends.frameworks.trace import Trace
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
+from bimhw.tasks.dataset import Dataset, as_dataset
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
@@ -35,17 +38,22 @@ class Converted:
     """A spiking network that came of a ReLU network.
 
     Attributes:
-        network: float stage, for `bimhw.compile`; its answer is the membrane of the population ``answer`` after `steps`.
+        network: float stage, for `bimhw.compile`; its answer is a state of the population ``answer`` after `steps`.
         steps: time steps of a sample.
+        code: how activations become spikes.
+        work: what the ReLU network computes for a sample, for the comparison with a GPU.
         ann_accuracy: of the ReLU network on the data, or None without labels.
         curve: number of steps T -> accuracy of the spiking network after T steps; empty without labels.
         agreement: T -> share of samples on which both decide the same.
         thresholds: layer -> threshold.
-        answers: float64 [B, T, classes], the answer after each step; its mean over T steps approaches the ReLU network's.
+        answers: float64 [B, T, classes], the answer after each step. Of a rate code, divided by T, or of sigma-delta as it
+            is, it approaches the ReLU network's.
     """
 
     network: Network
     steps: int
+    code: Code
+    work: AnnWork
     ann_accuracy: float | None
     curve: Mapping[int, float]
     agreement: Mapping[int, float]
@@ -53,12 +61,18 @@ class Converted:
     answers: Floats
 
     def payloads(self, x: Any) -> npt.NDArray[np.int32]:
-        """Return inputs [B, ...] as payloads [B, T, n], the same in every step."""
-        return payloads(self.network, _repeated(array(torch.as_tensor(x)), self.steps))
+        """Return inputs [B, ...] as payloads [B, T, n]: the same in every step, or once (sigma-delta)."""
+        return payloads(self.network, self.code.given(array(torch.as_tensor(x)), self.steps))
+
+    def dataset(self, x: Any, labels: Any = None) -> Dataset:
+        """Return inputs [B, ...] and labels [B] as data for `bimhw.compile` and `bimhw.simulate`."""
+        y = None if labels is None else np.asarray(labels).reshape(-1)
+        return Dataset(self.payloads(x), y, layout="bt", name="data of the ReLU network")
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures."""
         return {
+            "code": self.code.name,
             "steps": self.steps,
             "ann_accuracy": self.ann_accuracy,
             "curve": dict(self.curve),
@@ -69,44 +83,65 @@ class Converted:
 
 
 def convert(
-    module: nn.Module, data: Any, labels: Any = None, *, steps: int = 64, percentile: float = 99.9
+    module: nn.Module,
+    data: Any,
+    labels: Any = None,
+    *,
+    code: str = "rate",
+    steps: int | None = None,
+    percentile: float = 99.9,
+    threshold: float = SHARE,
 ) -> Converted:
-    """Convert a ReLU network to spiking neurons with a rate code.
+    """Convert a ReLU network to spiking neurons.
 
     Args:
         module: Linear, Conv, BatchNorm (folded), AvgPool2d, MaxPool2d, Flatten and nn.ReLU, in any forward; not changed.
-        data: inputs [B, ...] on which thresholds are balanced and accuracy is measured.
-        labels: classes [B], or None.
-        steps: time steps of a sample.
+        data: inputs [B, ...] on which thresholds are balanced and accuracy is measured, or what `bimhw.Dataset.open` reads.
+        labels: classes [B], or None: those of the data.
+        code: ``rate`` or ``sigma-delta`` (`bimhw.frontends.ann.codes`).
+        steps: time steps of a sample; by default 64 of a rate code and 1 of sigma-delta.
         percentile: of a layer's activations that its threshold is set to; 100 is the largest.
+        threshold: of sigma-delta: the least change that is sent, as a share of the layer's largest activation.
 
     Raises:
         InputError: data or labels that do not fit.
         FitError: a layer or function that has no form, by its name.
     """
-    if steps < 1 or not 0 < percentile <= 100:
+    chosen = code_of(code)
+    steps = chosen.steps if steps is None else steps
+    if steps < 1 or not 0 < percentile <= 100 or not 0 < threshold <= 1:
         raise InputError(
-            "convert", f"has steps {steps} and percentile {percentile:g}", "Use steps >= 1, percentile 0..100"
+            "convert",
+            f"has steps {steps}, percentile {percentile:g} and threshold {threshold:g}",
+            "Use steps >= 1, percentile 0..100, threshold 0..1",
         )
+    x, classes = _samples(data, labels)
+    double, x = in_double(module, x)
+    names = {m: n or "module" for n, m in double.named_modules()}
+    largest, wanted = _activations(double, x, names, percentile)
+    cells = {name: chosen.cell(value, threshold) for name, value in largest.items()}
+    network, size = _network(double, x, names, cells, lambda top: chosen.cell(top, threshold), chosen)
+    values = array(x).reshape(len(x), size)
+    scale = input_scale(values)
+    meta = dict(network.meta) | {"input": dict(network.meta["input"]) | {"scale": scale}, "kind": "ann"}
+    said = f"converted from a ReLU network: {chosen.name} code, steps of a sample: {steps}, payloads of {scale:g}"
+    meta["notes"] = [*meta["notes"], said]
+    network = replace(network, meta=meta)
+    network = replace(network, samples=payloads(network, chosen.given(values[:_RUN_AT_ONCE], steps)))
+    done = Converted(network, steps, chosen, ann_work(double, x), None, {}, {}, largest, np.zeros(0))
+    return _measured(done, np.round(values / scale) * scale, wanted, classes)
+
+
+def _samples(data: Any, labels: Any) -> tuple[Tensor, npt.NDArray[np.integer[Any]] | None]:
+    """Return inputs [B, ...] and classes [B]."""
+    if not isinstance(data, Tensor | np.ndarray | list):
+        given = as_dataset(data)
+        data, labels = given.x, given.y if labels is None else labels
     x = torch.as_tensor(np.asarray(data) if not isinstance(data, Tensor) else data).detach()
     classes = None if labels is None else np.asarray(labels).reshape(-1)
     if classes is not None and len(classes) != len(x):
         raise InputError("labels", f"are {len(classes)}, but the data hold {len(x)} samples", "Give one a sample")
-    double, x = in_double(module, x)
-    names = {m: n or "module" for n, m in double.named_modules()}
-    thresholds, wanted = _activations(double, x, names, percentile)
-    cells = {name: rate_cell(value) for name, value in thresholds.items()}
-    network, size = _network(double, x, names, cells)
-    values = array(x).reshape(len(x), size)
-    scale = input_scale(values)
-    meta = dict(network.meta) | {"input": dict(network.meta["input"]) | {"scale": scale}, "kind": "ann"}
-    meta["notes"] = [
-        *meta["notes"],
-        f"converted from a ReLU network: rate code over {steps} steps, payloads of {scale:g}",
-    ]
-    network = replace(network, meta=meta)
-    network = replace(network, samples=payloads(network, _repeated(values[:_RUN_AT_ONCE], steps)))
-    return _measured(network, np.round(values / scale) * scale, wanted, classes, steps, thresholds)
+    return x, classes
 
 
 def _activations(
@@ -140,7 +175,12 @@ def _activations(
 
 
 def _network(
-    module: nn.Module, x: Tensor, names: Mapping[nn.Module, str], cells: Mapping[str, Cell]
+    module: nn.Module,
+    x: Tensor,
+    names: Mapping[nn.Module, str],
+    cells: Mapping[str, Cell],
+    neuron: Callable[[float], Cell],
+    code: Code,
 ) -> tuple[Network, int]:
     """Return the spiking network and the width of its input."""
     trace = Trace(names, cells)
@@ -151,12 +191,11 @@ def _network(
     expr = trace.of(out)
     if expr is None:
         raise FitError("output of the module", "does not come from its input", "Return the last layer's values")
-    built = RateAssembly(dict(module.named_modules()), dict(cells), False)
+    built = RateAssembly(dict(module.named_modules()), dict(cells), False, neuron=neuron)
     for name, arrived in trace.arrived.items():
         shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
         built.cell(name, arrived, shape)
-    ones = np.ones(())
-    built.cells[ANSWER] = Cell(keep=ones, gain=ones, rest=0 * ones)
+    built.cells[ANSWER] = code.answer()
     built.nodes[ANSWER] = built.cells[ANSWER].placeholder(expr.features)
     built.join(built.sources(expr, 0), ANSWER)
     built.nodes[OUTPUT] = ("Output", {})
@@ -167,34 +206,30 @@ def _network(
     graph = build_graph(nodes, built.edges, type(module).__name__)
     profile = Profile("ann", Settings(1.0), output="membrane")
     forms = {n: c.form() for n, c in built.cells.items()}
-    return lower(graph, profile, forms), math.prod(built.input_shape)
+    network = lower(graph, profile, forms)
+    meta = dict(network.meta) | {"output": {"population": ANSWER, "state": code.state}}
+    return replace(network, meta=meta), math.prod(built.input_shape)
 
 
-def _repeated(x: Floats, steps: int) -> Floats:
-    flat = x.reshape(len(x), 1, -1)
-    return np.broadcast_to(flat, (len(x), steps, flat.shape[2]))
-
-
-def _measured(
-    network: Network, x: Floats, wanted: Floats, classes: Any, steps: int, thresholds: Mapping[str, float]
-) -> Converted:
+def _measured(done: Converted, x: Floats, wanted: Floats, classes: Any) -> Converted:
+    """Return it with the answers of the float engine and their figures."""
+    network, steps = done.network, done.steps
     layer = network.population(ANSWER).layer
     rows = []
     for k in range(0, len(x), _RUN_AT_ONCE):
-        part = _repeated(x[k : k + _RUN_AT_ONCE], steps)
-        rows.append(
-            record(network, {INPUT: _held(part, layer)}, steps + layer, [(ANSWER, "v")])[ANSWER, "v"][:, layer:]
-        )
+        part = done.code.given(x[k : k + _RUN_AT_ONCE], steps)
+        more = 0 if done.code.once else layer  # a rate code's input goes on, so that every layer is driven alike
+        held = np.concatenate([part, np.repeat(part[:, -1:], more, axis=1)], axis=1)
+        probe = (ANSWER, done.code.state)
+        rows.append(record(network, {INPUT: held}, steps + layer, [probe])[probe][:, layer:])
     answers = np.concatenate(rows)
     own = wanted.argmax(axis=1)
     at = sorted({*(2**k for k in range(steps.bit_length()) if 2**k <= steps), steps})
     chosen = {t: answers[:, t - 1].argmax(axis=1) for t in at}
-    curve = {} if classes is None else {t: float((c == classes).mean()) for t, c in chosen.items()}
-    ann = None if classes is None else float((own == classes).mean())
-    agreement = {t: float((c == own).mean()) for t, c in chosen.items()}
-    return Converted(network, steps, ann, curve, agreement, thresholds, answers)
-
-
-def _held(x: Floats, more: int) -> Floats:
-    """Return an input that goes on for `more` steps, so that every layer sees all of its own steps driven alike."""
-    return np.concatenate([x, np.repeat(x[:, -1:], more, axis=1)], axis=1)
+    return replace(
+        done,
+        ann_accuracy=None if classes is None else float((own == classes).mean()),
+        curve={} if classes is None else {t: float((c == classes).mean()) for t, c in chosen.items()},
+        agreement={t: float((c == own).mean()) for t, c in chosen.items()},
+        answers=answers,
+    )

@@ -1,36 +1,34 @@
-"""`RateAssembly`: a traced ReLU network as integrate-and-fire neurons whose rates are the activations.
+"""`RateAssembly`: a traced ReLU network as neurons that carry its activations in one of `bimhw.frontends.ann.codes`.
 
-A ReLU becomes IF neurons with threshold lam, its largest activation on the data, that reset by subtraction and start at
-lam / 2; a spike is worth lam, so that the mean over T steps is the activation to within lam / T where it is below lam
-(Rueckauer et al. 2017, Front. Neurosci. 11:682). A maximum is exact in rates: max(a, b) = relu(a - b) + b.
+A maximum is exact where neurons are ReLUs: max(a, b) = relu(a - b) + b.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bimhw.frontends.ann.codes import rate_cell
 from bimhw.frontends.frameworks import layers
 from bimhw.frontends.frameworks.assemble import Assembly
 from bimhw.frontends.frameworks.cell import Cell, NodeSpec
 from bimhw.frontends.frameworks.expression import Expr, leaves
-from simulator.neurons import leaky
 
 Terms = dict[Any, float]  # window position or auxiliary layer -> factor
 
 
-def rate_cell(largest: float) -> Cell:
-    """Return the IF layer of a ReLU whose activations reach `largest`."""
-    lam = np.asarray(largest)
-    one = np.ones(())
-    return Cell(
-        keep=one, gain=one, rest=0 * one, theta=lam, v_init=lam / 2, cmp=leaky.REACHED, reset=leaky.SOFT, scale=lam
-    )
-
-
+@dataclass(eq=False)
 class RateAssembly(Assembly):
-    """An assembly whose values are rates, not spikes."""
+    """An assembly whose values are activations, not spikes.
+
+    Attributes:
+        neuron: largest activation -> neuron layer of a ReLU.
+    """
+
+    neuron: Callable[[float], Cell] = rate_cell
 
     def max_pool(self, expr: Expr, below: list[str]) -> list[str]:
         """Add the maximum over windows of rates that are not negative, pair by pair."""
@@ -47,7 +45,7 @@ class RateAssembly(Assembly):
         while len(rows) > 1:
             a, b = rows.pop(0), rows.pop(0)
             aux, count = self.unused(f"{name}.max{count}"), count + 1
-            self.cells[aux] = rate_cell(largest)
+            self.cells[aux] = self.neuron(largest)
             arriving = source(_minus(a, b), f"{aux}.difference")
             self.nodes[aux] = self.cells[aux].placeholder(expr.features)
             self.join(arriving, aux)

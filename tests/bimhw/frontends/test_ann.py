@@ -15,7 +15,9 @@ from torch import nn
 import bimhw
 from bimhw.cli.commands.convert import command
 from bimhw.compiler.compare import compare
+from bimhw.costs.ann import ann_gpu_work, run_converted
 from bimhw.frontends.ann.convert import ANSWER, convert
+from bimhw.frontends.ann.work import ann_work
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
 
@@ -51,6 +53,31 @@ def test_the_mean_answer_approaches_the_relu_networks(pool: nn.Module) -> None:
     assert errors[1] < 0.02 and errors[1] < errors[0]
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2)])
+@pytest.mark.parametrize("threshold", [1e-9, 1 / 64])
+def test_sigma_delta_gives_the_relu_networks_answer_in_one_step(pool: nn.Module, threshold: float) -> None:
+    torch.manual_seed(1)
+    module = Small(pool).eval()
+    x = torch.rand(5, 1, 4, 4).mul(64).round() / 64  # whole payloads
+    wanted = module(x).detach().numpy()
+    done = convert(module, x, code="sigma-delta", percentile=100, threshold=threshold)
+    assert done.steps == 1 and done.answers.shape == (5, 1, 4)
+    error = np.abs(done.answers[:, -1] - wanted).max() / np.abs(wanted).max()
+    assert error < (1e-6 if threshold < 1e-6 else 0.2)
+    again = convert(module, x, code="sigma-delta", percentile=100, threshold=threshold, steps=3)
+    np.testing.assert_allclose(again.answers[:, 2], done.answers[:, 0], atol=1e-12)  # nothing changes any more
+
+
+def test_the_work_of_a_relu_network_is_counted() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(48, 5)).eval()
+    work = ann_work(module, torch.rand(2, 2, 4, 4))
+    assert work.macs == 3 * 16 * 2 * 9 + 48 * 5
+    assert (work.inputs, work.outputs, work.parameters) == (32, 5, 54 + 48 * 5 + 5)
+    assert (work.pointwise, work.activations, work.kernels) == (48, 48 + 48 + 5, 3)
+    counts = ann_gpu_work(work, 4)
+    assert counts.matmul_flops == 8 * work.macs and counts.least_bytes == 2 * (work.parameters + 4 * 37)
+
+
 def test_digits_stay_within_a_point_in_spikes_and_on_the_chip() -> None:
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
@@ -76,6 +103,11 @@ def test_digits_stay_within_a_point_in_spikes_and_on_the_chip() -> None:
     sent = compare(result, done.payloads(x[1297:1347]), chip.topology).sent[ANSWER]
     on_chip = (sent[:, -1].argmax(axis=1) == y[1297:1347]).mean()
     assert on_chip >= (done.answers[:50, -1].argmax(axis=1) == y[1297:1347]).mean() - 0.02  # one of 50
+    graded = convert(net, x[1297:], y[1297:], code="sigma-delta")
+    assert graded.ann_accuracy is not None and graded.curve[1] >= graded.ann_accuracy - 0.005
+    beside = run_converted(graded, graded.dataset(x[1297:], y[1297:]), chip, gpu=["h100"])
+    assert beside.result.to_json()["accuracy"] >= graded.curve[1] - 0.01
+    assert {r.side for r in beside.energy.rows()} == {"chip", "gpu"} and beside.energy.rows()[0].us is not None
 
 
 @pytest.mark.parametrize(
@@ -115,5 +147,6 @@ def test_the_command_writes_a_program(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 0, done.output
     figures = json.loads(done.output)
+    assert any(line.startswith("LOSES") for line in figures["verdict"]) and figures["result"]["samples"] == 8
     assert figures["neurons"] == 9 and out.exists() and list(figures["curve"]) == ["1", "2", "4", "8", "16"]
     assert bimhw.Program.load(out).meta["input"]["scale"] == 2.0**-7

@@ -110,9 +110,9 @@ def measure_gpu(
     """
     import torch
 
-    from bimhw.models.io import load_model
+    from bimhw.models.io import load_net
 
-    net = load_model(model)
+    net = load_net(model)
     if not torch.cuda.is_available():
         raise InputError("--measure", "found no CUDA device", "Omit it: the estimate is used")
     meter = NvmlMeter(torch.cuda.current_device())

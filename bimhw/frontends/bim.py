@@ -23,7 +23,6 @@ from simulator.program.graph import Population, Projection, dense_to_csr
 
 if TYPE_CHECKING:
     from bimhw.models.bim.config import BimConfig
-    from bimhw.models.bim.net import BimNet
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 _PORTS = {"diag": (("z", "w_in"), ("d", "w_delta"), ("c", "w_c")), "s6": (("z", "w_in"), ("d", "w_delta"))}
@@ -40,15 +39,6 @@ def layer_name(layer: int) -> str:
 def shared_name(layer: int) -> str:
     """Population of the projections B and C of the ``s6`` layer with this 0-based index."""
     return f"{layer_name(layer)}.bc"
-
-
-def module_network(model: BimNet) -> Network:
-    """The float network of a BIM model in memory."""
-    from bimhw.models.io import check_arrays
-
-    arrays = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    check_arrays(model.config, arrays, "model")
-    return bim_network(model.config, arrays)
 
 
 def bim_network(config: BimConfig, arrays: Arrays) -> Network:

@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from bimhw.frontends import bim
-from bimhw.frontends import spikessm as p_spikessm
-from bimhw.models.bim.config import BimConfig
-from bimhw.models.families import config_from, is_stack
-from bimhw.models.io import Arrays, check_arrays, read_contents
+from bimhw.models.io import load_arrays
+from bimhw.models.registry import Arrays, NetConfig, family_of
 from mapping.network import Network
 from simulator.base.reading import boundary
 
 if TYPE_CHECKING:
-    from bimhw.models.nets import Net
+    from torch import nn
 
 
 def load_checkpoint(path: Path) -> Network:
-    """The float network of a model file; errors as in `bimhw.models.io.load_arrays`."""
-    content, arrays = read_contents(path)
-    if is_stack(content):
-        return _stack_network(content, arrays, path)
-    config = config_from(content, str(path))
-    check_arrays(config, arrays, str(path))
+    """Return the float network of a model file; errors as in `bimhw.models.io.load_arrays`."""
+    config, arrays = load_arrays(path)
     with boundary(path, "a model that a chip can run", "Its config holds values out of any use: train it again"):
-        if isinstance(config, BimConfig):
-            return bim.bim_network(config, arrays)
-        return p_spikessm.p_spikessm_network(config, arrays)
+        return family_of(config).network(config, arrays)
 
 
-def _stack_network(content: object, arrays: Arrays, path: Path) -> Network:
-    from bimhw.frontends.nn import has_bim, nn_network
-    from bimhw.frontends.stack import module_network as plain_network
-    from bimhw.models.stack_files import build_stack
-
-    module, config = build_stack(content, arrays, str(path))
-    if has_bim(module):
-        return nn_network(module, config.input_shape, config.input_scale)
-    return plain_network(module, config.input_shape)
-
-
-def module_network(model: Net) -> Network:
-    """The float network of a model in memory."""
-    from bimhw.models.bim.net import BimNet
-
-    return bim.module_network(model) if isinstance(model, BimNet) else p_spikessm.module_network(model)
+def module_network(model: nn.Module) -> Network:
+    """Return the float network of a module in memory, whose ``config`` tells its family."""
+    config = cast("NetConfig", model.config)
+    arrays: Arrays = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    family = family_of(config)
+    family.check(config, arrays, "model")
+    return family.network(config, arrays)

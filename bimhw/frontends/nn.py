@@ -20,7 +20,10 @@ from bimhw.frontends import bim
 from bimhw.frontends.stack import flat_layers, module_network
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.module import BimModule
+from bimhw.models.registry import Arrays
 from bimhw.models.stack import Filter, Neuron, Recurrent
+from bimhw.models.stack_config import StackConfig
+from bimhw.models.stack_files import build_stack
 from mapping.network import Network
 from mapping.splice import splice
 from simulator.base.errors import FitError, InputError
@@ -31,6 +34,14 @@ Layers = list[tuple[str, nn.Module]]
 def has_bim(model: object) -> bool:
     """Return whether a torch module holds a BIM layer or a filter, which the plain stacks do not know."""
     return isinstance(model, nn.Module) and any(isinstance(m, BimModule | Filter) for m in model.modules())
+
+
+def stored_network(config: StackConfig, arrays: Arrays) -> Network:
+    """Return the float network of a stack that `bimhw.nn.save` wrote."""
+    module = build_stack(config, arrays, "stack")
+    if has_bim(module):
+        return nn_network(module, config.input_shape, config.input_scale)
+    return module_network(module, config.input_shape)
 
 
 def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None, input_scale: float = 1.0) -> Network:

@@ -22,7 +22,7 @@ from simulator.neurons.p_spike_ssm import CLAMP_FUSE, model_name
 from simulator.program.graph import Population, Projection, dense_to_csr
 
 if TYPE_CHECKING:
-    from bimhw.models.spikessm.net import PSpikeNet
+    pass
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 INPUT, ENCODER, READOUT = "input", "encoder", "readout"
@@ -37,15 +37,6 @@ def layer_name(layer: int) -> str:
 def fuse_name(layer: int) -> str:
     """Population that holds the residual stream behind this 0-based layer; -1: the encoder."""
     return f"{layer_name(layer)}.fuse" if layer >= 0 else ENCODER
-
-
-def module_network(model: PSpikeNet) -> Network:
-    """The float network of a P-SpikeSSM model in memory."""
-    from bimhw.models.io import check_arrays
-
-    arrays = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    check_arrays(model.config, arrays, "model")
-    return p_spikessm_network(model.config, arrays)
 
 
 def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
@@ -120,7 +111,7 @@ def _one_to_one(name: str, source: str, target: str, port: str, size: int, delay
 
 
 def _meta(config: PSpikeConfig) -> dict[str, Any]:
-    from bimhw.models.families import config_to_json
+    from bimhw.models.registry import config_to_json
 
     return {
         "kind": config.family,

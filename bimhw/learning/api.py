@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bimhw.learning.presets import Preset
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import TrainResult
 from bimhw.learning.train import train as run_training
 from bimhw.models.io import check_output, save_model
+from bimhw.models.training import Preset
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bimhw.models.nets import Net, run_samples
+from bimhw.models.nets import Net
 from bimhw.tasks.base import Split, Task
 
 _BATCH = 512
@@ -44,12 +44,12 @@ def inputs(split: Split, task: Task, like: Tensor) -> Tensor:
 def evaluate(net: Net, task: Task, split: Split | None = None) -> Evaluation:
     """Evaluate on a split (default: the task's test split); neurons that fire at random draw with seed 0."""
     split = split or task.test
-    like = net.readout.weight
+    like = next(net.parameters())
     loss_steps, decision = torch.from_numpy(task.loss_steps), torch.from_numpy(task.decision_steps)
     scores, losses, spikes = [], 0.0, np.zeros(net.config.n_layers)
     for start in range(0, len(split), _BATCH):
         part = split.take(slice(start, start + _BATCH))
-        run = run_samples(net, inputs(part, task, like), start)
+        run = net.run_samples(inputs(part, task, like), start)
         y = torch.from_numpy(part.y)
         log_p = torch.log_softmax(run.logits[loss_steps], -1)
         losses -= float(log_p[:, torch.arange(len(y)), y].mean(0).sum())

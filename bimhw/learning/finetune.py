@@ -22,15 +22,15 @@ from bimhw.compiler.calibrate import Calibration, calibrate
 from bimhw.compiler.data import guessed_task, training_payloads
 from bimhw.compiler.lower.network import store_weights
 from bimhw.compiler.options import CompileOptions
-from bimhw.frontends.bim import INPUT, bim_network, module_network
+from bimhw.frontends.bim import INPUT, bim_network
+from bimhw.frontends.checkpoints import module_network
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
-from bimhw.models.bim.net import BimNet, NetState, Run
+from bimhw.models.bim.net import BimNet, NetState, Run, as_bim
 from bimhw.models.io import check_output, load_model, save_model
-from bimhw.models.nets import as_bim
 from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
 from simulator.program.graph import csr_to_dense

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-
-class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields of `BimConfig`, `TrainSettings` and `Init` that differ from their defaults."""
-
-    config: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    init: dict[str, Any] = {}
-
+from bimhw.models.training import Preset
 
 # The setting whose accuracy is known from elsewhere: one layer of 64, 8 epochs, Adam at .006.
 LEVEL = Preset(config={"hidden": (64,)})
@@ -57,6 +46,6 @@ _DEFAULTS = {
 }
 
 
-def default_preset(task: str) -> Preset:
-    """The preset of a task where none is named."""
-    return PRESETS[_DEFAULTS.get(task.split("-")[0], "level")]
+def default_preset(task: str) -> str:
+    """Return the name of a task's preset, for where none is named."""
+    return _DEFAULTS.get(task.split("-")[0], "level")

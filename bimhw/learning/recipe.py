@@ -6,15 +6,9 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, Preset, default_preset
 from bimhw.learning.train import TrainSettings
-from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.net import Init
-from bimhw.models.families import FAMILIES, AnyConfig
-from bimhw.models.nets import AnyInit
-from bimhw.models.spikessm.config import FAMILY as P_SPIKESSM
-from bimhw.models.spikessm.config import PSpikeConfig
-from bimhw.models.spikessm.net import PSpikeInit
+from bimhw.models.registry import trainable
+from bimhw.models.training import Preset, Training
 from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
 
@@ -22,9 +16,9 @@ from simulator.base.errors import InputError
 class Recipe(msgspec.Struct, frozen=True):
     """All that `bimhw.learning.train.train` needs beside the task."""
 
-    config: AnyConfig
+    config: Any  # of the family
     settings: TrainSettings
-    init: AnyInit
+    init: Any  # scales of the initial weights
 
 
 def recipe(
@@ -43,8 +37,9 @@ def recipe(
     Raises:
         InputError: an unknown option or a value out of its range.
     """
-    kinds = _kinds(family or "bim")
-    base = _preset(preset, task.name, kinds.config)
+    of, training = trainable(family)
+    kinds = _Kinds(of.config, TrainSettings, training.init)
+    base = _preset(preset, task.name, training)
     given = {k: v for k, v in options.items() if v is not None}
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
@@ -70,24 +65,13 @@ class _Kinds(NamedTuple):
     init: type[Any]
 
 
-def _kinds(family: str) -> _Kinds:
-    if family not in FAMILIES:
-        raise InputError(f"family {family!r}", "is not known", f"Families: {', '.join(FAMILIES)}")
-    if family == P_SPIKESSM:
-        return _Kinds(PSpikeConfig, TrainSettings, PSpikeInit)
-    return _Kinds(BimConfig, TrainSettings, Init)
-
-
-def _preset(preset: str | Preset | None, task: str, config: type[Any]) -> Preset:
+def _preset(preset: str | Preset | None, task: str, training: Training) -> Preset:
     if isinstance(preset, Preset):
         return preset
-    is_bim = config is BimConfig
-    if preset is None:
-        return default_preset(task) if is_bim else P_SPIKESSM_PRESETS["default"]
-    presets = PRESETS if is_bim else P_SPIKESSM_PRESETS
-    if preset not in presets:
-        raise InputError(f"preset {preset!r}", "is not known", f"Presets: {', '.join(presets)}")
-    return presets[preset]
+    name = training.preset_of(task) if preset is None else preset
+    if name not in training.presets:
+        raise InputError(f"preset {name!r}", "is not known", f"Presets: {', '.join(training.presets)}")
+    return training.presets[name]
 
 
 def _build(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -14,15 +14,16 @@ import torch
 from torch.nn import functional
 
 from bimhw.learning.evaluate import Evaluation, evaluate, inputs
+from bimhw.learning.families import check_settings
 from bimhw.learning.forms.history import words_per_step
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.rules.registry import gradient_form, learning_rule
-from bimhw.learning.sampled import check_settings, train_form
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.updater import Updater
-from bimhw.models.families import AnyConfig
-from bimhw.models.nets import AnyInit, AnyRun, Net, as_bim, build
+from bimhw.models.bim.net import as_bim
+from bimhw.models.nets import Net, NetRun, build
+from bimhw.models.registry import NetConfig, family_of, trainable
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_judged
 from bimhw.tasks.metrics import auc_pr, auc_roc
@@ -78,9 +79,9 @@ class TrainResult:
 
 def train(
     task: Task,
-    config: AnyConfig,
+    config: NetConfig,
     settings: TrainSettings | None = None,
-    init: AnyInit | None = None,
+    init: msgspec.Struct | None = None,
     test_each_epoch: bool = False,
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
@@ -105,9 +106,9 @@ def train(
 
 def _train(
     task: Task,
-    config: AnyConfig,
+    config: NetConfig,
     settings: TrainSettings,
-    init: AnyInit | None,
+    init: msgspec.Struct | None,
     test_each_epoch: bool,
     progress: Callable[[int], None],
     threads: int,
@@ -148,7 +149,7 @@ def areas(task: Task, result: Evaluation) -> dict[str, float]:
     return {"auc_roc": auc_roc(score, task.test.y), "auc_pr": auc_pr(score, task.test.y)}
 
 
-def check_fit(task: Task, config: AnyConfig) -> None:
+def check_fit(task: Task, config: NetConfig) -> None:
     """Raise `InputError` unless the network's ends are those of the task, and the task can be judged by its metric."""
     check_judged(len(task.test), "sequences", f"task {task.name}: test split")
     labels = np.unique(task.test.y)
@@ -180,14 +181,14 @@ class Trainer:
         net: trained in place.
         task: its training split is used.
         settings: the rule and its numbers.
-        run: of rule ``bptt``, what takes inputs through the network; default: `train_form`.
+        run: of rule ``bptt``, what takes inputs through the network; default: its family's.
     """
 
     def __init__(
-        self, net: Net, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], AnyRun] | None = None
+        self, net: Net, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], NetRun] | None = None
     ) -> None:
         self.net, self.task, self.settings = net, task, settings
-        self._run = run or train_form(net, settings.seed)
+        self._run = run or trainable(family_of(net.config).name)[1].run(net, settings.seed)
         self._labelled = [bool(b) for b in task.loss_steps]
         per_batch = _updates_per_sequence(settings, self._labelled)
         batches = math.ceil(len(task.train) / settings.batch)
@@ -200,7 +201,7 @@ class Trainer:
         total, rates, batch = 0.0, np.zeros(self.net.config.n_layers), self.settings.batch
         for start in range(0, len(order), batch):
             part = self.task.train.take(order[start : start + batch])
-            x, y = inputs(part, self.task, self.net.readout.weight), torch.from_numpy(part.y)
+            x, y = inputs(part, self.task, next(self.net.parameters())), torch.from_numpy(part.y)
             loss, rate = self._bptt(x, y) if not learning_rule(self.settings.rule).online else self._online(x, y)
             if not math.isfinite(loss):
                 raise InputError(

@@ -17,7 +17,8 @@ from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
 from bimhw.learning.rules.registry import LearnerSettings, learning_rule, make_learner
 from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
-from bimhw.models.nets import Net, as_bim
+from bimhw.models.bim.net import as_bim
+from bimhw.models.nets import Net
 from simulator.base.schedule import learning_rate
 
 
@@ -128,9 +129,8 @@ def _pruner_state(matrix: Any) -> dict[str, Any]:
 def _make_homeostasis(net: Net, s: TrainSettings) -> Homeostasis | None:
     if not s.rate_strength or not learning_rule(s.rule).online:  # bptt has it in its loss
         return None
-    return Homeostasis(
-        as_bim(net, "online learning").config, s.rate_strength, s.rate_target, net.readout.weight.detach()
-    )
+    bim = as_bim(net, "online learning")
+    return Homeostasis(bim.config, s.rate_strength, s.rate_target, bim.readout.weight.detach())
 
 
 def _make_hybrid(any_net: Net, s: TrainSettings) -> Hybrid | None:

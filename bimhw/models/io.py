@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
-from bimhw.models.families import AnyConfig, config_from, config_to_json, mask_shapes, parameter_shapes
+from bimhw.models.registry import config_from, config_to_json, family_of
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
 from simulator.base.errors import InputError, UncheckedWarning
 from simulator.base.reading import boundary, check_is_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from bimhw.models.nets import Net
 
@@ -57,28 +56,29 @@ def check_output(path: str | Path) -> Path:
     return path
 
 
-def load_model(path: str | Path) -> Net:
-    """Read a model back as a torch module.
+def load_model(path: str | Path) -> nn.Module:
+    """Read a model of any family back as a torch module.
 
     Raises:
         InputError: see `load_arrays`.
     """
-    import torch
-
-    from bimhw.models.nets import as_bim, build
-
     config, arrays = load_arrays(path)
-    model = build(config)
-    state = {k: torch.from_numpy(np.array(v)) for k, v in arrays.items()}
-    for name in mask_shapes(config):
-        if name in state:
-            as_bim(model, f"mask {name!r}").add_mask(name, state[name])
-    model.load_state_dict(state)
-    return model
+    return family_of(config).load_module(config, arrays)
 
 
-def load_arrays(path: str | Path) -> tuple[AnyConfig, Arrays]:
-    """Config and arrays of a model file, checked; needs no torch for ``.safetensors``.
+def load_net(path: str | Path) -> Net:
+    """Read a model that a task runs back as a torch module.
+
+    Raises:
+        InputError: see `load_arrays`; or a family that no task runs in torch.
+    """
+    from bimhw.models.nets import as_net
+
+    return as_net(load_model(path), str(path))
+
+
+def load_arrays(path: str | Path) -> tuple[Any, Arrays]:
+    """Return config and arrays of a model file, checked; a ``.safetensors`` of BIM and P-SpikeSSM needs no torch.
 
     Raises:
         InputError: no such file, a pickled module, a checkpoint of something else, wrong shapes, NaN or infinite weights.
@@ -87,7 +87,7 @@ def load_arrays(path: str | Path) -> tuple[AnyConfig, Arrays]:
     content, arrays = read_contents(path)
     with boundary(path, "a bimhw model"):
         config = config_from(content, str(path))
-    check_arrays(config, arrays, str(path))
+    family_of(config).check(config, arrays, str(path))
     return config, arrays
 
 
@@ -100,38 +100,6 @@ def read_contents(path: str | Path) -> tuple[Any, Arrays]:
     path = _checked_suffix(Path(path))
     check_is_file(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
-
-
-def check_arrays(config: AnyConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> None:
-    """Raise `InputError` unless the arrays are exactly the config's parameters (masks optional) with finite values."""
-    needed, allowed = parameter_shapes(config), parameter_shapes(config) | mask_shapes(config)
-    missing, extra = sorted(set(needed) - set(arrays)), sorted(set(arrays) - set(allowed))
-    if missing or extra:
-        raise InputError(where, _difference(missing, extra), "Its config and its weights belong to different networks")
-    for name, array in arrays.items():
-        _check_array(name, array, allowed[name], where)
-
-
-def _difference(missing: list[str], extra: list[str]) -> str:
-    parts = [f"{what} {', '.join(names[:4])}" for what, names in (("lacks", missing), ("has unknown", extra)) if names]
-    return " and ".join(parts)
-
-
-def _check_array(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], where: str) -> None:
-    if array.shape != shape:
-        raise InputError(
-            f"{where}: {name}", f"has shape {array.shape}, the config asks for {shape}", "Retrain or fix the config"
-        )
-    if ".mask_" in name:
-        if array.dtype != np.bool_:
-            raise InputError(f"{where}: {name}", f"has type {array.dtype}, a mask must be bool")
-    elif array.dtype not in (np.float32, np.float64):
-        raise InputError(f"{where}: {name}", f"has type {array.dtype}, weights must be float32 or float64")
-    elif not np.isfinite(array).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InputError(
-            f"{where}: {name}", f"holds {array[bad]} at index {bad}", "Training diverged: lower the learning rate"
-        )
 
 
 def _checked_suffix(path: Path) -> Path:

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.net import BimNet, Init, Run
-from bimhw.models.families import AnyConfig
-from bimhw.models.spikessm.config import PSpikeConfig
-from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
+from torch import Tensor, nn
+
+from bimhw.models.registry import NetConfig, family_of
 from simulator.base.errors import InputError
 
-Net = BimNet | PSpikeNet
-AnyInit = Init | PSpikeInit
-AnyRun = Run | PSpikeRun
+
+class NetRun(Protocol):
+    """Result of a sequence."""
+
+    @property
+    def logits(self) -> Tensor:
+        """[T, B, C]."""
+
+    @property
+    def spikes(self) -> Sequence[Tensor]:
+        """Of each layer, [T, B, H]."""
 
 
-def build(config: AnyConfig, seed: int = 0, init: AnyInit | None = None) -> Net:
-    """A network of the config's family with seeded weights.
+class Net(nn.Module):
+    """A network that a task trains and judges; every family's module inherits from it."""
+
+    config: NetConfig
+
+    def run_samples(self, x: Tensor, first: int = 0, seed: int = 0) -> NetRun:
+        """Run the inputs [T, B, n_in] of the samples `first`, `first` + 1 ... from the zero state.
+
+        Neurons that fire at random draw what they draw on the chip when it runs all samples with this seed.
+        """
+        raise NotImplementedError
+
+
+def build(config: NetConfig, seed: int = 0, init: Any = None) -> Net:
+    """Return a network of the config's family with seeded weights.
 
     Raises:
-        InputError: initial weights of the other family.
+        InputError: a family that no task trains, or initial scales of another family.
     """
-    if isinstance(config, BimConfig) and (init is None or isinstance(init, Init)):
-        return BimNet(config, seed, init)
-    if isinstance(config, PSpikeConfig) and (init is None or isinstance(init, PSpikeInit)):
-        return PSpikeNet(config, seed, init)
-    raise InputError("initial weights", f"{type(init).__name__} does not belong to {type(config).__name__}")
+    family = family_of(config)
+    training = family.training() if family.training is not None else None
+    if init is not None and (training is None or not isinstance(init, training.init)):
+        raise InputError("initial weights", f"{type(init).__name__} does not belong to {type(config).__name__}")
+    return as_net(family.build(config, seed, init), f"a model of the family {family.name!r}")
 
 
-def run_samples(net: Net, x: Tensor, first: int = 0, seed: int = 0) -> AnyRun:
-    """Inputs [T, B, n_in] of the samples `first`, `first` + 1 ... through a network; neurons that fire at random draw what they
-    draw on the chip when it runs all samples with this seed."""
-    return net.run(x, Draws(seed, first)) if isinstance(net, PSpikeNet) else net.run(x)
-
-
-def as_bim(net: Net, what: str) -> BimNet:
-    """The network, for what exists for BIM alone.
+def as_net(module: nn.Module, what: str) -> Net:
+    """Return the module, for what a task runs.
 
     Raises:
-        InputError: a network of another family.
+        InputError: a module of a family that has no such run.
     """
-    if not isinstance(net, BimNet):
-        raise InputError(what, f"is for BIM networks, and this one is of the family {net.config.family!r}")
-    return net
+    if not isinstance(module, Net):
+        raise InputError(what, "has no run on a task in torch", "Compile it and use simulate")
+    return module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,34 +14,10 @@ from torch import nn
 
 from bimhw.models import stack
 from bimhw.models.bim.module import BimModule
-from bimhw.models.families import STACK
+from bimhw.models.stack_config import LayerSpec, Options, StackConfig
 from simulator.base.errors import InputError
 
-Options = dict[str, Any]
 _NETWORK_FIELDS = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
-
-
-class LayerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One layer: its kind and what its constructor takes."""
-
-    kind: str
-    options: Options = {}
-
-
-class StackConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A stack of layers.
-
-    Attributes:
-        family: tells these files from those of BIM networks.
-        layers: first to last.
-        input_shape: of one sample and step, where the first layer does not tell it.
-        input_scale: the stack reads a task's integer payloads times this.
-    """
-
-    family: Literal["stack"] = STACK
-    layers: tuple[LayerSpec, ...]
-    input_shape: tuple[int, ...] | None = None
-    input_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -143,29 +119,28 @@ def _kind_of(layer: nn.Module) -> LayerKind | None:
 
 
 def build_stack(
-    content: Any, arrays: Mapping[str, npt.NDArray[Any]], where: str, kinds: list[LayerKind] | None = None
-) -> tuple[nn.Sequential, StackConfig]:
-    """Return the stack of a config (JSON text) with its weights.
+    config: StackConfig, arrays: Mapping[str, npt.NDArray[Any]], where: str, kinds: list[LayerKind] | None = None
+) -> nn.Sequential:
+    """Return the stack of a config with its weights.
 
     Args:
-        content: the config.
+        config: of the stack.
         arrays: by name in the stack's state_dict.
         where: the file, for messages.
         kinds: how layers are made; by default the plain modules that a front end reads.
 
     Raises:
-        InputError: a config that is not a stack's, or arrays that are not its own.
+        InputError: a layer that cannot be made, or arrays that are not the config's.
     """
     try:
-        config = msgspec.json.decode(content, type=StackConfig)
         layers = [build_layer(spec, kinds or KINDS) for spec in config.layers]
         module = nn.Sequential(*layers)
         module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-    except (msgspec.ValidationError, msgspec.DecodeError, RuntimeError, TypeError, ValueError) as error:
+    except (msgspec.ValidationError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(where, f"is no stack of layers ({error})", "Write it with bimhw.nn.save") from error
     if not all(bool(torch.isfinite(t).all()) for t in module.state_dict().values()):
         raise InputError(where, "holds NaN or infinite weights", "Training diverged: lower the learning rate")
-    return module, config
+    return module
 
 
 def build_layer(spec: LayerSpec, kinds: list[LayerKind]) -> nn.Module:

@@ -10,8 +10,9 @@ from torch import nn
 
 from bimhw.frontends.stack import flat_layers
 from bimhw.models.bim.module import BimModule
-from bimhw.models.families import is_stack
-from bimhw.models.io import read_contents, write_contents
+from bimhw.models.io import load_arrays, write_contents
+from bimhw.models.registry import Arrays
+from bimhw.models.stack_config import StackConfig
 from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, stack_config
 from bimhw.nn.bim import BIM
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
@@ -43,10 +44,15 @@ def load(path: str | Path) -> nn.Sequential:
     Raises:
         InputError: no such file, or a model of another kind.
     """
-    content, arrays = read_contents(path)
-    if not is_stack(content):
+    config, arrays = load_arrays(path)
+    if not isinstance(config, StackConfig):
         raise InputError(str(path), "is no stack of layers", "Load it with bimhw.load_model")
-    return build_stack(content, arrays, str(path), _KINDS)[0]
+    return stored_module(config, arrays)
+
+
+def stored_module(config: StackConfig, arrays: Arrays) -> nn.Sequential:
+    """Return the stack of a config and its checked arrays, as modules of `bimhw.nn`."""
+    return build_stack(config, arrays, "stack", _KINDS)
 
 
 def _here(kind: LayerKind) -> LayerKind:

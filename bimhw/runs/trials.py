@@ -117,12 +117,11 @@ class SequenceTrial(_Encoded):
         import torch
 
         from bimhw.learning.evaluate import inputs
-        from bimhw.models.io import load_model
-        from bimhw.models.nets import run_samples
+        from bimhw.models.io import load_net
 
-        net = load_model(model)
+        net = load_net(model)
         with torch.no_grad():
-            run = run_samples(net, inputs(self.split, self.task, net.readout.weight), seed=seed)
+            run = net.run_samples(inputs(self.split, self.task, next(net.parameters())), seed=seed)
         decision = torch.from_numpy(self.task.decision_steps)
         return run.logits[decision].mean(0).numpy(), len(run.spikes)
 
@@ -161,8 +160,8 @@ class TextTrial(_Encoded):
         """[S, T, V]."""
         import torch
 
+        from bimhw.models.bim.net import as_bim
         from bimhw.models.io import load_model
-        from bimhw.models.nets import as_bim
 
         net = as_bim(load_model(model), "a text")
         x = torch.from_numpy(np.ascontiguousarray(self.stretches.x.swapaxes(0, 1)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
-from bimhw.models.families import AnyConfig
-from bimhw.models.nets import AnyInit, Net, build
+from bimhw.models.nets import Net, build
+from bimhw.models.registry import NetConfig
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
 
@@ -51,7 +52,7 @@ def split_classes(task: Task, first: int) -> tuple[Task, Task]:
 
 
 def forgetting(
-    first: Task, second: Task, config: AnyConfig, settings: TrainSettings, init: AnyInit | None = None
+    first: Task, second: Task, config: NetConfig, settings: TrainSettings, init: msgspec.Struct | None = None
 ) -> Forgetting:
     """Learn two tasks in a row with the same network and rule."""
     check_fit(first, config)

@@ -52,7 +52,7 @@ def command(
 
 def _trained(psp: str, epochs: int, seed: int, lambdas: tuple[float, ...]) -> list[Any]:
     from bimhw.learning.api import train
-    from bimhw.models.nets import as_bim
+    from bimhw.models.bim.net import as_bim
     from bimhw.studies.learning_cost.window import bernoulli_digits, trained_window
 
     task = bernoulli_digits(seed=seed)

@@ -28,7 +28,7 @@ from bimhw.cli.output import (
 )
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
-@click.option("--family", type=click.Choice(["bim", "p-spikessm"]), help="Family of models: bim (default), p-spikessm.")
+@click.option("--family", help="Family of models: bim (default), p-spikessm or one of your own.")
 @click.option(
     "--rule",
     help="rtrl (online, default), hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",

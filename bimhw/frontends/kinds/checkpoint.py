@@ -9,14 +9,14 @@ from bimhw.frontends.registry import FrontEnd, NoOptions, register
 from mapping.network import Network
 
 if TYPE_CHECKING:
-    from bimhw.models.nets import Net
+    from torch import nn
 
 
 def _accepts(model: object) -> bool:
     return hasattr(model, "config") and hasattr(model, "state_dict")
 
 
-def _read(model: Path | Net, options: NoOptions) -> Network:
+def _read(model: Path | nn.Module, options: NoOptions) -> Network:
     from bimhw.frontends.checkpoints import load_checkpoint, module_network
 
     return load_checkpoint(model) if isinstance(model, Path) else module_network(model)
@@ -24,7 +24,7 @@ def _read(model: Path | Net, options: NoOptions) -> Network:
 
 register(
     FrontEnd(
-        "checkpoint", "BIM and P-SpikeSSM models (.pt, .safetensors, modules)", NoOptions, _read,
+        "checkpoint", "models of bimhw (.pt, .safetensors, modules)", NoOptions, _read,
         suffixes=(".pt", ".safetensors"), accepts=_accepts, rank=10,
     )
 )  # fmt: skip

@@ -14,6 +14,8 @@ from torch.nn import functional
 from bimhw.models.bim import cell
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig, layer_shapes, mask_shapes
+from bimhw.models.nets import Net
+from bimhw.models.registry import family_of
 from simulator.base.errors import InputError
 
 
@@ -116,7 +118,7 @@ def cell_is_fused(config: BimConfig) -> bool:
     return config.kind == "diag" and not config.adapt_beta
 
 
-class BimNet(nn.Module):
+class BimNet(Net):
     """A BIM network. Layer l+1 sees the spikes of layer l of the same step (a chip's layers are one step later each).
 
     Args:
@@ -124,6 +126,8 @@ class BimNet(nn.Module):
         seed: of the initial weights.
         init: their scales.
     """
+
+    config: BimConfig
 
     def __init__(self, config: BimConfig, seed: int = 0, init: Init | None = None) -> None:
         super().__init__()
@@ -200,6 +204,10 @@ class BimNet(nn.Module):
         logits = self.readout(self.features(features))
         return Run(logits, tuple(spikes), NetState(tuple(ends), taps))
 
+    def run_samples(self, x: Tensor, first: int = 0, seed: int = 0) -> Run:
+        """Run inputs [T, B, n_in]; nothing is random."""
+        return self.run(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits [T, B, C] of a sequence [T, B, n_in] from the zero state."""
         return self.run(x).logits
@@ -212,6 +220,18 @@ class BimNet(nn.Module):
         line = torch.cat([past.flip(0), x])  # oldest first; x[t] is line[t + depth]
         taps = [line[depth - d : depth - d + len(x)] for d in self.config.input_delays]
         return torch.cat(taps, -1), line[len(line) - depth :].flip(0)
+
+
+def as_bim(net: nn.Module, what: str) -> BimNet:
+    """Return the network, for what exists for BIM alone.
+
+    Raises:
+        InputError: a network of another family.
+    """
+    if not isinstance(net, BimNet):
+        family = family_of(net.config).name if isinstance(net, Net) else type(net).__name__
+        raise InputError(what, f"is for BIM networks, and this one is of the family {family!r}")
+    return net
 
 
 def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bimhw.models.nets import Net
 from bimhw.models.spikessm.config import PSpikeConfig, layer_shapes
 from simulator.base.random import STREAM_NEURON, uniforms
 
@@ -165,7 +166,7 @@ class PSpikeLayer(nn.Module):
         return (r + mixed).clamp(-self.config.clamp, self.config.clamp)
 
 
-class PSpikeNet(nn.Module):
+class PSpikeNet(Net):
     """A P-SpikeSSM network.
 
     Args:
@@ -173,6 +174,8 @@ class PSpikeNet(nn.Module):
         seed: of the initial weights.
         init: their scales.
     """
+
+    config: PSpikeConfig
 
     def __init__(self, config: PSpikeConfig, seed: int = 0, init: PSpikeInit | None = None) -> None:
         super().__init__()
@@ -193,6 +196,10 @@ class PSpikeNet(nn.Module):
         layer = self.layers[index]
         assert isinstance(layer, PSpikeLayer)
         return layer
+
+    def run_samples(self, x: Tensor, first: int = 0, seed: int = 0) -> PSpikeRun:
+        """Run inputs [T, B, n_in] with the chip's own random numbers of these samples."""
+        return self.run(x, Draws(seed, first))
 
     def run(self, x: Tensor, draws: Draws | None = None) -> PSpikeRun:
         """A sequence of inputs [T, B, n_in] from the zero state, layer by layer, each over all steps at once."""

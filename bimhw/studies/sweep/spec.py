@@ -197,10 +197,11 @@ def check_axis(axis: str) -> None:
 def known_axes() -> list[str]:
     """All axes but the numbers of a chip file."""
     from bimhw.learning.train import TrainSettings
-    from bimhw.models.bim.config import BimConfig
-    from bimhw.models.bim.net import Init
+    from bimhw.models.registry import families
 
-    fields = [f for kind in (BimConfig, TrainSettings, Init) for f in kind.__struct_fields__]
+    trained = [(f.config, f.training().init) for f in families() if f.training is not None]
+    kinds: list[type[msgspec.Struct]] = [TrainSettings, *(kind for pair in trained for kind in pair)]
+    fields = list(dict.fromkeys(f for kind in kinds for f in kind.__struct_fields__))
     broken = [FAULTS, *(f"{FAULTS}.{name}" for name in Faults.__struct_fields__)]
     return [*RENAMED, *COMPILE_AXES, *HARDWARE_AXES, "delays", *fields, *broken]
 

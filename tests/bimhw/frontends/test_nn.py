@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import bimhw.nn as bnn
-from bimhw.frontends.bim import module_network
+from bimhw.frontends.checkpoints import module_network
 from bimhw.frontends.nn import nn_network
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet

@@ -19,9 +19,9 @@ from bimhw.learning.recipe import recipe
 from bimhw.learning.train import train
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
-from bimhw.models.families import config_from, config_to_json, parameter_shapes
 from bimhw.models.io import load_arrays, load_model, save_model
-from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.registry import config_from, config_to_json
+from bimhw.models.spikessm.config import PSpikeConfig, parameter_shapes
 from bimhw.models.spikessm.net import Draws, PSpikeNet, convolve, sample
 from bimhw.studies.results.points import run_point
 from bimhw.studies.results.rows import Row

@@ -1,0 +1,64 @@
+"""What training does differently for each family: inputs through the network with gradients, initial scales, presets."""
+
+from __future__ import annotations
+
+import functools
+
+from torch import Tensor
+
+from bimhw.learning.forms.bptt import run_compiled
+from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, default_preset
+from bimhw.learning.settings import TrainSettings
+from bimhw.models.bim.net import Init, as_bim
+from bimhw.models.registry import NetConfig, family_of, trainable
+from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
+from bimhw.models.training import Training
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_TRAINING
+
+
+def bim() -> Training:
+    """Return how BIM networks are trained: by every rule, pruned or not."""
+    return Training(
+        Init,
+        PRESETS,
+        default_preset,
+        lambda net, seed: functools.partial(run_compiled, as_bim(net, "BPTT")),
+        prunes=True,
+    )
+
+
+def p_spikessm() -> Training:
+    """Return how P-SpikeSSM networks are trained: by BPTT."""
+    return Training(PSpikeInit, P_SPIKESSM_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
+
+
+def check_settings(config: NetConfig, settings: TrainSettings) -> None:
+    """Raise `InputError` where a family cannot be trained so."""
+    family, training = trainable(family_of(config).name)
+    if training.rules is not None and settings.rule not in training.rules:
+        known = " or ".join(training.rules)
+        problem = f"does not train the family {family.name}, which is trained by {known}"
+        raise InputError(f"rule {settings.rule!r}", problem, "Leave --rule out")
+    if settings.prune and not training.prunes:
+        raise InputError("training setting prune", f"is set, and the family {family.name} has no masks", "Set it to 0")
+
+
+class SampledForm:
+    """Numbers the training sequences in the order in which they are seen, so that no two draw the same random numbers.
+
+    Args:
+        net: the network.
+        seed: key of the numbers, in a stream of their own: an evaluation draws others.
+    """
+
+    def __init__(self, net: object, seed: int) -> None:
+        if not isinstance(net, PSpikeNet):
+            raise InputError(type(net).__name__, "is no P-SpikeSSM network")
+        self.net, self.seed, self.seen = net, seed, 0
+
+    def __call__(self, x: Tensor) -> PSpikeRun:
+        """Run inputs [T, B, n_in] through the network."""
+        draws = Draws(self.seed, self.seen, STREAM_TRAINING)
+        self.seen += x.shape[1]
+        return self.net.run(x, draws)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from mapping.words import stored_for
 from simulator.base.errors import FitError, InputError
 from simulator.base.files import write_json
 from simulator.base.names import INPUT_MODEL
@@ -77,7 +78,7 @@ def _cores(path: Path, content: MappingFile, name: str, size: int) -> npt.NDArra
 
 
 def program_as_given(network: Network, chip: Chip, core: I32 | None = None) -> Program:
-    """Return the program of an integer network on given cores, by default those that it brings.
+    """Return the program of an integer network, as the chip stores it, on given cores, by default those that it brings.
 
     Raises:
         InputError: no mapping is given and the network brings none.
@@ -89,5 +90,5 @@ def program_as_given(network: Network, chip: Chip, core: I32 | None = None) -> P
     there = chip.topology.mesh_cores
     if int(core.max()) >= there:
         raise FitError("mapping", f"uses core {core.max()}; chip {chip.name!r} has cores 0..{there - 1}", "Use another")
-    meta = with_chip(network.meta, chip)
+    network, meta = stored_for(network, chip), with_chip(network.meta, chip)
     return Program(chip.name, chip.sha256(), network.populations, network.projections, core, meta=meta)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mapping.network import Network
 from mapping.usage import Resource
+from mapping.words import stored_bits, value_bits
 from simulator.base.errors import FitError, InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -20,6 +21,7 @@ from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 
 GRADED_BITS = 16  # payload of graded neuron models
+_WIDTH = "Compile with --bits of one of these; integers keep their values, so scale them down before"
 WAYS_OUT = {
     "neurons": "Split the population over more cores (more cores, or a larger chip)",
     "synapse_bytes": "Use fewer weight bits, prune, or more cores",
@@ -37,7 +39,7 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
     Args:
         network: float or integer stage.
         chip: the chip.
-        weight_bits: bits of a stored weight, where the network is still float.
+        weight_bits: bits to quantise to; by default the integers' own (`mapping.words.stored_bits`).
     """
     missing = _missing_model(network, chip)
     if missing is not None:
@@ -51,7 +53,7 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
         _check_graded(p, payload_bits(network, p), chip)
     for q in network.projections:
         _check_delay(q, chip)
-        _check_bits(q, chip, weight_bits if network.stage == "float" and weight_bits else q.weight_bits)
+        _check_bits(q, chip, weight_bits or (None if network.stage == "integer" else q.weight_bits))
         _check_learning(q, chip)
 
 
@@ -110,14 +112,19 @@ def _check_delay(q: Projection, chip: Chip) -> None:
         )
 
 
-def _check_bits(q: Projection, chip: Chip, bits: int) -> None:
+def _check_bits(q: Projection, chip: Chip, bits: int | None) -> None:
     allowed = chip.capabilities.weight_bits
+    stores = f"chip {chip.name!r} stores {', '.join(map(str, allowed))}"
+    if bits is None:
+        if stored_bits(q, chip) is not None:
+            return
+        if q.plastic:
+            raise FitError(f"projection {q.name!r}", f"has weights of {q.weight_bits} bits, and {stores}", _WIDTH)
+        low, high = int(q.weights.min()), int(q.weights.max())
+        problem = f"has weights {low}..{high}, which need {value_bits(q.weights)} bits, and {stores}"
+        raise FitError(f"projection {q.name!r}", problem, _WIDTH)
     if bits not in allowed:
-        raise FitError(
-            f"projection {q.name!r}",
-            f"has weights of {bits} bits, and chip {chip.name!r} stores {', '.join(map(str, allowed))}",
-            "Compile with --bits of one of these",
-        )
+        raise FitError(f"projection {q.name!r}", f"has weights of {bits} bits, and {stores}", _WIDTH)
 
 
 def _check_learning(q: Projection, chip: Chip) -> None:

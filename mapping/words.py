@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.neurons.base import get
-from simulator.program.graph import Population
+from simulator.program.graph import Population, Projection
 
 ACCUMULATOR_BITS = 24
 TABLE_WORD_BITS = 16
@@ -37,12 +38,42 @@ def sparse_bits(n_synapses: int, n_target: int, weight_bits: int) -> int:
     return n_synapses * (weight_bits + index_bits(n_target))
 
 
+def value_bits(weights: npt.NDArray[np.integer]) -> int:
+    """Bits of the narrowest two's complement word that holds all values; 1 where they are all 1 or -1."""
+    low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
+    if low >= -1 and high <= 1 and weights.all():
+        return 1
+    return 1 + max(high, -low - 1, 0).bit_length()
+
+
+def stored_bits(q: Projection, chip: Chip) -> int | None:
+    """Return the width of the words in which a chip stores integer weights, or None where none is wide enough.
+
+    It is the declared width where the chip has it, else the narrowest of the chip's widths that holds the values. Weights
+    that learn keep their declared width, which bounds them.
+    """
+    allowed = chip.capabilities.weight_bits
+    if q.weight_bits in allowed:
+        return q.weight_bits
+    if q.plastic or not np.issubdtype(q.weights.dtype, np.integer):
+        return None
+    need = value_bits(q.weights)
+    return min((b for b in allowed if b >= need), default=None)
+
+
 def stored_for(network: Network, chip: Chip) -> Network:
-    """The network as the chip stores it: where it cannot share kernels, convolutions are lists of synapses."""
-    if chip.capabilities.shared_kernels or not any(q.layout == "conv" for q in network.projections):
+    """Return the network as the chip stores it: in its widths, and with lists of synapses where it shares no kernels."""
+    stored = tuple(_stored(q, chip) for q in network.projections)
+    if all(new is old for new, old in zip(stored, network.projections, strict=True)):
         return network
-    plain = tuple(replace(q, layout="sparse", shared_words=0) if q.layout == "conv" else q for q in network.projections)
-    return replace(network, projections=plain)
+    return replace(network, projections=stored)
+
+
+def _stored(q: Projection, chip: Chip) -> Projection:
+    if q.layout == "conv" and not chip.capabilities.shared_kernels:
+        q = replace(q, layout="sparse", shared_words=0)
+    bits = stored_bits(q, chip)
+    return q if bits in (None, q.weight_bits) else replace(q, weight_bits=bits)
 
 
 def kernel_bits(network: Network, target: str = "") -> int:

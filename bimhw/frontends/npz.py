@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from mapping.words import value_bits
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 from simulator.base.host_memory import check_memory
@@ -176,7 +177,7 @@ def _network(a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, n: in
     rows = {"in": (indptr[: n_in + 1], slice(0, cut)), "lif": (indptr[n_in:] - cut, slice(cut, indices.size))}
     projections = tuple(
         Projection(f"{p.name}_lif", p.name, "lif", "in", rows[p.name][0], indices[rows[p.name][1]],
-                   weights[rows[p.name][1]], exponent=SCALE_SHIFT, weight_bits=8 * weights.dtype.itemsize)
+                   weights[rows[p.name][1]], exponent=SCALE_SHIFT, weight_bits=value_bits(weights[rows[p.name][1]]))
         for p in (*external, lif)
     )  # fmt: skip
     meta = {"source": Path(where).name, "steps": int(a["in_ptr"].size - 1)}

@@ -15,6 +15,7 @@ from bimhw.frontends.npz import PlainNet, read_plain
 from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
 from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
+from mapping.limits import check_capabilities
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -192,6 +193,7 @@ def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built
     start = time.thread_time()
     net = read_plain(path)
     read = time.thread_time()
+    check_capabilities(net.network, chip)
     program = _map(net, chip, mapping)
     simulation = Simulation(
         program, graded_inputs=False, count_active="neuron_update_active" in chip.energy, faults=faults

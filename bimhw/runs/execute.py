@@ -135,6 +135,7 @@ def execute(
         SaturationError: a saturation in a strict run.
     """
     check_faults(how.faults, chip.topology)
+    _check_sync(how, chip)
     if how.engine == "events" and chip.timing is None:
         raise InputError("engine 'events'", f"needs times, and chip {chip.name!r} has none", "Use --engine none")
     if how.sync == "free":
@@ -149,6 +150,14 @@ def execute(
     timing, sampled = time_run(program, chip, joined(runs.spikes), how)
     activity = runs.activity if timing is None else replace(runs.activity, sim_time_ns=timing.sim_time_ns)
     return Run(runs.spikes, runs.probes, activity, timing, sampled)
+
+
+def _check_sync(how: How, chip: Chip) -> None:
+    """Raise `InputError` where a run is timed by a synchronisation that the chip does not have."""
+    has = chip.capabilities.sync
+    if how.engine != "none" and chip.timing is not None and how.sync not in has:
+        way = f"Choose {' or '.join(has)}, or list it under capabilities.sync of a chip file of your own"
+        raise InputError(f"sync {how.sync!r}", f"is not one of chip {chip.name!r}: {', '.join(has)}", way)
 
 
 def time_run(

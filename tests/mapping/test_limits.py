@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+import bimhw
+from bimhw.runs.bench import bench
 from mapping.blocks import map_blocks, to_program
 from mapping.limits import check_capabilities, check_core_count, check_limits, unchecked
 from mapping.network import Network
 from mapping.usage import usage
+from mapping.words import stored_for
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.chips.load import parse_chip
@@ -66,8 +71,9 @@ def net(
     model: str = "li",
     plastic: str = "",
     payload_bits: int = 0,
+    weight: int = 1,
 ) -> Network:
-    indptr, indices, weights = dense_to_csr(np.ones((n, n_in), np.int8))
+    indptr, indices, weights = dense_to_csr(np.full((n, n_in), weight, np.int16))
     q = Projection("p", "in", "out", "in", indptr, indices, weights, delay, 0, bits, "dense", 0, plastic)
     populations = (
         Population("in", "input", n_in, role="input"),
@@ -85,7 +91,8 @@ def net(
         (net(payload_bits=17), {}, ["'in'", "17 bits", "carries 16", "Scale"]),
         (net(model="bim_d_delta_graded"), {"graded_bits": 15}, ["'out'", "16 bits", "carries 15"]),
         (net(delay=4), {}, ["'p'", "4 steps", "at most 3", "relay"]),
-        (net(bits=5), {}, ["'p'", "5 bits", "4, 8", "--bits"]),
+        (net(bits=12, weight=128), {}, ["'p'", "128..128", "9 bits", "4, 8", "--bits"]),
+        (net(bits=5, plastic="stdp"), {}, ["'p'", "5 bits", "4, 8", "--bits"]),
         (net(plastic="rtrl"), {}, ["'p'", "'rtrl'", "stdp", "without learning"]),
     ],
 )
@@ -94,6 +101,40 @@ def test_capability_one_beyond_is_refused(network: Network, can: dict[str, Any],
         check_capabilities(network, make_chip(**can))
     for part in parts:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("weight", "declared", "stored"),
+    [(7, 16, 4), (-8, 16, 4), (8, 16, 8), (-9, 16, 8), (127, 16, 8), (7, 5, 4), (3, 8, 8), (1, 1, 4)],
+)
+def test_width_of_integers_is_judged_by_values(weight: int, declared: int, stored: int) -> None:
+    network, chip = net(bits=declared, weight=weight), make_chip()
+    check_capabilities(network, chip)
+    assert stored_for(network, chip).projections[0].weight_bits == stored
+
+
+def test_width_is_one_for_compile_fit_and_bench(tmp_path: Path) -> None:
+    """A file of 4-bit values in int8 runs on a chip of 4-bit words by every command, and one value more by none."""
+    arrays = {
+        "indptr": np.array([0, 1, 2]), "indices": np.array([1, 1]), "weights": np.array([7, -8], np.int8),
+        "bias": np.zeros(2, int), "v0": np.zeros(2, int), "thr": np.array(3), "n_in": np.array(1),
+        "in_ptr": np.array([0, 1, 2]), "in_idx": np.array([0, 0]), "core": np.zeros(2, int),
+    }  # fmt: skip
+    chip = make_chip(weight_bits=[4], neuron_models=["*"], limits={"state_bytes_per_neuron": 64})
+    timed = tmp_path / "w4.yaml"
+    content = msgspec.to_builtins(chip)
+    timed.write_bytes(msgspec.json.encode(content))
+    np.savez(tmp_path / "good.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "bad.npz", **arrays | {"weights": np.array([8, -8], np.int8)})  # type: ignore[arg-type]
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    assert bimhw.compile(good, chip).program.projections[0].weight_bits == 4
+    assert bimhw.fit(good, chip)["fits"]
+    for mapping in ("file", "auto"):
+        assert bench(good, chip=str(timed), engine="none", mapping=mapping).spikes == 3
+    assert not bimhw.fit(bad, chip)["fits"]
+    for run in (lambda: bimhw.compile(bad, chip), lambda: bench(bad, chip=str(timed), engine="none")):
+        with pytest.raises(FitError, match="need 5 bits"):
+            run()
 
 
 def test_capabilities_at_the_limit_are_accepted() -> None:

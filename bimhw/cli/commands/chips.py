@@ -76,18 +76,22 @@ def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
 @click.argument("file")
 @json_option
 def check(file: str, as_json: bool) -> None:
-    """Check a chip file: its schema, its rules, and what it leaves unknown."""
+    """Check a chip file: its schema, its rules, what it leaves unknown, and which times are no whole ticks."""
     from simulator.chips.load import load_chip
+    from simulator.chips.rounding import rounded_times
     from simulator.chips.rules import quantities
 
     chip = load_chip(file)
     unknown = [path for path, q in quantities(chip) if q.value is None]
     if as_json:
-        print_json({"file": file, "name": chip.name, "ok": True, "unknown": unknown, "sha256": chip.sha256()})
+        found = {"unknown": unknown, "rounded": list(rounded_times(chip)), "sha256": chip.sha256()}
+        print_json({"file": file, "name": chip.name, "ok": True} | found)
         return
     click.echo(f"{file}: chip {chip.name!r} keeps every rule")
     for path in unknown:
         click.echo(f"  unknown: {path}")
+    for line in rounded_times(chip):
+        click.echo(f"  rounded: {line}")
 
 
 @command.command()

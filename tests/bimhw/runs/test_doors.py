@@ -17,9 +17,13 @@ from tests.bimhw.runs.test_every_run import nir
 
 @pytest.fixture
 def program(tmp_path: Path) -> bimhw.Program:
+    return _program(tmp_path, "loihi2")
+
+
+def _program(tmp_path: Path, chip: str) -> bimhw.Program:
     x = (np.random.default_rng(0).random((2, 6, 6)) < 0.5).astype(np.int32)
     np.savez(tmp_path / "d.npz", x=x, y=np.array([0, 2]))
-    return bimhw.compile(nir(tmp_path), data=tmp_path / "d.npz", dt=1.0).program
+    return bimhw.compile(nir(tmp_path), data=tmp_path / "d.npz", dt=1.0, chip=chip).program
 
 
 def test_every_engine_gives_the_same_spikes_and_times(program: bimhw.Program, tmp_path: Path) -> None:
@@ -31,10 +35,17 @@ def test_every_engine_gives_the_same_spikes_and_times(program: bimhw.Program, tm
     assert len(set(found.values())) == 1
 
 
-def test_a_long_tick_has_no_late_packets(program: bimhw.Program, tmp_path: Path) -> None:
+def test_a_long_tick_has_no_late_packets(tmp_path: Path) -> None:
+    program = _program(tmp_path, "generic")
     run = bimhw.simulate(program, data=tmp_path / "d.npz", sync="tick", period_ns=1e6, output=tmp_path / "run")
     assert run.result["late_packets"] == 0
     assert run.result["mean_latency_us"] >= 7e3  # 6 steps and the depth of the network, a millisecond each
+
+
+def test_a_synchronisation_that_the_chip_lacks_is_refused(program: bimhw.Program, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="sync 'tick': is not one of chip 'loihi2': barrier"):
+        bimhw.simulate(program, data=tmp_path / "d.npz", sync="tick", period_ns=1e6, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:

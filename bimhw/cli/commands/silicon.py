@@ -21,15 +21,19 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
 
     Without FOLDER the published tables that come with bimhw are predicted.
     """
-    from bimhw.evidence.silicon.compare import compare_silicon
+    from bimhw.evidence.silicon.compare import compare_silicon, together, vendors_alone
+    from bimhw.evidence.silicon.judge import QUANTITIES
     from bimhw.evidence.silicon.page import page, published
     from simulator.base.files import write_text
 
     result = compare_silicon(published() if folder is None else folder, loihi1, loihi2)
+    theirs = vendors_alone(published() if folder is None else folder)
     if markdown is not None:
-        write_text(markdown, page(result))
+        whole = result if folder is None else together(result, compare_silicon(published()))
+        vendor = theirs if folder is None else together(theirs, vendors_alone(published()))
+        write_text(markdown, page(whole, vendor))
     if as_json:
-        print_json(result.as_json())
+        print_json(result.as_json() | {"vendor_constants_only": theirs.as_json()["mean_over_sets"]})
         return
     for s in result.sets:
         columns = ("row", "quantity", "measured", "predicted", "of it cores", "unit", "error %", "judges")
@@ -38,8 +42,8 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
             click.echo(f"  - {text}")
     print_table(
         "one figure a set: mean |error|",
-        ("set", "dynamic energy %", "step time %", "learning energy %"),
-        list(_figures(result)),
+        ("set", *(f"{q} %" for q in QUANTITIES)),
+        list(_figures(result, theirs, QUANTITIES)),
     )
     for name in result.not_recognised:
         click.echo(f"not recognised: {name}")
@@ -72,13 +76,14 @@ def _row(r: Any) -> tuple[Any, ...]:
     )
 
 
-def _figures(result: Any) -> Any:
+def _figures(result: Any, theirs: Any, quantities: tuple[str, ...]) -> Any:
     def percent(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.1f}"
 
     for s in result.sets:
-        yield s.name, *(percent(s.figure(q)) for q in ("dynamic energy", "step time", "learning energy"))
-    yield "mean over sets", *(percent(result.mean(q)) for q in ("dynamic energy", "step time", "learning energy"))
-    yield "of it, the cores' time alone", "", percent(result.mean_of_cores()), ""
+        yield s.name, *(percent(s.figure(q)) for q in quantities)
+    yield "mean over sets", *(percent(result.mean(q)) for q in quantities)
+    yield "with the vendors' constants only", *(percent(theirs.mean(q)) for q in quantities)
+    yield "of the step time, the cores' mean work alone", "", percent(result.mean_of_cores()), "", ""
     mark = result.as_json()["mark"]
-    yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"]), ""
+    yield "SANA-FE on Loihi 1 (published)", percent(mark["dynamic_energy"]), percent(mark["step_time"]), "", ""

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bimhw.evidence.silicon import counts, kws, pair, pilotnet, quartz
-from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet
+from bimhw.evidence.silicon import counts, kws, pair, pilotnet, quartz, vendor
+from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet, number
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, read_json, read_text, read_yaml
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 
+TRACE_COLUMNS = {"step", "time_us"}
 LOIHI1, LOIHI2 = "loihi1-fitted", "loihi2"
-JUDGING = ("quartz", "kws", "pilotnet", "counts", "learning")  # the pair has its own sigma
+JUDGING = ("quartz", "kws", "pilotnet", "counts", "learning", "total")  # the pair has its own sigma
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Comparison:
                 "dynamic_energy": self.mean("dynamic energy"),
                 "step_time": self.mean("step time"),
                 "learning_energy": self.mean("learning energy"),
+                "total_energy": self.mean("total energy"),
                 "step_time_of_cores_alone": self.mean_of_cores(),
             },
             "mark": {"dynamic_energy": MARK_ENERGY, "step_time": MARK_TIME, "source": "SANA-FE on Loihi 1, TCAD 2025"},
@@ -56,13 +58,19 @@ def _mean(figures: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def compare_silicon(folder: Path | str, loihi1: str = LOIHI1, loihi2: str = LOIHI2) -> Comparison:
+def compare_silicon(
+    folder: Path | str,
+    loihi1: str | Chip = LOIHI1,
+    loihi2: str | Chip = LOIHI2,
+    others: Mapping[str, Chip] | None = None,
+) -> Comparison:
     """Predict every measurement file below a folder with one set of constants per chip.
 
     Args:
         folder: files of the columns described in docs/energy.md, at any depth.
         loihi1: chip file for measurements on Loihi 1.
         loihi2: chip file for measurements on Loihi 2.
+        others: chips that stand for those of the same name in tables of counted activity.
 
     Raises:
         InputError: no such folder, no recognised file, or a file with cells that are not numbers.
@@ -70,7 +78,8 @@ def compare_silicon(folder: Path | str, loihi1: str = LOIHI1, loihi2: str = LOIH
     root = Path(folder)
     if not root.is_dir():
         raise InputError(str(root), "is not a folder", "Give the folder of the measurement files")
-    chips = load_chip(loihi1), load_chip(loihi2)
+    first, second = (load_chip(c) if isinstance(c, str) else c for c in (loihi1, loihi2))
+    chips = Chips(first, second, others or {})
     tables = {p: _columns(p) for p in sorted(root.rglob("*.csv")) if not _hidden(p, root)}
     sets: list[DataSet] = []
     strange: list[str] = []
@@ -84,25 +93,46 @@ def compare_silicon(folder: Path | str, loihi1: str = LOIHI1, loihi2: str = LOIH
         if not found and not _is_companion(tables.get(path, set())) and not _is_prose(path):
             strange.append(name)
     if not sets:
-        others = f"; not recognised: {', '.join(strange)}" if strange else ""
+        unknown = f"; not recognised: {', '.join(strange)}" if strange else ""
         reasons = f"; left out: {'; '.join(left_out)}" if left_out else ""
         raise InputError(
             str(root),
-            f"holds no file of a known kind of measurement{others}{reasons}",
+            f"holds no file of a known kind of measurement{unknown}{reasons}",
             "Known kinds are in docs/energy.md",
         )
     return Comparison(tuple(sets), tuple(strange), tuple(left_out))
 
 
-def _predict(
-    path: Path, name: str, chips: tuple[Chip, Chip], tables: Mapping[Path, set[str]]
-) -> Iterator[DataSet | str]:
+def together(*parts: Comparison) -> Comparison:
+    """Join comparisons of several folders."""
+    return Comparison(
+        tuple(s for p in parts for s in p.sets),
+        tuple(n for p in parts for n in p.not_recognised),
+        tuple(t for p in parts for t in p.left_out),
+    )
+
+
+def vendors_alone(folder: Path | str) -> Comparison:
+    """Predict the same files with the constants that the chips' vendors published, and nothing that was fitted since."""
+    return compare_silicon(folder, vendor.LOIHI1, vendor.loihi2(), vendor.chips())
+
+
+@dataclass(frozen=True)
+class Chips:
+    """Whose constants are used: of the two Loihis, and of other chips by name."""
+
+    loihi1: Chip
+    loihi2: Chip
+    others: Mapping[str, Chip]
+
+
+def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]]) -> Iterator[DataSet | str]:
     """The sets of a file; a text says what of it was left out and why. Nothing: the file is of no known kind."""
-    loihi1, loihi2 = chips
+    loihi1, loihi2 = chips.loihi1, chips.loihi2
     if path.suffix == ".csv":
         columns = tables[path]
         if counts.recognises(columns):
-            yield from counts.predict(name, _csv(path))
+            yield from counts.predict(name, _csv(path), chips.others)
         for kind, chip in ((quartz, loihi1), (kws, loihi1)):
             if kind.recognises(columns):
                 found = kind.predict(name, _csv(path), chip)
@@ -121,7 +151,8 @@ def _predict(
             elif table is None:
                 yield f"{name}: {key}: no table of activity by core belongs to it ({key}*.csv)"
             else:
-                yield pilotnet.predict(f"{name}: {key}", result, _csv(table), loihi2)
+                trace = _trace(path, key, printed, tables)
+                yield pilotnet.predict(f"{name}: {key}", result, _csv(table), loihi2, trace)
 
 
 def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> Path | None:
@@ -130,10 +161,19 @@ def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, s
     It is the one whose name begins with the result's (and with no longer one of the same file), in the same folder before
     any other; where there is one result and one table only, they belong together.
     """
-    known = sorted(
-        (p for p, columns in tables.items() if columns >= pilotnet.ACTIVITY_COLUMNS),
-        key=lambda p: (p.parent != path.parent, str(p)),
-    )
+    return _belonging(path, key, keys, (p for p, columns in tables.items() if columns >= pilotnet.ACTIVITY_COLUMNS))
+
+
+def _trace(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> list[float]:
+    """Times of single steps that belong to a printed result; empty where no table has them."""
+    table = _belonging(path, key, keys, (p for p, columns in tables.items() if columns == TRACE_COLUMNS))
+    cells = () if table is None else (number(row, "time_us") for row in _csv(table))
+    return [t for t in cells if t]
+
+
+def _belonging(path: Path, key: str, keys: Iterable[str], tables: Iterable[Path]) -> Path | None:
+    """The table, of those given, that belongs to a printed result."""
+    known = sorted(tables, key=lambda p: (p.parent != path.parent, str(p)))
     longer = [k for k in keys if k.startswith(key) and k != key]
     named = [p for p in known if p.name.startswith(key) and not any(p.name.startswith(k) for k in longer)]
     alone = known[0] if len(known) == 1 and len(list(keys)) == 1 else None
@@ -145,7 +185,7 @@ def _hidden(path: Path, root: Path) -> bool:
 
 
 def _is_companion(columns: set[str]) -> bool:
-    return columns >= pilotnet.ACTIVITY_COLUMNS or columns == {"step", "time_us"}
+    return columns >= pilotnet.ACTIVITY_COLUMNS or columns == TRACE_COLUMNS
 
 
 def _is_prose(path: Path) -> bool:

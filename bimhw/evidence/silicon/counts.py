@@ -1,24 +1,30 @@
 """Counted activity against a measured energy: one row a network, of any chip, with the operations that a step or an update does.
 
-A table of this kind has the columns ``chip``, ``network``, ``measured_pj``, ``judges`` (yes, or why not), ``given`` (what the
-constants took from the row) and one column for each counter: those of an activity (``neuron_updates``, ``spikes``,
-``synaptic_events``, ``packets``) or of operations (``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``).
+A table of this kind has the columns ``chip``, ``network``, ``measured_pj``, ``judges`` (yes, or why not) and ``given`` (what was
+given and what assumed). The others are counters of an activity (``neuron_updates``, ``spikes``, ``synaptic_events``,
+``packets``) or of operations (``op_mul``, ...), ``rule`` (a learning rule, whose operations are counted by `rule_operations`),
+and for a total energy ``time_ns`` and ``boards`` (how many of the chip file's system are powered)::
 
-    E [pJ] = sum over counters of count x constant of the chip file; static power, host and board are in no row
+    E [pJ] = sum over counters of count x constant of the chip file  (+ static power x boards x time, of a total energy)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, signed
+import msgspec
+
+from bimhw.evidence.silicon.judge import LINE, QUANTITIES, DataSet, Quantity, Row, number, signed
 from energy_models.chip_energy import chip_energy, counters
+from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
 
 COLUMNS = {"chip", "network", "measured_pj", "judges"}
 COUNTERS = ("neuron_updates", "spikes", "synaptic_events", "packets")
 OPERATIONS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
+SCALE = 1000  # counts are integers: thousandths of an event
+Chips = Mapping[str, Chip]  # chips that stand for those of the same name
 
 
 def recognises(columns: set[str]) -> bool:
@@ -26,61 +32,82 @@ def recognises(columns: set[str]) -> bool:
     return columns >= COLUMNS
 
 
-def predict(name: str, rows: Sequence[Mapping[str, str]]) -> list[DataSet]:
-    """Predict the rows of each chip; one set a chip and kind of quantity."""
-    sets: dict[tuple[str, bool], list[Row]] = {}
-    notes: dict[tuple[str, bool], list[str]] = {}
+def predict(name: str, rows: Sequence[Mapping[str, str]], chips: Chips | None = None) -> list[DataSet]:
+    """Predict the rows of each chip; one set a chip and kind of quantity.
+
+    Args:
+        name: of the file.
+        rows: of the table.
+        chips: used instead of the chip files of the same name.
+    """
+    sets: dict[tuple[str, Quantity], list[Row]] = {}
+    notes: dict[tuple[str, Quantity], list[str]] = {}
     for row in rows:
-        learning = row.get("quantity", "").strip() == "learning energy"
-        key = row["chip"].strip(), learning
+        key = row["chip"].strip(), _quantity(row)
+        found, said = sets.setdefault(key, []), notes.setdefault(key, [])
         measured, label = signed(row, "measured_pj"), row["network"].strip()
         if not measured or measured < 0:
-            notes.setdefault(key, []).append(
-                f"{row.get(LINE, label)} is left out: its measured energy is missing or negative"
-            )
-            sets.setdefault(key, [])
+            said.append(f"{row.get(LINE, label)} is left out: its measured energy is missing or negative")
             continue
         judges = row["judges"].strip()
-        excluded = "" if judges == "yes" else judges
-        sets.setdefault(key, []).append(
-            Row(
-                label,
-                "learning energy" if learning else "dynamic energy",
-                "pJ",
-                measured,
-                energy_pj(key[0], row),
-                None,
-                excluded,
-            )
-        )
-        if row.get("given", "").strip():
-            notes.setdefault(key, []).append(f"{label}: {row['given'].strip()}")
+        chip = (chips or {}).get(key[0]) or load_chip(key[0])
+        predicted = energy_pj(chip, row, key[1] == "total energy")
+        found.append(Row(label, key[1], "pJ", measured, predicted, None, "" if judges == "yes" else judges))
+        if (row.get("given") or "").strip():
+            said.append(f"{label}: {row['given'].strip()}")
     return [
-        DataSet(
-            f"{name}: {chip}",
-            "learning" if learning else "counts",
-            chip,
-            tuple(found),
-            (),
-            tuple(notes.get((chip, learning), ())),
-        )
-        for (chip, learning), found in sets.items()
+        DataSet(f"{name}: {chip}", _KIND[quantity], chip, tuple(found), (), tuple(notes[chip, quantity]))
+        for (chip, quantity), found in sets.items()
     ]
 
 
-def energy_pj(chip_name: str, row: Mapping[str, str]) -> float:
-    """Return the predicted dynamic energy of a row."""
-    chip = load_chip(chip_name)
-    counts = {c: number(row, c) or 0.0 for c in COUNTERS}
-    activity = Activity(counters({k: v * 1000 for k, v in counts.items()}), 1, 1, ("network",))
-    import msgspec
+_KIND: Mapping[Quantity, str] = {"dynamic energy": "counts", "learning energy": "learning", "total energy": "total"}
 
+
+def _quantity(row: Mapping[str, str]) -> Quantity:
+    text = (row.get("quantity") or "").strip() or "dynamic energy"
+    for known in QUANTITIES:
+        if text == known and known != "step time":
+            return known
+    raise ValueError(f"{row.get(LINE, 'a row')}, column 'quantity' holds {text!r}; energies are {', '.join(_ENERGIES)}")
+
+
+_ENERGIES = tuple(q for q in QUANTITIES if q != "step time")
+
+
+def rule_operations(rule: str) -> dict[str, float]:
+    """Count what a learning rule does at one synapse and one update.
+
+    A rule is a sum of products, as ``x*y`` or ``x*y*z + x*w``. Factors that start with ``x`` belong to the presynaptic neuron,
+    whose event brings them once for all its synapses (scale factors included); every other factor is a word read at each
+    synapse. A product of k factors takes k - 1 multiplications, and each product one addition to the weight, which is read
+    and written.
+
+    Raises:
+        ValueError: a rule without a product.
+    """
+    products = [[f.strip() for f in p.split("*") if f.strip()] for p in rule.split("+")]
+    if not all(products):
+        raise ValueError(f"the rule {rule!r} has a product without factors")
+    read = {f for p in products for f in p if not f.startswith("x")} | {"w"}
+    return {
+        "op_mul": sum(len(p) - 1 for p in products), "op_add": len(products), "op_state_read": len(read), "op_state_write": 1,
+    }  # fmt: skip
+
+
+def energy_pj(chip: Chip, row: Mapping[str, str], with_static: bool = False) -> float:
+    """Return the predicted energy of a row: dynamic, or with the static power of its time too."""
+    counts = {c: (number(row, c) or 0.0) * SCALE for c in COUNTERS}
+    time = (number(row, "time_ns") or 0.0) if with_static else None
+    boards = round(number(row, "boards") or 1)
+    activity = Activity(counters(counts), 1, 1, ("network",), sim_time_ns=time, chips=boards)
     native = msgspec.structs.replace(
         chip, capabilities=msgspec.structs.replace(chip.capabilities, native_models=("*",))
     )
     report = chip_energy(activity, native)
     per_step = report.by("item").get("steps", 0.0)
-    total = (report.energy_pj("dynamic") - per_step) / 1000
-    return total + sum(
-        (number(row, op) or 0.0) * (chip.energy[op].value or 0.0) for op in OPERATIONS if number(row, op)
-    )
+    total = (report.energy_pj("dynamic") - per_step) / SCALE + report.energy_pj("static")
+    operations = {op: number(row, op) or 0.0 for op in OPERATIONS}
+    if (row.get("rule") or "").strip():
+        operations |= rule_operations(row["rule"])
+    return total + sum(n * (chip.energy[op].value or 0.0) for op, n in operations.items() if n)

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 # SANA-FE's published errors on Loihi 1, the worst of three applications (Boyle et al. 2025, IEEE TCAD 44(8), Table IV).
 MARK_ENERGY, MARK_TIME = 0.117, 0.243
+Quantity = Literal["dynamic energy", "step time", "learning energy", "total energy"]
+QUANTITIES: tuple[Quantity, ...] = ("dynamic energy", "step time", "learning energy", "total energy")
 LINE = "#line"  # key of a table's row under which its place in the file stands
 
 
@@ -21,7 +23,7 @@ class Row:
 
     Attributes:
         name: which row of the file.
-        quantity: dynamic energy, step time or learning energy.
+        quantity: dynamic energy, step time, learning energy, or total energy (static power included).
         measured, predicted: in `unit`.
         sigma: of the measurement, where it is stated.
         excluded: why the row cannot judge the prediction; empty if it does.
@@ -29,7 +31,7 @@ class Row:
     """
 
     name: str
-    quantity: Literal["dynamic energy", "step time", "learning energy"]
+    quantity: Quantity
     unit: str
     measured: float
     predicted: float
@@ -72,7 +74,7 @@ class DataSet:
     """All rows of one set of measurements.
 
     Attributes:
-        name: file or folder; kind: quartz, kws, pilotnet or pair; chip: whose constants were used.
+        name: file or folder; kind: quartz, kws, pilotnet, pair, counts, learning or total; chip: whose constants were used.
         rows: measurements.
         fitted: constants that were fitted, on what, with their leave-one-out error.
         assumptions: what the prediction takes for granted.
@@ -102,7 +104,7 @@ class DataSet:
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
         out: dict[str, Any] = {"name": self.name, "kind": self.kind, "chip": self.chip}
-        for quantity in ("dynamic energy", "step time", "learning energy"):
+        for quantity in QUANTITIES:
             rows = self.judged(quantity)
             out[quantity.replace(" ", "_")] = {
                 "mean_absolute_error": self.figure(quantity),

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bimhw.evidence.silicon.compare import Comparison
-from bimhw.evidence.silicon.judge import Row
+from bimhw.evidence.silicon.judge import MARK_ENERGY, MARK_TIME, QUANTITIES, DataSet, Row
 
-QUANTITIES = ("dynamic energy", "step time", "learning energy")
-_HEAD = """# Predictions against published silicon
+MOST_ALIKE = 4  # rows of one reason, after which the rest is counted
+_HEAD = f"""# Predictions against published silicon
 
-Written by `bimhw silicon DIR --markdown docs/silicon.md`; do not edit by hand. A row that cannot judge says why: the constant was
-fitted on it, the host sets its pace, or any constants would give its error. Signed error = (predicted - measured) / measured.
+Written by `bimhw silicon DIR --markdown docs/silicon.md`; do not edit by hand. DIR holds the measurement files; the tables that
+come with bimhw are added. A row that cannot judge says why: a constant was fitted on it, the host sets its pace, or any constants
+would give its error. Signed error = (predicted - measured) / measured; the figure of a set is the mean of its absolute errors.
+
+*Vendor* is the same prediction with the constants that the chip's vendor published and nothing that was fitted since:
+Davies et al. 2018 for Loihi 1, Intel's brief for Loihi 2, Hoeppner et al. 2019 for SpiNNaker 1, Tang et al. 2023 for SENECA.
+SANA-FE states {100 * MARK_ENERGY:.1f} % (dynamic energy) and {100 * MARK_TIME:.1f} % (step time) on Loihi 1, the worst of three
+applications.
 """
+_NOT_REBUILT = (
+    (
+        "SHD with delays on Loihi 2 (arXiv:2510.13757)",
+        "steps and firing rates of a sample, and what the energy holds, not given",
+    ),
+    (
+        "winner-take-all networks on Loihi 2 (OzU-CAST)",
+        "their times fitted `barrier` and `neuron_op`; no spikes beside the power",
+    ),
+    (
+        "e-prop on SpiNNaker 2 (Rostami et al. 2022)",
+        "54.7 kJ in 586 h is a mean power; no other energy of its cores is known",
+    ),
+    ("EMSTDP on Loihi 1 (Shrestha et al. 2021)", "energy of the whole board; phases and spikes of a sample not given"),
+    ("backpropagation on Loihi 1 (Renner et al. 2021)", "energy of the whole board; spikes of a sample not given"),
+    ("Speck, Xylo, AKD1000", "no energy or time of an operation is published, so a prediction would be a fit"),
+    ("ODIN, ReckOn", "the one published energy is the constant itself"),
+)
 
 
 def published() -> Path:
@@ -20,22 +45,44 @@ def published() -> Path:
     return Path(__file__).parent / "published"
 
 
-def page(result: Comparison) -> str:
-    """Return the page as Markdown."""
-    lines = [_HEAD, "| set | " + " | ".join(QUANTITIES) + " | rows that judge |", "|---|---|---|---|---|"]
+def page(result: Comparison, vendor: Comparison) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        result: predictions with the chip files' constants.
+        vendor: the same sets in the same order, with the vendors' constants alone.
+    """
+    heads = [name for q in QUANTITIES for name in (q, "vendor")]
+    lines = [_HEAD, f"| set | {' | '.join(heads)} | rows that judge |", "|---" * (len(heads) + 2) + "|"]
+    for own, theirs in zip(result.sets, vendor.sets, strict=True):
+        judged = sum(len(own.judged(q)) for q in QUANTITIES)
+        cells = [_percent(s.figure(q)) for q in QUANTITIES for s in (own, theirs)]
+        lines.append(f"| {own.name} | {' | '.join(cells)} | {judged} of {len(own.rows)} |")
+    means = [_percent(r.mean(q)) for q in QUANTITIES for r in (result, vendor)]
+    lines += [f"| mean over sets | {' | '.join(means)} | |", ""]
     for s in result.sets:
-        judged = sum(len(s.judged(q)) for q in QUANTITIES)
-        lines.append(
-            f"| {s.name} | {' | '.join(_percent(s.figure(q)) for q in QUANTITIES)} | {judged} of {len(s.rows)} |"
-        )
-    lines += [f"| mean over sets | {' | '.join(_percent(result.mean(q)) for q in QUANTITIES)} | |", ""]
-    for s in result.sets:
-        lines += [f"## {s.name} (constants of `{s.chip}`)", ""]
-        lines += ["| row | quantity | measured | predicted | unit | error | judges |", "|---|---|---|---|---|---|---|"]
-        lines += [_row(r) for r in s.rows]
+        lines += [f"## {s.name} (constants of `{s.chip}`)", "", *_table(s)]
         lines += ["", *(f"- fitted: {text}" for text in s.fitted), *(f"- {text}" for text in s.assumptions), ""]
     lines += [f"- left out: {text}" for text in result.left_out]
+    lines += ["## Not rebuilt", "", "| measurement | why |", "|---|---|", *(f"| {a} | {b} |" for a, b in _NOT_REBUILT)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(s: DataSet) -> list[str]:
+    lines = ["| row | quantity | measured | predicted | unit | error | judges |", "|---|---|---|---|---|---|---|"]
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in s.rows:
+        same = alike.setdefault((row.quantity, row.excluded), [])
+        same.append(row)
+        if not row.excluded or len(same) <= MOST_ALIKE:
+            lines.append(_row(row))
+    return [*lines, *(_rest(rows[MOST_ALIKE:]) for (_, why), rows in alike.items() if why and len(rows) > MOST_ALIKE)]
+
+
+def _rest(rows: Sequence[Row]) -> str:
+    errors, first = [100 * r.error for r in rows], rows[0]
+    span = f"{min(errors):+.1f} .. {max(errors):+.1f} %"
+    return f"| {len(rows)} more | {first.quantity} | | | {first.unit} | {span} | {first.excluded} |"
 
 
 def _percent(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """PilotNet (LIF) on Loihi 2: measured activity by core x the chip file's constants, against the board's power probes.
 
 E [J per step] = dynamic power x time per step;  1 / time per step = frames per second x steps per frame
+time per step = E[max over layers of the work of its busiest core] + barrier (`spread`)
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bimhw.evidence.silicon import spread
 from bimhw.evidence.silicon.judge import DataSet, Row, number, positive
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
@@ -43,8 +45,16 @@ def dynamic_w(printed: Mapping[str, Any]) -> float | None:
     return mj * fps / 1e3 if mj and fps else None
 
 
-def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip) -> DataSet:
-    """Dynamic energy and time of a step of one printed result, from the activity of its cores."""
+def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip, trace: Sequence[float] = ()) -> DataSet:
+    """Predict dynamic energy and time of a step of one printed result, from the activity of its cores.
+
+    Args:
+        name: of the set.
+        printed: power, frame rate and, where it says so, cores of each layer.
+        cores: counts of the run by core.
+        chip: whose constants are used.
+        trace: times of single steps; only their spread about their own mean is used.
+    """
     steps, fps, watt = number(printed, "num_steps"), number(printed, "fps"), dynamic_w(printed)
     assert steps and fps and watt, "asked `missing` first"
     per_frame = number(printed, "steps_per_frame")
@@ -53,10 +63,37 @@ def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip) -> 
     rows = [
         Row(name, "dynamic energy", "uJ/step", watt * step_s * 1e6, step_energy_pj(cores, steps, chip, counts) / 1e6)
     ]
+    fitted: tuple[str, ...] = _FITTED
     if chip.timing is not None:
-        rows.append(Row(name, "step time", "us/step", step_s * 1e6, step_us(cores, steps, chip, counts)))
+        time_us, floor_us, said = _time(printed, cores, steps, chip, counts, trace)
+        rows.append(Row(name, "step time", "us/step", step_s * 1e6, time_us, core=floor_us))
+        fitted = (*fitted, said)
     notes = () if per_frame else ("steps_per_frame is not given: one step a frame is taken",)
-    return DataSet(name, "pilotnet", chip.name, tuple(rows), _FITTED, (_ASSUMPTIONS[0], how, *_ASSUMPTIONS[1:], *notes))
+    return DataSet(name, "pilotnet", chip.name, tuple(rows), fitted, (_ASSUMPTIONS[0], how, *_ASSUMPTIONS[1:], *notes))
+
+
+def _time(
+    printed: Mapping[str, Any], cores: Cores, steps: float, chip: Chip, counts: int, trace: Sequence[float]
+) -> tuple[float, float, str]:
+    """Predicted time of a step [us], that of the longest core's mean work, and where the spread between them comes from."""
+    floor = step_us(cores, steps, chip, counts)
+    layers = layer_works_ns(printed, cores, steps, chip, counts)
+    if not layers:
+        return floor, floor, "spread of steps: none, since the cores of each layer are not given"
+    shape = spread.variation(trace)
+    if shape is None:
+        c, how = spread.STORED, "stored: the shape of the published LIF run's trace"
+    else:
+        c = spread.coefficient(layers, shape)
+        how = (
+            f"as the shape of the trace of {len(trace)} steps, which vary by {100 * shape:.1f} %; its mean is not used"
+        )
+    mean, _ = spread.longest(layers, c)
+    return (
+        mean / 1e3 + floor - max(layers) / 1e3,
+        floor,
+        f"spread of a layer's work over steps: {100 * c:.1f} % ({how})",
+    )
 
 
 def counts_per_update(printed: Mapping[str, Any], cores: Cores, steps: float) -> tuple[int, str]:
@@ -83,7 +120,7 @@ _ASSUMPTIONS = (
     "activity is the board's, by core (digitised: +-0.43e7 counts a core); empty cells count as 0",
     "every neuron is charged as an active LIF update, whatever its model",
     "energies of spikes, packets and their hops are unknown on Loihi 2 and left out",
-    "time is the busiest core's mean work and the barrier: steps differ by a factor of 2, so the mean of the largest is above it",
+    "time is the mean of the longest layer's work and the barrier; only means by core are known: layers are independent",
 )
 
 
@@ -123,19 +160,44 @@ def _native(chip: Chip) -> Chip:
 
 
 def step_us(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
-    """Mean work of the busiest core in a step, and the barrier."""
+    """Mean work of the busiest core in a step, and the barrier [us]."""
+    worst = max((work_ns(c, steps, chip, counts_per_update) for c in cores), default=0.0)
+    tiles = -(-len(cores) // chip.topology.cores_per_router)
+    return (worst + barrier_ns(chip, tiles)) / 1e3
+
+
+def work_ns(core: Mapping[str, str], steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
+    """Mean work of a core in a step [ns]: the longer one of its neurons and its synapses, which work side by side."""
     t = chip.timing
     assert t is not None
 
     def ns(name: str) -> float:
         return float(getattr(t, name).value or 0.0)
 
-    worst = 0.0
-    for core in cores:
-        soma = updates(core, counts_per_update) * ns("neuron_update_active") + _number(core, "spikes_out") * (
-            ns("spike_out") + ns("axon_out")
+    soma = updates(core, counts_per_update) * ns("neuron_update_active") + _number(core, "spikes_out") * (
+        ns("spike_out") + ns("axon_out")
+    )
+    synapse = _number(core, "spikes_in") * ns("message_in") + _number(core, "syn_ops") * ns("synapse")
+    return max(soma, synapse) / steps
+
+
+def layer_works_ns(
+    printed: Mapping[str, Any], cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS
+) -> list[float]:
+    """Mean work [ns] of each layer's busiest core; empty where the printed result does not say which cores a layer has.
+
+    Cores are numbered in the order of ``cores_per_layer``.
+    """
+    sizes = printed.get("cores_per_layer")
+    if not isinstance(sizes, Mapping):
+        return []
+    numbers = [int(number(sizes, k) or 0) for k in sizes]
+    if sum(numbers) != len(cores):
+        return []
+    first, works = 0, []
+    for size in numbers:
+        works.append(
+            max((work_ns(c, steps, chip, counts_per_update) for c in cores[first : first + size]), default=0.0)
         )
-        synapse = _number(core, "spikes_in") * ns("message_in") + _number(core, "syn_ops") * ns("synapse")
-        worst = max(worst, soma / steps, synapse / steps)
-    tiles = -(-len(cores) // chip.topology.cores_per_router)
-    return (worst + barrier_ns(chip, tiles)) / 1e3
+        first += size
+    return works

@@ -1,0 +1,108 @@
+"""Causes of what silicon shows: spread of steps, operations of rules, static power of boards, the vendors' constants alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bimhw.evidence.silicon import counts, pilotnet, spread, vendor
+from bimhw.evidence.silicon.compare import compare_silicon, vendors_alone
+from simulator.base.errors import InputError
+from simulator.chips.load import load_chip
+
+LIF = """lif: {num_steps: 100, fps: 100, dynamic_W: 0.5, steps_per_frame: 2, cores_per_layer: {a: 1, b: 2},
+  neurons_per_core: {a: 1, b: 1}}
+"""
+ACTIVITY = "core_idx,syn_ops,neuron_updates,spikes_out,spikes_in\n0,1.5e7,0,0,0\n1,1.2e7,0,0,0\n2,1.3e7,0,0,0\n"
+
+
+@pytest.mark.parametrize(("means", "c"), [((100.0,), 0.3), ((100.0, 90.0), 0.26), ((5.0, 5.0, 1.0, 4.0), 0.8)])
+def test_longest_of_independent_works(means: tuple[float, ...], c: float) -> None:
+    """The integral against 400,000 draws."""
+    sigma = np.sqrt(np.log1p(c * c))
+    draws = np.exp(np.random.default_rng(1).normal(size=(400_000, len(means))) * sigma - sigma**2 / 2) * means
+    longest = draws.max(axis=1)
+    mean, shape = spread.longest(means, c)
+    assert mean == pytest.approx(longest.mean(), rel=5e-3) and shape == pytest.approx(longest.std() / mean, rel=1e-2)
+    assert mean >= max(means) * (1 - 1e-3) and spread.coefficient(means, shape) == pytest.approx(c, rel=1e-3)
+    assert spread.longest(means, 0.0) == (max(means), 0.0)
+
+
+def write_run(folder: Path, factor: float = 1.0, trace: bool = True) -> float:
+    folder.mkdir()
+    (folder / "p.yaml").write_text(LIF)
+    (folder / "lif_activity.csv").write_text(ACTIVITY)
+    if trace:
+        steps = [f"{k},{factor * (100 + 40 * (k % 2))}" for k in range(20)]
+        (folder / "lif_times.csv").write_text("step,time_us\n" + "\n".join(steps))
+    (found,) = compare_silicon(folder).sets
+    (row,) = found.judged("step time")
+    return row.predicted
+
+
+def test_step_time_reads_the_shape_of_a_trace_and_never_its_mean(tmp_path: Path) -> None:
+    first, second = write_run(tmp_path / "a"), write_run(tmp_path / "b", 3.0)
+    assert first == pytest.approx(second, rel=1e-9)
+    work = np.array([1.5e5, 1.3e5]) * 0.7
+    c = spread.coefficient(list(work), 20 / 120)
+    assert first == pytest.approx((spread.longest(list(work), c)[0] + 1157.5) / 1e3, rel=1e-9)  # one tile
+    stored = write_run(tmp_path / "c", trace=False)
+    assert stored == pytest.approx((spread.longest(list(work), spread.STORED)[0] + 1157.5) / 1e3, rel=1e-9)
+
+
+def test_stored_spread_is_that_of_the_published_run(shared: Path) -> None:
+    (found,) = compare_silicon(shared / "data/measured/loihi2_pilotnet").sets
+    (row,) = found.judged("step time")
+    assert f"{100 * spread.STORED:.1f} %" in found.fitted[1] and abs(row.error) < 0.2 and row.core_time < row.measured
+    energy, time = (found.figure(q) for q in ("dynamic energy", "step time"))
+    assert energy is not None and energy < 0.02 and time is not None
+
+
+def test_layers_need_their_cores() -> None:
+    cores = [{"syn_ops": "1"}, {"syn_ops": "2"}]
+    chip = load_chip("loihi2")
+    assert (
+        pilotnet.layer_works_ns({}, cores, 1, chip)
+        == []
+        == pilotnet.layer_works_ns({"cores_per_layer": {"a": 3}}, cores, 1, chip)
+    )
+
+
+def test_rule_operations() -> None:
+    seneca = load_chip("seneca")
+    two = {"op_mul": 1, "op_add": 1, "op_state_read": 2, "op_state_write": 1}
+    assert counts.rule_operations("x*y") == two
+    assert counts.rule_operations("x*y*z + x*w") == {"op_mul": 3, "op_add": 2, "op_state_read": 3, "op_state_write": 1}
+    assert counts.energy_pj(seneca, {"rule": "x*y"}) == pytest.approx(1.4 + 1.4 + 2 * 3.7 + 3.9)
+    assert counts.energy_pj(seneca, {"rule": "x*y*z"}) == pytest.approx(2 * 1.4 + 1.4 + 3 * 3.7 + 3.9)
+    with pytest.raises(ValueError, match="without factors"):
+        counts.rule_operations("x*y + ")
+
+
+def test_total_energy_holds_static_power() -> None:
+    """Two boards of 2.67 W for a microsecond, and one update of 89.6 nJ."""
+    row = {"neuron_updates": "1", "time_ns": "1000", "boards": "2"}
+    chip = load_chip("spinnaker1")
+    assert counts.energy_pj(chip, row, True) == pytest.approx(89_600 + 2 * 2670 * 1000)
+    assert counts.energy_pj(chip, row) == pytest.approx(89_600)
+
+
+def test_unknown_quantity_stops(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("chip,network,quantity,measured_pj,judges\nspinnaker1,a,heat,5,yes\n")
+    with pytest.raises(InputError, match="heat"):
+        compare_silicon(tmp_path)
+
+
+def test_vendors_constants_alone(tmp_path: Path) -> None:
+    chip = vendor.loihi2()
+    assert "step" not in chip.energy and chip.timing is not None and chip.timing.barrier.value == 200
+    write_run(tmp_path / "a", trace=False)
+    (theirs,) = vendors_alone(tmp_path / "a").sets
+    (own,) = compare_silicon(tmp_path / "a").sets
+    assert own.rows[1].predicted - theirs.rows[1].predicted == pytest.approx((1157.5 - 200) / 1e3)
+    table = "chip,network,measured_pj,judges,neuron_updates\nspinnaker1,a,26000,yes,1\n"
+    (tmp_path / "a" / "t.csv").write_text(table)
+    found = next(s for s in vendors_alone(tmp_path / "a").sets if s.kind == "counts")
+    assert found.figure("dynamic energy") == pytest.approx(0)

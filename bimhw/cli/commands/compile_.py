@@ -9,6 +9,7 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
+from simulator.base.errors import InputError
 
 
 @click.command("compile")
@@ -62,11 +63,13 @@ def command(
     from bimhw.compiler.pipeline import compile
     from bimhw.tasks.named import named_values
 
+    path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
+    if path.exists() and Path(model).exists() and path.samefile(model):
+        raise InputError(str(path), "is the program that is compiled again", "Name another file with -o")
     payloads = read_payloads(Path(calibration)) if calibration else None
     by = _mapping(mapping, manual)
     task, reading = take_task(options), named_values(read_options, "reading option", "dt=0.001")
     result = compile(model, calibration=payloads, task=task, mapping=by, reading=reading, **options)
-    path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
     result.program.save(path)
     if save_mapping:
         from mapping.files import save_mapping as write

@@ -13,7 +13,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--against", default="brian2", show_default=True, help="The other simulator.")
+@click.option("--against", default="brian2", show_default=True, help="The other simulator: brian2, torch.")
 @click.option("--task", help="Task whose test samples are the input; else random spikes, or a .npz file's own.")
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Test samples, from the first.")
 @click.option("--steps", type=click.IntRange(1), help="Chip steps; by default the sample's, or 200.")

@@ -1,4 +1,4 @@
-"""`bimhw.cross_check`: run a network here and in Brian2 on the same input, and say how far the two are apart."""
+"""`bimhw.cross_check`: run a network here and in another simulator on the same input; return how far the two are apart."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
 STATE_TOLERANCE = 1e-10  # relative to the largest value of the state, but at least absolute
+AGAINST = ("brian2", "torch")
 _STATE_MEMORY = 200_000_000  # recorded state values; above this only spikes are compared
 
 
@@ -154,7 +155,7 @@ def cross_check(
 
     Args:
         model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
-        against: ``brian2``.
+        against: ``brian2``; or ``torch``, the module of a trained model, which has neurons that Brian2 lacks.
         task: task whose test samples are the input; else random spikes of `rate`, or a `.npz` file's own.
         samples: indices of test samples.
         steps: chip steps; by default the sample's, or 200.
@@ -169,9 +170,13 @@ def cross_check(
     """
     from bimhw.evidence.crosscheck.inputs import prepare
 
-    if against != "brian2":
-        raise InputError(f"simulator {against!r}", "is not known here", "Known: brian2")
+    if against not in AGAINST:
+        raise InputError(f"simulator {against!r}", "is not known here", f"Known: {', '.join(AGAINST)}")
     jobs = prepare(model, task, samples, steps, rate, seed, source)
+    if against == "torch":
+        from bimhw.evidence.crosscheck.modules import crosscheck_torch
+
+        return [crosscheck_torch(model if source is None else source, job, seed) for job in jobs]
     results = []
     for job in jobs:
         if job.program is not None and job.network is not None:

@@ -74,6 +74,9 @@ def _of_program(
     reading = program.meta.get("reading", {})  # the program keeps how its model was read
     network = load_network(source, **reading) if source is not None else None
     name = task or program.meta.get("task")
+    if not name and program.inputs is not None and network is None:
+        own = program.inputs
+        return [Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)]
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
     if name:
         payloads = _task_samples(str(name), samples)

@@ -20,9 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.errors import InputError, MissingExtraError
-from simulator.base.files import check_is_file, read_npz
+from simulator.base.errors import InputError
+from simulator.base.files import check_is_file, read_npy, read_npz
+from simulator.base.hdf5 import read_tree
 from simulator.base.host_memory import check_memory
+from simulator.base.reading import boundary, read_bytes, read_text
+from simulator.base.unpacking import BOMB_BYTES
 
 Array = npt.NDArray[Any]
 Value = Any  # what a user's dataset holds: tensors, arrays, numbers
@@ -31,6 +34,7 @@ Fields = Mapping[str, Any]  # of a Dataset, by name
 Events = tuple[Array, Array, Array, Array]  # t [us], x, y, p
 TIME_STEP = 0.01  # s, of event data
 SHD_UNITS = 700
+MOST_EVENT_BYTES = 2**30
 
 
 def read_fields(source: object, how: Options) -> Fields:
@@ -47,7 +51,8 @@ def _read_path(path: Path, how: Options) -> Fields:
     reader = _BY_SUFFIX.get(path.suffix.lower())
     if reader is None:
         raise InputError(str(path), f"has the unknown suffix {path.suffix!r}", f"Data: {', '.join(sorted(_BY_SUFFIX))}")
-    return reader(path, how)
+    with boundary(path, "a file of samples", "See `bimhw.tasks.readers` for what each suffix holds"):
+        return reader(path, how)
 
 
 def _read_npz(path: Path, how: Options) -> Fields:
@@ -58,55 +63,51 @@ def _read_npz(path: Path, how: Options) -> Fields:
 
 
 def _read_npy(path: Path, how: Options) -> Fields:
-    try:
-        return {"x": np.load(path, allow_pickle=False)}
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(str(path), f"is not a plain .npy array ({error})", "Write it with numpy.save") from error
+    return {"x": read_npy(path)}
 
 
 def _read_h5(path: Path, how: Options) -> Fields:
     """Spike counts [B, T, units] in bins of ``time_step``."""
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("h5py", "nir", str(path)) from error
     step = float(how.get("time_step", TIME_STEP))
-    try:
-        with h5py.File(path, "r") as file:
-            times, units = file["spikes/times"], file["spikes/units"]
-            labels = np.asarray(file["labels"], np.int64)
-            pairs = [(np.asarray(t, np.float64), np.asarray(u, np.int64)) for t, u in zip(times, units, strict=True)]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            str(path), f"is not in the layout of SHD and SSC ({error})", "It needs spikes/times, spikes/units, labels"
-        ) from error
+    tree = read_tree(path)
+    with boundary(path, "in the layout of SHD and SSC", "It needs spikes/times, spikes/units, labels"):
+        times, units = tree["spikes"]["times"], tree["spikes"]["units"]
+        labels = np.asarray(tree["labels"]).astype(np.int64, casting="same_kind")
+        pairs = [
+            (np.asarray(t, np.float64), np.asarray(u).astype(np.int64, casting="same_kind"))
+            for t, u in zip(times, units, strict=True)
+        ]
+        if any(t.shape != u.shape or t.ndim != 1 or not np.isfinite(t).all() or (t < 0).any() for t, u in pairs):
+            raise ValueError("its times and units differ in length, or a time is no number of at least 0")
+        if labels.shape != (len(pairs),):
+            raise ValueError(f"it has {labels.size} labels for {len(pairs)} samples")
     width = int(how.get("size", max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)])))
     steps = int(how.get("bins", 1 + max((int(t.max(initial=0.0) / step) for t, _ in pairs), default=0)))
-    check_memory(len(pairs) * steps * width, str(path), "its binned spikes", "Take a longer --time-step")
-    x = np.zeros((len(pairs), steps, width), np.uint8)
+    _check_binned(len(pairs) * steps * width, sum(t.size for t, _ in pairs), str(path), how)
+    cells = []
     for k, (t, u) in enumerate(pairs):
         at = (t / step).astype(np.int64)
         inside = (at < steps) & (u >= 0) & (u < width)
-        np.add.at(x[k], (at[inside], u[inside]), 1)
+        cells.append(((k * steps + at) * width + u)[inside])
+    x = _counts(cells, (len(pairs), steps, width))
     return {"x": x, "y": labels, "layout": "bt"}
 
 
 def _events_csv(path: Path) -> Events:
-    try:
-        with path.open(encoding="utf-8") as file:
-            first = file.readline()
-        skip = int(any(c.isalpha() for c in first))
-        table = np.loadtxt(path, delimiter=",", skiprows=skip, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is no list of events ({error})", "Write lines t,x,y,p") from error
-    if table.shape[1] != 4:
-        raise InputError(str(path), f"has {table.shape[1]} columns", "Write lines t,x,y,p")
+    with boundary(path, "a list of events", "Write lines t,x,y,p"):
+        lines = read_text(path, MOST_EVENT_BYTES).splitlines()
+        skip = int(any(c.isalpha() for c in lines[0])) if lines else 0
+        table = np.loadtxt(lines[skip:], delimiter=",", ndmin=2)
+        if table.shape[1] != 4:
+            raise InputError(str(path), f"has {table.shape[1]} columns", "Write lines t,x,y,p")
+        if not (np.abs(table) < 2.0**53).all():
+            raise ValueError("it holds a value that is no whole number below 2^53")
     t, x, y, p = table.T
     return t, x.astype(np.int64), y.astype(np.int64), (p > 0).astype(np.int64)
 
 
 def _events_bin(path: Path) -> Events:
-    raw = np.frombuffer(path.read_bytes(), np.uint8)
+    raw = np.frombuffer(read_bytes(path, MOST_EVENT_BYTES), np.uint8)
     if raw.size % 5:
         raise InputError(str(path), f"has {raw.size} bytes, and an event has five", "It was cut off")
     b = raw.reshape(-1, 5).astype(np.int64)
@@ -141,12 +142,32 @@ def _frames(recordings: list[Events], how: Options, where: str) -> Array:
     width = int(size[0] if size else 1 + max((int(r[1].max(initial=0)) for r in recordings), default=0))
     height = int(size[1] if size else 1 + max((int(r[2].max(initial=0)) for r in recordings), default=0))
     steps = int(how.get("bins", 1 + max((int(r[0].max(initial=0) / step) for r in recordings), default=0)))
-    check_memory(2 * len(recordings) * steps * width * height, where, "its binned events", "Take a longer --time-step")
-    out = np.zeros((len(recordings), steps, 2, height, width), np.uint8)
+    events = sum(r[0].size for r in recordings)
+    _check_binned(2 * len(recordings) * steps * width * height, events, where, how)
+    cells = []
     for k, (t, x, y, p) in enumerate(recordings):
         at = (t / step).astype(np.int64)
         inside = (at < steps) & (x < width) & (y < height)
-        np.add.at(out[k], (at[inside], p[inside], y[inside], x[inside]), 1)
+        cells.append((((k * steps + at) * 2 + p) * height + y)[inside] * width + x[inside])
+    return _counts(cells, (len(recordings), steps, 2, height, width))
+
+
+def _check_binned(size: int, events: int, where: str, how: Options) -> None:
+    """Raise `InputError` for bins that do not fit the memory, or far more of them than so few events need."""
+    check_memory(size, where, "its binned events", "Take a longer --time-step")
+    if size > BOMB_BYTES and size > 1000 * events and not {"bins", "size"} & set(how):
+        raise InputError(
+            where,
+            f"spreads {events:,} events over {size:,} bins: a time or an address is far off",
+            "Give size and bins",
+        )
+
+
+def _counts(cells: list[Array], shape: tuple[int, ...]) -> Array:
+    """Return how often each cell (an index into `shape`, flat) occurs: in bytes where they hold it."""
+    at, n = np.unique(np.concatenate([*cells, np.empty(0, np.int64)]), return_counts=True)
+    out = np.zeros(shape, np.uint8 if n.max(initial=0) < 256 else np.int32)
+    out.reshape(-1)[at] = n
     return out
 
 
@@ -155,7 +176,8 @@ def _read_folder(path: Path, how: Options) -> Fields:
     if not files:
         raise InputError(str(path), "holds no recordings", f"One file a sample: {', '.join(_EVENTS)}")
     names = sorted({p.parent.name for p in files if p.parent != path}, key=lambda n: (not n.isdigit(), n.zfill(9)))
-    x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
+    with boundary(path, "a folder of recordings"):
+        x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
     labelled = all(p.parent != path for p in files)
     y = np.array([names.index(p.parent.name) for p in files], np.int64) if labelled else None
     return {"x": x, "y": y, "layout": "bt"}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
+from simulator.base.reading import boundary
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import I32, I64
 from simulator.timing.run import TimingRun
@@ -149,10 +150,14 @@ def read_trace(path: Path | str) -> Trace:
         InputError: no such file, or not a trace.
     """
     arrays = read_npz(Path(path))
-    if int(arrays.get("format", np.array(0))) != FORMAT or not set(_ARRAYS) <= set(arrays):
-        raise InputError(str(path), "is not a trace of this version", "Write it with simulator.trace.write_trace")
-    probes = {k.removeprefix("probe:"): v for k, v in arrays.items() if k.startswith("probe:")}
-    return Trace(tick_ns=float(arrays["tick_ns"]), probes=probes, **{k: arrays[k] for k in _ARRAYS})
+    with boundary(path, "a trace of this version", "Write it with simulator.trace.write_trace"):
+        if int(arrays["format"]) != FORMAT:
+            raise ValueError(f"format {arrays['format']}")
+        probes = {k.removeprefix("probe:"): v for k, v in arrays.items() if k.startswith("probe:")}
+        trace = Trace(tick_ns=float(arrays["tick_ns"]), probes=probes, **{k: arrays[k] for k in _ARRAYS})
+        if not 0 < trace.tick_ns < float("inf") or any(arrays[k].dtype.kind not in "iu" for k in _ARRAYS):
+            raise ValueError("it holds times or records that are no numbers")
+        return trace
 
 
 _ARRAYS = (

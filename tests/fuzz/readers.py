@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import wave
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,50 +15,17 @@ from typing import Any
 import numpy as np
 
 from tests.fuzz.mutate import damage, damage_json, damage_safetensors
-
-Mutation = Callable[[bytes, Random], bytes]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader under test.
-
-    Attributes:
-        name: of the reader.
-        files: relative path -> bytes of a whole input; one of them is damaged in each case.
-        read: read the folder and use the content; returns a fingerprint where changed content must not pass, or None.
-        mutations: ways to damage, chosen at random, by the ending of a file ("" for the others).
-        hashed: every change of content must be refused.
-    """
-
-    name: str
-    files: dict[str, bytes]
-    read: Callable[[Path], Any]
-    mutations: dict[str, tuple[Mutation, ...]] = field(default_factory=dict)
-    hashed: bool = False
+from tests.fuzz.reader import Mutation, Reader, npz, print_of
+from tests.fuzz.readers_of_data import build_data
 
 
 def _json_mutation(data: bytes, random: Random) -> bytes:
     return json.dumps(damage_json(json.loads(data), random)).encode()
 
 
-def print_of(*arrays: Any) -> str:
-    """Return a hash of arrays and plain values."""
-    digest = hashlib.sha256()
-    for a in arrays:
-        digest.update(np.ascontiguousarray(a).tobytes() if isinstance(a, np.ndarray) else repr(a).encode())
-    return digest.hexdigest()
-
-
-def _npz(**arrays: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
-
-
 def _plain_net() -> bytes:
     indptr = np.array([0, 2, 4, 5, 6, 6], np.int64)
-    return _npz(
+    return npz(
         indptr=indptr, indices=np.array([2, 3, 3, 4, 4, 2], np.int32), weights=np.array([9, -3, 4, 5, 7, 2], np.int8),
         bias=np.zeros(5, np.int32), v0=np.zeros(5, np.int32), thr=np.int32(8), n_in=np.int64(2),
         in_ptr=np.array([0, 1, 2, 2, 3], np.int64), in_idx=np.array([0, 1, 0], np.int32),
@@ -74,7 +39,7 @@ def _folder(path: Path) -> dict[str, bytes]:
 
 def build(scratch: Path) -> list[Reader]:
     """Return all readers; their inputs are made in `scratch`."""
-    return [*_models(scratch), *_texts(), *_simulator(scratch), *_data()]
+    return [*_models(scratch), *_texts(scratch), *_simulator(scratch), *_data(), *build_data(scratch / "data")]
 
 
 def _models(scratch: Path) -> list[Reader]:
@@ -137,11 +102,12 @@ def _nir(scratch: Path) -> list[Reader]:
     return [Reader("nir", {"n.nir": path.read_bytes()}, read)]
 
 
-def _texts() -> list[Reader]:
+def _texts(scratch: Path) -> list[Reader]:
     from bimhw.evidence.silicon.compare import compare_silicon
     from bimhw.frontends.nir.profile import load_profile
-    from bimhw.studies.results.points import read_points
+    from bimhw.studies.results.points import Point, append_point, read_points
     from energy_models.gpu_card import load_gpu
+    from simulator.base.errors import InputError
     from simulator.chips.load import load_chip
     from simulator.program.faults import read_faults
 
@@ -150,8 +116,16 @@ def _texts() -> list[Reader]:
     gpu = (root / "energy_models" / "gpus" / "h100.yaml").read_bytes()
     faults = b"seed: 3\ndead_cores: [1, 2]\ndead_links: [[0, 1, east]]\ndrop_rate: 0.25\nstuck_value: min\nclock_sigma: 0.1\n"
     profile = {"dt": 1e-4, "integrator": "euler", "cmp": ">=", "nodes": {"lif": {"reset": "subtract_now"}}}
-    point = {"key": "k", "table": "t", "row": "r", "tuning": False, "options": {"a": 1}, "seed": 0, "accuracy": 0.5}
-    lines = json.dumps(point).encode() + b"\n" + json.dumps(point | {"key": "l"}).encode() + b"\n"
+    store = scratch / "p.jsonl"
+    for key in ("k", "l"):
+        append_point(store, Point(key, "t", "r", False, {"a": 1}, 0, accuracy=0.5))
+
+    def read_all(folder: Path) -> str:
+        points = read_points(folder / "p.jsonl")
+        if len(points) < 2:  # a torn last line is trained again
+            raise InputError("point", "is not there")
+        return print_of(*points.values())
+
     measured = b"step,time_us\n1,2.5\n2,3.5\n"
     table = b"layer,neurons,energy_nj\n1,20,3.5\n2,30,4.5\n"
     return [
@@ -160,7 +134,7 @@ def _texts() -> list[Reader]:
         Reader("faults", {"f.yaml": faults}, lambda f: read_faults(f / "f.yaml") and None),
         Reader("profile", {"p.json": json.dumps(profile).encode()}, lambda f: load_profile(f / "p.json") and None,
                {"": (damage, _json_mutation)}),
-        Reader("points", {"p.jsonl": lines}, lambda f: read_points(f / "p.jsonl") and None),
+        Reader("points", {"p.jsonl": store.read_bytes()}, read_all, hashed=True),
         Reader("silicon", {"a.csv": measured, "b.csv": table, "c.json": b'{"a": [1, 2]}', "d.yaml": b"x: {a: 1}\n"},
                lambda f: compare_silicon(f) and None, {".json": (damage, _json_mutation)}),
     ]  # fmt: skip
@@ -173,6 +147,7 @@ def _simulator(scratch: Path) -> list[Reader]:
     from bimhw.studies.sweep.store import Store
     from mapping.files import read_mapping, save_mapping
     from mapping.network import Network
+    from simulator.base.errors import InputError
     from simulator.base.files import read_npy, read_npz
     from simulator.function import Simulation
     from simulator.function.checkpoint import load_checkpoint, save_checkpoint
@@ -210,7 +185,17 @@ def _simulator(scratch: Path) -> list[Reader]:
 
     def read_store(folder: Path) -> str:
         with Store(folder / "s.sqlite") as there:
-            return print_of(there.get("k"))
+            found = there.get("k")
+        if found is None:
+            raise InputError("point", "is not there, so it is computed again")
+        return print_of(found)
+
+    def resumed(folder: Path) -> str:
+        again = Simulation(program)
+        load_checkpoint(again, folder / "c.ckpt")
+        return print_of(
+            again.state.step, *again.state.words, *again.state.rings, *again.record.ids, again.record.counts
+        )
 
     network = Network("integer", program.populations, program.projections, program.meta)
     sealed = (scratch / "p.bimhw").read_bytes()
@@ -220,15 +205,15 @@ def _simulator(scratch: Path) -> list[Reader]:
         Reader("program", {"p.bimhw": sealed}, use, hashed=True),
         Reader("program, hash forged", {"p.bimhw": sealed}, lambda f: use(f) and None, {"": (damage_safetensors,)}),
         Reader("checkpoint", {"c.ckpt": (scratch / "c.ckpt").read_bytes()},
-               lambda f: load_checkpoint(Simulation(program), f / "c.ckpt")),
+               resumed, hashed=True),
         Reader("checkpoint, hash forged", {"c.ckpt": (scratch / "c.ckpt").read_bytes()},
                lambda f: load_checkpoint(Simulation(program), f / "c.ckpt"), {"": (damage_safetensors,)}),
         Reader("run", _folder(scratch / "run"), read_run, {".json": (damage, _json_mutation)}, True),
-        Reader("store", {"s.sqlite": (scratch / "s.sqlite").read_bytes()}, read_store),
+        Reader("store", {"s.sqlite": (scratch / "s.sqlite").read_bytes()}, read_store, hashed=True),
         Reader("mapping", {"map.json": (scratch / "map.json").read_bytes()},
                lambda f: read_mapping(f / "map.json", network) is None, {"": (damage, _json_mutation)}),
         Reader("plain network", {"n.npz": _plain_net()}, lambda f: read_plain(f / "n.npz") and None),
-        Reader("npz", {"a.npz": _npz(x=np.ones((3, 2)), y=np.arange(4))}, lambda f: read_npz(f / "a.npz") and None),
+        Reader("npz", {"a.npz": npz(x=np.ones((3, 2)), y=np.arange(4))}, lambda f: read_npz(f / "a.npz") and None),
         Reader("npy", {"a.npy": npy.getvalue()}, lambda f: read_npy(f / "a.npy") is None),
     ]  # fmt: skip
 

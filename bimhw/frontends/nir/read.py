@@ -11,9 +11,9 @@ import numpy as np
 
 from bimhw.frontends.nir.fields import read_fields
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
-from bimhw.frontends.nir.hdf5 import read_tree, require
 from bimhw.frontends.nir.shapes import infer
 from simulator.base.errors import InputError
+from simulator.base.hdf5 import read_tree, require
 from simulator.base.names import check_name
 from simulator.base.reading import boundary
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from bimhw.studies.results.plan import TABLES, Row
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus, language_metrics
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, UncheckedWarning
 from simulator.base.reading import boundary, read_text
 from simulator.base.writing import os_errors
 
@@ -69,31 +71,63 @@ def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: 
 
 
 def read_points(path: Path) -> dict[str, Point]:
-    """Points of a file by key; a last line torn by an interruption is dropped.
+    """Return the points of a file by key; a last line torn by an interruption is dropped.
 
     Raises:
-        InputError: a line that is no point.
+        InputError: a line that is no point, or that was altered after it was written.
     """
     points: dict[str, Point] = {}
-    lines = read_text(path).splitlines() if path.exists() else []
+    text = read_text(path) if path.exists() else ""
+    lines, unchecked = text.splitlines(keepends=True), 0
     for number, line in enumerate(lines, 1):
-        where = f"{path}, line {number}"
         try:
-            with boundary(where, "a point", "Remove the line"):
-                point = msgspec.convert(json.loads(line), Point)
+            point, hashed = _point(line, f"{path}, line {number}")
         except InputError:
-            if number == len(lines):
+            if number == len(lines) and not line.endswith("\n"):
                 break
             raise
-        points[point.key] = point
+        points[point.key], unchecked = point, unchecked + (not hashed)
+    if unchecked:
+        warnings.warn(
+            f"{path}: {unchecked} points hold no hash, so a change in them goes unseen", UncheckedWarning, stacklevel=2
+        )
     return points
 
 
+def _point(line: str, where: str) -> tuple[Point, bool]:
+    """Return the point of a line, and whether a hash vouches for it."""
+    with boundary(where, "a point", "Remove the line: the point is trained again"):
+        value = json.loads(line)
+        stated = value.pop("sha256", None)
+        if stated is not None and stated != _digest(value):
+            raise ValueError("it was altered after it was written: its hash does not fit")
+        unknown = set(value) - {f.name for f in fields(Point)}
+        if unknown:
+            raise ValueError(f"it holds the unknown field {min(unknown)!r}")
+        return msgspec.convert(value, Point), stated is not None
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def append_point(path: Path, point: Point) -> None:
-    """Add a point at the end; a torn last line is finished first, so that it stays alone."""
-    torn = path.is_file() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-    with os_errors(str(path)), path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if torn else "") + json.dumps(asdict(point), sort_keys=True) + "\n")
+    """Add a point at the end, in place of a line that an interruption tore."""
+    value = asdict(point)
+    line = json.dumps(value | {"sha256": _digest(value)}, sort_keys=True) + "\n"
+    with os_errors(str(path)), path.open("a+b") as file:
+        file.seek(0)
+        _, _, last = file.read().rpartition(b"\n")
+        if last:
+            try:
+                _point(last.decode(), str(path))
+            except (InputError, UnicodeDecodeError):
+                file.truncate(file.tell() - len(last))
+            else:
+                line = "\n" + line
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def run_point(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.npyio import NpzFile
 
 from simulator.base.errors import InputError
+from simulator.base.files import read_npz
+from simulator.base.reading import parse_object
 
 Ints = npt.NDArray[np.integer]
 
@@ -115,27 +114,15 @@ def read_cases(path: Path) -> Iterator[Case]:
     Raises:
         InputError: not such a file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            yield from _cases(path, data)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
-        raise InputError(
-            str(path), f"is not a file of recorded runs ({error})", "Give folders with cases.npz"
-        ) from error
-
-
-def _cases(path: Path, data: NpzFile) -> Iterator[Case]:
-    if "cases" not in data.files:
-        raise InputError(str(path), "lacks the array 'cases'", "Take a complete recording")
+    data = read_npz(path)
+    if "cases" not in data:
+        raise InputError(str(path), "lacks the array 'cases'", "Give folders with cases.npz of complete recordings")
     by_case: dict[str, list[str]] = {}
-    for key in data.files:
+    for key in data:
         by_case.setdefault(key.rpartition("/")[0], []).append(key)
-    for name in (str(n) for n in data["cases"]):
+    for name in (str(n) for n in np.atleast_1d(data["cases"])):
         fields = {key.rpartition("/")[2]: data[key] for key in by_case.get(name, [])}
         if "config" not in fields:
             raise InputError(f"{path}: {name}", "has no config", "Take a complete recording")
-        try:
-            config = json.loads(str(fields.pop("config")))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: {name}", f"has a config that is not JSON ({error})") from error
+        config = parse_object(str(fields.pop("config")), f"{path}: {name}: config", "Take a complete recording")
         yield Case(f"{path.parent.name}/{name}", config, fields)

@@ -19,7 +19,7 @@ from bimhw.studies.results.report import write_report
 from bimhw.studies.results.run import run_results
 from bimhw.tasks.features.warp import warp
 from bimhw.tasks.sources.sequences import Part, graded_task
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, UncheckedWarning
 
 GRID = ({"lr": 0.001}, {"lr": 0.02})
 ROWS = (
@@ -74,17 +74,22 @@ def test_goes_on_where_it_stopped(plan: None, tmp_path: Path) -> None:
     said.clear()
     run_results(store, ["toy"], say=said.append)
     assert len(said) == 4, "only what was missing"
-    assert len(read_points_after_tear(store)) == 7
+    assert len(read_points(store)) == 7, "the torn line was replaced"
     run_results(store, ["toy"], say=lambda _: pytest.fail("nothing is left to do"))
 
 
-def read_points_after_tear(store: Path) -> dict[str, Point]:
-    """The torn line stands alone in the middle: it is named, and once it is removed the rest is whole."""
-    with pytest.raises(InputError, match="line 4"):
-        read_points(store)
-    lines = [line for line in store.read_text().splitlines() if line.endswith("}")]
-    store.write_text("\n".join(lines) + "\n")
-    return read_points(store)
+def test_a_line_that_was_altered_is_refused(plan: None, tmp_path: Path) -> None:
+    store = tmp_path / "points.jsonl"
+    append_point(store, Point("k", "toy", "r", False, {}, 0, accuracy=0.5))
+    whole = store.read_text()
+    for altered in (whole.replace("0.5", "0.6"), whole.replace('"sha256"', '"sha257"'), whole.replace("0.5", "")):
+        store.write_text(altered)
+        with pytest.raises(InputError, match="line 1"):
+            read_points(store)
+    line = {k: v for k, v in json.loads(whole).items() if k != "sha256"}
+    store.write_text(json.dumps(line) + "\n")
+    with pytest.warns(UncheckedWarning):
+        assert len(read_points(store)) == 1
 
 
 def test_other_data_is_another_point(plan: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import warnings
@@ -22,7 +23,7 @@ import numpy as np
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.reading import boundary, check_is_file
 
-# A .nir file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
+# A file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
 # hundred synapses each take 0.5 GB), and far below what would fill a machine's memory.
 MAX_BYTES = 2**31
 MAX_OBJECTS = 200_000
@@ -69,7 +70,7 @@ def _read(path: Path) -> Tree:
 
 
 def _survives(path: Path) -> bool:
-    """Whether a child process that reads the file ends by itself within the time limit (its result does not matter)."""
+    """Return whether a child process that reads the file ends by itself within the time limit (its result does not matter)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: the child only reads and exits
         child = os.fork()
@@ -78,11 +79,23 @@ def _survives(path: Path) -> bool:
             faulthandler.disable()
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(TIME_LIMIT_S + path.stat().st_size // 20_000_000)
+            _bound_memory()
             _read(path)
+        except MemoryError:
+            os._exit(1)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFEXITED(status)
+
+
+def _bound_memory() -> None:
+    """Let this process take no more than a whole file may hold: rows that share one heap object unfold beyond it."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = used + 2 * MAX_BYTES
+    if soft == resource.RLIM_INFINITY or soft > most:
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _group(group: Any, at: str, budget: _Budget, depth: int) -> Tree:
@@ -112,7 +125,27 @@ def _data(item: Any, at: str, budget: _Budget) -> Any:
     if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
         raise InputError(where, f"unpacks {stored:,} bytes to {declared:,}: more than {BOMB_RATIO} times")
     budget.bytes_left -= declared
-    return _plain(item[()])
+    return _rows(item, where, budget) if item.dtype.metadata and _holds_arrays(item) else _plain(item[()])
+
+
+def _holds_arrays(item: Any) -> bool:
+    """Return whether a dataset is a list of arrays of numbers, each of a length of its own."""
+    import h5py
+
+    inner = h5py.check_vlen_dtype(item.dtype)
+    return isinstance(inner, np.dtype) and item.ndim == 1
+
+
+def _rows(item: Any, where: str, budget: _Budget) -> list[Any]:
+    """Read such a list row by row: many rows may be one object of the file, so what they unfold to is counted as it comes."""
+    rows = []
+    for k in range(len(item)):
+        row = np.asarray(item[k])
+        budget.bytes_left -= row.nbytes
+        if budget.bytes_left < 0:
+            raise InputError(where, f"unfolds to more than {MAX_BYTES:,} bytes", "Use a smaller file")
+        rows.append(row)
+    return rows
 
 
 def _check_storage(item: Any, where: str) -> None:

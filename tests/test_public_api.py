@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_lazy_names_are_the_typed_names() -> None:
     tree = ast.parse((ROOT / "bimhw" / "__init__.py").read_text(encoding="utf-8"))
     block = next(n for n in tree.body if isinstance(n, ast.If))
-    typed = {a.asname or a.name: n.module for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    typed = {
+        a.asname or a.name: f"{n.module}.{a.name}" for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names
+    }
     assert typed == bimhw._PUBLIC
 
 

@@ -16,6 +16,7 @@ import warnings
 
 import click
 
+from bimhw.cli.examples import documented
 from simulator.base.errors import BimhwError
 from simulator.base.text import printable
 
@@ -47,7 +48,7 @@ class _Commands(click.Group):
                 raise
             module = importlib.import_module(f"bimhw.cli.commands.{stem}_")
         command: click.Command = module.command
-        return command
+        return documented(command, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

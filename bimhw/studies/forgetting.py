@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from bimhw.learning.evaluate import evaluate
+from bimhw.learning.recipe import recipe
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.nets import Net, build
 from bimhw.models.registry import NetConfig
+from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
 
@@ -66,6 +70,32 @@ def forgetting(
         return Forgetting(
             before, evaluate(net, first).accuracy, evaluate(net, second).accuracy, evaluate(alone, second).accuracy
         )
+
+
+def forget_classes(
+    task: str | Task, cut: int = 5, rules: Sequence[str] = ("rtrl", "bptt"), seed: int = 0, **options: Any
+) -> dict[str, Forgetting]:
+    """Learn the classes of a task in two halves, one after the other, and measure what is forgotten.
+
+    Args:
+        task: name, or a task.
+        cut: the first half has the classes below it.
+        rules: learning rules to compare.
+        seed: of weights and order.
+        options: of training (``hidden``, ``epochs``, ``lr`` ...).
+
+    Returns:
+        Accuracies by rule.
+
+    Raises:
+        InputError: an unknown task or option, or a cut outside of the classes.
+    """
+    data = load_task(task) if isinstance(task, str) else task
+    parts, found = split_classes(data, cut), {}
+    for rule in rules:
+        plan = recipe(data, seed=seed, rule=rule, **options)
+        found[rule] = forgetting(*parts, plan.config, plan.settings, plan.init)
+    return found
 
 
 def _learn(net: Net, task: Task, settings: TrainSettings) -> None:

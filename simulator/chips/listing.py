@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,30 @@ from typing import Any
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.writing import replacing
 from simulator.chips.chip import Chip
 from simulator.chips.load import chip_names, load_chip
-from simulator.chips.rules import ENERGY_UNITS
+from simulator.chips.rounding import rounded_times
+from simulator.chips.rules import ENERGY_UNITS, quantities
+
+
+@dataclass(frozen=True)
+class ChipCheck:
+    """A chip file that keeps every rule.
+
+    Attributes:
+        file: its path.
+        name: name of the chip.
+        unknown: numbers that nobody published.
+        rounded: times that are no whole ticks, and what they are rounded to.
+        sha256: of the chip's content.
+    """
+
+    file: str
+    name: str
+    unknown: tuple[str, ...]
+    rounded: tuple[str, ...]
+    sha256: str
 
 
 def list_chips() -> list[dict[str, Any]]:
@@ -83,3 +105,35 @@ def new_chip_text(name: str, like: str) -> str:
     lines[start] = f"name: {name}\n"
     lines[title] = f"title: {name}, started from {like}\n"
     return _HEADER.format(name=name, like=like) + "".join(lines[start:] if start < title else lines[title:])
+
+
+def new_chip(file: str | Path, like: str = "loihi2") -> Chip:
+    """Write a commented chip file of one's own, started from another chip, and return the chip.
+
+    Args:
+        file: the .yaml file to write; its stem becomes the chip's name.
+        like: chip to start from, by name or file.
+
+    Raises:
+        InputError: another suffix, a file that is there already, or no chip `like`.
+    """
+    path = Path(file)
+    if path.suffix not in (".yaml", ".yml"):
+        raise InputError(str(file), "is no .yaml file", "Give it the suffix .yaml")
+    if path.exists():
+        raise InputError(str(file), "is there already", "Name another file")
+    text = new_chip_text(path.stem, like)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return load_chip(str(file))
+
+
+def check_chip_file(file: str | Path) -> ChipCheck:
+    """Check a chip file: its schema, its rules, and what it leaves unknown.
+
+    Raises:
+        InputError: a rule that the file breaks.
+    """
+    chip = load_chip(str(file))
+    unknown = tuple(path for path, q in quantities(chip) if q.value is None)
+    return ChipCheck(str(file), chip.name, unknown, tuple(rounded_times(chip)), chip.sha256())

@@ -77,20 +77,17 @@ def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
 @json_option
 def check(file: str, as_json: bool) -> None:
     """Check a chip file: its schema, its rules, what it leaves unknown, and which times are no whole ticks."""
-    from simulator.chips.load import load_chip
-    from simulator.chips.rounding import rounded_times
-    from simulator.chips.rules import quantities
+    from simulator.chips.listing import check_chip_file
 
-    chip = load_chip(file)
-    unknown = [path for path, q in quantities(chip) if q.value is None]
+    found = check_chip_file(file)
     if as_json:
-        found = {"unknown": unknown, "rounded": list(rounded_times(chip)), "sha256": chip.sha256()}
-        print_json({"file": file, "name": chip.name, "ok": True} | found)
+        facts = {"file": file, "name": found.name, "ok": True, "unknown": list(found.unknown)}
+        print_json(facts | {"rounded": list(found.rounded), "sha256": found.sha256})
         return
-    click.echo(f"{file}: chip {chip.name!r} keeps every rule")
-    for path in unknown:
+    click.echo(f"{file}: chip {found.name!r} keeps every rule")
+    for path in found.unknown:
         click.echo(f"  unknown: {path}")
-    for line in rounded_times(chip):
+    for line in found.rounded:
         click.echo(f"  rounded: {line}")
 
 
@@ -100,22 +97,9 @@ def check(file: str, as_json: bool) -> None:
 @json_option
 def new(file: str, like: str, as_json: bool) -> None:
     """Write a commented chip file of one's own, started from another chip."""
-    from pathlib import Path
+    from simulator.chips.listing import new_chip
 
-    from simulator.base.errors import InputError
-    from simulator.base.writing import replacing
-    from simulator.chips.listing import new_chip_text
-    from simulator.chips.load import load_chip
-
-    path = Path(file)
-    if path.suffix not in (".yaml", ".yml"):
-        raise InputError(file, "is no .yaml file", "Give it the suffix .yaml")
-    if path.exists():
-        raise InputError(file, "is there already", "Name another file")
-    text = new_chip_text(path.stem, like)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    chip = load_chip(file)
+    chip = new_chip(file, like)
     if as_json:
         print_json({"file": file, "name": chip.name, "like": like})
     else:

@@ -8,7 +8,7 @@ import msgspec
 from bimhw.cli.output import json_option, print_json, print_table
 
 
-@click.command(epilog="Example: bimhw doctor")
+@click.command()
 @json_option
 def command(as_json: bool) -> int:
     """Examine this installation: versions, clashing module names, caches, threads, extras, GPU; exit code 1 on a problem."""

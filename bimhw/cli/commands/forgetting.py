@@ -22,16 +22,9 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @json_option
 def command(task: str, cut: int, rules: tuple[str, ...], seed: int, as_json: bool, **options: Any) -> None:
     """Learn the classes of TASK in two halves, one after the other, and measure what is forgotten."""
-    from bimhw.learning.recipe import recipe
-    from bimhw.studies.forgetting import forgetting, split_classes
-    from bimhw.tasks import load_task
+    from bimhw.studies.forgetting import forget_classes
 
-    data = load_task(task)
-    parts = split_classes(data, cut)
-    results = {}
-    for rule in rules or ("rtrl", "bptt"):
-        plan = recipe(data, seed=seed, rule=rule, **options)
-        results[rule] = forgetting(*parts, plan.config, plan.settings, plan.init)
+    results = forget_classes(task, cut, rules or ("rtrl", "bptt"), seed, **options)
     if as_json:
         print_json({rule: {**vars(r), "forgotten": r.forgotten} for rule, r in results.items()})
         return

@@ -29,18 +29,19 @@ def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed
     from bimhw.learning.recipe import integers
     from bimhw.models.bim.config import BimConfig
     from bimhw.models.bim.net import BimNet
-    from bimhw.studies.learning_cost.cost import learning_cost, stream_memory
+    from bimhw.studies.learning_cost.api import learning_cost
+    from bimhw.studies.learning_cost.cost import stream_memory
     from bimhw.studies.learning_cost.plots import check_plot, plot_cost
 
     if plot is not None:
         check_plot(plot)
-    config = BimConfig(
-        kind=o["kind"], n_in=o["inputs"], hidden=(o["hidden"],), n_out=10, psp=o["psp"], n_states=o["states"]
-    )  # fmt: skip
-    result = learning_cost(config, integers("steps", steps), rate, seed)
+    result = learning_cost(steps=integers("steps", steps), rate=rate, seed=seed, **o)
     if plot is not None:
         plot_cost(result, plot)
-    memory = stream_memory(BimNet(config, seed), stream, seed=seed) if stream else []
+    memory = []
+    if stream:
+        shape = {"n_in": o["inputs"], "hidden": (o["hidden"],), "n_out": 10, "n_states": o["states"]}
+        memory = stream_memory(BimNet(BimConfig(kind=o["kind"], psp=o["psp"], **shape), seed), stream, seed=seed)
     if as_json:
         keys = ("step", "trace_bytes", "resident_bytes")
         print_json(result.facts() | {"stream": [dict(zip(keys, row, strict=True)) for row in memory]})

@@ -18,32 +18,15 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
     """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""
-    from bimhw.runs.folder import RunFolder, rates_of_run
-    from bimhw.views.mapping_plot import plot_mapping
-    from mapping.files import save_mapping
-    from mapping.view import view_mapping
-    from simulator.base.errors import InputError
-    from simulator.program.chip import chip_of_program
-    from simulator.program.program import Program
+    from bimhw.views.mapping import map_program
 
-    loaded = Program.load(program)
-    chip, rates, source = chip_of_program(loaded), None, "one message a step of every neuron"
-    if run is not None:
-        folder = RunFolder.open(run)
-        if folder.program().sha256() != loaded.sha256():
-            raise InputError(str(run), f"is not a run of {program}", "Simulate this program")
-        rates, source = rates_of_run(folder), f"the spikes of {run}"
-    view = view_mapping(loaded, chip, rates)
-    if output is not None:
-        plot_mapping(loaded, chip, output, rates, source)
-    if save is not None:
-        save_mapping(loaded, save)
-    facts = view.as_json(chip.topology) | {"program": str(program), "chip": chip.name, "rates": source}
+    placed = map_program(program, run, output, save)
+    facts = placed.as_json() | {"program": str(program)}
     if as_json:
         print_json(facts)
         return
     columns = ("core", "router", "neurons", "load", "binds", "messages out", "messages in", "populations")
-    print_table(f"{program} on {chip.name}, rates: {source}", columns, [_row(r) for r in facts["cores"]])
+    print_table(f"{program} on {placed.chip.name}, rates: {placed.rates}", columns, [_row(r) for r in facts["cores"]])
     click.echo(f"{facts['hops_per_step']:.4g} hops a step; {facts['chip_messages_per_step']:.4g} from chip to chip")
     for what, path in (("picture", output), ("mapping", save)):
         if path is not None:

@@ -70,26 +70,16 @@ def _show_check(result: CheckResult, as_json: bool) -> None:
 @json_option
 def show(model: Path, profile: str | None, dt: float | None, as_json: bool) -> None:
     """Print the graph of MODEL, how it would be run, and what each state keeps from step to step."""
-    from bimhw.frontends.nir import choose, decays, read_graph
-    from bimhw.frontends.nir.order import order
-    from bimhw.frontends.nir.sources import tells_dt
+    from bimhw.frontends.nir.show import show_nir
 
-    graph = read_graph(model)
-    order(graph)
-    kept: dict[str, dict[str, tuple[float, float]]] = {}
-    notes = list(graph.notes)
-    if profile is None and dt is None and not tells_dt(graph):
-        notes.append("the file does not tell its time step; give --dt or --profile to see how it would run")
-    else:
-        chosen = choose(graph, profile, dt, model.stem)
-        kept, notes = decays(graph, chosen), [*notes, *chosen.notes]
+    outline = show_nir(model, profile, dt)
     if as_json:
-        print_json({"nodes": _nodes(graph), "edges": [list(e) for e in graph.edges], "notes": notes, "decays": kept})
+        print_json(outline.as_json())
         return
-    click.echo(str(graph))
-    for note in notes:
+    click.echo(str(outline.graph))
+    for note in outline.notes:
         click.echo(f"note: {note}")
-    _print_decays(kept)
+    _print_decays(outline.decays)
 
 
 def _nodes(graph: Any) -> dict[str, Any]:

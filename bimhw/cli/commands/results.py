@@ -31,9 +31,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
-    from bimhw.studies.results.points import read_points
-    from bimhw.studies.results.report import write_report
-    from bimhw.studies.results.run import run_results
+    from bimhw.studies.results.api import results
     from simulator.base.errors import InputError
 
     paths = {}
@@ -42,12 +40,12 @@ def command(
         if not equals:
             raise InputError(f"--data {text!r}", "has no `=`", "Write NAME=PATH, e.g. fsdd=recordings.zip")
         paths[name] = Path(path)
-    store = docs / "results" / "points.jsonl"
-    budget = None if minutes is None else 60 * minutes
-    if not report_only:
-        run_results(store, tables, paths, seeds, budget, say=lambda text: click.echo(text, err=True), rows=rows)
-    files = write_report(read_points(store), docs)
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say)
     if as_json:
-        print_json({"points": len(read_points(store)), "files": [str(f) for f in files]})
+        print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return
-    click.echo(f"{len(read_points(store))} points; wrote {files[0]}")
+    click.echo(f"{written.points} points; wrote {written.files[0]}")

@@ -23,14 +23,14 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
     """
     from bimhw.evidence.silicon.compare import compare_silicon, together, vendors_alone
     from bimhw.evidence.silicon.judge import QUANTITIES
-    from bimhw.evidence.silicon.page import page, published
+    from bimhw.evidence.silicon.page import page
     from simulator.base.files import write_text
 
-    result = compare_silicon(published() if folder is None else folder, loihi1, loihi2)
-    theirs = vendors_alone(published() if folder is None else folder)
+    result = compare_silicon(folder, loihi1, loihi2)
+    theirs = vendors_alone(folder)
     if markdown is not None:
-        whole = result if folder is None else together(result, compare_silicon(published()))
-        vendor = theirs if folder is None else together(theirs, vendors_alone(published()))
+        whole = result if folder is None else together(result, compare_silicon())
+        vendor = theirs if folder is None else together(theirs, vendors_alone())
         write_text(markdown, page(whole, vendor))
     if as_json:
         print_json(result.as_json() | {"vendor_constants_only": theirs.as_json()["mean_over_sets"]})

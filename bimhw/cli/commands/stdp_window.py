@@ -28,33 +28,19 @@ def command(
     lambdas: tuple[float, ...], trained: bool, epochs: int, plot: Path | None, seed: int, as_json: bool, **o: Any
 ) -> None:
     """Measure the update of a synapse against t_post - t_pre (section 4.6 of the BIM paper): is it the STDP window?"""
+    from bimhw.studies.learning_cost.api import stdp_window
     from bimhw.studies.learning_cost.plots import check_plot, plot_window
-    from bimhw.studies.learning_cost.window import pairing_config, trained_verdict, verdict, window
 
     if plot is not None:
         check_plot(plot)
-    config, chosen = pairing_config(o["psp"], o["tau_m"], o["tau_s"]), lambdas or (1.0, 0.9, 0.5, 0.1)
-    curves = window(config, chosen, o["delta"], o["direct"])
-    learned = _trained(o["psp"], epochs, seed, chosen) if trained else []
-    text = "\n".join([verdict(curves), *([trained_verdict(learned)] if learned else [])])
+    found = stdp_window(lambdas=lambdas or (1.0, 0.9, 0.5, 0.1), trained=trained, epochs=epochs, seed=seed, **o)
     if plot is not None:
-        plot_window(curves, learned, plot)
+        plot_window(found.pairing, found.trained, plot)
     if as_json:
-        print_json({"pairing": [c.facts() for c in curves], "trained": [c.facts() for c in learned], "verdict": text})
+        print_json(found.as_json())
         return
     columns = ("curve", "tau, all lags", "R2", "peak lag", "tau from peak", "R2")
-    rows = [
-        (c.name, c.fit.tau, c.fit.r2, c.from_peak.first, c.from_peak.tau, c.from_peak.r2) for c in [*curves, *learned]
-    ]
+    curves = [*found.pairing, *found.trained]
+    rows = [(c.name, c.fit.tau, c.fit.r2, c.from_peak.first, c.from_peak.tau, c.from_peak.r2) for c in curves]
     print_table("weight update against t_post - t_pre >= 0", columns, rows)
-    click.echo(text)
-
-
-def _trained(psp: str, epochs: int, seed: int, lambdas: tuple[float, ...]) -> list[Any]:
-    from bimhw.learning.api import train
-    from bimhw.models.bim.net import as_bim
-    from bimhw.studies.learning_cost.window import bernoulli_digits, trained_window
-
-    task = bernoulli_digits(seed=seed)
-    result = train(task, psp=psp, epochs=epochs, seed=seed)
-    return trained_window(as_bim(result.model, "the window"), task, lambdas=lambdas)
+    click.echo(found.verdict)

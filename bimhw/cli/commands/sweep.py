@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +45,20 @@ from bimhw.tasks.named import named_values, read_value, split_pair
 @json_option
 def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
     """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""
+    from bimhw.studies.sweep.api import sweep
     from bimhw.studies.sweep.plot import plot_sweep
-    from bimhw.studies.sweep.run import run_sweep
-    from bimhw.studies.sweep.search import search
-    from bimhw.studies.sweep.spec import SweepSpec
 
     axes = _axes(options)
-    fixed = named_values(options["fixed"], "training option", "epochs=4")
-    spec = SweepSpec(
-        source, axes, fixed, options["preset"], options["samples"], options["task"], options["engine"],
-        None if options["data"] is None else str(options["data"]), options["task_options"],
-        {k: options[k] for k in ("profile", "dt") if options[k] is not None},
-        data_values(options["encode"], options["data_options"]),
-    )  # fmt: skip
-    total = options["optuna"] or sum(1 for _ in spec.points())
+    total = options["optuna"] or math.prod(len(values) for values in axes.values())
     with progress("sweep", total) as advance:
-        if options["optuna"] is not None:
-            workers = {"n_workers": options["workers"], "dask": options["dask"]}
-            result = search(spec, options["optuna"], options["db"], progress=advance, **workers)
-        else:
-            result = run_sweep(spec, options["db"], options["workers"], options["dask"], options["retry"], advance)
+        result = sweep(
+            source, axes, options=named_values(options["fixed"], "training option", "epochs=4"),
+            reading={k: options[k] for k in ("profile", "dt") if options[k] is not None},
+            data_options=data_values(options["encode"], options["data_options"]), trials=options["optuna"],
+            progress=advance,
+            **{k: options[k] for k in ("preset", "samples", "task", "engine", "data", "task_options", "db", "workers",
+                                       "dask", "retry")},
+        )  # fmt: skip
     if plot is not None:
         plot_sweep(result, plot)
     if as_json:

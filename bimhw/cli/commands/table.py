@@ -19,25 +19,14 @@ def command(
     runs: tuple[Path, ...], gpu: tuple[str, ...], neurobench: bool, markdown: Path | None, as_json: bool
 ) -> None:
     """Compare RUNS, folders that `bimhw simulate` wrote, by task: accuracy, energies, times."""
-    from bimhw.views import table as task_table
-    from bimhw.views.neurobench import neurobench as metrics
-    from simulator.base.files import write_json, write_text
+    from bimhw.views.tasks import compare_runs
+    from simulator.base.files import write_text
 
-    found = {str(run): metrics(run, gpu) for run in runs}
-    if neurobench:
-        for run, value in found.items():
-            write_json(Path(run) / "neurobench.json", value)
-    names = ("figure", *(Path(run).name for run in found))
-    tables = [("per task, on the chip", names, task_table.rows(found))]
-    if beside := task_table.gpu_rows(found):
-        title = (
-            "energy of a sample on cards: optimistic bound .. realistic case (batch), estimates; nothing was measured"
-        )
-        tables.append((title, ("card", *names[1:]), beside))
+    found = compare_runs(runs, gpu, neurobench)
     if markdown is not None:
-        write_text(markdown, "\n".join(task_table.markdown(*table) for table in tables))
+        write_text(markdown, found.markdown())
     if as_json:
-        print_json(found)
+        print_json(dict(found.metrics))
         return
-    for title, columns, body in tables:
-        print_table(title, columns, body)
+    for table in found.tables():
+        print_table(*table)

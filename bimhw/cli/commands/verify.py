@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,6 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
-
-RTL = "published RTL"  # name of the check that replays recordings
 
 
 @click.command()
@@ -41,48 +40,42 @@ def command(
     as_json: bool,
 ) -> None:
     """Compare this installation with independent oracles; exit code 1 if a check fails."""
-    import secrets
+    from bimhw.evidence.verify.api import verify
 
-    from bimhw.evidence.verify.check import Setting, run_checks
-    from bimhw.evidence.verify.checks import CHECKS
-    from simulator.base.errors import InputError
-
-    for folder in (nir, silicon, rtl):
-        if folder is not None and not folder.is_dir():
-            raise InputError(str(folder), "is not a folder", "Check the path")
-    if rtl is not None and not (only or nir or silicon or write) and quick:
-        only = (RTL,)
-    chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
-    if not chosen:
-        raise InputError(f"--only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
+    if write is not None and rtl is not None and not only:
+        only = ("",)  # the page holds every check
     drawn = secrets.randbelow(10**6) if seed is None else seed
-    replayed: list[Row] = []
-    setting = Setting(drawn, not quick, nir, silicon, rtl, replayed.append)
     if not as_json:
         click.echo(f"seed {drawn}", err=True)
-    outcomes = run_checks(chosen, setting, lambda o: None if as_json else click.echo(f"- {o.check.name}", err=True))
-    failed = [o for o in outcomes if o.status == "FAIL"]
+    found = verify(
+        not quick,
+        drawn,
+        only,
+        nir,
+        silicon,
+        rtl,
+        lambda o: None if as_json else click.echo(f"- {o.check.name}", err=True),
+    )
     if write is not None:
         from bimhw.evidence.verify.markdown import markdown
         from simulator.base.files import write_text
 
-        write_text(write, markdown(outcomes, setting, replayed))
+        write_text(write, markdown(found.outcomes, found.setting, found.replayed))
     if as_json:
-        print_json({"seed": drawn, "full": not quick, "passed": not failed, "checks": [o.as_json() for o in outcomes],
-                    "rtl": [r.as_json() for r in replayed]})  # fmt: skip
+        print_json(found.as_json())
     else:
-        if replayed:
-            _print_replayed(replayed)
+        if found.replayed:
+            _print_replayed(found.replayed)
         rows = [
             (o.check.name, o.check.against, "" if o.value is None else f"{o.value:.3g}", f"{o.check.limit:g}",
              o.status, f"{o.seconds:.1f}")
-            for o in outcomes
+            for o in found.outcomes
         ]  # fmt: skip
         print_table(f"verify, seed {drawn}", ("check", "against", "figure", "limit", "result", "s"), rows)
-        for o in outcomes:
+        for o in found.outcomes:
             if o.note:
                 click.echo(f"{o.check.name}: {o.note}")
-    if failed:
+    if not found.passed:
         sys.exit(1)
 
 

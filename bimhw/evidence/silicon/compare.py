@@ -53,13 +53,17 @@ class Comparison:
         }
 
 
+PUBLISHED = Path(__file__).parent / "published"
+"""Published tables that come with bimhw."""
+
+
 def _mean(figures: Sequence[float | None]) -> float | None:
     known = [f for f in figures if f is not None]
     return sum(known) / len(known) if known else None
 
 
 def compare_silicon(
-    folder: Path | str,
+    folder: Path | str | None = None,
     loihi1: str | Chip = LOIHI1,
     loihi2: str | Chip = LOIHI2,
     others: Mapping[str, Chip] | None = None,
@@ -67,7 +71,7 @@ def compare_silicon(
     """Predict every measurement file below a folder with one set of constants per chip.
 
     Args:
-        folder: files of the columns described in docs/energy.md, at any depth.
+        folder: files of the columns described in docs/energy.md, at any depth; None: the published tables of bimhw.
         loihi1: chip file for measurements on Loihi 1.
         loihi2: chip file for measurements on Loihi 2.
         others: chips that stand for those of the same name in tables of counted activity.
@@ -75,7 +79,7 @@ def compare_silicon(
     Raises:
         InputError: no such folder, no recognised file, or a file with cells that are not numbers.
     """
-    root = Path(folder)
+    root = PUBLISHED if folder is None else Path(folder)
     if not root.is_dir():
         raise InputError(str(root), "is not a folder", "Give the folder of the measurement files")
     first, second = (load_chip(c) if isinstance(c, str) else c for c in (loihi1, loihi2))
@@ -112,7 +116,7 @@ def together(*parts: Comparison) -> Comparison:
     )
 
 
-def vendors_alone(folder: Path | str) -> Comparison:
+def vendors_alone(folder: Path | str | None = None) -> Comparison:
     """Predict the same files with the constants that the chips' vendors published, and nothing that was fitted since."""
     return compare_silicon(folder, vendor.LOIHI1, vendor.loihi2(), vendor.chips())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bimhw.evidence.silicon.compare import Comparison
 from bimhw.evidence.silicon.judge import MARK_ENERGY, MARK_TIME, QUANTITIES, DataSet, Row
@@ -38,11 +37,6 @@ _NOT_REBUILT = (
     ("Speck, Xylo, AKD1000", "no energy or time of an operation is published, so a prediction would be a fit"),
     ("ODIN, ReckOn", "the one published energy is the constant itself"),
 )
-
-
-def published() -> Path:
-    """Return the folder of the published tables that come with bimhw."""
-    return Path(__file__).parent / "published"
 
 
 def page(result: Comparison, vendor: Comparison) -> str:

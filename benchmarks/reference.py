@@ -1,0 +1,70 @@
+"""Write docs/reference/python.md and docs/reference/doors.md from the code: python -m benchmarks.reference"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import bimhw
+from bimhw.cli.examples import EXAMPLES
+from bimhw.cli.main import cli
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+_PYTHON = """# Python
+
+Everything below is a name under `import bimhw`, loaded when it is first used. The function of a command has the command's name
+([commands and functions](doors.md)).
+"""
+_DOORS = """# Commands and functions
+
+Each command is a function under `import bimhw`; a blank or a hyphen becomes an underscore. Every command has `--json`; errors are
+JSON too with it. Without a terminal, long work logs a line every ten seconds on standard error.
+This table is generated from the code (`python -m benchmarks.reference`).
+
+| command | function | defined in | `--json` | example |
+|---|---|---|---|---|
+"""
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Full name and value of every command that can be run."""
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {child}", inner) for child, inner in sorted(command.commands.items()))
+
+
+def twin(name: str) -> str:
+    """The function's name of a command."""
+    return name.replace(" ", "_").replace("-", "_")
+
+
+def prints_json(name: str, command: click.Command) -> bool:
+    """Whether a command has ``--json``; the schema of chip files is JSON anyway."""
+    return name == "chips schema" or any(p.name == "as_json" for p in command.params)
+
+
+def python_page() -> str:
+    """The reference of all public names."""
+    return _PYTHON + "".join(f"\n::: {path}\n" for path in dict.fromkeys(bimhw._PUBLIC.values()))
+
+
+def doors_page() -> str:
+    """The table of commands and functions."""
+    rows = [
+        f"| `{name}` | `bimhw.{twin(name)}` | `{bimhw._PUBLIC[twin(name)].rpartition('.')[0]}` "
+        f"| {'yes' if prints_json(name, command) else 'no'} | `{EXAMPLES[name]}` |"
+        for name, command in commands()
+    ]
+    return _DOORS + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    (FOLDER / "python.md").write_text(python_page(), encoding="utf-8")
+    (FOLDER / "doors.md").write_text(doors_page(), encoding="utf-8")

@@ -1,0 +1,89 @@
+"""`bimhw.verify`: the independent comparisons in one call."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bimhw.evidence.verify.check import Outcome, Setting, run_checks
+from simulator.base.errors import InputError
+
+if TYPE_CHECKING:
+    from bimhw.evidence.verify.rtl.check import Row
+
+RTL = "published RTL"  # name of the check that replays recordings
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """Outcomes of the checks.
+
+    Attributes:
+        setting: seed, size and folders.
+        outcomes: one for each check.
+        replayed: cases of published RTL, where a folder was given.
+    """
+
+    setting: Setting
+    outcomes: tuple[Outcome, ...]
+    replayed: tuple[Row, ...]
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Checks that failed."""
+        return tuple(o for o in self.outcomes if o.status == "FAIL")
+
+    @property
+    def passed(self) -> bool:
+        """True where no check failed."""
+        return not self.failed
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values."""
+        checks, rows = [o.as_json() for o in self.outcomes], [r.as_json() for r in self.replayed]
+        head = {"seed": self.setting.seed, "full": self.setting.full, "passed": self.passed}
+        return head | {"checks": checks, "rtl": rows}
+
+
+def verify(
+    full: bool = False,
+    seed: int | None = None,
+    only: Sequence[str] = (),
+    nir: Path | str | None = None,
+    silicon: Path | str | None = None,
+    rtl: Path | str | None = None,
+    done: Callable[[Outcome], None] = lambda outcome: None,
+) -> Verification:
+    """Compare this installation with independent oracles.
+
+    Args:
+        full: minutes instead of seconds: more random cases.
+        seed: of the random cases; None: a new one.
+        only: only checks whose name contains one of these texts.
+        nir: folder of .nir files with recorded spikes.
+        silicon: folder of published measurements.
+        rtl: folder of recorded runs of hardware descriptions; given alone, only these are replayed.
+        done: called after each check.
+
+    Raises:
+        InputError: a path that is no folder, or a text that names no check.
+    """
+    from bimhw.evidence.verify.checks import CHECKS
+
+    folders = {k: None if f is None else Path(f) for k, f in (("nir", nir), ("silicon", silicon), ("rtl", rtl))}
+    for folder in folders.values():
+        if folder is not None and not folder.is_dir():
+            raise InputError(str(folder), "is not a folder", "Check the path")
+    if rtl is not None and not (only or nir or silicon or full):
+        only = (RTL,)
+    chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
+    if not chosen:
+        raise InputError(f"only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
+    replayed: list[Row] = []
+    drawn = secrets.randbelow(10**6) if seed is None else seed
+    setting = Setting(drawn, full, folders["nir"], folders["silicon"], folders["rtl"], replayed.append)
+    outcomes = run_checks(chosen, setting, done)
+    return Verification(setting, tuple(outcomes), tuple(replayed))

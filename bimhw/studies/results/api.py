@@ -1,0 +1,58 @@
+"""`bimhw.results`: the tables of docs/results.md in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bimhw.studies.results.points import read_points
+from bimhw.studies.results.report import write_report
+from bimhw.studies.results.run import run_results
+
+
+@dataclass(frozen=True)
+class ResultsPage:
+    """The page that was written.
+
+    Attributes:
+        points: runs that it rests on.
+        files: the page and its plots.
+    """
+
+    points: int
+    files: tuple[Path, ...]
+
+
+def results(
+    tables: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    data: Mapping[str, str | Path] | None = None,
+    seeds: int | None = None,
+    minutes: float | None = None,
+    docs: str | Path = "docs",
+    report_only: bool = False,
+    say: Callable[[str], None] = print,
+) -> ResultsPage:
+    """Train the missing rows of the results, then write ``results.md`` with its plots.
+
+    Args:
+        tables: names; none: all tables whose data is here.
+        rows: only rows whose label holds one of these texts.
+        data: name -> path of your data (``fsdd``, ``mitbih208``).
+        seeds: at most this many seeds a row.
+        minutes: begin no new run after this time.
+        docs: folder of the page; the points lie in ``results/points.jsonl`` below it.
+        report_only: train nothing.
+        say: called with a line of progress.
+
+    Raises:
+        InputError: an unknown table or row, or missing data of a table asked for by name.
+    """
+    folder = Path(docs)
+    store = folder / "results" / "points.jsonl"
+    if not report_only:
+        paths = {name: Path(path) for name, path in (data or {}).items()}
+        run_results(store, tables, paths, seeds, None if minutes is None else 60 * minutes, say, rows)
+    points = read_points(store)
+    return ResultsPage(len(points), tuple(write_report(points, folder)))

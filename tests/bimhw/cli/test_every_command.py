@@ -1,0 +1,85 @@
+"""Every command has a function of its name, an example in its help, and ``--json``; its example runs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import bimhw
+from benchmarks.reference import commands, doors_page, prints_json, twin
+from bimhw.cli.examples import EXAMPLES, NEXT
+from bimhw.cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[3]
+ALL = dict(commands())
+# chained: each may use the files of those before it
+CHAINED = [
+    "compile", "simulate", "map", "energy", "codesign", "report", "table", "fit", "chips", "chips show", "chips new",
+    "chips check", "chips schema", "data list", "doctor", "silicon", "stdp-window", "learning-cost", "nir show",
+    "nir run", "sweep",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_command_has_its_function_its_example_and_json(name: str) -> None:
+    function = getattr(bimhw, twin(name))
+    assert callable(function) and inspect.signature(function).return_annotation is not inspect.Signature.empty
+    assert EXAMPLES[name].startswith(f"bimhw {name}")
+    shown = CliRunner().invoke(cli, [*name.split(), "--help"])
+    assert " ".join(EXAMPLES[name].split()) in " ".join(shown.output.split())
+    assert prints_json(name, ALL[name])
+
+
+def test_no_example_is_of_a_command_that_is_not_there() -> None:
+    assert EXAMPLES.keys() == ALL.keys() and NEXT.keys() <= ALL.keys()
+
+
+def test_no_package_hides_a_function() -> None:
+    packages = {p.name for p in (ROOT / "bimhw").iterdir() if (p / "__init__.py").is_file()}
+    assert not packages & bimhw._PUBLIC.keys()
+
+
+def test_the_table_in_the_docs_is_of_this_code() -> None:
+    assert (ROOT / "docs" / "reference" / "doors.md").read_text(encoding="utf-8") == doors_page()
+
+
+@pytest.mark.long
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    _nir_file()
+    for name in CHAINED:
+        arguments = shlex.split(EXAMPLES[name].split(" > ")[0])[1:]
+        again = [] if name in ("chips new", "chips schema") else ["--json"]
+        for more in ([], again) if again else ([],):
+            done = CliRunner().invoke(cli, [*arguments, *more, *(["--force"] if _has_force(name) else [])])
+            assert done.exit_code == 0, f"{name}: {done.output} {done.exception!r}"
+            if more:
+                assert json.loads(done.stdout)
+
+
+def _has_force(name: str) -> bool:
+    return any("--force" in p.opts for p in ALL[name].params if isinstance(p, click.Option))
+
+
+def _nir_file() -> None:
+    import torch
+
+    from bimhw.models.stack import LI, LIF, Stack
+
+    torch.manual_seed(0)
+    net = Stack(torch.nn.Linear(8, 16), LIF(keep=0.875), torch.nn.Linear(16, 4), LI(keep=0.9))
+    bimhw.export_nir(net, "net.nir")
+
+
+def test_the_next_step_is_said_and_never_in_json(tmp_path: Path) -> None:
+    run = CliRunner()
+    model = str(ROOT / "examples" / "digits.safetensors")
+    assert f"next: bimhw compile {model} --chip generic" in run.invoke(cli, ["fit", model, "--chip", "generic"]).stderr
+    assert "next:" not in run.invoke(cli, ["fit", model, "--chip", "generic", "--json"]).output

@@ -17,6 +17,7 @@ from bimhw.compiler.integer import compile_integer
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.network import LoweredNetwork, lower
 from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.replicas import Copies, with_copies
 from bimhw.compiler.report import compile_report
 from bimhw.compiler.result import CompileResult
 from bimhw.compiler.sample import sample_spikes
@@ -50,6 +51,7 @@ def compile(
     chips: int = 1,
     mapping: str = "auto",
     objective: str = "edp",
+    copies: Copies = 1,
     seed: int = 0,
     profile: str | None = None,
     dt: float | None = None,
@@ -76,6 +78,8 @@ def compile(
             `mapping.mapper.map_network`.
         objective: what the mapping minimises: ``time``, ``energy``, ``edp`` (energy x delay), ``cores`` or ``messages``; the
             number of neurons on a core follows from it.
+        copies: of the network on the cores left, or ``max``: samples run side by side under one barrier. Objective ``cores``
+            leaves the most cores.
         seed: of the choice of calibration samples and of the mapping.
         profile: of a .nir file: how to run it (docs/frontends.md).
         dt: of a .nir file: its time step.
@@ -94,7 +98,8 @@ def compile(
     recorded = task if isinstance(task, Dataset) else None
     network = check_network(load_network(model, recorded, **named | dict(reading or {})))
     if network.stage == "integer":
-        return compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
+        alone = compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
+        return with_copies(alone, target, copies)
     made = to_integers(network, target, calibration, task, options, seed)
     network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
     mapped = map_network(
@@ -103,13 +108,14 @@ def compile(
     )  # fmt: skip
     mapped.program.check()
     report = compile_report(mapped, target, lowered, calibrated, data)
-    return CompileResult(
+    result = CompileResult(
         with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)),
         integer,
         network,
         report,
         with_relay_rates(mapped.program, calibrated.rates),
     )
+    return with_copies(result, target, copies)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,15 @@ def mapped_figures(mapped: MappedNetwork, chip: Chip, assumed: str = "") -> dict
         "axons": int(axon_table(program).dst.size),
         "cores": len(set(on_chip.tolist())),
         "cores_of_chip": chip.n_cores,
-        "resources": [_resource(r) for r in resources],
+        "resources": resource_figures(resources),
         "mapping": dict(mapped.figures),
         "notes": notes,
     }
+
+
+def resource_figures(resources: Sequence[Resource]) -> list[dict[str, Any]]:
+    """Return the use of each resource, and the load of the fullest core."""
+    return [_resource(r) for r in resources]
 
 
 def _resource(r: Resource) -> dict[str, Any]:

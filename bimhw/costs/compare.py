@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bimhw.costs.copies import most_copies, throughput
+from bimhw.costs.copies import throughput
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
 from bimhw.costs.measured import MeasuredGpu, measure_gpu
 from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, trust, verdict
@@ -29,6 +29,7 @@ from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.gpu_work import workload_of
 from energy_models.items import EnergyReport
 from energy_models.scaling import scaled_chip
+from mapping.copies import copies_of, first_copy, most_copies
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
@@ -70,6 +71,7 @@ class Energy:
         learning: each form of learning on the chip, counted from the run; empty for a program that does not learn there, and
             where learning was simulated (then its items are in `report`).
         copies, full: copies of the network that the chip holds, and the report of all of them together; None where one fits.
+        ran: copies that ran side by side, of a program that was compiled with them (then `report` is theirs).
         steps_per_sample: of the network.
         gpu: estimates by card, mode, case and batch.
         labelled_steps: of a sample, each with a weight update; of a run that learnt, its updates a sample.
@@ -88,6 +90,7 @@ class Energy:
     copies: int = 1
     full: EnergyReport | None = None
     board_mw: float | None = None
+    ran: int = 1
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -108,7 +111,7 @@ class Energy:
 
     def rows(self) -> list[ComparisonRow]:
         """Return chip and GPUs side by side, per sample; the chip first."""
-        out = [self._chip_row(self.report, "learning" if self.learnt else "inference", "simulated")]
+        out = [self._chip_row(self.report, "learning" if self.learnt else "inference", "simulated", self.ran)]
         if self.full is not None:
             out.append(self._chip_row(self.full, out[0].work, "simulated", self.copies))
         for cost in sorted(self.learning, key=lambda c: c.uj_per_sample()[1]):
@@ -223,13 +226,14 @@ def energy(
     cards = [load_gpu(g) if isinstance(g, str) else g for g in ([gpu] if isinstance(gpu, str | GpuCard) else gpu)]
     costs: list[GpuCost] = []
     if program is not None:
-        workload = workload_of(program, max(1, round(steps)))
+        workload = workload_of(first_copy(program), max(1, round(steps)))
         for card in cards:
             costs += gpu_costs(workload, card, scan)
     learned = any(name.startswith("learn_") for name in activity.counts)
     learning: tuple[LearningCost, ...] = ()
     full, held = None, 1
-    if program is not None and spikes is not None and not learned and spikes.steps:
+    ran = 1 if program is None else copies_of(program)
+    if program is not None and spikes is not None and not learned and spikes.steps and ran == 1:
         learning = _learning(
             program, spikes, activity, chip, bounds, plan or LearningPlan(), "bits_per_character" in result
         )
@@ -239,7 +243,7 @@ def energy(
     return Energy(
         report, learning, steps, tuple(costs), labelled,
         tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
-        result.get("test_accuracy", result.get("accuracy")), held, full, board, _notes(learning),
+        result.get("test_accuracy", result.get("accuracy")), held, full, board, ran, _notes(learning),
     )  # fmt: skip
 
 
@@ -323,7 +327,10 @@ def _parts(
 def _network_steps(program: Program | None, activity: Activity) -> float:
     """Steps of the network, a sample: the chip's, less its latency."""
     chip_steps = activity.steps / max(1, activity.samples)
-    return chip_steps if program is None else min(chip_steps, float(program.meta.get("sample_steps", chip_steps)))
+    if program is None:
+        return chip_steps
+    chip_steps *= copies_of(program)
+    return min(chip_steps, float(program.meta.get("sample_steps", chip_steps)))
 
 
 def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
-"""Copies of a network on the cores that it leaves free: many samples at once, one barrier, one chip's static power.
+"""What a run would cost on copies of its network (`mapping.copies`): counters repeated, hops and times counted anew.
 
-Copy k lies on the k-th run of free cores, in the order of the first copy's cores. The copies share the mesh, the host port and
-the barrier; the timing engine runs them together.
+The copies share the mesh, the host port and the barrier; the timing engine runs them together. A program that was compiled
+with copies is simulated as it is, and needs none of this.
 """
 
 from __future__ import annotations
@@ -10,62 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulator.base.errors import FitError
+from mapping.copies import replicate
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
 from simulator.program.activity import Activity, Count
-from simulator.program.program import HOST, Program
+from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
 TIMED_STEPS = 512  # chip steps that are timed; steps of other samples are taken to be alike
 _BY_PLACE = ("packets_in_tile", "hops_ew", "hops_ns", "hops_chip")
-
-
-def free_cores(program: Program, chip: Chip) -> list[int]:
-    """Return the cores of the chip that work and that the program does not use."""
-    used = set(program.core[program.core != HOST].tolist())
-    t = chip.topology
-    return [c for c in range(t.mesh_cores) if c not in used and t.works(c)]
-
-
-def most_copies(program: Program, chip: Chip) -> int:
-    """Return how many copies of the program the chip holds, itself included."""
-    used = np.unique(program.core[program.core != HOST]).size
-    return 1 + len(free_cores(program, chip)) // max(1, used)
-
-
-def replicate(program: Program, chip: Chip, copies: int) -> Program:
-    """Place copies of a mapped program beside one another.
-
-    Args:
-        program: a mapped program.
-        chip: that it is mapped to.
-        copies: of the network, the first included.
-
-    Returns:
-        One program; population ``p`` of copy k >= 1 is ``p#k``.
-
-    Raises:
-        FitError: more copies than the free cores hold.
-    """
-    most = most_copies(program, chip)
-    if not 1 <= copies <= most:
-        raise FitError(f"{copies} copies", f"do not fit chip {chip.name!r}", f"It holds at most {most} of this program")
-    used = np.unique(program.core[program.core != HOST])
-    free = np.array(free_cores(program, chip), np.int32)
-    populations, projections, core = list(program.populations), list(program.projections), [program.core]
-    for k in range(1, copies):
-        own = free[(k - 1) * used.size : k * used.size]
-        place = np.full(int(used.max(initial=0)) + 1, HOST, np.int32)
-        place[used] = own
-        populations += [replace(p, name=f"{p.name}#{k}") for p in program.populations]
-        projections += [
-            replace(q, name=f"{q.name}#{k}", source=f"{q.source}#{k}", target=f"{q.target}#{k}")
-            for q in program.projections
-        ]
-        core.append(np.where(program.core == HOST, HOST, place[np.maximum(program.core, 0)]).astype(np.int32))
-    return replace(program, populations=tuple(populations), projections=tuple(projections), core=np.concatenate(core))
 
 
 def together(spikes: SpikeTrain, chip_steps: int, samples: int, neurons: int, copies: int, rounds: int) -> SpikeTrain:

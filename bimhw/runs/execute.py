@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.copies import apart, probes_of, side_by_side, values_apart
+from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
@@ -83,11 +85,13 @@ class Run:
     """What a program did on some samples, and when.
 
     Attributes:
-        spikes: all events of each sample, inputs included; steps counted from its start.
+        spikes: all events of each sample, inputs included; steps counted from its start. Of a program with copies, each sample
+            as if its copy were the first.
         probes: (population, state) -> int32 [samples, steps, n].
         activity: counters of all samples; ``sim_time_ns`` is set where the run was timed.
         timing: of all samples one after another; None without an engine, or on a chip without published times.
         sampled: what the times rest on, where only some steps were timed.
+        rounds: all events of each round of a program with copies; None without copies.
     """
 
     spikes: tuple[SpikeTrain, ...]
@@ -95,11 +99,12 @@ class Run:
     activity: Activity
     timing: TimingRun | None
     sampled: TimingSample | None = None
+    rounds: tuple[SpikeTrain, ...] | None = None
 
     @property
     def joined(self) -> SpikeTrain:
-        """All samples one after another as one train."""
-        return joined(self.spikes)
+        """All that happened on the chip as one train: samples, or rounds of samples side by side, one after another."""
+        return joined(self.spikes if self.rounds is None else self.rounds)
 
     def timing_arrays(self) -> dict[str, npt.NDArray[np.int64]] | None:
         """What ``timing.npz`` of a run folder holds."""
@@ -138,6 +143,20 @@ def execute(
     _check_sync(how, chip)
     if how.engine == "events" and chip.timing is None:
         raise InputError("engine 'events'", f"needs times, and chip {chip.name!r} has none", "Use --engine none")
+    if copies_of(program) == 1:
+        return _execute(program, trains, chip, steps, probes, how)
+    run = _execute(program, side_by_side(program, trains), chip, steps, probes_of(program, probes), how)
+    n = len(trains)
+    return replace(
+        run, spikes=apart(program, run.spikes, n), probes=values_apart(program, probes, run.probes, n),
+        activity=replace(run.activity, samples=len(run.spikes) * copies_of(program)), rounds=run.spikes,
+    )  # fmt: skip
+
+
+def _execute(
+    program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
+) -> Run:
+    """Run samples, or rounds of samples, one after another."""
     if how.sync == "free":
         return _free(program, trains, chip, steps, probes, how)
     if how.engine == "events":

@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, float_network
 from bimhw.runs.condition import fault_figures, saturation_figures
+from bimhw.runs.copies import rounds_of
 from bimhw.runs.execute import How, Run
 from bimhw.runs.manifest import RunResult
 from bimhw.runs.trials import Trial, beside_float
+from mapping.copies import copies_of, first_copy
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.p_spike_ssm import CLAMP_FUSE
@@ -44,17 +46,21 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     Raises:
         InputError: a model that is not the program's.
     """
-    scores = trial.chip_scores(program, run)
+    one = first_copy(program)
+    scores = trial.chip_scores(one, run)
     figures: Figures = {"task": trial.name, "samples": trial.count}
     figures |= {} if scores is None else trial.judge(scores)
-    figures |= activity_figures(program, run.activity, trial.count, trial.chip_steps(program))
+    figures |= activity_figures(program, run.activity)
+    figures |= {"copies": copies_of(program)} if copies_of(program) > 1 else {}
     if isinstance(trial, DataTrial):
-        figures |= trial.recorded(trial.outputs(program, run)["values"])
+        figures |= trial.recorded(trial.outputs(one, run)["values"])
         figures |= {"notes": list(trial.samples.notes)} if trial.samples.notes else {}
     if model is not None:
-        figures |= _beside(program, trial, scores, run, model, how.seed)
+        figures |= _beside(one, trial, scores, run, model, how.seed)
     if run.timing is not None:
-        figures |= timing_figures(run.timing.step_ticks, run.timing.tick_ns, trial.count)
+        figures |= timing_figures(
+            run.timing.step_ticks, run.timing.tick_ns, run.activity.samples, rounds_of(program, trial.count)
+        )
         figures |= {} if run.timing.late is None else {"late_packets": int(run.timing.late.sum())}
         figures |= {} if run.sampled is None else {"timing_sample": run.sampled.as_json(run.timing.tick_ns)}
     elif run.activity.sim_time_ns is not None:
@@ -64,12 +70,11 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     return msgspec.convert(figures, RunResult)
 
 
-def activity_figures(program: Program, activity: Activity, samples: int, chip_steps: int) -> Figures:
+def activity_figures(program: Program, activity: Activity) -> Figures:
     """Return spikes per sample, the spike rate and saturations of a run."""
-    spikes, updates = hidden_spikes(program, activity), samples * chip_steps * sum(p.size for p in hidden(program))
     return {
-        "spikes_per_sample": spikes / samples,
-        "spike_rate": spikes / updates if updates else 0.0,
+        "spikes_per_sample": hidden_spikes(program, activity) / activity.samples,
+        "spike_rate": spike_rate(program, activity),
         "saturations": saturation_figures(activity),
     }
 
@@ -95,10 +100,12 @@ def hidden(program: Program) -> list[Population]:
     return [p for p in own if p.role == "hidden"] or own
 
 
-def timing_figures(step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: int) -> dict[str, float]:
-    """Return ticks and ns of a step, latency and throughput of a sample."""
+def timing_figures(
+    step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: int, rounds: int | None = None
+) -> dict[str, float]:
+    """Return ticks and ns of a step, latency and throughput of a sample; `rounds` where samples run side by side."""
     total_ns = float(step_ticks.sum()) * tick_ns
-    by_sample = step_ticks.reshape(samples, -1).sum(axis=1) * tick_ns
+    by_sample = step_ticks.reshape(rounds or samples, -1).sum(axis=1) * tick_ns
     return {
         "tick_ns": tick_ns,
         "mean_step_ticks": float(step_ticks.mean()),

@@ -74,6 +74,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         float_*: the float model on the same samples.
         recorded_*: the outputs that the data holds, of the network's own framework; differences are quantisation's.
         decisions_agree, scores_rms_error: chip and float model.
+        copies: of the network in the program, where there are several: so many samples ran side by side.
         spikes_per_sample: of the hidden layers.
         spike_rate: spikes of the hidden layers over their neuron updates.
         spikes_per_sample_same_steps, float_spikes_per_sample, spikes_that_differ, spike_slots, layers: beside float.
@@ -94,6 +95,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     auc_pr: Number = UNSET
     rms_error: Number = UNSET
     relative_rms_error: Number = UNSET
+    copies: int | UnsetType = UNSET
     spikes_per_sample: float = 0.0
     spike_rate: float = 0.0
     saturations: Saturations = Saturations()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial
+from bimhw.runs.copies import rounds_of
 from bimhw.runs.execute import Engine, How, Run, Sync, execute
 from bimhw.runs.folder import check_run_folder, write_run
 from bimhw.runs.judge import judge
@@ -22,6 +23,7 @@ from bimhw.runs.trials import Trial, trial_of
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
+from mapping.copies import first_copy
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -114,9 +116,9 @@ def simulate(
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)
-    trial = trial_of(loaded, task if data is None else as_dataset(data), samples, decode)
+    trial = trial_of(first_copy(loaded), task if data is None else as_dataset(data), samples, decode)
     if trace is not None:
-        _check_trace(Path(trace), how, silicon, trial.count * trial.chip_steps(loaded))
+        _check_trace(Path(trace), how, silicon, rounds_of(loaded, trial.count) * trial.chip_steps(loaded))
     done = _write(loaded, silicon, trial, how, model, None if output is None else Path(output), name, progress)
     if trace is not None:
         assert done.run.timing is not None
@@ -141,14 +143,14 @@ def _write(
     progress: Progress | None,
 ) -> _Done:
     """Execute, judge, write."""
-    steps = trial.chip_steps(program)
-    run = execute(program, trial.trains(program), chip, steps, probes=trial.probes(program), how=how)
+    one = first_copy(program)
+    run = execute(program, trial.trains(one), chip, trial.chip_steps(one), probes=trial.probes(one), how=how)
     if progress is not None:
         progress(trial.count)
     figures = judge(program, trial, run, how, model)
     manifest = run_manifest(program, chip, trial.name, trial.count, how)
     folder = output if output is not None else _default_folder(name, manifest)
-    outputs = trial.outputs(program, run)
+    outputs = trial.outputs(one, run)
     as_run = _with_steps(program, trial) if isinstance(trial, DataTrial) else program
     write_run(
         folder,

@@ -42,6 +42,9 @@ from simulator.base.errors import InputError
     show_default=True,
     help="What the mapping minimises; neurons per core follow from it.",
 )
+@click.option(
+    "--copies", default="1", show_default=True, metavar="N|max", help="Copies of the network, each with its own sample."
+)
 @click.option("--save-mapping", type=OutputFile(), help="Write the mapping (JSON) to edit and use again.")
 @click.option("--plot", type=OutputFile(), help="Picture of the mapping: .png, .svg or .pdf.")
 @seed_option
@@ -54,6 +57,7 @@ def command(
     calibration: str | None,
     save_mapping: str | None,
     plot: str | None,
+    copies: str,
     read_options: tuple[str, ...],
     as_json: bool,
     **options: Any,
@@ -69,6 +73,7 @@ def command(
     payloads = read_payloads(Path(calibration)) if calibration else None
     by = _mapping(mapping, manual)
     task, reading = take_task(options), named_values(read_options, "reading option", "dt=0.001")
+    options["copies"] = "max" if copies == "max" else _whole_number(copies)
     result = compile(model, calibration=payloads, task=task, mapping=by, reading=reading, **options)
     result.program.save(path)
     if save_mapping:
@@ -86,6 +91,12 @@ def command(
         print_json(report)
     else:
         _show(report)
+
+
+def _whole_number(copies: str) -> int:
+    if not copies.isdecimal() or int(copies) < 1:
+        raise click.BadParameter(f"--copies {copies}: neither a number from 1 on nor max")
+    return int(copies)
 
 
 def _mapping(method: str, manual: str | None) -> str:
@@ -108,6 +119,8 @@ def _show(report: dict[str, Any]) -> None:
         [r["name"], "" if r["total"] is None else r["total"], r["worst_core"], _whole(r["limit"]), _percent(r["load"])]
         for r in report["resources"]
     ]
+    if "copies" in report:
+        title = f"{title}, {report['copies']} copies of the network"
     print_table(title, ["resource", "total", "fullest core", "limit of a core", "load"], rows)
     _show_weights(report.get("projections", []))
     m = report["mapping"]

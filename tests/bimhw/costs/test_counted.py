@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.costs.copies import most_copies, replicate, throughput, together
+from bimhw.costs.copies import throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
+from mapping.copies import most_copies, replicate
 from simulator.base.errors import FitError
 from simulator.program.program import HOST, Program
 from simulator.timing.run import run_timing

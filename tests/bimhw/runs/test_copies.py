@@ -49,7 +49,7 @@ def test_samples_run_as_if_alone(programs: tuple[Program, Program], tmp_path: Pa
 
 @pytest.mark.parametrize("engine", ["compiled", "events"])
 def test_spikes_states_and_counters_are_those_of_single_runs(programs: tuple[Program, Program], engine: Any) -> None:
-    one, three = programs
+    one, _three = programs
     chip, steps = load_chip("loihi2"), int(one.meta["chip_steps"])
     rng = np.random.default_rng(3)
     width, bits = one.population(one.meta["input"]["population"]).size, one.meta["input"]["payload_bits"]

@@ -35,7 +35,7 @@ from bimhw.cli.output import (
 )
 @click.option("--form", help="Form of the gradient (rtrl, hybrid): dense (default), seq, tr, blk, lazy.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")
-@click.option("--kind", type=click.Choice(["diag", "s6"]), help="Layer kind.")
+@click.option("--kind", type=click.Choice(["diag", "s6", "complex"]), help="Layer kind.")
 @click.option("--hidden", help="Neurons of each layer, e.g. 128 or 64,64.")
 @click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), help="Post-synaptic kernel.")
 @click.option("--reset", type=click.Choice(["soft", "hard"]), help="Reset after a spike.")

@@ -55,6 +55,24 @@ def zero_lambdas(history: Stacked) -> Lambdas:
     return Lambdas(torch.zeros_like(history.x_new[0]), zero, zero, zero, zero, zero)
 
 
+def fused_sweep(
+    layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambdas
+) -> tuple[Tensor, Tensor, Lambdas]:
+    """Sweep a layer in the compiled loop: l_q and l_x of every step [T, B, H], the adjoints before the first."""
+    from bimhw.learning.forms.kernels import PSP_CODE, call_kernel, sweep
+
+    none = h.s.new_zeros(0, 0, 0)
+    message = torch.zeros_like(h.s) if messages is None else messages.contiguous()
+    l_q, l_x = torch.empty_like(h.s), torch.empty_like(h.s)
+    start = torch.stack([end.x, end.r, end.i, end.v, end.f])
+    arrays = (h.signal, message, h.psi, h.keep, h.by_spike, h.abar, h.c)
+    given = [(none if a is None else a).contiguous().numpy() for a in arrays]
+    membrane = layer.config.reads_membrane(layer.index)
+    options = (kernel_constants(layer), PSP_CODE[layer.constants.psp], membrane)
+    call_kernel(sweep, *given, *options, *(o.numpy() for o in (l_q, l_x, start)))
+    return l_q, l_x, Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
+
+
 class Adjoint:
     """The sweep of one layer."""
 
@@ -89,19 +107,7 @@ class Adjoint:
         return self.plain_adjoints(h, messages, end)
 
     def _fused(self, h: Stacked, messages: Tensor | None, end: Lambdas | None) -> PortAdjoints:
-        from bimhw.learning.forms.kernels import PSP_CODE, call_kernel, sweep
-
-        none = h.s.new_zeros(0, 0, 0)
-        message = torch.zeros_like(h.s) if messages is None else messages.contiguous()
-        last = end or zero_lambdas(h)
-        l_q, l_x = torch.empty_like(h.s), torch.empty_like(h.s)
-        start = torch.stack([last.x, last.r, last.i, last.v, last.f])
-        arrays = (h.signal, message, h.psi, h.keep, h.by_spike, h.abar, h.c)
-        given = [(none if a is None else a).contiguous().numpy() for a in arrays]
-        options = (kernel_constants(self.layer), PSP_CODE[self.k.psp], self.membrane)
-        call_kernel(sweep, *given, *options, *(o.numpy() for o in (l_q, l_x, start)))
-        lam = Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
-        return self._ports(h, l_q, l_x, lam)
+        return self._ports(h, *fused_sweep(self.layer, h, messages, end or zero_lambdas(h)))
 
     def plain_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
         """The sweep written out in tensors; for every kind of layer."""

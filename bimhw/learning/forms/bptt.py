@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.adjoint import Adjoint, Lambdas
+from bimhw.learning.forms.adjoint import Adjoint, Lambdas, fused_sweep
 from bimhw.learning.forms.history import from_record
-from bimhw.models.bim import fused
+from bimhw.models.bim import complex_state, fused
 from bimhw.models.bim.cell import Drive, LayerState, Record
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, cell_is_fused
 
 
@@ -26,7 +27,53 @@ def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
         x: inputs [T, B, n_in].
         state: before the first step; None: zero.
     """
-    return net.run(x, state, run_layer if cell_is_fused(net.config) else None)
+    fast = run_layer if cell_is_fused(net.config) else run_complex if membrane_is_fused(net.config) else None
+    return net.run(x, state, fast)
+
+
+def membrane_is_fused(config: BimConfig) -> bool:
+    """Return whether the loops know the layers' kernel and membrane behind a ``complex`` state."""
+    return config.kind == "complex" and not config.adapt_beta
+
+
+def run_complex(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    """Run all steps of a ``complex`` layer from port values, differentiably; as `run_layer`."""
+    return complex_state.run(layer, drive, state, _membrane)
+
+
+def _membrane(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    r, i, v, f, ref, features, spikes = _Membrane.apply(  # type: ignore[no-untyped-call]
+        layer, q, state.r, state.i, state.v, state.f, state.ref
+    )
+    return LayerState(state.x, r, i, v, ref, state.a, f), features, spikes
+
+
+class _Membrane(torch.autograd.Function):
+    """Kernel and membrane of a layer over all steps, from q [T, B, H], as one node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: BimLayer, *tensors: Tensor) -> tuple[Tensor, ...]:
+        q, r, i, v, f, ref = (t.detach() for t in tensors)
+        zero = torch.zeros_like(v)
+        old = LayerState(zero, r, i, v, ref, zero, f)
+        reads = layer.config.reads_membrane(layer.index)
+        new, record, features = fused.membrane_record(q, old, layer.config, layer.constants, reads)
+        ctx.layer = layer
+        ctx.save_for_backward(record.v_pre, record.s, *([] if record.m is None else [record.m]))
+        ctx.mark_non_differentiable(new.ref)
+        return new.r, new.i, new.v, new.f, new.ref, features, record.s
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        r, i, v, f, _, signal, message = grads
+        v_pre, s, *m = ctx.saved_tensors
+        none = torch.zeros_like(s)
+        ports = Drive(none, none, None, none)
+        record = Record(ports, none, none, none, none, none, none, v_pre, m[0] if m else None, s)
+        history = from_record(ctx.layer.config, s.new_zeros(len(s), 0, 0), record, signal)
+        end = Lambdas(torch.zeros_like(v), r, i, v, torch.zeros_like(v), f)
+        l_q, _, before = fused_sweep(ctx.layer, history, message, end)
+        return None, l_q, before.r, before.i, before.v, before.f, None
 
 
 def run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:

@@ -199,6 +199,10 @@ def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
     """
     name, form = rule_and_form(settings.rule, settings.form)
     rule = learning_rule(name)
+    if net.config.kind == "complex":
+        raise InputError(
+            f"rule {name!r}", "has no learner for layers of kind 'complex'", "Train them with rule bptt, offline"
+        )
     if rule.forms:
         return gradient_form(form).make(net, settings, batch)
     if rule.make is None:

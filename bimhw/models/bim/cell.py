@@ -28,7 +28,7 @@ class Drive(NamedTuple):
 class LayerState(NamedTuple):
     """All that a layer remembers between steps; words a configuration does not use stay 0."""
 
-    x: Tensor  # diag [B, H], s6 [B, H, N]: selective state
+    x: Tensor  # diag [B, H], s6 [B, H, N], complex [B, H, 2]: selective state
     r: Tensor  # [B, H] alpha kernel
     i: Tensor  # [B, H] synaptic current (exp, alpha)
     v: Tensor  # [B, H] membrane
@@ -76,7 +76,7 @@ def surrogate(v: Tensor, kind: str, width: float) -> Tensor:
 def zero_state(config: BimConfig, layer: int, batch: int, like: Tensor) -> LayerState:
     """The state before a sequence."""
     h = config.hidden[layer]
-    x_shape = (batch, h) if config.kind == "diag" else (batch, h, config.n_states)
+    x_shape = {"diag": (batch, h), "s6": (batch, h, config.n_states), "complex": (batch, h, 2)}[config.kind]
     zero = like.new_zeros(batch, h)
     return LayerState(like.new_zeros(x_shape), zero, zero, zero, zero, zero, zero)
 

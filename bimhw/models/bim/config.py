@@ -14,14 +14,15 @@ from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 from simulator.neurons.psp import PspConstants, psp_constants
 
-Kind = Literal["diag", "s6"]
+Kind = Literal["diag", "s6", "complex"]
 
 
 class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A BIM network (times in steps, potentials in units of the model).
 
     Attributes:
-        kind: ``diag`` (BIM-D: one selective state per neuron, all parameters owned by the neuron) or ``s6`` (Mamba's).
+        kind: ``diag`` (BIM-D: one selective state per neuron, all parameters owned by the neuron), ``s6`` (Mamba's) or
+            ``complex`` (BIM-D with a complex state that turns by a learned angle, `bimhw.models.bim.complex_state`).
         n_in: input channels, before the delay taps.
         hidden: neurons of each layer.
         n_out: classes.
@@ -46,6 +47,11 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         adapt_beta: strength of the adaptive threshold theta + beta a; 0: none.
         adapt_rho: decay of a (a <- rho a + s).
         input_scale: a task's integer payload times this is the network's input.
+        rotate: the state turns, for ``complex``; without it the state stays real.
+        state_gain: factor g of the input to the state, for ``complex``: ``dc`` 1 - Abar (a constant input reaches the state
+            unchanged) or ``variance`` sqrt(1 - Abar^2) (white input keeps its variance).
+        norm: ``batch`` standardises the state's output q per neuron over steps and batch while training, with running
+            statistics otherwise; the compiler folds it into the neuron's constants. For ``complex``.
     """
 
     kind: Kind = "diag"
@@ -73,6 +79,9 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     adapt_beta: float = 0.0
     adapt_rho: float = 0.9
     input_scale: float = 1.0
+    rotate: bool = True
+    state_gain: Literal["dc", "variance"] = "dc"
+    norm: Literal["none", "batch"] = "none"
 
     def __post_init__(self) -> None:
         for name, ok, rule in _rules(self):
@@ -117,7 +126,8 @@ def _rules(c: BimConfig) -> list[tuple[str, bool, str]]:
         ("hidden", bool(c.hidden) and all(h >= 1 for h in c.hidden), "needs at least one layer of at least one neuron"),
         ("refractory", c.refractory >= 0, "must not be negative"),
         ("n_states", c.n_states >= 1, "must be at least 1"),
-        ("n_states", c.kind == "s6" or c.n_states == 1, "but kind 'diag' has one state per neuron"),
+        ("n_states", c.kind == "s6" or c.n_states == 1, f"but kind {c.kind!r} has one state per neuron"),
+        *[(n, c.kind == "complex" or getattr(c, n) == v, "belongs to kind 'complex'") for n, v in _OF_COMPLEX.items()],
         ("adapt_beta", 0 <= c.adapt_beta < math.inf, "must not be negative"),
         (
             "input_delays",
@@ -127,6 +137,7 @@ def _rules(c: BimConfig) -> list[tuple[str, bool, str]]:
     ]
 
 
+_OF_COMPLEX = {"rotate": True, "state_gain": "dc", "norm": "none"}
 _POSITIVE = ("tau_m", "tau_s", "theta", "surrogate_width", "input_scale")
 
 
@@ -134,10 +145,20 @@ def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of one layer's parameters."""
     h, m, n = config.hidden[layer], config.fan_in(layer), config.n_states
     shapes: dict[str, tuple[int, ...]] = {"w_in": (h, m), "w_delta": (h, m)}
-    if config.kind == "diag":
-        return shapes | {"w_c": (h, m), "b_in": (h,), "b_delta": (h,), "b_c": (h,), "a_log": (h,), "d": (h,)}
+    if config.kind != "s6":
+        shapes |= {"w_c": (h, m), "b_in": (h,), "b_delta": (h,), "b_c": (h,), "a_log": (h,), "d": (h,)}
+        return shapes if config.kind == "diag" else shapes | {name: (h,) for name in complex_words(config)}
     shared = {"w_b": (n, m), "w_c": (n, m), "b_in": (h,), "b_delta": (h,), "b_b": (n,), "b_c": (n,)}
     return shapes | shared | {"a_log": (h, n), "d": (h,)}
+
+
+def complex_words(config: BimConfig) -> tuple[str, ...]:
+    """Return the names of what a ``complex`` neuron has beyond a ``diag`` one: the norm's four where there is one."""
+    turn = ("omega", "c_re", "c_im")
+    return (*turn, "norm_gain", "norm_bias", *RUNNING) if config.norm == "batch" else turn
+
+
+RUNNING = ("norm_mean", "norm_var")  # statistics, not trained
 
 
 def parameter_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:

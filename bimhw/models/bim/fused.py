@@ -51,6 +51,25 @@ def step(
     return new, Record(drive, delta, abar, gain, x_old, new.x, state.a.expand(s.shape), v_pre, m, s)
 
 
+def membrane(
+    q: Tensor, state: LayerState, config: BimConfig, k: PspConstants, reads_membrane: bool
+) -> tuple[LayerState, Tensor, Tensor]:
+    """Take q [T, B, H] through kernel and membrane alone: state after the steps (x as it was), features, spikes."""
+    new, record, f = membrane_record(q, state, config, k, reads_membrane)
+    return new, f, record.s
+
+
+def membrane_record(
+    q: Tensor, state: LayerState, config: BimConfig, k: PspConstants, reads_membrane: bool
+) -> tuple[LayerState, Record, Tensor]:
+    """As `membrane`, with the record of all steps between the state after them and the features."""
+    none = torch.zeros_like(q)
+    zero, one = torch.zeros_like(q[0, 0]), torch.ones_like(q[0, 0])
+    alone = state._replace(x=torch.zeros_like(q[0]))
+    new, record, f = run(Drive(q, none, None, none), zero, one, alone, config, k, reads_membrane)  # c x + D z = q
+    return new._replace(x=state.x), record, f
+
+
 def _run(
     ports: list[Tensor], a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Tensor, Tensor | None]:

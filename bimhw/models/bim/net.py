@@ -11,22 +11,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bimhw.models.bim import cell
+from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
-from bimhw.models.bim.config import BimConfig, layer_shapes, mask_shapes
+from bimhw.models.bim.config import RUNNING, BimConfig, layer_shapes, mask_shapes
 from bimhw.models.nets import Net
 from bimhw.models.registry import family_of
 from simulator.base.errors import InputError
 
 
 class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Initial weights: N(0, (gain/sqrt(M))^2) per port; Delta log-uniform in [delta_min, delta_max]."""
+    """Initial weights: N(0, (gain/sqrt(M))^2) per port; Delta log-uniform in [delta_min, delta_max].
+
+    ``complex`` layers: omega uniform in [0, omega_max] (radians a step), C_re = 1, C_im ~ N(0, 1), 0 without rotation.
+    """
 
     gain_in: float = 3.0
     gain_delta: float = 0.5
     gain_c: float = 0.3
     delta_min: float = 0.02
     delta_max: float = 0.5
+    omega_max: float = 0.3
 
 
 class NetState(NamedTuple):
@@ -56,7 +60,12 @@ class BimLayer(nn.Module):
                 value = torch.randn(shape, generator=generator) * (gains[name] / math.sqrt(shape[1]))
             else:
                 value = _initial(name, shape, init, generator)
-            trained = name != "a_log" or config.learn_a_log
+            if name in RUNNING:
+                self.register_buffer(name, value)
+                continue
+            if name in ("omega", "c_im") and not config.rotate:
+                value = torch.zeros(shape)
+            trained = _is_trained(name, config)
             self.register_parameter(name, nn.Parameter(value, requires_grad=trained))
 
     def get_parameter(self, target: str) -> nn.Parameter:
@@ -77,7 +86,7 @@ class BimLayer(nn.Module):
     @property
     def ports(self) -> tuple[str, ...]:
         """The synaptic ports."""
-        return ("in", "delta", "c") if self.config.kind == "diag" else ("in", "delta", "b", "c")
+        return ("in", "delta", "b", "c") if self.config.kind == "s6" else ("in", "delta", "c")
 
     def project(self, u: Tensor) -> Drive:
         """Port values for inputs [.., M]."""
@@ -105,6 +114,8 @@ class BimLayer(nn.Module):
 
             a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
             return fused.step(drive, a_log, d, state, self.config, self.constants, membrane)
+        if self.config.kind == "complex":
+            return complex_state.advance(drive, self, state, membrane)
         owned = self.get_parameter("a_log"), self.get_parameter("d")
         return cell.advance(drive, *owned, state, self.config, self.constants, membrane)
 
@@ -235,6 +246,8 @@ def as_bim(net: nn.Module, what: str) -> BimNet:
 
 
 def _run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+    if layer.config.kind == "complex":
+        return complex_state.run(layer, drive, state)
     if layer.fused:
         state, stacked, f = layer.sequence(drive, state)
         return state, f, stacked.s
@@ -254,4 +267,17 @@ def _initial(name: str, shape: tuple[int, ...], init: Init, generator: torch.Gen
         return torch.log(torch.expm1(delta))
     if name == "a_log" and len(shape) == 2:  # s6: A_n = -n (S4D-real, as Mamba)
         return torch.log(torch.arange(1, shape[1] + 1, dtype=torch.float32)).expand(shape).clone()
-    return torch.ones(shape) if name in ("d", "b_b", "b_c") else torch.zeros(shape)
+    if name == "omega":
+        return init.omega_max * torch.rand(shape, generator=generator)
+    if name == "c_im":
+        return torch.randn(shape, generator=generator)
+    return torch.ones(shape) if name in _ONES else torch.zeros(shape)
+
+
+_ONES = ("d", "b_b", "b_c", "c_re", "norm_gain", "norm_var")
+
+
+def _is_trained(name: str, config: BimConfig) -> bool:
+    if name in ("omega", "c_im"):
+        return config.rotate
+    return name != "a_log" or config.learn_a_log

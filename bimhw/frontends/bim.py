@@ -18,15 +18,16 @@ import numpy.typing as npt
 from mapping.network import Network
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
-from simulator.neurons import bim_d, s6
+from simulator.neurons import bim_complex, bim_d, s6
 from simulator.program.graph import Population, Projection, dense_to_csr
 
 if TYPE_CHECKING:
     from bimhw.models.bim.config import BimConfig
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-_PORTS = {"diag": (("z", "w_in"), ("d", "w_delta"), ("c", "w_c")), "s6": (("z", "w_in"), ("d", "w_delta"))}
-_STEPS = {"diag": 1, "s6": 2}  # chip steps of a layer
+_PORTS = {"s6": (("z", "w_in"), ("d", "w_delta"))}
+_OWN_PORTS = (("z", "w_in"), ("d", "w_delta"), ("c", "w_c"))  # of the kinds whose neurons own all their parameters
+_STEPS = {"diag": 1, "complex": 1, "s6": 2}  # chip steps of a layer
 _LONGEST_WAIT = 63  # a word of 6 bits
 INPUT, READOUT = "input", "readout"
 
@@ -128,11 +129,25 @@ def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
     if config.kind == "diag":
         params |= {"b_c": own["b_c"], "a": np.exp(own["a_log"])}
         model = bim_d.model_name(config.psp, adaptive, graded)
+    elif config.kind == "complex":
+        params |= {"b_c": own["b_c"], "a": np.exp(own["a_log"])} | _complex_params(config, arrays, layer)
+        model = bim_complex.model_name(config.psp, adaptive, graded)
     else:
         params |= {f"l{n}": own["a_log"][:, n] for n in range(config.n_states)}
         params["zoh"] = np.asarray(config.discretisation == "zoh", np.float64)
         model = s6.model_name(config.discretisation, config.psp, config.n_states, adaptive, graded)
     return Population(layer_name(layer), model, size, params, layer=_number(config, layer), shape=(size,))
+
+
+def _complex_params(config: BimConfig, arrays: Arrays, layer: int) -> dict[str, npt.NDArray[np.float64]]:
+    """Rotation and gain of a ``complex`` layer, with its norm folded into the neurons' constants."""
+    from bimhw.models.bim.complex_state import fold
+
+    prefix = f"layers.{layer}."
+    own = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+    turn = {"turn_cos": np.cos(own["omega"]), "turn_sin": np.sin(own["omega"])}
+    variance = np.asarray(config.state_gain == "variance", np.float64)
+    return turn | fold(own, config.norm == "batch") | {"variance": variance}
 
 
 def _number(config: BimConfig, layer: int) -> int:
@@ -163,7 +178,7 @@ def _into_shared(config: BimConfig, arrays: Arrays, layer: int) -> list[Projecti
 
 def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projection]:
     out = []
-    for port, weight in _PORTS[config.kind]:
+    for port, weight in _PORTS.get(config.kind, _OWN_PORTS):
         matrix = _masked(arrays, f"layers.{layer}.{weight}")
         out += _from_below(config, layer, layer_name(layer), port, matrix, _STEPS[config.kind] - 1)
     return out

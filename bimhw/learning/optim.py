@@ -11,6 +11,9 @@ from simulator.base.errors import InputError
 
 OptimiserName = Literal["sgd", "rms", "adam"]
 OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
+_RATES = {
+    "omega": 0.3
+}  # share of a step that a parameter takes: angles are radians a step, and a phase adds up over time
 _A_LOG_LIMIT = 3.0  # A_log stays in [-3, 3]: beyond, the decay is 0 or 1 to rounding
 
 
@@ -32,6 +35,7 @@ class FlatParameters:
             p.data = view.view(p.shape)
         self.rows = self._row_index(named)
         self._a_log = [p for n, p in named if n.endswith("a_log")]
+        self.slow = [(p, _RATES[leaf]) for n, p in named if (leaf := n.split(".")[-1]) in _RATES]
 
     def _row_index(self, named: list[tuple[str, torch.nn.Parameter]]) -> Tensor:
         """For each element the number of its (parameter, row): a neuron's synapses at one port are one row."""
@@ -102,11 +106,14 @@ class Optimiser:
         raise AssertionError(self.name)
 
     def step(self, g: Tensor, lr: float) -> None:
-        """values <- values - lr direction(g)."""
+        """values <- values - lr direction(g), a share of it for the parameters that move slowly."""
+        before = [p.detach().clone() for p, _ in self.parameters.slow]
         if self.name == "adam":
             self._adam(g, lr)
         else:
             self.parameters.values.add_(self.direction(g), alpha=-lr)
+        for (p, share), old in zip(self.parameters.slow, before, strict=True):
+            p.data.copy_(torch.lerp(old, p.data, share))
         self.parameters.clamp()
 
     def _adam(self, g: Tensor, lr: float) -> None:

@@ -279,4 +279,4 @@ def _renamed(statements: str, model: NeuronModel) -> list[str]:
 
 
 _NAME = r"(?<![\w.])[A-Za-z_]\w*"  # not the e of 1e300
-_FUNCTIONS = {"int", "floor", "abs", "sign", "exp", "log", "clip"}
+_FUNCTIONS = {"int", "floor", "abs", "sign", "exp", "log", "clip", "sqrt"}

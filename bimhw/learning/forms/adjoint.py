@@ -55,9 +55,7 @@ def zero_lambdas(history: Stacked) -> Lambdas:
     return Lambdas(torch.zeros_like(history.x_new[0]), zero, zero, zero, zero, zero)
 
 
-def fused_sweep(
-    layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambdas
-) -> tuple[Tensor, Tensor, Lambdas]:
+def fused_sweep(layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambdas) -> tuple[Tensor, Tensor, Lambdas]:
     """Sweep a layer in the compiled loop: l_q and l_x of every step [T, B, H], the adjoints before the first."""
     from bimhw.learning.forms.kernels import PSP_CODE, call_kernel, sweep
 

@@ -35,6 +35,21 @@ def bim_step(
     return membrane_step(p, q, s, clip, model)
 
 
+def complex_step(
+    p: dict[str, Any], table: Any, acc: dict[str, Any], s: dict[str, Any], clip: Saturating, model: str
+) -> Any:
+    z, d, c = (shift(acc[k] * p[f"mul_{k}"], p[f"sh_{k}"]) + p[f"b_{k}"] for k in "zdc")
+    z, c = clip(z, p["limit"]), clip(c, p["limit"])
+    entry = p["lut"] + np.clip((d >> 8) + 128, 0, 255)
+    abar, gain, re, im = table[entry], table[entry + 256], s["re"], s["im"]
+    turned = (p["turn_cos"] * re - p["turn_sin"] * im) >> 15, (p["turn_sin"] * re + p["turn_cos"] * im) >> 15
+    s["re"] = clip(((abar * turned[0]) >> 16) + shift(gain * z, p["sh_gz"]), p["limit"])
+    s["im"] = clip((abar * turned[1]) >> 16, p["limit"])
+    y = clip(shift(p["c_re"] * s["re"] - p["c_im"] * s["im"], p["sh_y"]), p["limit"])
+    q = clip(shift(c * y, p["sh_cy"]) + shift(p["D"] * z, p["sh_dz"]) + p["b_q"], p["limit"])
+    return membrane_step(p, q, s, clip, model)
+
+
 def s6_step(
     p: dict[str, Any], tables: dict[str, Any], acc: dict[str, Any], s: dict[str, Any], clip: Saturating, model: str
 ) -> Any:
@@ -174,6 +189,7 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
         words = ["x", "r", "I", "V", "ref"] + (["A"] if "adaptive" in p.model else [])
         if p.model.startswith("s6_") and p.model != "s6_project":
             words = [f"x{n}" for n in range(int(p.model.split("_")[3][1:]))] + words[1:]
+        words = ["re", "im", *words[1:]] if p.model.startswith("bim_complex") else words
         state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in words}
         if p.model.startswith("leaky"):
             zero = np.zeros((batch, p.size), np.int64)
@@ -226,6 +242,7 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
                 out[p.name][:, t] = s6_step(params[p.name], tables, acc, state[p.name], clip, p.model)
             else:
                 table = np.asarray(p.tables["decay"], np.int64)
-                out[p.name][:, t] = bim_step(params[p.name], table, acc, state[p.name], clip, p.model)
+                step_of = complex_step if p.model.startswith("bim_complex") else bim_step
+                out[p.name][:, t] = step_of(params[p.name], table, acc, state[p.name], clip, p.model)
             states[p.name].append({k: v.copy() for k, v in state[p.name].items()})
     return out, states, clip.count

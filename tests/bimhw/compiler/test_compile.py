@@ -57,6 +57,13 @@ def random_net(config: BimConfig, seed: int) -> BimNet:
     with torch.no_grad():
         net.readout.weight.copy_(torch.randn(net.readout.weight.shape, generator=generator))
         net.readout.bias.copy_(torch.randn(net.readout.bias.shape, generator=generator))
+        if config.norm == "batch":  # as training leaves it
+            for i in range(config.n_layers):
+                layer = net.layer(i)
+                layer.get_parameter("norm_gain").copy_(1 + 0.3 * torch.rand(config.hidden[i], generator=generator))
+                layer.get_parameter("norm_bias").copy_(0.3 * torch.randn(config.hidden[i], generator=generator))
+                layer.get_buffer("norm_mean").copy_(0.2 * torch.randn(config.hidden[i], generator=generator))
+                layer.get_buffer("norm_var").copy_(0.5 + torch.rand(config.hidden[i], generator=generator))
         if config.learn_a_log:
             for i in range(config.n_layers):
                 a_log = net.layer(i).get_parameter("a_log")
@@ -64,6 +71,7 @@ def random_net(config: BimConfig, seed: int) -> BimNet:
     return net
 
 
+_STATE = {"diag": "x", "s6": "x0", "complex": "im"}
 configs = kinds(
     n_in=st.just(6),
     hidden=st.sampled_from([(12,), (26, 9), (8, 7, 6)]),
@@ -96,7 +104,7 @@ def test_simulator_equals_plain_integers(config: BimConfig, options: dict[str, A
     result = compile(random_net(config, seed), chip, calibration=payloads, **options)
     program, steps = result.program, result.program.meta["chip_steps"]
     outs, states, saturated = run_plain(program, payloads, steps)
-    probes = [("readout", "y"), ("layer1", "V"), ("layer1", "x" if config.kind == "diag" else "x0")]
+    probes = [("readout", "y"), ("layer1", "V"), ("layer1", _STATE[config.kind])]
     runs = run_samples(program, [encode(program, p) for p in payloads], steps, probes=probes, topology=chip.topology)
     first = program.first_ids()
     for k, spikes in enumerate(runs.spikes):

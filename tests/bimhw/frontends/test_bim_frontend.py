@@ -37,7 +37,7 @@ def dyadic_net(config: BimConfig, seed: int) -> BimNet:
 
 
 def kinds(**fields: Any) -> st.SearchStrategy[BimConfig]:
-    """Configurations of both kinds."""
+    """Configurations of all kinds."""
     return st.one_of(
         st.builds(BimConfig, **fields),
         st.builds(
@@ -46,6 +46,14 @@ def kinds(**fields: Any) -> st.SearchStrategy[BimConfig]:
             kind=st.just("s6"),
             n_states=st.sampled_from([1, 2, 5]),
             discretisation=st.sampled_from(["euler", "zoh"]),
+        ),
+        st.builds(
+            BimConfig,
+            **fields,
+            kind=st.just("complex"),
+            rotate=st.booleans(),
+            state_gain=st.sampled_from(["dc", "variance"]),
+            norm=st.sampled_from(["none", "batch"]),
         ),
     )
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from bimhw.learning.forms.bptt import run_layer
+from bimhw.learning.forms.bptt import layer_loop
 from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.module import BimModule, Output
-from bimhw.models.bim.net import Init, cell_is_fused
+from bimhw.models.bim.net import Init
 from bimhw.nn.online import Credit, Form, Online
 from simulator.base.errors import InputError
 
@@ -67,17 +67,20 @@ class BIM(BimModule):
         self._check(x)
         drive = self.drive(x)
         state = state or self.initial_state(x.shape[1], drive.z)
-        if drive.z.device.type != "cpu" or not cell_is_fused(self.config):
+        fast = layer_loop(self.config) if drive.z.device.type == "cpu" else None
+        if fast is None:
             return self.scan(drive, state)
-        after, features, spikes = run_layer(self, drive, state)
+        after, features, spikes = fast(self, drive, state)
         return spikes if self.output == "spikes" else features, after
 
     def observe(self, x: Tensor) -> Tensor:
         """Do one step of inputs [B, n_in] online; the output [B, hidden] carries the gradient (see the class).
 
         Raises:
-            InputError: an input of another shape, or another batch than the sequence began with.
+            InputError: kind ``complex``, an input of another shape, or another batch than the sequence began with.
         """
+        if self.config.kind == "complex":
+            raise InputError("BIM: observe", "has no online form for kind 'complex'", "Train it offline, by forward")
         if x.ndim != 2 or x.shape[1] != self.config.n_in:
             raise InputError("BIM: step", f"has shape {tuple(x.shape)}", f"Give [batch, {self.config.n_in}]")
         return self.online.observe(x)

@@ -19,6 +19,7 @@ from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, s
 from bimhw.compiler.options import CompileOptions
 from simulator.neurons import bim_complex as neuron
 from simulator.neurons.base import get
+from simulator.neurons.bim_d import ABAR_FRAC, D_FRAC
 from simulator.program.graph import Population
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +34,7 @@ def lower_complex(
     frac = _fracs(population, calibration, options)
     value = Words(population)
     value.membrane(frac, calibration, options)
-    for port, target in (("z", frac["z"]), ("d", neuron.D_FRAC), ("c", frac["c"])):
+    for port, target in (("z", frac["z"]), ("d", D_FRAC), ("c", frac["c"])):
         value.out[f"mul_{port}"], value.out[f"sh_{port}"] = multiplier(units[port] * 2.0**target)
         value.fixed(f"b_{port}", target)
     for name in ("turn_cos", "turn_sin"):
@@ -44,7 +45,7 @@ def lower_complex(
     value.fixed("D", skip, _CONSTANT_BITS)
     value.fixed("b_q", frac["q"])
     value.set(
-        sh_gz=neuron.ABAR_FRAC + frac["z"] - frac["x"],
+        sh_gz=ABAR_FRAC + frac["z"] - frac["x"],
         sh_y=weight + frac["x"] - frac["y"],
         sh_cy=frac["c"] + frac["y"] - frac["q"],
         sh_dz=skip + frac["z"] - frac["q"],
@@ -52,7 +53,7 @@ def lower_complex(
     value.out["lut"], tables = _tables(population)
     model = get(population.model)
     lowered = replace(population, params={w.name: value.out[w.name] for w in model.params}, tables={"decay": tables})
-    words = {w: f for w, f in frac.items() if w != "x"} | {"re": frac["x"], "im": frac["x"], "d": neuron.D_FRAC}
+    words = {w: f for w, f in frac.items() if w != "x"} | {"re": frac["x"], "im": frac["x"], "d": D_FRAC}
     known = {w.name for w in model.states} | {"z", "d", "c", "y", "q"}
     return Lowered(lowered, {w: f for w, f in (words | {"A": frac["V"]}).items() if w in known})
 

@@ -16,7 +16,7 @@ from bimhw.learning.forms.history import from_record
 from bimhw.models.bim import complex_state, fused
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, cell_is_fused
+from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, RunLayer, cell_is_fused
 
 
 def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
@@ -27,13 +27,14 @@ def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
         x: inputs [T, B, n_in].
         state: before the first step; None: zero.
     """
-    fast = run_layer if cell_is_fused(net.config) else run_complex if membrane_is_fused(net.config) else None
-    return net.run(x, state, fast)
+    return net.run(x, state, layer_loop(net.config))
 
 
-def membrane_is_fused(config: BimConfig) -> bool:
-    """Return whether the loops know the layers' kernel and membrane behind a ``complex`` state."""
-    return config.kind == "complex" and not config.adapt_beta
+def layer_loop(config: BimConfig) -> RunLayer | None:
+    """Return what takes such layers through all steps by compiled loops, or None where autograd's operations do."""
+    if config.kind == "complex" and not config.adapt_beta:
+        return run_complex
+    return run_layer if cell_is_fused(config) else None
 
 
 def run_complex(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:

@@ -14,9 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
+
+Array = npt.NDArray[np.float64]  # or float32
 
 
 class ComplexScan(torch.autograd.Function):
@@ -24,6 +27,7 @@ class ComplexScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, variance: bool, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the steps; keep the states."""
         given = [t.detach().contiguous() for t in tensors]
         *arrays, x0 = given
         states = arrays[0].new_empty(len(arrays[0]) + 1, *x0.shape)  # before each step, and at the end
@@ -36,6 +40,7 @@ class ComplexScan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Sweep back over the steps."""
         *arrays, states = ctx.saved_tensors
         ports = [torch.empty_like(a) for a in arrays[:3]]
         owned = [torch.zeros_like(a) for a in arrays[3:]]
@@ -50,7 +55,7 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _decay(d: Any, rate: Any, variance: bool) -> Any:
+def _decay(d: float, rate: float, variance: bool) -> tuple[float, float, float, float]:
     """(Abar, g, softplus d, sigmoid d)."""
     one = type(d)(1)
     e = np.exp(-abs(d))
@@ -64,16 +69,16 @@ def _decay(d: Any, rate: Any, variance: bool) -> Any:
 @njit(cache=True, nogil=True)
 def _forward(
     variance: bool,
-    z: Any,
-    d: Any,
-    c: Any,  # [T, B, H]
-    a_log: Any,
-    direct: Any,
-    omega: Any,
-    c_re: Any,
-    c_im: Any,  # [H]
-    x: Any,  # [T + 1, B, H, 2]
-    q: Any,  # [T, B, H] out
+    z: Array,
+    d: Array,
+    c: Array,  # [T, B, H]
+    a_log: Array,
+    direct: Array,
+    omega: Array,
+    c_re: Array,
+    c_im: Array,  # [H]
+    x: Array,  # [T + 1, B, H, 2]
+    q: Array,  # [T, B, H] out
 ) -> None:
     rate, cos, sin = np.exp(a_log), np.cos(omega), np.sin(omega)
     for t in range(z.shape[0]):
@@ -90,25 +95,25 @@ def _forward(
 @njit(cache=True, nogil=True)
 def _backward(
     variance: bool,
-    z: Any,
-    d: Any,
-    c: Any,  # [T, B, H]
-    a_log: Any,
-    direct: Any,
-    omega: Any,
-    c_re: Any,
-    c_im: Any,  # [H]
-    x: Any,  # [T + 1, B, H, 2]
-    g_q: Any,  # [T, B, H]
-    l_z: Any,
-    l_d: Any,
-    l_c: Any,  # [T, B, H] out
-    l_a: Any,
-    l_direct: Any,
-    l_omega: Any,
-    l_re: Any,
-    l_im: Any,  # [H] out
-    lam: Any,  # [B, H, 2] dL/dx after the last step in, before the first out
+    z: Array,
+    d: Array,
+    c: Array,  # [T, B, H]
+    a_log: Array,
+    direct: Array,
+    omega: Array,
+    c_re: Array,
+    c_im: Array,  # [H]
+    x: Array,  # [T + 1, B, H, 2]
+    g_q: Array,  # [T, B, H]
+    l_z: Array,
+    l_d: Array,
+    l_c: Array,  # [T, B, H] out
+    l_a: Array,
+    l_direct: Array,
+    l_omega: Array,
+    l_re: Array,
+    l_im: Array,  # [H] out
+    lam: Array,  # [B, H, 2] dL/dx after the last step in, before the first out
 ) -> None:
     rate, cos, sin = np.exp(a_log), np.cos(omega), np.sin(omega)
     for t in range(z.shape[0] - 1, -1, -1):

@@ -8,7 +8,7 @@ One neuron in step t, from its three ports z, d, c (as ``diag``), with its own c
     q^ = gamma (q - mean) / sqrt(var + 1e-5) + beta                    with ``norm``
 
 then kernel, membrane and readout feature of `bimhw.models.bim.cell` take q^ for q. With omega = 0, C = 1, g = 1 - Abar
-and no norm it is ``diag``. mean and var are those of the batch (over steps and sequences) where gradients are taken, and
+and no norm it is ``diag``. mean and var are those of the batch (over steps and sequences) in training mode with gradients, and
 running averages otherwise. Everything between the state and the membrane is linear in each neuron, so `fold` puts the norm
 into C and D and leaves one constant current: nothing of it remains on a chip.
 
@@ -19,7 +19,7 @@ long sequences" (the gain), Gu et al. 2022, S4D.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,7 @@ def run(
         membrane: takes q of all steps through the spiking part; None: `membrane_steps`.
     """
     q, x = scan(drive, own(layer), state.x, layer.config)
-    q = normalise(q, layer, batch=torch.is_grad_enabled())
+    q = normalise(q, layer, batch=layer.training and torch.is_grad_enabled())
     new, features, spikes = (membrane or membrane_steps)(layer, q, state)
     return new._replace(x=x), features, spikes
 
@@ -155,7 +155,7 @@ def scan(drive: Drive, o: Own, x: Tensor, config: BimConfig) -> tuple[Tensor, Te
     return torch.stack(qs), x
 
 
-def fold(values: Mapping[str, npt.NDArray[Any]], norm: bool) -> dict[str, Floats]:
+def fold(values: Mapping[str, Floats], norm: bool) -> dict[str, Floats]:
     """Return C_re, C_im, D of the neurons with the norm folded in, and the constant current b_q that it leaves.
 
     C <- s C, D <- s D with s = gamma / sqrt(var + 1e-5);  b_q = beta - s mean.

@@ -147,7 +147,7 @@ def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"w_in": (h, m), "w_delta": (h, m)}
     if config.kind != "s6":
         shapes |= {"w_c": (h, m), "b_in": (h,), "b_delta": (h,), "b_c": (h,), "a_log": (h,), "d": (h,)}
-        return shapes if config.kind == "diag" else shapes | {name: (h,) for name in complex_words(config)}
+        return shapes if config.kind == "diag" else shapes | dict.fromkeys(complex_words(config), (h,))
     shared = {"w_b": (n, m), "w_c": (n, m), "b_in": (h,), "b_delta": (h,), "b_b": (n,), "b_c": (n,)}
     return shapes | shared | {"a_log": (h, n), "d": (h,)}
 

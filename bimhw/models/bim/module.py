@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bimhw.models.bim import cell
+from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimLayer, Init, cell_is_fused
@@ -95,6 +95,9 @@ class BimModule(BimLayer):
 
     def scan(self, drive: Drive, state: LayerState) -> tuple[Tensor, LayerState]:
         """Run port values [T, B, ..] step by step in plain torch operations: any device, any gradient."""
+        if self.config.kind == "complex":
+            state, features, spikes = complex_state.run(self, drive, state)
+            return spikes if self.output == "spikes" else features, state
         outputs = []
         b = drive.b if drive.b is not None else [None] * len(drive.z)
         for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
@@ -104,6 +107,8 @@ class BimModule(BimLayer):
 
     def advance(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
         """Do one step from port values [B, ..]."""
+        if self.config.kind == "complex":
+            return complex_state.advance(drive, self, state, self.output == "membrane")
         own = self.get_parameter("a_log"), self.get_parameter("d")
         return cell.advance(drive, *own, state, self.config, self.constants, self.output == "membrane")
 

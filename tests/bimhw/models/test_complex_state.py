@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import bimhw
+import bimhw.nn
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.rules.registry import LearnerSettings, make_learner
 from bimhw.models.bim import complex_state
@@ -143,6 +145,24 @@ def test_steps_are_the_sequence_and_files_keep_the_statistics(tmp_path: Path) ->
     again = load_model(save_model(net, tmp_path / "m.safetensors"))
     for name, value in net.state_dict().items():
         assert torch.equal(again.state_dict()[name], value.float()), name
+
+
+def test_module_runs_offline_and_compiles() -> None:
+    """In a torch model of one's own: loops and torch operations agree, eval() fixes the norm, the chip path takes it."""
+    layer = bimhw.nn.BIM(5, 6, kind="complex", norm="batch", theta=0.2, seed=1).double()
+    x = _inputs(20)
+    plain = layer.scan(layer.drive(x), layer.initial_state(3))[0].detach()
+    layer.load_state_dict(bimhw.nn.BIM(5, 6, kind="complex", norm="batch", theta=0.2, seed=1).double().state_dict())
+    assert torch.equal(layer(x).detach(), plain)
+    layer.eval()
+    before = layer.get_buffer("norm_mean").clone()
+    assert torch.equal(layer(x), layer(x))
+    assert torch.equal(layer.get_buffer("norm_mean"), before)
+    with pytest.raises(InputError, match="no online form"):
+        layer.observe(x[0])
+    steps = x.permute(1, 0, 2).numpy().astype("int32")
+    program = bimhw.compile(nn.Sequential(layer.float()), "loihi2", calibration=steps).program
+    assert program.populations[1].model == "bim_complex_alpha"
 
 
 def test_what_does_not_exist_is_refused() -> None:

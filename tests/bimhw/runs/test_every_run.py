@@ -128,7 +128,8 @@ def program_in_another_simulator(kind: str, model: Any) -> None:
         assert all(run.equal and run.events > 0 for run in bimhw.cross_check(model))
         beside = bimhw.cross_check("m.bimhw", source=model)[0].as_json()
     assert beside["stage"] == "integer"
-    assert beside["differ"] <= (0 if kind == "npz" else 0.02 * beside["steps"])  # rounding moves a spike now and then
+    share = beside["differ"] / (beside["steps"] * 11)  # of neuron-steps; rounding moves a spike now and then
+    assert share <= (0 if kind == "npz" else 0.1)
 
 
 def test_a_model_file_is_swept_as_its_program_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

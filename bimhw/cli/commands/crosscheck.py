@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+
+if TYPE_CHECKING:
+    from bimhw.evidence.crosscheck.compare import Comparison
 
 
 @click.command()
@@ -27,7 +30,7 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     """Run MODEL here and in another simulator on the same input; exit code 1 if they should be equal and are not.
 
     MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
-    .bimhw with --model (the chip's integers beside the float network: the first divergence is reported).
+    .bimhw with --model (its float network is equal; the chip's integers beside it, with the first divergence).
     """
     from bimhw.evidence.crosscheck.check import cross_check
 
@@ -35,23 +38,28 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     if plot is not None:
         from bimhw.evidence.crosscheck.plot import plot_distance
 
-        plot_distance(results, plot)
+        plot_distance([c for c in results if c.tolerance is None] or results, plot)
     judged = [c for c in results if c.tolerance is not None]
     if as_json:
         print_json({"equal": all(c.equal for c in judged) if judged else None, "runs": [c.as_json() for c in results]})
     else:
-        rows = [
-            (k, c.stage, c.steps, c.events, c.differ, c.max_state_error, "-" if c.tolerance is None else c.equal)
-            for k, c in enumerate(results)
-        ]
-        columns = ("sample", "stage", "steps", "values sent", "differ", "state error", "equal")
-        print_table(f"{model} against {results[0].against}", columns, rows)
-        for k, c in enumerate(results):
-            if c.first is not None:
-                f = c.first
-                click.echo(
-                    f"sample {k}: first divergence at step {f.step}, {f.population}[{f.neuron}]: "
-                    f"{f.ours:g} here, {f.theirs:g} there; {f.cause}"
-                )
+        _print(model, results, 2 if len(results) == 2 * samples else 1)
     if not all(c.equal for c in judged):
         sys.exit(1)
+
+
+def _print(model: Path, results: list[Comparison], stages: int) -> None:
+    """Print a row a comparison; each sample has one, or one a stage."""
+    rows = [
+        (k // stages, c.stage, c.steps, c.events, c.differ, c.max_state_error, "-" if c.tolerance is None else c.equal)
+        for k, c in enumerate(results)
+    ]
+    columns = ("sample", "stage", "steps", "values sent", "differ", "state error", "equal")
+    print_table(f"{model} against {results[0].against}", columns, rows)
+    for k, c in enumerate(results):
+        if c.first is not None:
+            f = c.first
+            click.echo(
+                f"sample {k // stages}, {c.stage}: first divergence at step {f.step}, "
+                f"{f.population}[{f.neuron}]: {f.ours:g} here, {f.theirs:g} there; {f.cause}"
+            )

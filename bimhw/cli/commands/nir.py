@@ -138,7 +138,8 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
     click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
-        click.echo(f"{found.differ} of {found.of} values of out differ by quantisation")
+        error, share = found.result["recorded_rms_error"], f"{found.differ} of {found.of} values differ by quantisation"
+        click.echo(f"rms error against out: {error:.2%} of its size ({share})")
         click.echo(f"decisions that agree with out: {found.result['recorded_decisions_agree']:.1%}")
     if "accuracy" in found.result:
         recorded = found.result.get("recorded_accuracy")

@@ -25,7 +25,7 @@ _STATE_MEMORY = 200_000_000  # recorded state values; above this only spikes are
 
 
 def crosscheck_float(
-    network: Network, inputs: Mapping[str, Floats], steps: int, target: Target = "numpy"
+    network: Network, inputs: Mapping[str, Floats], steps: int, target: Target = "numpy", twin: TwinRun | None = None
 ) -> Comparison:
     """Our float engine against Brian2: spikes must be equal, states within 1e-10 of their largest value.
 
@@ -34,16 +34,22 @@ def crosscheck_float(
         inputs: input population -> values [T_in, n].
         steps: chip steps.
         target: Brian2's code generation.
+        twin: Brian2's run of `twin_of`, where it is there already.
     """
     from mapping.float_run import record
 
     probes = _probes(network, steps)
     sent = [(p.name, "out") for p in network.populations if p.model != INPUT_MODEL]
     ours = record(network, {n: v[None] for n, v in inputs.items()}, steps, [*sent, *probes])
-    twin = run_brian(network, inputs, steps, probes, target)
+    twin = twin or twin_of(network, inputs, steps, target)
     flat = {n: ours[n, "out"][0] for n, _ in sent}
     graded = any(get(p.model).emits == "graded" for p in network.populations if p.model != INPUT_MODEL)
     return _compared(network, flat, {k: ours[k][0] for k in probes}, twin, 1e-9 if graded else 0.0)
+
+
+def twin_of(network: Network, inputs: Mapping[str, Floats], steps: int, target: Target = "numpy") -> TwinRun:
+    """Return Brian2's run of a float network with the states that a comparison needs."""
+    return run_brian(network, inputs, steps, _probes(network, steps), target)
 
 
 def crosscheck_program(
@@ -75,7 +81,12 @@ def crosscheck_program(
 
 
 def crosscheck_chip(
-    program: Program, network: Network, inputs: Mapping[str, Floats], payloads: SpikeTrain, steps: int
+    program: Program,
+    network: Network,
+    inputs: Mapping[str, Floats],
+    payloads: SpikeTrain,
+    steps: int,
+    twin: TwinRun | None = None,
 ) -> Comparison:
     """The chip's integers against Brian2 running the *float* network: where they first part and how it goes on.
 
@@ -87,10 +98,11 @@ def crosscheck_chip(
         inputs: input population -> real values [T_in, n].
         payloads: the same input in the chip's payloads.
         steps: chip steps.
+        twin: Brian2's run of `twin_of`, where it is there already.
     """
     from simulator.function import run
 
-    twin = run_brian(network, inputs, steps)
+    twin = twin or twin_of(network, inputs, steps)
     done = run(program, payloads, steps)
     first = program.first_ids()
     spiking = [p for p in program.populations if p.model != INPUT_MODEL and get(p.model).emits == "binary"]
@@ -153,6 +165,9 @@ def cross_check(
 ) -> list[Comparison]:
     """Cross-check a model file, a network or a program, one comparison a sample.
 
+    A program with its float model gives two: the float network, as the program reads it, must be equal in Brian2; the
+    chip's integers are reported beside it.
+
     Args:
         model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
         against: ``brian2``; or ``torch``, the module of a trained model, which has neurons that Brian2 lacks.
@@ -180,7 +195,9 @@ def cross_check(
     results = []
     for job in jobs:
         if job.program is not None and job.network is not None:
-            results.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps))
+            twin = twin_of(job.network, job.values, job.steps, target)
+            results.append(crosscheck_float(job.network, job.values, job.steps, target, twin))
+            results.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin))
         elif job.program is not None:
             results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
         else:

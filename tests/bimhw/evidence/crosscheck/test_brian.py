@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+from tests.bimhw.frontends.test_nir_reader import write_raw
 
 pytest.importorskip("brian2", reason="needs the extra brian2")
 MODEL = Path(__file__).parents[4] / "examples" / "digits.safetensors"
@@ -106,13 +108,34 @@ def test_trained_net_is_exact_on_twenty_samples() -> None:
 
 def test_quantised_net_names_the_first_divergence(tmp_path: Path) -> None:
     program = compile(MODEL, chip="loihi2").program
-    (result,) = cross_check(program, source=MODEL)
+    exact, result = cross_check(program, source=MODEL)
+    assert exact.stage == "float" and exact.equal
     assert result.tolerance is None
     assert result.first is not None
     assert result.first.population == "layer1"
     assert result.differ == result.differ_by_step.sum() > 0
     plot_distance([result], tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 1000
+
+
+def test_a_program_is_compared_by_the_profile_that_it_was_read_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    lif = {"tau": np.full(6, 1e-3), "r": np.full(6, 10.0), "v_leak": np.zeros(6), "v_threshold": np.ones(6)}
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([6])}),
+        "fc": ("Linear", {"weight": rng.normal(0, 0.6, (6, 6))}),
+        "l": ("LIF", lif),
+        "out": ("Output", {"shape": np.array([6])}),
+    }
+    path = write_raw(tmp_path / "m.nir", nodes, [("in", "fc"), ("fc", "l"), ("l", "out")])
+    events = {}
+    for profile in ("snntorch-subtract", "snntorch"):
+        program = compile(path, "loihi2", reading={"profile": profile}).program
+        exact, integers = cross_check(program, source=path, rate=0.5)
+        assert exact.equal and exact.events > 50
+        assert integers.differ < 0.2 * integers.events
+        events[profile] = exact.events
+    assert events["snntorch-subtract"] != events["snntorch"]
 
 
 def test_bench_net(shared: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 
 @click.group(invoke_without_command=True)
@@ -104,6 +104,34 @@ def new(file: str, like: str, as_json: bool) -> None:
         print_json({"file": file, "name": chip.name, "like": like})
     else:
         click.echo(f"{file}: chip {chip.name!r}, started from {like}; then: bimhw chips check {file}")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("-o", "--output", type=OutputFile(), help="Chip file [default: the architecture's name + .yaml].")
+@click.option("--soma", default="", help="Soma unit whose costs are taken [default: the first that is no input].")
+@click.option("--synapse", default="", help="Synapse unit whose costs are taken [default: the first].")
+@json_option
+def import_(file: str, output: str | None, soma: str, synapse: str, as_json: bool) -> None:
+    """Write the chip file of a SANA-FE architecture (YAML), and name what a chip file cannot say."""
+    from pathlib import Path
+
+    from simulator.base.errors import InputError
+    from simulator.base.writing import replacing
+    from simulator.chips.sanafe import chip_from_sanafe, chip_yaml
+
+    chip, notes = chip_from_sanafe(file, soma=soma, synapse=synapse)
+    path = Path(output or f"{chip.name}.yaml")
+    if path.exists():
+        raise InputError(str(path), "is there already", "Name another file with -o")
+    with replacing(path) as temporary:
+        temporary.write_text(chip_yaml(chip), encoding="utf-8")
+    if as_json:
+        print_json({"file": str(path), "name": chip.name, "cores": chip.n_cores, "notes": list(notes)})
+        return
+    click.echo(f"{path}: chip {chip.name!r}, {chip.n_cores} cores, {chip.topology.cores_per_router} a tile")
+    for note in notes:
+        click.echo(f"note: {note}")
 
 
 @command.command()

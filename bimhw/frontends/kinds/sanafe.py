@@ -1,0 +1,31 @@
+"""SANA-FE network files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bimhw.frontends.registry import FrontEnd, register
+from mapping.network import Network
+
+
+class SanafeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a SANA-FE network file is read.
+
+    Attributes:
+        steps: to run; by default as many as the longest list of input spikes has, or 100.
+        cores_per_tile: of the architecture, which takes the file's mapping over.
+    """
+
+    steps: int | None = None
+    cores_per_tile: int | None = None
+
+
+def _read(path: Path, options: SanafeOptions) -> Network:
+    from bimhw.frontends.sanafe.network import sanafe_network
+
+    return sanafe_network(path, options.steps, options.cores_per_tile)
+
+
+register(FrontEnd("sanafe", "SANA-FE network files (.yaml)", SanafeOptions, _read, suffixes=(".yaml", ".yml")))

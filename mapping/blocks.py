@@ -48,10 +48,14 @@ def map_blocks(
 
 
 def pack_blocks(
-    network: Network, chip: Chip, neurons_per_core: int | None = None, axons: tuple[str, ...] = _AXONS
+    network: Network,
+    chip: Chip,
+    neurons_per_core: int | None = None,
+    axons: tuple[str, ...] = _AXONS,
+    unlimited_axons: bool = True,
 ) -> tuple[Program, tuple[Resource, ...]]:
     """State the problem and `pack` it."""
-    return pack(make_problem(network, chip), neurons_per_core, axons)
+    return pack(make_problem(network, chip), neurons_per_core, axons, unlimited_axons=unlimited_axons)
 
 
 def pack(
@@ -59,6 +63,7 @@ def pack(
     neurons_per_core: int | None = None,
     axons: tuple[str, ...] = _AXONS,
     share: bool = False,
+    unlimited_axons: bool = True,
 ) -> tuple[Program, tuple[Resource, ...]]:
     """Pack blocks onto as many cores as it takes; axon limits that stay broken are left to the caller.
 
@@ -67,6 +72,7 @@ def pack(
         neurons_per_core: as in `map_blocks`.
         axons: names of the resources for which blocks are halved.
         share: let populations share cores even where there are enough for each to start on its own.
+        unlimited_axons: as in `usage`.
 
     Raises:
         FitError: a single neuron that needs more than a core has.
@@ -75,7 +81,7 @@ def pack(
     cap = min(neurons_per_core or problem.n, max(1, problem.n))
     while True:
         program = _assign(problem, cap, share)
-        resources = usage(program, problem.chip)
+        resources = usage(program, problem.chip, unlimited_axons)
         over = [r.name for r in resources if r.over]
         if not any(name in axons for name in over) or cap == 1:
             return program, resources

@@ -21,6 +21,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.base.random import uniforms
 from simulator.neurons.base import NeuronModel, get
 from simulator.program.graph import Population, Projection, csr_to_dense
+from simulator.program.shared import SharedMatrix, SharedProjection
 
 Floats = npt.NDArray[np.float64]
 # observe(step, population, port accumulators {port: [B, n]}, states {name: [B, n]}, output [B, n])
@@ -132,6 +133,8 @@ def _stepped(r: _Running, acc: dict[str, Floats]) -> Floats:
 
 def _matrix(network: Network, q: Projection) -> Any:
     n_source, n_target = q.indptr.size - 1, network.population(q.target).size
+    if isinstance(q, SharedProjection):
+        return SharedMatrix(q, n_target)
     if q.n_synapses > _DENSE_FILL * n_source * n_target:
         return csr_to_dense(q, n_target).T.astype(np.float64)
     from scipy.sparse import csr_array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,11 @@ from mapping.relay import map_with_relays
 from mapping.usage import Resource, usage
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
+from simulator.program.axons import axon_table
 from simulator.program.program import HOST, Program
+from simulator.program.shared import SharedProjection, unrolled_all
 from simulator.program.spikes import SpikeTrain
+from simulator.program.traffic import reach
 
 I32 = npt.NDArray[np.int32]
 METHODS = ("auto", "blocks", "builtin", "metis", "mtkahypar")
@@ -87,7 +90,7 @@ def map_network(
         if not relays:
             raise
         return _relayed(network, chip, rates, neurons_per_core, error)
-    if method == "blocks" or problem.n == 0:
+    if method == "blocks" or problem.n == 0 or _has_shared(network):
         return _mapped(problem, blocks, {"method": "blocks"})
     judge = Judge(problem, spikes, seed)
     layouts = spreads(problem, blocks, judge, objective, neurons_per_core)
@@ -127,8 +130,29 @@ def _manual(problem: MappingProblem, path: Path) -> MappedNetwork:
 
 
 def _mapped(problem: MappingProblem, chosen: Candidate, how: dict[str, object]) -> MappedNetwork:
-    figures = how | figures_of(problem.graph, problem.chip, chosen.program.core)
+    if _has_shared(problem.network):  # a graph of single synapses would not fit the memory
+        figures = how | _counted_figures(problem, chosen.program)
+    else:
+        figures = how | figures_of(problem.graph, problem.chip, chosen.program.core)
     return MappedNetwork(chosen.program, chosen.resources, figures)
+
+
+def _has_shared(network: Network) -> bool:
+    return any(isinstance(q, SharedProjection) for q in network.projections)
+
+
+def _counted_figures(problem: MappingProblem, program: Program) -> dict[str, object]:
+    """`figures_of` from the axons of a program."""
+    axons, per_spike, rates = axon_table(program), reach(program, problem.chip.topology), problem.rates or {}
+    rate = np.concatenate([rates.get(p.name, np.ones(p.size)) for p in program.populations])
+    source = np.repeat(np.arange(rate.size), axons.fan_cores)
+    hops = per_spike.hops_ew + per_spike.hops_ns + per_spike.hops_chip + per_spike.hops_board
+    return {
+        "cores": int(np.unique(program.core[program.core != HOST]).size),
+        "messages_per_step": float(rate[source] @ (axons.dst != program.core[source])),
+        "hops_per_step": float(rate @ hops),
+        "usable_cores": problem.chip.n_cores,
+    }
 
 
 def _relayed(
@@ -139,6 +163,7 @@ def _relayed(
     error: FitError,
 ) -> MappedNetwork:
     """Contiguous blocks with relay neurons; where they do not help either, the error of what failed first."""
+    network = replace(network, projections=unrolled_all(network.projections))
     try:
         program, resources = map_with_relays(network, chip, neurons_per_core)
     except FitError as second:

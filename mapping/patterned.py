@@ -20,6 +20,7 @@ import numpy.typing as npt
 from simulator.base.errors import FitError
 from simulator.program.graph import Projection
 from simulator.program.program import Program
+from simulator.program.shared import channels_on
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -59,14 +60,34 @@ class Pattern:
         """Return whether every channel of the sources meets every channel of the targets."""
         return bool(self.channels.nnz == self.channels.shape[0] * self.channels.shape[1])
 
+    @cached_property
+    def _by_any_channel(self) -> Bools:
+        """Sources of one channel that reach a whole channel of targets."""
+        sides = [d.any(axis=0) for d in self.dims]
+        return np.asarray(reduce(np.logical_and.outer, sides) if sides else np.ones(1, bool)).reshape(-1)
+
+    @cached_property
+    def _sides(self) -> dict[tuple[int, int, int], Bools]:
+        return {}
+
+    def _side(self, d: int, low: int, high: int) -> Bools:
+        """Source positions of direction `d` that reach one of the target positions low .. high - 1; kept, for cores repeat."""
+        key = d, low, high
+        if key not in self._sides:
+            self._sides[key] = np.asarray(self.dims[d][low:high].any(axis=0))
+        return self._sides[key]
+
     def reached_by(self, low: int, high: int, one_channel: bool) -> Bools:
         """Return the sources that reach one of the targets low .. high - 1, bool [sources].
 
         With `one_channel`, those of one channel of a `full` pattern, which stands for all: bool [sources / channels].
         """
+        row = math.prod(self.out_shape[1:])
+        if one_channel and (-(-low // row) + 1) * row <= high:  # a whole channel of targets
+            return self._by_any_channel
         out = np.zeros(self.in_shape[1:] if one_channel else self.in_shape, bool)
         for (first, last), *rest in _boxes(low, high, self.out_shape):
-            sides = [d[a:b].any(axis=0) for d, (a, b) in zip(self.dims, rest, strict=True)]
+            sides = [self._side(d, a, b) for d, (a, b) in enumerate(rest)]
             if not one_channel:
                 channels = np.zeros(self.channels.shape[1], bool)
                 channels[self.channels.indices[self.channels.indptr[first] : self.channels.indptr[last]]] = True
@@ -126,10 +147,7 @@ class PatternProjection(Projection):
 
     def channels_on(self, core: npt.NDArray[np.int32], n_cores: int) -> Ints:
         """Return the target channels that each core holds a part of, int64 [n_cores]."""
-        channels = self.pattern.out_shape[0]
-        number = np.repeat(np.arange(channels, dtype=np.int64), core.size // channels)
-        pairs = np.unique(core.astype(np.int64) * channels + number)
-        return np.bincount(pairs // channels, minlength=n_cores)
+        return channels_on(self.pattern.out_shape[0], core, n_cores)
 
 
 def is_patterned(program: Program) -> bool:

@@ -23,6 +23,7 @@ from mapping.words import dense_bits, index_bits, kernel_bits, neuron_bits, shar
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.program.graph import Population
+from simulator.program.shared import SharedProjection
 
 I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
@@ -113,7 +114,9 @@ def channels_onto(network: Network, p: Population) -> tuple[int, F64]:
     Kernels that a projection does not tell by channel are among the shared words of the population instead.
     """
     words = [
-        q for q in network.projections if q.target == p.name and isinstance(q, PatternProjection) and q.channel_words
+        q
+        for q in network.projections
+        if q.target == p.name and isinstance(q, PatternProjection | SharedProjection) and q.channel_words
     ]
     if not words or len(p.shape) < 2:
         return p.size, np.zeros(4)

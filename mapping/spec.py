@@ -17,6 +17,7 @@ from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import Word, get
 from simulator.program.graph import Population, Projection
+from simulator.program.shared import SharedProjection, check_shared
 
 MOST_NEURONS = 2**31 - 1  # logical ids are int32
 
@@ -122,14 +123,18 @@ def _ends_exist(network: Network, q: Projection) -> None:
 def _rows_are_sorted(network: Network, q: Projection) -> None:
     where = f"projection {q.name!r}"
     n_source, n_target = network.population(q.source).size, network.population(q.target).size
-    if q.indptr.shape != (n_source + 1,) or q.indptr[0] != 0 or q.indptr[-1] != q.indices.size:
+    indptr = q.indptr
+    if isinstance(q, SharedProjection):
+        check_shared(q, n_source, n_target, where)
+        indptr = q.template
+    elif q.indptr.shape != (n_source + 1,) or q.indptr[0] != 0 or q.indptr[-1] != q.indices.size:
         raise InputError(where, "has row pointers that do not fit its synapses")
-    if (np.diff(q.indptr) < 0).any():
+    if (np.diff(indptr) < 0).any():
         raise InputError(where, "has row pointers that go backwards")
     if q.indices.size and not 0 <= int(q.indices.min()) <= int(q.indices.max()) < n_target:
         raise InputError(where, f"has a target outside 0..{n_target - 1}")
     rises = np.diff(q.indices) > 0
-    starts = q.indptr[1:-1]
+    starts = indptr[1:-1]
     rises[starts[(starts > 0) & (starts < q.indices.size)] - 1] = True
     if not rises.all():
         raise InputError(where, "has targets that are not ascending and distinct within a row")

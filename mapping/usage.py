@@ -14,6 +14,7 @@ from simulator.chips.quantity import Quantity
 from simulator.program.axons import axon_table
 from simulator.program.graph import Projection
 from simulator.program.program import Program
+from simulator.program.shared import SharedProjection
 
 Ints = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -70,11 +71,20 @@ class Resource:
         return bool((self.used > self.limits).any())
 
 
-def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
-    """Use of each resource of the chip, by core."""
+def usage(program: Program, chip: Chip, unlimited_axons: bool = True) -> tuple[Resource, ...]:
+    """Use of each resource of the chip, by core.
+
+    Args:
+        program: mapped.
+        chip: whose limits are told.
+        unlimited_axons: count axons of a pattern even where the chip has no limit for them; else they are 0.
+    """
     n_cores = int(program.core.max(initial=-1)) + 1
     on_chip = program.core >= 0
-    in_axons, fan_cores = _axons(program, n_cores)
+    if unlimited_axons or _limits_axons(chip) or not is_patterned(program):
+        in_axons, fan_cores = _axons(program, n_cores)
+    else:
+        in_axons, fan_cores = np.zeros(n_cores, np.int64), np.zeros(program.n_neurons, np.int64)
     out_axons = np.bincount(program.core[on_chip], fan_cores[on_chip], minlength=n_cores).astype(np.int64)
     limits = chip.limits
     per_neuron = max((neuron_bits(p) for p in program.populations), default=0)
@@ -90,6 +100,12 @@ def usage(program: Program, chip: Chip) -> tuple[Resource, ...]:
         _resource("state_bytes_per_neuron", _bytes(np.array([per_neuron])), limits.state_bytes_per_neuron),
     )
     return tuple(_with_own(r, chip) for r in found) if chip.core_limits else found
+
+
+def _limits_axons(chip: Chip) -> bool:
+    limits = chip.limits
+    own = any("axons" in name for core in chip.core_limits.values() for name in core)
+    return own or limits.in_axons_per_core.value is not None or limits.out_axons_per_core.value is not None
 
 
 def _axons(program: Program, n_cores: int) -> tuple[Ints, Ints]:
@@ -142,7 +158,7 @@ def _projection_bits(q: Projection, core: npt.NDArray[np.int32], n_cores: int) -
         return np.asarray(dense_bits(q.indptr.size - 1, 1, q.weight_bits) * on_core, np.int64)
     synapses = q.synapses_on(core, n_cores)
     if q.layout == "conv":
-        if isinstance(q, PatternProjection) and q.channel_words:
+        if isinstance(q, PatternProjection | SharedProjection) and q.channel_words:
             return q.channels_on(core, n_cores) * q.channel_words * q.weight_bits
         # each core that holds a part of the feature map holds the whole kernel
         return np.asarray((synapses > 0) * q.shared_words * q.weight_bits, np.int64)

@@ -18,6 +18,7 @@ from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import quantise_port
 from mapping.network import Network
 from simulator.program.graph import Projection
+from simulator.program.shared import SharedProjection
 
 LIMIT = 0.05  # relative error of a layer from which advice is given
 MOST_LAYERS = 3
@@ -72,6 +73,9 @@ def _outlier(q: Projection) -> str:
     if rms == 0 or float(np.abs(weights).max()) < OUTLIER * rms:
         return ""
     at = int(np.abs(weights).argmax())
+    if isinstance(q, SharedProjection):
+        size = f"{abs(weights[at]) / rms:.0f}"
+        return f"; the kernel's weight {weights[at]:.3g} is {size} times the layer's rms and sets its scale"
     source = int(np.searchsorted(q.indptr, at, side="right")) - 1
     return (
         f"; the weight {weights[at]:.3g} from neuron {source} to {int(q.indices[at])} is {abs(weights[at]) / rms:.0f} "
@@ -85,7 +89,8 @@ def _remedies(stored: Stored, q: Projection) -> Iterator[tuple[str, float]]:
 
     options, size = stored.options, stored.network.population(q.target).size
     for changed, text in _SCALES:
-        if not any(getattr(options, name) for name in changed):
+        per_row = "per_row" in changed and isinstance(q, SharedProjection)  # would unroll the kernel
+        if not per_row and not any(getattr(options, name) for name in changed):
             yield text, error(replace(options, **changed))
     wider = [bits for bits in sorted(stored.widths) if options.bits < bits <= MOST_BITS]
     for bits in wider:

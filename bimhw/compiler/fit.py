@@ -144,7 +144,7 @@ def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> 
     """The smallest number of chips that holds a network, packed as `compile` packs it; None where none does."""
     n = 1
     while n <= MOST_CHIPS:
-        program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core)
+        program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core, unlimited_axons=False)
         if any(r.over for r in resources):
             return None
         needed = math.ceil(np.unique(program.core[program.core >= 0]).size / one.n_cores)

@@ -21,6 +21,7 @@ from bimhw.compiler.options import CompileOptions
 from mapping.words import dense_bits, sparse_bits
 from simulator.base.errors import FitError
 from simulator.program.graph import Projection
+from simulator.program.shared import SharedProjection, magnitudes, unrolled_all, with_weights
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
@@ -64,6 +65,8 @@ def quantise_port(
     """
     if not projections:
         return PortWeights((), np.asarray(1.0), {})
+    if options.per_row:  # a scale for each target neuron
+        projections = unrolled_all(projections)
     groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source)) for q in projections]
     units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options)
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
@@ -82,9 +85,12 @@ def finer(port: PortWeights, n_target: int, bits: int) -> PortWeights:
         return port
     sums = np.zeros(n_target)
     for q in port.projections:
-        sums += np.bincount(
-            q.indices, weights=np.abs(q.weights.astype(np.float64)) * 2.0**q.exponent, minlength=n_target
-        )
+        if isinstance(q, SharedProjection):
+            sums += magnitudes(q, n_target) * 2.0**q.exponent
+        else:
+            sums += np.bincount(
+                q.indices, weights=np.abs(q.weights.astype(np.float64)) * 2.0**q.exponent, minlength=n_target
+            )
     room = _ACCUMULATOR_BITS - math.ceil(math.log2(max(1.0, float(sums.max(initial=0)))))
     more = max(0, min(bits, room, *(_MAX_EXPONENT - q.exponent for q in port.projections)))
     moved = tuple(replace(q, exponent=q.exponent + more) for q in port.projections)
@@ -130,8 +136,21 @@ def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
     if drive is None:
         return Synapses(values, scale, q.indices, np.zeros(values.size), np.ones(values.size))
     mean, variance = arriving(drive.over(scale))
+    if isinstance(q, SharedProjection):
+        return _shared_synapses(q, values, scale, mean, variance)
     source = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
     return Synapses(values, scale, q.indices, mean[source], variance[source])
+
+
+def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Floats, variance: Floats) -> Synapses:
+    """Words of a shared kernel: the expected square of what arrives, summed over the sources of a row.
+
+    Sources are taken as independent and of mean 0, since a row stands for many targets.
+    """
+    power: Floats = np.zeros(q.template.size - 1)
+    np.add.at(power, q.row, variance + mean * mean)
+    each = np.repeat(power, np.diff(q.template))
+    return Synapses(values, scale, q.indices, np.zeros(values.size), each)
 
 
 def arriving(drive: Drive) -> tuple[Floats, Floats]:
@@ -190,7 +209,10 @@ def _integer(
 ) -> Projection:
     """The integer projection in the layout that takes less memory; sparse drops weights that became 0."""
     kind = np.int8 if options.bits <= 8 else np.int16
-    weights = stored.astype(kind)
+    weights: npt.NDArray[np.signedinteger] = stored.astype(kind)
+    if isinstance(q, SharedProjection):
+        layout = "conv" if q.layout == "conv" and options.layout == "auto" else "sparse"
+        return with_weights(q, weights, exponent=exponent, weight_bits=options.bits, layout=layout)
     n_source = q.indptr.size - 1
     nonzero = int(np.count_nonzero(weights))
     dense = dense_bits(n_source, n_target, options.bits) <= sparse_bits(nonzero, n_target, options.bits)

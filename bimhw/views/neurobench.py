@@ -32,6 +32,7 @@ from simulator.base.files import write_json
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
+from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 
 
@@ -138,13 +139,21 @@ def _synaptic_operations(
     bits = int(dict(program.meta.get("input", {})).get("payload_bits", 0))
     for q in program.projections:
         source = program.population(q.source)
-        effective = np.concatenate([[0], np.cumsum(q.weights != 0)])
-        rows = effective[q.indptr[1:]] - effective[q.indptr[:-1]]
+        rows = _effective_rows(q)
         met = int(events[first[q.source] : first[q.source] + rows.size] @ rows)
         is_graded = graded and (bits > 0 if source.role == "input" else base.get(source.model).emits == "graded")
         sums["Effective_MACs" if is_graded else "Effective_ACs"] += met
         dense += _dense(program, q) * steps
     return {name: n / samples for name, n in sums.items()} | {"Dense": float(dense)}
+
+
+def _effective_rows(q: Projection) -> npt.NDArray[np.int64]:
+    """Synapses of each source whose weight is not 0; shared rows hold no others."""
+    if isinstance(q, SharedProjection):
+        return np.diff(q.indptr)
+    effective = np.concatenate([[0], np.cumsum(q.weights != 0)])
+    rows: npt.NDArray[np.int64] = effective[q.indptr[1:]] - effective[q.indptr[:-1]]
+    return rows
 
 
 def _ops(model: str) -> int:

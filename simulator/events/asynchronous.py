@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from simulator.events.engine import routes_of
 from simulator.function.inputs import check_inputs
 from simulator.function.layout import Layout, lay_out
 from simulator.program.program import HOST, Program
+from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh
 from simulator.timing.fabric import Fabric, Packet, Router, after
@@ -223,6 +224,7 @@ def run_free(
     Raises:
         InputError: a model that does not rest, a delay, bad inputs, a period that is not above 0, or a deadlock.
     """
+    program = replace(program, projections=unrolled_all(program.projections))
     layout = lay_out(program, inputs.payload is not None)
     check_inputs(inputs, layout)
     _check(layout, period_ns, seed)

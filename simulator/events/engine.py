@@ -14,6 +14,7 @@ Synchronisation:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numba
@@ -34,6 +35,7 @@ from simulator.function.simulation import Simulation
 from simulator.function.state import Probe
 from simulator.program.axons import axon_table
 from simulator.program.program import HOST, Program
+from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.barrier import release_time, start_times
 from simulator.timing.bound import link_busy_of
@@ -88,6 +90,7 @@ class SimpyEngine(Simulation):
         keep: range = range(0),
         learn_ticks: Callable[[SimpyEngine], I64 | None] | None = None,
     ) -> None:
+        program = replace(program, projections=unrolled_all(program.projections))  # packets meet single synapses
         super().__init__(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded_inputs, fast=False)
         axons = axon_table(program)
         self.plan: Plan = make_plan(program, chip, mesh, axons)

@@ -15,10 +15,12 @@ from simulator.neurons import base
 from simulator.program.activity import Activity, Count
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
+from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 from simulator.program.traffic import Reach, reach
 
 I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,10 @@ class Counter:
             fan_out[part] += rows
             by_population[index[p.target]] += int(events[part] @ rows)
             core = self.program.core[first[p.target] : first[p.target] + self._sizes[index[p.target]]]
-            _meet(p.indptr, p.indices, core, events[part], by_core)
+            if isinstance(p, SharedProjection):
+                _meet_shared(p.row, p.offset, p.template, p.indices, core, events[part], by_core)
+            else:
+                _meet(p.indptr, p.indices, core, events[part], by_core)
         return Count(by_core, _by_step(spikes, fan_out), by_population)
 
     def _of_faults(self, rows: Sequence[tuple[int, int, int, int]], steps: int) -> Count:
@@ -187,6 +192,15 @@ def _meet(indptr: Any, indices: Any, core: Any, events: Any, by_core: Any) -> No
         if events[row]:
             for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
                 by_core[core[np.uint32(indices[j])]] += events[row]
+
+
+@numba.njit(cache=True, nogil=True)
+def _meet_shared(rows: I32, offset: I32, template: I64, indices: I32, core: I32, events: I64, by_core: I64) -> None:
+    """`_meet` for shared rows."""
+    for i in range(rows.size):
+        if events[i]:
+            for j in range(template[rows[i]], template[rows[i] + 1]):
+                by_core[core[indices[j] + offset[i]]] += events[i]
 
 
 def _minus(a: Count, b: Count) -> Count:

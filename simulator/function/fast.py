@@ -68,7 +68,7 @@ def plain(layout: Layout) -> Plain | None:
     n_in, n = sum(c.size for c in inputs), sum(c.size for c in cells)
     rule = _rule(cells)
     exponents = {s.exponent for s in layout.synapses}
-    if rule is None or len(exponents) > 1 or any(s.delay for s in layout.synapses):
+    if rule is None or len(exponents) > 1 or any(s.delay or s.row is not None for s in layout.synapses):
         return None
     threshold, shift = rule
     exponent = exponents.pop() if exponents else 0

@@ -6,6 +6,11 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.signedinteger]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,6 +84,19 @@ def scatter_graded(
         value = int(payload[k]) << shift
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
             acc[np.uint32(indices[j])] += int(weights[j]) * value
+
+
+@numba.njit(cache=True, nogil=True)
+def scatter_shared(
+    ids: I32, payload: I32, first_id: int, row: I32, offset: I32, template: I64, indices: I32, weights: Integers,
+    shift: int, acc: Integers,
+) -> None:  # fmt: skip
+    """`scatter_graded` for shared rows (`simulator.program.shared`); a binary spike has the payload 1."""
+    for k in range(ids.size):
+        source = ids[k] - first_id
+        value, at = int(payload[k]) << shift, offset[source]
+        for j in range(np.uint64(template[row[source]]), np.uint64(template[row[source] + 1])):
+            acc[np.uint32(indices[j] + at)] += int(weights[j]) * value
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ from simulator.neurons import base
 from simulator.neurons.base import NeuronModel
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
+from simulator.program.shared import SharedProjection, add_shared_magnitudes
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -53,7 +54,10 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Synapses:
-    """One projection as the kernels see it. `weights` may be changed in place (learning, faults)."""
+    """One projection as the kernels see it. `weights` may be changed in place (learning, faults).
+
+    With shared rows (`simulator.program.shared`) ``row`` and ``offset`` are those of each source, and ``indptr`` is by row.
+    """
 
     name: str
     source: int
@@ -64,6 +68,13 @@ class Synapses:
     weights: npt.NDArray[Any]
     delay: int
     exponent: int
+    row: I32 | None = None
+    offset: I32 | None = None
+
+    @property
+    def n_source(self) -> int:
+        """Number of sources."""
+        return int(self.indptr.size - 1 if self.row is None else self.row.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +120,9 @@ def lay_out(program: Program, graded_inputs: bool = True) -> Layout:
 
 def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronModel]) -> Synapses:
     where, target = f"projection {p.name!r}", models[index[p.target]]
-    row = first_unordered_row(p.indptr, p.indices)
+    shared = p if isinstance(p, SharedProjection) else None
+    indptr = p.indptr if shared is None else shared.template
+    row = first_unordered_row(indptr, p.indices)
     if row >= 0:
         raise InputError(
             where, f"row {row} has targets that are not ascending and unique", "Sort and merge its synapses"
@@ -120,11 +133,13 @@ def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronMo
         index[p.source],
         index[p.target],
         target.ports.index(p.port),
-        np.ascontiguousarray(p.indptr, np.int64),
+        np.ascontiguousarray(indptr, np.int64),
         np.ascontiguousarray(p.indices, np.int32),
         weights.copy() if p.plastic else np.ascontiguousarray(weights),
         p.delay,
         p.exponent,
+        None if shared is None else np.ascontiguousarray(shared.row, np.int32),
+        None if shared is None else np.ascontiguousarray(shared.offset, np.int32),
     )
 
 
@@ -153,15 +168,19 @@ def _arrival_bound(population: Population, incoming: list[Synapses], graded: Seq
     """Largest |sum| that can arrive at one port of one neuron in one step (over all delays, which is safe)."""
     ports = 1 + max((s.port for s in incoming), default=0)
     scales = [(PAYLOAD_MAX if graded[s.source] else 1) << s.exponent for s in incoming]
-    rows = sum(s.indptr.size - 1 for s in incoming)
-    if len(set(scales)) == 1 and rows < 1 << 24 and all(s.weights.dtype == np.int8 for s in incoming):
+    rows = sum(s.n_source for s in incoming)
+    plain = all(s.row is None and s.weights.dtype == np.int8 for s in incoming)
+    if plain and len(set(scales)) == 1 and rows < 1 << 24:
         exact = np.zeros((ports, population.size), np.int32)  # half the memory traffic of the general case
         for s in incoming:
             add_magnitudes(s.indices, s.weights, 1, exact[s.port])
         return int(exact.max(initial=0)) * scales[0]
     bound = np.zeros((ports, population.size))
     for s, scale in zip(incoming, scales, strict=True):
-        add_magnitudes(s.indices, s.weights, float(scale), bound[s.port])
+        if s.row is None or s.offset is None:
+            add_magnitudes(s.indices, s.weights, float(scale), bound[s.port])
+        else:
+            add_shared_magnitudes(s.row, s.offset, s.indptr, s.indices, s.weights, float(scale), bound[s.port])
     return int(bound.max(initial=0))
 
 

@@ -15,12 +15,13 @@ from simulator.function.fast import plain
 from simulator.function.fast_run import advance_plain
 from simulator.function.faults import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
-from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded
+from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded, scatter_shared
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.function.state import Probe, Record, State
 from simulator.program.faults import Faults
 from simulator.program.program import Program
+from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
@@ -61,6 +62,8 @@ class Simulation:
         count_active: bool = True,
         faults: Faults | None = None,
     ) -> None:
+        if faults is not None and faults.touches_function:
+            program = replace(program, projections=unrolled_all(program.projections))  # faults hit single synapses
         self.layout: Layout = lay_out(program, graded_inputs)
         self.changeable = {p.name for p in program.projections if p.plastic}
         self.fast_form = plain(self.layout) if fast and not probes and not self.changeable else None
@@ -254,6 +257,10 @@ class Simulation:
                 ids, payload = self._ids[lo:hi], self._payload[lo:hi]
                 if self.breakage is not None and lost is not None:
                     self.breakage.scatter(s, c.first, ids, payload, lost[lo:hi], acc)
+                elif s.row is not None and s.offset is not None:
+                    scatter_shared(
+                        ids, payload, c.first, s.row, s.offset, s.indptr, s.indices, s.weights, s.exponent, acc
+                    )
                 elif self.layout.graded[k]:
                     scatter_graded(ids, payload, c.first, s.indptr, s.indices, s.weights, s.exponent, acc)
                 else:

@@ -13,6 +13,7 @@ from simulator.base.errors import InputError
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
+from simulator.program.shared import SharedProjection
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -49,7 +50,7 @@ def axon_table(program: Program) -> AxonTable:
     """
     first, population = program.first_ids(), {p.name: p for p in program.populations}
     n_cores = int(program.core.max(initial=-1)) + 1
-    room = sum(p.indices.size for p in program.projections) + 1
+    room = sum(_most_axons(p, n_cores) for p in program.projections) + 1
     ptr = np.zeros(program.n_neurons + 1, np.int64)
     dst, n_syn = np.empty(room, np.int32), np.empty(room, np.int32)  # what is not needed is never touched
     for name, size in ((p.name, p.size) for p in program.populations):
@@ -59,7 +60,7 @@ def axon_table(program: Program) -> AxonTable:
         for p, core in zip(leaving, cores, strict=True):
             check_placed(p, core)
         if len(leaving) == 1:
-            _fill_cores(leaving[0].indptr, leaving[0].indices, cores[0], n_cores, rows, dst, n_syn)
+            _fill(leaving[0], cores[0], n_cores, rows, dst, n_syn)
         else:
             _merge([_of_projection(*pc, n_cores) for pc in zip(leaving, cores, strict=True)], n_cores, rows, dst, n_syn)
     return AxonTable(ptr, dst[: ptr[-1]], n_syn[: ptr[-1]])
@@ -73,15 +74,30 @@ def host_readers(program: Program) -> npt.NDArray[np.bool_]:
 
 def check_placed(p: Projection, core: I32) -> None:
     """Raise `InputError` if a synapse ends on a neuron without a core; ``core`` is that of the target population."""
-    if core.size and int(core.min()) < 0 and p.indices.size and int(core[p.indices].min()) < 0:
+    if not core.size or int(core.min()) >= 0 or not p.indices.size:
+        return
+    if isinstance(p, SharedProjection) or int(core[p.indices].min()) < 0:
         raise InputError(f"projection {p.name!r}", "ends on neurons that have no core", "Place its target population")
 
 
 def _of_projection(p: Projection, core: I32, n_cores: int) -> tuple[I64, I32, I32]:
-    ptr = np.zeros(p.indptr.size, np.int64)
-    dst, n_syn = np.empty(p.indices.size + 1, np.int32), np.empty(p.indices.size + 1, np.int32)
-    _fill_cores(p.indptr, p.indices, core, n_cores, ptr, dst, n_syn)
+    ptr, room = np.zeros(p.indptr.size, np.int64), _most_axons(p, n_cores) + 1
+    dst, n_syn = np.empty(room, np.int32), np.empty(room, np.int32)
+    _fill(p, core, n_cores, ptr, dst, n_syn)
     return ptr, dst[: ptr[-1]], n_syn[: ptr[-1]]
+
+
+def _most_axons(p: Projection, n_cores: int) -> int:
+    if isinstance(p, SharedProjection):
+        return int(np.minimum(np.diff(p.indptr), n_cores).sum())
+    return int(p.indices.size)
+
+
+def _fill(p: Projection, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
+    if isinstance(p, SharedProjection):
+        _fill_shared(p.row, p.offset, p.template, p.indices, core, n_cores, ptr, dst, n_syn)
+    else:
+        _fill_cores(p.indptr, p.indices, core, n_cores, ptr, dst, n_syn)
 
 
 def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
@@ -109,6 +125,25 @@ def _fill_cores(indptr: Any, indices: Any, core: Any, n_cores: int, ptr: Any, ds
             count[c] = before + 1
         at = _write_row(touched, n, count, at, dst, n_syn)
         ptr[row + 1] = at
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_shared(
+    rows: I32, offset: I32, template: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32
+) -> None:
+    """`_fill_cores` for shared rows."""
+    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    at = np.uint64(ptr[0])
+    for i in range(rows.size):
+        n = np.uint64(0)
+        for k in range(template[rows[i]], template[rows[i] + 1]):
+            c = np.uint32(core[indices[k] + offset[i]])
+            before = count[c]
+            touched[n] = c
+            n += np.uint64(before == 0)
+            count[c] = before + 1
+        at = _write_row(touched, n, count, at, dst, n_syn)
+        ptr[i + 1] = at
 
 
 @numba.njit(cache=True, nogil=True)

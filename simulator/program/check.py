@@ -16,6 +16,7 @@ from simulator.base.names import INPUT_MODEL, check_name
 from simulator.neurons import base
 from simulator.program.graph import Population, Projection
 from simulator.program.header import MAX_DELAY, MAX_NEURONS, check_meta
+from simulator.program.shared import SharedProjection, check_shared
 
 if TYPE_CHECKING:
     from simulator.program.program import Program
@@ -144,7 +145,12 @@ def _check_projection(q: Projection, sizes: dict[str, int], models: dict[str, ba
         array = getattr(q, name)
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise InputError(where, f"has {name} of type {array.dtype} and shape {array.shape}; integers, 1-D")
-    _check_rows(q, sizes, where)
+    if isinstance(q, SharedProjection):
+        check_shared(q, sizes[q.source], sizes[q.target], where)
+    else:
+        _check_rows(q, sizes, where)
+    if q.weights.shape != q.indices.shape:
+        raise InputError(where, f"has {q.weights.size} weights for {q.indices.size} synapses")
     if q.weights.dtype.itemsize > 4 and q.weights.size:
         worst = max(abs(int(q.weights.min())), abs(int(q.weights.max())))
         if worst > _INT32_MAX:
@@ -158,5 +164,3 @@ def _check_rows(q: Projection, sizes: dict[str, int], where: str) -> None:
         raise InputError(where, "has row pointers that go backwards")
     if q.indices.size and not 0 <= int(q.indices.min()) <= int(q.indices.max()) < sizes[q.target]:
         raise InputError(where, f"has a target outside 0..{sizes[q.target] - 1}")
-    if q.weights.shape != q.indices.shape:
-        raise InputError(where, f"has {q.weights.size} weights for {q.indices.size} synapses")

@@ -49,6 +49,8 @@ class ProjectionHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layout: Literal["dense", "sparse", "conv"]
     shared_words: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
     plastic: Annotated[str, msgspec.Meta(max_length=200)]
+    channels: Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)] | None = None  # of shared rows; None: none are shared
+    channel_words: Annotated[int, msgspec.Meta(ge=0, le=2**40)] = 0
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,8 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.reading import boundary, parse_object
 from simulator.program.graph import Population, Projection
-from simulator.program.header import Facts, Header
+from simulator.program.header import Facts, Header, ProjectionHeader
+from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 
 Array = npt.NDArray[Any]
@@ -99,9 +100,8 @@ class Program:
             tensors |= {f"pop{i}.param.{k}": np.asarray(v) for k, v in p.params.items()}
             tensors |= {f"pop{i}.table.{k}": v for k, v in p.tables.items()}
         for i, q in enumerate(self.projections):
-            plain = {k: getattr(q, k) for k in _PROJECTION_FIELDS}
-            projections.append(plain)
-            tensors |= {f"proj{i}.{k}": getattr(q, k) for k in ("indptr", "indices", "weights")}
+            projections.append(_plain(q))
+            tensors |= {f"proj{i}.{k}": getattr(q, k) for k in _arrays(q)}
         if self.inputs is not None:
             tensors |= _input_tensors(self.inputs)
         header = {
@@ -144,9 +144,9 @@ class Program:
             for k, t in sorted(p.tables.items()):
                 digest.update(k.encode() + t.tobytes())
         for q in self.projections:
-            digest.update(json.dumps({k: getattr(q, k) for k in _PROJECTION_FIELDS}).encode())
-            for a in (q.indptr, q.indices, q.weights):
-                digest.update(np.ascontiguousarray(a).tobytes())
+            digest.update(json.dumps(_plain(q)).encode())
+            for name in _arrays(q):
+                digest.update(np.ascontiguousarray(getattr(q, name)).tobytes())
         digest.update(self.core.tobytes() + json.dumps(dict(self.learning), sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -154,6 +154,28 @@ class Program:
 _PROJECTION_FIELDS = (
     "name", "source", "target", "port", "delay", "exponent", "weight_bits", "layout", "shared_words", "plastic",
 )  # fmt: skip
+
+
+def _plain(q: Projection) -> dict[str, object]:
+    """What a projection is but for its arrays."""
+    names = (
+        (*_PROJECTION_FIELDS, "channels", "channel_words") if isinstance(q, SharedProjection) else _PROJECTION_FIELDS
+    )
+    return {k: getattr(q, k) for k in names}
+
+
+def _arrays(q: Projection) -> tuple[str, ...]:
+    own = ("indptr", "indices", "weights")
+    return (*own, "row", "offset", "template") if isinstance(q, SharedProjection) else own
+
+
+def _projection_from(header: ProjectionHeader, tensors: dict[str, Array], i: int) -> Projection:
+    facts: dict[str, Any] = msgspec.structs.asdict(header)
+    names = ("indptr", "indices", "weights") + (() if header.channels is None else ("row", "offset", "template"))
+    facts |= {k: tensors.pop(f"proj{i}.{k}") for k in names}
+    if header.channels is None:
+        return Projection(**{k: facts[k] for k in (*_PROJECTION_FIELDS, *names)})
+    return SharedProjection(**facts)
 
 
 def _from_parts(header: Header, tensors: dict[str, Array]) -> Program:
@@ -170,15 +192,7 @@ def _from_parts(header: Header, tensors: dict[str, Array]) -> Program:
         )
         for i, p in enumerate(header.populations)
     )
-    projections = tuple(
-        Projection(
-            indptr=tensors.pop(f"proj{i}.indptr"),
-            indices=tensors.pop(f"proj{i}.indices"),
-            weights=tensors.pop(f"proj{i}.weights"),
-            **msgspec.structs.asdict(q),
-        )
-        for i, q in enumerate(header.projections)
-    )
+    projections = tuple(_projection_from(q, tensors, i) for i, q in enumerate(header.projections))
     core, inputs = tensors.pop("core"), _inputs_from(tensors)
     if tensors:
         raise InputError("program", f"holds the unknown array {min(tensors)!r}", "Compile it again")

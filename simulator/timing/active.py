@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.program.program import Program
+from simulator.program.shared import unrolled_all
 from simulator.program.spikes import SpikeTrain
 
 
@@ -23,7 +24,7 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
     step_of, ids, _ = _events(spikes, first, last)
     active[step_of - first, ids] = True
     ports: dict[tuple[str, str], npt.NDArray[np.int64]] = {}
-    for p in program.projections:
+    for p in unrolled_all(program.projections):
         key = (p.target, p.port)
         if key not in ports:
             ports[key] = np.zeros((last - first, size[p.target]), np.int64)

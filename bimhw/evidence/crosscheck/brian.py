@@ -24,6 +24,7 @@ from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import NeuronModel, get
 from simulator.program.graph import Population, Projection
+from simulator.program.shared import unrolled
 
 Floats = npt.NDArray[np.float64]
 Target = Literal["numpy", "cython", "cpp_standalone"]
@@ -249,6 +250,7 @@ class _Twin:
         synapses = self.b2.Synapses(
             source, target, "w : 1 (constant)", on_pre=f"acc_{q.port}_post += {value}", clock=self.clock
         )
+        q = unrolled(q)
         pre = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
         synapses.connect(i=pre, j=q.indices)
         synapses.w = q.weights.astype(np.float64) * 2.0**q.exponent

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bimhw.frontends.nir.patterns import PATTERNS, PatternPart, unrolled_synapse
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import choose, factors
+from bimhw.frontends.nir.windows import WINDOWS, WindowPart, as_part, shared_projection
 from mapping.network import Network
 from mapping.patterned import PatternProjection
 from simulator.base.errors import FitError
@@ -85,8 +87,11 @@ def lower(
         graph: checked graph.
         profile: settled on it.
         given: neuron -> function from its node and the constant that arrives to its form, in place of NIR's equations.
-        algebra: how paths are held; `patterns.PATTERNS` gives projections that are counted, not unrolled.
+        algebra: how paths are held: `windows.WINDOWS` shares rows, `patterns.PATTERNS` only counts. By default matrices, or
+            windows from `OUTLINE_FROM` synapses of a node on.
     """
+    if algebra is None and unrolled_synapses(graph) >= OUTLINE_FROM:
+        algebra = WINDOWS
     forms = fold(graph, profile, algebra)
     readers = _readouts(graph, forms)
     nodes = graph.of_kind("Input", *NEURONS, "Threshold")
@@ -168,6 +173,12 @@ def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping
     source, steps = key
     if isinstance(part, PatternPart):
         return _pattern(key, part, target, gain, layers)
+    if isinstance(part, WindowPart):
+        if part.n_paths >= OUTLINE_FROM and bool((gain == gain[0]).all()):
+            delay = steps + layers[target] - layers[source] - 1
+            name = f"{target}.{source}" + (f".d{steps}" if steps else "")
+            return replace(shared_projection(part, name, source, target, gain), delay=delay)
+        part = as_part(part)
     by_source = (
         sparse.csr_array((part.matrix * gain[:, None]).T) if (gain != 1).any() else sparse.csr_array(part.matrix.T)
     )

@@ -15,6 +15,7 @@ from simulator.machines.n1.state import I64, Options, program_core
 from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
+from simulator.program.shared import unrolled
 from simulator.program.spikes import SpikeTrain
 
 _IDS = {
@@ -48,7 +49,7 @@ def run_program(program: Program, inputs: SpikeTrain, steps: int, neurons: int =
         raise FitError("program", f"has {sum(p.size for p in cells)} neurons; the core has {neurons}", "Use fewer")
     params = [row for p in cells for row in _params(p, first[p.name])]
     idle = [(i, s.THRESHOLD, (1 << 23) - 1) for i in range(sum(p.size for p in cells), neurons)]
-    within = [q for q in program.projections if q.source in first]
+    within = [unrolled(q) for q in program.projections if q.source in first]
     pool, index, delay = _synapses(within, first, neurons)
     core = program_core(neurons, np.array(params + idle), pool, delay, index, np.zeros((0, 2), np.int64))
     options = Options(scale_u=_scale_u(cells))

@@ -1,9 +1,10 @@
-"""`report.html` of a run: one self-contained page, no scripts, no downloads."""
+"""`report.html` of a run, or of two: one self-contained page with its own scripts, no downloads."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,63 +12,162 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.costs.compare import Energy, energy
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
+from bimhw.views.energy_parts import energy_parts
+from bimhw.views.network_parts import confusion_part, learning_part, network_part, resources_part, settings_part
+from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table
 from simulator.base.files import write_text
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.program import HOST, Program
-from simulator.program.spikes import SpikeTrain
 
-RASTER_SAMPLES = 3
-MAX_RASTER_STEPS = 1000  # of a long sample, such as a text, the beginning
-MAX_RASTER_NEURONS = 400
 MAX_CORE_ROWS = 12
 
 
-def write_report(run: RunFolder | str | Path, output: str | Path | None = None, gpu: str = "h100") -> Path:
-    """Write the report of a run and return its path (by default ``report.html`` in the run folder).
+def write_report(
+    run: RunFolder | str | Path,
+    output: str | Path | None = None,
+    gpu: str = "h100",
+    beside: RunFolder | str | Path | None = None,
+) -> Path:
+    """Write the report of a run, or of two side by side, as one self-contained page.
+
+    Args:
+        run: run folder.
+        output: HTML file; by default ``report.html`` in the run folder.
+        gpu: card to compare with.
+        beside: a second run.
 
     Raises:
         InputError: not a run folder, an unknown GPU, or a path that cannot be written.
     """
-    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    path = Path(output) if output is not None else folder.path / "report.html"
-    write_text(path, render(folder, gpu))
+    runs = [r if isinstance(r, RunFolder) else RunFolder.open(r) for r in (run, beside) if r is not None]
+    path = Path(output) if output is not None else runs[0].path / "report.html"
+    write_text(path, render(*runs, gpu=gpu))
     return path
 
 
-def render(run: RunFolder, gpu: str = "h100") -> str:
-    """The page as text."""
+@dataclass(frozen=True)
+class RunView:
+    """One run on the page."""
+
+    name: str
+    title: str
+    subtitle: str
+    answer: str
+    tiles: list[dict[str, str]]
+    parts: list[Part]
+    footer: str
+    data: PageData
+
+
+def render(*runs: RunFolder, gpu: str = "h100") -> str:
+    """Return the page as text."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    from bimhw.views.energy_parts import energy_parts
+    views = [_view(run, gpu) for run in runs]
+    environment = Environment(loader=PackageLoader("bimhw.views"), autoescape=select_autoescape(), trim_blocks=True)
+    source = environment.loader.get_source if environment.loader is not None else None
+    assert source is not None
+    data = msgspec.json.encode([v.data for v in views]).decode().replace("<", "\\u003c")
+    return (
+        environment.get_template("report.html")
+        .render(
+            title=" and ".join(dict.fromkeys(v.title for v in views)),
+            runs=views,
+            beside=_beside(views) if len(views) > 1 else None,
+            css=source(environment, "report.css")[0],
+            script=source(environment, "report.js")[0],
+            data=data,
+        )
+        .lstrip()
+    )
 
+
+def _view(run: RunFolder, gpu: str) -> RunView:
     program, chip, result, manifest = run.program(), run.chip(), run.result, run.manifest
     timing = run.timing()
-    tiles, parts = energy_parts(run, gpu)
-    body = [
+    costs = energy(run, gpu=gpu)
+    energy_tiles, joules = energy_parts(costs)
+    parts = [
         accuracy_part(result),
-        raster_part(program, run.spikes(), result),
+        confusion_part(result),
+        network_part(program),
         mesh_part(program, chip, run, timing),
+        resources_part(program, chip),
+        Part("Spikes", _RASTER, script="raster", label="spike raster by layer"),
+        timeline_part(timing, result),
         *([cycles_part(timing, result, timing["step_ticks"].size // result["samples"])] if timing is not None else []),
-        *parts,
+        learning_part(program, result),
+        *joules,
         condition_part(run, manifest),
         limits_part(chip),
+        settings_part(run, program),
     ]
     samples = f"{manifest['samples']} samples" if manifest["samples"] != 1 else "1 sample"
     split = " of the training split, learnt from one by one" if manifest.get("learning") else ""
-    environment = Environment(loader=PackageLoader("bimhw.views"), autoescape=select_autoescape(), trim_blocks=True)
-    return environment.get_template("report.html").render(
+    return RunView(
+        name=run.path.name,
         title=f"{manifest['task'] or 'run'} on {chip.name}",
         subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",
-        tiles=[*_tiles(result), *tiles],
-        parts=body,
+        answer=answer(program, chip, result, costs),
+        tiles=[*_tiles(result), *energy_tiles],
+        parts=[p for p in parts if p is not None],
         footer=f"bimhw {manifest['bimhw']}, Python {manifest['python']}; program {manifest['program_sha256'][:12]}, "
         f"chip file {manifest['chip_sha256'][:12]}. The same inputs and seed give this page again.",
+        data=page_data(run, costs),
     )
+
+
+_RASTER = (
+    "Each mark is one spike. Choose a layer, zoom with the buttons or Ctrl and the wheel, drag to move; "
+    "dashed lines part the samples. Of a long run the beginning is shown."
+)
+
+
+def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energy) -> str:
+    """Return the run in words."""
+    used = int(np.unique(program.core[program.core != HOST]).size)
+    neurons = sum(p.size for p in program.populations if p.role != "input")
+    said = [f"The network, {neurons:,} neurons, takes {used:,} of the {chip.n_cores:,} cores of {chip.name}."]
+    if "accuracy" in result:
+        beside = f", the float model {result['float_accuracy']:.1%}" if result.get("float_accuracy") is not None else ""
+        said.append(f"It answers {result['accuracy']:.1%} right in the chip's integers{beside}.")
+    per_sample = svg.si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
+    time = f" takes {svg.si(result['mean_latency_us'] * 1e-6, 's')} and" if "mean_latency_us" in result else ""
+    unknown = (
+        f", without {', '.join(costs.report.unknown)}, whose energy nobody published" if costs.report.unknown else ""
+    )
+    said.append(f"A sample{time} costs {per_sample}{unknown}.")
+    return " ".join([*said, *(_verdict(line) for line in costs.verdict()[:1])])
+
+
+def _verdict(line: str) -> str:
+    outcome, _, rest = line.partition(": ")
+    word = {"LOSES": "Compared with a GPU it loses", "wins": "Compared with a GPU it wins"}.get(outcome, outcome)
+    return f"{word}: {rest}."
+
+
+def _beside(views: list[RunView]) -> Part:
+    """Figures of both runs, by what they are."""
+    first, second = ({t["label"]: t["value"] for t in v.tiles} for v in views)
+    rows = [[label, first.get(label, ""), second.get(label, "")] for label in dict.fromkeys([*first, *second])]
+    return Part("Side by side", table=Table(("figure", *(v.name for v in views)), rows, (1, 2)))
+
+
+def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping[str, Any]) -> Part | None:
+    """The first steps, core by core."""
+    if timing is None or "tick_ns" not in result:
+        return None
+    note = (
+        f"The first steps, at most {MOST_STEPS}: above, what binds each; below, when the somas of the busiest cores work, and "
+        "how long the busiest links are busy (drawn from the step's begin). Timed again without faults or learning phases."
+    )
+    return Part("Timeline", note, script="timeline", label="timeline of cores and links")
 
 
 def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -161,26 +261,6 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
     return Part("Saturation and faults" if "faults" in manifest else "Saturation", note, table=table, lines=lines)
 
 
-def raster_part(program: Program, spikes: SpikeTrain, result: Mapping[str, Any]) -> Part:
-    """Spikes of the first samples."""
-    steps = spikes.steps // result["samples"]
-    shown = min(min(RASTER_SAMPLES, result["samples"]) * steps, MAX_RASTER_STEPS)
-    first = program.first_ids()
-    bands = [
-        (p.name, first[p.name], min(p.size, MAX_RASTER_NEURONS)) for p in program.populations if p.role != "output"
-    ]
-    end = int(spikes.ptr[shown])
-    step = np.repeat(np.arange(shown), np.diff(spikes.ptr[: shown + 1]))
-    marks = list(range(steps, shown, steps))
-    drawing = svg.raster(step, spikes.ids[:end].astype(np.int64), bands, shown, marks, "spike raster")
-    note = f"The first {shown // steps} samples, {steps} chip steps each; dashed lines part the samples."
-    if shown % steps:
-        note = f"The first {shown:,} chip steps; a sample takes {steps:,}."
-    cut = [f"Only the first {MAX_RASTER_NEURONS} neurons of a population are drawn."]
-    big = any(p.size > MAX_RASTER_NEURONS for p in program.populations)
-    return Part("Spikes", note, drawing, lines=cut if big else ())
-
-
 def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
     """Where the network lies, and how busy each core and link is."""
     t = chip.topology
@@ -207,7 +287,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     )
     used = int((held > 0).sum())
     note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
-    return Part("Placement on the chip", note, drawing)
+    return Part("Placement on the chip", f"{note} Click a core.", drawing, script="core")
 
 
 def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any], steps: int) -> Part:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from bimhw.costs.compare import Energy, energy
+from bimhw.costs.compare import Energy
 from bimhw.costs.rows import ComparisonRow, shown, verdict
-from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
 from bimhw.views.parts import Part, Table
+from energy_models.items import EnergyReport
 
 
-def energy_parts(run: RunFolder, gpu: str) -> tuple[list[dict[str, str]], list[Part]]:
+def energy_parts(costs: Energy) -> tuple[list[dict[str, str]], list[Part]]:
     """Tiles and sections."""
-    costs = energy(run, gpu=gpu)
     figures = costs.report.figures()
     what = "energy of a sample, learning included" if costs.learnt else "energy of an inference"
     tiles = [
@@ -65,7 +64,11 @@ def _learning_part(costs: Energy) -> Part | None:
         f"network and sample. {_CASES}."
     )
     return Part(
-        "Energy of learning, beside BPTT on a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
+        "Energy of learning, compared with BPTT on a GPU",
+        note,
+        _ranges(shown(rows, (1, 256))),
+        _table(rows),
+        verdict(rows),
     )
 
 
@@ -101,11 +104,31 @@ def _items_part(costs: Energy) -> Part:
         c = item.constant
         constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
         value = "unknown" if item.energy_pj is None else svg.si(item.energy_pj * 1e-12, "J")
-        rows.append([item.name, f"{item.count:,.0f}", constant, value, {"quality": c.quality}, c.source])
+        high = "anything" if item.high_pj is None else svg.si(item.high_pj * 1e-12, "J")
+        reach = f"{svg.si(item.low_pj * 1e-12, 'J')} to {high}"
+        why = ". ".join(text for text in (c.source, c.where, c.note, item.assumption) if text)
+        rows.append(
+            [item.name, item.hardware, f"{item.count:,.0f}", {"text": constant, "title": why},
+             {"text": value, "title": f"{reach}; {why}"}, reach, {"quality": c.quality}]
+        )  # fmt: skip
     total = svg.si(report.energy_pj() * 1e-12, "J")
-    note = f"All {report.samples:,} samples together: {total}. Count x constant, each constant with its source."
-    columns = ("item", "count", "constant", "energy", "quality", "source")
-    return Part("Where the joules go", note, drawing, Table(columns, rows, (1, 2, 3)))
+    note = f"All {report.samples:,} samples together: {total}. Count x constant; point at a constant or an energy for its source."
+    columns = ("item", "unit", "count", "constant", "energy", "range", "provenance")
+    return Part("Where the joules go", note, drawing, Table(columns, rows, (2, 3, 4)), _groups(report))
+
+
+def _groups(report: EnergyReport) -> list[str]:
+    """Energy by layer, and by core in words; the drawing of the placement has each core's own."""
+    total = report.energy_pj() or 1.0
+    layers = {k: v for k, v in report.by("population").items() if v}
+    kinds = {k: v for k, v in report.by("kind").items() if v}
+    named = {"chip": "the chip as a whole"}
+    lines = [
+        "By layer: "
+        + ", ".join(f"{named.get(k, k)} {svg.si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in layers.items()),
+        "By kind: " + ", ".join(f"{k} {svg.si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in kinds.items()),
+    ]
+    return [f"{line}." for line in lines]
 
 
 def _assumptions_part(costs: Energy) -> Part:

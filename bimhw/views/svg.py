@@ -93,7 +93,7 @@ def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: i
         length = max(1.0, value / top * (width - left - right))
         body.append(text(left - 10, y + 13, name, "end"))
         body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{row_height - 7}" rx="2" class="{kind}"/>')
-        body.append(text(left + length + 6, y + 13, si(value, unit)))
+        body.append(text(left + length + 6, y + 13, f"{value:.3g} %" if unit == "%" else si(value, unit)))
     return frame(width, row_height * len(rows) + 8, "".join(body), label)
 
 
@@ -125,46 +125,6 @@ def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: 
     body.append(text(left + plot_width / 2, height - 6, x_label, "middle", "soft"))
     middle = 12 + plot_height / 2
     body.append(f'<g transform="rotate(-90 14 {middle})">{text(14, middle, y_label, "middle", "soft")}</g>')
-    return frame(width, height, "".join(body), label)
-
-
-def raster(
-    step: npt.NDArray[np.int64],
-    neuron: npt.NDArray[np.int64],
-    bands: Sequence[tuple[str, int, int]],
-    steps: int,
-    marks: Sequence[int],
-    label: str,
-    width: int = 1000,
-) -> str:
-    """Spike raster. `bands` are (name, first id, size), drawn from top to bottom; `marks` are steps with a line."""
-    left, bottom = 96, 34
-    total = sum(size for _, _, size in bands)
-    height = min(520, max(180, 3 * total)) + bottom + 8
-    plot_width, plot_height = width - left - 12, height - bottom - 8
-    dot_w, dot_h = max(1.2, plot_width / max(1, steps) * 0.7), max(1.2, plot_height / max(1, total) * 0.75)
-    body, offset = [], 0
-    for i, (name, first, size) in enumerate(bands):
-        y0 = 8 + plot_height * offset / total
-        band_height = plot_height * size / total
-        shade = "band" if i % 2 == 0 else "band2"
-        body.append(f'<rect x="{left}" y="{y0:.1f}" width="{plot_width}" height="{band_height:.1f}" class="{shade}"/>')
-        body.append(text(left - 8, y0 + band_height / 2 + 4, f"{name} ({size})", "end"))
-        inside = (neuron >= first) & (neuron < first + size)
-        path = "".join(
-            f"M{left + plot_width * t / steps:.1f} {y0 + band_height * (n - first + 0.12) / size:.1f}h{dot_w:.1f}"
-            for t, n in zip(step[inside].tolist(), neuron[inside].tolist(), strict=True)
-        )
-        body.append(
-            f'<path d="{path}" transform="translate(0 {dot_h / 2:.1f})" stroke-width="{dot_h:.1f}" class="spike"/>'
-        )
-        offset += size
-    for mark in marks:
-        x = left + plot_width * mark / steps
-        body.append(f'<line x1="{x:.1f}" y1="8" x2="{x:.1f}" y2="{8 + plot_height}" class="mark"/>')
-    for tick in ticks(0, steps, 8):
-        body.append(text(left + plot_width * tick / steps, height - bottom + 16, f"{tick:g}", "middle", "soft"))
-    body.append(text(left + plot_width / 2, height - 4, "chip step", "middle", "soft"))
     return frame(width, height, "".join(body), label)
 
 
@@ -220,7 +180,7 @@ def mesh(
             fill = f'class="chip" fill-opacity="{0.15 + 0.85 * load[core]:.2f}"' if used else 'class="empty"'
             title = names[core] if core < len(names) else ""
             cores.append(
-                f'<rect x="{cx:.1f}" y="{cy:.1f}" width="{cell - 2}" height="{cell - 2}" rx="2" {fill}>'
+                f'<rect x="{cx:.1f}" y="{cy:.1f}" width="{cell - 2}" height="{cell - 2}" rx="2" data-core="{core}" {fill}>'
                 f"<title>{escape(title)}</title></rect>"
             )
     return frame(width, height, "".join(links + cores), label)

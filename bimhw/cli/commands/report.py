@@ -1,4 +1,4 @@
-"""`bimhw report RUN`: the HTML report."""
+"""`bimhw report RUN [OTHER]`: the HTML report of one run, or of two side by side."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from bimhw.cli.output import OutputFile, json_option, print_json
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("beside", required=False, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=OutputFile(), help="HTML file; report.html in the run by default.")
 @click.option("--gpu", default="h100", show_default=True, help="GPU to compare with.")
 @json_option
-def command(run: Path, output: Path | None, gpu: str, as_json: bool) -> None:
-    """Write the report of RUN as one self-contained HTML page."""
+def command(run: Path, beside: Path | None, output: Path | None, gpu: str, as_json: bool) -> None:
+    """Write the report of RUN as one self-contained HTML page; with BESIDE, of both runs side by side."""
     from bimhw.views.build import write_report
 
-    path = write_report(run, output, gpu)
+    path = write_report(run, output, gpu, beside)
     if as_json:
         print_json({"report": str(path)})
     else:

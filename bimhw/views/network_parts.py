@@ -1,0 +1,99 @@
+"""Sections of the report on the network itself: layers, resources, learning, settings to copy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bimhw.runs.folder import RunFolder
+from bimhw.views import svg
+from bimhw.views.parts import Part, Table
+from mapping.usage import usage
+from simulator.chips.chip import Chip
+from simulator.program.program import Program
+
+BINS = 41
+
+
+def network_part(program: Program) -> Part:
+    """Populations and projections, their words, and how the program was compiled."""
+    into: dict[str, list[Any]] = {}
+    for q in program.projections:
+        into.setdefault(q.target, []).append(q)
+    rows = []
+    for p in program.populations:
+        own = into.get(p.name, [])
+        bits = sorted({q.weight_bits for q in own})
+        rows.append(
+            [p.name, p.role, p.model, f"{p.size:,}", f"{sum(q.indices.size for q in own):,}",
+             ", ".join(dict.fromkeys(q.source for q in own)), ", ".join(map(str, bits))]
+        )  # fmt: skip
+    options = {k: v for k, v in (program.meta.get("options") or {}).items() if v not in (None, False)}
+    note = (
+        "Compiled with " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in options.items()) + "." if options else ""
+    )
+    if "calibration" in program.meta:
+        note += f" Calibrated on {program.meta['calibration']}."
+    columns = ("layer", "role", "neuron model", "neurons", "synapses into it", "from", "bits of a weight")
+    notes = [str(line) for line in program.meta.get("notes") or ()]
+    return Part("Network", note.strip(), table=Table(columns, rows, (3, 4)), lines=notes)
+
+
+def resources_part(program: Program, chip: Chip) -> Part:
+    """Use of the fullest core against each published limit."""
+    rows, bars = [], []
+    for r in usage(program, chip):
+        limit, load = r.limit_there, r.load
+        name = r.name.replace("_", " ")
+        rows.append([name, f"{int(r.used.sum()):,}", f"{r.worst:,}", "unknown" if limit is None else f"{limit:,.0f}",
+                     "" if load is None else f"{load:.1%}"])  # fmt: skip
+        if load is not None:
+            bars.append((name, 100 * load, "gpu" if load > 0.9 else "chip"))
+    note = (
+        "Share of its limit that the fullest core uses. A limit that nobody published is unknown, and is not checked."
+    )
+    columns = ("resource", "all cores", "fullest core", "limit of a core", "used")
+    return Part(
+        "Resources against limits", note, svg.bars(bars, "%", "use of limits"), Table(columns, rows, (1, 2, 3, 4))
+    )
+
+
+def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
+    """The learning curve of a run that learnt, and its weights."""
+    curve = result.get("test_accuracy_by_epoch")
+    if not curve:
+        return None
+    loss = result.get("loss_nats_by_epoch") or []
+    rows = [[k + 1, f"{a:.2%}", f"{loss[k]:.4g}" if k < len(loss) else ""] for k, a in enumerate(curve)]
+    weights = np.concatenate([q.weights.ravel() for q in program.projections] or [np.zeros(0)]).astype(np.float64)
+    drawing = svg.columns(100 * np.asarray(curve, float), "epoch", "test accuracy (%)", "learning curve")
+    counts, edges = np.histogram(weights, BINS)
+    drawing += svg.columns(counts.astype(float), f"stored weight, {edges[0]:g} to {edges[-1]:g}", "synapses", "weights")
+    note = "Accuracy on the test split after each epoch, computed by the chip; below, the weights at the end."
+    return Part("Learning", note, drawing, Table(("epoch", "test accuracy", "training loss (nats)"), rows, (0, 1, 2)))
+
+
+def confusion_part(result: Mapping[str, Any]) -> Part | None:
+    """Labels against answers."""
+    confusion = result.get("confusion")
+    if not confusion:
+        return None
+    rows = [[str(k), *(str(n) if n else "" for n in row)] for k, row in enumerate(confusion) if any(row)]
+    columns = ("label", *(str(k) for k in range(len(confusion))))
+    return Part("Confusion", "Rows: label. Columns: answer.", table=Table(columns, rows, tuple(range(1, len(columns)))))
+
+
+def settings_part(run: RunFolder, program: Program) -> Part:
+    """Everything that repeats this run, and how to cite it."""
+    manifest = {k: v for k, v in run.manifest.items() if k != "files"}
+    meta = {k: program.meta[k] for k in ("options", "task", "sample_steps", "chip_steps") if k in program.meta}
+    cite = (
+        f"@software{{bimhw,\n  title   = {{bimhw: hardware co-design for neuromorphic chips}},\n"
+        f"  version = {{{manifest['bimhw']}}},\n  note    = {{chip {manifest['chip']}, "
+        f"program {manifest['program_sha256'][:12]}, seed {manifest['seed']}}}\n}}"
+    )
+    text = json.dumps(manifest | {"program": meta}, indent=2, default=str)
+    return Part("Settings", texts=(("Settings of this run (JSON)", text), ("BibTeX", cite)))

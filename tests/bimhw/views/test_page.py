@@ -1,0 +1,102 @@
+"""The report as a page: self-contained, small, and its click path in a headless browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import bimhw
+
+MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# runs in the page after its own script, and leaves what it saw as the only text of the body
+CLICKS = """<script>
+const seen = {};
+const core = document.querySelector('[data-core="0"]');
+core.dispatchEvent(new MouseEvent("click"));
+seen.core = document.querySelector(".core").textContent;
+seen.chosen = document.querySelectorAll(".chosen").length;
+const items = document.querySelector("#where-the-joules-go table");
+const column = () => [...items.tBodies[0].rows].map(r => r.cells[4].textContent);
+const head = items.tHead.rows[0].cells[4];
+head.click(); seen.down = column(); head.click(); seen.up = column();
+seen.csv = csv(items);
+seen.hover = items.querySelector("td[title]").title;
+const raster_ = document.querySelector(".raster"), buttons = raster_.querySelectorAll("button");
+seen.span = [raster_.dataset.span];
+buttons[0].click(); seen.span.push(raster_.dataset.span);
+buttons[2].click(); seen.span.push(raster_.dataset.span);
+const select = raster_.querySelector("select");
+select.value = "1"; select.onchange(); seen.spikes = raster_.querySelector(".tip").textContent;
+seen.key = document.querySelector(".timeline .key").textContent;
+document.querySelector("#theme").click(); seen.theme = document.documentElement.dataset.theme;
+seen.articles = document.querySelectorAll("article").length;
+const second = document.querySelector('button[data-show="1"]');
+if (second) { second.click(); seen.hidden = getComputedStyle(document.querySelector('article[data-run="0"]')).display; }
+seen.wide = document.documentElement.scrollWidth - innerWidth;
+document.body.textContent = ""; const out = document.createElement("pre"); out.id = "seen";
+out.textContent = JSON.stringify(seen); document.body.append(out);
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    compiled = bimhw.compile(MODEL, chip="loihi2")
+    return bimhw.simulate(compiled.program, model=MODEL, samples=4, output=folder / "run").folder
+
+
+def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Path) -> None:
+    first, second = (bimhw.report(run, tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
+    assert first == second and len(first) < 3_000_000
+    assert (
+        not re.findall(r"(?:src|href)=\"(?!#)", first)
+        and "@import" not in first
+        and "http" not in _without_texts(first)
+    )
+    data = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', first, re.S)[1])  # type: ignore[index]
+    from bimhw.runs.folder import RunFolder
+
+    folder = RunFolder.open(run)
+    assert sum(c["neurons"] for c in data[0]["cores"]) == int((folder.program().core >= 0).sum())
+    assert len(data[0]["raster"]["step"]) == folder.spikes().ids.size
+    counted = folder.activity().counts["synaptic_events"].by_core[:-1].sum()
+    assert sum(c["synops"] for c in data[0]["cores"]) == counted
+    costs = bimhw.energy(run)
+    by_core = costs.report.by("core")
+    assert sum(c["energy_pj"] for c in data[0]["cores"]) == pytest.approx(
+        sum(v for k, v in by_core.items() if k != "chip")
+    )
+
+
+def _without_texts(page: str) -> str:
+    """The page without the sources of constants, which are addresses to read, not to load, and the namespace of SVG."""
+    return re.sub(r"title=\"[^\"]*\"|<li>.*?</li>|http://www.w3.org/2000/svg", "", page, flags=re.S)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_click_path_in_a_browser(run: Path, tmp_path: Path, runs: int, width: int) -> None:
+    page = bimhw.report(run, tmp_path / "page.html", beside=run if runs == 2 else None)
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", CLICKS), encoding="utf-8")
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900",
+               f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)
+    assert found is not None, done.stdout[-2000:]
+    seen = json.loads(found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    assert seen["core"].startswith("core 0") and "neuron updates" in seen["core"] and seen["chosen"] >= 1
+    assert seen["down"] != seen["up"] and sorted(seen["down"]) == sorted(seen["up"])
+    assert seen["csv"].startswith('"item","unit","count"') and seen["hover"]
+    assert seen["span"][0] == seen["span"][2] == "1.0000" and float(seen["span"][1]) == 0.5
+    assert re.match(r"[\d,]+ spikes", seen["spikes"]) and "steps)" in seen["key"]
+    assert seen["theme"] in ("dark", "light") and seen["articles"] == runs
+    assert seen["wide"] <= 0, "the page is wider than the window"
+    if runs == 2:
+        assert seen["hidden"] == "none"

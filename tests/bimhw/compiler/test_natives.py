@@ -213,3 +213,24 @@ def test_a_converter_is_added_by_one_registration() -> None:
         assert {p.model for p in for_chip(network, load_chip("odin")).populations[1:]} == {"izhikevich"}
     finally:
         unregister("izhikevich")
+
+
+@pytest.mark.parametrize(("chip", "neuron"), [("speck", IF()), ("xylo", LIF(keep=0.875))])
+def test_chips_without_prices_judge_a_small_net_and_name_what_is_unknown(chip: str, neuron: nn.Module) -> None:
+    found = bimhw.fit(Stack(nn.Linear(16, 24), neuron, nn.Linear(24, 8), neuron), chip)
+    assert found["fits"], found["reason"]
+    assert [r["name"] for r in found["resources"] if r["limit"] is None]
+    assert load_chip(chip).energy["synaptic_event"].value is None
+
+
+def test_activations_of_four_bits_are_named_where_a_net_sends_more() -> None:
+    found = bimhw.fit(Stack(nn.Linear(16, 24), LI(0.5), nn.Linear(24, 8), LI(0.5)), "akd1000")
+    assert "carries 5" in found["reason"]
+
+
+def test_a_core_of_speck_has_its_own_memory() -> None:
+    chip = load_chip("speck")
+    words = [chip.limit_of("neurons_per_core", c) for c in range(9)]
+    kernels = [chip.limit_of("synapse_bytes_per_core", c) for c in range(9)]
+    assert words == [65536] * 3 + [32768] * 2 + [16384] * 4
+    assert kernels == [16384] * 3 + [32768] * 2 + [65536] * 2 + [16384] * 2

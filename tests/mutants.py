@@ -64,6 +64,8 @@ MUTANTS: dict[str, tuple[str, str]] = {
 
 GPU, CHIP = "tests/energy_models/test_gpu.py", "tests/energy_models/test_chip_energy.py"
 SILICON, CREDIT = "tests/bimhw/evidence/silicon/test_silicon.py", "tests/bimhw/learning/test_credit.py"
+CAUSES, COPIES = "tests/bimhw/evidence/silicon/test_causes.py", "tests/bimhw/runs/test_copies.py"
+NEURONS, FUNCTION = "tests/simulator/neurons/test_neurons.py", "tests/simulator/function/test_function.py"
 COUNTED = "tests/bimhw/costs/test_counted.py"
 # what is wrong -> (module, text of it, text in its place, test file, tests)
 TESTED: dict[str, tuple[str, str, str, str, str]] = {
@@ -93,6 +95,24 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "bimhw.costs.counted", "time += (", "time += 0.0 * (", COUNTED, "pays_for_its_time"),
     "learning misses the events of a step": (
         "bimhw.costs.counted_work", "running[:, ends + 1] - running", "running[:, ends] - running", COUNTED, "brute_force"),
+    "a step reads the mean of its trace": (
+        "bimhw.evidence.silicon.spread", "float(values.std() / values.mean())", "float(values.std())", CAUSES, "shape"),
+    "the longest layer is the longest alone": (
+        "bimhw.evidence.silicon.spread", "np.prod(below, axis=1)", "below.min(axis=1)", CAUSES, "longest"),
+    "boards are powered for nothing": (
+        "bimhw.evidence.silicon.counts", '+ report.energy_pj("static")', "+ 0.0", CAUSES, "static"),
+    "a rule writes no weight": (
+        "bimhw.evidence.silicon.counts", '"op_state_write": 1', '"op_state_write": 0', CAUSES, "rule"),
+    "a sample is read from its neighbour": (
+        "bimhw.runs.copies", "s % copies, each)", "(s + 1) % copies, each)", COPIES, "single_runs"),
+    "a copy keeps the core of the first": (
+        "mapping.copies", "place[used] = own", "place[used] = used", COPIES, "alone"),
+    "a leaky voltage rounds down": (
+        "simulator.neurons.lif", "((p + (4095 & (p >> 63))) >> 12)", "(p >> 12)", NEURONS, ""),
+    "an integrator forgets its bias": (
+        "simulator.neurons.li", "+ int(acc[0, i]) + int(bias[i])", "+ int(acc[0, i])", NEURONS, ""),
+    "synaptic events are counted by row": (
+        "simulator.function.counting", "int(events[part] @ rows)", "int(rows.sum())", FUNCTION, ""),
     "an Izhikevich neuron takes the time of a LIF": (
         "simulator.program.work", "ops.mul + ops.add + ops.lut", "0 * ops.mul", "tests/simulator/timing/test_programmed.py", ""),
 }  # fmt: skip

@@ -108,7 +108,7 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
     "a copy keeps the core of the first": (
         "mapping.copies", "place[used] = own", "place[used] = used", COPIES, "alone"),
     "a leaky voltage rounds down": (
-        "simulator.neurons.lif", "((p + (4095 & (p >> 63))) >> 12)", "(p >> 12)", NEURONS, ""),
+        "simulator.neurons.lif", "(p + (4095 & (p >> 63))) >> 12", "p >> 12", NEURONS, ""),
     "an integrator forgets its bias": (
         "simulator.neurons.li", "+ int(acc[0, i]) + int(bias[i])", "+ int(acc[0, i])", NEURONS, ""),
     "synaptic events are counted by row": (

@@ -30,7 +30,18 @@ copies_option = click.option(
 def print_comparison(rows: Iterable[ComparisonRow]) -> None:
     """Print the chip's rows, then the cards' with one column for each case; energies of a sample."""
     found = list(rows)
-    columns = ("who", "what", "low uJ", "uJ", "high uJ", "uJ with board and host", "us", "trust", "not in the sums")
+    columns = (
+        "who",
+        "what",
+        "low uJ",
+        "uJ",
+        "high uJ",
+        "uJ with board and host",
+        "us",
+        "low .. high us",
+        "trust",
+        "not in the sums",
+    )
     print_table("per sample on the chip", columns, [_chip(r) for r in found if r.side == "chip"])
     cards = [r for r in found if r.side == "gpu" and r.how != "measured"]
     body = []
@@ -54,7 +65,10 @@ def _order(r: ComparisonRow) -> tuple[str, int, bool, int]:
 def _chip(r: ComparisonRow) -> tuple[Any, ...]:
     high = "unbounded" if r.high_uj is None else r.high_uj
     system = "unknown" if r.system_uj is None else r.system_uj
-    return (r.who, r.what, r.low_uj, r.uj, high, system, "" if r.us is None else r.us, r.word, ", ".join(r.unknown))
+    us, span = "" if r.us is None else r.us, ""
+    if r.low_us is not None and r.high_us is not None:
+        span = f"{r.low_us:.3g} .. {r.high_us:.3g}"
+    return (r.who, r.what, r.low_uj, r.uj, high, system, us, span, r.word, ", ".join(r.unknown))
 
 
 def _cell(r: ComparisonRow | None) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bimhw.compiler.pipeline import CompileResult, compile
-from bimhw.costs.compare import Energy, energy
+from bimhw.costs.compare import energy
+from bimhw.costs.result import Energy
 from bimhw.frontends.ann.convert import Converted
 from bimhw.frontends.ann.work import AnnWork
 from bimhw.runs.answers import DataTrial

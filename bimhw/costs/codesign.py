@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from bimhw.costs.compare import Energy, energy
+from bimhw.costs.compare import energy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.learning import LearningPrice, learning_forms
+from bimhw.costs.result import Energy
 from bimhw.costs.rows import EXACT
 from bimhw.runs.folder import RunFolder
 from simulator.chips.chip import Chip

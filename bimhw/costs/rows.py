@@ -25,7 +25,8 @@ class ComparisonRow:
         batch: samples at once; on a chip the copies of the network.
         low_uj, uj, high_uj: energy of a sample; of the chip, or of the whole card. None: nothing bounds it.
         system_uj: the same with board, host and supply around it; None where no figure of these is known.
-        low_us, us, high_us: time of a sample (of all samples at once, over their number).
+        low_us, us, high_us: time of a sample (of all samples at once, over their number). The ends of the energy are at the
+            nominal time.
         updates: weight updates of a sample.
         word: how far the figure can be trusted (the weakest constant with a share of 1 % or more).
         unknown: what costs energy and is in none of the sums.
@@ -63,11 +64,20 @@ class ComparisonRow:
         """The row in words, with what its sums lack."""
         return f"{self.what}, without {', '.join(self.unknown)}" if self.unknown else self.what
 
+    def as_record(self) -> dict[str, str | float | None]:
+        """Return one flat value a column, each figure with its range and its word."""
+        plain = asdict(self) | {"what": self.what, "unknown": ", ".join(self.unknown)}
+        return {name: plain[name] for name in _COLUMNS}
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON, the words among them."""
         return asdict(self) | {"what": self.what, "unknown": list(self.unknown)}
 
 
+_COLUMNS = (
+    "who", "what", "side", "work", "how", "batch", "low_uj", "uj", "high_uj", "system_uj", "low_us", "us", "high_us", "updates",
+    "word", "unknown", "scan",
+)  # fmt: skip
 _WORK = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)", "learning": "learning"}
 _HOW = {
     "dense": "RTRL dense, counted", "seq": "RTRL SEQ, counted", "tr": "truncated TR, counted", "blk": "RTRL BLK, counted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bimhw.costs.compare import Energy
+from bimhw.costs.result import Energy
 from bimhw.costs.rows import ComparisonRow, shown, verdict
 from bimhw.views import svg
 from bimhw.views.parts import Part, Table

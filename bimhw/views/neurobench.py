@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.costs.compare import Energy, energy
+from bimhw.costs.compare import energy
+from bimhw.costs.result import Energy
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.membrane import membrane_updates, steps_of_samples
 from bimhw.views.table import METRICS

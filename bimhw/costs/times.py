@@ -1,0 +1,43 @@
+"""Range of a simulated time: the same events timed with every time of the chip file at its low and at its high end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from simulator.chips.chip import Chip, Timing
+from simulator.chips.quantity import Quantity
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain, window
+from simulator.timing.run import run_timing
+
+TIMED_STEPS = 512  # first steps of a run that are timed again: ranges are wide, steps alike
+
+
+def at_end(chip: Chip, high: bool) -> Chip:
+    """Return the chip with every time that has a range at one end of it; counts and the tick stay."""
+    if chip.timing is None:
+        return chip
+    t = chip.timing
+    names = [n for n in Timing.__struct_fields__ if n not in ("tick", "barrier_by_tiles", "arbiter")]
+    moved = {n: _moved(q, high) for n in names if (q := getattr(t, n)) is not None}
+    tiles = {k: _moved(q, high) for k, q in t.barrier_by_tiles.items()}
+    return msgspec.structs.replace(chip, timing=msgspec.structs.replace(t, barrier_by_tiles=tiles, **moved))
+
+
+def _moved(q: Quantity, high: bool) -> Quantity:
+    end = q.high if high else q.low
+    return q if end is None or q.unit != "ns" else msgspec.structs.replace(q, value=end)
+
+
+def time_ratios(program: Program, chip: Chip, spikes: SpikeTrain) -> tuple[float, float] | None:
+    """Return the low and the high time of a run over its nominal one, from its first steps; None without times.
+
+    All times are taken at the same end at once: the range holds every combination of theirs but for races that turn around.
+    """
+    if chip.timing is None or not spikes.steps:
+        return None
+    few = window(spikes, 0, min(TIMED_STEPS, spikes.steps))
+    low, nominal, high = (
+        run_timing(program, c, few).sim_time_ns for c in (at_end(chip, False), chip, at_end(chip, True))
+    )
+    return (low / nominal, high / nominal) if nominal else None

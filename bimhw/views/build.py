@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.costs.compare import Energy, energy
+from bimhw.costs.compare import energy
+from bimhw.costs.result import Energy
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.costs.compare import Energy
+from bimhw.costs.result import Energy
 from bimhw.runs.folder import RunFolder, rates_of_run
 from mapping.view import view_mapping
 from simulator.chips.chip import Chip

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, default_preset
+from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import Init, as_bim
 from bimhw.models.registry import NetConfig, family_of, trainable
@@ -35,6 +36,9 @@ def p_spikessm() -> Training:
 
 def check_settings(config: NetConfig, settings: TrainSettings) -> None:
     """Raise `InputError` where a family cannot be trained so."""
+    only = learning_rule(settings.rule).only
+    if only:
+        raise InputError(f"rule {settings.rule!r}", f"is for {only}", "Take rule bptt")
     family, training = trainable(family_of(config).name)
     if training.rules is not None and settings.rule not in training.rules:
         known = " or ".join(training.rules)

@@ -90,6 +90,16 @@ class MatrixPruner:
         self.calls += 1
         return self.mask
 
+    def state(self) -> dict[str, object]:
+        """Return all that `load` needs."""
+        mask = None if self.mask is None else torch.from_numpy(self.mask.copy())
+        return {"theta": self.theta, "calls": self.calls, "mask": mask}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.theta, self.calls = state["theta"], state["calls"]
+        self.mask = None if state["mask"] is None else np.array(state["mask"].numpy())
+
     @property
     def sparsity(self) -> float:
         """Share of pruned synapses in the last mask."""
@@ -166,6 +176,37 @@ class Pruner:
         sizes = [self.net.get_parameter(n).numel() for n in self.matrices]
         shares = [m.sparsity for m in self.matrices.values()]
         return float(np.average(shares, weights=sizes))
+
+
+class Pruning:
+    """A pruner that is called every so many updates.
+
+    Args:
+        pruner: prunes.
+        every: updates between two calls.
+    """
+
+    def __init__(self, pruner: Pruner, every: int) -> None:
+        self.pruner, self.every = pruner, every
+
+    def after(self, updates: int) -> None:
+        """Follow an update, the `updates`-th."""
+        self.pruner.hold()
+        if updates % self.every == 0:
+            self.pruner.call()
+
+    def finish(self) -> None:
+        """Leave nothing but the masks' complement."""
+        self.pruner.finish()
+
+    def state(self) -> dict[str, dict[str, object]]:
+        """Return thresholds, calls and masks by matrix."""
+        return {name: m.state() for name, m in self.pruner.matrices.items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        for name, matrix in self.pruner.matrices.items():
+            matrix.load(state[name])
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -115,6 +115,14 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             if not ok:
                 raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
 
+    def check_autograd(self) -> None:
+        """Raise `InputError` for what autograd with clipped Adam does not have."""
+        for name, ok in (("optimiser", self.optimiser == "adam"), ("rate_strength", not self.rate_strength)):
+            if not ok:
+                raise InputError(
+                    f"training setting {name}", f"is {getattr(self, name)!r}, rule {self.rule} has none", "Leave it out"
+                )
+
 
 def _of_stdp(s: TrainSettings) -> list[tuple[str, bool, str]]:
     stdp, rule = learning_rule(s.rule).stdp, "belongs to the rules hybrid and stdp"

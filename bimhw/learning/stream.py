@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
+from bimhw.learning.checkpoints import Checkpoint, Saved, load_weights, weights_of
 from bimhw.learning.evaluate import Evaluation, evaluate
 from bimhw.learning.rules.registry import forms, gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
@@ -23,7 +24,6 @@ from bimhw.learning.train import check_fit
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet, Init
-from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
@@ -142,18 +142,23 @@ class StreamTrainer:
         rates = tuple(float(r) for r in self._spikes / steps)
         return StreamReport(self.step, self._labelled, self._right / n, self._loss / n, rates)
 
+    def checkpoint(self, path: str | Path, resume: bool = False) -> Checkpoint:
+        """Return the file that holds the stream between runs.
+
+        Raises:
+            InputError: the file is there and is not to be resumed.
+        """
+        return Saved(Path(path), resume).open(_FORMAT, self.task.name, config_to_json(self.net.config), self.settings)
+
     def save(self, path: str | Path) -> None:
         """Write a checkpoint, whole or not at all."""
         content = {
-            "format": _FORMAT,
-            "task": self.task.name,
-            **self._configuration(),
             "step": self.step,
             "learner": self.learner.checkpoint(),
             "updater": self.updater.state(),
-            "weights": {k: v.detach().clone() for k, v in self.net.state_dict().items()},
+            "weights": weights_of(self.net),
         }
-        save_torch(Path(path), content)
+        self.checkpoint(path, resume=True).write(content)
 
     def load(self, path: str | Path) -> None:
         """Continue from a checkpoint.
@@ -161,48 +166,11 @@ class StreamTrainer:
         Raises:
             InputError: no such file, no checkpoint of a stream, or one of another configuration.
         """
-        content = _read(Path(path))
-        mine = {"task": self.task.name} | self._configuration()
-        for name, value in mine.items():
-            if content.get(name) != value:
-                raise InputError(
-                    f"{path}: {name}",
-                    f"is of another configuration: {_difference(content.get(name), value)}",
-                    "Give the options that it was written with, or start anew without --resume",
-                )
+        content = self.checkpoint(path, resume=True).read()
+        if content is None:
+            raise InputError(str(path), "does not exist", "Start the stream without --resume")
         with boundary(path, "a checkpoint of this network", "Start the stream anew, or take an older one"):
             self.step = int(content["step"])
-            self._load_weights(content["weights"])
+            load_weights(self.net, content["weights"])
             self.updater.load(content["updater"])
             self.learner.restore(content["learner"])
-
-    def _configuration(self) -> dict[str, str]:
-        settings = msgspec.json.encode(self.settings, order="sorted").decode()
-        return {"config": config_to_json(self.net.config), "settings": settings}
-
-    @torch.no_grad()
-    def _load_weights(self, weights: dict[str, Tensor]) -> None:
-        for name, value in weights.items():
-            if ".mask_" in name:
-                self.net.add_mask(name, value)
-        for name, p in self.net.named_parameters():
-            p.copy_(weights[name])
-
-
-def _difference(theirs: Any, mine: str) -> str:
-    """In words: where two JSON objects differ, or the two values."""
-    try:
-        a, b = msgspec.json.decode(theirs), msgspec.json.decode(mine)
-        names = [n for n in sorted({*a, *b}) if a.get(n) != b.get(n)]
-    except (msgspec.DecodeError, TypeError, AttributeError):
-        return f"it has {theirs!r}, this run {mine!r}"
-    return "; ".join(f"{n} is {a.get(n)!r} there, {b.get(n)!r} in this run" for n in names)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content = load_torch(path, "a whole checkpoint", "Start the stream anew, or take an older one")
-    if HASH_KEY not in content or content.get("format") != _FORMAT:
-        raise InputError(
-            str(path), f"is not a checkpoint of a stream ({_FORMAT})", "bimhw train --stream --checkpoint writes one"
-        )
-    return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,19 +10,20 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from torch.nn import functional
+from torch import Tensor
 
-from bimhw.learning.evaluate import Evaluation, evaluate, inputs
-from bimhw.learning.families import check_settings
-from bimhw.learning.forms.history import words_per_step
-from bimhw.learning.forms.seq import SweepLearner
-from bimhw.learning.rules.registry import gradient_form, learning_rule
+from bimhw.learning.checkpoints import Saved
+from bimhw.learning.evaluate import Evaluation, evaluate
+from bimhw.learning.families import SampledForm, check_settings
+from bimhw.learning.loop import Loop
+from bimhw.learning.methods import ByAutograd, ByRule, UpdaterDescent
+from bimhw.learning.objectives.classes import Classes, SweptSequences, TaskBatches
+from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
-from bimhw.learning.updater import Updater
-from bimhw.models.bim.net import as_bim
+from bimhw.learning.updater import Updater, updates_of
 from bimhw.models.nets import Net, NetRun, build
-from bimhw.models.registry import NetConfig, family_of, trainable
+from bimhw.models.registry import NetConfig, config_to_json, family_of, trainable
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_judged
 from bimhw.tasks.metrics import auc_pr, auc_roc
@@ -85,6 +85,7 @@ def train(
     test_each_epoch: bool = False,
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
+    saved: Saved | None = None,
 ) -> TrainResult:
     """Train a network on a task and evaluate it on the test split.
 
@@ -96,12 +97,15 @@ def train(
         test_each_epoch: evaluate after each epoch, not only at the end.
         progress: called with the number of sequences done since the last call.
         threads: of torch; another number may sum in another order.
+        saved: the checkpoint, where there is to be one.
 
     Raises:
         InputError: config and task do not fit, or the loss is no longer finite.
     """
     with torch_threads(threads):
-        return _train(task, config, settings or TrainSettings(), init, test_each_epoch, progress or _silent, threads)
+        return _train(
+            task, config, settings or TrainSettings(), init, test_each_epoch, progress or _silent, threads, saved
+        )
 
 
 def _train(
@@ -112,20 +116,21 @@ def _train(
     test_each_epoch: bool,
     progress: Callable[[int], None],
     threads: int,
+    saved: Saved | None,
 ) -> TrainResult:
     check_fit(task, config)
     check_settings(config, settings)
     net = build(config, settings.seed, init)
     trainer = Trainer(net, task, settings)
-    history = []
-    for number in range(1, settings.epochs + 1):
-        start = time.perf_counter()
-        loss, rates = trainer.epoch(number, progress)
-        seconds = time.perf_counter() - start
-        accuracy = evaluate(net, task).accuracy if test_each_epoch else None
-        history.append(Epoch(number, loss, seconds, accuracy, rates))
-    if trainer.updater.pruner is not None:
-        trainer.updater.pruner.finish()
+    accuracy: dict[int, float] = {}
+
+    def judge(number: int) -> None:
+        if test_each_epoch:
+            accuracy[number] = evaluate(net, task).accuracy
+
+    kept = saved and saved.open("bimhw.train/1", task.name, config_to_json(config), settings)
+    trainer.run(settings.epochs, progress, kept, judge)
+    history = [Epoch(k, e.loss, e.seconds, accuracy.get(k), e.rates) for k, e in enumerate(trainer.history, 1)]
     final = evaluate(net, task)
     sequences = settings.epochs * len(task.train)
     return TrainResult(
@@ -135,7 +140,7 @@ def _train(
         final,
         trainer.updater.updates,
         sequences,
-        trainer.memory_words,
+        trainer.method.memory_words,
         areas(task, final),
         threads,
     )
@@ -174,8 +179,8 @@ def _silent(_: int) -> None:
     pass
 
 
-class Trainer:
-    """The loop over batches for one rule.
+class Trainer(Loop[Tensor]):
+    """The training loop of a task.
 
     Args:
         net: trained in place.
@@ -185,70 +190,57 @@ class Trainer:
     """
 
     def __init__(
-        self, net: Net, task: Task, settings: TrainSettings, run: Callable[[torch.Tensor], NetRun] | None = None
+        self, net: Net, task: Task, settings: TrainSettings, run: Callable[[Tensor], NetRun] | None = None
     ) -> None:
-        self.net, self.task, self.settings = net, task, settings
-        self._run = run or trainable(family_of(net.config).name)[1].run(net, settings.seed)
-        self._labelled = [bool(b) for b in task.loss_steps]
-        per_batch = _updates_per_sequence(settings, self._labelled)
+        self.net, self.settings = net, settings
+        per_batch = updates_of(settings, [bool(b) for b in task.loss_steps])
         batches = math.ceil(len(task.train) / settings.batch)
         self.updater = Updater(net, settings, settings.epochs * batches * per_batch)
-        self.memory_words = 0
+        objective = Classes(task)
+        method: ByRule | ByAutograd = SweptSequences(self.updater, objective, rates=True)
+        if not learning_rule(settings.rule).online:
+            through = Through(run or trainable(family_of(net.config).name)[1].run(net, settings.seed), settings)
+            penalty = through.penalty if settings.rate_strength else None
+            descent = UpdaterDescent(self.updater)
+            method = ByAutograd(net, through, objective, descent, penalty=penalty, rates=through.rates)
+        super().__init__(method, TaskBatches(task, settings.batch, settings.seed, next(net.parameters())), settings.lr)
 
-    def epoch(self, number: int, progress: Callable[[int], None]) -> tuple[float, tuple[float, ...]]:
-        """One pass in a seeded order; returns the mean loss and the spike rate of each layer."""
-        order = np.random.default_rng((self.settings.seed, number)).permutation(len(self.task.train))
-        total, rates, batch = 0.0, np.zeros(self.net.config.n_layers), self.settings.batch
-        for start in range(0, len(order), batch):
-            part = self.task.train.take(order[start : start + batch])
-            x, y = inputs(part, self.task, next(self.net.parameters())), torch.from_numpy(part.y)
-            loss, rate = self._bptt(x, y) if not learning_rule(self.settings.rule).online else self._online(x, y)
-            if not math.isfinite(loss):
-                raise InputError(
-                    f"training on {self.task.name}",
-                    f"diverged in epoch {number} (loss {loss})",
-                    f"Lower the learning rate (now {self.settings.lr})",
-                )
-            total += loss * len(y)
-            rates += np.array(rate) * len(y)
-            progress(len(y))
-        return total / len(order), tuple(float(r) for r in rates / len(order))
 
-    def _bptt(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
-        self.net.zero_grad()
+class Through:
+    """A network of any family as `Forward`; keeps the spikes of the last call.
+
+    Args:
+        run: takes inputs through the network.
+        settings: of the rate regulariser.
+    """
+
+    def __init__(self, run: Callable[[Tensor], NetRun], settings: TrainSettings) -> None:
+        self._run, self._settings = run, settings
+        self.spikes: tuple[Tensor, ...] = ()
+
+    def __call__(self, x: Tensor, state: object) -> tuple[Tensor, None]:
+        """Take inputs [T, B, M] through, from the zero state."""
         run = self._run(x)
-        logits = run.logits[torch.from_numpy(self.task.loss_steps)]
-        loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
-        penalty = self.settings.rate_strength * sum(
-            0.5 * (s.mean((0, 1)) - self.settings.rate_target).square().sum() for s in run.spikes
+        self.spikes = tuple(run.spikes)
+        return run.logits, None
+
+    def penalty(self) -> Tensor:
+        """Return the term of the rate regulariser: strength / 2 times the squared distance of each neuron's rate."""
+        aim = self._settings.rate_target
+        return self._settings.rate_strength * sum(
+            (0.5 * (s.mean((0, 1)) - aim).square().sum() for s in self.spikes), torch.zeros(())
         )
-        (loss + penalty).backward()  # type: ignore[no-untyped-call]
-        self.updater.update(self.updater.parameters.gradients())
-        return float(loss.detach()), [float(s.detach().mean()) for s in run.spikes]
 
-    def _online(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, list[float]]:
-        learner = self.updater.learner(x.shape[1])
-        whole = isinstance(learner, SweepLearner) and learner.takes_sequences
-        if whole and self.updater.hybrid is None:
-            assert isinstance(learner, SweepLearner)
-            config = as_bim(self.net, "sweeps").config
-            self.memory_words = words_per_step(config) * len(x) * sum(config.hidden)
-            loss, gradients, rates = learner.sequence(x, y, torch.from_numpy(self.task.loss_steps))
-            self.updater.update(gradients)
-            return loss, rates
-        losses, spikes = [], [0.0] * self.net.config.n_layers
-        for u, labelled in zip(x, self._labelled, strict=True):
-            result = self.updater.observe(learner, u, y if labelled else None)
-            spikes = [a + float(r.s.mean()) for a, r in zip(spikes, learner.records, strict=True)]
-            if result.loss is not None:
-                losses.append(result.loss)
-        self.memory_words = max(self.memory_words, learner.memory_words)
-        self.updater.update(learner.finish())
-        return float(np.mean(losses)), [a / len(x) for a in spikes]
+    def rates(self) -> tuple[float, ...]:
+        """Return spikes per neuron and step of each layer."""
+        return tuple(float(s.detach().mean()) for s in self.spikes)
 
+    @property
+    def seen(self) -> int:
+        """Sequences that have drawn random numbers."""
+        return self._run.seen if isinstance(self._run, SampledForm) else 0
 
-def _updates_per_sequence(settings: TrainSettings, labelled: list[bool]) -> int:
-    rule = learning_rule(settings.rule)
-    if not rule.online:
-        return 1
-    return gradient_form(settings.form).updates(settings, labelled) if rule.forms else sum(labelled)
+    @seen.setter
+    def seen(self, count: int) -> None:
+        if isinstance(self._run, SampledForm):
+            self._run.seen = count

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from bimhw.learning.forms.learner import Gradients, Learner, StepResult
 from bimhw.learning.optim import FlatParameters, Optimiser
-from bimhw.learning.pruning import Pruner, PruneSettings
+from bimhw.learning.pruning import Pruner, PruneSettings, Pruning
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.learning.rules.hybrid import Hybrid, clip_inputs
-from bimhw.learning.rules.registry import LearnerSettings, learning_rule, make_learner
+from bimhw.learning.rules.registry import LearnerSettings, gradient_form, learning_rule, make_learner
 from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import as_bim
@@ -40,10 +38,7 @@ class Updater:
         self.parameters = FlatParameters(net)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
         self.hybrid, self.homeostasis = _make_hybrid(net, settings), _make_homeostasis(net, settings)
-        self.pruner = None
-        if settings.prune:
-            target = PruneSettings(rho=settings.prune, mode=settings.prune_mode, seed=settings.seed)
-            self.pruner = Pruner(as_bim(net, "pruning"), target, settings.prune_readout)
+        self.pruning = make_pruning(net, settings)
 
     @property
     def lr(self) -> float:
@@ -79,10 +74,13 @@ class Updater:
         if self.hybrid is not None:
             clip_inputs(as_bim(self.net, "the hybrid rule"), self.settings.w_max)
         self.updates += 1
-        if self.pruner is not None:
-            self.pruner.hold()
-        if self.pruner is not None and self.updates % self.settings.prune_every == 0:
-            self.pruner.call()
+        if self.pruning is not None:
+            self.pruning.after(self.updates)
+
+    def finish(self) -> None:
+        """End the training."""
+        if self.pruning is not None:
+            self.pruning.finish()
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs beside the weights and the learner."""
@@ -97,8 +95,8 @@ class Updater:
             out["hybrid"]["expected"] = self.hybrid.expected
         if self.homeostasis is not None:
             out["rates"] = [r.clone() for r in self.homeostasis.rates]
-        if self.pruner is not None:
-            out["pruner"] = {n: _pruner_state(m) for n, m in self.pruner.matrices.items()}
+        if self.pruning is not None:
+            out["pruner"] = self.pruning.state()
         return out
 
     def load(self, state: dict[str, Any]) -> None:
@@ -114,16 +112,24 @@ class Updater:
                 modulated.eligibility = held.clone()
         if self.homeostasis is not None:
             self.homeostasis.rates = [r.clone() for r in state["rates"]]
-        if self.pruner is not None:
-            for name, matrix in self.pruner.matrices.items():
-                held = state["pruner"][name]
-                matrix.theta, matrix.calls = held["theta"], held["calls"]
-                matrix.mask = None if held["mask"] is None else np.array(held["mask"].numpy())
+        if self.pruning is not None:
+            self.pruning.load(state["pruner"])
 
 
-def _pruner_state(matrix: Any) -> dict[str, Any]:
-    mask = None if matrix.mask is None else torch.from_numpy(matrix.mask.copy())
-    return {"theta": matrix.theta, "calls": matrix.calls, "mask": mask}
+def updates_of(settings: TrainSettings, labelled: Sequence[bool]) -> int:
+    """Return the updates of a sequence, from which of its steps are labelled."""
+    rule = learning_rule(settings.rule)
+    if not rule.online:
+        return 1
+    return gradient_form(settings.form).updates(settings, labelled) if rule.forms else sum(labelled)
+
+
+def make_pruning(net: Net, s: TrainSettings) -> Pruning | None:
+    """Return the pruning that the settings ask for."""
+    if not s.prune:
+        return None
+    target = PruneSettings(rho=s.prune, mode=s.prune_mode, seed=s.seed)
+    return Pruning(Pruner(as_bim(net, "pruning"), target, s.prune_readout), s.prune_every)
 
 
 def _make_homeostasis(net: Net, s: TrainSettings) -> Homeostasis | None:

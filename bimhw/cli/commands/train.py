@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,6 +19,14 @@ from bimhw.cli.output import (
     stopping,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from bimhw.learning.checkpoints import Saved
+    from bimhw.learning.objectives.language import LanguageResult
+    from bimhw.learning.objectives.speech import SpeechResult
+    from bimhw.tasks.sources.fsdd import SpokenDigits
+    from bimhw.tasks.sources.text import Corpus
+    from bimhw.tasks.sources.transcripts import Transcribed
 
 
 @click.command()
@@ -73,7 +82,9 @@ from bimhw.cli.output import (
 @click.option("--stream", is_flag=True, help="Learn from an endless stream (no resets), until --steps or Ctrl-C.")
 @click.option("--steps", type=click.IntRange(1), help="Learn up to this step of the stream.")
 @click.option("--report-every", type=click.IntRange(1), default=2000, show_default=True, help="Steps between reports.")
-@click.option("--checkpoint", type=OutputFile(), help="File that holds the stream's state at each report.")
+@click.option(
+    "--checkpoint", type=OutputFile(), help="File that keeps the state: at each report, epoch, minute, Ctrl-C."
+)
 @click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
 @threads_option
 @seed_option
@@ -104,23 +115,27 @@ def command(
     from bimhw.tasks import TASKS, load_named
     from bimhw.tasks.named import named_values
 
+    if resume and checkpoint is None:
+        raise click.UsageError("--resume needs --checkpoint")
+    if steps is not None and not stream:
+        raise click.UsageError("--steps belongs to --stream")
     options |= named_values(more, "--set", "refractory=2")
     if output is not None:
         check_output(output)
     _say_form(options)
     if task in TASKS and TASKS[task].is_text:
-        if stream or resume or checkpoint is not None:
-            raise click.UsageError(
-                f"{task} is a text: it is learnt as a stream anyway, without --stream and --checkpoint"
-            )
+        if stream:
+            raise click.UsageError(f"{task} is a text: it is learnt as a stream anyway, without --stream")
         if options.pop("family") not in (None, "bim"):
             raise click.UsageError(f"{task} is a text: it is learnt by BIM networks only")
-        _train_text(task, data, task_options, output, seed, threads, as_json, {"preset": preset} | options)
+        run = Run(output, seed, threads, as_json, checkpoint, resume)
+        _train_text(task, load_named(task, data, task_options), run, {"preset": preset} | options)
         return
     if task in TASKS and TASKS[task].is_speech:
-        if stream or resume or checkpoint is not None or options.pop("family") not in (None, "bim"):
+        if stream or options.pop("family") not in (None, "bim"):
             raise click.UsageError(f"{task} has transcripts: BIM networks learn it, string by string")
-        _train_speech(task, data, task_options, output, seed, threads, as_json, {"preset": preset} | options)
+        run = Run(output, seed, threads, as_json, checkpoint, resume)
+        _train_speech(task, load_named(task, data, task_options), run, {"preset": preset} | options)
         return
     source = load_named(task, data, task_options)
     plan = recipe(source, preset=preset, seed=seed, **options)
@@ -130,10 +145,9 @@ def command(
         with torch_threads(threads):
             _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
         return
-    if steps is not None or checkpoint is not None or resume:
-        raise click.UsageError("--steps, --checkpoint and --resume belong to --stream")
-    with progress(f"training {task}", plan.settings.epochs * len(source.train)) as advance:
-        result = train(source, plan.config, plan.settings, plan.init, progress=advance, threads=threads)
+    run = Run(output, seed, threads, as_json, checkpoint, resume)
+    with run.kept(task, plan.settings.epochs * len(source.train)) as (saved, advance):
+        result = train(source, plan.config, plan.settings, plan.init, progress=advance, threads=threads, saved=saved)
     if output is not None:
         save_model(result.model, output)
     summary = result.summary() | {"model": None if output is None else str(output)}
@@ -164,53 +178,66 @@ def _say_form(options: dict[str, Any]) -> None:
         options |= {"rule": rule, "form": form}
 
 
-def _train_text(
-    task: str,
-    data: Path | None,
-    task_options: tuple[str, ...],
-    output: Path | None,
-    seed: int,
-    threads: int,
-    as_json: bool,
-    options: dict[str, Any],
-) -> None:
+class Run(NamedTuple):
+    """The options of a run with an end."""
+
+    output: Path | None
+    seed: int
+    threads: int
+    as_json: bool
+    checkpoint: Path | None
+    resume: bool
+
+    @contextmanager
+    def kept(self, task: str, total: int) -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
+        """Yield the checkpoint and what takes progress; with a checkpoint, Ctrl-C ends the run between two batches."""
+        from bimhw.learning.checkpoints import Saved
+        from simulator.base.locks import held
+
+        with progress(f"training {task}", total) as advance:
+            if self.checkpoint is None:
+                yield None, advance
+                return
+
+            def count(n: int) -> None:
+                advance(n)
+                between(n)
+
+            try:
+                with held(self.checkpoint), stopping() as between:
+                    yield Saved(self.checkpoint, self.resume), count
+            except KeyboardInterrupt:
+                click.echo(f"stopped; {self.checkpoint} and --resume go on from here", err=True)
+                raise
+
+
+def _train_text(task: str, corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe
-    from bimhw.tasks import load_named
 
-    corpus = load_named(task, data, task_options)
-    config, settings, init = language_recipe(corpus, seed, **options)
-    steps = settings.passes * (len(corpus.whole_train) // settings.streams)
-    with progress(f"training {task}", steps) as advance:
-        result = train_language(corpus, config, settings, init, progress=advance, threads=threads)
-    _save_and_print(f"{task}: trained by {settings.rule}", result, output, as_json, note=corpus.comparable)
+    config, settings, init = language_recipe(corpus, run.seed, **options)
+    steps = settings.epochs * (len(corpus.whole_train) // settings.batch)
+    with run.kept(task, steps) as (saved, advance):
+        result = train_language(corpus, config, settings, init, progress=advance, threads=run.threads, saved=saved)
+    _save_and_print(f"{task}: trained by {settings.rule}", result, run, note=corpus.comparable)
 
 
-def _train_speech(
-    task: str,
-    data: Path | None,
-    task_options: tuple[str, ...],
-    output: Path | None,
-    seed: int,
-    threads: int,
-    as_json: bool,
-    options: dict[str, Any],
-) -> None:
-    from bimhw.learning.objectives.speech import train_speech
-    from bimhw.tasks import load_named
+def _train_speech(task: str, data: SpokenDigits | Transcribed, run: Run, options: dict[str, Any]) -> None:
+    from bimhw.learning.objectives.speech import strings_to_learn, train_speech
 
-    result = train_speech(load_named(task, data, task_options), seed, threads=threads, **options)
-    _save_and_print(f"{task}: trained by {result.rule}", result, output, as_json)
+    with run.kept(task, strings_to_learn(data, options)) as (saved, advance):
+        result = train_speech(data, run.seed, threads=run.threads, saved=saved, progress=advance, **options)
+    _save_and_print(f"{task}: trained by {result.rule}", result, run)
 
 
-def _save_and_print(title: str, result: Any, output: Path | None, as_json: bool, **more: Any) -> None:
+def _save_and_print(title: str, result: LanguageResult | SpeechResult, run: Run, **more: str) -> None:
     """Write a trained text or speech model, then print its summary and `more`."""
     from bimhw.models.io import save_model
 
-    if output is not None:
-        save_model(result.model, output)
-    summary = result.summary() | more | {"model": None if output is None else str(output)}
-    if as_json:
+    if run.output is not None:
+        save_model(result.model, run.output)
+    summary = result.summary() | more | {"model": None if run.output is None else str(run.output)}
+    if run.as_json:
         print_json(summary)
         return
     shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
@@ -230,16 +257,11 @@ class StreamRun(NamedTuple):
 def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json: bool) -> None:
     from bimhw.learning.stream import StreamTrainer
     from bimhw.models.io import save_model
-    from simulator.base.errors import InputError
     from simulator.base.locks import held
 
-    if run.resume and run.checkpoint is None:
-        raise click.UsageError("--resume needs --checkpoint")
-    if run.checkpoint is not None and run.checkpoint.exists() and not run.resume:
-        raise InputError(
-            str(run.checkpoint), "holds a stream already", "Go on from it with --resume, or give another path"
-        )
     trainer = StreamTrainer(source, plan.config, plan.settings, plan.init)
+    if run.checkpoint is not None:
+        trainer.checkpoint(run.checkpoint, run.resume)  # refuses one that is there and not to be resumed
     with held(run.checkpoint) if run.checkpoint is not None else nullcontext():
         if run.resume and run.checkpoint is not None:
             trainer.load(run.checkpoint)

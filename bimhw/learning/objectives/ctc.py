@@ -8,46 +8,47 @@ Two frames of 12.5 ms are one step (their bands side by side), z-scored on the t
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bimhw.learning.checkpoints import Checkpoint
+from bimhw.learning.loop import Batch, Loop, Progress
+from bimhw.learning.methods import ByAutograd, ClippedAdam
+from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Forward
+from bimhw.learning.rules.registry import learning_rule
+from bimhw.learning.settings import TrainSettings
+from bimhw.learning.updater import make_pruning
+from bimhw.models.bim.net import BimNet
 from bimhw.tasks.features.audio import Floats, FrontEnd
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.metrics import WordErrors
 from bimhw.tasks.sources.connected import BLANK, DigitStrings, best_path, digit_errors, digit_strings
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.errors import InputError
-from simulator.base.schedule import learning_rate
 
 SYMBOLS = BLANK + 1
 StringLoss = Literal["ctc", "steps"]
 Targets = Sequence[npt.NDArray[np.int64]]
 
 
-class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train on strings.
+class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to train on strings: `TrainSettings`, where an epoch of connected digits is a set drawn anew, seen once.
 
     Attributes:
-        loss: ``ctc``, or ``steps``: cross-entropy with the label of each step.
-        epochs: sets of strings, each drawn anew from the training recordings and seen once.
+        loss: of the rules bptt and ctc: ``ctc``, or ``steps``: cross-entropy with the label of each step.
         strings: of a set.
-        batch: strings in parallel.
-        lr: learning rate.
-        lr_end: the last one as a fraction of the first (cosine).
         smooth: decoding takes the mean over the last so many steps (causal).
-        seed: of the strings, and of the network's weights.
     """
 
+    rule: str = "ctc"
     loss: StringLoss = "ctc"
     epochs: int = 12
     strings: int = 1000
@@ -55,20 +56,18 @@ class CtcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     lr: float = 0.01
     lr_end: float = 0.02
     smooth: int = 1
-    seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, ok, rule in (
             ("loss", self.loss in get_args(StringLoss), f"must be one of {', '.join(get_args(StringLoss))}"),
             ("smooth", self.smooth >= 1, "must be at least 1"),
-            ("epochs", self.epochs >= 1, "must be at least 1"),
             ("strings", self.strings >= 1, "must be at least 1"),
-            ("batch", self.batch >= 1, "must be at least 1"),
-            ("lr", 0 < self.lr < math.inf, "must be positive"),
-            ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
         ):
             if not ok:
-                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+                raise InputError(f"training setting {name}", f"is {getattr(self, name)!r}, {rule}", "Change it")
+        if not learning_rule(self.rule).online:
+            self.check_autograd()
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,15 @@ class StringSets:
 
     train: tuple[Strings, ...]
     test: Strings
+
+    def epoch(self, by_step: bool) -> Read:
+        """Return what reads the inputs and symbols of an epoch (from 1): labels of each step, or the digits."""
+
+        def read(number: int) -> tuple[Sequence[Floats], Targets]:
+            part = self.train[number - 1]
+            return part.inputs, part.labels if by_step else tuple(part.digits)
+
+        return read
 
     @property
     def n_in(self) -> int:
@@ -146,66 +154,119 @@ def step_labels(
     return labels
 
 
-def fit_ctc(forward: Forward, parameters: Sequence[nn.Parameter], sets: StringSets, settings: CtcSettings) -> CtcResult:
-    """Train a model on strings and count its word errors.
+def fit_ctc(
+    net: nn.Module,
+    forward: Forward,
+    sets: StringSets,
+    settings: CtcSettings,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = lambda _: None,
+) -> CtcResult:
+    """Train a model on strings by back-propagation and count its word errors.
 
     Args:
+        net: what is trained, by Adam(.9, .99), gradients clipped to norm 1.
         forward: inputs [T, B, M] -> logits [T, B, 11], the last symbol the blank.
-        parameters: what is trained, by Adam(.9, .99), gradients clipped to norm 1.
         sets: the strings.
         settings: the training.
+        checkpoint: where the run is kept.
+        progress: called with the number of strings done since the last call.
 
     Raises:
         InputError: the loss is no longer finite.
     """
     total = settings.epochs * math.ceil(settings.strings / settings.batch)
-    by_step = settings.loss == "steps"
-    epochs = ((part.inputs, part.labels if by_step else tuple(part.digits)) for part in sets.train)
-    updates, seconds = train_on_sequences(forward, parameters, epochs, BLANK, settings, total)
+    source = StringBatches(sets.epoch(settings.loss == "steps"), settings)
+    loop = strings_by_autograd(net, forward, source, settings, total)
+    loop.run(settings.epochs, progress, checkpoint)
+    return string_result(loop, forward, sets, settings)
+
+
+def string_result(loop: Loop[Any], forward: Forward, sets: StringSets, settings: CtcSettings) -> CtcResult:
+    """Return the word errors of a trained model on the test strings."""
     errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs, settings.smooth))
-    return CtcResult(errors, updates, settings.epochs * settings.strings, seconds)
+    strings = settings.epochs * len(sets.train[0].inputs)
+    return CtcResult(errors, loop.method.updates, strings, sum(e.seconds for e in loop.history))
 
 
-def train_on_sequences(
-    forward: Forward,
-    parameters: Sequence[nn.Parameter],
-    epochs: Iterable[tuple[Sequence[Floats], Targets]],
-    blank: int,
-    settings: CtcSettings,
-    total: int,
-) -> tuple[int, float]:
-    """Updates in batches over the epochs' sequences and their symbols; (updates, seconds).
+class Transcripts(NamedTuple):
+    """Symbols of several sequences one after another, steps of each sequence, symbols of each."""
+
+    symbols: Tensor
+    steps: Tensor
+    sizes: Tensor
+
+
+@dataclass(frozen=True)
+class Ctc:
+    """Connectionist temporal classification: the probability of all paths that read the transcript.
+
+    Attributes:
+        blank: its symbol.
+    """
+
+    blank: int = BLANK
+
+    def loss(self, logits: Tensor, y: Transcripts) -> Tensor:
+        """See `Objective`."""
+        log_p = torch.log_softmax(logits, -1)
+        return functional.ctc_loss(log_p, y.symbols, y.steps, y.sizes, blank=self.blank)
+
+    def labels(self, y: Transcripts, steps: int) -> Iterable[Tensor | None]:
+        """See `Objective`."""
+        raise InputError("objective ctc", "needs whole sequences before its first gradient", "Take rule ctc")
+
+
+Read = Callable[[int], tuple[Sequence[Floats], Targets]]  # an epoch's inputs [T_i, M] and symbols
+
+
+class StringBatches:
+    """Sequences padded to the longest of a batch, with their symbols.
 
     Args:
-        forward: inputs [T, B, M] -> logits [T, B, symbols].
-        parameters: what is trained.
-        epochs: (inputs [T_i, M] each, symbols each) of every epoch; symbols [n_i], with loss ``steps`` [T_i].
+        read: inputs and symbols of an epoch: transcripts [n_i], with loss ``steps`` labels [T_i].
+        settings: batch and loss.
         blank: its symbol.
-        settings: loss, batch and learning rate.
-        total: updates in all, for the decay of the learning rate.
-
-    Raises:
-        InputError: the loss is no longer finite.
     """
-    trained = [p for p in parameters if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
-    updates, start = 0, time.perf_counter()
-    for inputs, targets in epochs:
-        for first in range(0, len(inputs), settings.batch):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(settings.lr, settings.lr_end, updates / total)
-            some = slice(first, first + settings.batch)
-            loss = LOSSES[settings.loss](forward, inputs[some], targets[some], blank)
-            if not math.isfinite(float(loss.detach())):
-                raise InputError(
-                    "training on strings", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})"
-                )
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
-            updates += 1
-    return updates, time.perf_counter() - start
+
+    name = "strings"
+
+    def __init__(self, read: Read, settings: CtcSettings, blank: int = BLANK) -> None:
+        self.read, self.batch, self.blank = read, settings.batch, blank
+        self.by_step = settings.loss == "steps"
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch[Any]]:
+        """See `Source`."""
+        inputs, targets = self.read(epoch)
+        for start in range(first * self.batch, len(targets), self.batch):
+            some = slice(start, start + self.batch)
+            x, steps = padded(inputs[some])
+            y = padded_labels(targets[some], self.blank) if self.by_step else transcripts(targets[some], steps)
+            yield Batch(x, y, x.shape[1])
+
+
+def transcripts(targets: Targets, steps: Tensor) -> Transcripts:
+    """Return transcripts [n_i] of sequences with so many steps each."""
+    sizes = torch.tensor([len(t) for t in targets])
+    return Transcripts(torch.from_numpy(np.concatenate(list(targets))), steps, sizes)
+
+
+def strings_by_autograd(
+    net: nn.Module, forward: Forward, source: StringBatches, settings: CtcSettings, total: int
+) -> Loop[Any]:
+    """Return the loop of back-propagation over strings.
+
+    Args:
+        net: what is trained.
+        forward: the same as `Forward`.
+        source: the strings.
+        settings: loss, learning rate, pruning.
+        total: updates in all, for the decay of the learning rate.
+    """
+    pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
+    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned)
+    objective = EachStep() if source.by_step else Ctc(source.blank)
+    return Loop(ByAutograd(net, forward, objective, descent), source, settings.lr)
 
 
 @torch.no_grad()
@@ -233,24 +294,6 @@ def moving_mean(x: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.floa
 def padded_labels(labels: Targets, blank: int = BLANK) -> Tensor:
     """Labels of each step [T, B], padded with the blank."""
     return nn.utils.rnn.pad_sequence([torch.from_numpy(y) for y in labels], padding_value=blank)
-
-
-def _ctc_loss(forward: Forward, frames: Sequence[Floats], targets: Targets, blank: int = BLANK) -> Tensor:
-    x, lengths = padded(frames)
-    log_p = torch.log_softmax(forward(x, None)[0], -1)
-    sizes = torch.tensor([len(t) for t in targets])
-    return functional.ctc_loss(log_p, torch.from_numpy(np.concatenate(list(targets))), lengths, sizes, blank=blank)
-
-
-def _step_loss(forward: Forward, frames: Sequence[Floats], labels: Targets, blank: int = BLANK) -> Tensor:
-    logits = forward(padded(frames)[0], None)[0]
-    return functional.cross_entropy(logits.flatten(0, 1), padded_labels(labels, blank).flatten())
-
-
-LOSSES: dict[StringLoss, Callable[[Forward, Sequence[Floats], Targets, int], Tensor]] = {
-    "ctc": _ctc_loss,
-    "steps": _step_loss,
-}
 
 
 def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:

@@ -7,50 +7,49 @@ Decoding: the mean of the last few steps' log-probabilities (causal), then the b
 
 from __future__ import annotations
 
-import math
-import time
-from typing import Literal, get_args
+import msgspec
 
-from bimhw.learning.objectives.ctc import CtcResult, CtcSettings, StringSets, decode, padded, padded_labels
+from bimhw.learning.checkpoints import Checkpoint
+from bimhw.learning.loop import Loop, Progress
+from bimhw.learning.methods import ByRule
+from bimhw.learning.objectives.classes import EachStep
+from bimhw.learning.objectives.ctc import CtcResult, CtcSettings, StringBatches, StringSets, string_result
 from bimhw.learning.objectives.scoring import bim_forward
-from bimhw.learning.settings import TrainSettings
-from bimhw.learning.updater import Updater
+from bimhw.learning.rules.registry import learning_rule, rules
+from bimhw.learning.updater import Updater, updates_of
 from bimhw.models.bim.net import BimNet
-from bimhw.tasks.sources.connected import digit_errors
 from simulator.base.errors import InputError
 
-StringRule = Literal["rtrl", "frozen"]
 
-
-def fit_online(net: BimNet, sets: StringSets, settings: CtcSettings, rule: StringRule = "rtrl") -> CtcResult:
-    """Train a BIM network by an update at every step, and count its word errors.
+def fit_online(
+    net: BimNet,
+    sets: StringSets,
+    settings: CtcSettings,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = lambda _: None,
+) -> CtcResult:
+    """Train a BIM network by a forward rule, a label at every step, and count its word errors.
 
     Args:
         net: trained in place.
         sets: the strings.
-        settings: the training.
-        rule: ``rtrl`` or ``frozen``.
+        settings: the training; its rule is an online one.
+        checkpoint: where the run is kept.
+        progress: called with the number of strings done since the last call.
 
     Raises:
-        InputError: another rule, or the loss is no longer finite.
+        InputError: a rule that is not online, or the loss is no longer finite.
     """
-    if rule not in get_args(StringRule):
-        raise InputError(f"rule {rule!r}", "is not known here", f"Rules: {', '.join(get_args(StringRule))}")
-    batch = settings.batch
-    batches = [
-        (padded(part.inputs[first : first + batch])[0], padded_labels(part.labels[first : first + batch]))
+    if not learning_rule(settings.rule).online:
+        known = ", ".join(name for name, rule in rules().items() if rule.online)
+        raise InputError(f"rule {settings.rule!r}", "is not online", f"Rules: {known}")
+    source = StringBatches(sets.epoch(by_step=True), msgspec.structs.replace(settings, loss="steps"))
+    lengths = [
+        max(len(x) for x in part.inputs[first : first + settings.batch])
         for part in sets.train
-        for first in range(0, len(part.inputs), batch)
+        for first in range(0, len(part.inputs), settings.batch)
     ]
-    train = TrainSettings(rule=rule, lr=settings.lr, lr_end=settings.lr_end, batch=settings.batch, seed=settings.seed)
-    updater = Updater(net, train, sum(len(x) for x, _ in batches))
-    start = time.perf_counter()
-    for x, labels in batches:
-        learner, losses = updater.learner(x.shape[1]), []
-        for u, y in zip(x, labels, strict=True):
-            losses.append(updater.observe(learner, u, y).loss or 0.0)
-        if not math.isfinite(sum(losses)):
-            raise InputError("training on strings", "diverged", f"Lower the learning rate (now {settings.lr})")
-    seconds = time.perf_counter() - start
-    errors = digit_errors(sets.test.digits, decode(bim_forward(net), sets.test.inputs, settings.smooth))
-    return CtcResult(errors, updater.updates, sum(len(p.inputs) for p in sets.train), seconds)
+    updater = Updater(net, settings, sum(updates_of(settings, [True] * n) for n in lengths))
+    loop = Loop(ByRule(updater, EachStep()), source, settings.lr)
+    loop.run(settings.epochs, progress, checkpoint)
+    return string_result(loop, bim_forward(net), sets, settings)

@@ -8,8 +8,6 @@ test text in 16 streams with the state carried over, the first 50 symbols of eac
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,83 +15,54 @@ from typing import Any
 import msgspec
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from bimhw.learning.checkpoints import Saved
+from bimhw.learning.loop import Batch, Loop
+from bimhw.learning.methods import ByAutograd, ByRule, ClippedAdam, Clock
+from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot, score_corpus
-from bimhw.learning.pruning import Mode
 from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
-from bimhw.learning.updater import Updater
-from bimhw.models.bim.config import BimConfig
+from bimhw.learning.updater import Updater, make_pruning
+from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.checks import check_judged
 from bimhw.tasks.sources.text import Corpus, LanguageScore
 from simulator.base.errors import InputError
-from simulator.base.schedule import learning_rate
 
 
-class LanguageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train on a text.
+class LanguageSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to train on a text: `TrainSettings`, where ``epochs`` are passes and ``batch`` streams read side by side.
 
     Attributes:
-        rule: as in `bimhw.learning.settings.TrainSettings`, online: what learns updates at every symbol or block; ``tbptt``: once
-            a window by truncated BPTT.
-        form: of the gradient, as there.
-        streams: B, read side by side.
+        rule: an online rule, which updates at every symbol or block, or ``tbptt``: once a window by truncated BPTT.
         window: T of ``tbptt``.
-        passes: over the text.
-        lr: first learning rate.
-        lr_end: last one as a fraction of the first (cosine).
-        block: K of ``tr`` and ``blk``.
-        lookback: L of ``tr``.
-        lam: lambda of ``hybrid``.
-        prune, prune_mode, prune_readout, prune_every: pruning while it learns online, as there.
         symbols: at most so many symbols of the text (0: all), to compare on equal data.
-        seed: of the initial weights.
     """
 
-    rule: str = "rtrl"
-    form: str = "dense"
-    streams: int = 16
-    window: int = 16
-    passes: int = 1
+    batch: int = 16
+    epochs: int = 1
     lr: float = 0.008
     lr_end: float = 0.02
-    block: int = 16
-    lookback: int = 32
-    lam: float = 0.5
-    prune: float = 0.0
-    prune_mode: Mode = "gated"
-    prune_readout: bool = False
-    prune_every: int = 10
+    window: int = 16
     symbols: int = 0
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("streams", "window", "passes", "block"):
-            if getattr(self, name) < 1:
-                raise InputError(f"language setting {name}", f"is {getattr(self, name)}, must be at least 1")
-        if not (0 < self.lr < math.inf and 0 <= self.lr_end <= 1):
-            raise InputError("language settings", f"lr {self.lr}, lr_end {self.lr_end}", "lr > 0, lr_end in [0, 1]")
-        if self.rule == "tbptt":
-            if self.prune:
-                raise InputError("language setting prune", "does not go with rule tbptt", "Prune with an online rule")
-            return
-        checked = self.online()
-        if not learning_rule(checked.rule).online or not gradient_form(checked.form).streams:
+        super().__post_init__()
+        if self.window < 1 or self.symbols < 0:
             raise InputError(
-                f"rule {checked.rule!r} in form {checked.form!r}",
+                "training setting window, symbols", f"are {self.window}, {self.symbols}", "Give at least 1 and 0"
+            )
+        if self.rule == "tbptt":
+            self.check_autograd()
+            return
+        if not learning_rule(self.rule).online or not gradient_form(self.form).streams:
+            raise InputError(
+                f"rule {self.rule!r} in form {self.form!r}",
                 "needs sequences with an end",
                 "Texts learn by rtrl or tbptt",
             )
-        msgspec.structs.force_setattr(self, "rule", checked.rule)
-        msgspec.structs.force_setattr(self, "form", checked.form)
-
-    def online(self) -> TrainSettings:
-        """Return the settings of the online rule."""
-        own = {name: getattr(self, name) for name in TrainSettings.__struct_fields__ if name in self.__struct_fields__}
-        return TrainSettings(batch=self.streams, **own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +114,7 @@ def language_config(corpus: Corpus, **options: Any) -> BimConfig:
     return BimConfig(**(base | options))
 
 
+_STRETCH = 256  # steps between two looks at the loss
 LANGUAGE_INIT = Init(gain_in=5.0, delta_min=0.05, delta_max=1.0)
 
 
@@ -156,6 +126,7 @@ def train_language(
     tuning: bool = False,
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
+    saved: Saved | None = None,
 ) -> LanguageResult:
     """Train a BIM network on a text and score it.
 
@@ -167,12 +138,13 @@ def train_language(
         tuning: train without the validation part and score on it, instead of the test part.
         progress: called with the number of steps done since the last call.
         threads: of torch; another number may sum in another order.
+        saved: the checkpoint, where there is to be one.
 
     Raises:
         InputError: config and corpus do not fit, a text too short for the streams, or the loss is no longer finite.
     """
     with torch_threads(threads):
-        return _train(corpus, config, settings, init, tuning, progress or (lambda _: None), threads)
+        return _train(corpus, config, settings, init, tuning, progress or (lambda _: None), threads, saved)
 
 
 def _train(
@@ -183,6 +155,7 @@ def _train(
     tuning: bool,
     progress: Callable[[int], None],
     threads: int,
+    saved: Saved | None,
 ) -> LanguageResult:
     config, settings = config or language_config(corpus), settings or LanguageSettings()
     if not config.n_in == config.n_out == len(corpus.symbols):
@@ -191,34 +164,33 @@ def _train(
         )
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     check_judged(len(test), "symbols", f"text {corpus.name}: test part")
-    streams = cut_streams(train[: settings.symbols or None], settings.streams)
+    streams = cut_streams(train[: settings.symbols or None], settings.batch)
     net = BimNet(config, settings.seed, init)
-    start = time.perf_counter()
-    run = _tbptt if settings.rule == "tbptt" else _online
-    updates, words = run(net, streams, settings, progress)
-    seconds = time.perf_counter() - start
+    kept = saved and saved.open("bimhw.train/1", corpus.name, config_to_json(config), settings)
+    loop = text_by_autograd(net, bim_forward(net), streams, config.n_in, settings)
+    if settings.rule != "tbptt":
+        loop = _online(net, streams, settings)
+    loop.run(settings.epochs, progress, kept)
     rates: list[Tensor] = []
     score = score_corpus(bim_forward(net, rates), corpus, test)
     mean = torch.stack(rates).mean(0).tolist()
     return LanguageResult(
-        net, settings, score, tuple(mean), updates, settings.passes * streams.numel(), words, seconds, threads
+        net,
+        settings,
+        score,
+        tuple(mean),
+        loop.method.updates,
+        settings.epochs * streams.numel(),
+        loop.method.memory_words,
+        sum(e.seconds for e in loop.history),
+        threads,
     )
 
 
 def windows(symbols: Tensor, window: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Consecutive (inputs, next symbols) [window, B] of a pass; a shorter rest at the end is left out."""
+    """Return consecutive (inputs, next symbols) [window, B] of a pass; a shorter rest at the end is left out."""
     for start in range(0, len(symbols) - window, window):
         yield _pairs(symbols, start, window)
-
-
-def detached(state: Any) -> Any:
-    """A state (tensors in any nesting of tuples) cut off from the graph."""
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple):
-        parts = [detached(s) for s in state]
-        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-    return state
 
 
 def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
@@ -226,109 +198,61 @@ def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
     return part[:-1], part[1:]
 
 
-def _online(
-    net: BimNet, symbols: Tensor, settings: LanguageSettings, progress: Callable[[int], None]
-) -> tuple[int, int]:
-    total, words, done = settings.passes * (len(symbols) - 1), 0, 0
-    updater = Updater(net, settings.online(), total, lambda: done / total)
-    size = net.config.n_in
-    for _ in range(settings.passes):
-        learner = updater.learner(symbols.shape[1])
-        for start in range(0, len(symbols) - 1, 256):
-            x, y = _pairs(symbols, start, 256)
-            for u, target in zip(one_hot(x, size), y, strict=True):
-                done += 1
-                result = updater.observe(learner, u, target)
-            _check_finite(result.loss, settings)
-            progress(len(y))
-        words = max(words, learner.memory_words)
-    if updater.pruner is not None:
-        updater.pruner.finish()
-    return updater.updates, words
+class TextBatches:
+    """Stretches of a text in streams side by side, one after the other; the state goes on from one to the next.
+
+    Args:
+        symbols: [T, B].
+        n_symbols: size of the alphabet.
+        window: steps of a stretch.
+        whole: only stretches of the whole length.
+    """
+
+    name = "text"
+
+    def __init__(self, symbols: Tensor, n_symbols: int, window: int, whole: bool) -> None:
+        self.symbols, self.n_symbols, self.window = symbols, n_symbols, window
+        self.starts = range(0, len(symbols) - (window if whole else 1), window)
+        if not self.starts:
+            raise InputError("text", f"{len(symbols)} symbols a stream for windows of {window}", "Give a longer text")
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch[Tensor]]:
+        """See `Source`; y [T, B] are the next symbols."""
+        for start in self.starts[first:]:
+            x, y = _pairs(self.symbols, start, self.window)
+            yield Batch(one_hot(x, self.n_symbols), y, len(y), begins=start == 0, ends=False)
 
 
-def _tbptt(
-    net: BimNet, symbols: Tensor, settings: LanguageSettings, progress: Callable[[int], None]
-) -> tuple[int, int]:
-    return fit_tbptt(bim_forward(net), list(net.parameters()), symbols, net.config.n_in, settings, progress)
+def _online(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loop[Tensor]:
+    clock = Clock(settings.epochs * (len(symbols) - 1))
+    updater = Updater(net, settings, clock.total, clock.share)
+    source = TextBatches(symbols, net.config.n_in, _STRETCH, whole=False)
+    return Loop(ByRule(updater, EachStep(), clock), source, settings.lr)
 
 
-def fit_tbptt(
+def text_by_autograd(
+    net: torch.nn.Module,
     forward: Forward,
-    parameters: list[torch.nn.Parameter],
     symbols: Tensor,
     n_symbols: int,
     settings: LanguageSettings,
-    progress: Callable[[int], None],
     carry: bool = True,
-) -> tuple[int, int]:
-    """Truncated BPTT with Adam(.9, .99), gradients clipped to norm 1; returns (updates, words kept for one backward pass).
+) -> Loop[Tensor]:
+    """Return the loop of truncated BPTT with Adam(.9, .99), gradients clipped to norm 1.
 
     Args:
-        forward: the model.
-        parameters: what is trained.
+        net: what is trained.
+        forward: the same as `Forward`.
         symbols: [T, B].
         n_symbols: size of the alphabet.
-        settings: window, passes, learning rate.
-        progress: called with steps done.
+        settings: window, passes, learning rate, pruning.
         carry: hand the state from window to window (not for attention without a cache).
 
     Raises:
-        InputError: the loss is no longer finite, or the text is shorter than a window.
+        InputError: the text is shorter than a window.
     """
-    trained = [p for p in parameters if p.requires_grad]
-    optimiser = torch.optim.Adam(trained, lr=settings.lr, betas=(0.9, 0.99))
-    total = settings.passes * max(1, len(range(0, len(symbols) - settings.window, settings.window)))
-    updates, words = 0, 0
-    for _ in range(settings.passes):
-        state: Any = None
-        for x, y in windows(symbols, settings.window):
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(settings.lr, settings.lr_end, updates / total)
-            with saved_words(active=words == 0) as counter:
-                logits, state = forward(one_hot(x, n_symbols), state if carry else None)
-                loss = functional.cross_entropy(logits.flatten(0, 1), y.flatten())
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimiser.step()
-            state, updates, words = detached(state), updates + 1, max(words, counter.words)
-            _check_finite(float(loss.detach()), settings)
-            progress(len(y))
-    if updates == 0:
-        raise InputError(
-            "text", f"{len(symbols)} symbols a stream for windows of {settings.window}", "Give a longer text"
-        )
-    return updates, words
-
-
-class saved_words:
-    """Counts the words that autograd keeps for the backward pass, each stored tensor once; does nothing where not active."""
-
-    def __init__(self, active: bool = True) -> None:
-        self._seen: dict[int, int] = {}
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda t: t) if active else None
-
-    def __enter__(self) -> saved_words:
-        if self._hooks is not None:
-            self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._hooks is not None:
-            self._hooks.__exit__(*error)
-
-    @property
-    def words(self) -> int:
-        """Elements of all tensors kept."""
-        return sum(self._seen.values())
-
-    def _pack(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        self._seen[storage.data_ptr()] = storage.nbytes() // tensor.element_size()
-        return tensor
-
-
-def _check_finite(loss: float | None, settings: LanguageSettings) -> None:
-    if loss is not None and not math.isfinite(loss):
-        raise InputError("training on text", f"diverged (loss {loss})", f"Lower the learning rate (now {settings.lr})")
+    source = TextBatches(symbols, n_symbols, settings.window, whole=True)
+    total = settings.epochs * len(source.starts)
+    pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
+    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned)
+    return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

@@ -12,23 +12,6 @@ from bimhw.models.bim.net import Init
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
 
-# options of `bimhw train` -> fields of `LanguageSettings`
-_SETTINGS = {
-    "rule": "rule",
-    "form": "form",
-    "lam": "lam",
-    **{name: name for name in ("prune", "prune_mode", "prune_readout", "prune_every")},
-    "epochs": "passes",
-    "batch": "streams",
-    "lr": "lr",
-    "lr_end": "lr_end",
-    "window": "window",
-    "block": "block",
-    "lookback": "lookback",
-    "symbols": "symbols",
-}
-
-
 # Tested settings by name; rates of docs/results.md. The default (no preset) is the trial's recipe: 1 x 128, rule rtrl, k_o .5.
 PRESETS: dict[str, dict[str, Any]] = {
     # online: an update every four symbols, over the last sixteen; a third of the time of rtrl (which likes 32 streams)
@@ -77,12 +60,16 @@ def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> TextRecipe
     for name, value in (PRESETS.get(preset, {}) | given).items():
         if name in Init.__struct_fields__:
             init[name] = value
-        elif name in _SETTINGS:
-            settings[_SETTINGS[name]] = value
+        elif name in LanguageSettings.__struct_fields__:
+            settings[name] = value
         elif name in BimConfig.__struct_fields__ or name == "delays":
             config["input_delays" if name == "delays" else name] = _integers(value) if name in _LISTS else value
         else:
-            raise InputError(f"option {name!r}", "does not exist for a text", f"There are: {', '.join(_SETTINGS)}")
+            raise InputError(
+                f"option {name!r}",
+                "does not exist for a text",
+                f"There are: {', '.join(LanguageSettings.__struct_fields__)}",
+            )
     scales = msgspec.structs.replace(LANGUAGE_INIT, **init)
     return TextRecipe(language_config(corpus, **config), LanguageSettings(seed=seed, **settings), scales)
 

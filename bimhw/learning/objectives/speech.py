@@ -9,7 +9,7 @@ the whole utterance before its first gradient), best path, words at the spaces. 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, overload
 
@@ -18,22 +18,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bimhw.learning.checkpoints import Checkpoint, Saved
+from bimhw.learning.loop import Progress
 from bimhw.learning.objectives import ctc
 from bimhw.learning.objectives.ctc import (
     CtcResult,
     CtcSettings,
+    StringBatches,
     Targets,
     decode,
     fit_ctc,
     pairs,
     string_sets,
-    train_on_sequences,
+    strings_by_autograd,
 )
 from bimhw.learning.objectives.ctc_online import fit_online
 from bimhw.learning.objectives.scoring import bim_forward
 from bimhw.learning.recipe import integers
+from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.threads import torch_threads
-from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.checks import check_judged
 from bimhw.tasks.features.audio import Floats
@@ -64,7 +68,7 @@ class SpeechResult:
         errors = self.result.errors
         return {
             "config": msgspec.to_builtins(self.model.config),
-            "settings": {"rule": self.rule, **msgspec.to_builtins(self.settings)},
+            "settings": msgspec.to_builtins(self.settings),
             "word_error_rate": errors.rate,
             "substitutions": errors.substitutions,
             "deletions": errors.deletions,
@@ -89,7 +93,13 @@ DIGITS: dict[str, dict[str, Any]] = {
 
 
 def train_speech(
-    data: SpokenDigits | Transcribed, seed: int = 0, tuning: bool = False, threads: int = 1, **options: Any
+    data: SpokenDigits | Transcribed,
+    seed: int = 0,
+    tuning: bool = False,
+    threads: int = 1,
+    saved: Saved | None = None,
+    progress: Progress = lambda _: None,
+    **options: Any,
 ) -> SpeechResult:
     """Train a BIM network on connected digits or on transcribed utterances.
 
@@ -98,8 +108,10 @@ def train_speech(
         seed: of weights, drawn strings and order.
         tuning: judge by the validation recordings (connected digits).
         threads: of torch; another number may sum in another order.
+        saved: the checkpoint, where there is to be one.
+        progress: called with the number of strings done since the last call.
         options: ``rule``, fields of `CtcSettings` and `BimConfig`. Connected digits: ``bptt`` (a label at every step, default),
-            ``rtrl`` and ``frozen`` (likewise, online), ``ctc``; utterances: ``ctc``.
+            any online rule (likewise), ``ctc``; utterances: ``ctc``.
 
     Raises:
         InputError: an option that is not known or out of its range, broken recordings, a diverged training.
@@ -117,43 +129,74 @@ def train_speech(
         raise InputError(
             f"option {unknown[0]!r}", "does not exist for speech with transcripts", "See CtcSettings and BimConfig"
         )
-    settings = CtcSettings(seed=seed, **given)
+    settings = CtcSettings(seed=seed, rule=rule, **given)
+    way = Way(config, settings, saved, progress)
     if isinstance(data, SpokenDigits):
         with torch_threads(threads):
-            return replace(_digits(data, rule, config, settings, tuning), threads=threads)
+            return replace(_digits(data, way, tuning), threads=threads)
     if rule != "ctc" or settings.loss != "ctc":
         raise InputError(f"rule {rule!r}", "needs to know where each symbol is spoken", "Transcripts are learnt by ctc")
     with torch_threads(threads):
-        return replace(_characters(data, config, settings), threads=threads)
+        return replace(_characters(data, way), threads=threads)
 
 
-def _digits(data: SpokenDigits, rule: str, config: dict[str, Any], settings: CtcSettings, tuning: bool) -> SpeechResult:
+def strings_to_learn(data: SpokenDigits | Transcribed, options: Mapping[str, Any]) -> int:
+    """Return the strings that a training with these options sees, for its progress."""
+    rule = options.get("rule") or ("bptt" if isinstance(data, SpokenDigits) else "ctc")
+    given = (DIGITS.get(rule, {}) if isinstance(data, SpokenDigits) else {}) | {k: v for k, v in options.items() if v}
+    settings = CtcSettings(**{k: given[k] for k in ("epochs", "strings") if k in given})
+    return settings.epochs * (settings.strings if isinstance(data, SpokenDigits) else len(data.train))
+
+
+class Way(NamedTuple):
+    """How a network is trained: its config but for the ends, settings, checkpoint, progress."""
+
+    config: dict[str, Any]
+    settings: CtcSettings
+    saved: Saved | None
+    progress: Progress
+
+    def net(self, n_in: int, n_out: int) -> BimNet:
+        """Return the network with its initial weights."""
+        return BimNet(BimConfig(n_in=n_in, n_out=n_out, **self.config), self.settings.seed)
+
+    def checkpoint(self, data: str, net: BimNet) -> Checkpoint | None:
+        """Return where the run is kept."""
+        return self.saved and self.saved.open("bimhw.train/1", data, config_to_json(net.config), self.settings)
+
+
+def _digits(data: SpokenDigits, way: Way, tuning: bool) -> SpeechResult:
+    settings = way.settings
     sets = string_sets(data, settings, tuning)
-    net = BimNet(BimConfig(n_in=sets.n_in, n_out=ctc.SYMBOLS, **config), settings.seed)
+    net = way.net(sets.n_in, ctc.SYMBOLS)
+    checkpoint = way.checkpoint("connected-digits", net)
     rates: list[Any] = []
     forward = bim_forward(net, rates)
-    if rule in ("ctc", "bptt"):
-        result = fit_ctc(forward, list(net.parameters()), sets, settings)
-    else:
-        result = fit_online(net, sets, settings, rule)  # type: ignore[arg-type]  # it checks the rule itself
+    if learning_rule(settings.rule).online:
+        result = fit_online(net, sets, settings, checkpoint, way.progress)
         forward(torch.from_numpy(sets.test.inputs[0])[:, None], None)
-    return SpeechResult(net, rule, settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
+    else:
+        result = fit_ctc(net, forward, sets, settings, checkpoint, way.progress)
+    return SpeechResult(net, settings.rule, settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
 
 
-def _characters(data: Transcribed, config: dict[str, Any], settings: CtcSettings) -> SpeechResult:
+def _characters(data: Transcribed, way: Way) -> SpeechResult:
+    settings = way.settings
     check_judged(sum(len(u.text.split()) for u in data.test), "words", "test utterances")
     steps = _first_pass(data.train)
     symbols = [np.array(u.symbols(), np.int64) for u in data.train]
-    net = BimNet(BimConfig(n_in=2 * FRONT.bands, n_out=_BLANK + 1, **config), settings.seed)
+    net = way.net(2 * FRONT.bands, _BLANK + 1)
     rates: list[Any] = []
     forward = bim_forward(net, rates)
     total = settings.epochs * math.ceil(len(symbols) / settings.batch)
-    epochs = _shuffled(data.train, steps, symbols, settings)
-    updates, seconds = train_on_sequences(forward, list(net.parameters()), epochs, _BLANK, settings, total)
+    source = StringBatches(_shuffled(data.train, steps, symbols, settings.seed), settings, _BLANK)
+    loop = strings_by_autograd(net, forward, source, settings, total)
+    loop.run(settings.epochs, way.progress, way.checkpoint("librispeech", net))
     found = decode(forward, Spelt(data.test, steps), settings.smooth, blank=_BLANK)
     texts = ["".join(SYMBOLS[i] for i in path) for path in found]
     errors = word_errors([u.text for u in data.test], texts)
-    result = CtcResult(errors, updates, settings.epochs * len(symbols), seconds)
+    seconds = sum(e.seconds for e in loop.history)
+    result = CtcResult(errors, loop.method.updates, settings.epochs * len(symbols), seconds)
     return SpeechResult(net, "ctc", settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
 
 
@@ -204,8 +247,10 @@ def _first_pass(utterances: Sequence[Utterance]) -> Scale:
 
 
 def _shuffled(
-    utterances: Sequence[Utterance], scale: Scale, symbols: Targets, settings: CtcSettings
-) -> Iterator[tuple[Sequence[Floats], Targets]]:
-    for epoch in range(settings.epochs):
-        order = np.random.default_rng((settings.seed, epoch)).permutation(len(symbols))
-        yield Spelt([utterances[i] for i in order], scale), [symbols[i] for i in order]
+    utterances: Sequence[Utterance], scale: Scale, symbols: Targets, seed: int
+) -> Callable[[int], tuple[Sequence[Floats], Targets]]:
+    def read(epoch: int) -> tuple[Sequence[Floats], Targets]:
+        order = np.random.default_rng((seed, epoch - 1)).permutation(len(symbols))
+        return Spelt([utterances[i] for i in order], scale), [symbols[i] for i in order]
+
+    return read

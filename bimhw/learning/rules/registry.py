@@ -114,6 +114,7 @@ class LearningRule:
         stdp: W_in has an STDP term beside the gradient.
         hidden: hidden layers follow their gradient (with `stdp`: beside it).
         chip: the rule on a chip; None: that of the name, or there is none.
+        only: the one kind of data that it is for, ``texts`` or ``transcripts``; "": any.
     """
 
     name: str
@@ -123,6 +124,7 @@ class LearningRule:
     stdp: bool = False
     hidden: bool = True
     chip: ChipRule | None = None
+    only: str = ""
 
     @property
     def online(self) -> bool:
@@ -252,4 +254,6 @@ register_rule(LearningRule("rtrl", "the exact gradient online", forms=True))
 register_rule(LearningRule("hybrid", "the gradient and STDP on W_in", forms=True, stdp=True))
 register_rule(LearningRule("stdp", "STDP on W_in, readout online", make=_dense, stdp=True, hidden=False))
 register_rule(LearningRule("bptt", "back-propagation through time, one update a sequence"))
+register_rule(LearningRule("tbptt", "truncated BPTT, one update a window", only="texts"))
+register_rule(LearningRule("ctc", "BPTT of the loss of whole transcripts", only="transcripts"))
 register_rule(LearningRule("frozen", "only the readout, online", make=_frozen, hidden=False))

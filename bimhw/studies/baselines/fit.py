@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 import msgspec
@@ -14,14 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from bimhw.learning.evaluate import inputs
-from bimhw.learning.objectives.language import LanguageSettings, fit_tbptt, saved_words
+from bimhw.learning.loop import Loop
+from bimhw.learning.methods import ByAutograd, ClippedAdam
+from bimhw.learning.objectives.classes import Classes, TaskBatches
+from bimhw.learning.objectives.language import LanguageSettings, text_by_autograd
 from bimhw.learning.objectives.scoring import cut_streams, score_corpus
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import auc_pr, auc_roc
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from simulator.base.errors import InputError
-from simulator.base.schedule import learning_rate
 
 
 class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,9 +60,11 @@ def fit_task(name: str, task: Task, settings: FitSettings) -> FitResult:
         InputError: no such baseline, or the loss is no longer finite.
     """
     model = build(name, task.n_in, task.n_classes, settings.hidden, settings.seed)
-    start = time.perf_counter()
-    updates, words = _fit(model, task, settings)
-    seconds = time.perf_counter() - start
+    source = TaskBatches(task, settings.batch, settings.seed, torch.zeros(1))
+    total = max(settings.epochs * math.ceil(len(task.train) / settings.batch) - 1, 1)
+    descent = ClippedAdam(list(model.parameters()), settings.lr, settings.lr_end, total)
+    loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
+    loop.run(settings.epochs, lambda _: None)
     scores, rate = decide(model, task)
     areas: tuple[float | None, float | None] = (None, None)
     if task.metric == "auc":
@@ -69,33 +72,8 @@ def fit_task(name: str, task: Task, settings: FitSettings) -> FitResult:
         areas = auc_roc(margin, task.test.y), auc_pr(margin, task.test.y)
     accuracy = float((scores.argmax(-1) == task.test.y).mean())
     seen = settings.epochs * len(task.train)
-    return FitResult(accuracy, *areas, None, None, rate, count(model), updates, seen, words, seconds)
-
-
-def _fit(model: Sequencer, task: Task, settings: FitSettings) -> tuple[int, int]:
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.lr, betas=(0.9, 0.99))
-    batches = math.ceil(len(task.train) / settings.batch)
-    updates, words, like = 0, 0, torch.zeros(1)
-    labelled = torch.from_numpy(task.loss_steps)
-    for epoch in range(1, settings.epochs + 1):
-        order = np.random.default_rng((settings.seed, epoch)).permutation(len(task.train))
-        for start in range(0, len(order), settings.batch):
-            part = task.train.take(order[start : start + settings.batch])
-            done = updates / max(settings.epochs * batches - 1, 1)
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(settings.lr, settings.lr_end, done)
-            with saved_words(active=words == 0) as counter:
-                logits = model(inputs(part, task, like))[0][labelled]
-                y = torch.from_numpy(part.y)
-                loss = functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
-            if not math.isfinite(float(loss.detach())):
-                raise InputError(f"training on {task.name}", f"diverged (loss {loss})", f"Lower lr (now {settings.lr})")
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            updates, words = updates + 1, max(words, counter.words)
-    return updates, words
+    work = _work(loop, seen)
+    return FitResult(accuracy, areas[0], areas[1], None, None, rate, count(model), *work)
 
 
 @torch.no_grad()
@@ -123,19 +101,22 @@ def fit_text(name: str, corpus: Corpus, hidden: int, settings: LanguageSettings,
     size = len(corpus.symbols)
     model = build(name, size, size, hidden, settings.seed)
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
-    streams = cut_streams(train[: settings.symbols or None], settings.streams)
-    start = time.perf_counter()
-    parameters = list(model.parameters())
-    updates, words = fit_tbptt(model, parameters, streams, size, settings, lambda _: None, carry=model.carries)
-    seconds = time.perf_counter() - start
+    streams = cut_streams(train[: settings.symbols or None], settings.batch)
+    loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
+    loop.run(settings.epochs, lambda _: None)
     if model.carries:
         score = score_corpus(model, corpus, test)
     else:
         score = language_metrics(*score_windows(model, test, size, settings.window), corpus.characters_per_token)
     rate = None if model.spikes is None else float(model.spikes.mean())
-    seen = settings.passes * streams.numel()
+    seen = settings.epochs * streams.numel()
     bpc, ppl = score.bits_per_character, score.perplexity
-    return FitResult(None, None, None, bpc, ppl, rate, count(model), updates, seen, words, seconds)
+    return FitResult(None, None, None, bpc, ppl, rate, count(model), *_work(loop, seen))
+
+
+def _work(loop: Loop[Tensor], seen: int) -> tuple[int, int, int, float]:
+    """Return updates, what was seen, words kept and seconds of a training."""
+    return loop.method.updates, seen, loop.method.memory_words, sum(e.seconds for e in loop.history)
 
 
 @torch.no_grad()

@@ -244,7 +244,13 @@ def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: b
     from bimhw.studies.baselines.fit import fit_text
 
     name, hidden = options.pop("model"), options.pop("hidden")
-    return asdict(fit_text(name, corpus, hidden, LanguageSettings(seed=seed, **options), tuning))
+    return asdict(fit_text(name, corpus, hidden, LanguageSettings(seed=seed, **_text_options(options)), tuning))
+
+
+def _text_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the names that rows of texts have from before: streams and passes."""
+    names = {"streams": "batch", "passes": "epochs"}
+    return {names.get(name, name): value for name, value in options.items()}
 
 
 def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
@@ -262,8 +268,7 @@ def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning
     settings = CtcSettings(seed=seed, **options)
     sets = string_sets(data, settings, tuning)
     model = build(name, sets.n_in, SYMBOLS, hidden, seed)
-    parameters = list(model.parameters())
-    return _word_errors(fit_ctc(model, parameters, sets, settings), parameters)
+    return _word_errors(fit_ctc(model, model, sets, settings), model.parameters())
 
 
 def _word_errors(result: Any, parameters: Iterable[Any]) -> dict[str, Any]:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bimhw.learning.checkpoints import Saved
+from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.ctc import (
-    LOSSES,
     SYMBOLS,
+    Ctc,
     CtcSettings,
     decode,
     fit_ctc,
     moving_mean,
+    padded_labels,
     step_labels,
     string_sets,
+    transcripts,
 )
 from bimhw.learning.objectives.ctc_online import fit_online
+from bimhw.learning.objectives.speech import train_speech
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.studies.baselines.models import build
@@ -48,8 +55,7 @@ def test_loss_is_the_sum_over_paths() -> None:
     """All 11^3 paths of three steps, those that read 4 7."""
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 1, SYMBOLS, generator=rng)
-    x = [np.zeros((3, 2), np.float32)]
-    loss = LOSSES["ctc"](lambda x, state: (logits, None), x, np.array([[4, 7]]), BLANK)
+    loss = Ctc().loss(logits, transcripts(np.array([[4, 7]]), torch.tensor([3])))
     p = torch.softmax(logits[:, 0], -1).numpy()
     total = sum(
         float(p[0, a] * p[1, b] * p[2, c])
@@ -57,7 +63,7 @@ def test_loss_is_the_sum_over_paths() -> None:
         if best_path(np.eye(SYMBOLS)[[a, b, c]]) == [4, 7]
     )
     assert float(loss) == pytest.approx(-np.log(total) / 2, rel=1e-5)  # torch divides by the length of the target
-    steps = LOSSES["steps"](lambda x, state: (logits, None), x, [np.array([4, BLANK, 7])], BLANK)
+    steps = EachStep().loss(logits, padded_labels([np.array([4, BLANK, 7])]))
     assert float(steps) == pytest.approx(-np.log(p[0, 4] * p[1, BLANK] * p[2, 7]) / 3, rel=1e-5)
 
 
@@ -84,7 +90,7 @@ def test_learns_tones(tones: SpokenDigits) -> None:
     settings = CtcSettings(epochs=5, strings=64, batch=16, lr=0.03)
     sets = string_sets(tones, settings)
     model = build("gru", sets.n_in, SYMBOLS, 32, 0)
-    result = fit_ctc(model, list(model.parameters()), sets, settings)
+    result = fit_ctc(model, model, sets, settings)
     assert result.errors.words == 1000
     assert result.errors.rate < 0.8
     assert (result.updates, result.strings) == (20, 320)
@@ -104,7 +110,7 @@ def test_divergence_is_said(tones: SpokenDigits) -> None:
     broken = replace(sets, train=(replace(sets.train[0], inputs=tuple(f * np.nan for f in sets.train[0].inputs)),))
     model = build("gru", sets.n_in, SYMBOLS, 8, 0)
     with pytest.raises(InputError, match="diverged"):
-        fit_ctc(model, list(model.parameters()), broken, settings)
+        fit_ctc(model, model, broken, settings)
 
 
 def test_labels_stand_where_the_digits_are(tones: SpokenDigits) -> None:
@@ -124,22 +130,22 @@ def test_labels_stand_where_the_digits_are(tones: SpokenDigits) -> None:
 
 
 def test_learns_tones_online(tones: SpokenDigits) -> None:
-    settings = CtcSettings(epochs=1, strings=96, batch=16, lr=0.01, smooth=3)
+    settings = CtcSettings(rule="rtrl", epochs=1, strings=96, batch=16, lr=0.01, smooth=3)
     sets = string_sets(tones, settings)
     config = BimConfig(n_in=sets.n_in, hidden=(32,), n_out=SYMBOLS, psp="delta")
     result = fit_online(BimNet(config), sets, settings)
-    frozen = fit_online(BimNet(config), sets, settings, rule="frozen")
+    frozen = fit_online(BimNet(config), sets, msgspec.structs.replace(settings, rule="frozen"))
     assert result.errors.rate < min(0.5, frozen.errors.rate)
     assert result.updates == sum(max(len(x) for x in sets.train[0].inputs[i : i + 16]) for i in range(0, 96, 16))
-    with pytest.raises(InputError, match="Rules: rtrl, frozen"):
-        fit_online(BimNet(config), sets, settings, rule="bptt")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Rules: rtrl, hybrid"):
+        fit_online(BimNet(config), sets, msgspec.structs.replace(settings, rule="bptt"))
 
 
 def test_learns_tones_by_labelled_steps(tones: SpokenDigits) -> None:
     settings = CtcSettings(loss="steps", epochs=5, strings=64, batch=16, lr=0.03, smooth=2)
     sets = string_sets(tones, settings)
     model = build("gru", sets.n_in, SYMBOLS, 32, 0)
-    assert fit_ctc(model, list(model.parameters()), sets, settings).errors.rate < 0.2
+    assert fit_ctc(model, model, sets, settings).errors.rate < 0.2
     for wrong in ({"loss": "frames"}, {"smooth": 0}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             CtcSettings(**wrong)
@@ -150,3 +156,29 @@ def test_moving_mean_is_a_mean(length: int, steps: int) -> None:
     x = np.random.default_rng(length).normal(size=(steps, 3))
     brute = [x[max(0, t + 1 - length) : t + 1].mean(0) for t in range(steps)]
     np.testing.assert_allclose(moving_mean(x, length), brute, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["bptt", "rtrl"])
+def test_a_run_that_is_broken_off_gives_the_same_weights(tones: SpokenDigits, tmp_path: Path, rule: str) -> None:
+    """Broken off after three batches of an epoch, by the interrupt that Ctrl-C raises; with pruning, which strings have too."""
+    options = {"rule": rule, "hidden": "8", "epochs": 2, "strings": 20, "batch": 4, "prune": 0.5, "prune_every": 3}
+    whole = train_speech(tones, 0, **options)
+    saved, seen = Saved(tmp_path / "run.pt"), []
+
+    def stop(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_speech(tones, 0, saved=saved, progress=stop, **options)
+    again = train_speech(tones, 0, saved=saved._replace(resume=True), **options)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    assert (whole.result.updates, whole.result.errors) == (again.result.updates, again.result.errors)
+    masked = whole.model.layer(0).weight("in")
+    assert 0.3 < float((masked == 0).float().mean()) < 0.7
+    with pytest.raises(InputError, match="epochs is 2 there, 3 in this run"):
+        train_speech(tones, 0, saved=saved._replace(resume=True), **(options | {"epochs": 3}))
+    with pytest.raises(InputError, match="--resume"):
+        train_speech(tones, 0, saved=saved, **options)

@@ -12,16 +12,17 @@ import torch
 from click.testing import CliRunner
 
 from bimhw.cli.commands.train import command
+from bimhw.learning.checkpoints import Saved
 from bimhw.learning.objectives.language import (
     LANGUAGE_INIT,
     LanguageSettings,
     language_config,
-    saved_words,
     train_language,
     windows,
 )
 from bimhw.learning.objectives.language_recipe import language_recipe
 from bimhw.learning.objectives.scoring import bim_forward, cut_streams, one_hot, score_text, score_whole
+from bimhw.learning.saved_words import saved_words
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.sources.text import Corpus, character_corpus
 from simulator.base.errors import InputError
@@ -79,7 +80,7 @@ def test_the_whole_score_counts_every_symbol_once(corpus: Corpus, n: int, stream
 @pytest.mark.parametrize("rule", ["rtrl", "tbptt"])
 def test_learns_a_repeating_text(corpus: Corpus, rule: str) -> None:
     config = language_config(corpus, hidden=(16,))
-    few = LanguageSettings(rule=rule, streams=8, passes=3 if rule == "rtrl" else 8, lr=0.03, symbols=1600)  # type: ignore[arg-type]
+    few = LanguageSettings(rule=rule, batch=8, epochs=3 if rule == "rtrl" else 8, lr=0.03, symbols=1600)  # type: ignore[arg-type]
     result = train_language(corpus, config, few)
     again = train_language(corpus, config, few)
     assert result.score.bits_per_character == again.score.bits_per_character
@@ -97,12 +98,33 @@ def test_frozen_hidden_layers_stay(corpus: Corpus) -> None:
     assert not torch.equal(result.model.readout.weight, fresh.readout.weight)
 
 
+@pytest.mark.parametrize("rule", ["rtrl", "tbptt", "hybrid"])
+def test_a_text_that_is_broken_off_gives_the_same_weights(corpus: Corpus, tmp_path: Path, rule: str) -> None:
+    """State, traces and optimiser go on within a pass."""
+    config = language_config(corpus, hidden=(8,))
+    few = LanguageSettings(rule=rule, batch=4, epochs=2, symbols=2400, window=64, prune=0.4)
+    whole = train_language(corpus, config, few)
+    saved, seen = Saved(tmp_path / "run.pt"), []
+
+    def stop(count: int) -> None:
+        seen.append(count)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_language(corpus, config, few, progress=stop, saved=saved)
+    again = train_language(corpus, config, few, saved=saved._replace(resume=True))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    assert (whole.score, whole.updates) == (again.score, again.updates)
+
+
 def test_tuning_scores_the_validation_part(corpus: Corpus) -> None:
     config = language_config(corpus, hidden=(4,))
-    result = train_language(corpus, config, LanguageSettings(rule="frozen", streams=2, symbols=64), tuning=True)
+    result = train_language(corpus, config, LanguageSettings(rule="frozen", batch=2, symbols=64), tuning=True)
     assert result.score.tokens <= len(corpus.validation)
     assert result.score.tokens < len(corpus.test)
-    whole = train_language(corpus, config, LanguageSettings(rule="frozen", streams=2, symbols=64))
+    whole = train_language(corpus, config, LanguageSettings(rule="frozen", batch=2, symbols=64))
     assert whole.score.tokens == 16 * (len(corpus.test) // 16 - 51)
 
 
@@ -121,16 +143,16 @@ def test_refuses(corpus: Corpus) -> None:
     for options, said in [
         ({"rule": "seq"}, "sequences with an end"),
         ({"rule": "no"}, "Rules: rtrl"),
-        ({"rule": "tbptt", "prune": 0.3}, "online rule"),
-        ({"lr": 0.0}, "lr > 0"),
-        ({"streams": 0}, "streams"),
+        ({"rule": "tbptt", "optimiser": "sgd"}, "rule tbptt has none"),
+        ({"lr": 0.0}, "lr"),
+        ({"batch": 0}, "batch"),
     ]:
         with pytest.raises(InputError, match=said):
             LanguageSettings(**options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="37 symbols"):
         train_language(corpus, language_config(corpus, n_in=5, n_out=5))
     with pytest.raises(InputError, match="does not exist for a text"):
-        language_recipe(corpus, credit="direct")
+        language_recipe(corpus, strings=3)
     with pytest.raises(InputError, match="Presets: online, deep"):
         language_recipe(corpus, preset="level")
     with pytest.raises(InputError, match="list of integers"):
@@ -170,12 +192,12 @@ def test_command(tmp_path: Path) -> None:
 def test_presets_of_a_text_can_be_changed() -> None:
     corpus = character_corpus("abc " * 50)
     config, settings, init = language_recipe(corpus, 3, preset="online", lr=0.5, gain_in=2.0, delays="0,1")
-    assert (settings.form, settings.block, settings.streams, settings.lr, settings.seed) == ("tr", 4, 16, 0.5, 3)
+    assert (settings.form, settings.block, settings.batch, settings.lr, settings.seed) == ("tr", 4, 16, 0.5, 3)
     assert (config.k_o, config.input_delays) == (0.2, (0, 1))
     assert (init.gain_in, init.delta_max) == (2.0, 1.0)
     assert language_recipe(corpus).init == LANGUAGE_INIT
     deep = language_recipe(corpus, preset="deep")
-    assert (deep.config.hidden, deep.settings.passes, deep.config.detach_reset) == ((128, 128), 3, False)
+    assert (deep.config.hidden, deep.settings.epochs, deep.config.detach_reset) == ((128, 128), 3, False)
 
 
 def test_a_text_is_pruned_while_it_is_learnt(corpus: Corpus) -> None:

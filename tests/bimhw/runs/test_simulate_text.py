@@ -31,7 +31,7 @@ def corpus() -> Corpus:
 @pytest.fixture(scope="module")
 def model(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = language_config(corpus, hidden=(24,))
-    settings = LanguageSettings(rule="tbptt", streams=8, passes=4, lr=0.03)
+    settings = LanguageSettings(rule="tbptt", batch=8, epochs=4, lr=0.03)
     return save_model(train_language(corpus, config, settings).model, tmp_path_factory.mktemp("text") / "m.safetensors")
 
 

@@ -126,7 +126,7 @@ def test_learns_a_task_and_repeats_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["gru", "transformer"])
 def test_learns_a_text(name: str) -> None:
     corpus = character_corpus("abcd, efgh. " * 900)
-    settings = LanguageSettings(rule="tbptt", passes=3, lr=0.02, streams=4, window=16)
+    settings = LanguageSettings(rule="tbptt", epochs=3, lr=0.02, batch=4, window=16)
     result = fit_text(name, corpus, 16, settings)
     assert result.bits_per_character is not None
     assert result.bits_per_character < 0.3, "the text repeats every 12 symbols: almost nothing is left to guess"

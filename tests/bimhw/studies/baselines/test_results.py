@@ -151,6 +151,7 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
     from bimhw.learning.recipe import recipe
     from bimhw.studies.baselines.fit import FitSettings
     from bimhw.studies.baselines.models import NAMES
+    from bimhw.studies.results.points import _text_options
     from bimhw.tasks.sources.text import character_corpus
 
     corpus = character_corpus("abc " * 50)
@@ -174,7 +175,11 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
                     assert options.pop("model") in NAMES
                     keys = ("parameters",) if row.kind == "baseline" else ("hidden",)
                     rest = {k: v for k, v in options.items() if k not in keys}
-                    _ = FitSettings(hidden=4, **rest) if row.kind == "baseline" else LanguageSettings(**rest)
+                    _ = (
+                        FitSettings(hidden=4, **rest)
+                        if row.kind == "baseline"
+                        else LanguageSettings(**_text_options(rest))
+                    )
 
 
 def test_refuses(tmp_path: Path) -> None:

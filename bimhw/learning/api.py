@@ -28,7 +28,7 @@ def train(
     """Train a BIM network, or with ``family="p-spikessm"`` a P-SpikeSSM network.
 
     Args:
-        task: a name (`bimhw.tasks.NAMES`) or a task of your own.
+        task: a name (`bimhw.tasks.TASKS`) or a task of your own.
         output: model file to write (.pt or .safetensors).
         preset: a tested setting to start from.
         seed: of everything random.

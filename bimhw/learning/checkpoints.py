@@ -71,7 +71,7 @@ class Checkpoint:
                 )
         return content
 
-    def write(self, content: Mapping[str, Any]) -> None:
+    def write(self, content: Mapping[str, object]) -> None:
         """Write the file, whole or not at all."""
         save_torch(self.path, {"format": self.kind, **self.setup, **content})
 
@@ -106,7 +106,7 @@ def load_weights(net: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
 def difference(theirs: object, mine: str) -> str:
     """Say where two JSON objects differ, or give the two values."""
     try:
-        a, b = (msgspec.json.decode(v, type=dict[str, Any]) for v in (str(theirs), mine))
+        a, b = (msgspec.json.decode(v, type=Content) for v in (str(theirs), mine))
         names = [n for n in sorted({*a, *b}) if a.get(n) != b.get(n)]
     except msgspec.MsgspecError:
         return f"it has {theirs!r}, this run {mine!r}"

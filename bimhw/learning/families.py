@@ -7,13 +7,14 @@ import functools
 from torch import Tensor
 
 from bimhw.learning.forms.bptt import run_compiled
-from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS, default_preset
+from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS
 from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import Init, as_bim
 from bimhw.models.registry import NetConfig, family_of, trainable
 from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
 from bimhw.models.training import Training
+from bimhw.tasks.registry import task_preset
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_TRAINING
 
@@ -23,7 +24,7 @@ def bim() -> Training:
     return Training(
         Init,
         PRESETS,
-        default_preset,
+        task_preset,
         lambda net, seed: functools.partial(run_compiled, as_bim(net, "BPTT")),
         prunes=True,
     )

@@ -19,6 +19,9 @@ from bimhw.learning.updater import Updater
 from bimhw.models.bim.net import NetState
 from simulator.base.schedule import learning_rate
 
+AnyBatch = Batch[Any]
+AnyObjective = Objective[Any]  # of what the batches hold
+
 
 class Descent(Protocol):
     """Turns the gradient of a loss into an update."""
@@ -141,7 +144,7 @@ class ByAutograd:
         self,
         net: nn.Module,
         forward: Forward,
-        objective: Objective[Any],
+        objective: AnyObjective,
         descent: Descent,
         carry: bool = False,
         penalty: Callable[[], Tensor] | None = None,
@@ -158,7 +161,7 @@ class ByAutograd:
         """Updates so far."""
         return self.descent.updates
 
-    def learn(self, batch: Batch[Any]) -> Learnt:
+    def learn(self, batch: AnyBatch) -> Learnt:
         """See `Method`."""
         old = self._state if self.carry and not batch.begins else None
         with saved_words(active=self.count and self.memory_words == 0) as counter:
@@ -206,7 +209,7 @@ class ByRule:
     """
 
     def __init__(
-        self, updater: Updater, objective: Objective[Any], clock: Clock | None = None, rates: bool = False
+        self, updater: Updater, objective: AnyObjective, clock: Clock | None = None, rates: bool = False
     ) -> None:
         self.updater, self.objective, self.clock, self._rates = updater, objective, clock, rates
         self.memory_words = 0
@@ -217,7 +220,7 @@ class ByRule:
         """Updates so far."""
         return self.updater.updates
 
-    def learn(self, batch: Batch[Any]) -> Learnt:
+    def learn(self, batch: AnyBatch) -> Learnt:
         """See `Method`."""
         if batch.begins or self.learner is None:
             self.learner = self.updater.learner(batch.x.shape[1])

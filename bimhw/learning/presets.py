@@ -37,15 +37,3 @@ P_SPIKESSM_PRESETS = {
         settings={"rule": "bptt", "epochs": 8, "batch": 50, "lr": 0.01, "lr_end": 0.02},
     )
 }
-
-# Task name up to its first "-" -> what is taken where no preset is named.
-_DEFAULTS = {
-    "digits": "digits",
-    "fsdd": "fsdd",
-    **dict.fromkeys(("japanese", "scp1", "mitbih208", "mitbih", "ptbxl", "chbmit"), "series"),
-}
-
-
-def default_preset(task: str) -> str:
-    """Return the name of a task's preset, for where none is named."""
-    return _DEFAULTS.get(task.split("-")[0], "level")

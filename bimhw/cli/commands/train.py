@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bimhw.learning.checkpoints import Saved
     from bimhw.learning.objectives.language import LanguageResult
     from bimhw.learning.objectives.speech import SpeechResult
+    from bimhw.tasks.base import Task
     from bimhw.tasks.sources.fsdd import SpokenDigits
     from bimhw.tasks.sources.text import Corpus
     from bimhw.tasks.sources.transcripts import Transcribed
@@ -107,11 +108,7 @@ def command(
     **options: Any,
 ) -> None:
     """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT."""
-    from bimhw.learning.recipe import recipe
-    from bimhw.learning.threads import torch_threads
-    from bimhw.learning.train import train
-    from bimhw.models.bim.config import BimConfig
-    from bimhw.models.io import check_output, save_model
+    from bimhw.models.io import check_output
     from bimhw.tasks import TASKS, load_named
     from bimhw.tasks.named import named_values
 
@@ -119,39 +116,45 @@ def command(
         raise click.UsageError("--resume needs --checkpoint")
     if steps is not None and not stream:
         raise click.UsageError("--steps belongs to --stream")
-    options |= named_values(more, "--set", "refractory=2")
+    options |= named_values(more, "--set", "refractory=2") | {"preset": preset}
     if output is not None:
         check_output(output)
     _say_form(options)
-    if task in TASKS and TASKS[task].is_text:
-        if stream:
-            raise click.UsageError(f"{task} is a text: it is learnt as a stream anyway, without --stream")
-        if options.pop("family") not in (None, "bim"):
-            raise click.UsageError(f"{task} is a text: it is learnt by BIM networks only")
-        run = Run(output, seed, threads, as_json, checkpoint, resume)
-        _train_text(task, load_named(task, data, task_options), run, {"preset": preset} | options)
-        return
-    if task in TASKS and TASKS[task].is_speech:
-        if stream or options.pop("family") not in (None, "bim"):
-            raise click.UsageError(f"{task} has transcripts: BIM networks learn it, string by string")
-        run = Run(output, seed, threads, as_json, checkpoint, resume)
-        _train_speech(task, load_named(task, data, task_options), run, {"preset": preset} | options)
-        return
+    run = Run(task, output, seed, threads, as_json, checkpoint, resume)
+    kind = TASKS[task].kind if task in TASKS else "classes"
+    if kind != "classes" and (stream or options.pop("family") not in (None, "bim")):
+        raise click.UsageError(f"{task} is learnt by BIM networks, as a stream or string by string: without --stream")
     source = load_named(task, data, task_options)
-    plan = recipe(source, preset=preset, seed=seed, **options)
-    if stream:
+    if kind == "text":
+        _train_text(source, run, options)
+    elif kind == "transcripts":
+        _train_speech(source, run, options)
+    else:
+        _train_classes(source, run, options, (steps, report_every) if stream else None)
+
+
+def _train_classes(source: Task, run: Run, options: dict[str, Any], stream: tuple[int | None, int] | None) -> None:
+    from bimhw.learning.recipe import recipe
+    from bimhw.learning.threads import torch_threads
+    from bimhw.learning.train import train
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.io import save_model
+
+    plan = recipe(source, seed=run.seed, **options)
+    if stream is not None:
         if not isinstance(plan.config, BimConfig):
             raise click.UsageError("--stream learns online: it is for BIM networks only")
-        with torch_threads(threads):
-            _stream(StreamRun(steps, report_every, checkpoint, resume), source, plan, output, as_json)
+        with torch_threads(run.threads):
+            _stream(StreamRun(*stream, run.checkpoint, run.resume), source, plan, run.output, run.as_json)
         return
-    run = Run(output, seed, threads, as_json, checkpoint, resume)
-    with run.kept(task, plan.settings.epochs * len(source.train)) as (saved, advance):
-        result = train(source, plan.config, plan.settings, plan.init, progress=advance, threads=threads, saved=saved)
-    if output is not None:
-        save_model(result.model, output)
-    summary = result.summary() | {"model": None if output is None else str(output)}
-    _print(summary, f"{task}: trained by {plan.settings.rule}", output, as_json)
+    with run.kept(plan.settings.epochs * len(source.train)) as (saved, advance):
+        result = train(
+            source, plan.config, plan.settings, plan.init, progress=advance, threads=run.threads, saved=saved
+        )
+    if run.output is not None:
+        save_model(result.model, run.output)
+    summary = result.summary() | {"model": None if run.output is None else str(run.output)}
+    _print(summary, f"{run.task}: trained by {plan.settings.rule}", run.output, run.as_json)
 
 
 def _print(summary: dict[str, Any], title: str, output: Path | None, as_json: bool) -> None:
@@ -179,8 +182,9 @@ def _say_form(options: dict[str, Any]) -> None:
 
 
 class Run(NamedTuple):
-    """The options of a run with an end."""
+    """The task and the options of a run."""
 
+    task: str
     output: Path | None
     seed: int
     threads: int
@@ -189,12 +193,12 @@ class Run(NamedTuple):
     resume: bool
 
     @contextmanager
-    def kept(self, task: str, total: int) -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
+    def kept(self, total: int) -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
         """Yield the checkpoint and what takes progress; with a checkpoint, Ctrl-C ends the run between two batches."""
         from bimhw.learning.checkpoints import Saved
         from simulator.base.locks import held
 
-        with progress(f"training {task}", total) as advance:
+        with progress(f"training {self.task}", total) as advance:
             if self.checkpoint is None:
                 yield None, advance
                 return
@@ -211,23 +215,23 @@ class Run(NamedTuple):
                 raise
 
 
-def _train_text(task: str, corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
+def _train_text(corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe
 
     config, settings, init = language_recipe(corpus, run.seed, **options)
     steps = settings.epochs * (len(corpus.whole_train) // settings.batch)
-    with run.kept(task, steps) as (saved, advance):
+    with run.kept(steps) as (saved, advance):
         result = train_language(corpus, config, settings, init, progress=advance, threads=run.threads, saved=saved)
-    _save_and_print(f"{task}: trained by {settings.rule}", result, run, note=corpus.comparable)
+    _save_and_print(f"{run.task}: trained by {settings.rule}", result, run, note=corpus.comparable)
 
 
-def _train_speech(task: str, data: SpokenDigits | Transcribed, run: Run, options: dict[str, Any]) -> None:
+def _train_speech(data: SpokenDigits | Transcribed, run: Run, options: dict[str, Any]) -> None:
     from bimhw.learning.objectives.speech import strings_to_learn, train_speech
 
-    with run.kept(task, strings_to_learn(data, options)) as (saved, advance):
+    with run.kept(strings_to_learn(data, options)) as (saved, advance):
         result = train_speech(data, run.seed, threads=run.threads, saved=saved, progress=advance, **options)
-    _save_and_print(f"{task}: trained by {result.rule}", result, run)
+    _save_and_print(f"{run.task}: trained by {result.rule}", result, run)
 
 
 def _save_and_print(title: str, result: LanguageResult | SpeechResult, run: Run, **more: str) -> None:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from bimhw.learning.checkpoints import Checkpoint
 from bimhw.learning.loop import Batch, Loop, Progress
-from bimhw.learning.methods import ByAutograd, ClippedAdam
+from bimhw.learning.methods import AnyBatch, ByAutograd, ClippedAdam
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Forward
 from bimhw.learning.rules.registry import learning_rule
@@ -35,6 +35,7 @@ from bimhw.tasks.sources.fsdd import SpokenDigits
 from simulator.base.errors import InputError
 
 SYMBOLS = BLANK + 1
+AnyLoop = Loop[Any]
 StringLoss = Literal["ctc", "steps"]
 Targets = Sequence[npt.NDArray[np.int64]]
 
@@ -182,7 +183,7 @@ def fit_ctc(
     return string_result(loop, forward, sets, settings)
 
 
-def string_result(loop: Loop[Any], forward: Forward, sets: StringSets, settings: CtcSettings) -> CtcResult:
+def string_result(loop: AnyLoop, forward: Forward, sets: StringSets, settings: CtcSettings) -> CtcResult:
     """Return the word errors of a trained model on the test strings."""
     errors = digit_errors(sets.test.digits, decode(forward, sets.test.inputs, settings.smooth))
     strings = settings.epochs * len(sets.train[0].inputs)
@@ -235,7 +236,7 @@ class StringBatches:
         self.read, self.batch, self.blank = read, settings.batch, blank
         self.by_step = settings.loss == "steps"
 
-    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch[Any]]:
+    def batches(self, epoch: int, first: int = 0) -> Iterator[AnyBatch]:
         """See `Source`."""
         inputs, targets = self.read(epoch)
         for start in range(first * self.batch, len(targets), self.batch):
@@ -253,7 +254,7 @@ def transcripts(targets: Targets, steps: Tensor) -> Transcripts:
 
 def strings_by_autograd(
     net: nn.Module, forward: Forward, source: StringBatches, settings: CtcSettings, total: int
-) -> Loop[Any]:
+) -> AnyLoop:
     """Return the loop of back-propagation over strings.
 
     Args:

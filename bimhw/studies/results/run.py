@@ -78,7 +78,7 @@ def _data(table: Table, paths: Mapping[str, Path]) -> Any:
         options["path"] = paths[table.path]
     if table.metric == "word_error_rate":
         return load_spoken_digits(Path(paths[table.path]))
-    return (load_corpus if TASKS[table.task].is_text else load_task)(table.task, **options)
+    return (load_corpus if TASKS[table.task].kind == "text" else load_task)(table.task, **options)
 
 
 def _run_table(

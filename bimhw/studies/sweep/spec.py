@@ -111,7 +111,7 @@ class SweepSpec:
         if self.is_model and not Path(self.source).is_file():
             raise InputError(self.source, "does not exist", "Give a task's name or a model file")
         name = self.task if self.is_model else self.source
-        if name in TASKS and TASKS[name].is_text:
+        if name is not None and name in TASKS and TASKS[name].kind == "text":
             raise InputError(
                 f"task {name!r}",
                 "is a text, and sweeps judge sequences by their class",

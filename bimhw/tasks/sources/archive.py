@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.fetch import fetched
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.timeseries import Recordings, read_recordings
 from simulator.base.errors import InputError
@@ -96,3 +97,30 @@ def _check_same(name: str, train: Recordings, test: Recordings) -> None:
     widths = {s.shape[1] for r in (train, test) for s in r.series}
     if len(widths) != 1:
         raise InputError(name, f"samples have {sorted(widths)} channels", "A channel is missing in some of them")
+
+
+register_task(
+    TaskInfo(
+        "japanese-vowels",
+        "speaker identification, 9 speakers",
+        "package",
+        "UCI, CC BY 4.0",
+        japanese_vowels,
+        preset="series",
+        rank=2,
+    )
+)
+register_task(
+    TaskInfo("scp1", "EEG, slow cortical potentials, 2 classes", "fetch", "scp1", scp1, preset="series", rank=3)
+)
+register_task(
+    TaskInfo(
+        "archive",
+        "any UCR/UEA set",
+        "path",
+        "https://www.timeseriesclassification.com",
+        archive,
+        layout=r"_TRAIN\.(ts|ts\.gz|tsv|arff)$",
+        rank=4,
+    )
+)

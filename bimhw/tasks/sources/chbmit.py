@@ -11,12 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, check_folder, extra
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import pick_channels, read_marks
 from simulator.base.errors import InputError
@@ -248,3 +250,29 @@ def _part(windows: list[Windows], split: str, where: str) -> Part:
             "Give more records or cases, or another test_case",
         )
     return Part(steps, labels)
+
+
+def folder_facts(path: Path) -> dict[str, Any]:
+    """Return figures of a folder of recordings."""
+    found = read_windows(path, None, 4.0, 16, CHANNELS)
+    return {
+        "cases": len({w.case for w in found}),
+        "records": len(found),
+        "windows of 4 s": sum(len(w.labels) for w in found),
+        "seizure windows": sum(int(w.labels.sum()) for w in found),
+    }
+
+
+register_task(
+    TaskInfo(
+        "chbmit",
+        "EEG, seizure windows",
+        "path",
+        "https://physionet.org/content/chbmit/1.0.0/",
+        load,
+        layout=r"-summary\.txt$",
+        check=folder_facts,
+        preset="series",
+        rank=14,
+    )
+)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.metrics import WordErrors, word_errors
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.fsdd import SpokenDigits, load_spoken_digits
 from simulator.base.errors import InputError
 
@@ -105,3 +106,16 @@ def digit_errors(truth: npt.NDArray[np.int64], found: Sequence[Sequence[int]]) -
     """Word errors of digit strings, summed over the set."""
     as_text = [" ".join(str(int(d)) for d in string) for string in truth]
     return word_errors(as_text, [" ".join(str(d) for d in string) for string in found])
+
+
+register_task(
+    TaskInfo(
+        "connected-digits",
+        "strings of five spoken digits, word error rate",
+        "path",
+        "https://github.com/Jakobovski/free-spoken-digit-dataset",
+        load,
+        kind="transcripts",
+        rank=7,
+    )
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bimhw.tasks.base import Split, Task, late_steps
+from bimhw.tasks.registry import TaskInfo, register_task
 
 _TRAIN = 1297
 
@@ -37,3 +38,10 @@ def load(repeat: int = 2) -> Task:
             "split": "RandomState(0) permutation, 1297 train / 500 test",
         },
     )
+
+
+register_task(
+    TaskInfo(
+        "digits", "8 x 8 digits row by row, 10 classes", "package", "UCI, CC BY 4.0", load, preset="digits", rank=1
+    )
+)

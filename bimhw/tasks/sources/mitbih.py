@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, check_folder, check_not_empty, read_utf8
+from bimhw.tasks.facts import task_facts
 from bimhw.tasks.fetch import fetched
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.annotations import Marks
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import read_marks, read_record
@@ -184,3 +187,36 @@ def _csv_marks(path: Path) -> Marks:
         samples.append(int(text))
         symbols.append(symbol)
     return Marks(np.array(samples, np.int64), tuple(symbols))
+
+
+def folder_facts(path: Path) -> dict[str, Any]:
+    """Return figures of the records, split by patients where all are there."""
+    whole = any((path / f"{n}.hea").is_file() for n in DS1) and len(list(path.glob("*.hea"))) > 1
+    return task_facts(load(path, split="patients" if whole else "time"))
+
+
+register_task(
+    TaskInfo(
+        "mitbih208",
+        "ECG, beats of record 208, N or V+F",
+        "fetch",
+        "mitbih208; labels: 208.atr",
+        load_208,
+        layout=r"^(208\.atr|labels\.csv)$",
+        preset="series",
+        rank=11,
+    )
+)
+register_task(
+    TaskInfo(
+        "mitbih",
+        "ECG, beats, 5 AAMI classes",
+        "path",
+        "https://physionet.org/content/mitdb/1.0.0/",
+        load,
+        layout=r"^\d{3}\.atr$",
+        check=folder_facts,
+        preset="series",
+        rank=12,
+    )
+)

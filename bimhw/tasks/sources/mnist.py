@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_folder, check_labels, check_not_empty
 from bimhw.tasks.fetch import fetched
+from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
 from simulator.base.unpacking import read_maybe_gzip
 
@@ -115,3 +116,10 @@ def read_idx(path: Path) -> Bytes:
     if not shape or body.size != math.prod(shape):
         raise InputError(str(path), f"holds {body.size} bytes for the shape {shape}", "It is truncated: copy it again")
     return body.reshape(shape)
+
+
+register_task(
+    TaskInfo(
+        "smnist", "sequential or permuted MNIST", "fetch", "smnist", load, layout=r"t10k-images-idx3-ubyte", rank=9
+    )
+)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_not_empty
+from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 from simulator.base.unpacking import read_member
@@ -129,3 +130,16 @@ def _digit(text: str, where: str) -> int:
     if not text.isdigit() or int(text) > 9:
         raise InputError(where, f"the label {text!r} is none of the digits 0 to 9", "The sample is mislabelled")
     return int(text)
+
+
+register_task(
+    TaskInfo(
+        "nmnist",
+        "N-MNIST, event camera",
+        "path",
+        "https://www.garrickorchard.com/datasets/n-mnist",
+        load,
+        layout=r"(\.bs2|(?i:(^|/)test/\d/\d+\.bin))$",
+        rank=10,
+    )
+)

@@ -13,12 +13,14 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import read_record
 from simulator.base.errors import InputError
@@ -174,3 +176,29 @@ def _fold(text: str, where: str) -> int:
     if not 1 <= fold <= 10:
         raise InputError(where, f"strat_fold {text!r} is not in 1..10", "The row is cut or altered")
     return fold
+
+
+def folder_facts(path: Path) -> dict[str, Any]:
+    """Return figures of the records, by fold and superclass."""
+    found = read_records(path)
+    return {
+        "records": len(found.folds),
+        "patients": len(set(found.patients.tolist())),
+        "folds 1 to 10": " ".join(str(n) for n in np.bincount(found.folds, minlength=11)[1:]),
+        **{f"records with {name}": int(found.labels[:, k].sum()) for k, name in enumerate(SUPERCLASSES)},
+    }
+
+
+register_task(
+    TaskInfo(
+        "ptbxl",
+        "12-lead ECG, NORM or rest, 5 superclasses",
+        "path",
+        "https://physionet.org/content/ptb-xl/1.0.3/",
+        load,
+        layout=r"ptbxl_database\.csv$",
+        check=folder_facts,
+        preset="series",
+        rank=13,
+    )
+)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from bimhw.tasks.base import Split, Task, late_steps
+from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
 
 _DISTRACTORS = 2
@@ -75,3 +76,6 @@ def _split(rng: np.random.Generator, n: int, steps: int, classes: int, cues: int
     x[:, :, classes : classes + _DISTRACTORS] = rng.random((n, steps, _DISTRACTORS)) < noise
     x[:, -burst:, -1] = 1
     return Split(x, y)
+
+
+register_task(TaskInfo("recall", "a cue to remember over hundreds of steps", "package", "generated", load, rank=6))

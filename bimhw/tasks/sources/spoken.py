@@ -10,6 +10,7 @@ from bimhw.tasks.base import Split, Task
 from bimhw.tasks.features.audio import FrontEnd
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.features.warp import warp
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.fsdd import FRAMES, LABELLED_FROM, load_spoken_digits, pictures, scaler
 from bimhw.tasks.sources.sequences import INPUT_SCALE
 from simulator.base.errors import InputError
@@ -78,3 +79,17 @@ def _warped(split: Split, copies: int, colour: float, seed: int) -> Split:
     pictures = split.x * INPUT_SCALE
     x = [(graded(warp(pictures, seed * 1000 + k, colour=colour)) / INPUT_SCALE).astype(np.int16) for k in range(copies)]
     return Split(np.concatenate(x), np.tile(split.y, copies))
+
+
+register_task(
+    TaskInfo(
+        "fsdd",
+        "spoken digits, 6 speakers",
+        "path",
+        "https://github.com/Jakobovski/free-spoken-digit-dataset",
+        load,
+        layout=r"\d_[a-z]+_\d+\.wav$",
+        preset="fsdd",
+        rank=5,
+    )
+)

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
+from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
 
 PACKAGED = {"enwiki": "enwiki_extract.txt.gz", "alice": "alice29.txt.gz", "asyoulik": "asyoulik.txt.gz"}
@@ -240,3 +241,29 @@ def _corpus(
     for split, ids in (("train", train), ("validation", validation), ("test", test)):
         check_not_empty(len(ids), split, name)
     return Corpus(name, symbols, train, validation, test, per_token, note, official)
+
+
+register_task(
+    TaskInfo(
+        "wikitext",
+        "WikiText-103 or -2, characters or words",
+        "path",
+        "wikitext-103-v1.zip",
+        wikitext,
+        kind="text",
+        layout=r"wiki\.test\.(tokens|raw)$",
+        rank=15,
+    )
+)
+register_task(
+    TaskInfo(
+        "lm",
+        "characters of a Wikipedia extract, or of a file",
+        "package",
+        "CC BY-SA",
+        load,
+        kind="text",
+        layout=r"\.txt$",
+        rank=16,
+    )
+)

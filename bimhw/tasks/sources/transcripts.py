@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.librispeech import WHERE, Utterance, utterances
 from simulator.base.errors import InputError
 
@@ -70,3 +72,33 @@ def _built(train: list[Utterance], test: list[Utterance], split: str) -> Transcr
     return Transcribed(
         "librispeech", tuple(train), tuple(test), {"source": WHERE, "licence": "CC BY 4.0", "split": split}
     )
+
+
+def folder_facts(path: Path) -> dict[str, Any]:
+    """Return figures of a folder of utterances."""
+    from bimhw.tasks.sources.librispeech import RATE_HZ, utterances
+
+    found = utterances(path)
+    seconds = sum(len(u.sound()) for u in found) / RATE_HZ
+    words = sum(len(u.text.split()) for u in found)
+    return {
+        "utterances": len(found),
+        "speakers": len({u.speaker for u in found}),
+        "words": words,
+        "hours": seconds / 3600,
+    }
+
+
+register_task(
+    TaskInfo(
+        "librispeech",
+        "read English, characters, word error rate",
+        "path",
+        "https://www.openslr.org/12",
+        load,
+        kind="transcripts",
+        layout=r"\.trans\.txt$",
+        check=folder_facts,
+        rank=8,
+    )
+)

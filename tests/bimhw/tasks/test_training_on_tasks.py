@@ -12,9 +12,9 @@ from click.testing import CliRunner
 import bimhw
 from bimhw.cli.commands.data import command as data_command
 from bimhw.cli.commands.train import command as train_command
-from bimhw.learning.presets import default_preset
 from bimhw.tasks import load_named
 from bimhw.tasks.metrics import auc_roc
+from bimhw.tasks.registry import task_preset
 from bimhw.tasks.sources.sequences import Part, graded_task
 from simulator.base.errors import InputError
 
@@ -37,9 +37,9 @@ def test_a_task_judged_by_areas_says_them() -> None:
 
 
 def test_every_task_has_a_preset() -> None:
-    assert default_preset("fsdd-without-theo") == "fsdd"
-    assert default_preset("japanese-vowels") == "series"
-    assert default_preset("something") == "level"
+    assert task_preset("fsdd-without-theo") == "fsdd"
+    assert task_preset("japanese-vowels") == "series"
+    assert task_preset("something") == "level"
 
 
 def test_task_options_are_understood(tmp_path: Path) -> None:

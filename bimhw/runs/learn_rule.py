@@ -1,0 +1,312 @@
+"""Learning on the chip by a rule file: `bimhw learn x.bimhw --rule-file rule.yaml`."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.decode import encode
+from bimhw.runs.execute import How, execute
+from bimhw.runs.folder import check_run_folder, write_run
+from bimhw.runs.judge import hidden, spike_rate, timing_figures
+from bimhw.runs.learn import ready_to_learn, with_classes
+from bimhw.runs.manifest import run_manifest
+from bimhw.runs.third_factors import Answer, Factors
+from bimhw.runs.trials import SequenceTrial
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Split, Task
+from simulator.base.errors import InputError
+from simulator.base.writing import check_output
+from simulator.chips.chip import Chip
+from simulator.function.counting import Counter
+from simulator.function.run import finish, recorded_spikes
+from simulator.function.simulation import Simulation
+from simulator.plasticity.rules.product_hook import ProductLearning
+from simulator.plasticity.rules.rule_file import ReadRules, Rule, read_rules
+from simulator.plasticity.words.counts import LearnCounts
+from simulator.program.chip import chip_of_program
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
+
+Figures = dict[str, Any]
+_TRACE_BITS, _TAG_BITS, _FACTOR_BITS = 7, 9, 8
+
+
+@dataclass(frozen=True, eq=False)
+class RuleResult:
+    """A program that has learnt by a rule file.
+
+    Attributes:
+        program: with the weights learnt.
+        rule: name of the rule.
+        accuracy: on the test split after each epoch, computed by the chip.
+        rates: spikes per neuron and step of the hidden layers, by epoch.
+        operations: totals of the ``learn_*`` counters.
+        memory: learning bytes by kind over all cores.
+        chip_steps: steps done while learning.
+        bounded: weights that stand at a bound of their word at the end.
+        times: of the run, where a run folder was asked for.
+    """
+
+    program: Program
+    rule: str
+    accuracy: tuple[float, ...]
+    rates: tuple[float, ...]
+    operations: dict[str, int]
+    memory: dict[str, int]
+    chip_steps: int
+    bounded: int
+    times: dict[str, float] = field(default_factory=dict)
+
+    def summary(self) -> Figures:
+        """Return JSON-able figures."""
+        return {
+            "rule": self.rule,
+            "test_accuracy": self.accuracy[-1],
+            "test_accuracy_by_epoch": list(self.accuracy),
+            "spike_rates": list(self.rates),
+            "chip_steps": self.chip_steps,
+            "operations": self.operations,
+            "learning_bytes": self.memory,
+            "weights_at_bound": self.bounded,
+        } | self.times
+
+
+def learn_by_rule(
+    program: Program | str | Path,
+    rule: str | Path | ReadRules,
+    task: str | Task = "digits",
+    output: str | Path | None = None,
+    *,
+    epochs: int = 1,
+    seed: int = 0,
+    run: str | Path | None = None,
+    test: Split | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RuleResult:
+    """Learn a task on the chip by a rule file, one sample at a time.
+
+    Args:
+        program: compiled for the task, or its file.
+        rule: rule file, the name of one in the package, or one that was read.
+        task: a name or a task.
+        output: program file to write.
+        epochs: passes over the training split.
+        seed: of the order and of stochastic rounding.
+        run: run folder to write of all that was done while learning.
+        test: split to score on (default: the task's).
+        progress: called with the number of samples done since the last call.
+
+    Raises:
+        InputError: a rule file, task or program that do not fit together.
+        FitError: a program that cannot learn.
+    """
+    rules = rule if isinstance(rule, ReadRules) else read_rules(rule)
+    if run is not None:
+        check_run_folder(run)
+    if output is not None:
+        check_output(output)
+    if epochs < 1:
+        raise InputError("epochs", f"is {epochs}", "Give at least 1")
+    source = program if isinstance(program, Program) else Program.load(program)
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    machine = RuleMachine(_ready(source, data, seed), rules, data, seed)
+    accuracy, rates = [], []
+    for epoch in range(1, epochs + 1):
+        before, steps = machine.hidden_spikes(), machine.simulation.state.step
+        for k in np.random.default_rng((seed, epoch)).permutation(len(data.train)):
+            machine.sample(data.train.x[k], int(data.train.y[k]))
+            if progress is not None:
+                progress(1)
+        rates.append((machine.hidden_spikes() - before) / (machine.simulation.state.step - steps) / machine.neurons)
+        accuracy.append(machine.score(test or data.test))
+    learnt = machine.program()
+    done = RuleResult(
+        learnt, rules.file.name, tuple(accuracy), tuple(rates), machine.counts.totals(), machine.memory(),
+        machine.simulation.state.step, machine.at_bound(),
+    )  # fmt: skip
+    if output is not None:
+        learnt.save(output)
+    return done if run is None else replace(done, times=machine.write(Path(run), done.summary()))
+
+
+def _ready(program: Program, data: Task, seed: int) -> Program:
+    """Return the program with its plastic weights on the learning grid, as for any learning of a BIM network."""
+    if "config" not in program.meta:
+        return program
+    return ready_to_learn(program, data, {"rule": "frozen"}, seed)
+
+
+class RuleMachine:
+    """A simulation in which projections learn by rules.
+
+    Args:
+        program: ready to learn.
+        rules: of its projections.
+        task: gives labelled and deciding steps.
+        seed: of the chip's random numbers.
+
+    Raises:
+        InputError: a rule that fits no projection, or a program without scores.
+    """
+
+    def __init__(self, program: Program, rules: ReadRules, task: Task, seed: int) -> None:
+        self.base, self.task, self.rules, self.seed = program, task, rules, seed
+        self.output = program.meta.get("output") or {}
+        if "state" not in self.output:
+            raise InputError("program", "has no readout whose scores could be judged", "Compile a model with a readout")
+        self.simulation = Simulation(program, seed=seed)
+        self.counts = LearnCounts(len(self.simulation.layout.cells))
+        shift = -round(np.log2(task.input_scale))
+        file = rules.file
+        self.learning = [
+            ProductLearning(
+                self.simulation, name, rule, self.counts, file.epoch, file.sign, file.rounding, max(0, shift)
+            )
+            for name, rule in chosen(program, rules).items()
+        ]
+        self.factors = Factors(self.simulation, self.learning, self.output["population"], seed)
+        self.samples = 0
+        self.simulation.step_hooks.append(self._step)
+        self._label, self._from = -1, 0
+        self._layers = hidden(program)
+        self.neurons = sum(p.size for p in self._layers)
+        self._labelled = np.flatnonzero(task.loss_steps)
+        self.steps = int(self.output["latency"]) + task.steps
+
+    def sample(self, payloads: npt.NDArray[np.integer], label: int) -> None:
+        """Present a sample and learn."""
+        if self.samples:
+            self.simulation.reset()
+        for each in self.learning:
+            each.reset()
+        self.factors.reset()
+        self._label, self._from = label, self.simulation.state.step
+        self.simulation.advance(encode(self.base, payloads), self.steps)
+        self.samples += 1
+
+    def _step(self, simulation: Simulation) -> None:
+        self.counts.at(simulation.state.step - 1)
+        at = simulation.state.step - 1 - self._from - int(self.output["latency"])
+        answer = None
+        if 0 <= at < self.task.steps and self.task.loss_steps[at]:
+            answer = Answer(self._scores(), self._label, at == self._labelled[-1])
+        self.factors.make(answer)
+        for each in self.learning:
+            each(simulation)
+
+    def _scores(self) -> npt.NDArray[np.float64]:
+        layout = self.simulation.layout
+        k = next(n for n, c in enumerate(layout.cells) if c.name == self.output["population"])
+        row = [w.name for w in layout.cells[k].model.states].index(self.output["state"])
+        return np.asarray(self.simulation.state.words[k][row] * float(self.output["scale"]))
+
+    def hidden_spikes(self) -> int:
+        """Return the spikes of the hidden layers so far."""
+        ids = recorded_spikes(self.simulation.record).ids
+        first = self.base.first_ids()
+        return sum(int(((ids >= first[p.name]) & (ids < first[p.name] + p.size)).sum()) for p in self._layers)
+
+    def program(self) -> Program:
+        """Return the program with the weights as they are now."""
+        weights = {s.name: s.weights.copy() for s in self.simulation.layout.synapses}
+        changed = {each.synapses.name for each in self.learning}
+        return replace(
+            self.base,
+            projections=tuple(
+                replace(q, weights=weights[q.name]) if q.name in changed else q for q in self.base.projections
+            ),
+        )
+
+    def score(self, split: Split) -> float:
+        """Return the accuracy of the net as it is now, run apart."""
+        program = self.program()
+        trial = SequenceTrial(self.task.name, self.task, split)
+        chip = chip_of_program(program)
+        how = How(engine="none", seed=self.seed)
+        ran = execute(
+            program, trial.trains(program), chip, trial.chip_steps(program), probes=trial.probes(program), how=how
+        )
+        return float(trial.judge(trial.chip_scores(program, ran))["accuracy"])
+
+    def at_bound(self) -> int:
+        """Return how many weights stand at a bound of their word."""
+        return sum(int(((e.weights <= e.bounds[0]) | (e.weights >= e.bounds[1])).sum()) for e in self.learning)
+
+    def memory(self) -> dict[str, int]:
+        """Return learning bytes by kind."""
+        words = {"traces": 0, "tags": 0, "third factors": 0}
+        for each in self.learning:
+            for name in each.rule.traces:
+                words["traces"] += _TRACE_BITS * (each.source.size if name[0] == "x" else each.target.size)
+            words["tags"] += _TAG_BITS * each.tags.size * each.tagged
+            words["third factors"] += _FACTOR_BITS * each.target.size * len(each.rule.factors)
+        return {kind: -(-bits // 8) for kind, bits in words.items() if bits}
+
+    def write(self, folder: Path, summary: Mapping[str, object]) -> dict[str, float]:
+        """Write the run folder of all that was done while learning; return its times."""
+        program, chip = self.program(), chip_of_program(self.base)
+        counter = Counter(program)
+        counted = finish(self.simulation, counter, self.samples).activity
+        sizes = [p.size for p in program.populations]
+        counts = dict(counted.counts) | self.counts.counts(counted.steps, program.core, sizes, counter.n_cores)
+        counted = replace(counted, counts=counts)
+        spikes = recorded_spikes(self.simulation.record)
+        figures, arrays = self._times(program, chip, spikes, sizes)
+        if arrays is not None:
+            counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * figures["tick_ns"])
+        sent = self.hidden_spikes() / self.samples
+        result = {"task": self.task.name, "samples": self.samples, "accuracy": summary["test_accuracy"]}
+        result |= {"spikes_per_sample": sent, "spike_rate": spike_rate(program, counted)} | dict(summary) | figures
+        how = How(engine="none" if arrays is None else "compiled", seed=self.seed)
+        manifest = run_manifest(program, chip, self.task.name, self.samples, how, learning=True)
+        write_run(folder, program, chip, manifest.to_json(), result, spikes, counted, arrays)
+        return figures
+
+    def _times(
+        self, program: Program, chip: Chip, spikes: SpikeTrain, sizes: list[int]
+    ) -> tuple[dict[str, float], dict[str, npt.NDArray[np.int64]] | None]:
+        from simulator.timing.run import run_timing
+
+        if chip.timing is None:
+            return {}, None
+        steps = self.simulation.state.step
+        touched = self.counts.touched(range(steps), program.core, sizes, chip.topology.mesh_cores)
+        timing = run_timing(program, chip, spikes, learn_synapses=touched)
+        busy = timing.soma_busy_ticks + timing.synapse_busy_ticks
+        arrays = {"step_ticks": timing.step_ticks, "core_busy": busy, "link_busy": timing.link_busy_ticks}
+        return timing_figures(timing.step_ticks, timing.tick_ns, self.samples), arrays
+
+
+def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:
+    """Return the rule of each projection that learns.
+
+    Raises:
+        InputError: a rule that fits no projection.
+    """
+    readout = (program.meta.get("output") or {}).get("population")
+    out: dict[str, Rule] = {}
+    for rule in rules.rules:
+        fits = [
+            q.name for q in program.projections if any(_fits(q.name, q.target, n, readout) for n in rule.projections)
+        ]
+        if not fits:
+            raise InputError(
+                f"rule file {rules.file.name!r}: projections {', '.join(rule.projections)}",
+                "are none of the program's",
+                f"It has {', '.join(q.name for q in program.projections)}",
+            )
+        out |= {name: rule for name in fits if name not in out}
+    return out
+
+
+def _fits(name: str, target: str, pattern: str, readout: str | None) -> bool:
+    if pattern in ("hidden", "readout"):
+        return (target == readout) == (pattern == "readout")
+    return fnmatch.fnmatchcase(name, pattern)

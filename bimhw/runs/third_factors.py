@@ -1,0 +1,157 @@
+"""Third factors of a rule file: what the host and the neurons make of a step, as words of 8 bits.
+
+The error is made from the scores of the step by the host, as in `simulator.plasticity.rules.third_factor`; it meets the traces of
+the step in which it arrives, one step for each layer later than the spikes that caused it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.base.errors import InputError
+from simulator.base.random import random_word
+from simulator.function.layout import Cells
+from simulator.function.simulation import Simulation
+from simulator.plasticity.rules.product_hook import FACTOR_MAX, ProductLearning, sent_in
+from simulator.plasticity.rules.third_factor import softmax
+
+I32 = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+_SIGNS = 0x51  # stream of the random signs
+_MEAN = 0.99  # of the expected reward
+_THRESHOLDS = ("theta", "vth", "threshold")
+_POTENTIALS = ("V", "v", "y")
+
+
+class Answer(NamedTuple):
+    """Of a labelled step: scores [C], label, whether it is the last of its sample."""
+
+    scores: Floats
+    label: int
+    last: bool
+
+
+@dataclass(eq=False)
+class Factors:
+    """Makes the third factors of all projections that learn.
+
+    Attributes:
+        simulation: that runs.
+        learning: its projections.
+        readout: the population whose scores are judged.
+        seed: of random signs.
+        expected: running mean of the reward.
+    """
+
+    simulation: Simulation
+    learning: list[ProductLearning]
+    readout: str
+    seed: int
+    expected: float = 0.0
+    _highest: dict[int, I32] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        """Begin a new sample."""
+        self._highest.clear()
+
+    def make(self, answer: Answer | None) -> None:
+        """Write the third factors of the step that was just done."""
+        wanted = {f.of for each in self.learning for f in each.rule.factors.values()}
+        for each in self.learning:
+            for k, factor in each.rule.factors.items():
+                local = factor.of in ("slope", "peak")
+                if local or (answer is not None and (factor.at == "label" or answer.last)):
+                    each.raw[k] = self._value(each, factor.of, answer)
+                    self._count(each, factor.of)
+        if answer is not None and wanted & {"reward", "surprise"}:
+            self.expected = _MEAN * self.expected + (1 - _MEAN) * (int(answer.scores.argmax()) == answer.label)
+
+    def _value(self, each: ProductLearning, of: str, answer: Answer | None) -> I32 | int:
+        if of == "slope":
+            return self._slope(each.target)
+        if of == "peak":
+            return self._peak(each)
+        assert answer is not None
+        right = int(answer.scores.argmax()) == answer.label
+        if of == "reward":
+            return 1 if right else -1
+        if of == "surprise":
+            return round(64 * (right - self.expected))
+        one = np.zeros(answer.scores.size)
+        one[answer.label] = 1.0
+        word = one - softmax(answer.scores) if of.endswith("error") else one
+        return self._spread(each, word, of)
+
+    def _spread(self, each: ProductLearning, word: Floats, of: str) -> I32:
+        """Bring a word for each class to the target's neurons: its own, through the readout's weights, or random signs."""
+        if each.target.name == self.readout:
+            return np.round(word * (1 if of.endswith("label") else FACTOR_MAX)).astype(np.int32)
+        if of.startswith("random"):
+            back = signs(self.seed, each.target.size, word.size)
+        else:
+            back = self._back(each.target, word.size)
+        value = back @ word * FACTOR_MAX
+        return np.clip(np.round(value), -FACTOR_MAX, FACTOR_MAX).astype(np.int32)
+
+    def _back(self, cell: Cells, classes: int) -> Floats:
+        """Return the weights from a population to the readout, [n, C], in units of their bound."""
+        layout = self.simulation.layout
+        for s in layout.synapses:
+            if layout.cells[s.source] is cell and layout.cells[s.target].name == self.readout:
+                out = np.zeros((cell.size, classes))
+                out[np.repeat(np.arange(cell.size), np.diff(s.indptr)), s.indices] = s.weights
+                return out / 128.0
+        raise InputError(
+            f"third factor of {cell.name!r}",
+            f"is the error, and no weights lead from there to {self.readout!r}",
+            "Take random_error",
+        )
+
+    def _potential(self, cell: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return potential before a soft reset, and threshold, of each neuron."""
+        words = {w.name: k for k, w in enumerate(cell.model.states)}
+        known = {w.name: k for k, w in enumerate(cell.model.params)}
+        state = next((n for n in _POTENTIALS if n in words), None)
+        bound = next((n for n in _THRESHOLDS if n in known), None)
+        if state is None or bound is None:
+            raise InputError(
+                f"third factor of {cell.name!r}", f"needs a potential, and {cell.model.name} has none", "Take another"
+            )
+        k = self.simulation.layout.cells.index(cell)
+        theta = np.broadcast_to(np.asarray(cell.params[known[bound]], np.int64), cell.size)
+        fired = sent_in(self.simulation, cell.first, cell.size) != 0
+        return self.simulation.state.words[k][words[state]].astype(np.int64) + theta * fired, theta
+
+    def _slope(self, cell: Cells) -> I32:
+        v, theta = self._potential(cell)
+        slope = FACTOR_MAX * np.maximum(0, theta - np.abs(v - theta)) // np.maximum(theta, 1)
+        return np.asarray(slope, np.int32)
+
+    def _peak(self, each: ProductLearning) -> I32:
+        v = self._potential(each.target)[0]
+        before = self._highest.setdefault(id(each), np.full(v.size, -(2**62), np.int64))
+        higher = v > before
+        np.maximum(before, v, out=before)
+        return higher.astype(np.int32)
+
+    def _count(self, each: ProductLearning, of: str) -> None:
+        target = each.synapses.target
+        if of in ("slope", "peak"):
+            each.counts.add("lut", target, each.target.size)
+            return
+        label, hidden = of.endswith("label"), each.target.name != self.readout
+        classes = next(c.size for c in self.simulation.layout.cells if c.name == self.readout)
+        scalar = of in ("reward", "surprise")
+        each.counts.add("error_words", target, 1 if scalar or label else classes)
+        if hidden and not scalar:
+            each.counts.add("error_mac", target, each.target.size * (1 if label else classes))
+
+
+def signs(seed: int, neurons: int, classes: int) -> Floats:
+    """Return fixed random signs [neurons, classes], each by its own counter."""
+    bits = [[int(random_word(seed, c, n, _SIGNS)) & 1 for c in range(classes)] for n in range(neurons)]
+    return 2.0 * np.array(bits) - 1.0

@@ -1,0 +1,256 @@
+"""Rule files: learning rules of one's own as YAML, each error with line and column.
+
+name: r-stdp                         # reward-modulated STDP
+epoch: 1                             # steps between two applications, 1 to 63
+rounding: stochastic                 # or nearest
+rules:
+  - projections: hidden              # hidden, readout, or names (with * and ?)
+    traces: {x1: {impulse: 32, tau: 8}, y1: {impulse: 32, tau: 8}}
+    factors: {u1: {of: reward}}
+    dt: 2^-2*x1*y0 - 2^-2*y1*x0 - 2^-4*t
+    dw: 2^-6*u1*t
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from simulator.base.errors import InputError
+from simulator.base.reading import parse_yaml, read_text
+from simulator.plasticity.rules.loihi import Trace
+from simulator.plasticity.rules.products import Products, RuleError, parse_rule
+
+Source = Literal["error", "random_error", "label", "random_label", "reward", "surprise", "slope", "peak"]
+TRACES = ("x1", "x2", "y1", "y2", "y3")
+MOST_CHARACTERS = 100_000
+
+
+class TraceText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A trace: what a spike adds (0 to 127 + 255/256), decay time in steps (0: none)."""
+
+    impulse: float
+    tau: float
+
+
+class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A third factor.
+
+    Attributes:
+        of: ``error``: label less answer, in units of 1/127, at the readout, or through its weights to what it reads;
+            ``random_error``: through fixed random signs; ``label``, ``random_label``: the label's neuron alone, likewise;
+            ``reward``: 1 where the answer is right, -1 where it is not; ``surprise``: 64 (R - <R>) of that, R in {0, 1};
+            ``slope``: 127 max(0, 1 - |v - threshold| / threshold) of the target neuron; ``peak``: 1 where its potential is
+            higher than ever before in the sample.
+        tau: it is filtered with this decay time in steps; 0: it is not.
+        at: ``label``: only at steps with a label; ``end``: only at the last of them.
+    """
+
+    of: Source
+    tau: float = 0.0
+    at: Literal["label", "end"] = "label"
+
+
+class RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rule of some projections; see the module."""
+
+    projections: str | list[str] = "hidden"
+    dw: str = ""
+    dt: str = ""
+    dd: str = ""
+    traces: dict[str, TraceText] = {}
+    factors: dict[str, FactorText] = {}
+
+
+class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule file.
+
+    Attributes:
+        name: of the rule.
+        rules: of projections; the first that fits a projection counts.
+        epoch: steps between two applications.
+        rounding: of the variables.
+        sign: of the weights.
+        about: what it is, and from where.
+    """
+
+    name: str
+    rules: list[RuleText]
+    epoch: int = 1
+    rounding: Literal["stochastic", "nearest"] = "stochastic"
+    sign: Literal["mixed", "excitatory", "inhibitory"] = "mixed"
+    about: str = ""
+
+
+class Rule(NamedTuple):
+    """The rule of some projections, ready to run."""
+
+    projections: tuple[str, ...]
+    dw: Products
+    dt: Products
+    traces: Mapping[str, Trace]
+    factors: Mapping[int, FactorText]
+
+
+class ReadRules(NamedTuple):
+    """A rule file that was read and checked."""
+
+    file: RuleFile
+    rules: tuple[Rule, ...]
+
+
+def shipped_rules() -> list[str]:
+    """Return the names of the rule files in the package."""
+    folder = resources.files("simulator.plasticity.rules") / "shipped"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def read_rules(source: str | Path) -> ReadRules:
+    """Read a rule file, or one of the package by its name.
+
+    Raises:
+        InputError: no such file, or a fault, with its line and column.
+    """
+    if str(source) in shipped_rules():
+        text = (resources.files("simulator.plasticity.rules") / "shipped" / f"{source}.yaml").read_text(
+            encoding="utf-8"
+        )
+        return rules_from(text, f"{source}.yaml")
+    if not Path(source).exists() and Path(source).suffix not in (".yaml", ".yml"):
+        raise InputError(
+            f"rule file {str(source)!r}", "does not exist", f"Give a file, or one of {', '.join(shipped_rules())}"
+        )
+    return rules_from(read_text(Path(source), MOST_CHARACTERS), str(source))
+
+
+def rules_from(text: str, where: str) -> ReadRules:
+    """Read the text of a rule file.
+
+    Raises:
+        InputError: as `read_rules`.
+    """
+    raw = parse_yaml(text, where)
+    places = _Places(text, where)
+    try:
+        file = msgspec.convert(raw, RuleFile)
+    except msgspec.ValidationError as error:
+        raise places.of_validation(error, raw) from error
+    if not 1 <= file.epoch <= 63:
+        raise places.error(("epoch",), f"is {file.epoch}, a 6-bit word", "Give 1 to 63")
+    if not file.rules:
+        raise places.error(("rules",), "are none", "Give at least one")
+    return ReadRules(file, tuple(_rule(r, ("rules", k), places) for k, r in enumerate(file.rules)))
+
+
+Path_ = tuple[str | int, ...]
+
+
+def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
+    if text.dd:
+        raise places.error((*path, "dd"), "changes delays, which are one word a projection here", "Leave dd out")
+    if not (text.dw or text.dt):
+        raise places.error(path, "has neither dw nor dt", "Give the change of the weight: dw")
+    dw, dt = (_products(getattr(text, name), (*path, name), places) for name in ("dw", "dt"))
+    traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
+    factors = {}
+    for name, factor in text.factors.items():
+        if not re.fullmatch(r"u[1-9]", name):
+            raise places.error((*path, "factors", name), f"{name!r} is no third factor", "They are u1 to u9")
+        if not 0 <= factor.tau <= 1e9:
+            raise places.error((*path, "factors", name), f"has tau = {factor.tau:g}", "Give steps, 0 for no filter")
+        factors[int(name[1])] = factor
+    for name in sorted((dw.names() | dt.names()) & set(TRACES)):
+        if name not in traces:
+            key = "dw" if name in dw.names() else "dt"
+            raise places.error((*path, key), f"reads the trace {name}, which has no constants", f"Add {name} to traces")
+    names = [text.projections] if isinstance(text.projections, str) else text.projections
+    return Rule(tuple(names), dw, dt, traces, factors)
+
+
+def _products(text: str, path: Path_, places: _Places) -> Products:
+    if not text:
+        return Products.of(())
+    try:
+        return Products.of(parse_rule(text))
+    except RuleError as error:
+        raise places.error(path, error.problem, error.way_out, within=(text, error.at)) from error
+
+
+def _trace(name: str, text: TraceText, path: Path_, places: _Places) -> Trace:
+    if name not in TRACES:
+        raise places.error(path, f"{name!r} is no trace", f"Traces: {', '.join(TRACES)}")
+    try:
+        return Trace(text.impulse, text.tau)
+    except InputError as error:
+        raise places.error(path, str(error), "Change it") from error
+
+
+class _Places:
+    """Lines and columns of a YAML text."""
+
+    def __init__(self, text: str, where: str) -> None:
+        from ruamel.yaml import YAML
+
+        self.where, self.lines = where, text.splitlines()
+        self.tree: Any = YAML(typ="rt", pure=True).load(io.StringIO(text))
+
+    def error(self, path: Path_, problem: str, way_out: str, within: tuple[str, int] | None = None) -> InputError:
+        """Return the error at a value; `within`: its text, and the character in it."""
+        line, column = self._value(path)
+        if within is not None:
+            line, column = self._within(line, column, *within)
+        name = ".".join(str(p) for p in path)
+        return InputError(f"{self.where}, line {line + 1}, column {column + 1}: {name}", problem, way_out)
+
+    def of_validation(self, error: msgspec.ValidationError, raw: Any) -> InputError:
+        """Return the error for what does not have the fields or types of a rule file."""
+        message = str(error)
+        text, _, at = message.partition(" - at `")
+        path: list[str | int] = [
+            int(key) if key.isdigit() else key for key in re.findall(r"[\w]+", at.rstrip("`").replace("[...]", ".?"))
+        ]
+        unknown = re.search(r"unknown field `(.+?)`", text)
+        if unknown is not None:
+            path.append(unknown[1])
+            known = ", ".join((RuleText if "rules" in path[:1] and len(path) == 3 else RuleFile).__struct_fields__)
+            return self.error(tuple(path), "is no field of a rule file", f"Fields here: {known}")
+        return self.error(tuple(path), text, "See docs/on-chip-learning.md for a whole file")
+
+    def _value(self, path: Path_) -> tuple[int, int]:
+        node, place = self.tree, (0, 0)
+        for key in path:
+            try:
+                mapping = isinstance(node, dict)
+                if mapping and node[key] is not None and not isinstance(node[key], dict | list):
+                    place = node.lc.value(key)
+                else:
+                    place = node.lc.key(key) if mapping else node.lc.item(key)
+                node = node[key]
+            except (KeyError, IndexError, TypeError, AttributeError):
+                break
+        return int(place[0]), int(place[1])
+
+    def _within(self, line: int, column: int, text: str, at: int) -> tuple[int, int]:
+        """Return the place of a character of a value that begins there, whether it is plain, quoted or a block."""
+        mark = self.lines[line][column : column + 1] if line < len(self.lines) else ""
+        wanted = len(re.sub(r"\s", "", text[:at]))  # white space may be folded; all else stands as it is
+        if mark in ("|", ">"):
+            line, column = line + 1, 0
+        elif mark in ("'", '"'):
+            column += 1
+        while line < len(self.lines):
+            row = self.lines[line]
+            while column < len(row):
+                if not row[column].isspace():
+                    if wanted == 0:
+                        return line, column
+                    wanted -= 1
+                column += 1
+            line, column = line + 1, 0
+        return len(self.lines) - 1, len(self.lines[-1])

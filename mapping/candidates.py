@@ -15,9 +15,10 @@ import numpy.typing as npt
 from mapping.blocks import pack, to_program
 from mapping.estimate import estimate
 from mapping.flow import flow_of
+from mapping.hypergraph import remote_messages
 from mapping.limits import check_core_count, check_limits
 from mapping.objective import Judge, Score, cost
-from mapping.partition import partition
+from mapping.partition import cut, partition
 from mapping.placement import crossings, place
 from mapping.problem import MappingProblem, used_by_parts
 from mapping.refine import Kinds
@@ -30,6 +31,7 @@ F64 = npt.NDArray[np.float64]
 SLACK = 1.05  # a part may hold so much more than the average
 RUNGS = 8  # of the ladder of numbers of cores
 _SMALL, _MIDDLE = 300_000, 2_000_000  # pins up to which 3 or 2 layouts are refined; of larger networks 1
+_STRIDE = 7  # one net in so many ranks numbers of cores
 LARGE = 4_000_000  # pins from which layouts are ranked by the closed form and not by judging each
 
 
@@ -64,10 +66,24 @@ def choose(candidates: Iterable[Candidate], objective: str) -> Candidate:
     return min(judged, key=lambda c: cost(c.score, objective) if c.score is not None else ())
 
 
+def settle(candidates: list[Candidate], objective: str, judge: Judge) -> tuple[Candidate, list[Candidate]]:
+    """Choose the candidate of least cost, none of whose figures is a bound; return it and all candidates.
+
+    Where a lower bound is the least cost, that candidate is judged by the engine and the choice made anew: a candidate whose
+    bound is beaten cannot win.
+    """
+    known = list(candidates)
+    while True:
+        best = choose(known, objective)
+        if best.score is None or not best.score.bound:
+            return best, known
+        known[known.index(best)] = replace(best, score=judge(best.program))
+
+
 def spreads(
     problem: MappingProblem, tight: Candidate, judge: Judge, objective: str, neurons_per_core: int | None
 ) -> list[Candidate]:
-    """Blocks on several numbers of cores, judged; the tight ones first.
+    """Blocks on several numbers of cores, the tight ones first, judged; of large networks tight ones and one start more.
 
     Args:
         problem: network and chip.
@@ -76,18 +92,20 @@ def spreads(
         objective: by which large networks are ranked before any is judged.
         neurons_per_core: of the user; then there is nothing to spread.
     """
-    out = [replace(tight, score=judge(tight.program))]
+    large = problem.graph.pins.size > LARGE
+    out = [replace(tight, score=judge(tight.program, bound=large))]
     seen = {tight.program.core.tobytes()}
-    dense = _packed(problem, neurons_per_core, share=True)
+    shares = (False, True) if np.unique(problem.population).size > 1 else (False,)  # one population shares with none
+    dense = _packed(problem, neurons_per_core, share=True) if len(shares) > 1 else None
     counts = [] if neurons_per_core is not None else ladder(problem, dense or tight)
-    if problem.graph.pins.size > LARGE:
-        counts = sorted(counts, key=lambda k: cost(estimate(problem, k), objective))[:1]
+    if large:
+        counts = sorted(counts, key=lambda k: cost(estimate(problem, k, _messages_on(problem, k)), objective))[:1]
         dense = dense if objective == "cores" else None
     caps = [-(-problem.n // k) for k in counts]
-    for found in [dense, *(_packed(problem, cap, share) for cap in caps for share in (False, True))]:
+    for found in [dense, *(_packed(problem, cap, share) for cap in caps for share in shares)]:
         if found is not None and found.program.core.tobytes() not in seen:
             seen.add(found.program.core.tobytes())
-            out.append(replace(found, score=judge(found.program)))
+            out.append(found if large else replace(found, score=judge(found.program)))
     return out
 
 
@@ -96,6 +114,13 @@ def ladder(problem: MappingProblem, dense: Candidate) -> list[int]:
     least = int(np.unique(dense.program.core[dense.program.core != HOST]).size)
     most = max(least, min(problem.chip.n_cores, problem.n))
     return sorted({round(k) for k in np.geomspace(least, most, RUNGS)})
+
+
+def _messages_on(problem: MappingProblem, k: int) -> float:
+    """Messages a step on k even parts of the neurons' own order or of that by clusters, whichever has fewer."""
+    need, room = np.ones((problem.n, 1)), np.ones((k, 1))
+    orders = (np.arange(problem.n), problem.order)
+    return min(remote_messages(problem.graph, cut(order, need, room), k, _STRIDE) for order in orders)
 
 
 def _packed(problem: MappingProblem, cap: int | None, share: bool) -> Candidate | None:
@@ -131,6 +156,8 @@ def improved(
     pins = problem.graph.pins.size
     times = 3 if pins <= _SMALL else 2 if pins <= _MIDDLE else 1
     ranked = sorted(layouts, key=lambda c: cost(c.score, objective) if c.score is not None else ())
+    if pins > LARGE:  # the number of cores was chosen with structure in mind, which blocks do not show
+        ranked = list(reversed(layouts))
     out = []
     for layout in ranked[:times]:
         try:
@@ -148,7 +175,8 @@ def _improve(problem: MappingProblem, blocks: Program, seed: int, method: str, c
     chip, k = problem.chip, at.size
     room = _room(problem, start, at, cap)
     kinds = Kinds(problem.population, problem.shared)
-    found = partition(problem.graph, start, problem.need, room, seed, method, kinds)
+    order = problem.order if problem.graph.pins.size > LARGE else None
+    found = partition(problem.graph, start, problem.need, room, seed, method, kinds, order)
     flow = flow_of(problem.graph, found.part, k)
     allowed = _allowed(problem, found.part, k) if chip.core_limits else None
     core_of_part = place(

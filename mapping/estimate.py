@@ -23,13 +23,14 @@ from simulator.chips.chip import Chip
 from simulator.timing.scale import Costs, barrier_ns, costs_of
 
 
-def estimate(problem: MappingProblem, k: int) -> Score:
-    """Estimate the figures of a step on k cores."""
+def estimate(problem: MappingProblem, k: int, messages: float | None = None) -> Score:
+    """Estimate the figures of a step on k cores; `messages` a step where some partition tells, else those of random parts."""
     graph, chip = problem.graph, problem.chip
     pins = np.diff(graph.ptr)
     events = float(graph.rate @ pins)
     spikes = float(graph.rate[graph.source >= 0].sum())
-    messages = float(graph.rate @ (k * -np.expm1(pins * np.log1p(-1.0 / max(k, 2)))))
+    if messages is None:
+        messages = float(graph.rate @ (k * -np.expm1(pins * np.log1p(-1.0 / max(k, 2)))))
     t = chip.topology
     side = math.sqrt(max(1.0, k / t.cores_per_router))
     hops = messages * 2 * side / 3

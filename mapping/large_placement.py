@@ -20,7 +20,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
-_TRIES, _VISITS = 3_000, 1_500_000_000  # of each part; of partners in all
+_TRIES, _VISITS = 1_500, 1_500_000_000  # of each part; of partners in all
 _HEAT, _COOLING = 0.3, 1e-3
 _TO_PARTNER = 0.7  # share of tries next to a partner
 

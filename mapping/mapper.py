@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.blocks import pack, to_program
-from mapping.candidates import Candidate, choose, improved, spreads
+from mapping.candidates import Candidate, choose, improved, settle, spreads
 from mapping.files import read_mapping
 from mapping.flow import flow_of
 from mapping.hypergraph import Hypergraph, axon_hypergraph
@@ -95,7 +95,7 @@ def map_network(
     judge = Judge(problem, spikes, seed)
     layouts = spreads(problem, blocks, judge, objective, neurons_per_core)
     tried = [*layouts, *improved(problem, layouts, judge, objective, seed, method, neurons_per_core)]
-    best = choose(tried, objective)
+    best, tried = settle(tried, objective, judge)
     how: dict[str, object] = {"method": method, "objective": objective, "layout": best.layout}
     return _mapped(problem, best, how | dict(best.found) | _alternatives(tried, best, blocks))
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -18,17 +19,20 @@ from mapping.problem import MappingProblem
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
-from simulator.program.axons import axon_table
-from simulator.program.program import HOST, Program
+from simulator.program.axons import AxonTable, axon_table
+from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.active import active_updates
-from simulator.timing.run import run_timing
+from simulator.timing.run import Engine, run_timing
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 Objective = Literal["time", "energy", "edp", "cores", "messages"]
 DEFAULT: Objective = "edp"
 SAMPLE_STEPS = 32
 _MOST_EVENTS = 4_000_000  # synaptic events of a sample; large networks are judged on fewer steps
+_LARGE, _FEWER_EVENTS = 4_000_000, 1_000_000  # pins from which a sample is smaller still
 _LEAST_STEPS = 4
 
 
@@ -42,6 +46,7 @@ class Score:
         hops: of all packets.
         step_ns: time of a step; None where the chip publishes no times.
         energy_pj: known part of the energy of a step; None where nothing is known.
+        bound: whether time (and the energy that it brings) is a lower bound, found without queueing.
     """
 
     cores: int
@@ -49,6 +54,7 @@ class Score:
     hops: float
     step_ns: float | None
     energy_pj: float | None
+    bound: bool = False
 
     @property
     def edp(self) -> float | None:
@@ -58,8 +64,9 @@ class Score:
         return self.step_ns * self.energy_pj
 
     def as_json(self) -> dict[str, float | int | None]:
-        """Plain values."""
-        return {
+        """Plain values; ``lower_bound`` stands among them where the time was only bounded."""
+        mark: dict[str, float | int | None] = {"lower_bound": True} if self.bound else {}
+        return mark | {
             "cores": self.cores,
             "messages_per_step": self.messages,
             "hops_per_step": self.hops,
@@ -109,30 +116,33 @@ class Judge:
         self.spikes = draw_spikes(problem, steps, seed) if spikes is None else _last_steps(spikes, steps)
         self._active: npt.NDArray[np.bool_] | None = None
 
-    def __call__(self, program: Program) -> Score:
-        """Score a program of the problem's network."""
-        counter = Counter(program, self.chip.topology)
+    def __call__(self, program: Program, bound: bool = False) -> Score:
+        """Score a program of the problem's network; with `bound`, by the least time that its steps can take."""
+        axons = axon_table(program)
+        counter = Counter(program, self.chip.topology, axons)
         active = self._active_updates(program)
         by_step, by_neuron = active.sum(axis=1, dtype=np.int64), active.sum(axis=0, dtype=np.int64)
         none = np.zeros_like(by_step)
         tally = Tally(by_neuron, by_step, np.zeros_like(by_neuron), none)
         activity = counter.activity(self.spikes, tally)
         steps = max(1, self.spikes.steps)
-        time = None if self.chip.timing is None else self._time(program, active)
+        time = None if self.chip.timing is None else self._time(program, active, axons, bound)
         report = chip_energy(replace(activity, sim_time_ns=time), self.chip, program)
         energy = report.energy_pj()
         hops = sum(activity.total(k) for k in ("hops_ew", "hops_ns", "hops_chip", "hops_board"))
         return Score(
             cores=activity.cores_used,
-            messages=_remote(program, self.spikes) / steps,
+            messages=_remote(program, self.spikes, axons) / steps,
             hops=hops / steps,
             step_ns=None if time is None else time / steps,
             energy_pj=energy / steps if energy > 0 else None,
+            bound=bound and time is not None,
         )
 
-    def _time(self, program: Program, active: npt.NDArray[np.bool_]) -> float:
+    def _time(self, program: Program, active: npt.NDArray[np.bool_], axons: AxonTable, bound: bool) -> float:
         given = active if active.any() else None
-        return run_timing(program, self.chip, self.spikes, active=given).sim_time_ns
+        engine: Engine = "bound" if bound else "compiled"
+        return run_timing(program, self.chip, self.spikes, engine, active=given, axons=axons).sim_time_ns
 
     def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
         """Who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
@@ -148,7 +158,8 @@ def sample_steps(problem: MappingProblem) -> int:
     """Steps of a sample: `SAMPLE_STEPS`, fewer for networks with many synaptic events a step."""
     graph = problem.graph
     events = float(graph.rate @ np.diff(graph.ptr))
-    return int(np.clip(_MOST_EVENTS / max(events, 1.0), _LEAST_STEPS, SAMPLE_STEPS))
+    most = _MOST_EVENTS if graph.pins.size < _LARGE else _FEWER_EVENTS
+    return int(np.clip(most / max(events, 1.0), _LEAST_STEPS, SAMPLE_STEPS))
 
 
 def draw_spikes(problem: MappingProblem, steps: int, seed: int) -> SpikeTrain:
@@ -169,10 +180,15 @@ def _tells_active(chip: Chip) -> bool:
     return timed or "neuron_update_active" in chip.energy
 
 
-def _remote(program: Program, spikes: SpikeTrain) -> float:
+def _remote(program: Program, spikes: SpikeTrain, axons: AxonTable) -> float:
     """Packets of the sample that leave their core for another, those that the host sends among them."""
-    axons = axon_table(program)
-    source = np.repeat(program.core, axons.fan_cores)
-    running = np.concatenate([[0], np.cumsum((axons.dst != source) | (source == HOST))])
-    away = np.diff(running[axons.ptr])
-    return float(away[spikes.ids].sum())
+    return float(_leaving(axons.ptr, axons.dst, program.core)[spikes.ids].sum())
+
+
+@numba.njit(cache=True, nogil=True)
+def _leaving(ptr: I64, dst: I32, core: I32) -> I64:
+    out = np.zeros(ptr.size - 1, np.int64)
+    for i in range(out.size):
+        for k in range(ptr[i], ptr[i + 1]):
+            out[i] += int(dst[k] != core[i])
+    return out

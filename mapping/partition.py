@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from mapping import partitioners as extras
 from mapping.hypergraph import I32, I64, Hypergraph, remote_messages
-from mapping.multilevel import nets_of, order_by_clusters, refine_lists
+from mapping.multilevel import nets_of, refine_lists
+from mapping.propagation import order_by_clusters, refine_synapses
 from mapping.refine import Kinds, kinds_state, refine, take
 
 F64 = npt.NDArray[np.float64]
@@ -21,6 +22,7 @@ _PIN_VISITS = 12_000_000  # work of the annealed start
 _MOST_ANNEALINGS = 8
 _MOST_TEMPERATURES, _HOT, _COLD = 25, 20.0, 0.5
 _DENSE = 1 << 27  # nets x parts up to which counts are held as a table; beyond, as lists (`mapping.multilevel`)
+_MANY_PINS = 3_000_000  # pins from which lists are faster too
 _CLUSTERS_A_PART = 3
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
@@ -50,7 +52,14 @@ class Partition:
 
 
 def partition(
-    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int = 0, use: str = "auto", kinds: Kinds | None = None
+    graph: Hypergraph,
+    blocks: I32,
+    need: F64,
+    room: F64,
+    seed: int = 0,
+    use: str = "auto",
+    kinds: Kinds | None = None,
+    order: I64 | None = None,
 ) -> Partition:
     """Partition vertices so that few messages leave their part.
 
@@ -62,10 +71,11 @@ def partition(
         seed: the same seed gives the same partition.
         use: ``auto``, ``builtin`` (no other packages), ``metis`` or ``mtkahypar``.
         kinds: which words the vertices of a part store in common; none by default.
+        order: int64 [n], vertices by clusters (`mapping.propagation.order_by_clusters`), if it is at hand; large graphs only.
     """
     k = room.shape[0]
-    if graph.n_nets * k > _DENSE and use in ("auto", "builtin"):
-        return _of_large(graph, blocks, need, room, seed, kinds)
+    if (graph.n_nets * k > _DENSE or graph.pins.size > _MANY_PINS) and use in ("auto", "builtin"):
+        return _of_large(graph, blocks, need, room, seed, kinds, order)
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
     passes = _passes(graph)
     found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE, kinds)
@@ -83,12 +93,15 @@ def partition(
     return Partition(part, messages, best, tried)
 
 
-def _of_large(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, kinds: Kinds | None) -> Partition:
+def _of_large(
+    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, kinds: Kinds | None, order: I64 | None
+) -> Partition:
     """Refine blocks of the given order, and parts of the clusters' order where it costs less."""
     k = room.shape[0]
     tried = {"blocks": remote_messages(graph, blocks, k)}
-    order = order_by_clusters(graph, max(2, graph.n // (_CLUSTERS_A_PART * k)), seed)
-    start = _cut(order, need, room, kinds)
+    if order is None:
+        order = order_by_clusters(graph, graph.n // (_CLUSTERS_A_PART * k), seed)
+    start = repair(cut(order, need, room), need, room, kinds)
     name, first = "blocks", blocks
     if start is not None:
         tried["clusters"] = remote_messages(graph, start, k)
@@ -96,17 +109,22 @@ def _of_large(graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, k
             name, first = "clusters", start
     order = np.argsort(first, kind="stable")
     own = None if kinds is None else Kinds(kinds.kind[order], kinds.shared)
-    refined = refine_lists(nets_of(graph, order), first[order], need[order], room, seed, own)
+    nets = nets_of(graph, order)
+    refined = refine_synapses(nets, first[order], need[order], room, seed, own)
+    refined = refine_lists(nets, refined, need[order], room, seed, own)
     part = np.empty(graph.n, np.int32)
     part[order] = refined
     return Partition(part, remote_messages(graph, part, k), name, tried)
 
 
-def _cut(order: I64, need: F64, room: F64, kinds: Kinds | None) -> I32 | None:
-    """Parts of equal numbers of vertices in an order, mended where a resource is short; None where that fails."""
+def cut(order: I64, need: F64, room: F64) -> I32:
+    """Cut an order of vertices into parts of equal use of the resource that is scarcest; other limits may be broken."""
+    share = need.sum(axis=0) / np.maximum(room.sum(axis=0), 1e-300)
+    running = np.cumsum(need[order, int(np.argmax(share))])
     part = np.empty(order.size, np.int32)
-    part[order] = np.arange(order.size) * room.shape[0] // max(1, order.size)
-    return repair(part, need, room, kinds)
+    last = running[-1] if running.size else 1.0
+    part[order] = np.minimum(room.shape[0] - 1, (running - running[:1] / 2) * room.shape[0] / max(last, 1e-300))
+    return part
 
 
 def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:

@@ -18,6 +18,7 @@ from mapping.hypergraph import Hypergraph, axon_hypergraph
 from mapping.network import Network
 from mapping.patterned import PatternProjection
 from mapping.placement import usable_cores
+from mapping.propagation import order_by_clusters
 from mapping.usage import core_limits
 from mapping.words import dense_bits, index_bits, kernel_bits, neuron_bits, shared_bits, stored_for
 from simulator.base.names import INPUT_MODEL
@@ -26,7 +27,9 @@ from simulator.program.graph import Population
 from simulator.program.shared import SharedProjection
 
 I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+_CLUSTERS, _ORDER_SEED = 3, 0  # clusters of the first level in the room of an even core
 Rates = Mapping[str, F64]
 NEEDS = ("neurons", "synapse bits", "state bits", "bits of synapses and states")
 _ROOMS = ("neurons", "synapse_bytes", "state_bytes", "memory_bytes")
@@ -65,6 +68,11 @@ class MappingProblem:
     def graph(self) -> Hypergraph:
         """The axons as a hypergraph, built when it is first asked for."""
         return axon_hypergraph(self.network, self.rates)
+
+    @cached_property
+    def order(self) -> I64:
+        """Neurons on the chip ordered by clusters of clusters, those that share synapses near; for large networks."""
+        return order_by_clusters(self.graph, self.n // (_CLUSTERS * max(1, min(self.n, self.cores.size))), _ORDER_SEED)
 
 
 def make_problem(network: Network, chip: Chip, rates: Rates | None = None) -> MappingProblem:

@@ -33,7 +33,7 @@ def with_timing_options(function: F) -> F:
         "--timing-sample", type=Share(), help="Time this share of the steps only (1%); the interval is stated."
     )
     workers = click.option(
-        "--workers", type=click.IntRange(min=1), help="Threads of the timing engine [default: all cores]."
+        "--workers", type=click.IntRange(min=1), help="Threads for samples and steps [default: all cores]."
     )
     return sample(workers(function))
 

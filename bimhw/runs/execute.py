@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.copies import apart, probes_of, side_by_side, values_apart
+from bimhw.runs.workers import spreading
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
+from simulator.function.parts import Spread
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults, check_faults
 from simulator.program.program import Program
@@ -47,7 +49,8 @@ class How:
         checkpoint: file to save to and, if it exists, to go on from.
         checkpoint_every: steps between two checkpoints.
         timing_sample: share of the steps to time; None: all.
-        threads: of the timing engine; the result is the same for any number.
+        threads: that samples and steps are shared among; the result is the same for any number.
+        dask: address of a Dask scheduler that samples and chunks of steps are sent to; the result is the same.
     """
 
     engine: Engine = "compiled"
@@ -61,6 +64,7 @@ class How:
     checkpoint_every: int = 1000
     timing_sample: float | None = None
     threads: int = 1
+    dask: str | None = None
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -162,11 +166,12 @@ def _execute(
     if how.engine == "events":
         return _events(program, trains, chip, steps, probes, how)
     saving = {} if how.checkpoint is None else {"checkpoint": how.checkpoint}
-    runs = run_samples(
-        program, trains, steps, seed=how.seed, probes=probes, strict=how.strict, topology=chip.topology,
-        faults=how.faults, checkpoint_every=how.checkpoint_every, **saving,
-    )  # fmt: skip
-    timing, sampled = time_run(program, chip, joined(runs.spikes), how)
+    with spreading(how.dask) as spread:
+        runs = run_samples(
+            program, trains, steps, seed=how.seed, probes=probes, strict=how.strict, topology=chip.topology,
+            faults=how.faults, checkpoint_every=how.checkpoint_every, workers=how.threads, spread=spread, **saving,
+        )  # fmt: skip
+        timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread)
     activity = runs.activity if timing is None else replace(runs.activity, sim_time_ns=timing.sim_time_ns)
     return Run(runs.spikes, runs.probes, activity, timing, sampled)
 
@@ -180,7 +185,7 @@ def _check_sync(how: How, chip: Chip) -> None:
 
 
 def time_run(
-    program: Program, chip: Chip, spikes: SpikeTrain, how: How
+    program: Program, chip: Chip, spikes: SpikeTrain, how: How, spread: Spread | None = None
 ) -> tuple[TimingRun | None, TimingSample | None]:
     """Return the times of spikes that are known, and what they rest on where only some steps were timed.
 
@@ -200,7 +205,7 @@ def time_run(
     sync: Literal["barrier", "tick"] = "tick" if how.sync == "tick" else "barrier"
     timing = run_timing(
         program, chip, spikes, how.engine, keep=how.keep, faults=how.faults, sync=sync, period_ns=how.period_ns,
-        threads=how.threads,
+        threads=how.threads, spread=spread,
     )  # fmt: skip
     return timing, None
 

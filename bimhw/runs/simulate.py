@@ -75,6 +75,7 @@ def simulate(
     checkpoint_every: int = 1000,
     timing_sample: float | None = None,
     workers: int | None = None,
+    dask: str | None = None,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Run samples on the chip and write a run folder.
@@ -101,7 +102,8 @@ def simulate(
         checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
         checkpoint_every: steps between two checkpoints.
         timing_sample: share of the steps to time (0.01 for 1 %); the result states the confidence interval.
-        workers: threads of the timing engine, the same result for any number; all cores of the machine by default.
+        workers: threads for samples and steps, the same result for any number; all cores of the machine by default.
+        dask: address of a Dask scheduler; samples and chunks of steps are its tasks, and its workers may die.
         progress: called with the number of samples just finished.
 
     Raises:
@@ -109,7 +111,7 @@ def simulate(
     """
     how = How(
         engine, seed, faults or Faults(), strict, sync, period_ns, range(0) if trace is None else trace_window,
-        checkpoint, checkpoint_every, timing_sample, workers or os.cpu_count() or 1,
+        checkpoint, checkpoint_every, timing_sample, workers or os.cpu_count() or 1, dask,
     )  # fmt: skip
     if output is not None:
         check_run_folder(output)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from simulator.chips.chip import Topology
 from simulator.neurons import base
 from simulator.program.activity import Activity, Count
+from simulator.program.axons import AxonTable
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
@@ -47,10 +48,10 @@ class Tally:
 class Counter:
     """Counts events of one program on one chip; keeps what a spike of each neuron sends for many runs."""
 
-    def __init__(self, program: Program, topology: Topology | None = None) -> None:
+    def __init__(self, program: Program, topology: Topology | None = None, axons: AxonTable | None = None) -> None:
         self.program = program
         self.topology = topology if topology is not None else topology_of(program)
-        self.reach: Reach = reach(program, self.topology)
+        self.reach: Reach = reach(program, self.topology, axons)
         self.n_cores = self._cores()
         self._sizes = np.array([p.size for p in program.populations], np.int64)
         self._population = np.repeat(np.arange(self._sizes.size), self._sizes)

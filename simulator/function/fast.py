@@ -14,8 +14,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base import intrinsics
 from simulator.base.host_memory import available_bytes
-from simulator.function import intrinsics
 from simulator.function.layout import Cells, Layout
 from simulator.neurons.lif import LIF
 

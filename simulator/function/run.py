@@ -13,6 +13,7 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
+from simulator.function.parts import Setup, Spread, join_parts, run_parts
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe, Record, State
 from simulator.program.activity import Activity
@@ -108,14 +109,26 @@ def run_samples(
     checkpoint: Path | str | None = None,
     checkpoint_every: int = 1000,
     faults: Faults | None = None,
+    workers: int = 1,
+    spread: Spread | None = None,
 ) -> SampleRuns:
     """Run samples one after another, `steps` steps each, all dynamic state reset before each but the first.
 
     Random numbers go on through all samples (the step of their key is not reset). Arguments and errors as in `run`.
+
+    Args:
+        workers: threads that samples are shared among; the result is the same for any number. Runs with a checkpoint, with
+            faults or of a program that learns take one.
+        spread: calls a function on each tuple of arguments, elsewhere, and returns the results in order (a cluster).
     """
     if not samples:
         raise InputError("samples", "are none", "Give at least one")
     graded = any(s.payload is not None for s in samples)
+    alone = checkpoint is not None or faults not in (None, Faults()) or any(p.plastic for p in program.projections)
+    if not alone and len(samples) > 1 and (workers > 1 or spread is not None):
+        setup = Setup(program, steps, seed, tuple(probes), strict, graded)
+        record, tally = join_parts(run_parts(setup, samples, workers, spread))
+        return _cut(program, record, tally, Counter(program, topology), len(samples), steps)
     simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
     if checkpoint is not None:
         advance_samples_saving(simulation, samples, steps, checkpoint, checkpoint_every)
@@ -124,19 +137,29 @@ def run_samples(
             if k:
                 simulation.reset()
             simulation.advance(sample, steps)
-    whole = finish(simulation, Counter(program, topology), len(samples))
-    cut = tuple(window(whole.spikes, k * steps, (k + 1) * steps) for k in range(len(samples)))
-    probed = {p: v.reshape(len(samples), steps, v.shape[1]) for p, v in whole.probes.items()}
-    return SampleRuns(cut, probed, whole.activity)
+    return _cut(program, simulation.record, tally_of(simulation), Counter(program, topology), len(samples), steps)
+
+
+def _cut(program: Program, record: Record, tally: Tally, counter: Counter, samples: int, steps: int) -> SampleRuns:
+    """Cut what was recorded into samples."""
+    spikes = recorded_spikes(record)
+    probes = recorded_probes(program, record)
+    cut = tuple(window(spikes, k * steps, (k + 1) * steps) for k in range(samples))
+    probed = {p: v.reshape(samples, steps, v.shape[1]) for p, v in probes.items()}
+    return SampleRuns(cut, probed, counter.activity(spikes, tally, samples))
 
 
 def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> FunctionRun:
     """The result of a simulation so far."""
-    r = simulation.record
-    spikes = recorded_spikes(r)
-    sizes = {c.name: c.size for c in simulation.layout.cells}
-    probes = {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in r.probes.items()}
+    spikes = recorded_spikes(simulation.record)
+    probes = recorded_probes(simulation.layout.program, simulation.record)
     return FunctionRun(spikes, probes, counter.activity(spikes, tally_of(simulation), samples), simulation.state)
+
+
+def recorded_probes(program: Program, record: Record) -> dict[Probe, I32]:
+    """Values of each probe, int32 [T, n]."""
+    sizes = {p.name: p.size for p in program.populations}
+    return {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in record.probes.items()}
 
 
 def tally_of(simulation: Simulation) -> Tally:

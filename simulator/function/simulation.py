@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -69,8 +70,19 @@ class Simulation:
         self.fast_form = plain(self.layout) if fast and not probes and not self.changeable else None
         self._graded_inputs, self._count_active = graded_inputs, count_active
         self.seed, self.strict = seed, strict
-        self.record = Record(probes={p: [] for p in probes})
         self._probed = [(p, *self._find_probe(p)) for p in probes]
+        self._rest(probes)
+        for name in sorted(self.changeable):
+            self._widen(self._synapses(name).target)
+        self.breakage: Breakage | None = None
+        if faults is not None and faults.touches_function:
+            self.fast_form = None
+            self.breakage = Breakage(self, faults)
+            self.breakage.break_weights()
+
+    def _rest(self, probes: Sequence[Probe]) -> None:
+        """Make everything that a run changes: state before the first step, empty records, room to work in."""
+        self.record = Record(probes={p: [] for p in probes})
         self.step_hooks: list[Callable[[Simulation], None]] = []
         cells = self.layout.cells
         self.state = State(0, [c.initial.copy() for c in cells], [_ring(c) for c in cells])
@@ -85,13 +97,12 @@ class Simulation:
         self._before: list[I32 | None] = [None] * len(cells)  # states before an update, to know who saturated in it
         self._saturated = np.zeros(max((c.size for c in cells), default=0), np.int64)
         self._active = [self.active_of_neuron[c.first : c.first + c.size] for c in cells]
-        for name in sorted(self.changeable):
-            self._widen(self._synapses(name).target)
-        self.breakage: Breakage | None = None
-        if faults is not None and faults.touches_function:
-            self.fast_form = None
-            self.breakage = Breakage(self, faults)
-            self.breakage.break_weights()
+
+    def twin(self) -> Simulation:
+        """Make a simulation of the same program at rest, which shares all that a run without learning leaves as it is."""
+        other = copy(self)
+        other._rest(list(self.record.probes))
+        return other
 
     def advance(self, inputs: SpikeTrain, steps: int) -> None:
         """Run `steps` steps with these inputs (silence where the train ends early).

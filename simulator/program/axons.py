@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.base.intrinsics import trailing_zeros
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
@@ -17,6 +17,8 @@ from simulator.program.shared import SharedProjection
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
+U64 = npt.NDArray[np.uint64]
+_ONE = np.uint64(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,19 +113,17 @@ def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32,
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_cores(indptr: Any, indices: Any, core: Any, n_cores: int, ptr: Any, dst: Any, n_syn: Any) -> None:
+def _fill_cores(indptr: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
     """Rows from ``ptr[0]`` on; without branches and with unsigned indices, for half of the synapses meet a new core."""
-    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    count, words, top = _marks(n_cores)
     at = np.uint64(ptr[0])
     for row in range(indptr.size - 1):
-        n = np.uint64(0)
         for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
             c = np.uint32(core[np.uint32(indices[k])])
-            before = count[c]
-            touched[n] = c
-            n += np.uint64(before == 0)
-            count[c] = before + 1
-        at = _write_row(touched, n, count, at, dst, n_syn)
+            count[c] += 1
+            words[c >> np.uint32(6)] |= _ONE << np.uint64(c & np.uint32(63))
+            top[c >> np.uint32(12)] |= _ONE << np.uint64((c >> np.uint32(6)) & np.uint32(63))
+        at = _write_row(count, words, top, at, dst, n_syn)
         ptr[row + 1] = at
 
 
@@ -132,54 +132,55 @@ def _fill_shared(
     rows: I32, offset: I32, template: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32
 ) -> None:
     """`_fill_cores` for shared rows."""
-    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    count, words, top = _marks(n_cores)
     at = np.uint64(ptr[0])
     for i in range(rows.size):
-        n = np.uint64(0)
         for k in range(template[rows[i]], template[rows[i] + 1]):
             c = np.uint32(core[indices[k] + offset[i]])
-            before = count[c]
-            touched[n] = c
-            n += np.uint64(before == 0)
-            count[c] = before + 1
-        at = _write_row(touched, n, count, at, dst, n_syn)
+            count[c] += 1
+            words[c >> np.uint32(6)] |= _ONE << np.uint64(c & np.uint32(63))
+            top[c >> np.uint32(12)] |= _ONE << np.uint64((c >> np.uint32(6)) & np.uint32(63))
+        at = _write_row(count, words, top, at, dst, n_syn)
         ptr[i + 1] = at
 
 
 @numba.njit(cache=True, nogil=True)
-def _write_row(touched: Any, n: Any, count: Any, at: Any, dst: Any, n_syn: Any) -> Any:
-    """Write a row's cores in ascending order and clear the counters: by scan or by sort, whichever is less work.
+def _marks(n_cores: int) -> tuple[I32, U64, U64]:
+    """Counters of all cores, a bit for each core that was met, a bit for each word of those."""
+    words = n_cores // 64 + 1
+    return np.zeros(n_cores, np.int32), np.zeros(words, np.uint64), np.zeros(words // 64 + 1, np.uint64)
 
-    The scan writes one entry beyond the row, so the arrays need room for it.
-    """
-    if n * np.uint64(32) > np.uint64(count.size):
-        for core in range(np.uint64(count.size)):
-            dst[at], n_syn[at] = core, count[core]
-            at += np.uint64(count[core] > 0)
-            count[core] = 0
-        return at
-    touched[:n].sort()
-    for k in range(n):
-        c = np.uint32(touched[k])
-        dst[at], n_syn[at] = c, count[c]
-        count[c] = 0
-        at += np.uint64(1)
+
+@numba.njit(cache=True, nogil=True)
+def _write_row(count: I32, words: U64, top: U64, at: np.uint64, dst: I32, n_syn: I32) -> np.uint64:
+    """Write a row's cores in ascending order, by its bits, and clear counters and bits."""
+    for t in range(np.uint64(top.size)):
+        while top[t]:
+            w = (t << np.uint64(6)) | trailing_zeros(top[t])
+            top[t] &= top[t] - _ONE
+            bits = words[w]
+            words[w] = np.uint64(0)
+            while bits:
+                c = (w << np.uint64(6)) | trailing_zeros(bits)
+                bits &= bits - _ONE
+                dst[at], n_syn[at] = np.int32(c), count[c]
+                count[c] = 0
+                at += _ONE
     return at
 
 
 @numba.njit(cache=True, nogil=True)
 def _merge_rows(
-    rows: Any, dst: Any, n_syn: Any, n_cores: int, ptr: Any, out_dst: Any, out_syn: Any
+    rows: I64, dst: I32, n_syn: I32, n_cores: int, ptr: I64, out_dst: I32, out_syn: I32
 ) -> None:  # fmt: skip
-    count, touched = np.zeros(n_cores, np.int32), np.empty(n_cores + 1, np.int32)
+    count, words, top = _marks(n_cores)
     at = np.uint64(ptr[0])
     for row in range(rows.shape[1] - 1):
-        n = np.uint64(0)
         for table in range(rows.shape[0]):
             for k in range(np.uint64(rows[table, row]), np.uint64(rows[table, row + 1])):
                 c = np.uint32(dst[k])
-                touched[n] = c
-                n += np.uint64(count[c] == 0)
                 count[c] += n_syn[k]
-        at = _write_row(touched, n, count, at, out_dst, out_syn)
+                words[c >> np.uint32(6)] |= _ONE << np.uint64(c & np.uint32(63))
+                top[c >> np.uint32(12)] |= _ONE << np.uint64((c >> np.uint32(6)) & np.uint32(63))
+        at = _write_row(count, words, top, at, out_dst, out_syn)
         ptr[row + 1] = at

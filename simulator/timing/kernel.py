@@ -32,8 +32,8 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from numba.core import types
-from numba.extending import intrinsic
+
+from simulator.base.intrinsics import trailing_zeros
 
 U = np.uint64
 WHEEL = 1024
@@ -53,18 +53,6 @@ LINK, ASKED, STATE, FAR, TAIL, GRANTS = U(2), U(3), U(4), U(5), U(6), U(7)
 QUIET, SET, NOW, WAITING = U(0), U(1), U(2), U(3)
 # Words of an endpoint: first slot of its FIFO, last DONE, last GEN, next message, end of its messages, row of its port.
 C_RING, C_DONE, C_GEN, C_MESSAGE, C_END, C_ENTRY = U(1), U(2), U(3), U(4), U(5), U(6)
-
-
-def _count_trailing_zeros(typingctx: Any, word: Any) -> Any:
-    """Index of the lowest set bit of a uint64 that is not 0."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], context.get_constant(types.boolean, True))
-
-    return types.uint64(types.uint64), codegen
-
-
-_lowest_bit: Any = intrinsic(_count_trailing_zeros)
 
 
 def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
@@ -227,11 +215,11 @@ def time_steps(
             word = at >> _6
             bits = occupied[word] >> (at & _63)
             if bits:
-                at += _lowest_bit(bits)
+                at += trailing_zeros(bits)
             else:
                 word += _1
-                word = (word + _lowest_bit((busy >> word) | (busy << (_WORDS - word)))) & (_WORDS - _1)
-                at = (word << _6) + _lowest_bit(occupied[word])
+                word = (word + trailing_zeros((busy >> word) | (busy << (_WORDS - word)))) & (_WORDS - _1)
+                at = (word << _6) + trailing_zeros(occupied[word])
             now += (at - now) & _MASK
             event = S[at]
             S[at] = nil
@@ -280,14 +268,14 @@ def time_steps(
                 if rotating:
                     turn = S[out + GRANTS] & _TURN
                     ahead = asked >> turn
-                    chosen = turn + _lowest_bit(ahead) if ahead else _lowest_bit(asked)
+                    chosen = turn + trailing_zeros(ahead) if ahead else trailing_zeros(asked)
                     S[out + GRANTS] = (S[out + GRANTS] & ~_TURN) | ((chosen + _1) & port_mask)
                 else:
-                    chosen = _lowest_bit(asked)
+                    chosen = trailing_zeros(asked)
                     rest = asked & (asked - _1)
                     best = S[first_row + (chosen << _4) + KEY]
                     while rest:
-                        i = _lowest_bit(rest)
+                        i = trailing_zeros(rest)
                         rest &= rest - _1
                         key = S[first_row + (i << _4) + KEY]
                         if key < best:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
+from simulator.function.parts import Spread
 from simulator.program.axons import AxonTable, axon_table
 from simulator.program.faults import Detour, Faults, clock_factors, detours
 from simulator.program.program import Program
@@ -20,6 +21,7 @@ from simulator.program.spikes import SpikeTrain
 from simulator.timing.active import active_updates
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.bound import link_busy_of, release_bound
+from simulator.timing.chunks import chunks_of
 from simulator.timing.compiled import run_steps
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
@@ -28,8 +30,6 @@ from simulator.timing.tick import time_ticks
 from simulator.timing.variation import vary_cores
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
-CHUNK_MESSAGES = 1 << 18  # expanded at a time: 3 MB; fewer, and the plan's tables are fetched anew too often
-CHUNK_ENDPOINTS = 1 << 20  # steps x endpoints expanded at a time: 28 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,7 @@ def run_timing(
     core_factors: npt.NDArray[np.float64] | None = None,
     active: npt.NDArray[np.bool_] | None = None,
     faults: Faults | None = None,
+    spread: Spread | None = None,
 ) -> TimingRun:
     """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
@@ -125,6 +126,8 @@ def run_timing(
             (give it where weights changed in the run).
         faults: dead links and uneven clocks of the chip. Packets whose way is broken go round in the engine ``simpy``; the
             others route x first only and refuse.
+
+        spread: calls a function on each tuple of arguments, elsewhere, and returns the results in order (a cluster).
 
     Raises:
         InputError: unknown engine, a chip without times, a core that cannot be reached.
@@ -150,9 +153,10 @@ def run_timing(
         return _run_ticks(plan, program, spikes, engine, period, learn_synapses, keep, ways)
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
     messages = message_counts(plan, spikes)
-    share = CHUNK_MESSAGES if threads == 1 else _share(messages, threads)
-    chunks = list(_chunks(messages, share, max(1, CHUNK_ENDPOINTS // plan.mesh.n_endpoints)))
-    if threads > 1:
+    chunks = chunks_of(messages, plan.mesh.n_endpoints, threads)
+    if spread is not None and len(chunks) > 1:
+        parts = spread(_run_chunk, [(job, c) for c in chunks])
+    elif threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             parts = list(pool.map(job.run, chunks))
     else:
@@ -242,6 +246,10 @@ class _Job:
         return _Part(np.zeros(chunk.steps, np.int64), chunk.soma, chunk.synapse, stall, links, {})
 
 
+def _run_chunk(job: _Job, bounds: tuple[int, int]) -> _Part:
+    return job.run(bounds)
+
+
 def _joined(plan: Plan, engine: Engine, messages: I64, parts: list[_Part]) -> TimingRun:
     m = plan.mesh
     zero, links = np.zeros(m.n_endpoints, np.int64), np.zeros((m.n_routers, m.n_ports), np.int64)
@@ -307,24 +315,6 @@ def _soma_work(work: StepWork) -> I64:
     running = np.zeros(work.gap.size + 1, np.int64)
     np.cumsum(work.gap, out=running[1:])
     return np.diff(running[work.off]) + work.tail.astype(np.int64)
-
-
-def _share(messages: I64, threads: int) -> int:
-    """Messages of a chunk with several threads: some chunks a thread, so that none waits long for the last."""
-    return min(CHUNK_MESSAGES, max(1 << 14, int(messages.sum()) // (8 * threads)))
-
-
-def _chunks(messages: I64, most: int, steps: int) -> Iterator[tuple[int, int]]:
-    """Steps [first, last) of each chunk of at most `most` messages and `steps` steps (a step of more is a chunk)."""
-    first = 0
-    total = 0
-    for t, n in enumerate(messages.tolist()):
-        if t > first and (total + n > most or t - first == steps):
-            yield first, t
-            first, total = t, 0
-        total += n
-    if messages.size > first:
-        yield first, int(messages.size)
 
 
 def _learn_ticks(plan: Plan, steps: int, learn_synapses: I64 | None) -> I64 | None:

@@ -9,9 +9,10 @@ import mapping.partition as partition_module
 from mapping.flow import as_flow, flow_of
 from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.large_placement import halves, place_large
-from mapping.multilevel import nets_of, order_by_clusters, refine_lists
+from mapping.multilevel import lists_of, nets_of, refine_lists
 from mapping.partition import partition
 from mapping.placement import Crossing, hop_cost, host_hops, place, places, snake_order, usable_cores
+from mapping.propagation import order_by_clusters, refine_synapses
 from mapping.refine import Kinds
 from simulator.chips.chip import Topology
 
@@ -133,3 +134,31 @@ def test_links_between_boards_are_longer() -> None:
     cores = np.arange(8, dtype=np.int32)
     x, _ = places(topology, cores, Crossing(3.0, 10.0, 2))
     np.testing.assert_array_equal(x, [0, 1, 4, 5, 15, 16, 19, 20])
+
+
+def test_lists_of_many_vertices_a_part_take_wider_entries() -> None:
+    """Counts that do not fit beside a part's number in 32 bits go into 64; sweeps are the same."""
+    graph, _ = planted(4, 30)
+    nets, part = nets_of(graph, np.arange(graph.n)), (np.arange(graph.n) % 4).astype(np.int32)
+    heads, entries, bits = lists_of(nets, part, 4)
+    assert entries.dtype == np.uint32
+    for e in range(heads.size):
+        own = entries[heads[e]["first"] :][: heads[e]["length"]]
+        parts, counts = np.unique(part[nets.pins[nets.ptr[e] : nets.ptr[e + 1]]], return_counts=True)
+        assert dict(zip((own & 3).tolist(), (own >> bits).tolist(), strict=True)) == dict(
+            zip(parts.tolist(), counts.tolist(), strict=True)
+        )
+    assert lists_of(nets, part, 1 << 28)[1].dtype == np.uint64
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sweeps_over_synapses_keep_every_limit(seed: int) -> None:
+    graph, k = random_graph(seed), 6
+    rng = np.random.default_rng(seed)
+    start = rng.permutation(np.arange(graph.n) % k).astype(np.int32)
+    need = np.stack([np.ones(graph.n), rng.integers(1, 5, graph.n)], axis=1).astype(float)
+    used = np.stack([np.bincount(start, need[:, r], minlength=k) for r in range(2)], axis=1)
+    room = np.broadcast_to(used.max(axis=0) + np.array([1.0, 2.0]), (k, 2)).copy()
+    part = refine_synapses(nets_of(graph, np.arange(graph.n)), start, need, room, seed)
+    after = np.stack([np.bincount(part, need[:, r], minlength=k) for r in range(2)], axis=1)
+    assert (after <= room).all()

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from mapping import candidates, partition
 from mapping.blocks import map_blocks
 from mapping.estimate import estimate
 from mapping.mapper import map_network
@@ -112,6 +113,23 @@ def test_never_worse_than_blocks_in_its_own_objective(objective: str, seed: int)
     other = Judge(problem, seed=99)
     assert cost(other(mapped.program), objective)[0] <= 1.05 * cost(other(blocks.program), objective)[0]
     assert mapped.figures["judged"] == {"layout": mapped.figures["layout"]} | own.as_json()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_large_networks_are_never_worse_than_blocks_either(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are only bounded there, unless the bound does not settle it; the engine agrees with the choice."""
+    monkeypatch.setattr(candidates, "LARGE", 0)
+    monkeypatch.setattr(partition, "_MANY_PINS", 0)
+    network, chip = chain(6, 20, 3), small(40)
+    mapped = map_network(network, chip, rates=rates(network, 0.2), objective=objective)
+    judge = Judge(make_problem(network, chip, rates(network, 0.2)))
+    blocks, _ = map_blocks(network, chip)
+    assert cost(judge(mapped.program), objective) <= cost(judge(blocks), objective)
+    assert "lower_bound" not in mapped.figures["judged"]  # type: ignore[operator]
+    bound, exact = judge(blocks, bound=True), judge(blocks)
+    assert bound.bound
+    assert bound.messages == exact.messages
+    assert bound.step_ns is not None and exact.step_ns is not None and bound.step_ns <= exact.step_ns
 
 
 def test_each_objective_is_the_best_of_its_kind_and_no_mapping_changes_a_spike() -> None:

@@ -57,6 +57,7 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
     "--checkpoint-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between checkpoints."
 )
 @with_timing_options
+@click.option("--dask", help="Address of a Dask scheduler; samples and chunks of steps are its tasks.")
 @seed_option
 @json_option
 def command(

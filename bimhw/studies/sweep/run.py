@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bimhw.runs.workers import Workers, workers
 from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
 from bimhw.studies.sweep.pareto import pareto_front
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
-from bimhw.studies.sweep.workers import Workers, workers
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import held
 

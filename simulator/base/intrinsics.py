@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -44,11 +45,17 @@ def mask64(typingctx: Any, address: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic
-def trailing_zeros(typingctx: Any, word: Any) -> Any:
+def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Number of zero bits below the lowest set bit of a uint64 that is not 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
+
+
+def _trailing_zeros_plain(word: Any) -> Any:
+    return np.uint64((int(word) & -int(word)).bit_length() - 1)
+
+
+trailing_zeros: Any = _trailing_zeros_plain if getattr(config, "DISABLE_JIT", False) else intrinsic(_trailing_zeros)

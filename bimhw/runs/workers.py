@@ -1,24 +1,30 @@
-"""Where the points of a sweep are worked on: here, in local processes, or on a Dask cluster. One interface: submit, finished."""
+"""Where work is done: here, in local processes, or on a Dask cluster.
+
+`workers` has one interface for all three: submit, finished. `spreading` sends the parts of one run to a cluster.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Protocol
 
 from simulator.base.errors import InputError, MissingExtraError
+from simulator.function.parts import Spread
 
-Task = tuple[str, tuple[Any, ...]]  # a name, and arguments of the function
+Arguments = tuple[Any, ...]
+Call = Callable[..., Any]
+Task = tuple[str, Arguments]  # a name, and arguments of the function
 TRIES = 4
 
 
 class Workers(Protocol):
     """Runs a function on arguments, somewhere."""
 
-    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+    def submit(self, name: str, arguments: Arguments) -> None:
         """Queue a call; `finished` gives its outcome under this name."""
 
     def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -31,7 +37,7 @@ class Here:
     def __init__(self, function: Callable[..., dict[str, Any]]) -> None:
         self._function, self._queue = function, list[Task]()
 
-    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+    def submit(self, name: str, arguments: Arguments) -> None:
         """Queue a call."""
         self._queue.append((name, arguments))
 
@@ -54,7 +60,7 @@ class Processes:
     def _start(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
 
-    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+    def submit(self, name: str, arguments: Arguments) -> None:
         """Queue a call."""
         try:
             future = self._pool.submit(self._function, *arguments)
@@ -88,23 +94,14 @@ class Dask:
     """A Dask cluster whose workers see the work folder under the same path."""
 
     def __init__(self, function: Callable[..., dict[str, Any]], address: str) -> None:
-        try:
-            import distributed
-        except ImportError as error:
-            raise MissingExtraError("distributed", "dask", "--dask") from error
-        try:
-            self._client: Any = distributed.Client(address, timeout="5s", set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(
-                f"--dask {address}",
-                f"cannot be reached ({error or 'timeout'})",
-                "Start a scheduler, or leave --dask away",
-            ) from error
+        self._client: Any = connect(address)
         self._function = function
         self._running: dict[str, str] = {}
+        import distributed
+
         self._done: Any = distributed.as_completed(loop=self._client.loop)  # type: ignore[no-untyped-call]
 
-    def submit(self, name: str, arguments: tuple[Any, ...]) -> None:
+    def submit(self, name: str, arguments: Arguments) -> None:
         """Queue a call; a worker that dies is replaced by another."""
         future = self._client.submit(self._function, *arguments, pure=False, retries=TRIES)
         self._running[future.key] = name
@@ -138,3 +135,54 @@ def workers(function: Callable[..., dict[str, Any]], count: int = 1, dask: str |
             pool.close()
     else:
         yield Here(function)
+
+
+@contextlib.contextmanager
+def spreading(
+    address: str | None,
+) -> Iterator[Spread | None]:
+    """Yield what calls a function on each tuple of arguments on a cluster, results in order; None without an address.
+
+    A task whose worker dies is run again by another; an error of the function is raised here.
+    """
+    if address is None:
+        yield None
+        return
+    client = connect(address)
+
+    def spread(function: Call, tasks: Sequence[Arguments]) -> list[Any]:
+        shared: dict[int, Any] = {}  # large arguments travel once, as tasks: what a dead worker held is made anew
+        for a in (a for task in tasks for a in task if not isinstance(a, int | tuple | list)):
+            if id(a) not in shared:
+                shared[id(a)] = client.submit(_same, a, pure=False, retries=TRIES)
+        sent = [[shared.get(id(a), a) for a in task] for task in tasks]
+        futures = [client.submit(function, *task, pure=False, retries=TRIES) for task in sent]
+        return list(client.gather(futures))
+
+    try:
+        yield spread
+    finally:
+        client.close()
+
+
+def _same(argument: Any) -> Any:
+    return argument
+
+
+def connect(address: str) -> Any:
+    """Return a client of a Dask scheduler.
+
+    Raises:
+        MissingExtraError: distributed is not installed.
+        InputError: nobody answers at the address.
+    """
+    try:
+        import distributed
+    except ImportError as error:
+        raise MissingExtraError("distributed", "dask", "--dask") from error
+    try:
+        return distributed.Client(address, timeout="5s", set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError, ValueError) as error:
+        raise InputError(
+            f"--dask {address}", f"cannot be reached ({error or 'timeout'})", "Start a scheduler, or leave --dask away"
+        ) from error

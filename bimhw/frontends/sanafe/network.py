@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bimhw.frontends.sanafe.read import WAY, Attributes, Group, Tables, read_tables
 from mapping.network import Network
-from mapping.words import value_bits
+from mapping.words import narrowed, value_bits
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.lif import initial_v
@@ -223,12 +223,8 @@ def _projection(
     scaled: npt.NDArray[np.int32],
     sizes: dict[str, int],
 ) -> Projection:
-    shared = int(np.bitwise_or.reduce(scaled)) if scaled.size else 0
-    exponent = next((e for e in range(6, 0, -1) if shared % (1 << e) == 0), 0)
-    weights = scaled >> exponent
-    kind = next(k for k in (np.int8, np.int16, np.int32) if np.abs(weights).max(initial=0) <= np.iinfo(k).max)
+    stored, exponent = narrowed(scaled)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(key // sizes[target], minlength=sizes[source]))])
-    stored: npt.NDArray[np.integer] = weights.astype(kind)
     return Projection(
         name, source, target, "in", indptr.astype(np.int64), (key % sizes[target]).astype(np.int32), stored,
         exponent=exponent, weight_bits=value_bits(stored),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Array = npt.NDArray[Any]
 
 PSP_CODE = {"delta": 0, "exp": 1, "alpha": 2}
 
@@ -17,7 +20,7 @@ def call_kernel(kernel: Any, *arguments: Any) -> None:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def adam_step(
-    values: Any, g: Any, first: Any, second: Any, b1: float, b2: float, lr: float, count: int, eps: float
+    values: Array, g: Array, first: Array, second: Array, b1: float, b2: float, lr: float, count: int, eps: float
 ) -> None:
     """values <- values - lr m' / (sqrt(v') + eps) with bias-corrected moments m', v' (Kingma & Ba 2015)."""
     kind = values.dtype.type
@@ -32,19 +35,19 @@ def adam_step(
 
 @njit(cache=True, nogil=True)
 def sweep(
-    signal: Any,  # [T, B, H] dL/df
-    message: Any,  # [T, B, H] dL/ds from above
-    psi: Any,  # [T, B, H]
-    keep: Any,  # [T, B, H] or [0, 0, 0]: 1
-    by_spike: Any,  # [T, B, H] or [0, 0, 0]: 0
-    abar: Any,  # [T, B, H]
-    c: Any,  # [T, B, H]
-    consts: Any,  # as in `packed_kernels.packed_step`
+    signal: Array,  # [T, B, H] dL/df
+    message: Array,  # [T, B, H] dL/ds from above
+    psi: Array,  # [T, B, H]
+    keep: Array,  # [T, B, H] or [0, 0, 0]: 1
+    by_spike: Array,  # [T, B, H] or [0, 0, 0]: 0
+    abar: Array,  # [T, B, H]
+    c: Array,  # [T, B, H]
+    consts: Array,  # as in `packed_kernels.packed_step`
     psp: int,
     membrane: bool,
-    l_q: Any,  # [T, B, H] out
-    l_x: Any,  # [T, B, H] out
-    start: Any,  # [5, B, H] adjoints x, r, i, v, f: in after the last step, out before the first
+    l_q: Array,  # [T, B, H] out
+    l_x: Array,  # [T, B, H] out
+    start: Array,  # [5, B, H] adjoints x, r, i, v, f: in after the last step, out before the first
 ) -> None:
     """The sweep of `bimhw.learning.forms.adjoint` for a ``diag`` layer without adaptive threshold."""
     steps, batch, neurons = signal.shape

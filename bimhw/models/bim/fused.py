@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch import Tensor
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
 from simulator.neurons.psp import PspConstants
+
+Array = npt.NDArray[Any]
 
 _PSP = {"delta": 0, "exp": 1, "alpha": 2}
 
@@ -98,24 +101,24 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _loop(
-    z: Any,
-    d: Any,
-    c: Any,  # [T, B, H]
-    a_log: Any,
-    direct: Any,  # [H]
-    consts: Any,
+    z: Array,
+    d: Array,
+    c: Array,  # [T, B, H]
+    a_log: Array,
+    direct: Array,  # [H]
+    consts: Array,
     psp: int,
     hard: bool,
     refractory: int,
     membrane: bool,
-    x: Any,
-    r: Any,
-    cur: Any,
-    v: Any,
-    ref: Any,
-    f: Any,  # [B, H] updated
-    out: Any,  # [7, T, B, H]
-    held: Any,  # [T, B, H], or empty without refractory time
+    x: Array,
+    r: Array,
+    cur: Array,
+    v: Array,
+    ref: Array,
+    f: Array,  # [B, H] updated
+    out: Array,  # [7, T, B, H]
+    held: Array,  # [T, B, H], or empty without refractory time
 ) -> None:
     kap, rho, p_vi, p_vr, b, c_in, k_f, theta = consts
     one, zero = consts.dtype.type(1), consts.dtype.type(0)

@@ -19,13 +19,16 @@ _NOTE = (
 )
 _LONG: dict[str, Any] = {"epochs": 8, "batch": 50, "lr_end": 0.02, "delta_min": 0.005}
 _BIM: dict[str, Any] = {**_LONG, "psp": "delta", "k_o": 0.9}
+_COMPLEX: dict[str, Any] = {"kind": "complex", "state_gain": "variance", "norm": "batch", "learn_a_log": True}
 
 
 def _lr(*values: float) -> tuple[dict[str, Any], ...]:
     return tuple({"lr": v} for v in values)
 
 
-def _rows(hidden: str, states: int, parameters: int, bim_rates: tuple[float, ...]) -> tuple[Row, ...]:
+def _rows(
+    hidden: str, states: int, parameters: int, bim_rates: tuple[float, ...], extra: tuple[Row, ...] = ()
+) -> tuple[Row, ...]:
     bim = {**_BIM, "hidden": hidden}
     stack = "x".join((str(hidden.count(",") + 1), hidden.split(",")[0]))
     gru = {"model": "gru", "parameters": parameters, "epochs": _LONG["epochs"], "batch": _LONG["batch"]}
@@ -33,19 +36,31 @@ def _rows(hidden: str, states: int, parameters: int, bim_rates: tuple[float, ...
     return (
         Row(f"P-SpikeSSM {stack}, {states} modes, BPTT", "p-spikessm", ours, seeds=2),
         Row(f"BIM-D {stack}, BPTT, spike readout", "bim", {**bim, "rule": "bptt"}, _lr(*bim_rates), seeds=2),
+        *extra,
         Row(f"BIM-D {stack}, hidden layers frozen", "bim", {**bim, "rule": "frozen"}, _lr(0.01), seeds=1),
         Row("GRU, BPTT", "baseline", gru, _lr(0.01, 0.02), seeds=2),
     )
 
 
+_TURNING = (
+    Row(
+        "BIM complex 2x64, BPTT, spike readout",
+        "bim",
+        {**_BIM, **_COMPLEX, "hidden": "64,64", "rule": "bptt"},
+        _lr(0.02),
+        seeds=3,
+    ),
+)
 PSMNIST = Table(
     "psmnist",
     "Permuted sequential MNIST, 14 x 14 pixels one by one (196 steps), 4,000 / 1,000 digits",
     "smnist",
     "accuracy",
-    _rows("64,64", 8, 13_500, (0.02, 0.05)),
+    _rows("64,64", 8, 13_500, (0.02, 0.05), _TURNING),
     _CLAIM,
-    f"Not the official split nor size: pixels are averaged two by two, and the digits are the 5,000 of a package. {_NOTE}",
+    f"Not the official split nor size: pixels are averaged two by two, and the digits are the 5,000 of a package. {_NOTE} "
+    "The setting of the complex row was chosen on the last 800 training digits in trial runs; one test figure without the "
+    "slower rate of its angles (83.5 %) was seen before.",
     task_options={"permuted": True, "pool": 2},
 )
 

@@ -136,6 +136,26 @@ class Equilibrium:
                     self.backward[i] = self.forward[i].T
             self.biases[i] += scale * moved.sum(0)
 
+    def operations(self) -> dict[str, int]:
+        """Return the operations of learning one sample, by the counters of `energy_models.learning`.
+
+        Each of the T + K steps multiplies all weights, forward and (hidden layers) backward. The rules of every step
+        change all weights K times, from s(t) and s(t+1) alone; EP changes them once, and keeps the free equilibrium.
+        """
+        c = self.config
+        forward = sum(w.size for w in self.forward)
+        times = 1 if c.rule == "ep" else c.nudged_steps
+        changed = forward + (sum(w.size for w in self.backward) if c.rule == "c-vf" else 0)
+        held = sum(c.sizes[:-1]) if c.rule == "ep" else 0
+        products = 1 if c.rule == "c-vf" else 2  # C-VF: one product of a change and a state
+        return {
+            "learn_sweep_mac": (c.free_steps + c.nudged_steps) * (forward + sum(w.size for w in self.backward)),
+            "learn_weight_mac": products * times * changed,
+            "learn_weight_updates": times * changed,
+            "learn_history_write": held,
+            "learn_history_read": held,
+        }
+
     def classify(self, x: F64) -> npt.NDArray[np.int64]:
         """Return the class of each input: the strongest output of the free equilibrium."""
         out: npt.NDArray[np.int64] = self.settle(x, self.config.free_steps)[0].argmax(1)

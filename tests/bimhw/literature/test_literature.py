@@ -135,3 +135,20 @@ def test_c_vf_starts_at_its_angle() -> None:
     assert (f * b).sum() / (np.linalg.norm(f) * np.linalg.norm(b)) == pytest.approx(np.cos(np.pi / 4), abs=0.02)
     with pytest.raises(InputError, match="c-vf"):
         EquilibriumConfig(sizes=(2, 3, 4), rates=(0.1, 0.1), angle_deg=10)
+
+
+def test_continual_equilibrium_learns_the_digits_and_its_operations_are_counted() -> None:
+    from benchmarks.equilibrium import accuracy, config_of, digits
+
+    train, test = digits()
+    net, targets = Equilibrium(config_of("c-ep", (0.04, 0.02))), np.eye(10)
+    signs = np.random.default_rng(1)
+    assert accuracy(net, test) < 30
+    for start in [*range(0, 1400, 20)] * 3:
+        part = slice(start, start + 20)
+        net.learn(train.x[part], targets[train.y[part]], 1.0 if signs.random() < 0.5 else -1.0)
+    assert accuracy(net, test) > 60
+    synapses, loops = 10 * 128 + 128 * 64, 10 * 128
+    counts = net.operations()
+    assert counts["learn_sweep_mac"] == 55 * (synapses + loops)
+    assert counts["learn_weight_updates"] == 15 * synapses and counts["learn_weight_mac"] == 30 * synapses

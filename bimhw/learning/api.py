@@ -13,14 +13,16 @@ from bimhw.models.io import check_output, save_model
 from bimhw.models.training import Preset
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset, as_dataset
+from simulator.base.errors import InputError
 
 
 def train(
-    task: str | Task = "digits",
+    task: str | Task | Dataset | None = None,
     output: str | Path | None = None,
     preset: str | Preset | None = None,
     seed: int = 0,
-    data: str | Path | None = None,
+    data: str | Path | Dataset | None = None,
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
     **options: Any,
@@ -28,11 +30,11 @@ def train(
     """Train a BIM network, or with ``family="p-spikessm"`` a P-SpikeSSM network.
 
     Args:
-        task: a name (`bimhw.tasks.TASKS`) or a task of your own.
+        task: a name (`bimhw.tasks.TASKS`), a task or labelled samples of your own; digits by default.
         output: model file to write (.pt or .safetensors).
         preset: a tested setting to start from.
         seed: of everything random.
-        data: the user's copy of a named task's data, where it needs one.
+        data: your copy of a named task's data, where it needs one; without a task, labelled samples of your own.
         progress: called with the number of sequences done since the last call.
         threads: of torch; another number may sum in another order.
         options: ``family``; fields that differ of `BimConfig`, `TrainSettings` and `Init`, or of `PSpikeConfig`, `TrainSettings`
@@ -43,10 +45,21 @@ def train(
     """
     if output is not None:
         check_output(output)
-    given = {} if data is None else {"path": data}
-    source = load_task(task, **given) if isinstance(task, str) else task
+    source = _source(task, data)
     plan = recipe(source, preset, seed, **options)
     result = run_training(source, plan.config, plan.settings, plan.init, progress=progress, threads=threads)
     if output is not None:
         save_model(result.model, output)
     return result
+
+
+def _source(task: str | Task | Dataset | None, data: str | Path | Dataset | None) -> Task:
+    if task is None and data is not None:
+        return as_dataset(data).task()
+    if isinstance(task, Dataset):
+        return task.task()
+    if isinstance(task, Task):
+        return task
+    if isinstance(data, Dataset):
+        raise InputError("data", "is a Dataset beside a named task", "Give one of them")
+    return load_task(task or "digits", **({} if data is None else {"path": data}))

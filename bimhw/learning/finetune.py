@@ -32,6 +32,7 @@ from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.bim.net import BimNet, NetState, Run, as_bim
 from bimhw.models.io import check_output, load_model, save_model
 from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset
 from simulator.base.errors import InputError
 from simulator.program.graph import csr_to_dense
 
@@ -135,7 +136,7 @@ class FineTuned:
 
 def finetune(
     model: BimNet | str | Path,
-    task: str | Task | None = None,
+    task: str | Task | Dataset | None = None,
     output: str | Path | None = None,
     *,
     bits: int = 8,
@@ -152,7 +153,7 @@ def finetune(
 
     Args:
         model: a network or its file; not changed.
-        task: name or task that it was trained on; digits models are recognised.
+        task: name or task that it was trained on, or labelled samples of your own; digits models are recognised.
         output: model file to write; compiled with the same options it stores exactly the weights that were trained.
         bits, per_row, free_scales: as in `bimhw.compile`.
         epochs, lr, batch: of the fine-tuning, by BPTT with Adam and cosine decay.
@@ -199,9 +200,11 @@ def _tuned(
     return FineTuned(net, options, before, without, evaluate(net, data).accuracy, trainer.updater.updates)
 
 
-def _task(net: BimNet, task: str | Task | None) -> Task:
+def _task(net: BimNet, task: str | Task | Dataset | None) -> Task:
     if isinstance(task, Task):
         return task
+    if isinstance(task, Dataset):
+        return task.task(net.config.n_in, net.config.input_scale)
     from bimhw.tasks import load_task
 
     name = task or guessed_task(module_network(net))

@@ -203,13 +203,36 @@ class Dataset:
             spikes = code
         return replace(samples, x=spikes.astype(np.int32), notes=(*samples.notes, note))
 
-    def task(self, width: int, input_scale: float = 1.0, test_share: float = 0.2) -> Task:
+    def width(self) -> int:
+        """Return the values of a step, as the layout tells; without one, all axes but the first two.
+
+        Raises:
+            InputError: x has too few axes to tell.
+        """
+        lead = 1 if self.layout == "static" else 2
+        if self.x.ndim <= lead:
+            raise InputError(
+                f"{self.name}: x",
+                f"has shape {self.x.shape}, which does not tell the values of a step",
+                "Give --layout",
+            )
+        return math.prod(self.x.shape[lead:]) * (2 if self.encoding == "delta" else 1)
+
+    def task(self, width: int | None = None, input_scale: float | None = None, test_share: float = 0.2) -> Task:
         """Return the labelled samples as a task to learn: the last `test_share` of each class is its test split.
+
+        Args:
+            width: inputs of the network; as the data tell, by default.
+            input_scale: value of payload 1; by default 1 for whole numbers, else a power of two that gives 8 bits.
+            test_share: of the samples of each class.
 
         Raises:
             InputError: no labels, or too few samples.
         """
-        samples = self.samples(width)
+        samples = self.samples(self.width() if width is None else width)
+        if input_scale is None:
+            whole = samples.x.dtype.kind in "iub" or bool((samples.x == np.rint(samples.x)).all())
+            input_scale = 1.0 if whole else power_of_two_scale(samples.x, 8)
         if samples.y is None or samples.y.ndim != 1 or samples.y.dtype.kind not in "iu":
             raise InputError(self.name, "has no labels y [B] to learn", "Give y, one class a sample")
         y, payloads = samples.y.astype(np.int64), samples.payloads(input_scale)

@@ -6,7 +6,7 @@
 .h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, labels; binned by ``time_step``
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
 .bin         N-MNIST and N-Caltech: five bytes an event
-.aedat4      events of a DV camera, where the package aedat is installed
+.aedat4      events of a DV camera, by the package aedat (extra ``tasks``)
 folder       one file a sample; sub-folders are the classes, in the order of their names
 ===========  ==========================================================================================
 """
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.checks import extra
 from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
@@ -116,13 +117,16 @@ def _events_bin(path: Path) -> Events:
 
 
 def _events_aedat4(path: Path) -> Events:
-    try:
-        import aedat
-    except ModuleNotFoundError as error:
-        raise InputError(str(path), "needs the package aedat, which is not installed", "pip install aedat") from error
-    parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
+    """Events of all streams of a recording, in time order, from the first one on."""
+    aedat = extra("aedat", str(path))
+    with boundary(path, "a whole AEDAT4 recording", "Record it again"):
+        parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
+    if not any(part.size for part in parts):
+        raise InputError(str(path), "holds no events", "Record a stream of events")
     events = np.concatenate(parts)
-    return events["t"] - events["t"][0], events["x"], events["y"], events["on"].astype(np.int64)
+    events = events[np.argsort(events["t"], kind="stable")]
+    t, x, y, on = (events[name].astype(np.int64) for name in ("t", "x", "y", "on"))
+    return t - t[0], x, y, on
 
 
 _EVENTS: dict[str, Callable[[Path], Events]] = {".csv": _events_csv, ".bin": _events_bin, ".aedat4": _events_aedat4}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.task_options import take_task, with_task_options
 
 if TYPE_CHECKING:
     from bimhw.evidence.crosscheck.compare import Comparison
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--against", default="brian2", show_default=True, help="The other simulator: brian2, torch.")
 @click.option("--task", help="Task whose test samples are the input; else random spikes, or a .npz file's own.")
+@with_task_options
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Test samples, from the first.")
 @click.option("--steps", type=click.IntRange(1), help="Chip steps; by default the sample's, or 200.")
 @click.option("--rate", type=float, default=0.1, show_default=True, help="Random input spikes per channel and step.")
@@ -34,7 +36,8 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     """
     from bimhw.evidence.crosscheck.check import cross_check
 
-    results = cross_check(model, samples=tuple(range(samples)), source=options.pop("source"), **options)
+    task, source = take_task(options), options.pop("source")
+    results = cross_check(model, task=task, samples=tuple(range(samples)), source=source, **options)
     if plot is not None:
         from bimhw.evidence.crosscheck.plot import plot_distance
 

@@ -8,11 +8,13 @@ from typing import Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option, threads_option
+from bimhw.cli.task_options import take_task, with_task_options
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--task", help="Task that it was trained on (digits models are recognised).")
+@with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
@@ -26,10 +28,14 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Quantisation-aware fine-tuning of MODEL by BPTT; compile the result with the same options."""
     from bimhw.learning.finetune import finetune
+    from bimhw.runs.learn import with_classes
+    from bimhw.tasks.dataset import Dataset
 
+    task = take_task(options)
+    task = task if task is None or isinstance(task, str | Dataset) else with_classes(task)
     given = {k: v for k, v in options.items() if v is not None}
     with progress("fine-tuning", None) as advance:
-        done = finetune(model, output=output, progress=advance, **given)
+        done = finetune(model, task, output=output, progress=advance, **given)
     figures = {
         "float_accuracy": done.float_accuracy,
         "rounded_accuracy": done.rounded_accuracy,

@@ -19,6 +19,7 @@ from bimhw.cli.output import (
     stopping,
     threads_option,
 )
+from bimhw.cli.task_options import take_task, with_task_options
 
 if TYPE_CHECKING:
     from bimhw.learning.checkpoints import Saved
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("task", default="digits")
-@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data (see `bimhw data list`).")
-@click.option(
-    "--task-option", "task_options", multiple=True, help="Option of the task, NAME=VALUE, e.g. leave_out=george."
-)
+@click.argument("task", required=False)
+@with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
 @click.option("--family", help="Family of models: bim (default), p-spikessm or one of your own.")
@@ -91,9 +89,6 @@ if TYPE_CHECKING:
 @seed_option
 @json_option
 def command(
-    task: str,
-    data: Path | None,
-    task_options: tuple[str, ...],
     output: Path | None,
     preset: str | None,
     more: tuple[str, ...],
@@ -107,9 +102,13 @@ def command(
     threads: int,
     **options: Any,
 ) -> None:
-    """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT."""
+    """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT.
+
+    TASK is digits by default; with --data and without TASK, labelled samples of your own are learnt.
+    """
     from bimhw.models.io import check_output
     from bimhw.tasks import TASKS, load_named
+    from bimhw.tasks.dataset import Dataset
     from bimhw.tasks.named import named_values
 
     if resume and checkpoint is None:
@@ -120,11 +119,17 @@ def command(
     if output is not None:
         check_output(output)
     _say_form(options)
+    asked, given = options["task"] or "digits", take_task(options)
+    source: Any  # Task, Corpus or transcripts, as `kind` says
+    if isinstance(given, Dataset):
+        source, kind = given.task(), "classes"
+    else:
+        source = load_named(given or asked) if given is None or isinstance(given, str) else given
+        kind = TASKS[asked].kind if asked in TASKS else "classes"
+    task = source.name if isinstance(given, Dataset) else asked
     run = Run(task, output, seed, threads, as_json, checkpoint, resume)
-    kind = TASKS[task].kind if task in TASKS else "classes"
     if kind != "classes" and (stream or options.pop("family") not in (None, "bim")):
         raise click.UsageError(f"{task} is learnt by BIM networks, as a stream or string by string: without --stream")
-    source = load_named(task, data, task_options)
     if kind == "text":
         _train_text(source, run, options)
     elif kind == "transcripts":

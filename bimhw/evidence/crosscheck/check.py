@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from bimhw.evidence.crosscheck.brian import Target, TwinRun, run_brian
 from bimhw.evidence.crosscheck.compare import Comparison, compare
+from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset, as_dataset
+from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
@@ -155,7 +158,8 @@ def cross_check(
     model: Any,
     *,
     against: str = "brian2",
-    task: str | None = None,
+    task: str | Task | Corpus | Dataset | None = None,
+    data: Dataset | str | Path | object = None,
     samples: Sequence[int] = (0,),
     steps: int | None = None,
     rate: float = 0.1,
@@ -172,6 +176,7 @@ def cross_check(
         model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
         against: ``brian2``; or ``torch``, the module of a trained model, which has neurons that Brian2 lacks.
         task: task whose test samples are the input; else random spikes of `rate`, or a `.npz` file's own.
+        data: samples of your own instead: a `bimhw.Dataset`, or what `Dataset.open` reads.
         samples: indices of test samples.
         steps: chip steps; by default the sample's, or 200.
         rate: of random input spikes.
@@ -187,7 +192,7 @@ def cross_check(
 
     if against not in AGAINST:
         raise InputError(f"simulator {against!r}", "is not known here", f"Known: {', '.join(AGAINST)}")
-    jobs = prepare(model, task, samples, steps, rate, seed, source)
+    jobs = prepare(model, task if data is None else as_dataset(data), samples, steps, rate, seed, source)
     if against == "torch":
         from bimhw.evidence.crosscheck.modules import crosscheck_torch
 

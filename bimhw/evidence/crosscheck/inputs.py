@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends import load_network
+from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset
+from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
@@ -36,7 +39,7 @@ class Job:
 
 def prepare(
     model: Any,
-    task: str | None,
+    task: str | Task | Corpus | Dataset | None,
     samples: Sequence[int],
     steps: int | None,
     rate: float,
@@ -48,7 +51,7 @@ def prepare(
     if suffix == ".bimhw" or isinstance(model, Program):
         program = model if isinstance(model, Program) else Program.load(model)
         return _of_program(program, task, samples, steps, rate, seed, source)
-    network = load_network(model)
+    network = load_network(model, task if isinstance(task, Dataset) else None)
     if network.stage == "integer":
         return [_integer(network, steps, rate, seed)]
     depth = max(p.layer for p in network.populations)
@@ -56,13 +59,19 @@ def prepare(
         length = steps or DEFAULT_STEPS
         return [Job(length, network, values=_random(network, length, rate, seed))]
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
-    name = _input_name(network)
-    return [Job(steps or len(x) + depth, network, values={name: x * scale}) for x in _task_samples(task, samples)]
+    name, width = _input_name(network), _inputs(network)[0].size
+    if isinstance(task, Dataset):
+        real = [
+            x * (scale if x.dtype.kind in "iub" else 1.0) for x in _chosen(task.samples(width).x, samples, task.name)
+        ]
+    else:
+        real = [x * scale for x in _task_samples(task, samples)]
+    return [Job(steps or len(x) + depth, network, values={name: x.astype(np.float64)}) for x in real]
 
 
 def _of_program(
     program: Program,
-    task: str | None,
+    task: str | Task | Corpus | Dataset | None,
     samples: Sequence[int],
     steps: int | None,
     rate: float,
@@ -73,13 +82,17 @@ def _of_program(
 
     reading = program.meta.get("reading", {})  # the program keeps how its model was read
     network = load_network(source, **reading) if source is not None else None
-    name = task or program.meta.get("task")
+    name = program.meta.get("task") if task is None or isinstance(task, Dataset) else task
     if not name and program.inputs is not None and network is None:
         own = program.inputs
         return [Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)]
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
-    if name:
-        payloads = _task_samples(str(name), samples)
+    if isinstance(task, Dataset):
+        entry = program.meta["input"]
+        whole = task.samples(inputs[0].size).payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
+        payloads = _chosen(whole, samples, task.name)
+    elif name:
+        payloads = _task_samples(name, samples)
     else:
         length = steps or DEFAULT_STEPS
         payloads = [_random_payloads(length, inputs[0].size, rate, seed)]
@@ -88,7 +101,9 @@ def _of_program(
     for x in payloads:
         train = encode(program, x) if "input" in program.meta else SpikeTrain.from_dense(x)
         values = {inputs[0].name: x * scale}
-        jobs.append(Job(steps or int(program.meta.get("chip_steps", len(x))), network, program, values, train))
+        length = len(x) + max(p.layer for p in program.populations) if isinstance(task, Dataset) else len(x)
+        given = length if isinstance(task, Dataset) else int(program.meta.get("chip_steps", length))
+        jobs.append(Job(steps or given, network, program, values, train))
     return jobs
 
 
@@ -110,16 +125,19 @@ def _random_payloads(steps: int, n: int, rate: float, seed: int) -> npt.NDArray[
     return (np.random.default_rng(seed).random((steps, n)) < rate).astype(np.int32)
 
 
-def _task_samples(task: str, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
+def _task_samples(task: str | Task | Corpus, samples: Sequence[int]) -> list[npt.NDArray[Any]]:
     from bimhw.tasks import load_named
-    from bimhw.tasks.base import Task
     from bimhw.tasks.features.stretches import scored_stretches
 
-    data = load_named(task)
+    data = load_named(task) if isinstance(task, str) else task
     x = data.test.x if isinstance(data, Task) else scored_stretches(data).x
+    return _chosen(x, samples, f"the test split of {task if isinstance(task, str) else task.name!r}")
+
+
+def _chosen(x: npt.NDArray[Any], samples: Sequence[int], where: str) -> list[npt.NDArray[Any]]:
     for k in samples:
         if not 0 <= k < len(x):
-            raise InputError(f"sample {k}", f"is not in the test split of {task!r}: 0..{len(x) - 1}")
+            raise InputError(f"sample {k}", f"is not in {where}: 0..{len(x) - 1}")
     return [x[k] for k in samples]
 
 

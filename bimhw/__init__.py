@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bimhw.models.io import save_model as save_model
     from bimhw.runs.bench import bench as bench
     from bimhw.runs.learn import learn as learn
+    from bimhw.runs.learn_rule import learn_by_rule as learn_by_rule
     from bimhw.runs.nir import run_nir as nir_run
     from bimhw.runs.nir import run_nir as run_nir
     from bimhw.runs.simulate import simulate as simulate
@@ -129,6 +130,7 @@ _PUBLIC = {
     "from_brian2": "bimhw.frontends.brian2.network.from_brian2",
     "gpu_cost": "energy_models.gpu.gpu_cost",
     "learn": "bimhw.runs.learn.learn",
+    "learn_by_rule": "bimhw.runs.learn_rule.learn_by_rule",
     "learning_cost": "bimhw.studies.learning_cost.api.learning_cost",
     "learning_counts": "energy_models.learning.learning_counts",
     "list_chips": "simulator.chips.listing.list_chips",

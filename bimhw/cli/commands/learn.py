@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.renamed import renamed
 from bimhw.cli.task_options import dataset, with_task_options
+
+if TYPE_CHECKING:
+    from bimhw.runs.learn import OnChipResult
+    from bimhw.runs.learn_rule import RuleResult
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
@@ -26,7 +30,11 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
 )
-@click.option("--rule", help="Learning rule: rtrl, hybrid, stdp, frozen [rtrl].")
+@click.option("--rule", help="Learning rule: rtrl, hybrid, stdp, frozen [rtrl]; loihi: that of --rule-file.")
+@click.option(
+    "--rule-file",
+    help="Rule of your own (YAML), or a shipped one: delta, e-prop, etlp, ottt, r-stdp, s-tllr, sdsp, tempotron.",
+)
 @click.option("--form", help="Form of the gradient: dense, seq, tr, blk [dense; s6 models: seq].")
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
 @click.option("--lr", type=float, help="Learning rate.")
@@ -76,11 +84,13 @@ def command(
     encode: str | None,
     data_options: tuple[str, ...],
     settings: tuple[str, ...],
+    rule_file: str | None,
     **options: Any,
 ) -> None:
     """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
     from bimhw.models.io import check_output, save_model
     from bimhw.runs.learn import learn, with_classes
+    from bimhw.runs.learn_rule import learn_by_rule
     from bimhw.tasks import load_named
     from bimhw.tasks.named import named_values
     from simulator.program.program import Program
@@ -96,7 +106,13 @@ def command(
         source = with_classes(load_named(task or "digits", data, task_options))
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
-        result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
+        result: OnChipResult | RuleResult
+        if by_file(rule_file, given):
+            result = learn_by_rule(
+                program, str(rule_file), source, output, epochs=epochs, seed=seed, run=run, progress=advance
+            )
+        else:
+            result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
     if model is not None:
         from bimhw.compiler.readback import model_of
 
@@ -111,22 +127,40 @@ def command(
         _show(source.name, summary)
 
 
+def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:
+    """Say whether the rule comes from a file, which leaves no other setting of learning."""
+    if rule_file is None:
+        if given.get("rule") == "loihi":
+            raise click.UsageError(
+                "--rule loihi reads sums of products: give --rule-file FILE, or a shipped rule by name"
+            )
+        return False
+    others = sorted(k for k, v in given.items() if (k, v) not in (("engine", "function"), ("rule", "loihi")))
+    if others:
+        raise click.UsageError(f"--rule-file holds the whole rule: leave out {', '.join(others)}")
+    return True
+
+
 def _show(task: str, summary: dict[str, Any]) -> None:
     rows = [
         ("test accuracy", summary["test_accuracy"]),
         ("by epoch", ", ".join(f"{a:.3f}" for a in summary["test_accuracy_by_epoch"])),
-        ("loss of the last epoch (nats)", summary["loss_nats_by_epoch"][-1]),
+        *((t, summary[k][-1]) for t, k in [("loss of the last epoch (nats)", "loss_nats_by_epoch")] if k in summary),
         ("spikes per neuron and step, by layer", ", ".join(f"{r:.3f}" for r in summary["spike_rates"])),
-        ("weight updates", summary["updates"]),
+        *(
+            (t, summary[k])
+            for t, k in [("weight updates", "updates"), ("weights at a bound", "weights_at_bound")]
+            if k in summary
+        ),
         ("chip steps", summary["chip_steps"]),
     ]
     if "mean_step_ns" in summary:
         rows += [("mean step (ns)", summary["mean_step_ns"]), ("a sample (µs)", summary["mean_latency_us"])]
     print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
     print_table("operations", ("kind", "total"), list(summary["operations"].items()))
-    if summary["saturations"]:
+    if summary.get("saturations"):
         print_table("saturated words", ("population.word", "times"), list(summary["saturations"].items()))
-    if summary["pruned_share"]:
+    if summary.get("pruned_share"):
         print_table("pruned", ("projection", "share"), list(summary["pruned_share"].items()))
     print_table("learning memory", ("kind", "bytes"), list(summary["learning_bytes"].items()))
     for saved in (summary["program"], summary["run"]):

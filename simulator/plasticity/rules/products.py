@@ -241,9 +241,9 @@ def graded_trace_step(
     seed, step = key[0], key[1]
     for i in range(x.size):
         r = random_word(seed, step, first_id + i, STREAM_TRACE + 512 * kind)
-        value = (int(x[i]) * decay + int(r & np.uint64(0xFFFF))) >> 16
+        value = (int(x[i]) * decay + int(np.int64(r & np.uint64(0xFFFF)))) >> 16
         if sent[i] != 0:
-            value += (((impulse * int(sent[i])) >> shift) + int((r >> np.uint64(16)) & np.uint64(0xFF))) >> 8
+            value += (((impulse * int(sent[i])) >> shift) + int(np.int64((r >> np.uint64(16)) & np.uint64(0xFF)))) >> 8
         x[i] = min(max(value, -127), 127)
 
 
@@ -301,7 +301,7 @@ def apply_products(
             r = 64
             if not nearest:
                 place = np.uint64(j) << np.uint64(32) | np.uint64(i)
-                r = int(random_word(seed, epoch, place, stream) & np.uint64(127))
+                r = int(np.int64(random_word(seed, epoch, place, stream) & np.uint64(127)))
             new = min(max((a + r) >> FRACTION, low), high)
             changed += new != z[at]
             z[at] = new

@@ -191,6 +191,19 @@ def _trace(name: str, text: TraceText, path: Path_, places: _Places) -> Trace:
         raise places.error(path, str(error), "Change it") from error
 
 
+def _faulty_key(raw: Any, path: list[str | int]) -> str:
+    """Return the first entry of a table of traces or factors that is not what it should be."""
+    for key in path:
+        raw = raw[key]
+    kind = TraceText if path[-1] == "traces" else FactorText
+    for name, value in raw.items():
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            return str(name)
+    return ""
+
+
 class _Places:
     """Lines and columns of a YAML text."""
 
@@ -212,9 +225,11 @@ class _Places:
         """Return the error for what does not have the fields or types of a rule file."""
         message = str(error)
         text, _, at = message.partition(" - at `")
-        path: list[str | int] = [
-            int(key) if key.isdigit() else key for key in re.findall(r"[\w]+", at.rstrip("`").replace("[...]", ".?"))
-        ]
+        keys = re.findall(r"[\w?]+", at.rstrip("`").replace("[...]", ".?"))
+        path: list[str | int] = [int(key) if key.isdigit() else key for key in keys]
+        if "?" in path:
+            k = path.index("?")
+            path[k] = _faulty_key(raw, path[:k])
         unknown = re.search(r"unknown field `(.+?)`", text)
         if unknown is not None:
             path.append(unknown[1])

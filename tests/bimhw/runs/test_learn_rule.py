@@ -1,0 +1,101 @@
+"""Learning by a rule file: run folder, energy, bounds, doors; a step of it against plain integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import bimhw
+from bimhw.cli.commands.learn import command
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.models.io import save_model
+from bimhw.runs.folder import RunFolder
+from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
+from simulator.base.errors import InputError
+from simulator.plasticity.rules.rule_file import rules_from
+from simulator.program.program import Program
+
+STRONG = """name: strong
+rounding: nearest
+rules:
+  - projections: readout
+    factors: {u1: {of: label}}
+    dw: 7*2^4*u1*x0
+"""
+
+
+@pytest.fixture(scope="module")
+def task() -> Task:
+    digits = load_task("digits")
+    return replace(digits, train=digits.train.take(slice(0, 24)), test=digits.test.take(slice(0, 20)))
+
+
+@pytest.fixture(scope="module")
+def program(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rule")
+    net = BimNet(BimConfig(n_in=8, hidden=(16,), n_out=10, input_scale=1 / 16, psp="delta"), 0)
+    save_model(net, folder / "net.pt")
+    bimhw.compile(folder / "net.pt", "loihi2", task="digits").program.save(folder / "net.bimhw")
+    return folder / "net.bimhw"
+
+
+def test_a_run_has_energy_times_and_a_report(program: Path, task: Task, tmp_path: Path) -> None:
+    result = learn_by_rule(program, "e-prop", task, tmp_path / "out.bimhw", run=tmp_path / "run")
+    again = learn_by_rule(program, "e-prop", task)
+    run = RunFolder.open(tmp_path / "run")
+    assert run.manifest["learning"] is True
+    assert run.result["samples"] == 24
+    assert result.times["mean_latency_us"] > 0
+    assert result.program.sha256() == again.program.sha256() == Program.load(tmp_path / "out.bimhw").sha256()
+    assert result.program.sha256() != Program.load(program).sha256()
+    energy = bimhw.energy(tmp_path / "run")
+    parts = energy.report.by("item")
+    assert any(name.startswith("learning") for name in parts)
+    assert (tmp_path / "run" / "activity.npz").is_file()
+    total = run.activity().total("learn_stdp_events")
+    assert total == result.operations["learn_stdp_events"] > 0
+    assert bimhw.report(tmp_path / "run", tmp_path / "report.html")
+
+
+def test_weights_clamp_at_their_word_and_never_wrap(program: Path, task: Task) -> None:
+    """Only rows of neurons that fired before a label of the class grow, to the largest word of 8 bits."""
+    result = learn_by_rule(program, rules_from(STRONG, "strong.yaml"), task)
+    before, after = Program.load(program), result.program
+    weights = {q.name: q.weights for q in after.projections}
+    assert weights["readout.layer1"].max() == 127
+    assert result.bounded > 0
+    assert (weights["readout.layer1"] >= -127).all()
+    assert {q.name for q in before.projections} == set(weights)
+
+
+def test_the_doors_refuse_what_does_not_fit(program: Path, task: Task, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="are none of the program's"):
+        learn_by_rule(program, rules_from(STRONG.replace("readout", "no*"), "x.yaml"), task)
+    with pytest.raises(InputError, match="does not exist"):
+        learn_by_rule(program, tmp_path / "none.yaml", task)
+    runner = CliRunner()
+    loihi = runner.invoke(command, [str(program), "--rule", "loihi"])
+    assert loihi.exit_code == 2
+    assert "--rule-file" in loihi.output
+    both = runner.invoke(command, [str(program), "--rule-file", "delta", "--lr", "0.1"])
+    assert both.exit_code == 2
+    assert "leave out lr" in both.output
+
+
+def test_the_command_learns_by_a_file(program: Path, tmp_path: Path) -> None:
+    rule = tmp_path / "rule.yaml"
+    rule.write_text(STRONG)
+    data = tmp_path / "data.npz"
+    rng = np.random.default_rng(0)
+    np.savez(data, x=rng.integers(0, 16, (12, 16, 8)).astype(np.int16), y=np.arange(12) % 10)
+    result = CliRunner().invoke(command, [str(program), "--rule-file", str(rule), "--data", str(data), "--epochs", "1"])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert "weights at a bound" in result.output

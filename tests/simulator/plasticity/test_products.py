@@ -1,0 +1,147 @@
+"""Rules as text: the grammar, and the integers of a rule against exact fractions."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.base.errors import InputError
+from simulator.base.random import STREAM_TRACE, random_word
+from simulator.plasticity.rules.loihi import Trace, trace_step
+from simulator.plasticity.rules.products import (
+    VARIABLES,
+    Products,
+    RuleError,
+    apply_products,
+    graded_trace_step,
+    parse_rule,
+)
+from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
+
+factor = st.tuples(st.sampled_from(VARIABLES), st.integers(-4, 4))
+product = st.tuples(st.integers(1, 7), st.integers(-12, 2), st.lists(factor, min_size=1, max_size=2), st.booleans())
+
+
+def written(products: list[tuple[int, int, list[tuple[str, int]], bool]]) -> str:
+    out = ""
+    for mantissa, exponent, factors, minus in products:
+        parts = [str(mantissa), f"2^{exponent}"]
+        parts += [v if c == 0 else f"({v} {'+' if c > 0 else '-'} {abs(c)})" for v, c in factors]
+        out += (" - " if minus else " + ") + " * ".join(parts)
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.lists(product, min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_a_rule_equals_its_text_in_exact_fractions(seed, products, nearest, of_tag) -> None:
+    rule = Products.of(parse_rule(written(products)))
+    rng = np.random.default_rng(seed)
+    low, high = (-256, 255) if of_tag else (-128, 127)
+    indptr, indices = np.array([0, 2, 2, 5]), np.array([0, 3, 1, 2, 3], np.int32)
+    w, t = rng.integers(-128, 128, 5).astype(np.int8), rng.integers(-256, 256, 5).astype(np.int32)
+    pre, post = rng.integers(-127, 128, (3, 3)).astype(np.int32), rng.integers(0, 128, (4, 4)).astype(np.int32)
+    pre[0], post[0], u = rng.integers(0, 2, 3), rng.integers(0, 2, 4), rng.integers(-128, 128, (10, 4)).astype(np.int32)
+    old_w, old_t = w.copy(), t.copy()
+    key = np.array([seed, 5, 77], np.uint64)
+    z = t if of_tag else w
+    apply_products(
+        indptr, indices, z, w, t, pre, post, 3, u, rule.factors, rule.scale, rule.unit, low, high, key, nearest
+    )
+    at = 0
+    for j in range(3):
+        for i in indices[indptr[j] : indptr[j + 1]]:
+            values = dict(zip(VARIABLES, [*pre[:, j], *post[:, i], old_w[at], old_t[at], 3, *u[:, i]], strict=True))
+            r = 64 if nearest else int(random_word(seed, 5, (j << 32) | int(i), 77)) & 127
+            assert z[at] == _plain(products, values, int((old_t if of_tag else old_w)[at]), low, high, r)
+            at += 1
+    assert np.array_equal(t if not of_tag else w, old_t if not of_tag else old_w), "the other variable stays"
+
+
+def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
+    dz = Fraction(0)
+    for mantissa, exponent, factors, minus in products:
+        term = Fraction(-mantissa if minus else mantissa) * Fraction(2) ** exponent
+        for name, c in factors:
+            term *= int(values[name]) + c
+        dz += term
+    if dz == 0:
+        return z
+    a = max(low << 7, min(high << 7, (z << 7) + math.floor(dz * 128)))
+    return max(low, min(high, (a + r) >> 7))
+
+
+def test_a_trace_of_binary_spikes_is_that_of_the_learning_engine() -> None:
+    trace, rng = Trace(40.3, 5), np.random.default_rng(0)
+    x, y = np.zeros(9, np.int32), np.zeros(9, np.int32)
+    for step in range(40):
+        fired = rng.random(9) < 0.3
+        key = np.array([3, step], np.uint64)
+        graded_trace_step(x, fired.astype(np.int32) * 16, 4, trace.decay_word, trace.impulse_word, key, 7, 1)
+        trace_step(y, fired, trace.decay_word, trace.impulse_word, 3, step, 7, 1)
+        assert x.tolist() == y.tolist()
+    assert STREAM_TRACE
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "said"),
+    [
+        ("2^-4*x1*y0 - 2^-4*z1*x0", 18, "'z1' is no variable"),
+        ("2^-4*x1 y0", 8, "'y0' stands where"),
+        ("3^-2*x1", 0, "is no scale"),
+        ("9*x1", 0, "scale 9 is too wide"),
+        ("x1*y1*y2*y3*w", 0, "the product is too wide"),
+        ("2^30*x0", 0, "exponent 30 is too wide"),
+        ("x1*(y1+300)", 3, "constant 300 is too wide"),
+        ("x1*%", 3, "'%' belongs to no rule"),
+        ("x1*", 3, "the end"),
+        ("(x1*y1)", 3, "stands where )"),
+    ],
+)
+def test_a_fault_is_said_with_its_place(text: str, at: int, said: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_rule(text)
+    assert said in str(caught.value)
+    assert caught.value.at == at
+
+
+GOOD = """name: mine
+rules:
+  - projections: hidden
+    traces: {x1: {impulse: 16, tau: 4}}
+    dw: 2^-4*x1*y0
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "column", "said"),
+    [
+        ("x1*y0", "x1*yo", 5, 17, "'yo' is no variable"),
+        ("dw: 2^-4*x1*y0", 'dw: "2^-4*x1*q"', 5, 18, "'q' is no variable"),
+        ("dw: 2^-4*x1*y0", "dw: >\n      2^-4*x1\n      *y9", 7, 8, "'y9' is no variable"),
+        ("dw:", "dz:", 5, 9, "is no field"),
+        ("tau: 4", "tau: -4", 4, 14, "tau"),
+        ("tau: 4", "tau: four", 4, 37, "float"),
+        ("x1: {", "x4: {", 4, 14, "is no trace"),
+        ("x1*y0", "y1*y0", 5, 9, "no constants"),
+        ("name: mine", "name: mine\nepoch: 64", 2, 8, "6-bit"),
+        ("dw:", "dd:", 5, 9, "delays"),
+    ],
+)
+def test_a_fault_in_a_file_has_line_and_column(old: str, new: str, line: int, column: int, said: str) -> None:
+    assert rules_from(GOOD, "r.yaml").file.name == "mine"
+    with pytest.raises(InputError, match=said) as caught:
+        rules_from(GOOD.replace(old, new, 1), "r.yaml")
+    assert f"r.yaml, line {line}, column {column}" in str(caught.value)
+
+
+def test_the_shipped_rules_are_read() -> None:
+    assert set(shipped_rules()) == {"delta", "r-stdp", "tempotron", "sdsp", "e-prop", "ottt", "s-tllr", "etlp"}
+    for name in shipped_rules():
+        assert read_rules(name).file.about
+    with pytest.raises(InputError, match="does not exist"):
+        read_rules("nothing")

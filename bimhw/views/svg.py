@@ -183,4 +183,5 @@ def mesh(
                 f'<rect x="{cx:.1f}" y="{cy:.1f}" width="{cell - 2}" height="{cell - 2}" rx="2" data-core="{core}" {fill}>'
                 f"<title>{escape(title)}</title></rect>"
             )
-    return frame(width, height, "".join(links + cores), label)
+    drawing = frame(width, height, "".join(links + cores), label)
+    return drawing if width <= 1400 else drawing.replace('style="', f'style="min-width:{min(width, 3000)}px;', 1)

@@ -46,6 +46,7 @@ function csv(table) {
   return [...table.rows].map(r => [...r.children].map(cell).join(",")).join("\r\n");
 }
 function png(part) {
+  redraw();
   const canvas = $("canvas", part);
   if (canvas) return save(part.id + ".png", canvas.toDataURL("image/png"));
   const svg = $("svg", part), copy = svg.cloneNode(true), from = $$("*", svg);
@@ -144,6 +145,7 @@ function canvas(box, draw, height) {
     view.hover = [e.offsetX, e.offsetY]; paint();
   };
   element.ondblclick = () => { view.from = 0; view.to = 1; paint(); };
+  paint.box = box;
   return {paint, bar};
 }
 const LEFT = 92;
@@ -252,4 +254,8 @@ for (const button of $$("button[data-show]")) button.onclick = () => {
 };
 addEventListener("resize", redraw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-redraw();
+// a drawing is first painted when it comes into view
+const seen_ = new IntersectionObserver(entries => entries.filter(e => e.isIntersecting).forEach(e => {
+  seen_.unobserve(e.target); e.target.paint();
+}), {rootMargin: "200px"});
+for (const paint of paints) { paint.box.paint = paint; seen_.observe(paint.box); }

@@ -17,6 +17,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 # runs in the page after its own script, and leaves what it saw as the only text of the body
 CLICKS = """<script>
 const seen = {};
+redraw();
 const core = document.querySelector('[data-core="0"]');
 core.dispatchEvent(new MouseEvent("click"));
 seen.core = document.querySelector(".core").textContent;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -83,8 +84,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))  # text, never markup: names come from files
-    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    console = Console(width=_width(), highlight=False)
     console.print(table)
+
+
+def _width() -> int | None:
+    """Columns of a table: those of COLUMNS, else of the terminal (None), else 110."""
+    asked = os.environ.get("COLUMNS", "")
+    return max(20, int(asked)) if asked.isdigit() else None if sys.stdout.isatty() else 110
 
 
 def _is_number(cell: str) -> bool:

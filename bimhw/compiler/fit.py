@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bimhw.compiler.fit_report import FitReport
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.outline import outline_integers
@@ -50,7 +51,7 @@ def fit(
     profile: str | None = None,
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
-) -> dict[str, Any]:
+) -> FitReport:
     """Whether a model fits a chip, packed tightly; nothing is written.
 
     Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
@@ -98,7 +99,7 @@ def fit(
     others = [verdict(load_chip(name)) for name in chip_names() if name != target.name]
     others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
     short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
-    return verdict(target) | {"other_chips": short}
+    return FitReport(verdict(target) | {"other_chips": short})
 
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mapping.network import Network
+from simulator.base.shown import Shown, Value
 from simulator.program.program import Program
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, eq=False)
-class CompileResult:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CompileResult(Shown):
     """What `compile` returns.
 
     Attributes:
@@ -30,3 +34,22 @@ class CompileResult:
     float_network: Network
     report: Mapping[str, Any]
     rates: Mapping[str, npt.NDArray[np.float64]]
+
+    def _facts(self) -> Mapping[str, Value]:
+        r = self.report
+        return {k: r[k] for k in ("chip", "neurons", "synapses", "cores", "cores_of_chip") if k in r}
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        rows: Sequence[Mapping[str, Value]] = self.report["resources"]
+        return rows
+
+    def _draw(self, axes: Axes) -> None:
+        draw_resources(axes, self.report["resources"], f"{self.report['chip']}: {self.report['cores']} cores")
+
+
+def draw_resources(axes: Axes, resources: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Draw the share of each known limit that the fullest core uses."""
+    known = [r for r in resources if r["load"] is not None]
+    axes.barh([r["name"].replace("_", " ") for r in known], [100 * r["load"] for r in known], color="#1f6f78")
+    axes.invert_yaxis()
+    axes.set(xlabel="used by the fullest core (% of its limit)", title=title)

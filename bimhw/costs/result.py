@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from bimhw.costs.compared import ComparedEnergy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.measured import MeasuredGpu
 from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, trust, verdict
@@ -36,8 +37,8 @@ class LearningCost:
         return self.low.low_pj() / samples, self.nominal.energy_pj() / samples, self.high.high_pj() / samples
 
 
-@dataclass(frozen=True, eq=False)
-class Energy:
+@dataclass(frozen=True, eq=False, repr=False)
+class Energy(ComparedEnergy):
     """What a run cost, and what the same work costs elsewhere.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from bimhw.tasks.base import Split, Task
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
+from simulator.base.shown import Shown, Value
 from simulator.base.writing import check_output
 from simulator.chips.chip import Chip
 from simulator.neurons.s6 import is_s6
@@ -29,6 +30,9 @@ from simulator.plasticity.rules.pruning import sparsity
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 LearnEngine = Literal["function", "events"]
 CALIBRATION_SAMPLES = 200
 STATE_HEADROOM_BITS = 4  # of the neurons' states while they learn, over the compiled words
@@ -37,8 +41,8 @@ LEARNING_RATE = {"rms": 0.008, "sgd": 0.1}
 LAST_RATE = 0.02
 
 
-@dataclass(frozen=True, eq=False)
-class OnChipResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class OnChipResult(Shown):
     """A program that has learnt.
 
     Attributes:
@@ -56,6 +60,23 @@ class OnChipResult:
     memory: dict[str, int]
     fit: dict[str, dict[str, float | None]]
     times: dict[str, float] = field(default_factory=dict)
+
+    def _facts(self) -> Mapping[str, Value]:
+        return {
+            "test_accuracy": self.accuracy[-1],
+            "epochs": len(self.accuracy),
+            "updates": self.result.updates,
+        } | self.times
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        return [
+            {"epoch": k + 1, "test_accuracy": a, "loss_nats": e.loss, "cpu_s": e.cpu_s}
+            for k, (a, e) in enumerate(zip(self.accuracy, self.result.history, strict=True))
+        ]
+
+    def _draw(self, axes: Axes) -> None:
+        axes.plot(range(1, len(self.accuracy) + 1), [100 * a for a in self.accuracy], "o-", color="#1f6f78")
+        axes.set(xlabel="epoch", ylabel="test accuracy (%)", title="learning on the chip")
 
     def summary(self) -> dict[str, Any]:
         """JSON-able figures."""

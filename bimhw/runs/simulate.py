@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -25,17 +25,21 @@ from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.copies import first_copy
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.chip import chip_of_program
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class SimulationResult:
+@dataclass(frozen=True, repr=False)
+class SimulationResult(Shown):
     """A finished run.
 
     Attributes:
@@ -50,6 +54,38 @@ class SimulationResult:
     result: Mapping[str, Any]
     figures: RunResult
     outputs: Mapping[str, npt.NDArray[Any]]
+
+    def _facts(self) -> Mapping[str, Value]:
+        names = ("task", "samples", "accuracy", "float_accuracy", "spikes_per_sample", "mean_latency_us")
+        return {k: self.result[k] for k in names if k in self.result} | {"folder": str(self.folder)}
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        return [{k: v for k, v in self.result.items() if not isinstance(v, dict | list)}]
+
+    def _draw(self, axes: Axes) -> None:
+        layers, confusion = self.result.get("layers"), self.result.get("confusion")
+        if confusion:
+            axes.imshow(confusion, cmap="Blues")
+            axes.set(
+                xlabel="answer", ylabel="label", title=f"{self.result['task']}: {self.result['accuracy']:.1%} right"
+            )
+        elif layers:
+            names = [layer["population"] for layer in layers]
+            axes.bar(
+                names, [layer["rate"] for layer in layers], color="#1f6f78", label="chip", width=-0.4, align="edge"
+            )
+            axes.bar(
+                names,
+                [layer["float_rate"] for layer in layers],
+                color="#e8a87c",
+                label="float",
+                width=0.4,
+                align="edge",
+            )
+            axes.set(ylabel="spikes per neuron and step", title=str(self.result["task"]))
+            axes.legend()
+        else:
+            super()._draw(axes)
 
 
 def simulate(

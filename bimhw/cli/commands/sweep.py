@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,12 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
         plot_sweep(result, plot)
     if as_json:
         counts = {"computed": result.computed, "functional_runs": result.functional_runs, "failed": result.failed}
-        print_json({"rows": list(result.rows), **counts})
-        return
+        print_json({"rows": list(result.rows), "over_seeds": result.over_seeds(), **counts})
+        sys.exit(1 if result.failed else 0)
     _print(result, list(axes))
+    if result.failed:
+        click.echo(f"{result.failed} of {len(result.rows)} points failed; --retry does them again", err=True)
+        sys.exit(1)
 
 
 def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
@@ -86,14 +90,14 @@ def _values(text: str) -> tuple[Any, ...]:
 
 # figure -> (heading, factor); headings break at blanks, so that a row fits a terminal
 _COLUMNS = {
-    "accuracy": ("acc. %", 100.0),
+    "accuracy": ("accuracy %", 100.0),
     "density": ("kept %", 100.0),
     "spike_rate": ("spike rate", 1.0),
     "total_uj": ("total µJ", 1.0),
     "synapse_uj": ("SynOp µJ", 1.0),
     "synapse_uj_fixed_activity": ("fixed µJ", 1.0),
     "pruned_synops_fixed_activity": ("pruned fixed", 1.0),
-    "latency_us": ("µs", 1.0),
+    "latency_us": ("latency µs", 1.0),
     "cores": ("cores", 1.0),
 }
 _FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
@@ -113,6 +117,8 @@ def _print(result: Any, axes: list[str]) -> None:
     ]
     headings = (*axes, *(_COLUMNS[f][0] for f in figures), "front")
     print_table("sweep (energies and times of a sample)", headings, rows)
+    if len({r["axes"].get("seed") for r in done}) > 1:
+        _print_over_seeds(result.over_seeds(), [a for a in axes if a != "seed"])
     for r in result.rows:
         if r["status"] == "failed":
             click.echo(f"failed: {r['axes']}: {r['reason']}")
@@ -123,6 +129,23 @@ def _print(result: Any, axes: list[str]) -> None:
         )
     click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
                f"{result.functional_runs} functional runs in all")  # fmt: skip
+
+
+def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
+    def cell(row: dict[str, Any], name: str, factor: float) -> str:
+        mean, deviation = row[f"{name}_mean"], row[f"{name}_sd"]
+        return (
+            ""
+            if mean is None
+            else f"{mean * factor:.4g}" + ("" if deviation is None else f" ± {deviation * factor:.2g}")
+        )
+
+    figures = (("accuracy", 100.0), ("total_uj", 1.0), ("latency_us", 1.0), ("spike_rate", 1.0))
+    body = [
+        (*(str(r[a]) for a in axes), r["seeds"], *(cell(r, name, factor) for name, factor in figures)) for r in rows
+    ]
+    headings = (*axes, "seeds", "accuracy %", "total µJ", "latency µs", "spike rate")
+    print_table("mean ± standard deviation over seeds (n - 1)", headings, body)
 
 
 def _cell(value: Any, factor: float) -> str:

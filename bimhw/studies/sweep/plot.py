@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bimhw.studies.sweep.pareto import by_chip, draw_front
 from bimhw.studies.sweep.run import SweepResult
 from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
 
 Rows = Sequence[dict[str, Any]]
-DEFAULT_CHIP = "loihi2"
 
 
 def plot_sweep(result: SweepResult, path: Path) -> None:
@@ -34,35 +34,16 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
     figure, axes = plt.subplots(
         1, 2 if pruned else 1, figsize=(12 if pruned else 7, 4.5), layout="constrained", squeeze=False
     )
-    _trade_off(axes[0, 0], rows)
+    draw_front(axes[0, 0], rows)
     if pruned:
         _sparsity(axes[0, 1], pruned)
     save_figure(figure, path)
     plt.close(figure)
 
 
-def _chips(rows: Rows) -> dict[str, Rows]:
-    names = dict.fromkeys(str(r["axes"].get("chip", DEFAULT_CHIP)) for r in rows)
-    return {name: [r for r in rows if str(r["axes"].get("chip", DEFAULT_CHIP)) == name] for name in names}
-
-
-def _trade_off(axes: Any, rows: Rows) -> None:
-    for name, own in _chips(rows).items():
-        axes.scatter([r["total_uj"] for r in own], [100 * r["accuracy"] for r in own], label=name, s=24, alpha=0.8)
-    front = sorted((r["total_uj"], 100 * r["accuracy"]) for r in rows if r["pareto"])
-    label = "Pareto front (energy, latency, accuracy)"
-    axes.plot([e for e, _ in front], [a for _, a in front], lw=1, color="0.5", zorder=0, label=label)
-    axes.set(xlabel="energy per inference (µJ)", ylabel="accuracy (%)", title="accuracy against energy")
-    energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
-    if energies and max(energies) > 20 * min(energies):
-        axes.set_xscale("log")  # chips lie decades apart
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-
-
 def _sparsity(axes: Any, rows: Rows) -> None:
     """Synapse energy of one chip relative to the least sparse point: as measured, at fixed activity, and the line 1 - rho."""
-    name, own = next(iter(_chips(rows).items()))
+    name, own = next(iter(by_chip(rows).items()))
     targets = sorted({r["axes"]["sparsity"] for r in own})
     kept = [1 - t for t in targets]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bimhw.runs.workers import Workers, workers
 from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
@@ -15,10 +16,17 @@ from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import held
+from simulator.base.shown import Shown, Value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class SweepResult:
+FIGURES = ("accuracy", "total_uj", "latency_us", "spike_rate", "cores")  # with mean and deviation over seeds
+
+
+@dataclass(frozen=True, repr=False)
+class SweepResult(Shown):
     """The table of a sweep, in the order of its points.
 
     Attributes:
@@ -35,6 +43,45 @@ class SweepResult:
     def failed(self) -> int:
         """Points that failed."""
         return sum(r["status"] == "failed" for r in self.rows)
+
+    def over_seeds(self) -> list[dict[str, Any]]:
+        """Return mean and standard deviation over the seeds of each setting (one row a setting; failed points left out).
+
+        The deviation has n - 1 below; of one seed it is None.
+        """
+        groups: dict[tuple[tuple[str, Any], ...], list[dict[str, Any]]] = {}
+        for r in self.rows:
+            if r["status"] == "done":
+                groups.setdefault(tuple((k, v) for k, v in r["axes"].items() if k != "seed"), []).append(r)
+        out = []
+        for setting, rows in groups.items():
+            row: dict[str, Any] = dict(setting) | {"seeds": len(rows)}
+            for name in FIGURES:
+                values = [float(r[name]) for r in rows if r.get(name) is not None]
+                row[f"{name}_mean"] = statistics.fmean(values) if values else None
+                row[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+            out.append(row)
+        return out
+
+    def _facts(self) -> Mapping[str, Value]:
+        front = sum(bool(r["pareto"]) for r in self.rows)
+        return {
+            "points": len(self.rows),
+            "failed": self.failed,
+            "computed": self.computed,
+            "on the Pareto front": front,
+        }
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        return [
+            {**r["axes"], **{k: v for k, v in r.items() if k != "axes" and not isinstance(v, dict | list)}}
+            for r in self.rows
+        ]
+
+    def _draw(self, axes: Axes) -> None:
+        from bimhw.studies.sweep.pareto import draw_front
+
+        draw_front(axes, [r for r in self.rows if r["status"] == "done"])
 
 
 def run_sweep(

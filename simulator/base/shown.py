@@ -1,0 +1,74 @@
+"""How a result shows itself: one line in a shell, a table in a notebook, a data frame, a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from simulator.base.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Value = object  # a number, a text or None
+
+
+def short(value: Value) -> str:
+    """Format a value with four significant digits; ``unknown`` for None."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Shown:
+    """A result with `__repr__`, `_repr_html_`, `to_frame` and `plot`; a class says its facts, records and drawing."""
+
+    def _facts(self) -> Mapping[str, Value]:
+        """Name -> value of the few figures that matter."""
+        raise NotImplementedError
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        """Rows of the data frame."""
+        return [self._facts()]
+
+    def _draw(self, axes: Axes) -> None:
+        raise InputError(type(self).__name__, "has nothing to plot")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}: {short(v)}' for k, v in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th style='text-align:left'>{escape(k)}</th><td>{escape(short(v))}</td></tr>"
+                       for k, v in self._facts().items())  # fmt: skip
+        return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame; units stand in the columns' names.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("pandas", "frame", ".to_frame()") from error
+        return pd.DataFrame([dict(row) for row in self._records()])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the result on matplotlib axes, new ones by default, and return them.
+
+        Raises:
+            InputError: the result has nothing to plot.
+        """
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.subplots(figsize=(6.0, 3.6), layout="constrained")[1]
+        self._draw(ax)
+        return ax

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
+from bimhw.compiler.fidelity import Fidelity
 from bimhw.compiler.report import mapped_figures
 from bimhw.compiler.result import CompileResult
 from mapping.files import program_as_given
@@ -75,6 +76,7 @@ def compile_integer(
         "sample_steps": program.meta["sample_steps"],
         "chip_steps": program.meta["chip_steps"],
         "calibration": source,
+        "fidelity": Fidelity("faithful", ()).as_json(),
         "populations": [
             {"name": p.name, "model": p.model, "neurons": p.size, "rate": float(rates[p.name].mean())}
             for p in network.populations

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bimhw.compiler.advice import Stored, advice
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
+from bimhw.compiler.fidelity import fidelity
 from bimhw.compiler.integer import compile_integer
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.network import LoweredNetwork, lower
@@ -100,6 +101,7 @@ def compile(
     if network.stage == "integer":
         alone = compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
         return with_copies(alone, target, copies)
+    given = network
     made = to_integers(network, target, calibration, task, options, seed)
     network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
     mapped = map_network(
@@ -107,7 +109,8 @@ def compile(
         objective=objective, spikes=sample_spikes(integer, data.payloads, seed),
     )  # fmt: skip
     mapped.program.check()
-    report = compile_report(mapped, target, lowered, calibrated, data)
+    kept = fidelity(given, network, lowered.weight_errors, data.assumed)
+    report = compile_report(mapped, target, lowered, calibrated, data) | {"fidelity": kept.as_json()}
     result = CompileResult(
         with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)),
         integer,

@@ -136,6 +136,8 @@ def _show(report: dict[str, Any]) -> None:
         click.echo(
             f"{m['chips']} chips hold neurons; {m['chip_messages_per_step']:.4g} messages a step leave their chip"
         )
+    kept = report["fidelity"]
+    click.echo(": ".join([kept["word"], *(["; ".join(kept["reasons"])] if kept["reasons"] else [])]))
     for note in [f"calibration: {report['calibration']}", *report["notes"]]:
         click.echo(note)
 

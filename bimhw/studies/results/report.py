@@ -43,7 +43,7 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         rows = [(row, found) for row in table.rows if (found := _of(points, table, row))]
         if not rows or table.name in _LEFT_OUT:
             continue
-        parts.append(_section(table, rows))
+        parts.append(_section(table, rows, points))
         dots = [(row.label, row.kind.startswith("bim"), [value(p, table) for p in found]) for row, found in rows]
         lower = table.metric in LOWER_IS_BETTER
         files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
@@ -72,7 +72,7 @@ def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
     return max(groups, key=len)
 
 
-def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
+def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[str, Point]) -> str:
     unit = {
         "accuracy": "accuracy %",
         "auc_roc": "AUC-ROC",
@@ -106,6 +106,10 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]]) -> str:
         ]
         lines.append(_line([*cells, _mean(found, "seconds")]))
     lines += ["", _settings(rows)]
+    if edges := _edges(table, rows, points):
+        lines += ["", f"On an edge of what was tried, so a better value may lie beyond: {'; '.join(edges)}."]
+    if seen := [f"{row.label}: {', '.join(what)}" for row, _ in rows if (what := table.seen_of(row))]:
+        lines += ["", f"**Settings chosen with this test split in sight**, which flatters the row: {'; '.join(seen)}."]
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines) + "\n"
@@ -119,6 +123,20 @@ def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
         if len(row.grid) > 1:
             tuned.append(f"{row.label}: {', '.join(given)}")
     return f"Chosen on the validation part: {'; '.join(tuned)}." if tuned else ""
+
+
+def _edges(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[str, Point]) -> list[str]:
+    """Rows whose chosen number is the least or the largest of those that were tried."""
+    out = []
+    for row, found in rows:
+        choices = [c for c in row.grid if point_key(table.name, row, row.options | c, 0, True) in points]
+        for name in dict.fromkeys(name for choice in choices for name in choice):
+            tried = sorted({choice[name] for choice in choices if isinstance(choice.get(name), int | float)})
+            chosen = found[0].options.get(name)
+            if len(tried) > 1 and chosen in (tried[0], tried[-1]):
+                which = "least" if chosen == tried[0] else "largest"
+                out.append(f"{row.label}: {name} {chosen:g} ({which} of {len(tried)})")
+    return out
 
 
 def _line(cells: list[str]) -> str:

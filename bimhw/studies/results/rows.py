@@ -42,6 +42,7 @@ class Table:
         path: name of the path a user must give (``fsdd``, ``mitbih208``), or "".
         claim: the BIM paper's claim for this kind of task and what can be compared.
         note: printed below the table.
+        seen: rows whose settings were chosen with the test split in sight, and which settings: (label or its begin, what).
         rows: the models.
     """
 
@@ -54,3 +55,8 @@ class Table:
     note: str = ""
     task_options: dict[str, Any] = field(default_factory=dict)
     path: str = ""
+    seen: tuple[tuple[str, str], ...] = ()
+
+    def seen_of(self, row: Row) -> list[str]:
+        """Return which settings of a row were chosen with the test split in sight."""
+        return [what for label, what in self.seen if row.label.startswith(label)]

@@ -143,6 +143,23 @@ def test_page_says_what_the_points_say(plan: None, tmp_path: Path) -> None:
     assert files[1].read_bytes() == first, "the plot is the same bytes each time"
 
 
+def test_page_names_edges_that_were_tried_and_settings_seen_on_test(
+    plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, points = ROWS[0], {}
+    chosen = row.options | GRID[1]
+    key = point_key("toy", row, chosen, 0, False)
+    points[key] = Point(key, "toy", "online", False, chosen, 0, accuracy=0.5)
+    assert "On an edge" not in write_report(points, tmp_path)[0].read_text()  # nothing was tried beside it
+    for choice in GRID:
+        key = point_key("toy", row, row.options | choice, 0, True)
+        points[key] = Point(key, "toy", "online", True, row.options | choice, 0, accuracy=0.5)
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, seen=(("onl", "its taps"), ("gru", "its rate"))))
+    text = write_report(points, tmp_path)[0].read_text()
+    assert "online: lr 0.02 (largest of 2)." in text
+    assert "which flatters the row: online: its taps." in text and "its rate" not in text
+
+
 def test_every_row_of_the_plan_has_valid_settings() -> None:
     """Options of each row are accepted by what will train it (a typo would only show hours later)."""
     from bimhw.learning.objectives.ctc import CtcSettings

@@ -1,0 +1,46 @@
+"""Faithful or approximate, with reasons: models that change, weights that are far off, made-up calibration, integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bimhw
+from bimhw.compiler.fidelity import WEIGHT_ERROR
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.models.io import save_model
+
+EXAMPLE = str(Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors")
+
+
+def test_the_shipped_net_is_faithful() -> None:
+    report = bimhw.compile(EXAMPLE, mapping="blocks").report
+    assert report["fidelity"] == {"word": "faithful", "reasons": []}
+
+
+def test_coarse_weights_are_approximate() -> None:
+    report = bimhw.compile(EXAMPLE, mapping="blocks", bits=3).report
+    errors = {q["name"]: q["relative_rms_weight_error"] for q in report["projections"]}
+    named = {r.split(":")[0] for r in report["fidelity"]["reasons"]}
+    assert report["fidelity"]["word"] == "approximate"
+    assert named == {name for name, e in errors.items() if e > WEIGHT_ERROR} != set()
+
+
+def test_made_up_inputs_are_a_reason(tmp_path: Path) -> None:
+    save_model(BimNet(BimConfig(n_in=4, hidden=(8,), n_out=3)), tmp_path / "m.safetensors")
+    report = bimhw.compile(tmp_path / "m.safetensors", mapping="blocks").report
+    assert any("made-up inputs" in r for r in report["fidelity"]["reasons"])
+    x = np.random.default_rng(0).integers(0, 2, (8, 6, 4)).astype(np.int16)
+    given = bimhw.compile(tmp_path / "m.safetensors", mapping="blocks", calibration=x).report
+    assert not any("made-up" in r for r in given["fidelity"]["reasons"])
+
+
+def test_the_command_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from bimhw.cli.main import main
+
+    with pytest.raises(SystemExit):
+        main(["compile", EXAMPLE, "--mapping", "blocks", "-o", str(tmp_path / "x.bimhw")])
+    assert "faithful" in capsys.readouterr().out

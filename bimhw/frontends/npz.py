@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from mapping.network import Network
 from mapping.words import value_bits
+from simulator.base import host_memory
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
-from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
 from simulator.neurons.lif import initial_v
@@ -36,6 +36,7 @@ SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
 DECAY = 512  # V * 7/8 a step, in 1/4096
 _NEEDED = ("indptr", "indices", "weights", "bias", "v0", "thr", "n_in", "in_ptr", "in_idx")
 _OPTIONAL = ("core", "ref_hash")
+_HELD = 3  # how many times the bytes of a file are held at the peak
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,28 @@ def _foresee(path: Path) -> None:
     check_is_file(path)
     with boundary(path, "an .npz file", "Plain networks are .npz files"), zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    check_memory(3 * size, str(path), "its synapses (as read, checked and laid out)", "Use a smaller network")
+        need, there = _HELD * size, host_memory.available_bytes()
+        if there is None or need <= there:
+            return
+        neurons, synapses = (_length(archive, name) for name in ("bias", "indices"))
+    share = there / need
+    raise InputError(
+        str(path),
+        f"needs {need / 1e9:,.2f} GB for {neurons:,} neurons and {synapses:,} synapses (as read, checked and laid out), and "
+        f"{there / 1e9:,.2f} GB are available",
+        f"A machine with {need / 1e9:,.2f} GB free holds it; this one holds about {int(share * synapses):,} synapses",
+    )
+
+
+def _length(archive: zipfile.ZipFile, name: str) -> int:
+    """Entries of an array by its header alone; 0 where it is not there."""
+    form: Any = np.lib.format  # untyped in numpy
+    if f"{name}.npy" not in archive.namelist():
+        return 0
+    with archive.open(f"{name}.npy") as stream:
+        old = form.read_magic(stream) == (1, 0)
+        shape = (form.read_array_header_1_0 if old else form.read_array_header_2_0)(stream)[0]
+    return int(np.prod(shape))
 
 
 def _array(a: dict[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:

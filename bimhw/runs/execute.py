@@ -243,8 +243,8 @@ def _free(
     if probes:
         raise InputError("sync 'free'", "has no steps whose states could be read", "Decode the output by its spikes")
     assert how.period_ns is not None
-    cut, ticks = [], 0
-    for train in trains:
+    cut, ticks, updates = [], 0, []
+    for k, train in enumerate(trains):
         run = run_free(program, chip, train, how.period_ns, seed=how.seed)
         period = max(1, round(how.period_ns / run.tick_ns))
         at = np.minimum(run.ticks // period, steps - 1)
@@ -254,10 +254,22 @@ def _free(
         payload = run.payload[order]
         cut.append(SpikeTrain(ptr, run.ids[order], None if (payload == 1).all() else payload))
         ticks += max(run.end, steps * period)
+        step = np.minimum(run.updated[:, 0] // period, steps - 1) + k * steps
+        updates.append(np.column_stack([step, run.updated[:, 1:]]))
     spikes, n = joined(tuple(cut)), program.n_neurons
-    none = np.zeros(n, np.int64)
-    by_step = np.zeros(spikes.steps, np.int64)
-    tally = Tally(none, by_step, none, by_step, tuple(range(steps, steps * len(trains), steps)))
+    step, neuron, active = np.concatenate(updates).T
+    population = np.repeat(np.arange(len(program.populations)), [p.size for p in program.populations])
+    by_step = np.zeros((spikes.steps, len(program.populations)), np.int64)
+    np.add.at(by_step, (step, population[neuron]), 1)
+    took = active > 0
+    tally = Tally(
+        np.bincount(neuron[took], minlength=n).astype(np.int64),
+        np.bincount(step[took], minlength=spikes.steps).astype(np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(spikes.steps, np.int64),
+        tuple(range(steps, steps * len(trains), steps)),
+        updated=(np.bincount(neuron, minlength=n).astype(np.int64), by_step),
+    )
     activity = Counter(program, chip.topology).activity(spikes, tally, len(trains))
     return Run(tuple(cut), {}, replace(activity, sim_time_ns=ticks * run.tick_ns), None)
 

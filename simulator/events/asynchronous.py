@@ -48,6 +48,7 @@ class FreeRun:
         payload: int32 [events].
         messages: packets sent.
         updates: neuron updates.
+        updated: int64 [updates, 3], tick, logical id and whether input was there, of each.
         end: tick at which everything was quiet.
     """
 
@@ -57,6 +58,7 @@ class FreeRun:
     payload: I32
     messages: int
     updates: int
+    updated: I64
     end: int
 
 
@@ -167,6 +169,7 @@ class _FreeChip:
             stage.sender = self.fabric.attach(soma.endpoint, soma, stage)
         self.packets: list[Packet] = []
         self.events: list[tuple[int, int, int]] = []
+        self.updated: list[tuple[int, int, bool]] = []
         self.updates = self.last_done = 0
 
     def position(self, population: int, neuron: int) -> int:
@@ -193,6 +196,7 @@ class _FreeChip:
         c.model.kernel(acc, self.words[k], c.params, c.table, self._out[k], i, i + 1, self.updates, self.seed, c.first)
         acc[:, i] = 0
         self.updates += 1
+        self.updated.append((int(self.env.now), c.first + i, active))
         return active, int(self._out[k][i])
 
     def fired(self, population: int, neuron: int, payload: int) -> None:
@@ -249,7 +253,7 @@ def run_free(
     end = max(int(events[-1, 0]) if events.size else 0, free.last_done)
     return FreeRun(
         plan.costs.tick_ns, events[:, 0], events[:, 1].astype(np.int32), events[:, 2].astype(np.int32),
-        len(free.packets), free.updates, end,
+        len(free.packets), free.updates, np.array(free.updated, np.int64).reshape(-1, 3), end,
     )  # fmt: skip
 
 

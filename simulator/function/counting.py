@@ -34,6 +34,8 @@ class Tally:
         resets: steps before which all dynamic state was reset.
         lost: counter name -> (step, population, core or HOST, count) of what faults did.
         dead: bool [N], neurons on dead cores, which are not updated; None where there is none.
+        updated: (int64 [N], int64 [T, populations]), updates of each neuron and step, where not every neuron is updated at
+            every step.
     """
 
     active_by_neuron: I64
@@ -43,6 +45,7 @@ class Tally:
     resets: tuple[int, ...] = ()
     lost: Mapping[str, Sequence[tuple[int, int, int, int]]] = field(default_factory=dict)
     dead: npt.NDArray[np.bool_] | None = None
+    updated: tuple[I64, I64] | None = None
 
 
 class Counter:
@@ -132,26 +135,35 @@ class Counter:
         return out
 
     def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:
-        """Every neuron with a model of its own is updated at every step."""
+        """Updates and their operations: of every neuron with a model of its own at every step, if the tally does not tell."""
+        ops = [base.get(p.model).ops for p in self.program.populations]
+        costs = {name: np.array([getattr(o, word) for o in ops], np.int64) for name, word in _OPS.items()}
+        costs = {"neuron_updates": np.ones(self._sizes.size, np.int64)} | costs
+        active = Count(
+            self._by_core(self.program.core, tally.active_by_neuron),
+            tally.active_by_step,
+            self._by_population(tally.active_by_neuron),
+        )
+        counted = self._told(tally.updated, costs) if tally.updated is not None else self._each(steps, tally, costs)
+        return counted | {"neuron_updates_active": active}
+
+    def _told(self, updated: tuple[I64, I64], costs: Mapping[str, I64]) -> dict[str, Count]:
+        by_neuron, by_step = updated
+        own = {name: by_neuron * per[self._population] for name, per in costs.items()}
+        return {
+            name: Count(self._by_core(self.program.core, w), by_step @ costs[name], self._by_population(w))
+            for name, w in own.items()
+        }
+
+    def _each(self, steps: int, tally: Tally, costs: Mapping[str, I64]) -> dict[str, Count]:
         each = self._updated[self._population].astype(np.int64)
         if tally.dead is not None:
             each[tally.dead] = 0
-        by_core = self._by_core(self.program.core, each)
         by_population = self._by_population(each)
-        out = {
-            "neuron_updates": _every_step(by_core, by_population, steps, np.ones(self._sizes.size, np.int64)),
-            "neuron_updates_active": Count(
-                self._by_core(self.program.core, tally.active_by_neuron),
-                tally.active_by_step,
-                self._by_population(tally.active_by_neuron),
-            ),
+        return {
+            name: _every_step(self._by_core(self.program.core, each * per[self._population]), by_population, steps, per)
+            for name, per in costs.items()
         }
-        ops = [base.get(p.model).ops for p in self.program.populations]
-        for name, word in _OPS.items():
-            per = np.array([getattr(o, word) for o in ops], np.int64)
-            by_core = self._by_core(self.program.core, each * per[self._population])
-            out[name] = _every_step(by_core, by_population, steps, per)
-        return out
 
     def _saturations(self, tally: Tally) -> Count:
         each = tally.saturated_by_neuron

@@ -19,6 +19,7 @@ from bimhw.cli.output import json_option, print_json
     "--docs", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder of the page."
 )
 @click.option("--report-only", is_flag=True, help="Train nothing, write the page from the points that are there.")
+@click.option("--dask", help="Address of a Dask scheduler that trains side by side.")
 @json_option
 def command(
     tables: tuple[str, ...],
@@ -28,6 +29,7 @@ def command(
     minutes: float | None,
     docs: Path,
     report_only: bool,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""

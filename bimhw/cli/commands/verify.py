@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help="Folder of recorded runs of hardware descriptions (cases.npz); alone, only these are replayed.",
 )
 @click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
+@click.option("--dask", help="Address of a Dask scheduler that checks run on.")
 @json_option
 def command(
     quick: bool,
@@ -37,6 +38,7 @@ def command(
     silicon: Path | None,
     rtl: Path | None,
     write: Path | None,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Compare this installation with independent oracles; exit code 1 if a check fails."""
@@ -55,6 +57,7 @@ def command(
         silicon,
         rtl,
         lambda o: None if as_json else click.echo(f"- {o.check.name}", err=True),
+        dask,
     )
     if write is not None:
         from bimhw.evidence.verify.markdown import markdown

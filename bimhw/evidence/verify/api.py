@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bimhw.evidence.verify.check import Outcome, Setting, run_checks
+from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def verify(
     silicon: Path | str | None = None,
     rtl: Path | str | None = None,
     done: Callable[[Outcome], None] = lambda outcome: None,
+    dask: str | None = None,
 ) -> Verification:
     """Compare this installation with independent oracles.
 
@@ -67,6 +69,7 @@ def verify(
         silicon: folder of published measurements.
         rtl: folder of recorded runs of hardware descriptions; given alone, only these are replayed.
         done: called after each check.
+        dask: address of a Dask scheduler that checks run on, except replays of RTL; its workers see the folders.
 
     Raises:
         InputError: a path that is no folder, or a text that names no check.
@@ -85,5 +88,15 @@ def verify(
     replayed: list[Row] = []
     drawn = secrets.randbelow(10**6) if seed is None else seed
     setting = Setting(drawn, full, folders["nir"], folders["silicon"], folders["rtl"], replayed.append)
-    outcomes = run_checks(chosen, setting, done)
+    if dask is None:
+        outcomes = run_checks(chosen, setting, done)
+    else:
+        with spreading(dask) as spread:
+            there = run_checks([c for c in chosen if c.name != RTL], replace(setting, rtl_row=_ignore), done, spread)
+        here = run_checks([c for c in chosen if c.name == RTL], setting, done)
+        outcomes = sorted([*there, *here], key=lambda o: [c.name for c in chosen].index(o.check.name))
     return Verification(setting, tuple(outcomes), tuple(replayed))
+
+
+def _ignore(row: Row) -> None:
+    """Leave a replayed case."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.base.errors import BimhwError, MissingExtraError
+from simulator.function.parts import Spread
 
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
@@ -92,18 +93,31 @@ class Outcome:
 
 
 def run_checks(
-    checks: Sequence[Check], setting: Setting, done: Callable[[Outcome], None] = lambda outcome: None
+    checks: Sequence[Check],
+    setting: Setting,
+    done: Callable[[Outcome], None] = lambda outcome: None,
+    spread: Spread | None = None,
 ) -> list[Outcome]:
-    """Run the checks one after another; a check that breaks is a failure, not the end."""
+    """Run the checks one after another, or side by side where `spread` puts them."""
+    if spread is not None:
+        outcomes = list(spread(run_check, [(check, setting) for check in checks]))
+        for outcome in outcomes:
+            done(outcome)
+        return outcomes
     outcomes = []
     for check in checks:
-        start, value, note = time.perf_counter(), None, ""
-        try:
-            value = float(check.run(setting))
-        except (Skip, MissingExtraError) as reason:
-            note = str(reason)
-        except (BimhwError, ArithmeticError, ValueError, IndexError, KeyError, RuntimeError, AssertionError) as error:
-            note = f"error: {type(error).__name__}: {error}"
-        outcomes.append(Outcome(check, value, time.perf_counter() - start, note))
+        outcomes.append(run_check(check, setting))
         done(outcomes[-1])
     return outcomes
+
+
+def run_check(check: Check, setting: Setting) -> Outcome:
+    """Run one check; one that breaks is a failure, not the end."""
+    start, value, note = time.perf_counter(), None, ""
+    try:
+        value = float(check.run(setting))
+    except (Skip, MissingExtraError) as reason:
+        note = str(reason)
+    except (BimhwError, ArithmeticError, ValueError, IndexError, KeyError, RuntimeError, AssertionError) as error:
+        note = f"error: {type(error).__name__}: {error}"
+    return Outcome(check, value, time.perf_counter() - start, note)

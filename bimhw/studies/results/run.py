@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bimhw.runs.workers import spreading
 from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
 from bimhw.tasks import TASKS, load_corpus, load_task
@@ -27,6 +28,7 @@ def run_results(
     budget_s: float | None = None,
     say: Callable[[str], None] = print,
     rows: Sequence[str] = (),
+    dask: str | None = None,
 ) -> dict[str, Point]:
     """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
 
@@ -38,6 +40,7 @@ def run_results(
         budget_s: no new run begins after so many seconds.
         say: told what happens.
         rows: only those whose label holds one of these texts; none: all.
+        dask: address of a Dask scheduler that trains points side by side; its workers may die.
 
     Raises:
         InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
@@ -45,7 +48,7 @@ def run_results(
     _check_known(tables, rows)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
-    with held(store):
+    with held(store), spreading(dask) as spread:
         for name in tables or TABLES:
             table = TABLES[name]
             try:
@@ -56,7 +59,13 @@ def run_results(
                 say(f"{name}: left out ({error})")
                 continue
             wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
-            _run_table(replace(table, rows=wanted), data, store, points, seeds, end, say)
+            table = replace(table, rows=wanted)
+            while spread is not None and time.monotonic() < end and (ready := _ready(table, points, seeds)):
+                for point in spread(run_point, [(data, name, *what) for what in ready]):
+                    points[point.key] = point
+                    append_point(store, point)
+                    say(_line(table, point))
+            _run_table(table, data, store, points, seeds, end, say)
     return points
 
 
@@ -97,9 +106,7 @@ def _run_table(
                 return None
             points[key] = run_point(data, table.name, row, options, seed, tuning)
             append_point(store, points[key])
-            say(
-                f"{table.name}: {row.label}, seed {seed}{' (tuning)' if tuning else ''}: {value(points[key], table):.4f}"
-            )
+            say(_line(table, points[key]))
         return points[key]
 
     most = max((r.seeds for r in table.rows), default=0)
@@ -109,6 +116,29 @@ def _run_table(
                 options = chosen(table, row, get)
                 if options is None or get(row, options, seed, False) is None:
                     return
+
+
+def _line(table: Table, point: Point) -> str:
+    tuning = " (tuning)" if point.tuning else ""
+    return f"{table.name}: {point.row}, seed {point.seed}{tuning}: {value(point, table):.4f}"
+
+
+def _ready(table: Table, points: Mapping[str, Point], seeds: int | None) -> list[tuple[Row, dict[str, Any], int, bool]]:
+    """Points that are missing and wait for no other: grids, and rows whose grid is done."""
+    missing: dict[str, tuple[Row, dict[str, Any], int, bool]] = {}
+
+    def look(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
+        key = point_key(table.name, row, options, seed, tuning)
+        if key not in points:
+            missing[key] = (row, options, seed, tuning)
+        return points.get(key)
+
+    for row in table.rows:
+        options = chosen(table, row, look)
+        for seed in range(row.seeds if seeds is None else min(row.seeds, seeds)):
+            if options is not None:
+                look(row, options, seed, False)
+    return list(missing.values())
 
 
 def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
-from typing import Any
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from bimhw.evidence.verify.api import verify
 from bimhw.runs.execute import How, execute
 from mapping.blocks import map_blocks
 from mapping.network import Network
@@ -20,6 +16,7 @@ from simulator.neurons.base import get
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+from tests.clusters import kill_when_busy
 
 
 def program() -> Program:
@@ -56,23 +53,9 @@ def run(threads: int, dask: str | None = None) -> dict[str, bytes]:
 def test_a_killed_worker_changes_no_byte() -> None:
     distributed = pytest.importorskip("distributed")
     one = run(1)
-    killed = []
-
-    def kill(cluster: Any) -> None:
-        """Kill a worker as soon as it works on something."""
-        while not killed:
-            for name, state in list(cluster.scheduler.workers.items()):
-                if state.processing and not killed:
-                    worker = next(w for w in cluster.workers.values() if w.worker_address == name)
-                    os.kill(worker.pid, signal.SIGKILL)
-                    killed.append(name)
-            time.sleep(0.005)
-
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        thread = threading.Thread(target=kill, args=(cluster,), daemon=True)
-        thread.start()
+        killed = kill_when_busy(cluster)
         other = run(1, cluster.scheduler_address)
-        thread.join(30)
     assert killed
     assert other == one
 
@@ -87,3 +70,33 @@ def test_a_cluster_that_is_not_there_is_one_line() -> None:
     pytest.importorskip("distributed")
     with pytest.raises(InputError, match="cannot be reached"):
         run(1, "tcp://127.0.0.1:1")
+
+
+@pytest.mark.long
+def test_checks_on_a_cluster_are_those_made_here() -> None:
+    distributed = pytest.importorskip("distributed")
+    only = ("PSP recurrence", "STDP traces", "energy items")
+    here = verify(seed=3, only=only)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        killed = kill_when_busy(cluster)
+        there = verify(seed=3, only=only, dask=cluster.scheduler_address)
+    assert killed
+    assert [(o.check.name, o.value) for o in there.outcomes] == [(o.check.name, o.value) for o in here.outcomes]
+
+
+def test_free_runs_count_the_updates_that_were_made() -> None:
+    """Energy of asynchronous operation: an update is counted where a neuron was updated, not at every step."""
+    model = get("if")
+    params = {w.name: np.asarray({"vth": 5}.get(w.name, model.defaults.get(w.name, 1))) for w in model.params}
+    one = np.array([0, 1], np.int64), np.zeros(1, np.int32), np.full(1, 5, np.int8)
+    populations = (Population("in", "input", 1, role="input"), Population("a", "if", 1, params, layer=1))
+    chip = load_chip("loihi2")
+    chip = replace(chip, capabilities=replace(chip.capabilities, sync=("barrier", "free")))
+    net = Network("integer", populations, (Projection("p", "in", "a", "in", *one),))
+    program = map_blocks(net, chip)[0]
+    train = SpikeTrain(np.array([0, 1, 1, 1, 2, 2], np.int64), np.zeros(2, np.int32))
+    how = How(engine="events", sync="free", period_ns=1e5)
+    counts = execute(program, [train, train], chip, 5, how=how).activity.counts
+    assert counts["neuron_updates"].total == 8  # two spikes a sample, each followed by one update without input
+    assert counts["neuron_updates_active"].total == 4
+    assert counts["neuron_updates"].by_step.tolist() == [2, 0, 0, 2, 0] * 2

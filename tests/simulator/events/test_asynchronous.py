@@ -46,6 +46,11 @@ def test_a_chain_by_hand(make_chip) -> None:  # type: ignore[no-untyped-def]
     assert run.ticks.tolist() == [0, first, second, 20000, 20000 + first, 20000 + second]
     assert (run.messages, run.updates) == (4, 8)  # each spike is followed by one update without input
     assert run.end == 20000 + second
+    one = [[first - 300 - 97, 1, 1], [first, 1, 0], [second - 300 - 97, 2, 1], [second, 2, 0]]
+    assert sorted(run.updated[:, 1].tolist()) == [1, 1, 1, 1, 2, 2, 2, 2]
+    assert run.updated[:, 2].sum() == 4  # those with input
+    starts = [[t, i, a] for t, i, a in run.updated.tolist() if a and t < 20000]
+    assert starts == [row for row in one if row[2]]
 
 
 @pytest.mark.parametrize("seed", range(6))

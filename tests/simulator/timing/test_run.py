@@ -171,7 +171,7 @@ def test_a_run_is_the_sum_of_its_steps(make_chip, make_program, make_spikes, eng
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_engines_and_threads_give_the_same_run(make_chip, make_program, make_spikes, threads, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("simulator.timing.run.CHUNK_MESSAGES", 300)  # several chunks
+    monkeypatch.setattr("simulator.timing.chunks.CHUNK_MESSAGES", 300)  # several chunks
     chip, program, spikes = make_chip(), make_program(4, 12), make_spikes(4, 9, 58, 0.5)
     learn = np.arange(9 * 12, dtype=np.int64).reshape(9, 12)
     keep = range(2, 8, 3)

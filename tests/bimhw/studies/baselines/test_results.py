@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from bimhw.studies.results.run import run_results
 from bimhw.tasks.features.warp import warp
 from bimhw.tasks.sources.sequences import Part, graded_task
 from simulator.base.errors import InputError, UncheckedWarning
+from tests.clusters import kill_when_busy
 
 GRID = ({"lr": 0.001}, {"lr": 0.02})
 ROWS = (
@@ -55,6 +58,41 @@ def test_tunes_on_validation_and_trains_the_best(plan: None, tmp_path: Path) -> 
     assert len(points) == 2 + 2 + 2 + 1
     again = run_point(toy(), "toy", ROWS[0], best.options, 0, False)
     assert again.accuracy == tested[0].accuracy
+
+
+def figures(points: dict[str, Point]) -> dict[str, Point]:
+    """Points without their wall time."""
+    return {k: replace(p, seconds=0.0) for k, p in points.items()}
+
+
+def test_points_trained_elsewhere_are_the_same(plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids and rows without one come first; a row with a grid waits for it."""
+    rounds: list[int] = []
+
+    @contextmanager
+    def spreading(address: str | None) -> Iterator[Any]:
+        def spread(function: Any, tasks: Any) -> list[Any]:
+            rounds.append(len(tasks))
+            return [function(*task) for task in reversed(tasks)][::-1]
+
+        yield None if address is None else spread
+
+    monkeypatch.setattr(run_module, "spreading", spreading)
+    there = run_results(tmp_path / "there.jsonl", ["toy"], say=lambda _: None, dask="somewhere")
+    assert rounds == [2 + 2 + 1, 2]
+    assert figures(there) == figures(run_results(tmp_path / "here.jsonl", ["toy"], say=lambda _: None))
+    assert read_points(tmp_path / "there.jsonl").keys() == there.keys()
+
+
+@pytest.mark.long
+def test_a_killed_worker_changes_no_figure(plan: None, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    here = run_results(tmp_path / "here.jsonl", ["toy"], say=lambda _: None)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        killed = kill_when_busy(cluster)
+        there = run_results(tmp_path / "there.jsonl", ["toy"], say=lambda _: None, dask=cluster.scheduler_address)
+    assert killed
+    assert figures(there) == figures(here)
 
 
 def test_goes_on_where_it_stopped(plan: None, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.frameworks.make FOLDER [--only PREFIX]
 
-Needs torch, nir and those of snntorch, spikingjelly, norse and sinabs that are to be made; nothing of bimhw.
+Needs torch, nir and those of snntorch, spikingjelly, norse, sinabs and rockpool that are to be made; nothing of bimhw.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import nir
 import numpy as np
 
-MAKERS = ("snntorch_nets", "spikingjelly_nets", "norse_nets", "sinabs_nets")
+MAKERS = ("snntorch_nets", "spikingjelly_nets", "norse_nets", "sinabs_nets", "rockpool_nets")
 
 
 def _write(path: Path, graph: Any) -> None:

@@ -26,7 +26,10 @@ from simulator.base.errors import InputError
 @click.option("--task", help="Task or text whose training part calibrates the formats (digits models are recognised).")
 @with_task_options
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
-@click.option("--profile", help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, euler, exact, or JSON.")
+@click.option(
+    "--profile",
+    help="How to run a .nir file: snntorch, spikingjelly, norse, sinabs, rockpool, lava-dl, euler, exact, or JSON.",
+)
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--read", "read_options", multiple=True, metavar="NAME=VALUE", help="Option of the model's front end.")
 @click.option(

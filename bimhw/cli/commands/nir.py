@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PROFILE = click.option(
     "--profile",
-    help="snntorch, snntorch-zero-delay, snntorch-subtract, snntorch-subtract-now, spikingjelly, norse, sinabs, euler, exact, "
-    "or a JSON file (docs/frontends.md).",
+    help="snntorch, snntorch-zero-delay, snntorch-subtract, snntorch-subtract-now, spikingjelly, norse, sinabs, "
+    "rockpool, lava-dl, euler, exact, or a JSON file (docs/frontends.md).",
 )
 _DT = click.option("--dt", type=float, help="Time step: seconds, or steps where the file's tau is in steps.")
 _DATA_OPTION = click.option(

@@ -139,6 +139,10 @@ class Neuron:
         keep = np.exp(-self.ratio_s)
         if how == "exp":
             self.i = keep * self.i + x
+        elif how == "exp_in":
+            self.i = keep * (self.i + x)
+        elif how == "unit":
+            self.i = (1 - self.ratio_s) * self.i + x
         elif how == "exp_norm":
             self.i = keep * self.i + (1 - keep) * x
         else:
@@ -149,8 +153,12 @@ class Neuron:
     def _membrane(self, x: Floats) -> None:
         how, leak = self.settings.integrator, self.p["v_leak"]
         keep = np.exp(-self.ratio_m)
-        if how == "exp":
+        if how == "exp_in" and self.node.kind == "LI":
+            self.v = leak + keep * (self.v - leak + x)
+        elif how in ("exp", "exp_in"):
             self.v = leak + keep * (self.v - leak) + x
+        elif how == "unit":
+            self.v = leak + (1 - self.ratio_m) * (self.v - leak) + x
         elif how == "exp_norm":
             self.v = leak + keep * (self.v - leak) + (1 - keep) * x
         else:

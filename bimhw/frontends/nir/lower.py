@@ -275,11 +275,16 @@ def _membrane(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[
     flat = _flat_factors(node, settings)
     factor = next(v for k, v in flat.items() if "tau_syn" not in k)
     if "dt/tau" in flat or "dt/tau_mem" in flat:
+        if settings.integrator == "unit":
+            return 1 - factor, np.ones_like(factor), factor * p["v_leak"]
         r = np.ones_like(p["r"]) if settings.integrator == "norse_jump" and "w_in" in p else p["r"]
         return 1 - factor, _times(factor, r), factor * p["v_leak"]
     rest = (1 - factor) * p["v_leak"]
     unit = np.ones_like(factor)
-    gain = {"exp": unit, "exp_norm": 1 - factor, "exact": _times(1 - factor, p["r"])}[settings.integrator]
+    entering = factor if node.kind == "LI" else unit
+    gain = {"exp": unit, "exp_in": entering, "exp_norm": 1 - factor, "exact": _times(1 - factor, p["r"])}[
+        settings.integrator
+    ]
     return factor, gain, rest
 
 
@@ -296,8 +301,10 @@ def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[F
             node.where, "under 'exact' moves its membrane by two exponentials, which no neuron here has", "Use euler"
         )
     factor = next(v for k, v in _flat_factors(node, settings).items() if "tau_syn" in k)
-    if settings.integrator == "norse_jump":
+    if settings.integrator in ("norse_jump", "unit"):
         return 1 - factor, np.ones_like(factor)
+    if settings.integrator == "exp_in":
+        return factor, factor
     if settings.integrator == "euler":
         return 1 - factor, _times(factor, p["w_in"])
     return factor, np.ones_like(factor) if settings.integrator == "exp" else 1 - factor

@@ -5,6 +5,9 @@ A profile is one JSON object, or the name of a source whose conventions are fill
     dt            seconds, or time steps where tau is in steps
     integrator    euler       v += dt/tau (v_leak - v + r x);  IF, I: v += dt r x
                   exp         v = e^(-dt/tau) v + x                       (r is not used)
+                  exp_in      i = e^(-dt/tau_syn) (i + x); v = e^(-dt/tau_mem) v + i; LI: v = e^(-dt/tau) (v + x)   (w_in, r
+                              not used; Rockpool)
+                  unit        i = (1 - dt/tau_syn) i + x; v = (1 - dt/tau_mem) v + i       (w_in, r not used; lava-dl)
                   exp_norm    v = a v + (1 - a) x, a = e^(-dt/tau)        (r is not used)
                   norse_jump  i += x; v += dt/tau_mem (v_leak - v + i); i -= dt/tau_syn i   (w_in, r not used)
                   exact       the solution of the differential equation for an input held over the step; IF and LIF cross
@@ -33,7 +36,7 @@ from simulator.base.errors import InputError
 from simulator.base.reading import parse_json, read_text
 
 CHOICES = {
-    "integrator": ("euler", "exp", "exp_norm", "norse_jump", "exact"),
+    "integrator": ("euler", "exp", "exp_in", "exp_norm", "norse_jump", "unit", "exact"),
     "cmp": (">", ">=", "multi"),
     "reset": ("to_v_reset_now", "to_v_reset_next_step", "subtract_now", "subtract_next_step",
               "zero_next_step_input_lost", "none", "subtract_now_lowered"),

@@ -19,10 +19,12 @@ from simulator.base.errors import InputError
 Floats = npt.NDArray[np.float64]
 NAMES = (
     "snntorch", "snntorch-zero-delay", "snntorch-subtract", "snntorch-subtract-now", "spikingjelly", "norse", "sinabs",
-    "euler", "exact",
+    "rockpool", "lava-dl", "euler", "exact",
 )  # fmt: skip
 SNNTORCH_DT = 1e-4  # hard-coded in snnTorch 1.0.0's exporter
 SPIKINGJELLY_DT = 1e-4  # the default of its exporter's dt
+ROCKPOOL_DT = 1e-3  # the default of its modules
+LAVA_DT = 1 / 4096  # its converter writes tau = 1 / decay, and a decay is in 1/4096 a step
 NORSE_DT = 1e-3  # the default of its simulation; its exporter then writes tau * dt
 ROUND_OFF = 1e-6  # float32 time constants may put tau a last bit below dt
 
@@ -162,6 +164,11 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
     if name == "sinabs":
         settings = Settings(1.0, "exp", "multi", "subtract_now")
         return Profile(name, settings, output="counts", notes=("time constants are in steps (dt = 1)",))
+    if name == "rockpool":
+        return _rockpool(graph, dt)
+    if name == "lava-dl":
+        note = "assumed: dt = 1/4096, since tau = 1 / decay; weights and thresholds are Loihi's mantissas"
+        return Profile(name, Settings(LAVA_DT, "unit"), notes=() if dt else (note,))
     known = (dt, "") if dt else derived_dt(graph)
     notes = (f"dt = {known[0]:g}, since {known[1]}",) if known and not dt else ()
     return Profile(name, Settings(known[0] if known else None, name), notes=notes)
@@ -202,6 +209,29 @@ def _snntorch_subtract_now(graph: NirGraph) -> Profile:
     notes = tuple(f"node {n!r}: recurrent, so it is lowered one step later (snnTorch 1.0.0)" for n in sorted(looped))
     apart = _whole_input(graph, base) | dict.fromkeys(sorted(looped), late)
     return Profile("snntorch-subtract-now", base, apart, notes=notes)
+
+
+def _rockpool(graph: NirGraph, dt: float | None) -> Profile:
+    """Rockpool writes r = tau e^(-dt/tau) / dt, which tells dt; several spikes a step, each lowers v by the threshold."""
+    told = []
+    for node in graph.of_kind(*NEURONS):
+        tau, r = np.broadcast_arrays(node.fields.get("tau", node.fields.get("tau_mem", np.ones(()))), node.fields["r"])
+        told += (tau * _inverse_gain(r)).reshape(-1).tolist()
+    value = _rounded(float(np.median(told))) if told else None
+    found = value is not None and all(abs(t / value - 1) < 1e-3 for t in told)
+    step = value if found and value is not None else ROCKPOOL_DT
+    why = "r = tau e^(-dt/tau) / dt there in every neuron" if found else "the default of its modules"
+    notes = ["assumed: no bias of a neuron and no w_rec (Rockpool writes neither)"]
+    notes += [] if dt else [f"dt = {step:g}: {why}"]
+    return Profile("rockpool", Settings(step, "exp_in", "multi", "subtract_now"), output="counts", notes=tuple(notes))
+
+
+def _inverse_gain(r: Floats) -> Floats:
+    """Return x with r = e^(-x) / x, by Newton's method from x e^x = 1 / r."""
+    x = np.minimum(1 / np.maximum(r, 1e-9), 1.0)
+    for _ in range(50):
+        x = x - (x * np.exp(x) - 1 / np.maximum(r, 1e-9)) / (np.exp(x) * (1 + x))
+    return x
 
 
 def _norse(graph: NirGraph, dt: float | None) -> Profile:
@@ -263,7 +293,7 @@ def check_settings(graph: NirGraph, node: Node, settings: Settings) -> None:
 def factors(node: Node, settings: Settings) -> dict[str, Floats]:
     """Per-step factors by name: dt / tau where the step is Euler's, e^(-dt / tau) where it is exact."""
     dt = settings.dt or 1.0
-    euler = settings.integrator in ("euler", "norse_jump")
+    euler = settings.integrator in ("euler", "norse_jump", "unit")
     out = {}
     for key in ("tau", "tau_mem", "tau_syn"):
         if key in node.fields:

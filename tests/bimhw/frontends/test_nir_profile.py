@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimhw.frontends.nir import build_graph, choose, load_profile
+from bimhw.frontends.nir import build_graph, choose, load_profile, run_graph
+from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import CHOICES, parse_profile
 from bimhw.frontends.nir.sources import NAMES
+from mapping.float_run import record
 from simulator.base.errors import InputError
 
 
@@ -129,3 +131,43 @@ def test_snntorch_with_a_delayed_reset_to_zero_differs_only_beyond_the_plain_lea
     resets = {n: profile.of(n).reset for n in ("cuba", "ring", "last")}
     late = "zero_next_step_input_lost"
     assert resets == {"cuba": late, "ring": late, "last": "to_v_reset_now"}
+
+
+def _cuba(tau_mem: float, tau_syn: float, r: float, theta: float, w_in: float = 1.0) -> Any:
+    one = {"tau_mem": tau_mem, "tau_syn": tau_syn, "r": r, "v_leak": 0.0, "v_threshold": theta, "w_in": w_in}
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([1])}),
+        "n": ("CubaLIF", {k: np.array([v]) for k, v in one.items()}),
+    }
+    return build_graph({**nodes, "out": ("Output", {})}, [("in", "n"), ("n", "out")], "g.nir")
+
+
+@pytest.mark.parametrize("name", ["rockpool", "lava-dl"])
+def test_a_source_steps_its_cuba_neuron_by_its_own_equations(name: str) -> None:
+    """Rockpool: i = b (i + x), v = a v + i, floor(v / theta) spikes, each subtracts; lava-dl: decays in 1/4096, reset to 0."""
+    x = np.random.default_rng(0).integers(0, 3, 40).astype(float)
+    if name == "rockpool":
+        dt, mem, syn, theta = 2e-3, 0.011, 0.017, 1.5
+        file = _cuba(mem, syn, mem * np.exp(-dt / mem) / dt, theta)
+        keep_u, keep_v = np.exp(-dt / syn), np.exp(-dt / mem)
+    else:
+        decay_u, decay_v, theta = 1024, 128, 5.0
+        file = _cuba(1 / decay_v, 1 / decay_u, 1.0, theta, 1 / decay_u)
+        keep_u, keep_v = 1 - decay_u / 4096, 1 - decay_v / 4096
+    i = v = 0.0
+    wanted = []
+    for value in x:
+        i = keep_u * (i + value) if name == "rockpool" else keep_u * i + value
+        v = keep_v * v + i
+        z = float(max(0.0, v // theta)) if name == "rockpool" else float(v > theta)
+        v = v - theta * z if name == "rockpool" else v * (1 - z)
+        wanted.append(z)
+    profile = choose(file, name)
+    if name == "rockpool":
+        assert profile.default.dt == 2e-3
+    (out,) = run_graph(file, profile, {"in": x[:, None, None]}).outputs.values()
+    np.testing.assert_array_equal(np.ravel(out), wanted)
+    lowered = lower(file, profile)
+    neuron = next(p for p in lowered.populations if p.model.startswith("leaky"))
+    found = record(lowered, {lowered.populations[0].name: x[None, :, None]}, len(x) + 1, [(neuron.name, "out")])
+    np.testing.assert_array_equal(np.ravel(found[neuron.name, "out"])[1:], wanted)

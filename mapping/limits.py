@@ -99,7 +99,7 @@ def payload_bits(network: Network, p: Population) -> int:
     """Bits (with sign) of the graded spikes that a population sends; 0 for binary spikes."""
     if p.model == INPUT_MODEL:
         entry = network.meta.get("input", {})
-        return int(entry.get("payload_bits", 0)) if entry.get("population") == p.name else 0
+        return int(entry.get("payload_bits", 0))  # one word for all inputs
     return GRADED_BITS if get(p.model).emits == "graded" else 0
 
 

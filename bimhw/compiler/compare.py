@@ -18,6 +18,7 @@ from simulator.chips.chip import Topology
 from simulator.function import run_samples
 from simulator.neurons.base import get
 from simulator.program.activity import Activity
+from simulator.program.entries import by_input
 from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -117,7 +118,7 @@ def differences(
     on_chip = [p for p in program.populations if p.model != INPUT_MODEL and p.name in names]
     steps = own + max(names.values())
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
-    values = {p.name: payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL}
+    values = by_input(payloads.astype(np.float64) * scale, network.populations)
     shown = record(network, values, steps, [(p.name, "out") for p in on_chip], seed)
     first = program.first_ids()
     sent: dict[str, Floats] = {}

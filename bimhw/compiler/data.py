@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from bimhw.tasks.dataset import Dataset, power_of_two_scale
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
-from simulator.base.names import INPUT_MODEL
+from simulator.program.entries import input_populations, input_width
 
 if TYPE_CHECKING:
     from bimhw.tasks.sources.text import Corpus
@@ -54,7 +55,7 @@ def calibration_data(
     """Data to calibrate a network on.
 
     Args:
-        network: float stage; its one input gives the width.
+        network: float stage; its inputs, side by side, give the width.
         calibration: payloads [samples, steps, n], or None.
         task: task or text (or its name) whose training samples are used and whose decision steps are kept; guessed for
             digits. Or data of the user's own.
@@ -65,7 +66,8 @@ def calibration_data(
     """
     width, scale = _input(network)
     if isinstance(task, Dataset):
-        return _from_dataset(task, width, scale, seed)
+        names = {p.name: p.size for p in input_populations(network.populations)}
+        return _from_dataset(task, names, scale, seed)
     if task is not None and not isinstance(task, str):
         return _from_task(task.name, task, width, scale, calibration, seed)
     name = task if task is not None else guessed_task(network)
@@ -91,10 +93,10 @@ def _made_up(width: int, neurons: int) -> tuple[int, int]:
 
 
 def _input(network: Network) -> tuple[int, float]:
-    inputs = [p for p in network.populations if p.model == INPUT_MODEL]
-    if len(inputs) != 1:
-        raise InputError("network", f"has {len(inputs)} input populations, calibration needs one", "Merge its inputs")
-    return inputs[0].size, float(network.meta.get("input", {}).get("scale", 1.0))
+    width = input_width(network.populations)
+    if not width:
+        raise InputError("network", "has no input population, and calibration drives one", "Give it an input")
+    return width, float(network.meta.get("input", {}).get("scale", 1.0))
 
 
 def guessed_task(network: Network) -> str:
@@ -127,9 +129,9 @@ def _from_task(
     return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
 
 
-def _from_dataset(data: Dataset, width: int, scale: float, seed: int) -> CalibrationData:
+def _from_dataset(data: Dataset, names: Mapping[str, int], scale: float, seed: int) -> CalibrationData:
     """Payloads of a user's samples; real values in units of the network's scale, or of a power of two found here."""
-    samples = data.samples(width)
+    samples = data.samples(sum(names.values()), names=names)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(samples.x))[:SAMPLES])
     part = replace(samples, x=_taken(samples.x, chosen))
     found, unit = None, ""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.program.entries import input_ids
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -22,9 +23,9 @@ def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTra
         InputError: wrong width, or a payload that the compiled input does not carry.
     """
     entry = program.meta["input"]
-    population = program.population(entry["population"])
-    if payloads.ndim != 2 or payloads.shape[1] != population.size:
-        raise InputError("input", f"has shape {payloads.shape}, the program needs [steps, {population.size}]")
+    ids = input_ids(program.populations)
+    if payloads.ndim != 2 or payloads.shape[1] != ids.size:
+        raise InputError("input", f"has shape {payloads.shape}, the program needs [steps, {ids.size}]")
     bits = entry["payload_bits"]
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 1)
     if payloads.size and not low <= int(payloads.min()) <= int(payloads.max()) <= high:
@@ -33,7 +34,8 @@ def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTra
             f"has payloads {int(payloads.min())}..{int(payloads.max())}, the program was compiled for {low}..{high}",
             "Compile it again with calibration data that shows the range",
         )
-    return SpikeTrain.from_dense(payloads, program.first_ids()[population.name])
+    train = SpikeTrain.from_dense(payloads)
+    return SpikeTrain(train.ptr, ids[train.ids], train.payload)
 
 
 def output_probe(program: Program) -> tuple[str, str]:

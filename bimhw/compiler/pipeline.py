@@ -35,6 +35,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
+from simulator.program.entries import by_input
 
 
 def compile(
@@ -169,7 +170,9 @@ def _input_scales(network: Network) -> dict[str, float]:
 
 
 def _values(network: Network, data: CalibrationData) -> dict[str, npt.NDArray[np.float64]]:
-    return {name: data.payloads.astype(np.float64) * scale for name, scale in _input_scales(network).items()}
+    scales = _input_scales(network)
+    given = by_input(data.payloads, network.populations)
+    return {name: given[name].astype(np.float64) * scale for name, scale in scales.items()}
 
 
 def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, options: CompileOptions) -> dict[str, Any]:

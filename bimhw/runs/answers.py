@@ -27,6 +27,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
+from simulator.program.entries import by_input, input_populations
 from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -138,11 +139,11 @@ class DataTrial:
         """Return a dataset's samples as payloads of a program's input.
 
         Raises:
-            InputError: another width than the program's, or a program with several inputs.
+            InputError: another width than the program's, or an input that the data lacks.
         """
         entry = program.meta["input"]
-        width = program.population(entry["population"]).size
-        samples = data.samples(width, count)
+        names = {p.name: p.size for p in input_populations(program.populations)}
+        samples = data.samples(sum(names.values()), count, names)
         payloads = samples.payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
         output, steps = Outputs.of(program, decode), payloads.shape[1]
         meta = program.meta.get("output") or {}
@@ -180,9 +181,7 @@ class DataTrial:
         """[B, C] of the network that the program was compiled from."""
         network = float_network(model, program)
         scale = float(program.meta["input"].get("scale", 1.0))
-        values = {
-            p.name: self.payloads.astype(np.float64) * scale for p in network.populations if p.model == INPUT_MODEL
-        }
+        values = by_input(self.payloads.astype(np.float64) * scale, network.populations)
         return reduce(self.output.in_float(network, values, self.steps, seed), self.output.how, self.window), None
 
     def judge(self, scores: Floats) -> Figures:

@@ -72,7 +72,7 @@ def run_nir(
     """Compile a .nir file, run it in integers on the simulated chip, and compare with float.
 
     Args:
-        model: .nir file with one Input.
+        model: .nir file.
         chip: name or YAML file.
         data: a `bimhw.Dataset` or what `Dataset.open` reads (x, perhaps y and out); without it, random spikes.
         profile, dt: how the file is run.
@@ -126,8 +126,8 @@ def run_nir(
 
 def _random(graph: NirGraph, samples: int, steps: int, rate: float, seed: int) -> tuple[Dataset, str]:
     """Random spikes for the Input of a graph."""
-    node = graph.of_kind("Input")[0]
-    width = math.prod(node.out_shape)
+    nodes = graph.of_kind("Input")
+    node, width = nodes[0], sum(math.prod(n.out_shape) for n in nodes)
     if samples * steps * width > MOST_VALUES:
         raise InputError(
             f"{graph.source}: {node.where}",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,7 @@ class Dataset:
         name: for reports.
         encoding: how real values become spikes: ``rate``, ``latency``, ``delta`` or ``graded``; None quantises them.
         seed: of the rate code.
+        inputs: of a network with several inputs, values by the name of the input, each in the layout of x; else empty.
     """
 
     x: Array
@@ -74,6 +75,7 @@ class Dataset:
     name: str = "data"
     encoding: str | None = None
     seed: int = 0
+    inputs: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.layout not in (None, *LAYOUTS):
@@ -104,16 +106,19 @@ class Dataset:
             return replace(source, **general)
         return Dataset(**{**read_fields(source, given), **general})
 
-    def samples(self, width: int, count: int | None = None) -> Samples:
+    def samples(self, width: int, count: int | None = None, names: Mapping[str, int] | None = None) -> Samples:
         """Return samples [B, T, width] for a network with this many inputs.
 
         Args:
-            width: inputs of the network.
+            width: inputs of the network, all together.
             count: the first samples only.
+            names: input -> its width, of a network with several inputs; they lie side by side in this order.
 
         Raises:
-            InputError: shapes that do not meet.
+            InputError: shapes that do not meet, or an input that the data lacks.
         """
+        if self.inputs:
+            return self._side_by_side(count, names or {})
         channels = width // 2 if self.encoding == "delta" else width
         layout, note = self._layout(channels)
         x = self._batch_first(self.x, layout, channels)
@@ -129,6 +134,21 @@ class Dataset:
                 raise InputError("samples", f"is {count}, {self.name} has {batch}")
             x, y, out = x[:count], None if y is None else y[:count], None if out is None else out[:count]
         return self._encoded(Samples(x, y, out, (note,) if note else ()))
+
+    def _side_by_side(self, count: int | None, names: Mapping[str, int]) -> Samples:
+        if set(self.inputs) != set(names):
+            wanted = ", ".join(f"x.{n}" for n in names) or "one x"
+            raise InputError(
+                self.name, f"holds {', '.join(f'x.{n}' for n in self.inputs)}", f"The network takes {wanted}"
+            )
+        parts = [replace(self, x=self.inputs[n], inputs={}).samples(w, count) for n, w in names.items()]
+        shapes = {n: part.x.shape[:2] for n, part in zip(names, parts, strict=True)}
+        if len(set(shapes.values())) != 1:
+            raise InputError(
+                self.name, f"has inputs of different samples and steps: {shapes}", "Bring them to one length"
+            )
+        notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+        return replace(parts[0], x=np.concatenate([part.x for part in parts], axis=2), notes=notes)
 
     def _layout(self, width: int) -> tuple[Layout, str]:
         """The layout, and a note where it was found by shape."""

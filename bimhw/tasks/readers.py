@@ -1,7 +1,7 @@
 """Readers of recorded data: files and folders by suffix, objects of torch and tonic.
 
 ===========  ==========================================================================================
-.npz         x, perhaps y and out (see `Dataset`)
+.npz         x, or x.NAME for each of several inputs, perhaps y and out (see `Dataset`)
 .npy         x
 .h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, labels; binned by ``time_step``
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
@@ -58,9 +58,11 @@ def _read_path(path: Path, how: Options) -> Fields:
 
 def _read_npz(path: Path, how: Options) -> Fields:
     arrays = read_npz(path)
-    if "x" not in arrays:
+    inputs = {k.removeprefix("x."): v for k, v in arrays.items() if k.startswith("x.")}
+    if "x" not in arrays and not inputs:
         raise InputError(str(path), "has no array 'x'", f"It has: {sorted(arrays)}")
-    return {k: arrays[k] for k in ("x", "y", "out") if k in arrays}
+    found: dict[str, object] = {k: arrays[k] for k in ("x", "y", "out") if k in arrays}
+    return {"x": next(iter(inputs.values())), "inputs": inputs} | found if inputs else found
 
 
 def _read_npy(path: Path, how: Options) -> Fields:

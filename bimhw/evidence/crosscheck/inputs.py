@@ -17,6 +17,7 @@ from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
+from simulator.program.entries import by_input
 from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -59,14 +60,17 @@ def prepare(
         length = steps or DEFAULT_STEPS
         return [Job(length, network, values=_random(network, length, rate, seed))]
     scale = float(network.meta.get("input", {}).get("scale", 1.0))
-    name, width = _input_name(network), _inputs(network)[0].size
+    names = {p.name: p.size for p in _inputs(network)}
     if isinstance(task, Dataset):
         real = [
-            x * (scale if x.dtype.kind in "iub" else 1.0) for x in _chosen(task.samples(width).x, samples, task.name)
+            x * (scale if x.dtype.kind in "iub" else 1.0)
+            for x in _chosen(task.samples(sum(names.values()), names=names).x, samples, task.name)
         ]
     else:
         real = [x * scale for x in _task_samples(task, samples)]
-    return [Job(steps or len(x) + depth, network, values={name: x.astype(np.float64)}) for x in real]
+    return [
+        Job(steps or len(x) + depth, network, values=by_input(x.astype(np.float64), network.populations)) for x in real
+    ]
 
 
 def _of_program(
@@ -89,7 +93,10 @@ def _of_program(
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
     if isinstance(task, Dataset):
         entry = program.meta["input"]
-        whole = task.samples(inputs[0].size).payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
+        names = {p.name: p.size for p in inputs}
+        whole = task.samples(sum(names.values()), names=names).payloads(
+            float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0))
+        )
         payloads = _chosen(whole, samples, task.name)
     elif name:
         payloads = _task_samples(name, samples)
@@ -100,7 +107,7 @@ def _of_program(
     jobs = []
     for x in payloads:
         train = encode(program, x) if "input" in program.meta else SpikeTrain.from_dense(x)
-        values = {inputs[0].name: x * scale}
+        values = by_input(x * scale, program.populations)
         length = len(x) + max(p.layer for p in program.populations) if isinstance(task, Dataset) else len(x)
         given = length if isinstance(task, Dataset) else int(program.meta.get("chip_steps", length))
         jobs.append(Job(steps or given, network, program, values, train))

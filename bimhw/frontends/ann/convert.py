@@ -64,7 +64,7 @@ class Converted:
         """Return inputs [B, ...] as payloads [B, T, n]: the same in every step, or once (sigma-delta)."""
         return payloads(self.network, self.code.given(array(torch.as_tensor(x)), self.steps))
 
-    def dataset(self, x: Any, labels: Any = None) -> Dataset:
+    def dataset(self, x: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Dataset:
         """Return inputs [B, ...] and labels [B] as data for `bimhw.compile` and `bimhw.simulate`."""
         y = None if labels is None else np.asarray(labels).reshape(-1)
         return Dataset(self.payloads(x), y, layout="bt", name="data of the ReLU network")
@@ -211,7 +211,7 @@ def _network(
     return replace(network, meta=meta), math.prod(built.input_shape)
 
 
-def _measured(done: Converted, x: Floats, wanted: Floats, classes: Any) -> Converted:
+def _measured(done: Converted, x: Floats, wanted: Floats, classes: npt.NDArray[np.integer] | None) -> Converted:
     """Return it with the answers of the float engine and their figures."""
     network, steps = done.network, done.steps
     layer = network.population(ANSWER).layer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +34,7 @@ def ann_work(module: nn.Module, x: Tensor) -> AnnWork:
     """Count the work of a sample by running `module` on the first one of `x`."""
     found = {"macs": 0, "pointwise": 0, "activations": 0, "kernels": 0}
 
-    def count(layer: nn.Module, given: Any, out: Any) -> None:
+    def count(layer: nn.Module, given: object, out: object) -> None:
         if not isinstance(out, Tensor) or isinstance(layer, nn.Flatten | nn.Identity | nn.Dropout):
             return
         found["activations"] += out.numel()

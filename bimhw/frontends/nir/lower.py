@@ -316,7 +316,7 @@ def _meta(graph: NirGraph, profile: Profile, outputs: list[str]) -> dict[str, An
         notes.append("integrator exact: on a chip a neuron resets at the step's end, not within the step")
     meta: dict[str, Any] = {"kind": "nir", "notes": notes, "profile": profile.name}
     inputs = graph.of_kind("Input")
-    if len(inputs) == 1:
+    if inputs:
         meta["input"] = {"population": inputs[0].name, "scale": 1.0}
     meta["outputs"] = outputs
     silent = [o for o in outputs if o not in graph.nodes or graph.nodes[o].kind in ("I", "LI", "CubaLI")]

@@ -1,0 +1,43 @@
+"""Several inputs side by side: the columns of a sample's values are the input populations, in logical order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simulator.base.names import INPUT_MODEL
+from simulator.program.graph import Population
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def input_populations(populations: Sequence[Population]) -> tuple[Population, ...]:
+    """Return the populations that are driven from outside."""
+    return tuple(p for p in populations if p.model == INPUT_MODEL)
+
+
+def input_width(populations: Sequence[Population]) -> int:
+    """Return the values of a step of all inputs together."""
+    return sum(p.size for p in input_populations(populations))
+
+
+def by_input(values: npt.NDArray[Scalar], populations: Sequence[Population]) -> dict[str, npt.NDArray[Scalar]]:
+    """Return values [..., all inputs] as input population -> [..., n]."""
+    out, at = {}, 0
+    for p in input_populations(populations):
+        out[p.name] = values[..., at : at + p.size]
+        at += p.size
+    return out
+
+
+def input_ids(populations: Sequence[Population]) -> npt.NDArray[np.int32]:
+    """Return the logical id of each column, ascending."""
+    parts, first = [], 0
+    for p in populations:
+        if p.model == INPUT_MODEL:
+            parts.append(np.arange(first, first + p.size, dtype=np.int32))
+        first += p.size
+    return np.concatenate(parts) if parts else np.zeros(0, np.int32)

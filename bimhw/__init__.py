@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from bimhw.studies.learning_cost.api import learning_cost as learning_cost
     from bimhw.studies.learning_cost.api import stdp_window as stdp_window
     from bimhw.studies.results.api import results as results
+    from bimhw.studies.rules import rules as rules
     from bimhw.studies.sweep.api import sweep as sweep
     from bimhw.studies.sweep.run import run_sweep as run_sweep
     from bimhw.studies.sweep.spec import SweepSpec as SweepSpec
@@ -130,6 +131,7 @@ _PUBLIC = {
     "from_brian2": "bimhw.frontends.brian2.network.from_brian2",
     "gpu_cost": "energy_models.gpu.gpu_cost",
     "learn": "bimhw.runs.learn.learn",
+    "rules": "bimhw.studies.rules.rules",
     "learn_by_rule": "bimhw.runs.learn_rule.learn_by_rule",
     "learning_cost": "bimhw.studies.learning_cost.api.learning_cost",
     "learning_counts": "energy_models.learning.learning_counts",

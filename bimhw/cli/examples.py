@@ -37,6 +37,7 @@ EXAMPLES = {
     "nir run": "bimhw nir run net.nir --chip loihi2 -o nir-run",
     "nir show": "bimhw nir show net.nir",
     "report": "bimhw report run",
+    "rules": "bimhw rules digits --rule e-prop --rule frozen --train 50 --test 50 --hidden 16",
     "results": "bimhw results --table digits --seeds 1 --minutes 10",
     "silicon": "bimhw silicon",
     "simulate": "bimhw simulate digits.bimhw --samples 10 --model examples/digits.safetensors -o run",

@@ -23,7 +23,7 @@ from simulator.base.text import printable
 GROUPS = {
     "Start": ("demo", "doctor", "chips", "data"),
     "Networks": ("train", "finetune", "convert", "nir", "results", "forgetting"),
-    "On a chip": ("fit", "compile", "map", "simulate", "learn", "bench"),
+    "On a chip": ("fit", "compile", "map", "simulate", "learn", "rules", "bench"),
     "Answers": ("energy", "report", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),
 }  # every command in one group: tests/bimhw/cli/test_main.py

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bimhw.learning.checkpoints import Content, load_weights, weights_of
 from bimhw.learning.forms.learner import Learner, network_checkpoint, network_state
 from bimhw.learning.loop import Batch, Learnt, Objective
-from bimhw.learning.objectives.scoring import Forward
+from bimhw.learning.objectives.scoring import Carried, Forward
 from bimhw.learning.pruning import Pruning
 from bimhw.learning.saved_words import saved_words
 from bimhw.learning.updater import Updater
@@ -154,7 +154,7 @@ class ByAutograd:
         self.net, self.forward, self.objective, self.descent = net, forward, objective, descent
         self.carry, self.penalty, self.rates, self.count = carry, penalty, rates, count
         self.memory_words = 0
-        self._state: Any = None
+        self._state: Carried = None
 
     @property
     def updates(self) -> int:
@@ -279,7 +279,7 @@ class Clock:
         return self.steps / self.total
 
 
-def detached(state: Any) -> Any:
+def detached(state: Carried) -> Carried:
     """Return a state (tensors in any nesting of tuples) cut off from the graph."""
     if isinstance(state, Tensor):
         return state.detach()

@@ -16,13 +16,14 @@ from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, Languag
 from simulator.base.errors import InputError
 
 # (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
-Forward = Callable[[Tensor, Any], tuple[Tensor, Any]]
+Carried = Any  # state of a model, tensors in any nesting of tuples; None: the zero state
+Forward = Callable[[Tensor, Carried], tuple[Tensor, Carried]]
 
 
 def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
     """Return a BIM network as `Forward`; the spike rates of each call are appended to `rates`."""
 
-    def forward(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def forward(x: Tensor, state: Carried) -> tuple[Tensor, Carried]:
         run = run_compiled(net, x, state) if torch.is_grad_enabled() else net.run(x, state)
         if rates is not None:
             rates.append(torch.stack([s.detach().mean() for s in run.spikes]))

@@ -1,0 +1,61 @@
+"""`bimhw rules TASK --chip loihi2`: which learning rule learns best, at what energy, time and memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
+
+
+@click.command()
+@click.argument("task", default="digits")
+@click.option("--chip", default="loihi2", show_default=True, help="Chip name or file.")
+@click.option("--rule", "names", multiple=True, help="Rule: built in, shipped, or a rule file; may be repeated [all].")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=1, show_default=True, help="Passes over the training samples."
+)
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of seeds.")
+@click.option("--hidden", default="64", show_default=True, help="Neurons of each layer.")
+@click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
+@click.option("--train", type=click.IntRange(1), help="Training samples used [all].")
+@click.option("--test", type=click.IntRange(1), help="Test samples used [all].")
+@click.option("--plot", type=OutputFile(), help="Pareto picture (.png, .svg, .pdf).")
+@json_option
+def command(
+    task: str,
+    chip: str,
+    names: tuple[str, ...],
+    epochs: int,
+    seeds: int,
+    hidden: str,
+    level: float,
+    train: int | None,
+    test: int | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Learn TASK on a chip by several rules from the same network, and price each."""
+    from bimhw.studies.rules import pareto, rules
+
+    with progress(f"learning {task} by rules", None) as advance:
+        rows = rules(
+            task, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, level=level, train=train, test=test,
+            plot=plot, progress=advance,
+        )  # fmt: skip
+    front = {(r.rule, r.seed) for r in pareto(rows)}
+    if as_json:
+        import msgspec
+
+        print_json([msgspec.to_builtins(r) | {"pareto": (r.rule, r.seed) in front} for r in rows])
+        return
+    columns = ("rule", "seed", "accuracy %", "uJ a sample", "us a sample", "bytes", "bits a synapse", "packets",
+               f"mJ to {level:.0%}", "front")  # fmt: skip
+    table = [
+        (r.rule, r.seed, 100 * r.accuracy[-1], r.energy_uj, r.latency_us, r.memory_bytes, r.bits_per_synapse,
+         r.packets, "not reached" if r.energy_to_level_mj is None else r.energy_to_level_mj,
+         "*" if (r.rule, r.seed) in front else "")
+        for r in rows
+    ]  # fmt: skip
+    print_table(f"{task} on {chip}: rules after {epochs} passes", columns, table)

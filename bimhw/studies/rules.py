@@ -1,0 +1,202 @@
+"""`bimhw rules`: learning rules on one task and one chip, accuracy against energy, time and memory.
+
+Every rule starts from the same compiled network with the same seeded weights, sees the same samples in the same order, and is
+judged on the same test samples. Energy and time are those of learning: all presentations, learning phases included.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bimhw.compiler.pipeline import compile as compile_model
+from bimhw.costs.compare import energy
+from bimhw.learning.recipe import recipe
+from bimhw.models.io import save_model
+from bimhw.models.nets import build
+from bimhw.runs.folder import RunFolder
+from bimhw.runs.learn import learn, with_classes
+from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.tasks import load_task
+from bimhw.tasks.base import Task
+from simulator.base.errors import InputError
+from simulator.plasticity.rules.rule_file import shipped_rules
+from simulator.program.program import Program
+
+# Rules of BIM on the chip, in the forms that differ in what they keep; the others are rule files.
+BUILT_IN: dict[str, dict[str, Any]] = {
+    "rtrl-dense": {"rule": "rtrl", "form": "dense"},
+    "rtrl-seq": {"rule": "rtrl", "form": "seq"},
+    "hybrid": {"rule": "hybrid", "lam": 0.5},
+    "stdp": {"rule": "stdp"},
+    "frozen": {"rule": "frozen"},
+}
+
+
+class RuleRow(msgspec.Struct, frozen=True):
+    """One rule with one seed.
+
+    Attributes:
+        rule: name.
+        seed: of weights, order and rounding.
+        accuracy: on the test samples after each epoch.
+        energy_uj: of a sample while it is learnt, unknown parts left out.
+        latency_us: of a sample while it is learnt; None on a chip without times.
+        memory_bytes: learning words over all cores.
+        bits_per_synapse: of them, over the plastic and the other stored synapses.
+        packets: of a sample while it is learnt.
+        energy_to_level_mj, time_to_level_ms: of all samples up to the epoch that reached the level; None: it did not.
+    """
+
+    rule: str
+    seed: int
+    accuracy: tuple[float, ...]
+    energy_uj: float
+    latency_us: float | None
+    memory_bytes: int
+    bits_per_synapse: float
+    packets: float
+    energy_to_level_mj: float | None
+    time_to_level_ms: float | None
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What all rules share."""
+
+    task: Task
+    program: Program
+    epochs: int
+    level: float
+    progress: Callable[[int], None]
+
+
+def rules(
+    task: str | Task = "digits",
+    chip: str = "loihi2",
+    names: Sequence[str] = (),
+    *,
+    epochs: int = 1,
+    seeds: Iterable[int] = (0,),
+    hidden: str | tuple[int, ...] = (64,),
+    level: float = 0.9,
+    train: int | None = None,
+    test: int | None = None,
+    plot: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[RuleRow]:
+    """Learn a task by several rules on a chip, and price each.
+
+    Args:
+        task: a name or a task.
+        chip: name or file.
+        names: of `BUILT_IN` or of rule files, shipped or of one's own; all by default.
+        epochs: passes over the training samples.
+        seeds: of weights, order and rounding.
+        hidden: neurons of each layer.
+        level: accuracy to reach.
+        train, test: samples used; all by default.
+        plot: Pareto picture to write (.png, .svg, .pdf).
+        progress: called with the number of samples done since the last call.
+
+    Raises:
+        InputError: an unknown rule, a task or a plot that does not work.
+    """
+    from bimhw.studies.learning_cost.plots import check_plot
+
+    if plot is not None:
+        check_plot(Path(plot))
+    chosen = list(names) or [*BUILT_IN, *shipped_rules()]
+    if not 0 < level <= 1:
+        raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    data = replace(
+        data, train=data.train.take(slice(0, train)), test=data.test.take(slice(0, test)), validation=None, judged=None
+    )
+    rows = []
+    for seed in seeds:
+        study = _Study(data, _compiled(data, chip, hidden, seed), epochs, level, progress or (lambda _: None))
+        rows += [_row(study, name, seed) for name in chosen]
+    if plot is not None:
+        plot_rules(rows, data.name, Path(plot))
+    return rows
+
+
+def _compiled(task: Task, chip: str, hidden: str | tuple[int, ...], seed: int) -> Program:
+    plan = recipe(task, seed=seed, hidden=hidden)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "net.pt"
+        save_model(build(plan.config, seed, plan.init), file)
+        return compile_model(file, chip, task=task).program
+
+
+def _row(study: _Study, name: str, seed: int) -> RuleRow:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        accuracy, memory, times = _learnt(study, name, seed, run)
+        report = energy(run).report
+        figures, synapses = report.figures(), sum(q.n_synapses for q in study.program.projections)
+        packets = RunFolder.open(run).activity().total("packets") / (study.epochs * len(study.task.train))
+    each, latency = figures["total_uj_per_inference"] or 0.0, times.get("mean_latency_us")
+    reached = next((k for k, a in enumerate(accuracy, 1) if a >= study.level), None)
+    seen = None if reached is None else reached * len(study.task.train)
+    return RuleRow(
+        name, seed, accuracy, each, latency, memory, 8 * memory / max(1, synapses), packets,
+        None if seen is None else seen * each / 1e3,
+        None if seen is None or latency is None else seen * latency / 1e3,
+    )  # fmt: skip
+
+
+def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float, ...], int, dict[str, float]]:
+    """Return accuracy by epoch, learning bytes and times of a rule."""
+    if name in BUILT_IN:
+        one = learn(
+            study.program,
+            study.task,
+            epochs=study.epochs,
+            seed=seed,
+            run=run,
+            progress=study.progress,
+            **BUILT_IN[name],
+        )
+        return one.accuracy, sum(one.memory.values()), one.times
+    other = learn_by_rule(
+        study.program, name, study.task, epochs=study.epochs, seed=seed, run=run, progress=study.progress
+    )
+    return other.accuracy, sum(other.memory.values()), other.times
+
+
+def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:
+    """Return the rows that no other beats in both last accuracy and energy a sample, by energy."""
+    out: list[RuleRow] = []
+    for row in sorted(rows, key=lambda r: (r.energy_uj, -r.accuracy[-1])):
+        if not out or row.accuracy[-1] > out[-1].accuracy[-1]:
+            out.append(row)
+    return out
+
+
+def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
+    """Draw last accuracy against energy a sample, with the Pareto front."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from bimhw.views.figure import save_figure
+
+    figure, axis = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+    for row in rows:
+        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=4)
+        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (4, 3), textcoords="offset points", fontsize=7)
+    front = pareto(rows)
+    energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
+    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front")
+    axis.set(xlabel="energy of a sample while learning (µJ)", ylabel="test accuracy (%)", title=f"Rules on {task}")
+    axis.legend(fontsize=8)
+    save_figure(figure, path)
+    plt.close(figure)

@@ -67,12 +67,17 @@ def _show_check(result: CheckResult, as_json: bool) -> None:
 @_MODEL
 @_PROFILE
 @_DT
+@click.option("--plot", type=OutputFile(), help="Draw the graph: .png, .svg or .pdf.")
 @json_option
-def show(model: Path, profile: str | None, dt: float | None, as_json: bool) -> None:
+def show(model: Path, profile: str | None, dt: float | None, plot: str | None, as_json: bool) -> None:
     """Print the graph of MODEL, how it would be run, and what each state keeps from step to step."""
     from bimhw.frontends.nir.show import show_nir
 
     outline = show_nir(model, profile, dt)
+    if plot:
+        from bimhw.views.nir_plot import plot_nir
+
+        plot_nir(outline.graph, Path(plot))
     if as_json:
         print_json(outline.as_json())
         return

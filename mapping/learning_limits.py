@@ -36,7 +36,7 @@ def learning_usage(
         steps: of a sample; 0: the program's ``sample_steps``.
     """
     config = config or learn_config(program.learning)
-    items = learning_memory(program, config, steps or int(program.meta.get("sample_steps", 1)))
+    items = learning_memory(program, config, steps or program.facts.sample_steps or 1)
     out = []
     for resource in usage(program, chip):
         extra = sum(

@@ -180,7 +180,7 @@ def with_relay_rates(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Rates of the relays too: each sends what its source sends."""
     out = dict(rates)
-    relays = program.meta.get("relays", {}).get("populations", ())
+    relays = program.facts.relays.populations
     for q in program.projections:
         if q.target in relays and q.source in out:
             own = np.zeros(program.population(q.target).size)

@@ -9,13 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.compiler.decode import encode
-from bimhw.compiler.pipeline import CompileResult
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
-from simulator.chips.chip import Topology
-from simulator.function import run_samples
 from simulator.neurons.base import get
 from simulator.program.activity import Activity
 from simulator.program.entries import by_input
@@ -73,27 +69,6 @@ class Comparison:
         return {"populations": rows, "saturations": self.activity.total("saturations"), **totals}
 
 
-def compare(
-    result: CompileResult, payloads: npt.NDArray[np.integer[Any]], topology: Topology, seed: int = 0
-) -> Comparison:
-    """Run the program and its float network on the same inputs.
-
-    Args:
-        result: of `compile`.
-        payloads: integer inputs [B, T, n_in].
-        topology: of the chip, for the run.
-        seed: of neurons that fire at random; both draw the same numbers.
-
-    Raises:
-        InputError: payloads of the wrong width or range.
-    """
-    program = result.program
-    steps = payloads.shape[1] + max(p.layer for p in program.populations)
-    runs = run_samples(program, [encode(program, s) for s in payloads], steps, seed=seed, topology=topology)
-    rows, sent = differences(program, result.float_network, payloads, runs.spikes, seed)
-    return Comparison(rows, sent, runs.activity)
-
-
 def differences(
     program: Program,
     network: Network,
@@ -124,7 +99,7 @@ def differences(
     sent: dict[str, Floats] = {}
     rows = []
     for p in on_chip:
-        unit = unit_of(p, program.meta.get("formats", {}))
+        unit = unit_of(p, program.facts.formats)
         dense = np.stack([train.to_dense(first[p.name], p.size) for train in trains])
         sent[p.name] = dense[:, p.layer : p.layer + own].astype(np.float64) * unit
         wanted = shown[p.name, "out"][:, names[p.name] : names[p.name] + own]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.program.entries import input_ids
+from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -22,11 +23,11 @@ def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTra
     Raises:
         InputError: wrong width, or a payload that the compiled input does not carry.
     """
-    entry = program.meta["input"]
+    entry = program.facts.entry
     ids = input_ids(program.populations)
     if payloads.ndim != 2 or payloads.shape[1] != ids.size:
         raise InputError("input", f"has shape {payloads.shape}, the program needs [steps, {ids.size}]")
-    bits = entry["payload_bits"]
+    bits = entry.payload_bits
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if bits else (0, 1)
     if payloads.size and not low <= int(payloads.min()) <= int(payloads.max()) <= high:
         raise InputError(
@@ -44,26 +45,26 @@ def output_probe(program: Program) -> tuple[str, str]:
     Raises:
         InputError: a program without a readout.
     """
-    output = program.meta.get("output") or {}
-    if "state" not in output:
+    output = program.facts.output
+    if output is None or output.state is None:
         raise InputError("program", "has no readout to decode", "Read its spikes instead")
-    return output["population"], output["state"]
+    return required(output.population, "output population"), output.state
 
 
 def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
     """Real outputs [T, C] of the sample's own steps (the chip's latency removed) from recorded states [chip steps, C]."""
-    output = program.meta["output"]
-    first, steps = output["latency"], program.meta["sample_steps"]
+    output, steps = required(program.facts.output, "output"), required(program.facts.sample_steps, "sample_steps")
+    first = required(output.latency, "output latency")
     recorded = np.asarray(probes[output_probe(program)], np.float64)
-    return recorded[first : first + steps] * float(output["scale"])
+    return recorded[first : first + steps] * required(output.scale, "output scale")
 
 
 def decode(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
     """Scores [C] of one sample: the mean output over the decision window; the class is the largest."""
-    output = program.meta["output"]
+    output = required(program.facts.output, "output")
     recorded = np.asarray(probes[output_probe(program)], np.float64)
-    window = np.asarray(output["window"])
+    window = np.asarray(required(output.window, "output window"))
     if window.max() >= len(recorded):
         raise InputError("run", f"recorded {len(recorded)} steps, the decision needs {window.max() + 1}", "Run longer")
-    result: Floats = recorded[window].mean(axis=0) * float(output["scale"])
+    result: Floats = recorded[window].mean(axis=0) * required(output.scale, "output scale")
     return result

@@ -109,7 +109,7 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict
     if not _holds(program, resources, chip) and not is_patterned(program):
         try:  # a fan-out beyond the axons of a core, where relay neurons help
             program, resources = map_with_relays(network, chip, neurons_per_core)
-            relays = int(program.meta.get("relays", {}).get("neurons", 0))
+            relays = program.facts.relays.neurons
         except FitError:
             pass
     cores = len(set(program.core[program.core >= 0].tolist()))

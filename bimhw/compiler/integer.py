@@ -73,8 +73,8 @@ def compile_integer(
     program = replace(mapped.program, inputs=_inputs_of(network, mapped.program))
     program.check()
     report = mapped_figures(replace(mapped, program=program), chip) | {
-        "sample_steps": program.meta["sample_steps"],
-        "chip_steps": program.meta["chip_steps"],
+        "sample_steps": program.facts.sample_steps,
+        "chip_steps": program.facts.chip_steps,
         "calibration": source,
         "fidelity": Fidelity("faithful", ()).as_json(),
         "populations": [

@@ -30,7 +30,7 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
         raise InputError("program", "does not hold the configuration of its model", "Compile the model again")
     config = config_from(program.meta["config"], "program")
     net = learning_net(program)
-    forward = ChipForward(filled(program, net), net, program.meta["formats"], float(program.meta["input"]["scale"]), 0)
+    forward = ChipForward(filled(program, net), net, program.facts.formats, program.facts.entry.scale, 0)
     arrays: Arrays = {}
     for k, layer in enumerate(net.layers):
         name = layer.population.name

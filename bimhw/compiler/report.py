@@ -29,8 +29,8 @@ def compile_report(
     """Figures of a program on its chip."""
     program = mapped.program
     return mapped_figures(mapped, chip, data.assumed) | {
-        "sample_steps": program.meta["sample_steps"],
-        "chip_steps": program.meta["chip_steps"],
+        "sample_steps": program.facts.sample_steps,
+        "chip_steps": program.facts.chip_steps,
         "populations": [_population(program, lowered, calibration, p.name) for p in program.populations],
         "projections": [
             {
@@ -51,12 +51,12 @@ def mapped_figures(mapped: MappedNetwork, chip: Chip, assumed: str = "") -> dict
     """Figures of a mapped program, whatever it was made from; `assumed` is a note of the calibration."""
     program, resources = mapped.program, mapped.resources
     on_chip = program.core[program.core >= 0]
-    notes = [*program.meta.get("notes", []), *([assumed] if assumed else [])]
+    notes = [*program.facts.notes, *([assumed] if assumed else [])]
     notes += [f"{name}: no published limit, not checked" for name in unchecked(resources)]
     return {
         "chip": chip.name,
         "program_sha256": program.sha256(),
-        "model_sha256": program.meta.get("model_sha256", ""),
+        "model_sha256": program.facts.model_sha256 or "",
         "neurons": int(on_chip.size),
         "synapses": sum(q.n_synapses for q in program.projections),
         "axons": int(axon_table(program).dst.size),

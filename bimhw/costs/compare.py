@@ -192,7 +192,7 @@ def _network_steps(program: Program | None, activity: Activity) -> float:
     if program is None:
         return chip_steps
     chip_steps *= copies_of(program)
-    return min(chip_steps, float(program.meta.get("sample_steps", chip_steps)))
+    return min(chip_steps, float(program.facts.sample_steps or chip_steps))
 
 
 def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:

@@ -108,10 +108,11 @@ class Shape:
         """Read them off a program and its run."""
         samples = max(1, activity.samples)
         chip_steps = spikes.steps // samples
-        steps = min(chip_steps, int(program.meta.get("sample_steps", chip_steps)))
+        steps = min(chip_steps, program.facts.sample_steps or chip_steps)
         answer = net.readout.layer
         learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1)
-        window = [int(k) for k in dict(program.meta.get("output") or {}).get("window", ())]
+        output = program.facts.output
+        window = () if output is None or output.window is None else output.window
         labelled = tuple(k for k in window if 0 <= k < steps) or (steps - 1,)
         if every_step:
             labelled = tuple(range(steps))

@@ -29,6 +29,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.entries import by_input, input_populations
 from simulator.program.graph import Population
+from simulator.program.meta import ProgramOutput
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -77,14 +78,14 @@ class Outputs:
         """Return the outputs that a program names, decoded as asked for or as the network tells."""
         if decode not in (None, *DECODES):
             raise InputError(f"decode {decode!r}", "is not known", f"Decodings: {', '.join(DECODES)}")
-        meta = program.meta.get("output") or {}
-        names = list(program.meta.get("outputs") or ([meta["population"]] if "population" in meta else []))
+        meta = program.facts.output or ProgramOutput()
+        names = program.facts.outputs or ((meta.population,) if meta.population else ())
         found = [program.population(n) for n in names] or [p for p in program.populations if p.role == "output"]
         populations = tuple(found or [p for p in program.populations if p.model != INPUT_MODEL][-1:])
-        how: Decode = decode if decode else "membrane" if "state" in meta else "count"
+        how: Decode = decode if decode else "membrane" if meta.state else "count"
         if how in ("count", "first"):
             return Outputs(populations, how, None)
-        state = meta.get("state") or _state_of(populations)
+        state = meta.state or _state_of(populations)
         return Outputs(populations, how, state)
 
     def probes(self) -> tuple[tuple[str, str], ...]:
@@ -93,7 +94,7 @@ class Outputs:
 
     def on_chip(self, program: Program, run: Run, steps: int) -> Floats:
         """Values [B, T, C] of a run, in the units of the float network."""
-        formats, first = program.meta.get("formats", {}), program.first_ids()
+        formats, first = program.facts.formats, program.first_ids()
         parts = []
         for p in self.populations:
             if self.state is None:
@@ -141,14 +142,14 @@ class DataTrial:
         Raises:
             InputError: another width than the program's, or an input that the data lacks.
         """
-        entry = program.meta["input"]
+        entry = program.facts.entry
         names = {p.name: p.size for p in input_populations(program.populations)}
         samples = data.samples(sum(names.values()), count, names)
-        payloads = samples.payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
+        payloads = samples.payloads(entry.scale, entry.payload_bits)
         output, steps = Outputs.of(program, decode), payloads.shape[1]
-        meta = program.meta.get("output") or {}
-        window = tuple(int(t) - int(meta["latency"]) for t in meta.get("window", ())) if "latency" in meta else ()
-        same = steps == program.meta.get("sample_steps") and window and max(window) < steps
+        meta = program.facts.output or ProgramOutput()
+        window = () if meta.latency is None else tuple(t - meta.latency for t in meta.window or ())
+        same = steps == program.facts.sample_steps and window and max(window) < steps
         return DataTrial(data.name, samples, payloads, output, window if same else (steps - 1,))
 
     @property
@@ -180,7 +181,7 @@ class DataTrial:
     def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats, None]:
         """[B, C] of the network that the program was compiled from."""
         network = float_network(model, program)
-        scale = float(program.meta["input"].get("scale", 1.0))
+        scale = program.facts.entry.scale
         values = by_input(self.payloads.astype(np.float64) * scale, network.populations)
         return reduce(self.output.in_float(network, values, self.steps, seed), self.output.how, self.window), None
 
@@ -275,6 +276,6 @@ def float_network(model: str | Path, program: Program) -> Network:
     """Return the float network of a program's model, read and fed as it was when it was compiled."""
     from bimhw.frontends import load_network
 
-    network = load_network(model, **program.meta.get("reading", {}))
-    entry = dict(network.meta.get("input", {})) | {"scale": float(program.meta["input"].get("scale", 1.0))}
+    network = load_network(model, None, **program.facts.reading)
+    entry = dict(network.meta.get("input", {})) | {"scale": program.facts.entry.scale}
     return replace(network, meta=dict(network.meta) | {"input": entry})

@@ -16,6 +16,7 @@ from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
+from simulator.function.counting import Tally
 from simulator.function.parts import Spread
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults, check_faults
@@ -96,6 +97,7 @@ class Run:
         timing: of all samples one after another; None without an engine, or on a chip without published times.
         sampled: what the times rest on, where only some steps were timed.
         rounds: all events of each round of a program with copies; None without copies.
+        tally: counts by neuron and step, where the run was stepped: another mapping is counted from it without a run.
     """
 
     spikes: tuple[SpikeTrain, ...]
@@ -104,6 +106,7 @@ class Run:
     timing: TimingRun | None
     sampled: TimingSample | None = None
     rounds: tuple[SpikeTrain, ...] | None = None
+    tally: Tally | None = None
 
     @property
     def joined(self) -> SpikeTrain:
@@ -173,7 +176,7 @@ def _execute(
         )  # fmt: skip
         timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread)
     activity = runs.activity if timing is None else replace(runs.activity, sim_time_ns=timing.sim_time_ns)
-    return Run(runs.spikes, runs.probes, activity, timing, sampled)
+    return Run(runs.spikes, runs.probes, activity, timing, sampled, tally=runs.tally)
 
 
 def _check_sync(how: How, chip: Chip) -> None:
@@ -238,7 +241,7 @@ def _free(
 ) -> Run:
     """Asynchronous operation; an event counts to the input step in whose period it falls."""
     from simulator.events.asynchronous import run_free
-    from simulator.function.counting import Counter, Tally
+    from simulator.function.counting import Counter
 
     if probes:
         raise InputError("sync 'free'", "has no steps whose states could be read", "Decode the output by its spikes")

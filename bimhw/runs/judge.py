@@ -95,7 +95,7 @@ def hidden_spikes(program: Program, activity: Activity) -> int:
 
 def hidden(program: Program) -> list[Population]:
     """Return the layers of the model: no projections of B and C, no ClampFuse, no relays. A net of outputs alone has these."""
-    relays, between = program.meta.get("relays", {}).get("populations", ()), (PROJECT, CLAMP_FUSE)
+    relays, between = program.facts.relays.populations, (PROJECT, CLAMP_FUSE)
     own = [p for p in program.populations if p.model not in (*between, INPUT_MODEL) and p.name not in relays]
     return [p for p in own if p.role == "hidden"] or own
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bimhw.runs.execute import Engine, How
 from bimhw.runs.folder import write_run
-from bimhw.runs.judge import timing_figures
+from bimhw.runs.judge import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.manifest import run_manifest
 from simulator.chips.chip import Chip
 from simulator.events.learning import EventLearner
@@ -48,16 +48,13 @@ def write_learning_run(
         arrays, tick_ns = _times(learner, chip)
         figures = timing_figures(arrays["step_ticks"], tick_ns, samples)
         counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * tick_ns)
-    hidden = [layer.layer.population for layer in learner.layers]
-    sent = counted.counts["spikes"].by_population if "spikes" in counted.counts else None
-    spikes = 0 if sent is None else sum(int(sent[counted.populations.index(p.name)]) for p in hidden)
     result = dict(summary) | figures
     result |= {
         "task": task,
         "samples": samples,
         "accuracy": summary["test_accuracy"],
-        "spikes_per_sample": spikes / samples,
-        "spike_rate": spikes / (learner.steps_done * sum(p.size for p in hidden)),
+        "spikes_per_sample": hidden_spikes(program, counted) / samples,
+        "spike_rate": spike_rate(program, counted),
     }
     engine: Engine = "none" if not arrays else "simpy" if isinstance(learner, EventLearner) else "compiled"
     how = How(engine=engine, seed=seed)

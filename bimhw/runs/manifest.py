@@ -149,7 +149,7 @@ def run_manifest(
         python=platform.python_version(),
         packages={p: version(p) for p in ("numpy", "numba", "simpy")},
         program_sha256=program.sha256(),
-        model_sha256=str(program.meta.get("model_sha256", "")),
+        model_sha256=program.facts.model_sha256 or "",
         chip=chip.name,
         chip_sha256=chip.sha256(),
         task=task,

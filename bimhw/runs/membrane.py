@@ -22,7 +22,7 @@ def membrane_of(model: str) -> str | None:
 def steps_of_samples(program: Program, steps: int, samples: int) -> tuple[int, int]:
     """(steps of the network, steps of the chip) of one sample; the chip's latency is what the second has more."""
     chip = steps // max(1, samples)
-    return min(chip, int(program.meta.get("sample_steps", chip))), chip
+    return min(chip, program.facts.sample_steps or chip), chip
 
 
 def membrane_updates(folder: RunFolder) -> dict[str, int] | None:

@@ -15,6 +15,7 @@ from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.features.stretches import Stretches, scored_stretches
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
+from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -79,7 +80,7 @@ class _Encoded:
 
     def chip_steps(self, program: Program) -> int:
         """Chip steps of a sample."""
-        return int(program.meta["chip_steps"])
+        return required(program.facts.chip_steps, "chip_steps")
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
         """The states that the host reads."""
@@ -208,10 +209,10 @@ def trial_of(
         return DataTrial.of(program, task, samples, decode)
     if decode is not None:
         raise InputError("decode", "is for data of your own", "A task is decoded as it was trained")
-    if task is None and not program.meta.get("task") and program.inputs is not None:
+    if task is None and not program.facts.task and program.inputs is not None:
         if samples not in (None, 1):
             raise InputError("samples", f"is {samples}, the program brings one sample of inputs")
-        return OwnTrial(str(program.meta.get("source", "own inputs")), program.inputs)
+        return OwnTrial(program.facts.source or "own inputs", program.inputs)
     name, data = _loaded(program, task)
     if isinstance(data, Corpus):
         stretches = scored_stretches(data)
@@ -226,7 +227,7 @@ def _loaded(program: Program, task: str | Task | Corpus | None) -> tuple[str, Ta
         return task.name, task
     from bimhw.tasks import load_named
 
-    name = str(task or program.meta.get("task") or "")
+    name = str(task or program.facts.task or "")
     if not name:
         raise InputError(
             "task", "is not given, and the program was not compiled for one", "Give --task NAME or --data FILE"
@@ -236,13 +237,13 @@ def _loaded(program: Program, task: str | Task | Corpus | None) -> tuple[str, Ta
 
 def _check_shape(program: Program, where: str, shape: tuple[int, ...]) -> None:
     _, steps, channels = shape
-    width = program.population(program.meta["input"]["population"]).size
+    width = program.population(program.facts.entry.name).size
     if channels != width:
         raise InputError(where, f"has {channels} input channels, the program has {width}")
-    if steps != program.meta["sample_steps"]:
+    if steps != required(program.facts.sample_steps, "sample_steps"):
         raise InputError(
             where,
-            f"has {steps} steps a sample, the program was compiled for {program.meta['sample_steps']}",
+            f"has {steps} steps a sample, the program was compiled for {program.facts.sample_steps}",
             "Compile it again with calibration data of this task",
         )
 

@@ -137,7 +137,8 @@ def _synaptic_operations(
     program: Program, events: npt.NDArray[np.int64], graded: bool, steps: int, samples: int
 ) -> dict[str, float]:
     first, sums, dense = program.first_ids(), {"Effective_MACs": 0, "Effective_ACs": 0}, 0
-    bits = int(dict(program.meta.get("input", {})).get("payload_bits", 0))
+    entry = program.facts.input
+    bits = 0 if entry is None else entry.payload_bits
     for q in program.projections:
         source = program.population(q.source)
         rows = _effective_rows(q)

@@ -34,12 +34,14 @@ class FunctionRun:
         probes: (population, state) -> int32 [T, n], value after the step.
         activity: counters.
         state: dynamic state after the last step.
+        tally: counts by neuron and step, from which a `Counter` counts again for another mapping.
     """
 
     spikes: SpikeTrain
     probes: Mapping[Probe, I32]
     activity: Activity
     state: State
+    tally: Tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,13 @@ class SampleRuns:
         spikes: of each sample, steps counted from its start.
         probes: (population, state) -> int32 [samples, T, n].
         activity: counters of all samples together; ``by_step`` runs through all of them.
+        tally: of all samples, as in `FunctionRun`.
     """
 
     spikes: tuple[SpikeTrain, ...]
     probes: Mapping[Probe, I32]
     activity: Activity
+    tally: Tally
 
 
 def run(
@@ -146,14 +150,15 @@ def _cut(program: Program, record: Record, tally: Tally, counter: Counter, sampl
     probes = recorded_probes(program, record)
     cut = tuple(window(spikes, k * steps, (k + 1) * steps) for k in range(samples))
     probed = {p: v.reshape(samples, steps, v.shape[1]) for p, v in probes.items()}
-    return SampleRuns(cut, probed, counter.activity(spikes, tally, samples))
+    return SampleRuns(cut, probed, counter.activity(spikes, tally, samples), tally)
 
 
 def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> FunctionRun:
     """The result of a simulation so far."""
     spikes = recorded_spikes(simulation.record)
     probes = recorded_probes(simulation.layout.program, simulation.record)
-    return FunctionRun(spikes, probes, counter.activity(spikes, tally_of(simulation), samples), simulation.state)
+    tally = tally_of(simulation)
+    return FunctionRun(spikes, probes, counter.activity(spikes, tally, samples), simulation.state, tally)
 
 
 def recorded_probes(program: Program, record: Record) -> dict[Probe, I32]:

@@ -15,7 +15,8 @@ from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL, check_name
 from simulator.neurons import base
 from simulator.program.graph import Population, Projection
-from simulator.program.header import MAX_DELAY, MAX_NEURONS, check_meta
+from simulator.program.header import MAX_DELAY, check_meta
+from simulator.program.meta import MAX_NEURONS
 from simulator.program.shared import SharedProjection, check_shared
 
 if TYPE_CHECKING:

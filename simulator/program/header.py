@@ -1,7 +1,4 @@
-"""The schema of a program file's header and of its meta: what a decoder may rely on, with every range.
-
-A key that a schema of the meta does not name is handed on as it is.
-"""
+"""The schema of a program file's header: what a decoder may rely on, with every range."""
 
 from __future__ import annotations
 
@@ -11,16 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.program.meta import MAX_NEURONS, Name, Size, program_meta
 
-MAX_NEURONS = 2**31 - 1  # ids are int32
-MAX_STEPS = 10**9
 MAX_DELAY = 63  # of the file format; a chip file gives its own maximum
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Steps = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
-Bits = Annotated[int, msgspec.Meta(ge=0, le=24)]
-Scale = Annotated[float, msgspec.Meta(gt=0, le=1e30)]
-Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_NEURONS)]
-Fraction = Annotated[int, msgspec.Meta(ge=-128, le=128)]
 
 
 class PopulationHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,54 +55,6 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     meta: dict[str, Any]
 
 
-class _Input(msgspec.Struct, frozen=True):
-    population: Name | None = None
-    scale: Scale = 1.0
-    payload_bits: Bits = 0
-
-
-class _Output(msgspec.Struct, frozen=True):
-    population: Name | None = None
-    state: Name | None = None
-    latency: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)] | None = None
-    scale: Scale | None = None
-    window: (
-        Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)], ...], msgspec.Meta(min_length=1)] | None
-    ) = None
-    reduce: Literal["mean"] = "mean"
-
-
-class _Relays(msgspec.Struct, frozen=True):
-    populations: tuple[Name, ...] = ()
-    neurons: Size = 0
-
-
-class _Options(msgspec.Struct, frozen=True):
-    bits: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
-    state_bits: Annotated[int, msgspec.Meta(ge=1, le=32)] = 16
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    task: str | None = None
-    kind: str | None = None
-    steps: Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)] | None = None
-    sample_steps: Steps | None = None
-    chip_steps: Steps | None = None
-    input: _Input | None = None
-    output: _Output | None = None
-    outputs: tuple[Name, ...] = ()
-    formats: dict[str, dict[str, Fraction]] = {}
-    options: _Options | None = None
-    relays: _Relays | None = None
-    notes: tuple[str, ...] = ()
-    config: str | dict[str, Any] | None = None
-    calibration: str | None = None
-    model_sha256: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    profile: str | None = None
-    mapping: dict[str, Any] | None = None
-    chip_file: dict[str, Any] | None = None
-
-
 class Facts(dict[str, Any]):
     """The meta of a program: a fact that is missing is an error of the program, not of the code that reads it."""
 
@@ -122,10 +64,7 @@ class Facts(dict[str, Any]):
 
 def check_meta(meta: Mapping[str, Any], names: set[str]) -> None:
     """Raise `InputError` unless the facts that bimhw reads have their types and ranges and name populations in `names`."""
-    try:
-        facts = msgspec.convert(dict(meta), _Meta, strict=True)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise InputError("program: meta", str(error), "Compile it again") from error
+    facts = program_meta(meta)
     named = [
         *facts.outputs,
         *(end.population for end in (facts.input, facts.output) if end is not None and end.population),

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.reading import boundary, parse_object
 from simulator.program.graph import Population, Projection
 from simulator.program.header import Facts, Header, ProjectionHeader
+from simulator.program.meta import ProgramMeta, program_meta
 from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
 
@@ -37,7 +39,7 @@ class Program:
         projections: integer stage.
         core: int32 [N], core of each neuron; `HOST` for external inputs.
         learning: configuration of on-chip learning, empty for inference.
-        meta: JSON-able facts for people and tools (task, steps, formats of the states, decoding, model hash ...).
+        meta: JSON-able facts (task, steps, formats of the states, decoding, model hash ...); `facts` are those that bimhw reads.
         inputs: input spikes that its source brought, run where no others are given; they are no part of `sha256`.
     """
 
@@ -52,6 +54,11 @@ class Program:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", Facts(self.meta))
+
+    @cached_property
+    def facts(self) -> ProgramMeta:
+        """The meta as typed values; raises `InputError` for a value out of its range."""
+        return program_meta(self.meta)
 
     @property
     def n_neurons(self) -> int:

@@ -84,10 +84,10 @@ def _of_program(
 ) -> list[Job]:
     from bimhw.compiler.decode import encode
 
-    reading = program.meta.get("reading", {})  # the program keeps how its model was read
-    network = load_network(source, **reading) if source is not None else None
-    name = program.meta.get("task") if task is None or isinstance(task, Dataset) else task
-    if not name and program.inputs is not None and network is None:
+    reading = program.facts.reading  # the program keeps how its model was read
+    network = load_network(source, None, **reading) if source is not None else None
+    name = program.facts.task if task is None or isinstance(task, Dataset) else task
+    if not name and task is None and program.inputs is not None and network is None:
         own = program.inputs
         return [Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)]
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
@@ -103,13 +103,13 @@ def _of_program(
     else:
         length = steps or DEFAULT_STEPS
         payloads = [_random_payloads(length, inputs[0].size, rate, seed)]
-    scale = float(program.meta.get("input", {}).get("scale", 1.0))
+    scale = program.facts.scale
     jobs = []
     for x in payloads:
         train = encode(program, x) if "input" in program.meta else SpikeTrain.from_dense(x)
         values = by_input(x * scale, program.populations)
         length = len(x) + max(p.layer for p in program.populations) if isinstance(task, Dataset) else len(x)
-        given = length if isinstance(task, Dataset) else int(program.meta.get("chip_steps", length))
+        given = length if isinstance(task, Dataset) else program.facts.chip_steps or length
         jobs.append(Job(steps or given, network, program, values, train))
     return jobs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bimhw.frontends.registry import FrontEnd, NoOptions, register
+from mapping.copies import copies_of
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.program.program import Program
@@ -19,8 +20,10 @@ def _accepts(model: object) -> bool:
 def _read(model: Path | Program, options: NoOptions) -> Network:
     program = model if isinstance(model, Program) else Program.load(model)
     where = "program" if isinstance(model, Program) else str(model)
-    if program.meta.get("relays", {}).get("populations"):
+    if program.facts.relays.populations:
         raise InputError(where, "holds relay neurons of its mapping", "Compile its model again")
+    if copies_of(program) > 1:
+        raise InputError(where, "holds copies of its network", "Compile its model again without copies")
     if program.learning:
         raise InputError(where, "learns on its own chip", "Compile its model again")
     meta = {name: value for name, value in program.meta.items() if name not in _OF_A_MAPPING}

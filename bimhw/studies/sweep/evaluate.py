@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.condition import fault_figures
-from bimhw.runs.execute import Run
-from bimhw.runs.judge import spike_rate
+from bimhw.runs.execute import How, execute, time_run
+from bimhw.runs.judge import judge, spike_rate
 from bimhw.runs.trials import trial_of
 from bimhw.studies.sweep.faulty import faulty_run
+from bimhw.studies.sweep.figures import SweepFigures
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
@@ -30,10 +31,9 @@ from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
 from simulator.function.counting import Counter, Tally
-from simulator.function.run import recorded_spikes, tally_of
 from simulator.program.activity import Activity
 from simulator.program.program import Program
-from simulator.program.spikes import SpikeTrain, window
+from simulator.program.spikes import SpikeTrain
 
 if TYPE_CHECKING:
     from bimhw.tasks.base import Task
@@ -60,7 +60,7 @@ def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dic
         if stage == "function":
             function_run(point, folder)
             return {"status": "done", "result": {}}
-        return {"status": "done", "result": evaluate(point, folder)}
+        return {"status": "done", "result": msgspec.to_builtins(evaluate(point, folder))}
     except Exception as error:  # whatever went wrong is this point's outcome and must not stop the others
         reason = str(error) if isinstance(error, BimhwError) else f"{type(error).__name__}: {error}"
         return {"status": "stopped" if _disk_fails(error, folder) else "failed", "reason": reason}
@@ -77,8 +77,8 @@ def _disk_fails(error: BaseException, folder: Path) -> bool:
         return True
 
 
-def evaluate(point: Point, folder: Path) -> dict[str, Any]:
-    """All figures of a point."""
+def evaluate(point: Point, folder: Path) -> SweepFigures:
+    """Return all figures of a point."""
     from bimhw.costs.compare import energy
 
     program, facts = function_run(point, folder)
@@ -95,32 +95,30 @@ def evaluate(point: Point, folder: Path) -> dict[str, Any]:
     synapses = sum(q.n_synapses for q in program.projections)
     dense = sum(program.population(q.source).size * program.population(q.target).size for q in program.projections)
     per = max(1, activity.samples)
-    return {
-        "accuracy": facts["accuracy"],
-        "spike_rate": spike_rate(mapped, activity),
-        "density": synapses / max(1, dense),
-        "synaptic_events_per_sample": activity.total("synaptic_events") / per,
-        "total_uj": figures["total_uj_per_inference"],
-        "total_low_uj": costs.report.low_pj() / 1e6 / per,
-        "total_high_uj": costs.report.high_pj() / 1e6 / per,
-        "dynamic_uj": figures["dynamic_uj_per_inference"],
-        "synapse_uj": costs.report.by("hardware").get("synapse", 0.0) / 1e6 / per,
-        "soma_uj": costs.report.by("hardware").get("soma", 0.0) / 1e6 / per,
-        "learning_uj": None if learning is None else learning[1],
-        "learning_form": None if costs.best_learning is None else costs.best_learning.plan.form,
-        "copies": costs.copies,
-        "full_uj": None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
-        "latency_us": figures["sim_time_us_per_inference"],
-        "edp_js": figures["energy_delay_product_js"],
-        "cores": activity.cores_used,
-        "neurons": program.n_neurons,
-        "weight_bytes": sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
-        "unknown": list(costs.report.unknown),
-        "saturations": activity.total("saturations"),
-        "faults": fault_figures(activity),
-        "synapse_uj_fixed_activity": None,
-        "pruned_synops_fixed_activity": None,
-    }
+    return SweepFigures(
+        accuracy=facts["accuracy"],
+        spike_rate=spike_rate(mapped, activity),
+        density=synapses / max(1, dense),
+        synaptic_events_per_sample=activity.total("synaptic_events") / per,
+        total_uj=figures["total_uj_per_inference"],
+        total_low_uj=costs.report.low_pj() / 1e6 / per,
+        total_high_uj=costs.report.high_pj() / 1e6 / per,
+        dynamic_uj=figures["dynamic_uj_per_inference"],
+        synapse_uj=costs.report.by("hardware").get("synapse", 0.0) / 1e6 / per,
+        soma_uj=costs.report.by("hardware").get("soma", 0.0) / 1e6 / per,
+        learning_uj=None if learning is None else learning[1],
+        learning_form=None if costs.best_learning is None else costs.best_learning.plan.form,
+        copies=costs.copies,
+        full_uj=None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
+        latency_us=figures["sim_time_us_per_inference"],
+        edp_js=figures["energy_delay_product_js"],
+        cores=activity.cores_used,
+        neurons=program.n_neurons,
+        weight_bytes=sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
+        unknown=tuple(costs.report.unknown),
+        saturations=activity.total("saturations"),
+        faults=fault_figures(activity),
+    )
 
 
 def model_file(point: Point, folder: Path) -> Path:
@@ -150,28 +148,14 @@ def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
 
 
 def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
-    from simulator.function.simulation import Simulation
-
     program, rates, data = _compiled(point, model_file(point, folder))
-    trial = trial_of(program, data, point.spec.samples)
-    probes, steps, trains = trial.probes(program), trial.chip_steps(program), trial.trains(program)
-    graded = any(t.payload is not None for t in trains)
-    simulation = Simulation(program, seed=point.seed, probes=probes, strict=False, graded_inputs=graded)
-    for k, sample in enumerate(trains):
-        if k:
-            simulation.reset()
-        simulation.advance(sample, steps)
-    spikes, tally = recorded_spikes(simulation.record), tally_of(simulation)
-    _save_function(program, spikes, tally, rates, stem)
-    recorded = {
-        p: np.array(v, np.int32).reshape(trial.count, steps, program.population(p[0]).size)
-        for p, v in simulation.record.probes.items()
-    }
-    cut = tuple(window(spikes, k * steps, (k + 1) * steps) for k in range(trial.count))
-    names = tuple(p.name for p in program.populations)
-    scores = trial.chip_scores(program, Run(cut, recorded, Activity({}, spikes.steps, trial.count, names), None))
-    judged = {} if scores is None else trial.judge(scores)
-    return {"accuracy": judged.get("accuracy"), "samples": trial.count}
+    trial, how = trial_of(program, data, point.spec.samples), How(engine="none", seed=point.seed)
+    run = execute(
+        program, trial.trains(program), _roomy_chip(), trial.chip_steps(program), probes=trial.probes(program), how=how
+    )
+    assert run.tally is not None
+    _save_function(program, run.joined, run.tally, rates, stem)
+    return {"accuracy": judge(program, trial, run, how).to_json().get("accuracy"), "samples": trial.count}
 
 
 def _save_function(
@@ -224,11 +208,9 @@ def hardware_run(point: Point, program: Program, folder: Path) -> tuple[Program,
         return mapped, activity
     path = folder / f"hardware-{point.hardware_key()}.json"
     if not path.is_file():
-        from simulator.timing.run import run_timing
-
-        spikes, _, _ = _recorded(point, folder)
-        time = run_timing(mapped, chip, spikes, point.spec.engine)  # type: ignore[arg-type]  # checked by the spec
-        write_json(path, {"sim_time_ns": time.sim_time_ns})
+        timing, _ = time_run(mapped, chip, _recorded(point, folder)[0], How(engine=point.spec.engine))
+        assert timing is not None
+        write_json(path, {"sim_time_ns": timing.sim_time_ns})
     return mapped, replace(activity, sim_time_ns=float(json.loads(path.read_text(encoding="utf-8"))["sim_time_ns"]))
 
 

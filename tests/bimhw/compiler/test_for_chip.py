@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import bimhw
-from bimhw.compiler.compare import compare
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.frontends.stack import module_network
 from bimhw.models.stack import IF, LI, LIF, CubaLIF, Recurrent, Stack
@@ -20,6 +19,7 @@ from mapping.float_run import record
 from simulator.base.errors import FitError
 from simulator.chips.load import load_chip
 from simulator.function import run_samples
+from tests.bimhw.compiler.beside import compare
 
 
 def dyadic(net: Stack, seed: int, grid: int = 32) -> Stack:

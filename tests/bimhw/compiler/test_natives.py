@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import bimhw
-from bimhw.compiler.compare import compare
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.natives.base import Native, register, unregister
 from bimhw.compiler.lower.start import before, decayed, start_value
@@ -25,6 +24,7 @@ from simulator.chips.load import load_chip
 from simulator.function import run_samples
 from simulator.program.graph import Population, Projection, csr_to_dense, dense_to_csr
 from simulator.program.program import Program
+from tests.bimhw.compiler.beside import compare
 
 BITS = {"truenorth": 2, "odin": 4, "reckon": 8, "loihi1": 8}
 CHIPS = ("odin", "reckon", "truenorth")

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bimhw
-from bimhw.compiler.compare import compare
 from bimhw.compiler.decode import decode, encode, output_probe
 from bimhw.compiler.pipeline import compile
 from bimhw.frontends import load_network
@@ -26,6 +25,7 @@ from simulator.base.errors import FitError, InputError
 from simulator.chips.load import parse_chip
 from simulator.events.engine import run_events
 from simulator.function import run_samples
+from tests.bimhw.compiler.beside import compare
 from tests.bimhw.compiler.plain_integer import run_plain
 from tests.bimhw.compiler.test_compile import CHIP
 from tests.bimhw.models.test_p_spikessm import random_net

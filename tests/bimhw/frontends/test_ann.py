@@ -14,12 +14,12 @@ from torch import nn
 
 import bimhw
 from bimhw.cli.commands.convert import command
-from bimhw.compiler.compare import compare
 from bimhw.costs.ann import ann_gpu_work, run_converted
 from bimhw.frontends.ann.convert import ANSWER, convert
 from bimhw.frontends.ann.work import ann_work
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
+from tests.bimhw.compiler.beside import compare
 
 
 class Small(nn.Module):

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bimhw
-from bimhw.compiler.compare import compare
 from mapping.network import Network
 from simulator.chips.load import load_chip
 from simulator.neurons import base
 from simulator.neurons.resonate_fire import pole
 from simulator.program.graph import Population, Projection, dense_to_csr
+from tests.bimhw.compiler.beside import compare
 
 N, T, TOP = 6, 40, 2**31 - 1
 

@@ -48,13 +48,13 @@ def table(rows: Any) -> str:
 
 
 def test_one_functional_run_serves_all_hardware(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simulator.timing import run as timing
+    from bimhw.studies.sweep import evaluate
 
     axes = {
         "chip": ("loihi2", "generic"), "cores": (4, 16), "timing.synapse": (1.0, 5.0), "energy.synaptic_event": (10.0, 20.0),
     }  # fmt: skip
     timed = []
-    monkeypatch.setattr(timing, "run_timing", _counting(timing.run_timing, timed))
+    monkeypatch.setattr(evaluate, "time_run", _counting(evaluate.time_run, timed))
     result = run_sweep(spec_of(model, **axes), tmp_path / "s.sqlite")
     assert len(result.rows) == 16 and result.failed == 0 and result.functional_runs == 1
     assert len(timed) == 8  # points that differ in energies only share their times
@@ -173,10 +173,10 @@ def test_a_full_disk_stops_the_sweep_and_is_no_points_failure(
 
 def test_mapping_supply_and_node_are_axes(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mappers share the functional run; node and supply scale energies and time nothing anew (energy_models.scaling)."""
-    from simulator.timing import run as timing
+    from bimhw.studies.sweep import evaluate
 
     timed: list[int] = []
-    monkeypatch.setattr(timing, "run_timing", _counting(timing.run_timing, timed))
+    monkeypatch.setattr(evaluate, "time_run", _counting(evaluate.time_run, timed))
     axes = {"mapping": ("auto", "blocks"), "node": (7, 45)}
     result = run_sweep(spec_of(model, chip=("generic",), cores=(4,), **axes), tmp_path / "s.sqlite")
     assert result.failed == 0 and result.functional_runs == 1 and len(timed) <= 2

@@ -1,0 +1,51 @@
+"""`SweepFigures`: all figures of one point of a sweep; the names are those of the table, the store and ``--json``."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a point; energies and times are of one sample.
+
+    Attributes:
+        accuracy: None without labels.
+        spike_rate: spikes over neuron updates of the hidden layers.
+        density: synapses over those of dense projections.
+        synaptic_events_per_sample: synapses met by spikes.
+        total_uj, total_low_uj, total_high_uj: energy on the chip, and its range.
+        dynamic_uj, synapse_uj, soma_uj: parts of it.
+        learning_uj, learning_form: of a sample that is learnt from, in the cheapest form that computes the gradient.
+        copies, full_uj: copies of the network that fit, and the energy of a sample with them.
+        latency_us, edp_js: None where the chip has no published times.
+        cores, neurons, weight_bytes: what the network takes.
+        unknown: items without a published energy.
+        saturations: values that left their word.
+        faults: what the faults did, by counter.
+        synapse_uj_fixed_activity, pruned_synops_fixed_activity: under the spikes of the least sparse point, see docs/energy.md.
+    """
+
+    accuracy: float | None
+    spike_rate: float
+    density: float
+    synaptic_events_per_sample: float
+    total_uj: float | None
+    total_low_uj: float
+    total_high_uj: float
+    dynamic_uj: float | None
+    synapse_uj: float
+    soma_uj: float
+    learning_uj: float | None
+    learning_form: str | None
+    copies: int
+    full_uj: float | None
+    latency_us: float | None
+    edp_js: float | None
+    cores: int
+    neurons: int
+    weight_bytes: float
+    unknown: tuple[str, ...]
+    saturations: int
+    faults: dict[str, int]
+    synapse_uj_fixed_activity: float | None = None
+    pruned_synops_fixed_activity: float | None = None

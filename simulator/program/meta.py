@@ -1,0 +1,156 @@
+"""The typed facts of a program: its ends, its steps, its number formats, and where it comes from.
+
+A key of the meta that `ProgramMeta` does not name is handed on as it is, and tools of one's own read it from `Program.meta`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from simulator.base.errors import InputError
+
+MAX_NEURONS = 2**31 - 1  # ids are int32
+MAX_STEPS = 10**9
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Step = Annotated[int, msgspec.Meta(ge=0, le=MAX_STEPS)]
+Steps = Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)]
+Bits = Annotated[int, msgspec.Meta(ge=0, le=24)]
+Scale = Annotated[float, msgspec.Meta(gt=0, le=1e30)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=MAX_NEURONS)]
+Fraction = Annotated[int, msgspec.Meta(ge=-128, le=128)]
+T = TypeVar("T")
+
+
+class ProgramInput(msgspec.Struct, frozen=True):
+    """The input of a program.
+
+    Attributes:
+        population: its name.
+        scale: value of payload 1.
+        payload_bits: of a payload, sign included; 0: binary spikes.
+    """
+
+    population: Name | None = None
+    scale: Scale = 1.0
+    payload_bits: Bits = 0
+
+    @property
+    def name(self) -> str:
+        """Name of the population; raises `InputError` where the program has several inputs or none."""
+        return required(self.population, "input population")
+
+
+class ProgramOutput(msgspec.Struct, frozen=True):
+    """The output of a program.
+
+    Attributes:
+        population: its name.
+        state: the state that the host reads; None: its spikes.
+        latency: chip steps from a sample's step to the output of that step.
+        scale: value of 1 in the state's word.
+        window: chip steps over which the output is reduced to scores.
+        reduce: how.
+    """
+
+    population: Name | None = None
+    state: Name | None = None
+    latency: Step | None = None
+    scale: Scale | None = None
+    window: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)] | None = None
+    reduce: Literal["mean"] = "mean"
+
+
+class Relays(msgspec.Struct, frozen=True):
+    """Relay neurons that the mapping inserted for fan-out: their populations and their number."""
+
+    populations: tuple[Name, ...] = ()
+    neurons: Size = 0
+
+
+class WordOptions(msgspec.Struct, frozen=True):
+    """Bits of a stored weight and of a state word that the program was compiled with."""
+
+    bits: Annotated[int, msgspec.Meta(ge=1, le=32)] = 8
+    state_bits: Annotated[int, msgspec.Meta(ge=1, le=32)] = 16
+
+
+class ProgramMeta(msgspec.Struct, frozen=True):
+    """What bimhw reads of a program's meta.
+
+    Attributes:
+        task: name of the task that it was compiled for.
+        kind: of the model, such as ``bim``.
+        steps: of a sample, in older programs.
+        sample_steps: steps of a sample.
+        chip_steps: steps of a sample and the depth of the network.
+        input, output: its ends.
+        outputs: output populations, where there are several.
+        formats: population -> state -> fractional bits of its word.
+        options: word widths.
+        relays: relay neurons of its mapping.
+        notes: what the compiler remarked.
+        config: of the model.
+        calibration: what the formats were chosen on.
+        model_sha256: hash of the model file.
+        profile: how a .nir file was read, in older programs.
+        reading: options of the front end.
+        source: name of the file that brought the inputs.
+        mapping, chip_file: figures of the mapping; the chip file's content, where it is not one of bimhw's.
+    """
+
+    task: str | None = None
+    kind: str | None = None
+    steps: Step | None = None
+    sample_steps: Steps | None = None
+    chip_steps: Steps | None = None
+    input: ProgramInput | None = None
+    output: ProgramOutput | None = None
+    outputs: tuple[Name, ...] = ()
+    formats: dict[str, dict[str, Fraction]] = {}
+    options: WordOptions | None = None
+    relays: Relays = Relays()
+    notes: tuple[str, ...] = ()
+    config: str | dict[str, Any] | None = None
+    calibration: str | None = None
+    model_sha256: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    profile: str | None = None
+    reading: dict[str, object] = {}
+    source: str | None = None
+    mapping: dict[str, Any] | None = None
+    chip_file: dict[str, Any] | None = None
+
+    @property
+    def entry(self) -> ProgramInput:
+        """The input; raises `InputError` where the program does not name one."""
+        return required(self.input, "input")
+
+    @property
+    def scale(self) -> float:
+        """Value of payload 1 of the input."""
+        return 1.0 if self.input is None else self.input.scale
+
+
+def required(value: T | None, name: str) -> T:
+    """Return a fact that is there.
+
+    Raises:
+        InputError: the program lacks it.
+    """
+    if value is None:
+        raise InputError("program", f"says nothing of its {name!r}", "Compile its model with bimhw compile")
+    return value
+
+
+def program_meta(meta: Mapping[str, Any]) -> ProgramMeta:
+    """Return the typed facts of a program's meta.
+
+    Raises:
+        InputError: a fact of another type or out of its range, by its path.
+    """
+    try:
+        return msgspec.convert(dict(meta), ProgramMeta, strict=True)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InputError("program: meta", str(error), "Compile it again") from error

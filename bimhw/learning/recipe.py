@@ -18,7 +18,7 @@ class Recipe(msgspec.Struct, frozen=True):
 
     config: Any  # of the family
     settings: TrainSettings
-    init: Any  # scales of the initial weights
+    init: msgspec.Struct  # scales of the initial weights
 
 
 def recipe(
@@ -60,9 +60,9 @@ def recipe(
 class _Kinds(NamedTuple):
     """What a recipe of a family consists of."""
 
-    config: type[Any]
-    settings: type[Any]
-    init: type[Any]
+    config: type[msgspec.Struct]
+    settings: type[msgspec.Struct]
+    init: type[msgspec.Struct]
 
 
 def _preset(preset: str | Preset | None, task: str, training: Training) -> Preset:
@@ -81,7 +81,7 @@ def _build(kind: type[Any], values: dict[str, Any]) -> Any:
         raise InputError(kind.__name__, str(error), _allowed(kind, str(error))) from error
 
 
-def _allowed(kind: type[Any], message: str) -> str:
+def _allowed(kind: type[msgspec.Struct], message: str) -> str:
     """The values of the enumeration that the message's path names."""
     for field in msgspec.structs.fields(kind):
         if message.endswith(f"`$.{field.name}`") and get_args(field.type):

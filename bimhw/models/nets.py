@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+import msgspec
 from torch import Tensor, nn
 
 from bimhw.models.registry import NetConfig, family_of
@@ -36,7 +37,7 @@ class Net(nn.Module):
         raise NotImplementedError
 
 
-def build(config: NetConfig, seed: int = 0, init: Any = None) -> Net:
+def build(config: NetConfig, seed: int = 0, init: msgspec.Struct | None = None) -> Net:
     """Return a network of the config's family with seeded weights.
 
     Raises:

@@ -82,7 +82,7 @@ class ModelFamily:
 
     name: str
     what: str
-    config: type[Any]
+    config: type[msgspec.Struct]
     network: Callable[[Any, Arrays], Network]
     build: Callable[[Any, int, Any], nn.Module]
     check: Callable[[Any, Arrays, str], None]

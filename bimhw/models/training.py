@@ -35,7 +35,7 @@ class Training:
         prunes: whether its synapses have masks.
     """
 
-    init: type[Any]
+    init: type[msgspec.Struct]
     presets: Mapping[str, Preset]
     preset_of: Callable[[str], str]
     run: Callable[[Net, int], Callable[[Tensor], NetRun]]

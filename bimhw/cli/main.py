@@ -18,7 +18,7 @@ import click
 
 from bimhw.cli.examples import documented
 from simulator.base.errors import BimhwError
-from simulator.base.text import printable
+from simulator.base.text import first_line, printable
 
 GROUPS = {
     "Start": ("demo", "doctor", "chips", "data"),
@@ -80,13 +80,17 @@ def cli() -> None:
     """Hardware co-design for neuromorphic chips: fit, function, timing, energy and learning of spiking networks."""
 
 
+_NO_ROOM = ("failed to map segment", "annot allocate memory")  # what the system's loader says for want of memory
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
     _prepare()
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
-        sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
+        if sys.stdout is not None:  # it was closed (>&-)
+            sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except BimhwError as error:
         if as_json:
             click.echo(json.dumps({"error": error.to_dict()}, indent=2))
@@ -105,8 +109,14 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
+    except ImportError as error:
+        if not any(words in str(error) for words in _NO_ROOM):
+            raise
+        fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)")
     except OSError as error:
         _discard_output()
+        if error.errno is None:  # of a loader of libraries
+            fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)")
         what = "standard output" if error.filename is None else str(error.filename)
         fail(f"{printable(what, 300)}: cannot be read or written ({error.strerror or error})")
     else:

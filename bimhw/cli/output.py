@@ -35,6 +35,11 @@ def seed_option(function: F) -> F:
     )
 
 
+def force_option(function: F) -> F:
+    """Add ``--force``."""
+    return click.option("--force", is_flag=True, help="Replace another run that the run folder holds.")(function)
+
+
 class OutputFile(click.Path):
     """A file to write, checked at once: its folder is there and writable, it is no folder and no device."""
 

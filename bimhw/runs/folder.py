@@ -16,9 +16,10 @@ No file holds a time of day or a path: the same seed gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.np
 """Files whose hashes the manifest holds; a run is refused where one of them is not what was written."""
 
 _AGAIN = "Run the simulation again"
+_OF_THE_WRITER = {"files", "sha256", "bimhw", "python", "packages", "model_sha256"}  # they do not tell runs apart
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def write_run(
     with os_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     with held(folder):
-        (folder / "manifest.json").unlink(missing_ok=True)
+        for stale in ("manifest.json", "report.html"):  # the report that a folder holds is one of the run it held
+            (folder / stale).unlink(missing_ok=True)
         program.save(folder / "program.bimhw")
         write_json(folder / "chip.json", chip_json(chip))
         write_json(folder / "result.json", result)
@@ -181,6 +184,40 @@ def seal(folder: Path, manifest: dict[str, Any]) -> None:
     files = {name: file_sha256(folder / name) for name in PARTS if (folder / name).is_file()}
     whole = {k: v for k, v in manifest.items() if k != "sha256"} | {"files": files}
     write_json(folder / "manifest.json", whole | {"sha256": _own_sha256(whole)})
+
+
+@contextlib.contextmanager
+def reserved(path: Path | str, manifest: Mapping[str, object], force: bool = False) -> Iterator[None]:
+    """Hold a run folder while the run that `manifest` describes is computed and written.
+
+    The same run may be done again in its folder: it gives the same bytes.
+
+    Args:
+        path: run folder; the folders above it are made.
+        manifest: of `run_manifest`; facts that are not known yet may be missing.
+        force: replace another run.
+
+    Raises:
+        InputError: as `check_run_folder`; another process holds the folder, or it holds another run.
+    """
+    folder = check_run_folder(path)
+    with os_errors(str(path)):
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        if not force and (folder / "manifest.json").is_file():
+            _check_same(folder, manifest)
+        yield
+
+
+def _check_same(folder: Path, manifest: Mapping[str, object]) -> None:
+    there = read_object(folder / "manifest.json", "Give another folder, or --force")
+    for name in sorted({*there, *manifest} - _OF_THE_WRITER):
+        if there.get(name) != manifest.get(name) and not (name == "program_sha256" and name not in manifest):
+            raise InputError(
+                str(folder),
+                f"holds another run: {name} {there.get(name)!r}, of this run {manifest.get(name)!r}",
+                "Give another folder, or --force (force=True) to replace it",
+            )
 
 
 def check_run_folder(path: Path | str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,11 +12,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.runs.folder import check_run_folder
+from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
+from simulator.base.locks import held
 from simulator.base.reading import boundary
 from simulator.base.shown import Shown, Value
 from simulator.base.writing import check_output
@@ -108,6 +110,7 @@ def learn(
     test: Split | None = None,
     engine: LearnEngine = "function",
     checkpoint: str | Path | None = None,
+    force: bool = False,
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> OnChipResult:
@@ -124,14 +127,17 @@ def learn(
         engine: ``function`` computes first and times afterwards; ``events`` learns inside the event-driven simulation, a process
             a core. Both give the same weights, spikes and stamps.
         checkpoint: file that holds the state after each epoch; a run that finds it goes on from there, bit for bit.
+        force: replace another run in the folder `run`.
         progress: called with the number of samples done since the last call.
         options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``; also by
             the words of `bimhw train`: ``bits``, ``lookback``, ``prune``.
 
     Raises:
-        InputError: an option or a task that does not fit the program.
+        InputError: an option or a task that does not fit the program; `run` holds another run or is in use.
         FitError: a program that cannot learn, or whose learning words do not fit its chip.
     """
+    from bimhw.runs.learn_run import learning_facts, write_learning_run
+
     if run is not None:
         check_run_folder(run)
     for file in (output, checkpoint):
@@ -144,39 +150,62 @@ def learn(
     _check_task(source, data)
     if epochs < 1:
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
-    x, labels = data.train.x, step_labels(data, data.train)
+    samples = len(data.train.x)
     ready = ready_to_learn(source, data, in_fields(options), seed)
     chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
-    learner = _learner(ready, chip, seed, engine, timed=run is not None)
-    course = Course(epochs, len(x)) if checkpoint is None else Course.resumed(epochs, len(x), learner, Path(checkpoint))
+    with ExitStack() as in_use:
+        if checkpoint is not None:
+            in_use.enter_context(held(checkpoint))
+        if run is not None:
+            in_use.enter_context(
+                reserved(run, learning_facts(ready, chip, data.name, epochs * samples, seed, engine), force)
+            )
+        learner = _learner(ready, chip, seed, engine, timed=run is not None)
+        course = Course(epochs, samples)
+        if checkpoint is not None:
+            course = Course.resumed(epochs, samples, learner, Path(checkpoint))
+        result = _taught(learner, ready, data, seed, course, test or data.test, checkpoint, progress)
+        if output is not None:
+            result.program.save(output)
+        items = learning_memory(ready, learner.config, data.steps)
+        memory: dict[str, int] = {}
+        for item in items:
+            memory[item.kind] = memory.get(item.kind, 0) + item.bytes
+        fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
+        done = OnChipResult(result.program, tuple(course.accuracy), result, memory, fit)
+        if run is None:
+            return done
+        repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
+        return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable))
+
+
+def _taught(
+    learner: Learner,
+    ready: Program,
+    data: Task,
+    seed: int,
+    course: Course,
+    test: Split,
+    checkpoint: str | Path | None,
+    progress: Callable[[int], None] | None,
+) -> LearnResult:
+    """Learn the epochs that `course` still lacks, score after each, and keep the state."""
+    x, labels = data.train.x, step_labels(data, data.train)
     if progress is not None:
         progress(len(course.history) * len(x))
 
     def part(**more: Any) -> LearnResult:
-        return learn_program(ready, x, labels, seed=seed, learner=learner, of_epochs=epochs, progress=progress, **more)
+        return learn_program(
+            ready, x, labels, seed=seed, learner=learner, of_epochs=course.epochs, progress=progress, **more
+        )
 
-    for epoch in range(len(course.history), epochs):
+    for epoch in range(len(course.history), course.epochs):
         course.history += part(epoch=epoch).history
-        course.accuracy.append(score(learner, data, test or data.test))
+        course.accuracy.append(score(learner, data, test))
         if checkpoint is not None:
             save_learning(learner, checkpoint, course.notes())
-    accuracy, result = course.accuracy, replace(part(epochs=0), history=tuple(course.history))
-    if output is not None:
-        result.program.save(output)
-    items = learning_memory(ready, learner.config, data.steps)
-    memory: dict[str, int] = {}
-    for item in items:
-        memory[item.kind] = memory.get(item.kind, 0) + item.bytes
-    fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
-    done = OnChipResult(result.program, tuple(accuracy), result, memory, fit)
-    if run is None:
-        return done
-    from bimhw.runs.learn_run import write_learning_run
-
-    repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-
-    return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable))
+    return replace(part(epochs=0), history=tuple(course.history))
 
 
 # Words of `bimhw train` -> fields of `LearnConfig`.

@@ -21,9 +21,17 @@ from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learn import activity, program_of
 from simulator.plasticity.learner import Learner
 from simulator.plasticity.timing import time_learning
+from simulator.program.program import Program
 from simulator.timing.run import TimingRun
 
 _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
+
+
+def learning_facts(program: Program, chip: Chip, task: str, samples: int, seed: int, engine: str) -> dict[str, object]:
+    """Return what the manifest of a run of learning will say, but for the program, which is not known before the end."""
+    kind: Engine = "none" if chip.timing is None else "simpy" if engine == "events" else "compiled"
+    facts = run_manifest(program, chip, task, samples, How(engine=kind, seed=seed), learning=True).to_json()
+    return {name: value for name, value in facts.items() if name != "program_sha256"}
 
 
 def write_learning_run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.shapes import MOST_VALUES
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.execute import Engine, How, execute
-from bimhw.runs.folder import check_run_folder, write_run
+from bimhw.runs.folder import check_run_folder, reserved, write_run
 from bimhw.runs.judge import judge
 from bimhw.runs.manifest import run_manifest
 from bimhw.tasks.dataset import Dataset, as_dataset
@@ -67,6 +68,7 @@ def run_nir(
     output: Path | str | None = None,
     engine: Engine = "compiled",
     decode: str | None = None,
+    force: bool = False,
     **options: Any,
 ) -> OnChip:
     """Compile a .nir file, run it in integers on the simulated chip, and compare with float.
@@ -80,10 +82,11 @@ def run_nir(
         output: run folder to write, for `bimhw energy`, `report` and the others; none by default.
         engine: timing engine of the run folder (compiled, simpy, clocked, bound, events) or ``none``.
         decode: how outputs become answers (count, first, membrane, max); by default as the network tells.
+        force: replace another run in `output`.
         options: of `bimhw.compile` (bits, state_bits ...).
 
     Raises:
-        InputError: bad files or data.
+        InputError: bad files or data; `output` holds another run.
         FitError: a node without a form on a chip, or a chip that the network does not fit.
     """
     from bimhw.compiler.compare import Comparison, differences
@@ -102,20 +105,21 @@ def run_nir(
     compiled = compile(model, silicon, data=made, profile=profile, dt=dt, seed=seed, **options)
     program = compiled.program
     trial = DataTrial.of(program, made, None, decode)
-    run = execute(
-        program, trial.trains(program), silicon, trial.chip_steps(program), probes=trial.probes(program),
-        how=how if output is not None else replace(how, engine="none"),
-    )  # fmt: skip
-    rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, seed)
-    comparison = Comparison(rows, sent, run.activity).to_json()
-    result = judge(program, trial, run, how)
-    if output is not None:
-        manifest = run_manifest(program, silicon, made.name if data is not None else "", trial.count, how)
-        figures = result.to_json() | {"spikes": run.activity.total("spikes"), **comparison}
-        arrays, outputs = run.timing_arrays(), trial.outputs(program, run)
-        write_run(
-            Path(output), program, silicon, manifest.to_json(), figures, run.joined, run.activity, arrays, outputs
-        )
+    manifest = run_manifest(program, silicon, made.name if data is not None else "", trial.count, how)
+    with nullcontext() if output is None else reserved(output, manifest.to_json(), force):
+        run = execute(
+            program, trial.trains(program), silicon, trial.chip_steps(program), probes=trial.probes(program),
+            how=how if output is not None else replace(how, engine="none"),
+        )  # fmt: skip
+        rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, seed)
+        comparison = Comparison(rows, sent, run.activity).to_json()
+        result = judge(program, trial, run, how)
+        if output is not None:
+            figures = result.to_json() | {"spikes": run.activity.total("spikes"), **comparison}
+            arrays, outputs = run.timing_arrays(), trial.outputs(program, run)
+            write_run(
+                Path(output), program, silicon, manifest.to_json(), figures, run.joined, run.activity, arrays, outputs
+            )
     figures = result.to_json()
     notes = (*compiled.float_network.meta["notes"], *figures.get("notes", []))
     return OnChip(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.copies import rounds_of
 from bimhw.runs.execute import Engine, How, Run, Sync, execute
-from bimhw.runs.folder import check_run_folder, write_run
+from bimhw.runs.folder import check_run_folder, reserved, write_run
 from bimhw.runs.judge import judge
 from bimhw.runs.manifest import RunManifest, RunResult, run_manifest
 from bimhw.runs.trace import DEFAULT_STEPS, check_trace, write_window
@@ -112,6 +112,7 @@ def simulate(
     timing_sample: float | None = None,
     workers: int | None = None,
     dask: str | None = None,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> SimulationResult:
     """Run samples on the chip and write a run folder.
@@ -140,10 +141,12 @@ def simulate(
         timing_sample: share of the steps to time (0.01 for 1 %); the result states the confidence interval.
         workers: threads for samples and steps, the same result for any number; all cores of the machine by default.
         dask: address of a Dask scheduler; samples and chunks of steps are its tasks, and its workers may die.
+        force: replace another run in `output`; the same run may be done again without it.
         progress: called with the number of samples just finished.
 
     Raises:
-        InputError: no such file, task or engine; a program for another chip; no samples; a task of another shape.
+        InputError: `output` holds another run or is in use; no such file, task or engine; a program for another chip; no
+            samples; a task of another shape.
     """
     how = How(
         engine, seed, faults or Faults(), strict, sync, period_ns, range(0) if trace is None else trace_window,
@@ -157,7 +160,10 @@ def simulate(
     trial = trial_of(first_copy(loaded), task if data is None else as_dataset(data), samples, decode)
     if trace is not None:
         _check_trace(Path(trace), how, silicon, rounds_of(loaded, trial.count) * trial.chip_steps(loaded))
-    done = _write(loaded, silicon, trial, how, model, None if output is None else Path(output), name, progress)
+    manifest = run_manifest(loaded, silicon, trial.name, trial.count, how)
+    folder = Path(output) if output is not None else _default_folder(name, manifest)
+    with reserved(folder, manifest.to_json(), force):
+        done = _write(loaded, silicon, trial, how, model, folder, manifest, progress)
     if trace is not None:
         assert done.run.timing is not None
         write_window(Path(trace), done.run.timing, done.run.joined, trace_cores)
@@ -176,8 +182,8 @@ def _write(
     trial: Trial,
     how: How,
     model: str | Path | None,
-    output: Path | None,
-    name: str,
+    folder: Path,
+    manifest: RunManifest,
     progress: Progress | None,
 ) -> _Done:
     """Execute, judge, write."""
@@ -186,8 +192,6 @@ def _write(
     if progress is not None:
         progress(trial.count)
     figures = judge(program, trial, run, how, model)
-    manifest = run_manifest(program, chip, trial.name, trial.count, how)
-    folder = output if output is not None else _default_folder(name, manifest)
     outputs = trial.outputs(one, run)
     as_run = _with_steps(program, trial) if isinstance(trial, DataTrial) else program
     write_run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.renamed import renamed
 from bimhw.cli.task_options import dataset, with_task_options
 
@@ -68,6 +68,7 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
     metavar="NAME=VALUE",
     help="Any other field of `simulator.plasticity.LearnConfig`, e.g. skip_zero=no, error_bits=8, kappa=0.1.",
 )
+@force_option
 @seed_option
 @json_option
 def command(

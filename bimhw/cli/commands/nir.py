@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import dataset
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _print_decays(kept: Any) -> None:
     "--engine", default="compiled", show_default=True, help="Timing of the run folder: compiled, simpy, none ..."
 )
 @seed_option
+@force_option
 @json_option
 def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""

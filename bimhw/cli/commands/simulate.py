@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 from bimhw.cli.timing_options import describe_sample, with_timing_options
 
@@ -58,6 +58,7 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 )
 @with_timing_options
 @click.option("--dask", help="Address of a Dask scheduler; samples and chunks of steps are its tasks.")
+@force_option
 @seed_option
 @json_option
 def command(

@@ -48,6 +48,7 @@ class Store:
             raise InputError(str(path), f"cannot be opened ({error})") from error
         try:
             self._run(_TABLE)
+            self._check_columns()
         except InputError:
             self._db.close()
             raise
@@ -75,6 +76,16 @@ class Store:
                 f"is not a sweep's database, or it is damaged ({error})",
                 "Move it away, or use another --db",
             ) from error
+
+    def _check_columns(self) -> None:
+        there = {row[1] for row in self._run("pragma table_info(points)")}
+        missing = {"key", "axes", "status", "result", "reason", "sha256"} - there
+        if missing:
+            raise InputError(
+                str(self.path),
+                f"has no column {min(missing)!r}: it was written before points had hashes",
+                "Use another --db",
+            )
 
     def get(self, key: str) -> dict[str, Any] | None:
         """A stored point, or None."""

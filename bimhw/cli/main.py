@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import click
 
@@ -89,8 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
-        if sys.stdout is not None:  # it was closed (>&-)
-            sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
+        sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except BimhwError as error:
         if as_json:
             click.echo(json.dumps({"error": error.to_dict()}, indent=2))
@@ -103,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
+        _ignore_signals(arguments)
         fail("interrupted")
     except MemoryError:
         fail("out of memory: use a smaller network, fewer samples or fewer recorded steps")
@@ -120,13 +121,24 @@ def main(arguments: list[str] | None = None) -> None:
         what = "standard output" if error.filename is None else str(error.filename)
         fail(f"{printable(what, 300)}: cannot be read or written ({error.strerror or error})")
     else:
+        _ignore_signals(arguments)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ignore_signals(arguments: list[str] | None) -> None:
+    """Let the interpreter end in peace: the work is done, and an interrupted exit of a library is a traceback."""
+    if arguments is None and threading.current_thread() is threading.main_thread():
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, signal.SIG_IGN)
 
 
 def _prepare() -> None:
     """SIGTERM ends a command as Ctrl-C does; what a terminal cannot show is escaped; warnings are one line."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell (>&-)
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lasts
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.course import Course
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
 from simulator.base.locks import held
-from simulator.base.reading import boundary
 from simulator.base.shown import Shown, Value
 from simulator.base.writing import check_output
 from simulator.chips.chip import Chip
@@ -26,8 +26,8 @@ from simulator.neurons.s6 import is_s6
 from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, learn_config, prepare, program_of
 from simulator.plasticity import learn as learn_program
 from simulator.plasticity.budget import learning_memory
-from simulator.plasticity.checkpoint import load_learning, save_learning
-from simulator.plasticity.learn import EpochResult, live_synapses_of
+from simulator.plasticity.checkpoint import save_learning
+from simulator.plasticity.learn import live_synapses_of
 from simulator.plasticity.rules.pruning import sparsity
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
@@ -225,42 +225,6 @@ def in_fields(options: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"option {name!r}", f"is given twice, also as {field_name!r}", "Give it once")
         out[field_name] = value
     return out
-
-
-@dataclass
-class Course:
-    """Epochs that were learnt so far, as a checkpoint keeps them beside the learner's state."""
-
-    epochs: int
-    samples: int
-    history: list[EpochResult] = field(default_factory=list)
-    accuracy: list[float] = field(default_factory=list)
-
-    @classmethod
-    def resumed(cls, epochs: int, samples: int, learner: Learner, path: Path) -> Course:
-        """Return the course in a checkpoint, the learner put where it was; a new one where there is no file.
-
-        Raises:
-            InputError: a broken checkpoint, or one of another program, seed, number of epochs or of samples.
-        """
-        if not path.exists():
-            return cls(epochs, samples)
-        notes = load_learning(learner, path)
-        with boundary(path, "a checkpoint of bimhw learn", "Delete it to start afresh"):
-            found = msgspec.convert(notes, cls)
-        for name, mine, theirs in (("epochs", epochs, found.epochs), ("samples", samples, found.samples)):
-            if mine != theirs:
-                raise InputError(
-                    f"{path}: {name}",
-                    f"are {theirs}, of this run {mine}",
-                    "Give the same, or delete it to start afresh",
-                )
-        return found
-
-    def notes(self) -> dict[str, Any]:
-        """Return the course as plain JSON values."""
-        out: dict[str, Any] = msgspec.to_builtins(self)
-        return out
 
 
 def _learner(program: Program, chip: Chip, seed: int, engine: LearnEngine, timed: bool) -> Learner:

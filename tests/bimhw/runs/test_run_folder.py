@@ -13,8 +13,10 @@ import bimhw
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.runs import simulate as module
+from bimhw.runs.course import Course
 from bimhw.runs.folder import RunFolder
 from simulator.base.errors import InputError
+from simulator.plasticity.learn import EpochResult
 from simulator.program.program import Program
 
 DATA = bimhw.Dataset(np.ones((2, 3, 5), np.int16), layout="bt")
@@ -74,3 +76,9 @@ def test_a_run_that_fails_leaves_no_folder(program: Program, tmp_path: Path, mon
     with pytest.raises(InputError, match="broke"):
         simulate(program, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_of_learning_holds_no_time() -> None:
+    epoch = EpochResult(0.5, (0.1,), 7.25)
+    assert "7.25" not in str(Course(2, 10, [epoch], [0.5]).notes())
+    assert epoch.cpu_s == 7.25

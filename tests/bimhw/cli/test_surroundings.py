@@ -1,0 +1,43 @@
+"""Poor surroundings: no home, no locale, odd names, closed or full outputs, small limits: it works, or it is one message."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MODEL = ROOT / "examples" / "digits.safetensors"
+BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def bimhw(shell: str, folder: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a shell line in which $bimhw is the command."""
+    variables = BARE | {"bimhw": f"{sys.executable} -m bimhw"} | more
+    return subprocess.run(["bash", "-c", shell], cwd=folder, env=variables, capture_output=True)
+
+
+def refused(done: subprocess.CompletedProcess[bytes], words: bytes) -> None:
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr and b"Traceback" not in done.stderr and len(done.stderr) < 1500
+
+
+def test_no_home_no_locale_and_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    named = os.fsencode(tmp_path) + b"/n\xff\xfe.safetensors"
+    Path(os.fsdecode(named)).write_bytes(MODEL.read_bytes())
+    done = bimhw(r"$bimhw fit $'n\xff\xfe.safetensors'", tmp_path, HOME="/nonexistent", LC_ALL="xx_YY")
+    assert done.returncode == 0, done.stderr
+
+
+def test_outputs_that_are_closed_or_full(tmp_path: Path) -> None:
+    assert bimhw("$bimhw chips >&-", tmp_path).returncode == 0
+    if Path("/dev/full").exists():
+        refused(bimhw("$bimhw chips --json >/dev/full", tmp_path), b"standard output")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_too_little_memory_for_the_libraries(tmp_path: Path) -> None:
+    refused(bimhw(f"ulimit -v 250000; $bimhw fit {MODEL}", tmp_path), b"memory")

@@ -40,7 +40,7 @@ def read_record(path: Path, channels: Sequence[str] | None = None) -> Record:
         record = wfdb.rdrecord(str(path))
         if record.p_signal is None:
             raise InputError(str(path), "holds no signal", "Copy its .hea and .dat again")
-    names = tuple(record.sig_name)
+        names = tuple(name or "" for name in record.sig_name)  # None where the header gives none
     signal = np.asarray(record.p_signal, np.float64)
     if channels is not None:
         signal, names = signal[:, pick_channels(names, channels, str(path))], tuple(channels)

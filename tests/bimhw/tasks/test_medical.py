@@ -16,6 +16,7 @@ from bimhw.tasks.metrics import auc_roc
 from bimhw.tasks.sources.chbmit import CHANNELS, read_summary, read_windows
 from bimhw.tasks.sources.mitbih import EXCERPT_SAMPLES, EXCERPT_START
 from bimhw.tasks.sources.ptbxl import LEADS, read_records
+from bimhw.tasks.sources.wfdb_files import read_record
 from simulator.base.errors import InputError, MissingExtraError
 
 try:
@@ -375,3 +376,10 @@ def test_208_alignment(shared: Path) -> None:
     train, test = (s.x.reshape(len(s), -1) / 16 for s in (task.train, task.test))
     model = LogisticRegression(C=0.01, max_iter=1000).fit(train, task.train.y)
     assert auc_roc(model.predict_proba(test)[:, 1], task.test.y) > 0.985
+
+
+def test_a_channel_without_a_name_is_a_missing_one(tmp_path: Path) -> None:
+    (tmp_path / "r.hea").write_text("r 1 360 8\nr.dat 16 200/mV 16 0 0 0 0\n")
+    (tmp_path / "r.dat").write_bytes(bytes(16))
+    with pytest.raises(InputError, match="the channel 'II' is missing"):
+        read_record(tmp_path / "r", ("II",))

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from simulator.chips.listing import new_chip as chips_new
     from simulator.chips.load import load_chip as chips_show
     from simulator.chips.load import load_chip as load_chip
+    from simulator.chips.sanafe import chip_from_sanafe as chips_import
     from simulator.events.asynchronous import run_free as run_free
     from simulator.events.engine import run_events as run_events
     from simulator.function import run as run
@@ -103,6 +104,7 @@ _PUBLIC = {
     "chip_energy": "energy_models.chip_energy.chip_energy",
     "chips": "simulator.chips.listing.list_chips",
     "chips_check": "simulator.chips.listing.check_chip_file",
+    "chips_import": "simulator.chips.sanafe.chip_from_sanafe",
     "chips_new": "simulator.chips.listing.new_chip",
     "chips_schema": "simulator.chips.listing.chip_schema",
     "chips_show": "simulator.chips.load.load_chip",

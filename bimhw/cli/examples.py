@@ -12,6 +12,7 @@ EXAMPLES = {
     "bench": "bimhw bench net.npz --chip generic",
     "chips": "bimhw chips",
     "chips check": "bimhw chips check mychip.yaml",
+    "chips import": "bimhw chips import arch.yaml -o mychip.yaml",
     "chips new": "bimhw chips new mychip.yaml --like loihi2",
     "chips schema": "bimhw chips schema > chip.schema.json",
     "chips show": "bimhw chips show loihi2",

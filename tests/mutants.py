@@ -65,7 +65,7 @@ MUTANTS: dict[str, tuple[str, str]] = {
 GPU, CHIP = "tests/energy_models/test_gpu.py", "tests/energy_models/test_chip_energy.py"
 SILICON, CREDIT = "tests/bimhw/evidence/silicon/test_silicon.py", "tests/bimhw/learning/test_credit.py"
 CAUSES, COPIES = "tests/bimhw/evidence/silicon/test_causes.py", "tests/bimhw/runs/test_copies.py"
-NEURONS, FUNCTION = "tests/simulator/neurons/test_neurons.py", "tests/simulator/function/test_function.py"
+NEURONS, COUNTING = "tests/simulator/neurons/test_neurons.py", "tests/simulator/function/test_counting.py"
 COUNTED = "tests/bimhw/costs/test_counted.py"
 # what is wrong -> (module, text of it, text in its place, test file, tests)
 TESTED: dict[str, tuple[str, str, str, str, str]] = {
@@ -112,7 +112,7 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
     "an integrator forgets its bias": (
         "simulator.neurons.li", "+ int(acc[0, i]) + int(bias[i])", "+ int(acc[0, i])", NEURONS, ""),
     "synaptic events are counted by row": (
-        "simulator.function.counting", "int(events[part] @ rows)", "int(rows.sum())", FUNCTION, ""),
+        "simulator.function.counting", "int(events[part] @ rows)", "int(rows.sum())", COUNTING, ""),
     "an Izhikevich neuron takes the time of a LIF": (
         "simulator.program.work", "ops.mul + ops.add + ops.lut", "0 * ops.mul", "tests/simulator/timing/test_programmed.py", ""),
 }  # fmt: skip

@@ -45,6 +45,9 @@ def demo(
         samples: test samples on the chip; all by default.
         say: called with one line before each stage.
         progress: called with the number of training sequences done.
+
+    Raises:
+        InputError: no such chip or GPU, or the network does not fit the chip: said before the training.
     """
     from bimhw.compiler.pipeline import compile as compile_model
     from bimhw.costs.compare import energy
@@ -52,6 +55,7 @@ def demo(
     from bimhw.runs.simulate import simulate
     from bimhw.views.build import write_report
 
+    _check(chip, gpu, seed)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     model, program = folder / "model.pt", folder / "program.bimhw"
@@ -71,6 +75,19 @@ def demo(
     clock.stop()
     figures = _figures(trained, compiled, dict(done.result), costs)
     return DemoResult(model, program, done.folder, report, figures, clock.seconds)
+
+
+def _check(chip: str, gpu: str, seed: int) -> None:
+    """Compile the untrained network: what the chip lacks is known before the training."""
+    from bimhw.compiler.pipeline import compile as compile_model
+    from bimhw.learning.recipe import recipe
+    from bimhw.models.nets import build
+    from bimhw.tasks import load_task
+    from energy_models.gpu_card import load_gpu
+
+    load_gpu(gpu)
+    plan = recipe(load_task("digits"), "demo", seed)
+    compile_model(build(plan.config, seed, plan.init), chip=chip, seed=seed, mapping="blocks")
 
 
 class _Clock:

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from bimhw.cli.main import cli
 from bimhw.runs.folder import RunFolder
+from bimhw.studies.demo import demo
 from bimhw.views.build import render
 from bimhw.views.svg import si, ticks
+from simulator.base.errors import BimhwError
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,18 @@ def test_figures_fit_the_files(figures: dict[str, object]) -> None:
     assert dense > best > 1.1 * per_sample  # the time of learning is charged
     losing = figures["verdict"]
     assert isinstance(losing, list) and losing[0].startswith("LOSES: loihi2 inference")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [({"chip": "no-such"}, "no-such"), ({"chip": "truenorth"}, "bim_d"), ({"gpu": "no-such"}, "no-such")],
+)
+def test_what_cannot_be_costed_is_refused_before_the_training(
+    tmp_path: Path, asked: dict[str, str], message: str
+) -> None:
+    with pytest.raises(BimhwError, match=message):
+        demo(tmp_path / "demo", progress=lambda n: pytest.fail("it trained"), **asked)
+    assert not (tmp_path / "demo").exists()
 
 
 def test_page_stands_alone(figures: dict[str, object]) -> None:

@@ -152,6 +152,7 @@ def learn(
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
     samples = len(data.train.x)
     ready = ready_to_learn(source, data, in_fields(options), seed)
+    begun = ready.sha256()
     chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
     with ExitStack() as in_use:
@@ -177,7 +178,7 @@ def learn(
         if run is None:
             return done
         repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-        return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable))
+        return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable, begun))
 
 
 def _taught(

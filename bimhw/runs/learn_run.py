@@ -30,12 +30,13 @@ _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched b
 def learning_facts(program: Program, chip: Chip, task: str, samples: int, seed: int, engine: str) -> dict[str, object]:
     """Return what the manifest of a run of learning will say, but for the program, which is not known before the end."""
     kind: Engine = "none" if chip.timing is None else "simpy" if engine == "events" else "compiled"
-    facts = run_manifest(program, chip, task, samples, How(engine=kind, seed=seed), learning=True).to_json()
+    how = How(engine=kind, seed=seed)
+    facts = run_manifest(program, chip, task, samples, how, learning=True, learned_from=program.sha256()).to_json()
     return {name: value for name, value in facts.items() if name != "program_sha256"}
 
 
 def write_learning_run(
-    folder: Path, learner: Learner, chip: Chip, task: str, seed: int, summary: Mapping[str, Any]
+    folder: Path, learner: Learner, chip: Chip, task: str, seed: int, summary: Mapping[str, Any], learned_from: str
 ) -> dict[str, float]:
     """Write all presentations of the training samples as one run: counters, spikes, times (learning phases included).
 
@@ -44,6 +45,7 @@ def write_learning_run(
         learner: one that noted what its timing needs (``timed=True``).
         chip: what it ran on.
         task, seed: for the manifest.
+        learned_from: hash of the program that learning began with.
         summary: what else `result.json` is to hold; ``test_accuracy`` among it.
 
     Returns:
@@ -66,7 +68,7 @@ def write_learning_run(
     }
     engine: Engine = "none" if not arrays else "simpy" if isinstance(learner, EventLearner) else "compiled"
     how = How(engine=engine, seed=seed)
-    manifest = run_manifest(program, chip, task, samples, how, learning=True)
+    manifest = run_manifest(program, chip, task, samples, how, learning=True, learned_from=learned_from)
     train = recorded_spikes(learner.forward.simulation.record)
     write_run(folder, program, chip, manifest.to_json(), result, train, counted, arrays)
     return figures

@@ -29,6 +29,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         sync, period_ns: how steps are kept apart, where it is no barrier.
         faults: what was put in.
         learning: whether the run learnt.
+        learned_from_sha256: of the program that learning began with: its weights, rule and options.
     """
 
     bimhw: str
@@ -46,6 +47,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     period_ns: float | None = None
     faults: dict[str, Any] | None = None
     learning: bool = False
+    learned_from_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -139,9 +141,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_manifest(
-    program: Program, chip: Chip, task: str, samples: int, how: How, learning: bool = False
+    program: Program, chip: Chip, task: str, samples: int, how: How, learning: bool = False, learned_from: str = ""
 ) -> RunManifest:
-    """Return the manifest of a run: versions, hashes, and how it was run."""
+    """Return the manifest of a run: versions, hashes, and how it was run; `learned_from`: hash of the program before."""
     from importlib.metadata import version
 
     return RunManifest(
@@ -160,4 +162,5 @@ def run_manifest(
         period_ns=how.period_ns,
         faults=json.loads(msgspec.json.encode(how.faults)) if how.faults != Faults() else None,
         learning=learning,
+        learned_from_sha256=learned_from,
     )

@@ -54,6 +54,16 @@ def test_both_engines_learn_the_same_and_take_the_same_time(task: Task, program:
         np.testing.assert_array_equal(stamps[name], others[name])
 
 
+def test_a_run_of_other_options_is_not_replaced_unasked(task: Task, program: Program, tmp_path: Path) -> None:
+    learn(program, task, epochs=1, seed=2, run=tmp_path / "run")
+    whole = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    learn(program, task, epochs=1, seed=2, run=tmp_path / "run")  # the same run
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == whole
+    with pytest.raises(InputError, match="holds another run: learned_from_sha256"):
+        learn(program, task, epochs=1, seed=2, run=tmp_path / "run", lr=0.125)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == whole
+
+
 def test_a_killed_run_goes_on_from_its_checkpoint(task: Task, program: Program, tmp_path: Path) -> None:
     whole = learn(program, task, epochs=3, seed=2, run=tmp_path / "whole", prune=0.3, prune_every=4)
     held, done = tmp_path / "held.safetensors", 0

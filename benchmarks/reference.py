@@ -1,7 +1,8 @@
-"""Write docs/reference/python.md and docs/reference/doors.md from the code: python -m benchmarks.reference"""
+"""Write docs/reference/python.md, docs/reference/doors.md and docs/llms.txt: python -m benchmarks.reference"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ _PYTHON = """# Python
 Everything below is a name under `import bimhw`, loaded when it is first used. The function of a command has the command's name
 ([commands and functions](doors.md)).
 """
+_LLMS = """# bimhw
+
+> Hardware co-design for neuromorphic chips, in Python: does a spiking network fit a chip, what does it compute there in integers,
+> when, at what energy, and what does learning on the chip cost compared with BPTT on a GPU."""
 _DOORS = """# Commands and functions
 
 Each command is a function under `import bimhw`; a blank or a hyphen becomes an underscore. Every command has `--json`; errors are
@@ -55,6 +60,19 @@ def python_page() -> str:
     return _PYTHON + "".join(f"\n::: {path}\n" for path in dict.fromkeys(bimhw._PUBLIC.values()))
 
 
+def llms_page() -> str:
+    """The pages of the site for language models (llmstxt.org): each by its title in the site's order, with its heading."""
+    site = (FOLDER.parents[1] / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    lines = [_LLMS]
+    for section, title, page in re.findall(r"^  - ([^:\n]+):$|^ +- ([^:\n]+): (\S+\.md)$", site, re.M):
+        if section:
+            lines.append(f"\n## {section}\n")
+            continue
+        heading = (FOLDER.parent / page).read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        lines.append(f"- [{title}]({page})" + ("" if heading == title else f": {heading}"))
+    return "\n".join(lines) + "\n"
+
+
 def doors_page() -> str:
     """The table of commands and functions."""
     rows = [
@@ -68,3 +86,4 @@ def doors_page() -> str:
 if __name__ == "__main__":
     (FOLDER / "python.md").write_text(python_page(), encoding="utf-8")
     (FOLDER / "doors.md").write_text(doors_page(), encoding="utf-8")
+    (FOLDER.parent / "llms.txt").write_text(llms_page(), encoding="utf-8")

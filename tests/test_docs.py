@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reference import python_page
+from benchmarks.reference import llms_page, python_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), ROOT / "docs" / "nn.md"]
@@ -45,6 +45,7 @@ def run(command: list[str], folder: Path, shown: str) -> None:
 def test_the_reference_is_of_this_code() -> None:
     page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     assert page == python_page()
+    assert (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8") == llms_page()
 
 
 def test_every_page_is_in_the_site() -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from energy_models.items import Item
+from simulator.base.shown import si
 
 Work = Literal["inference", "learning", "bptt", "rtrl"]
 WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
@@ -187,6 +188,6 @@ def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool,
     words = f"{ratio:.3g} times {'more' if loses else 'less'} than"
     note = " (its sums lack unknown terms)" if chip.unknown and not loses else ""
     return loses, (
-        f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {chip.uj:.3g} uJ, {words} {card.who} {card.what} "
-        f"{card.uj:.3g} uJ{more}{note}"
+        f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "
+        f"{si(card.uj * 1e-6, 'J')}{more}{note}"
     )

@@ -22,6 +22,7 @@ from bimhw.views.network_parts import confusion_part, learning_part, network_par
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table
 from simulator.base.files import write_text
+from simulator.base.shown import si
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.program import HOST, Program
@@ -138,8 +139,8 @@ def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energ
     if "accuracy" in result:
         beside = f", the float model {result['float_accuracy']:.1%}" if result.get("float_accuracy") is not None else ""
         said.append(f"It answers {result['accuracy']:.1%} right in the chip's integers{beside}.")
-    per_sample = svg.si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
-    time = f" takes {svg.si(result['mean_latency_us'] * 1e-6, 's')} and" if "mean_latency_us" in result else ""
+    per_sample = si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
+    time = f" takes {si(result['mean_latency_us'] * 1e-6, 's')} and" if "mean_latency_us" in result else ""
     unknown = (
         f", without {', '.join(costs.report.unknown)}, whose energy nobody published" if costs.report.unknown else ""
     )
@@ -185,7 +186,7 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
     if "late_packets" in result:
         tiles.append({"value": f"{result['late_packets']:,}", "label": "packets late for their tick"})
     if "mean_latency_us" in result:
-        tiles.append({"value": svg.si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
+        tiles.append({"value": si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
     return tiles
 
 

@@ -7,6 +7,7 @@ from bimhw.costs.rows import ComparisonRow, shown, verdict
 from bimhw.views import svg
 from bimhw.views.parts import Part, Table
 from energy_models.items import EnergyReport
+from simulator.base.shown import si
 
 
 def energy_parts(costs: Energy) -> tuple[list[dict[str, str]], list[Part]]:
@@ -14,8 +15,8 @@ def energy_parts(costs: Energy) -> tuple[list[dict[str, str]], list[Part]]:
     figures = costs.report.figures()
     what = "energy of a sample, learning included" if costs.learnt else "energy of an inference"
     tiles = [
-        {"value": svg.si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": what},
-        {"value": svg.si((figures["dynamic_pj_per_synop"] or 0.0) * 1e-12, "J"), "label": "dynamic, per SynOp"},
+        {"value": si((figures["total_uj_per_inference"] or 0.0) * 1e-6, "J"), "label": what},
+        {"value": si((figures["dynamic_pj_per_synop"] or 0.0) * 1e-12, "J"), "label": "dynamic, per SynOp"},
     ]
     parts = [_inference_part(costs), _learning_part(costs), _items_part(costs), _assumptions_part(costs)]
     return tiles, [p for p in parts if p is not None]
@@ -75,9 +76,9 @@ def _learning_part(costs: Energy) -> Part | None:
 def _table(rows: list[ComparisonRow]) -> Table:
     body = [
         [
-            r.who, r.what, svg.si(r.uj * 1e-6, "J"), _range(r),
-            "unknown" if r.system_uj is None else svg.si(r.system_uj * 1e-6, "J"),
-            "" if r.us is None else svg.si(r.us * 1e-6, "s"), {"quality": r.word}, ", ".join(r.unknown),
+            r.who, r.what, si(r.uj * 1e-6, "J"), _range(r),
+            "unknown" if r.system_uj is None else si(r.system_uj * 1e-6, "J"),
+            "" if r.us is None else si(r.us * 1e-6, "s"), {"quality": r.word}, ", ".join(r.unknown),
         ]
         for r in rows
     ]  # fmt: skip
@@ -86,8 +87,8 @@ def _table(rows: list[ComparisonRow]) -> Table:
 
 
 def _range(r: ComparisonRow) -> str:
-    low = svg.si(r.low_uj * 1e-6, "J")
-    return f"{low} to {'anything' if r.high_uj is None else svg.si(r.high_uj * 1e-6, 'J')}"
+    low = si(r.low_uj * 1e-6, "J")
+    return f"{low} to {'anything' if r.high_uj is None else si(r.high_uj * 1e-6, 'J')}"
 
 
 def _without(names: tuple[str, ...]) -> str:
@@ -103,15 +104,15 @@ def _items_part(costs: Energy) -> Part:
     for item in report.items:
         c = item.constant
         constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
-        value = "unknown" if item.energy_pj is None else svg.si(item.energy_pj * 1e-12, "J")
-        high = "anything" if item.high_pj is None else svg.si(item.high_pj * 1e-12, "J")
-        reach = f"{svg.si(item.low_pj * 1e-12, 'J')} to {high}"
+        value = "unknown" if item.energy_pj is None else si(item.energy_pj * 1e-12, "J")
+        high = "anything" if item.high_pj is None else si(item.high_pj * 1e-12, "J")
+        reach = f"{si(item.low_pj * 1e-12, 'J')} to {high}"
         why = ". ".join(text for text in (c.source, c.where, c.note, item.assumption) if text)
         rows.append(
             [item.name, item.hardware, f"{item.count:,.0f}", {"text": constant, "title": why},
              {"text": value, "title": f"{reach}; {why}"}, reach, {"quality": c.quality}]
         )  # fmt: skip
-    total = svg.si(report.energy_pj() * 1e-12, "J")
+    total = si(report.energy_pj() * 1e-12, "J")
     note = f"All {report.samples:,} samples together: {total}. Count x constant; point at a constant or an energy for its source."
     columns = ("item", "unit", "count", "constant", "energy", "range", "provenance")
     return Part("Where the joules go", note, drawing, Table(columns, rows, (2, 3, 4)), _groups(report))
@@ -125,8 +126,8 @@ def _groups(report: EnergyReport) -> list[str]:
     named = {"chip": "the chip as a whole"}
     lines = [
         "By layer: "
-        + ", ".join(f"{named.get(k, k)} {svg.si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in layers.items()),
-        "By kind: " + ", ".join(f"{k} {svg.si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in kinds.items()),
+        + ", ".join(f"{named.get(k, k)} {si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in layers.items()),
+        "By kind: " + ", ".join(f"{k} {si(v * 1e-12, 'J')} ({v / total:.1%})" for k, v in kinds.items()),
     ]
     return [f"{line}." for line in lines]
 

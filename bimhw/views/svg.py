@@ -9,6 +9,8 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.shown import si
+
 _FONT = 'font-family="inherit" font-size="12"'
 
 
@@ -23,15 +25,6 @@ def frame(width: int, height: int, body: str, label: str) -> str:
 def text(x: float, y: float, value: str, anchor: str = "start", kind: str = "ink") -> str:
     """One line of text."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(value)}</text>'
-
-
-def si(value: float, unit: str) -> str:
-    """A number with an SI prefix and three significant digits: si(1.2e-6, "J") == "1.2 µJ"."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g} {unit}"
-    exponent = min(4, max(-6, math.floor(math.log10(abs(value)) / 3)))
-    prefix = ["a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T"][exponent + 6]
-    return f"{value / 1000.0**exponent:.3g} {prefix}{unit}"
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:

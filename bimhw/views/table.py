@@ -82,7 +82,7 @@ def gpu_rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
 
 
 def _cell(g: Mapping[str, Any]) -> str:
-    from bimhw.views.svg import si
+    from simulator.base.shown import si
 
     low, nominal, high = (si(g[k] * 1e-6, "J") for k in ("low_uj", "uj", "high_uj"))
     return f"{nominal} [{low} .. {high}]"

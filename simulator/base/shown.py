@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -24,6 +25,15 @@ def short(value: Value) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def si(value: float, unit: str) -> str:
+    """Format a number with an SI prefix and three significant digits: si(1.2e-6, "J") == "1.2 µJ"."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    exponent = min(4, max(-6, math.floor(math.log10(abs(value)) / 3)))
+    prefix = ["a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T"][exponent + 6]
+    return f"{value / 1000.0**exponent:.3g} {prefix}{unit}"
 
 
 class Shown:

@@ -43,7 +43,7 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
 
 def rows(figures: Any) -> list[tuple[str, str]]:
     """The demonstration's table: name, text."""
-    from bimhw.views.svg import si
+    from simulator.base.shown import si
 
     train, compiled, run, energy = (figures[k] for k in ("training", "compile", "simulation", "energy"))
     differ = run["spikes_that_differ"] / run["spike_slots"]
@@ -71,6 +71,6 @@ def rows(figures: Any) -> list[tuple[str, str]]:
 
 
 def _two(figures: Any, first: str, second: str, scale: float) -> str:
-    from bimhw.views.svg import si
+    from simulator.base.shown import si
 
     return f"{si(figures[first] * scale, 'J')} / {si(figures[second] * scale, 'J')}"

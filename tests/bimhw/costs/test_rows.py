@@ -48,9 +48,9 @@ def test_the_losing_case_comes_first_and_names_the_batch() -> None:
         *(replace(CARD, batch=b, uj=u) for b, u in ((1, 20.0), (8, 5.0), (64, 2.0))),
     ]
     first, second = verdict(rows)
-    assert first.startswith("LOSES: chip inference, 3 copies 6 uJ, 3 times more than gpu inference, batch 64")
+    assert first.startswith("LOSES: chip inference, 3 copies 6 µJ, 3 times more than gpu inference, batch 64")
     assert "ahead from batch 8 on" in first
-    assert second.startswith("wins: chip inference 18 uJ, 1.11 times less than") and "lack unknown terms" in second
+    assert second.startswith("wins: chip inference 18 µJ, 1.11 times less than") and "lack unknown terms" in second
     assert verdict([CHIP]) == []
 
 

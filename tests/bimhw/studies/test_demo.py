@@ -13,8 +13,9 @@ from bimhw.cli.main import cli
 from bimhw.runs.folder import RunFolder
 from bimhw.studies.demo import demo
 from bimhw.views.build import render
-from bimhw.views.svg import si, ticks
+from bimhw.views.svg import ticks
 from simulator.base.errors import BimhwError
+from simulator.base.shown import si
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +60,16 @@ def test_what_cannot_be_costed_is_refused_before_the_training(
 def test_page_stands_alone(figures: dict[str, object]) -> None:
     page = Path(str(figures["report"])).read_text(encoding="utf-8")
     assert page.count("<svg") == 6
-    assert not re.search(r"<script|<link |https?://|src=", page)
+    assert not re.search(r"<script [^>]*src|<link |\bsrc=|\bfetch\(|XMLHttpRequest|\bimport\(", page)
+    assert set(re.findall(r"https?://[^\"\s<]*", page)) == {"http://www.w3.org/2000/svg"}  # a name, nothing is loaded
     for part in (
         "What it computes",
         "Spikes",
         "Placement on the chip",
         "When",
+        "Timeline",
         "compared with a GPU",
-        "beside BPTT",
+        "compared with BPTT on a GPU",
         "Where the joules go",
     ):
         assert part in page

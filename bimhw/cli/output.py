@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bimhw.views.text import format_number
+from simulator.base.shown import short
 from simulator.base.text import printable
 
 LOG_SECONDS = 10.0
@@ -83,7 +83,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     table = Table(title=Text(printable(title)), title_justify="left", title_style="bold")
-    cells = [[printable(c) if isinstance(c, str) else format_number(c) for c in row] for row in rows]
+    cells = [[printable(c) if isinstance(c, str) else short(c) for c in row] for row in rows]
     for i, column in enumerate(columns):
         numeric = bool(cells) and all(_is_number(row[i]) for row in cells)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")

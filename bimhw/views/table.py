@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bimhw.views.text import format_number
+from simulator.base.shown import short
 
 Metrics = Mapping[str, Any]
 METRICS = ("bits_per_character", "auc_roc", "accuracy")  # the first that a run has is its task's
@@ -99,5 +99,5 @@ def _blank(value: Any) -> Any:
 def markdown(title: str, columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
     """A table as Markdown."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    lines += [f"| {' | '.join(c if isinstance(c, str) else format_number(c) for c in row)} |" for row in body]
+    lines += [f"| {' | '.join(c if isinstance(c, str) else short(c) for c in row)} |" for row in body]
     return "\n".join([f"## {title}", "", *lines, ""])

@@ -17,7 +17,7 @@ Value = object  # a number, a text or None
 
 
 def short(value: Value) -> str:
-    """Format a value with four significant digits; ``unknown`` for None."""
+    """Format a value: four significant digits, thousands separators for integers, ``unknown`` for None."""
     if value is None:
         return "unknown"
     if isinstance(value, bool):

@@ -24,3 +24,14 @@ def test_public_names_stay_what_they_are() -> None:
         "    assert not isinstance(getattr(bimhw, name), types.ModuleType), name"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_help_loads_no_numbers() -> None:
+    """The lists of commands and options need neither numpy nor torch: `bimhw --help` answers at once."""
+    code = (
+        "import sys, bimhw\nfrom click.testing import CliRunner\nfrom bimhw.cli.main import cli\n"
+        "assert CliRunner().invoke(cli, ['--help']).exit_code == 0\n"
+        "print(sorted({'numpy', 'torch', 'numba', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -11,7 +11,6 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
-from bimhw.tasks.named import named_values, read_value, split_pair
 
 
 @click.command()
@@ -48,6 +47,7 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
     """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""
     from bimhw.studies.sweep.api import sweep
     from bimhw.studies.sweep.plot import plot_sweep
+    from bimhw.tasks.named import named_values
 
     axes = _axes(options)
     total = options["optuna"] or math.prod(len(values) for values in axes.values())
@@ -73,6 +73,8 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
 
 
 def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+    from bimhw.tasks.named import split_pair
+
     names = {"lam": "lambda", "seeds": "seed"}
     out = {}
     for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "mapping", "supply", "node"):
@@ -85,6 +87,8 @@ def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 
 def _values(text: str) -> tuple[Any, ...]:
+    from bimhw.tasks.named import read_value
+
     return tuple(read_value(part) for part in text.split(",") if part)
 
 

@@ -136,7 +136,8 @@ def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:
                 "--rule loihi reads sums of products: give --rule-file FILE, or a shipped rule by name"
             )
         return False
-    others = sorted(k for k, v in given.items() if (k, v) not in (("engine", "function"), ("rule", "loihi")))
+    kept = (("engine", "function"), ("rule", "loihi"), ("force", False))
+    others = sorted(k for k, v in given.items() if (k, v) not in kept)
     if others:
         raise click.UsageError(f"--rule-file holds the whole rule: leave out {', '.join(others)}")
     return True

@@ -128,8 +128,10 @@ def command(
         kind = TASKS[asked].kind if asked in TASKS else "classes"
     task = source.name if isinstance(given, Dataset) else asked
     run = Run(task, output, seed, threads, as_json, checkpoint, resume)
-    if kind != "classes" and (stream or options.pop("family") not in (None, "bim")):
-        raise click.UsageError(f"{task} is learnt by BIM networks, as a stream or string by string: without --stream")
+    if kind != "classes" and options.pop("family") not in (None, "bim"):
+        raise click.UsageError(f"{task} is learnt by BIM networks only: leave --family out")
+    if kind != "classes" and stream:
+        raise click.UsageError(f"{task} is learnt as a stream or string by string anyway: leave --stream out")
     if kind == "text":
         _train_text(source, run, options)
     elif kind == "transcripts":

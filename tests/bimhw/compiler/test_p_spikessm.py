@@ -154,7 +154,7 @@ def test_many_bits_come_close_to_the_module() -> None:
 
 
 def test_file_commands(tmp_path: Path) -> None:
-    task = bimhw.load_task("recall", steps=40, train=20, test=6)
+    task = bimhw.load_task("recall", steps=40, train=20, test=10)
     plan = {"family": "p-spikessm", "hidden": "8,8", "epochs": 1}
     bimhw.train(task, tmp_path / "m.safetensors", **plan)  # type: ignore[arg-type]
     result = bimhw.compile(tmp_path / "m.safetensors", calibration=task.train.x.astype(np.int32))

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bimhw.cli.main import cli
 
-SIZES = [a for o in ("steps=30", "train=20", "test=5") for a in ("--task-option", o)]
+SIZES = [a for o in ("steps=30", "train=20", "test=10") for a in ("--task-option", o)]
 
 
 def test_a_model_of_a_task_with_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +27,7 @@ def test_a_model_of_a_task_with_options(tmp_path: Path, monkeypatch: pytest.Monk
     assert json.loads(out[1])["sample_steps"] == 30
     assert json.loads(out[1])["calibration"] == "20 training samples of recall"
     assert json.loads(out[2])["fits"]
-    assert json.loads(out[3])["samples"] == 5
+    assert json.loads(out[3])["samples"] == 10
 
 
 def test_options_need_a_task() -> None:

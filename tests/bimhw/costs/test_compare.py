@@ -78,7 +78,10 @@ def test_json_has_items_that_sum_and_gpus_beside(folder: Path, capsys: pytest.Ca
     assert card["system_uj"] > card["uj"] and not card["unknown"]
 
 
-def test_table_and_explanation(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_explanation(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # an item's name stays on one line
     code, out, _ = call("energy", str(folder), "--gpu", "a100", capsys=capsys)
     assert code == 0 and "synaptic events" in out and "assumptions" in out and "unknown" in out
     code, out, _ = call("energy", str(folder), "--explain", "synaptic_event", capsys=capsys)

@@ -186,7 +186,9 @@ def test_command(tmp_path: Path) -> None:
     facts = json.loads(done.output)
     assert facts["bits_per_character"] == pytest.approx(facts["nll_nats"] / math.log(2) / facts["test_characters"])
     assert model.is_file()
-    assert isinstance(CliRunner().invoke(command, ["lm", "--credit", "dfa"]).exception, InputError)
+    assert isinstance(
+        CliRunner().invoke(command, ["lm", "--data", str(text), "--credit", "nothing"]).exception, InputError
+    )
 
 
 def test_presets_of_a_text_can_be_changed() -> None:

@@ -123,7 +123,7 @@ def test_nothing_unknown_is_taken(task: Task) -> None:
 
 def test_the_name_of_a_form_as_a_rule_still_works() -> None:
     assert TrainSettings(rule="seq") == TrainSettings(form="seq")
-    start = ["recall", "--task-option", "steps=20", "--task-option", "train=8", "--task-option", "test=4"]
+    start = ["recall", "--task-option", "steps=20", "--task-option", "train=8", "--task-option", "test=10"]
     start += ["--hidden", "4", "--epochs", "1", "--json"]
     old = CliRunner().invoke(command, [*start, "--rule", "tr"], catch_exceptions=False)
     new = CliRunner().invoke(command, [*start, "--rule", "rtrl", "--form", "tr"], catch_exceptions=False)

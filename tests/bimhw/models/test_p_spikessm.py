@@ -247,7 +247,7 @@ def test_training_learns_and_repeats() -> None:
     ],
 )
 def test_what_the_family_does_not_have(options: dict[str, Any], message: str) -> None:
-    task = load_task("recall", steps=20, train=4, test=4)
+    task = load_task("recall", steps=20, train=4, test=10)
     with pytest.raises(InputError, match=message):
         plan = recipe(task, **({"family": "p-spikessm", "hidden": "4"} | options))
         train(task, plan.config, plan.settings, plan.init)
@@ -255,7 +255,7 @@ def test_what_the_family_does_not_have(options: dict[str, Any], message: str) ->
 
 def test_command(tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
-    sizes = [a for o in ("steps=20", "train=8", "test=4") for a in ("--task-option", o)]
+    sizes = [a for o in ("steps=20", "train=8", "test=10") for a in ("--task-option", o)]
     given = ["recall", "--family", "p-spikessm", "--hidden", "4,4", "--states", "3", "--epochs", "1", "--json", *sizes]
     done = CliRunner().invoke(command, [*given, "-o", str(out)])
     assert done.exit_code == 0, done.output
@@ -273,7 +273,7 @@ def test_command(tmp_path: Path) -> None:
 
 
 def test_a_row_of_the_results() -> None:
-    task = load_task("recall", steps=20, train=10, test=5)
+    task = load_task("recall", steps=20, train=10, test=10)
     row = Row("ours", "p-spikessm", {"hidden": "4", "epochs": 1, "lr": 0.01})
     point = run_point(task, "recall", row, row.options, 0, False)
     assert point.accuracy is not None

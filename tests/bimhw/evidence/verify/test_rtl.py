@@ -65,7 +65,7 @@ def test_bad_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no cases\.npz"):
         replay_rtl(tmp_path)
     (tmp_path / "cases.npz").write_bytes(b"no zip")
-    with pytest.raises(InputError, match="is not a file of recorded runs"):
+    with pytest.raises(InputError, match=r"is not a whole \.npz file"):
         replay_rtl(tmp_path)
     nowhere = CliRunner().invoke(cli, ["verify", "--rtl", str(tmp_path / "nowhere")])
     assert isinstance(nowhere.exception, InputError)

@@ -58,7 +58,7 @@ NEXT = {
     "compile": ("bimhw simulate {output} -o run", "bimhw map {output} -o mesh.png"),
     "convert": ("bimhw simulate {output} --data {data} -o run",),
     "data list": ("bimhw train digits -o model.pt",),
-    "demo": ("bimhw energy bimhw-demo/run --explain all", "bimhw codesign bimhw-demo/run"),
+    "demo": ("bimhw energy {output}/run --explain all", "bimhw codesign {output}/run"),
     "doctor": ("bimhw demo",),
     "energy": ("bimhw report {run}", "bimhw codesign {run}"),
     "finetune": ("bimhw compile {output} --chip loihi2 -o x.bimhw",),

@@ -16,6 +16,7 @@ from bimhw.models import stack
 from bimhw.models.bim.module import BimModule
 from bimhw.models.stack_config import LayerSpec, Options, StackConfig
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 
 _NETWORK_FIELDS = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input_delays", "input_scale")
 
@@ -132,12 +133,10 @@ def build_stack(
     Raises:
         InputError: a layer that cannot be made, or arrays that are not the config's.
     """
-    try:
+    with boundary(where, "a stack of layers", "Write it with bimhw.nn.save"):
         layers = [build_layer(spec, kinds or KINDS) for spec in config.layers]
         module = nn.Sequential(*layers)
         module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
-    except (msgspec.ValidationError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(where, f"is no stack of layers ({error})", "Write it with bimhw.nn.save") from error
     if not all(bool(torch.isfinite(t).all()) for t in module.state_dict().values()):
         raise InputError(where, "holds NaN or infinite weights", "Training diverged: lower the learning rate")
     return module

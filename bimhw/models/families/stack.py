@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bimhw.models.registry import Arrays, ModelFamily, later, register
 from bimhw.models.stack_config import FAMILY, StackConfig
+from simulator.base.reading import boundary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +18,8 @@ def _build(config: StackConfig, seed: int, init: None) -> nn.Sequential:
     from bimhw.models.stack_files import KINDS, build_layer
 
     torch.manual_seed(seed)
-    return torch.nn.Sequential(*(build_layer(spec, KINDS) for spec in config.layers))
+    with boundary("stack", "a stack of layers", "Write it with bimhw.nn.save"):
+        return torch.nn.Sequential(*(build_layer(spec, KINDS) for spec in config.layers))
 
 
 def _check(config: StackConfig, arrays: Arrays, where: str) -> None:

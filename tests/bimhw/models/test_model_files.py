@@ -139,3 +139,14 @@ def test_step_equals_run_with_taps() -> None:
         first = net.run(x[:4])
         second = net.run(x[4:], first.state)
     np.testing.assert_allclose(torch.cat([first.logits, second.logits]), run.logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("shapes", ["a word", 7, {"beta": "x"}, {"nothing": [3]}, None])
+def test_a_stack_whose_layers_make_no_sense_is_one_message(shapes: object) -> None:
+    from bimhw.models.stack_config import LayerSpec, StackConfig
+    from bimhw.models.stack_files import build_stack
+
+    options = {"shapes": shapes, "reset": "soft", "cmp": ">=", "v_reset": 0.0, "width": 1.0}
+    config = StackConfig(layers=(LayerSpec("LIF", options),))
+    with pytest.raises(InputError, match="is not a stack of layers"):
+        build_stack(config, {}, "m.safetensors")

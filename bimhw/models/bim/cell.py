@@ -145,6 +145,17 @@ def fire(v_pre: Tensor, state: LayerState, config: BimConfig) -> tuple[Tensor, T
     return s, m, v, ref, a
 
 
+def membrane_step(
+    q: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
+) -> tuple[LayerState, Tensor, Tensor | None, Tensor]:
+    """Take q through kernel, membrane and readout feature: (state with the old x, V-, m, spikes)."""
+    v_pre, r, i = integrate(q, state, k)
+    s, m, v, ref, a = fire(v_pre, state, config)
+    decay, feature = (config.k_membrane, v_pre) if membrane else (config.k_o, s)
+    f = decay * state.f + (1 - decay) * feature if decay else feature
+    return LayerState(state.x, r, i, v, ref, a, f), v_pre, m, s
+
+
 def advance(
     drive: Drive, a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Record]:
@@ -160,9 +171,6 @@ def advance(
         membrane: the readout feature is the (filtered) membrane instead of the filtered spikes.
     """
     delta, abar, gain, x_new = select(drive, a_log, state.x, config)
-    v_pre, r, i = integrate(output(drive, x_new, d, config), state, k)
-    s, m, v, ref, a = fire(v_pre, state, config)
-    decay, feature = (config.k_membrane, v_pre) if membrane else (config.k_o, s)
-    f = decay * state.f + (1 - decay) * feature if decay else feature
+    new, v_pre, m, s = membrane_step(output(drive, x_new, d, config), state, config, k, membrane)
     record = Record(drive, delta, abar, gain, state.x, x_new, state.a, v_pre, m, s)
-    return LayerState(x_new, r, i, v, ref, a, f), record
+    return new._replace(x=x_new), record

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bimhw.models.bim.cell import Drive, LayerState, Record, fire, integrate, softplus
+from bimhw.models.bim.cell import Drive, LayerState, Record, membrane_step, softplus
 from bimhw.models.bim.config import BimConfig
 
 if TYPE_CHECKING:
@@ -86,21 +86,9 @@ def advance(drive: Drive, layer: BimLayer, state: LayerState, membrane: bool) ->
     delta, abar, gain, x_new = select(drive, constants, state.x, layer.config)
     q = normalise(output(drive, x_new, constants), layer, batch=False)
     old = state
-    state, v_pre, m, s = membrane_step(q, layer, state, membrane)
+    state, v_pre, m, s = membrane_step(q, state, layer.config, layer.constants, membrane)
     record = Record(drive, delta, abar, gain, old.x, x_new, old.a, v_pre, m, s)
     return state._replace(x=x_new), record
-
-
-def membrane_step(
-    q: Tensor, layer: BimLayer, state: LayerState, membrane: bool
-) -> tuple[LayerState, Tensor, Tensor | None, Tensor]:
-    """Take q [B, H] through kernel, membrane and feature: (state with the old x, V-, m, spikes)."""
-    config = layer.config
-    v_pre, r, i = integrate(q, state, layer.constants)
-    s, m, v, ref, a = fire(v_pre, state, config)
-    decay, feature = (config.k_membrane, v_pre) if membrane else (config.k_o, s)
-    f = decay * state.f + (1 - decay) * feature if decay else feature
-    return LayerState(state.x, r, i, v, ref, a, f), v_pre, m, s
 
 
 # (layer, q [T, B, H], state) -> (state with the old x, features, spikes [T, B, H])
@@ -133,7 +121,7 @@ def membrane_steps(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[Layer
         return fused.membrane(q, state, layer.config, layer.constants, reads)
     features, spikes = [], []
     for now in q:
-        state, _, _, s = membrane_step(now, layer, state, reads)
+        state, _, _, s = membrane_step(now, state, layer.config, layer.constants, reads)
         features.append(state.f)
         spikes.append(s)
     return state, torch.stack(features), torch.stack(spikes)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import multiplier
 from bimhw.compiler.lower.base import Lowered, Lowering
-from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, shared_if_equal
+from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, tables_of_decays
 from bimhw.compiler.options import CompileOptions
 from simulator.neurons import bim_d
 from simulator.neurons.base import get
@@ -37,21 +37,12 @@ def lower_bim(
         value.fixed(f"b_{port}", target)
     value.fixed("D", bim_d.D_SKIP_FRAC, bits=16)
     value.set(sh_cx=frac["c"] + frac["x"] - frac["q"], sh_dz=bim_d.D_SKIP_FRAC + frac["x"] - frac["q"])
-    offset, tables = _decay_tables(population)
-    value.out["lut"] = offset
+    value.out["lut"], tables = tables_of_decays(population, bim_d.decay_table)
     model = get(population.model)
     lowered = replace(population, params={w.name: value.out[w.name] for w in model.params}, tables={"decay": tables})
     states = [w.name for w in model.states]
     words = {w: f for w, f in (frac | {"A": frac["V"]}).items() if w in states or w in ("c", "q")}
     return Lowered(lowered, words | {"z": frac["x"], "d": bim_d.D_FRAC})
-
-
-def _decay_tables(population: Population) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """First table entry of each neuron, and the tables: one for each distinct a."""
-    a = shared_if_equal(np.asarray(population.params["a"]))
-    distinct, which = np.unique(a, return_inverse=True)
-    tables = np.concatenate([bim_d.decay_table(float(v)) for v in distinct])
-    return (which.reshape(a.shape) * bim_d.TABLE_ENTRIES).astype(np.int32), tables
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier
 from bimhw.compiler.lower.base import Lowered, Lowering
-from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, shared_if_equal
+from bimhw.compiler.lower.membrane import Words, fracs_of, membrane_out_scale, tables_of_decays
 from bimhw.compiler.options import CompileOptions
 from simulator.neurons import bim_complex as neuron
 from simulator.neurons.base import get
@@ -50,7 +50,8 @@ def lower_complex(
         sh_cy=frac["c"] + frac["y"] - frac["q"],
         sh_dz=skip + frac["z"] - frac["q"],
     )
-    value.out["lut"], tables = _tables(population)
+    variance = bool(np.asarray(population.params["variance"]).reshape(-1)[0])
+    value.out["lut"], tables = tables_of_decays(population, lambda a: neuron.tables(a, variance))
     model = get(population.model)
     lowered = replace(population, params={w.name: value.out[w.name] for w in model.params}, tables={"decay": tables})
     words = {w: f for w, f in frac.items() if w != "x"} | {"re": frac["x"], "im": frac["x"], "d": D_FRAC}
@@ -70,15 +71,6 @@ def _fracs(population: Population, calibration: Calibration, options: CompileOpt
 def _constant_frac(population: Population, *names: str) -> int:
     largest = max(float(np.abs(population.params[n]).max(initial=0.0)) for n in names)
     return frac_bits(largest * (1 + 2.0**-_CONSTANT_BITS), _CONSTANT_BITS, _CONSTANT_BITS - 1)  # 2^k itself has no room
-
-
-def _tables(population: Population) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """First table entry of each neuron, and the tables: one for each distinct a."""
-    a = shared_if_equal(np.asarray(population.params["a"]))
-    variance = bool(np.asarray(population.params["variance"]).reshape(-1)[0])
-    distinct, which = np.unique(a, return_inverse=True)
-    tables = np.concatenate([neuron.tables(float(v), variance) for v in distinct])
-    return (which.reshape(a.shape) * neuron.TABLE_ENTRIES).astype(np.int32), tables
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:

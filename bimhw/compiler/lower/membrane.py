@@ -6,7 +6,7 @@ its adaptation have the binary point of V.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,16 @@ class Words:
 def shared_if_equal(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """One value where all are the same: the core stores it once."""
     return value[0] if value.ndim and value.size and (value == value[0]).all() else value
+
+
+def tables_of_decays(
+    population: Population, make: Callable[[float], npt.NDArray[np.int32]]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """First table entry of each neuron, and the tables: one, by `make`, for each distinct a."""
+    a = shared_if_equal(np.asarray(population.params["a"]))
+    distinct, which = np.unique(a, return_inverse=True)
+    tables = [make(float(v)) for v in distinct]
+    return (which.reshape(a.shape) * tables[0].size).astype(np.int32), np.concatenate(tables)
 
 
 def out_frac(frac_v: int, population: Population, calibration: Calibration) -> int:

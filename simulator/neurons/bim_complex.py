@@ -25,8 +25,17 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons import bim_d, membrane
-from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register
-from simulator.neurons.bim_d import ABAR_FRAC, D_FRAC, TABLE_FIRST, TABLE_FRAC
+from simulator.neurons.base import FloatStep, Word
+from simulator.neurons.bim_d import (
+    ABAR_FRAC,
+    D_FRAC,
+    TABLE_FIRST,
+    TABLE_FRAC,
+    SelectiveState,
+    register_variants,
+    sample_state,
+    variant_name,
+)
 from simulator.neurons.bim_d import TABLE_ENTRIES as ENTRIES
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 
@@ -138,48 +147,23 @@ re = exp(-ex) * turned + (variance * sqrt(1 - exp(-2 * ex)) + (1 - variance) * (
 q = (acc_c + b_c) * (c_re * re - c_im * im) + D * z + b_q
 """
 
-PORTS = ("z", "d", "c")
-
 
 def model_name(psp: str, adaptive: bool = False, graded: bool = False) -> str:
     """Name of the model with this kernel: ``bim_complex_alpha``, ``bim_complex_exp_adaptive`` ..."""
-    return f"bim_complex_{psp}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
+    return variant_name("bim_complex", psp, adaptive, graded)
 
 
 def _sample(grid: membrane.Grid) -> dict[str, Any]:
-    values = {"b_z": grid(-0.5, 0.5), "b_d": grid(-2, 1), "b_c": grid(-0.5, 1), "D": grid(0.5, 1.5)}
+    values = sample_state(grid)
     omega = grid(0, 1)
     values |= {"turn_cos": np.cos(omega), "turn_sin": np.sin(omega), "c_re": grid(0.5, 1.5), "c_im": grid(-1, 1)}
-    return values | {"b_q": grid(-0.25, 0.25), "a": 1.0, "variance": float(omega[0] > 0.5)}
+    return values | {"b_q": grid(-0.25, 0.25), "variance": float(omega[0] > 0.5)}
 
 
-def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
-    states = (Word("re", 24), Word("im", 24), *membrane.states(psp, adaptive))
-    words = len(states) - 1  # wait is read and written in the first steps only
-    multiplies = _MULTIPLIES + membrane.MULTIPLIES[psp] + adaptive
-    return NeuronModel(
-        model_name(psp, adaptive, graded),
-        PORTS,
-        states,
-        membrane.PARAMS[psp] + _OWN,
-        kernel,
-        _float_step(psp),
-        UpdateOps(mul=multiplies, add=words + 12 + adaptive, lut=2, state_read=words, state_write=words),
-        emits="graded" if graded else "binary",
-        tables=("decay",),
-        table_entries={"decay": TABLE_ENTRIES},
-        table_row="lut",
-        float_states=tuple(w.name for w in states if w.name != "wait"),
-        initial={"wait": "wait"},
-        brian2=_BRIAN2_SELECT + membrane.brian2_tail(psp, adaptive, graded),
-        family="bim_complex",
-        traits=membrane.traits(psp, 1, adaptive, graded, ()),
-        lowering="bimhw.compiler.lower.bim_complex",
-        sample_params=membrane.sampler(psp, adaptive, graded, _sample),
+register_variants(
+    SelectiveState(
+        "bim_complex", (Word("re", 24), Word("im", 24)), _OWN, kernel, _float_step, _BRIAN2_SELECT, _MULTIPLIES, adds=12,
+        look_ups=2, table_entries=TABLE_ENTRIES, plastic_ports=(), lowering="bimhw.compiler.lower.bim_complex",
+        sample=_sample,
     )
-
-
-for _psp in membrane.PARAMS:
-    for _adaptive in (False, True):
-        for _graded in (False, True):
-            register(_model(_psp, _adaptive, _graded))
+)  # fmt: skip

@@ -14,7 +14,8 @@ bits. The per-PSP models differ in words and operations, so each is a model of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numba as nb
@@ -22,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.neurons import membrane
-from simulator.neurons.base import FloatStep, NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import FloatStep, IntegerKernel, NeuronModel, UpdateOps, Word, register
 from simulator.neurons.membrane import LIMIT, clip, kernel_of, shift, tail, waits
 
 Floats = npt.NDArray[np.float64]
@@ -120,44 +121,89 @@ q = (acc_c + b_c) * x + D * z
 
 def model_name(psp: str, adaptive: bool = False, graded: bool = False) -> str:
     """Name of the model with this kernel: ``bim_d_alpha``, ``bim_d_exp_adaptive``, ``bim_d_delta_graded`` ..."""
-    return f"bim_d_{psp}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
+    return variant_name("bim_d", psp, adaptive, graded)
 
 
 PORTS = ("z", "d", "c")
 
 
-def _sample(grid: membrane.Grid) -> dict[str, Any]:
+def sample_state(grid: membrane.Grid) -> dict[str, Any]:
+    """Draw the port biases, the skip weight and the decay's exponent."""
     values = {"b_z": grid(-0.5, 0.5), "b_d": grid(-2, 1), "b_c": grid(-0.5, 1), "D": grid(0.5, 1.5)}
     return values | {"a": 1.0}
 
 
-def _model(psp: str, adaptive: bool, graded: bool) -> NeuronModel:
-    states = (Word("x", 24), *membrane.states(psp, adaptive))
+@dataclass(frozen=True)
+class SelectiveState:
+    """What stands before the membrane of a BIM neuron that owns its parameters: ports z, d, c, and a state.
+
+    Attributes:
+        family: of the models; their names are `variant_name` of it.
+        states, words: of the selective state, before those of the membrane and behind them.
+        kernel, float_step, brian2: the update.
+        multiplies, adds, look_ups: of the state alone; `adds` beside one for each state word.
+        table_entries: of a neuron's table of decays.
+        plastic_ports, lowering, sample: as in `NeuronModel`.
+    """
+
+    family: str
+    states: tuple[Word, ...]
+    words: tuple[Word, ...]
+    kernel: IntegerKernel
+    float_step: Callable[[str], FloatStep]
+    brian2: str
+    multiplies: int
+    adds: int
+    look_ups: int
+    table_entries: int
+    plastic_ports: tuple[str, ...]
+    lowering: str
+    sample: Callable[[membrane.Grid], dict[str, Any]]
+
+
+def variant_name(family: str, psp: str, adaptive: bool, graded: bool) -> str:
+    """Name of a model by its family, kernel and variants."""
+    return f"{family}_{psp}" + ("_adaptive" if adaptive else "") + ("_graded" if graded else "")
+
+
+def register_variants(selective: SelectiveState) -> None:
+    """Make the models of a selective state known: with each kernel, adaptive or not, graded or not."""
+    for psp in membrane.PARAMS:
+        for adaptive in (False, True):
+            for graded in (False, True):
+                register(_model(selective, psp, adaptive, graded))
+
+
+def _model(own: SelectiveState, psp: str, adaptive: bool, graded: bool) -> NeuronModel:
+    states = (*own.states, *membrane.states(psp, adaptive))
     words = len(states) - 1  # wait is read and written in the first steps only
-    multiplies = _MULTIPLIES + membrane.MULTIPLIES[psp] + adaptive
+    multiplies = own.multiplies + membrane.MULTIPLIES[psp] + adaptive
+    adds = words + own.adds + adaptive
     return NeuronModel(
-        model_name(psp, adaptive, graded),
+        variant_name(own.family, psp, adaptive, graded),
         PORTS,
         states,
-        membrane.PARAMS[psp] + _OWN,
-        kernel,
-        _float_step(psp),
-        UpdateOps(mul=multiplies, add=words + 7 + adaptive, lut=1, state_read=words, state_write=words),
+        membrane.PARAMS[psp] + own.words,
+        own.kernel,
+        own.float_step(psp),
+        UpdateOps(mul=multiplies, add=adds, lut=own.look_ups, state_read=words, state_write=words),
         emits="graded" if graded else "binary",
         tables=("decay",),
-        table_entries={"decay": TABLE_ENTRIES},
+        table_entries={"decay": own.table_entries},
         table_row="lut",
         float_states=tuple(w.name for w in states if w.name != "wait"),
         initial={"wait": "wait"},
-        brian2=_BRIAN2_SELECT + membrane.brian2_tail(psp, adaptive, graded),
-        family="bim_d",
-        traits=membrane.traits(psp, 1, adaptive, graded, PORTS),
-        lowering="bimhw.compiler.lower.bim",
-        sample_params=membrane.sampler(psp, adaptive, graded, _sample),
+        brian2=own.brian2 + membrane.brian2_tail(psp, adaptive, graded),
+        family=own.family,
+        traits=membrane.traits(psp, 1, adaptive, graded, own.plastic_ports),
+        lowering=own.lowering,
+        sample_params=membrane.sampler(psp, adaptive, graded, own.sample),
     )
 
 
-for _psp in membrane.PARAMS:
-    for _adaptive in (False, True):
-        for _graded in (False, True):
-            register(_model(_psp, _adaptive, _graded))
+register_variants(
+    SelectiveState(
+        "bim_d", (Word("x", 24),), _OWN, kernel, _float_step, _BRIAN2_SELECT, _MULTIPLIES, adds=7, look_ups=1,
+        table_entries=TABLE_ENTRIES, plastic_ports=PORTS, lowering="bimhw.compiler.lower.bim", sample=sample_state,
+    )
+)  # fmt: skip

@@ -136,7 +136,7 @@ def learn(
         InputError: an option or a task that does not fit the program; `run` holds another run or is in use.
         FitError: a program that cannot learn, or whose learning words do not fit its chip.
     """
-    from bimhw.runs.learn_run import learning_facts, write_learning_run
+    from bimhw.runs.learn_run import learning_facts, learnt_by, write_learning_run
 
     if run is not None:
         check_run_folder(run)
@@ -152,16 +152,14 @@ def learn(
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
     samples = len(data.train.x)
     ready = ready_to_learn(source, data, in_fields(options), seed)
-    begun = ready.sha256()
     chip = chip_of_program(ready)
     found = check_learning(ready, chip, steps=data.steps)
+    facts = learning_facts(ready, chip, data.name, epochs * samples, seed, engine=engine)
     with ExitStack() as in_use:
         if checkpoint is not None:
             in_use.enter_context(held(checkpoint))
         if run is not None:
-            in_use.enter_context(
-                reserved(run, learning_facts(ready, chip, data.name, epochs * samples, seed, engine), force)
-            )
+            in_use.enter_context(reserved(run, facts, force))
         learner = _learner(ready, chip, seed, engine, timed=run is not None)
         course = Course(epochs, samples)
         if checkpoint is not None:
@@ -178,7 +176,7 @@ def learn(
         if run is None:
             return done
         repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-        return replace(done, times=write_learning_run(Path(run), learner, chip, data.name, seed, repeatable, begun))
+        return replace(done, times=write_learning_run(Path(run), chip, facts, learnt_by(learner, chip), repeatable))
 
 
 def _taught(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
 from bimhw.runs.execute import How, execute
-from bimhw.runs.folder import check_run_folder, write_run
-from bimhw.runs.judge import hidden, spike_rate, timing_figures
+from bimhw.runs.folder import check_run_folder, reserved
+from bimhw.runs.judge import hidden
 from bimhw.runs.learn import ready_to_learn, with_classes
-from bimhw.runs.manifest import run_manifest
+from bimhw.runs.learn_run import Learnt, learning_facts, time_all, write_learning_run
 from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial
 from bimhw.tasks import load_task
@@ -29,10 +30,10 @@ from simulator.function.run import finish, recorded_spikes
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import ProductLearning
 from simulator.plasticity.rules.rule_file import ReadRules, Rule, read_rules
+from simulator.plasticity.timing import Noted
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
-from simulator.program.spikes import SpikeTrain
 
 Figures = dict[str, Any]
 _TRACE_BITS, _TAG_BITS, _FACTOR_BITS = 7, 9, 8
@@ -88,6 +89,7 @@ def learn_by_rule(
     seed: int = 0,
     run: str | Path | None = None,
     test: Split | None = None,
+    force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> RuleResult:
     """Learn a task on the chip by a rule file, one sample at a time.
@@ -101,10 +103,11 @@ def learn_by_rule(
         seed: of the order and of stochastic rounding.
         run: run folder to write of all that was done while learning.
         test: split to score on (default: the task's).
+        force: replace another run in the folder `run`.
         progress: called with the number of samples done since the last call.
 
     Raises:
-        InputError: a rule file, task or program that do not fit together.
+        InputError: a rule file, task or program that do not fit together; `run` holds another run or is in use.
         FitError: a program that cannot learn.
     """
     rules = rule if isinstance(rule, ReadRules) else read_rules(rule)
@@ -116,7 +119,27 @@ def learn_by_rule(
         raise InputError("epochs", f"is {epochs}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
     data = with_classes(load_task(task) if isinstance(task, str) else task)
-    machine = RuleMachine(_ready(source, data, seed), rules, data, seed)
+    ready, samples = _ready(source, data, seed), epochs * len(data.train)
+    chip = chip_of_program(ready)
+    facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())
+    with contextlib.nullcontext() if run is None else reserved(run, facts, force):
+        machine = RuleMachine(ready, rules, data, seed, timed=run is not None)
+        accuracy, rates = _taught(machine, data, epochs, seed, test or data.test, progress)
+        done = RuleResult(
+            machine.program(), rules.file.name, accuracy, rates, machine.counts.totals(), machine.memory(),
+            machine.simulation.state.step, machine.at_bound(),
+        )  # fmt: skip
+        if output is not None:
+            done.program.save(output)
+        if run is None:
+            return done
+        return replace(done, times=write_learning_run(Path(run), chip, facts, machine.learnt(chip), done.summary()))
+
+
+def _taught(
+    machine: RuleMachine, data: Task, epochs: int, seed: int, test: Split, progress: Callable[[int], None] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Learn all epochs; return accuracy and spike rate by epoch."""
     accuracy, rates = [], []
     for epoch in range(1, epochs + 1):
         before, steps = machine.hidden_spikes(), machine.simulation.state.step
@@ -125,15 +148,8 @@ def learn_by_rule(
             if progress is not None:
                 progress(1)
         rates.append((machine.hidden_spikes() - before) / (machine.simulation.state.step - steps) / machine.neurons)
-        accuracy.append(machine.score(test or data.test))
-    learnt = machine.program()
-    done = RuleResult(
-        learnt, rules.file.name, tuple(accuracy), tuple(rates), machine.counts.totals(), machine.memory(),
-        machine.simulation.state.step, machine.at_bound(),
-    )  # fmt: skip
-    if output is not None:
-        learnt.save(output)
-    return done if run is None else replace(done, times=machine.write(Path(run), done.summary()))
+        accuracy.append(machine.score(test))
+    return tuple(accuracy), tuple(rates)
 
 
 def _ready(program: Program, data: Task, seed: int) -> Program:
@@ -151,12 +167,13 @@ class RuleMachine:
         rules: of its projections.
         task: gives labelled and deciding steps.
         seed: of the chip's random numbers.
+        timed: note what the timing needs.
 
     Raises:
         InputError: a rule that fits no projection, or a program without scores.
     """
 
-    def __init__(self, program: Program, rules: ReadRules, task: Task, seed: int) -> None:
+    def __init__(self, program: Program, rules: ReadRules, task: Task, seed: int, timed: bool = False) -> None:
         self.base, self.task, self.rules, self.seed = program, task, rules, seed
         self.output = program.meta.get("output") or {}
         if "state" not in self.output:
@@ -174,6 +191,9 @@ class RuleMachine:
         self.factors = Factors(self.simulation, self.learning, self.output["population"], seed)
         self.samples = 0
         self.simulation.step_hooks.append(self._step)
+        self._timed = timed
+        self._active: list[npt.NDArray[np.uint8]] = []
+        self._seen = self.simulation.active_of_neuron.copy()
         self._label, self._from = -1, 0
         self._layers = hidden(program)
         self.neurons = sum(p.size for p in self._layers)
@@ -193,6 +213,9 @@ class RuleMachine:
 
     def _step(self, simulation: Simulation) -> None:
         self.counts.at(simulation.state.step - 1)
+        if self._timed:
+            self._active.append(np.packbits(simulation.active_of_neuron != self._seen))
+            self._seen[:] = simulation.active_of_neuron
         at = simulation.state.step - 1 - self._from - int(self.output["latency"])
         answer = None
         if 0 <= at < self.task.steps and self.task.loss_steps[at]:
@@ -249,39 +272,16 @@ class RuleMachine:
             words["third factors"] += _FACTOR_BITS * each.target.size * len(each.rule.factors)
         return {kind: -(-bits // 8) for kind, bits in words.items() if bits}
 
-    def write(self, folder: Path, summary: Mapping[str, object]) -> dict[str, float]:
-        """Write the run folder of all that was done while learning; return its times."""
-        program, chip = self.program(), chip_of_program(self.base)
-        counter = Counter(program)
+    def learnt(self, chip: Chip) -> Learnt:
+        """Return all that was done while learning, timed on a chip."""
+        program, counter = self.program(), Counter(self.base)
         counted = finish(self.simulation, counter, self.samples).activity
         sizes = [p.size for p in program.populations]
         counts = dict(counted.counts) | self.counts.counts(counted.steps, program.core, sizes, counter.n_cores)
-        counted = replace(counted, counts=counts)
         spikes = recorded_spikes(self.simulation.record)
-        figures, arrays = self._times(program, chip, spikes, sizes)
-        if arrays is not None:
-            counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * figures["tick_ns"])
-        sent = self.hidden_spikes() / self.samples
-        result = {"task": self.task.name, "samples": self.samples, "accuracy": summary["test_accuracy"]}
-        result |= {"spikes_per_sample": sent, "spike_rate": spike_rate(program, counted)} | dict(summary) | figures
-        how = How(engine="none" if arrays is None else "compiled", seed=self.seed)
-        manifest = run_manifest(program, chip, self.task.name, self.samples, how, learning=True)
-        write_run(folder, program, chip, manifest.to_json(), result, spikes, counted, arrays)
-        return figures
-
-    def _times(
-        self, program: Program, chip: Chip, spikes: SpikeTrain, sizes: list[int]
-    ) -> tuple[dict[str, float], dict[str, npt.NDArray[np.int64]] | None]:
-        from simulator.timing.run import run_timing
-
-        if chip.timing is None:
-            return {}, None
-        steps = self.simulation.state.step
-        touched = self.counts.touched(range(steps), program.core, sizes, chip.topology.mesh_cores)
-        timing = run_timing(program, chip, spikes, learn_synapses=touched)
-        busy = timing.soma_busy_ticks + timing.synapse_busy_ticks
-        arrays = {"step_ticks": timing.step_ticks, "core_busy": busy, "link_busy": timing.link_busy_ticks}
-        return timing_figures(timing.step_ticks, timing.tick_ns, self.samples), arrays
+        noted = Noted(program, spikes, self.counts, self._active)
+        timings = [] if chip.timing is None else time_all(noted, chip)
+        return Learnt(program, replace(counted, counts=counts), spikes, timings, self.samples)
 
 
 def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:

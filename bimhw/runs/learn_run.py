@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,73 +21,108 @@ from simulator.function.run import recorded_spikes
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learn import activity, program_of
 from simulator.plasticity.learner import Learner
-from simulator.plasticity.timing import time_learning
+from simulator.plasticity.timing import Noted, noted_by
+from simulator.program.activity import Activity
 from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import TimingRun
 
 _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
+Arrays = dict[str, npt.NDArray[np.int64]]
 
 
-def learning_facts(program: Program, chip: Chip, task: str, samples: int, seed: int, engine: str) -> dict[str, object]:
-    """Return what the manifest of a run of learning will say, but for the program, which is not known before the end."""
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """All presentations of the training samples as one run.
+
+    Attributes:
+        program: with the weights learnt.
+        activity: counters, those of learning among them.
+        spikes: of all steps.
+        timings: of all steps, one after another; empty on a chip without published times.
+        samples: presented.
+    """
+
+    program: Program
+    activity: Activity
+    spikes: SpikeTrain
+    timings: Sequence[TimingRun]
+    samples: int
+
+
+def learnt_by(learner: Learner, chip: Chip) -> Learnt:
+    """Return what a learner did, timed on a chip; it must have been made with ``timed=True``."""
+    assert isinstance(learner.forward, ChipForward)
+    timings: Sequence[TimingRun] = ()
+    if chip.timing is not None:
+        timings = [learner.timing()] if isinstance(learner, EventLearner) else time_all(noted_by(learner), chip)
+    spikes = recorded_spikes(learner.forward.simulation.record)
+    return Learnt(program_of(learner), activity(learner), spikes, timings, learner.samples)
+
+
+def time_all(noted: Noted, chip: Chip) -> list[TimingRun]:
+    """Time all steps of a run that learnt, in chunks."""
+    steps = noted.spikes.steps
+    return [noted.time(chip, range(k, min(k + _CHUNK_STEPS, steps))) for k in range(0, steps, _CHUNK_STEPS)]
+
+
+def learning_facts(
+    program: Program, chip: Chip, task: str, samples: int, seed: int, *, engine: str = "function", rule_sha256: str = ""
+) -> dict[str, Any]:
+    """Return the manifest of a run of learning, but for the hash of the program learnt, which comes at the end.
+
+    Args:
+        program: that learning begins with: its weights, rule and options.
+        chip, task, samples, seed: of the run.
+        engine: ``function`` or ``events``.
+        rule_sha256: of the rule file, where one is learnt by.
+    """
     kind: Engine = "none" if chip.timing is None else "simpy" if engine == "events" else "compiled"
-    how = How(engine=kind, seed=seed)
-    facts = run_manifest(program, chip, task, samples, how, learning=True, learned_from=program.sha256()).to_json()
-    return {name: value for name, value in facts.items() if name != "program_sha256"}
+    plain = run_manifest(program, chip, task, samples, How(engine=kind, seed=seed))
+    manifest = msgspec.structs.replace(
+        plain, learning=True, learned_from_sha256=program.sha256(), rule_sha256=rule_sha256
+    )
+    return {name: value for name, value in manifest.to_json().items() if name != "program_sha256"}
 
 
 def write_learning_run(
-    folder: Path, learner: Learner, chip: Chip, task: str, seed: int, summary: Mapping[str, Any], learned_from: str
+    folder: Path, chip: Chip, facts: Mapping[str, Any], learnt: Learnt, summary: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Write all presentations of the training samples as one run: counters, spikes, times (learning phases included).
+    """Write a run of learning: counters, spikes, times (learning phases included).
 
     Args:
         folder: to write.
-        learner: one that noted what its timing needs (``timed=True``).
         chip: what it ran on.
-        task, seed: for the manifest.
-        learned_from: hash of the program that learning began with.
+        facts: of `learning_facts`.
+        learnt: what was done.
         summary: what else `result.json` is to hold; ``test_accuracy`` among it.
 
     Returns:
         Times of the run for people (empty on a chip without published times).
     """
-    assert isinstance(learner.forward, ChipForward)
-    program, counted, samples = program_of(learner), activity(learner), learner.samples
+    program, counted = learnt.program, learnt.activity
     figures, arrays = {}, None
-    if chip.timing is not None:
-        arrays, tick_ns = _times(learner, chip)
-        figures = timing_figures(arrays["step_ticks"], tick_ns, samples)
+    if learnt.timings:
+        arrays, tick_ns = timing_arrays(learnt.timings), learnt.timings[0].tick_ns
+        figures = timing_figures(arrays["step_ticks"], tick_ns, learnt.samples)
         counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * tick_ns)
     result = dict(summary) | figures
     result |= {
-        "task": task,
-        "samples": samples,
+        "task": facts["task"],
+        "samples": learnt.samples,
         "accuracy": summary["test_accuracy"],
-        "spikes_per_sample": hidden_spikes(program, counted) / samples,
+        "spikes_per_sample": hidden_spikes(program, counted) / learnt.samples,
         "spike_rate": spike_rate(program, counted),
     }
-    engine: Engine = "none" if not arrays else "simpy" if isinstance(learner, EventLearner) else "compiled"
-    how = How(engine=engine, seed=seed)
-    manifest = run_manifest(program, chip, task, samples, how, learning=True, learned_from=learned_from)
-    train = recorded_spikes(learner.forward.simulation.record)
-    write_run(folder, program, chip, manifest.to_json(), result, train, counted, arrays)
+    write_run(folder, program, chip, dict(facts), result, learnt.spikes, counted, arrays)
     return figures
 
 
-def _times(learner: Learner, chip: Chip) -> tuple[dict[str, npt.NDArray[Any]], float]:
-    if isinstance(learner, EventLearner):
-        return _arrays([learner.timing()])
-    steps, parts = learner.steps_done, []
-    for start in range(0, steps, _CHUNK_STEPS):
-        parts.append(time_learning(learner, chip, range(start, min(start + _CHUNK_STEPS, steps))))
-    return _arrays(parts)
-
-
-def _arrays(parts: list[TimingRun]) -> tuple[dict[str, npt.NDArray[Any]], float]:
-    busy = [p.soma_busy_ticks + p.synapse_busy_ticks for p in parts]
+def timing_arrays(timings: Sequence[TimingRun]) -> Arrays:
+    """Return what ``timing.npz`` holds of steps that were timed in chunks."""
+    busy = [t.soma_busy_ticks + t.synapse_busy_ticks for t in timings]
     return {
-        "step_ticks": np.concatenate([p.step_ticks for p in parts]),
+        "step_ticks": np.concatenate([t.step_ticks for t in timings]),
         "core_busy": np.sum(busy, axis=0),
-        "link_busy": np.sum([p.link_busy_ticks for p in parts], axis=0),
-    }, parts[0].tick_ns
+        "link_busy": np.sum([t.link_busy_ticks for t in timings], axis=0),
+    }

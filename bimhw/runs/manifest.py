@@ -30,6 +30,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         faults: what was put in.
         learning: whether the run learnt.
         learned_from_sha256: of the program that learning began with: its weights, rule and options.
+        rule_sha256: of the rule file that was learnt by.
     """
 
     bimhw: str
@@ -48,6 +49,7 @@ class RunManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     faults: dict[str, Any] | None = None
     learning: bool = False
     learned_from_sha256: str = ""
+    rule_sha256: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -140,10 +142,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
 
-def run_manifest(
-    program: Program, chip: Chip, task: str, samples: int, how: How, learning: bool = False, learned_from: str = ""
-) -> RunManifest:
-    """Return the manifest of a run: versions, hashes, and how it was run; `learned_from`: hash of the program before."""
+def run_manifest(program: Program, chip: Chip, task: str, samples: int, how: How) -> RunManifest:
+    """Return the manifest of a run: versions, hashes, and how it was run."""
     from importlib.metadata import version
 
     return RunManifest(
@@ -161,6 +161,4 @@ def run_manifest(
         sync=how.sync,
         period_ns=how.period_ns,
         faults=json.loads(msgspec.json.encode(how.faults)) if how.faults != Faults() else None,
-        learning=learning,
-        learned_from_sha256=learned_from,
     )

@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.function.run import recorded_spikes
 from simulator.plasticity.forward import ChipForward
 from simulator.plasticity.learner import Learner
-from simulator.program.spikes import window
+from simulator.plasticity.words.counts import LearnCounts
+from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.run import TimingRun, run_timing
+
+
+@dataclass(frozen=True, eq=False)
+class Noted:
+    """What the timing of a run that learnt needs.
+
+    Attributes:
+        program: that ran; synapses that pruning switched off keep their place in memory.
+        spikes: of all steps.
+        counts: of the operations of learning.
+        active: of each step, the bits of the neurons that had an input or fired, as `numpy.packbits` packs them. Weights
+            change while a run learns, so no program tells them afterwards.
+    """
+
+    program: Program
+    spikes: SpikeTrain
+    counts: LearnCounts
+    active: Sequence[npt.NDArray[np.uint8]]
+
+    def time(self, chip: Chip, steps: range, **options: Any) -> TimingRun:
+        """Time some steps, one after another; see `time_learning`."""
+        packed = np.array(self.active[steps.start : steps.stop], np.uint8).reshape(len(steps), -1)
+        active = np.unpackbits(packed, axis=1, count=self.program.n_neurons).astype(bool)
+        sizes = [p.size for p in self.program.populations]
+        mesh = options.get("mesh")
+        n_cores = chip.topology.mesh_cores if mesh is None else mesh.n_cores
+        touched = self.counts.touched(steps, self.program.core, sizes, n_cores)
+        spikes = window(self.spikes, steps.start, steps.stop)
+        return run_timing(self.program, chip, spikes, learn_synapses=touched, active=active, **options)
+
+
+def noted_by(learner: Learner) -> Noted:
+    """Return what a learner noted for its timing.
+
+    Raises:
+        InputError: wide words, or a learner that was not made to be timed.
+    """
+    forward = learner.forward
+    noted = forward.active if isinstance(forward, ChipForward) else None
+    if not isinstance(forward, ChipForward) or noted is None or len(noted) != learner.steps_done:
+        raise InputError(
+            "learner",
+            "did not note what its timing needs",
+            "Make it with words='chip' and timed=True, and do all in one go",
+        )
+    simulation = forward.simulation
+    return Noted(simulation.layout.program, recorded_spikes(simulation.record), learner.counts, noted)
 
 
 def time_learning(learner: Learner, chip: Chip, steps: range | None = None, **options: Any) -> TimingRun:
@@ -30,23 +82,8 @@ def time_learning(learner: Learner, chip: Chip, steps: range | None = None, **op
     Raises:
         InputError: wide words, a learner that was not made to be timed, or as `run_timing`.
     """
-    forward = learner.forward
-    noted = forward.active if isinstance(forward, ChipForward) else None
-    if not isinstance(forward, ChipForward) or noted is None or len(noted) != learner.steps_done:
-        raise InputError(
-            "learner",
-            "did not note what its timing needs",
-            "Make it with words='chip' and timed=True, and do all in one go",
-        )
+    noted = noted_by(learner)
     steps = range(learner.steps_done) if steps is None else steps
     if not 0 <= steps.start <= steps.stop <= learner.steps_done:
         raise InputError(f"steps {steps.start}..{steps.stop}", f"are not in the {learner.steps_done} that were done")
-    spikes = window(recorded_spikes(forward.simulation.record), steps.start, steps.stop)
-    stored = forward.simulation.layout.program
-    packed = np.array(noted[steps.start : steps.stop], np.uint8).reshape(len(steps), -1)
-    active = np.unpackbits(packed, axis=1, count=stored.n_neurons).astype(bool)
-    sizes = [p.size for p in stored.populations]
-    mesh, t = options.get("mesh"), chip.topology
-    n_cores = t.mesh_cores if mesh is None else mesh.n_cores
-    touched = learner.counts.touched(steps, stored.core, sizes, n_cores)
-    return run_timing(stored, chip, spikes, learn_synapses=touched, active=active, **options)
+    return noted.time(chip, steps, **options)

@@ -109,8 +109,17 @@ def command(
     with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
         result: OnChipResult | RuleResult
         if by_file(rule_file, given):
+            force = bool(given.get("force"))
             result = learn_by_rule(
-                program, str(rule_file), source, output, epochs=epochs, seed=seed, run=run, progress=advance
+                program,
+                str(rule_file),
+                source,
+                output,
+                epochs=epochs,
+                seed=seed,
+                run=run,
+                force=force,
+                progress=advance,
             )
         else:
             result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
@@ -136,8 +145,8 @@ def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:
                 "--rule loihi reads sums of products: give --rule-file FILE, or a shipped rule by name"
             )
         return False
-    kept = (("engine", "function"), ("rule", "loihi"), ("force", False))
-    others = sorted(k for k, v in given.items() if (k, v) not in kept)
+    kept = (("engine", "function"), ("rule", "loihi"))
+    others = sorted(k for k, v in given.items() if k != "force" and (k, v) not in kept)
     if others:
         raise click.UsageError(f"--rule-file holds the whole rule: leave out {', '.join(others)}")
     return True

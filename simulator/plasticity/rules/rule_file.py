@@ -13,6 +13,7 @@ rules:
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -103,6 +104,10 @@ class ReadRules(NamedTuple):
 
     file: RuleFile
     rules: tuple[Rule, ...]
+
+    def sha256(self) -> str:
+        """Return the hash of what the file says, whatever its layout and comments."""
+        return hashlib.sha256(msgspec.json.encode(self.file, order="sorted")).hexdigest()
 
 
 def shipped_rules() -> list[str]:

@@ -57,16 +57,16 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
     """What the learner itself did on the same samples, its learning phases timed."""
     from bimhw.runs.learn import ready_to_learn, step_labels
-    from bimhw.runs.learn_run import _times
+    from bimhw.runs.learn_run import learnt_by, timing_arrays
     from simulator.plasticity import Learner, learn, learn_config
-    from simulator.plasticity.learn import activity
 
     task = replace(case["task"], train=case["task"].train.take(np.arange(SAMPLES)))
     ready = ready_to_learn(case["program"], task, {"form": form, "block": 5, "history": 4})
     learner = Learner(ready, learn_config(ready.learning), 0, timed=True)
     learn(ready, task.train.x, step_labels(task, task.train), seed=0, learner=learner)
-    arrays, tick = _times(learner, case["chip"])
-    counted = replace(activity(learner), sim_time_ns=float(arrays["step_ticks"].sum()) * tick)
+    learnt = learnt_by(learner, case["chip"])
+    ticks = timing_arrays(learnt.timings)["step_ticks"].sum()
+    counted = replace(learnt.activity, sim_time_ns=float(ticks) * learnt.timings[0].tick_ns)
     return chip_energy(counted, case["chip"], ready), learner.counts.totals()
 
 

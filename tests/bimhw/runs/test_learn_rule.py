@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,14 +15,18 @@ from click.testing import CliRunner
 
 import bimhw
 from bimhw.cli.commands.learn import command
+from bimhw.cli.main import cli
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.models.io import save_model
 from bimhw.runs.folder import RunFolder
-from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.runs.learn import ready_to_learn
+from bimhw.runs.learn_rule import RuleMachine, learn_by_rule
+from bimhw.runs.learn_run import timing_arrays
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
+from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import rules_from
 from simulator.program.program import Program
 
@@ -99,3 +107,74 @@ def test_the_command_learns_by_a_file(program: Path, tmp_path: Path) -> None:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert "weights at a bound" in result.output
+
+
+def test_a_run_of_another_rule_is_replaced_by_force_alone(program: Path, task: Task, tmp_path: Path) -> None:
+    def learn(rule: str, **options: bool) -> str:
+        learn_by_rule(program, rules_from(rule, "rule.yaml"), task, run=tmp_path / "run", **options)
+        return str(RunFolder.open(tmp_path / "run").manifest["rule_sha256"])
+
+    first = learn(STRONG)
+    files = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    assert learn(f"# the same rule\n{STRONG}") == first
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == files
+    other = STRONG.replace("7*2^4", "6*2^4")
+    with pytest.raises(InputError, match="holds another run: rule_sha256"):
+        learn(other)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == files
+    assert learn(other, force=True) != first
+
+
+def test_another_process_does_not_write_into_a_folder_in_use(program: Path, task: Task, tmp_path: Path) -> None:
+    holds = (
+        "import sys, time\nfrom simulator.base.locks import held\n"
+        "with held(sys.argv[1]):\n print('held', flush=True)\n time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holds, str(tmp_path / "run")], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        try:
+            with pytest.raises(InputError, match="is in use by process"):
+                learn_by_rule(program, rules_from(STRONG, "strong.yaml"), task, run=tmp_path / "run", force=True)
+        finally:
+            other.kill()
+    assert not (tmp_path / "run").exists()
+
+
+def test_times_count_the_neurons_that_worked_with_the_weights_of_their_step(
+    program: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of any length give the same times; what was active is noted while the weights change."""
+    chip = load_chip("loihi2")
+    source = Program.load(program)
+    machine = RuleMachine(
+        ready_to_learn(source, task, {"rule": "frozen"}), rules_from(STRONG, "s"), task, 0, timed=True
+    )
+    for k in range(6):
+        machine.sample(task.train.x[k], int(task.train.y[k]))
+    whole = timing_arrays(machine.learnt(chip).timings)
+    monkeypatch.setattr("bimhw.runs.learn_run._CHUNK_STEPS", 7)
+    learnt = machine.learnt(chip)
+    for name, values in timing_arrays(learnt.timings).items():
+        np.testing.assert_array_equal(values, whole[name])
+    noted = np.unpackbits(np.array(machine._active), axis=1, count=source.n_neurons).sum(axis=0)
+    np.testing.assert_array_equal(noted, machine.simulation.active_of_neuron)
+    assert noted.sum() == learnt.activity.total("neuron_updates_active") > 0
+
+
+def test_the_run_goes_on_by_every_command(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", x=rng.integers(0, 16, (40, 16, 8)).astype(np.int16), y=np.arange(40) % 10)
+
+    def done(*arguments: str) -> dict[str, Any]:
+        result = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return cast("dict[str, Any]", json.loads(result.stdout))
+
+    learn = ["learn", str(program), "--data", "data.npz", "--epochs", "1", "--run", "run", "-o", "m.bimhw"]
+    done(*learn, "--rule-file", "e-prop")
+    done(*learn, "--rule-file", "delta", "--force")
+    assert any(item["name"].startswith("learning") for item in done("energy", "run")["chip"]["items"])
+    assert Path(done("report", "run")["report"]).is_file()
+    for command_of_a_run in (["table", "run"], ["codesign", "run"], ["map", "m.bimhw", "--run", "run"]):
+        assert done(*command_of_a_run)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.output import print_table
+from simulator.base.shown import significant
 
 if TYPE_CHECKING:
     from bimhw.costs.rows import ComparisonRow
@@ -67,9 +68,13 @@ def _chip(r: ComparisonRow) -> tuple[Any, ...]:
     system = "unknown" if r.system_uj is None else r.system_uj
     us, span = "" if r.us is None else r.us, ""
     if r.low_us is not None and r.high_us is not None:
-        span = f"{r.low_us:.3g} .. {r.high_us:.3g}"
+        span = f"{significant(r.low_us, 3)} .. {significant(r.high_us, 3)}"
     return (r.who, r.what, r.low_uj, r.uj, high, system, us, span, r.word, ", ".join(r.unknown))
 
 
 def _cell(r: ComparisonRow | None) -> str:
-    return "" if r is None else f"{r.uj:.3g} ({r.low_uj:.3g} .. {r.high_uj or r.uj:.3g})"
+    return (
+        ""
+        if r is None
+        else f"{significant(r.uj, 3)} ({significant(r.low_uj, 3)} .. {significant(r.high_uj or r.uj, 3)})"
+    )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from energy_models.items import Item
-from simulator.base.shown import si
+from simulator.base.shown import si, significant
 
 Work = Literal["inference", "learning", "bptt", "rtrl"]
 WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
@@ -185,7 +185,7 @@ def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[b
 def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool, str]:
     loses = card.uj < chip.uj
     ratio = chip.uj / card.uj if loses else card.uj / chip.uj
-    words = f"{ratio:.3g} times {'more' if loses else 'less'} than"
+    words = f"{significant(ratio, 3)} times {'more' if loses else 'less'} than"
     note = " (its sums lack unknown terms)" if chip.unknown and not loses else ""
     return loses, (
         f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "

@@ -22,7 +22,7 @@ from bimhw.views.network_parts import confusion_part, learning_part, network_par
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table
 from simulator.base.files import write_text
-from simulator.base.shown import si
+from simulator.base.shown import si, significant
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.program import HOST, Program
@@ -298,7 +298,8 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
     spread = f"{by_step.min():,.0f} to {by_step.max():,.0f}"
     note = (
         f"Mean over the samples of each step's ticks (tick {result['tick_ns']:g} ns); single steps range over {spread}. "
-        f"A step takes {result['mean_step_ns'] / 1e3:.3g} µs on average, a sample {result['mean_latency_us']:.3g} µs. "
+        f"A step takes {significant(result['mean_step_ns'] / 1e3, 3)} µs on average, "
+        f"a sample {significant(result['mean_latency_us'], 3)} µs. "
         "Cycle-level of the stated model; never compared with silicon cycle by cycle."
     )
     drawing = svg.columns(by_step.mean(axis=0), "chip step of a sample", "ticks", "mean ticks of each step of a sample")
@@ -322,7 +323,7 @@ def _percent(value: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else significant(value, 4)
 
 
 def _one_digit(value: float | None) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bimhw.views.figure import save_figure
 from mapping.view import MappingView, view_mapping
 from simulator.base.errors import InputError
+from simulator.base.shown import significant
 from simulator.chips.chip import Chip, Topology
 from simulator.program.program import Program
 
@@ -51,9 +52,9 @@ def plot_mapping(
     _links(axes, view, t)
     _frame(axes, t)
     used = int((view.neurons > 0).sum())
-    text = f"{program.chip}: {used} of {chip.n_cores} cores, {view.link.sum():.4g} hops a step"
+    text = f"{program.chip}: {used} of {chip.n_cores} cores, {significant(view.link.sum(), 4)} hops a step"
     if t.chips > 1:
-        text += f", {view.chip_messages:.4g} messages a step between chips"
+        text += f", {significant(view.chip_messages, 4)} messages a step between chips"
     axes.set_title(f"{text}\nrates: {source or 'one message a step of every neuron'}", fontsize=9, loc="left")
     save_figure(figure, path)
     plt.close(figure)
@@ -89,7 +90,7 @@ def _cores(axes: Any, view: MappingView, t: Topology, matplotlib: Any, figure: A
     bar = figure.colorbar(matplotlib.cm.ScalarMappable(norm, colours), ax=axes, shrink=0.8, pad=0.01)
     bar.set_label(label, fontsize=7)
     bar.ax.tick_params(labelsize=7)
-    bar.formatter = matplotlib.ticker.FuncFormatter(lambda share, _: f"{100 * share:.3g} %")
+    bar.formatter = matplotlib.ticker.FuncFormatter(lambda share, _: f"{significant(100 * share, 3)} %")
 
 
 def _links(axes: Any, view: MappingView, t: Topology) -> None:
@@ -108,7 +109,9 @@ def _links(axes: Any, view: MappingView, t: Topology) -> None:
         arrow = {"arrowstyle": "-|>", "lw": 0.4 + 3.0 * share, "color": (0.1, 0.3, 0.6, 0.25 + 0.75 * share)}
         arrow |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 5 + 4 * share}
         axes.annotate("", end, start, arrowprops=arrow, zorder=2)
-    axes.set_xlabel(f"column of routers; arrows: messages a step over a link, thickest {top:.3g}", fontsize=8)
+    axes.set_xlabel(
+        f"column of routers; arrows: messages a step over a link, thickest {significant(top, 3)}", fontsize=8
+    )
 
 
 def _frame(axes: Any, t: Topology) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulator.base.shown import short
+from simulator.base.shown import short, significant
 
 Metrics = Mapping[str, Any]
 METRICS = ("bits_per_character", "auc_roc", "accuracy")  # the first that a run has is its task's
@@ -29,7 +29,7 @@ def _at(key: str) -> Callable[[Metrics], Any]:
 
 def _two(first: str, second: str) -> Callable[[Metrics], Any]:
     def pair(metrics: Metrics) -> str:
-        return " / ".join("" if metrics.get(k) is None else f"{metrics[k]:.3g}" for k in (first, second))
+        return " / ".join("" if metrics.get(k) is None else significant(metrics[k], 3) for k in (first, second))
 
     return pair
 

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Value = object  # a number, a text or None
+PLAIN_BELOW = 1e9  # larger numbers are written with an exponent
+
+
+def significant(value: float, digits: int) -> str:
+    """Format a number to significant digits, large ones with thousands separators: significant(1012.4, 3) == "1,010"."""
+    text = f"{value:.{digits}g}"
+    rounded = float(text)
+    return f"{rounded:,.0f}" if "e+" in text and abs(rounded) < PLAIN_BELOW else text
 
 
 def short(value: Value) -> str:
@@ -24,16 +32,17 @@ def short(value: Value) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return significant(value, 4) if isinstance(value, float) else str(value)
 
 
 def si(value: float, unit: str) -> str:
     """Format a number with an SI prefix and three significant digits: si(1.2e-6, "J") == "1.2 µJ"."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    exponent = min(4, max(-6, math.floor(math.log10(abs(value)) / 3)))
+    rounded = float(f"{value:.3g}")  # first: 999.9 nJ is 1 µJ
+    exponent = min(4, max(-6, math.floor(math.log10(abs(rounded)) / 3)))
     prefix = ["a", "f", "p", "n", "µ", "m", "", "k", "M", "G", "T"][exponent + 6]
-    return f"{value / 1000.0**exponent:.3g} {prefix}{unit}"
+    return f"{rounded / 1000.0**exponent:.3g} {prefix}{unit}"
 
 
 class Shown:

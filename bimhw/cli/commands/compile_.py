@@ -10,6 +10,7 @@ import click
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 from simulator.base.errors import InputError
+from simulator.base.shown import significant
 
 
 @click.command("compile")
@@ -128,7 +129,8 @@ def _show(report: dict[str, Any]) -> None:
     _show_weights(report.get("projections", []))
     m = report["mapping"]
     click.echo(
-        f"mapping {m['method']}: {m['messages_per_step']:.4g} messages between cores and {m['hops_per_step']:.4g} hops a step, "
+        f"mapping {m['method']}: {significant(m['messages_per_step'], 4)} messages between cores and "
+        f"{significant(m['hops_per_step'], 4)} hops a step, "
         "as expected from the calibration's rates"
     )
     _show_objectives(m)
@@ -137,7 +139,8 @@ def _show(report: dict[str, Any]) -> None:
         click.echo(f"{m['relays']['neurons']} relay neurons carry axons beyond a core's own; steps later: {later}")
     if "chips" in m:
         click.echo(
-            f"{m['chips']} chips hold neurons; {m['chip_messages_per_step']:.4g} messages a step leave their chip"
+            f"{m['chips']} chips hold neurons; "
+            f"{significant(m['chip_messages_per_step'], 4)} messages a step leave their chip"
         )
     kept = report["fidelity"]
     click.echo(": ".join([kept["word"], *(["; ".join(kept["reasons"])] if kept["reasons"] else [])]))
@@ -152,14 +155,14 @@ def _show_objectives(m: dict[str, Any]) -> None:
     named = [(f"{name} (chosen)" if name == m["objective"] else name, f) for name, f in m["alternatives"].items()]
     named.append(("plain blocks", m["blocks"]))
     rows = [
-        [name, f["cores"], _figure(f["step_ns"], 1e-3), _figure(f["energy_pj_per_step"], 1e-3), f"{f['messages_per_step']:.4g}"]
+        [name, f["cores"], _figure(f["step_ns"], 1e-3), _figure(f["energy_pj_per_step"], 1e-3), _figure(f["messages_per_step"])]
         for name, f in named
     ]  # fmt: skip
     print_table("a step by objective, on a sample", ["objective", "cores", "us", "nJ", "messages"], rows)
 
 
-def _figure(value: float | None, unit: float) -> str:
-    return "unknown" if value is None else f"{value * unit:.4g}"
+def _figure(value: float | None, unit: float = 1.0) -> str:
+    return "unknown" if value is None else significant(value * unit, 4)
 
 
 def _show_weights(projections: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
+from simulator.base.shown import significant
 
 
 @click.command()
@@ -141,7 +142,7 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
         return (
             ""
             if mean is None
-            else f"{mean * factor:.4g}" + ("" if deviation is None else f" ± {deviation * factor:.2g}")
+            else significant(mean * factor, 4) + ("" if deviation is None else f" ± {deviation * factor:.2g}")
         )
 
     figures = (("accuracy", 100.0), ("total_uj", 1.0), ("latency_us", 1.0), ("spike_rate", 1.0))
@@ -153,4 +154,4 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
 
 
 def _cell(value: Any, factor: float) -> str:
-    return "" if value is None else f"{value * factor:.3g}"
+    return "" if value is None else significant(value * factor, 3)

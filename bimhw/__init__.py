@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from bimhw.runs.nir import run_nir as run_nir
     from bimhw.runs.simulate import simulate as simulate
     from bimhw.studies.demo import demo as demo
+    from bimhw.studies.examples import examples as examples
     from bimhw.studies.forgetting import forget_classes as forgetting
     from bimhw.studies.learning_cost.api import learning_cost as learning_cost
     from bimhw.studies.learning_cost.api import stdp_window as stdp_window
@@ -126,6 +127,7 @@ _PUBLIC = {
     "doctor": "bimhw.evidence.doctor.doctor",
     "encode": "bimhw.compiler.decode.encode",
     "energy": "bimhw.costs.compare.energy",
+    "examples": "bimhw.studies.examples.examples",
     "export_nir": "bimhw.frontends.nir.export.export_nir",
     "finetune": "bimhw.learning.finetune.finetune",
     "fit": "bimhw.compiler.fit.fit",

@@ -1,0 +1,99 @@
+"""The wheel and the sdist are whole: in an empty folder the README and the guides run as written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+from pathlib import Path
+
+import pytest
+
+from bimhw.studies.examples import examples
+from simulator.base.errors import InputError
+from tests.test_docs import NOT_RUN, PAGES, ROOT, snippets
+
+
+def test_examples_are_copied_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    files = examples(folder)
+    assert [f.name for f in files] == sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_file())
+    assert examples(folder) == files
+    (folder / "quickstart.py").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match=r"quickstart\.py"):
+        examples(folder)
+    assert (folder / "quickstart.py").read_text(encoding="utf-8") == "mine"
+    examples(folder, force=True)
+    assert (folder / "quickstart.py").read_bytes() == (ROOT / "examples" / "quickstart.py").read_bytes()
+
+
+def test_examples_of_the_clone_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert all(f.is_file() for f in examples())
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel alone; what it depends on comes from the environment of the tests."""
+    place = tmp_path_factory.mktemp("wheel")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(place),
+        str(ROOT),
+    ]
+    subprocess.run(pip, check=True)
+    venv.create(place / "venv", with_pip=True)
+    python = place / "venv" / "bin" / "python"
+    (wheel,) = place.glob("bimhw-*.whl")
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    ours = Path(
+        subprocess.check_output([str(python), "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
+    )
+    theirs = [p for p in sys.path if p.endswith("site-packages")]
+    (ours / "dependencies.pth").write_text("\n".join(theirs), encoding="utf-8")
+    return python
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{installed.parent}:{os.environ['PATH']}"}
+    environment.pop("PYTHONPATH", None)
+
+    def shell(line: str) -> None:
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+    shell("python -c 'import bimhw; assert \"site-packages\" in bimhw.__file__'")
+    shell("bimhw examples")
+    for kind, code in snippets(page):
+        if kind == "sh":
+            for line in code.splitlines():
+                if line.strip() and not line.startswith(NOT_RUN):
+                    shell(line)
+    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
+    (tmp_path / "snippets.py").write_text(python, encoding="utf-8")
+    shell("python -W ignore snippets.py")
+
+
+@pytest.mark.long
+def test_the_source_archive_holds_all_that_is_tracked(tmp_path: Path) -> None:
+    build = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        inside = {name.partition("/")[2] for name in tar.getnames()}
+    tracked = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).split()
+    hidden = {name for name in tracked if name.startswith(".")}
+    assert set(tracked) - hidden <= inside

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from bimhw.studies.learning_cost.api import stdp_window as stdp_window
     from bimhw.studies.results.api import results as results
     from bimhw.studies.rules import rules as rules
+    from bimhw.studies.serve.server import serve as serve
     from bimhw.studies.sweep.api import sweep as sweep
     from bimhw.studies.sweep.run import run_sweep as run_sweep
     from bimhw.studies.sweep.spec import SweepSpec as SweepSpec
@@ -165,6 +166,7 @@ _PUBLIC = {
     "run_sweep": "bimhw.studies.sweep.run.run_sweep",
     "run_timing": "simulator.timing.run.run_timing",
     "save_model": "bimhw.models.io.save_model",
+    "serve": "bimhw.studies.serve.server.serve",
     "silicon": "bimhw.evidence.silicon.compare.compare_silicon",
     "simulate": "bimhw.runs.simulate.simulate",
     "SpikeTrain": "simulator.program.spikes.SpikeTrain",

@@ -41,13 +41,14 @@ EXAMPLES = {
     "report": "bimhw report run",
     "rules": "bimhw rules digits --rule e-prop --rule frozen --train 50 --test 50 --hidden 16",
     "results": "bimhw results --table digits --seeds 1 --minutes 10",
+    "serve": "bimhw serve runs",
     "silicon": "bimhw silicon",
     "simulate": "bimhw simulate digits.bimhw --samples 10 --model examples/digits.safetensors -o run",
     "stdp-window": "bimhw stdp-window --plot window.png",
     "sweep": "bimhw sweep examples/digits.safetensors --chip loihi2,generic --bits 8,4 --samples 10 --plot sweep.png",
     "table": "bimhw table run --gpu h100",
     "train": "bimhw train digits --hidden 16 --epochs 1 -o small.pt",
-    "verify": "bimhw verify --only autograd",
+    "verify": "bimhw verify --only checkpoint",
 }
 
 # what to do next; {name} is an option or argument of the command that has ended

@@ -25,7 +25,7 @@ GROUPS = {
     "Start": ("demo", "examples", "doctor", "chips", "data"),
     "Networks": ("train", "finetune", "convert", "nir", "results", "forgetting"),
     "On a chip": ("fit", "compile", "map", "simulate", "learn", "rules", "bench"),
-    "Answers": ("energy", "report", "codesign", "table", "sweep"),
+    "Answers": ("energy", "report", "serve", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),
 }  # every command in one group: tests/bimhw/cli/test_main.py
 

@@ -26,7 +26,7 @@ def held(path: Path | str) -> Iterator[None]:
         InputError: another process holds it, or its folder cannot be written.
     """
     target = Path(os.path.realpath(path))
-    lock = target.parent / f".{target.name[:200]}.lock"
+    lock = _lock_of(target)
     if lock in _MINE:  # of this process, further out
         yield
         return
@@ -49,15 +49,41 @@ def held(path: Path | str) -> Iterator[None]:
             os.close(handle)
 
 
+def holder(path: Path | str) -> str | None:
+    """Return who holds `path` now, None where nobody does; it takes no lock."""
+    target = Path(os.path.realpath(path))
+    try:
+        handle = os.open(_lock_of(target), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _name_in(handle)
+    except OSError:  # no locks on this file system
+        return None
+    finally:
+        os.close(handle)
+    return None
+
+
+def _lock_of(target: Path) -> Path:
+    return target.parent / f".{target.name[:200]}.lock"
+
+
+def _name_in(handle: int) -> str:
+    return printable(os.pread(handle, 200, 0).decode(errors="replace")) or "another process"
+
+
 def _locked(lock: Path, shown: str) -> int | None:
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = printable(os.pread(handle, 200, 0).decode(errors="replace")) or "another process"
+            who = _name_in(handle)
             os.close(handle)
-            raise InputError(shown, f"is in use by {holder}", "Wait until it ends, or give another path") from None
+            raise InputError(shown, f"is in use by {who}", "Wait until it ends, or give another path") from None
         except OSError:  # no locks on this file system
             os.close(handle)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -20,7 +21,9 @@ _TABLE = """create table if not exists points (
     sha256 text not null)"""
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class StoredPoint(msgspec.Struct, frozen=True):
+    """A point as it is stored: values of the axes, how it ended, its figures, why it failed."""
+
     axes: dict[str, Any]
     status: Literal["done", "failed", "stopped"]
     result: dict[str, Any]
@@ -92,14 +95,7 @@ class Store:
         rows = self._run("select axes, status, result, reason, sha256 from points where key = ?", (key,))
         if not rows:
             return None
-        axes, status, result, reason, digest = rows[0]
-        where, way_out = f"{self.path}: point {key}", "Remove the row, or use another --db"
-        with boundary(where, "a point of a sweep", way_out):
-            if _digest(key, axes, status, result, reason) != digest:
-                raise InputError(where, "was altered after it was stored (its hash does not fit)", way_out)
-            point = {"axes": axes, "status": status, "result": result, "reason": reason}
-            stored = msgspec.convert(point | {"axes": json.loads(axes), "result": json.loads(result)}, _Stored)
-            return msgspec.structs.asdict(stored)
+        return msgspec.structs.asdict(_read_point(self.path, key, *rows[0]))
 
     def put(self, key: str, axes: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
         """Store a finished point, in one transaction."""
@@ -115,3 +111,26 @@ class Store:
     def count(self) -> int:
         """Number of stored points."""
         return int(self._run("select count(*) from points")[0][0])
+
+
+def _read_point(path: Path, key: str, axes: str, status: str, result: str, reason: str, digest: str) -> StoredPoint:
+    where, way_out = f"{path}: point {key}", "Remove the row, or use another --db"
+    with boundary(where, "a point of a sweep", way_out):
+        if _digest(key, axes, status, result, reason) != digest:
+            raise InputError(where, "was altered after it was stored (its hash does not fit)", way_out)
+        point = {"axes": axes, "status": status, "result": result, "reason": reason}
+        return msgspec.convert(point | {"axes": json.loads(axes), "result": json.loads(result)}, StoredPoint)
+
+
+def read_points(path: Path) -> list[StoredPoint]:
+    """Return the points stored so far, in the order of their ends; a sweep that is running goes on.
+
+    Raises:
+        InputError: the file is not a sweep's, or a point was altered.
+    """
+    with (
+        boundary(str(path), "a sweep's database"),
+        contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db,
+    ):
+        rows = db.execute("select key, axes, status, result, reason, sha256 from points order by rowid").fetchall()
+        return [_read_point(path, *row) for row in rows]

@@ -25,7 +25,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
 from simulator.base.host_memory import check_memory
-from simulator.base.reading import boundary, read_bytes, read_text
+from simulator.base.reading import boundary, read_bytes, read_text, unheard
 from simulator.base.unpacking import BOMB_BYTES
 
 Array = npt.NDArray[Any]
@@ -121,7 +121,7 @@ def _events_bin(path: Path) -> Events:
 def _events_aedat4(path: Path) -> Events:
     """Events of all streams of a recording, in time order, from the first one on."""
     aedat = extra("aedat", str(path))
-    with boundary(path, "a whole AEDAT4 recording", "Record it again"):
+    with boundary(path, "a whole AEDAT4 recording", "Record it again"), unheard():
         parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
     if not any(part.size for part in parts):
         raise InputError(str(path), "holds no events", "Record a stream of events")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,28 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
         if type(error).__name__ != "PanicException":  # of libraries in Rust: not derived from Exception
             raise
         raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Keep what a library in another language prints on standard error off the terminal; its error still counts.
+
+    Libraries in Rust print a trace of the stack before their panic becomes an exception. The block must be short: what
+    other threads print meanwhile is lost too.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def check_is_file(path: Path) -> None:

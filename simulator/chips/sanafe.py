@@ -7,6 +7,7 @@ synapse unit and the first soma unit that is no input, or those asked for by nam
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,11 +72,16 @@ class _Numbers:
     notes: list[str] = field(default_factory=list)
 
     def get(self, unit: _Unit, key: str, scale: float = 1.0) -> float:
-        value = unit.attributes.get(key, 0.0)
+        return self.scaled(unit.attributes.get(key, 0.0), f"{unit.name}.{key}", scale)
+
+    def scaled(self, value: object, name: str, scale: float) -> float:
         try:
-            return float(f"{float(str(value)) * scale:.12g}")
+            number = float(f"{float(str(value)) * scale:.12g}")
         except ValueError:
-            raise InputError(f"{self.where}: {unit.name}.{key}", f"is {value!r}, no number", _WAY) from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{self.where}: {name}", f"is {str(value)[:80]!r}, no finite number", _WAY)
+        return number
 
     def either(self, unit: _Unit, keys: Sequence[str], scale: float) -> float:
         """Return the first of some spellings that is there."""
@@ -241,7 +247,7 @@ def _barriers(top: _Architecture, numbers: _Numbers) -> dict[str, float]:
     """``latency_sync`` in ns by the number of tiles; one entry where it is one number."""
     given = top.attributes.get("latency_sync", 0.0)
     if isinstance(given, Mapping):
-        return {str(k): float(f"{float(str(v)) * 1e9:.12g}") for k, v in given.items()}
+        return {str(k): numbers.scaled(v, f"latency_sync.{k}", 1e9) for k, v in given.items()}
     return {"1": numbers.get(top, "latency_sync", 1e9)}
 
 

@@ -135,6 +135,8 @@ def _batch(
 
 
 def _child(reader: Reader, folder: Path, seed: int, numbers: range, sound: object, pipe: int) -> None:
+    heard = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the child lasts
+    os.dup2(heard.fileno(), 2)
     for kind in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(kind, signal.SIG_DFL)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -144,6 +146,11 @@ def _child(reader: Reader, folder: Path, seed: int, numbers: range, sound: objec
         line = outcome(reader, folder, seed, number, sound)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if heard.tell():
+            heard.seek(0)
+            line = f"wrote on standard error: {heard.read(200)!r} ({line})"
+            heard.seek(0)
+            heard.truncate()
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         if grown > MEGABYTES:
             line = f"took {grown:.0f} MB ({line})"

@@ -17,6 +17,7 @@ import numpy as np
 from tests.fuzz.mutate import damage, damage_json, damage_safetensors
 from tests.fuzz.reader import Mutation, Reader, npz, print_of
 from tests.fuzz.readers_of_data import build_data
+from tests.fuzz.readers_of_nets import build_nets, yaml_mutation
 
 
 def _json_mutation(data: bytes, random: Random) -> bytes:
@@ -39,7 +40,14 @@ def _folder(path: Path) -> dict[str, bytes]:
 
 def build(scratch: Path) -> list[Reader]:
     """Return all readers; their inputs are made in `scratch`."""
-    return [*_models(scratch), *_texts(scratch), *_simulator(scratch), *_data(), *build_data(scratch / "data")]
+    return [
+        *_models(scratch),
+        *_texts(scratch),
+        *_simulator(scratch),
+        *_data(),
+        *build_data(scratch / "data"),
+        *build_nets(scratch / "nets"),
+    ]
 
 
 def _models(scratch: Path) -> list[Reader]:
@@ -126,12 +134,13 @@ def _texts(scratch: Path) -> list[Reader]:
             raise InputError("point", "is not there")
         return print_of(*points.values())
 
+    both = {"": (damage, yaml_mutation)}
     measured = b"step,time_us\n1,2.5\n2,3.5\n"
     table = b"layer,neurons,energy_nj\n1,20,3.5\n2,30,4.5\n"
     return [
-        Reader("chip", {"c.yaml": chip}, lambda f: load_chip(str(f / "c.yaml")) and None),
-        Reader("gpu", {"g.yaml": gpu}, lambda f: load_gpu(str(f / "g.yaml")) and None),
-        Reader("faults", {"f.yaml": faults}, lambda f: read_faults(f / "f.yaml") and None),
+        Reader("chip", {"c.yaml": chip}, lambda f: load_chip(str(f / "c.yaml")) and None, both),
+        Reader("gpu", {"g.yaml": gpu}, lambda f: load_gpu(str(f / "g.yaml")) and None, both),
+        Reader("faults", {"f.yaml": faults}, lambda f: read_faults(f / "f.yaml") and None, both),
         Reader("profile", {"p.json": json.dumps(profile).encode()}, lambda f: load_profile(f / "p.json") and None,
                {"": (damage, _json_mutation)}),
         Reader("points", {"p.jsonl": store.read_bytes()}, read_all, hashed=True),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from bimhw.evidence.verify.check import Setting, Skip
+from simulator.base.reading import read_object
 
 
 def brian2(setting: Setting) -> float:
@@ -34,7 +33,7 @@ def nir(setting: Setting) -> float:
 
     wrong = files = 0
     profiles = setting.nir / "profiles.json"
-    given = json.loads(profiles.read_text(encoding="utf-8")) if profiles.is_file() else {}
+    given = read_object(profiles) if profiles.is_file() else {}
     for model in sorted(setting.nir.glob("*.nir")):
         data = model.with_suffix(".npz")
         if data.is_file():

@@ -21,6 +21,7 @@ from mapping.network import Network
 from mapping.words import narrowed, value_bits
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
+from simulator.base.reading import boundary
 from simulator.neurons.lif import initial_v
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
@@ -56,7 +57,12 @@ def sanafe_network(path: Path, steps: int | None = None, cores_per_tile: int | N
     Raises:
         InputError: a damaged file, or an attribute whose effect this network cannot have, by its neuron or edge.
     """
-    tables, where = read_tables(path), str(path)
+    with boundary(path, "a SANA-FE network", WAY):
+        return _network(read_tables(path), path, steps, cores_per_tile)
+
+
+def _network(tables: Tables, path: Path, steps: int | None, cores_per_tile: int | None) -> Network:
+    where = str(path)
     neurons = [
         _Neuron(g.name, i, given, _is_input(given)) for g in tables.groups.values() for i, given in enumerate(g.neurons)
     ]

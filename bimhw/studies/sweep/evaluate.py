@@ -7,7 +7,6 @@ counters and its times anew, other times only these; other energy constants need
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,11 +21,12 @@ from bimhw.runs.condition import fault_figures
 from bimhw.runs.execute import How, execute, time_run
 from bimhw.runs.judge import judge, spike_rate
 from bimhw.runs.trials import trial_of
-from bimhw.studies.sweep.faulty import faulty_run
+from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.figures import SweepFigures
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
+from simulator.base.reading import boundary, read_object
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
@@ -144,7 +144,7 @@ def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
         write_json(facts_file, facts)  # last: its presence says that the others are whole
         with (folder / "functional-runs.log").open("a", encoding="utf-8") as log:
             log.write(f"{point.function_key()}\n")
-    return Program.load(stem.with_suffix(".bimhw")), json.loads(facts_file.read_text(encoding="utf-8"))
+    return Program.load(stem.with_suffix(".bimhw")), read_object(facts_file, AGAIN)
 
 
 def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
@@ -211,7 +211,12 @@ def hardware_run(point: Point, program: Program, folder: Path) -> tuple[Program,
         timing, _ = time_run(mapped, chip, _recorded(point, folder)[0], How(engine=point.spec.engine))
         assert timing is not None
         write_json(path, {"sim_time_ns": timing.sim_time_ns})
-    return mapped, replace(activity, sim_time_ns=float(json.loads(path.read_text(encoding="utf-8"))["sim_time_ns"]))
+    return mapped, replace(activity, sim_time_ns=_kept(path, "sim_time_ns"))
+
+
+def _kept(path: Path, name: str) -> float:
+    with boundary(path, f"figures of a sweep with {name}", AGAIN):
+        return float(read_object(path, AGAIN)[name])
 
 
 def _mapping_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
@@ -243,7 +248,7 @@ def _mapped(point: Point, program: Program, folder: Path) -> Program:
 def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
     stem = folder / f"function-{point.function_key()}"
     a = read_npz(stem.with_suffix(".npz"), (*_TALLY, "resets", "ptr", "ids", "payload"))
-    samples = int(json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))["samples"])
+    samples = int(_kept(stem.with_suffix(".json"), "samples"))
     spikes = SpikeTrain(a["ptr"], a["ids"], a["payload"] if a["payload"].size else None)
     active, by_step, saturated, saturated_by_step = (a[name] for name in _TALLY)
     return spikes, Tally(active, by_step, saturated, saturated_by_step, tuple(a["resets"].tolist())), samples

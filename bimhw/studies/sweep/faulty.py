@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +10,15 @@ from bimhw.runs.execute import How, execute
 from bimhw.runs.judge import judge
 from bimhw.runs.trials import trial_of
 from simulator.base.files import write_json
+from simulator.base.reading import read_object
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 
 if TYPE_CHECKING:
     from bimhw.studies.sweep.spec import Point
+
+AGAIN = "Remove it: the point is computed again"
 
 
 def faulty_run(point: Point, program: Program, faults: Faults, folder: Path) -> tuple[Activity, dict[str, Any]]:
@@ -33,7 +35,7 @@ def faulty_run(point: Point, program: Program, faults: Faults, folder: Path) -> 
         activity, figures = _run(point, program, faults)
         activity.save(stem.with_suffix(".npz"))
         write_json(stem.with_suffix(".json"), figures)  # last: its presence says that both are whole
-    return Activity.load(stem.with_suffix(".npz")), json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    return Activity.load(stem.with_suffix(".npz")), read_object(stem.with_suffix(".json"), AGAIN)
 
 
 def _run(point: Point, program: Program, faults: Faults) -> tuple[Activity, dict[str, Any]]:

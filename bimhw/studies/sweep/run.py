@@ -157,7 +157,7 @@ class Session:
             _row(point, self._store.get(key), self._folder, self.spec) for point, key in zip(points, keys, strict=True)
         )
         log = self._folder / "functional-runs.log"
-        runs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
+        runs = len(log.read_text(encoding="utf-8", errors="replace").splitlines()) if log.is_file() else 0
         return SweepResult(with_front(rows), sum(map(len, waiting.values())), runs)
 
 

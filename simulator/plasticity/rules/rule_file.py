@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.base.reading import parse_yaml, read_text
+from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.plasticity.rules.loihi import Trace
 from simulator.plasticity.rules.products import Products, RuleError, parse_rule
 
@@ -140,6 +140,11 @@ def rules_from(text: str, where: str) -> ReadRules:
     Raises:
         InputError: as `read_rules`.
     """
+    with boundary(where, "a rule file"):
+        return _read(text, where)
+
+
+def _read(text: str, where: str) -> ReadRules:
     raw = parse_yaml(text, where)
     places = _Places(text, where)
     try:

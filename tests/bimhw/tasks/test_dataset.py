@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import bimhw
 from bimhw.tasks.dataset import Dataset, power_of_two_scale
 from simulator.base.errors import InputError
+from tests.fuzz.recordings import aedat4
 
 RNG = np.random.default_rng(0)
 
@@ -103,30 +104,7 @@ def test_event_files_and_folders(tmp_path: Path) -> None:
         Dataset.open(tmp_path / "one.bin")
 
 
-def aedat4(path: Path, events: list[tuple[int, int, int, int]]) -> Path:
-    """Write an uncompressed AEDAT4 file of one stream by the format's description: size-prefixed flatbuffers."""
-    attributes = "".join(
-        f'<attr key="{key}" type="{kind}">{value}</attr>'
-        for key, kind, value in (("compression", "string", "NONE"), ("typeIdentifier", "string", "EVTS"))
-    )
-    size = '<attr key="sizeX" type="int">8</attr><attr key="sizeY" type="int">6</attr>'
-    stream = (
-        f'<node name="0" path="/outInfo/0/">{attributes}<node name="info" path="/outInfo/0/info/">{size}</node></node>'
-    )
-    xml = f'<dv version="2.0"><node name="outInfo" path="/outInfo/">{stream}</node></dv>'.encode()
-    head = struct.pack("<I", len(xml)) + xml + b"\0"
-    body = struct.pack("<I", len(events)) + b"".join(struct.pack("<qhhB3x", *e) for e in events)
-    # vtable (compression i32 at 4, data position i64 at 8, offset of the description at 16) and table of 20 bytes
-    first = struct.pack("<I4s5H2x", 20, b"IOHE", 10, 20, 4, 8, 16) + struct.pack("<iiqI", 12, 0, -1, 4) + head
-    second = struct.pack("<I4s3H2x", 16, b"EVTS", 6, 8, 4) + struct.pack("<iI", 8, 8) + b"\0" * 4 + body
-    first += b"\0" * (-len(first) % 4)
-    packet = struct.pack("<I", len(second)) + second
-    data = b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(first)) + first
-    path.write_bytes(data + struct.pack("<ii", 0, len(packet)) + packet)
-    return path
-
-
-def test_aedat4_recordings(tmp_path: Path) -> None:
+def test_aedat4_recordings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("aedat")
     path = aedat4(tmp_path / "a.aedat4", [(1000, 1, 2, 1), (1500, 3, 4, 0), (52000, 7, 5, 1)])
     data = Dataset.open(path)
@@ -135,6 +113,13 @@ def test_aedat4_recordings(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="AEDAT4"):
         Dataset.open(path)
+    whole = aedat4(tmp_path / "c.aedat4", [(1000, 1, 2, 1)])
+    whole.write_bytes(
+        whole.read_bytes().replace(struct.pack("<5H", 10, 20, 4, 8, 16), struct.pack("<5H", 10, 20, 4, 8, 60000))
+    )
+    with pytest.raises(InputError, match="AEDAT4"):
+        Dataset.open(whole)
+    assert capfd.readouterr().err == ""  # the library in Rust prints the stack of its panic
     with pytest.raises(InputError, match="no events"):
         Dataset.open(aedat4(tmp_path / "b.aedat4", []))
 

@@ -1,9 +1,10 @@
 """Counted activity against a measured energy: one row a network, of any chip, with the operations that a step or an update does.
 
 A table of this kind has the columns ``chip``, ``network``, ``measured_pj``, ``judges`` (yes, or why not) and ``given`` (what was
-given and what assumed). The others are counters of an activity (``neuron_updates``, ``spikes``, ``synaptic_events``,
-``packets``) or of operations (``op_mul``, ...), ``rule`` (a learning rule, whose operations are counted by `rule_operations`),
-and for a total energy ``time_ns`` and ``boards`` (how many of the chip file's system are powered)::
+given and what assumed). The others are counters of an activity (`COUNTERS`) or of operations (``op_mul``, ...), ``rule`` (a
+learning rule, whose operations are counted by `rule_operations`), ``supply_v`` (the supply of the measurement, where it is
+not the chip file's: `energy_models.scaling`), and for a total energy ``time_ns`` and ``boards`` (how many of the chip file's
+system are powered)::
 
     E [pJ] = sum over counters of count x constant of the chip file  (+ static power x boards x time, of a total energy)
 """
@@ -16,12 +17,16 @@ import msgspec
 
 from bimhw.evidence.silicon.judge import LINE, QUANTITIES, DataSet, Quantity, Row, number, signed
 from energy_models.chip_energy import chip_energy, counters
+from energy_models.scaling import scaled_chip
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
 
 COLUMNS = {"chip", "network", "measured_pj", "judges"}
-COUNTERS = ("neuron_updates", "spikes", "synaptic_events", "packets")
+COUNTERS = (
+    "neuron_updates", "neuron_updates_active", "spikes", "synaptic_events", "synaptic_events_dense", "packets", "hops_ew",
+    "hops_ns", "learn_weight_updates",
+)  # fmt: skip
 OPERATIONS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
 SCALE = 1000  # counts are integers: thousandths of an event
 Chips = Mapping[str, Chip]  # chips that stand for those of the same name
@@ -96,7 +101,13 @@ def rule_operations(rule: str) -> dict[str, float]:
 
 
 def energy_pj(chip: Chip, row: Mapping[str, str], with_static: bool = False) -> float:
-    """Return the predicted energy of a row: dynamic, or with the static power of its time too."""
+    """Return the predicted energy of a row: dynamic, or with the static power of its time too.
+
+    Raises:
+        InputError: a supply for a chip whose own supply is unknown.
+    """
+    if volts := number(row, "supply_v"):
+        chip = scaled_chip(chip, volts)
     counts = {c: (number(row, c) or 0.0) * SCALE for c in COUNTERS}
     time = (number(row, "time_ns") or 0.0) if with_static else None
     boards = round(number(row, "boards") or 1)

@@ -15,7 +15,8 @@ come with bimhw are added. A row that cannot judge says why: a constant was fitt
 would give its error. Signed error = (predicted - measured) / measured; the figure of a set is the mean of its absolute errors.
 
 *Vendor* is the same prediction with the constants that the chip's vendor published and nothing that was fitted since:
-Davies et al. 2018 for Loihi 1, Intel's brief for Loihi 2, Hoeppner et al. 2019 for SpiNNaker 1, Tang et al. 2023 for SENECA.
+Davies et al. 2018 for Loihi 1, Intel's brief for Loihi 2, Hoeppner et al. 2019 for SpiNNaker 1, Tang et al. 2023 for SENECA;
+the constants of ODIN and TrueNorth are their designers' in both columns.
 SANA-FE states {100 * MARK_ENERGY:.1f} % (dynamic energy) and {100 * MARK_TIME:.1f} % (step time) on Loihi 1, the worst of three
 applications.
 """
@@ -34,8 +35,22 @@ _NOT_REBUILT = (
     ),
     ("EMSTDP on Loihi 1 (Shrestha et al. 2021)", "energy of the whole board; phases and spikes of a sample not given"),
     ("backpropagation on Loihi 1 (Renner et al. 2021)", "energy of the whole board; spikes of a sample not given"),
-    ("Speck, Xylo, AKD1000", "no energy or time of an operation is published, so a prediction would be a fit"),
-    ("ODIN, ReckOn", "the one published energy is the constant itself"),
+    (
+        "Speck (Yao et al. 2024)",
+        "power against spikes of one network: a line through a fitted point; no energy of an operation is published",
+    ),
+    ("Xylo, AKD1000", "no energy or time of an operation is published, so a prediction would be a fit"),
+    ("ReckOn", "5.3 pJ an operation is the whole power over the operations; spikes of its tasks are not given"),
+    ("MNIST on ODIN (15 nJ a sample)", "it ends with the first output spike; after how many inputs is not given"),
+    (
+        "applications on TrueNorth (63 mW video, PNAS 2016, TCAD 2015)",
+        "power without spikes, or without a supply: 49 to 64 mW at 0.75 V would be static power for the most part",
+    ),
+    (
+        "LASSO, SLAM, keyword, control and DVS networks on Loihi 1",
+        "spikes of a sample not given, or energy of the board",
+    ),
+    ("whole networks on SENECA", "a power simulator's figures; its single operations are the constants"),
 )
 
 

@@ -37,4 +37,4 @@ def spinnaker1() -> Chip:
 
 def chips() -> Mapping[str, Chip]:
     """Return the chips that stand for those of the same name in tables of counted activity."""
-    return {"spinnaker1": spinnaker1(), "loihi2": loihi2()}
+    return {"spinnaker1": spinnaker1(), "loihi2": loihi2(), "loihi1-fitted": load_chip(LOIHI1)}

@@ -106,3 +106,46 @@ def test_vendors_constants_alone(tmp_path: Path) -> None:
     (tmp_path / "a" / "t.csv").write_text(table)
     found = next(s for s in vendors_alone(tmp_path / "a").sets if s.kind == "counts")
     assert found.figure("dynamic energy") == pytest.approx(0)
+
+
+def test_energies_follow_the_square_of_the_supply() -> None:
+    chip = load_chip("truenorth")
+    own = counts.energy_pj(chip, {"synaptic_events": "1e6", "hops_ew": "10"})
+    assert own == pytest.approx(1.39e6 + 23)
+    low = counts.energy_pj(chip, {"synaptic_events": "1e6", "hops_ew": "10", "supply_v": "0.7"})
+    assert low == pytest.approx(own * (0.7 / 0.775) ** 2)
+    with pytest.raises(InputError, match="does not state its supply"):
+        counts.energy_pj(load_chip("seneca"), {"spikes": "1", "supply_v": "0.7"})
+
+
+def test_odin_at_both_points_of_its_paper() -> None:
+    """Leakage, clock and operations: 477 uW at 75 MHz; 35 uW at 1.3 MHz, where 12.7 pJ an operation would give 8 uW."""
+    odin = load_chip("odin")
+    fast = counts.energy_pj(odin, {"synaptic_events": "37.5e6", "time_ns": "1e9"}, with_static=True)
+    assert fast / 1e6 == pytest.approx(477, rel=2e-3)
+    operations = counts.energy_pj(odin, {"synaptic_events": "0.65e6"}) / 1e6
+    assert 27.3 + 1.78 * 1.3 + operations == pytest.approx(35, rel=5e-3)
+
+
+def test_truenorth_at_its_benchmark() -> None:
+    """72 mW at 0.775 V with 20 Hz and 128 synapses (its static power was set by it), 26 pJ a synaptic event all in all."""
+    neurons, spikes = 2**20, 20 * 2**20
+    row = {"neuron_updates": f"{1000 * neurons}", "synaptic_events": f"{128 * spikes}", "time_ns": "1e9"}
+    row |= {"hops_ew": f"{21.3 * spikes}", "hops_ns": f"{21.3 * spikes}"}
+    power = counts.energy_pj(load_chip("truenorth"), row, with_static=True) / 1e9
+    assert power == pytest.approx(72, rel=2e-3)
+    assert power * 1e9 / (128 * spikes) == pytest.approx(26, rel=0.04)
+
+
+def test_published_tables_judge_five_chips() -> None:
+    """Sets whose constants were fitted elsewhere: their errors, pinned."""
+    figures = {(s.name, s.kind): s for s in compare_silicon().sets}
+    spinn5 = figures["spinnaker1-spinn5.csv: spinnaker1", "counts"]
+    assert spinn5.figure("dynamic energy") == pytest.approx(0.060, abs=0.001)
+    assert figures["spinnaker1-spinn5.csv: spinnaker1", "learning"].figure("learning energy") == pytest.approx(
+        0.208, abs=1e-3
+    )
+    assert figures["odin.csv: odin", "counts"].figure("dynamic energy") == pytest.approx(0.017, abs=0.001)
+    assert figures["truenorth.csv: truenorth", "counts"].figure("dynamic energy") == pytest.approx(0.136, abs=0.001)
+    near = figures["loihi1-nearest-neighbour.csv: loihi1-fitted", "counts"]
+    assert near.figure("dynamic energy") is None and [round(r.error, 2) for r in near.rows] == [-0.02, 0.70]

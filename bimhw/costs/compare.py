@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.copies import throughput
-from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
+from bimhw.costs.counted import LearningPlan, count_learning, forms_of
 from bimhw.costs.measured import measure_gpu
 from bimhw.costs.result import Energy, LearningCost
 from bimhw.costs.times import time_ratios
@@ -106,10 +106,10 @@ def _learning(
     plan: LearningPlan, every_step: bool,
 ) -> tuple[LearningCost, ...]:  # fmt: skip
     """Every form that the chip can do; none on a chip without on-chip learning."""
-    if not chip.capabilities.learning or not learnable(program):
+    if not chip.capabilities.learning:
         return ()
     out = []
-    for form in CHIP_FORMS:
+    for form in forms_of(program):
         counted = count_learning(program, spikes, activity, chip, replace(plan, form=form), every_step)
         low, nominal, high = (chip_energy(a, chip, program, bounds) for a in counted.activities)
         out.append(LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed))

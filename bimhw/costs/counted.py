@@ -15,7 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.costs.counted_work import CHIP_FORMS, ChipForm, LearningCounter, LearningPlan, Shape, Shares, whole
+from bimhw.costs.counted_work import (
+    CHIP_FORMS,
+    SHARED_FORMS,
+    ChipForm,
+    LearningCounter,
+    LearningPlan,
+    Shape,
+    Shares,
+    whole,
+)
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.plasticity.layers.net import filled, learning_net
@@ -24,7 +33,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
-__all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "learnable"]
+__all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "forms_of"]
 
 I64 = npt.NDArray[np.int64]
 LOW, NOMINAL, HIGH = Shares(0.0, 0.0, 0.0), Shares(0.6, 0.9, 0.3), Shares(1.0, 1.0, 1.0)
@@ -47,13 +56,13 @@ class CountedLearning:
     timed: bool
 
 
-def learnable(program: Program) -> bool:
-    """Return whether the forms of learning can be counted: a net of BIM-D layers and one readout."""
+def forms_of(program: Program) -> tuple[ChipForm, ...]:
+    """Return the forms of learning that can be counted: all of a net of BIM-D layers and one readout, fewer with S6 layers."""
     try:
         net = learning_net(program)
     except FitError:
-        return False
-    return not any(layer.states for layer in net.layers)
+        return ()
+    return SHARED_FORMS if any(layer.states for layer in net.layers) else CHIP_FORMS
 
 
 def count_learning(
@@ -62,7 +71,7 @@ def count_learning(
     """Count what learning from the samples of a run would do and take, beside its inference.
 
     Args:
-        program: what ran, with BIM-D layers and one readout.
+        program: what ran, with BIM-D or S6 layers and one readout.
         spikes: all events of the run, inputs included.
         activity: its counters.
         chip: whose times are used.

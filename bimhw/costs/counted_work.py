@@ -11,7 +11,7 @@ import numpy.typing as npt
 from simulator.chips.chip import Chip
 from simulator.plasticity.layers.net import Layer, Net, live_synapses
 from simulator.plasticity.layers.parts import Part, parts_of
-from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS
+from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, s6_history_words, s6_sweep_macs
 from simulator.plasticity.words.counts import TOUCHED
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
@@ -21,6 +21,10 @@ I64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 ChipForm = Literal["dense", "seq", "tr", "blk"]
 CHIP_FORMS: tuple[ChipForm, ...] = ("dense", "seq", "tr", "blk")
+SHARED_FORMS: tuple[ChipForm, ...] = (
+    "seq",
+    "tr",
+)  # where B and C are shared, traces would take words for every channel
 COUNTED_STEPS = 2_000  # chip steps that are counted and timed; the rest of a longer run is taken to be alike
 
 
@@ -110,7 +114,8 @@ class Shape:
         chip_steps = spikes.steps // samples
         steps = min(chip_steps, program.facts.sample_steps or chip_steps)
         answer = net.readout.layer
-        learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1)
+        sums = any(layer.shared is not None for layer in net.layers)  # they arrive a step later
+        learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1 + sums)
         output = program.facts.output
         window = () if output is None or output.window is None else output.window
         labelled = tuple(k for k in window if 0 <= k < steps) or (steps - 1,)
@@ -193,7 +198,7 @@ class LearningCounter:
         below = len(self.net.layers) - 1 - k
         visit = shape.answer + 1 + below  # chip steps from a model step to its late visit
         taus = np.arange(shape.steps)
-        live = np.concatenate([self._live(g.projections) for g in layer.groups], axis=1)  # [3, M, H]
+        live = np.concatenate([self._live(g.projections) for g in layer.groups], axis=1)  # [ports, M, H]
         events = self._events(layer)
         costs, due = KERNEL_OPERATIONS[layer.psp], shape.due(plan)
         for part in self._parts(name):
@@ -201,7 +206,7 @@ class LearningCounter:
             synapses = mine.sum(axis=(1, 2)).astype(np.float64)
             total = float(synapses.sum())
             self._add("feature_rmw", name, part, taus + layer.number, part.size)
-            self._add("history_write", name, part, taus + layer.number, HISTORY_WORDS * part.size)
+            self._add("history_write", name, part, taus + layer.number, _history(layer, part.size))
             self._add("lut", name, part, taus + layer.number, part.size)
             self._third_factor(k, layer, part, visit)
             if plan.form == "dense":
@@ -210,7 +215,23 @@ class LearningCounter:
                 self._add("weight_mac", name, part, np.array(shape.labelled) + visit, total * shares.errors)
             else:
                 self._sweeps(layer, part, mine, events, visit, due)
-            self._update(name, part, [t + visit for t, _ in due], 3, live.shape[1], total, ("b_z", "b_d", "b_c", "D"))
+            ends = [t + visit for t, _ in due]
+            self._update(name, part, ends, live.shape[0], live.shape[1], total, ("b_z", "b_d", "b_c", "D"))
+        if layer.shared is not None:
+            self._shared(layer, layer.shared.name, events, visit, due)
+
+    def _shared(
+        self, layer: Layer, name: str, events: tuple[I64, I64, I64], visit: int, due: list[tuple[int, int]]
+    ) -> None:
+        """Sums of s6: words from every core of the layer; a step later the neurons of B and C walk the same events."""
+        live = np.concatenate([self._live((g.shared,)) for g in layer.groups], axis=1)
+        ends, back = np.array([t for t, _ in due]) + visit, np.array([n for _, n in due])
+        for part in self._parts(layer.population.name):
+            self._add("shared_words", layer.population.name, part, ends, back * 2.0 * layer.states)
+        for part in self._parts(name):
+            mine = live[:, :, part.columns]
+            self._add("events", name, part, ends + 1, self._replayed(events, mine.sum(axis=(0, 2)).astype(float), due))
+            self._update(name, part, list(ends + 1), 1, live.shape[1], float(mine.sum()), ("b",), reached=1.0)
 
     def _live(self, projections: tuple[int, ...]) -> npt.NDArray[np.bool_]:
         return np.stack([live_synapses(self.program, k) for k in projections])
@@ -233,17 +254,13 @@ class LearningCounter:
         due: list[tuple[int, int]],
     ) -> None:  # fmt: skip
         shape, name, costs = self.shape, layer.population.name, KERNEL_OPERATIONS[layer.psp]
-        each = np.ones(3) + (np.array(costs.sizes()) if self.plan.form == "blk" else 0)  # BLK injects each event too
-        per_line = each @ live.sum(axis=2)
-        sample, tau, line = events
-        met = np.bincount(sample * shape.steps + tau, per_line[line], shape.samples * shape.steps)
-        running = np.zeros((shape.samples, shape.steps + 1))
-        np.cumsum(met.reshape(shape.samples, shape.steps), axis=1, out=running[:, 1:])
+        # BLK injects each event too
+        each = np.ones(live.shape[0]) + (np.array(costs.sizes()) if self.plan.form == "blk" else 0)
+        replayed = self._replayed(events, each @ live.sum(axis=2), due)
         ends, back = np.array([t for t, _ in due]), np.array([n for _, n in due])
-        replayed = running[:, ends + 1] - running[:, ends + 1 - back]
         at = ends + visit
-        self._add("sweep_mac", name, part, at, back * float(part.size * costs.sweep_macs))
-        self._add("history_read", name, part, at, back * float(part.size * HISTORY_WORDS))
+        self._add("sweep_mac", name, part, at, back * float(part.size * _sweep_macs(layer)))
+        self._add("history_read", name, part, at, back * float(_history(layer, part.size)))
         if self.plan.form == "blk":
             synapses = live.sum(axis=(1, 2)).astype(np.float64)
             self._add("carry_mac", name, part, np.arange(shape.steps) + visit, float(part.size * costs.propagator_macs))
@@ -254,6 +271,15 @@ class LearningCounter:
             self._add("trace_rmw", name, part, at, float(synapses @ np.array(costs.sizes())))
             self._add("trace_mac", name, part, at, float(synapses @ np.array(costs.carry_macs)))
         self._add("events", name, part, at, replayed)
+
+    def _replayed(self, events: tuple[I64, I64, I64], per_line: Floats, due: list[tuple[int, int]]) -> Floats:
+        """Synaptic words of the events that each update walks again [samples, updates]; `per_line`: words of a line."""
+        shape, (sample, tau, line) = self.shape, events
+        met = np.bincount(sample * shape.steps + tau, per_line[line], shape.samples * shape.steps)
+        running = np.zeros((shape.samples, shape.steps + 1))
+        np.cumsum(met.reshape(shape.samples, shape.steps), axis=1, out=running[:, 1:])
+        ends, back = np.array([t for t, _ in due]), np.array([n for _, n in due])
+        return running[:, ends + 1] - running[:, ends + 1 - back]
 
     def _third_factor(self, k: int, layer: Layer, part: Part, visit: int) -> None:
         """Error words through the readout's weights, and from layer to layer through input weights (filt-Win)."""
@@ -267,10 +293,11 @@ class LearningCounter:
             self._add("error_mac", name, part, labelled + visit - 1, part.size * upper * self.shares.errors)
 
     def _update(
-        self, name: str, part: Part, at: list[int], rows: int, lines: int, synapses: float, biases: tuple[str, ...]
-    ) -> None:
+        self, name: str, part: Part, at: list[int], rows: int, lines: int, synapses: float, biases: tuple[str, ...],
+        reached: float | None = None,
+    ) -> None:  # fmt: skip
         """The optimiser's words, the random numbers and the weights written of each update at a core."""
-        steps, reached = np.array(at), self.shares.reached
+        steps, reached = np.array(at), self.shares.reached if reached is None else reached
         own = [b for b in biases if b in self.program.population(name).params]
         self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)
         self._add("lut", name, part, steps, (rows + len(own)) * part.size)
@@ -293,3 +320,14 @@ class LearningCounter:
             synapses = float(features * part.size)
             self._add("weight_mac", name, part, labelled + shape.answer + 1, synapses * self.shares.errors)
             self._update(name, part, ends, 1, features, synapses, ("b",))
+
+
+def _history(layer: Layer, neurons: int) -> int:
+    """History words of a step at a core; B and C of s6 are kept once a core."""
+    return neurons * s6_history_words(layer.states) + 2 * layer.states if layer.states else neurons * HISTORY_WORDS
+
+
+def _sweep_macs(layer: Layer) -> int:
+    """MACs of one backward step of a neuron."""
+    costs = KERNEL_OPERATIONS[layer.psp]
+    return s6_sweep_macs(costs, layer.states, layer.zoh, rates=False) if layer.states else costs.sweep_macs

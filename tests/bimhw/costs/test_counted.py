@@ -11,7 +11,7 @@ import pytest
 
 import bimhw
 from bimhw.costs.copies import throughput, together
-from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, learnable
+from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, forms_of
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from mapping.copies import most_copies, replicate
@@ -20,12 +20,33 @@ from simulator.program.program import HOST, Program
 from simulator.timing.run import run_timing
 
 SAMPLES = 8
-NETS = {"alpha, two layers": ((20, 16), "alpha"), "exp": ((24,), "exp"), "delta": ((24,), "delta")}
+NETS = {
+    "alpha, two layers": {"hidden": (20, 16), "psp": "alpha"},
+    "exp": {"hidden": (24,), "psp": "exp"},
+    "delta": {"hidden": (24,), "psp": "delta"},
+}
+S6 = {
+    "delta": {"kind": "s6", "n_states": 2, "hidden": (24,), "psp": "delta"},
+    "zoh, exp, two layers": {
+        "kind": "s6", "n_states": 3, "hidden": (20, 16), "psp": "exp", "discretisation": "zoh",
+    },
+    "alpha": {"kind": "s6", "n_states": 4, "hidden": (12,), "psp": "alpha"},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=list(NETS))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A compiled net of its own kernel and depth, and its run on samples of digits."""
+    return made(NETS[request.param], tmp_path_factory.mktemp("net"))
+
+
+@pytest.fixture(scope="module", params=list(S6))
+def selective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same of S6 layers, whose B and C are shared by all channels."""
+    return made(S6[request.param], tmp_path_factory.mktemp("net"))
+
+
+def made(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     import torch
 
     from bimhw.compiler.decode import encode
@@ -36,13 +57,12 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     from simulator.chips.load import load_chip
     from simulator.function import run_samples
 
-    hidden, psp = NETS[request.param]
     task = load_task("digits")
     torch.manual_seed(1)
     config = BimConfig(
-        n_in=task.n_in, hidden=hidden, n_out=task.n_classes, psp=psp, tau_m=5.0, tau_s=2.0, input_scale=task.input_scale
+        n_in=task.n_in, n_out=task.n_classes, tau_m=5.0, tau_s=2.0, input_scale=task.input_scale, **settings
     )
-    path = tmp_path_factory.mktemp("net") / "net.safetensors"
+    path = folder / "net.safetensors"
     save_model(BimNet(config), path)
     program = bimhw.compile(
         path, chip="loihi2", task="digits", neurons_per_core=8, calibration=task.train.x[:20]
@@ -72,6 +92,20 @@ def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
 
 @pytest.mark.parametrize("form", CHIP_FORMS)
 def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], form: Any) -> None:
+    assert forms_of(case["program"]) == CHIP_FORMS
+    agrees(case, form)
+
+
+@pytest.mark.parametrize("form", ["seq", "tr"])
+def test_counted_learning_of_s6(selective: dict[str, Any], form: Any) -> None:
+    """S6 sweeps its states and sends sums to the neurons of B and C, which walk the same events a step later."""
+    assert forms_of(selective["program"]) == ("seq", "tr")
+    operations = agrees(selective, form)
+    assert operations["learn_shared_words"] > 0
+
+
+def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
+    """Counted energy and time against the learner's; returns its operations."""
     report, operations = simulated(case, form)
     counted = count_learning(
         case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan(form, block=5, lookback=4)
@@ -81,7 +115,7 @@ def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], for
     assert nominal.sim_time_ns == pytest.approx(report.sim_time_ns, rel=0.05)
     assert low.low_pj() <= report.low_pj() and high.high_pj() >= report.energy_pj()  # no range below the simulated one
     exact = {"learn_trace_rmw", "learn_sweep_mac", "learn_history_read", "learn_history_write", "learn_feature_rmw",
-             "learn_trace_mac", "learn_optimiser_rmw", "learn_lut"}  # fmt: skip
+             "learn_trace_mac", "learn_optimiser_rmw", "learn_lut", "learn_shared_words"}  # fmt: skip
     for name in exact & set(operations):
         assert counted.activities[1].total(name) == operations[name], name
     for name in ("learn_weight_updates", "learn_optimiser_mac", "learn_random"):
@@ -89,6 +123,7 @@ def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], for
         assert ends[0] <= operations[name] <= ends[2], name
     if "learn_events" in operations:  # weights move while it learns, and spikes with them
         assert counted.activities[1].total("learn_events") == pytest.approx(operations["learn_events"], rel=0.1)
+    return operations
 
 
 def test_replayed_events_by_brute_force(case: dict[str, Any]) -> None:
@@ -175,6 +210,6 @@ def test_copies_compute_what_one_computes(case: dict[str, Any]) -> None:
 def test_only_nets_that_learn_are_counted(tmp_path: Path) -> None:
     from simulator.program.graph import Population
 
-    assert not learnable(
+    assert not forms_of(
         Program("loihi2", "", (Population("in", "input", 2, role="input"),), (), np.full(2, HOST, np.int32))
     )

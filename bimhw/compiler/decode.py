@@ -60,11 +60,14 @@ def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArra
 
 
 def decode(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
-    """Scores [C] of one sample: the mean output over the decision window; the class is the largest."""
+    """Scores [C] of one sample: the mean output over the decision window, or the maximum; the class is the largest."""
     output = required(program.facts.output, "output")
     recorded = np.asarray(probes[output_probe(program)], np.float64)
     window = np.asarray(required(output.window, "output window"))
     if window.max() >= len(recorded):
         raise InputError("run", f"recorded {len(recorded)} steps, the decision needs {window.max() + 1}", "Run longer")
-    result: Floats = recorded[window].mean(axis=0) * required(output.scale, "output scale")
+    scale = required(output.scale, "output scale")
+    if output.reduce == "max":
+        return np.asarray(scores_by_step(program, probes).max(axis=0))
+    result: Floats = recorded[window].mean(axis=0) * scale
     return result

@@ -7,7 +7,7 @@ membrane    the output's state at the step (mean over the steps) at which the pr
 max         the largest state over the sample's own steps
 ==========  =================================================================================
 
-By default the network tells: ``membrane`` where its output is a state, else ``count``.
+By default the network tells: ``membrane`` (or ``max``) where its output is a state, else ``count``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ class Outputs:
         names = program.facts.outputs or ((meta.population,) if meta.population else ())
         found = [program.population(n) for n in names] or [p for p in program.populations if p.role == "output"]
         populations = tuple(found or [p for p in program.populations if p.model != INPUT_MODEL][-1:])
-        how: Decode = decode if decode else "membrane" if meta.state else "count"
+        own: Decode = ("max" if meta.reduce == "max" else "membrane") if meta.state else "count"
+        how: Decode = decode or own
         if how in ("count", "first"):
             return Outputs(populations, how, None)
         state = meta.state or _state_of(populations)

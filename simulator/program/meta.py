@@ -52,7 +52,7 @@ class ProgramOutput(msgspec.Struct, frozen=True):
         latency: chip steps from a sample's step to the output of that step.
         scale: value of 1 in the state's word.
         window: chip steps over which the output is reduced to scores.
-        reduce: how.
+        reduce: how: the mean over the window, or the maximum over the sample's own steps.
     """
 
     population: Name | None = None
@@ -60,7 +60,7 @@ class ProgramOutput(msgspec.Struct, frozen=True):
     latency: Step | None = None
     scale: Scale | None = None
     window: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)] | None = None
-    reduce: Literal["mean"] = "mean"
+    reduce: Literal["mean", "max"] = "mean"
 
 
 class Relays(msgspec.Struct, frozen=True):

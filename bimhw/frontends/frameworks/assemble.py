@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from bimhw.frontends.frameworks import layers
-from bimhw.frontends.frameworks.cell import Cell, NodeSpec, array
+from bimhw.frontends.frameworks.affine import MOST_ENTRIES
+from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array
 from bimhw.frontends.frameworks.expression import Expr, leaves, signature
 from bimhw.frontends.nir.graph import Edge
 from simulator.base.errors import FitError, InputError
@@ -44,7 +45,7 @@ class Assembly:
     def cell(self, name: str, arrived: list[Expr], shape: tuple[int, ...]) -> None:
         """Add a neuron layer of `shape` with what arrives at it."""
         cell = self.cells[name]
-        self._check_steady(name, arrived)
+        self.check_steady(f"layer {name!r}", arrived)
         inner = self.unused(name)
         self.nodes[inner] = cell.placeholder(shape)
         target = inner
@@ -80,14 +81,15 @@ class Assembly:
         total = self.after(below, f"{name}.sum", layers.summed(name, self.modules[name]))
         return self.after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
 
-    def _check_steady(self, name: str, arrived: list[Expr]) -> None:
+    def check_steady(self, where: str, arrived: list[Expr]) -> None:
+        """Raise `FitError` unless the same comes about in every step, seen from that step."""
         last = len(arrived) - 1
         lags = [last - e.step for e in leaves(arrived[-1]) if e.step is not None and e.op != "const"]
         wanted = signature(arrived[-1], last, {})
         for step in range(max([1, *lags]), last):
             if signature(arrived[step], step, {}) != wanted:
                 raise FitError(
-                    f"layer {name!r}",
+                    where,
                     f"takes in something else in step {step} than in step {last}",
                     "A chip does the same in every step",
                 )
@@ -119,6 +121,22 @@ class Assembly:
         node = self._add(name, spec)
         self.join(sources, node)
         return [node]
+
+    def reshaped(self, sources: list[str], shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
+        """Return nodes whose values have another shape."""
+        return sources if shape == wanted else self.after(sources, "flatten", layers.flattening(shape, wanted))
+
+    def constant(self, value: Floats, expr: Expr) -> list[str]:
+        """Return a node that gives a constant, of which `expr` is a sum: a bias on weights of 0 from the input."""
+        lead, size = expr.shape[: len(expr.shape) - len(expr.features)], int(np.prod(expr.features))
+        rows = np.broadcast_to(value, expr.shape).reshape(int(np.prod(lead)), size)
+        inputs = int(np.prod(self.input_shape or ()))
+        if (rows != rows[:1]).any() or self.input_shape is None or inputs * size > MOST_ENTRIES:
+            way_out = "Put it into the bias of a layer, or give the module its input"
+            raise FitError("a constant tensor", "is fed in where the input or spikes are expected", way_out)
+        spec: NodeSpec = ("Affine", {"weight": np.zeros((size, inputs)), "bias": rows[0].copy()})
+        nodes = self.after(self.reshaped([INPUT], self.input_shape, (inputs,)), "constant", spec)
+        return self.reshaped(nodes, (size,), expr.features)
 
     def sent(self, name: str) -> list[str]:
         """Return the node that gives a layer's spikes, with their factor."""
@@ -188,15 +206,7 @@ def _flatten(a: Assembly, expr: Expr, step: int) -> list[str]:
         return _input(a, Expr("input", (), expr.axes, expr.shape, None, source.step), step)  # another view of the input
     if expr.features == source.features:
         return a.sources(source, step)
-    differs = next(i for i, (p, q) in enumerate(zip(source.features, (*expr.features, 0), strict=False)) if p != q)
-    first = min(differs, len(expr.features) - 1)
-    last = len(source.features) - (len(expr.features) - first - 1) - 1
-    merged = (*source.features[:first], int(np.prod(source.features[first : last + 1])), *source.features[last + 1 :])
-    if merged != expr.features:
-        way_out = "Give the input in the shape it is used in, and flatten only"
-        raise FitError(f"reshape of {source.features} to {expr.features}", "is no flattening", way_out)
-    fields = {"input_type": np.array(source.features), "start_dim": first, "end_dim": last}
-    return a.after(a.sources(source, step), "flatten", ("Flatten", fields))
+    return a.reshaped(a.sources(source, step), source.features, expr.features)
 
 
 def _same(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -210,12 +220,20 @@ def _pick(a: Assembly, expr: Expr, step: int) -> list[str]:
     return a.sources(expr.args[0], 0)
 
 
+def _stack(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """A sequence made step by step, as one of its steps."""
+    last = len(expr.args) - 1
+    a.check_steady("a sequence", list(expr.args))
+    return a.sources(expr.args[-1], last)
+
+
 def _add(a: Assembly, expr: Expr, step: int) -> list[str]:
     out: list[str] = []
     for part in expr.args:
-        if part.op == "const" and not np.any(array(part.what)):
-            continue
-        out += a.sources(part, step)
+        if part.op != "const":
+            out += a.sources(part, step)
+        elif np.any(array(part.what)):
+            out += a.constant(array(part.what), expr)
     return out
 
 
@@ -225,6 +243,14 @@ def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
         factor = factor.reshape(factor.shape[factor.ndim - len(expr.features) :])
     full = np.broadcast_to(factor, expr.features).copy()
     return a.after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))
+
+
+def _affine(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """A linear function by its matrix, between a flattening and a reshape."""
+    part, source = expr.what, expr.args[0]
+    nodes = a.reshaped(a.sources(source, step), source.features, part.matrix.shape[1:])
+    nodes = a.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
+    return a.reshaped(nodes, part.matrix.shape[:1], expr.features)
 
 
 def _const(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -261,6 +287,8 @@ _MAKERS = {
     "pick": _pick,
     "add": _add,
     "scale": _scale,
+    "affine": _affine,
     "const": _const,
-    **dict.fromkeys(("unknown", "stack", "over_time"), _unknown),
+    "stack": _stack,
+    **dict.fromkeys(("unknown", "over_time"), _unknown),
 }

@@ -6,10 +6,13 @@ known (the sample before anything tells).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+Args = tuple[Any, ...]  # of a call
+Kwargs = Mapping[str, Any]
+Nest = Any  # tensors in tuples, lists and dicts
 LEADING = {"B": 1, "merged": 1, "TB": 2, "BT": 2}
 
 
@@ -19,11 +22,12 @@ class Expr:
 
     Attributes:
         op: ``input``, ``spike``, ``state`` (of a neuron layer), ``layer``, ``add``, ``scale``, ``flatten``, ``same``,
-            ``stack`` (steps to a sequence), ``over_time`` (a sum or mean of a sequence), ``const`` or ``unknown``.
+            ``stack`` (steps to a sequence), ``over_time`` (a sum or mean of a sequence), ``affine`` (a linear function
+            found by probing), ``const`` or ``unknown``.
         args: what it was made of.
         axes: as in the module's docstring.
         shape: of the whole tensor.
-        what: the layer's name, a factor, an unknown function's name, or a constant's value.
+        what: the layer's name, a factor, a function's name and matrix, an unknown function's name, or a constant's value.
         step: of an input, spike or state, the step it belongs to; None where it is a sequence or the same in every step.
         value: the tensor itself where results are compared.
     """
@@ -42,18 +46,21 @@ class Expr:
         return self.shape[LEADING.get(self.axes, 1) :]
 
 
-def leaves(expr: Expr) -> Iterator[Expr]:
-    """Yield the inputs, spikes, states, constants and unknowns that a value was made of."""
+def within(expr: Expr) -> Iterator[Expr]:
+    """Yield an expression and all that it was made of, each once."""
     seen: set[int] = set()
     todo = [expr]
     while todo:
         one = todo.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if not one.args:
+        if id(one) not in seen:
+            seen.add(id(one))
             yield one
-        todo.extend(one.args)
+            todo.extend(() if one.op == "state" else one.args)  # a state's argument is its place among the results
+
+
+def leaves(expr: Expr) -> Iterator[Expr]:
+    """Yield the inputs, spikes, states, constants and unknowns that a value was made of."""
+    return (one for one in within(expr) if not one.args or one.op == "state")
 
 
 def signature(expr: Expr, step: int, memo: dict[int, Any]) -> Any:
@@ -61,7 +68,9 @@ def signature(expr: Expr, step: int, memo: dict[int, Any]) -> Any:
     if id(expr) in memo:
         return memo[id(expr)]
     lag = None if expr.step is None else step - expr.step
-    what = id(expr.what) if expr.op in ("const", "scale") and hasattr(expr.what, "shape") else expr.what
+    what = expr.what.key() if expr.op == "affine" else expr.what
+    if expr.op in ("const", "scale") and hasattr(what, "detach"):
+        what = what.detach().cpu().numpy().tobytes()
     out = hash((expr.op, what, lag, tuple(signature(a, step, memo) for a in expr.args)))
     memo[id(expr)] = out
     return out

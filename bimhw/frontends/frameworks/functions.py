@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from bimhw.frontends.frameworks.expression import LEADING, Expr
+from bimhw.frontends.frameworks.affine import affine
+from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest
+from bimhw.frontends.frameworks.functional import layer_of
 
 if TYPE_CHECKING:
     from bimhw.frontends.frameworks.trace import Trace
@@ -32,8 +35,9 @@ _IGNORED = {
 }
 
 
-def note(trace: Trace, name: str, args: Any, kwargs: Any, out: Any) -> None:
+def note(trace: Trace, func: Callable[..., Any], args: Args, kwargs: Kwargs, out: Nest) -> None:
     """Note the result of one call."""
+    name = getattr(func, "__name__", "") or str(func)
     plain = name.strip("_")
     if name in _IGNORED or plain.endswith("like"):
         return
@@ -44,17 +48,17 @@ def note(trace: Trace, name: str, args: Any, kwargs: Any, out: Any) -> None:
     sources = [e for a in _flat(args) if (e := trace.of(a)) is not None]
     if not sources:
         return
-    made = handler(trace, args, kwargs, out) if handler is not None else None
+    made = _layer(trace, plain, args, kwargs, out) if handler is None else handler(trace, args, kwargs, out)
     if made is True:
         return
-    for one in _flat(out):
-        if isinstance(made, Expr):
-            trace.keep(one, made)
-        else:
-            trace.keep(one, Expr("unknown", tuple(sources), sources[0].axes, tuple(one.shape), plain))
+    ones = _flat(out)
+    found = [made] * len(ones) if isinstance(made, Expr) else affine(trace, func, args, kwargs, out)
+    for k, one in enumerate(ones):
+        unknown = Expr("unknown", tuple(sources), sources[0].axes, tuple(one.shape), plain)
+        trace.keep(one, unknown if found is None else found[k])
 
 
-def _flat(value: Any) -> list[Tensor]:
+def _flat(value: Nest) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, tuple | list):
@@ -62,15 +66,26 @@ def _flat(value: Any) -> list[Tensor]:
     return []
 
 
-Handler = Callable[["Trace", Any, Any, Any], Any]
+def _layer(trace: Trace, name: str, args: Args, kwargs: Kwargs, out: Nest) -> Expr | None:
+    """A layer in the form of a function, on one traced value."""
+    source = trace.of(args[0]) if args else None
+    made = None if source is None or not isinstance(out, Tensor) else layer_of(name, args, kwargs)
+    if source is None or made is None or any(trace.of(t) is not None for t in _flat(args[1:])):
+        return None
+    key = (name, *(id(v) if isinstance(v, Tensor) else str(v) for v in (*args[1:], *kwargs.values())))
+    return Expr("layer", (source,), source.axes, tuple(out.shape), trace.function_layer(name, key, made))
 
 
-def _same(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+Made = Expr | bool | None  # how a result came about; True: noted already; None: not known
+Handler = Callable[["Trace", Args, Kwargs, Nest], Made]
+
+
+def _same(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
     source = trace.of(args[0])
     return source if isinstance(out, Tensor) else True
 
 
-def _reshaped(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _reshaped(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     source = trace.of(args[0])
     assert source is not None
     return reshape(source, tuple(out.shape))
@@ -101,7 +116,7 @@ def merged_from(expr: Expr) -> Any:
     return expr.what if expr.op == "merge" else None
 
 
-def _item(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+def _item(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
     """x[t], x[:, t], x[..., t] of a sequence."""
     source, index = trace.of(args[0]), args[1]
     if source is None:
@@ -117,7 +132,7 @@ def _item(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
     return _step(trace, source, picked[0], int(index[picked[0]]), tuple(out.shape))
 
 
-def _select(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+def _select(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
     source = trace.of(args[0])
     dim, index = (*args[1:], *kwargs.values())[:2]
     return None if source is None else _step(trace, source, int(dim), int(index), tuple(out.shape))
@@ -137,7 +152,7 @@ def _step(trace: Trace, source: Expr, axis: int, index: int, shape: tuple[int, .
     return None
 
 
-def _unbound(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
+def _unbound(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
     """Iteration over a sequence."""
     source = trace.of(args[0])
     axis = int(args[1] if len(args) > 1 else kwargs.get("dim", 0))
@@ -149,7 +164,7 @@ def _unbound(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
     return True
 
 
-def _stacked(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _stacked(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     parts = [trace.of(a) for a in args[0]]
     axis = int(args[1] if len(args) > 1 else kwargs.get("dim", 0)) % out.ndim
     if axis > 1 or any(p is None or p.axes != "B" for p in parts):
@@ -158,7 +173,7 @@ def _stacked(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
     return Expr("stack", steps, "TB" if axis == 0 else "BT", tuple(out.shape), value=out)
 
 
-def _written(trace: Trace, args: Any) -> None:
+def _written(trace: Trace, args: Args) -> None:
     """buffer[t] = value: a sequence that is filled step by step."""
     target, index, value = args
     source = trace.of(value)
@@ -175,12 +190,12 @@ def _written(trace: Trace, args: Any) -> None:
         trace.keep(target, Expr("unknown", (source,), "B", tuple(target.shape), "setitem"))
 
 
-def _factor(trace: Trace, value: Any) -> Any:
+def _factor(trace: Trace, value: Nest) -> Nest:
     """Return a constant factor, or None where it is a traced tensor."""
     return None if trace.of(value) is not None else value
 
 
-def _sum_of(trace: Trace, args: Any, kwargs: Any, out: Tensor, sign: float = 1.0) -> Any:
+def _sum_of(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, sign: float = 1.0) -> Made:
     parts = []
     axes = next(e.axes for a in args[:2] if (e := trace.of(a)) is not None)
     for k, a in enumerate(args[:2]):
@@ -193,15 +208,15 @@ def _sum_of(trace: Trace, args: Any, kwargs: Any, out: Tensor, sign: float = 1.0
     return Expr("add", tuple(parts), axes, tuple(out.shape), value=out)
 
 
-def _difference(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _difference(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     return _sum_of(trace, args, kwargs, out, -1.0)
 
 
-def _turned(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _turned(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     return _sum_of(trace, (args[1], args[0]), kwargs, out, -1.0)
 
 
-def _scaled(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _scaled(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     first, second = args[0], args[1]
     if trace.of(first) is None:
         first, second = second, first
@@ -211,7 +226,7 @@ def _scaled(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
     return Expr("scale", (source,), source.axes, source.shape, factor)
 
 
-def _divided(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _divided(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     source = trace.of(args[0])
     factor = _factor(trace, args[1])
     if source is None or factor is None or kwargs.get("rounding_mode"):
@@ -219,25 +234,62 @@ def _divided(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
     return Expr("scale", (source,), source.axes, source.shape, 1.0 / factor)
 
 
-def _negated(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _negated(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     source = trace.of(args[0])
     return None if source is None else Expr("scale", (source,), source.axes, source.shape, -1.0)
 
 
-def _reduced(trace: Trace, args: Any, kwargs: Any, out: Any) -> Any:
-    """A sum or mean over time."""
+def _over_time(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, how: str | None = None) -> Expr | None:
+    """A sum, mean or maximum over time."""
     source = trace.of(args[0])
     dim = args[1] if len(args) > 1 else kwargs.get("dim")
     if isinstance(dim, tuple | list) and len(dim) == 1:
         dim = dim[0]
-    if source is None or not isinstance(dim, int) or not isinstance(out, Tensor):
+    if source is None or not isinstance(dim, int):
         return None
     if source.axes in ("TB", "BT") and dim % len(source.shape) == {"TB": 0, "BT": 1}[source.axes]:
-        return Expr("over_time", (source,), "B", tuple(out.shape), value=out)
+        return Expr("over_time", (source,), "B", tuple(out.shape), how, value=out)
     return None
 
 
-def _swapped(trace: Trace, args: Any, kwargs: Any, out: Tensor) -> Any:
+def _reduced(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
+    return _over_time(trace, args, kwargs, out) if isinstance(out, Tensor) else None
+
+
+def _largest(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
+    """The maximum over time; torch.max gives (values, indices)."""
+    values = out if isinstance(out, Tensor) else out[0]
+    made = _over_time(trace, args, kwargs, values, "max")
+    if made is None:
+        return None
+    trace.keep(values, made)
+    return True
+
+
+def _held(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
+    """A value of one step that a forward repeats along an axis of time which it makes itself."""
+    source, value = trace.of(args[0]), args[0]
+    if not trace.still or source is None or source.axes == "?":
+        return None
+    axis = {"TB": 0, "BT": 1}.get(source.axes)
+    if axis is not None:  # of length 1 until it is repeated
+        value = value.select(axis, 0)
+    elif source.axes == "B" and value.ndim == out.ndim and value.shape[1] == 1:
+        value, source = value[:, 0], Expr("flatten", (source,), "B", (value.shape[0], *value.shape[2:]))
+    for axes, time in (("TB", 0), ("BT", 1)):
+        rest = (*out.shape[:time], *out.shape[time + 1 :])
+        if rest == tuple(value.shape) and torch.equal(out, value.unsqueeze(time).expand_as(out)):
+            return Expr("same", (source,), axes, tuple(out.shape))
+    return None
+
+
+def _unsqueezed(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
+    dim = args[1] if len(args) > 1 else kwargs.get("dim")
+    made = _held(trace, args, kwargs, out) if dim == 0 else None
+    return made or _reshaped(trace, args, kwargs, out)
+
+
+def _swapped(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     """Time and batch change places."""
     source = trace.of(args[0])
     if source is None or source.axes not in ("TB", "BT"):
@@ -265,5 +317,8 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("div", "truediv", "true_divide", "itruediv", "idiv"), _divided),
     **dict.fromkeys(("neg", "negative"), _negated),
     **dict.fromkeys(("sum", "mean"), _reduced),
+    **dict.fromkeys(("max", "amax"), _largest),
+    **dict.fromkeys(("repeat", "expand", "tile"), _held),
+    "unsqueeze": _unsqueezed,
     **dict.fromkeys(("permute", "transpose", "swapaxes", "movedim"), _swapped),
 }

@@ -106,6 +106,16 @@ def summed(name: str, layer: Any) -> NodeSpec:
     return "SumPool2d", {k: np.asarray(getattr(layer, k)) for k in ("kernel_size", "stride", "padding")}
 
 
+def flattening(shape: tuple[int, ...], wanted: tuple[int, ...]) -> NodeSpec:
+    """Return the node that gives values of one shape in another: NIR's Flatten, or a reshape beyond NIR."""
+    differs = next(i for i, (p, q) in enumerate(zip(shape, (*wanted, 0), strict=False)) if p != q)
+    first = min(differs, len(wanted) - 1)
+    last = len(shape) - (len(wanted) - first - 1) - 1
+    merged = (*shape[:first], int(np.prod(shape[first : last + 1])), *shape[last + 1 :])
+    fields: dict[str, Any] = {"input_type": np.array(shape), "start_dim": first, "end_dim": last}
+    return "Flatten", fields if merged == wanted else fields | {"shape": np.array(wanted)}
+
+
 def norm_factors(name: str, norm: Any) -> tuple[Floats, Floats]:
     """Return scale and shift of each channel of a normalisation in evaluation."""
     if norm.running_mean is None:

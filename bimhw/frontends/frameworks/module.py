@@ -19,11 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.assemble import INPUT, Assembly
-from bimhw.frontends.frameworks.cell import Cell, array
-from bimhw.frontends.frameworks.expression import Expr
-from bimhw.frontends.frameworks.outputs import Answer, find_answer
+from bimhw.frontends.frameworks.cell import Cell
+from bimhw.frontends.frameworks.outputs import Answer
 from bimhw.frontends.frameworks.readers import frameworks, is_cell, known_cells, read_cell, reset_cell
-from bimhw.frontends.frameworks.trace import Trace, tensors
+from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
@@ -32,7 +31,6 @@ from mapping.network import Network
 from simulator.base.errors import FitError, InputError
 
 Floats = npt.NDArray[np.float64]
-_TRACED_STEPS = 4  # of a module that does one step a call: enough to see what comes from the step before
 PAYLOAD_BITS = 8  # of a real-valued sample
 
 
@@ -89,7 +87,11 @@ def read_module(module: nn.Module, sample: Any = None, time_axis: int | None = N
     x = torch.as_tensor(np.asarray(sample) if not isinstance(sample, Tensor) else sample).detach()
     double, x = in_double(module, x)
     cells = _cells(double)
-    ran = _Run(double, cells, x, time_axis).run()
+    try:
+        ran = Run(double, cells, x, time_axis).run()
+    except WRONG_SHAPE as error:
+        problem = f"of shape {list(x.shape)} is not taken by the module: {str(error).splitlines()[0][:200]}"
+        raise InputError("sample", problem, "Give it as the module's forward takes it") from error
     return _finish(double, cells, ran)
 
 
@@ -141,157 +143,13 @@ def _cells(module: nn.Module) -> dict[str, Cell]:
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Ran:
-    trace: Trace
-    answer: Answer
-    x: Floats  # [B, T, *features]
-    notes: tuple[str, ...]
-
-
-class _Run:
-    def __init__(self, module: nn.Module, cells: Mapping[str, Cell], x: Tensor, time_axis: int | None) -> None:
-        self.module, self.cells, self.x, self.time_axis = module, cells, x, time_axis
-
-    def run(self) -> _Ran:
-        whole = {c.time for c in self.cells.values()} - {"step"}
-        if whole:
-            return self._at_once("merged" if "merged" in whole else "BT" if "BT" in whole else "TB")
-        try:
-            trace, out = self._watch(self.x, Expr("input", (), "?", tuple(self.x.shape)))
-            calls = {len(c) for c in trace.arrived.values()}
-        except FitError:
-            raise
-        except (
-            RuntimeError,
-            ValueError,
-            TypeError,
-            IndexError,
-        ):  # the sample has a time axis that the module does not take
-            calls = {1}
-        if calls == {1}:
-            return self._step_by_step()
-        return self._loop(trace, out)
-
-    def _watch(self, x: Tensor, expr: Expr, *more: Any) -> tuple[Trace, Any]:
-        self._reset()
-        trace = self._trace()
-        trace.keep(x, expr)
-        with trace.watching(self.module):
-            return trace, self.module(x, *more)
-
-    def _trace(self) -> Trace:
-        names = {m: n or "module" for n, m in nn.Module.named_modules(self.module)}
-        return Trace(names, self.cells)
-
-    def _reset(self) -> None:
-        for m in nn.Module.modules(self.module):
-            if is_cell(m):
-                reset_cell(m)
-
-    def _at_once(self, axes: str) -> _Ran:
-        """A module whose layers take all steps at once."""
-        if self.time_axis is not None and axes != "merged":
-            axes = "TB" if self.time_axis == 0 else "BT"
-        notes = [f"the sample is read as [{', '.join({'TB': 'TB', 'BT': 'BT'}.get(axes, 'M'))}, ...]"]
-        x = self.x
-        shape = tuple(x.shape)
-        expr = Expr("input", (), axes, shape)
-        if axes == "merged":
-            sizes = self._merged_sizes()
-            notes = [f"the sample is read as [B * T, ...], B = {sizes[0]}"]
-            expr = Expr("merge", (Expr("input", (), "BT", (*sizes, *shape[1:])),), "merged", shape, ("BT", sizes))
-        trace, out = self._watch(x, expr)
-        self._check_called(trace)
-        answer = find_answer(trace, out, self.cells, None)
-        values = array(x.reshape(*self._merged_sizes(), *shape[1:]) if axes == "merged" else x)
-        values = values.swapaxes(0, 1) if axes == "TB" else values
-        return _Ran(trace, answer, values, tuple(notes))
-
-    def _merged_sizes(self) -> tuple[int, int]:
-        """(B, T) of a module of sinabs' Squeeze layers."""
-        for m in nn.Module.modules(self.module):
-            batch, steps = getattr(m, "batch_size", None), getattr(m, "num_timesteps", None)
-            n = self.x.shape[0]
-            if isinstance(batch, int) and batch > 0:
-                return batch, n // batch
-            if isinstance(steps, int) and steps > 0:
-                return n // steps, steps
-        raise InputError(
-            f"module {type(self.module).__name__!r}", "does not tell its batch size", "Give its layers one"
-        )
-
-    def _loop(self, trace: Trace, out: Any) -> _Ran:
-        """A module whose forward walks through the steps."""
-        self._check_called(trace)
-        steps = len(next(iter(trace.arrived.values())))
-        x = array(self.x)
-        if trace.time_axis is None:
-            notes = (f"the forward gives the same input in each of its {steps} steps",)
-            x = np.repeat(x[:, None], steps, axis=1)
-        else:
-            notes = (f"the forward walks along axis {trace.time_axis} of the sample",)
-            x = np.moveaxis(x, trace.time_axis, 1 if trace.time_axis else 0)
-            x = x.swapaxes(0, 1) if trace.time_axis == 0 else x
-        return _Ran(trace, find_answer(trace, out, self.cells, steps), x, notes)
-
-    def _step_by_step(self) -> _Ran:
-        """A module that does one step a call: called for every step of the sample [T, B, ...]."""
-        axis = self.time_axis or 0
-        walk = self.x.movedim(axis, 0)
-        if walk.ndim < 3:
-            raise InputError(
-                "sample", f"has shape {tuple(self.x.shape)}, but the module does one step a call", "Give [T, B, ...]"
-            )
-        self._reset()
-        trace = self._trace()
-        state: list[Any] = []
-        outs: list[Any] = []
-        takes_state = _parameters(self.module) > 1
-        for t in range(walk.shape[0]):
-            x = walk[t].clone()
-            if t < _TRACED_STEPS:
-                trace.keep(x, Expr("input", (), "B", tuple(x.shape), None, t))
-                with trace.watching(self.module):
-                    out = self.module(x, *state)
-            else:
-                with torch.no_grad():
-                    out = self.module(x, *state)
-            if takes_state and isinstance(out, tuple) and len(out) == 2:
-                state = [out[1]]
-            outs.append(out)
-        self._check_called(trace)
-        answer = find_answer(trace, outs[: _traced(walk)], self.cells, _traced(walk))
-        rows = [tensors(o)[answer.place] for o in outs]
-        answer = replace(answer, wanted=np.stack([array(r) for r in rows], axis=1))
-        note = "the module does one step a call; the sample is read as [T, B, ...]"
-        return _Ran(trace, answer, array(walk).swapaxes(0, 1), (note,))
-
-    def _check_called(self, trace: Trace) -> None:
-        unused = [n for n in self.cells if n not in trace.arrived]
-        calls = {n: len(c) for n, c in trace.arrived.items()}
-        if unused:
-            raise FitError(f"layer {unused[0]!r}", "is not called in a run of the module", "Take it out")
-        if len(set(calls.values())) != 1:
-            raise FitError("neuron layers", f"are called different numbers of times: {calls}", "Call each once a step")
-
-
-def _traced(walk: Tensor) -> int:
-    return min(_TRACED_STEPS, int(walk.shape[0]))
-
-
-def _parameters(module: nn.Module) -> int:
-    return len(inspect.signature(module.forward).parameters)
-
-
-def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: _Ran) -> Read:
+def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
     trace, answer = ran.trace, ran.answer
-    modules = dict(nn.Module.named_modules(module))
+    modules = dict(nn.Module.named_modules(module)) | trace.function_layers
     binary = bool(((ran.x == 0) | (ran.x == 1)).all())
     built = Assembly(modules, dict(cells), binary)
     for name in trace.arrived:
-        shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
-        built.cell(name, trace.arrived[name], shape)
+        built.cell(name, trace.arrived[name], trace.shapes[name])
     built.output(answer.expr, answer.step, answer.membrane)
     width = built.input_shape
     if width is None:
@@ -312,6 +170,8 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: _Ran) -> Read:
     meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": source}
     scale = input_scale(x)
     meta["input"] = dict(meta["input"]) | {"scale": scale}
+    if answer.over_time == "max" and "output" in meta:
+        meta["output"] = dict(meta["output"]) | {"reduce": "max"}
     done = replace(network, meta=meta)
     return replace(read, network=replace(done, samples=payloads(done, x)))
 
@@ -326,7 +186,7 @@ def _float_answer(network: Network, x: Floats, answer: Answer) -> Floats:
     layer = network.population(name).layer
     steps = x.shape[1]
     shown = record(network, {INPUT: x}, steps + layer, [(name, what)])[name, what][:, layer:]
-    return shown.sum(axis=1) * answer.factor if answer.over_time else shown
+    return answer.reduce(shown)
 
 
 def input_scale(x: Floats) -> float:

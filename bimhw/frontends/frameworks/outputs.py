@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,12 @@ from bimhw.frontends.frameworks.trace import Trace, tensors
 from simulator.base.errors import FitError
 
 Floats = npt.NDArray[np.float64]
+OverTime = Literal["", "sum", "max", "last"]
+_SAYS: dict[OverTime, str] = {
+    "sum": "the module sums or averages its output over the steps; the network gives it in every step",
+    "max": "the module gives the largest output of all steps; the network gives it in every step",
+    "last": "the module gives the output of the last step; the network gives it in every step",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +32,7 @@ class Answer:
         step: that step.
         membrane: it is a membrane, not spikes.
         wanted: the module's own values [B, T, ...], or [B, ...] over time.
-        over_time: it is a sum over the steps, times `factor`.
+        over_time: how it is made of the steps: a ``sum`` times `factor`, the ``max``, or the ``last``; "" for all of them.
         place: of the tensor among those that the module returns.
         notes: what was chosen.
     """
@@ -35,10 +41,18 @@ class Answer:
     step: int
     membrane: bool
     wanted: Floats
-    over_time: bool = False
+    over_time: OverTime = ""
     factor: float = 1.0
     place: int = 0
     notes: tuple[str, ...] = ()
+
+    def reduce(self, values: Floats) -> Floats:
+        """Return what the module gives, [B, ...] or [B, T, ...], of the outputs of every step [B, T, ...]."""
+        if not self.over_time:
+            return values
+        if self.over_time == "sum":
+            return np.asarray(values.sum(axis=1) * self.factor)
+        return np.asarray(values.max(axis=1) if self.over_time == "max" else values[:, -1])
 
 
 def find_answer(trace: Trace, out: Any, cells: Mapping[str, Cell], steps: int | None) -> Answer:
@@ -86,16 +100,22 @@ def _with_value(expr: Expr, value: Any) -> Expr:
 
 def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], steps: int | None) -> Answer | None:
     place, expr = row
-    wanted, factor, over_time = array(expr.value), 1.0, False
+    wanted, factor = array(expr.value), 1.0
+    over_time: OverTime = ""
     while expr.op == "scale" and np.ndim(array(expr.what)) == 0 and _reduces(expr.args[0]):
         factor, expr = factor * float(array(expr.what)), expr.args[0]
     if expr.op == "over_time":
         inner = expr.args[0]
-        length = inner.shape[0 if inner.axes == "TB" else 1]
+        length = _length(inner)
         mean = not np.allclose(array(expr.value), _total(inner)) if inner.value is not None else False
-        over_time, factor, expr = True, factor / (length if mean else 1), inner
+        over_time = "max" if expr.what == "max" else "sum"
+        factor, expr = 1.0 if over_time == "max" else factor / (length if mean else 1), inner
+    elif expr.op == "pick" and steps is None and expr.step == _length(expr.args[0]) - 1:
+        over_time, expr = "last", expr.args[0]
     elif steps is not None and (chain := _chain(expr, steps)) is not None:
-        over_time, expr = True, Expr("stack", chain, "TB", (steps, *expr.shape))
+        over_time, expr = "sum", Expr("stack", chain, "TB", (steps, *expr.shape))
+    elif steps is not None and _last_step(expr) == steps - 1:
+        over_time, expr = "last", Expr("stack", (expr,) * steps, "TB", (steps, *expr.shape))
     if not any(e.op in ("spike", "state") for e in leaves(expr)):
         return None
     if expr.op == "stack":
@@ -111,6 +131,18 @@ def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], step
     elif not over_time and expr.axes == "merged":
         wanted = _parted(expr, wanted)
     return _made(expr, 0, cells, wanted, over_time, factor, place)
+
+
+def _length(expr: Expr) -> int:
+    """Return the steps of a sequence."""
+    return expr.shape[0 if expr.axes == "TB" else 1]
+
+
+def _last_step(expr: Expr) -> int | None:
+    """Return the step of a spike or membrane of one step."""
+    while expr.op == "same":
+        expr = expr.args[0]
+    return expr.step if expr.op in ("spike", "state") and expr.axes == "B" else None
 
 
 def _reduces(expr: Expr) -> bool:
@@ -133,19 +165,16 @@ def _parted(expr: Expr, wanted: Floats) -> Floats:
 
 
 def _made(
-    expr: Expr, step: int, cells: Mapping[str, Cell], wanted: Floats, over_time: bool, factor: float, place: int
+    expr: Expr, step: int, cells: Mapping[str, Cell], wanted: Floats, over_time: OverTime, factor: float, place: int
 ) -> Answer | None:
     while expr.op == "same":
         expr = expr.args[0]
     membrane = expr.op == "state"
     if membrane and cells[str(expr.what)].membrane != expr.args[0].what:
         return None
-    notes: tuple[str, ...] = ()
-    if membrane:
-        notes = (f"the output is the membrane of {expr.what!r}",)
-    elif over_time:
-        notes = ("the module sums or averages its output over the steps; the network gives it in every step",)
-    return Answer(expr, step, membrane, wanted, over_time, factor, place, notes)
+    notes = [f"the output is the membrane of {expr.what!r}"] if membrane else []
+    notes += [_SAYS[over_time]] if over_time else []
+    return Answer(expr, step, membrane, wanted, over_time, factor, place, tuple(notes))
 
 
 def _chain(expr: Expr, steps: int) -> tuple[Expr, ...] | None:

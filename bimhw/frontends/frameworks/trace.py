@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bimhw.frontends.frameworks.cell import Cell
-from bimhw.frontends.frameworks.expression import Expr
+from bimhw.frontends.frameworks.expression import Args, Expr, Kwargs, Nest
 from bimhw.frontends.frameworks.functions import note
 from bimhw.frontends.frameworks.layers import does_nothing, is_leaf
 from bimhw.frontends.frameworks.readers import is_cell
@@ -32,6 +32,9 @@ class Trace:
         cells: name -> neuron layer.
         arrived: name -> what each call of a neuron layer took in, in order.
         known: tensor id -> how it came about.
+        shapes: name -> shape of a neuron layer, without batch and time.
+        function_layers: name -> layer in the form of a function.
+        still: the sample has no axis of time; the forward makes one.
         time_axis: axis of the sample that a forward walks along; None until it does.
     """
 
@@ -39,11 +42,15 @@ class Trace:
     cells: Mapping[str, Cell]
     arrived: dict[str, list[Expr]] = field(default_factory=dict)
     known: dict[int, Expr] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    function_layers: dict[str, nn.Module] = field(default_factory=dict)
+    still: bool = False
     time_axis: int | None = None
+    _names: dict[object, str] = field(default_factory=dict)
     depth: int = 0
     _alive: list[Any] = field(default_factory=list)
 
-    def of(self, value: Any) -> Expr | None:
+    def of(self, value: Nest) -> Expr | None:
         """Return how a tensor came about, or None."""
         return self.known.get(id(value)) if isinstance(value, Tensor) else None
 
@@ -51,6 +58,17 @@ class Trace:
         """Note how a tensor came about; it is held, so that its id stays its own."""
         self.known[id(value)] = expr
         self._alive.append(value)
+
+    def function_layer(self, function: str, key: object, layer: nn.Module) -> str:
+        """Return the name of a layer in the form of a function; calls with the same arguments share one."""
+        if key not in self._names:
+            taken = {*self.names.values(), *self.function_layers}
+            name, k = function, 2
+            while name in taken:
+                name, k = f"{function}.{k}", k + 1
+            self._names[key], self.function_layers[name] = name, layer
+            self._alive.append(layer)
+        return self._names[key]
 
     @contextmanager
     def watching(self, module: nn.Module) -> Iterator[None]:
@@ -74,10 +92,10 @@ class Trace:
         for child in module.children():
             yield from self._leaves(child)
 
-    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+    def _enter(self, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
         self.depth += 1
 
-    def _leave(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> None:
+    def _leave(self, module: nn.Module, args: Args, kwargs: Kwargs, out: Nest) -> None:
         self.depth -= 1
         if self.depth:
             return
@@ -90,7 +108,7 @@ class Trace:
             expr = Expr("same" if same else "layer", (source,), source.axes, tuple(out.shape), name)
             self.keep(out, expr)
 
-    def _called(self, name: str, given: list[Tensor], out: Any) -> None:
+    def _called(self, name: str, given: list[Tensor], out: Nest) -> None:
         """Note a call of a neuron layer."""
         calls = self.arrived.setdefault(name, [])
         step = len(calls)
@@ -104,7 +122,9 @@ class Trace:
             self._check_states(name, given[1:], step)
         axes = cell.time if whole else "B"
         first, *others = tensors(out)
-        self.keep(first, Expr("spike", (), axes, tuple(first.shape), name, None if whole else step, first))
+        spike = Expr("spike", (), axes, tuple(first.shape), name, None if whole else step, first)
+        self.shapes[name] = spike.features
+        self.keep(first, spike)
         for k, state in enumerate(others):
             if id(state) not in self.known:
                 number = None if whole else step
@@ -129,18 +149,20 @@ class _Noting(TorchFunctionMode):
         super().__init__()
         self.trace = trace
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: Args = (), kwargs: Kwargs | None = None
+    ) -> Nest:
         if getattr(func, "__name__", "") in ("linear", "matmul") and any(
             t.dtype == torch.float64 for t in tensors(args)
         ):
             args = tuple(a.double() if isinstance(a, Tensor) else a for a in args)  # neurons that give float32 spikes
         out = func(*args, **(kwargs or {}))
         if self.trace.depth == 0:
-            note(self.trace, getattr(func, "__name__", str(func)), args, kwargs or {}, out)
+            note(self.trace, func, args, kwargs or {}, out)
         return out
 
 
-def tensors(value: Any) -> list[Tensor]:
+def tensors(value: Nest) -> list[Tensor]:
     """Return the tensors of a nest of tuples, lists and dicts, in order."""
     if isinstance(value, Tensor):
         return [value]

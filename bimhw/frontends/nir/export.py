@@ -224,6 +224,9 @@ def _nir_node(nir: Any, node: Node) -> Any:
     elif node.kind in ("SumPool2d", "AvgPool2d"):
         f = {k: np.array(_one_or_pair(v, 2)) for k, v in f.items()}
     elif node.kind == "Flatten":
+        shape = f.pop("shape")
+        if shape:
+            raise FitError(node.where, f"reshapes to {list(shape)}, and NIR only flattens", "Use the module itself")
         f["input_type"] = {"input": np.array(node.in_shape)}
     elif node.kind not in ("Linear", "Affine"):
         f = {k: np.broadcast_to(v, node.in_shape).copy() if v.size == 1 else v for k, v in f.items()}

@@ -140,7 +140,12 @@ PRIMITIVES: dict[str, dict[str, tuple[Reader, Any]]] = {
     "Conv2d": {"weight": (_kernel(4), _REQUIRED), **_CONV},
     "SumPool2d": _POOL,
     "AvgPool2d": _POOL,
-    "Flatten": {"start_dim": (_dim, 1), "end_dim": (_dim, -1), "input_type": (_input_shape, ())},
+    "Flatten": {
+        "start_dim": (_dim, 1),
+        "end_dim": (_dim, -1),
+        "input_type": (_input_shape, ()),
+        "shape": (_input_shape, ()),  # of a reshape: not NIR's, but of the modules that are read from Python
+    },
     "Delay": {"delay": (_not_negative, _REQUIRED)},
     "Threshold": {"threshold": (_array, _REQUIRED)},
     "I": {"r": (_array, _REQUIRED)},

@@ -277,6 +277,8 @@ def _flatten(node: Node, came: Shape | None) -> Node | None:
     stated = node.fields["input_type"]
     if came is not None and stated and math.prod(stated) != math.prod(came):
         raise InputError(node.where, f"states input_type {list(stated)}, but {list(came)} arrives", "Export it again")
+    if node.fields["shape"]:
+        return replace(node, in_shape=in_shape, out_shape=node.fields["shape"])
     n = len(in_shape)
     first, last = node.fields["start_dim"], node.fields["end_dim"]
     first, last = first + n * (first < 0), last + n * (last < 0)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import bimhw
@@ -66,7 +67,18 @@ class OddNode(BaseNode):
     """A neuron that no reader knows."""
 
 
-for _cls in (BaseNode, LIFNode, OddNode):
+class NonSpikingLIFNode(BaseNode):
+    """A leaky integrator over all steps."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for v in x:
+            self.v = self.v + (v - self.v) / self.tau
+            rows.append(self.v)
+        return torch.stack(rows)
+
+
+for _cls in (BaseNode, LIFNode, OddNode, NonSpikingLIFNode):
     _cls.__module__ = "spikingjelly.small"
 
 
@@ -159,3 +171,130 @@ def test_what_has_no_form_is_named(module: nn.Module, message: str) -> None:
 def test_a_module_without_a_sample_asks_for_one() -> None:
     with pytest.raises(InputError, match="Give sample=x"):
         bimhw.compile(nn.Sequential(nn.Linear(4, 3), LIFNode()))
+
+
+class Forward(nn.Module):
+    """One step of a forward of one's own between two neuron layers of 12 and 3 neurons."""
+
+    def __init__(self, between: Any, width: int, step_mode: str = "m") -> None:
+        super().__init__()
+        self.first, self.last = LIFNode(1.5, step_mode=step_mode), LIFNode(1.5, step_mode=step_mode)
+        self.between, self.weight = between, nn.Parameter(torch.randn(3, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(F.linear(self.between(self.first(3 * x)), self.weight))
+
+
+@pytest.mark.parametrize(
+    ("between", "width"),
+    [
+        (lambda z: torch.cat([z[..., 6:], z[..., :4]], dim=-1), 10),
+        (lambda z: torch.stack([z, -z], dim=-1).flatten(-2), 24),
+        (lambda z: z @ torch.arange(60.0).reshape(12, 5).double() / 60, 5),
+        (lambda z: torch.einsum("...i,ij->...j", z, torch.eye(12).double()[:, ::3]), 4),
+        (lambda z: F.pad(z, (2, 1)).roll(1, -1), 15),
+        (lambda z: z.reshape(*z.shape[:-1], 3, 4).transpose(-1, -2).flatten(-2), 12),
+        (lambda z: z.reshape(*z.shape[:-1], 3, 4).sum(-1) - z[..., ::4], 3),
+        (lambda z: 3 * torch.chunk(z, 3, dim=-1)[1] + 1.5, 4),
+        (lambda z: z.repeat_interleave(2, dim=-1).cumsum(-1), 24),
+    ],
+)
+@pytest.mark.parametrize("step_mode", ["s", "m"])
+def test_linear_functions_are_found_by_probing(between: Any, width: int, step_mode: str) -> None:
+    torch.manual_seed(width)
+    read = read_module(Forward(between, width, step_mode), _spikes(8, 2, 12))
+    assert read.differ == 0 and read.wanted.std() > 0
+
+
+@pytest.mark.parametrize("odd", [torch.relu, torch.tanh, lambda z: z * z, lambda z: z - z.mean(0), torch.sign])
+def test_functions_that_are_not_linear_for_each_sample_alone_are_named(odd: Any) -> None:
+    with pytest.raises(FitError, match=r"function torch\.\w+: has no form on a chip"):
+        read_module(Forward(odd, 12), _spikes(8, 2, 12))
+
+
+class Functional(nn.Module):
+    """Layers as functions: convolution, pools and a transposed convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n1, self.n2, self.n3 = LIFNode(1.5), LIFNode(1.5), LIFNode(1.5)
+        self.kernel, self.up = nn.Parameter(torch.rand(4, 1, 3, 3)), nn.ConvTranspose2d(4, 2, 2, stride=2)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = F.max_pool2d(self.n1(F.conv2d(x, self.kernel, padding=1)), 2)
+        b = self.n2(4 * self.up(a))
+        return self.n3(5 * self.fc(F.avg_pool2d(b, kernel_size=3).flatten(1)))
+
+
+def test_layers_in_the_form_of_functions_are_layers() -> None:
+    torch.manual_seed(4)
+    read = read_module(Functional(), _spikes(8, 2, 1, 6, 6))
+    assert read.differ == 0 and read.wanted.any()
+    assert read.network.projections[0].layout == "conv"
+
+
+class Reads(nn.Module):
+    """The membrane of a silent neuron over [T, B, n], reduced over time."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.fc, self.n, self.out, self.v = (
+            nn.Linear(6, 8),
+            LIFNode(step_mode="m"),
+            nn.Linear(8, 3),
+            NonSpikingLIFNode(),
+        )
+        self.how = how
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v = self.v(self.out(self.n(3 * self.fc(x))))
+        return {"max": lambda: v.max(0)[0], "amax": lambda: v.amax(dim=0), "last": lambda: v[-1], "all": lambda: v}[
+            self.how
+        ]()
+
+
+@pytest.mark.parametrize("how", ["max", "amax", "last", "all"])
+def test_a_membrane_is_read_at_its_largest_at_its_last_or_in_every_step(how: str) -> None:
+    torch.manual_seed(5)
+    x = _spikes(9, 2, 6)
+    read = read_module(Reads(how), x)
+    assert read.differ == 0 and read.wanted.any()
+    result = bimhw.compile(Reads(how), "loihi2", sample=x)
+    assert result.program.facts.output is not None
+    assert result.program.facts.output.reduce == ("max" if how in ("max", "amax") else "mean")
+    data = bimhw.Dataset(x.numpy(), layout="tb")
+    run = bimhw.simulate(result.program, data=data)
+    values, scores = run.outputs["values"], run.outputs["scores"]
+    assert scores == pytest.approx(values.max(axis=1) if "max" in how else values[:, -1])
+
+
+class Held(nn.Module):
+    """A still picture that the forward repeats itself, encoded or not, and a mean over the steps."""
+
+    def __init__(self, encoded: bool) -> None:
+        super().__init__()
+        self.conv, self.n, self.fc, self.out = nn.Conv2d(1, 2, 3), LIFNode(step_mode="m"), nn.Linear(8, 3), LIFNode()
+        self.out.step_mode, self.encoded = "m", encoded
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.encoded:
+            held = self.conv(x).unsqueeze(0).repeat(5, 1, 1, 1, 1)
+        else:
+            held = x.expand(5, *x.shape)
+            held = self.conv(held.flatten(0, 1)).reshape(5, len(x), 2, 2, 2)
+        return self.out(2 + 9 * self.fc(self.n(9 * held).flatten(2))).mean(0)
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+def test_a_forward_that_repeats_a_still_sample_itself_is_read(encoded: bool) -> None:
+    torch.manual_seed(6)
+    read = read_module(Held(encoded), torch.rand(2, 1, 4, 4))
+    assert read.differ == 0 and read.wanted.any()
+    assert read.x.shape == (2, 5, 16) and "same input in each of its 5 steps" in " ".join(read.network.meta["notes"])
+
+
+def test_a_sample_that_the_module_does_not_take_is_one_message() -> None:
+    module = nn.Sequential(nn.Linear(4, 3), LIFNode(step_mode="m"))
+    with pytest.raises(InputError, match=r"sample: of shape \[5, 2, 7\] is not taken by the module"):
+        read_module(module, _spikes(5, 2, 7))

@@ -208,6 +208,30 @@ v = clip(w, v_min, 1e300)
 last = z
 out = int(fires > 0.5) * z + int(fires < 0.5) * v
 """
+_INTEGER_START = "go = int(wait < 0.5)\n" + _BRIAN2_START
+_INTEGER_REST = f"""
+k = int(abs(reset - 3) < 0.5) * int(last > 0)
+y = k * v_reset + (1 - k) * y
+y = clip(y - int(abs(reset - 2) < 0.5) * theta * last, -limit, limit)
+s = y - int(reset > 5.5) * int(v > theta) * theta
+over = int(cmp < 0.5) * int(s > theta) + int(abs(cmp - 1) < 0.5) * int(s >= theta)
+over = over + int(cmp > 1.5) * int(s > 0) * floor(s / (theta + int(abs(theta) < 0.5)))
+z = int(fires > 0.5) * over
+k = int(reset < 0.5) * int(z > 0)
+w = k * v_reset + (1 - k) * y
+w = w - (int(abs(reset - 1) < 0.5) + int(reset > 5.5)) * theta * z
+v = go * clip(clip(w, -limit, limit), v_min, limit) + (1 - go) * v
+last = go * z + (1 - go) * last
+out = go * (int(fires > 0.5) * z + int(fires < 0.5) * clip(floor(v * 2.0 ** (-sh_out)), -{PAYLOAD_LIMIT}, {PAYLOAD_LIMIT}))
+wait = clip(wait - 1, 0, 255)
+"""
+_INTEGER_KEEP = "\ny = floor((w * keep + 32768) / 65536)"
+_ARRIVING = "floor(acc_in * mul * 2.0 ** (-sh) + 0.5)"
+_BRIAN2_INTEGER = _INTEGER_START + f"{_INTEGER_KEEP} + {_ARRIVING} + bias" + _INTEGER_REST
+_INTEGER_U = f"\nc = clip(floor((u * keep_u + 32768) / 65536) + {_ARRIVING} + bias_u, -limit, limit)"
+_BRIAN2_INTEGER_CUBA = (
+    _INTEGER_START + _INTEGER_U + "\nu = go * c + (1 - go) * u" + _INTEGER_KEEP + " + u + bias" + _INTEGER_REST
+)
 _BRIAN2 = _BRIAN2_START + "\ny = keep * w + acc_in + bias" + _BRIAN2_REST
 _BRIAN2_CUBA = "u = keep_u * u + acc_in + bias_u\n" + _BRIAN2_START + "\ny = keep * w + u + bias" + _BRIAN2_REST
 
@@ -246,6 +270,7 @@ def _register(name: str, graded: bool, cuba: bool) -> NeuronModel:
             fires="x > theta, x >= theta or floor(x / theta)",
             defaults=_FLOAT_DEFAULTS,
             brian2=_BRIAN2_CUBA if cuba else _BRIAN2,
+            brian2_integer=_BRIAN2_INTEGER_CUBA if cuba else _BRIAN2_INTEGER,
             family="leaky",
             traits=Traits(graded=graded, membrane="v", sends="v" if graded else "", several=("cmp", MULTI)),
             lowering="bimhw.compiler.lower.leaky",

@@ -32,7 +32,8 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     """Run MODEL here and in another simulator on the same input; exit code 1 if they should be equal and are not.
 
     MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
-    .bimhw with --model (its float network is equal; the chip's integers beside it, with the first divergence).
+    .bimhw (its integers are equal), or .bimhw with --model (its float network is equal too; the chip's integers beside it,
+    with the first divergence).
     """
     from bimhw.evidence.crosscheck.check import cross_check
 
@@ -46,7 +47,7 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
     if as_json:
         print_json({"equal": all(c.equal for c in judged) if judged else None, "runs": [c.as_json() for c in results]})
     else:
-        _print(model, results, 2 if len(results) == 2 * samples else 1)
+        _print(model, results, len(results) // samples)
     if not all(c.equal for c in judged):
         sys.exit(1)
 
@@ -54,11 +55,11 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
 def _print(model: Path, results: list[Comparison], stages: int) -> None:
     """Print a row a comparison; each sample has one, or one a stage."""
     rows = [
-        (k // stages, c.stage, c.steps, c.events, c.differ, c.max_state_error, "-" if c.tolerance is None else c.equal)
+        (k // stages, c.stage, c.against, c.steps, c.events, c.differ, c.max_state_error, _judged(c))
         for k, c in enumerate(results)
     ]
-    columns = ("sample", "stage", "steps", "values sent", "differ", "state error", "equal")
-    print_table(f"{model} against {results[0].against}", columns, rows)
+    columns = ("sample", "stage", "against", "steps", "values sent", "differ", "state error", "equal")
+    print_table(f"{model} in another simulator", columns, rows)
     for k, c in enumerate(results):
         if c.first is not None:
             f = c.first
@@ -66,3 +67,7 @@ def _print(model: Path, results: list[Comparison], stages: int) -> None:
                 f"sample {k // stages}, {c.stage}: first divergence at step {f.step}, "
                 f"{f.population}[{f.neuron}]: {f.ours:g} here, {f.theirs:g} there; {f.cause}"
             )
+
+
+def _judged(comparison: Comparison) -> bool | str:
+    return "-" if comparison.tolerance is None else comparison.equal

@@ -14,6 +14,8 @@ from bimhw.cli.task_options import dataset, with_task_options
 if TYPE_CHECKING:
     from bimhw.runs.learn import OnChipResult
     from bimhw.runs.learn_rule import RuleResult
+    from bimhw.tasks.base import Task
+    from bimhw.tasks.dataset import Dataset
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
@@ -90,21 +92,16 @@ def command(
 ) -> None:
     """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
     from bimhw.models.io import check_output, save_model
-    from bimhw.runs.learn import learn, with_classes
+    from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule
-    from bimhw.tasks import load_named
     from bimhw.tasks.named import named_values
-    from simulator.program.program import Program
 
     if model is not None:
         check_output(model)
     if task is None and data is not None:
-        loaded = Program.load(program)
-        entry = loaded.meta["input"]
-        width = loaded.population(entry["population"]).size
-        source = dataset(data, encode, data_options).task(width, entry["scale"])
+        source = _own_samples(program, dataset(data, encode, data_options))
     else:
-        source = with_classes(load_named(task or "digits", data, task_options))
+        source = _named(task or "digits", data, task_options)
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
         result: OnChipResult | RuleResult
@@ -135,6 +132,22 @@ def command(
         print_json(summary)
     else:
         _show(source.name, summary)
+
+
+def _own_samples(program: Path, samples: Dataset) -> Task:
+    """Return the user's samples as a task of the program's inputs."""
+    from simulator.program.program import Program
+
+    loaded = Program.load(program)
+    entry = loaded.meta["input"]
+    return samples.task(loaded.population(entry["population"]).size, entry["scale"])
+
+
+def _named(name: str, data: Path | None, options: tuple[str, ...]) -> Task:
+    from bimhw.runs.learn import with_classes
+    from bimhw.tasks import load_named
+
+    return with_classes(load_named(name, data, options))
 
 
 def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:

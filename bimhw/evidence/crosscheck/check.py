@@ -83,6 +83,12 @@ def crosscheck_program(
     return _compared(network, ours, {k: v.astype(np.float64) for k, v in done.probes.items()}, twin, 0.0)
 
 
+def has_integer_twin(program: Program) -> bool:
+    """Return whether Brian2 can compute a program's integers: every model has the statements, and none draws noise."""
+    own = [p for p in program.populations if p.model != INPUT_MODEL]
+    return all(get(p.model).brian2_integer and not np.any(p.params.get("noise_target", 0)) for p in own)
+
+
 def crosscheck_chip(
     program: Program,
     network: Network,
@@ -169,8 +175,8 @@ def cross_check(
 ) -> list[Comparison]:
     """Cross-check a model file, a network or a program, one comparison a sample.
 
-    A program with its float model gives two: the float network, as the program reads it, must be equal in Brian2; the
-    chip's integers are reported beside it.
+    A program with its float model gives two or three: the float network, as the program reads it, must be equal in Brian2;
+    so must the chip's integers where Brian2 can compute them; and the integers are reported beside the float network.
 
     Args:
         model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
@@ -202,6 +208,8 @@ def cross_check(
         if job.program is not None and job.network is not None:
             twin = twin_of(job.network, job.values, job.steps, target)
             results.append(crosscheck_float(job.network, job.values, job.steps, target, twin))
+            if has_integer_twin(job.program):
+                results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
             results.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin))
         elif job.program is not None:
             results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))

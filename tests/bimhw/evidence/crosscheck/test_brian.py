@@ -18,6 +18,7 @@ from bimhw.evidence.crosscheck.plot import plot_distance
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
+from simulator.neurons.base import get, names
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -85,6 +86,40 @@ def test_integers_are_the_same_integers(model: str) -> None:
     assert model == "li" or result.events > 50
 
 
+LEAKY = [n for n in names() if get(n).family == "leaky"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_leaky_integers_of_every_reset_and_comparison(seed: int) -> None:
+    """Four layers that wait for their turn; small words, so that values saturate; each neuron draws its own settings."""
+    rng = np.random.default_rng(seed)
+    populations, projections, n = [Population("in", INPUT_MODEL, 12, role="input")], [], 42
+    for k, model in enumerate(LEAKY):
+        graded = get(model).emits == "graded"
+        drawn = {
+            "mul": rng.integers(1, 4, n), "sh": rng.integers(-2, 4, n), "bias": rng.integers(-20, 40, n),
+            "keep": rng.integers(0, 2**16 + 1, n), "theta": rng.integers(30, 200, n), "v_reset": rng.integers(-40, 20, n),
+            "v_init": rng.integers(-50, 50, n), "v_min": rng.integers(-600, -100, n), "sh_out": rng.integers(0, 3, n),
+            "fires": rng.integers(0 if graded else 1, 2, n), "limit": np.full(n, 700), "reset": np.arange(n) % 7,
+            "cmp": rng.integers(0, 3 if graded else 2, n), "wait": np.full(n, k % 3),
+            "keep_u": rng.integers(0, 2**16, n), "bias_u": rng.integers(-9, 9, n),
+        }  # fmt: skip
+        params = {w.name: drawn[w.name].astype(np.int32) for w in get(model).params}
+        populations.append(Population(model, model, n, params, layer=k % 3))
+        for source in populations[:-1][-2:]:
+            rows = rng.integers(-40, 90, (n, source.size)) * (rng.random((n, source.size)) < 4 / source.size)
+            if source.model != INPUT_MODEL and get(source.model).emits == "graded":
+                rows = np.sign(rows)
+            arrays = dense_to_csr(rows.astype(np.int16))
+            projections.append(Projection(f"{source.name}-{model}", source.name, model, "in", *arrays, delay=2 * k))
+    core = np.concatenate([np.full(12, -1), np.zeros(n * len(LEAKY), np.int64)]).astype(np.int32)
+    program = Program("loihi2", "", tuple(populations), tuple(projections), core)
+    inputs = SpikeTrain.from_dense((rng.random((60, 12)) < 0.3).astype(np.int32))
+    result = crosscheck_program(program, inputs, steps=60)
+    assert result.equal, result.first
+    assert result.events > 1000
+
+
 def test_a_wrong_weight_is_seen() -> None:
     program, inputs = _integer_program("lif", 4)
     network = Network("integer", program.populations, program.projections)
@@ -131,8 +166,9 @@ def test_a_program_is_compared_by_the_profile_that_it_was_read_with(tmp_path: Pa
     events = {}
     for profile in ("snntorch-subtract", "snntorch"):
         program = compile(path, "loihi2", reading={"profile": profile}).program
-        exact, integers = cross_check(program, source=path, rate=0.5)
+        exact, same, integers = cross_check(program, source=path, rate=0.5)
         assert exact.equal and exact.events > 50
+        assert (same.stage, same.tolerance, same.equal) == ("integer", 0.0, True)
         assert integers.differ < 0.2 * integers.events
         events[profile] = exact.events
     assert events["snntorch-subtract"] != events["snntorch"]

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from bimhw.frontends.nir.show import show_nir as nir_show
     from bimhw.learning.api import train as train
     from bimhw.learning.finetune import finetune as finetune
+    from bimhw.learning.rules.registry import LearnerSettings as LearnerSettings
+    from bimhw.learning.rules.registry import make_learner as make_learner
+    from bimhw.learning.settings import TrainSettings as TrainSettings
+    from bimhw.learning.train import Trainer as Trainer
     from bimhw.models.bim.config import BimConfig as BimConfig
     from bimhw.models.bim.net import BimNet as BimNet
     from bimhw.models.io import load_model as load_model
@@ -137,6 +141,10 @@ _PUBLIC = {
     "from_brian2": "bimhw.frontends.brian2.network.from_brian2",
     "gpu_cost": "energy_models.gpu.gpu_cost",
     "learn": "bimhw.runs.learn.learn",
+    "LearnerSettings": "bimhw.learning.rules.registry.LearnerSettings",
+    "make_learner": "bimhw.learning.rules.registry.make_learner",
+    "Trainer": "bimhw.learning.train.Trainer",
+    "TrainSettings": "bimhw.learning.settings.TrainSettings",
     "rules": "bimhw.studies.rules.rules",
     "learn_by_rule": "bimhw.runs.learn_rule.learn_by_rule",
     "learning_cost": "bimhw.studies.learning_cost.api.learning_cost",

@@ -65,6 +65,13 @@ def threads_option(function: F) -> F:
     )(function)
 
 
+def device_option(function: F) -> F:
+    """Add ``--device``."""
+    return click.option(
+        "--device", default="cpu", show_default=True, help="Where torch trains: cpu, cuda, cuda:1, mps."
+    )(function)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON with sorted keys."""
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=_plain))

@@ -20,7 +20,9 @@ from bimhw.frontends import bim
 from bimhw.frontends.stack import flat_layers, module_network
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.module import BimModule
-from bimhw.models.registry import Arrays
+from bimhw.models.registry import Arrays, family_of
+from bimhw.models.spikessm.config import PSpikeConfig
+from bimhw.models.spikessm.module import PSpikeSSM
 from bimhw.models.stack import Filter, Neuron, Recurrent
 from bimhw.models.stack_config import StackConfig
 from bimhw.models.stack_files import build_stack
@@ -32,8 +34,9 @@ Layers = list[tuple[str, nn.Module]]
 
 
 def has_bim(model: object) -> bool:
-    """Return whether a torch module holds a BIM layer or a filter, which the plain stacks do not know."""
-    return isinstance(model, nn.Module) and any(isinstance(m, BimModule | Filter) for m in model.modules())
+    """Return whether a torch module holds a layer of `bimhw.nn` that the plain stacks do not know."""
+    own = BimModule | Filter | PSpikeSSM
+    return isinstance(model, nn.Module) and any(isinstance(m, own) for m in model.modules())
 
 
 def stored_network(config: StackConfig, arrays: Arrays) -> Network:
@@ -58,11 +61,14 @@ def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None, inp
     """
     if not 0 < input_scale < math.inf:
         raise InputError("input_scale", f"is {input_scale}", "Give a number above 0, such as the task's input_scale")
-    layers: Layers = [("bim", model)] if isinstance(model, BimModule) else list(flat_layers(model))
+    layers: Layers = [("bim", model)] if isinstance(model, BimModule | PSpikeSSM) else list(flat_layers(model))
+    if any(isinstance(m, PSpikeSSM) for _, m in layers):
+        stochastic, arrays = _spikessm_net(layers)
+        config = msgspec.structs.replace(stochastic, input_scale=input_scale)
+        return family_of(config).network(config, arrays)
     whole = _bim_net(layers)
     if whole is not None:
-        config, arrays = whole
-        return bim.bim_network(msgspec.structs.replace(config, input_scale=input_scale), arrays)
+        return bim.bim_network(msgspec.structs.replace(whole[0], input_scale=input_scale), whole[1])
     network = splice(list(_parts(layers, input_shape)))
     entry = {**network.meta["input"], "scale": input_scale}
     return replace(network, meta={**network.meta, "input": entry})
@@ -85,6 +91,23 @@ def _bim_net(layers: Layers) -> tuple[BimConfig, dict[str, Any]] | None:
         return None
     arrays = {f"layers.{i}.{k}": v for i, b in enumerate(blocks) for k, v in _arrays(b).items()}
     return config, arrays | {f"readout.{k}": v for k, v in _readout_arrays(readout).items()}
+
+
+def _spikessm_net(layers: Layers) -> tuple[PSpikeConfig, dict[str, Any]]:
+    """Return config and arrays of a stack that is a P-SpikeSSM network: `PSpikeSSM`, a filter (or none), a linear readout."""
+    (_, core), *between, (name, readout) = layers if len(layers) > 1 else [*layers, layers[-1]]
+    filters = [m for _, m in between if isinstance(m, Filter)]
+    if not isinstance(core, PSpikeSSM) or len(filters) != len(between) or len(filters) > 1:
+        raise FitError("stack with a PSpikeSSM", "is no P-SpikeSSM network", _SPIKESSM)
+    if not isinstance(readout, nn.Linear) or readout.in_features != core.config.width:
+        raise FitError(f"layer {name!r}", f"does not read the {core.config.width} channels of the stream", _SPIKESSM)
+    k_o = filters[0].k if filters else 0.0
+    config = msgspec.structs.replace(core.config, n_out=readout.out_features, k_o=k_o)
+    arrays = _arrays(core) | {f"readout.{k}": v for k, v in _readout_arrays(readout).items()}
+    return config, arrays
+
+
+_SPIKESSM = "Give Sequential(PSpikeSSM(n_in, hidden), Filter(k), torch.nn.Linear(hidden, classes))"
 
 
 def _parts(layers: Layers, input_shape: tuple[int, ...] | None) -> Iterator[tuple[str, Network]]:
@@ -127,7 +150,7 @@ def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network
     return layers[at][0], bim.readout_network(arrays["weight"], arrays["bias"], k)
 
 
-def _arrays(layer: BimModule) -> dict[str, Any]:
+def _arrays(layer: nn.Module) -> dict[str, Any]:
     state = {k: v.detach().cpu().numpy() for k, v in layer.state_dict().items()}
     return {k: v if v.dtype == np.bool_ else v.astype(np.float64) for k, v in state.items()}
 

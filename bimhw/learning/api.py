@@ -25,6 +25,7 @@ def train(
     data: str | Path | Dataset | None = None,
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
+    device: str = "cpu",
     **options: Any,
 ) -> TrainResult:
     """Train a BIM network, or with ``family="p-spikessm"`` a P-SpikeSSM network.
@@ -37,6 +38,7 @@ def train(
         data: your copy of a named task's data, where it needs one; without a task, labelled samples of your own.
         progress: called with the number of sequences done since the last call.
         threads: of torch; another number may sum in another order.
+        device: where torch trains, by its name (``cuda``, ``mps``); rules that need the CPU's compiled loops say so.
         options: ``family``; fields that differ of `BimConfig`, `TrainSettings` and `Init`, or of `PSpikeConfig`, `TrainSettings`
             and `PSpikeInit`, e.g. ``hidden=(128,), epochs=25``.
 
@@ -47,7 +49,9 @@ def train(
         check_output(output)
     source = _source(task, data)
     plan = recipe(source, preset, seed, **options)
-    result = run_training(source, plan.config, plan.settings, plan.init, progress=progress, threads=threads)
+    result = run_training(
+        source, plan.config, plan.settings, plan.init, progress=progress, threads=threads, device=device
+    )
     if output is not None:
         save_model(result.model, output)
     return result

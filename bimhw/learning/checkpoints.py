@@ -11,6 +11,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from bimhw.learning.device import CPU, placed
 from bimhw.models.bim.net import BimNet
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base.errors import InputError
@@ -73,7 +74,7 @@ class Checkpoint:
 
     def write(self, content: Mapping[str, object]) -> None:
         """Write the file, whole or not at all."""
-        save_torch(self.path, {"format": self.kind, **self.setup, **content})
+        save_torch(self.path, {"format": self.kind, **self.setup, **placed(content, CPU)})
 
     def when_due(self, content: Callable[[], Content]) -> Callable[[], None]:
         """Return a call that writes the content once a minute."""

@@ -50,10 +50,10 @@ def evaluate(net: Net, task: Task, split: Split | None = None) -> Evaluation:
     for start in range(0, len(split), _BATCH):
         part = split.take(slice(start, start + _BATCH))
         run = net.run_samples(inputs(part, task, like), start)
-        y = torch.from_numpy(part.y)
+        y = torch.from_numpy(part.y).to(like.device)
         log_p = torch.log_softmax(run.logits[loss_steps], -1)
-        losses -= float(log_p[:, torch.arange(len(y)), y].mean(0).sum())
-        scores.append(run.logits[decision].mean(0).float().numpy())
+        losses -= float(log_p[:, torch.arange(len(y), device=y.device), y].mean(0).sum())
+        scores.append(run.logits[decision].mean(0).float().cpu().numpy())
         spikes += [float(s.mean()) * len(y) for s in run.spikes]
     found = np.concatenate(scores)
     predictions = found.argmax(-1)

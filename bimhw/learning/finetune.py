@@ -24,6 +24,7 @@ from bimhw.compiler.lower.network import store_weights
 from bimhw.compiler.options import CompileOptions
 from bimhw.frontends.bim import INPUT, bim_network
 from bimhw.frontends.checkpoints import module_network
+from bimhw.learning.device import placed_on, torch_device
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.forms.bptt import run_compiled
 from bimhw.learning.settings import TrainSettings
@@ -91,7 +92,7 @@ def _origins(net: BimNet) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, t
         Projection -> number of each of its weights [n_target, n_source], -1: none of the model's; and the shapes of the weight
         parameters, whose elements are numbered through in this order.
     """
-    arrays = {name: value.detach().numpy().astype(np.float64) for name, value in net.named_parameters()}
+    arrays = {name: value.detach().cpu().numpy().astype(np.float64) for name, value in net.named_parameters()}
     shapes = {name: value.shape for name, value in arrays.items() if value.ndim == 2 and name.split(".")[-1] != "a_log"}
     first = 2  # 0: no synapse; 1: a wire of the front end's own
     for name, shape in shapes.items():
@@ -147,6 +148,7 @@ def finetune(
     batch: int = FINE_TUNING.batch,
     seed: int = 0,
     threads: int = 1,
+    device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> FineTuned:
     """Train a network further with the weights that a chip would store.
@@ -159,14 +161,16 @@ def finetune(
         epochs, lr, batch: of the fine-tuning, by BPTT with Adam and cosine decay.
         seed: of the order of the data and the choice of calibration samples.
         threads: of torch; another number may sum in another order.
+        device: of the fine-tuning, by torch's name.
         progress: called with the number of sequences done since the last call.
 
     Raises:
-        InputError: a bad option, a model that does not fit the task, or the loss is no longer finite.
+        InputError: a bad option, no such device, a model that does not fit the task, or the loss is no longer finite.
         FitError: a kind of model that has no lowering.
     """
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales)
     settings = TrainSettings(rule="bptt", epochs=epochs, lr=lr, lr_end=FINE_TUNING.lr_end, batch=batch, seed=seed)
+    torch_device(device)
     if output is not None:
         check_output(output)
     if isinstance(model, str | Path) and Path(model).suffix == ".nir":
@@ -179,23 +183,29 @@ def finetune(
     data = _task(net, task)
     check_fit(data, net.config)
     with torch_threads(threads):
-        tuned = _tuned(net, data, options, settings, progress or (lambda _: None))
+        tuned = _tuned(net, data, options, settings, progress or (lambda _: None), torch_device(device))
     if output is not None:
         save_model(net, output)
     return tuned
 
 
 def _tuned(
-    net: BimNet, data: Task, options: CompileOptions, settings: TrainSettings, progress: Callable[[int], None]
+    net: BimNet,
+    data: Task,
+    options: CompileOptions,
+    settings: TrainSettings,
+    progress: Callable[[int], None],
+    device: torch.device,
 ) -> FineTuned:
     before, seed = evaluate(net, data).accuracy, settings.seed
     rounded = RoundedWeights(net, options, _calibrated(net, data, seed))
     plain = deepcopy(net)
     RoundedWeights(plain, options, rounded.calibration).keep()
     without = evaluate(plain, data).accuracy
-    trainer = Trainer(net, data, settings, rounded.run)
-    for number in range(1, settings.epochs + 1):
-        trainer.epoch(number, progress)
+    with placed_on(net, device):
+        trainer = Trainer(net, data, settings, rounded.run)
+        for number in range(1, settings.epochs + 1):
+            trainer.epoch(number, progress)
     rounded.keep()
     return FineTuned(net, options, before, without, evaluate(net, data).accuracy, trainer.updater.updates)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.learning.checkpoints import Content, load_weights, weights_of
+from bimhw.learning.device import device_of, placed
 from bimhw.learning.forms.learner import Learner, network_checkpoint, network_state
 from bimhw.learning.loop import Batch, Learnt, Objective
 from bimhw.learning.objectives.scoring import Carried, Forward
@@ -79,18 +81,26 @@ class UpdaterDescent:
 
 
 class ClippedAdam:
-    """Adam(.9, .99) with a cosine decay and gradients clipped to norm 1, for any torch module.
+    """Adam(.9, .99) with a cosine decay and clipped gradients, for any torch module.
 
     Args:
         parameters: what is trained.
         lr, lr_end: first learning rate, last one as a fraction of it.
         total: updates over which it decays.
         pruning: prunes after updates.
+        clip: largest norm of the gradient; 0: the default of 1.
     """
 
     def __init__(
-        self, parameters: Sequence[nn.Parameter], lr: float, lr_end: float, total: int, pruning: Pruning | None = None
+        self,
+        parameters: Sequence[nn.Parameter],
+        lr: float,
+        lr_end: float,
+        total: int,
+        pruning: Pruning | None = None,
+        clip: float = 0.0,
     ) -> None:
+        self.clip = clip or 1.0
         self.trained = [p for p in parameters if p.requires_grad]
         self.lr, self.lr_end, self.total, self.pruning = lr, lr_end, total, pruning
         self.updates = 0
@@ -102,7 +112,7 @@ class ClippedAdam:
             group["lr"] = learning_rate(self.lr, self.lr_end, self.updates / self.total)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        nn.utils.clip_grad_norm_(self.trained, self.clip)
         self.optimiser.step()
         self.updates += 1
         if self.pruning is not None:
@@ -163,6 +173,7 @@ class ByAutograd:
 
     def learn(self, batch: AnyBatch) -> Learnt:
         """See `Method`."""
+        batch = _near(batch, self.net)
         old = self._state if self.carry and not batch.begins else None
         with saved_words(active=self.count and self.memory_words == 0) as counter:
             logits, state = self.forward(batch.x, old)
@@ -192,7 +203,7 @@ class ByAutograd:
         load_weights(self.net, state["weights"])
         self.descent.load(state["descent"])
         carried = state["carried"]
-        self._state = network_state(carried) if isinstance(carried, dict) else carried
+        self._state = placed(network_state(carried) if isinstance(carried, dict) else carried, device_of(self.net))
         self.memory_words = int(state["words"])
         if hasattr(self.forward, "seen"):
             self.forward.seen = state["drawn"]
@@ -263,9 +274,10 @@ class ByRule:
         load_weights(self.updater.net, state["weights"])
         if state["learner"] is not None:
             self.learner = self.updater.learner(int(state["lanes"]))
-        self.updater.load(state["updater"])
+        here = device_of(self.updater.net)
+        self.updater.load(placed(state["updater"], here))
         if self.learner is not None:
-            self.learner.restore(state["learner"])
+            self.learner.restore(placed(state["learner"], here))
 
 
 class Clock:
@@ -277,6 +289,12 @@ class Clock:
     def share(self) -> float:
         """Return steps / total."""
         return self.steps / self.total
+
+
+def _near(batch: AnyBatch, net: nn.Module) -> AnyBatch:
+    """Return a batch on the device of the network."""
+    device = device_of(net)
+    return batch if device.type == "cpu" else replace(batch, x=batch.x.to(device), y=placed(batch.y, device))
 
 
 def detached(state: Carried) -> Carried:

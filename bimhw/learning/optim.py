@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from bimhw.models.bim.loops import takes_loops
 from simulator.base.errors import InputError
 
 OptimiserName = Literal["sgd", "rms", "adam"]
@@ -41,7 +42,7 @@ class FlatParameters:
         """For each element the number of its (parameter, row): a neuron's synapses at one port are one row."""
         out, start = [], 0
         for _, p in named:
-            rows = torch.arange(p.shape[0]).repeat_interleave(p.numel() // p.shape[0])
+            rows = torch.arange(p.shape[0], device=p.device).repeat_interleave(p.numel() // p.shape[0])
             out.append(rows + start)
             start += p.shape[0]
         return torch.cat(out)
@@ -118,11 +119,22 @@ class Optimiser:
 
     def _adam(self, g: Tensor, lr: float) -> None:
         """The same as `direction`, in one pass."""
+        self.count += 1
+        if not takes_loops(self.parameters.values):
+            self._adam_anywhere(g, lr)
+            return
         from bimhw.learning.forms.kernels import adam_step, call_kernel
 
-        self.count += 1
         arrays = (t.numpy() for t in (self.parameters.values, g.contiguous(), self.first, self.second))
         call_kernel(adam_step, *arrays, *self.betas, lr, self.count, self.eps)
+
+    def _adam_anywhere(self, g: Tensor, lr: float) -> None:
+        """The same in plain operations, on any device."""
+        b1, b2 = self.betas
+        self.first.lerp_(g, 1 - b1)
+        self.second.lerp_(g * g, 1 - b2)
+        root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
+        self.parameters.values.addcdiv_(self.first, root, value=-lr / (1 - b1**self.count))
 
     @property
     def words(self) -> int:

@@ -30,6 +30,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         lr: learning rate.
         lr_end: the last update's learning rate as a fraction of the first; 1: constant.
         lr_course: of the decay, in updates, see `simulator.base.schedule`.
+        clip: largest norm of the gradient of an update, which is scaled down to it; 0: no limit (``tbptt``, ``ctc``: 1).
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
         credit: how the error reaches lower layers, see `bimhw.learning.forms.credit` (``exact``: seq and bptt).
         block: K of ``tr`` and ``blk``.
@@ -57,6 +58,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lr: float = 0.006
     lr_end: float = 1.0
     lr_course: LrCourse = "cosine"
+    clip: float = 0.0
     optimiser: OptimiserName = "adam"
     credit: SweepCredit = "filt-win"
     block: int = 16
@@ -88,6 +90,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
             ("lr_course", self.lr_course in LR_COURSES, f"must be one of {', '.join(LR_COURSES)}"),
+            ("clip", 0 <= self.clip < math.inf, "must not be negative"),
+            ("clip", not single or not self.clip, f"form {form_name} applies its own updates, without a limit"),
             ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),
             ("prune_every", self.prune_every >= 1, "must be at least 1"),
             ("block", self.block >= 1, "must be at least 1"),

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
+from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.evaluate import Evaluation, evaluate
 from bimhw.learning.families import SampledForm, check_settings
 from bimhw.learning.loop import Loop
@@ -56,6 +56,7 @@ class TrainResult:
     memory_words: int
     areas: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
+    device: str = "cpu"
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -72,6 +73,7 @@ class TrainResult:
             "sequences": self.sequences,
             "memory_words": self.memory_words,
             "threads": self.threads,
+            "device": self.device,
             "train_seconds": sum(e.seconds for e in self.history),
             "epochs": [msgspec.to_builtins(e) for e in self.history],
         }
@@ -86,6 +88,7 @@ def train(
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
     saved: Saved | None = None,
+    device: str = "cpu",
 ) -> TrainResult:
     """Train a network on a task and evaluate it on the test split.
 
@@ -98,52 +101,39 @@ def train(
         progress: called with the number of sequences done since the last call.
         threads: of torch; another number may sum in another order.
         saved: the checkpoint, where there is to be one.
+        device: of the training, by torch's name; the test split is judged on the CPU.
 
     Raises:
-        InputError: config and task do not fit, or the loss is no longer finite.
+        InputError: config and task do not fit, no such device, or the loss is no longer finite.
     """
-    with torch_threads(threads):
-        return _train(
-            task, config, settings or TrainSettings(), init, test_each_epoch, progress or _silent, threads, saved
-        )
-
-
-def _train(
-    task: Task,
-    config: NetConfig,
-    settings: TrainSettings,
-    init: msgspec.Struct | None,
-    test_each_epoch: bool,
-    progress: Callable[[int], None],
-    threads: int,
-    saved: Saved | None,
-) -> TrainResult:
+    settings = settings or TrainSettings()
     check_fit(task, config)
     check_settings(config, settings)
+    check_device(settings, torch_device(device))
     net = build(config, settings.seed, init)
+    with torch_threads(threads):
+        with placed_on(net, torch_device(device)):
+            trainer = _trained(net, task, settings, test_each_epoch, progress or _silent, saved)
+        return trainer.result(evaluate(net, task), threads, device)
+
+
+def _trained(
+    net: Net,
+    task: Task,
+    settings: TrainSettings,
+    test_each_epoch: bool,
+    progress: Callable[[int], None],
+    saved: Saved | None,
+) -> Trainer:
     trainer = Trainer(net, task, settings)
-    accuracy: dict[int, float] = {}
 
     def judge(number: int) -> None:
         if test_each_epoch:
-            accuracy[number] = evaluate(net, task).accuracy
+            trainer.judged[number] = evaluate(net, task).accuracy
 
-    kept = saved and saved.open("bimhw.train/1", task.name, config_to_json(config), settings)
+    kept = saved and saved.open("bimhw.train/1", task.name, config_to_json(net.config), settings)
     trainer.run(settings.epochs, progress, kept, judge)
-    history = [Epoch(k, e.loss, e.seconds, accuracy.get(k), e.rates) for k, e in enumerate(trainer.history, 1)]
-    final = evaluate(net, task)
-    sequences = settings.epochs * len(task.train)
-    return TrainResult(
-        net,
-        settings,
-        tuple(history),
-        final,
-        trainer.updater.updates,
-        sequences,
-        trainer.method.memory_words,
-        areas(task, final),
-        threads,
-    )
+    return trainer
 
 
 def areas(task: Task, result: Evaluation) -> dict[str, float]:
@@ -204,6 +194,14 @@ class Trainer(Loop[Tensor]):
             descent = UpdaterDescent(self.updater)
             method = ByAutograd(net, through, objective, descent, penalty=penalty, rates=through.rates)
         super().__init__(method, TaskBatches(task, settings.batch, settings.seed, next(net.parameters())), settings.lr)
+        self.task, self.judged = task, dict[int, float]()  # test accuracy by epoch, where it was asked for
+
+    def result(self, final: Evaluation, threads: int = 1, device: str = "cpu") -> TrainResult:
+        """Return the network with its history and the figures of the test split."""
+        history = [Epoch(k, e.loss, e.seconds, self.judged.get(k), e.rates) for k, e in enumerate(self.history, 1)]
+        sequences, found = self.settings.epochs * len(self.task.train), areas(self.task, final)
+        work = (self.updater.updates, sequences, self.method.memory_words)
+        return TrainResult(self.net, self.settings, tuple(history), final, *work, found, threads, device)
 
 
 class Through:
@@ -228,7 +226,7 @@ class Through:
         """Return the term of the rate regulariser: strength / 2 times the squared distance of each neuron's rate."""
         aim = self._settings.rate_target
         return self._settings.rate_strength * sum(
-            (0.5 * (s.mean((0, 1)) - aim).square().sum() for s in self.spikes), torch.zeros(())
+            (0.5 * (s.mean((0, 1)) - aim).square().sum() for s in self.spikes), self.spikes[0].new_zeros(())
         )
 
     def rates(self) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bimhw.learning.forms.learner import Gradients, Learner, StepResult
@@ -70,7 +71,7 @@ class Updater:
             return
         if self.hybrid is not None:
             gradients = self.hybrid.combine(gradients)
-        self.optimiser.step(self.parameters.gather(gradients), self.lr)
+        self.optimiser.step(clipped(self.parameters.gather(gradients), self.settings.clip), self.lr)
         if self.hybrid is not None:
             clip_inputs(as_bim(self.net, "the hybrid rule"), self.settings.w_max)
         self.updates += 1
@@ -114,6 +115,13 @@ class Updater:
             self.homeostasis.rates = [r.clone() for r in state["rates"]]
         if self.pruning is not None:
             self.pruning.load(state["pruner"])
+
+
+def clipped(g: Tensor, most: float) -> Tensor:
+    """Return a gradient scaled down to this norm where it is larger; 0 is no limit."""
+    if not most:
+        return g
+    return torch.mul(g, (most / g.norm()).clamp(max=1.0))
 
 
 def updates_of(settings: TrainSettings, labelled: Sequence[bool]) -> int:

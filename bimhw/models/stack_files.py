@@ -14,6 +14,7 @@ from torch import nn
 
 from bimhw.models import stack
 from bimhw.models.bim.module import BimModule
+from bimhw.models.spikessm.module import PSpikeSSM
 from bimhw.models.stack_config import LayerSpec, Options, StackConfig
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
@@ -83,6 +84,12 @@ def _bim(layer: BimModule) -> Options:
     return {"n_in": layer.config.n_in, "hidden": layer.config.hidden[0], "output": layer.output} | own
 
 
+def _spikessm(layer: PSpikeSSM) -> Options:
+    c = layer.config
+    sizes = {"n_in": c.n_in, "hidden": c.width, "layers": c.n_layers, "n_states": c.n_states}
+    return sizes | {"clamp": c.clamp, "seed": layer.seed}
+
+
 _POOL = ("kernel_size", "stride", "padding")
 KINDS: list[LayerKind] = [
     LayerKind("Linear", nn.Linear, _linear, lambda o: nn.Linear(**o)),
@@ -93,6 +100,7 @@ KINDS: list[LayerKind] = [
     LayerKind("Filter", stack.Filter, _named("k"), lambda o: stack.Filter(**o)),
     LayerKind("Recurrent", stack.Recurrent, _recurrent, _build_recurrent),
     LayerKind("BIM", BimModule, _bim, lambda o: BimModule(**o)),
+    LayerKind("PSpikeSSM", PSpikeSSM, _spikessm, lambda o: PSpikeSSM(**o)),
     *(LayerKind(c.__name__, c, _neuron, build_neuron(c)) for c in (stack.CubaLIF, stack.LIF, stack.IF, stack.LI)),
 ]
 

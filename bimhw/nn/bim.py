@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from bimhw.learning.forms.bptt import layer_loop
 from bimhw.models.bim.cell import LayerState
+from bimhw.models.bim.loops import takes_loops
 from bimhw.models.bim.module import BimModule, Output
-from bimhw.models.bim.net import Init
-from bimhw.nn.online import Credit, Form, Online
+from bimhw.models.bim.net import Init, RunLayer
+from bimhw.nn.online import Credit, Online
 from simulator.base.errors import InputError
+
+# torch.compile does not see into the loops
+_fused: Callable[[RunLayer], RunLayer] = torch.compiler.disable
 
 
 class BIM(BimModule):
@@ -32,8 +38,9 @@ class BIM(BimModule):
         n_in: input channels.
         hidden: neurons.
         output: ``spikes``, ``filtered`` or ``membrane``.
-        form: gradient form of ``observe``: ``rtrl`` (traces, at every step), ``seq`` (one sweep, at ``finish``), ``tr`` (a sweep
-            over ``block`` + ``lookback`` steps every ``block``), ``blk`` (exact, dense work once in ``block`` steps).
+        form: gradient form of ``observe``: ``rtrl`` (dense traces, at every step), ``seq`` (one sweep, at ``finish``), ``tr``
+            (a sweep over ``block`` + ``lookback`` steps every ``block``), ``blk`` (exact, dense work once in ``block`` steps),
+            or one of your own that `bimhw.learning.rules.registry.register_form` made known.
         credit: what ``observe`` sends to modules below.
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
@@ -51,7 +58,7 @@ class BIM(BimModule):
         hidden: int,
         *,
         output: Output = "spikes",
-        form: Form = "rtrl",
+        form: str = "rtrl",
         credit: Credit = "inst",
         block: int = 16,
         lookback: int = 32,
@@ -67,10 +74,11 @@ class BIM(BimModule):
         self._check(x)
         drive = self.drive(x)
         state = state or self.initial_state(x.shape[1], drive.z)
-        fast = layer_loop(self.config) if drive.z.device.type == "cpu" else None
+        loops = takes_loops(drive.z) and takes_loops(self.get_parameter("w_in"))
+        fast = layer_loop(self.config) if loops else None
         if fast is None:
             return self.scan(drive, state)
-        after, features, spikes = fast(self, drive, state)
+        after, features, spikes = _fused(fast)(self, drive, state)
         return spikes if self.output == "spikes" else features, after
 
     def observe(self, x: Tensor) -> Tensor:

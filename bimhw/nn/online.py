@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.adjoint import Adjoint
-from bimhw.learning.forms.blk import LayerCarry
 from bimhw.learning.forms.credit import input_jacobian
-from bimhw.learning.forms.history import LayerHistory, stack
-from bimhw.learning.forms.learner import Gradients, add
-from bimhw.learning.forms.traces import LayerTraces, spike_slope
+from bimhw.learning.forms.layer_forms import Eligibility, LayerForm
+from bimhw.learning.forms.learner import Gradients
+from bimhw.learning.forms.traces import spike_slope
+from bimhw.learning.rules.registry import forms
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.module import BimModule
 from simulator.base.errors import InputError
 
-Form = Literal["rtrl", "seq", "tr", "blk"]
 Credit = Literal["inst", "filt-inst", "filt-win"]
-
-
-class Eligibility(Protocol):
-    """What a gradient form keeps of the steps so far."""
-
-    def push(self, x: Tensor, record: Record) -> None:
-        """Take in a step."""
-        ...
-
-    def signal(self, error: Tensor) -> Gradients:
-        """Take in dL/dy of the newest step; return the gradients that are due at once."""
-        ...
-
-    def due(self) -> bool:
-        """Return whether a sweep is due before the next step."""
-        ...
-
-    def sweep(self, messages: Tensor | None) -> tuple[Gradients, Tensor | None]:
-        """Return the gradients still due and dL/dx [T, B, M] of the swept steps."""
-        ...
-
-
-class _Forward:
-    """Dense traces: a gradient at every step, nothing left over."""
-
-    def __init__(self, layer: BimModule, batch: int) -> None:
-        self.traces = LayerTraces(layer, batch)
-
-    def push(self, x: Tensor, record: Record) -> None:
-        self.traces.advance(x, record)
-
-    def signal(self, error: Tensor) -> Gradients:
-        return self.traces.gradient(error, self.traces.ef)
-
-    def due(self) -> bool:
-        return False
-
-    def sweep(self, messages: Tensor | None) -> tuple[Gradients, Tensor | None]:
-        return {}, None
-
-
-class _Backward:
-    """A history and the sweep back over it: SEQ (no block), TR (block and lookback), BLK (block and a carry)."""
-
-    def __init__(
-        self, layer: BimModule, batch: int, block: int | None, lookback: int, carry: LayerCarry | None
-    ) -> None:
-        self.layer, self.block, self.lookback, self.carry = layer, block, lookback, carry
-        self.adjoint = Adjoint(layer)
-        self.history = LayerHistory(layer.config)
-        self.since = 0
-
-    def push(self, x: Tensor, record: Record) -> None:
-        self.history.push(x, record)
-        self.since += 1
-
-    def signal(self, error: Tensor) -> Gradients:
-        self.history.signal(error)
-        return {}
-
-    def due(self) -> bool:
-        return self.block is not None and self.since == self.block
-
-    def sweep(self, messages: Tensor | None) -> tuple[Gradients, Tensor | None]:
-        if not self.since:
-            return {}, None
-        gradients, _, ports = self.adjoint.sweep_stacked(stack(self.history), messages)
-        if self.carry is not None:
-            add(gradients, self.carry.gradient(ports.start))
-            self.carry.advance(self.history)
-        below = self.adjoint.to_below(ports)
-        self.history.drop(self.lookback)
-        self.history.deltas = [torch.zeros_like(d) for d in self.history.deltas]
-        self.since = 0
-        return gradients, below
 
 
 class Online:
@@ -101,7 +24,7 @@ class Online:
 
     Args:
         layer: the layer.
-        form: ``rtrl``, ``seq``, ``tr`` or ``blk``.
+        form: a form of `bimhw.learning.rules.registry` that serves one layer; ``rtrl`` is the form ``dense``.
         credit: what flows to the input of the same step.
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
@@ -110,15 +33,16 @@ class Online:
         InputError: an option that is not known or out of range, or a form that the layer's kind does not have.
     """
 
-    def __init__(self, layer: BimModule, form: Form, credit: Credit, block: int, lookback: int) -> None:
-        for name, value, known in (("form", form, get_args(Form)), ("credit", credit, get_args(Credit))):
-            if value not in known:
-                raise InputError(f"BIM: {name} {value!r}", "is not known", f"One of {', '.join(known)}")
+    def __init__(self, layer: BimModule, form: str, credit: Credit, block: int, lookback: int) -> None:
+        if credit not in get_args(Credit):
+            raise InputError(f"BIM: credit {credit!r}", "is not known", f"One of {', '.join(get_args(Credit))}")
         if block < 1 or lookback < 0:
             raise InputError(f"BIM: block {block}, lookback {lookback}", "must be at least 1 and 0", "Give larger ones")
-        self.layer, self.form, self.credit, self.block, self.lookback = layer, form, credit, block, lookback
-        if form == "blk":
-            LayerCarry(layer, 1)  # refuses the kinds that have no carry
+        self.layer, self.form, self.credit = layer, form, credit
+        self._steps = block, lookback
+        self._make = layer_form(form)
+        if layer.config.kind != "complex":  # which has no online form at all; `BIM.observe` says so
+            self._make(layer, 1, *self._steps)  # refuses the kinds that the form does not have
         self.reset()
 
     def reset(self) -> None:
@@ -137,7 +61,7 @@ class Online:
             drive = layer.drive(x)
             if self.state is None or self.memory is None:
                 self.state = layer.initial_state(len(x), drive.z)
-                self.memory = self._memory(len(x))
+                self.memory = self._make(layer, len(x), *self._steps)
             elif len(x) != len(self.state.v):
                 raise InputError(
                     "BIM: step",
@@ -181,13 +105,6 @@ class Online:
         self._accumulate(gradients)
         return below
 
-    def _memory(self, batch: int) -> Eligibility:
-        if self.form == "rtrl":
-            return _Forward(self.layer, batch)
-        block = None if self.form == "seq" else self.block
-        carry = LayerCarry(self.layer, batch) if self.form == "blk" else None
-        return _Backward(self.layer, batch, block, self.lookback if self.form == "tr" else 0, carry)
-
     def _below(self, error: Tensor, record: Record) -> Tensor:
         """Same-step credit: dL/dx from dL/dy."""
         layer, config = self.layer, self.layer.config
@@ -195,7 +112,7 @@ class Online:
         at_v = error if membrane else spike_slope(record, config) * error
         if self.credit == "filt-win":
             scale = (record.drive.c + layer.get_parameter("d").detach()) if membrane and config.kind == "diag" else 1.0
-            return (scale * at_v) @ layer.weight("in").detach()
+            return (scale * at_v) @ layer.weight("in").detach().to(at_v.dtype)
         decay = config.k_membrane if membrane else config.k_o if layer.output == "filtered" else 0.0
         return input_jacobian(layer, at_v * (1 - decay) if self.credit == "inst" else at_v, record)
 
@@ -206,6 +123,19 @@ class Online:
             if parameter.requires_grad:
                 g = g.to(parameter.dtype)
                 parameter.grad = g.clone() if parameter.grad is None else parameter.grad + g
+
+
+def layer_form(name: str) -> LayerForm:
+    """Return what a gradient form keeps of one layer, by the form's name (``rtrl``: dense).
+
+    Raises:
+        InputError: no such form, or one that a layer alone does not have.
+    """
+    able = {form.name: form.layer for form in forms().values() if form.layer is not None}
+    found = able.get("dense" if name == "rtrl" else name)
+    if found is None:
+        raise InputError(f"BIM: form {name!r}", "is not known", f"One of rtrl, {', '.join(able)}")
+    return found
 
 
 class _Step(torch.autograd.Function):

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress, seed_option, threads_option
+from bimhw.cli.output import (
+    OutputFile,
+    device_option,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    seed_option,
+    threads_option,
+)
 from bimhw.cli.task_options import take_task, with_task_options
 
 
@@ -23,6 +32,7 @@ from bimhw.cli.task_options import take_task, with_task_options
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences in parallel.")
 @threads_option
+@device_option
 @seed_option
 @json_option
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:

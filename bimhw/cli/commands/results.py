@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import json_option, print_json
+from bimhw.cli.output import device_option, json_option, print_json
 
 
 @click.command()
@@ -20,6 +20,7 @@ from bimhw.cli.output import json_option, print_json
 )
 @click.option("--report-only", is_flag=True, help="Train nothing, write the page from the points that are there.")
 @click.option("--dask", help="Address of a Dask scheduler that trains side by side.")
+@device_option
 @json_option
 def command(
     tables: tuple[str, ...],
@@ -30,6 +31,7 @@ def command(
     docs: Path,
     report_only: bool,
     dask: str | None,
+    device: str,
     as_json: bool,
 ) -> None:
     """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
@@ -46,7 +48,7 @@ def command(
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say)
+    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say, dask, device)
     if as_json:
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return

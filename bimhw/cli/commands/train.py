@@ -11,6 +11,7 @@ import click
 
 from bimhw.cli.output import (
     OutputFile,
+    device_option,
     json_option,
     print_json,
     print_table,
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
 @click.option("--batch", type=int, help="Sequences in parallel.")
 @click.option("--lr", type=float, help="Learning rate.")
 @click.option("--lr-end", type=float, help="Last learning rate as a fraction of the first (cosine).")
+@click.option(
+    "--clip", type=float, help="Largest norm of a gradient; 0: no limit (texts by tbptt, transcripts by ctc: 1)."
+)
 @click.option("--optimiser", help="adam (default), rms (one word per neuron), sgd.")
 @click.option("--block", type=int, help="Steps of a block (tr, blk).")
 @click.option("--window", type=int, help="Steps of a window (texts, rule tbptt).")
@@ -86,6 +90,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Continue from --checkpoint, bit for bit.")
 @threads_option
+@device_option
 @seed_option
 @json_option
 def command(
@@ -100,6 +105,7 @@ def command(
     checkpoint: Path | None,
     resume: bool,
     threads: int,
+    device: str,
     **options: Any,
 ) -> None:
     """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT.
@@ -127,11 +133,13 @@ def command(
         source = load_named(given or asked) if given is None or isinstance(given, str) else given
         kind = TASKS[asked].kind if asked in TASKS else "classes"
     task = source.name if isinstance(given, Dataset) else asked
-    run = Run(task, output, seed, threads, as_json, checkpoint, resume)
+    run = Run(task, output, seed, threads, as_json, checkpoint, resume, device)
     if kind != "classes" and options.pop("family") not in (None, "bim"):
         raise click.UsageError(f"{task} is learnt by BIM networks only: leave --family out")
     if kind != "classes" and stream:
         raise click.UsageError(f"{task} is learnt as a stream or string by string anyway: leave --stream out")
+    if device != "cpu" and (stream or kind == "transcripts"):
+        raise click.UsageError(f"{'a stream' if stream else task} is learnt on the CPU: leave --device out")
     if kind == "text":
         _train_text(source, run, options)
     elif kind == "transcripts":
@@ -156,8 +164,9 @@ def _train_classes(source: Task, run: Run, options: dict[str, Any], stream: tupl
         return
     with run.kept(plan.settings.epochs * len(source.train)) as (saved, advance):
         result = train(
-            source, plan.config, plan.settings, plan.init, progress=advance, threads=run.threads, saved=saved
-        )
+            source, plan.config, plan.settings, plan.init, progress=advance, threads=run.threads, saved=saved,
+            device=run.device,
+        )  # fmt: skip
     if run.output is not None:
         save_model(result.model, run.output)
     summary = result.summary() | {"model": None if run.output is None else str(run.output)}
@@ -198,6 +207,7 @@ class Run(NamedTuple):
     as_json: bool
     checkpoint: Path | None
     resume: bool
+    device: str
 
     @contextmanager
     def kept(self, total: int) -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
@@ -229,7 +239,9 @@ def _train_text(corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
     config, settings, init = language_recipe(corpus, run.seed, **options)
     steps = settings.epochs * (len(corpus.whole_train) // settings.batch)
     with run.kept(steps) as (saved, advance):
-        result = train_language(corpus, config, settings, init, progress=advance, threads=run.threads, saved=saved)
+        result = train_language(
+            corpus, config, settings, init, progress=advance, threads=run.threads, saved=saved, device=run.device
+        )
     _save_and_print(f"{run.task}: trained by {settings.rule}", result, run, note=corpus.comparable)
 
 

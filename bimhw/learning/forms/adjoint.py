@@ -24,6 +24,7 @@ from torch import Tensor
 
 from bimhw.learning.forms.history import LayerHistory, Stacked, stack
 from bimhw.learning.forms.traces import kernel_constants
+from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.bim.net import BimLayer
 
 
@@ -100,7 +101,7 @@ class Adjoint:
 
     def port_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
         """The sweep proper; `end`: adjoints of the states after the last step (None: no future)."""
-        if self.config.kind == "diag" and not self.config.adapt_beta and h.s.device.type == "cpu":
+        if cell_is_fused(self.config) and takes_loops(h.s) and takes_loops(self.layer.get_parameter("w_in")):
             return self._fused(h, messages, end)
         return self.plain_adjoints(h, messages, end)
 
@@ -194,5 +195,5 @@ class Adjoint:
 
     def to_below(self, ports: PortAdjoints) -> Tensor:
         """dL/du of every step [T, B, M], through all ports."""
-        terms = [p @ self.layer.weight(port).detach() for port, p in ports.values.items()]
+        terms = [p @ self.layer.weight(port).detach().to(p.dtype) for port, p in ports.values.items()]
         return torch.stack(terms).sum(0)

@@ -16,7 +16,8 @@ from bimhw.learning.forms.history import from_record
 from bimhw.models.bim import complex_state, fused
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, RunLayer, cell_is_fused
+from bimhw.models.bim.loops import cell_is_fused, takes_loops
+from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, RunLayer
 
 
 def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
@@ -27,7 +28,7 @@ def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
         x: inputs [T, B, n_in].
         state: before the first step; None: zero.
     """
-    return net.run(x, state, layer_loop(net.config))
+    return net.run(x, state, layer_loop(net.config) if takes_loops(net.readout.weight) else None)
 
 
 def layer_loop(config: BimConfig) -> RunLayer | None:

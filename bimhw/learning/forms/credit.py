@@ -133,7 +133,7 @@ def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
     grad_q = layer.constants.same_step_gain * grad
     a_log, d = layer.get_parameter("a_log").detach(), layer.get_parameter("d").detach()
     drive, sig = record.drive, torch.sigmoid(record.drive.d)
-    w = {port: layer.weight(port).detach() for port in layer.ports}
+    w = {port: layer.weight(port).detach().to(grad.dtype) for port in layer.ports}
     if layer.config.kind == "diag":
         slope = a_log.exp() * record.abar * (drive.z - record.x_old) * sig
         to_z, to_d = grad_q * (drive.c * record.gain + d), grad_q * drive.c * slope

@@ -19,7 +19,8 @@ from bimhw.learning.forms.learner import (
 from bimhw.learning.forms.traces import LayerTraces
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
-from bimhw.models.bim.net import BimLayer, BimNet, NetState, cell_is_fused
+from bimhw.models.bim.loops import cell_is_fused, takes_loops
+from bimhw.models.bim.net import BimLayer, BimNet, NetState
 
 
 class RtrlLearner:
@@ -145,7 +146,7 @@ class Traces(Protocol):
 
 def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool) -> Traces:
     """The compiled traces where they know the layer, otherwise the same equations as tensor operations."""
-    if keep_v_pre or not cell_is_fused(layer.config):
+    if keep_v_pre or not cell_is_fused(layer.config) or not takes_loops(layer.get_parameter("w_in")):
         return LayerTraces(layer, batch, keep_v_pre)
     from bimhw.learning.forms.packed import PackedTraces
 

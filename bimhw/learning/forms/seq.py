@@ -27,7 +27,8 @@ from bimhw.learning.forms.learner import (
 )
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
-from bimhw.models.bim.net import BimNet, NetState, cell_is_fused
+from bimhw.models.bim.loops import cell_is_fused, takes_loops
+from bimhw.models.bim.net import BimNet, NetState
 from simulator.base.errors import InputError
 
 SweepCredit = Literal["exact"] | Credit
@@ -121,7 +122,7 @@ class SweepLearner:
     def takes_sequences(self) -> bool:
         """Whether `sequence` serves: SEQ by the compiled loops, error signals that need no step's intermediates."""
         plain = self.block is None and self.homeostasis is None and self.credit is None
-        return plain and cell_is_fused(self.net.config)
+        return plain and cell_is_fused(self.net.config) and takes_loops(self.net.readout.weight)
 
     @torch.no_grad()
     def sequence(self, x: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Gradients, list[float]]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from bimhw.models.bim.cell import LayerState, Record, surrogate
 from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.loops import widened
 from bimhw.models.bim.net import BimLayer
 from simulator.neurons.psp import PspConstants
 
@@ -49,7 +50,7 @@ class LayerTraces:
         c, w = self.config, self.layer.get_parameter("w_in")
         h = c.hidden[self.layer.index]
         x_shape = (h, 2 * self.m1 + 1) if c.kind == "diag" else (h, c.n_states, 3 * self.m1 + 1)
-        zero = w.detach().new_zeros
+        zero = widened(w.detach()).new_zeros
         self.ex = zero(self.batch, *x_shape)
         columns = (self.batch, h, trace_columns(c, self.m1))
         none = zero(0)

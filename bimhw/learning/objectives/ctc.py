@@ -265,7 +265,7 @@ def strings_by_autograd(
         total: updates in all, for the decay of the learning rate.
     """
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
-    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned)
+    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
     objective = EachStep() if source.by_step else Ctc(source.blank)
     return Loop(ByAutograd(net, forward, objective, descent), source, settings.lr)
 

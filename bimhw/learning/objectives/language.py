@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
+from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.loop import Batch, Loop
 from bimhw.learning.methods import ByAutograd, ByRule, ClippedAdam, Clock
 from bimhw.learning.objectives.classes import EachStep
@@ -78,6 +79,7 @@ class LanguageResult:
     memory_words: int
     seconds: float
     threads: int = 1
+    device: str = "cpu"
 
     def summary(self) -> dict[str, Any]:
         """JSON-able facts of the run."""
@@ -95,6 +97,7 @@ class LanguageResult:
             "symbols": self.symbols,
             "memory_words": self.memory_words,
             "threads": self.threads,
+            "device": self.device,
             "train_seconds": self.seconds,
         }
 
@@ -127,6 +130,7 @@ def train_language(
     progress: Callable[[int], None] | None = None,
     threads: int = 1,
     saved: Saved | None = None,
+    device: str = "cpu",
 ) -> LanguageResult:
     """Train a BIM network on a text and score it.
 
@@ -139,12 +143,14 @@ def train_language(
         progress: called with the number of steps done since the last call.
         threads: of torch; another number may sum in another order.
         saved: the checkpoint, where there is to be one.
+        device: of the training, by torch's name; the text is scored on the CPU.
 
     Raises:
-        InputError: config and corpus do not fit, a text too short for the streams, or the loss is no longer finite.
+        InputError: config and corpus do not fit, no such device, a text too short for the streams, or the loss is no longer
+            finite.
     """
     with torch_threads(threads):
-        return _train(corpus, config, settings, init, tuning, progress or (lambda _: None), threads, saved)
+        return _train(corpus, config, settings, init, tuning, progress or (lambda _: None), threads, saved, device)
 
 
 def _train(
@@ -156,6 +162,7 @@ def _train(
     progress: Callable[[int], None],
     threads: int,
     saved: Saved | None,
+    device: str,
 ) -> LanguageResult:
     config, settings = config or language_config(corpus), settings or LanguageSettings()
     if not config.n_in == config.n_out == len(corpus.symbols):
@@ -165,12 +172,14 @@ def _train(
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     check_judged(len(test), "symbols", f"text {corpus.name}: test part")
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
+    check_device(settings, torch_device(device))
     net = BimNet(config, settings.seed, init)
     kept = saved and saved.open("bimhw.train/1", corpus.name, config_to_json(config), settings)
-    loop = text_by_autograd(net, bim_forward(net), streams, config.n_in, settings)
-    if settings.rule != "tbptt":
-        loop = _online(net, streams, settings)
-    loop.run(settings.epochs, progress, kept)
+    with placed_on(net, torch_device(device)):
+        loop = text_by_autograd(net, bim_forward(net), streams, config.n_in, settings)
+        if settings.rule != "tbptt":
+            loop = _online(net, streams, settings)
+        loop.run(settings.epochs, progress, kept)
     rates: list[Tensor] = []
     score = score_corpus(bim_forward(net, rates), corpus, test)
     mean = torch.stack(rates).mean(0).tolist()
@@ -184,6 +193,7 @@ def _train(
         loop.method.memory_words,
         sum(e.seconds for e in loop.history),
         threads,
+        device,
     )
 
 
@@ -254,5 +264,5 @@ def text_by_autograd(
     source = TextBatches(symbols, n_symbols, settings.window, whole=True)
     total = settings.epochs * len(source.starts)
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
-    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned)
+    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
     return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

@@ -14,6 +14,13 @@ from typing import Protocol
 
 from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.credit import Credit
+from bimhw.learning.forms.layer_forms import (
+    LayerForm,
+    carried_blocks,
+    forward_traces,
+    sliding_window,
+    whole_sequence,
+)
 from bimhw.learning.forms.lazy import LazyLearner
 from bimhw.learning.forms.learner import Learner
 from bimhw.learning.forms.rtrl import RtrlLearner
@@ -90,6 +97,7 @@ class GradientForm:
         single: one sequence at a time, and it applies plain gradient descent itself.
         operations: counters of one step (`energy_models.forms`); None: those of the name, or none are known.
         chip: the form on a chip; None: that of the name, or there is none.
+        layer: the form of one layer behind any loss (`bimhw.nn.BIM`); None: there is none.
     """
 
     name: str
@@ -100,6 +108,7 @@ class GradientForm:
     single: bool = False
     operations: FormCounts | None = None
     chip: ChipForm | None = None
+    layer: LayerForm | None = None
 
 
 @dataclass(frozen=True)
@@ -243,12 +252,17 @@ def _without_sweep(credit: SweepCredit) -> Credit:
     return credit
 
 
-register_form(GradientForm("dense", "exact forward traces, an update at every labelled step", _dense))
 register_form(
-    GradientForm("seq", "a sweep inside each neuron, one update a sequence", _seq, _each_sequence, streams=False)
+    GradientForm("dense", "exact forward traces, an update at every labelled step", _dense, layer=forward_traces)
 )
-register_form(GradientForm("tr", "the sweep over a sliding window", _tr, _each_block))
-register_form(GradientForm("blk", "blocks with a carry, exact", _blk, _each_block))
+register_form(
+    GradientForm(
+        "seq", "a sweep inside each neuron, one update a sequence", _seq, _each_sequence, streams=False,
+        layer=whole_sequence,
+    )
+)  # fmt: skip
+register_form(GradientForm("tr", "the sweep over a sliding window", _tr, _each_block, layer=sliding_window))
+register_form(GradientForm("blk", "blocks with a carry, exact", _blk, _each_block, layer=carried_blocks))
 register_form(GradientForm("lazy", "work at events only (batch 1, sgd)", _lazy, single=True))
 register_rule(LearningRule("rtrl", "the exact gradient online", forms=True))
 register_rule(LearningRule("hybrid", "the gradient and STDP on W_in", forms=True, stdp=True))

@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from bimhw.models.bim.cell import Drive, LayerState, Record, membrane_step, softplus
 from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.loops import takes_loops
 
 if TYPE_CHECKING:
     from bimhw.models.bim.net import BimLayer
@@ -76,7 +77,12 @@ def normalise(q: Tensor, layer: BimLayer, batch: bool) -> Tensor:
         return q
     mean, var = layer.get_buffer("norm_mean"), layer.get_buffer("norm_var")
     gain, bias = layer.get_parameter("norm_gain"), layer.get_parameter("norm_bias")
-    flat = functional.batch_norm(q.reshape(-1, q.shape[-1]), mean, var, gain, bias, batch, MOMENTUM, EPSILON)
+    running = mean.to(q.dtype), var.to(q.dtype)  # the buffers themselves but for half-precision ones
+    scale = gain.to(q.dtype), bias.to(q.dtype)
+    flat = functional.batch_norm(q.reshape(-1, q.shape[-1]), *running, *scale, batch, MOMENTUM, EPSILON)
+    if batch and running[0] is not mean:
+        mean.copy_(running[0])
+        var.copy_(running[1])
     return flat.reshape(q.shape)
 
 
@@ -115,7 +121,7 @@ def run(
 def membrane_steps(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
     """Take q of all steps through the spiking part; see `Membrane`."""
     reads = layer.config.reads_membrane(layer.index)
-    if q.device.type == "cpu" and not layer.config.adapt_beta and not torch.is_grad_enabled():
+    if takes_loops(q) and not layer.config.adapt_beta and not torch.is_grad_enabled():
         from bimhw.models.bim import fused
 
         return fused.membrane(q, state, layer.config, layer.constants, reads)
@@ -129,7 +135,7 @@ def membrane_steps(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[Layer
 
 def scan(drive: Drive, o: Own, x: Tensor, config: BimConfig) -> tuple[Tensor, Tensor]:
     """Run the state over all steps: q [T, B, H], the state after them [B, H, 2]."""
-    if drive.z.device.type == "cpu" and drive.z.dtype in (torch.float32, torch.float64):
+    if takes_loops(drive.z) and takes_loops(o.a_log):
         from bimhw.models.bim.complex_loops import ComplexScan
 
         variance = config.state_gain == "variance"

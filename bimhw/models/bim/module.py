@@ -10,7 +10,8 @@ from torch import Tensor
 from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.net import BimLayer, Init, cell_is_fused
+from bimhw.models.bim.loops import HALF, widened
+from bimhw.models.bim.net import BimLayer, Init
 from simulator.base.errors import InputError
 
 Output = Literal["spikes", "filtered", "membrane"]
@@ -74,17 +75,9 @@ class BimModule(BimLayer):
 
     def drive(self, x: Tensor) -> Drive:
         """Compute the port values of inputs [.., M]; half-precision products are widened, as states need the bits."""
-        half = (torch.float16, torch.bfloat16)
-        ports = [None if p is None else p.float() if p.dtype in half else p for p in self.project(x)]
-        z, d, b, c = ports
+        z, d, b, c = (None if p is None else widened(p) for p in self.project(x.to(self.get_parameter("w_in").dtype)))
         assert z is not None and d is not None and c is not None
         return Drive(z, d, b, c)
-
-    @property
-    def fused(self) -> bool:
-        """Return whether the compiled CPU loop runs this layer now."""
-        weight = self.get_parameter("w_in")
-        return weight.device.type == "cpu" and cell_is_fused(self.config) and not torch.is_grad_enabled()
 
     def run(self, x: Tensor, state: LayerState | None = None) -> tuple[Tensor, LayerState]:
         """Run a sequence [T, B, M] from a state (default: zero); return the outputs [T, B, H] and the state after it."""
@@ -97,7 +90,7 @@ class BimModule(BimLayer):
         """Run port values [T, B, ..] step by step in plain torch operations: any device, any gradient."""
         if self.config.kind == "complex":
             state, features, spikes = complex_state.run(self, drive, state)
-            return spikes if self.output == "spikes" else features, state
+            return self._narrowed(spikes if self.output == "spikes" else features), state
         outputs = []
         b = drive.b if drive.b is not None else [None] * len(drive.z)
         for parts in zip(drive.z, drive.d, b, drive.c, strict=True):
@@ -114,7 +107,12 @@ class BimModule(BimLayer):
 
     def choose(self, record: Record, state: LayerState) -> Tensor:
         """Return the output of a step (or of stacked steps) from its intermediates and the state after it."""
-        return record.s if self.output == "spikes" else state.f
+        return self._narrowed(record.s if self.output == "spikes" else state.f)
+
+    def _narrowed(self, y: Tensor) -> Tensor:
+        """Return an output in the type of half-precision weights, which the next module has too."""
+        kind = self.get_parameter("w_in").dtype
+        return y.to(kind) if kind in HALF else y
 
     def forward(self, x: Tensor) -> Tensor:
         """Run a sequence [T, B, M] from the zero state: outputs [T, B, H]."""

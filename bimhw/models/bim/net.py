@@ -14,6 +14,7 @@ from torch.nn import functional
 from bimhw.models.bim import cell, complex_state
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import RUNNING, BimConfig, layer_shapes, mask_shapes
+from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.nets import Net
 from bimhw.models.registry import family_of
 from simulator.base.errors import InputError
@@ -96,7 +97,9 @@ class BimLayer(nn.Module):
     @property
     def fused(self) -> bool:
         """Whether the compiled loop runs this layer now (it gives no gradients)."""
-        return cell_is_fused(self.config) and not torch.is_grad_enabled()
+        if torch.is_grad_enabled() or not cell_is_fused(self.config):
+            return False
+        return takes_loops(self.get_parameter("w_in"))
 
     def sequence(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record, Tensor]:
         """All steps of port values [T, ..] in the compiled loop: end state, stacked record, features [T, B, H]."""
@@ -122,11 +125,6 @@ class BimLayer(nn.Module):
 
 # (layer, port values of all steps, state) -> (state after them, features, spikes [T, B, H])
 RunLayer = Callable[[BimLayer, Drive, LayerState], tuple[LayerState, Tensor, Tensor]]
-
-
-def cell_is_fused(config: BimConfig) -> bool:
-    """Whether `bimhw.models.bim.fused` knows these layers (its import is left to those that run it)."""
-    return config.kind == "diag" and not config.adapt_beta
 
 
 class BimNet(Net):

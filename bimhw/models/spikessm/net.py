@@ -149,7 +149,7 @@ class PSpikeLayer(nn.Module):
 
     def logits(self, r: Tensor) -> Tensor:
         """y [T, B, H] of the stream r [T, B, H], all steps at once."""
-        y = convolve(r.permute(1, 2, 0), self.kernel(len(r)))
+        y = convolve(r.permute(1, 2, 0), self.kernel(len(r)).to(r.dtype))
         shifted: Tensor = y.permute(2, 0, 1) + self.get_parameter("b_spike")
         return shifted
 
@@ -162,7 +162,8 @@ class PSpikeLayer(nn.Module):
 
     def fuse(self, r: Tensor, s: Tensor) -> Tensor:
         """SpikeMixer and ClampFuse: the stream after the spikes s."""
-        mixed = functional.linear(s, self.get_parameter("w_mix"), self.get_parameter("b_mix"))
+        weight = self.get_parameter("w_mix")
+        mixed = functional.linear(s.to(weight.dtype), weight, self.get_parameter("b_mix"))
         return (r + mixed).clamp(-self.config.clamp, self.config.clamp)
 
 
@@ -185,9 +186,8 @@ class PSpikeNet(Net):
         self.encoder = nn.Linear(config.n_in, config.width)
         self.layers = nn.ModuleList(PSpikeLayer(config, init, generator) for _ in range(config.n_layers))
         self.readout = nn.Linear(config.width, config.n_out)
+        initial_encoder(self.encoder, config, init, generator)
         with torch.no_grad():
-            self.encoder.weight.normal_(0, init.gain_in / math.sqrt(config.n_in), generator=generator)
-            self.encoder.bias.uniform_(-config.clamp / 2, config.clamp / 2, generator=generator)
             self.readout.weight.zero_()
             self.readout.bias.zero_()
 
@@ -256,11 +256,22 @@ class PSpikeNet(Net):
 
     def uniform(self, layer: int, steps: int, batch: int, draws: Draws, like: Tensor) -> Tensor:
         """The numbers [T, B, H] that a layer's neurons draw: those of the compiled program on the chip."""
-        config = self.config
-        chip_steps = config.chip_steps(steps)
-        first = [(draws.first + b) * chip_steps + config.latency(layer) for b in range(batch)]
-        drawn = uniforms(draws.seed, first, steps, config.first_id(layer), config.width, draws.stream)
-        return torch.from_numpy(drawn.transpose(1, 0, 2)).to(like)
+        return chip_uniforms(self.config, layer, steps, batch, draws, like)
+
+
+def chip_uniforms(config: PSpikeConfig, layer: int, steps: int, batch: int, draws: Draws, like: Tensor) -> Tensor:
+    """Return the numbers [T, B, H] that the neurons of a 0-based layer draw on the chip, in the type of `like`."""
+    chip_steps = config.chip_steps(steps)
+    first = [(draws.first + b) * chip_steps + config.latency(layer) for b in range(batch)]
+    drawn = uniforms(draws.seed, first, steps, config.first_id(layer), config.width, draws.stream)
+    return torch.from_numpy(drawn.transpose(1, 0, 2)).to(like)
+
+
+@torch.no_grad()
+def initial_encoder(encoder: nn.Linear, config: PSpikeConfig, init: PSpikeInit, generator: torch.Generator) -> None:
+    """Set the encoder's initial weights in place."""
+    encoder.weight.normal_(0, init.gain_in / math.sqrt(config.n_in), generator=generator)
+    encoder.bias.uniform_(-config.clamp / 2, config.clamp / 2, generator=generator)
 
 
 def _initial(name: str, shape: tuple[int, ...], init: PSpikeInit, generator: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bimhw.learning.device import placed_on, torch_device
 from bimhw.learning.evaluate import inputs
 from bimhw.learning.loop import Loop
 from bimhw.learning.methods import ByAutograd, ClippedAdam
@@ -53,18 +54,19 @@ class FitResult:
     seconds: float
 
 
-def fit_task(name: str, task: Task, settings: FitSettings) -> FitResult:
-    """Train a baseline on a task and judge it on the test split.
+def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") -> FitResult:
+    """Train a baseline on a task (on a device of torch) and judge it on the test split.
 
     Raises:
-        InputError: no such baseline, or the loss is no longer finite.
+        InputError: no such baseline or device, or the loss is no longer finite.
     """
     model = build(name, task.n_in, task.n_classes, settings.hidden, settings.seed)
     source = TaskBatches(task, settings.batch, settings.seed, torch.zeros(1))
     total = max(settings.epochs * math.ceil(len(task.train) / settings.batch) - 1, 1)
-    descent = ClippedAdam(list(model.parameters()), settings.lr, settings.lr_end, total)
-    loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
-    loop.run(settings.epochs, lambda _: None)
+    with placed_on(model, torch_device(device)):
+        descent = ClippedAdam(list(model.parameters()), settings.lr, settings.lr_end, total)
+        loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
+        loop.run(settings.epochs, lambda _: None)
     scores, rate = decide(model, task)
     areas: tuple[float | None, float | None] = (None, None)
     if task.metric == "auc":
@@ -89,21 +91,24 @@ def decide(model: Sequencer, task: Task) -> tuple[npt.NDArray[np.float32], float
     return np.concatenate(scores), float(np.mean(rates)) if rates else None
 
 
-def fit_text(name: str, corpus: Corpus, hidden: int, settings: LanguageSettings, tuning: bool = False) -> FitResult:
+def fit_text(
+    name: str, corpus: Corpus, hidden: int, settings: LanguageSettings, tuning: bool = False, device: str = "cpu"
+) -> FitResult:
     """Train a baseline on a text by truncated BPTT and score it as `bimhw.learning.objectives.language` does.
 
     A model that cannot carry its state (the Transformer) sees windows of `settings.window` symbols; it is scored on overlapping
     windows of that length, the second half of each.
 
     Raises:
-        InputError: no such baseline, a text too short, or the loss is no longer finite.
+        InputError: no such baseline or device, a text too short, or the loss is no longer finite.
     """
     size = len(corpus.symbols)
     model = build(name, size, size, hidden, settings.seed)
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
-    loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
-    loop.run(settings.epochs, lambda _: None)
+    with placed_on(model, torch_device(device)):
+        loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
+        loop.run(settings.epochs, lambda _: None)
     if model.carries:
         score = score_corpus(model, corpus, test)
     else:

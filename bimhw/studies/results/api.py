@@ -33,6 +33,8 @@ def results(
     docs: str | Path = "docs",
     report_only: bool = False,
     say: Callable[[str], None] = print,
+    dask: str | None = None,
+    device: str = "cpu",
 ) -> ResultsPage:
     """Train the missing rows of the results, then write ``results.md`` with its plots.
 
@@ -45,14 +47,16 @@ def results(
         docs: folder of the page; the points lie in ``results/points.jsonl`` below it.
         report_only: train nothing.
         say: called with a line of progress.
+        dask: address of a Dask scheduler that trains side by side.
+        device: where torch trains tasks and texts, by its name; strings stay on the CPU.
 
     Raises:
-        InputError: an unknown table or row, or missing data of a table asked for by name.
+        InputError: an unknown table or row, no such device, or missing data of a table asked for by name.
     """
     folder = Path(docs)
     store = folder / "results" / "points.jsonl"
     if not report_only:
         paths = {name: Path(path) for name, path in (data or {}).items()}
-        run_results(store, tables, paths, seeds, None if minutes is None else 60 * minutes, say, rows)
+        run_results(store, tables, paths, seeds, None if minutes is None else 60 * minutes, say, rows, dask, device)
     points = read_points(store)
     return ResultsPage(len(points), tuple(write_report(points, folder)))

@@ -40,6 +40,7 @@ class Point:
         updates: of the weights.
         seen: sequences or symbols seen, with repetition.
         memory_words: learning state of one sequence (online) or what autograd keeps of one batch (BPTT).
+        device: where torch trained it; None: the CPU.
         seconds: of training, on a machine that did other things too.
     """
 
@@ -61,6 +62,7 @@ class Point:
     seen: int | None = None
     memory_words: int | None = None
     seconds: float | None = None
+    device: str | None = None
 
 
 def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
@@ -131,7 +133,13 @@ def append_point(path: Path, point: Point) -> None:
 
 
 def run_point(
-    data: Task | Corpus | SpokenDigits, table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool
+    data: Task | Corpus | SpokenDigits,
+    table: str,
+    row: Row,
+    options: dict[str, Any],
+    seed: int,
+    tuning: bool,
+    device: str = "cpu",
 ) -> Point:
     """Train and judge one model.
 
@@ -151,9 +159,14 @@ def run_point(
     }
     from bimhw.learning.threads import torch_threads
 
+    elsewhere = device != "cpu" and row.kind in _ON_DEVICES
+    given = {**options, "device": device} if elsewhere else dict(options)
     with torch_threads():  # the same sums in the same order on any machine
-        figures = trainers[row.kind](data, dict(options), seed, tuning)
+        figures = trainers[row.kind](data, given, seed, tuning) | ({"device": device} if elsewhere else {})
     return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
+
+
+_ON_DEVICES = ("bim", "p-spikessm", "baseline", "bim-text", "baseline-text")
 
 
 def _split(task: Task, tuning: bool) -> Task:
@@ -165,8 +178,9 @@ def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[s
     from bimhw.learning.train import train
 
     task = _split(task, tuning)
+    device = options.pop("device", "cpu")
     plan = recipe(task, options.pop("preset", None), seed, **options)
-    facts = train(task, plan.config, plan.settings, plan.init).summary()
+    facts = train(task, plan.config, plan.settings, plan.init, device=device).summary()
     return {
         "accuracy": facts["test_accuracy"],
         "auc_roc": facts.get("auc_roc"),
@@ -191,9 +205,9 @@ def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> d
     from bimhw.studies.baselines.models import hidden_for
 
     task = _split(task, tuning)
-    name, parameters = options.pop("model"), options.pop("parameters")
+    name, parameters, device = options.pop("model"), options.pop("parameters"), options.pop("device", "cpu")
     hidden = hidden_for(name, task.n_in, task.n_classes, parameters)
-    return asdict(fit_task(name, task, FitSettings(hidden=hidden, seed=seed, **options)))
+    return asdict(fit_task(name, task, FitSettings(hidden=hidden, seed=seed, **options), device))
 
 
 def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
@@ -226,7 +240,8 @@ def _bim_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) 
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe
 
-    result = train_language(corpus, *language_recipe(corpus, seed, **options), tuning=tuning)
+    device = options.pop("device", "cpu")
+    result = train_language(corpus, *language_recipe(corpus, seed, **options), tuning=tuning, device=device)
     return {
         "bits_per_character": result.score.bits_per_character,
         "perplexity": result.score.perplexity,
@@ -243,8 +258,9 @@ def _baseline_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: b
     from bimhw.learning.objectives.language import LanguageSettings
     from bimhw.studies.baselines.fit import fit_text
 
-    name, hidden = options.pop("model"), options.pop("hidden")
-    return asdict(fit_text(name, corpus, hidden, LanguageSettings(seed=seed, **_text_options(options)), tuning))
+    name, hidden, device = options.pop("model"), options.pop("hidden"), options.pop("device", "cpu")
+    settings = LanguageSettings(seed=seed, **_text_options(options))
+    return asdict(fit_text(name, corpus, hidden, settings, tuning, device))
 
 
 def _text_options(options: dict[str, Any]) -> dict[str, Any]:

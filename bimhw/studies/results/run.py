@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bimhw.learning.device import torch_device
 from bimhw.runs.workers import spreading
 from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
@@ -29,6 +30,7 @@ def run_results(
     say: Callable[[str], None] = print,
     rows: Sequence[str] = (),
     dask: str | None = None,
+    device: str = "cpu",
 ) -> dict[str, Point]:
     """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
 
@@ -41,11 +43,13 @@ def run_results(
         say: told what happens.
         rows: only those whose label holds one of these texts; none: all.
         dask: address of a Dask scheduler that trains points side by side; its workers may die.
+        device: where torch trains tasks and texts.
 
     Raises:
         InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
     """
     _check_known(tables, rows)
+    torch_device(device)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
     with held(store), spreading(dask) as spread:
@@ -61,11 +65,11 @@ def run_results(
             wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
             table = replace(table, rows=wanted)
             while spread is not None and time.monotonic() < end and (ready := _ready(table, points, seeds)):
-                for point in spread(run_point, [(data, name, *what) for what in ready]):
+                for point in spread(run_point, [(data, name, *what, device) for what in ready]):
                     points[point.key] = point
                     append_point(store, point)
                     say(_line(table, point))
-            _run_table(table, data, store, points, seeds, end, say)
+            _run_table(table, data, store, points, seeds, end, say, device)
     return points
 
 
@@ -98,13 +102,14 @@ def _run_table(
     seeds: int | None,
     end: float,
     say: Callable[[str], None],
+    device: str,
 ) -> None:
     def get(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
         key = point_key(table.name, row, options, seed, tuning)
         if key not in points:
             if time.monotonic() > end:
                 return None
-            points[key] = run_point(data, table.name, row, options, seed, tuning)
+            points[key] = run_point(data, table.name, row, options, seed, tuning, device)
             append_point(store, points[key])
             say(_line(table, points[key]))
         return points[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,9 +12,10 @@ from torch import nn
 
 import bimhw
 import bimhw.nn as bnn
+from bimhw.models.spikessm.net import PSpikeNet
 from bimhw.models.stack import LIF as StepLIF
 from bimhw.models.stack import Recurrent
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 
 
 def nets() -> dict[str, nn.Module]:
@@ -25,6 +27,26 @@ def nets() -> dict[str, nn.Module]:
         ),
         "nested": nn.Sequential(nn.Sequential(bnn.BIM(5, 8, kind="s6", n_states=2)), bnn.Filter(0.7), nn.Linear(8, 2)),
     }
+
+
+def test_p_spikessm_is_the_network_of_its_family(tmp_path: Path) -> None:
+    """A stack with `PSpikeSSM` computes what `PSpikeNet` does with the chip's draws, before and after saving, and compiles."""
+    torch.manual_seed(0)
+    core = bnn.PSpikeSSM(5, 8, layers=2, n_states=3, clamp=0.75)
+    net = nn.Sequential(core, bnn.Filter(0.8), nn.Linear(8, 3)).eval()
+    whole = PSpikeNet(msgspec.structs.replace(core.config, n_out=3, k_o=0.8))
+    whole.load_state_dict({**core.state_dict(), **{f"readout.{k}": v for k, v in net[2].state_dict().items()}})
+    x = (torch.rand(12, 2, 5) < 0.4).float()
+    torch.testing.assert_close(net(x), whole(x), rtol=1e-5, atol=1e-6)
+    path = bnn.save(net, tmp_path / "net.pt")
+    torch.testing.assert_close(bnn.load(path).eval()(x), net(x), rtol=0, atol=0)
+    assert str(bimhw.load_network(path)) == str(bimhw.load_network(whole)) == str(bimhw.load_network(net))
+    assert not torch.equal(net.train()(x), net(x))  # each pass draws anew
+    for wrong in (core, nn.Sequential(core, nn.Linear(7, 3)), nn.Sequential(nn.Linear(5, 5), core, nn.Linear(8, 3))):
+        with pytest.raises(FitError, match="PSpikeSSM"):
+            bimhw.load_network(wrong)
+    with pytest.raises(InputError, match="shape"):
+        core(x[0])
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])

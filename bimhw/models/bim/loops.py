@@ -1,0 +1,43 @@
+"""Which tensors and layers the compiled CPU loops take; all others go through plain torch operations, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+
+from bimhw.models.bim.config import BimConfig
+
+
+def takes_loops(like: Tensor) -> bool:
+    """Return whether the compiled loops take tensors such as this one: on the CPU, in single or double precision."""
+    return like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64) and _ON.get()
+
+
+_ON: ContextVar[bool] = ContextVar("compiled loops", default=True)
+
+
+@contextmanager
+def without_loops() -> Iterator[None]:
+    """Take no compiled loop within the block: on the CPU what runs on any other device."""
+    token = _ON.set(False)
+    try:
+        yield
+    finally:
+        _ON.reset(token)
+
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return a half-precision tensor as float32, as states need the bits; any other as it is."""
+    return x.float() if x.dtype in HALF else x
+
+
+def cell_is_fused(config: BimConfig) -> bool:
+    """Return whether `bimhw.models.bim.fused` knows these layers (its import is left to those that run it)."""
+    return config.kind == "diag" and not config.adapt_beta

@@ -6,7 +6,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of recorded runs of hardware descriptions (cases.npz); alone, only these are replayed.",
 )
+@click.option("--model", type=click.Path(path_type=Path), help="Network of your own; with --data, only it is checked.")
+@click.option("--data", type=click.Path(path_type=Path), help="Samples of your own for --model.")
+@click.option("--chip", default="loihi2", show_default=True, help="Chip that --model is compiled for.")
 @click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
 @click.option("--dask", help="Address of a Dask scheduler that checks run on.")
 @json_option
@@ -40,6 +43,7 @@ def command(
     write: Path | None,
     dask: str | None,
     as_json: bool,
+    **own: Any,
 ) -> None:
     """Compare this installation with independent oracles; exit code 1 if a check fails."""
     from bimhw.evidence.verify.api import verify
@@ -58,6 +62,7 @@ def command(
         rtl,
         lambda o: None if as_json else click.echo(f"- {o.check.name}", err=True),
         dask,
+        **own,
     )
     if write is not None:
         from bimhw.evidence.verify.markdown import markdown

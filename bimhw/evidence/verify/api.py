@@ -15,6 +15,7 @@ from simulator.base.errors import InputError
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
 
+OWN = "own network"  # begins the names of its checks
 RTL = "published RTL"  # name of the check that replays recordings
 
 
@@ -58,6 +59,10 @@ def verify(
     rtl: Path | str | None = None,
     done: Callable[[Outcome], None] = lambda outcome: None,
     dask: str | None = None,
+    *,
+    model: Path | str | None = None,
+    data: object = None,
+    chip: str = "loihi2",
 ) -> Verification:
     """Compare this installation with independent oracles.
 
@@ -70,6 +75,9 @@ def verify(
         rtl: folder of recorded runs of hardware descriptions; given alone, only these are replayed.
         done: called after each check.
         dask: address of a Dask scheduler that checks run on, except replays of RTL; its workers see the folders.
+        model: file of a network of your own; given with data, only it is checked unless `only` names checks.
+        data: samples for it: a `bimhw.Dataset`, or what `Dataset.open` reads.
+        chip: that it is compiled for.
 
     Raises:
         InputError: a path that is no folder, or a text that names no check.
@@ -80,6 +88,12 @@ def verify(
     for folder in folders.values():
         if folder is not None and not folder.is_dir():
             raise InputError(str(folder), "is not a folder", "Check the path")
+    if (model is None) != (data is None):
+        raise InputError(
+            "verify", "takes a model of your own with its data", "Give both --model and --data, or neither"
+        )
+    if model is not None and not (only or nir or silicon or rtl or full):
+        only = (OWN,)
     if rtl is not None and not (only or nir or silicon or full):
         only = (RTL,)
     chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
@@ -87,7 +101,10 @@ def verify(
         raise InputError(f"only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
     replayed: list[Row] = []
     drawn = secrets.randbelow(10**6) if seed is None else seed
-    setting = Setting(drawn, full, folders["nir"], folders["silicon"], folders["rtl"], replayed.append)
+    setting = Setting(
+        drawn, full, folders["nir"], folders["silicon"], folders["rtl"], replayed.append,
+        None if model is None else Path(model), data, chip,
+    )  # fmt: skip
     if dask is None:
         outcomes = run_checks(chosen, setting, done)
     else:

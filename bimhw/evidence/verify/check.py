@@ -28,6 +28,9 @@ class Setting:
         silicon: folder with published measurements, or None.
         rtl: folder with recorded runs of hardware descriptions, or None.
         rtl_row: called with every replayed case.
+        model: file of a network of the user's own, or None.
+        data: samples for it, what `Dataset.open` reads.
+        chip: that it is compiled for.
     """
 
     seed: int
@@ -36,6 +39,9 @@ class Setting:
     silicon: Path | None = None
     rtl: Path | None = None
     rtl_row: Callable[[Row], None] = lambda row: None
+    model: Path | None = None
+    data: object = None
+    chip: str = "loihi2"
 
     def cases(self, quick: int, full: int) -> range:
         """Seeds of so many cases."""

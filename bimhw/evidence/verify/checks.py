@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bimhw.evidence.verify import chip, learning, others
+from bimhw.evidence.verify import chip, learning, others, own
 from bimhw.evidence.verify.check import Check
 
 CHECKS = (
@@ -24,6 +24,9 @@ CHECKS = (
     Check("networks in Brian2", "Brian2", "values that differ", 0, others.brian2),
     Check("STDP and hybrid weights in Brian2", "Brian2 synapses", "largest difference", 1e-9, others.brian2_learning),
     Check(".nir files", "their frameworks' recorded spikes", "values that differ", 0, others.nir),
+    Check("own network: framework", "recorded outputs of its own framework", "values that differ", 0, own.framework),
+    Check("own network: Brian2", "Brian2", "values that differ", 0, own.brian2),
+    Check("own network: chip", "another mapping, another engine", "outputs that differ", 0, own.chip),
     Check("published RTL", "recorded runs of hardware descriptions", "bits and cycles off", 0, others.rtl),
     Check("dynamic energy of real chips", "published measurements", "mean error over the sets, %", 10, others.silicon),
 )

@@ -84,6 +84,12 @@ def read_module(module: nn.Module, sample: Any = None, time_axis: int | None = N
             "needs a sample input to be read",
             "Give sample=x, as its forward takes it",
         )
+    if isinstance(sample, tuple | list) and any(isinstance(s, Tensor | np.ndarray) for s in sample):
+        raise InputError(
+            "sample",
+            f"holds {len(sample)} inputs; a module is read with one",
+            "Join them (torch.cat) and take slices of it in forward, or export a .nir file with an Input for each",
+        )
     x = torch.as_tensor(np.asarray(sample) if not isinstance(sample, Tensor) else sample).detach()
     double, x = in_double(module, x)
     cells = _cells(double)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -67,9 +67,11 @@ def find_answer(trace: Trace, out: Any, cells: Mapping[str, Cell], steps: int | 
     Raises:
         FitError: nothing that the module returns comes from its neurons in every step.
     """
-    for answer in (_answer(trace, row, cells, steps) for row in _candidates(trace, out, steps)):
-        if answer is not None:
-            return answer
+    found = [a for row in _candidates(trace, out, steps) if (a := _answer(trace, row, cells, steps)) is not None]
+    if found:
+        layers = {frozenset(str(e.what) for e in leaves(a.expr) if e.op in ("spike", "state")) for a in found}
+        left = f"the module gives {len(found)} results; the first is read. Join them (torch.cat) to read all"
+        return replace(found[0], notes=(*found[0].notes, left)) if len(layers) > 1 else found[0]
     way_out = "Return the spikes of the last layer: all steps stacked, their sum or mean over time, or one step a call"
     raise FitError("output of the module", "does not come from its neurons step by step", way_out)
 

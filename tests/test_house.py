@@ -15,7 +15,7 @@ PACKAGES = ("bimhw", "simulator", "mapping", "energy_models")
 MOST_FILE_LINES = 350
 MOST_FUNCTION_LINES = 60  # without the docstring; numba kernels aside: a fused loop does not split
 P90_FUNCTION_LINES = 25
-MOST_ANY = 1690  # mentions of `Any`; lower it whenever it falls
+MOST_ANY = 1254  # mentions of `Any`; lower it whenever it falls
 LONG_FILES = {  # still to be split; a file leaves this list and never enters it
     "mapping/relay.py",
     "simulator/events/engine.py",

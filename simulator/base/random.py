@@ -8,7 +8,6 @@ gives four 32-bit words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numba
 import numpy as np
@@ -25,6 +24,7 @@ STREAM_CLOCK = 18
 STREAM_TRAINING = 32  # spikes that a float model draws while it is trained
 STREAM_USER = 1024  # from here on free for a user's own models
 
+Word = int | np.integer
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -32,7 +32,9 @@ _32 = np.uint64(32)
 
 
 @numba.njit(cache=True, nogil=True)
-def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+def philox4x32(
+    c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
     """Four random words (uint64 holding 32 bits each) of a counter (4 words) and a key (2 words)."""
     x0, x1, x2, x3 = np.uint64(c0) & _LOW, np.uint64(c1) & _LOW, np.uint64(c2) & _LOW, np.uint64(c3) & _LOW
     key0, key1 = np.uint64(k0) & _LOW, np.uint64(k1) & _LOW
@@ -44,14 +46,16 @@ def philox4x32(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def random_word(seed: Any, step: Any, logical_id: Any, stream: Any) -> Any:
+def random_word(seed: Word, step: Word, logical_id: Word, stream: Word) -> np.uint64:
     """One random 32-bit word (as uint64) of a key; negative inputs are taken modulo 2^64."""
     s = np.uint64(seed)
     return philox4x32(step, logical_id, stream, 0, s & _LOW, s >> _32)[0]
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_uniforms(seed: Any, first_steps: Any, first_id: int, stream: int, out: Any) -> None:
+def _fill_uniforms(
+    seed: Word, first_steps: npt.NDArray[np.int64], first_id: int, stream: int, out: npt.NDArray[np.float64]
+) -> None:
     for b in range(out.shape[0]):
         for t in range(out.shape[1]):
             for i in range(out.shape[2]):

@@ -21,6 +21,10 @@ from simulator.neurons.lif import LIF
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
+U32 = npt.NDArray[np.uint32]
+Integers = npt.NDArray[np.signedinteger]
+Unsigned = npt.NDArray[np.unsignedinteger]
+Flags = npt.NDArray[np.uint8]
 
 _ROW = {w.name: k for k, w in enumerate(LIF.params)}
 _PAD = 64  # neurons are padded to whole masks with inert ones
@@ -44,7 +48,7 @@ class Plain:
 
     n_in: int
     n: int
-    row_ptr: npt.NDArray[np.uint32]
+    row_ptr: U32
     target: npt.NDArray[np.unsignedinteger]
     weight: npt.NDArray[np.signedinteger]
     bias: I32
@@ -110,7 +114,7 @@ def _rule(cells: list[Cells]) -> tuple[int, int] | None:
     return int(threshold[0]), 13 - dv.bit_length()
 
 
-def _form(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
+def _form(layout: Layout, n_in: int, n: int) -> tuple[U32, Unsigned, Integers] | None:
     """Row pointers, targets and weights by source id; None where they do not fit the form or the memory."""
     lengths = np.zeros(layout.n_neurons, np.int64)
     for s in layout.synapses:
@@ -127,7 +131,7 @@ def _form(layout: Layout, n_in: int, n: int) -> tuple[Any, Any, Any] | None:
     return None if ready is None else (row_ptr.astype(np.uint32), *ready)
 
 
-def _as_they_lie(layout: Layout) -> tuple[Any, Any] | None:
+def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
     """The program's own arrays, where its rows follow one another in memory as the form wants them: nothing is copied."""
     parts = sorted((s for s in layout.synapses if s.indices.size), key=lambda s: s.source)
     sources = [s.source for s in parts]
@@ -151,7 +155,7 @@ def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
     return np.lib.stride_tricks.as_strided(first, (sum(p.size for p in parts),))
 
 
-def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Any, Any] | None:
+def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Unsigned, Integers] | None:
     """Targets and weights in arrays of their own."""
     total = int(row_ptr[-1])
     target_type = np.uint32 if n > _U16_NEURONS else np.uint16
@@ -162,7 +166,8 @@ def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Any, Any] 
     there = available_bytes()
     if there is not None and there < total * (np.dtype(target_type).itemsize + np.dtype(weight_type).itemsize):
         return None  # the general loop needs no second copy of the synapses
-    target, weight = np.empty(total, target_type), np.empty(total, weight_type)
+    target: Unsigned = np.empty(total, target_type)
+    weight: Integers = np.empty(total, weight_type)
     cursor = row_ptr[:-1].copy()
     for s in layout.synapses:
         place = cursor[layout.cells[s.source].first :]
@@ -175,7 +180,9 @@ def _beyond_16_bits(weights: npt.NDArray[Any]) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _copy_rows(indptr: Any, indices: Any, weights: Any, offset: int, place: Any, target: Any, weight: Any) -> None:
+def _copy_rows(
+    indptr: I64, indices: I32, weights: Integers, offset: int, place: I64, target: Unsigned, weight: Integers
+) -> None:
     for row in range(indptr.size - 1):
         at = np.uint64(place[row])
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -193,7 +200,16 @@ trailing_zeros: Any = intrinsics.trailing_zeros
 
 
 @numba.njit(nogil=True)
-def _lif(v: Any, u: Any, bias: Any, flag: Any, mask: Any, shift: Any, exponent: Any, threshold: Any) -> None:
+def _lif(
+    v: I32,
+    u: Integers,
+    bias: I32,
+    flag: Flags,
+    mask: np.int32,
+    shift: np.int32,
+    exponent: np.int32,
+    threshold: np.int32,
+) -> None:
     """V <- V - V / 2^shift (away from zero) + bias + u << exponent; flag and reset where V > threshold; u <- 0."""
     for i in range(np.uint64(v.size)):
         x = v[i]
@@ -207,8 +223,16 @@ def _lif(v: Any, u: Any, bias: Any, flag: Any, mask: Any, shift: Any, exponent: 
 
 @numba.njit(nogil=True)
 def _lif_counted(
-    v: Any, u: Any, bias: Any, flag: Any, mask: Any, shift: Any, exponent: Any, threshold: Any, active: Any
-) -> Any:
+    v: I32,
+    u: Integers,
+    bias: I32,
+    flag: Flags,
+    mask: np.int32,
+    shift: np.int32,
+    exponent: np.int32,
+    threshold: np.int32,
+    active: I32,
+) -> np.int32:
     """`_lif`, counting by neuron and in total the updates with an input that is not 0 or with a spike."""
     total = np.int32(0)
     for i in range(np.uint64(v.size)):
@@ -226,7 +250,7 @@ def _lif_counted(
 
 
 @numba.njit(nogil=True)
-def _compact(flag: Any, first: Any, ids: Any, at: Any) -> Any:
+def _compact(flag: Flags, first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
     """Append the ids of the flagged neurons, ascending."""
     base = np.uint64(flag.ctypes.data)
     for block in range(_U0, np.uint64(flag.size), _U64):
@@ -239,7 +263,7 @@ def _compact(flag: Any, first: Any, ids: Any, at: Any) -> Any:
 
 
 @numba.njit(nogil=True)
-def _fetch_row(address: Any, start: Any, end: Any, size: Any) -> None:
+def _fetch_row(address: np.uint64, start: np.uint64, end: np.uint64, size: np.uint64) -> None:
     line = (address + start * size) & ~_U63
     last = address + end * size
     while line < last:
@@ -248,7 +272,15 @@ def _fetch_row(address: Any, start: Any, end: Any, size: Any) -> None:
 
 
 @numba.njit(nogil=True)
-def _accumulate(ids: Any, lo: Any, hi: Any, row_ptr: Any, target: Any, weight: Any, u: Any) -> None:
+def _accumulate(
+    ids: I32,
+    lo: np.uint64,
+    hi: np.uint64,
+    row_ptr: U32,
+    target: Unsigned,
+    weight: Integers,
+    u: Integers,
+) -> None:
     targets, weights = np.uint64(target.ctypes.data), np.uint64(weight.ctypes.data)
     target_size, weight_size = np.uint64(target.itemsize), np.uint64(weight.itemsize)
     for k in range(lo, hi):
@@ -264,10 +296,10 @@ def _accumulate(ids: Any, lo: Any, hi: Any, row_ptr: Any, target: Any, weight: A
 
 @numba.njit(cache=True, nogil=True)
 def run_steps(
-    start: int, stop: int, n_in: int, row_ptr: Any, target: Any, weight: Any, v: Any, u: Any, bias: Any, flag: Any,
-    threshold: Any, shift: Any, exponent: Any, in_ptr: Any, in_ids: Any, ids: Any, at: int, ptr: Any, active: Any,
-    n_active: Any,
-) -> Any:  # fmt: skip
+    start: int, stop: int, n_in: int, row_ptr: U32, target: Unsigned, weight: Integers, v: I32, u: Integers, bias: I32,
+    flag: Flags, threshold: int, shift: int, exponent: int, in_ptr: I64, in_ids: I32, ids: I32, at: int, ptr: I64,
+    active: I32, n_active: I64,
+) -> tuple[int, np.uint64]:  # fmt: skip
     """Steps [start, stop) or until the event buffer might not hold one more; returns (next step, end of events).
 
     ``ids`` gets the events, ``ptr[t + 1]`` the end of step t. ``active`` and ``n_active`` are filled where not empty.

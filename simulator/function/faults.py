@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,9 @@ from simulator.program.check import word_range
 from simulator.program.faults import Faults, dead_neurons, fault_stream, flip_bits, hits, lost_packets
 
 I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.signedinteger]
 STUCK, FLIPPED, WEIGHT_UPSET, STATE_UPSET = range(4)
 
 
@@ -87,7 +88,7 @@ class Breakage:
             self._count("fault_lost_packets", int(self.population[ids[k]]), int(by_event[k]), core)
         return lost
 
-    def scatter(self, s: Synapses, first: int, ids: Any, payload: Any, lost: npt.NDArray[np.uint8], acc: Any) -> None:
+    def scatter(self, s: Synapses, first: int, ids: I32, payload: I32, lost: U8, acc: Integers) -> None:
         """Send events through a projection, but for the synapses on cores that the packet did not reach."""
         core = self.simulation.layout.program.core[self._first[s.target] :]
         missed = np.zeros(self.n_cores, np.int64)
@@ -115,8 +116,8 @@ class Breakage:
 
 @numba.njit(cache=True, nogil=True)
 def scatter_lossy(
-    ids: Any, payload: Any, first_id: int, indptr: Any, indices: Any, weights: Any, shift: int, core: Any, lost: Any,
-    missed: Any, acc: Any,
+    ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int,
+    core: I32, lost: U8, missed: I64, acc: Integers,
 ) -> None:  # fmt: skip
     """acc[target] += weight * payload << shift, unless the packet to the target's core is lost; counts those by core."""
     for k in range(ids.size):

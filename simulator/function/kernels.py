@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +12,9 @@ Integers = npt.NDArray[np.signedinteger]
 
 
 @numba.njit(cache=True, nogil=True)
-def collect(acc: Any, out: Any, first_id: int, limit: int, ids: Any, payload: Any, at: int, active: Any) -> Any:
+def collect(
+    acc: Integers, out: I32, first_id: int, limit: int, ids: I32, payload: I32, at: int, active: I64
+) -> tuple[int, int, int]:
     """Append what a population emits to the step's events and clear its accumulators.
 
     Args:
@@ -47,7 +47,7 @@ def collect(acc: Any, out: Any, first_id: int, limit: int, ids: Any, payload: An
 
 
 @numba.njit(cache=True, nogil=True)
-def narrow(wide: Any, acc: Any, counts: Any) -> int:
+def narrow(wide: I64, acc: Integers, counts: I64) -> int:
     """Move int64 sums [ports, n] to int32, saturating; clears the sums and returns how many saturated.
 
     ``counts`` (int64 [n]) grows by those of each neuron.
@@ -66,7 +66,9 @@ def narrow(wide: Any, acc: Any, counts: Any) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def scatter_binary(ids: Any, first_id: int, indptr: Any, indices: Any, weights: Any, shift: int, acc: Any) -> None:
+def scatter_binary(
+    ids: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, acc: Integers
+) -> None:
     """acc[target] += weight << shift for every synapse of every event."""
     for k in range(ids.size):
         row = ids[k] - first_id
@@ -76,7 +78,7 @@ def scatter_binary(ids: Any, first_id: int, indptr: Any, indices: Any, weights: 
 
 @numba.njit(cache=True, nogil=True)
 def scatter_graded(
-    ids: Any, payload: Any, first_id: int, indptr: Any, indices: Any, weights: Any, shift: int, acc: Any
+    ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, acc: Integers
 ) -> None:
     """acc[target] += weight * payload << shift for every synapse of every event."""
     for k in range(ids.size):
@@ -100,14 +102,14 @@ def scatter_shared(
 
 
 @numba.njit(cache=True, nogil=True)
-def add_magnitudes(indices: Any, weights: Any, scale: Any, bound: Any) -> None:
+def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I64 | npt.NDArray[np.float64]) -> None:
     """bound[target] += |weight| * scale for every synapse."""
     for j in range(indices.size):
         bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale
 
 
 @numba.njit(cache=True, nogil=True)
-def first_unordered_row(indptr: Any, indices: Any) -> int:
+def first_unordered_row(indptr: I64, indices: I32) -> int:
     """First row whose targets do not ascend strictly, or -1."""
     for row in range(indptr.size - 1):
         for j in range(np.uint64(indptr[row]) + np.uint64(1), np.uint64(indptr[row + 1])):

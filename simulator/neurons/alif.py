@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, SOFT, V_MAX, V_RESET, VTH, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -26,7 +26,16 @@ Floats = npt.NDArray[np.float64]
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     dv, da, bias, vth, v_reset, jump, soft = (
         params[0], params[1], params[2], params[3], params[4], params[5], params[6]

@@ -29,6 +29,7 @@ FloatStep = Callable[
     npt.NDArray[np.float64],
 ]
 # sample_params(rng, n) -> parameter name -> float64 [n] or ()
+Words = npt.NDArray[np.int32]  # accumulators, states and parameters of a kernel
 SampleParams = Callable[[np.random.Generator, int], dict[str, Any]]
 # float_tables(params) -> table name -> int32 [any]
 FloatTables = Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, npt.NDArray[np.int32]]]

@@ -15,13 +15,22 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     v = state[0]
     bias, vth, v_reset, soft = params[0], params[1], params[2], params[3]

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.sampling import dyadic
 
 V_MAX = 2**23 - 1
@@ -31,7 +31,16 @@ def _clip(x: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     saturated = 0
     for i in range(lo, hi):

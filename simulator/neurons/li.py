@@ -14,14 +14,23 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, saturated
 from simulator.neurons.sampling import dyadic
 
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     v = state[0]
     dv, bias = params[0], params[1]

@@ -23,7 +23,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -37,7 +37,16 @@ def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     v, held = state[0], state[1]
     dv, bias, vth, v_reset, refractory, soft, strict = (

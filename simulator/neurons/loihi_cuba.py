@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import HELD, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -72,7 +72,16 @@ def _decay(x: int, keep: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     u, v, held = state[0], state[1], state[2]
     du, dv, vth, bias_mant, bias_exp, refractory = params[0], params[1], params[2], params[3], params[4], params[5]

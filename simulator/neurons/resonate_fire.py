@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import V_MAX, VTH, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -34,7 +34,16 @@ def pole(frequency: npt.ArrayLike, tau: npt.ArrayLike) -> tuple[Floats, Floats]:
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     beyond, half = 0, 1 << 14
     for i in range(lo, hi):

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
+from simulator.neurons.base import NeuronModel, UpdateOps, Word, Words, register
 
 TABLE_ENTRIES = 256
 
@@ -31,7 +31,16 @@ def sigmoid_table(step: float = 1 / 16) -> npt.NDArray[np.int32]:
 
 @numba.njit(cache=True, nogil=True)
 def _kernel(
-    acc: Any, state: Any, params: Any, table: Any, out: Any, lo: int, hi: int, step: int, seed: int, first_id: int
+    acc: Words,
+    state: Words,
+    params: Words,
+    table: Words,
+    out: Words,
+    lo: int,
+    hi: int,
+    step: int,
+    seed: int,
+    first_id: int,
 ) -> int:
     bias, shift = params[0], params[1]
     for i in range(lo, hi):

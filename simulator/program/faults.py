@@ -22,6 +22,9 @@ from simulator.chips.chip import Topology
 from simulator.program.axons import AxonTable, host_readers
 from simulator.program.program import HOST, Program
 
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Direction = Literal["north", "east", "south", "west"]
 Link = tuple[int, int, Direction]  # router x, y, and the output that is dead
@@ -209,7 +212,14 @@ def _straight(here: tuple[int, int], there: tuple[int, int]) -> list[Link]:
 
 @numba.njit(cache=True, nogil=True)
 def lost_packets(
-    ids: Any, ax_ptr: Any, ax_dst: Any, dead: Any, threshold: Any, seed: Any, step: Any, lost: Any
+    ids: I32,
+    ax_ptr: I64,
+    ax_dst: I32,
+    dead: npt.NDArray[np.bool_],
+    threshold: np.uint64,
+    seed: int,
+    step: int,
+    lost: U8,
 ) -> None:
     """Mark in ``lost`` (uint8 [events, cores]) the packets that do not arrive: to dead cores, or dropped.
 
@@ -228,7 +238,7 @@ def lost_packets(
 
 
 @numba.njit(cache=True, nogil=True)
-def hits(rate: float, places: int, seed: Any, step: Any, stream: Any, which: Any) -> Any:
+def hits(rate: float, places: int, seed: int, step: int, stream: int, which: int) -> I64:
     """Places 0..places-1 that a fault of this rate hits, ascending (int64), each independently of the others.
 
     The gaps are geometric, so the work is that of the hits, not of the places.

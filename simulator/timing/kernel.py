@@ -27,8 +27,6 @@ output needed at this router | destination << 8 | service << 32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +34,9 @@ import numpy.typing as npt
 from simulator.base.intrinsics import trailing_zeros
 
 U = np.uint64
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 WHEEL = 1024
 _MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 64)
 _0, _1, _2, _3, _4, _6, _8, _63 = U(0), U(1), U(2), U(3), U(4), U(6), U(8), U(63)
@@ -67,7 +68,7 @@ def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _output(there: Any, here: Any) -> Any:
+def _output(there: np.uint64, here: np.uint64) -> np.uint64:
     """Output of a router towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
     differs = there ^ here
     direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
@@ -75,7 +76,7 @@ def _output(there: Any, here: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _set(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> Any:
+def _set(S: U64, occupied: U64, busy: np.uint64, event: np.uint64, tick: np.uint64, now: np.uint64) -> np.uint64:
     """Put an event into the wheel, at `tick` > now or as far as the wheel reaches; returns the new `busy`."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, _MASK)) & _MASK
@@ -87,7 +88,16 @@ def _set(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> A
 
 
 @numba.njit(cache=True, nogil=True)
-def _set_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, wanted: Any, nowhere: Any) -> Any:
+def _set_if(
+    S: U64,
+    occupied: U64,
+    busy: np.uint64,
+    event: np.uint64,
+    tick: np.uint64,
+    now: np.uint64,
+    wanted: bool,
+    nowhere: np.uint64,
+) -> np.uint64:
     """`_set` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, _MASK)) & _MASK
@@ -101,10 +111,10 @@ def _set_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, w
 
 @numba.njit(cache=True, nogil=True)
 def time_steps(
-    off: Any, gap: Any, rel: Any, carries: Any, tail: Any, start: Any,
-    entry: Any, where: Any, place: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
-    enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
-    stamps: Any, soma_end: Any, quiet: Any, grants: Any,
+    off: I64, gap: I32, rel: I64, carries: U64, tail: I32, start: I64,
+    entry: U64, where: U64, place: U64, far: U64, link_ticks: U64, key_bits: np.uint64, port_bits: np.uint64,
+    enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
+    stamps: I64, soma_end: I64, quiet: I64, grants: I64,
 ) -> None:  # fmt: skip
     """Times of T steps, one after another; every step finds an empty chip.
 

@@ -28,6 +28,8 @@ from simulator.timing.expand import expand
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 TERMS = ("neurons", "packets out", "packets in", "synapses", "heaviest link")
 CHANGES = {
@@ -121,7 +123,7 @@ def step_terms(program: Program, chip: Chip, spikes: SpikeTrain) -> StepTerms:
 
 @numba.njit(cache=True, nogil=True)
 def _count(
-    ptr: Any, ids: Any, core: Any, ax_ptr: Any, ax_dst: Any, ax_syn: Any, out: Any, into: Any, synapses: Any
+    ptr: I64, ids: I32, core: I32, ax_ptr: I64, ax_dst: I32, ax_syn: I32, out: I64, into: I64, synapses: I64
 ) -> None:  # fmt: skip
     for t in range(ptr.size - 1):
         for k in range(ptr[t], ptr[t + 1]):

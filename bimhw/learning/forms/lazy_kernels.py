@@ -15,19 +15,22 @@ is used here too: a column of the propagator F moves like a trace without an inp
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
 from bimhw.learning.forms.packed_kernels import (
     ABAR,
     ERROR,
+    I64,
     KEEP,
     MATHS,
     SLOPE,
     VALUES,
     C,
+    Factors,
+    Flags,
+    Floats,
+    Shape,
     U,
     W,
     derive,
@@ -44,7 +47,7 @@ _MATERIALISED, _CAUGHT_UP, _EVENTS, _MOVED, _LEARNT = range(len(TALLY))
 
 
 @njit(nogil=True, fastmath=MATHS)
-def pending_change(change: Any, e: Any, at: Any, a: Any, a_at: Any, n: Any) -> None:
+def pending_change(change: Floats, e: Floats, at: np.uint64, a: Floats, a_at: np.uint64, n: int) -> None:
     """change [3 W] = A . e of the three ports, for W neurons of one input (W_c has no x)."""
     for port in range(3):
         first = 1 if port == 2 else 0
@@ -57,7 +60,7 @@ def pending_change(change: Any, e: Any, at: Any, a: Any, a_at: Any, n: Any) -> N
 
 
 @njit(nogil=True, fastmath=MATHS)
-def catch_up(e: Any, at: Any, f: Any, f_at: Any, n: Any) -> None:
+def catch_up(e: Floats, at: np.uint64, f: Floats, f_at: np.uint64, n: int) -> None:
     """e <- F e of the three ports, for W neurons of one input; last row first, so that it can be done in place."""
     for port in range(3):
         first = 1 if port == 2 else 0
@@ -74,13 +77,13 @@ def catch_up(e: Any, at: Any, f: Any, f_at: Any, n: Any) -> None:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def _column(k: Any, n: Any) -> Any:
+def _column(k: int, n: int) -> int:
     """Where column k of a lower triangle stored by columns begins: at its diagonal entry."""
     return k * n - k * (k - 1) // 2
 
 
 @njit(nogil=True, fastmath=MATHS)
-def add_event(e: Any, at: Any, beta: Any, value: Any, n: Any) -> None:
+def add_event(e: Floats, at: np.uint64, beta: Floats, value: np.floating, n: int) -> None:
     """e += beta u; beta lies as ``own``, whose third trace (A_log's) stands between those of delta and c."""
     for j in range(U(2 * n * W)):
         e[at + j] += beta[j] * value
@@ -89,7 +92,7 @@ def add_event(e: Any, at: Any, beta: Any, value: Any, n: Any) -> None:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def move_propagator(f: Any, at: Any, values: Any, k: Any, shape: Any) -> None:
+def move_propagator(f: Floats, at: np.uint64, values: Floats, k: Factors, shape: Shape) -> None:
     """F <- M F for W neurons: each column is a trace without an input, the first from x on, the next from behind it on."""
     n, zero = len(shape) + 1, f.dtype.type(0)
     for j in range(U(W)):
@@ -107,7 +110,7 @@ def move_propagator(f: Any, at: Any, values: Any, k: Any, shape: Any) -> None:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def receive(a: Any, a_at: Any, f: Any, f_at: Any, signal: Any, n: Any) -> None:
+def receive(a: Floats, a_at: np.uint64, f: Floats, f_at: np.uint64, signal: Floats, n: int) -> None:
     """A += eta delta (last row of F) for W neurons; signal [W] is eta delta."""
     for k in range(n):
         entry = f_at + U((_column(k, n) + n - 1 - k) * W)
@@ -117,7 +120,14 @@ def receive(a: Any, a_at: Any, f: Any, f_at: Any, signal: Any, n: Any) -> None:
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def materialise(
-    e: Any, a: Any, waits: Any, events: Any, weights: Any, masks: Any, n: Any, tally: Any
+    e: Floats,
+    a: Floats,
+    waits: I64,
+    events: I64,
+    weights: tuple[Floats, ...],
+    masks: tuple[Flags, ...],
+    n: int,
+    tally: I64,
 ) -> None:  # weights, masks: W_in, W_delta, W_c, each [H, M]; a mask [0, 0] keeps all
     """W -= A . e for the inputs ``events``: due before W is read there."""
     hidden = weights[0].shape[0]
@@ -139,7 +149,7 @@ def materialise(
 
 
 @njit(nogil=True)
-def _free_slot(users: Any) -> int:
+def _free_slot(users: I64) -> int:
     for slot in range(len(users)):
         if users[slot] == 0:
             return slot
@@ -147,7 +157,7 @@ def _free_slot(users: Any) -> int:
 
 
 @njit(nogil=True)
-def _reopen(waits: Any, live: Any, users: Any, events: Any, fresh: Any) -> None:
+def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
     """The inputs that fired wait at the fresh slot; slots without users are no longer live."""
     for i in range(len(events)):
         if waits[events[i]] >= 0:
@@ -164,7 +174,7 @@ def _reopen(waits: Any, live: Any, users: Any, events: Any, fresh: Any) -> None:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def _open(f: Any, a: Any, at: Any, n: Any) -> None:
+def _open(f: Floats, a: Floats, at: int, n: int) -> None:
     """F = 1, A = 0 for W neurons of the slot-block number `at`."""
     size = n * (n + 1) // 2 * W
     f[at * size : (at + 1) * size] = 0
@@ -176,25 +186,25 @@ def _open(f: Any, a: Any, at: Any, n: Any) -> None:
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def lazy_step(
-    e: Any,
-    own: Any,
-    f: Any,
-    a: Any,
-    waits: Any,
-    live: Any,
-    users: Any,
-    tally: Any,
-    u: Any,  # [M]
-    events: Any,  # the inputs that are not 0
-    given: Any,  # this and the next five as in `packed_kernels.packed_step`, B = 1
-    a_log: Any,
-    direct: Any,
-    consts: Any,
-    flags: Any,
-    shape: Any,
-    rate: Any,  # learning rate; without a label the error signal is 0 and `labelled` false
-    labelled: Any,
-    single: Any,  # [5, H] gradients of what neurons own, overwritten
+    e: Floats,
+    own: Floats,
+    f: Floats,
+    a: Floats,
+    waits: I64,
+    live: I64,
+    users: I64,
+    tally: I64,
+    u: Floats,  # [M]
+    events: I64,  # the inputs that are not 0
+    given: tuple[Floats, ...],  # this and the next five as in `packed_kernels.packed_step`, B = 1
+    a_log: Floats,
+    direct: Floats,
+    consts: Floats,
+    flags: tuple[bool, ...],
+    shape: Shape,
+    rate: np.floating,  # learning rate; without a label the error signal is 0 and `labelled` false
+    labelled: bool,
+    single: Floats,  # [5, H] gradients of what neurons own, overwritten
 ) -> None:
     """Steps (2) to (6) after the forward step: F, e at the events, the fresh slot, A."""
     hidden, n = len(direct), len(shape) + 1

@@ -17,10 +17,16 @@ compiled with its own constants.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+Floats = npt.NDArray[np.floating]
+I64 = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Factors = tuple[np.floating, np.floating, np.floating, np.floating, np.floating, np.floating]
+Scaled = tuple[bool, bool, bool, bool, np.floating]
+Shape = tuple[int, ...]
 
 W = 16
 U = np.uint64  # signed indices would be checked for being negative, which stops vectorisation
@@ -33,7 +39,9 @@ _GAIN, _TO_D, _TO_A, KEEP, SLOPE, _DIRECT, _RATE, _SIG, VALUES = range(GIVEN, GI
 
 
 @njit(nogil=True, fastmath=MATHS)
-def respond(e: Any, at: Any, q: Any, keep: Any, slope: Any, k: Any, shape: Any) -> Any:
+def respond(
+    e: Floats, at: np.uint64, q: np.floating, keep: np.floating, slope: np.floating, k: Factors, shape: Shape
+) -> np.floating:
     """Move the words y.. f at `at` by the trace q of the current; the new f."""
     kap, rho, p_vi, p_vr, b, k_f = k
     if len(shape) == 2:
@@ -50,13 +58,22 @@ def respond(e: Any, at: Any, q: Any, keep: Any, slope: Any, k: Any, shape: Any) 
         e[at] = rho * now
         e[at + U(W)] = b * now + rho * current
     e[at_v] = keep * pre
-    f = k_f * e[at_v + U(W)] + slope * pre
+    f: np.floating = k_f * e[at_v + U(W)] + slope * pre
     e[at_v + U(W)] = f
     return f
 
 
 @njit(nogil=True, fastmath=MATHS)
-def _synapses(e: Any, u: Any, row: Any, at: Any, u_at: Any, n: Any, k: Any, shape: Any) -> None:
+def _synapses(
+    e: Floats,
+    u: Floats,
+    row: Floats,
+    at: np.uint64,
+    u_at: np.uint64,
+    n: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+) -> None:
     """All synapses of one neuron in one sequence; the step's gradient is added to `row`."""
     abar, gain, to_d, keep, slope, direct, c, x_new, error = n
     port = (len(shape) + 1) * W
@@ -75,7 +92,7 @@ def _synapses(e: Any, u: Any, row: Any, at: Any, u_at: Any, n: Any, k: Any, shap
 
 
 @njit(nogil=True, fastmath=MATHS)
-def own_traces(e: Any, values: Any, row: Any, a: Any, v: Any, k: Any, shape: Any) -> None:
+def own_traces(e: Floats, values: Floats, row: Floats, a: np.uint64, v: np.uint64, k: Factors, shape: Shape) -> None:
     """What W neurons own (biases, A_log, D) in one sequence; the step's gradient is added to `row`."""
     port = (len(shape) + 1) * W
     for j in range(U(W)):
@@ -98,7 +115,16 @@ def own_traces(e: Any, values: Any, row: Any, a: Any, v: Any, k: Any, shape: Any
 
 
 @njit(nogil=True, fastmath=MATHS)
-def derive(values: Any, given: Any, a_log: Any, direct: Any, consts: Any, flags: Any, first: int, count: int) -> None:
+def derive(
+    values: Floats,
+    given: tuple[Floats, ...],
+    a_log: Floats,
+    direct: Floats,
+    consts: Floats,
+    flags: Scaled,
+    first: int,
+    count: int,
+) -> None:
     """Fill `values` with what the traces of W neurons need, in all sequences."""
     hard, detached, triangle, membrane, scale = flags
     k_f, theta, width = consts[6:]
@@ -136,13 +162,13 @@ def derive(values: Any, given: Any, a_log: Any, direct: Any, consts: Any, flags:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def kernel_factors(consts: Any) -> Any:
+def kernel_factors(consts: Floats) -> Factors:
     """What `respond` wants of the constants."""
     return (consts[0], consts[1], consts[2], consts[3], consts[4], consts[6])
 
 
 @njit(nogil=True, fastmath=MATHS)
-def with_gain(flags: Any, consts: Any, words: Any) -> Any:
+def with_gain(flags: tuple[bool, ...], consts: Floats, words: int) -> Scaled:
     """The flags that `derive` wants: those given and what scales the current."""
     gain = consts[2] * consts[5] if words == 2 else consts[5]
     return (flags[0], flags[1], flags[2], flags[3], gain)
@@ -150,17 +176,17 @@ def with_gain(flags: Any, consts: Any, words: Any) -> Any:
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
 def packed_step(
-    e: Any,  # synapses, flat, updated
-    own: Any,  # neurons, flat, updated
-    u: Any,  # [B, M]
-    given: Any,  # Delta, Abar, x_old, x_new, V-, s, m, z, d, c, dL/df: each [B, H]
-    a_log: Any,  # [H]
-    direct: Any,  # [H]
-    consts: Any,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
-    flags: Any,  # bools: hard reset, detached reset, triangle surrogate, membrane feature
-    shape: Any,  # a tuple, one entry per word of y.. f
-    ports: Any,  # gradients of W_in, W_delta, W_c: each [H, M], overwritten
-    single: Any,  # [5, H] gradients of b_in, b_delta, a_log, b_c, D, overwritten
+    e: Floats,  # synapses, flat, updated
+    own: Floats,  # neurons, flat, updated
+    u: Floats,  # [B, M]
+    given: tuple[Floats, ...],  # Delta, Abar, x_old, x_new, V-, s, m, z, d, c, dL/df: each [B, H]
+    a_log: Floats,  # [H]
+    direct: Floats,  # [H]
+    consts: Floats,  # [9]: kap, rho, p_vi, p_vr, b, gain c, k of f, theta, surrogate width
+    flags: tuple[bool, ...],  # bools: hard reset, detached reset, triangle surrogate, membrane feature
+    shape: Shape,  # a tuple, one entry per word of y.. f
+    ports: tuple[Floats, ...],  # gradients of W_in, W_delta, W_c: each [H, M], overwritten
+    single: Floats,  # [5, H] gradients of b_in, b_delta, a_log, b_c, D, overwritten
 ) -> None:
     """Move all traces of a layer by one step and take the step's gradient."""
     batch, fan_in = u.shape

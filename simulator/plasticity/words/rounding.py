@@ -8,13 +8,14 @@ on logical numbers only, never on mapping, threads, order or on what else is pla
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.random import STREAM_WEIGHT_UPDATE, philox4x32
+from simulator.base.random import STREAM_WEIGHT_UPDATE, Word, philox4x32
+
+Words = npt.NDArray[np.uint32]
+Integers = npt.NDArray[np.signedinteger]
 
 FRACTION_BITS = 16
 NEAREST, STOCHASTIC = 0, 1
@@ -25,7 +26,7 @@ _16, _32, _HALF = np.uint64(16), np.uint64(32), np.uint64(0xFFFF)
 
 
 @numba.njit(nogil=True)
-def _draw_row(rows: Any, seed: Any, update: Any, source: Any, stream: Any, left: Any) -> None:
+def _draw_row(rows: Words, seed: Word, update: Word, source: Word, stream: Word, left: Word) -> None:
     """Philox words of one source's blocks from `left` on, by word number: uint32 [4, blocks]. The loop is vectorised."""
     key = np.uint64(seed)
     k0, k1, c0, c1, c2 = key & _LOW, key >> _32, np.uint64(update), np.uint64(source), np.uint64(stream)
@@ -36,14 +37,14 @@ def _draw_row(rows: Any, seed: Any, update: Any, source: Any, stream: Any, left:
 
 
 @numba.njit(nogil=True)
-def _draw(rows: Any, seed: Any, update: Any, first: Any, stream: Any, left: Any) -> None:
+def _draw(rows: Words, seed: Word, update: Word, first: Word, stream: Word, left: Word) -> None:
     """`_draw_row` of several sources: uint32 [sources, 4, blocks]."""
     for r in range(rows.shape[0]):
         _draw_row(rows[r], seed, update, first + r, stream, left)
 
 
 @numba.njit(nogil=True)
-def _in_order(rows: Any, words: Any) -> None:
+def _in_order(rows: Words, words: Words) -> None:
     """Words of one source in the order of their synapses: uint32 [4 blocks]."""
     for block in range(np.uint64(words.size) >> np.uint64(2)):
         at = block << np.uint64(2)
@@ -54,7 +55,7 @@ def _in_order(rows: Any, words: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_random(out: Any, seed: Any, update: Any, source: Any, stream: Any) -> None:
+def fill_random(out: npt.NDArray[np.int64], seed: Word, update: Word, source: Word, stream: Word) -> None:
     """Fill int64 `out` (a row, its length a multiple of 8) with 16-bit random numbers of one source."""
     rows, words = np.empty((1, 4, out.size // 8), np.uint32), np.empty(out.size // 2, np.uint32)
     _draw(rows, seed, update, source, stream, 0)
@@ -65,7 +66,7 @@ def fill_random(out: Any, seed: Any, update: Any, source: Any, stream: Any) -> N
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_uniform(out: Any, seed: Any, step: Any, source: Any, stream: Any, left: Any) -> None:
+def fill_uniform(out: npt.NDArray[np.float64], seed: Word, step: Word, source: Word, stream: Word, left: Word) -> None:
     """Fill float64 `out` (targets `left`, left + 1 ... of one source) with random numbers in [0, 1) of 16 bits."""
     skip = left % 8
     rows = np.empty((1, 4, (skip + out.size + 7) // 8), np.uint32)
@@ -79,9 +80,9 @@ def fill_uniform(out: Any, seed: Any, step: Any, source: Any, stream: Any, left:
 
 @numba.njit(cache=True, nogil=True)
 def update_weights(
-    weights: Any, change: Any, live: Any, limit: int, mode: int, seed: Any, update: Any, projection: int, first: int,
-    left: int = 0,
-) -> Any:  # fmt: skip
+    weights: Integers, change: npt.NDArray[np.int64], live: npt.NDArray[np.uint8], limit: int, mode: int, seed: Word,
+    update: Word, projection: int, first: int, left: int = 0,
+) -> tuple[np.int64, np.int64, int]:  # fmt: skip
     """Apply a change to the weights of one projection (rows = sources, targets of a row in logical order).
 
     Args:
@@ -120,8 +121,8 @@ def update_weights(
 
 
 def update_weights_twin(
-    weights: npt.NDArray[Any], change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
-) -> npt.NDArray[Any]:
+    weights: Integers, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
+) -> Integers:
     """The same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
     moved = weights.astype(np.int64) + ((change + random) >> FRACTION_BITS)
     return np.clip(moved, -limit, limit).astype(weights.dtype)

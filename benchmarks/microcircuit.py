@@ -54,10 +54,16 @@ def chip_run(scale: float, seconds: float) -> dict[str, Any]:
     activity = Counter(program, chip.topology).activity(spikes, tally_of(simulation))
     events, dynamic = activity.total("synaptic_events"), chip_energy(activity, chip, program).energy_pj("dynamic")
     return {
-        "rates": rates_hz(network, spikes, SKIP_MS), "synapses": network.n_synapses, "neurons": size, "made_s": made,
-        "wall_s": wall, "cpu_s": cpu, "events": events, "dynamic_nj": dynamic / events / 1e3,
+        "rates": rates_hz(network, spikes, min(SKIP_MS, 500 * seconds)),
+        "synapses": network.n_synapses,
+        "neurons": size,
+        "made_s": made,
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "events": events,
+        "dynamic_nj": dynamic / events / 1e3,
         "idle_nj": IDLE_BOARDS * IDLE_WATT * seconds / events * 1e9,
-    }  # fmt: skip
+    }
 
 
 def brian2_rates(scale: float, seconds: float, seed: int = 5) -> list[float]:

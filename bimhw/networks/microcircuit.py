@@ -68,7 +68,7 @@ def potjans_diesmann(
     *,
     seed: int = 0,
     background: Background = "poisson",
-    delay_levels: int = 1,
+    delay_levels: int = 8,
     thalamic_pulse_ms: tuple[float, float] | None = None,
     steps: int = 10_000,
 ) -> Network:
@@ -79,7 +79,8 @@ def potjans_diesmann(
         seed: of wiring, weights and initial potentials.
         background: ``poisson`` (noise with the mean and variance of the Poisson input) or ``dc`` (its mean alone; a scaled-down
             network then falls silent).
-        delay_levels: values of the published spread of delays (normal, 50 %), each of as many synapses; 1: the mean delay.
+        delay_levels: values of the published spread of delays (normal, 50 %), each of as many synapses. 1 is the mean delay
+            alone, which is faster, but locks the network at full scale into synchrony.
         thalamic_pulse_ms: begin and end of a thalamic stimulus (902 inputs at 120 spikes/s); None: no thalamus.
         steps: that the network's inputs last.
 

@@ -34,7 +34,7 @@ def test_synapse_numbers_are_the_published_ones() -> None:
 
 
 def test_the_network_is_sound_and_follows_its_seed() -> None:
-    a, b, c = (potjans_diesmann(0.01, seed=seed, steps=5) for seed in (1, 1, 2))
+    a, b, c = (potjans_diesmann(0.01, seed=seed, steps=5, delay_levels=1) for seed in (1, 1, 2))
     check_network(a)
     assert [p.size for p in a.populations] == [207, 58, 219, 55, 48, 11, 144, 29]
     assert program_of(a).sha256() == program_of(b).sha256() != program_of(c).sha256()
@@ -43,7 +43,7 @@ def test_the_network_is_sound_and_follows_its_seed() -> None:
 
 
 def test_in_degrees_weights_and_signs() -> None:
-    network = potjans_diesmann(0.05, steps=1)
+    network = potjans_diesmann(0.05, steps=1, delay_levels=1)
     for q in network.projections:
         t, s = (published.POPULATIONS.index(name) for name in (q.target, q.source))
         synapses = published.synapse_numbers()[t, s] / published.SIZES[t] * 0.05 * network.population(q.target).size
@@ -125,7 +125,7 @@ def test_a_thalamic_pulse_drives_layers_4_and_6() -> None:
 
 def test_a_tenth_fires_as_brian2_says() -> None:
     """Rates of a float network of a tenth with true Poisson input in Brian2 (python -m benchmarks microcircuit), 1 s."""
-    network = potjans_diesmann(0.1, steps=3000)
+    network = potjans_diesmann(0.1, steps=3000, delay_levels=1)
     assert network.inputs is not None
     rates = rates_hz(network, bimhw.run(program_of(network), network.inputs, 3000).spikes, skip_ms=100)
     brian2 = (0.44, 2.07, 3.97, 4.99, 6.50, 7.73, 0.82, 7.04)
@@ -138,7 +138,7 @@ def test_brian2_computes_the_same_spikes() -> None:
     pytest.importorskip("brian2")
     from bimhw.evidence.crosscheck.check import crosscheck_program
 
-    network = potjans_diesmann(0.005, background="dc", thalamic_pulse_ms=(1, 20), steps=400)
+    network = potjans_diesmann(0.005, background="dc", thalamic_pulse_ms=(1, 20), steps=400, delay_levels=2)
     driven = tuple(
         p if p.name == "TC" else replace(p, params=dict(p.params) | {"bias_exp": p.params["bias_exp"] + 1})
         for p in network.populations

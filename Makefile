@@ -26,7 +26,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -m 'not long' -n auto
+	$(BIN)/python -m pytest -m 'not long' -n auto --dist loadfile
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long

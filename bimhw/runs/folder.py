@@ -32,7 +32,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.locks import held
 from simulator.base.reading import boundary, check_is_file, read_object
-from simulator.base.writing import check_output_folder, os_errors, write_json
+from simulator.base.writing import check_output_folder, os_errors, replacing_files, write_json
 from simulator.chips.chip import Chip
 from simulator.chips.rules import check_chip
 from simulator.program.activity import Activity
@@ -158,25 +158,25 @@ def write_run(
     timing: Mapping[str, npt.NDArray[Any]] | None,
     outputs: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> None:
-    """Write a run folder; the manifest comes last, so that an interrupted run is not taken for a whole one."""
+    """Write a run folder, whole or not at all; the run that it held is there until then.
+
+    The manifest comes last, so that an interrupted run is not taken for a whole one.
+    """
     check_run_folder(folder)
     with os_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    with held(folder):
-        for stale in ("manifest.json", "report.html"):  # the report that a folder holds is one of the run it held
-            (folder / stale).unlink(missing_ok=True)
-        program.save(folder / "program.bimhw")
-        write_json(folder / "chip.json", chip_json(chip))
-        write_json(folder / "result.json", result)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    # the report that a folder holds is one of the run it held
+    with held(folder), replacing_files(folder, (*PARTS, "report.html", "manifest.json")) as new:
+        program.save(new / "program.bimhw")
+        write_json(new / "chip.json", chip_json(chip))
+        write_json(new / "result.json", result)
         payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
-        write_npz(folder / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
-        activity.save(folder / "activity.npz")
+        write_npz(new / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
+        activity.save(new / "activity.npz")
         for name, arrays in (("timing.npz", timing), ("outputs.npz", outputs)):
             if arrays:
-                write_npz(folder / name, arrays)
-            else:
-                (folder / name).unlink(missing_ok=True)
-        seal(folder, dict(manifest) | {"program_sha256": program.sha256()})
+                write_npz(new / name, arrays)
+        seal(new, dict(manifest) | {"program_sha256": program.sha256()})
 
 
 def seal(folder: Path, manifest: dict[str, Any]) -> None:

@@ -88,8 +88,9 @@ def _locked(lock: Path, shown: str) -> int | None:
             os.close(handle)
             return None
         if _same(handle, lock):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, _who().encode(errors="replace"), 0)
+            with contextlib.suppress(OSError):  # on a full disk the holder has no name
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, _who().encode(errors="replace"), 0)
             return handle
         os.close(handle)  # its holder removed it between opening and locking
 

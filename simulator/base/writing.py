@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import socket
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,41 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a new folder inside `folder`; its files take the place of those of `names` when the block ends well.
+
+    What fails leaves `folder` as it was: the files that it held, or no folder. The caller holds it (`simulator.base.locks`).
+
+    Args:
+        folder: made where it is missing.
+        names: of the files that belong together, the one that vouches for the others last. Those that the block does not
+            write are removed.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    with os_errors(str(folder)):
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{_PART}files"
+        shutil.rmtree(part, ignore_errors=True)  # of a killed process
+        try:
+            part.mkdir()
+            yield part
+            for name in reversed(names):
+                if not (part / name).exists() or name == names[-1]:
+                    (folder / name).unlink(missing_ok=True)
+            for name in names:
+                if (part / name).exists():
+                    (part / name).replace(folder / name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # nothing where the block failed; else it is not empty
 
 
 def write_text(path: Path, text: str) -> None:

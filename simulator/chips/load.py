@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ from simulator.chips.system import with_chips
 
 def chip_names() -> list[str]:
     """Names of the chips that come with bimhw."""
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
     folder = resources.files("simulator") / "chips"
-    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+    return tuple(sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")))
 
 
 def load_chip(name_or_path: str) -> Chip:

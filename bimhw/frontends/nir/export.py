@@ -6,6 +6,7 @@ out as tau = dt / (1 - keep). Paths of d steps between the layers of a chip beco
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -191,7 +192,9 @@ def _check_sayable(where: str, p: Mapping[str, Floats], fires: bool) -> None:
 
 
 def write_graph(graph: NirGraph, path: Path | str) -> None:
-    """Write a graph with the package nir: to a temporary name first, then renamed.
+    """Write a graph with the package nir, whole or not at all.
+
+    The file is made in memory: the HDF5 library crashes where it cannot write.
 
     Raises:
         MissingExtraError: the package nir is not installed.
@@ -203,8 +206,10 @@ def write_graph(graph: NirGraph, path: Path | str) -> None:
     nodes = {name: _nir_node(nir, node) for name, node in graph.nodes.items()}
     # nir's own type inference takes a kernel's height for its width, so the check is ours (`shapes.infer`)
     written = nir.NIRGraph(nodes=nodes, edges=list(graph.edges), type_check=False)
+    content = io.BytesIO()
+    nir.write(content, written)
     with replacing(Path(path)) as temporary:
-        nir.write(str(temporary), written)
+        temporary.write_bytes(content.getvalue())
 
 
 def _nir_node(nir: Any, node: Node) -> Any:

@@ -121,12 +121,13 @@ class Session:
         if n_workers < 1:
             raise InputError("workers", f"are {n_workers}, must be at least 1")
         self.spec, self._n_workers, self._dask = spec, n_workers, dask
-        self._open = ExitStack()
         self._team: Workers | None = None
         path = Path(db)
-        self._open.enter_context(held(path))
-        self._store = self._open.enter_context(Store(path))
-        self._folder = _work_folder(path)
+        with ExitStack() as opened:  # a store that cannot be opened leaves no lock
+            opened.enter_context(held(path))
+            self._store = opened.enter_context(Store(path))
+            self._folder = _work_folder(path)
+            self._open = opened.pop_all()
 
     def __enter__(self) -> Session:
         return self

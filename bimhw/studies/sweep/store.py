@@ -45,6 +45,7 @@ class Store:
         self.path = path
         if not path.parent.is_dir():
             raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
+        made = not path.exists()
         try:
             self._db = sqlite3.connect(path, timeout=60.0, isolation_level=None)
         except sqlite3.Error as error:
@@ -54,6 +55,8 @@ class Store:
             self._check_columns()
         except InputError:
             self._db.close()
+            if made:
+                path.unlink(missing_ok=True)
             raise
 
     def __enter__(self) -> Store:

@@ -134,7 +134,7 @@ def test_every_network_compiles_and_computes_what_it_was_trained_to(part: int) -
     for number, config in list(enumerate(configurations()))[part::4]:
         payloads = rng.integers(0, 16, (4, STEPS, 6)) * (rng.random((4, STEPS, 6)) < 0.5)
         fine = {"per_row": True, "free_scales": True, "state_bits": 24}  # what is left are the tables' steps
-        result = compile(trained_like(config, number), "loihi2", calibration=payloads, **fine)
+        result = compile(trained_like(config, number), "loihi2", calibration=payloads, mapping="blocks", **fine)
         assert result.program.meta["chip_steps"] == STEPS + start(config, config.n_layers)
         followed += sum(first_difference(result, payloads, 0.06))
         whole += 4 * result.program.meta["chip_steps"]

@@ -158,7 +158,7 @@ def test_the_program_computes_exactly_the_plain_integer_model(net: tuple[NirGrap
     graph, profile, x = net
     chip = load_chip("loihi2")
     payloads = x.transpose(1, 0, *range(2, x.ndim)).reshape(x.shape[1], x.shape[0], -1).astype(np.int32)
-    program = compile(lower(graph, profile), chip, calibration=payloads).program
+    program = compile(lower(graph, profile), chip, calibration=payloads, mapping="blocks").program
     steps = program.meta["chip_steps"]
     runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=chip.topology)
     out, _, saturated = run_plain(program, payloads, steps)

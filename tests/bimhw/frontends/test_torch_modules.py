@@ -120,7 +120,7 @@ def test_the_program_equals_a_plain_integer_model(case: tuple[Stack, tuple[int, 
     width = int(np.prod(shape))
     payloads = (np.random.default_rng(seed).random((2, 12, width)) < 0.4).astype(np.int32)
     chip = load_chip("loihi2")
-    program = bimhw.compile(net, chip, calibration=payloads).program
+    program = bimhw.compile(net, chip, calibration=payloads, mapping="blocks").program
     steps = program.meta["chip_steps"]
     runs = run_samples(program, [encode(program, s) for s in payloads], steps, topology=chip.topology)
     out, _, saturated = run_plain(program, payloads, steps)

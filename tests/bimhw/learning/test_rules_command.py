@@ -48,7 +48,7 @@ def train_and_compile(capsys: pytest.CaptureFixture[str], folder: Path, *options
     model = str(folder / "m.safetensors")
     code, out, err = run(capsys, "train", "digits", "--epochs", "1", "-o", model, *options)
     assert code == 0, err
-    compiled, _, err = run(capsys, "compile", model, "--chip", "loihi2", "-o", str(folder / "m.bimhw"))
+    compiled, _, err = run(capsys, "compile", model, "--mapping", "blocks", "-o", str(folder / "m.bimhw"))
     assert compiled == 0, err
     found: dict[str, Any] = json.loads(out)
     assert np.isfinite(found["test_loss_nats"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import bimhw
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
+from bimhw.runs import folder as folder_module
 from bimhw.runs import simulate as module
 from bimhw.runs.course import Course
 from bimhw.runs.folder import RunFolder
@@ -82,3 +84,20 @@ def test_a_checkpoint_of_learning_holds_no_time() -> None:
     epoch = EpochResult(0.5, (0.1,), 7.25)
     assert "7.25" not in str(Course(2, 10, [epoch], [0.5]).notes())
     assert epoch.cpu_s == 7.25
+
+
+def test_a_disk_that_fills_leaves_no_folder_and_the_run_that_was_there(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate(program, tmp_path / "old")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "old").iterdir()}
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder_module, "write_npz", fill)
+    for name in ("old", "new"):
+        with pytest.raises(InputError, match="No space left"):
+            simulate(program, tmp_path / name, seed=1, force=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "old").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]

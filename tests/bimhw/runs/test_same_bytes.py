@@ -10,22 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bimhw.cli.writing_commands import WRITING, write_inputs
+
 ROOT = Path(__file__).parents[3]
-COMMANDS = """
-train digits --epochs 1 --hidden 6 -o m.pt
-train digits --epochs 1 --hidden 6 -o m.safetensors
-train digits --stream --steps 40 --hidden 4 --batch 2 --report-every 20 --checkpoint stream.ckpt -o s.pt
-compile m.pt --chip loihi2 --neurons-per-core 4 --save-mapping map.json --plot map.png -o m.bimhw
-compile m.pt --chip loihi2 --mapping map.json -o again.bimhw
-simulate m.bimhw --samples 4 --model m.pt --trace t.json --checkpoint sim.ckpt -o run
-energy run
-report run
-table run --markdown table.md
-codesign run --plot codesign.png
-map m.bimhw --run run -o cores.svg --save map2.json
-learn m.bimhw --epochs 1 --run learnt -o l.bimhw --model l.safetensors --form seq
-sweep m.pt --cores 2,4 --samples 4 --db sweep.sqlite --plot sweep.png
-"""
 SCRIPT = """
 import sys
 from bimhw.cli.main import main
@@ -39,7 +26,7 @@ for line in sys.stdin.read().split("\\n"):
 
 
 def _run(folder: Path, hash_seed: str, threads: str) -> dict[str, str]:
-    folder.mkdir()
+    write_inputs(folder)
     environment = os.environ | {
         "PYTHONHASHSEED": hash_seed,
         "OMP_NUM_THREADS": threads,
@@ -47,7 +34,12 @@ def _run(folder: Path, hash_seed: str, threads: str) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
     }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], input=COMMANDS, cwd=folder, env=environment, text=True, capture_output=True
+        [sys.executable, "-c", SCRIPT],
+        input="\n".join(WRITING),
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return {
@@ -59,7 +51,7 @@ def _run(folder: Path, hash_seed: str, threads: str) -> dict[str, str]:
 
 @pytest.mark.long
 def test_every_command_writes_the_same_bytes_twice(tmp_path: Path) -> None:
-    one, two = _run(tmp_path / "a", "1", "1"), _run(tmp_path / "another-folder", "77", "1")
+    one, two = _run(tmp_path / "a", "1", "1"), _run(tmp_path / "another-folder", "77", "2")
     assert one.keys() == two.keys()
     assert {name for name in one if one[name] != two[name]} == set()
     assert not [name for name in one if Path(name).name.startswith(".")], "a lock or a temporary file was left"

@@ -174,14 +174,14 @@ class Dataset:
                 f"Give x as {_AXES['tb']} or {_AXES['bt']}",
             )
         found = fits[0]
-        unsure = f" ({' and '.join(fits)} both fit: --layout says which)" if len(fits) > 1 else ""
+        unsure = f" ({' and '.join(fits)} both fit: --data-option layout=bt chooses)" if len(fits) > 1 else ""
         return found, f"x of shape {shape} read as {_AXES[found]}{unsure}"
 
     def _batch_first(self, x: Array, layout: Layout, width: int) -> Array:
         if layout == "static":
             if self.steps is None and self.encoding not in ("rate", "latency"):
                 raise InputError(
-                    f"{self.name}: x", "is the same at every step, so it does not tell T", "Give --steps T"
+                    f"{self.name}: x", "is the same at every step, so it does not tell T", "Give --data-option steps=T"
                 )
             if math.prod(x.shape[1:]) != width:
                 raise InputError(f"{self.name}: x", f"has shape {x.shape}; the network has {width} inputs")
@@ -234,7 +234,7 @@ class Dataset:
             raise InputError(
                 f"{self.name}: x",
                 f"has shape {self.x.shape}, which does not tell the values of a step",
-                "Give --layout",
+                "Give --data-option layout=bt, tb or static",
             )
         return math.prod(self.x.shape[lead:]) * (2 if self.encoding == "delta" else 1)
 

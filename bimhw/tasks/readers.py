@@ -160,7 +160,7 @@ def _frames(recordings: list[Events], how: Options, where: str) -> Array:
 
 def _check_binned(size: int, events: int, where: str, how: Options) -> None:
     """Raise `InputError` for bins that do not fit the memory, or far more of them than so few events need."""
-    check_memory(size, where, "its binned events", "Take a longer --time-step")
+    check_memory(size, where, "its binned events", "Take longer steps: --data-option time_step=SECONDS")
     if size > BOMB_BYTES and size > 1000 * events and not {"bins", "size"} & set(how):
         raise InputError(
             where,

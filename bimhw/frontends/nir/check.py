@@ -132,18 +132,29 @@ def _hints(
     wanted: npt.NDArray[np.float64],
     differ: int,
 ) -> list[str]:
-    """Other profiles under which fewer values differ, the best first (never used, only said)."""
-    if not graph.of_kind(*FIRING):
-        return []
+    """Return other readings under which fewer values differ, the best first (never used, only said)."""
+    swapped = {name: x.swapaxes(0, 1) for name, x in inputs.items()}, wanted.swapaxes(0, 1)
+    tried = [("steps and samples of x swapped (--data-option layout=bt)", partial(_compare, graph, profile, *swapped))]
+    if graph.of_kind(*FIRING):
+        tried += [(what, partial(_made, graph, make, inputs, wanted)) for what, make in _readings(graph, profile)]
     found: list[tuple[int, int, str]] = []
-    for number, (what, make) in enumerate(_readings(graph, profile)):
+    for number, (what, compare) in enumerate(tried):
         try:
-            count = _compare(graph, make(), inputs, wanted)[0]
+            count = compare()[0]
         except InputError:
             continue
         if count < differ:
             found.append((count, number, what))
     return [f"{count} would differ with {what}" for count, _, what in sorted(found)[:3]]
+
+
+def _made(
+    graph: NirGraph,
+    make: Callable[[], Profile],
+    inputs: Mapping[str, npt.NDArray[np.float64]],
+    wanted: npt.NDArray[np.float64],
+) -> tuple[int, float, bool, int]:
+    return _compare(graph, make(), inputs, wanted)
 
 
 def _readings(graph: NirGraph, profile: Profile) -> Iterator[tuple[str, Callable[[], Profile]]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -43,6 +45,24 @@ def test_no_example_is_of_a_command_that_is_not_there() -> None:
 def test_no_package_hides_a_function() -> None:
     packages = {p.name for p in (ROOT / "bimhw").iterdir() if (p / "__init__.py").is_file()}
     assert not packages & bimhw._PUBLIC.keys()
+
+
+def test_every_option_that_a_message_names_exists() -> None:
+    known = {"--help"} | {o for _, command in commands() for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    known |= {o for p in cli.params for o in p.opts}
+    root = Path(bimhw.__file__).parents[1]
+    files = (
+        f for package in ("bimhw", "simulator", "mapping", "energy_models") for f in (root / package).rglob("*.py")
+    )
+    named = {}
+    for file in files:
+        if file.name == "fetch.py":  # it calls pip, whose options these are
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named |= dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", node.value), file)
+    assert len(named) > 100
+    assert {option: file for option, file in named.items() if option not in known} == {}
 
 
 def test_the_table_in_the_docs_is_of_this_code() -> None:

@@ -99,3 +99,14 @@ def test_check_takes_every_form_of_data(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", data.x)
     with pytest.raises(InputError, match="no recorded outputs"):
         bimhw.check_nir(model, tmp_path / "x.npy", "snntorch-subtract")
+
+
+def test_data_read_the_wrong_way_round_is_hinted(tmp_path: Path) -> None:
+    """Nothing in an .npz of x and out tells steps from samples."""
+    model = leaky_net(tmp_path / "m.nir")
+    data = recorded(model, None)
+    np.savez(tmp_path / "d.npz", x=data.x.swapaxes(0, 1), out=data.out.swapaxes(0, 1))
+    result = bimhw.check_nir(model, tmp_path / "d.npz")
+    assert result.differ > 0
+    assert result.hints[0] == "0 would differ with steps and samples of x swapped (--data-option layout=bt)"
+    assert bimhw.check_nir(model, Dataset.open(tmp_path / "d.npz", layout="bt")).differ == 0

@@ -36,7 +36,7 @@ def test_a_static_input_is_not_copied() -> None:
     assert samples.x.shape == (4, 1000, 6)
     payloads = samples.payloads(2.0**-6, 8)
     assert samples.x.strides[1] == payloads.strides[1] == 0
-    with pytest.raises(InputError, match="Give --steps T"):
+    with pytest.raises(InputError, match="Give --data-option steps=T"):
         Dataset(RNG.random((4, 6)), y=np.zeros(4, np.int64)).samples(6)
 
 

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from mapping.network import Network
+from simulator.program.meta import ProgramFidelity
 
 WEIGHT_ERROR = 0.05  # rms error over rms weight, above which a projection is another one
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """What a compilation kept of its network.
-
-    Attributes:
-        word: faithful (the same neurons and connections; weights and states rounded to the words of the chip) or approximate.
-        reasons: what differs; empty of a faithful one.
-    """
-
-    word: Literal["faithful", "approximate"]
-    reasons: tuple[str, ...]
-
-    def as_json(self) -> dict[str, str | list[str]]:
-        """Return plain values for JSON."""
-        return {"word": self.word, "reasons": list(self.reasons)}
-
-
-def fidelity(given: Network, run: Network, weight_errors: Mapping[str, float], assumed: str) -> Fidelity:
+def fidelity(given: Network, run: Network, weight_errors: Mapping[str, float], assumed: str) -> ProgramFidelity:
     """Judge a compilation.
 
     Args:
@@ -49,4 +31,4 @@ def fidelity(given: Network, run: Network, weight_errors: Mapping[str, float], a
         if error > WEIGHT_ERROR
     ]
     reasons += [f"formats rest on made-up inputs: {assumed}"] if assumed else []
-    return Fidelity("approximate" if reasons else "faithful", tuple(reasons))
+    return ProgramFidelity("approximate" if reasons else "faithful", tuple(reasons))

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from bimhw.compiler.calibrate import chip_steps
 from bimhw.compiler.data import CalibrationData, calibration_data
-from bimhw.compiler.fidelity import Fidelity
 from bimhw.compiler.report import mapped_figures
 from bimhw.compiler.result import CompileResult
 from mapping.files import program_as_given
@@ -24,6 +23,7 @@ from simulator.chips.chip import Chip
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
 from simulator.program.axons import axon_table
+from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.program.traffic import reach
@@ -76,13 +76,13 @@ def compile_integer(
         "sample_steps": program.facts.sample_steps,
         "chip_steps": program.facts.chip_steps,
         "calibration": source,
-        "fidelity": Fidelity("faithful", ()).as_json(),
+        "fidelity": ProgramFidelity("faithful").as_json(),
         "populations": [
             {"name": p.name, "model": p.model, "neurons": p.size, "rate": float(rates[p.name].mean())}
             for p in network.populations
         ],
     }
-    meta = dict(program.meta) | {"notes": report["notes"], "mapping": dict(mapped.figures)}
+    meta = dict(program.meta) | {k: report[k] for k in ("notes", "fidelity")} | {"mapping": dict(mapped.figures)}
     program = replace(program, meta=meta)
     return CompileResult(program, network, network, report, with_relay_rates(program, rates))
 

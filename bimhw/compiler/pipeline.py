@@ -113,7 +113,7 @@ def compile(
     kept = fidelity(given, network, lowered.weight_errors, data.assumed)
     report = compile_report(mapped, target, lowered, calibrated, data) | {"fidelity": kept.as_json()}
     result = CompileResult(
-        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures)),
+        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures), fidelity=kept.as_json()),
         integer,
         network,
         report,

@@ -52,6 +52,8 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     figures |= {} if scores is None else trial.judge(scores)
     figures |= activity_figures(program, run.activity)
     figures |= {"copies": copies_of(program)} if copies_of(program) > 1 else {}
+    kept = program.facts.fidelity
+    figures |= {} if kept is None else {"fidelity": kept.as_json()}
     if isinstance(trial, DataTrial):
         figures |= trial.recorded(trial.outputs(one, run)["values"])
         figures |= {"notes": list(trial.samples.notes)} if trial.samples.notes else {}

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from bimhw.runs.execute import How
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
+from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
 
 Number = float | None | UnsetType  # UNSET: not judged; None: judged, and without a value
@@ -85,6 +86,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         tick_ns, ..., samples_per_s: times, where the run was timed.
         timing_sample: what the times rest on, where only some steps were timed.
         late_packets: done after their tick had ended, of tick synchronisation.
+        fidelity: how far the program is the network that it was compiled from.
         notes: what was found, chosen or assumed.
     """
 
@@ -134,6 +136,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     late_packets: int | UnsetType = UNSET
     timing_sample: dict[str, float] | UnsetType = UNSET
     faults: dict[str, int] | UnsetType = UNSET
+    fidelity: ProgramFidelity | UnsetType = UNSET
     notes: list[str] | UnsetType = UNSET
 
     def to_json(self) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def network_part(program: Program) -> Part:
     if "calibration" in program.meta:
         note += f" Calibrated on {program.meta['calibration']}."
     columns = ("layer", "role", "neuron model", "neurons", "synapses into it", "from", "bits of a weight")
-    notes = [str(line) for line in program.meta.get("notes") or ()]
+    kept = program.facts.fidelity
+    notes = [f"Compilation: {kept.text}"] if kept is not None else []
+    notes += [str(line) for line in program.meta.get("notes") or ()]
     return Part("Network", note.strip(), table=Table(columns, rows, (3, 4)), lines=notes)
 
 

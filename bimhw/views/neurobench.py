@@ -168,10 +168,12 @@ def _own(folder: RunFolder, costs: Energy) -> dict[str, Any]:
     f, report = costs.report.figures(), costs.report
     best = costs.best_learning
     dense = next((c for c in costs.learning if c.plan.form == "dense"), None)
-    row = costs.rows()[0]
+    row, kept = costs.rows()[0], folder.program().facts.fidelity
     return {
         "bimhw.task": folder.manifest.get("task"),
         "bimhw.chip": report.chip,
+        "bimhw.fidelity": None if kept is None else kept.word,
+        "bimhw.fidelity_reasons": [] if kept is None else list(kept.reasons),
         "bimhw.metrics": {k: folder.result[k] for k in METRICS if k in folder.result},
         "bimhw.steps_per_sample": report.steps * costs.ran / max(1, report.samples),
         "bimhw.dynamic_nj_per_step": f["dynamic_nj_per_step"],

@@ -38,6 +38,7 @@ FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
     ("task", _at("bimhw.task")),
     ("chip", _at("bimhw.chip")),
     ("metric on the chip", metric_of),
+    ("program against its network", _at("bimhw.fidelity")),
     ("weights", _at("ParameterCount")),
     ("steps of a sample", _at("bimhw.steps_per_sample")),
     ("activation sparsity", _at("ActivationSparsity")),

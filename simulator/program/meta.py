@@ -77,6 +77,27 @@ class WordOptions(msgspec.Struct, frozen=True):
     state_bits: Annotated[int, msgspec.Meta(ge=1, le=32)] = 16
 
 
+class ProgramFidelity(msgspec.Struct, frozen=True):
+    """What a compilation kept of its network.
+
+    Attributes:
+        word: faithful (the same neurons and connections; weights and states rounded to the words of the chip) or approximate.
+        reasons: what differs; empty of a faithful one.
+    """
+
+    word: Literal["faithful", "approximate"]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return it in one line."""
+        return ": ".join([self.word, *(["; ".join(self.reasons)] if self.reasons else [])])
+
+    def as_json(self) -> dict[str, str | list[str]]:
+        """Return plain values for JSON."""
+        return {"word": self.word, "reasons": list(self.reasons)}
+
+
 class ProgramMeta(msgspec.Struct, frozen=True):
     """What bimhw reads of a program's meta.
 
@@ -92,6 +113,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         options: word widths.
         relays: relay neurons of its mapping.
         notes: what the compiler remarked.
+        fidelity: how far it is the network that it was compiled from.
         config: of the model.
         calibration: what the formats were chosen on.
         model_sha256: hash of the model file.
@@ -113,6 +135,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     options: WordOptions | None = None
     relays: Relays = Relays()
     notes: tuple[str, ...] = ()
+    fidelity: ProgramFidelity | None = None
     config: str | dict[str, Any] | None = None
     calibration: str | None = None
     model_sha256: Annotated[str, msgspec.Meta(max_length=64)] | None = None

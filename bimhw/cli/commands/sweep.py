@@ -23,6 +23,7 @@ from simulator.base.shown import significant
 @click.option("--chip", help="Chips, by name or YAML file; loihi2 if not given.")
 @click.option("--cores", help="Most neurons on a core.")
 @click.option("--mapping", help="Mappers, e.g. auto,blocks (see `compile`); auto if not given.")
+@click.option("--copies", help="Copies of the network, a sample on each, e.g. 1,4,max: latency against throughput.")
 @click.option("--supply", help="Supply voltages [V].")
 @click.option("--node", help="Process nodes [nm].")
 @click.option("--seeds", help="Seeds, e.g. 0,1,2.")
@@ -78,7 +79,7 @@ def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 
     names = {"lam": "lambda", "seeds": "seed"}
     out = {}
-    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "mapping", "supply", "node"):
+    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "mapping", "copies", "supply", "node"):
         if options[name] is not None:
             out[names.get(name, name)] = _values(options[name])
     for text in options["axis"]:
@@ -103,6 +104,7 @@ _COLUMNS = {
     "synapse_uj_fixed_activity": ("fixed µJ", 1.0),
     "pruned_synops_fixed_activity": ("pruned fixed", 1.0),
     "latency_us": ("latency µs", 1.0),
+    "samples_per_s": ("samples/s", 1.0),
     "cores": ("cores", 1.0),
 }
 _FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
@@ -111,7 +113,9 @@ _FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
 def _print(result: Any, axes: list[str]) -> None:
     done = [r for r in result.rows if r["status"] == "done"]
     has_fixed = any(r[_FIXED[0]] is not None for r in done)
-    figures = [f for f in _COLUMNS if f not in (("density",) if has_fixed else _FIXED)]  # what the axis says already
+    left_out: tuple[str, ...] = ("density",) if has_fixed else _FIXED  # what the axis says already
+    left_out += () if "copies" in axes else ("samples_per_s",)
+    figures = [f for f in _COLUMNS if f not in left_out]
     rows = [
         (
             *(str(r["axes"][a]) for a in axes),

@@ -89,35 +89,40 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         mapped = _mapping_run(point, program, folder)[0]
         activity, facts = faulty_run(point, mapped, faults, folder)
     spikes = _recorded(point, folder)[0] if faults is None else None
-    costs = energy(activity, point.chip(), program=mapped, spikes=spikes)
-    figures = costs.report.figures()
+    held = point.axes.get("copies", "max")
+    costs = energy(activity, point.chip(), program=mapped, spikes=spikes, copies=None if held == "max" else held)
+    together = "copies" in point.axes and costs.full is not None  # the point is of all copies, not of one alone
+    report, ran = (costs.full, costs.copies) if together and costs.full is not None else (costs.report, 1)
+    figures = report.figures()
+    latency, product = figures["sim_time_us_per_inference"], figures["energy_delay_product_js"]
     learning = costs.learning_uj_per_sample()
     synapses = sum(q.n_synapses for q in program.projections)
     dense = sum(program.population(q.source).size * program.population(q.target).size for q in program.projections)
-    per = max(1, activity.samples)
+    per, done = max(1, activity.samples), max(1, report.samples)
     return SweepFigures(
         accuracy=facts["accuracy"],
         spike_rate=spike_rate(mapped, activity),
         density=synapses / max(1, dense),
         synaptic_events_per_sample=activity.total("synaptic_events") / per,
         total_uj=figures["total_uj_per_inference"],
-        total_low_uj=costs.report.low_pj() / 1e6 / per,
-        total_high_uj=costs.report.high_pj() / 1e6 / per,
+        total_low_uj=report.low_pj() / 1e6 / done,
+        total_high_uj=report.high_pj() / 1e6 / done,
         dynamic_uj=figures["dynamic_uj_per_inference"],
-        synapse_uj=costs.report.by("hardware").get("synapse", 0.0) / 1e6 / per,
-        soma_uj=costs.report.by("hardware").get("soma", 0.0) / 1e6 / per,
+        synapse_uj=report.by("hardware").get("synapse", 0.0) / 1e6 / done,
+        soma_uj=report.by("hardware").get("soma", 0.0) / 1e6 / done,
         learning_uj=None if learning is None else learning[1],
         learning_form=None if costs.best_learning is None else costs.best_learning.plan.form,
         copies=costs.copies,
         full_uj=None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
-        latency_us=figures["sim_time_us_per_inference"],
-        edp_js=figures["energy_delay_product_js"],
+        latency_us=None if latency is None else latency * ran,
+        edp_js=None if product is None else product * ran,
         cores=activity.cores_used,
         neurons=program.n_neurons,
         weight_bytes=sum(q.n_synapses * q.weight_bits for q in program.projections) / 8,
         unknown=tuple(costs.report.unknown),
         saturations=activity.total("saturations"),
         faults=fault_figures(activity),
+        samples_per_s=1e6 / latency if latency else None,
     )
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 
 class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a point; energies and times are of one sample.
+    """Figures of a point; energies and times are of one sample, with the axis ``copies`` of one beside the others.
 
     Attributes:
         accuracy: None without labels.
@@ -17,11 +17,12 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
         dynamic_uj, synapse_uj, soma_uj: parts of it.
         learning_uj, learning_form: of a sample that is learnt from, in the cheapest form that computes the gradient.
         copies, full_uj: copies of the network that fit, and the energy of a sample with them.
-        latency_us, edp_js: None where the chip has no published times.
+        latency_us, edp_js: None where the chip has no published times; of a round, where copies run together.
         cores, neurons, weight_bytes: what the network takes.
         unknown: items without a published energy.
         saturations: values that left their word.
         faults: what the faults did, by counter.
+        samples_per_s: with all copies of the point, one after the other.
         synapse_uj_fixed_activity, pruned_synops_fixed_activity: under the spikes of the least sparse point, see docs/energy.md.
     """
 
@@ -47,5 +48,6 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
     saturations: int
     faults: dict[str, int]
+    samples_per_s: float | None = None
     synapse_uj_fixed_activity: float | None = None
     pruned_synops_fixed_activity: float | None = None

@@ -1,7 +1,8 @@
 """What a sweep is: a task or a model, axes with their values, and the points of their product.
 
 An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
-(neurons per core), ``mapping``, ``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...),
+(neurons per core), ``mapping``, ``copies`` (of the network, a sample on each; or ``max``), ``supply`` (V), ``node`` (nm),
+``seed``, any option of `bimhw train` (``epochs``, ...),
 ``faults`` (YAML files of what is broken) or one of their numbers (``faults.drop_rate``), or any number of the chip file by its
 path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
 determines its result.
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from bimhw.tasks.dataset import Dataset
 
 COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
-HARDWARE_AXES = ("chip", "cores", "mapping", "supply", "node")
+HARDWARE_AXES = ("chip", "cores", "mapping", "copies", "supply", "node")
 ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
 RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
 SECTIONS = ("timing", "energy", "limits")
@@ -90,6 +91,9 @@ class SweepSpec:
         for value in self.axes.get("cores", ()):
             if not isinstance(value, int) or value < 1:
                 raise InputError("axis 'cores'", f"has the value {value}; neurons per core must be at least 1")
+        for value in self.axes.get("copies", ()):
+            if value != "max" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError("axis 'copies'", f"has the value {value!r}", "Give numbers from 1 on, or max")
         for axis in ("per_row", "free_scales"):
             if not all(isinstance(v, bool) for v in self.axes.get(axis, ())):
                 raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give true,false")
@@ -101,6 +105,8 @@ class SweepSpec:
         if self.samples is not None and self.samples < 1:
             raise InputError("samples", f"is {self.samples}, must be at least 1")
         if any(axis.split(".")[0] == FAULTS for axis in self.axes):
+            if "copies" in self.axes:
+                raise InputError("axis 'copies'", "cannot be swept with faults", "Sweep one of the two")
             for point in self.points():
                 point.faults()
         self._check_options()
@@ -308,7 +314,8 @@ class Point:
 
     def key(self) -> str:
         """Hash of all that determines the result."""
-        return digest("point", self.hardware_key(), self.chip().sha256())
+        held = [self.axes["copies"]] if "copies" in self.axes else []
+        return digest("point", self.hardware_key(), self.chip().sha256(), *held)
 
 
 def _with_number(chip: Chip, path: str, value: float) -> Chip:

@@ -12,6 +12,7 @@ from bimhw.compiler.fidelity import WEIGHT_ERROR
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.models.io import save_model
+from simulator.program.program import Program
 
 EXAMPLE = str(Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors")
 
@@ -27,6 +28,22 @@ def test_coarse_weights_are_approximate() -> None:
     named = {r.split(":")[0] for r in report["fidelity"]["reasons"]}
     assert report["fidelity"]["word"] == "approximate"
     assert named == {name for name, e in errors.items() if e > WEIGHT_ERROR} != set()
+
+
+def test_the_program_file_says_it(tmp_path: Path) -> None:
+    """What a compilation kept is in the program, and so in its runs: result, table, report and NeuroBench."""
+    from bimhw.views.neurobench import neurobench
+
+    made = bimhw.compile(EXAMPLE, mapping="blocks", bits=3)
+    made.program.save(tmp_path / "p.bimhw")
+    kept = Program.load(tmp_path / "p.bimhw").facts.fidelity
+    assert kept is not None and kept.as_json() == made.report["fidelity"]
+    run = bimhw.simulate(tmp_path / "p.bimhw", samples=2, output=tmp_path / "run")
+    assert run.result["fidelity"] == made.report["fidelity"]
+    found = neurobench(tmp_path / "run")
+    assert (found["bimhw.fidelity"], found["bimhw.fidelity_reasons"]) == (kept.word, list(kept.reasons))
+    page = bimhw.report(tmp_path / "run").read_text(encoding="utf-8")
+    assert f"Compilation: approximate: {kept.reasons[0]}" in page
 
 
 def test_made_up_inputs_are_a_reason(tmp_path: Path) -> None:

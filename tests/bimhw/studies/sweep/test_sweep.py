@@ -189,6 +189,29 @@ def test_mapping_supply_and_node_are_axes(model: Path, tmp_path: Path, monkeypat
     assert all(r["status"] == "failed" for r in run_sweep(supplies, tmp_path / "t.sqlite").rows)  # binary spikes only
 
 
+def test_copies_are_an_axis(model: Path, tmp_path: Path) -> None:
+    """Latency against throughput: more copies share the barrier and the static power, and take no less time each."""
+    spec = spec_of(model, chip=("loihi2",), cores=(16,), copies=(1, 4, "max", 1000))
+    result = run_sweep(spec, tmp_path / "s.sqlite")
+    one, four, most, many = result.rows
+    assert many["status"] == "failed" and "at most" in many["reason"]
+    alone = run_sweep(spec_of(model, chip=("loihi2",), cores=(16,)), tmp_path / "t.sqlite").rows[0]
+    same = ("total_uj", "latency_us", "dynamic_uj", "edp_js", "samples_per_s")
+    assert {k: one[k] for k in same} == {k: alone[k] for k in same} and alone["full_uj"] == most["full_uj"]
+    assert most["copies"] == alone["copies"] > 4 == four["copies"] and most["total_uj"] == most["full_uj"]
+    assert one["total_uj"] > four["total_uj"] > most["total_uj"] > one["synapse_uj"] + one["soma_uj"]
+    assert one["latency_us"] <= four["latency_us"] <= most["latency_us"] < 3 * one["latency_us"]
+    for r in (one, four, most):
+        ran = r["copies"] if r is not one else 1
+        assert r["samples_per_s"] == pytest.approx(1e6 * ran / r["latency_us"])
+        assert r["edp_js"] == pytest.approx(r["total_uj"] * r["latency_us"] * 1e-12)
+    for bad in (0, 1.5, "many", True):
+        with pytest.raises(InputError, match="from 1 on, or max"):
+            spec_of(model, copies=(bad,)).check()
+    with pytest.raises(InputError, match="with faults"):
+        spec_of(model, copies=(2,), **{"faults.drop_rate": (0.1,)}).check()
+
+
 def test_a_point_that_is_named_twice_is_computed_once(model: Path, tmp_path: Path) -> None:
     from bimhw.studies.sweep.run import Session
 

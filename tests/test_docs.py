@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from benchmarks.reference import llms_page, python_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), ROOT / "docs" / "nn.md"]
+# it trains on the chip for an epoch of digits; tests/bimhw/runs run its commands on fewer samples
+LONG = {"docs/start/learning.md"}
 NOT_RUN = ("make ", "source ", "pip ")  # they set up or test what runs here
 
 
@@ -23,7 +26,12 @@ def snippets(page: Path) -> Iterator[tuple[str, str]]:
         yield match[1], match[2]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def named(page: Path) -> Any:
+    name = page.relative_to(ROOT).as_posix()
+    return pytest.param(page, id=name, marks=pytest.mark.long if name in LONG else ())
+
+
+@pytest.mark.parametrize("page", map(named, PAGES))
 def test_snippets_run_as_written(page: Path, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     python = "\n".join(code for kind, code in snippets(page) if kind == "python")

@@ -105,7 +105,7 @@ class Method(Protocol[Y]):
 
 
 class EpochFigures(msgspec.Struct, frozen=True):
-    """Mean loss, spike rate of each layer and seconds of an epoch."""
+    """Mean loss, spike rate of each layer and seconds of an epoch; 0 s before the checkpoint that a run goes on from."""
 
     loss: float
     rates: tuple[float, ...]
@@ -219,10 +219,10 @@ class Loop(Generic[Y]):
         self.method.finish()
 
     def state(self) -> Content:
-        """Return all that a resumed run needs."""
+        """Return all that a resumed run needs; no times, so that the same run gives the same bytes."""
         return {
-            "history": [msgspec.to_builtins(e) for e in self.history],
-            "open": msgspec.to_builtins(self._open),
+            "history": [msgspec.to_builtins(msgspec.structs.replace(e, seconds=0.0)) for e in self.history],
+            "open": msgspec.to_builtins(msgspec.structs.replace(self._open, seconds=0.0)),
             "method": self.method.state(),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import random
 import signal
@@ -241,7 +242,11 @@ def test_tasks_with_data_of_ones_own(shared: Path, tmp_path: Path) -> None:
     assert next(other.points()).function_key() != next(spec.points()).function_key()
 
 
-def start(model: Path, db: Path, *more: str) -> subprocess.Popen[bytes]:
+Axes = dict[str, tuple[object, ...]]
+AXES: Axes = {"bits": (8, 4), "chip": ("loihi2", "generic"), "cores": (2, 4, 8, 16)}
+
+
+def start(model: Path, db: Path, axes: Axes, *more: str) -> subprocess.Popen[bytes]:
     arguments = [
         sys.executable,
         "-m",
@@ -255,34 +260,35 @@ def start(model: Path, db: Path, *more: str) -> subprocess.Popen[bytes]:
         "--db",
         str(db),
     ]
-    arguments += ["--chip", "loihi2,generic", "--cores", "2,4,8,16", "--bits", "8,4", "--json", *more]
+    arguments += ["--json", *more]
+    for name, values in axes.items():
+        arguments += [f"--{name}", ",".join(map(str, values))]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def kill_and_resume(model: Path, folder: Path, kills: int, longest_s: float) -> None:
-    axes = {"bits": (8, 4), "chip": ("loihi2", "generic"), "cores": (2, 4, 8, 16)}
+def kill_and_resume(model: Path, folder: Path, kills: int, longest_s: float, axes: Axes) -> None:
     unbroken = run_sweep(replace(spec_of(model), axes=axes), folder / "whole.sqlite")
     rng, db = random.Random(0), folder / "killed.sqlite"
     for _ in range(kills):
-        process = start(model, db)
+        process = start(model, db, axes)
         time.sleep(rng.uniform(0.5, longest_s))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    out, _ = start(model, db).communicate(timeout=300)
+    out, _ = start(model, db, axes).communicate(timeout=300)
     rows = {json.dumps(r["axes"], sort_keys=True): r for r in json.loads(out)["rows"]}
-    assert len(rows) == len(unbroken.rows) == 16
+    assert len(rows) == len(unbroken.rows) == math.prod(map(len, axes.values()))
     for row in unbroken.rows:
         assert table([rows[json.dumps(row["axes"], sort_keys=True)]]) == table([row])
 
 
 def test_killed_sweep_ends_with_the_same_table(model: Path, tmp_path: Path) -> None:
-    kill_and_resume(model, tmp_path, 1, 4)
+    kill_and_resume(model, tmp_path, 1, 4, AXES | {"bits": (8,), "cores": (2, 8)})
 
 
 @pytest.mark.long
 def test_killed_ten_times(model: Path, tmp_path: Path) -> None:
-    kill_and_resume(model, tmp_path, 10, 8)
+    kill_and_resume(model, tmp_path, 10, 8, AXES)
 
 
 @pytest.mark.long
@@ -342,7 +348,7 @@ def test_search_on_two_processes_goes_on_after_a_kill(model: Path, tmp_path: Pat
     from bimhw.studies.sweep.search import search
 
     db = tmp_path / "s.sqlite"
-    process = start(model, db, "--optuna", "8")
+    process = start(model, db, AXES, "--optuna", "8")
     time.sleep(12)
     process.send_signal(signal.SIGKILL)
     process.communicate()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,24 +60,37 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
 
 @contextlib.contextmanager
 def unheard() -> Iterator[None]:
-    """Keep what a library in another language prints on standard error off the terminal; its error still counts.
+    """Keep what a library in another language prints off standard output and error; its error still counts.
 
-    Libraries in Rust print a trace of the stack before their panic becomes an exception. The block must be short: what
-    other threads print meanwhile is lost too.
+    Libraries in Rust print a trace of the stack before their panic becomes an exception, libraries in C what they found.
+    The block must be short: what other threads print meanwhile is lost too.
     """
-    try:
-        kept = os.dup(2)
-    except OSError:  # closed
-        yield
-        return
+    flush_c()
+    kept = {}
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):  # closed
+            kept[descriptor] = os.dup(descriptor)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        for descriptor in kept:
+            os.dup2(nowhere, descriptor)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        flush_c()
+        for descriptor, old in kept.items():
+            os.dup2(old, descriptor)
+            os.close(old)
         os.close(nowhere)
+
+
+def flush_c() -> None:
+    """Write out what the C library, and Python, keep for standard output."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).fflush(None)
 
 
 def check_is_file(path: Path) -> None:

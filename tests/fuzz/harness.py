@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 
 from simulator.base.errors import BimhwError
+from simulator.base.reading import flush_c
 from tests.fuzz.mutate import damage
 from tests.fuzz.reader import Reader
 from tests.fuzz.readers import build
@@ -136,7 +137,8 @@ def _batch(
 
 def _child(reader: Reader, folder: Path, seed: int, numbers: range, sound: object, pipe: int) -> None:
     heard = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the child lasts
-    os.dup2(heard.fileno(), 2)
+    for descriptor in (1, 2):
+        os.dup2(heard.fileno(), descriptor)
     for kind in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(kind, signal.SIG_DFL)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -146,9 +148,10 @@ def _child(reader: Reader, folder: Path, seed: int, numbers: range, sound: objec
         line = outcome(reader, folder, seed, number, sound)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        flush_c()
         if heard.tell():
             heard.seek(0)
-            line = f"wrote on standard error: {heard.read(200)!r} ({line})"
+            line = f"printed: {heard.read(200)!r} ({line})"
             heard.seek(0)
             heard.truncate()
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

@@ -22,7 +22,7 @@ from bimhw.tasks.registry import TaskInfo, register_task
 from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import pick_channels, read_marks
 from simulator.base.errors import InputError
-from simulator.base.reading import boundary, read_bytes
+from simulator.base.reading import boundary, read_bytes, unheard
 
 WHERE = "https://physionet.org/content/chbmit/1.0.0/"
 RATE_HZ = 256
@@ -162,7 +162,7 @@ def read_edf(path: Path, channels: Sequence[str]) -> npt.NDArray[np.float64]:
         MissingExtraError: pyedflib is not installed.
     """
     pyedflib = extra("pyedflib", "reading EDF files")
-    with boundary(path, "a whole EDF file", "Copy it again"), pyedflib.EdfReader(str(path)) as file:
+    with boundary(path, "a whole EDF file", "Copy it again"), unheard(), pyedflib.EdfReader(str(path)) as file:
         at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
         rates = {float(file.getSampleFrequency(i)) for i in at}
         signal = np.stack([file.readSignal(i) for i in at], axis=1)

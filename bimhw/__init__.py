@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from simulator.chips.load import load_chip as load_chip
     from simulator.chips.sanafe import chip_from_sanafe as chips_import
     from simulator.events.asynchronous import run_free as run_free
-    from simulator.events.engine import run_events as run_events
+    from simulator.events.run import run_events as run_events
     from simulator.function import run as run
     from simulator.function import run_samples as run_samples
     from simulator.program.program import Program as Program
@@ -169,7 +169,7 @@ _PUBLIC = {
     "results": "bimhw.studies.results.api.results",
     "run": "simulator.function.run",
     "run_converted": "bimhw.costs.ann.run_converted",
-    "run_events": "simulator.events.engine.run_events",
+    "run_events": "simulator.events.run.run_events",
     "run_free": "simulator.events.asynchronous.run_free",
     "run_nir": "bimhw.runs.nir.run_nir",
     "run_samples": "simulator.function.run_samples",

@@ -220,8 +220,12 @@ class _Book:
     def _rest(self) -> Iterator[Item]:
         yield from self._item("random numbers", "random", "random_number", self.counts("random_numbers"))
         yield from self._item("state words reset", "memory", "state_reset", self.counts("state_resets"))
+        yield from self._item(
+            "tokens between neighbours, hops", "barrier", "sync_token_hop", self.counts("sync_token_hops")
+        )
+        by_neighbours = "sync_tokens" in self.activity.counts
         for key in ("barrier", "step"):
-            if self._has(key):
+            if self._has(key) and not (key == "barrier" and by_neighbours):
                 name = {"barrier": "barriers", "step": "steps"}[key]
                 each = self._chip_wide(float(self.activity.steps * self.activity.chips))
                 yield from self._item(name, "barrier", key, each)
@@ -277,7 +281,7 @@ def _assumptions(items: tuple[Item, ...], activity: Activity, chip: Chip) -> Ite
 
 
 def _checked(bounds: Mapping[str, tuple[float, float]], chip: Chip) -> Mapping[str, tuple[float, float]]:
-    from simulator.chips.rules import ENERGY_UNITS
+    from simulator.chips.energy_keys import ENERGY_UNITS
 
     for key, (low, high) in bounds.items():
         if key not in ENERGY_UNITS:

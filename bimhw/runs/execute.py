@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from simulator.timing.sample import TimingSample
 
 Engine = Literal["compiled", "simpy", "clocked", "bound", "events", "none"]
-Sync = Literal["barrier", "tick", "free"]
+Sync = Literal["barrier", "tick", "free", "neighbour"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 SYNCS: tuple[Sync, ...] = get_args(Sync)
 Probe = tuple[str, str]
@@ -44,7 +44,8 @@ class How:
         seed: key of everything random on the chip.
         faults: what is broken on the chip.
         strict: a value that leaves its word is an error instead of a count.
-        sync: ``barrier``, ``tick`` (step s begins at s x period) or ``free`` (no steps; events drive the cores).
+        sync: ``barrier``, ``tick`` (step s begins at s x period), ``neighbour`` (a core goes on when its neighbours do) or
+            ``free`` (no steps; events drive the cores).
         period_ns: of ``tick`` and ``free``.
         keep: steps whose work and stamps are kept for a trace.
         checkpoint: file to save to and, if it exists, to go on from.
@@ -72,9 +73,10 @@ class How:
             raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
         if self.sync not in SYNCS:
             raise InputError(f"sync {self.sync!r}", "is not known", f"Synchronisations: {', '.join(SYNCS)}")
-        if self.sync == "barrier" and self.period_ns is not None:
+        timed = self.sync in ("tick", "free")
+        if not timed and self.period_ns is not None:
             raise InputError("period", "belongs to tick and free synchronisation", "Give --sync tick as well")
-        if self.sync != "barrier" and not (self.period_ns and self.period_ns > 0):
+        if timed and not (self.period_ns and self.period_ns > 0):
             raise InputError(f"sync {self.sync!r}", "needs a period above 0", "For example --period 1ms")
         if self.engine == "events" and (self.faults != Faults() or self.checkpoint is not None):
             raise InputError("engine 'events'", "runs without faults and checkpoints", "Use --engine compiled")
@@ -174,9 +176,17 @@ def _execute(
             program, trains, steps, seed=how.seed, probes=probes, strict=how.strict, topology=chip.topology,
             faults=how.faults, checkpoint_every=how.checkpoint_every, workers=how.threads, spread=spread, **saving,
         )  # fmt: skip
-        timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread)
-    activity = runs.activity if timing is None else replace(runs.activity, sim_time_ns=timing.sim_time_ns)
+        resets = range(steps, steps * len(trains), steps)
+        timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread, resets)
+    activity = runs.activity if timing is None else _timed(runs.activity, timing, program)
     return Run(runs.spikes, runs.probes, activity, timing, sampled, tally=runs.tally)
+
+
+def _timed(activity: Activity, timing: TimingRun, program: Program) -> Activity:
+    """Return the counters with the time of the run and the tokens of its synchronisation."""
+    from simulator.timing.token_counts import with_tokens
+
+    return with_tokens(replace(activity, sim_time_ns=timing.sim_time_ns), timing, program)
 
 
 def _check_sync(how: How, chip: Chip) -> None:
@@ -188,7 +198,7 @@ def _check_sync(how: How, chip: Chip) -> None:
 
 
 def time_run(
-    program: Program, chip: Chip, spikes: SpikeTrain, how: How, spread: Spread | None = None
+    program: Program, chip: Chip, spikes: SpikeTrain, how: How, spread: Spread | None = None, resets: Sequence[int] = ()
 ) -> tuple[TimingRun | None, TimingSample | None]:
     """Return the times of spikes that are known, and what they rest on where only some steps were timed.
 
@@ -205,26 +215,31 @@ def time_run(
         return sample_timing(
             program, chip, spikes, how.timing_sample, how.engine, seed=how.seed, faults=how.faults, threads=how.threads
         )
-    sync: Literal["barrier", "tick"] = "tick" if how.sync == "tick" else "barrier"
     timing = run_timing(
-        program, chip, spikes, how.engine, keep=how.keep, faults=how.faults, sync=sync, period_ns=how.period_ns,
-        threads=how.threads, spread=spread,
+        program, chip, spikes, how.engine, keep=how.keep, faults=how.faults, sync=_with_steps(how), period_ns=how.period_ns,
+        resets=resets, threads=how.threads, spread=spread,
     )  # fmt: skip
     return timing, None
+
+
+def _with_steps(how: How) -> Literal["barrier", "tick", "neighbour"]:
+    """Return the synchronisation of a run that has steps."""
+    assert how.sync != "free"
+    return how.sync
 
 
 def _events(
     program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
 ) -> Run:
     """One event-driven simulation: late packets of a tick change what is computed."""
-    from simulator.events.engine import SimpyEngine
+    from simulator.events.run import event_engine
     from simulator.function.counting import Counter
     from simulator.function.run import finish
 
     graded = any(t.payload is not None for t in trains)
-    engine = SimpyEngine(
-        program, chip, seed=how.seed, probes=probes, strict=how.strict, graded_inputs=graded,
-        sync="tick" if how.sync == "tick" else "barrier", period_ns=how.period_ns, keep=how.keep,
+    engine = event_engine(
+        program, chip, sync=_with_steps(how), seed=how.seed, probes=probes, strict=how.strict, graded_inputs=graded,
+        period_ns=how.period_ns, keep=how.keep,
     )  # fmt: skip
     for k, train in enumerate(trains):
         if k:
@@ -233,7 +248,7 @@ def _events(
     whole, timing = finish(engine, Counter(program, chip.topology), len(trains)), engine.timing()
     spikes = tuple(window(whole.spikes, k * steps, (k + 1) * steps) for k in range(len(trains)))
     recorded = {p: v.reshape(len(trains), steps, v.shape[1]) for p, v in whole.probes.items()}
-    return Run(spikes, recorded, replace(whole.activity, sim_time_ns=timing.sim_time_ns), timing)
+    return Run(spikes, recorded, _timed(whole.activity, timing, program), timing)
 
 
 def _free(

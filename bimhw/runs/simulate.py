@@ -125,7 +125,8 @@ def simulate(
         data: samples of your own instead of a task: a `bimhw.Dataset`, or what `Dataset.open` reads.
         decode: how outputs become answers (count, first, membrane, max); by default as the network tells.
         engine: compiled, simpy, clocked, bound (timing of known spikes), events (computes and times in one) or none.
-        sync: barrier, tick (needs `period_ns`; late packets are counted) or free (no steps).
+        sync: barrier, tick (needs `period_ns`; late packets are counted), neighbour (cores wait for those they exchange spikes
+            with) or free (no steps).
         period_ns: length of a tick.
         seed: of everything random on the chip.
         chip: by default the chip that the program was compiled for, by name; another chip is refused.

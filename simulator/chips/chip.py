@@ -44,7 +44,7 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_delay: int
     shared_kernels: bool = False
     learning: tuple[str, ...] = ()
-    sync: tuple[Literal["barrier", "tick", "free"], ...] = ("barrier",)
+    sync: tuple[Literal["barrier", "tick", "free", "neighbour"], ...] = ("barrier",)
     native_models: tuple[str, ...] = ("*",)
 
     def is_native(self, model: str) -> bool:
@@ -113,7 +113,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``flit_time`` is the time for which one flit occupies a link, whose bandwidth is then 1 / (flits x flit_time) packets;
     where it is not given, one tick. ``neuron_op`` is the time of one operation of a neuron that the chip runs as a program (see
     `simulator.program.work`): models that are not among the native ones take their operations times it; where it is not given,
-    they take the time of a native update.
+    they take the time of a native update. ``handshake`` is the time between a core's last token from its neighbours and its
+    next step, where neighbours synchronise; their tokens take ``barrier_hop`` a hop.
     """
 
     tick: Quantity
@@ -136,6 +137,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     learn_synapse: Quantity | None = None
     flit_time: Quantity | None = None
     neuron_op: Quantity | None = None
+    handshake: Quantity | None = None
     arbiter: Literal["fifo", "rr"] = "fifo"
 
 
@@ -158,7 +160,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``core_limits`` holds limits of single cores that differ from ``limits``: ``{"0-3": {"neurons_per_core": 512}}``,
     numbers within one chip, the first entry that names a core counts. The keys of ``energy`` and their units are those of
-    `simulator.chips.rules.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
+    `simulator.chips.energy_keys.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
     the constants of reading and writing one are for. ``link`` is from one chip to the next, ``board_link`` from one board
     of ``topology.board_chips`` to the next.
     """
@@ -196,6 +198,8 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sha256(self) -> str:
         """Hash of the chip's content; what came to the format later counts only where a file uses it."""
         content = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _LATER or v is not None}
+        if self.timing is not None:
+            content["timing"] = {k: v for k, v in content["timing"].items() if k != "handshake" or v is not None}
         content["topology"] = {k: v for k, v in content["topology"].items() if k not in _LATER or v}
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 

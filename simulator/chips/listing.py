@@ -13,9 +13,10 @@ import msgspec
 from simulator.base.errors import InputError
 from simulator.base.writing import replacing
 from simulator.chips.chip import Chip
+from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.load import chip_names, load_chip
 from simulator.chips.rounding import rounded_times
-from simulator.chips.rules import ENERGY_UNITS, quantities
+from simulator.chips.rules import quantities
 
 
 @dataclass(frozen=True)

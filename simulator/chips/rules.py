@@ -7,42 +7,9 @@ from collections.abc import Iterator
 
 from simulator.base.errors import InputError
 from simulator.chips.chip import MOST_CHIPS, Chip, core_range
+from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.quantity import Quantity
 
-# What an energy section may hold, with the unit of each. pJ are per event, mW are drawn all the time.
-ENERGY_UNITS: dict[str, str] = {
-    "synaptic_event": "pJ",  # one synapse met by one spike; of the sparse format where formats differ
-    "synaptic_event_dense": "pJ",
-    "synaptic_event_conv": "pJ",
-    "synaptic_memory_read": "pJ",  # the stored weight that a synaptic event reads, where synaptic_event leaves it out
-    "neuron_update_active": "pJ",  # an update with input or a spike
-    "neuron_update_inactive": "pJ",
-    "soma_access": "pJ",  # the same in two parts, each paid by every update
-    "soma_update": "pJ",
-    "spike": "pJ",
-    "packet_out": "pJ",
-    "packet_in": "pJ",
-    "packet_in_tile": "pJ",
-    "hop_east_west": "pJ",
-    "hop_north_south": "pJ",
-    "hop_chip": "pJ",  # a packet over a link from chip to chip
-    "hop_board": "pJ",  # a packet over a link from board to board
-    "host_packet": "pJ",
-    "random_number": "pJ",
-    "state_reset": "pJ",  # a state word
-    "barrier": "pJ",  # a step of the whole chip
-    "step": "pJ",  # anything else that a step of the whole chip costs
-    "static_chip": "mW",
-    "static_core": "mW",  # a core in use
-    "host_processor": "mW",
-    "board": "mW",  # board, host and supply around one chip; in no sum, for comparisons at the system's border
-    "op_mul": "pJ",
-    "op_add": "pJ",
-    "op_lut": "pJ",
-    "op_state_read": "pJ",
-    "op_state_write": "pJ",
-    "learn_weight_update": "pJ",
-}
 MAX_PJ = {"barrier": 1e9, "step": 1e9}  # these are of the whole chip; all others are one operation of one core
 MAX_OPERATION_PJ = 1e6  # 1 uJ: four orders above the costliest published one (a SpiNNaker neuron update, 26 nJ)
 MAX_STATIC_MW = 1e6
@@ -69,6 +36,7 @@ def check_chip(chip: Chip, where: str) -> None:
         _counts_are_whole,
         _tick_divides_times,
         _barrier_table_counts_tiles,
+        _neighbours_shake_hands,
         _energy_keys_are_known,
         _energies_have_units,
         _energies_are_not_negative,
@@ -299,6 +267,17 @@ def _barrier_table_counts_tiles(chip: Chip, where: str) -> None:
                 "has a key that is not a number of tiles",
                 "Use keys such as '1', '2', '32'",
             )
+
+
+def _neighbours_shake_hands(chip: Chip, where: str) -> None:
+    needs = "neighbour" in chip.capabilities.sync and chip.timing is not None
+    if needs and (chip.timing is None or chip.timing.handshake is None):
+        _fail(
+            where,
+            "$.timing.handshake",
+            "is missing, and $.capabilities.sync lists neighbour",
+            "Give the time of a handshake",
+        )
 
 
 def _energy_keys_are_known(chip: Chip, where: str) -> None:

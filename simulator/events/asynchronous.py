@@ -23,7 +23,7 @@ from simpy.events import Event, Timeout
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.core import Spike, deliver
-from simulator.events.engine import routes_of
+from simulator.events.routes import routes_of
 from simulator.function.inputs import check_inputs
 from simulator.function.layout import Layout, lay_out
 from simulator.program.program import HOST, Program

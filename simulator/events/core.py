@@ -37,6 +37,14 @@ class Spike(NamedTuple):
     gap: int
 
 
+class Kept(NamedTuple):
+    """What a soma remembers of a step that is kept: when it began, its work after the last packet, when it was through."""
+
+    start: int
+    tail: int
+    end: int
+
+
 class Neurons:
     """Neurons lo..hi-1 of one population on one core, updated by one call of the model's kernel."""
 
@@ -136,7 +144,7 @@ class CoreSoma:
         self._first, self._last = int(plan.base[endpoint]), int(plan.base[endpoint + 1])
         self.slots = plan.mesh.port_slots
         self.end = self.tail = 0
-        self.kept: dict[int, tuple[int, int]] = {}  # step -> tail, end
+        self.kept: dict[int, Kept] = {}
         self.busy_ticks = self.stall_ticks = 0
         self.working = False
         self._stalled: Event | None = None
@@ -166,15 +174,15 @@ class CoreSoma:
 
     def _run(self) -> Generator[Event, Any, None]:
         while True:
-            released: tuple[int, I64] = yield self.engine.release
-            step, start = released
-            if start[self.endpoint] > self.env.now:
-                yield Timeout(self.env, int(start[self.endpoint]) - int(self.env.now))
+            step: int = yield self.engine.release_of(self.endpoint)
+            start = self.engine.start_of(self.endpoint)
+            if start > self.env.now:
+                yield Timeout(self.env, start - int(self.env.now))
             yield at_decision(self.env)  # phase B: what arrives in this tick is in
             yield from self._step(step)
 
     def _step(self, step: int) -> Generator[Event, Any, None]:
-        ready = int(self.env.now)
+        start = ready = int(self.env.now)
         fired, payload, active = self._update(step)
         cost = np.where(active, self._update_active, self._update_inactive)
         total = np.concatenate([np.zeros(1, np.int64), np.cumsum(cost)])
@@ -206,7 +214,7 @@ class CoreSoma:
         if self.end > self.env.now:
             yield Timeout(self.env, self.end - int(self.env.now))
         if step in self.engine.keep:
-            self.kept[step] = (self.tail, self.end)
+            self.kept[step] = Kept(start, self.tail, self.end)
         self.engine.soma_done(self)
 
     def _emit(self, sequence: int, target: int, service_ticks: int, spike: Spike) -> None:
@@ -232,10 +240,10 @@ class CoreSoma:
                 at += local.size
             for neurons in runs:
                 here, sent, n_active, saturated = neurons.update(step, flags[at : at + neurons.size])
-                engine.updated(population, neurons.lo, flags[at : at + neurons.size], n_active, saturated)
+                engine.updated(step, population, neurons.lo, flags[at : at + neurons.size], n_active, saturated)
                 fired.append(at + here.astype(np.int64))
                 payloads.append(sent.astype(np.int64))
                 at += neurons.size
         positions, payload = np.concatenate(fired), np.concatenate(payloads)
-        engine.fired(self._first + positions, payload)
+        engine.fired(step, self._first + positions, payload)
         return positions, payload, flags != 0

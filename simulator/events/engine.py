@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import simpy
@@ -26,11 +25,9 @@ from simpy.events import Event
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.core import CoreInput, CoreSoma, Spike
-from simulator.events.host import Route, Soma
-from simulator.function.counting import Counter
+from simulator.events.host import OpenStep, Soma
+from simulator.events.routes import population_of, routes_of
 from simulator.function.inputs import Drive, check_inputs, split_inputs
-from simulator.function.layout import Layout, Synapses
-from simulator.function.run import FunctionRun, finish
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe
 from simulator.program.axons import axon_table
@@ -41,8 +38,9 @@ from simulator.timing.barrier import release_time, start_times
 from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, I64, Mesh, StepTimes, StepWork
 from simulator.timing.fabric import Fabric, Packet, Router, after
+from simulator.timing.overlap import period_ticks
 from simulator.timing.plan import Plan, make_plan
-from simulator.timing.run import TimingRun, period_ticks
+from simulator.timing.result import TimingRun
 from simulator.timing.simpy_timing import check_drained, link_busy
 
 
@@ -98,14 +96,15 @@ class SimpyEngine(Simulation):
         self.learning: Learning | None = None
         self._running = False
         self.period = 0 if sync == "barrier" else period_ticks(sync, period_ns, self.plan)
-        self.population_of = _population_of(self)
+        self.population_of = population_of(self.layout, self.plan)
         # Input sums on the chip: one slot more than the state's, since a core that the barrier reaches early already sends
         # to cores whose own step has not begun.
         self.rings = [np.zeros((r.shape[0] + 1, *r.shape[1:]), r.dtype) for r in self.state.rings]
         self.routes = routes_of(self.layout, self.plan)
         self.env = simpy.Environment()
         self.fabric = Fabric(self.env, self.plan.mesh, router)
-        self.release = Event(self.env)
+        self._release = Event(self.env)
+        self._start = start_times(self.plan.mesh)
         n = self.plan.mesh.n_endpoints
         self.somas = [CoreSoma(self, c) for c in range(n)]
         self.inputs = [CoreInput(self, c) for c in range(n)]
@@ -119,9 +118,7 @@ class SimpyEngine(Simulation):
         self._next_release = 0
         self._working = 0
         self._sent = self._done = 0
-        self._fired: list[tuple[I64, I64]] = []
-        self._active = [np.zeros(c.size, np.int64) for c in self.layout.cells]
-        self._active_updates = self._saturations = 0
+        self._open: dict[int, OpenStep] = {}
         self._packets: list[Packet] = []
         self.step_ticks: list[int] = []
         self.messages: list[int] = []
@@ -173,22 +170,33 @@ class SimpyEngine(Simulation):
         here = self._core[ids] == endpoint
         return ids[here].astype(np.int64) - first, payload[here].astype(np.int64)
 
-    def updated(self, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
+    def updated(self, step: int, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
         """A core updated some neurons of a population, from `lo` on."""
         first = self.layout.cells[population].first + lo
         self.active_of_neuron[first : first + flags.size] += flags
-        self._active_updates += n_active
+        self._of(step).active += n_active
         if saturated is not None:
-            self._saturations += self._count_saturation(population, first, saturated)
+            self._of(step).saturated += self._count_saturation(population, first, saturated)
 
-    def fired(self, positions: I64, payload: I64) -> None:
+    def fired(self, step: int, positions: I64, payload: I64) -> None:
         """Neurons (by position in the plan) fired."""
-        self._fired.append((self.plan.neuron[positions].astype(np.int64), payload))
+        self._of(step).fired.append((self.plan.neuron[positions].astype(np.int64), payload))
+
+    def _of(self, step: int) -> OpenStep:
+        return self._open.setdefault(step, OpenStep())
+
+    def release_of(self, endpoint: int) -> Event:
+        """The event that lets a core begin its next step; its value is the step."""
+        return self._release
+
+    def start_of(self, endpoint: int) -> int:
+        """Tick at which a core begins the step that was released last."""
+        return int(self._start[endpoint])
 
     def packet_sent(self, packet: Packet) -> None:
         """A packet left its core."""
         self._sent += 1
-        step = _spike(packet).step
+        step = spike_of(packet).step
         self.messages[step - self._zero] += 1
         if step in self.keep:
             self._packets.append(packet)
@@ -197,7 +205,7 @@ class SimpyEngine(Simulation):
         """A packet was served."""
         self._done += 1
         if self.period:
-            t = _spike(packet).step - self._zero
+            t = spike_of(packet).step - self._zero
             self.late[t] += packet.stamps[DONE] > self._origins[t] + self.period
         else:
             self._maybe_quiet()
@@ -236,8 +244,9 @@ class SimpyEngine(Simulation):
             if self.state.step + 1 < self._until:
                 after(self.env, self.period, lambda _: self._begin())
             self._next_release = origin + self.period
-        released, self.release = self.release, Event(self.env)
-        released.succeed((self.state.step, start))
+        self._start = start
+        released, self._release = self._release, Event(self.env)
+        released.succeed(self.state.step)
 
     def _maybe_quiet(self) -> None:
         if self._working or self._sent != self._done:
@@ -269,24 +278,24 @@ class SimpyEngine(Simulation):
             after(self.env, self._next_release - int(self.env.now), lambda _: self._begin())
 
     def _close_record(self) -> None:
-        ids = np.concatenate([f[0] for f in self._fired])
-        payload = np.concatenate([f[1] for f in self._fired])
+        step = self._open.pop(self.state.step)
+        ids = np.concatenate([f[0] for f in step.fired])
+        payload = np.concatenate([f[1] for f in step.fired])
         order = np.argsort(ids, kind="stable")
         n = ids.size
         self._ids[:n], self._payload[:n] = ids[order], payload[order]
         self.events = self._ids[:n], self._payload[:n]
-        self._remember(n, self._active_updates, self._saturations)
-        self._fired, self._active_updates, self._saturations = [], 0, 0
+        self._remember(n, step.active, step.saturated)
 
     def _keep(self) -> None:
         """Work and stamps of the steps asked for, counted from the release of each."""
         for step in self.keep:
             if self._from <= step < self._until:
                 origin = self._origins[step - self._zero]
-                packets = sorted((p for p in self._packets if _spike(p).step == step), key=lambda p: p.number)
-                work = _work_of(self, packets, step)
+                packets = sorted((p for p in self._packets if spike_of(p).step == step), key=lambda p: p.number)
+                work = _work_of(self, packets, step, origin)
                 stamps = np.array([p.stamps for p in packets], np.int64).reshape(-1, 5) - origin
-                ends = np.array([s.kept[step][1] for s in self.somas], np.int64) - origin
+                ends = np.array([s.kept[step].end for s in self.somas], np.int64) - origin
                 self.kept[step] = (work, StepTimes(stamps, ends, link_busy_of(self.plan.mesh, work)))
         self._packets = []
 
@@ -307,23 +316,6 @@ class SimpyEngine(Simulation):
         )
 
 
-def run_events(
-    program: Program,
-    chip: Chip,
-    inputs: SpikeTrain,
-    steps: int,
-    **options: Any,
-) -> tuple[FunctionRun, TimingRun]:
-    """Simulate a program event by event: what it did and when; options as in `SimpyEngine`.
-
-    Raises:
-        InputError: as `SimpyEngine` and `SimpyEngine.advance`.
-    """
-    engine = SimpyEngine(program, chip, graded_inputs=inputs.payload is not None, **options)
-    engine.advance(inputs, steps)
-    return finish(engine, Counter(program, chip.topology)), engine.timing()
-
-
 def _move_sums(source: list[npt.NDArray[np.integer]], target: list[npt.NDArray[np.integer]], step: int) -> None:
     """Copy the sums still to arrive from step `step` on between rings of different lengths."""
     for a, b in zip(source, target, strict=True):
@@ -332,69 +324,23 @@ def _move_sums(source: list[npt.NDArray[np.integer]], target: list[npt.NDArray[n
             b[t % b.shape[0]] = a[t % a.shape[0]]
 
 
-def _spike(packet: Packet) -> Spike:
+def spike_of(packet: Packet) -> Spike:
+    """What a packet carries."""
     assert isinstance(packet.content, Spike)
     return packet.content
 
 
-def _work_of(engine: SimpyEngine, packets: list[Packet], step: int) -> StepWork:
-    """The work of a step as the cores did it."""
+def _work_of(engine: SimpyEngine, packets: list[Packet], step: int, origin: int) -> StepWork:
+    """The work of a step as the cores did it, its times from `origin` on."""
     m = engine.plan.mesh
     off = np.zeros(m.n_endpoints + 1, np.int64)
     np.cumsum(np.bincount([p.source for p in packets], minlength=m.n_endpoints), out=off[1:])
     return StepWork(
         off=off,
-        gap=np.array([_spike(p).gap for p in packets], np.int32),
+        gap=np.array([spike_of(p).gap for p in packets], np.int32),
         rel=np.zeros(len(packets), np.int64),
         dst=np.array([p.target for p in packets], np.int32),
         srv=np.array([p.service_ticks for p in packets], np.int32),
-        tail=np.array([s.kept[step][0] for s in engine.somas], np.int32),
-        start=np.zeros(m.n_endpoints, np.int64) if engine.period else start_times(m),
+        tail=np.array([s.kept[step].tail for s in engine.somas], np.int32),
+        start=np.array([s.kept[step].start for s in engine.somas], np.int64) - origin,
     )
-
-
-def _population_of(engine: SimpyEngine) -> npt.NDArray[np.int16]:
-    """Population of each position of the plan."""
-    of_neuron = np.empty(engine.layout.n_neurons, np.int16)
-    for k, c in enumerate(engine.layout.cells):
-        of_neuron[c.first : c.first + c.size] = k
-    return of_neuron[engine.plan.neuron]
-
-
-def routes_of(layout: Layout, plan: Plan) -> list[list[tuple[Synapses, Route]]]:
-    """For each population, its projections with the synapses that each packet meets."""
-    core = layout.program.core
-    rows = int(plan.dst.size)
-    out: list[list[tuple[Synapses, Route]]] = []
-    for k, c in enumerate(layout.cells):
-        routes = []
-        position = plan.position[c.first : c.first + c.size]
-        for j in layout.by_source[k]:
-            s = layout.synapses[j]
-            target = layout.cells[s.target]
-            to = core[target.first : target.first + target.size]
-            lo, hi = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-            order = np.empty(s.indices.size, np.int64)
-            _segments(s.indptr, s.indices, to, position, plan.ptr, plan.dst, order, lo, hi)
-            routes.append((s, Route(order, lo, hi)))
-        out.append(routes)
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _segments(
-    indptr: Any, indices: Any, core: Any, position: Any, ptr: Any, dst: Any, order: Any, lo: Any, hi: Any
-) -> None:
-    """Sort each row's synapses by destination core (stable) and note the part that each of its packets meets."""
-    for i in range(indptr.size - 1):
-        p = position[i]
-        if p < 0:
-            continue
-        at = indptr[i]
-        for row in range(ptr[p], ptr[p + 1]):
-            lo[row] = at
-            for j in range(indptr[i], indptr[i + 1]):
-                if core[indices[j]] == dst[row]:
-                    order[at] = j
-                    at += 1
-            hi[row] = at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -27,10 +27,26 @@ class Route:
     hi: I64
 
 
+@dataclass(eq=False)
+class OpenStep:
+    """What the cores have said so far of a step that is not over everywhere.
+
+    Attributes:
+        fired: ids and payloads of those that fired.
+        active: updates with an input or a spike.
+        saturated: values that left their word.
+    """
+
+    fired: list[tuple[I64, I64]] = field(default_factory=list)
+    active: int = 0
+    saturated: int = 0
+
+
 class Soma(Protocol):
     """The neuron-update process of a core."""
 
     working: bool
+    endpoint: int
 
 
 class Stage(Protocol):
@@ -48,7 +64,6 @@ class CoreHost(Protocol):
     plan: Plan
     env: simpy.Environment
     fabric: Fabric
-    release: Event
     keep: range
     rings: list[npt.NDArray[np.integer]]
     routes: list[list[tuple[Synapses, Route]]]
@@ -59,15 +74,23 @@ class CoreHost(Protocol):
         """Return the synapse stages by endpoint."""
         ...
 
+    def release_of(self, endpoint: int) -> Event:
+        """Return the event that lets a core begin its next step."""
+        ...
+
+    def start_of(self, endpoint: int) -> int:
+        """Return the tick at which a core begins the step that was released last."""
+        ...
+
     def driven(self, population: int, step: int, endpoint: int) -> tuple[I64, I64]:
         """Return the input events of a population at one endpoint: local ids ascending, payloads."""
         ...
 
-    def updated(self, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
+    def updated(self, step: int, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
         """Record that a core updated neurons of a population, from `lo` on."""
         ...
 
-    def fired(self, positions: I64, payload: I64) -> None:
+    def fired(self, step: int, positions: I64, payload: I64) -> None:
         """Record that neurons (by position in the plan) fired."""
         ...
 

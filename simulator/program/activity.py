@@ -53,6 +53,8 @@ class Activity:
     ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
     ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),
+    ``sync_tokens`` and ``sync_token_hops`` (tokens between neighbours and the links that they cross, where neighbours
+    synchronise: then there is no barrier),
     ``saturations`` (values that left their word: sums when they are read, states, payloads; by the neuron's core).
 
     Attributes:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from simulator.timing.barrier import start_times
-from simulator.timing.contract import Mesh, StepWork
+from simulator.timing.contract import I64, Mesh, StepWork
+from simulator.timing.neighbours import LocalWork, Neighbours, neighbours_from
 
 
 def random_case(seed: int, max_messages: int = 160) -> tuple[Mesh, StepWork]:
@@ -107,3 +108,36 @@ def random_work(mesh: Mesh, rng: np.random.Generator, messages: int) -> StepWork
         tail=rng.integers(0, 15, n).astype(np.int32),
         start=start.astype(np.int64),
     )
+
+
+def random_run(mesh: Mesh, rng: np.random.Generator, steps: int, messages: int) -> LocalWork:
+    """A run of some steps whose cores synchronise by neighbours: random packets between pairs that may exchange some."""
+    n = mesh.n_endpoints
+    pairs = rng.integers(0, n, (2, int(rng.integers(1, 3 * n + 1))))
+    if rng.random() < 0.5:  # nearby ones
+        pairs[1] = np.clip(pairs[0] + rng.integers(-4, 5, pairs.shape[1]), 0, n - 1)
+    near = neighbours_from(mesh, *pairs)
+    chosen = rng.integers(0, pairs.shape[1], messages)
+    source, target, step = pairs[0, chosen], pairs[1, chosen], rng.integers(0, steps, messages)
+    order = np.lexsort((step, source))
+    busy = int(rng.choice([1, 4, 20]))
+    srv = rng.integers(1, int(rng.choice([2, 6, 30])), messages)
+    gap, tail = rng.integers(0, busy + 1, messages), rng.integers(0, 1 + int(rng.choice([0, 15, 60])), (steps, n))
+    return run_of(near, source[order], target[order], step[order], gap, srv, tail)
+
+
+def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv: I64, tail: I64) -> LocalWork:
+    """The run of messages sorted by source and then by step, with the soma work after the last of each step, [T, C]."""
+    steps, n = tail.shape
+    count = np.zeros((n, steps), np.int64)
+    np.add.at(count, (source, step), 1)
+    off = np.append(0, count.sum(axis=1).cumsum())
+    due = np.zeros((steps, n), np.int64)
+    np.add.at(due, (step, target), 1)
+    zero = np.zeros(n, np.int64)
+    work = StepWork(
+        off, gap.astype(np.int32), np.zeros(source.size, np.int64), target.astype(np.int32), srv.astype(np.int32),
+        zero.astype(np.int32), zero,
+    )  # fmt: skip
+    first = off[:-1] + np.vstack([zero, count.cumsum(axis=1).T])
+    return LocalWork(near, work, first, tail.astype(np.int32), due, np.arange(source.size))

@@ -20,8 +20,8 @@ def check_mesh(mesh: Mesh) -> None:
         raise InputError("mesh: hop_ticks", f"is {mesh.hop_ticks}; it needs five values (N, E, S, W, local), each >= 1")
     if mesh.arbiter not in ("fifo", "rr"):
         raise InputError("mesh: arbiter", f"is {mesh.arbiter!r}; it must be 'fifo' or 'rr'")
-    if min(mesh.barrier_hop_ticks, mesh.sync_ticks) < 0:
-        raise InputError("mesh", "has a negative barrier time")
+    if min(mesh.barrier_hop_ticks, mesh.sync_ticks, mesh.handshake_ticks) < 0:
+        raise InputError("mesh", "has a negative barrier or handshake time")
     if mesh.chip_width < 0 or (mesh.chip_width and mesh.width % mesh.chip_width):
         raise InputError("mesh: chip_width", f"is {mesh.chip_width}; it must divide the {mesh.width} columns")
     if mesh.chip_width and (mesh.chip_hop_ticks < 1 or mesh.chip_flits < mesh.flits or mesh.chip_barrier_ticks < 0):

@@ -13,8 +13,11 @@ import numba
 import numpy as np
 
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import ARR, DONE, GEN, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.contract import ARR, DONE, GEN, I32, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours, neighbours_from
 from simulator.timing.wires import towards, wires
+
+_NONE = np.zeros(0, np.int64)
 
 
 def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
@@ -25,25 +28,47 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
     """
     check_mesh(mesh)
     check_work(mesh, work)
+    n = mesh.n_endpoints
+    first, none = np.stack([work.off[:-1], work.off[1:]]), neighbours_from(mesh, _NONE, _NONE)
+    due = np.bincount(work.dst, minlength=n)[None, :]
+    times = _run(mesh, work, first, work.tail[None, :], due, none, False)
+    return StepTimes(times.stamps, times.soma_end[0], times.link_busy)
+
+
+def run_clocked_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
+    """Times of a run whose cores synchronise by neighbours, by the definition.
+
+    Raises:
+        InputError: the mesh or the work is not well formed.
+    """
+    check_mesh(mesh)
+    check_work(mesh, local.work)
+    return _run(mesh, local.work, local.first, local.tail, local.due, local.neighbours, True)
+
+
+def _run(mesh: Mesh, work: StepWork, first: I64, tail: I32, due: I64, near: Neighbours, shaking: bool) -> LocalTimes:
     w = wires(mesh)
     stamps = np.zeros((work.dst.size, 5), np.int64)
-    soma_end = np.zeros(mesh.n_endpoints, np.int64)
+    start, soma_end, quiet = (np.zeros(tail.shape, np.int64) for _ in range(3))
+    start[0] = work.start
     busy = np.zeros((mesh.n_routers, mesh.n_ports), np.int64)
     _clock(
-        work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
+        work.off, work.gap, work.rel, work.dst, work.srv, first, tail, due.cumsum(axis=0), start,
+        near.ptr, near.who, near.ticks, near.sends, mesh.handshake_ticks, shaking,
         w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, w.endpoint,
         mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
-        stamps, soma_end, busy.reshape(-1),
+        stamps, soma_end, quiet, busy.reshape(-1),
     )  # fmt: skip
-    return StepTimes(stamps, soma_end, busy)
+    return LocalTimes(stamps, start, soma_end, quiet, busy)
 
 
 @numba.njit(cache=True, nogil=True)
 def _clock(
-    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
+    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, first: I64, tail: Any, due: I64, start: I64,
+    ptr: I64, who: Any, ticks: I64, sends: Any, handshake: int, shaking: bool,
     router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
     P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
-    stamps: I64, soma_end: I64, link_busy: I64,
+    stamps: I64, soma_end: I64, quiet: I64, link_busy: I64,
 ) -> None:  # fmt: skip
     C, M, rows = off.size - 1, dst.size, far_end.size
     source = np.empty(M, np.int64)
@@ -55,8 +80,8 @@ def _clock(
     arrival = np.zeros((rows, port_slots), np.int64)
     sent, seen, popped = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     slots = np.full(rows, port_slots)  # free slots of a router input, as its sender knows them
-    input_free = np.full(rows, start.min())
-    link_free = np.full(rows, start.min())
+    input_free = np.full(rows, start[0].min())
+    link_free = np.full(rows, start[0].min())
     turn = np.zeros(rows, np.int64)  # rotating priority: the input that an output asks first
 
     # Core inputs and the two stages of a core.
@@ -65,10 +90,11 @@ def _clock(
     free_core_slots = np.full(C, core_slots)
     serving = np.full(C, -1)
     message = off[:-1].copy()  # next message of each soma
-    ready = start.copy()
+    step, finished, received = np.zeros(C, np.int64), np.zeros(C, np.int64), np.zeros(C, np.int64)
+    ready = start[0].copy()
     for c in range(C):
-        soma_end[c] = start[c] + tail[c]
-        if message[c] < off[c + 1]:
+        soma_end[0, c] = start[0, c] + tail[0, c]
+        if message[c] < first[1, c]:
             ready[c] += gap[message[c]]
 
     # What takes effect later: rings over the next H ticks.
@@ -76,8 +102,8 @@ def _clock(
     arriving, returning = np.zeros((H, rows), np.int64), np.zeros((H, rows), np.int64)
     core_arriving, core_returning = np.zeros((H, C), np.int64), np.zeros((H, C), np.int64)
 
-    done, t = 0, start.min()
-    while done < M:
+    done, t = 0, start[0].min()
+    while done < M or (shaking and finished.min() < tail.shape[0]):
         now = t % H
         # Phase A
         for row in range(rows):
@@ -92,22 +118,29 @@ def _clock(
             free_core_slots[c] += core_returning[now, c]
             if serving[c] >= 0 and stamps[serving[c], DONE] == t:
                 serving[c] = -1
+                received[c] += 1
                 done += 1
         arriving[now], returning[now], core_arriving[now], core_returning[now] = 0, 0, 0, 0
 
-        # Phase B: somas
-        for c in range(C):
-            row = router[c] * P + port[c]
-            while message[c] < off[c + 1] and t >= max(ready[c], rel[message[c]]) and slots[row] > 0:
-                m = message[c]
-                stamps[m, GEN] = t
-                ring[row, sent[row] % port_slots] = m
-                sent[row] += 1
-                slots[row] -= 1
-                arriving[(t + enqueue) % H, row] += 1
-                message[c] += 1
-                ready[c] = t + (gap[m + 1] if m + 1 < off[c + 1] else 0)
-                soma_end[c] = t + tail[c]
+        # Phase B: somas, and the handshakes that let them begin a step, until neither changes anything
+        changed = True
+        while changed:
+            for c in range(C):
+                row = router[c] * P + port[c]
+                while message[c] < first[step[c] + 1, c] and t >= max(ready[c], rel[message[c]]) and slots[row] > 0:
+                    m = message[c]
+                    stamps[m, GEN] = t
+                    ring[row, sent[row] % port_slots] = m
+                    sent[row] += 1
+                    slots[row] -= 1
+                    arriving[(t + enqueue) % H, row] += 1
+                    message[c] += 1
+                    ready[c] = t + (gap[m + 1] if m + 1 < first[step[c] + 1, c] else 0)
+                    soma_end[step[c], c] = t + tail[step[c], c]
+            changed = shaking and _shake(
+                t, gap, first, tail, due, ptr, who, ticks, sends, handshake, message, received, step, finished, ready,
+                start, soma_end, quiet,
+            )  # fmt: skip
         # Phase B: router outputs
         for out in range(rows):
             r, o = out // P, out % P
@@ -162,3 +195,40 @@ def _clock(
                 serving[c] = m
                 core_returning[(t + 1) % H, c] += 1
         t += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _shake(
+    t: int, gap: Any, first: I64, tail: Any, due: I64, ptr: I64, who: Any, ticks: I64, sends: Any, handshake: int,
+    message: I64, received: I64, step: I64, finished: I64, ready: I64, start: I64, soma_end: I64, quiet: I64,
+) -> bool:  # fmt: skip
+    """Who is finished with its step at tick t, and who begins the next one (see `neighbours`); whether anyone did."""
+    changed = False
+    for c in range(step.size):
+        s = step[c]
+        if finished[c] > s or message[c] < first[s + 1, c] or t < soma_end[s, c] or received[c] < due[s, c]:
+            continue
+        told = True
+        for e in range(ptr[c], ptr[c + 1]):
+            k = who[e]
+            for back in range(ptr[k], ptr[k + 1]):
+                if who[back] == c and sends[back]:
+                    told &= step[k] == s and message[k] == first[s + 1, k] and t >= soma_end[s, k] + ticks[e]
+        if told:
+            quiet[s, c] = t
+            finished[c] += 1
+            changed = True
+    for c in range(step.size):
+        s = step[c]
+        if s + 1 == tail.shape[0] or finished[c] == s or t < quiet[s, c] + handshake:
+            continue
+        told = True
+        for e in range(ptr[c], ptr[c + 1]):
+            told &= finished[who[e]] > s and t >= quiet[s, who[e]] + ticks[e] + handshake
+        if told:
+            step[c] = s + 1
+            start[s + 1, c] = t
+            ready[c] = t + (gap[message[c]] if message[c] < first[s + 2, c] else 0)
+            soma_end[s + 1, c] = t + tail[s + 1, c]
+            changed = True
+    return changed

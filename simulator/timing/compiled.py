@@ -11,8 +11,11 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import I32, I64, Mesh, StepTimes, StepWork
-from simulator.timing.kernel import pack, time_steps
+from simulator.timing.kernel import time_steps
+from simulator.timing.neighbours import LocalTimes, LocalWork
+from simulator.timing.tokens import Tables
 from simulator.timing.wires import wires
+from simulator.timing.words import pack
 
 U64 = npt.NDArray[np.uint64]
 _NONE = np.zeros(0, np.int64)
@@ -76,9 +79,12 @@ class Timed:
 
 
 def run_steps(
-    mesh: Mesh, off: I64, gap: I32, carries: U64, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False
-) -> Timed:
+    mesh: Mesh, off: I64, gap: I32, carries: U64, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False,
+    local: Tables | None = None,
+) -> Timed:  # fmt: skip
     """Times of T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
+
+    With `local`, times of one piece of work whose endpoints shake hands with their neighbours; its results are in `local`.
 
     Times count from tick 0, at or after which every endpoint starts.
     """
@@ -92,7 +98,7 @@ def run_steps(
         off, gap, rel, carries, tail, start,
         t.entry, t.where, t.place, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
         u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
-        out, soma_end, quiet, grants,
+        out, soma_end, quiet, grants, None, local,
     )  # fmt: skip
     return Timed(out, soma_end, quiet, grants[t.row] * wires(mesh).flits.reshape(mesh.n_routers, mesh.n_ports))
 
@@ -111,6 +117,38 @@ def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
     carries, tail = pack(work.dst, work.srv), work.tail[None, :]
     timed = run_steps(mesh, work.off[None, :], work.gap, carries, tail, work.start - first, rel, stamps=True)
     return StepTimes(timed.stamps + first, timed.soma_end[0] + first, timed.link_busy)
+
+
+def run_compiled_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
+    """Times of a run whose cores synchronise by neighbours, equal to `clocked.run_clocked_local` to the tick.
+
+    Raises:
+        InputError: the mesh or the work is not well formed, or its times leave the kernel's range.
+    """
+    check_mesh(mesh)
+    check_work(mesh, local.work)
+    steps, n = local.tail.shape
+    tokens = int(local.neighbours.ticks.max(initial=0)) * 2 + mesh.handshake_ticks
+    _check_range(mesh, local.work, -steps * tokens - int(local.tail.sum(axis=0, dtype=np.int64).max(initial=0)))
+    t = tables_of(mesh, local)
+    work = local.work
+    carries, none = pack(work.dst, work.srv), np.zeros((1, n), np.int32)
+    timed = run_steps(mesh, work.off[None, :], work.gap, carries, none, work.start, stamps=True, local=t)
+    return LocalTimes(timed.stamps, t.starts, t.ends, t.quiets, timed.link_busy)
+
+
+def tables_of(mesh: Mesh, local: LocalWork) -> Tables:
+    """The kernel's view of a handshake, before its first step."""
+    steps, n = local.tail.shape
+    near = local.neighbours
+    zero = np.zeros(n, np.int64)
+    return Tables(
+        first=local.first, tail=local.tail, due=local.due, ptr=near.ptr, who=near.who, ticks=near.ticks, sends=near.sends,
+        senders=near.senders, handshake=mesh.handshake_ticks, step=zero.copy(), finished=zero.copy(),
+        missing=near.senders + local.due[0] + 1 if steps else zero.copy(), known=zero.copy(),
+        waiting=np.tile(np.diff(near.ptr) + 1, (2, 1)), begins=np.zeros((2, n), np.int64), ended=zero.copy(), told=zero.copy(),
+        starts=np.zeros((steps, n), np.int64), ends=np.zeros((steps, n), np.int64), quiets=np.zeros((steps, n), np.int64),
+    )  # fmt: skip
 
 
 def _check_range(mesh: Mesh, work: StepWork, first: int) -> None:

@@ -34,6 +34,7 @@ class Mesh:
         arbiter: ``fifo`` (oldest arrival, then source core, then sequence) or ``rr`` (rotating priority).
         barrier_hop_ticks: barrier token, per hop to the root router (0).
         sync_ticks: constant of one barrier.
+        handshake_ticks: between an endpoint's last token from its neighbours and its next step, where neighbours synchronise.
         host: router (x, y) that has the host's port, a local port of its own; ``None`` without a host. The host is then
             one more endpoint, number ``n_cores``: a source and a destination of messages like a core.
         chip_width: columns of one chip where several stand side by side; 0 for a single chip. East-west links between two
@@ -66,6 +67,7 @@ class Mesh:
     board_hop_ticks: int = 1
     board_flits: int = 1
     board_barrier_ticks: int = 0
+    handshake_ticks: int = 0
 
     @property
     def n_routers(self) -> int:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.barrier import start_times
 from simulator.timing.contract import I32, I64, StepWork
-from simulator.timing.kernel import unpack
 from simulator.timing.plan import Plan
+from simulator.timing.words import unpack
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,111 +10,44 @@ Why so few events give the same times (time only ever enters through maxima of k
   slot that it needs is popped at g: GEN = max(ready, rel, g + L). No soma events.
 * Only the head of a FIFO can be granted, and not before the tail of its predecessor has left: a head gets one event at
   max(its arrival, g of its predecessor + L). Packets that arrive behind others cost no event.
+* A packet with several leaves asks all outputs that it needs; each grants it on its own, and it is popped by the last.
 * A blocked output sleeps until its link and the slot it needs are free; where the slot's time is not known yet, the pop
   that frees it wakes the output. So each output has at most one event.
 
 Events live in a timing wheel of `WHEEL` ticks, linked through the port's own row (an event farther away is re-inserted
 from the wheel's last slot). What is decided at t becomes visible later than t, so the order within a tick is irrelevant.
 
-All integers are uint64: indices that cannot be negative need no wrap-around code, and nothing mixes signs. All state is
-one array, addressed by absolute indices, so that the loop keeps few pointers: the wheel, a row of 16 words (two cache
-lines) for each port - its input in the first eight, its output in the last eight -, eight words for each endpoint, the
-slots of all FIFOs. An event is named by the index of its `NEXT` word. A slot of a router's FIFO has two words: while it
-is empty, the tick from which it is free; while it is taken, OCCUPIED | arrival << key_bits | message, which is later than
-any tick and is what the arbiter ``fifo`` compares (message numbers ascend with source, then sequence); then the carry:
-output needed at this router | destination << 8 | service << 32.
+`words` says where everything lies in the kernel's one array.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from simulator.base.intrinsics import trailing_zeros
+from simulator.timing.tokens import settle
 
-U = np.uint64
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
-WHEEL = 1024
-_MASK, _WORDS = U(WHEEL - 1), U(WHEEL // 64)
+# isort: off
+from simulator.timing.words import (
+    ASKED, C_DONE, C_END, C_ENTRY, C_GEN, C_MESSAGE, C_RING, C_TAIL, CARRY, DST, FAR, FLITS, GRANT, GRANTS, HEAD, IDLE, KEY,
+    LINK, LOCAL_PORT, MASK, NOW, OCCUPIED, OUT, QUIET, RING, ROW0, SET, STATE, TAIL, TIME, TURN, UP, WAITING, WHEEL, WORDS,
+    U, fill, output_towards, put, put_if,
+)  # fmt: skip
+# isort: on
+
 _0, _1, _2, _3, _4, _6, _8, _63 = U(0), U(1), U(2), U(3), U(4), U(6), U(8), U(63)
-_ROW0 = U(WHEEL)  # the first port's row; a multiple of 16 words x 64 ports
-_TURN, _GRANT, _OUT, _DST, _FLITS = U(255), U(256), U(255), U(0xFFFFFF), U(0xFFFFFFFF)
-OCCUPIED = U(1 << 62)
-LOCAL_PORT = U(4)
-# Input half of a row: next event in its wheel slot, tick of the event, slot of the head, carry of the head, tick from which
-# the port is idle, key of the head, who sends into it (its output or its core), first slot.
-NEXT, TIME, HEAD, CARRY, IDLE, KEY, UP, RING = U(0), U(1), U(2), U(3), U(4), U(5), U(6), U(7)
-# Output half, counted from its NEXT: tick from which the link is idle, inputs that ask, state, what it feeds (input row or
-# core), slot it fills next, grants << 8 | input that a rotating priority asks first.
-LINK, ASKED, STATE, FAR, TAIL, GRANTS = U(2), U(3), U(4), U(5), U(6), U(7)
-# States of an output: nobody asks; its event is set; it is decided in this tick; it waits for a pop to free its slot.
-QUIET, SET, NOW, WAITING = U(0), U(1), U(2), U(3)
-# Words of an endpoint: first slot of its FIFO, last DONE, last GEN, next message, end of its messages, row of its port.
-C_RING, C_DONE, C_GEN, C_MESSAGE, C_END, C_ENTRY = U(1), U(2), U(3), U(4), U(5), U(6)
-
-
-def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
-    """What the kernel carries of each message: destination << 8 | service << 32."""
-    packed: npt.NDArray[np.uint64] = dst.astype(np.uint64) << _8 | srv.astype(np.uint64) << U(32)
-    return packed
-
-
-def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Destination and service of `pack`."""
-    return ((carries >> _8) & _DST).astype(np.int32), (carries >> U(32)).astype(np.int32)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _output(there: np.uint64, here: np.uint64) -> np.uint64:
-    """Output of a router towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
-    differs = there ^ here
-    direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
-    return direction if differs >> U(16) else there & _OUT
-
-
-@numba.njit(cache=True, nogil=True)
-def _set(S: U64, occupied: U64, busy: np.uint64, event: np.uint64, tick: np.uint64, now: np.uint64) -> np.uint64:
-    """Put an event into the wheel, at `tick` > now or as far as the wheel reaches; returns the new `busy`."""
-    S[event + TIME] = tick
-    slot = (now + min(tick - now, _MASK)) & _MASK
-    S[event] = S[slot]
-    S[slot] = event
-    word = slot >> _6
-    occupied[word] |= _1 << (slot & _63)
-    return busy | (_1 << word)
-
-
-@numba.njit(cache=True, nogil=True)
-def _set_if(
-    S: U64,
-    occupied: U64,
-    busy: np.uint64,
-    event: np.uint64,
-    tick: np.uint64,
-    now: np.uint64,
-    wanted: bool,
-    nowhere: np.uint64,
-) -> np.uint64:
-    """`_set` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
-    S[event + TIME] = tick
-    slot = (now + min(tick - now, _MASK)) & _MASK
-    at = slot if wanted else nowhere
-    S[event] = S[at]
-    S[at] = event
-    word = slot >> _6
-    occupied[word] |= U(wanted) << (slot & _63)
-    return busy | (U(wanted) << word)
+_32 = U(32)
 
 
 @numba.njit(cache=True, nogil=True)
 def time_steps(
-    off: I64, gap: I32, rel: I64, carries: U64, tail: I32, start: I64,
-    entry: U64, where: U64, place: U64, far: U64, link_ticks: U64, key_bits: np.uint64, port_bits: np.uint64,
-    enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
-    stamps: I64, soma_end: I64, quiet: I64, grants: I64,
+    off: Any, gap: Any, rel: Any, carries: Any, tail: Any, start: Any,
+    entry: Any, where: Any, place: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
+    enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
+    stamps: Any, soma_end: Any, quiet: Any, grants: Any, ends: Any, local: Any,
 ) -> None:  # fmt: skip
     """Times of T steps, one after another; every step finds an empty chip.
 
@@ -131,10 +64,14 @@ def time_steps(
         stamps: int64 [M, 5] or [0, 5], written where it has room.
         soma_end, quiet: int64 [T, C], written.
         grants: int64 [rows], added to.
+        ends: uint64 [M], message after the last leaf of each message's packet; None: a packet has one leaf. Either way is
+            compiled on its own.
+        local: tables of `tokens.Tables` where cores shake hands with their neighbours instead of a barrier: the messages are
+            then those of all steps, by source and then by step, and T is 1; None: a barrier.
     """
     T, C, rows = off.shape[0], entry.size, far.size
     keep, timed = stamps.shape[0] > 0, rel.size > 0
-    nil = _ROW0 + (U(rows) << _4)
+    nil = ROW0 + (U(rows) << _4)
     cores0 = nil + U(16)
     ring_words = port_slots << _1
     rings0 = cores0 + (U(C) << _3)
@@ -145,24 +82,24 @@ def time_steps(
     S = np.zeros(np.int64(nowhere) + 1, np.uint64)
     occupied = np.zeros(WHEEL // 64, np.uint64)  # a bit a slot
     busy = _0  # a bit a word of `occupied` that is not 0
-    links_of = links0 - (_ROW0 >> _4)
-    longest = (link_ticks & _FLITS).max()
+    links_of = links0 - (ROW0 >> _4)
+    longest = (link_ticks & FLITS).max()
     port_mask = (_1 << port_bits) - _1
     router_bits = port_bits + _4
     key_mask = (_1 << key_bits) - _1
-    first_router = _ROW0 >> router_bits
+    first_router = ROW0 >> router_bits
     for i in range(WHEEL):
         S[i] = nil
     for i in range(rows):
         S[links0 + U(i)] = link_ticks[i]
     for row in range(rows):
-        p = _ROW0 + (U(row) << _4)
+        p = ROW0 + (U(row) << _4)
         ring = rings0 + U(row) * ring_words
         S[p + HEAD] = ring
         S[p + RING] = ring
         if (U(row) & port_mask) < LOCAL_PORT:
             if far[row] < U(rows):
-                q = _ROW0 + (far[row] << _4)
+                q = ROW0 + (far[row] << _4)
                 S[p + _8 + FAR] = q
                 S[p + _8 + TAIL] = rings0 + far[row] * ring_words
                 S[q + UP] = p + _8
@@ -171,7 +108,7 @@ def time_steps(
             S[p + _8 + TAIL] = core_rings0 + far[row] * core_slots
     for c in range(C):
         core = cores0 + (U(c) << _3)
-        p = _ROW0 + (entry[c] << _4)
+        p = ROW0 + (entry[c] << _4)
         S[core + C_ENTRY] = p
         S[p + UP] = core
         S[core + C_RING] = core_rings0 + U(c) * core_slots
@@ -183,54 +120,44 @@ def time_steps(
         left = _0
         for c in range(C):
             core = cores0 + (U(c) << _3)
-            m, stop = U(off[step, c]), U(off[step, c + 1])
-            left += stop - m
+            left += U(off[step, c + 1] - off[step, c])
             p = S[core + C_ENTRY]
-            S[core + C_END] = stop
-            gen = base + U(start[c])
-            slot = S[p + HEAD]
-            ring = S[p + RING]
-            first = OCCUPIED
-            count = _0
-            while m < stop and count < port_slots:
-                gen += U(gap[m])
-                if timed:
-                    gen = max(gen, base + U(rel[m]))
-                if keep:
-                    stamps[m, 0] = np.int64(gen - base)
-                arrival = gen + enqueue
-                first = min(first, arrival)
-                S[slot] = OCCUPIED | (arrival << key_bits) | m
-                carry = carries[m]
-                d = (carry >> _8) & _DST
-                S[slot + _1] = carry | _output(where[d], place[(p >> router_bits) - first_router])
-                slot += _2
-                if slot == ring + ring_words:
-                    slot = ring
-                count += _1
-                m += _1
-            S[core + C_MESSAGE] = m
-            S[core + C_GEN] = gen
-            if count:
-                S[p + KEY] = S[S[p + HEAD]]
-                S[p + CARRY] = S[S[p + HEAD] + _1]
-                busy = _set(S, occupied, busy, p, first, now)
+            S[core + C_TAIL] = S[p + HEAD]
+            S[core + C_MESSAGE] = U(off[step, c])
+            S[core + C_END] = U(off[step, c + 1]) if local is None else U(local.first[1, c])
+            S[core + C_GEN] = base + U(start[c])
+            busy = fill(
+                S, occupied, busy, core, now, base, gap, rel, carries, ends, where,
+                place[(p >> router_bits) - first_router], enqueue, ring_words, key_bits, stamps,
+            )  # fmt: skip
+        n_ended, n_told = 0, 0  # of endpoints whose soma is through with its step, and that know all of it
+        if local is not None:
+            for c in range(C):
+                core = cores0 + (U(c) << _3)
+                if S[core + C_MESSAGE] == S[core + C_END]:
+                    local.ended[n_ended] = c
+                    n_ended += 1
+            busy = settle(
+                S, occupied, busy, now, base, local, n_ended, n_told, cores0, gap, rel, carries, ends, where, place,
+                router_bits, first_router, enqueue, ring_words, key_bits, stamps,
+            )  # fmt: skip
+            n_ended = 0
         if rotating:
             for row in range(rows):
-                S[_ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_TURN
+                S[ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~TURN
         latest = base
         while left:
             # The next tick in which anything is decided: the rest of this word of slots, else the next word that has any.
-            at = (now + _1) & _MASK
+            at = (now + _1) & MASK
             word = at >> _6
             bits = occupied[word] >> (at & _63)
             if bits:
                 at += trailing_zeros(bits)
             else:
                 word += _1
-                word = (word + trailing_zeros((busy >> word) | (busy << (_WORDS - word)))) & (_WORDS - _1)
+                word = (word + trailing_zeros((busy >> word) | (busy << (WORDS - word)))) & (WORDS - _1)
                 at = (word << _6) + trailing_zeros(occupied[word])
-            now += (at - now) & _MASK
+            now += (at - now) & MASK
             event = S[at]
             S[at] = nil
             bits = occupied[word] & ~(_1 << (at & _63))
@@ -241,19 +168,35 @@ def time_steps(
             while event != nil:
                 following = S[event]
                 if S[event + TIME] > now:
-                    busy = _set(S, occupied, busy, event, S[event + TIME], now)
+                    busy = put(S, occupied, busy, event, S[event + TIME], now)
                 elif event & _8:
                     S[event + STATE] = NOW
                     S[todo] = event
                     todo += _1
                 else:
                     port = (event >> _4) & port_mask
-                    out = event + ((S[event + CARRY] & _OUT) << _4) - (port << _4) + _8
-                    S[out + ASKED] |= _1 << port
-                    S[todo] = out
-                    if S[out + STATE] == QUIET:
-                        S[out + STATE] = NOW
-                        todo += _1
+                    outputs = event - (port << _4) + _8
+                    if ends is None:
+                        out = outputs + ((S[event + CARRY] & OUT) << _4)
+                        S[out + ASKED] |= _1 << port
+                        S[todo] = out
+                        if S[out + STATE] == QUIET:
+                            S[out + STATE] = NOW
+                            todo += _1
+                    else:  # leaves behind one output follow one another
+                        last, branches, beyond = nil, _0, S[event + CARRY] & FLITS
+                        here = place[(event >> router_bits) - first_router]
+                        for leaf in range(S[event + KEY] & key_mask, beyond):
+                            out = outputs + (output_towards(where[(carries[leaf] >> _8) & DST], here) << _4)
+                            if out != last:
+                                last = out
+                                branches += _1
+                                S[out + ASKED] |= _1 << port
+                                S[todo] = out
+                                if S[out + STATE] == QUIET:
+                                    S[out + STATE] = NOW
+                                    todo += _1
+                        S[event + CARRY] = beyond | branches << _32
                 event = following
             # Phase B: outputs decide.
             while todo != todo0:
@@ -268,18 +211,18 @@ def time_steps(
                         S[out + STATE] = WAITING
                     else:
                         S[out + STATE] = SET
-                        busy = _set(S, occupied, busy, out, ready, now)
+                        busy = put(S, occupied, busy, out, ready, now)
                     continue
                 # Arbitration.
                 asked = S[out + ASKED]
                 link = S[links_of + (out >> _4)]
-                tail_gone = now + (link & _FLITS)
+                tail_gone = now + (link & FLITS)
                 first_row = out - (port << _4) - _8
                 if rotating:
-                    turn = S[out + GRANTS] & _TURN
+                    turn = S[out + GRANTS] & TURN
                     ahead = asked >> turn
                     chosen = turn + trailing_zeros(ahead) if ahead else trailing_zeros(asked)
-                    S[out + GRANTS] = (S[out + GRANTS] & ~_TURN) | ((chosen + _1) & port_mask)
+                    S[out + GRANTS] = (S[out + GRANTS] & ~TURN) | ((chosen + _1) & port_mask)
                 else:
                     chosen = trailing_zeros(asked)
                     rest = asked & (asked - _1)
@@ -292,71 +235,102 @@ def time_steps(
                             best, chosen = key, i
                 asked ^= _1 << chosen
                 S[out + ASKED] = asked
-                S[out + GRANTS] += _GRANT
+                S[out + GRANTS] += GRANT
                 S[out + LINK] = tail_gone
-                # Pop the granted input; its slot is free when the tail has gone.
+                # Pop the granted input once its last branch is granted; its slot is free when the tails have gone.
                 p = first_row + (chosen << _4)
                 m = S[p + KEY] & key_mask
-                slot = S[p + HEAD]
-                ring = S[p + RING]
                 carry = S[p + CARRY]
-                after = slot + _2
-                if after == ring + ring_words:
-                    after = ring
-                S[p + HEAD] = after
-                S[p + IDLE] = tail_gone
-                S[slot] = tail_gone
-                up = S[p + UP]
-                if chosen >= LOCAL_PORT:
-                    if keep:
+                gone, popped, beyond = tail_gone, True, m + _1
+                if ends is not None:
+                    here = place[(p >> router_bits) - first_router]
+                    beyond = carry & FLITS
+                    while output_towards(where[(carries[m] >> _8) & DST], here) != port:
+                        m += _1
+                    for leaf in range(m + _1, beyond):
+                        if output_towards(where[(carries[leaf] >> _8) & DST], here) != port:
+                            beyond = leaf
+                            break
+                    gone = max(tail_gone, S[p + IDLE])
+                    popped = carry >> _32 == _1
+                    S[p + CARRY] = carry - (_1 << _32)
+                S[p + IDLE] = gone
+                if keep and chosen >= LOCAL_PORT:
+                    if ends is None:
                         stamps[m, 1] = np.int64(now - base)
-                    w = S[up + C_MESSAGE]
-                    if w < S[up + C_END]:  # the soma's next message takes the slot
-                        gen = S[up + C_GEN] + U(gap[w])
-                        if timed:
-                            gen = max(gen, base + U(rel[w]))
-                        gen = max(gen, tail_gone)
-                        S[up + C_GEN] = gen
-                        S[up + C_MESSAGE] = w + _1
-                        if keep:
-                            stamps[w, 0] = np.int64(gen - base)
-                        S[slot] = OCCUPIED | ((gen + enqueue) << key_bits) | w
-                        follows = carries[w]
-                        d = (follows >> _8) & _DST
-                        S[slot + _1] = follows | _output(where[d], place[(p >> router_bits) - first_router])
-                elif S[up + STATE] == WAITING:
-                    S[up + STATE] = SET
-                    # Its link is free by then: it granted before now.
-                    busy = _set(S, occupied, busy, up, tail_gone, now)
-                head = S[after]
-                there = head >= OCCUPIED  # the rest is not read where there is no head
-                S[p + KEY] = head
-                S[p + CARRY] = S[after + _1]
-                due = max((head - OCCUPIED) >> key_bits, tail_gone)
-                busy = _set_if(S, occupied, busy, p, due, now, there, nowhere)
+                    else:
+                        stamps[m:beyond, 1] = np.int64(now - base)
+                if popped:
+                    slot = S[p + HEAD]
+                    ring = S[p + RING]
+                    after = slot + _2
+                    if after == ring + ring_words:
+                        after = ring
+                    S[p + HEAD] = after
+                    S[slot] = gone
+                    up = S[p + UP]
+                    if chosen >= LOCAL_PORT:
+                        w = S[up + C_MESSAGE]
+                        if w < S[up + C_END]:  # the soma's next packet takes the slot
+                            gen = S[up + C_GEN] + U(gap[w])
+                            if timed:
+                                gen = max(gen, base + U(rel[w]))
+                            gen = max(gen, gone)
+                            S[up + C_GEN] = gen
+                            S[slot] = OCCUPIED | ((gen + enqueue) << key_bits) | w
+                            if ends is None:
+                                S[slot + _1] = carries[w] | output_towards(
+                                    where[(carries[w] >> _8) & DST], place[(p >> router_bits) - first_router]
+                                )
+                            else:
+                                S[slot + _1] = ends[w]
+                            if keep:
+                                if ends is None:
+                                    stamps[w, 0] = np.int64(gen - base)
+                                else:
+                                    stamps[w : ends[w], 0] = np.int64(gen - base)
+                            S[up + C_MESSAGE] = w + _1 if ends is None else ends[w]
+                            if local is not None:
+                                S[up + C_TAIL] = after
+                            if local is not None and S[up + C_MESSAGE] == S[up + C_END]:
+                                local.ended[0] = np.int64((up - cores0) >> _3)
+                                n_ended = 1
+                    elif S[up + STATE] == WAITING:
+                        S[up + STATE] = SET
+                        # Its link is free by then: it granted before now.
+                        busy = put(S, occupied, busy, up, gone, now)
+                    head = S[after]
+                    there = head >= OCCUPIED  # the rest is not read where there is no head
+                    S[p + KEY] = head
+                    S[p + CARRY] = S[after + _1]
+                    due = max((head - OCCUPIED) >> key_bits, gone)
+                    busy = put_if(S, occupied, busy, p, due, now, there, nowhere)
                 # Hand the packet on.
                 if port < LOCAL_PORT:
-                    arrival = now + (link >> U(32))
+                    arrival = now + (link >> _32)
                     key = OCCUPIED | (arrival << key_bits) | m
                     S[into] = key
-                    d = (carry >> _8) & _DST
-                    carry = (carry & U(0xFFFFFFFFFFFFFF00)) | _output(
-                        where[d], place[(far_end >> router_bits) - first_router]
-                    )
+                    if ends is None:
+                        d = (carry >> _8) & DST
+                        carry = (carry & U(0xFFFFFFFFFFFFFF00)) | output_towards(
+                            where[d], place[(far_end >> router_bits) - first_router]
+                        )
+                    else:
+                        carry = beyond
                     S[into + _1] = carry
                     if into == S[far_end + HEAD]:
                         S[far_end + KEY] = key
                         S[far_end + CARRY] = carry
-                        busy = _set(S, occupied, busy, far_end, max(arrival, S[far_end + IDLE]), now)
+                        busy = put(S, occupied, busy, far_end, max(arrival, S[far_end + IDLE]), now)
                     ring = S[far_end + RING]
                     into += _2
                     if into == ring + ring_words:
                         into = ring
                     S[out + TAIL] = into
                 else:
-                    arrival = tail_gone + (link >> U(32)) - _1
+                    arrival = tail_gone + (link >> _32) - _1
                     served = max(arrival, S[far_end + C_DONE])
-                    done = served + (carry >> U(32))
+                    done = served + ((carry if ends is None else carries[m]) >> _32)
                     S[far_end + C_DONE] = done
                     latest = max(latest, done)
                     S[into] = served + _1
@@ -370,21 +344,34 @@ def time_steps(
                         stamps[m, 3] = np.int64(served - base)
                         stamps[m, 4] = np.int64(done - base)
                     left -= _1
+                    if local is not None:
+                        told = np.int64((far_end - cores0) >> _3)
+                        local.known[told] = max(local.known[told], np.int64(done))
+                        local.missing[told] -= 1
+                        if local.missing[told] == 0:
+                            local.told[0] = told
+                            n_told = 1
                 if asked:  # by others, who wait for the link and the next slot
                     ready = max(tail_gone, S[into])
                     if ready >= OCCUPIED:
                         S[out + STATE] = WAITING
                     else:
                         S[out + STATE] = SET
-                        busy = _set(S, occupied, busy, out, ready, now)
+                        busy = put(S, occupied, busy, out, ready, now)
                 else:
                     S[out + STATE] = QUIET
+                if local is not None and n_ended + n_told:
+                    busy = settle(
+                        S, occupied, busy, now, base, local, n_ended, n_told, cores0, gap, rel, carries, ends, where, place,
+                        router_bits, first_router, enqueue, ring_words, key_bits, stamps,
+                    )  # fmt: skip
+                    n_ended, n_told = 0, 0
         for c in range(C):
             core = cores0 + (U(c) << _3)
-            ends = S[core + C_GEN] + U(tail[step, c])
-            soma_end[step, c] = np.int64(ends - base)
-            quiet[step, c] = np.int64(max(ends, S[core + C_DONE]) - base)
-            latest = max(latest, ends)
+            over = S[core + C_GEN] + U(tail[step, c])
+            soma_end[step, c] = np.int64(over - base)
+            quiet[step, c] = np.int64(max(over, S[core + C_DONE]) - base)
+            latest = max(latest, over)
         now = max(latest, now + longest) + _1
     for row in range(rows):
-        grants[row] += np.int64(S[_ROW0 + (U(row) << _4) + _8 + GRANTS] >> _8)
+        grants[row] += np.int64(S[ROW0 + (U(row) << _4) + _8 + GRANTS] >> _8)

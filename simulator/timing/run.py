@@ -1,10 +1,10 @@
-"""`run_timing`: when everything happens that a functional run said happens (barrier and tick synchronisation)."""
+"""`run_timing`: when everything happens that a functional run said happens ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -25,52 +25,11 @@ from simulator.timing.chunks import chunks_of
 from simulator.timing.compiled import run_steps
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
+from simulator.timing.overlap import Overlapping, period_ticks
 from simulator.timing.plan import Plan, make_plan
-from simulator.timing.tick import time_ticks
+from simulator.timing.result import Engine as Engine
+from simulator.timing.result import TimingRun as TimingRun
 from simulator.timing.variation import vary_cores
-
-Engine = Literal["clocked", "simpy", "compiled", "bound"]
-
-
-@dataclass(frozen=True, eq=False)
-class TimingRun:
-    """When everything of a run happened.
-
-    Attributes:
-        engine: which engine said so.
-        mesh: the hardware, in ticks.
-        tick_ns: length of a tick.
-        step_ticks: int64 [T], ticks of each step, its barrier included.
-        messages: int64 [T].
-        soma_busy_ticks: int64 [C], soma and axon-out work of each endpoint (cores, then the host).
-        synapse_busy_ticks: int64 [C], service of packets.
-        soma_stall_ticks: int64 [C], somas waiting for a free slot; zeros for ``bound``, which knows no queues.
-        link_busy_ticks: int64 [R, P], busy ticks of each router output.
-        steps: step -> (work, times) of the steps that were asked for, counted from the release of each.
-        late: int64 [T], messages done after their tick had ended (tick synchronisation), else None.
-    """
-
-    engine: Engine
-    mesh: Mesh
-    tick_ns: float
-    step_ticks: I64
-    messages: I64
-    soma_busy_ticks: I64
-    synapse_busy_ticks: I64
-    soma_stall_ticks: I64
-    link_busy_ticks: I64
-    steps: Mapping[int, tuple[StepWork, StepTimes]] = field(default_factory=dict)
-    late: I64 | None = None
-
-    @property
-    def sim_time_ns(self) -> float:
-        """Simulated time of the whole run."""
-        return float(self.step_ticks.sum()) * self.tick_ns
-
-    @property
-    def step_time_ns(self) -> npt.NDArray[np.float64]:
-        """Simulated time of each step, float64 [T]."""
-        return self.step_ticks.astype(np.float64) * self.tick_ns
 
 
 def engines(
@@ -95,8 +54,9 @@ def run_timing(
     engine: Engine = "compiled",
     *,
     threads: int = 1,
-    sync: Literal["barrier", "tick"] = "barrier",
+    sync: Literal["barrier", "tick", "neighbour"] = "barrier",
     period_ns: float | None = None,
+    resets: Sequence[int] = (),
     learn_synapses: I64 | None = None,
     keep: range = range(0),
     mesh: Mesh | None = None,
@@ -114,9 +74,10 @@ def run_timing(
         spikes: all events of all steps, inputs included (as the functional run gives them).
         engine: ``compiled`` (fast), ``clocked`` (the definition), ``simpy`` (processes) or ``bound`` (lower bound).
         threads: steps are independent, so chunks of them may run side by side; the result is the same for any number.
-        sync: ``barrier`` (a step begins when all is quiet) or ``tick`` (step s begins at s * period; late messages are
-            counted).
+        sync: ``barrier`` (a step begins when all is quiet), ``tick`` (step s begins at s * period; late messages are
+            counted) or ``neighbour`` (a core's step begins when it and its neighbours are through with the last one).
         period_ns: length of a tick of ``tick``.
+        resets: steps before which all state is reset; the chip is quiet then, whatever the synchronisation.
         learn_synapses: int64 [T, cores], synaptic words that each core touches in the learning phase of each step.
         keep: steps whose work and stamps are kept.
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
@@ -149,8 +110,18 @@ def run_timing(
         raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
     _check_spikes(spikes, program)
     if sync != "barrier":
-        period = period_ticks(sync, period_ns, plan)
-        return _run_ticks(plan, program, spikes, engine, period, learn_synapses, keep, ways)
+        if learn_synapses is not None:
+            raise InputError(f"sync {sync!r}", "does not go with learning phases", "Use sync='barrier'")
+        if ways and sync == "neighbour":
+            raise InputError(
+                "sync 'neighbour'", "does not go with dead links in the way of packets", "Use sync='barrier'"
+            )
+        whole = Overlapping(plan, program, spikes, engine, keep)
+        if sync == "neighbour":
+            return whole.by_neighbours(resets, threads)
+        if engine == "bound":
+            raise InputError("sync 'tick'", "does not go with the engine 'bound'", "Use sync='barrier'")
+        return whole.by_ticks(period_ticks(sync, period_ns, plan), engines(ways)[engine])
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
     messages = message_counts(plan, spikes)
     chunks = chunks_of(messages, plan.mesh.n_endpoints, threads)
@@ -264,50 +235,6 @@ def _joined(plan: Plan, engine: Engine, messages: I64, parts: list[_Part]) -> Ti
         soma_stall_ticks=sum((p.stall for p in parts), zero),
         link_busy_ticks=sum((p.links for p in parts), links),
         steps={t: v for p in parts for t, v in p.steps.items()},
-    )
-
-
-def period_ticks(sync: str, period_ns: float | None, plan: Plan) -> int:
-    """Ticks of a period of tick synchronisation.
-
-    Raises:
-        InputError: another policy, or no period above 0.
-    """
-    if sync != "tick":
-        raise InputError(f"sync {sync!r}", "is not known here", "Choose barrier or tick")
-    if period_ns is None or period_ns <= 0:
-        raise InputError("period_ns", f"is {period_ns}; tick synchronisation needs a period above 0")
-    return max(1, round(period_ns / plan.costs.tick_ns))
-
-
-def _run_ticks(
-    plan: Plan,
-    program: Program,
-    spikes: SpikeTrain,
-    engine: Engine,
-    period: int,
-    learn: I64 | None,
-    keep: range,
-    ways: Mapping[tuple[int, int], Detour],
-) -> TimingRun:
-    if engine == "bound" or learn is not None:
-        what = "learning phases" if learn is not None else "the engine 'bound'"
-        raise InputError("sync 'tick'", f"does not go with {what}", "Use sync='barrier'")
-    active = None if plan.uniform else active_updates(program, spikes, 0, spikes.steps)
-    chunk = expand(plan, spikes, 0, spikes.steps, active)
-    t = time_ticks(plan, chunk, period, engines(ways)[engine], keep)
-    return TimingRun(
-        engine=engine,
-        mesh=plan.mesh,
-        tick_ns=plan.costs.tick_ns,
-        step_ticks=np.full(spikes.steps, period, np.int64),
-        messages=message_counts(plan, spikes),
-        soma_busy_ticks=chunk.soma,
-        synapse_busy_ticks=chunk.synapse,
-        soma_stall_ticks=t.stall,
-        link_busy_ticks=t.link_busy,
-        steps=t.steps,
-        late=t.late,
     )
 
 

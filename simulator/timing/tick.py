@@ -19,8 +19,8 @@ from simulator.base.errors import InputError
 from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk
-from simulator.timing.kernel import unpack
 from simulator.timing.plan import Plan
+from simulator.timing.words import unpack
 
 
 @dataclass(frozen=True, eq=False)

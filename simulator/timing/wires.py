@@ -112,3 +112,15 @@ def hops(mesh: Mesh, source: I64, target: I64) -> tuple[I64, I64]:
     sx, sy = np.divmod(w.router[source], mesh.height)
     tx, ty = np.divmod(w.router[target], mesh.height)
     return np.abs(tx - sx), np.abs(ty - sy)
+
+
+def token_ticks(mesh: Mesh, source: I64, target: I64) -> I64:
+    """Time of a barrier token from endpoint to endpoint, by the links of XY routing (the same both ways)."""
+    w = wires(mesh)
+    sx, sy = np.divmod(w.router[source], mesh.height)
+    tx, ty = np.divmod(w.router[target], mesh.height)
+    chips = np.abs(sx // mesh.chip_width - tx // mesh.chip_width) if mesh.chip_width else np.zeros_like(sx)
+    boards = np.abs(sx // mesh.board_width - tx // mesh.board_width) if mesh.board_width else np.zeros_like(sx)
+    inside = mesh.barrier_hop_ticks * (np.abs(sx - tx) + np.abs(sy - ty) - chips)
+    ticks: I64 = inside + mesh.chip_barrier_ticks * (chips - boards) + mesh.board_barrier_ticks * boards
+    return ticks

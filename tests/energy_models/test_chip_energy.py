@@ -14,9 +14,9 @@ from energy_models.chip_energy import chip_energy, counters
 from energy_models.learning import LEARNING, learning_counts
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
+from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
-from simulator.chips.rules import ENERGY_UNITS
 from simulator.function import run
 from simulator.neurons import base
 from simulator.program.activity import Activity, Count

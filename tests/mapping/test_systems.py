@@ -21,7 +21,7 @@ from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import MOST_CHIPS, Chip, Topology
 from simulator.chips.load import load_chip, parse_chip
 from simulator.chips.system import one_of, with_chips
-from simulator.events.engine import run_events
+from simulator.events.run import run_events
 from simulator.function import run
 from simulator.neurons.base import get
 from simulator.program.chip import chip_of_program

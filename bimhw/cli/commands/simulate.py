@@ -36,10 +36,10 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 )
 @click.option(
     "--sync",
-    type=click.Choice(["barrier", "tick", "free"]),
+    type=click.Choice(["barrier", "tick", "neighbour", "free"]),
     default="barrier",
     show_default=True,
-    help="How steps are kept apart; free: no steps, events drive the cores.",
+    help="How steps are kept apart; neighbour: cores wait for those they exchange spikes with; free: no steps.",
 )
 @click.option("--period", metavar="TIME", help="Length of a tick of --sync tick or free, such as 1ms.")
 @click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")

@@ -23,7 +23,7 @@ from energy_models.gpu import workload_of
 from mapping.float_run import record
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import parse_chip
-from simulator.events.engine import run_events
+from simulator.events.run import run_events
 from simulator.function import run_samples
 from tests.bimhw.compiler.beside import compare
 from tests.bimhw.compiler.plain_integer import run_plain

@@ -22,7 +22,7 @@ from mapping.network import Network
 from mapping.usage import usage
 from simulator.base.errors import InputError
 from simulator.chips.load import load_chip
-from simulator.events.engine import run_events
+from simulator.events.run import run_events
 from simulator.function import run
 from simulator.program.axons import axon_table
 from simulator.program.graph import Projection

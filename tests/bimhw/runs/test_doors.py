@@ -12,6 +12,7 @@ import bimhw
 from bimhw.cli.main import cli
 from bimhw.runs.execute import How, parse_period
 from simulator.base.errors import InputError
+from simulator.program.activity import Activity
 from tests.bimhw.runs.test_every_run import nir
 
 
@@ -40,6 +41,25 @@ def test_a_long_tick_has_no_late_packets(tmp_path: Path) -> None:
     run = bimhw.simulate(program, data=tmp_path / "d.npz", sync="tick", period_ns=1e6, output=tmp_path / "run")
     assert run.result["late_packets"] == 0
     assert run.result["mean_latency_us"] >= 7e3  # 6 steps and the depth of the network, a millisecond each
+
+
+def test_neighbours_give_the_spikes_of_a_barrier_at_their_own_time_and_energy(tmp_path: Path) -> None:
+    program = _program(tmp_path, "generic")
+    found, runs = {}, {}
+    for engine in ("compiled", "simpy", "clocked", "events"):
+        runs[engine] = bimhw.simulate(
+            program, data=tmp_path / "d.npz", sync="neighbour", engine=engine, output=tmp_path / engine
+        )
+        spikes = (tmp_path / engine / "spikes.npz").read_bytes()
+        found[engine] = (spikes, runs[engine].result["mean_step_ticks"], runs[engine].outputs["values"].tobytes())
+    assert len(set(found.values())) == 1
+    barrier = bimhw.simulate(program, data=tmp_path / "d.npz", output=tmp_path / "barrier")
+    assert found["events"][0] == (tmp_path / "barrier" / "spikes.npz").read_bytes()
+    assert runs["events"].result["mean_latency_us"] < barrier.result["mean_latency_us"]
+    tokens = [i for i in bimhw.energy(tmp_path / "events").report.items if i.key == "sync_token_hop"]
+    activity = Activity.load(tmp_path / "compiled" / "activity.npz")
+    assert tokens[0].counts.total == activity.total("sync_token_hops") > 0
+    assert activity.total("sync_tokens") % activity.steps == 0
 
 
 def test_a_synchronisation_that_the_chip_lacks_is_refused(program: bimhw.Program, tmp_path: Path) -> None:

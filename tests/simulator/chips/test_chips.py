@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from simulator.base.errors import InputError
+from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.load import chip_names, load_chip, parse_chip
-from simulator.chips.rules import ENERGY_UNITS, quantities
+from simulator.chips.rules import quantities
 
 
 @cache

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import InputError
-from simulator.events.engine import SimpyEngine, run_events
+from simulator.events.engine import SimpyEngine
+from simulator.events.neighbours import NeighbourEngine
+from simulator.events.run import run_events
 from simulator.function import run
 from simulator.neurons.spike_sampler import sigmoid_table
 from simulator.program.graph import Population, Projection
@@ -60,16 +62,19 @@ def random_inputs(seed: int, steps: int, graded: bool) -> SpikeTrain:
     return SpikeTrain.from_dense(dense * rng.integers(1, 5, dense.shape) if graded else dense)
 
 
+@pytest.mark.parametrize("sync", ["barrier", "neighbour"])
 @pytest.mark.parametrize("seed", range(12))
-def test_equals_function_first_then_compiled(make_chip, seed) -> None:  # type: ignore[no-untyped-def]
+def test_equals_function_first_then_compiled(make_chip, seed, sync) -> None:  # type: ignore[no-untyped-def]
     graded, steps = seed % 3 == 0, 9
-    chip = make_chip(arbiter="rr" if seed % 2 else "fifo", port_slots=1 + seed % 3, core_slots=1 + seed % 2)
+    chip = make_chip(
+        arbiter="rr" if seed % 2 else "fifo", port_slots=1 + seed % 3, core_slots=1 + seed % 2, handshake=1.5
+    )
     program = random_program(seed, 12, graded, contiguous=seed % 4 == 0)
     inputs = random_inputs(seed, steps, graded)
     expected = run(program, inputs, steps, seed=seed, topology=chip.topology, probes=[("lif", "v"), ("out", "v")])
-    when = run_timing(program, chip, expected.spikes, "compiled", keep=range(steps))
+    when = run_timing(program, chip, expected.spikes, "compiled", keep=range(steps), sync=sync)
     got, times = run_events(
-        program, chip, inputs, steps, seed=seed, keep=range(steps), probes=[("lif", "v"), ("out", "v")]
+        program, chip, inputs, steps, seed=seed, keep=range(steps), probes=[("lif", "v"), ("out", "v")], sync=sync
     )
     assert expected.spikes.ids.size > 200
     np.testing.assert_array_equal(got.spikes.ptr, expected.spikes.ptr)
@@ -258,3 +263,23 @@ def test_a_tick_too_short_for_the_somas_is_refused(make_chip) -> None:  # type: 
     chip, program, inputs = make_chip(), random_program(7, 12, False, False), random_inputs(7, 6, False)
     with pytest.raises(InputError, match=r"too short: core \d+ still works on step 0"):
         run_events(program, chip, inputs, 6, sync="tick", period_ns=20.0)
+
+
+def test_neighbours_in_two_parts(make_chip) -> None:  # type: ignore[no-untyped-def]
+    """Each call of `advance` begins on a quiet chip, as timing does behind a reset."""
+    chip, program, inputs = make_chip(handshake=1.0), random_program(2, 12, False, True), random_inputs(2, 8, False)
+    spikes = run(program, inputs, 8, topology=chip.topology).spikes
+    engine = NeighbourEngine(program, chip, graded_inputs=False)
+    cut = int(inputs.ptr[3])
+    engine.advance(SpikeTrain(inputs.ptr[:4], inputs.ids[:cut]), 3)
+    engine.advance(SpikeTrain(inputs.ptr[3:] - cut, inputs.ids[cut:]), 5)
+    when = run_timing(program, chip, spikes, sync="neighbour", resets=[3])
+    assert engine.step_ticks == when.step_ticks.tolist()
+    np.testing.assert_array_equal(np.concatenate(engine.record.ids), spikes.ids)
+
+
+def test_neighbours_refuse_hooks(make_chip) -> None:  # type: ignore[no-untyped-def]
+    engine = NeighbourEngine(random_program(2, 12, False, True), make_chip(), graded_inputs=False)
+    engine.step_hooks.append(lambda _: None)
+    with pytest.raises(InputError, match="no quiet chip"):
+        engine.advance(random_inputs(2, 4, False), 4)

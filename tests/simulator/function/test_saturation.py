@@ -7,7 +7,7 @@ import pytest
 
 from simulator.base.errors import SaturationError
 from simulator.chips.load import load_chip
-from simulator.events.engine import run_events
+from simulator.events.run import run_events
 from simulator.function import run
 from simulator.neurons.base import NeuronModel, UpdateOps, Word, register
 from simulator.program.faults import Faults

@@ -14,9 +14,9 @@ from simulator.timing.cases import random_case, random_mesh, random_system, rand
 from simulator.timing.clocked import run_clocked
 from simulator.timing.compiled import run_compiled, run_steps
 from simulator.timing.contract import ARR, DONE, GEN, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
-from simulator.timing.kernel import pack
 from simulator.timing.simpy_timing import run_simpy
 from simulator.timing.wires import hops, wires
+from simulator.timing.words import pack
 
 
 def sources(work: StepWork) -> np.ndarray:

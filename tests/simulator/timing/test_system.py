@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import InputError
-from simulator.events.engine import run_events
+from simulator.events.run import run_events
 from simulator.function import run
 from simulator.program.program import HOST, Program
 from simulator.timing.barrier import release_time, start_times

@@ -1,0 +1,60 @@
+"""Which synapses a packet meets, and whose a place in the plan is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from simulator.events.host import Route
+from simulator.function.layout import Layout, Synapses
+from simulator.timing.plan import Plan
+
+
+def population_of(layout: Layout, plan: Plan) -> npt.NDArray[np.int16]:
+    """Population of each position of the plan."""
+    of_neuron = np.empty(layout.n_neurons, np.int16)
+    for k, c in enumerate(layout.cells):
+        of_neuron[c.first : c.first + c.size] = k
+    return of_neuron[plan.neuron]
+
+
+def routes_of(layout: Layout, plan: Plan) -> list[list[tuple[Synapses, Route]]]:
+    """For each population, its projections with the synapses that each packet meets."""
+    core = layout.program.core
+    rows = int(plan.dst.size)
+    out: list[list[tuple[Synapses, Route]]] = []
+    for k, c in enumerate(layout.cells):
+        routes = []
+        position = plan.position[c.first : c.first + c.size]
+        for j in layout.by_source[k]:
+            s = layout.synapses[j]
+            target = layout.cells[s.target]
+            to = core[target.first : target.first + target.size]
+            lo, hi = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+            order = np.empty(s.indices.size, np.int64)
+            _segments(s.indptr, s.indices, to, position, plan.ptr, plan.dst, order, lo, hi)
+            routes.append((s, Route(order, lo, hi)))
+        out.append(routes)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _segments(
+    indptr: Any, indices: Any, core: Any, position: Any, ptr: Any, dst: Any, order: Any, lo: Any, hi: Any
+) -> None:
+    """Sort each row's synapses by destination core (stable) and note the part that each of its packets meets."""
+    for i in range(indptr.size - 1):
+        p = position[i]
+        if p < 0:
+            continue
+        at = indptr[i]
+        for row in range(ptr[p], ptr[p + 1]):
+            lo[row] = at
+            for j in range(indptr[i], indptr[i + 1]):
+                if core[indices[j]] == dst[row]:
+                    order[at] = j
+                    at += 1
+            hi[row] = at

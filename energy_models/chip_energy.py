@@ -207,6 +207,8 @@ class _Book:
         from_host = self.counts("host_packets_in")
         yield from self._item("packets sent", "axon", "packet_out", packets)
         received = _plus(_minus(packets, to_host), from_host)
+        if "packets_received" in self.activity.counts:  # a packet of several leaves is received by each
+            received = self.counts("packets_received")
         where = "listed at the core that sent them"
         yield from self._item("packets received", "axon", "packet_in", received, where)
         if self._has("packet_in_tile"):

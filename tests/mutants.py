@@ -14,16 +14,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-KERNEL = Path(__file__).resolve().parents[1] / "simulator" / "timing" / "kernel.py"
+TIMING = Path(__file__).resolve().parents[1] / "simulator" / "timing"
+KERNEL = TIMING / "kernel.py"
+PARTS = ("words", "tokens", "kernel")  # modules of the compiled kernel, each of which imports those before it
 CASES, LIMIT_S = 120, 90  # CPU seconds, so that a busy machine makes no verdict
 
 # what is wrong -> (text of the kernel, text in its place)
 MUTANTS: dict[str, tuple[str, str]] = {
-    "a slot is free one tick early": ("S[slot] = tail_gone", "S[slot] = tail_gone - _1"),
+    "a slot is free one tick early": ("S[slot] = gone", "S[slot] = gone - _1"),
     "a link is free one tick early": ("S[out + LINK] = tail_gone", "S[out + LINK] = tail_gone - _1"),
     "an input is not held by the tail": (
-        "max((head - OCCUPIED) >> key_bits, tail_gone)",
+        "max((head - OCCUPIED) >> key_bits, gone)",
         "max((head - OCCUPIED) >> key_bits, now + _1)",
     ),
     "an idle input forgets its last tail": ("max(arrival, S[far_end + IDLE])", "arrival"),
@@ -31,35 +34,59 @@ MUTANTS: dict[str, tuple[str, str]] = {
     "the lowest port wins": ("if key < best:", "if key < _0:"),
     "the priority does not rotate": ("((chosen + _1) & port_mask)", "(chosen & port_mask)"),
     "priorities survive the step": (
-        "S[_ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_TURN",
-        "S[_ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_0",
+        "S[ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~TURN",
+        "S[ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~_0",
     ),
     "a core's slot is free when service ends": ("S[into] = served + _1", "S[into] = done + _1"),
     "a core's slot is free one tick early": ("S[into] = served + _1", "S[into] = served"),
     "a packet arrives with its head": (
-        "arrival = tail_gone + (link >> U(32)) - _1",
-        "arrival = now + (link >> U(32))",
+        "arrival = tail_gone + (link >> _32) - _1",
+        "arrival = now + (link >> _32)",
     ),
     "service does not wait for the packet before": ("served = max(arrival, S[far_end + C_DONE])", "served = arrival"),
-    "a stalled soma sends one tick early": ("gen = max(gen, tail_gone)", "gen = max(gen, tail_gone - _1)"),
+    "a stalled soma sends one tick early": ("gen = max(gen, gone)", "gen = max(gen, gone - _1)"),
     "a stalled soma forgets its stall": ("S[up + C_GEN] = gen", "S[up + C_GEN] = S[up + C_GEN] + U(gap[w])"),
     "a late message ignores its release": (
         "                            gen = max(gen, base + U(rel[w]))",
         "                            gen = max(gen, base)",
     ),
     "a waiting output is not woken": ("elif S[up + STATE] == WAITING:", "elif S[up + STATE] == SET:"),
-    "an output is woken too late": ("busy, up, tail_gone, now)", "busy, up, tail_gone + _1, now)"),
+    "an output is woken too late": ("busy, up, gone, now)", "busy, up, gone + _1, now)"),
     "an event marks the slot after its own": (
         "occupied[word] |= _1 << (slot & _63)",
         "occupied[word] |= _1 << ((slot + _1) & _63)",
     ),
     "a head is expected where there is none": ("there = head >= OCCUPIED", "there = head >= _0"),
-    "all hops take the time of a hop north": ("arrival = now + (link >> U(32))", "arrival = now + (S[links0] >> U(32))"),
+    "all hops take the time of a hop north": (
+        "arrival = now + (link >> _32)\n                    key",
+        "arrival = now + (S[links0] >> _32)\n                    key",
+    ),
     "work before the first message is lost": (
-        "                gen += U(gap[m])",
-        "                gen += U(gap[m]) if count else _0",
+        "gen = max(gen + U(gap[m]), S[slot])",
+        "gen = max(gen + (U(gap[m]) if m else _0), S[slot])",
     ),
     "the trailing neurons take no time": ("S[core + C_GEN] + U(tail[step, c])", "S[core + C_GEN]"),
+}  # fmt: skip
+
+# The same of packets with several leaves.
+FORKED: dict[str, tuple[str, str]] = {
+    "a slot is free when the first tail has left": ("gone = max(tail_gone, S[p + IDLE])", "gone = tail_gone"),
+    "a head leaves with its first branch": ("popped = carry >> _32 == _1", "popped = True"),
+    "a branch takes the leaves of the next one": ("  beyond = leaf\n", "  beyond = beyond\n"),
+    "a branch has the leaves of the head": ("                        m += _1\n", "                        m += _0\n"),
+    "outputs are asked once a leaf": ("if out != last:", "if out != nil:"),
+}  # fmt: skip
+
+# The same of cores that shake hands with their neighbours.
+SHAKEN: dict[str, tuple[str, str]] = {
+    "a token takes no time": ("over if own else over + local.ticks[e]", "over"),
+    "the finish of a neighbour is known at once": ("quiet if own else quiet + local.ticks[e]", "quiet"),
+    "a handshake takes no time": ("local.begins[parity, to] + local.handshake", "local.begins[parity, to]"),
+    "a core does not wait for packets": ("local.senders[c] + local.due[s + 1, c] + 1", "local.senders[c] + 1"),
+    "tokens of two steps are taken for one another": ("local.known[c], s & 1", "local.known[c], 0"),
+    "a soma is through before its last neurons": ("C_GEN]) + local.tail[s, c]", "C_GEN])"),
+    "a soma goes on where its ring ended": ("S[up + C_TAIL] = after\n", "S[up + C_TAIL] = slot\n"),
+    "a packet of a later step ignores the input's tail": ("max(gen + enqueue, S[p + IDLE])", "gen + enqueue"),
 }  # fmt: skip
 
 GPU, CHIP = "tests/energy_models/test_gpu.py", "tests/energy_models/test_chip_energy.py"
@@ -117,6 +144,56 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "simulator.program.work", "ops.mul + ops.add + ops.lut", "0 * ops.mul", "tests/simulator/timing/test_programmed.py", ""),
 }  # fmt: skip
 
+LOCAL, FORKS = "tests/simulator/timing/test_neighbours.py", "tests/simulator/timing/test_multicast.py"
+FUNCTION, UPDATES = "tests/simulator/function/test_function.py", "tests/simulator/plasticity/test_update_parts.py"
+HANDS, MESHES = "random_meshes or by_hand", "random_trees or by_hand or holds_the_slot"
+TESTED |= {
+    "a weight is not shifted": (
+        "simulator.function.kernels", "+= int(weights[j]) << shift", "+= int(weights[j])", FUNCTION, "dictionary"),
+    "a payload is not scaled": (
+        "simulator.function.kernels", "value = int(payload[k]) << shift\n", "value = 1 << shift\n",
+        FUNCTION, "dictionary"),
+    "a sum is not cleared": (
+        "simulator.function.kernels", " acc[port, i] = 0\n", " acc[port, i] = acc[port, i]\n", FUNCTION, "dictionary"),
+    "a saturated sum wraps": (
+        "simulator.function.kernels", "x = min(max(x, -2147483647), 2147483647)", "x = x", FUNCTION, "32_bits"),
+    "a trace forgets what was before": (
+        "simulator.plasticity.rules.stdp", "else kept + u[j], K_PRE", "else u[j], K_PRE", UPDATES, "double_sum"),
+    "a weight passes its bound": (
+        "simulator.plasticity.words.rounding", "= min(max(w, -limit), limit)", "= min(max(w, -limit - 1), limit + 1)",
+        UPDATES, "twin or bound"),
+    "a dead synapse learns": (
+        "simulator.plasticity.words.rounding", "on = np.int64(live[j, i])", "on = np.int64(1)", UPDATES, "twin"),
+    "weights round down": (
+        "simulator.plasticity.words.rounding", "0x80008000, np.uint32", "0x00000000, np.uint32", UPDATES, "twin"),
+    "the mean square forgets its bias correction": (
+        "simulator.plasticity.rules.optimiser", "math.sqrt(moved / corrected)", "math.sqrt(moved)", UPDATES, "mean_square"),
+    "tokens go to receivers only": (
+        "simulator.timing.neighbours", "pairs = np.union1d(sends, sends % n * n + sends // n)", "pairs = sends", LOCAL, HANDS),
+    "the events engine counts no packets": (
+        "simulator.timing.handshake", "self._served[c] < self._expected[c]", "False", LOCAL, HANDS),
+    "tokens between chips take the time of a hop": (
+        "simulator.timing.wires", "mesh.chip_barrier_ticks * (chips - boards)", "mesh.barrier_hop_ticks * (chips - boards)",
+        LOCAL, "token_between"),
+    "a slot is free when the first branch has left": (
+        "simulator.timing.fabric", "self.held_until = max(self.held_until, until)", "self.held_until = until", FORKS, MESHES),
+    "the definition frees a slot with the last branch granted": (
+        "simulator.timing.clocked", "held[row] = max(held[row], t + L)", "held[row] = t + L", FORKS, MESHES),
+    "a shared link is loaded by every leaf": (
+        "simulator.timing.bound", "if last[r * P + d] != packet[m]:", "if packet[m]:", FORKS, MESHES),
+    "a fork pays for every leaf": (
+        "simulator.timing.expand", "if ends.size:  # one packet", "if False:  # one packet",
+        FORKS, "events_equal"),
+    "a tree's column begins at its first leaf": (
+        "simulator.program.traffic", "            low = high = y[home]", "            low = high = y[c]", FORKS, "brute_force"),
+    "the host has no place among the leaves": (
+        "simulator.timing.plan", "np.lexsort((place, np", "np.lexsort((dst, np", FORKS, "events_equal"),
+    "tokens and barriers are both paid": (
+        "energy_models.chip_energy", 'not (key == "barrier" and by_neighbours)', "True", CHIP, "stand_in"),
+    "leaves are received once": (
+        "energy_models.chip_energy", 'if "packets_received" in self.activity.counts:', "if False:", CHIP, "leaves_of"),
+}  # fmt: skip
+
 # Loaded by pytest before any test: the module's text in place of the module.
 PLUGIN = """
 import importlib, importlib.util, sys, types
@@ -131,35 +208,51 @@ setattr(package, child, module)
 """
 
 CHECK = """
-import sys, types
+import dataclasses, sys, types
 import numpy as np
-source = open(sys.argv[1], encoding="utf-8").read().replace("cache=True, ", "")
-module = types.ModuleType("simulator.timing.kernel")
-module.__file__ = sys.argv[1]
-sys.modules["simulator.timing.kernel"] = module
-exec(compile(source, sys.argv[1], "exec"), module.__dict__)
-from simulator.timing.cases import random_case
-from simulator.timing.clocked import run_clocked
-from simulator.timing.compiled import run_compiled, run_steps
+import simulator.timing
+for name in ("words", "tokens", "kernel"):
+    path = f"{sys.argv[1]}/{name}.py"
+    source = open(path, encoding="utf-8").read().replace("cache=True, ", "")
+    module = types.ModuleType(f"simulator.timing.{name}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module
+    setattr(simulator.timing, name, module)
+    exec(compile(source, path, "exec"), module.__dict__)
+from simulator.timing.words import pack
+from simulator.timing.cases import forked, random_case, random_mesh, random_run
+from simulator.timing.clocked import run_clocked, run_clocked_local
+from simulator.timing.compiled import run_compiled, run_compiled_local, run_steps
 for seed in range(int(sys.argv[2])):
+    if sys.argv[3] == "shaken":
+        rng = np.random.default_rng(seed)
+        mesh = dataclasses.replace(random_mesh(rng), handshake_ticks=int(rng.integers(0, 6)))
+        local = random_run(mesh, rng, 5, 120)
+        a, b = run_clocked_local(mesh, local), run_compiled_local(mesh, local)
+        assert (a.stamps == b.stamps).all() and (a.quiet == b.quiet).all() and (a.start == b.start).all(), seed
+        continue
     mesh, work = random_case(seed, 200)
+    if sys.argv[3] == "forks":
+        work = forked(mesh, work, np.random.default_rng(seed))
     a, b = run_clocked(mesh, work), run_compiled(mesh, work)
     assert (a.stamps == b.stamps).all() and (a.soma_end == b.soma_end).all() and (a.link_busy == b.link_busy).all(), seed
-    if not work.rel.any() and not work.start.any():
+    if work.ends is not None or not work.rel.any() and not work.start.any():
         continue
-    twice = [np.concatenate([x, x]) for x in (work.gap, module.pack(work.dst, work.srv))]
+    twice = [np.concatenate([x, x]) for x in (work.gap, pack(work.dst, work.srv))]
     off, tail = np.stack([work.off, work.off + work.dst.size]), np.stack([work.tail, work.tail])
     c = run_steps(mesh, off, *twice, tail, work.start - work.start.min(), stamps=True).stamps
     assert (c[: work.dst.size] == c[work.dst.size :]).all(), seed
 """
 
 
-def verdict(text: str, folder: Path) -> str:
-    """How the comparison ends with this kernel: "" (nothing noticed), "different", "crash" or "hang"."""
-    path = folder / "kernel.py"
-    path.write_text(text, encoding="utf-8")
+def verdict(change: tuple[str, str], folder: Path) -> str:
+    """How the comparison ends with this change of the kernel: "" (nothing noticed), "different", "crash" or "hang"."""
+    mode = "forks" if change in FORKED.values() else "shaken" if change in SHAKEN.values() else ""
+    for part in PARTS:
+        text = (TIMING / f"{part}.py").read_text(encoding="utf-8")
+        (folder / f"{part}.py").write_text(text.replace(*change) if change[0] else text, encoding="utf-8")
     environment = dict(os.environ, PYTHONPATH=str(KERNEL.parents[2]))
-    command = [sys.executable, "-c", CHECK, str(path), str(CASES)]
+    command = [sys.executable, "-c", CHECK, str(folder), str(CASES), mode]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=_limit_cpu)
     if done.returncode == 0:
         return ""
@@ -205,10 +298,16 @@ def tested(name: str, text: str, file: str, tests: str, folder: Path) -> str:
     )
 
 
+def chosen(mutants: dict[str, Any]) -> dict[str, Any]:
+    """The mutants that a word on the command line names by a part of their name; all without one."""
+    words = sys.argv[1:]
+    return {what: m for what, m in mutants.items() if not words or any(w in what for w in words)}
+
+
 def judge_tested(folder: Path) -> int:
     """Run every mutant of energy, credit, silicon and function; return the number of wrong verdicts."""
     wrong, root = 0, KERNEL.parents[2]
-    for what, (name, old, new, file, tests) in TESTED.items():
+    for what, (name, old, new, file, tests) in chosen(TESTED).items():
         text = Path(str(root / Path(*name.split("."))) + ".py").read_text(encoding="utf-8")
         if text.count(old) != 1:
             print(f"STALE     {what}: its line occurs {text.count(old)} times")
@@ -225,27 +324,29 @@ def main() -> int:
     """Run the kernel as it is, then every mutant; returns the number of wrong verdicts."""
     with tempfile.TemporaryDirectory() as name:
         wrong = judge_tested(Path(name))
-    print(f"{len(TESTED) - wrong} of {len(TESTED)} mutants of energy, credit, silicon and function caught")
+    n = len(chosen(TESTED))
+    print(f"{n - wrong} of {n} mutants of energy, learning, silicon, function and synchronisation caught")
     return wrong + judge_kernel()
 
 
 def judge_kernel() -> int:
     """Run the timing kernel as it is, then every mutant of it; return the number of wrong verdicts."""
-    text, wrong = KERNEL.read_text(encoding="utf-8"), 0
+    text, wrong = "".join((TIMING / f"{part}.py").read_text(encoding="utf-8") for part in PARTS), 0
+    mutants = chosen(MUTANTS | FORKED | SHAKEN)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if unchanged := verdict(text, folder):
+        if unchanged := verdict(("", ""), folder):
             print(f"the kernel itself fails: {unchanged}")
             return 1
-        for what, (old, new) in MUTANTS.items():
-            if text.count(old) != 1:
-                print(f"STALE     {what}: its line occurs {text.count(old)} times")
+        for what, change in mutants.items():
+            if text.count(change[0]) != 1:
+                print(f"STALE     {what}: its line occurs {text.count(change[0])} times")
                 wrong += 1
                 continue
-            found = verdict(text.replace(old, new), folder)
+            found = verdict(change, folder)
             print(f"{'caught   ' if found else 'SURVIVED '} {what}: {found}", flush=True)
             wrong += not found
-    print(f"{len(MUTANTS) - wrong} of {len(MUTANTS)} mutants caught")
+    print(f"{len(mutants) - wrong} of {len(mutants)} mutants of the timing kernel caught")
     return wrong
 
 

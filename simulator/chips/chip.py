@@ -18,7 +18,7 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of these (Hala Point, Loihi 2)
 
 
-_LATER = ("board_link", "board_chips")  # fields that files of the first format do not have
+_LATER = ("board_link", "board_chips", "multicast")  # fields that files of the first format do not have
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +57,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Several chips stand side by side in x, and their cores are numbered chip after chip: column x is column x % width of
     chip x // width. ``width`` and ``usable_cores`` are of one chip; ``broken_cores`` are numbers in the whole system.
+    ``multicast``: the packets of one spike travel as one, which forks at the routers where their ways part.
     ``board_chips`` neighbours share a board, and links from board to board have times of their own; 0: all on one board.
     """
 
@@ -69,6 +70,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str = ""
     chips: PositiveInt = 1
     board_chips: Annotated[int, msgspec.Meta(ge=0)] = 0
+    multicast: bool = False
 
     @property
     def columns(self) -> int:

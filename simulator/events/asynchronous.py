@@ -233,6 +233,8 @@ def run_free(
     check_inputs(inputs, layout)
     _check(layout, period_ns, seed)
     plan = make_plan(program, chip, mesh)
+    if plan.mesh.multicast:
+        raise InputError("sync 'free'", "does not go with multicast", "Leave out topology.multicast of the chip")
     free = _FreeChip(layout, plan, seed, router)
     period = max(1, round(period_ns / plan.costs.tick_ns))
     population = np.repeat(np.arange(len(layout.cells)), [c.size for c in layout.cells])

@@ -15,7 +15,7 @@ from simulator.function.kernels import collect, narrow
 from simulator.function.layout import PAYLOAD_MAX, Cells
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.timing.contract import DONE, GEN, I32, I64
-from simulator.timing.fabric import Packet, at_decision
+from simulator.timing.fabric import Packet, Tree, at_decision
 from simulator.timing.simpy_timing import SynapseStage
 
 
@@ -189,12 +189,13 @@ class CoreSoma:
         upto = total[fired + 1] + np.cumsum(self._spike[fired])
         plan = self.engine.plan
         spent = 0  # of the update and spike work
-        sequence = 0
+        sequence = packets = 0
         for p, value, work in zip(fired.tolist(), payload.tolist(), upto.tolist(), strict=True):
             population = int(self.engine.population_of[self._first + p])
             first, last = int(plan.ptr[self._first + p]), int(plan.ptr[self._first + p + 1])
-            targets = zip(range(first, last), plan.dst[first:last].tolist(), plan.srv[first:last].tolist(), strict=True)
-            for row, target, ticks in targets:
+            # Rows of each packet that leaves: one, or all of the spike's where the mesh multicasts.
+            stride = max(1, last - first) if plan.mesh.multicast else 1
+            for row in range(first, last, stride):
                 gap = work - spent + self._out
                 spent = work
                 due = ready + gap
@@ -205,24 +206,31 @@ class CoreSoma:
                     yield self._stalled
                 ready = int(self.env.now)
                 self.stall_ticks += ready - due
-                self._emit(sequence, target, ticks, Spike(step, population, row, value, gap))
-                sequence += 1
+                self._emit(sequence, range(row, row + stride), Spike(step, population, row, value, gap))
+                sequence += stride
+                packets += 1
         work = int(total[-1]) + int(self._spike[fired].sum())
         self.tail = work - spent
         self.end = ready + self.tail
-        self.busy_ticks += work + sequence * self._out
+        self.busy_ticks += work + packets * self._out
         if self.end > self.env.now:
             yield Timeout(self.env, self.end - int(self.env.now))
         if step in self.engine.keep:
             self.kept[step] = Kept(start, self.tail, self.end)
         self.engine.soma_done(self)
 
-    def _emit(self, sequence: int, target: int, service_ticks: int, spike: Spike) -> None:
-        packet = Packet((self.endpoint << 32) | sequence, self.endpoint, target, service_ticks, spike)
-        packet.stamps[GEN] = int(self.env.now)
+    def _emit(self, sequence: int, rows: range, spike: Spike) -> None:
+        """Send one packet with a leaf for each of these rows of the plan."""
+        plan, leaves = self.engine.plan, []
+        for k, row in enumerate(rows):
+            content = spike._replace(row=row, gap=0 if k else spike.gap)
+            number = (self.endpoint << 32) | (sequence + k)
+            leaf = Packet(number, self.endpoint, int(plan.dst[row]), int(plan.srv[row]), content)
+            leaf.stamps[GEN] = int(self.env.now)
+            self.engine.packet_sent(leaf)
+            leaves.append(leaf)
         self.slots -= 1
-        self.engine.packet_sent(packet)
-        self.engine.fabric.inject(packet)
+        self.engine.fabric.inject(leaves[0] if len(leaves) == 1 else Tree(leaves))
 
     def _update(self, step: int) -> tuple[I64, I64, npt.NDArray[np.bool_]]:
         """Update all neurons; returns the fired positions (of this core), payloads, and who was active."""

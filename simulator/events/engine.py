@@ -26,7 +26,7 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.core import CoreInput, CoreSoma, Spike
 from simulator.events.host import OpenStep, Soma
-from simulator.events.routes import population_of, routes_of
+from simulator.events.routes import packet_ends, population_of, routes_of
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe
@@ -343,4 +343,5 @@ def _work_of(engine: SimpyEngine, packets: list[Packet], step: int, origin: int)
         srv=np.array([p.service_ticks for p in packets], np.int32),
         tail=np.array([s.kept[step].tail for s in engine.somas], np.int32),
         start=np.array([s.kept[step].start for s in engine.somas], np.int64) - origin,
+        ends=packet_ends(engine.plan, [spike_of(p).row for p in packets]) if m.multicast else None,
     )

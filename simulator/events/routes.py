@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.events.host import Route
 from simulator.function.layout import Layout, Synapses
+from simulator.timing.contract import I64
 from simulator.timing.plan import Plan
 
 
@@ -58,3 +59,11 @@ def _segments(
                     order[at] = j
                     at += 1
             hi[row] = at
+
+
+def packet_ends(plan: Plan, rows: list[int]) -> I64:
+    """`StepWork.ends` of the messages of a step that meet these rows of the plan: those of one spike are one packet."""
+    position = np.searchsorted(plan.ptr, np.array(rows, np.int64), side="right")
+    last = np.append(np.flatnonzero(np.diff(position)) + 1, position.size)
+    ends: I64 = np.repeat(last, np.diff(last, prepend=0))
+    return ends

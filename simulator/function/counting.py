@@ -98,6 +98,8 @@ class Counter:
             "host_packets_in": r.host_in,
             "host_packets_out": r.host_out,
         }
+        if self.topology is not None and self.topology.multicast:
+            weights["packets_received"] = r.received
         return {
             name: Count(
                 self._by_core(self.program.core, events * w), _by_step(spikes, w), self._by_population(events * w)

@@ -50,6 +50,7 @@ class Activity:
     destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
     packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of
     these two), ``hops_board`` (from one board to the next, in none of these three),
+    ``packets_received`` (by cores, where the mesh multicasts: then a spike sends one packet, which may have many leaves),
     ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,
     ``op_mul``, ``op_add``, ``op_lut``, ``op_state_read``, ``op_state_write``, ``learn_*`` (by kind of operation),

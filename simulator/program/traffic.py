@@ -2,13 +2,13 @@
 
 A spike makes one packet per distinct destination core (its own core included); a packet from router (x, y) to (x', y')
 takes |x - x'| hops along the row, of which those from chip to chip are counted apart, and |y - y'| north-south hops. Inputs
-that live outside the chip enter at the host port, spikes of output populations leave there.
+that live outside the chip enter at the host port, spikes of output populations leave there. Where the mesh multicasts, a spike
+makes one packet, which crosses each link of the tree of these ways once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
@@ -19,6 +19,7 @@ from simulator.program.axons import AxonTable, axon_table, host_readers
 from simulator.program.program import HOST, Program
 
 I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Reach:
         hops_board: of all its packets, from one board to the next.
         host_in: packets that enter the chip from the host.
         host_out: packets that leave for the host.
+        received: deliveries to cores, of its own packets and those of the host.
     """
 
     packets: I64
@@ -43,6 +45,7 @@ class Reach:
     hops_board: I64
     host_in: I64
     host_out: I64
+    received: I64
 
 
 def reach(program: Program, topology: Topology | None, axons: AxonTable | None = None) -> Reach:
@@ -55,6 +58,8 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
     fan, here, hops_ew, hops_ns, hops_chip, hops_board = out
     outside = program.core == HOST
     leaves = host_readers(program) & ~outside
+    if topology is not None and topology.multicast:
+        return _trees(axons, program.core, leaves, x, y, chip, board)
     hops_ew += leaves * np.abs(x[program.core] - x[HOST])
     hops_ns += leaves * np.abs(y[program.core] - y[HOST])
     hops_chip += leaves * np.abs(chip[program.core] - chip[HOST])
@@ -66,7 +71,19 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
     here[outside] = 0
     host_in = np.where(outside, fan, 0)
     packets = np.where(outside, 0, fan + leaves)
-    return Reach(packets, here, hops_ew, hops_ns, hops_chip, hops_board, host_in, leaves.astype(np.int64))
+    return Reach(packets, here, hops_ew, hops_ns, hops_chip, hops_board, host_in, leaves.astype(np.int64), fan)
+
+
+def _trees(axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64) -> Reach:
+    """`reach` of a mesh that multicasts."""
+    out = np.zeros((7, core.size), np.int64)
+    _measure_trees(axons.ptr, axons.dst, core, leaves, x, y, chip, board, out)
+    packets, here, hops_ew, hops_ns, hops_chip, hops_board, fan = out
+    outside = core == HOST
+    here[outside] = 0
+    host_in, packets = np.where(outside, packets, 0), np.where(outside, 0, packets)
+    within, on_board = hops_ew - hops_chip, hops_chip - hops_board
+    return Reach(packets, here, within, hops_ns, on_board, hops_board, host_in, leaves.astype(np.int64), fan)
 
 
 def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64]:
@@ -82,7 +99,7 @@ def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, board: Any, out: Any) -> None:
+def _measure(ptr: I64, dst: I32, core: I32, x: I64, y: I64, chip: I64, board: I64, out: I64) -> None:
     for neuron in range(ptr.size - 1):
         home = core[neuron]
         here_x, here_y = x[home], y[home]
@@ -95,3 +112,37 @@ def _measure(ptr: Any, dst: Any, core: Any, x: Any, y: Any, chip: Any, board: An
             out[3, neuron] += ns
             out[4, neuron] += abs(chip[c] - chip[home])
             out[5, neuron] += abs(board[c] - board[home])
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_trees(
+    ptr: I64, dst: I32, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64, out: I64
+) -> None:  # fmt: skip
+    """By neuron: packets, leaves at the same router, columns, rows, chips and boards that its tree crosses, leaves at cores."""
+    for neuron in range(ptr.size - 1):
+        home, to_host = core[neuron], leaves[neuron]
+        first, stop = ptr[neuron], ptr[neuron + 1]
+        if first == stop and not to_host:
+            continue
+        out[0, neuron], out[6, neuron] = 1, stop - first
+        west = east = home  # the ends of the tree's row
+        k = first
+        while k < stop or to_host:
+            # One column: that of the next core, or the host's if no core left lies in it.
+            c = dst[k] if k < stop else -1
+            low = high = y[home]
+            if to_host and (k == stop or x[-1] <= x[c]):
+                c, to_host = -1, False
+                low, high = min(low, y[c]), max(high, y[c])
+            if x[c] < x[west]:
+                west = c
+            if x[c] > x[east]:
+                east = c
+            while k < stop and x[dst[k]] == x[c]:
+                low, high = min(low, y[dst[k]]), max(high, y[dst[k]])
+                out[1, neuron] += int(x[dst[k]] == x[home] and y[dst[k]] == y[home])
+                k += 1
+            out[3, neuron] += high - low
+        out[2, neuron] = x[east] - x[west]
+        out[4, neuron] = chip[east] - chip[west]
+        out[5, neuron] = board[east] - board[west]

@@ -8,14 +8,12 @@ one at least (n - 1) * flits after the first could be there, and that one still 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
 from simulator.timing.barrier import release_time
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import I64, LOCAL, Mesh, StepWork
+from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepWork
 from simulator.timing.wires import towards, wires
 
 _NEVER = 1 << 62
@@ -32,7 +30,7 @@ def quiet_bound(mesh: Mesh, work: StepWork) -> tuple[I64, int]:
     w = wires(mesh)
     quiet = np.empty(mesh.n_endpoints, np.int64)
     links = _bound(
-        work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start,
+        work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start, packets_of(work),
         w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, mesh.n_ports, mesh.enqueue_ticks, quiet,
     )  # fmt: skip
     return quiet, int(links)
@@ -50,20 +48,28 @@ def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
     """Busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
     w = wires(mesh)
     busy = np.zeros(mesh.n_routers * mesh.n_ports, np.int64)
-    _load(work.off, work.dst, w.router, w.port, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy)
+    _load(work.off, work.dst, packets_of(work), w.router, w.port, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy)
     return busy.reshape(mesh.n_routers, mesh.n_ports)
+
+
+def packets_of(work: StepWork) -> I64:
+    """Packet of each message, by the message after its last leaf, int64 [M]."""
+    return np.arange(1, work.dst.size + 1) if work.ends is None else work.ends
 
 
 @numba.njit(cache=True, nogil=True)
 def _load(
-    off: I64, dst: Any, router: I64, port: I64, x: I64, y: I64, far_end: I64, P: int, flits: I64, busy: I64
+    off: I64, dst: I32, packet: I64, router: I64, port: I64, x: I64, y: I64, far_end: I64, P: int, flits: I64, busy: I64
 ) -> None:  # fmt: skip
+    last = np.zeros(far_end.size, np.int64)  # packet that crossed each link last: its other leaves share the link
     for c in range(off.size - 1):
         for m in range(off[c], off[c + 1]):
             r, target = router[c], dst[m]
             d = towards(x, y, r, router[target])
             while d != LOCAL:
-                busy[r * P + d] += flits[r * P + d]
+                if last[r * P + d] != packet[m]:
+                    last[r * P + d] = packet[m]
+                    busy[r * P + d] += flits[r * P + d]
                 r = far_end[r * P + d] // P
                 d = towards(x, y, r, router[target])
             busy[r * P + port[target]] += flits[r * P + port[target]]
@@ -71,12 +77,13 @@ def _load(
 
 @numba.njit(cache=True, nogil=True)
 def _bound(
-    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, tail: Any, start: I64,
+    off: I64, gap: I32, rel: I64, dst: I32, srv: I32, tail: I32, start: I64, packet: I64,
     router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, P: int, enqueue: int, quiet: I64,
 ) -> int:  # fmt: skip
     C, rows = off.size - 1, far_end.size
     first_in, work_in = np.full(C, _NEVER), np.zeros(C, np.int64)
     first_on, count, rest = np.full(rows, _NEVER), np.zeros(rows, np.int64), np.full(rows, _NEVER)
+    last = np.zeros(rows, np.int64)
     path = np.empty(rows + 1, np.int64)
     at = np.empty(rows + 1, np.int64)
     for c in range(C):
@@ -95,7 +102,8 @@ def _bound(
                 t += hop_ticks[out]
                 r = far_end[out] // P
             for k in range(n):
-                count[path[k]] += 1
+                count[path[k]] += last[path[k]] != packet[m]
+                last[path[k]] = packet[m]
                 first_on[path[k]] = min(first_on[path[k]], at[k])
                 rest[path[k]] = min(rest[path[k]], t - at[k] + srv[m])
             first_in[target] = min(first_in[target], t)

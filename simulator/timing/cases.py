@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from simulator.timing.barrier import start_times
 from simulator.timing.contract import I64, Mesh, StepWork
 from simulator.timing.neighbours import LocalWork, Neighbours, neighbours_from
+from simulator.timing.wires import wires
 
 
 def random_case(seed: int, max_messages: int = 160) -> tuple[Mesh, StepWork]:
@@ -141,3 +143,29 @@ def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv:
     )  # fmt: skip
     first = off[:-1] + np.vstack([zero, count.cumsum(axis=1).T])
     return LocalWork(near, work, first, tail.astype(np.int32), due, np.arange(source.size))
+
+
+def forked(mesh: Mesh, work: StepWork, rng: np.random.Generator, bounds: I64 | None = None) -> StepWork:
+    """The same work, its messages gathered to packets of up to six leaves, none of which crosses `bounds` (by default `off`)."""
+    w = wires(mesh)
+    place = w.router[work.dst] * mesh.n_ports + w.port[work.dst]
+    dst, srv, gap, rel = work.dst.copy(), work.srv.copy(), work.gap.copy(), work.rel.copy()
+    ends = np.arange(1, dst.size + 1)
+    for first, last in pairwise((work.off if bounds is None else bounds).tolist()):
+        m = first
+        while m < last:
+            stop = min(m + int(rng.integers(1, 7)), last)
+            _, at = np.unique(place[m:stop], return_index=True)
+            if at.size < stop - m:  # two to one place
+                stop, at = m + 1, np.zeros(1, np.int64)
+            dst[m:stop], srv[m:stop] = work.dst[m:stop][at], work.srv[m:stop][at]
+            gap[m + 1 : stop], rel[m + 1 : stop] = 0, 0
+            ends[m:stop] = stop
+            m = stop
+    return replace(work, dst=dst, srv=srv, gap=gap, rel=rel, ends=ends)
+
+
+def forked_run(mesh: Mesh, local: LocalWork, rng: np.random.Generator) -> LocalWork:
+    """The same run, its messages gathered to packets within each step."""
+    bounds = np.append(local.first[:-1].T.reshape(-1), local.work.off[-1])
+    return replace(local, work=forked(mesh, local.work, rng, bounds))

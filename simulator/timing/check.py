@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.base.errors import InputError
-from simulator.timing.contract import Mesh, StepWork
-from simulator.timing.wires import MAX_PORTS
+from simulator.timing.contract import I64, Mesh, StepWork
+from simulator.timing.wires import MAX_PORTS, wires
 
 _AT_LEAST_ONE = ("width", "height", "cores_per_router", "flits", "enqueue_ticks", "port_slots", "core_slots")
 
@@ -57,6 +57,8 @@ def check_work(mesh: Mesh, work: StepWork) -> None:
         raise InputError("step work: off", f"does not split the {messages} messages among {n} endpoints")
     if not messages:
         return
+    if work.ends is not None:
+        _check_packets(mesh, work, work.ends)
     if int(work.dst.min()) < 0 or int(work.dst.max()) >= n:
         worst = int(work.dst.min()) if int(work.dst.min()) < 0 else int(work.dst.max())
         raise InputError("step work: dst", f"names core {worst}; the mesh can reach 0..{n - 1}")
@@ -64,3 +66,19 @@ def check_work(mesh: Mesh, work: StepWork) -> None:
         raise InputError("step work", "has negative work (gap or tail)")
     if int(work.srv.min()) < 1:
         raise InputError("step work: srv", f"is {int(work.srv.min())}; service takes at least 1 tick")
+
+
+def _check_packets(mesh: Mesh, work: StepWork, ends: I64) -> None:
+    """Raise `InputError` unless packets follow one another within a source, their leaves sorted by place and without a gap."""
+    here = np.arange(work.dst.size)
+    if ends.shape != here.shape or (ends <= here).any() or ends[-1] != here.size:
+        raise InputError("step work: ends", "does not split the messages into packets")
+    w = wires(mesh)
+    place = w.router[work.dst] * mesh.n_ports + w.port[work.dst]
+    source = np.repeat(np.arange(work.off.size - 1), np.diff(work.off))
+    further = np.flatnonzero(ends[:-1] > here[1:]) + 1
+    apart = (ends[further] != ends[further - 1]) | (source[further] != source[further - 1])
+    if (apart | (place[further] <= place[further - 1]) | (work.gap[further] != 0)).any():
+        raise InputError(
+            "step work: ends", "has a packet whose leaves are not of one source, sorted by place, without a gap"
+        )

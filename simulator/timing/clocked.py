@@ -7,16 +7,17 @@ decided in t is seen in t by another decision point, and the order of the loops 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
+import numpy.typing as npt
 
+from simulator.timing.bound import packets_of
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import ARR, DONE, GEN, I32, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours, neighbours_from
 from simulator.timing.wires import towards, wires
 
+Bools = npt.NDArray[np.bool_]
 _NONE = np.zeros(0, np.int64)
 
 
@@ -53,7 +54,7 @@ def _run(mesh: Mesh, work: StepWork, first: I64, tail: I32, due: I64, near: Neig
     start[0] = work.start
     busy = np.zeros((mesh.n_routers, mesh.n_ports), np.int64)
     _clock(
-        work.off, work.gap, work.rel, work.dst, work.srv, first, tail, due.cumsum(axis=0), start,
+        work.off, work.gap, work.rel, work.dst, work.srv, packets_of(work), first, tail, due.cumsum(axis=0), start,
         near.ptr, near.who, near.ticks, near.sends, mesh.handshake_ticks, shaking,
         w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, w.endpoint,
         mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
@@ -64,8 +65,8 @@ def _run(mesh: Mesh, work: StepWork, first: I64, tail: I32, due: I64, near: Neig
 
 @numba.njit(cache=True, nogil=True)
 def _clock(
-    off: I64, gap: Any, rel: I64, dst: Any, srv: Any, first: I64, tail: Any, due: I64, start: I64,
-    ptr: I64, who: Any, ticks: I64, sends: Any, handshake: int, shaking: bool,
+    off: I64, gap: I32, rel: I64, dst: I32, srv: I32, ends: I64, first: I64, tail: I32, due: I64, start: I64,
+    ptr: I64, who: I32, ticks: I64, sends: Bools, handshake: int, shaking: bool,
     router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
     P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
     stamps: I64, soma_end: I64, quiet: I64, link_busy: I64,
@@ -77,6 +78,11 @@ def _clock(
 
     # Router inputs, one row each: a ring of message ids, of which `seen` have arrived and `sent` are on their way or here.
     ring = np.zeros((rows, port_slots), np.int64)
+    beyond = np.zeros((rows, port_slots), np.int64)  # the packet there has the leaves [ring, beyond)
+    granted, held = (
+        np.zeros((rows, P), np.bool_),
+        np.zeros(rows, np.int64),
+    )  # of the head: outputs, until when they need it
     arrival = np.zeros((rows, port_slots), np.int64)
     sent, seen, popped = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     slots = np.full(rows, port_slots)  # free slots of a router input, as its sender knows them
@@ -129,13 +135,13 @@ def _clock(
                 row = router[c] * P + port[c]
                 while message[c] < first[step[c] + 1, c] and t >= max(ready[c], rel[message[c]]) and slots[row] > 0:
                     m = message[c]
-                    stamps[m, GEN] = t
-                    ring[row, sent[row] % port_slots] = m
+                    stamps[m : ends[m], GEN] = t
+                    ring[row, sent[row] % port_slots], beyond[row, sent[row] % port_slots] = m, ends[m]
                     sent[row] += 1
                     slots[row] -= 1
                     arriving[(t + enqueue) % H, row] += 1
-                    message[c] += 1
-                    ready[c] = t + (gap[m + 1] if m + 1 < first[step[c] + 1, c] else 0)
+                    message[c] = ends[m]
+                    ready[c] = t + (gap[ends[m]] if ends[m] < first[step[c] + 1, c] else 0)
                     soma_end[step[c], c] = t + tail[step[c], c]
             changed = shaking and _shake(
                 t, gap, first, tail, due, ptr, who, ticks, sends, handshake, message, received, step, finished, ready,
@@ -158,8 +164,8 @@ def _clock(
                 if t < input_free[row] or popped[row] == seen[row]:
                     continue
                 m, arrived = ring[row, popped[row] % port_slots], arrival[row, popped[row] % port_slots]
-                d = towards(x, y, r, router[dst[m]])
-                if (port[dst[m]] if d == LOCAL else d) != o:
+                stop = beyond[row, popped[row] % port_slots]
+                if granted[row, o] or _leaf(x, y, r, router, port, dst, m, stop, o) == stop:
                     continue
                 # Message ids ascend with source core, then sequence.
                 if best < 0 or (not rotating and (arrived, m) < (best_arrival, best_message)):
@@ -167,13 +173,25 @@ def _clock(
             if best < 0:
                 continue
             row, m, L = r * P + best, best_message, flits[out]
-            popped[row] += 1
+            stop = beyond[row, popped[row] % port_slots]
+            granted[row, o] = True
+            held[row] = max(held[row], t + L)
             turn[out] = (best + 1) % P
-            link_free[out] = input_free[row] = t + L
+            link_free[out] = t + L
             link_busy[out] += L
-            returning[(t + L) % H, row] += 1
+            if _all_granted(x, y, r, router, port, dst, m, stop, granted[row]):
+                popped[row] += 1
+                input_free[row] = held[row]
+                returning[held[row] % H, row] += 1
+                granted[row] = False
+                held[row] = 0
+            # The branch: the leaves behind this output follow one another.
+            m = _leaf(x, y, r, router, port, dst, m, stop, o)
+            last = m + 1
+            while last < stop and _leaf(x, y, r, router, port, dst, last, last + 1, o) == last:
+                last += 1
             if best >= LOCAL:
-                stamps[m, INJ] = t
+                stamps[m:last, INJ] = t
             if o >= LOCAL:
                 c = endpoint[out]
                 core_ring[c, core_sent[c] % core_slots] = m
@@ -182,7 +200,7 @@ def _clock(
                 core_arriving[(t + hop_ticks[out] + L - 1) % H, c] += 1
             else:
                 row = far_end[out]
-                ring[row, sent[row] % port_slots] = m
+                ring[row, sent[row] % port_slots], beyond[row, sent[row] % port_slots] = m, last
                 sent[row] += 1
                 slots[row] -= 1
                 arriving[(t + hop_ticks[out]) % H, row] += 1
@@ -198,9 +216,31 @@ def _clock(
 
 
 @numba.njit(cache=True, nogil=True)
+def _leaf(
+    x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, o: int
+) -> int:  # fmt: skip
+    """The first of the leaves [m, stop) that needs output o of router r; `stop` if none does."""
+    for leaf in range(m, stop):
+        d = towards(x, y, r, router[dst[leaf]])
+        if (port[dst[leaf]] if d == LOCAL else d) == o:
+            return leaf
+    return stop
+
+
+@numba.njit(cache=True, nogil=True)
+def _all_granted(x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, granted: Bools) -> bool:
+    """Whether every output that the leaves [m, stop) need is granted."""
+    for leaf in range(m, stop):
+        d = towards(x, y, r, router[dst[leaf]])
+        if not granted[port[dst[leaf]] if d == LOCAL else d]:
+            return False
+    return True
+
+
+@numba.njit(cache=True, nogil=True)
 def _shake(
-    t: int, gap: Any, first: I64, tail: Any, due: I64, ptr: I64, who: Any, ticks: I64, sends: Any, handshake: int,
-    message: I64, received: I64, step: I64, finished: I64, ready: I64, start: I64, soma_end: I64, quiet: I64,
+    t: int, gap: I32, first: I64, tail: I32, due: I64, ptr: I64, who: I32, ticks: I64, sends: Bools,
+    handshake: int, message: I64, received: I64, step: I64, finished: I64, ready: I64, start: I64, soma_end: I64, quiet: I64,
 ) -> bool:  # fmt: skip
     """Who is finished with its step at tick t, and who begins the next one (see `neighbours`); whether anyone did."""
     changed = False

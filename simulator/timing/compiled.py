@@ -80,7 +80,7 @@ class Timed:
 
 def run_steps(
     mesh: Mesh, off: I64, gap: I32, carries: U64, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False,
-    local: Tables | None = None,
+    local: Tables | None = None, ends: U64 | None = None,
 ) -> Timed:  # fmt: skip
     """Times of T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
 
@@ -98,7 +98,7 @@ def run_steps(
         off, gap, rel, carries, tail, start,
         t.entry, t.where, t.place, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
         u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
-        out, soma_end, quiet, grants, None, local,
+        out, soma_end, quiet, grants, ends, local,
     )  # fmt: skip
     return Timed(out, soma_end, quiet, grants[t.row] * wires(mesh).flits.reshape(mesh.n_routers, mesh.n_ports))
 
@@ -115,7 +115,9 @@ def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
     _check_range(mesh, work, first)
     rel = np.maximum(work.rel - first, 0) if work.rel.any() else _NONE
     carries, tail = pack(work.dst, work.srv), work.tail[None, :]
-    timed = run_steps(mesh, work.off[None, :], work.gap, carries, tail, work.start - first, rel, stamps=True)
+    timed = run_steps(
+        mesh, work.off[None, :], work.gap, carries, tail, work.start - first, rel, stamps=True, ends=_unsigned(work)
+    )
     return StepTimes(timed.stamps + first, timed.soma_end[0] + first, timed.link_busy)
 
 
@@ -133,7 +135,9 @@ def run_compiled_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
     t = tables_of(mesh, local)
     work = local.work
     carries, none = pack(work.dst, work.srv), np.zeros((1, n), np.int32)
-    timed = run_steps(mesh, work.off[None, :], work.gap, carries, none, work.start, stamps=True, local=t)
+    timed = run_steps(
+        mesh, work.off[None, :], work.gap, carries, none, work.start, stamps=True, local=t, ends=_unsigned(work)
+    )
     return LocalTimes(timed.stamps, t.starts, t.ends, t.quiets, timed.link_busy)
 
 
@@ -149,6 +153,10 @@ def tables_of(mesh: Mesh, local: LocalWork) -> Tables:
         waiting=np.tile(np.diff(near.ptr) + 1, (2, 1)), begins=np.zeros((2, n), np.int64), ended=zero.copy(), told=zero.copy(),
         starts=np.zeros((steps, n), np.int64), ends=np.zeros((steps, n), np.int64), quiets=np.zeros((steps, n), np.int64),
     )  # fmt: skip
+
+
+def _unsigned(work: StepWork) -> U64 | None:
+    return None if work.ends is None else work.ends.astype(np.uint64)
 
 
 def _check_range(mesh: Mesh, work: StepWork, first: int) -> None:

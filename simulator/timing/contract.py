@@ -34,6 +34,7 @@ class Mesh:
         arbiter: ``fifo`` (oldest arrival, then source core, then sequence) or ``rr`` (rotating priority).
         barrier_hop_ticks: barrier token, per hop to the root router (0).
         sync_ticks: constant of one barrier.
+        multicast: whether the packets of one spike travel as one, which forks at the routers where their ways part.
         handshake_ticks: between an endpoint's last token from its neighbours and its next step, where neighbours synchronise.
         host: router (x, y) that has the host's port, a local port of its own; ``None`` without a host. The host is then
             one more endpoint, number ``n_cores``: a source and a destination of messages like a core.
@@ -68,6 +69,7 @@ class Mesh:
     board_flits: int = 1
     board_barrier_ticks: int = 0
     handshake_ticks: int = 0
+    multicast: bool = False
 
     @property
     def n_routers(self) -> int:
@@ -102,6 +104,9 @@ class StepWork:
         srv: int32 [M], service ticks at the destination.
         tail: int32 [C], soma work after the core's last message.
         start: int64 [C], start of the step at each core.
+        ends: int64 [M], message after the last of those that leave their core as one packet with each message; None: every
+            message is a packet. The messages of a packet are its leaves, sorted by router and port, no two the same; the
+            later ones have no gap.
     """
 
     off: I64
@@ -111,6 +116,7 @@ class StepWork:
     srv: I32
     tail: I32
     start: I64
+    ends: I64 | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,8 @@ class Chunk:
         first: first step.
         off: int64 [T, C + 1], rows of the messages of each step and endpoint, into the arrays below.
         gap: int32 [M], as in `StepWork`, all steps one after another.
-        carries: uint64 [M], destinations and service ticks (`kernel.pack`).
+        carries: uint64 [M], destinations and service ticks (`words.pack`).
+        ends: uint64 [M], message after the last leaf of each message's packet, where the mesh multicasts; else None.
         tail: int32 [T, C].
         soma: int64 [C], ticks of soma and axon-out work over all steps.
         synapse: int64 [C], ticks of service over all steps.
@@ -39,6 +40,7 @@ class Chunk:
     tail: I32
     soma: I64
     synapse: I64
+    ends: npt.NDArray[np.uint64] | None = None
 
     @property
     def steps(self) -> int:
@@ -57,7 +59,13 @@ class Chunk:
             srv=srv,
             tail=self.tail[i],
             start=start_times(self.plan.mesh),
+            ends=None if self.ends is None else self.ends[lo:hi].astype(np.int64) - lo,
         )
+
+
+def moved_ends(chunk: Chunk, order: I64) -> I64 | None:
+    """`StepWork.ends` where messages are put into an order that leaves packets whole."""
+    return None if chunk.ends is None else chunk.ends[order].astype(np.int64) - order + np.arange(order.size)
 
 
 def message_counts(plan: Plan, spikes: SpikeTrain) -> I64:
@@ -86,20 +94,21 @@ def expand(plan: Plan, spikes: SpikeTrain, first: int, last: int, active: Any = 
     off, tail = np.empty((steps, n + 1), np.int64), np.empty((steps, n), np.int32)
     gap, carries = np.empty(messages, np.int32), np.empty(messages, np.uint64)
     soma, synapse = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    ends = np.empty(messages if plan.mesh.multicast else 0, np.uint64)
     flags = np.ones((0, 0), np.bool_) if active is None else np.ascontiguousarray(active, np.bool_)
     _expand(
         spikes.ptr[first : last + 1] - spikes.ptr[first], at, flags, plan.neuron,
         plan.base, plan.update_active, plan.update_inactive, plan.spike, plan.out, plan.ptr, plan.dst, plan.srv,
-        off, gap, carries, tail, soma, synapse,
+        off, gap, carries, tail, soma, synapse, ends,
     )  # fmt: skip
-    return Chunk(plan, first, off, gap, carries, tail, soma, synapse)
+    return Chunk(plan, first, off, gap, carries, tail, soma, synapse, ends if plan.mesh.multicast else None)
 
 
 @numba.njit(cache=True, nogil=True)
 def _expand(
     ptr: I64, at: I32, active: Any, neuron: I32,
     base: I64, update_active: I64, update_inactive: I64, spike: I32, out: I32, ax_ptr: I64, ax_dst: I32, ax_srv: I32,
-    off: I64, gap: I32, carries: Any, tail: I32, soma: I64, synapse: I64,
+    off: I64, gap: I32, carries: Any, tail: I32, soma: I64, synapse: I64, ends: Any,
 ) -> None:  # fmt: skip
     C, N = base.size - 1, neuron.size
     words = (N + 7) // 8
@@ -137,14 +146,19 @@ def _expand(
                 owed += cost[p + one] - cost[last] + spike[p]
                 last = p + one
                 f += one
+                toll, first = leaves, m
                 for a in range(np.uint64(ax_ptr[p]), np.uint64(ax_ptr[p + one])):
-                    gap[m] = owed + leaves
-                    work += owed + leaves
+                    gap[m] = owed + toll
+                    work += owed + toll
                     owed = np.int64(0)
+                    if ends.size:  # one packet, paid once
+                        toll = np.int64(0)
                     to, ticks = np.uint32(ax_dst[a]), ax_srv[a]
                     carries[m] = np.uint64(to) << np.uint64(8) | np.uint64(ticks) << np.uint64(32)
                     synapse[to] += ticks
                     m += one
+                if ends.size:
+                    ends[first:m] = m
             owed += cost[stop] - cost[last]
             tail[step, c] = owed
             soma[c] += work + owed

@@ -42,6 +42,26 @@ class Packet:
         self.arrival = self.router = self.port = 0
 
 
+class Tree(Packet):
+    """Packets that travel as one until their ways part.
+
+    Attributes:
+        leaves: the packets, sorted by router and port of their targets.
+    """
+
+    __slots__ = ("leaves",)
+
+    def __init__(self, leaves: list[Packet]) -> None:
+        first = leaves[0]
+        super().__init__(first.number, first.source, first.target, 0)
+        self.leaves = leaves
+
+
+def leaves_of(packet: Packet) -> list[Packet]:
+    """The packets that a packet stands for: its leaves, or itself."""
+    return packet.leaves if isinstance(packet, Tree) else [packet]
+
+
 class Sink(Protocol):
     """What a link can end at."""
 
@@ -106,6 +126,8 @@ class InputPort:
         self.queue: deque[Packet] = deque()
         self.idle = True
         self.sender: Sender | None = None
+        self.branches: dict[int, Packet] = {}  # of the head, by output: what is not granted yet
+        self.held_until = 0  # the head's granted branches need it until then
 
     def arrive(self, packet: Packet) -> None:
         """A head flit is here (phase A)."""
@@ -115,7 +137,7 @@ class InputPort:
             self._ask()
 
     def released(self) -> None:
-        """The tail of the packet granted L ticks ago has left: its slot is free, the next head may ask."""
+        """The tails of all branches of the head have left: its slot is free, the next head may ask."""
         self.idle = True
         if self.sender is not None:
             self.sender.slot_freed()
@@ -123,21 +145,34 @@ class InputPort:
             self._ask()
 
     def _ask(self) -> None:
-        output = self.router.outputs[self.router.route(self.queue[0], self.number)]
-        output.requests.append(self)
-        if output.idle and output.slots:
-            output.ring()
+        self.branches = self.router.branches(self.queue[0], self.number)
+        self.held_until = 0
+        for number in self.branches:
+            output = self.router.outputs[number]
+            output.requests.append(self)
+            if output.idle and output.slots:
+                output.ring()
+
+    def grant(self, output: int, until: int) -> Packet:
+        """Hand out the branch behind an output, whose tail leaves at `until`; the last one takes the head away."""
+        branch = self.branches.pop(output)
+        self.idle = False
+        self.held_until = max(self.held_until, until)
+        if not self.branches:
+            self.queue.popleft()
+            after(self.router.env, self.held_until - int(self.router.env.now), lambda _: self.released())
+        return branch
 
     def stuck(self) -> Iterator[str]:
         """What waits here, in words."""
         if self.queue:
-            head = self.queue[0]
-            out = self.router.outputs[self.router.route(head, self.number)]
-            yield (
-                f"{self.router.name} input {self.router.port_name(self.number)} holds {len(self.queue)} packets, the "
-                f"first for endpoint {head.target}, waiting for output {self.router.port_name(out.number)} "
-                f"({out.slots} free slots behind it)"
-            )
+            for number, branch in (self.branches or self.router.branches(self.queue[0], self.number)).items():
+                out = self.router.outputs[number]
+                yield (
+                    f"{self.router.name} input {self.router.port_name(self.number)} holds {len(self.queue)} packets, the "
+                    f"first for endpoint {branch.target}, waiting for output {self.router.port_name(out.number)} "
+                    f"({out.slots} free slots behind it)"
+                )
 
 
 class OutputPort(Place):
@@ -169,16 +204,16 @@ class OutputPort(Place):
 
     def _grant(self, granted: InputPort) -> None:
         self.requests.remove(granted)
-        packet = granted.queue.popleft()
-        granted.idle = self.idle = False
+        packet = granted.grant(self.number, int(self.env.now) + self.flits)
+        self.idle = False
         self.slots -= 1
         self.busy_ticks += self.flits
         if granted.number >= LOCAL:
-            packet.stamps[INJ] = int(self.env.now)
+            for leaf in leaves_of(packet):
+                leaf.stamps[INJ] = int(self.env.now)
 
         def tail_left(_: Event) -> None:
             self.idle = True
-            granted.released()
             if self.requests and self.slots:
                 self.ring()
 
@@ -214,6 +249,15 @@ class Router:
         if y != self.y:
             return NORTH if y > self.y else SOUTH
         return packet.port
+
+    def branches(self, packet: Packet, in_port: int) -> dict[int, Packet]:
+        """What of a packet goes to which output: all of it to one, but for a `Tree` whose ways part here."""
+        if not isinstance(packet, Tree):
+            return {self.route(packet, in_port): packet}
+        parts: dict[int, list[Packet]] = {}
+        for leaf in packet.leaves:
+            parts.setdefault(self.route(leaf, in_port), []).append(leaf)
+        return {out: leaves[0] if len(leaves) == 1 else Tree(leaves) for out, leaves in parts.items()}
 
     def choose(self, output: OutputPort) -> InputPort:
         """The input that an output serves next, of those that ask (never none)."""
@@ -268,7 +312,8 @@ class Fabric:
 
     def inject(self, packet: Packet) -> None:
         """Send a packet from its endpoint into its router (the caller has used one of its credits)."""
-        packet.router, packet.port = self._router_of[packet.target], self._port_of[packet.target]
+        for leaf in leaves_of(packet):
+            leaf.router, leaf.port = self._router_of[leaf.target], self._port_of[leaf.target]
         entry = self.routers[self._router_of[packet.source]].inputs[self._port_of[packet.source]]
         after(self.env, self.mesh.enqueue_ticks, lambda _: entry.arrive(packet))
 

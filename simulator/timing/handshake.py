@@ -10,9 +10,9 @@ from simpy.events import Event, Timeout
 
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import DONE, GEN, Mesh
-from simulator.timing.fabric import Fabric, Packet, Router, after
+from simulator.timing.fabric import Fabric, Packet, Router, after, leaves_of
 from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours
-from simulator.timing.simpy_timing import SynapseStage, check_drained, link_busy
+from simulator.timing.simpy_timing import SynapseStage, check_drained, link_busy, packed
 
 
 class Handshake:
@@ -107,8 +107,8 @@ class _Soma:
         """Do the work of a step that begins now."""
         local, c, sent = self._run.local, self._endpoint, dict[int, int]()
         ready = int(self._env.now)
-        for m in range(int(local.first[step, c]), int(local.first[step + 1, c])):
-            packet = self._run.packets[m]
+        lo, hi = int(local.first[step, c]), int(local.first[step + 1, c])
+        for m, packet in packed(self._run.packets, local.work, lo, hi):
             wait = ready + int(local.work.gap[m]) - int(self._env.now)
             if wait > 0:
                 yield Timeout(self._env, wait)
@@ -116,8 +116,10 @@ class _Soma:
                 self._stalled = Event(self._env)
                 yield self._stalled
             self.slots -= 1
-            ready = packet.stamps[GEN] = int(self._env.now)
-            sent[packet.target] = sent.get(packet.target, 0) + 1
+            ready = int(self._env.now)
+            for leaf in leaves_of(packet):
+                leaf.stamps[GEN] = ready
+                sent[leaf.target] = sent.get(leaf.target, 0) + 1
             self._fabric.inject(packet)
         tail = int(local.tail[step, c])
         if tail:

@@ -22,19 +22,17 @@ from the wheel's last slot). What is decided at t becomes visible later than t, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
 from simulator.base.intrinsics import trailing_zeros
-from simulator.timing.tokens import settle
+from simulator.timing.tokens import Tables, settle
 
 # isort: off
 from simulator.timing.words import (
     ASKED, C_DONE, C_END, C_ENTRY, C_GEN, C_MESSAGE, C_RING, C_TAIL, CARRY, DST, FAR, FLITS, GRANT, GRANTS, HEAD, IDLE, KEY,
     LINK, LOCAL_PORT, MASK, NOW, OCCUPIED, OUT, QUIET, RING, ROW0, SET, STATE, TAIL, TIME, TURN, UP, WAITING, WHEEL, WORDS,
-    U, fill, output_towards, put, put_if,
+    I32, I64, U64, U, fill, output_towards, put, put_if,
 )  # fmt: skip
 # isort: on
 
@@ -44,10 +42,10 @@ _32 = U(32)
 
 @numba.njit(cache=True, nogil=True)
 def time_steps(
-    off: Any, gap: Any, rel: Any, carries: Any, tail: Any, start: Any,
-    entry: Any, where: Any, place: Any, far: Any, link_ticks: Any, key_bits: Any, port_bits: Any,
-    enqueue: Any, port_slots: Any, core_slots: Any, rotating: bool,
-    stamps: Any, soma_end: Any, quiet: Any, grants: Any, ends: Any, local: Any,
+    off: I64, gap: I32, rel: I64, carries: U64, tail: I32, start: I64,
+    entry: U64, where: U64, place: U64, far: U64, link_ticks: U64, key_bits: np.uint64, port_bits: np.uint64,
+    enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
+    stamps: I64, soma_end: I64, quiet: I64, grants: I64, ends: U64 | None, local: Tables | None,
 ) -> None:  # fmt: skip
     """Times of T steps, one after another; every step finds an empty chip.
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from simulator.timing.bound import link_busy_of, quiet_bound
 from simulator.timing.contract import DONE, I32, I64, Mesh, StepTimes, StepWork
-from simulator.timing.expand import Chunk
+from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
 from simulator.timing.wires import hops, token_ticks
 from simulator.timing.words import unpack
@@ -159,8 +159,9 @@ def merge_all(chunk: Chunk, neighbours: Neighbours) -> LocalWork:
     _by_source(chunk.off, first, dst, order, due)
     zero = np.zeros(n, np.int64)
     work = StepWork(
-        off, chunk.gap[order], np.zeros(order.size, np.int64), dst[order], srv[order], zero.astype(np.int32), zero
-    )
+        off, chunk.gap[order], np.zeros(order.size, np.int64), dst[order], srv[order], zero.astype(np.int32), zero,
+        moved_ends(chunk, order),
+    )  # fmt: skip
     return LocalWork(neighbours, work, first, chunk.tail, due, order)
 
 
@@ -198,7 +199,10 @@ def work_of_step(local: LocalWork, s: int, start: I64) -> StepWork:
     np.cumsum(count, out=off[1:])
     rows = np.arange(off[-1]) + np.repeat(local.first[s] - off[:-1], count)
     w = local.work
-    return StepWork(off, w.gap[rows], np.zeros(rows.size, np.int64), w.dst[rows], w.srv[rows], local.tail[s], start)
+    ends = None if w.ends is None else w.ends[rows] - rows + np.arange(rows.size)
+    return StepWork(
+        off, w.gap[rows], np.zeros(rows.size, np.int64), w.dst[rows], w.srv[rows], local.tail[s], start, ends
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,14 @@ class Overlapping:
     engine: Engine
     keep: range
 
-    def by_ticks(self, period: int, time_step: Callable[[Mesh, StepWork], StepTimes]) -> TimingRun:
-        """Time the run where step s begins at s * period."""
+    def by_ticks(self, period: int, time_step: Callable[[Mesh, StepWork], StepTimes] | None) -> TimingRun:
+        """Time the run where step s begins at s * period.
+
+        Raises:
+            InputError: no engine, which is what a bound is here.
+        """
+        if time_step is None:
+            raise InputError("sync 'tick'", f"does not go with the engine {self.engine!r}", "Use sync='barrier'")
         chunk = self._chunk(0, self.spikes.steps)
         t = time_ticks(self.plan, chunk, period, time_step, self.keep)
         return TimingRun(

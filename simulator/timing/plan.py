@@ -18,6 +18,7 @@ from simulator.program.program import HOST, Program
 from simulator.program.work import operations
 from simulator.timing.contract import I32, I64, Mesh
 from simulator.timing.scale import Costs, costs_of, mesh_of, tiles_in_use
+from simulator.timing.wires import wires
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Plan:
         update_active, update_inactive: int64 [positions], ticks of an update (0 for inputs).
         spike: int32 [positions], ticks of a spike (0 for inputs).
         out: int32 [C], ticks of each packet that leaves.
-        ptr: int64 [positions + 1], rows of the packets of one spike.
+        ptr: int64 [positions + 1], rows of the packets of one spike; where the mesh multicasts, leaves of its one packet.
         dst, srv: int32 [packets], destination and service ticks.
     """
 
@@ -79,6 +80,8 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
     costs = costs_of(chip)
     driven = _driven(program)[neuron]
     ptr, dst, srv = _packets(axons, neuron, to_host & ~outside, mesh, costs)
+    if mesh.multicast:
+        dst, srv = _by_place(mesh, ptr, dst, srv)
     out = np.full(mesh.n_endpoints, costs.out, np.int32)
     out[mesh.n_cores :] = 0
     return Plan(
@@ -141,6 +144,14 @@ def _packets(
     last = ptr[1:][to_host[neuron]] - 1
     dst[last], srv[last] = mesh.n_cores, mesh.flits
     return ptr, dst, srv
+
+
+def _by_place(mesh: Mesh, ptr: I64, dst: I32, srv: I32) -> tuple[I32, I32]:
+    """The rows of each position sorted by router and port, as the leaves of a packet are: the host finds its place."""
+    w = wires(mesh)
+    place = w.router[dst] * mesh.n_ports + w.port[dst]
+    order = np.lexsort((place, np.repeat(np.arange(ptr.size - 1), np.diff(ptr))))
+    return dst[order], srv[order]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -96,6 +96,9 @@ def run_timing(
     axons = axon_table(program) if axons is None else axons
     plan = make_plan(program, chip, mesh, axons)
     ways = {} if faults is None else detours(program, axons, chip.topology, faults.dead_links)
+    if ways and (sync == "neighbour" or plan.mesh.multicast):
+        what = "multicast" if plan.mesh.multicast else "sync 'neighbour'"
+        raise InputError(what, "does not go with dead links in the way of packets", "Leave out one of them")
     if ways and engine != "simpy":
         raise InputError(
             f"dead links {[list(link) for link in faults.dead_links] if faults else []}",
@@ -112,16 +115,10 @@ def run_timing(
     if sync != "barrier":
         if learn_synapses is not None:
             raise InputError(f"sync {sync!r}", "does not go with learning phases", "Use sync='barrier'")
-        if ways and sync == "neighbour":
-            raise InputError(
-                "sync 'neighbour'", "does not go with dead links in the way of packets", "Use sync='barrier'"
-            )
         whole = Overlapping(plan, program, spikes, engine, keep)
         if sync == "neighbour":
             return whole.by_neighbours(resets, threads)
-        if engine == "bound":
-            raise InputError("sync 'tick'", "does not go with the engine 'bound'", "Use sync='barrier'")
-        return whole.by_ticks(period_ticks(sync, period_ns, plan), engines(ways)[engine])
+        return whole.by_ticks(period_ticks(sync, period_ns, plan), engines(ways).get(engine))
     job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
     messages = message_counts(plan, spikes)
     chunks = chunks_of(messages, plan.mesh.n_endpoints, threads)
@@ -177,7 +174,9 @@ class _Job:
     def _compiled(self, chunk: Chunk) -> _Part:
         mesh, kept = self.plan.mesh, [t for t in self.keep if chunk.first <= t < chunk.first + chunk.steps]
         start = start_times(mesh)
-        timed = run_steps(mesh, chunk.off, chunk.gap, chunk.carries, chunk.tail, start, stamps=bool(kept))
+        timed = run_steps(
+            mesh, chunk.off, chunk.gap, chunk.carries, chunk.tail, start, stamps=bool(kept), ends=chunk.ends
+        )
         quiet = timed.quiet if self.learn is None else timed.quiet + self.learn[chunk.first : chunk.first + chunk.steps]
         ticks = np.array([release_time(mesh, q) for q in quiet], np.int64)
         stall = (timed.soma_end - start).sum(axis=0) - chunk.soma

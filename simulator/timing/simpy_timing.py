@@ -12,7 +12,7 @@ from simpy.events import Event, Timeout
 from simulator.base.errors import InputError
 from simulator.timing.check import check_mesh, check_work
 from simulator.timing.contract import ARR, DONE, GEN, SRV, Mesh, StepTimes, StepWork
-from simulator.timing.fabric import Fabric, OutputPort, Packet, Place, Router, after
+from simulator.timing.fabric import Fabric, OutputPort, Packet, Place, Router, Tree, after, leaves_of
 
 
 class Soma:
@@ -44,7 +44,9 @@ class Soma:
                 self._stalled = Event(self.env)
                 yield self._stalled
             self.slots -= 1
-            ready = packet.stamps[GEN] = int(self.env.now)
+            ready = int(self.env.now)
+            for leaf in leaves_of(packet):
+                leaf.stamps[GEN] = ready
             self._fabric.inject(packet)
         self.end = ready + self._tail
 
@@ -114,7 +116,7 @@ def run_simpy(
     somas, stages = [], []
     for c in range(mesh.n_endpoints):
         lo, hi = int(work.off[c]), int(work.off[c + 1])
-        jobs = list(zip(work.gap[lo:hi].tolist(), work.rel[lo:hi].tolist(), packets[lo:hi], strict=True))
+        jobs = [(int(work.gap[m]), int(work.rel[m]), p) for m, p in packed(packets, work, lo, hi)]
         somas.append(Soma(fabric, int(work.start[c]), int(work.tail[c]), jobs))
         stages.append(SynapseStage(env))
         stages[-1].sender = fabric.attach(c, somas[-1], stages[-1])
@@ -122,6 +124,15 @@ def run_simpy(
     check_drained(fabric, len(packets) - sum(s.served for s in stages))
     stamps = np.array([p.stamps for p in packets], np.int64).reshape(-1, 5)
     return StepTimes(stamps, np.array([s.end for s in somas], np.int64), link_busy(fabric))
+
+
+def packed(packets: list[Packet], work: StepWork, lo: int, hi: int) -> Iterator[tuple[int, Packet]]:
+    """What leaves a core of the messages [lo, hi): first message of each packet, and the packet."""
+    m = lo
+    while m < hi:
+        stop = m + 1 if work.ends is None else int(work.ends[m])
+        yield m, packets[m] if stop == m + 1 else Tree(packets[m:stop])
+        m = stop
 
 
 def _packets(work: StepWork) -> list[Packet]:

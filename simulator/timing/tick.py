@@ -18,7 +18,7 @@ import numpy as np
 from simulator.base.errors import InputError
 from simulator.timing.bound import link_busy_of
 from simulator.timing.contract import DONE, GEN, I32, I64, Mesh, StepTimes, StepWork
-from simulator.timing.expand import Chunk
+from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
 from simulator.timing.words import unpack
 
@@ -49,7 +49,9 @@ def merge_steps(chunk: Chunk, period: int) -> TickWork:
     tail = np.zeros(n, np.int32)
     _merge(chunk.off, chunk.gap, chunk.tail, period, off, order, step, gap, rel, tail)
     dst, srv = (a[order] for a in unpack(chunk.carries))
-    return TickWork(StepWork(off, gap, rel, dst, srv, tail, np.zeros(n, np.int64)), order, step)
+    return TickWork(
+        StepWork(off, gap, rel, dst, srv, tail, np.zeros(n, np.int64), moved_ends(chunk, order)), order, step
+    )
 
 
 @numba.njit(cache=True, nogil=True)

@@ -7,13 +7,14 @@ steps as follow. `neighbours` states the protocol.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from simulator.timing.contract import I32, I64
-from simulator.timing.words import C_END, C_ENTRY, C_GEN, C_MESSAGE, U, fill
+from simulator.timing.words import C_END, C_ENTRY, C_GEN, C_MESSAGE, U64, U, fill
 
 _3 = U(3)
 
@@ -44,7 +45,7 @@ class Tables(NamedTuple):
     ptr: I64
     who: I32
     ticks: I64
-    sends: Any
+    sends: npt.NDArray[np.bool_]
     senders: I64
     handshake: int
     step: I64
@@ -62,10 +63,10 @@ class Tables(NamedTuple):
 
 @numba.njit(cache=True, nogil=True)
 def settle(
-    S: Any, occupied: Any, busy: Any, now: Any, base: Any, local: Any, n_ended: int, n_told: int, cores0: Any,
-    gap: Any, rel: Any, carries: Any, ends: Any, where: Any, place: Any, router_bits: Any, first_router: Any,
-    enqueue: Any, ring_words: Any, key_bits: Any, stamps: Any,
-) -> Any:  # fmt: skip
+    S: U64, occupied: U64, busy: np.uint64, now: np.uint64, base: np.uint64, local: Tables, n_ended: int, n_told: int,
+    cores0: np.uint64, gap: I32, rel: I64, carries: U64, ends: U64 | None, where: U64, place: U64,
+    router_bits: np.uint64, first_router: np.uint64, enqueue: np.uint64, ring_words: np.uint64, key_bits: np.uint64, stamps: I64,
+) -> np.uint64:  # fmt: skip
     """Follow what the somas in `local.ended` and the endpoints in `local.told` let happen; returns the new `busy`."""
     steps = local.tail.shape[0]
     while n_ended + n_told:

@@ -11,13 +11,14 @@ output needed at this router | destination << 8 | service << 32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
 U = np.uint64
+U64 = npt.NDArray[np.uint64]
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
 WHEEL = 1024
 MASK, WORDS = U(WHEEL - 1), U(WHEEL // 64)
 _0, _1, _2, _6, _8, _63 = U(0), U(1), U(2), U(6), U(8), U(63)
@@ -50,7 +51,7 @@ def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def output_towards(there: Any, here: Any) -> Any:
+def output_towards(there: np.uint64, here: np.uint64) -> np.uint64:
     """Output of a router towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
     differs = there ^ here
     direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
@@ -58,7 +59,7 @@ def output_towards(there: Any, here: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def put(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> Any:
+def put(S: U64, occupied: U64, busy: np.uint64, event: np.uint64, tick: np.uint64, now: np.uint64) -> np.uint64:
     """Put an event into the wheel, at `tick` > now or as far as the wheel reaches; returns the new `busy`."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, MASK)) & MASK
@@ -70,7 +71,16 @@ def put(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any) -> An
 
 
 @numba.njit(cache=True, nogil=True)
-def put_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, wanted: Any, nowhere: Any) -> Any:
+def put_if(
+    S: U64,
+    occupied: U64,
+    busy: np.uint64,
+    event: np.uint64,
+    tick: np.uint64,
+    now: np.uint64,
+    wanted: bool,
+    nowhere: np.uint64,
+) -> np.uint64:
     """`put` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, MASK)) & MASK
@@ -84,10 +94,10 @@ def put_if(S: Any, occupied: Any, busy: Any, event: Any, tick: Any, now: Any, wa
 
 @numba.njit(cache=True, nogil=True)
 def fill(
-    S: Any, occupied: Any, busy: Any, core: Any, now: Any, base: Any,
-    gap: Any, rel: Any, carries: Any, ends: Any, where: Any, here: Any, enqueue: Any, ring_words: Any, key_bits: Any,
-    stamps: Any,
-) -> Any:  # fmt: skip
+    S: U64, occupied: U64, busy: np.uint64, core: np.uint64, now: np.uint64, base: np.uint64,
+    gap: I32, rel: I64, carries: U64, ends: U64 | None, where: U64, here: np.uint64,
+    enqueue: np.uint64, ring_words: np.uint64, key_bits: np.uint64, stamps: I64,
+) -> np.uint64:  # fmt: skip
     """Put the next packets of an endpoint into its router's input, as many as it has free slots; returns the new `busy`.
 
     A slot holds the tick from which it is free, so that a packet which has to wait for it is fixed here as well.

@@ -305,3 +305,25 @@ def test_a_programmed_neuron_pays_for_its_own_parameters() -> None:
     activity = Activity(counters({"neuron_updates": 30}, ("n",)), 1, 1, ("n",))
     item = chip_energy(activity, chip, program).item("neuron operations: parameter read")
     assert item.count == 60 and item.energy_pj == pytest.approx(60 * 3.7)
+
+
+def test_leaves_of_a_packet_are_received_each() -> None:
+    chip = load_chip("generic")
+    one = chip_energy(Activity(counters({"packets": 10}), 1, 1, ("network",)), chip)
+    trees = chip_energy(Activity(counters({"packets": 10, "packets_received": 35}), 1, 1, ("network",)), chip)
+    assert one.item("packets received").count == 10
+    assert trees.item("packets received").count == 35
+    assert trees.item("packets sent").count == 10
+
+
+def test_tokens_stand_in_for_the_barrier() -> None:
+    chip = load_chip("loihi1-fitted")
+    assert "barrier" in chip.energy
+    barrier = chip_energy(Activity(counters({"packets": 1}), 5, 1, ("network",)), chip)
+    tokens = chip_energy(
+        Activity(counters({"packets": 1, "sync_tokens": 8, "sync_token_hops": 12}), 5, 1, ("network",)), chip
+    )
+    assert "barriers" in {i.name for i in barrier.items}
+    assert "barriers" not in {i.name for i in tokens.items}
+    hops = tokens.item("tokens between neighbours, hops")
+    assert hops.count == 12 and not hops.known  # this chip has no constant for one

@@ -24,6 +24,7 @@ from simulator.timing.neighbours import (
     work_of_step,
 )
 from simulator.timing.run import run_timing
+from simulator.timing.wires import token_ticks
 
 
 def assert_same(a: LocalTimes, b: LocalTimes, what: object) -> None:
@@ -175,3 +176,15 @@ def test_learning_phases_are_refused(make_chip, make_program, make_spikes) -> No
     words = np.zeros((3, 12), np.int64)
     with pytest.raises(InputError, match="learning"):
         run_timing(make_program(1, 12), make_chip(), make_spikes(1, 3, 58, 0.3), sync="neighbour", learn_synapses=words)
+
+
+def test_a_token_between_chips_and_boards() -> None:
+    """A hop takes 1 tick, from chip to chip 10, from board to board 100; by brute force over the row."""
+    mesh = Mesh(
+        8, 2, 1, chip_width=2, board_width=4, barrier_hop_ticks=1, chip_barrier_ticks=10, board_barrier_ticks=100
+    )
+    for a in range(mesh.n_cores):
+        for b in range(mesh.n_cores):
+            (ax, ay), (bx, by) = divmod(a, 2), divmod(b, 2)
+            row = sum(100 if x % 4 == 3 else 10 if x % 2 else 1 for x in range(min(ax, bx), max(ax, bx)))
+            assert token_ticks(mesh, np.array([a]), np.array([b]))[0] == row + abs(ay - by)

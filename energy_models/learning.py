@@ -111,6 +111,7 @@ def learning_counts(
     density: float = 1.0,
     labelled: bool = True,
     between_layers: bool = False,
+    averaged_slope: bool = False,
     active: float = 1.0,
     stdp_rates: tuple[float, float] | None = None,
 ) -> dict[str, int]:
@@ -130,6 +131,7 @@ def learning_counts(
         density: share of synapses that were not pruned.
         labelled: the step has a label (errors, weight update).
         between_layers: a layer below gets its error through this layer's input weights (filt-Win).
+        averaged_slope: by the running mean of its spike slope (filt-avg): a word and a MAC a neuron more, in every step.
         active: share of the neurons with a surrogate derivative that is not 0.
         stdp_rates: (input, output) firing rates, for the pairwise STDP term of the hybrid rule.
 
@@ -155,6 +157,9 @@ def learning_counts(
         if between_layers:
             counts |= {"learn_error_messages": active * n_hidden}
             counts["learn_error_mac"] += active * pairs
+    if averaged_slope:
+        counts["learn_trace_rmw"] += n_hidden
+        counts["learn_trace_mac"] += n_hidden
     if stdp_rates is not None:
         p_in, p_out = stdp_rates
         counts |= {"learn_stdp_rmw": n_in + n_hidden, "learn_stdp_events": (p_in + p_out) * pairs}

@@ -25,10 +25,24 @@ FSDD = Preset(
 # The same for speakers that were not trained on: one pass over warped copies (`warped=10 colour=0.3`), one update a batch.
 SPEAKERS = Preset(config=FSDD.config, settings=FSDD.settings | {"rule": "seq", "epochs": 1, "lr": 0.01})
 
+# Two layers that learn online: the readout reads both, the error goes down by the averaged slope, half the rate of one layer.
+ONLINE_STACK = Preset(
+    config=FSDD.config | {"hidden": (64, 64), "dense_readout": True},
+    settings=FSDD.settings | {"lr": 0.002, "credit": "filt-avg", "k_credit": 0.95},
+)
+
 # Short real recordings (speakers, EEG, heart beats).
 SERIES = Preset(config={"hidden": (64,)}, settings={"epochs": 8, "batch": 16, "lr": 0.004, "lr_end": 0.02})
 
-PRESETS = {"digits": DIGITS, "level": LEVEL, "demo": DEMO, "fsdd": FSDD, "speakers": SPEAKERS, "series": SERIES}
+PRESETS = {
+    "digits": DIGITS,
+    "level": LEVEL,
+    "demo": DEMO,
+    "fsdd": FSDD,
+    "speakers": SPEAKERS,
+    "series": SERIES,
+    "online-stack": ONLINE_STACK,
+}
 
 # P-SpikeSSM: trained by BPTT, one update a batch of sequences.
 P_SPIKESSM_PRESETS = {

@@ -33,6 +33,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         clip: largest norm of the gradient of an update, which is scaled down to it; 0: no limit (``tbptt``, ``ctc``: 1).
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
         credit: how the error reaches lower layers, see `bimhw.learning.forms.credit` (``exact``: seq and bptt).
+        k_credit: decay of the lower layers' eligibility in form ``dense``; 0: that of the readout filter.
         block: K of ``tr`` and ``blk``.
         lookback: L of ``tr``.
         lam: lambda of ``hybrid``: 1 gradient only, 0 STDP on W_in.
@@ -61,6 +62,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     clip: float = 0.0
     optimiser: OptimiserName = "adam"
     credit: SweepCredit = "filt-win"
+    k_credit: float = 0.0
     block: int = 16
     lookback: int = 32
     lam: float = 0.5
@@ -90,6 +92,8 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
             ("lr_course", self.lr_course in LR_COURSES, f"must be one of {', '.join(LR_COURSES)}"),
+            ("k_credit", 0 <= self.k_credit < 1, "must be in [0, 1)"),
+            ("k_credit", form_name == "dense" or not self.k_credit, "belongs to form dense"),
             ("clip", 0 <= self.clip < math.inf, "must not be negative"),
             ("clip", not single or not self.clip, f"form {form_name} applies its own updates, without a limit"),
             ("prune", 0 <= self.prune <= 0.99, "must be in [0, 0.99]"),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bimhw.learning.continual import Plasticity
 from bimhw.learning.forms.learner import Gradients, Learner, StepResult
 from bimhw.learning.optim import FlatParameters, Optimiser
 from bimhw.learning.pruning import Pruner, PruneSettings, Pruning
@@ -40,6 +41,8 @@ class Updater:
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
         self.hybrid, self.homeostasis = _make_hybrid(net, settings), _make_homeostasis(net, settings)
         self.pruning = make_pruning(net, settings)
+        self.plasticity: Plasticity | None = None
+        self.moves: Tensor | None = None  # 1 for weights that move, 0 for those that stand still; None: all move
 
     @property
     def lr(self) -> float:
@@ -53,7 +56,10 @@ class Updater:
         s = self.settings
         if self.hybrid is not None:
             self.hybrid.resize(batch)
-        settings = LearnerSettings(s.rule, s.form, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis)
+        credit = s.k_credit or None
+        settings = LearnerSettings(
+            s.rule, s.form, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis, credit
+        )
         return make_learner(as_bim(self.net, f"rule {s.rule!r}"), settings, batch)
 
     def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
@@ -71,12 +77,21 @@ class Updater:
             return
         if self.hybrid is not None:
             gradients = self.hybrid.combine(gradients)
-        self.optimiser.step(clipped(self.parameters.gather(gradients), self.settings.clip), self.lr)
+        self._step(clipped(self.parameters.gather(gradients), self.settings.clip))
         if self.hybrid is not None:
             clip_inputs(as_bim(self.net, "the hybrid rule"), self.settings.w_max)
         self.updates += 1
         if self.pruning is not None:
             self.pruning.after(self.updates)
+
+    def _step(self, g: Tensor) -> None:
+        values, plastic = self.parameters.values, self.plasticity
+        before = None if plastic is None and self.moves is None else values.clone()
+        self.optimiser.step(g if plastic is None else plastic.gradient(g, values), self.lr)
+        if before is None:
+            return
+        after = values if plastic is None else plastic.landed(before, values)
+        values.copy_(after if self.moves is None else torch.where(self.moves > 0, after, before))
 
     def finish(self) -> None:
         """End the training."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bimhw.learning.continual import KEEPS, Keep, own_rows, plasticity
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.recipe import recipe
+from bimhw.learning.replay import ReplayBatches, Reservoir
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
@@ -30,17 +33,44 @@ class Forgetting:
         first_after: of the first task after learning the second.
         second_after: of the second task after learning it.
         second_alone: of the second task learnt from the initial weights.
+        words: held to keep the first task, beside the weights: payloads of stored samples, or words of the synapses.
     """
 
     first_before: float
     first_after: float
     second_after: float
     second_alone: float
+    words: int = 0
 
     @property
     def forgotten(self) -> float:
         """Loss of accuracy on the first task."""
         return self.first_before - self.first_after
+
+
+class KeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How to keep the first task; see `bimhw.learning.continual`.
+
+    Attributes:
+        keep: the way.
+        samples: capacity of the reservoir of ``replay``.
+        strength: of ``consolidate`` or ``metaplastic``.
+        own_rows: readout rows of classes that a task does not have stand still (not with ``none`` and ``replay``).
+    """
+
+    keep: Keep = "none"
+    samples: int = 100
+    strength: float = 1.0
+    own_rows: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep not in KEEPS:
+            raise InputError(f"way to keep {self.keep!r}", "is not known", f"One of {', '.join(KEEPS)}")
+        if self.samples < 1 or not 0 <= self.strength < math.inf:
+            value = f"hold {self.samples} samples with strength {self.strength}"
+            raise InputError(
+                "settings of continual learning", value, "Give at least 1 sample and a strength of at least 0"
+            )
 
 
 def split_classes(task: Task, first: int) -> tuple[Task, Task]:
@@ -56,24 +86,79 @@ def split_classes(task: Task, first: int) -> tuple[Task, Task]:
 
 
 def forgetting(
-    first: Task, second: Task, config: NetConfig, settings: TrainSettings, init: msgspec.Struct | None = None
+    first: Task,
+    second: Task,
+    config: NetConfig,
+    settings: TrainSettings,
+    init: msgspec.Struct | None = None,
+    keep: KeepSettings | None = None,
 ) -> Forgetting:
-    """Learn two tasks in a row with the same network and rule."""
+    """Learn two tasks in a row with the same network and rule.
+
+    Args:
+        first, second: the tasks.
+        config: the network.
+        settings: of both trainings.
+        init: scales of the initial weights.
+        keep: how the first task is kept; None: not at all.
+
+    Raises:
+        InputError: a task that the network does not fit, or a diverged training.
+    """
     check_fit(first, config)
     check_fit(second, config)
     with torch_threads():
         net, alone = build(config, settings.seed, init), build(config, settings.seed, init)
-        _learn(net, first, settings)
+        memory = _Memory(keep or KeepSettings(), settings.seed)
+        memory.learn(net, first, settings)
         before = evaluate(net, first).accuracy
-        _learn(net, second, settings)
-        _learn(alone, second, settings)
-        return Forgetting(
-            before, evaluate(net, first).accuracy, evaluate(net, second).accuracy, evaluate(alone, second).accuracy
+        memory.learn(net, second, settings)
+        _Memory(KeepSettings(), settings.seed).learn(alone, second, settings)
+        first_after, second_after, fresh = (
+            evaluate(n, task).accuracy for n, task in ((net, first), (net, second), (alone, second))
         )
+        return Forgetting(before, first_after, second_after, fresh, memory.words)
+
+
+class _Memory:
+    """What is carried from task to task."""
+
+    def __init__(self, keep: KeepSettings, seed: int) -> None:
+        self.keep = keep
+        self.reservoir = Reservoir(keep.samples, seed) if keep.keep == "replay" else None
+        self.plasticity = plasticity(keep.keep, keep.strength)
+
+    def learn(self, net: Net, task: Task, settings: TrainSettings) -> None:
+        """Learn a task, and remember of it."""
+        trainer = Trainer(net, task, settings)
+        updater = trainer.updater
+        if self.plasticity is not None:
+            updater.plasticity = self.plasticity
+            updater.moves = own_rows(updater.parameters, set(task.train.y.tolist())) if self.keep.own_rows else None
+        if self.reservoir is not None and len(self.reservoir):
+            like = updater.parameters.values
+            trainer.source = ReplayBatches(task, settings.batch, settings.seed, like, self.reservoir.samples())
+        for number in range(1, settings.epochs + 1):
+            trainer.epoch(number, lambda _: None)
+        if self.reservoir is not None:
+            self.reservoir.offer(task.train)
+        if self.plasticity is not None:
+            self.plasticity.settle(updater.parameters.values)
+
+    @property
+    def words(self) -> int:
+        if self.reservoir is not None:
+            return int(self.reservoir.samples().x.size)
+        return 0 if self.plasticity is None else self.plasticity.words
 
 
 def forget_classes(
-    task: str | Task, cut: int = 5, rules: Sequence[str] = ("rtrl", "bptt"), seed: int = 0, **options: Any
+    task: str | Task,
+    cut: int = 5,
+    rules: Sequence[str] = ("rtrl", "bptt"),
+    seed: int = 0,
+    keep: KeepSettings | None = None,
+    **options: Any,
 ) -> dict[str, Forgetting]:
     """Learn the classes of a task in two halves, one after the other, and measure what is forgotten.
 
@@ -81,7 +166,8 @@ def forget_classes(
         task: name, or a task.
         cut: the first half has the classes below it.
         rules: learning rules to compare.
-        seed: of weights and order.
+        seed: of weights, order and replay.
+        keep: how the first half is kept; None: not at all.
         options: of training (``hidden``, ``epochs``, ``lr`` ...).
 
     Returns:
@@ -94,11 +180,5 @@ def forget_classes(
     parts, found = split_classes(data, cut), {}
     for rule in rules:
         plan = recipe(data, seed=seed, rule=rule, **options)
-        found[rule] = forgetting(*parts, plan.config, plan.settings, plan.init)
+        found[rule] = forgetting(*parts, plan.config, plan.settings, plan.init, keep)
     return found
-
-
-def _learn(net: Net, task: Task, settings: TrainSettings) -> None:
-    trainer = Trainer(net, task, settings)
-    for number in range(1, settings.epochs + 1):
-        trainer.epoch(number, lambda _: None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, seed_option
+
+if TYPE_CHECKING:
+    from bimhw.learning.continual import Keep
 
 
 @click.command()
@@ -18,16 +21,39 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @click.option("--hidden", help="Neurons of each layer.")
 @click.option("--epochs", type=int, help="Passes over each task.")
 @click.option("--lr", type=float, help="Learning rate.")
+@click.option(
+    "--keep",
+    type=click.Choice(["none", "replay", "consolidate", "metaplastic"]),
+    default="none",
+    show_default=True,
+    help="How the first task is kept.",
+)
+@click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Samples that replay stores.")
+@click.option("--strength", type=float, default=1.0, show_default=True, help="Of consolidate, metaplastic.")
 @seed_option
 @json_option
-def command(task: str, cut: int, rules: tuple[str, ...], seed: int, as_json: bool, **options: Any) -> None:
+def command(
+    task: str,
+    cut: int,
+    rules: tuple[str, ...],
+    keep: Keep,
+    samples: int,
+    strength: float,
+    seed: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Learn the classes of TASK in two halves, one after the other, and measure what is forgotten."""
-    from bimhw.studies.forgetting import forget_classes
+    from bimhw.studies.forgetting import KeepSettings, forget_classes
 
-    results = forget_classes(task, cut, rules or ("rtrl", "bptt"), seed, **options)
+    way = KeepSettings(keep=keep, samples=samples, strength=strength)
+    results = forget_classes(task, cut, rules or ("rtrl", "bptt"), seed, way, **options)
     if as_json:
         print_json({rule: {**vars(r), "forgotten": r.forgotten} for rule, r in results.items()})
         return
-    columns = ("rule", "first, learnt", "first, after the second", "forgotten", "second", "second alone")
-    rows = [(k, r.first_before, r.first_after, r.forgotten, r.second_after, r.second_alone) for k, r in results.items()]
+    columns = ("rule", "first, learnt", "first, after the second", "forgotten", "second", "second alone", "words kept")
+    rows = [
+        (k, r.first_before, r.first_after, r.forgotten, r.second_after, r.second_alone, r.words)
+        for k, r in results.items()
+    ]
     print_table(f"{task}: classes below {cut}, then the others", columns, rows)

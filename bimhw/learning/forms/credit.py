@@ -5,11 +5,15 @@ columns of layer l, psi the spike slope m psi)::
 
     filt-win   delta_l = Wo_l^T e + W_in^(l+1)T (psi^(l+1) delta_(l+1)),   eligibility E^f           (default)
                from a membrane-read layer above: W_in^T ((c + D) delta), no spike lies between V and that readout
+    filt-avg   as filt-win with psi-bar^(l+1) for psi^(l+1), its running average   psi-bar <- .9 psi-bar + .1 psi
     filt-inst  delta_l = Wo_l^T e + J^(l+1)T (psi^(l+1) delta_(l+1)),      eligibility E^f;  J = dV-/du of the same step
     inst       the exact same-step Jacobian down to V-,                    eligibility E^V- of now
     direct     delta_l = Wo_l^T e                                          (needs the dense readout)
     dfa        delta_l = F_l e, F_l fixed random                           (top layer: exact)
     local      delta_l = Q_l^T (softmax(Q_l f_l) - onehot), Q_l fixed random (top layer: exact)
+
+filt-avg holds a word (psi-bar, 0 at the start of a sequence) a neuron above the lowest layer, and does one MAC for it a step.
+The error of a step belongs to spikes of many steps before it, so the mean slope says more of them than the slope of now.
 """
 
 from __future__ import annotations
@@ -25,8 +29,9 @@ from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.net import BimLayer, BimNet
 from simulator.base.errors import InputError
 
-Credit = Literal["filt-win", "filt-inst", "inst", "direct", "dfa", "local"]
+Credit = Literal["filt-win", "filt-avg", "filt-inst", "inst", "direct", "dfa", "local"]
 CREDITS: tuple[Credit, ...] = get_args(Credit)
+SLOPE_DECAY = 0.9  # of the averaged slope
 
 
 class CreditAssigner:
@@ -49,6 +54,7 @@ class CreditAssigner:
                 "credit rule 'direct'", "gives the lower layers no signal without a dense readout", "Set dense_readout"
             )
         self.net, self.rule = net, rule
+        self.slopes: list[Tensor] = []  # averaged psi of the layers above the lowest
         like = net.readout.weight
         generator = torch.Generator().manual_seed(seed)
         shapes = [(h, net.config.n_out) for h in net.config.hidden]
@@ -58,6 +64,23 @@ class CreditAssigner:
     def same_step(self) -> bool:
         """Whether the lower layers' signals belong to E^V- (``inst``) instead of E^f."""
         return self.rule == "inst"
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self.slopes = []
+
+    def observe(self, records: list[Record]) -> None:
+        """Take in a step, labelled or not."""
+        if self.rule != "filt-avg":
+            return
+        now = [spike_slope(record, self.net.config) for record in records[1:]]
+        old = self.slopes or [torch.zeros_like(psi) for psi in now]
+        self.slopes = [torch.lerp(psi, mean, SLOPE_DECAY) for psi, mean in zip(now, old, strict=True)]
+
+    @property
+    def words(self) -> int:
+        """Words of one sequence."""
+        return sum(self.net.config.hidden[1:]) if self.rule == "filt-avg" else 0
 
     def signals(
         self,
@@ -104,7 +127,9 @@ class CreditAssigner:
         membrane = config.reads_membrane(upper)
         if self.rule == "inst":
             return input_jacobian(layer, signal, record)
-        through = signal if membrane else spike_slope(record, config) * signal
+        through = signal
+        if not membrane:
+            through = (self.slopes[upper - 1] if self.slopes else spike_slope(record, config)) * signal
         if self.rule == "filt-inst":
             return input_jacobian(layer, through, record)
         if membrane and config.kind == "diag":

@@ -26,12 +26,13 @@ class PackedTraces:
     Args:
         layer: of kind ``diag`` without adaptive threshold.
         batch: B.
+        decay: of E^f; None: the readout filter's.
     """
 
-    def __init__(self, layer: BimLayer, batch: int) -> None:
+    def __init__(self, layer: BimLayer, batch: int, decay: float | None = None) -> None:
         self.layer, self.config, self.batch = layer, layer.config, batch
         self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
-        self._constants, words = kernel_constants(layer), WORDS[self.config.psp]
+        self._constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
         blocks = (self.hidden * batch * -(-self.fan_in // W), -(-self.hidden // W) * batch)
         sizes = [n * per * W for n, per in zip(blocks, (3 * words + 2, 5 * words + 3), strict=True)]
         self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in sizes)

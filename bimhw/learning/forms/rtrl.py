@@ -36,6 +36,9 @@ class RtrlLearner:
         seed: of the credit rule's random matrices.
         frozen: train the readout only (no traces).
         homeostasis: rate regulariser.
+        k_credit: decay of the lower layers' eligibility E^f; None: the readout filter's. The error of a step reaches them late,
+            through the memory of the layers above, so a longer eligibility is nearer to the exact gradient; with a dense
+            readout the part that the readout itself sends them is then no longer exact.
     """
 
     def __init__(
@@ -46,12 +49,14 @@ class RtrlLearner:
         seed: int = 0,
         frozen: bool = False,
         homeostasis: Homeostasis | None = None,
+        k_credit: float | None = None,
     ) -> None:
         self.homeostasis = homeostasis
         self.net, self.batch, self.frozen = net, batch, frozen
         self.credit = CreditAssigner(net, credit, seed)
         layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
-        self.traces = [make_traces(layer, batch, self.credit.same_step) for layer in layers]
+        decays = [k_credit] * (len(layers) - 1) + [None]
+        self.traces = [make_traces(x, batch, self.credit.same_step, k) for x, k in zip(layers, decays, strict=False)]
         self.reset()
 
     def reset(self) -> None:
@@ -59,6 +64,7 @@ class RtrlLearner:
         self.state: NetState = self.net.initial_state(self.batch)
         self.records: list[Record] = []
         self.inputs: list[Tensor] = []
+        self.credit.reset()
         for traces in self.traces:
             traces.reset()
 
@@ -68,6 +74,7 @@ class RtrlLearner:
         signal, _ = self.net.delayed(u[None], self.state.taps)
         logits, self.state, self.records = self.net.step(u, self.state)
         self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
+        self.credit.observe(self.records)
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])
         if target is None:
@@ -106,18 +113,22 @@ class RtrlLearner:
 
     def checkpoint(self) -> dict[str, Any]:
         """See `Learner`."""
-        return network_checkpoint(self.state) | {"traces": [t.state() for t in self.traces]}
+        return network_checkpoint(self.state) | {
+            "traces": [t.state() for t in self.traces],
+            "slopes": [s.clone() for s in self.credit.slopes],
+        }
 
     def restore(self, content: dict[str, Any]) -> None:
         """See `Learner`."""
         self.state = network_state(content)
+        self.credit.slopes = list(content["slopes"])
         for traces, held in zip(self.traces, content["traces"], strict=True):
             traces.load(held)
 
     @property
     def memory_words(self) -> int:
         """Trace words of one sequence."""
-        return sum(t.words for t in self.traces)
+        return sum(t.words for t in self.traces) + self.credit.words
 
     def _uses_v_pre(self, index: int) -> bool:
         """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""
@@ -144,10 +155,10 @@ class Traces(Protocol):
         """Trace words of one sequence."""
 
 
-def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool) -> Traces:
+def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool, decay: float | None = None) -> Traces:
     """The compiled traces where they know the layer, otherwise the same equations as tensor operations."""
     if keep_v_pre or not cell_is_fused(layer.config) or not takes_loops(layer.get_parameter("w_in")):
-        return LayerTraces(layer, batch, keep_v_pre)
+        return LayerTraces(layer, batch, keep_v_pre, decay)
     from bimhw.learning.forms.packed import PackedTraces
 
-    return PackedTraces(layer, batch)
+    return PackedTraces(layer, batch, decay)

@@ -76,6 +76,8 @@ class SweepLearner:
         self.histories = [LayerHistory(self.net.config) for _ in self.sweeps]
         self.since = 0
         self.readout_due: Gradients = {}
+        if self.credit is not None:
+            self.credit.reset()
 
     @property
     def memory_words(self) -> int:
@@ -91,6 +93,8 @@ class SweepLearner:
         self.inputs = [signal[0], *(r.s for r in self.records[:-1])]
         for history, inputs, record in zip(self.histories, self.inputs, self.records, strict=True):
             history.push(inputs, record)
+        if self.credit is not None:
+            self.credit.observe(self.records)
         if self.homeostasis is not None:
             self.homeostasis.observe([r.s for r in self.records])
         loss = None if target is None else self._label(logits, target, weight)
@@ -109,7 +113,8 @@ class SweepLearner:
     def checkpoint(self) -> dict[str, Any]:
         """See `Learner`."""
         histories = [h.checkpoint() for h in self.histories]
-        due = {"since": self.since, "readout": dict(self.readout_due)}
+        slopes = [] if self.credit is None else [s.clone() for s in self.credit.slopes]
+        due = {"since": self.since, "readout": dict(self.readout_due), "slopes": slopes}
         return network_checkpoint(self.state) | {"histories": histories} | due
 
     def restore(self, content: dict[str, Any]) -> None:
@@ -117,6 +122,8 @@ class SweepLearner:
         self.state = network_state(content)
         self.histories = [LayerHistory.restored(self.net.config, h) for h in content["histories"]]
         self.since, self.readout_due = int(content["since"]), dict(content["readout"])
+        if self.credit is not None:
+            self.credit.slopes = list(content["slopes"])
 
     @property
     def takes_sequences(self) -> bool:

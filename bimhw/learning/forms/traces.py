@@ -36,9 +36,11 @@ class LayerTraces:
         layer: whose parameters are traced.
         batch: B.
         keep_v_pre: keep E^V- of the newest step (the same-step rules need it).
+        decay: of E^f; None: the readout filter's.
     """
 
-    def __init__(self, layer: BimLayer, batch: int, keep_v_pre: bool = False) -> None:
+    def __init__(self, layer: BimLayer, batch: int, keep_v_pre: bool = False, decay: float | None = None) -> None:
+        self.decay = filter_decay(layer, decay)
         self.layer, self.config, self.constants = layer, layer.config, layer.constants
         self.batch, self.keep_v_pre = batch, keep_v_pre
         self.m1 = self.config.fan_in(layer.index) + 1
@@ -102,7 +104,7 @@ class LayerTraces:
         es = ev * psi[..., None]
         if c.adapt_beta:
             es.addcmul_(self.ea, psi[..., None], value=-c.adapt_beta)
-        decay = c.k_membrane if self.membrane else c.k_o
+        decay = self.decay
         self.ef.mul_(decay).add_(ev if self.membrane else es, alpha=1 - decay)
         self._reset_traces(ev, es, record)
         if c.adapt_beta:
@@ -193,10 +195,16 @@ def spike_slope(record: Record, config: BimConfig) -> Tensor:
     return psi if record.m is None else record.m * psi
 
 
-def kernel_constants(layer: BimLayer) -> npt.NDArray[Any]:
-    """kap, rho, P_VI, P_Vr, b, c, the readout filter's decay, theta, surrogate width, in the type of the weights."""
+def filter_decay(layer: BimLayer, own: float | None = None) -> float:
+    """Return the decay of E^f: the readout filter's, or the traces' own where the layer is read by spikes."""
+    membrane = layer.config.reads_membrane(layer.index)
+    return layer.config.k_membrane if membrane else layer.config.k_o if own is None else own
+
+
+def kernel_constants(layer: BimLayer, own_decay: float | None = None) -> npt.NDArray[Any]:
+    """kap, rho, P_VI, P_Vr, b, c, the decay of `filter_decay`, theta, surrogate width, in the type of the weights."""
     k, config = layer.constants, layer.config
-    decay = config.k_membrane if config.reads_membrane(layer.index) else config.k_o
+    decay = filter_decay(layer, own_decay)
     kind = layer.get_parameter("w_in").detach().numpy().dtype
     return np.array([k.kap, k.rho, k.p_vi, k.p_vr, k.b, k.c, decay, config.theta, config.surrogate_width], dtype=kind)
 

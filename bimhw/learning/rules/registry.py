@@ -47,6 +47,7 @@ class LearnerSettings:
         lookback: L of tr.
         lr: learning rate (lazy applies it itself).
         homeostasis: rate regulariser.
+        k_credit: decay of the lower layers' eligibility (form dense); None: the readout filter's.
     """
 
     rule: str = "rtrl"
@@ -57,6 +58,7 @@ class LearnerSettings:
     lookback: int = 32
     lr: float = 0.0
     homeostasis: Homeostasis | None = None
+    k_credit: float | None = None
 
 
 class Steps(Protocol):
@@ -222,7 +224,8 @@ def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
 
 
 def _dense(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
-    return RtrlLearner(net, batch, _without_sweep(s.credit), s.seed, homeostasis=s.homeostasis)
+    credit = _without_sweep(s.credit)
+    return RtrlLearner(net, batch, credit, s.seed, homeostasis=s.homeostasis, k_credit=s.k_credit)
 
 
 def _frozen(net: BimNet, s: LearnerSettings, batch: int) -> Learner:

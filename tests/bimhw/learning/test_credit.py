@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from bimhw.learning.forms.learner import add
+from bimhw.learning.forms.credit import direct_signals
+from bimhw.learning.forms.learner import add, softmax_error
 from bimhw.learning.forms.rtrl import RtrlLearner
+from bimhw.learning.forms.traces import LayerTraces, spike_slope
+from bimhw.learning.presets import PRESETS
+from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import BimNet
+from energy_models.learning import learning_counts
+from simulator.base.errors import InputError
 
 _spec = importlib.util.spec_from_file_location("exact_help_credit", Path(__file__).with_name("test_rtrl_exact.py"))
 assert _spec is not None
@@ -85,3 +91,65 @@ def test_filtered_membrane_sends_c_and_d() -> None:
     expected = ((record_c + net.layer(1).get_parameter("d")) * signal) @ net.layer(1).weight("in")
     torch.testing.assert_close(got, expected.detach(), rtol=1e-12, atol=0.0)
     assert not torch.allclose(got, (record_c * signal) @ net.layer(1).weight("in").detach())
+
+
+def test_the_averaged_slope_is_its_own_recurrence() -> None:
+    """`filt-avg` by hand: psi-bar of the upper layer over all steps, labelled or not, then filt-win with it."""
+    net = _help.net_of(5, hidden=(7, 6), dense_readout=True, theta=0.1)
+    x, y = _help.data(6, graded=True)
+    learner, mean = RtrlLearner(net, x.shape[1], "filt-avg", 1), torch.zeros(x.shape[1], 6).double()
+    plain = LayerTraces(net.layer(0), x.shape[1])
+    for t, (u, label) in enumerate(zip(x, y, strict=True)):
+        got = learner.observe(u, label if t % 2 else None).gradients
+        mean = 0.9 * mean + 0.1 * spike_slope(learner.records[1], net.config)
+        plain.advance(learner.inputs[0], learner.records[0])
+        if got is None:
+            continue
+        logits = net.readout(net.features([s.f for s in learner.state.layers])).detach()
+        error = softmax_error(logits, label, 1.0)[1]
+        direct = direct_signals(net, error)
+        signal = direct[0] + (mean * direct[1]) @ net.layer(1).weight("in")
+        expected = plain.gradient(signal.detach(), plain.ef)
+        for name, g in expected.items():
+            torch.testing.assert_close(got[f"layers.0.{name}"], g, rtol=1e-10, atol=1e-12)
+    assert float(mean.max()) > 1e-3 and learner.memory_words == sum(t.words for t in learner.traces) + 6
+
+
+@pytest.mark.parametrize("adapt", [0.0, 0.2])
+def test_a_slower_eligibility_of_its_own(adapt: float) -> None:
+    """With k_credit the lower traces are those of a network whose readout filter has that decay; the top layer's stay."""
+    options = {"hidden": (7, 6), "theta": 0.1, "adapt_beta": adapt}
+    net, slow = _help.net_of(5, k_o=0.8, **options), _help.net_of(5, k_o=0.95, **options)
+    slow.load_state_dict(net.state_dict())
+    x, _ = _help.data(6, graded=True)
+    mine = RtrlLearner(net, x.shape[1], k_credit=0.95)
+    other, plain = RtrlLearner(slow, x.shape[1]), RtrlLearner(net, x.shape[1])
+    for u in x:
+        for learner in (mine, other, plain):
+            learner.observe(u, None)
+    for index, twin in ((0, other), (1, plain)):
+        a, b = mine.traces[index].state(), twin.traces[index].state()
+        assert all(torch.equal(a[k], b[k]) for k in a) and any(float(v.abs().max()) > 0 for v in a.values())
+
+
+def test_averaged_slopes_survive_a_checkpoint() -> None:
+    net = _help.net_of(5, hidden=(7, 6), theta=0.1)
+    x, y = _help.data(6, graded=True)
+    first, second = (RtrlLearner(net, x.shape[1], "filt-avg") for _ in range(2))
+    for u, label in zip(x[:4], y, strict=False):
+        first.observe(u, label)
+    second.restore(first.checkpoint())
+    a, b = (learner.observe(x[4], y[4]).gradients for learner in (first, second))
+    assert a is not None and b is not None and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_settings_of_the_online_stack() -> None:
+    settings = TrainSettings(**PRESETS["online-stack"].settings)
+    assert (settings.credit, settings.k_credit) == ("filt-avg", 0.95)
+    with pytest.raises(InputError, match="k_credit"):
+        TrainSettings(form="tr", k_credit=0.9)
+    with pytest.raises(InputError, match="k_credit"):
+        TrainSettings(k_credit=1.0)
+    more = learning_counts(64, 64, "delta", 10, between_layers=True, averaged_slope=True)
+    less = learning_counts(64, 64, "delta", 10, between_layers=True)
+    assert {k: more[k] - less[k] for k in more if more[k] != less[k]} == {"learn_trace_rmw": 64, "learn_trace_mac": 64}

@@ -1,7 +1,7 @@
 """Digits 0-4, then 5-9: what is left of the first five, by way to keep them (32 neurons, online RTRL, two passes each).
 
-    python -m benchmarks continual --seeds 3
-    python -m benchmarks continual --tuning                    # the strengths were chosen so, on the validation part, seed 0
+    python -m benchmarks.continual --seeds 3
+    python -m benchmarks.continual --tuning                    # the strengths were chosen so, on the validation part, seed 0
 
 Accuracies in per cent on the test split: first half before and after the second, second half, mean of both after, words kept.
 """
@@ -20,8 +20,8 @@ WAYS = {
     "none": KeepSettings(),
     "replay of 50 samples": KeepSettings(keep="replay", samples=50),
     "replay of 200 samples": KeepSettings(keep="replay", samples=200),
-    "consolidate": KeepSettings(keep="consolidate", strength=3e3),
-    "metaplastic": KeepSettings(keep="metaplastic", strength=10.0),
+    "consolidate": KeepSettings(keep="consolidate", strength=1e3),
+    "metaplastic": KeepSettings(keep="metaplastic", strength=3.0),
 }
 GRID = {"consolidate": (3e2, 1e3, 3e3, 1e4, 3e4), "metaplastic": (3.0, 10.0, 30.0)}
 

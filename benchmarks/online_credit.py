@@ -1,7 +1,7 @@
 """Ways to send the error to the lower layer online: cosine to the exact gradient there, accuracy, words and work.
 
-    python -m benchmarks online_credit                                     # digits, two layers of 32
-    python -m benchmarks online_credit --task fsdd --data fsdd.zip --hidden 64,64 --epochs 4 --lr 0.002 --seeds 3
+    python -m benchmarks.online_credit                                     # digits, two layers of 32
+    python -m benchmarks.online_credit --task fsdd --data fsdd.zip --hidden 64,64 --epochs 4 --lr 0.002 --seeds 3
 
 Cosine: the gradient of W_in of layer 1, summed over a batch of training sequences by each rule, against that of autograd, after
 `--warm` epochs of exact training (before it all rules agree). Accuracy: on the validation part, after `--epochs` online. A last

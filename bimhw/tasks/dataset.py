@@ -64,6 +64,7 @@ class Dataset:
         name: for reports.
         encoding: how real values become spikes: ``rate``, ``latency``, ``delta`` or ``graded``; None quantises them.
         seed: of the rate code.
+        notes: what the reader made of the samples, for people.
         inputs: of a network with several inputs, values by the name of the input, each in the layout of x; else empty.
     """
 
@@ -75,6 +76,7 @@ class Dataset:
     name: str = "data"
     encoding: str | None = None
     seed: int = 0
+    notes: tuple[str, ...] = ()
     inputs: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,7 +135,7 @@ class Dataset:
             if not 1 <= count <= batch:
                 raise InputError("samples", f"is {count}, {self.name} has {batch}")
             x, y, out = x[:count], None if y is None else y[:count], None if out is None else out[:count]
-        return self._encoded(Samples(x, y, out, (note,) if note else ()))
+        return self._encoded(Samples(x, y, out, (*self.notes, *((note,) if note else ()))))
 
     def _side_by_side(self, count: int | None, names: Mapping[str, int]) -> Samples:
         if set(self.inputs) != set(names):

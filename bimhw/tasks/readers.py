@@ -138,8 +138,8 @@ def _read_events(path: Path, how: Options) -> Fields:
     return {"x": _frames([_EVENTS[path.suffix.lower()](path)], how, str(path)), "layout": "bt"}
 
 
-def _frames(recordings: list[Events], how: Options, where: str) -> Array:
-    """Event counts [B, T, 2, H, W] in bins of ``time_step`` s; ON events are channel 1."""
+def _frames(recordings: list[Events], how: Options, where: str, signs: int = 2) -> Array:
+    """Event counts [B, T, signs, H, W] in bins of ``time_step`` s; ON events are channel 1, or all events channel 0."""
     step = float(how.get("time_step", TIME_STEP)) * 1e6
     for t, x, y, _ in recordings:
         if t.size and (min(int(t.min()), int(x.min()), int(y.min())) < 0):
@@ -149,13 +149,14 @@ def _frames(recordings: list[Events], how: Options, where: str) -> Array:
     height = int(size[1] if size else 1 + max((int(r[2].max(initial=0)) for r in recordings), default=0))
     steps = int(how.get("bins", 1 + max((int(r[0].max(initial=0) / step) for r in recordings), default=0)))
     events = sum(r[0].size for r in recordings)
-    _check_binned(2 * len(recordings) * steps * width * height, events, where, how)
+    _check_binned(signs * len(recordings) * steps * width * height, events, where, how)
     cells = []
     for k, (t, x, y, p) in enumerate(recordings):
         at = (t / step).astype(np.int64)
         inside = (at < steps) & (x < width) & (y < height)
-        cells.append((((k * steps + at) * 2 + p) * height + y)[inside] * width + x[inside])
-    return _counts(cells, (len(recordings), steps, 2, height, width))
+        sign = np.minimum(p, signs - 1)
+        cells.append((((k * steps + at) * signs + sign) * height + y)[inside] * width + x[inside])
+    return _counts(cells, (len(recordings), steps, signs, height, width))
 
 
 def _check_binned(size: int, events: int, where: str, how: Options) -> None:
@@ -201,15 +202,57 @@ def _read_object(source: object, how: Options) -> Fields:
     first = items[0][0]
     if getattr(first, "dtype", None) is not None and getattr(first.dtype, "names", None):  # tonic: structured events
         recordings = [(e["t"], e["x"].astype(np.int64), _row(e), e["p"].astype(np.int64)) for e, _ in items]
-        return {"x": _frames(recordings, how, name), "y": _labels([y for _, y in items]), "layout": "bt", "name": name}
+        width, height, signs = getattr(source, "sensor_size", None) or (None, None, 2)
+        size = {} if width is None or height is None else {"size": (width, height)}
+        x = _frames(recordings, {**size, **how}, name, int(signs))
+        return {"x": x, "y": _labels([y for _, y in items]), "layout": "bt", "name": name}
     arrays = [_numpy(x) for x, _ in items]
     labels = [_numpy(y) for _, y in items]
     if batched:
-        return {"x": np.concatenate(arrays), "y": np.concatenate([np.atleast_1d(y) for y in labels]), "name": name}
-    shapes = {a.shape for a in arrays}
-    if len(shapes) != 1:
-        raise InputError(name, f"has samples of different shapes: {sorted(shapes)[:3]}", "Bring them to one length")
-    return {"x": np.stack(arrays), "y": _labels(labels), "name": name}
+        axis = 0 if all(a.shape[0] == np.size(y) for a, y in zip(arrays, labels, strict=True)) else 1
+        parts, notes = _one_length(arrays, 1 - axis, 2, name)
+        layout = {} if not notes else {"layout": "bt" if axis == 0 else "tb"}
+        y = np.concatenate([np.atleast_1d(y) for y in labels])
+        return {"x": np.concatenate(parts, axis), "y": y, "name": name, "notes": notes, **layout}
+    parts, notes = _one_length(arrays, 0, 1, name)
+    return {
+        "x": np.stack(parts),
+        "y": _labels(labels),
+        "name": name,
+        "notes": notes,
+        **({"layout": "bt"} if notes else {}),
+    }
+
+
+def _one_length(arrays: list[Array], axis: int, lead: int, name: str) -> tuple[list[Array], tuple[str, ...]]:
+    """Arrays of one length along the axis of time: shorter ones end in zeros, which a note says.
+
+    Args:
+        arrays: [T, ...], or [B, T, ...] or [T, B, ...]; a sample without events may be empty.
+        axis: of time.
+        lead: axes before the values of a step.
+        name: for messages.
+
+    Raises:
+        InputError: steps of different shapes.
+    """
+    full = next((a for a in arrays if a.size), arrays[0])
+    if len({a.shape for a in arrays}) > 1:
+        arrays = [
+            a if a.size else np.zeros((*full.shape[:axis], 0, *full.shape[axis + 1 :]), full.dtype) for a in arrays
+        ]
+    steps = {a.shape[axis : axis + 1] for a in arrays}
+    still = full.ndim <= lead and len(steps) > 1  # values without time, of different widths
+    if full.ndim <= axis or still or len({(a.ndim, a.shape[lead:]) for a in arrays}) > 1:
+        shapes = sorted({a.shape for a in arrays})
+        raise InputError(name, f"has samples of different shapes: {shapes[:3]}", "Bring them to one length")
+    lengths = [a.shape[axis] for a in arrays]
+    least, most = min(lengths), max(lengths)
+    if least == most:
+        return arrays, ()
+    pads = [[(0, most - n if k == axis else 0) for k in range(full.ndim)] for n in lengths]
+    note = f"samples of {least} to {most} steps end in zeros, so that all have {most}"
+    return [np.pad(a, pad) for a, pad in zip(arrays, pads, strict=True)], (note,)
 
 
 def _items(source: Value) -> Iterable[tuple[Value, Value]]:
@@ -230,12 +273,16 @@ def _row(events: Array) -> Array:
 
 
 def _numpy(value: Value) -> Array:
+    if getattr(value, "is_sparse", False):
+        value = value.to_dense()
     array: Array = np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
     return array
 
 
 def _labels(values: list[Value]) -> Array:
-    return np.stack([_numpy(v) for v in values])
+    """Labels; names of classes become numbers in the order of the names."""
+    stacked = np.stack([_numpy(v) for v in values])
+    return np.unique(stacked, return_inverse=True)[1] if stacked.dtype.kind in "US" else stacked
 
 
 _BY_SUFFIX: dict[str, Callable[[Path, Options], Fields]] = {

@@ -140,6 +140,51 @@ def test_tonic_events() -> None:
     assert samples.y is not None and samples.y.tolist() == [7]
 
 
+class _Recordings:
+    """What a tonic dataset looks like: events with names, a sensor's size, labels that may be names."""
+
+    sensor_size = (5, 1, 1)
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, str]:
+        events = np.zeros(3 * (i == 0), np.dtype([("t", int), ("x", int), ("p", int)]))
+        if i == 0:
+            events["t"], events["x"], events["p"] = [0, 9_999, 25_000], [3, 3, 1], 1
+        return events, "ba"[i]
+
+
+def test_tonic_datasets_tell_their_sensor_and_name_their_classes() -> None:
+    samples = Dataset.open(_Recordings(), time_step=0.01).samples(5)
+    assert samples.x.shape == (2, 3, 5) and np.argwhere(samples.x).tolist() == [[0, 0, 3], [0, 2, 1]]
+    assert samples.x[0, 0, 3] == 2
+    assert samples.y is not None and samples.y.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_samples_and_batches_of_different_lengths_end_in_zeros_and_say_so(batch_first: bool) -> None:
+    parts = [torch.rand(n, 4) + 1 for n in (3, 5, 2)]
+    pairs = [(p, k) for k, p in enumerate(parts)]
+    one = Dataset.open(pairs).samples(4)
+    assert one.x.shape == (3, 5, 4) and [int((r.sum(axis=1) > 0).sum()) for r in one.x] == [3, 5, 2]
+    assert "end in zeros" in one.notes[0]
+
+    def padded(batch: list[tuple[torch.Tensor, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.nn.utils.rnn.pad_sequence([b[0] for b in batch], batch_first=batch_first)
+        return x, torch.tensor([b[1] for b in batch])
+
+    loader = DataLoader(pairs, batch_size=2, collate_fn=padded)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(Dataset.open(loader).samples(4).x, one.x)
+    with pytest.raises(InputError, match="different shapes"):
+        Dataset.open([(torch.rand(3, 4), 0), (torch.rand(3, 5), 1)])
+
+
+def test_sparse_samples_are_read() -> None:
+    x = (torch.rand(5, 4) < 0.3).float()
+    np.testing.assert_array_equal(Dataset.open([(x.to_sparse(), 0)]).samples(4).x[0], x.numpy())
+
+
 def test_labelled_samples_become_a_task() -> None:
     y = np.repeat(np.arange(3), 10)
     task = Dataset(RNG.integers(0, 2, (30, 5, 4)), y, layout="bt").task(4)

@@ -62,6 +62,9 @@ def _read_npz(path: Path, how: Options) -> Fields:
     if "x" not in arrays and not inputs:
         raise InputError(str(path), "has no array 'x'", f"It has: {sorted(arrays)}")
     found: dict[str, object] = {k: arrays[k] for k in ("x", "y", "out") if k in arrays}
+    unread = [k for k in arrays if k.startswith(("y.", "out."))]  # of each of several outputs
+    if unread:
+        found["notes"] = (f"not read: {', '.join(unread)}; outputs are judged together, by y and out",)
     return {"x": next(iter(inputs.values())), "inputs": inputs} | found if inputs else found
 
 

@@ -327,7 +327,8 @@ def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> npt.NDArray[
     whole = np.round(steps)
     if (np.abs(steps - whole) > 1e-6 * np.maximum(1, whole)).any():
         bad = steps[np.abs(steps - whole) > 1e-6 * np.maximum(1, whole)].reshape(-1)[0]
-        raise InputError(where, f"delays by {bad:g} steps of dt = {settings.dt:g}; a delay is a whole number of steps")
+        problem = f"delays by {bad:g} steps of dt = {settings.dt:g}; a delay is a whole number of steps"
+        raise InputError(where, problem, "Give the --dt that it was trained with, or round the delay")
     if whole.max(initial=0) > 1_000_000:
         raise InputError(where, f"delays by {whole.max():.0f} steps; 1,000,000 is the most")
     held = (whole.max(initial=0) + 1) * math.prod(node.in_shape)

@@ -25,8 +25,10 @@ def _core(n: int, params: dict[int, dict[int, int]], pool: list[Row], index: lis
     return program_core(n, _rows(rows, 3), _rows(pool, 5), _rows(delay, 2), _rows(index, 4), NONE)
 
 
-def _twin(n: int, p: list[dict[int, int]], pool: list[Row], delay: list[int], index: dict[int, Row], graded: bool,
-          external: list[Row], steps: int) -> tuple[list[list[int]], list[list[int]], list[Row], list[int]]:  # fmt: skip
+def _twin(
+    n: int, p: list[dict[int, int]], pool: list[Row], delay: list[int], index: dict[int, Row], graded: bool,
+    external: list[Row], steps: int, scale_u: bool = False,
+) -> tuple[list[list[int]], list[list[int]], list[Row], list[int]]:  # fmt: skip
     """v, u, (step, neuron, payload) and cycles, from the words of the recording's arithmetic."""
 
     def wrap(x: int, bits: int) -> int:
@@ -63,17 +65,21 @@ def _twin(n: int, p: list[dict[int, int]], pool: list[Row], delay: list[int], in
                     total[target] += current
         before = []
         for i in range(n):
-            leak, rest, threshold, refractory = (p[i].get(k, 0) for k in (1, 2, 0, 3))
+            leak, rest, threshold, word = (p[i].get(k, 0) for k in (1, 2, 0, 3))
+            refractory, decays = word & 255, word >> 9 & 1
+            bias = (p[i].get(18, 0) >> 3) << (p[i].get(18, 0) & 7)  # a signed mantissa and its exponent
             x = total[i] = wrap(total[i], 24)
             low = wrap(v[i], 16)
-            cuba = bool(p[i].get(16, 0) or p[i].get(17, 0))
+            cuba = bool(p[i].get(16, 0) or p[i].get(17, 0) or p[i].get(18, 0))
+            less = away(v[i], p[i].get(16, 0))
             if cuba:
-                reached = wrap(v[i] - away(v[i], p[i].get(16, 0)) + u[i], 24)
-                u[i] = wrap(u[i] - away(u[i], p[i].get(17, 0)) + x, 24)
+                reached = wrap(v[i] - less + u[i] + bias, 24)
+                fed = away(x, p[i].get(17, 0)) if scale_u else x
+                u[i] = wrap(u[i] - away(u[i], p[i].get(17, 0)) + fed, 24)
             else:
                 reached = wrap(low + x - leak, 24)
             if held[i]:
-                v[i], held[i] = rest, held[i] - 1
+                v[i], held[i] = (wrap(v[i] - less - bias, 24) if cuba and decays else rest), held[i] - 1
             elif reached >= threshold:
                 payload = min(max(wrap(low + x - leak - threshold, 24), 1), 255)
                 v[i], held[i] = rest, refractory
@@ -81,7 +87,7 @@ def _twin(n: int, p: list[dict[int, int]], pool: list[Row], delay: list[int], in
                 spikes.append((t, i, payload))
             else:
                 v[i] = reached if cuba or wrap(low + x, 24) > leak else rest
-            v[i] = min(max(v[i], -32768), 32767)
+            v[i] = min(max(v[i], p[i].get(30, -32768)), p[i].get(31, 32767))
         vs.append(list(v))
         us.append(list(u))
         cycles.append(time + 4 * n + 1)
@@ -103,6 +109,11 @@ def test_random_cores_are_the_twins(seed: int) -> None:
         }
         if rng.random() < 0.4:
             words |= {16: int(rng.integers(0, 4096)), 17: int(rng.integers(1, 4096))}
+        if rng.random() < 0.3:  # a bias alone makes a neuron a CUBA neuron too
+            words[18] = int(rng.integers(-40, 60)) << 3 | int(rng.integers(0, 4))
+        words[3] |= int(rng.integers(2)) << 9  # in refractory it keeps its membrane
+        if rng.random() < 0.3:
+            words |= {30: int(rng.integers(-500, 0)), 31: int(rng.integers(100, 3000))}
         params.append(words)
     pool: list[Row] = []
     index: dict[int, Row] = {}
@@ -119,8 +130,9 @@ def test_random_cores_are_the_twins(seed: int) -> None:
         for _ in range(int(rng.integers(4)))
     ]
     core = _core(n, dict(enumerate(params)), pool, [(i, *row) for i, row in index.items()], list(enumerate(delay)))
-    run = run_core(core, Options(graded=graded), steps, _rows(external, 3), NONE)
-    v, u, spikes, cycles = _twin(n, params, pool, delay, index, graded, external, steps)
+    scale_u = int(rng.integers(2))
+    run = run_core(core, Options(graded=graded, scale_u=scale_u), steps, _rows(external, 3), NONE)
+    v, u, spikes, cycles = _twin(n, params, pool, delay, index, graded, external, steps, bool(scale_u))
     assert run.v.tolist() == v
     assert run.u.tolist() == u
     assert run.spikes[:, [0, 2, 3]].tolist() == [list(s) for s in spikes]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 from torch import Tensor
 
 from bimhw.learning.forms.bptt import run_compiled
-from bimhw.learning.presets import P_SPIKESSM_PRESETS, PRESETS
-from bimhw.learning.rules.registry import learning_rule
+from bimhw.learning.presets import LEAKY_PRESETS, P_SPIKESSM_PRESETS, PRESETS
+from bimhw.learning.rules.registry import learning_rule, rules
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import Init, as_bim
+from bimhw.models.leaky.config import FAMILY as LEAKY
+from bimhw.models.leaky.net import LeakyInit, LeakyNet
+from bimhw.models.nets import Net, NetRun
 from bimhw.models.registry import NetConfig, family_of, trainable
 from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
 from bimhw.models.training import Training
@@ -35,12 +39,27 @@ def p_spikessm() -> Training:
     return Training(PSpikeInit, P_SPIKESSM_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
 
 
+def leaky() -> Training:
+    """Return how leaky networks are trained: by the local rules online, or by BPTT."""
+    local = tuple(rule.name for rule in rules().values() if rule.family == LEAKY)
+    return Training(LeakyInit, LEAKY_PRESETS, lambda task: "default", _leaky_run, rules=(*local, "bptt"))
+
+
+def _leaky_run(net: Net, seed: int) -> Callable[[Tensor], NetRun]:
+    if not isinstance(net, LeakyNet):
+        raise InputError(type(net).__name__, "is no leaky network")
+    return net.run
+
+
 def check_settings(config: NetConfig, settings: TrainSettings) -> None:
     """Raise `InputError` where a family cannot be trained so."""
-    only = learning_rule(settings.rule).only
+    rule = learning_rule(settings.rule)
+    only = rule.only
     if only:
         raise InputError(f"rule {settings.rule!r}", f"is for {only}", "Take rule bptt")
     family, training = trainable(family_of(config).name)
+    if rule.family and rule.family != family.name:
+        raise InputError(f"rule {rule.name!r}", f"is for {rule.family} networks", f"Train with family {rule.family}")
     if training.rules is not None and settings.rule not in training.rules:
         known = " or ".join(training.rules)
         problem = f"does not train the family {family.name}, which is trained by {known}"

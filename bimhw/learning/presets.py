@@ -51,3 +51,6 @@ P_SPIKESSM_PRESETS = {
         settings={"rule": "bptt", "epochs": 8, "batch": 50, "lr": 0.01, "lr_end": 0.02},
     )
 }
+
+# Leaky networks: online by a local rule, an update at every labelled step.
+LEAKY_PRESETS = {"default": Preset(config={"hidden": (64,)}, settings={"rule": "e-prop", "epochs": 8, "lr_end": 0.02})}

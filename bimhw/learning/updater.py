@@ -60,14 +60,14 @@ class Updater:
         settings = LearnerSettings(
             s.rule, s.form, s.credit, s.seed, s.block, s.lookback, self.lr, self.homeostasis, credit
         )
-        return make_learner(as_bim(self.net, f"rule {s.rule!r}"), settings, batch)
+        return make_learner(self.net, settings, batch)
 
     def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
         """One step of a learner, and the update that it makes due."""
         result = learner.observe(u, target)
         if self.hybrid is not None:
             right = None if target is None else result.logits.argmax(-1) == target
-            self.hybrid.observe(learner.inputs, [r.s for r in learner.records], right)
+            self.hybrid.observe(list(learner.inputs), [r.s for r in learner.records], right)
         self.update(result.gradients)
         return result
 

@@ -154,7 +154,7 @@ def _taught(
 
 def _ready(program: Program, data: Task, seed: int) -> Program:
     """Return the program with its plastic weights on the learning grid, as for any learning of a BIM network."""
-    if "config" not in program.meta:
+    if program.meta.get("kind") != "bim":
         return program
     return ready_to_learn(program, data, {"rule": "frozen"}, seed)
 

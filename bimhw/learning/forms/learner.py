@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from bimhw.models.bim.cell import LayerState, Record
+from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.net import BimNet, NetState
 
 Gradients = dict[str, Tensor]
@@ -21,13 +22,24 @@ class StepResult(NamedTuple):
     gradients: Gradients | None
 
 
+class Spiking(Protocol):
+    """What a layer showed in a step."""
+
+    @property
+    def s(self) -> Tensor:
+        """Spikes [B, H]."""
+
+
 class Learner(Protocol):
     """An online learning rule on a network."""
 
-    net: BimNet
-    state: NetState
-    records: list[Record]
-    inputs: list[Tensor]  # of each layer in the newest step
+    @property
+    def records(self) -> Sequence[Spiking]:
+        """What each layer showed in the newest step."""
+
+    @property
+    def inputs(self) -> Sequence[Tensor]:
+        """Inputs of each layer in the newest step."""
 
     def reset(self) -> None:
         """Begin a new sequence."""

@@ -7,6 +7,7 @@ same description. A file that calls `register_rule` or `register_form` adds one.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from bimhw.learning.forms.learner import Learner
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepCredit, SweepLearner
 from bimhw.learning.rules.homeostasis import Homeostasis
-from bimhw.models.bim.net import BimNet
+from bimhw.models.bim.net import BimNet, as_bim
+from bimhw.models.nets import Net
 from energy_models.forms import FormCounts, register_counts
 from simulator.base.errors import InputError
 from simulator.plasticity.methods import ChipForm, ChipRule
@@ -71,6 +73,7 @@ class Steps(Protocol):
 
 
 Make = Callable[[BimNet, LearnerSettings, int], Learner]
+MakeRule = Callable[[Net, LearnerSettings, int], Learner]
 Updates = Callable[[Steps, Sequence[bool]], int]  # updates of a sequence, from which of its steps are labelled
 
 
@@ -126,16 +129,18 @@ class LearningRule:
         hidden: hidden layers follow their gradient (with `stdp`: beside it).
         chip: the rule on a chip; None: that of the name, or there is none.
         only: the one kind of data that it is for, ``texts`` or ``transcripts``; "": any.
+        family: the one family of models that it is for; "": the family says which rules train it.
     """
 
     name: str
     summary: str
     forms: bool = False
-    make: Make | None = None
+    make: MakeRule | None = None
     stdp: bool = False
     hidden: bool = True
     chip: ChipRule | None = None
     only: str = ""
+    family: str = ""
 
     @property
     def online(self) -> bool:
@@ -169,6 +174,7 @@ def register_form(form: GradientForm) -> GradientForm:
 
 def rules() -> Mapping[str, LearningRule]:
     """Return all rules by name."""
+    importlib.import_module("bimhw.learning.local_rules.rules")  # registers those of leaky networks
     return _RULES
 
 
@@ -183,9 +189,10 @@ def learning_rule(name: str) -> LearningRule:
     Raises:
         InputError: no such rule.
     """
-    if name not in _RULES:
-        raise InputError(f"rule {name!r}", "is not known", f"Rules: {', '.join(_RULES)}")
-    return _RULES[name]
+    known = rules()
+    if name not in known:
+        raise InputError(f"rule {name!r}", "is not known", f"Rules: {', '.join(known)}")
+    return known[name]
 
 
 def gradient_form(name: str) -> GradientForm:
@@ -204,7 +211,7 @@ def rule_and_form(rule: str, form: str) -> tuple[str, str]:
     return ("rtrl", rule) if rule in _FORM_AS_RULE and rule not in _RULES else (rule, form)
 
 
-def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
+def make_learner(net: Net, settings: LearnerSettings, batch: int) -> Learner:
     """Return the online learner of a rule in a form.
 
     Raises:
@@ -212,12 +219,12 @@ def make_learner(net: BimNet, settings: LearnerSettings, batch: int) -> Learner:
     """
     name, form = rule_and_form(settings.rule, settings.form)
     rule = learning_rule(name)
-    if net.config.kind == "complex":
+    if isinstance(net, BimNet) and net.config.kind == "complex":
         raise InputError(
             f"rule {name!r}", "has no learner for layers of kind 'complex'", "Train them with rule bptt, offline"
         )
     if rule.forms:
-        return gradient_form(form).make(net, settings, batch)
+        return gradient_form(form).make(as_bim(net, f"rule {settings.rule!r}"), settings, batch)
     if rule.make is None:
         raise InputError(f"rule {name!r}", "has no online learner: autograd does it", "Take rule rtrl")
     return rule.make(net, settings, batch)
@@ -228,8 +235,12 @@ def _dense(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
     return RtrlLearner(net, batch, credit, s.seed, homeostasis=s.homeostasis, k_credit=s.k_credit)
 
 
-def _frozen(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
-    return RtrlLearner(net, batch, seed=s.seed, frozen=True)
+def _frozen(net: Net, s: LearnerSettings, batch: int) -> Learner:
+    return RtrlLearner(as_bim(net, "rule 'frozen'"), batch, seed=s.seed, frozen=True)
+
+
+def _stdp(net: Net, s: LearnerSettings, batch: int) -> Learner:
+    return _dense(as_bim(net, "rule 'stdp'"), s, batch)
 
 
 def _seq(net: BimNet, s: LearnerSettings, batch: int) -> Learner:
@@ -269,7 +280,7 @@ register_form(GradientForm("blk", "blocks with a carry, exact", _blk, _each_bloc
 register_form(GradientForm("lazy", "work at events only (batch 1, sgd)", _lazy, single=True))
 register_rule(LearningRule("rtrl", "the exact gradient online", forms=True))
 register_rule(LearningRule("hybrid", "the gradient and STDP on W_in", forms=True, stdp=True))
-register_rule(LearningRule("stdp", "STDP on W_in, readout online", make=_dense, stdp=True, hidden=False))
+register_rule(LearningRule("stdp", "STDP on W_in, readout online", make=_stdp, stdp=True, hidden=False))
 register_rule(LearningRule("bptt", "back-propagation through time, one update a sequence"))
 register_rule(LearningRule("tbptt", "truncated BPTT, one update a window", only="texts"))
 register_rule(LearningRule("ctc", "BPTT of the loss of whole transcripts", only="transcripts"))

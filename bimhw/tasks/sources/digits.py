@@ -1,6 +1,7 @@
 """Handwritten digits (UCI optdigits as shipped with scikit-learn, 1797 images of 8 x 8, values 0..16), shown row by row.
 
-Each row is shown for ``repeat`` steps as graded spikes; permutation RandomState(0), first 1297 train, last 500 test;
+Each row is shown for ``repeat`` steps as graded spikes, or (``whole``, named ``digits-whole``) all 64 pixels at once for
+4 x ``repeat`` steps, as networks without memory want them; permutation RandomState(0), first 1297 train, last 500 test;
 labels count in the last half of the steps, the decision is the mean of the last 4.
 """
 
@@ -14,18 +15,21 @@ from bimhw.tasks.registry import TaskInfo, register_task
 _TRAIN = 1297
 
 
-def load(repeat: int = 2) -> Task:
-    """The task; T = 8 x repeat steps of 8 channels."""
+def load(repeat: int = 2, whole: bool = False) -> Task:
+    """Return the task; T = 8 x repeat steps of 8 channels, or `whole`: 4 x repeat steps of 64."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     # RandomState: this permutation, and no other, is the split that published figures of this project use
     order = np.random.RandomState(0).permutation(len(data.target))
-    x = np.repeat(data.images.astype(np.uint8), repeat, axis=1)[order]
+    if whole:
+        x = np.repeat(data.images.astype(np.uint8).reshape(-1, 1, 64), 4 * repeat, axis=1)[order]
+    else:
+        x = np.repeat(data.images.astype(np.uint8), repeat, axis=1)[order]
     y = data.target.astype(np.int64)[order]
     steps = x.shape[1]
     return Task(
-        name="digits",
+        name="digits-whole" if whole else "digits",
         n_classes=10,
         input_scale=1 / 16,
         train=Split(x[:_TRAIN], y[:_TRAIN]),

@@ -1,0 +1,81 @@
+"""The shape and constants of a leaky network: one frozen value, saved beside the weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import msgspec
+
+from simulator.base.errors import InputError
+
+FAMILY: Final = "leaky"
+
+
+class LeakyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A leaky network; the equations are in `bimhw.models.leaky.net` (times in steps).
+
+    Attributes:
+        family: tells model files of this family from those of others.
+        n_in: input channels.
+        hidden: neurons of each layer.
+        n_out: classes.
+        keep: alpha, what a membrane keeps of itself in a step.
+        theta: threshold.
+        adapt_jump: beta, rise of the threshold at a spike; 0: LIF neurons, above 0: ALIF neurons.
+        adapt_keep: rho, what the rise keeps of itself in a step.
+        recurrent: every layer also reads its own spikes of the last step.
+        k_o: kappa, decay of the readout's filter.
+        surrogate_width: w of the surrogate derivative 1 / (1 + abs(v - threshold) / w)^2.
+        input_scale: a task's integer payload times this is the network's input.
+    """
+
+    family: Literal["leaky"] = FAMILY
+    n_in: int
+    hidden: tuple[int, ...]
+    n_out: int
+    keep: float = 0.75
+    theta: float = 1.0
+    adapt_jump: float = 0.0
+    adapt_keep: float = 0.9
+    recurrent: bool = False
+    k_o: float = 0.8
+    surrogate_width: float = 0.5
+    input_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("n_in", self.n_in >= 1, "must be at least 1"),
+            ("n_out", self.n_out >= 1, "must be at least 1"),
+            ("hidden", bool(self.hidden) and min(self.hidden) >= 1, "needs at least one layer of at least one neuron"),
+            ("keep", 0 <= self.keep <= 1, "must be in 0..1"),
+            ("theta", 0 < self.theta < math.inf, "must be positive"),
+            ("adapt_jump", 0 <= self.adapt_jump < math.inf, "must be 0 (LIF) or positive"),
+            ("adapt_keep", 0 <= self.adapt_keep <= 1, "must be in 0..1"),
+            ("k_o", 0 <= self.k_o < 1, "must be in [0, 1)"),
+            ("surrogate_width", 0 < self.surrogate_width < math.inf, "must be positive"),
+            ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
+        )
+        for name, ok, rule in rules:
+            if not ok:
+                raise InputError(f"model config: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+
+    @property
+    def n_layers(self) -> int:
+        """Hidden layers."""
+        return len(self.hidden)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the neurons are ALIF."""
+        return self.adapt_jump > 0
+
+
+def parameter_shapes(config: LeakyConfig) -> dict[str, tuple[int, ...]]:
+    """Return names and shapes of all parameters, as in the module's ``state_dict``."""
+    out: dict[str, tuple[int, ...]] = {}
+    for k, (m, h) in enumerate(zip((config.n_in, *config.hidden), config.hidden, strict=False)):
+        out[f"layers.{k}.weight"] = (h, m)
+        if config.recurrent:
+            out[f"layers.{k}.recurrent"] = (h, h)
+    return out | {"readout.weight": (config.n_out, config.hidden[-1])}

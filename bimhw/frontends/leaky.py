@@ -5,9 +5,8 @@ Layer l (from 1) is l steps late. LIF becomes the model ``leaky``, ALIF ``adapti
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.registry import Arrays, config_to_json
@@ -16,6 +15,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection, dense_to_csr
 
+Floats = npt.NDArray[np.float64]
 INPUT, READOUT = "input", "readout"
 
 
@@ -38,7 +38,7 @@ def leaky_network(config: LeakyConfig, arrays: Arrays) -> Network:
         )
     )
     projections.append(_dense(f"{READOUT}.{below}", below, READOUT, arrays["readout.weight"]))
-    meta: dict[str, Any] = {
+    meta: dict[str, object] = {
         "kind": config.family,
         "config": config_to_json(config),
         "input": {"population": INPUT, "scale": config.input_scale},
@@ -61,9 +61,9 @@ def _layer(config: LeakyConfig, name: str, size: int, number: int) -> Population
     return Population(name, "leaky", size, _filled(params, size), layer=number, shape=(size,))
 
 
-def _filled(params: dict[str, float], size: int) -> dict[str, Any]:
+def _filled(params: dict[str, float], size: int) -> dict[str, Floats]:
     return {name: np.full(size, value) for name, value in params.items()}
 
 
-def _dense(name: str, source: str, target: str, matrix: Any) -> Projection:
+def _dense(name: str, source: str, target: str, matrix: npt.NDArray[np.floating]) -> Projection:
     return Projection(name, source, target, "in", *dense_to_csr(np.asarray(matrix, np.float64)))

@@ -7,7 +7,7 @@ import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class RuleResult:
     Attributes:
         program: with the weights learnt.
         rule: name of the rule.
-        accuracy: on the test split after each epoch, computed by the chip.
+        accuracy: on the test split after each epoch (or every so many samples), computed by the chip.
         rates: spikes per neuron and step of the hidden layers, by epoch.
         operations: totals of the ``learn_*`` counters.
         memory: learning bytes by kind over all cores.
@@ -90,6 +90,7 @@ def learn_by_rule(
     run: str | Path | None = None,
     test: Split | None = None,
     force: bool = False,
+    every: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RuleResult:
     """Learn a task on the chip by a rule file, one sample at a time.
@@ -104,6 +105,7 @@ def learn_by_rule(
         run: run folder to write of all that was done while learning.
         test: split to score on (default: the task's).
         force: replace another run in the folder `run`.
+        every: samples between two scores (default: an epoch); the last sample is always scored.
         progress: called with the number of samples done since the last call.
 
     Raises:
@@ -115,8 +117,9 @@ def learn_by_rule(
         check_run_folder(run)
     if output is not None:
         check_output(output)
-    if epochs < 1:
-        raise InputError("epochs", f"is {epochs}", "Give at least 1")
+    for what, number in (("epochs", epochs), ("every", 1 if every is None else every)):
+        if number < 1:
+            raise InputError(what, f"is {number}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
     data = with_classes(load_task(task) if isinstance(task, str) else task)
     ready, samples = _ready(source, data, seed), epochs * len(data.train)
@@ -124,7 +127,8 @@ def learn_by_rule(
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())
     with contextlib.nullcontext() if run is None else reserved(run, facts, force):
         machine = RuleMachine(ready, rules, data, seed, timed=run is not None)
-        accuracy, rates = _taught(machine, data, epochs, seed, test or data.test, progress)
+        course = _Course(epochs, seed, every or len(data.train), test or data.test, progress or (lambda _: None))
+        accuracy, rates = _taught(machine, data, course)
         done = RuleResult(
             machine.program(), rules.file.name, accuracy, rates, machine.counts.totals(), machine.memory(),
             machine.simulation.state.step, machine.at_bound(),
@@ -136,19 +140,29 @@ def learn_by_rule(
         return replace(done, times=write_learning_run(Path(run), chip, facts, machine.learnt(chip), done.summary()))
 
 
-def _taught(
-    machine: RuleMachine, data: Task, epochs: int, seed: int, test: Split, progress: Callable[[int], None] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Learn all epochs; return accuracy and spike rate by epoch."""
+class _Course(NamedTuple):
+    """How a machine is taught; see `learn_by_rule`."""
+
+    epochs: int
+    seed: int
+    every: int
+    test: Split
+    progress: Callable[[int], None]
+
+
+def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Learn all epochs; return the scores, and the spike rate by epoch."""
     accuracy, rates = [], []
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, course.epochs + 1):
         before, steps = machine.hidden_spikes(), machine.simulation.state.step
-        for k in np.random.default_rng((seed, epoch)).permutation(len(data.train)):
+        for k in np.random.default_rng((course.seed, epoch)).permutation(len(data.train)):
             machine.sample(data.train.x[k], int(data.train.y[k]))
-            if progress is not None:
-                progress(1)
+            course.progress(1)
+            if machine.samples % course.every == 0:
+                accuracy.append(machine.score(course.test))
         rates.append((machine.hidden_spikes() - before) / (machine.simulation.state.step - steps) / machine.neurons)
-        accuracy.append(machine.score(test))
+    if machine.samples % course.every:
+        accuracy.append(machine.score(course.test))
     return tuple(accuracy), tuple(rates)
 
 

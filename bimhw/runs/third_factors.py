@@ -17,6 +17,7 @@ from simulator.base.random import random_word
 from simulator.function.layout import Cells
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import FACTOR_MAX, ProductLearning, sent_in
+from simulator.plasticity.rules.rule_file import FactorText
 from simulator.plasticity.rules.third_factor import softmax
 
 I32 = npt.NDArray[np.int32]
@@ -63,14 +64,17 @@ class Factors:
         wanted = {f.of for each in self.learning for f in each.rule.factors.values()}
         for each in self.learning:
             for k, factor in each.rule.factors.items():
-                local = factor.of in ("slope", "peak")
+                local = factor.of in ("slope", "peak", "spikes")
                 if local or (answer is not None and (factor.at == "label" or answer.last)):
-                    each.raw[k] = self._value(each, factor.of, answer)
+                    each.raw[k] = self._value(each, factor, answer)
                     self._count(each, factor.of)
         if answer is not None and wanted & {"reward", "surprise"}:
             self.expected = _MEAN * self.expected + (1 - _MEAN) * (int(answer.scores.argmax()) == answer.label)
 
-    def _value(self, each: ProductLearning, of: str, answer: Answer | None) -> I32 | int:
+    def _value(self, each: ProductLearning, factor: FactorText, answer: Answer | None) -> I32 | int:
+        of = factor.of
+        if of == "spikes":
+            return self._heard(factor.population)
         if of == "slope":
             return self._slope(each.target)
         if of == "peak":
@@ -85,6 +89,16 @@ class Factors:
         one[answer.label] = 1.0
         word = one - softmax(answer.scores) if of.endswith("error") else one
         return self._spread(each, word, of)
+
+    def _heard(self, population: str) -> int:
+        """Return the sum of what a population sent in the step, a word of 8 bits."""
+        cells = {c.name: c for c in self.simulation.layout.cells}
+        if population not in cells:
+            raise InputError(
+                f"third factor: population {population!r}", "is not in the program", f"It has {', '.join(cells)}"
+            )
+        sent = sent_in(self.simulation, cells[population].first, cells[population].size)
+        return int(np.clip(sent.sum(), -FACTOR_MAX, FACTOR_MAX))
 
     def _spread(self, each: ProductLearning, word: Floats, of: str) -> I32:
         """Bring a word for each class to the target's neurons: its own, through the readout's weights, or random signs."""
@@ -140,6 +154,9 @@ class Factors:
 
     def _count(self, each: ProductLearning, of: str) -> None:
         target = each.synapses.target
+        if of == "spikes":
+            each.counts.add("error_words", target, 1)
+            return
         if of in ("slope", "peak"):
             each.counts.add("lut", target, each.target.size)
             return

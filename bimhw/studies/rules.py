@@ -2,6 +2,7 @@
 
 Every rule starts from the same compiled network with the same seeded weights, sees the same samples in the same order, and is
 judged on the same test samples. Energy and time are those of learning: all presentations, learning phases included.
+The network is a BIM network, for which the built-in rules are, or a leaky one, for which most rule files are written.
 """
 
 from __future__ import annotations
@@ -38,29 +39,36 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 }
 
 
+_WORD, _ROOM = 8, 1  # bits of a weight; of them, those that weights may grow by while they learn
+
+
 class RuleRow(msgspec.Struct, frozen=True):
     """One rule with one seed.
 
     Attributes:
         rule: name.
         seed: of weights, order and rounding.
-        accuracy: on the test samples after each epoch.
+        accuracy: on the test samples after each epoch, or every so many samples.
+        scored_at: training samples seen at each of them.
         energy_uj: of a sample while it is learnt, unknown parts left out.
         latency_us: of a sample while it is learnt; None on a chip without times.
         memory_bytes: learning words over all cores.
         bits_per_synapse: of them, over the plastic and the other stored synapses.
         packets: of a sample while it is learnt.
-        energy_to_level_mj, time_to_level_ms: of all samples up to the epoch that reached the level; None: it did not.
+        samples_to_level: training samples up to the first score that reached the level; None: none did.
+        energy_to_level_mj, time_to_level_ms: of these samples.
     """
 
     rule: str
     seed: int
     accuracy: tuple[float, ...]
+    scored_at: tuple[int, ...]
     energy_uj: float
     latency_us: float | None
     memory_bytes: int
     bits_per_synapse: float
     packets: float
+    samples_to_level: int | None
     energy_to_level_mj: float | None
     time_to_level_ms: float | None
 
@@ -73,6 +81,7 @@ class _Study:
     program: Program
     epochs: int
     level: float
+    every: int | None
     progress: Callable[[int], None]
 
 
@@ -84,6 +93,8 @@ def rules(
     epochs: int = 1,
     seeds: Iterable[int] = (0,),
     hidden: str | tuple[int, ...] = (64,),
+    family: str = "bim",
+    every: int | None = None,
     level: float = 0.9,
     train: int | None = None,
     test: int | None = None,
@@ -95,10 +106,12 @@ def rules(
     Args:
         task: a name or a task.
         chip: name or file.
-        names: of `BUILT_IN` or of rule files, shipped or of one's own; all by default.
+        names: of `BUILT_IN` or of rule files, shipped or of one's own; all by default, of a leaky network all shipped ones.
         epochs: passes over the training samples.
         seeds: of weights, order and rounding.
         hidden: neurons of each layer.
+        family: of the network, ``bim`` or ``leaky``; built-in rules learn BIM networks only.
+        every: samples between two scores (rule files only; default: an epoch).
         level: accuracy to reach.
         train, test: samples used; all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
@@ -111,7 +124,11 @@ def rules(
 
     if plot is not None:
         check_plot(Path(plot))
-    chosen = list(names) or [*BUILT_IN, *shipped_rules()]
+    built_in = list(BUILT_IN) if family == "bim" else []
+    chosen = list(names) or [*built_in, *shipped_rules()]
+    other = [name for name in chosen if name in BUILT_IN and family != "bim"]
+    if other:
+        raise InputError(f"rule {other[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
     if not 0 < level <= 1:
         raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
     data = with_classes(load_task(task) if isinstance(task, str) else task)
@@ -120,19 +137,23 @@ def rules(
     )
     rows = []
     for seed in seeds:
-        study = _Study(data, _compiled(data, chip, hidden, seed), epochs, level, progress or (lambda _: None))
+        program = _compiled(data, chip, hidden, seed, family)
+        study = _Study(data, program, epochs, level, every, progress or (lambda _: None))
         rows += [_row(study, name, seed) for name in chosen]
     if plot is not None:
         plot_rules(rows, data.name, Path(plot))
     return rows
 
 
-def _compiled(task: Task, chip: str, hidden: str | tuple[int, ...], seed: int) -> Program:
-    plan = recipe(task, seed=seed, hidden=hidden)
+def _compiled(task: Task, chip: str, hidden: str | tuple[int, ...], seed: int, family: str = "bim") -> Program:
+    plan = recipe(task, seed=seed, hidden=hidden, family=family)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "net.pt"
         save_model(build(plan.config, seed, plan.init), file)
-        return compile_model(file, chip, task=task).program
+        if family == "bim":  # learning puts its weights on a grid with room
+            return compile_model(file, chip, task=task).program
+        program = compile_model(file, chip, task=task, bits=_WORD - _ROOM).program
+    return replace(program, projections=tuple(replace(q, weight_bits=_WORD) for q in program.projections))
 
 
 def _row(study: _Study, name: str, seed: int) -> RuleRow:
@@ -143,10 +164,12 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
         figures, synapses = report.figures(), sum(q.n_synapses for q in study.program.projections)
         packets = RunFolder.open(run).activity().total("packets") / (study.epochs * len(study.task.train))
     each, latency = figures["total_uj_per_inference"] or 0.0, times.get("mean_latency_us")
-    reached = next((k for k, a in enumerate(accuracy, 1) if a >= study.level), None)
-    seen = None if reached is None else reached * len(study.task.train)
+    whole = study.epochs * len(study.task.train)
+    step = len(study.task.train) if name in BUILT_IN or study.every is None else study.every
+    scored = tuple(min(step * (k + 1), whole) for k in range(len(accuracy)))
+    seen = next((n for n, a in zip(scored, accuracy, strict=True) if a >= study.level), None)
     return RuleRow(
-        name, seed, accuracy, each, latency, memory, 8 * memory / max(1, synapses), packets,
+        name, seed, accuracy, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
         None if seen is None else seen * each / 1e3,
         None if seen is None or latency is None else seen * latency / 1e3,
     )  # fmt: skip
@@ -166,8 +189,9 @@ def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float
         )
         return one.accuracy, sum(one.memory.values()), one.times
     other = learn_by_rule(
-        study.program, name, study.task, epochs=study.epochs, seed=seed, run=run, progress=study.progress
-    )
+        study.program, name, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every,
+        progress=study.progress,
+    )  # fmt: skip
     return other.accuracy, sum(other.memory.values()), other.times
 
 

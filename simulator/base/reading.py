@@ -183,6 +183,7 @@ def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> 
         InputError: not YAML, deeper than `MAX_DEPTH`, or beyond the limits of size (aliases counted as often as used).
     """
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
 
     if len(text) > MAX_YAML_CHARACTERS:
         raise InputError(
@@ -191,7 +192,15 @@ def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> 
     if _flow_depth(text) > MAX_DEPTH:
         raise InputError(str(where), f"nests deeper than {MAX_DEPTH}", way_out)
     with boundary(where, "YAML", way_out):
-        value = YAML(typ="safe", pure=True).load(text)
+        try:
+            value = YAML(typ="safe", pure=True).load(text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            if mark is None:
+                raise
+            place = f"{where}, line {mark.line + 1}, column {mark.column + 1}"
+            problem = (error.problem or error.context or "").splitlines()[0]
+            raise InputError(place, f"is not YAML: {problem}", way_out) from error
         _size(value, str(where), {}, 0)
         return value
 

@@ -18,10 +18,14 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 )
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of seeds.")
 @click.option("--hidden", default="64", show_default=True, help="Neurons of each layer.")
+@click.option("--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Of the network.")
+@click.option("--every", type=click.IntRange(1), help="Samples between two scores, of rule files [an epoch].")
+@click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
 @click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
 @click.option("--train", type=click.IntRange(1), help="Training samples used [all].")
 @click.option("--test", type=click.IntRange(1), help="Test samples used [all].")
 @click.option("--plot", type=OutputFile(), help="Pareto picture (.png, .svg, .pdf).")
+@click.option("--page", type=OutputFile(), help="Markdown page whose table of this task is replaced.")
 @json_option
 def command(
     task: str,
@@ -30,20 +34,31 @@ def command(
     epochs: int,
     seeds: int,
     hidden: str,
+    family: str,
+    every: int | None,
+    task_options: tuple[str, ...],
     level: float,
     train: int | None,
     test: int | None,
     plot: Path | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Learn TASK on a chip by several rules from the same network, and price each."""
     from bimhw.studies.rules import pareto, rules
+    from bimhw.studies.rules_page import check_page, write_table
+    from bimhw.tasks import load_named
 
+    chosen = load_named(task, None, task_options)
+    if page is not None:
+        check_page(page, chosen.name)
     with progress(f"learning {task} by rules", None) as advance:
         rows = rules(
-            task, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, level=level, train=train, test=test,
-            plot=plot, progress=advance,
+            chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
+            level=level, train=train, test=test, plot=plot, progress=advance,
         )  # fmt: skip
+    if page is not None:
+        write_table(page, chosen.name, rows, level)
     front = {(r.rule, r.seed) for r in pareto(rows)}
     if as_json:
         import msgspec

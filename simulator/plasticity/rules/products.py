@@ -33,6 +33,7 @@ FRACTION: Final = 7  # bits below the word of a variable in which a step is summ
 PRODUCT_BITS: Final = 32  # of a product before it is summed, its 7 fractional bits and its sign included
 MANTISSA: Final = (-8, 7)
 MOST_EXPONENT: Final = 24
+MOST_PRODUCTS: Final = 64  # of a rule: their sum stays far from 64 bits
 STREAM_PRODUCTS: Final = STREAM_TRACE + 128
 # Largest magnitude of each variable; w, t and u are words of 9 and 8 bits.
 LARGEST: Final = {"x0": 1, "y0": 1, "w": 256, "t": 256, "d": 63, "u0": 1}
@@ -129,6 +130,8 @@ class _Parser:
         sign = self.take("+", "-") or "+"
         terms = [self.product(sign)]
         while (mark := self.take("+", "-")) is not None:
+            if len(terms) == MOST_PRODUCTS:
+                raise RuleError(self.now.at, f"the rule has more than {MOST_PRODUCTS} products", "Write fewer")
             terms.append(self.product(mark))
         if self.now.kind != "end":
             raise RuleError(self.now.at, f"{self.now.text!r} stands where + - or * should", "Write products with *")

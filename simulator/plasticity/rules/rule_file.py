@@ -28,7 +28,7 @@ from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.plasticity.rules.loihi import Trace
 from simulator.plasticity.rules.products import Products, RuleError, parse_rule
 
-Source = Literal["error", "random_error", "label", "random_label", "reward", "surprise", "slope", "peak"]
+Source = Literal["error", "random_error", "label", "random_label", "reward", "surprise", "slope", "peak", "spikes"]
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
 
@@ -48,7 +48,8 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ``random_error``: through fixed random signs; ``label``, ``random_label``: the label's neuron alone, likewise;
             ``reward``: 1 where the answer is right, -1 where it is not; ``surprise``: 64 (R - <R>) of that, R in {0, 1};
             ``slope``: 127 max(0, 1 - |v - threshold| / threshold) of the target neuron; ``peak``: 1 where its potential is
-            higher than ever before in the sample.
+            higher than ever before in the sample; ``spikes``: the spikes of the step, or the sum of the graded payloads,
+            of the population `population`: neurons that tell all others something.
         tau: it is filtered with this decay time in steps; 0: it is not.
         at: ``label``: only at steps with a label; ``end``: only at the last of them.
     """
@@ -56,6 +57,7 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of: Source
     tau: float = 0.0
     at: Literal["label", "end"] = "label"
+    population: str = ""
 
 
 class RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,8 +166,9 @@ Path_ = tuple[str | int, ...]
 def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
     if text.dd:
         raise places.error((*path, "dd"), "changes delays, which are one word a projection here", "Leave dd out")
-    if not (text.dw or text.dt):
-        raise places.error(path, "has neither dw nor dt", "Give the change of the weight: dw")
+    if not text.dw:
+        fault = "has neither dw nor dt" if not text.dt else "changes tags (dt) that no dw turns into weight"
+        raise places.error(path, fault, "Give the change of the weight: dw")
     dw, dt = (_products(getattr(text, name), (*path, name), places) for name in ("dw", "dt"))
     traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
     factors = {}
@@ -174,11 +177,18 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
             raise places.error((*path, "factors", name), f"{name!r} is no third factor", "They are u1 to u9")
         if not 0 <= factor.tau <= 1e9:
             raise places.error((*path, "factors", name), f"has tau = {factor.tau:g}", "Give steps, 0 for no filter")
+        if bool(factor.population) != (factor.of == "spikes"):
+            fault = "names a population, and is no spikes" if factor.population else "is spikes of no population"
+            raise places.error((*path, "factors", name), fault, "Write {of: spikes, population: NAME}")
         factors[int(name[1])] = factor
     for name in sorted((dw.names() | dt.names()) & set(TRACES)):
         if name not in traces:
             key = "dw" if name in dw.names() else "dt"
             raise places.error((*path, key), f"reads the trace {name}, which has no constants", f"Add {name} to traces")
+    if "t" in dw.names() and not text.dt:
+        raise places.error((*path, "dw"), "reads the tag t, which no dt changes", "Add dt, or leave t out")
+    if not text.projections:
+        raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
     names = [text.projections] if isinstance(text.projections, str) else text.projections
     return Rule(tuple(names), dw, dt, traces, factors)
 
@@ -214,6 +224,13 @@ def _faulty_key(raw: Any, path: list[str | int]) -> str:
     return ""
 
 
+def _struct_of(path: list[str | int]) -> type[msgspec.Struct]:
+    """Return what holds the field at a path: rules.K.FIELD, rules.K.traces.NAME.FIELD ..."""
+    if len(path) == 1:
+        return RuleFile
+    return RuleText if len(path) == 3 else TraceText if "traces" in path else FactorText
+
+
 class _Places:
     """Lines and columns of a YAML text."""
 
@@ -228,7 +245,7 @@ class _Places:
         line, column = self._value(path)
         if within is not None:
             line, column = self._within(line, column, *within)
-        name = ".".join(str(p) for p in path)
+        name = ".".join(str(p) for p in path) or "the file"
         return InputError(f"{self.where}, line {line + 1}, column {column + 1}: {name}", problem, way_out)
 
     def of_validation(self, error: msgspec.ValidationError, raw: Any) -> InputError:
@@ -243,7 +260,7 @@ class _Places:
         unknown = re.search(r"unknown field `(.+?)`", text)
         if unknown is not None:
             path.append(unknown[1])
-            known = ", ".join((RuleText if "rules" in path[:1] and len(path) == 3 else RuleFile).__struct_fields__)
+            known = ", ".join(_struct_of(path).__struct_fields__)
             return self.error(tuple(path), "is no field of a rule file", f"Fields here: {known}")
         return self.error(tuple(path), text, "See docs/on-chip-learning.md for a whole file")
 

@@ -83,6 +83,28 @@ def test_weights_clamp_at_their_word_and_never_wrap(program: Path, task: Task) -
     assert {q.name for q in before.projections} == set(weights)
 
 
+def test_spikes_of_a_population_are_a_third_factor(program: Path, task: Task) -> None:
+    """dw = 1 a step in which layer 1 sent at least a spike, counted from the spikes of the run."""
+    text = """name: heard
+rounding: nearest
+rules:
+  - projections: readout
+    factors: {u1: {of: spikes, population: layer1}}
+    dw: 1*u1
+"""
+    one = replace(task, train=task.train.take(slice(0, 1)))
+    result = learn_by_rule(program, rules_from(text, "heard.yaml"), one)
+    frozen = learn_by_rule(program, rules_from(text.replace("1*u1", "2^-20*u1"), "frozen.yaml"), one)
+    ours, theirs = ({q.name: q.weights.astype(int) for q in r.program.projections} for r in (result, frozen))
+    moved = ours["readout.layer1"] - theirs["readout.layer1"]
+    sent = round(frozen.rates[0] * frozen.chip_steps * 16)
+    assert sent > 0
+    np.testing.assert_array_equal(ours["readout.layer1"], np.minimum(theirs["readout.layer1"] + sent, 127))
+    assert moved.max() > 0
+    with pytest.raises(InputError, match="population 'nobody': is not in the program"):
+        learn_by_rule(program, rules_from(text.replace("layer1", "nobody"), "x.yaml"), one)
+
+
 def test_the_doors_refuse_what_does_not_fit(program: Path, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="are none of the program's"):
         learn_by_rule(program, rules_from(STRONG.replace("readout", "no*"), "x.yaml"), task)

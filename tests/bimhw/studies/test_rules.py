@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bimhw.cli.commands.rules import command
 from bimhw.studies.rules import BUILT_IN, RuleRow, pareto, rules
+from bimhw.studies.rules_page import check_page, write_table
 from bimhw.tasks import load_task
 from simulator.base.errors import InputError
 
@@ -45,9 +46,39 @@ def test_the_command_prints_json() -> None:
     assert row["pareto"] is True
 
 
+def row_of(rule: object, energy: float, accuracy: float, reached: int | None = None, seed: int = 0) -> RuleRow:
+    cost = None if reached is None else reached * energy / 1e3
+    return RuleRow(str(rule), seed, (accuracy,), (100,), float(energy), 1.0, 1, 1.0, 1.0, reached, cost, cost)
+
+
+def test_the_table_of_a_page_is_ordered_by_energy_to_the_level(tmp_path: Path) -> None:
+    page = tmp_path / "rules.md"
+    page.write_text("before\n<!-- rules digits -->\nold\n<!-- end -->\nafter\n")
+    rows = [row_of("slow", 5, 0.95, 100), row_of("none", 1, 0.5), row_of("fast", 2, 0.93, 100)]
+    rows += [row_of("slow", 7, 0.93, 200, 1), row_of("none", 1, 0.6, seed=1), row_of("fast", 2, 0.91, 100, 1)]
+    write_table(page, "digits", rows, 0.9)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("<!-- end -->\nafter\n") and "old" not in text
+    assert text.index("`fast`") < text.index("`slow`") < text.index("`none`")
+    assert "| `slow` | 94.0 +- 1.4 | 150 +- 71 | 0.95 +- 0.64 |" in text  # (0.5, 1.4) mJ
+    assert "| `none` | 55.0 +- 7.1 | not reached | not reached |" in text
+    with pytest.raises(InputError, match="has no marks <!-- rules fsdd -->"):
+        check_page(page, "fsdd")
+
+
+def test_scores_every_so_many_samples(tmp_path: Path) -> None:
+    digits = load_task("digits", whole=True)
+    small = replace(digits, train=digits.train.take(slice(0, 12)), test=digits.test.take(slice(0, 12)))
+    (row,) = rules(small, "loihi2", ("delta",), hidden=(8,), family="leaky", every=5, epochs=2, level=0.01)
+    assert row.scored_at == (5, 10, 15, 20, 24)
+    assert len(row.accuracy) == 5
+    with pytest.raises(InputError, match="rule 'rtrl-seq': learns BIM networks, not leaky ones"):
+        rules(small, "loihi2", ("rtrl-seq",), family="leaky")
+
+
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=8))
 def test_the_front_is_what_no_other_beats(points: list[tuple[int, int]]) -> None:
-    rows = [RuleRow(str(k), 0, (a / 5,), float(e), 1.0, 1, 1.0, 1.0, None, None) for k, (e, a) in enumerate(points)]
+    rows = [row_of(k, e, a / 5) for k, (e, a) in enumerate(points)]
     kept = {(r.energy_uj, r.accuracy[-1]) for r in pareto(rows)}
     beaten = {
         (r.energy_uj, r.accuracy[-1])

@@ -204,8 +204,14 @@ def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:
     return out
 
 
+def _mean(rows: Sequence[RuleRow]) -> RuleRow:
+    """Return the first row of a rule with the means of its seeds in last accuracy and energy."""
+    accuracy = sum(r.accuracy[-1] for r in rows) / len(rows)
+    return msgspec.structs.replace(rows[0], accuracy=(accuracy,), energy_uj=sum(r.energy_uj for r in rows) / len(rows))
+
+
 def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
-    """Draw last accuracy against energy a sample, with the Pareto front."""
+    """Draw last accuracy against energy a sample: each seed, the mean of each rule, and the Pareto front of the means."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -214,12 +220,16 @@ def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
     from bimhw.views.figure import save_figure
 
     figure, axis = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+    means = [_mean([r for r in rows if r.rule == name]) for name in dict.fromkeys(r.rule for r in rows)]
     for row in rows:
-        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=4)
-        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (4, 3), textcoords="offset points", fontsize=7)
-    front = pareto(rows)
+        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
+    for row in means:
+        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=6)
+        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (6, 4), textcoords="offset points", fontsize=8)
+    axis.margins(x=0.12)
+    front = pareto(means)
     energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
-    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front")
+    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front of the means")
     axis.set(xlabel="energy of a sample while learning (µJ)", ylabel="test accuracy (%)", title=f"Rules on {task}")
     axis.legend(fontsize=8)
     save_figure(figure, path)

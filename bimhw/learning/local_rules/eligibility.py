@@ -79,7 +79,9 @@ class Eligibility:
     @property
     def words(self) -> int:
         """Words of one sequence that are kept from step to step."""
-        kept = {"trace": ("eps", "raised", "e", "f"), "full": ("q", "raised", "e", "f"), "pair": ("eps", "post", "f")}
+        kept = {"trace": ("eps", "raised", "f"), "full": ("q", "raised", "e", "f"), "pair": ("eps", "post", "f")}
+        if self.config.adaptive:  # the raised threshold needs e of the last step
+            kept["trace"] += ("e",)
         return sum(v[0].numel() for name, v in self.held.items() if name in kept[self.kind])
 
     def reset(self) -> None:

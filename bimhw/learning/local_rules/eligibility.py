@@ -79,9 +79,10 @@ class Eligibility:
     @property
     def words(self) -> int:
         """Words of one sequence that are kept from step to step."""
-        kept = {"trace": ("eps", "raised", "f"), "full": ("q", "raised", "e", "f"), "pair": ("eps", "post", "f")}
-        if self.config.adaptive:  # the raised threshold needs e of the last step
-            kept["trace"] += ("e",)
+        trace = (
+            ("eps", "raised", "e", "f") if self.config.adaptive else ("eps", "f")
+        )  # only ALIF needs e of the last step
+        kept = {"trace": trace, "full": ("q", "raised", "e", "f"), "pair": ("eps", "post", "f")}
         return sum(v[0].numel() for name, v in self.held.items() if name in kept[self.kind])
 
     def reset(self) -> None:

@@ -1,4 +1,4 @@
-"""Write docs/reference/python.md, docs/reference/doors.md and docs/llms.txt: python -m benchmarks.reference"""
+"""Write python.md, doors.md and neurons.md in docs/reference, and docs/llms.txt: python -m benchmarks.reference"""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import click
 import bimhw
 from bimhw.cli.examples import EXAMPLES
 from bimhw.cli.main import cli
+from simulator.chips.load import chip_names, load_chip
+from simulator.neurons.base import NeuronModel, get, names
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 _PYTHON = """# Python
@@ -31,6 +33,26 @@ This table is generated from the code (`python -m benchmarks.reference`).
 | command | function | defined in | `--json` | example |
 |---|---|---|---|---|
 """
+
+_NEURONS = """# Neuron models: where each one runs
+
+A float twin is the same equation in real numbers. The lowering makes the chip's integers of it: a module of the compiler, or the
+general one, which stores each parameter as a whole number. A Brian2 twin is written apart from the kernels; `bimhw verify` runs
+it on random networks of every model that has one, in real numbers (spikes equal) or in the kernel's integers (all words equal).
+NIR names the primitives that become the model. Chips with programmable neurons run every model that has operations:
+{programmable}; the last column names the others that have it.
+This table is generated from the code (`python -m benchmarks.reference`).
+
+| model | float twin | lowering | Brian2, real numbers | Brian2, integers | NIR | chips |
+|---|---|---|---|---|---|---|
+"""
+# what `bimhw.frontends.nir.lower` makes of NIR's neurons
+_NIR = {
+    "leaky": "IF, LIF",
+    "leaky_graded": "I, LI, IF and LIF with several spikes a step",
+    "leaky_cuba": "CubaLIF",
+    "leaky_cuba_graded": "CubaLI, CubaLIF with several spikes a step",
+}
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -83,7 +105,37 @@ def doors_page() -> str:
     return _DOORS + "\n".join(rows) + "\n"
 
 
+def neurons_page() -> str:
+    """The table of neuron models: engines, lowering, twins, NIR, chips."""
+    chips = [load_chip(name) for name in chip_names()]
+    open_to_all = [c.name for c in chips if "*" in c.capabilities.neuron_models]
+    rows = []
+    for model in map(get, names()):
+        own = [
+            c.name
+            for c in chips
+            if model.name in c.capabilities.neuron_models and "*" not in c.capabilities.neuron_models
+        ]
+        cells = (_yes(model.float_step is not None), _lowering(model), _yes(bool(model.brian2)))
+        nir = _NIR.get(model.name, "-")
+        rows.append(
+            f"| `{model.name}` | {' | '.join(cells)} | {_yes(bool(model.brian2_integer))} | {nir} | {', '.join(own) or '-'} |"
+        )
+    return _NEURONS.format(programmable=", ".join(open_to_all)) + "\n".join(rows) + "\n"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "-"
+
+
+def _lowering(model: NeuronModel) -> str:
+    if model.lowering:
+        return f"`{model.lowering.rpartition('.')[2]}`"
+    return "general" if model.float_step is not None and model.kernel is not None else "-"
+
+
 if __name__ == "__main__":
+    (FOLDER / "neurons.md").write_text(neurons_page(), encoding="utf-8")
     (FOLDER / "python.md").write_text(python_page(), encoding="utf-8")
     (FOLDER / "doors.md").write_text(doors_page(), encoding="utf-8")
     (FOLDER.parent / "llms.txt").write_text(llms_page(), encoding="utf-8")

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from bimhw.runs.learn_rule import learn_by_rule as learn_by_rule
     from bimhw.runs.nir import run_nir as nir_run
     from bimhw.runs.nir import run_nir as run_nir
+    from bimhw.runs.remedies import remedies as remedies
     from bimhw.runs.simulate import simulate as simulate
     from bimhw.studies.demo import demo as demo
     from bimhw.studies.examples import examples as examples
@@ -164,6 +165,7 @@ _PUBLIC = {
     "potjans_diesmann": "bimhw.networks.microcircuit.potjans_diesmann",
     "Program": "simulator.program.program.Program",
     "read_nir": "bimhw.frontends.nir.read.read_nir",
+    "remedies": "bimhw.runs.remedies.remedies",
     "replay_rtl": "bimhw.evidence.verify.rtl.check.replay_rtl",
     "report": "bimhw.views.build.write_report",
     "results": "bimhw.studies.results.api.results",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reference import llms_page, python_page
+from benchmarks.reference import llms_page, neurons_page, python_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), ROOT / "docs" / "nn.md"]
@@ -48,6 +48,10 @@ def run(command: list[str], folder: Path, shown: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, f"{shown}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_table_of_neurons_is_of_this_code() -> None:
+    assert (ROOT / "docs" / "reference" / "neurons.md").read_text(encoding="utf-8") == neurons_page()
 
 
 def test_the_reference_is_of_this_code() -> None:

@@ -1,0 +1,59 @@
+"""Quantisation advice in points: each figure is that of the program compiled and run in that way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import bimhw
+from bimhw.cli.main import cli
+from bimhw.models.stack import LIF, Stack
+from bimhw.runs.remedies import remedies
+from simulator.base.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def outlier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A network with one weight far beyond the others, and labels that are its own answers in float."""
+    pytest.importorskip("nir")
+    folder = tmp_path_factory.mktemp("outlier")
+    torch.manual_seed(0)
+    net = Stack(torch.nn.Linear(10, 30), LIF(keep=0.75), torch.nn.Linear(30, 4), LIF(keep=0.75))
+    with torch.no_grad():
+        net[0].weight.mul_(3)
+        net[2].weight.mul_(4)
+        net[0].weight[3, 4] = 60.0
+    bimhw.export_nir(net, folder / "net.nir")
+    x = (torch.rand(20, 40, 10, generator=torch.Generator().manual_seed(1)) < 0.4).double()
+    np.savez(folder / "data.npz", x=x.numpy(), y=net.double().run(x).sum(0).argmax(1).numpy())
+    return folder / "net.nir", folder / "data.npz"
+
+
+def test_a_scale_for_each_row_mends_an_outlier(outlier: tuple[Path, Path], tmp_path: Path) -> None:
+    model, data = outlier
+    found = remedies(model, data=data, bits=4)
+    asked, ways = found.ways[0], {w.option: w for w in found.ways[1:]}
+    assert found.samples == 40 and found.float_accuracy == 1.0 and asked.points == 0
+    assert ways["--per-row"].accuracy > asked.accuracy + 0.1
+    program = bimhw.compile(model, "loihi2", data=data, bits=4, per_row=True).program
+    alone = bimhw.simulate(program, data=data, engine="none", output=tmp_path / "run")
+    assert ways["--per-row"].accuracy == alone.result["accuracy"]
+    assert ways["--per-row"].points == pytest.approx(100 * (alone.result["accuracy"] - asked.accuracy))
+
+
+def test_compile_says_the_points(outlier: tuple[Path, Path], tmp_path: Path) -> None:
+    model, data = outlier
+    command = ["compile", str(model), "--data", str(data), "--bits", "4", "-o", str(tmp_path / "p.bimhw")]
+    said = CliRunner().invoke(cli, command)
+    assert said.exit_code == 0, said.output
+    assert "accuracy on 40 samples:" in said.stdout and "100.0% in float" in said.stdout
+    assert "--per-row: " in said.stdout and " points" in said.stdout
+
+
+def test_data_without_classes_is_one_message(outlier: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="no labels of classes"):
+        remedies(outlier[0], data=bimhw.Dataset(np.zeros((5, 3, 10))))

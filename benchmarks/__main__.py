@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> None:
         module = importlib.import_module(f"benchmarks.{name}")
         if hasattr(module, "main"):
             print(f"== {name}", flush=True)
+            sys.argv = [f"benchmarks.{name}"]  # its own options have their defaults
             module.main()
 
 

@@ -15,12 +15,8 @@ PACKAGES = ("bimhw", "simulator", "mapping", "energy_models")
 MOST_FILE_LINES = 350
 MOST_FUNCTION_LINES = 60  # without the docstring; numba kernels aside: a fused loop does not split
 P90_FUNCTION_LINES = 25
-MOST_ANY = 1254  # mentions of `Any`; lower it whenever it falls
-LONG_FILES = {  # still to be split; a file leaves this list and never enters it
-    "mapping/relay.py",
-    "simulator/plasticity/learner.py",
-    "simulator/timing/kernel.py",
-}
+MOST_ANY = 1225  # mentions of `Any`; lower it whenever it falls
+LONG_FILES = {"simulator/timing/kernel.py"}  # one compiled loop; a file leaves this list and never enters it
 
 
 @cache

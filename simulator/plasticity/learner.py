@@ -73,8 +73,7 @@ class Learner:
             self.net, self._parts(name), self._number[name], self.forward, config, _moments(config, name), self.counts, seed,
             self._keys,
         )  # fmt: skip
-        self.steps_done, self.samples, self.learnt = 0, 0, 0
-        self.lr = config.lr
+        self.steps_done, self.samples, self.learnt, self.lr = 0, 0, 0, config.lr
         self._gain = [np.zeros(layer.h) for layer in self.layers]
         self._reach = 2 + max(g.delay for layer in self.net.layers for g in layer.groups)
 

@@ -9,10 +9,9 @@ neuron % 8. Logical numbers only, so the traces do not depend on the mapping.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from simulator.plasticity.forms.base import ALPHA, C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO, DELTA, EXP
 from simulator.plasticity.words.rounding import fill_uniform
@@ -32,6 +31,8 @@ from simulator.plasticity.words.words import (
     LSB,
     SATURATED,
 )
+
+Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -110,7 +111,7 @@ def _sum(g, delta, sb, live, words, k):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_traces(r: Any, noise: Any, line: int, port: int, psp: int) -> None:
+def _draw_traces(r: Floats, noise: npt.NDArray[np.uint64], line: int, port: int, psp: int) -> None:
     """Random numbers of one line's traces at a port (only of the words that the kernel has)."""
     seed, step, stream, left = noise[1], noise[2], noise[3], np.int64(noise[4])
     for part in range(5):
@@ -120,8 +121,8 @@ def _draw_traces(r: Any, noise: Any, line: int, port: int, psp: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def dense_narrow(
-    e: Any, g: Any, u: Any, hist: Any, const: Any, live: Any, psp: int, membrane: bool, labelled: bool, words: Any,
-    noise: Any,
+    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
+    membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
     """`rtrl.dense_step` for narrow words; arguments as there, traces e as [4, M1, 5, H].
 

@@ -24,8 +24,6 @@ rounded by neuron, so their sum over the channels is exact and the same for any 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +62,7 @@ from simulator.plasticity.words.words import (
 )
 
 Floats = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 # Rows of a history word array [8 + 2 N, H] that differ from those of BIM-D (`words`); rows H_ABAR and H_X stay empty.
 H_DT, H_SIG, H_STATES = H_C, H_G, 8
@@ -98,8 +97,8 @@ def s6_history(rec, theta, hard, detached, surrogate, width, row, shared, words)
 
 @numba.njit(cache=True, nogil=True)
 def s6_sweep(
-    hist: Any, shared: Any, order: Any, before: int, fresh: int, const: Any, rates: Any, psp: int, membrane: bool, zoh: bool,
-    p: Any, p_shared: Any, g_skip: Any, g_rates: Any, words: Any,
+    hist: Floats, shared: Floats, order: I64, before: int, fresh: int, const: Floats, rates: Floats, psp: int,
+    membrane: bool, zoh: bool, p: Floats, p_shared: Floats, g_skip: Floats, g_rates: Floats, words: Floats,
 ) -> None:  # fmt: skip
     """Backward sweep of an s6 layer.
 

@@ -29,6 +29,8 @@ from simulator.base.errors import InputError
 from simulator.base.random import STREAM_TRACE, random_word
 
 Ints = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer]
 TRACE_MAX = 127
 MOST_TAU = 1e9  # steps
 MOST_EXPONENT = 24  # of two, in the scale of a product
@@ -87,7 +89,9 @@ class Product:
 
 
 @numba.njit(cache=True, nogil=True)
-def trace_step(x: Any, fired: Any, decay: int, impulse: int, seed: Any, step: Any, first_id: Any, kind: int) -> None:
+def trace_step(
+    x: Any, fired: npt.NDArray[np.bool_], decay: int, impulse: int, seed: int, step: int, first_id: int, kind: int
+) -> None:
     """One step of a trace of n neurons (int32 [n], in place).
 
     Args:
@@ -105,8 +109,8 @@ def trace_step(x: Any, fired: Any, decay: int, impulse: int, seed: Any, step: An
 
 
 @numba.njit(cache=True, nogil=True)
-def _apply(indptr: Any, indices: Any, w: Any, pre: Any, post: Any, scale: Any, terms: Any, gates: Any, low: int, high: int,
-           seed: Any, epoch: Any, projection: int) -> int:  # fmt: skip
+def _apply(indptr: I64, indices: Ints, w: Any, pre: Ints, post: Ints, scale: npt.NDArray[np.float64], terms: I64, gates: I64,
+           low: int, high: int, seed: int, epoch: int, projection: int) -> int:  # fmt: skip
     visited = 0
     for j in range(indptr.size - 1):
         for at in range(indptr[j], indptr[j + 1]):
@@ -159,9 +163,9 @@ class LoihiRule:
 
     def apply(
         self,
-        indptr: Any,
-        indices: Any,
-        weights: Any,
+        indptr: I64,
+        indices: Ints,
+        weights: Integers,
         pre: Ints,
         post: Ints,
         epoch: int,

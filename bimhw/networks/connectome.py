@@ -33,6 +33,7 @@ from simulator.program.spikes import SpikeTrain
 
 I64 = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.str_]
+Column = npt.NDArray[Any]  # of one kind of whole numbers, or of text
 
 # names of each column in the public tables
 _COLUMNS = {
@@ -156,7 +157,7 @@ def _check(step_ms: float, steps: int, least: int) -> None:
 
 def _columns(
     path: Path, wanted: dict[str, tuple[str, ...]], kinds: dict[str, str], optional: str = ""
-) -> dict[str, npt.NDArray[Any]]:
+) -> dict[str, Column]:
     """Columns by our names."""
     check_is_file(path)
     arrow = path.suffix in (".feather", ".parquet")
@@ -189,7 +190,7 @@ def _arrow(path: Path) -> Any:
     return dataset.dataset(path, format=path.suffix[1:])
 
 
-def _read_arrow(path: Path, there: dict[str, str], kinds: dict[str, str]) -> dict[str, npt.NDArray[Any]]:
+def _read_arrow(path: Path, there: dict[str, str], kinds: dict[str, str]) -> dict[str, Column]:
     table = _arrow(path).to_table(columns=list(there.values()))
     return {ours: np.asarray(table[name].to_numpy()).astype(kinds[ours]) for ours, name in there.items()}
 

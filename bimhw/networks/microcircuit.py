@@ -242,7 +242,8 @@ def _projection(
     exponent = max(0, int(np.floor(np.log2(abs(weight) / 12))))
     ptr = np.zeros(source[1] + 1, np.int64)
     np.cumsum(rng.multinomial(count, np.full(source[1], 1 / source[1])), out=ptr[1:])
-    targets = rng.integers(0, target[1], count, np.int32)
+    targets: I32 = rng.integers(0, target[1], count, np.int32)
+    targets = targets.astype("u2" if target[1] <= 1 << 16 else "i4")  # 3 bytes a synapse instead of 5
     weights = _weights(count, weight / 2**exponent, rng)
     ptr = _merge(ptr, targets, weights, np.zeros(target[1], np.int32), np.zeros(target[1], np.bool_))
     kept = int(ptr[-1])
@@ -261,7 +262,9 @@ def _weights(count: int, mean: float, rng: np.random.Generator, at_once: int = 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge(ptr: I64, targets: I32, weights: npt.NDArray[np.int8], total: I32, met: npt.NDArray[np.bool_]) -> I64:
+def _merge(
+    ptr: I64, targets: npt.NDArray[np.integer], weights: npt.NDArray[np.int8], total: I32, met: npt.NDArray[np.bool_]
+) -> I64:
     """Sort each row by target and add up the weights of equal ones, in place; returns the new row pointers."""
     out, at = np.zeros(ptr.size, np.int64), 0
     for row in range(ptr.size - 1):

@@ -16,6 +16,7 @@ from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
 from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
 from mapping.limits import check_capabilities
+from mapping.objective import DEFAULT
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
@@ -103,6 +104,7 @@ def bench(
     repeats: int = 3,
     faults: Faults | None = None,
     timing_sample: float | None = None,
+    objective: str = DEFAULT,
 ) -> BenchResult:
     """Run a plain network file (see `bimhw.frontends.npz`).
 
@@ -117,16 +119,17 @@ def bench(
             chunks that are forgotten.
         timing_sample: share of the steps to time; all by default.
         faults: what is broken on the chip; a chip that breaks while it runs is run once.
+        objective: what the mapping ``auto`` minimises, as in `bimhw.compile`.
 
     Raises:
-        InputError: a bad file, an unknown chip, engine or mapping, no steps.
+        InputError: a bad file, an unknown chip, engine, mapping or objective, no steps.
         FitError: a mapping that does not fit the chip.
     """
     faults = Faults() if faults is None else faults
     hardware = load_chip(chip)
     check_faults(faults, hardware.topology)
     _warm_up(hardware, engine)
-    built = _build(path, hardware, mapping, faults)
+    built = _build(path, hardware, mapping, faults, objective)
     n_steps = built.net.inputs.steps if steps is None else steps
     if n_steps < 1:
         raise InputError("steps", f"is {n_steps}", "Give 1 or more")
@@ -189,26 +192,26 @@ class _Timed:
     half_width_ns: float
 
 
-def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults) -> _Built:
+def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults, objective: str) -> _Built:
     start = time.thread_time()
     net = read_plain(path)
     read = time.thread_time()
     check_capabilities(net.network, chip)
-    program = _map(net, chip, mapping)
+    program = _map(net, chip, mapping, objective)
     simulation = Simulation(
         program, graded_inputs=False, count_active="neuron_update_active" in chip.energy, faults=faults
     )
     return _Built(net, program, simulation, read - start, time.thread_time() - read)
 
 
-def _map(net: PlainNet, chip: Chip, mapping: str) -> Program:
+def _map(net: PlainNet, chip: Chip, mapping: str, objective: str) -> Program:
     if mapping == "file":
         return program_as_given(net.network, chip)
     if mapping == "auto":
         from mapping.mapper import map_network
 
         rates = spike_rates(net.network, [net.inputs], min(RATE_STEPS, net.inputs.steps))
-        return map_network(net.network, chip, rates=rates, relays=False).program
+        return map_network(net.network, chip, rates=rates, relays=False, objective=objective).program
     raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
 
 

@@ -139,7 +139,9 @@ def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
     if not parts or len(set(sources)) < len(sources) or len(only) > 1:
         return None
     targets, weights = _joined([s.indices for s in parts]), _joined([s.weights for s in parts])
-    return None if targets is None or weights is None else (targets.view(np.uint32), weights)
+    if targets is None or weights is None or targets.dtype.itemsize != 4:
+        return None
+    return targets.view(np.uint32), weights
 
 
 def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:

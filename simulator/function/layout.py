@@ -64,7 +64,7 @@ class Synapses:
     target: int
     port: int
     indptr: I64
-    indices: I32
+    indices: I32  # or uint16, where the program has them so
     weights: npt.NDArray[Any]
     delay: int
     exponent: int
@@ -134,7 +134,7 @@ def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronMo
         index[p.target],
         target.ports.index(p.port),
         np.ascontiguousarray(indptr, np.int64),
-        np.ascontiguousarray(p.indices, np.int32),
+        np.ascontiguousarray(p.indices, np.uint16 if p.indices.dtype == np.uint16 else np.int32),
         weights.copy() if p.plastic else np.ascontiguousarray(weights),
         p.delay,
         p.exponent,

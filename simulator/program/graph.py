@@ -51,7 +51,8 @@ class Projection:
 
     Attributes:
         indptr: int64 [source.size + 1], row pointers.
-        indices: int32 [nnz], target neuron (local to the target population), ascending and unique in a row.
+        indices: int32 [nnz], target neuron (local to the target population), ascending and unique in a row; uint16 takes half
+            of the memory where the target population has at most 65,536 neurons.
         weights: [nnz] float64 (float stage), or int8/int16/int32 (integer stage).
         delay: extra steps (axonal delay), >= 0.
         exponent: left shift of every product (integer stage), >= 0.

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     help="Timing engine; none: function only.",
 )
 @click.option("--mapping", type=click.Choice(["file", "auto"]), default="file", show_default=True, help="Cores.")
+@click.option(
+    "--objective",
+    type=click.Choice(["time", "energy", "edp", "cores", "messages"]),
+    default="edp",
+    show_default=True,
+    help="What the mapping auto minimises.",
+)
 @click.option("--chip", default="loihi1-fitted", show_default=True, help="Chip name or YAML file.")
 @click.option(
     "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the timing engine."
@@ -42,6 +49,7 @@ def command(
     steps: int | None,
     engine: Engine,
     mapping: str,
+    objective: str,
     chip: str,
     threads: int,
     repeats: int,
@@ -56,7 +64,7 @@ def command(
     broken = None if faults is None else read_faults(faults)
     result = bench(
         net, steps=steps, engine=engine, mapping=mapping, chip=chip, threads=threads, repeats=repeats, faults=broken,
-        timing_sample=timing_sample,
+        timing_sample=timing_sample, objective=objective,
     ).as_dict()  # fmt: skip
     if as_json:
         print_json(result)

@@ -24,6 +24,7 @@ from simulator.base.shown import significant
 @click.option("--cores", help="Most neurons on a core.")
 @click.option("--mapping", help="Mappers, e.g. auto,blocks (see `compile`); auto if not given.")
 @click.option("--copies", help="Copies of the network, a sample on each, e.g. 1,4,max: latency against throughput.")
+@click.option("--objective", help="What mappings minimise, e.g. time,energy; edp if not given.")
 @click.option("--supply", help="Supply voltages [V].")
 @click.option("--node", help="Process nodes [nm].")
 @click.option("--seeds", help="Seeds, e.g. 0,1,2.")
@@ -79,7 +80,8 @@ def _axes(options: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
 
     names = {"lam": "lambda", "seeds": "seed"}
     out = {}
-    for name in ("sparsity", "bits", "rate", "lam", "seeds", "chip", "cores", "mapping", "copies", "supply", "node"):
+    hardware = ("chip", "cores", "mapping", "copies", "objective", "supply", "node")
+    for name in ("sparsity", "bits", "rate", "lam", "seeds", *hardware):
         if options[name] is not None:
             out[names.get(name, name)] = _values(options[name])
     for text in options["axis"]:

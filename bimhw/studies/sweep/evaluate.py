@@ -239,6 +239,7 @@ def _mapped(point: Point, program: Program, folder: Path) -> Program:
     from mapping.limits import check_capabilities
     from mapping.mapper import map_network
     from mapping.network import Network
+    from mapping.objective import DEFAULT
 
     network = Network("integer", program.populations, program.projections, dict(program.meta))
     chip = point.chip()
@@ -247,7 +248,8 @@ def _mapped(point: Point, program: Program, folder: Path) -> Program:
     ends = np.cumsum([p.size for p in program.populations])[:-1]
     rates = dict(zip((p.name for p in program.populations), np.split(flat, ends), strict=True))
     method = str(point.axes.get("mapping", "auto"))
-    return map_network(network, chip, method, rates, point.axes.get("cores"), point.seed).program
+    objective = str(point.axes.get("objective", DEFAULT))
+    return map_network(network, chip, method, rates, point.axes.get("cores"), point.seed, objective=objective).program
 
 
 def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:

@@ -1,8 +1,8 @@
 """What a sweep is: a task or a model, axes with their values, and the points of their product.
 
 An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
-(neurons per core), ``mapping``, ``copies`` (of the network, a sample on each; or ``max``), ``supply`` (V), ``node`` (nm),
-``seed``, any option of `bimhw train` (``epochs``, ...),
+(neurons per core), ``mapping``, ``copies`` (of the network, a sample on each; or ``max``), ``objective`` (of the mapping),
+``supply`` (V), ``node`` (nm), ``seed``, any option of `bimhw train` (``epochs``, ...),
 ``faults`` (YAML files of what is broken) or one of their numbers (``faults.drop_rate``), or any number of the chip file by its
 path (``timing.synapse``, ``energy.synaptic_event``). A point is keyed by a hash of all that
 determines its result.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bimhw.tasks.dataset import Dataset
 
 COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
-HARDWARE_AXES = ("chip", "cores", "mapping", "copies", "supply", "node")
+HARDWARE_AXES = ("chip", "cores", "mapping", "copies", "objective", "supply", "node")
 ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
 RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
 SECTIONS = ("timing", "energy", "limits")
@@ -301,7 +301,9 @@ class Point:
         """Hash of all that determines the mapping and the counters: function, mesh, limits and mapper, no times, no energies."""
         c = self.chip()
         parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits)]
-        return digest("mapping", self.function_key(), parts, self.axes.get("cores"), self.axes.get("mapping", "auto"))
+        mapper = [self.axes.get("cores"), self.axes.get("mapping", "auto")]
+        mapper += [self.axes["objective"]] if "objective" in self.axes else []
+        return digest("mapping", self.function_key(), parts, *mapper)
 
     def hardware_key(self) -> str:
         """Hash of all that determines counters and times, but no energies."""

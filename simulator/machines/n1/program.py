@@ -132,7 +132,7 @@ def _external(program: Program, inputs: SpikeTrain, steps: int, first: dict[str,
             here = inputs.ids[int(inputs.ptr[t]) : int(inputs.ptr[t + 1])]
             for i in here[(here >= begin) & (here < begin + n)] - begin:
                 row = slice(int(q.indptr[i]), int(q.indptr[i + 1]))
-                sums[min(t + 1 + q.delay, steps), first[q.target] + q.indices[row]] += weights[row]
+                sums[min(t + 1 + q.delay, steps), first[q.target] + q.indices[row].astype(np.int64)] += weights[row]
     step, neuron = np.nonzero(sums[:steps])
     values = sums[step, neuron]
     if values.size and not -WORD <= int(values.min()) <= int(values.max()) < WORD:

@@ -35,6 +35,18 @@ def test_counts_are_those_of_the_events(net: Path) -> None:
     assert result.messages == axon_table(_program(net)).fan_cores[spikes.ids].sum()
 
 
+def test_the_objective_chooses_the_mapping(net: Path) -> None:
+    few, fast = (
+        bimhw.bench(net, engine="compiled", chip="loihi2", mapping="auto", objective=o, repeats=1)
+        for o in ("cores", "time")
+    )
+    assert few.spike_hash == fast.spike_hash
+    assert few.sim_time_us_per_step is not None and fast.sim_time_us_per_step is not None
+    assert few.messages < fast.messages and fast.sim_time_us_per_step <= few.sim_time_us_per_step
+    with pytest.raises(InputError, match="speed"):
+        bimhw.bench(net, engine="none", mapping="auto", objective="speed")
+
+
 def _program(net: Path) -> bimhw.Program:  # type: ignore[valid-type]
     from bimhw.frontends.npz import read_plain
     from mapping.files import program_as_given

@@ -213,6 +213,19 @@ def test_copies_are_an_axis(model: Path, tmp_path: Path) -> None:
         spec_of(model, copies=(2,), **{"faults.drop_rate": (0.1,)}).check()
 
 
+def test_the_objective_of_the_mapping_is_an_axis(model: Path, tmp_path: Path) -> None:
+    """Fewest cores against least time: the same spikes on other cores."""
+    spec = spec_of(model, chip=("loihi2",), objective=("cores", "time"))
+    result = run_sweep(spec, tmp_path / "s.sqlite")
+    assert result.failed == 0 and result.functional_runs == 1
+    by = {r["axes"]["objective"]: r for r in result.rows}
+    assert by["time"]["latency_us"] <= by["cores"]["latency_us"]
+    assert by["time"]["cores"] >= by["cores"]["cores"]
+    wrong = spec_of(model, chip=("loihi2",), objective=("speed",))
+    (row,) = run_sweep(wrong, tmp_path / "t.sqlite").rows
+    assert row["status"] == "failed" and "speed" in str(row)
+
+
 def test_a_point_that_is_named_twice_is_computed_once(model: Path, tmp_path: Path) -> None:
     from bimhw.studies.sweep.run import Session
 

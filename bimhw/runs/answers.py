@@ -145,7 +145,7 @@ class DataTrial:
         """
         entry = program.facts.entry
         names = {p.name: p.size for p in input_populations(program.populations)}
-        samples = data.samples(sum(names.values()), count, names)
+        samples = data.samples(sum(names.values()), count, names, program.facts.sample_steps, entry.once)
         payloads = samples.payloads(entry.scale, entry.payload_bits)
         output, steps = Outputs.of(program, decode), payloads.shape[1]
         meta = program.facts.output or ProgramOutput()

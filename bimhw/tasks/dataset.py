@@ -108,22 +108,35 @@ class Dataset:
             return replace(source, **general)
         return Dataset(**{**read_fields(source, given), **general})
 
-    def samples(self, width: int, count: int | None = None, names: Mapping[str, int] | None = None) -> Samples:
+    def samples(
+        self,
+        width: int,
+        count: int | None = None,
+        names: Mapping[str, int] | None = None,
+        steps: int | None = None,
+        once: bool = False,
+    ) -> Samples:
         """Return samples [B, T, width] for a network with this many inputs.
 
         Args:
             width: inputs of the network, all together.
             count: the first samples only.
             names: input -> its width, of a network with several inputs; they lie side by side in this order.
+            steps: T of a still input where the dataset does not say it: the network's own.
+            once: a still input comes at the first step only, and the network keeps it (sigma-delta).
 
         Raises:
             InputError: shapes that do not meet, or an input that the data lacks.
         """
+        if self.steps is None and steps is not None and self._is_still(width, names):
+            return replace(self, steps=steps).samples(width, count, names, once=once)
         if self.inputs:
-            return self._side_by_side(count, names or {})
+            return self._side_by_side(count, names or {}, once)
         channels = width // 2 if self.encoding == "delta" else width
         layout, note = self._layout(channels)
         x = self._batch_first(self.x, layout, channels)
+        if once and layout == "static" and self.encoding is None:
+            x = np.concatenate([x[:, :1], np.zeros_like(x[:, 1:])], axis=1)
         y, out = self.y, None
         batch = x.shape[0]
         if y is not None and y.shape[0] != batch:
@@ -137,13 +150,20 @@ class Dataset:
             x, y, out = x[:count], None if y is None else y[:count], None if out is None else out[:count]
         return self._encoded(Samples(x, y, out, (*self.notes, *((note,) if note else ()))))
 
-    def _side_by_side(self, count: int | None, names: Mapping[str, int]) -> Samples:
+    def _is_still(self, width: int, names: Mapping[str, int] | None) -> bool:
+        parts = [replace(self, x=self.inputs[n], inputs={}) for n in self.inputs] or [self]
+        widths = [(names or {}).get(n, width) for n in self.inputs] or [
+            width // 2 if self.encoding == "delta" else width
+        ]
+        return all(part._layout(w)[0] == "static" for part, w in zip(parts, widths, strict=True))
+
+    def _side_by_side(self, count: int | None, names: Mapping[str, int], once: bool = False) -> Samples:
         if set(self.inputs) != set(names):
             wanted = ", ".join(f"x.{n}" for n in names) or "one x"
             raise InputError(
                 self.name, f"holds {', '.join(f'x.{n}' for n in self.inputs)}", f"The network takes {wanted}"
             )
-        parts = [replace(self, x=self.inputs[n], inputs={}).samples(w, count) for n, w in names.items()]
+        parts = [replace(self, x=self.inputs[n], inputs={}).samples(w, count, once=once) for n, w in names.items()]
         shapes = {n: part.x.shape[:2] for n, part in zip(names, parts, strict=True)}
         if len(set(shapes.values())) != 1:
             raise InputError(

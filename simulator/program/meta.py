@@ -31,11 +31,13 @@ class ProgramInput(msgspec.Struct, frozen=True):
         population: its name.
         scale: value of payload 1.
         payload_bits: of a payload, sign included; 0: binary spikes.
+        once: a still input comes at the first step only, as its changes are what is sent (sigma-delta).
     """
 
     population: Name | None = None
     scale: Scale = 1.0
     payload_bits: Bits = 0
+    once: bool = False
 
     @property
     def name(self) -> str:

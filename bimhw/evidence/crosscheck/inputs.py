@@ -94,9 +94,9 @@ def _of_program(
     if isinstance(task, Dataset):
         entry = program.meta["input"]
         names = {p.name: p.size for p in inputs}
-        whole = task.samples(sum(names.values()), names=names).payloads(
-            float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0))
-        )
+        facts = program.facts
+        shaped = task.samples(sum(names.values()), names=names, steps=facts.sample_steps, once=facts.entry.once)
+        whole = shaped.payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
         payloads = _chosen(whole, samples, task.name)
     elif name:
         payloads = _task_samples(name, samples)

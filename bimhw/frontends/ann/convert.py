@@ -123,7 +123,8 @@ def convert(
     network, size = _network(double, x, names, cells, lambda top: chosen.cell(top, threshold), chosen)
     values = array(x).reshape(len(x), size)
     scale = input_scale(values)
-    meta = dict(network.meta) | {"input": dict(network.meta["input"]) | {"scale": scale}, "kind": "ann"}
+    meta = dict(network.meta) | {"kind": "ann"}
+    meta["input"] = dict(network.meta["input"]) | {"scale": scale, "once": chosen.once}
     said = f"converted from a ReLU network: {chosen.name} code, steps of a sample: {steps}, payloads of {scale:g}"
     meta["notes"] = [*meta["notes"], said]
     network = replace(network, meta=meta)

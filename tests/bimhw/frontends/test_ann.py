@@ -150,3 +150,22 @@ def test_the_command_writes_a_program(tmp_path: Path) -> None:
     assert any(line.startswith("LOSES") for line in figures["verdict"]) and figures["result"]["samples"] == 8
     assert figures["neurons"] == 9 and out.exists() and list(figures["curve"]) == ["1", "2", "4", "8", "16"]
     assert bimhw.Program.load(out).meta["input"]["scale"] == 2.0**-7
+
+
+@pytest.mark.parametrize(("code", "steps"), [("rate", None), ("sigma-delta", None), ("sigma-delta", 3)])
+def test_the_saved_program_takes_the_data_that_it_was_made_from(code: str, steps: int | None, tmp_path: Path) -> None:
+    """`bimhw simulate net.bimhw --data samples.npz` decides as the conversion did on the chip."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 4))
+    x = np.random.default_rng(0).random((20, 6))
+    found = bimhw.convert(net, bimhw.Dataset(x, np.arange(20) % 4), code=code, steps=steps)
+    program = bimhw.compile(found.network, chip="loihi2", mapping="blocks").program
+    program.save(tmp_path / "net.bimhw")
+    np.savez(tmp_path / "samples.npz", x=x, y=np.arange(20) % 4)
+    answers = []
+    for name, data in (("a", found.dataset(x, np.arange(20) % 4)), ("b", tmp_path / "samples.npz")):
+        run = bimhw.simulate(tmp_path / "net.bimhw", data=data, output=tmp_path / name, engine="none")
+        with np.load(tmp_path / name / "outputs.npz") as out:
+            answers.append((out["values"], run.result["accuracy"]))
+    assert (answers[0][0] == answers[1][0]).all() and answers[0][0].shape[1] >= (steps or found.steps)
+    assert answers[0][1] == answers[1][1]

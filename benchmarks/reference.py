@@ -1,16 +1,18 @@
-"""Write python.md, doors.md and neurons.md in docs/reference, and docs/llms.txt: python -m benchmarks.reference"""
+"""Write python.md, doors.md, neurons.md and json.md in docs/reference, and docs/llms.txt: python -m benchmarks.reference"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 import bimhw
 from bimhw.cli.examples import EXAMPLES
 from bimhw.cli.main import cli
+from bimhw.cli.schemas import DOCUMENTS, schema
 from simulator.chips.load import chip_names, load_chip
 from simulator.neurons.base import NeuronModel, get, names
 
@@ -24,10 +26,18 @@ _LLMS = """# bimhw
 
 > Hardware co-design for neuromorphic chips, in Python: does a spiking network fit a chip, what does it compute there in integers,
 > when, at what energy, and what does learning on the chip cost compared with BPTT on a GPU."""
+_JSON = """# JSON
+
+What each command prints with `--json`. A key's unit is its ending; null stands for unknown. `bimhw schema COMMAND` and
+`bimhw.schema(command)` give the JSON schema (draft 2020-12); every output in the tests is held against it. Errors are one object,
+`{"error": {"kind", "where", "problem", "way_out"}}`, with exit code 2.
+This page is generated from the code (`python -m benchmarks.reference`).
+"""
 _DOORS = """# Commands and functions
 
 Each command is a function under `import bimhw`; a blank or a hyphen becomes an underscore. Every command has `--json`; errors are
-JSON too with it. Without a terminal, long work logs a line every ten seconds on standard error.
+JSON too with it, and [each document has a schema](json.md). Without a terminal, long work logs a line every ten seconds on
+standard error.
 This table is generated from the code (`python -m benchmarks.reference`).
 
 | command | function | defined in | `--json` | example |
@@ -95,6 +105,38 @@ def llms_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def json_page() -> str:
+    """The keys of every document, object by object; an object that several commands print stands at the first."""
+    lines, told = [_JSON], set[str]()
+    for command in DOCUMENTS:
+        found = schema(command)
+        lines.append(f"\n## {command}\n\nPrints {' or '.join(map(_kind, found['anyOf']))}.\n")
+        for name, part in found["$defs"].items():
+            if name not in told and part.get("properties"):
+                told.add(name)
+                lines.append(f"\n**{name}**. {part.get('description', '').splitlines()[0]}\n")
+                lines += [_key(key, kind, key in part.get("required", ())) for key, kind in part["properties"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _key(key: str, kind: dict[str, Any], required: bool) -> str:
+    return f"- `{key}`: {_kind(kind)}" + ("" if required else ", may be missing")
+
+
+def _kind(part: dict[str, Any]) -> str:
+    """A type in words."""
+    if "$ref" in part:
+        return f"*{part['$ref'].rpartition('/')[2]}*"
+    if "anyOf" in part:
+        return " or ".join(map(_kind, part["anyOf"]))
+    if part.get("type") == "array":
+        return f"list of {_kind(part['items'])}" if "items" in part else "list"
+    if part.get("type") == "object":
+        inner = part.get("additionalProperties")
+        return f"object of {_kind(inner)}" if isinstance(inner, dict) and inner else "object"
+    return str(part.get("type", "any"))
+
+
 def doors_page() -> str:
     """The table of commands and functions."""
     rows = [
@@ -138,4 +180,5 @@ if __name__ == "__main__":
     (FOLDER / "neurons.md").write_text(neurons_page(), encoding="utf-8")
     (FOLDER / "python.md").write_text(python_page(), encoding="utf-8")
     (FOLDER / "doors.md").write_text(doors_page(), encoding="utf-8")
+    (FOLDER / "json.md").write_text(json_page(), encoding="utf-8")
     (FOLDER.parent / "llms.txt").write_text(llms_page(), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bimhw.cli.schemas import schema as schema
     from bimhw.compiler.decode import decode as decode
     from bimhw.compiler.decode import encode as encode
     from bimhw.compiler.fit import fit as fit
@@ -178,6 +179,7 @@ _PUBLIC = {
     "run_sweep": "bimhw.studies.sweep.run.run_sweep",
     "run_timing": "simulator.timing.run.run_timing",
     "save_model": "bimhw.models.io.save_model",
+    "schema": "bimhw.cli.schemas.schema",
     "serve": "bimhw.studies.serve.server.serve",
     "silicon": "bimhw.evidence.silicon.compare.compare_silicon",
     "simulate": "bimhw.runs.simulate.simulate",

@@ -41,6 +41,7 @@ EXAMPLES = {
     "report": "bimhw report run",
     "rules": "bimhw rules digits --rule e-prop --rule frozen --train 50 --test 50 --hidden 16",
     "results": "bimhw results --table digits --seeds 1 --minutes 10",
+    "schema": "bimhw schema simulate",
     "serve": "bimhw serve runs",
     "silicon": "bimhw silicon",
     "simulate": "bimhw simulate digits.bimhw --samples 10 --model examples/digits.safetensors -o run",

@@ -22,7 +22,7 @@ from simulator.base.errors import BimhwError
 from simulator.base.text import first_line, printable
 
 GROUPS = {
-    "Start": ("demo", "examples", "doctor", "chips", "data"),
+    "Start": ("demo", "examples", "doctor", "schema", "chips", "data"),
     "Networks": ("train", "finetune", "convert", "nir", "results", "forgetting"),
     "On a chip": ("fit", "compile", "map", "simulate", "learn", "rules", "bench"),
     "Answers": ("energy", "report", "serve", "codesign", "table", "sweep"),

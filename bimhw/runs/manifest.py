@@ -134,7 +134,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     p99_latency_us: Number = UNSET
     samples_per_s: Number = UNSET
     late_packets: int | UnsetType = UNSET
-    timing_sample: dict[str, float] | UnsetType = UNSET
+    timing_sample: dict[str, int | float] | UnsetType = UNSET
     faults: dict[str, int] | UnsetType = UNSET
     fidelity: ProgramFidelity | UnsetType = UNSET
     notes: list[str] | UnsetType = UNSET

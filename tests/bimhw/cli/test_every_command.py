@@ -10,13 +10,16 @@ import shlex
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 import bimhw
-from benchmarks.reference import commands, doors_page, prints_json, twin
+from benchmarks.reference import commands, doors_page, json_page, prints_json, twin
 from bimhw.cli.examples import EXAMPLES, NEXT
 from bimhw.cli.main import cli
+from bimhw.cli.schemas import DOCUMENTS, documents, schema
+from simulator.base.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL = dict(commands())
@@ -82,6 +85,54 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert done.exit_code == 0, f"{name}: {done.output} {done.exception!r}"
             if more:
                 assert json.loads(done.stdout)
+                check_document(name, done.stdout)
+
+
+def check_document(name: str, text: str) -> None:
+    """Fail where a command's output is none of its documents: an unknown key, a missing one, another type."""
+    problems = []
+    for kind in documents(name):
+        try:
+            msgspec.json.decode(text, type=kind)
+        except msgspec.ValidationError as error:
+            problems.append(str(error))
+        else:
+            return
+    raise AssertionError(f"{name}: {problems}")
+
+
+def test_every_command_has_a_document_and_its_schema() -> None:
+    assert DOCUMENTS.keys() == ALL.keys()
+    assert all(schema(name)["anyOf"] for name in DOCUMENTS)
+    with pytest.raises(InputError, match="'simulat'"):
+        schema("simulat")
+
+
+def test_the_page_of_json_is_of_this_code() -> None:
+    assert (ROOT / "docs" / "reference" / "json.md").read_text(encoding="utf-8") == json_page()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "chips",
+        "data list",
+        "doctor",
+        "chips check {chip}",
+        "fit {model} --chip generic",
+        "stdp-window",
+        "schema fit",
+        "silicon",
+    ],
+)
+def test_a_quick_command_prints_its_document(line: str, tmp_path: Path) -> None:
+    chip = tmp_path / "mine.yaml"
+    bimhw.chips_new(chip, "generic")
+    name = line.partition(" {")[0].removesuffix(" fit")
+    arguments = shlex.split(line.format(chip=chip, model=ROOT / "examples" / "digits.safetensors"))
+    done = CliRunner().invoke(cli, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    check_document(name, done.stdout)
 
 
 def _has_force(name: str) -> bool:

@@ -1,0 +1,247 @@
+"""Documents of the commands that cost, compare and sweep runs."""
+
+from __future__ import annotations
+
+from bimhw.cli.schemas.base import Anything, Document, Figure, Value
+from bimhw.cli.schemas.shared import Row
+from bimhw.runs.manifest import RunManifest, RunResult
+
+
+class Simulate(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run: what came out, what was run (manifest), and its folder."""
+
+    run: str
+    manifest: RunManifest
+
+
+class EnergyItem(Document, frozen=True):
+    """A count times a constant; null where the constant is unknown."""
+
+    key: str
+    name: str
+    hardware: str
+    kind: str
+    count: float
+    constant: Figure
+    unit: str
+    energy_pj: Figure
+    low_pj: Figure
+    high_pj: Figure
+    quality: str
+    source: str
+    where: str
+    note: str
+    assumption: str
+    explanation: str = ""
+
+
+class ChipEnergy(Document, frozen=True):
+    """Energy of a run on a chip, itemised."""
+
+    chip: str
+    samples: int
+    steps: int
+    sim_time_ns: Figure
+    neuron_updates: float
+    synaptic_events: float
+    items: list[EnergyItem]
+    figures: dict[str, Figure]
+    by_kind_pj: dict[str, float]
+    by_hardware_pj: dict[str, float]
+    by_population_pj: dict[str, float]
+    by_core_pj: dict[str, float]
+    unknown: list[str]
+    unbounded: list[str]
+    assumptions: list[str]
+
+
+class EqualWork(Document, frozen=True):
+    """Energy of the same work on each side, and to reach the accuracy."""
+
+    who: str
+    what: str
+    accuracy: Figure
+    uj_per_sample: Figure
+    uj_per_step: Figure
+    uj_per_update: Figure
+    uj_to_accuracy: Figure
+
+
+class GpuWork(Document, frozen=True):
+    """Operations and bytes of a kernel."""
+
+    matmul_flops: float
+    pointwise_flops: float
+    bytes_moved: float
+    least_bytes: float
+    stored_bytes: float
+    launches: float
+
+
+class GpuCost(Document, frozen=True):
+    """Energy and time of a sample on a GPU, in one of three cases: fused, graph, eager."""
+
+    gpu: str
+    case: str
+    mode: str
+    schedule: str
+    batch: int
+    uj: Figure
+    low_uj: Figure
+    high_uj: Figure
+    us: Figure
+    low_us: Figure
+    high_us: Figure
+    idle_uj: Figure
+    host_uj: Figure
+    work: GpuWork
+    assumptions: list[str]
+
+
+class Span(Document, frozen=True):
+    """A figure with its range."""
+
+    nominal: Figure
+    low: Figure
+    high: Figure
+
+
+class Energy(Document, frozen=True):
+    """Energy of a run beside a GPU."""
+
+    chip: ChipEnergy
+    compare: list[Row]
+    verdict: list[str]
+    copies: int
+    all_copies: ChipEnergy | None
+    equal_work: list[EqualWork]
+    gpu: list[GpuCost]
+    gpu_measured: list[dict[str, Anything]]
+    labelled_steps: int | None
+    learning: dict[str, ChipEnergy]
+    learning_uj_per_sample: Span | None
+    steps_per_sample: float
+
+
+class EnergyBy(Document, frozen=True):
+    """`--by`: sums by population, core, hardware or kind."""
+
+    by: str
+    pj: dict[str, float]
+    total_pj: float
+    unknown: list[str]
+
+
+class Codesign(Document, frozen=True):
+    """What dominates, where the break-even lies, what each form of learning costs; one object a row."""
+
+    verdict: list[str]
+    energy_sensitivity: list[dict[str, Value]]
+    time_sensitivity: list[dict[str, Value]]
+    break_even: list[dict[str, Value]]
+    learning: list[dict[str, Value]]
+    on_chip: list[dict[str, Value]]
+    roofline: list[dict[str, Value]]
+    floorline: list[dict[str, Value]]
+
+
+class SweepRow(Document, frozen=True):
+    """A point of a sweep; figures are null where it failed."""
+
+    axes: dict[str, Value]
+    status: str
+    reason: str
+    pareto: bool
+    accuracy: Figure = None
+    neurons: int | None = None
+    cores: int | None = None
+    copies: int | None = None
+    density: Figure = None
+    spike_rate: Figure = None
+    synaptic_events_per_sample: Figure = None
+    weight_bytes: Figure = None
+    saturations: int | None = None
+    latency_us: Figure = None
+    total_uj: Figure = None
+    total_low_uj: Figure = None
+    total_high_uj: Figure = None
+    full_uj: Figure = None
+    dynamic_uj: Figure = None
+    synapse_uj: Figure = None
+    soma_uj: Figure = None
+    edp_js: Figure = None
+    learning_uj: Figure = None
+    learning_form: str | None = None
+    synapse_uj_fixed_activity: Figure = None
+    pruned_synops_fixed_activity: Figure = None
+    faults: dict[str, Value] = {}
+    unknown: list[str] = []
+
+
+class Sweep(Document, frozen=True):
+    """Points of a sweep, and mean and standard deviation over seeds (axes beside NAME_mean and NAME_sd)."""
+
+    rows: list[SweepRow]
+    over_seeds: list[dict[str, Value]]
+    computed: int
+    functional_runs: int
+    failed: int
+
+
+class Results(Document, frozen=True):
+    """Tables that were measured."""
+
+    points: int
+    files: list[str]
+
+
+class Bench(Document, frozen=True):
+    """A plain network run on a chip; CPU times are of this machine."""
+
+    net: str
+    chip: str
+    mapping: str
+    engine: str
+    steps: int
+    threads: int
+    neurons: int
+    synapses: int
+    spike_hash: str
+    reference: str
+    spikes: int
+    events: int
+    messages: int
+    function_cpu_s_per_1000: float
+    timing_cpu_s_per_1000: Figure
+    build_s: float
+    build_ns_per_synapse: float
+    synapse_bytes: float
+    peak_rss_mb: float
+    sim_time_us_per_step: Figure
+    steps_timed: int
+    sim_time_half_width_us: Figure
+    energy_nj_per_step: float
+    saturations: int
+    faults: dict[str, int]
+
+
+class Demo(Document, frozen=True):
+    """All steps of the demo: files, seconds of each step, and the figures of its table."""
+
+    model: str
+    program: str
+    run: str
+    report: str
+    seconds: dict[str, float]
+    training: dict[str, Anything]
+    compile: dict[str, Anything]
+    simulation: dict[str, Anything]
+    energy: dict[str, Figure]
+    energy_unknown: list[str]
+    learning_uj_per_sample: list[Figure]
+    per_sample: dict[str, Anything]
+    verdict: list[str]
+
+
+Table = dict[str, dict[str, Anything]]
+"""Run -> NeuroBench's metrics under its names, and ours under ``bimhw.``."""

@@ -1,0 +1,268 @@
+"""Documents of the commands that make, read and compile networks."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bimhw.cli.schemas.base import Anything, Document, Figure
+from bimhw.cli.schemas.shared import Layer, Resource, Row
+from bimhw.runs.manifest import RunResult
+
+
+class Fidelity(Document, frozen=True):
+    """``faithful`` or ``approximate``, with reasons."""
+
+    word: str
+    reasons: list[str]
+
+
+class Layout(Document, frozen=True):
+    """A step of the calibration's sample under one mapping."""
+
+    layout: str
+    cores: int
+    messages_per_step: float
+    hops_per_step: float
+    step_ns: Figure
+    energy_pj_per_step: Figure
+
+
+class Mapping(Document, frozen=True):
+    """The mapping that was chosen, and what other objectives would have cost."""
+
+    method: str
+    cores: int
+    usable_cores: int
+    messages_per_step: float
+    hops_per_step: float
+    objective: str | None = None
+    layout: str | None = None
+    start: str | None = None
+    judged: Layout | None = None
+    blocks: Layout | None = None
+    alternatives: dict[str, Layout] = {}
+    tried: dict[str, float] = {}
+    chips: int | None = None
+    chip_messages_per_step: Figure = None
+
+
+class PopulationFacts(Document, frozen=True):
+    """A population: its neuron model, its spike rate on the calibration's samples, fraction bits of its states."""
+
+    name: str
+    model: str
+    neurons: int
+    layer: int
+    on_chip: bool
+    rate: Figure
+    formats: dict[str, int]
+
+
+class ProjectionFacts(Document, frozen=True):
+    """A projection: its synapses and how its weights are stored."""
+
+    name: str
+    synapses: int
+    weight_bits: int
+    layout: str
+    delay: int
+    relative_rms_weight_error: Figure
+
+
+class Compile(Document, frozen=True):
+    """A compiled program."""
+
+    program: str
+    program_sha256: str
+    chip: str
+    neurons: int
+    synapses: int
+    axons: int
+    cores: int
+    cores_of_chip: int
+    sample_steps: int | None
+    chip_steps: int | None
+    calibration: str | None
+    model_sha256: str | None
+    fidelity: Fidelity
+    mapping: Mapping
+    populations: list[PopulationFacts]
+    projections: list[ProjectionFacts]
+    resources: list[Resource]
+    notes: list[str]
+    copies: int = 1
+
+
+class AnnWork(Document, frozen=True):
+    """Work of the ReLU network for one sample."""
+
+    macs: int
+    pointwise: int
+    parameters: int
+    activations: int
+    inputs: int
+    outputs: int
+    kernels: int
+
+
+class Convert(Document, frozen=True):
+    """A ReLU network as spiking neurons: accuracy by the number of steps, on the chip, and beside a GPU."""
+
+    code: str
+    steps: int
+    curve: dict[str, float]
+    agreement: dict[str, float]
+    thresholds: dict[str, float]
+    ann_accuracy: Figure
+    ann_work: AnnWork
+    chip: str
+    cores: int
+    neurons: int
+    result: RunResult
+    compare: list[Row]
+    verdict: list[str]
+    notes: list[str]
+    program: str = ""
+
+
+class NirNode(Document, frozen=True):
+    """A node of a NIR graph."""
+
+    type: str
+    in_shape: list[int]
+    out_shape: list[int]
+
+
+class NirShow(Document, frozen=True):
+    """A NIR graph as it is read: smallest and largest decay of each state."""
+
+    nodes: dict[str, NirNode]
+    edges: list[list[str]]
+    decays: dict[str, dict[str, list[float]]]
+    notes: list[str]
+
+
+class NirExport(Document, frozen=True):
+    """A NIR file that was written."""
+
+    file: str
+    nodes: dict[str, NirNode] | int
+    edges: list[list[str]]
+
+
+class FloatDifference(Document, frozen=True):
+    """Spikes on the chip compared with the float engine's."""
+
+    differ: int
+    of: int
+    saturations: int
+    populations: list[Layer]
+
+
+class NirRun(Document, frozen=True, kw_only=True):
+    """A run of a .nir file: spikes that differ from the recorded ones, and from the float engine's."""
+
+    chip: str
+    cores: int
+    cores_of_chip: int
+    neurons: int
+    synapses: int
+    inputs: str
+    differ: int | None
+    of: int | None
+    float_engine: FloatDifference | None = msgspec.field(name="float")
+    resources: list[Resource]
+    result: RunResult
+    notes: list[str]
+
+
+class Finetune(Document, frozen=True):
+    """A model trained further with the weights that the chip stores."""
+
+    model: str
+    accuracy: float
+    float_accuracy: float
+    rounded_accuracy: float
+    updates: int
+    threads: int
+
+
+class Epoch(Document, frozen=True):
+    """A pass over the training data."""
+
+    number: int
+    loss: float
+    rates: list[float]
+    seconds: float
+    test_accuracy: Figure
+
+
+class Train(Document, frozen=True):
+    """A trained model."""
+
+    model: str | None
+    config: dict[str, Anything]
+    settings: dict[str, Anything]
+    parameters: int
+    memory_words: int | None
+    epochs: list[Epoch]
+    updates: int
+    sequences: int
+    train_seconds: float
+    threads: int
+    train_loss_nats: Figure
+    test_loss_nats: Figure
+    test_accuracy: Figure
+    spike_rates: list[float]
+
+
+class Forgetting(Document, frozen=True):
+    """Accuracy on the first classes before and after the second ones were learnt."""
+
+    first_before: float
+    first_after: float
+    second_after: float
+    second_alone: float
+    forgotten: float
+
+
+class Rule(Document, frozen=True):
+    """A rule on a task: accuracy after each pass, energy and time a sample and to reach the level, memory, traffic."""
+
+    rule: str
+    seed: int
+    accuracy: list[float]
+    energy_uj: Figure
+    latency_us: Figure
+    energy_to_level_mj: Figure
+    time_to_level_ms: Figure
+    memory_bytes: int
+    bits_per_synapse: float
+    packets: float
+    pareto: bool
+
+
+class Learn(Document, frozen=True):
+    """Learning on the chip."""
+
+    run: str
+    program: str | None
+    updates: int
+    chip_steps: int
+    cpu_s: float
+    test_accuracy: Figure
+    test_accuracy_by_epoch: list[float]
+    loss_nats_by_epoch: list[float]
+    spike_rates: list[float]
+    operations: dict[str, int]
+    learning_bytes: dict[str, int]
+    fit: dict[str, dict[str, Figure]]
+    pruned_share: dict[str, float]
+    saturations: dict[str, int]
+    tick_ns: Figure
+    mean_step_ticks: Figure
+    max_step_ticks: Figure
+    mean_step_ns: Figure
+    mean_latency_us: Figure
+    p99_latency_us: Figure
+    samples_per_s: Figure

@@ -1,0 +1,50 @@
+"""Parts that several documents hold."""
+
+from __future__ import annotations
+
+from bimhw.cli.schemas.base import Document, Figure
+
+
+class Layer(Document, frozen=True):
+    """A population of spiking neurons compared with the float network: spikes that differ, rates, error of the states."""
+
+    population: str
+    differ: int
+    of: int
+    rate: float
+    float_rate: float
+    rms_error: Figure
+    graded: bool = False
+
+
+class Resource(Document, frozen=True):
+    """A limit of the chip and the fullest core."""
+
+    name: str
+    worst_core: float
+    limit: Figure
+    load: Figure
+    total: int | None = None
+    cores_asked: int | None = None
+
+
+class Row(Document, frozen=True):
+    """A line of a comparison: who, what, its energy and time with their ranges, the word of its provenance."""
+
+    who: str
+    what: str
+    side: str
+    work: str
+    how: str
+    word: str
+    batch: int
+    scan: bool
+    updates: float
+    uj: Figure
+    low_uj: Figure
+    high_uj: Figure
+    us: Figure
+    low_us: Figure
+    high_us: Figure
+    system_uj: Figure
+    unknown: list[str]

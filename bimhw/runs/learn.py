@@ -176,7 +176,9 @@ def learn(
         if run is None:
             return done
         repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-        return replace(done, times=write_learning_run(Path(run), chip, facts, learnt_by(learner, chip), repeatable))
+        return replace(
+            done, times=write_learning_run(Path(run), ready, chip, facts, learnt_by(learner, chip), repeatable)
+        )
 
 
 def _taught(

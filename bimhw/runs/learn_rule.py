@@ -137,7 +137,9 @@ def learn_by_rule(
             done.program.save(output)
         if run is None:
             return done
-        return replace(done, times=write_learning_run(Path(run), chip, facts, machine.learnt(chip), done.summary()))
+        return replace(
+            done, times=write_learning_run(Path(run), ready, chip, facts, machine.learnt(chip), done.summary())
+        )
 
 
 class _Course(NamedTuple):

@@ -27,6 +27,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import TimingRun
 
+_WEIGHT_BITS = 9  # 512 bins at most
 _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
 Arrays = dict[str, npt.NDArray[np.int64]]
 
@@ -86,12 +87,13 @@ def learning_facts(
 
 
 def write_learning_run(
-    folder: Path, chip: Chip, facts: Mapping[str, Any], learnt: Learnt, summary: Mapping[str, Any]
+    folder: Path, begun: Program, chip: Chip, facts: Mapping[str, Any], learnt: Learnt, summary: Mapping[str, Any]
 ) -> dict[str, float]:
     """Write a run of learning: counters, spikes, times (learning phases included).
 
     Args:
         folder: to write.
+        begun: program that learning began with.
         chip: what it ran on.
         facts: of `learning_facts`.
         learnt: what was done.
@@ -113,9 +115,19 @@ def write_learning_run(
         "accuracy": summary["test_accuracy"],
         "spikes_per_sample": hidden_spikes(program, counted) / learnt.samples,
         "spike_rate": spike_rate(program, counted),
+        "weights_before": weight_counts(begun),
     }
     write_run(folder, program, chip, dict(facts), result, learnt.spikes, counted, arrays)
     return figures
+
+
+def weight_counts(program: Program) -> dict[str, list[int]]:
+    """Return how many synapses hold each stored weight: values (lower ends of equal bins, for long words) and counts."""
+    stored = np.concatenate([q.weights.ravel() for q in program.projections] or [np.zeros(0)]).astype(np.int64)
+    span = int(stored.max(initial=0) - stored.min(initial=0)) + 1
+    width = 1 << max(0, (span - 1).bit_length() - _WEIGHT_BITS)
+    values, counts = np.unique(stored // width * width, return_counts=True)
+    return {"values": values.tolist(), "counts": counts.tolist()}
 
 
 def timing_arrays(timings: Sequence[TimingRun]) -> Arrays:

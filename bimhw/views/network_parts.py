@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bimhw.runs.folder import RunFolder
+from bimhw.runs.learn_run import weight_counts
 from bimhw.views import svg
 from bimhw.views.parts import Part, Table
 from mapping.usage import usage
@@ -70,11 +71,14 @@ def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
         return None
     loss = result.get("loss_nats_by_epoch") or []
     rows = [[k + 1, f"{a:.2%}", f"{loss[k]:.4g}" if k < len(loss) else ""] for k, a in enumerate(curve)]
-    weights = np.concatenate([q.weights.ravel() for q in program.projections] or [np.zeros(0)]).astype(np.float64)
     drawing = svg.columns(100 * np.asarray(curve, float), "epoch", "test accuracy (%)", "learning curve")
-    counts, edges = np.histogram(weights, BINS)
-    drawing += svg.columns(counts.astype(float), f"stored weight, {edges[0]:g} to {edges[-1]:g}", "synapses", "weights")
-    note = "Accuracy on the test split after each epoch, computed by the chip; below, the weights at the end."
+    before, after = result.get("weights_before"), weight_counts(program)
+    both = [after] if before is None else [before, after]
+    low, high = (f(v for w in both for v in w["values"] or (0,)) for f in (min, max))
+    for name, counted in zip(("weights before", "weights after")[-len(both) :], both, strict=True):
+        counts, _ = np.histogram(counted["values"], BINS, (low, high + 1), weights=counted["counts"])
+        drawing += svg.columns(counts.astype(float), f"{name}, as stored", "synapses", name, span=(low, high + 1))
+    note = "Accuracy on the test split after each epoch, computed by the chip; below, the weights before and after."
     return Part("Learning", note, drawing, Table(("epoch", "test accuracy", "training loss (nats)"), rows, (0, 1, 2)))
 
 

@@ -90,8 +90,22 @@ def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: i
     return frame(width, row_height * len(rows) + 8, "".join(body), label)
 
 
-def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: str, width: int = 1000) -> str:
-    """One column a value (means of neighbours where there are more than 180 values)."""
+def columns(
+    values: npt.NDArray[np.float64],
+    x_label: str,
+    y_label: str,
+    label: str,
+    width: int = 1000,
+    span: tuple[float, float] | None = None,
+) -> str:
+    """Draw one column a value (means of neighbours where there are more than 180 values).
+
+    Args:
+        values: heights.
+        x_label, y_label, label: of the axes and of the drawing.
+        width: of the drawing.
+        span: first and last x, the first edge of the first column and the last of the last; by default their numbers.
+    """
     values = np.asarray(values, float)
     if values.size == 0:
         return ""
@@ -113,8 +127,10 @@ def columns(values: npt.NDArray[np.float64], x_label: str, y_label: str, label: 
             f'<rect x="{left + i * column:.2f}" y="{12 + plot_height - h:.2f}" width="{max(0.6, column * 0.8):.2f}" '
             f'height="{h:.2f}" class="chip"/>'
         )
-    for tick in ticks(0, values.size, 6):
-        body.append(text(left + tick / group * column, height - bottom + 16, f"{tick:g}", "middle", "soft"))
+    first, last = span or (0.0, float(values.size))
+    for tick in ticks(first, last, 6):
+        x = left + (tick - first) / (last - first) * values.size / group * column
+        body.append(text(x, height - bottom + 16, f"{tick:g}", "middle", "soft"))
     body.append(text(left + plot_width / 2, height - 6, x_label, "middle", "soft"))
     middle = 12 + plot_height / 2
     body.append(f'<g transform="rotate(-90 14 {middle})">{text(14, middle, y_label, "middle", "soft")}</g>')

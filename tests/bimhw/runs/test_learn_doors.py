@@ -14,9 +14,11 @@ from bimhw.compiler.pipeline import compile
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.runs.folder import RunFolder
-from bimhw.runs.learn import learn
+from bimhw.runs.learn import learn, ready_to_learn
+from bimhw.runs.learn_run import weight_counts
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
+from bimhw.views.build import write_report
 from simulator.base.errors import InputError
 from simulator.program.program import Program
 
@@ -52,6 +54,18 @@ def test_both_engines_learn_the_same_and_take_the_same_time(task: Task, program:
     assert stamps is not None and others is not None
     for name in stamps:
         np.testing.assert_array_equal(stamps[name], others[name])
+
+
+def test_the_report_shows_the_weights_before_and_after(task: Task, program: Program, tmp_path: Path) -> None:
+    result = learn(program, task, epochs=1, seed=2, run=tmp_path / "run")
+    before, after = RunFolder.open(tmp_path / "run").result["weights_before"], weight_counts(result.program)
+    held = ready_to_learn(program, task, {}, 2)
+    for counted, stored in ((before, held), (after, result.program)):
+        values, counts = np.unique(np.concatenate([q.weights.ravel() for q in stored.projections]), return_counts=True)
+        assert counted == {"values": values.tolist(), "counts": counts.tolist()}
+    assert before != after
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "weights before, as stored" in page and "weights after, as stored" in page
 
 
 def test_a_run_of_other_options_is_not_replaced_unasked(task: Task, program: Program, tmp_path: Path) -> None:

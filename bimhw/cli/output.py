@@ -11,14 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from simulator.base.shown import short
 from simulator.base.text import printable
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 LOG_SECONDS = 10.0
+MOST_WORD = 40  # characters; a longer word, a path for instance, may be broken in a table
+MARGIN = 3  # two blanks and a line beside each column of a table
 F = TypeVar("F", bound=Callable[..., Any])
 Item = TypeVar("Item")
 
@@ -83,21 +88,77 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"not JSON: {type(value).__name__}")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; numbers to the right. Plain text where standard output is not a terminal."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
+    """Print a table; numbers to the right. No word is broken: what is too wide goes on below, under the same keys.
+
+    Args:
+        title: above it.
+        columns: their names.
+        rows: one value a column.
+        keys: first columns that tell rows apart, and stand in every part.
+    """
     from rich.console import Console
+    from rich.text import Text
+
+    cells = [[printable(c) if isinstance(c, str) else short(c) for c in row] for row in rows]
+    console = Console(width=_width(), highlight=False)
+    words = [min(MOST_WORD, max(map(_longest_word, texts))) for texts in _columns(columns, cells)]
+    for number, part in enumerate(_parts(words, console.width, keys)):
+        shown = _table([columns[i] for i in part], [[row[i] for i in part] for row in cells], console.width)
+        shown.title = Text(printable(title) + (", continued" if number else ""))
+        console.print(shown)
+
+
+def _columns(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    return [[name, *(row[i] for row in cells)] for i, name in enumerate(columns)]
+
+
+def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(printable(title)), title_justify="left", title_style="bold")
-    cells = [[printable(c) if isinstance(c, str) else short(c) for c in row] for row in rows]
-    for i, column in enumerate(columns):
-        numeric = bool(cells) and all(_is_number(row[i]) for row in cells)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    table = Table(title_justify="left", title_style="bold")
+    for texts, chars in zip(_columns(columns, cells), _widths(columns, cells, width), strict=True):
+        numeric = bool(cells) and all(map(_is_number, texts[1:]))
+        table.add_column(Text(texts[0]), justify="right" if numeric else "left", overflow="fold", width=chars)
     for row in cells:
         table.add_row(*map(Text, row))  # text, never markup: names come from files
-    console = Console(width=_width(), highlight=False)
-    console.print(table)
+    return table
+
+
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Characters of each column: its longest word, and what is left over for those that have longer texts."""
+    from rich.cells import cell_len
+
+    texts = _columns(columns, cells)
+    widths = [min(MOST_WORD, width - 4, max(map(_longest_word, column))) for column in texts]
+    wanted = [max(map(cell_len, column)) for column in texts]
+    room = width - 1 - sum(w + MARGIN for w in widths)
+    while room > 0 and (short_of := [i for i, w in enumerate(wanted) if w > widths[i]]):
+        for i in short_of[:room]:
+            widths[i] += 1
+        room -= len(short_of[:room])
+    return widths
+
+
+def _parts(words: Sequence[int], width: int, keys: int) -> list[list[int]]:
+    """Columns of each part of a table, so that no part is wider than `width` unless one column alone is."""
+    first = list(range(min(keys, len(words))))
+    room = width - 1 - sum(words[i] + MARGIN for i in first)
+    parts, used = [list(first)], 0
+    for i in range(len(first), len(words)):
+        if used and used + words[i] + MARGIN > room:
+            parts.append(list(first))
+            used = 0
+        parts[-1].append(i)
+        used += words[i] + MARGIN
+    return parts
+
+
+def _longest_word(text: str) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split()), default=1)
 
 
 def _width() -> int | None:

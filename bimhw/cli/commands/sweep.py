@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +119,22 @@ def _print(result: Any, axes: list[str]) -> None:
     left_out: tuple[str, ...] = ("density",) if has_fixed else _FIXED  # what the axis says already
     left_out += () if "copies" in axes else ("samples_per_s",)
     figures = [f for f in _COLUMNS if f not in left_out]
+    seeds = len({r["axes"].get("seed") for r in done})
     rows = [
         (
             *(str(r["axes"][a]) for a in axes),
             *(_cell(r.get(f), _COLUMNS[f][1]) for f in figures),
-            "*" if r["pareto"] else "",
+            r["status"] if seeds > 1 or r["status"] != "done" else "*" if r["pareto"] else "",
         )
         for r in result.rows
     ]
-    headings = (*axes, *(_COLUMNS[f][0] for f in figures), "front")
-    print_table("sweep (energies and times of a sample)", headings, rows)
-    if len({r["axes"].get("seed") for r in done}) > 1:
+    headings = (*axes, *(_COLUMNS[f][0] for f in figures), "status" if seeds > 1 else "front")
+    print_table("sweep (energies and times of a sample)", headings, rows, keys=len(axes))
+    if seeds > 1:
         _print_over_seeds(result.over_seeds(), [a for a in axes if a != "seed"])
-    for r in result.rows:
-        if r["status"] == "failed":
-            click.echo(f"failed: {r['axes']}: {r['reason']}")
+    for reason, points in _failed(result.rows).items():
+        more = f" and {len(points) - 1} more" if len(points) > 1 else ""
+        click.echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
     if has_fixed:
         click.echo(
             "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "
@@ -142,21 +144,40 @@ def _print(result: Any, axes: list[str]) -> None:
                f"{result.functional_runs} functional runs in all")  # fmt: skip
 
 
+def _failed(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, object]]]:
+    """Reason -> axes of the points that failed for it."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        if row["status"] == "failed":
+            found.setdefault(row["reason"], []).append(row["axes"])
+    return found
+
+
 def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
     def cell(row: dict[str, Any], name: str, factor: float) -> str:
         mean, deviation = row[f"{name}_mean"], row[f"{name}_sd"]
-        return (
-            ""
-            if mean is None
-            else significant(mean * factor, 4) + ("" if deviation is None else f" ± {deviation * factor:.2g}")
-        )
+        return "" if mean is None else _spread(mean * factor, None if deviation is None else deviation * factor)
 
     figures = (("accuracy", 100.0), ("total_uj", 1.0), ("latency_us", 1.0), ("spike_rate", 1.0))
     body = [
-        (*(str(r[a]) for a in axes), r["seeds"], *(cell(r, name, factor) for name, factor in figures)) for r in rows
+        (
+            *(str(r[a]) for a in axes),
+            r["seeds"],
+            *(cell(r, name, factor) for name, factor in figures),
+            "*" if r["pareto"] else "",
+        )
+        for r in rows
     ]
-    headings = (*axes, "seeds", "accuracy %", "total µJ", "latency µs", "spike rate")
-    print_table("mean ± standard deviation over seeds (n - 1)", headings, body)
+    headings = (*axes, "seeds", "accuracy %", "total µJ", "latency µs", "spike rate", "front")
+    print_table("mean ± standard deviation over seeds (n - 1)", headings, body, keys=len(axes))
+
+
+def _spread(mean: float, deviation: float | None) -> str:
+    """Mean and deviation, both to the second digit of the deviation."""
+    if not deviation:
+        return significant(mean, 4) + ("" if deviation is None else " ± 0")
+    decimals = max(0, 1 - math.floor(math.log10(deviation)))
+    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
 
 
 def _cell(value: Any, factor: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from simulator.base.errors import InputError
 
 # full name of a command -> type of its document, or the types that its options choose between
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-DOCUMENTS: Mapping[str, Any] = {
+DOCUMENTS: Mapping[str, object] = {
     "bench": costs.Bench,
     "chips": list[chips.ChipLine],
     "chips check": chips.ChipCheck,
@@ -58,7 +57,7 @@ DOCUMENTS: Mapping[str, Any] = {
 }
 
 
-def schema(command: str) -> dict[str, Any]:
+def schema(command: str) -> dict[str, object]:
     """Return the JSON schema of what ``bimhw COMMAND --json`` prints.
 
     Args:
@@ -74,7 +73,7 @@ def schema(command: str) -> dict[str, Any]:
     return {"$schema": _DRAFT, "title": f"bimhw {command} --json", "anyOf": list(schemas), "$defs": parts}
 
 
-def documents(command: str) -> tuple[Any, ...]:
+def documents(command: str) -> tuple[object, ...]:
     """Return the types of a command's document, one of which it prints."""
     found = DOCUMENTS[command]
     return found if isinstance(found, tuple) else (found,)

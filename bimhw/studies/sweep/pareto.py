@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 
 def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
@@ -31,34 +31,52 @@ def by_chip(rows: Rows) -> dict[str, Rows]:
     return {name: [r for r in rows if str(r["axes"].get("chip", DEFAULT_CHIP)) == name] for name in names}
 
 
-def draw_front(axes: Axes, rows: Rows) -> None:
-    """Draw accuracy against energy of the finished points, with the Pareto front."""
-    for name, own in by_chip(rows).items():
-        dots = axes.scatter(
-            [r["total_uj"] for r in own], [100 * r["accuracy"] for r in own], label=name, s=24, alpha=0.8
-        )
-        _deviations(axes, own, dots.get_facecolor()[0])
-    front = sorted((r["total_uj"], 100 * r["accuracy"]) for r in rows if r["pareto"])
-    label = "Pareto front (energy, latency, accuracy)"
+def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
+    """Draw accuracy against energy with the Pareto front.
+
+    Args:
+        axes: to draw on.
+        rows: finished points.
+        settings: mean and deviation of each setting over its seeds; where there are several seeds, they are what is
+            compared, and the points stand faint behind them: the front of points would choose lucky seeds.
+    """
+    several = any(s["seeds"] > 1 for s in settings)
+    means = {name: [s for s in settings if str(s.get("chip", DEFAULT_CHIP)) == name] for name in by_chip(rows)}
+    for number, (name, own) in enumerate(by_chip(rows).items()):
+        x, y = [r["total_uj"] for r in own], [100 * r["accuracy"] for r in own]
+        size, alpha, label = (10, 0.3, None) if several else (24, 0.8, name)
+        axes.scatter(x, y, s=size, alpha=alpha, label=label, lw=0, color=f"C{number}")
+        if several:
+            _deviations(axes, means[name], name, f"C{number}")
+    best = [(s["total_uj_mean"], 100 * s["accuracy_mean"]) for s in settings if s["pareto"]]
+    front = sorted(best if several else [(r["total_uj"], 100 * r["accuracy"]) for r in rows if r["pareto"]])
+    label = f"Pareto front (energy, latency, accuracy){' of the means' if several else ''}"
     axes.plot([e for e, _ in front], [a for _, a in front], lw=1, color="0.5", zorder=0, label=label)
     axes.set(xlabel="energy per inference (µJ)", ylabel="accuracy (%)", title="accuracy against energy")
     energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
     if energies and max(energies) > 20 * min(energies):
         axes.set_xscale("log")  # chips lie decades apart
+        plain_ticks(axes.xaxis)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 
 
-def _deviations(axes: Axes, rows: Rows, colour: Any) -> None:
-    """Draw mean and standard deviation where a setting has several seeds."""
-    groups: dict[str, Rows] = {}
-    for r in rows:
-        name = repr([(k, v) for k, v in r["axes"].items() if k != "seed"])
-        groups[name] = [*groups.get(name, ()), r]
-    for own in groups.values():
-        if len(own) > 1:
-            energy, right = ([float(r[k]) for r in own] for k in ("total_uj", "accuracy"))
-            axes.errorbar(
-                statistics.fmean(energy), 100 * statistics.fmean(right), 100 * statistics.stdev(right), statistics.stdev(energy),
-                fmt="s", color=colour, ms=5, capsize=2, lw=1,
-            )  # fmt: skip
+def plain_ticks(axis: Axis) -> None:
+    """Write the numbers of a logarithmic axis as people do: 0.1, 1, 10, not 10 to a power."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    narrow = high < 10 * low
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if not narrow else tuple(range(1, 10))))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _deviations(axes: Axes, settings: Rows, name: str, colour: str) -> None:
+    """Draw mean and standard deviation of each setting over its seeds."""
+    centre = [[s[f"{key}_mean"] for s in settings] for key in ("total_uj", "accuracy")]
+    spread = [[s[f"{key}_sd"] or 0.0 for s in settings] for key in ("total_uj", "accuracy")]
+    axes.errorbar(
+        centre[0], [100 * v for v in centre[1]], [100 * v for v in spread[1]], spread[0],
+        fmt="s", color=colour, ms=5, capsize=2, lw=1, label=f"{name}, mean ± s.d. over seeds",
+    )  # fmt: skip

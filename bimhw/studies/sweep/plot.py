@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bimhw.studies.sweep.pareto import by_chip, draw_front
+from bimhw.studies.sweep.pareto import by_chip, draw_front, plain_ticks
 from bimhw.studies.sweep.run import SweepResult
 from bimhw.views.figure import save_figure
 from simulator.base.errors import InputError
@@ -34,7 +34,7 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
     figure, axes = plt.subplots(
         1, 2 if pruned else 1, figsize=(12 if pruned else 7, 4.5), layout="constrained", squeeze=False
     )
-    draw_front(axes[0, 0], rows)
+    draw_front(axes[0, 0], rows, result.over_seeds())
     if pruned:
         _sparsity(axes[0, 1], pruned)
     save_figure(figure, path)
@@ -67,5 +67,8 @@ def _sparsity(axes: Any, rows: Rows) -> None:
     for target, k, rate in zip(targets, kept, mean("spike_rate"), strict=True):
         axes.annotate(f"{target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3")
     axes.set_ylim(top=2.5)
+    axes.margins(x=0.12)
+    plain_ticks(axes.xaxis)
+    plain_ticks(axes.yaxis)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)

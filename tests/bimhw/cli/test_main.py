@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import bimhw
 from bimhw.cli import output
 from bimhw.cli.main import GROUPS, cli, main
+from bimhw.cli.output import print_table
 
 
 def test_every_command_is_in_one_group() -> None:
@@ -49,3 +51,31 @@ def test_long_work_logs_lines_without_a_terminal(
     with output.progress("working", 10) as advance:
         advance(4)
     assert "working: 4 of 10 after 0 s" in capsys.readouterr().err
+
+
+WIDE = [(f"layer{k}.feature", "a table has long words", 0.123456, f"{k},000", "unknown") for k in range(3)]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_table_never_breaks_a_word(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table("a title", ("name", "what it says", "accuracy", "neurons", "limit"), WIDE)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    words = {w for line in lines for w in re.split(r"[\s│┃]+", line) if w and not set(w) & set("━┏┓┡┩└┘─┴┳╇")}
+    asked = {w for row in WIDE for cell in row for w in (cell if isinstance(cell, str) else "0.1235").split()}
+    assert words <= asked | {
+        *["a", "title,", "continued", "name", "what", "it", "says", "accuracy", "neurons", "limit", "title"]
+    }
+    assert sum("layer1.feature" in line for line in lines) == (2 if width == 40 else 1)
+
+
+def test_a_word_longer_than_a_column_can_be_is_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    print_table("files", ("file", "size"), [("/a" * 60, 3)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 60 and "".join("".join(line.split("│")[1:2]).strip() for line in lines) == "/a" * 60

@@ -70,3 +70,4 @@ def test_mean_and_deviation_over_seeds() -> None:
     assert dense["accuracy_mean"] == pytest.approx(0.85) and dense["total_uj_sd"] == 0
     assert dense["accuracy_sd"] == pytest.approx(statistics.stdev(accuracies[0.0]))
     assert sparse["accuracy_sd"] is None and sparse["latency_us_mean"] is None
+    assert dense["pareto"] and not sparse["pareto"]

@@ -161,6 +161,7 @@ class SweepRow(Document, frozen=True):
     synaptic_events_per_sample: Figure = None
     weight_bytes: Figure = None
     saturations: int | None = None
+    samples_per_s: Figure = None
     latency_us: Figure = None
     total_uj: Figure = None
     total_low_uj: Figure = None

@@ -35,7 +35,7 @@ DOCUMENTS: Mapping[str, object] = {
     "finetune": networks.Finetune,
     "fit": chips.Fit,
     "forgetting": dict[str, networks.Forgetting],
-    "learn": networks.Learn,
+    "learn": (networks.Learn, networks.LearnByRule),
     "learning-cost": evidence.LearningCost,
     "map": chips.Map,
     "nir check": dict[str, Anything],
@@ -52,7 +52,7 @@ DOCUMENTS: Mapping[str, object] = {
     "stdp-window": evidence.StdpWindow,
     "sweep": costs.Sweep,
     "table": costs.Table,
-    "train": networks.Train,
+    "train": (networks.Train, networks.TrainText, networks.TrainSpeech, networks.TrainStream),
     "verify": evidence.Verify,
 }
 

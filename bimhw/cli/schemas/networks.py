@@ -197,23 +197,61 @@ class Epoch(Document, frozen=True):
     test_accuracy: Figure
 
 
-class Train(Document, frozen=True):
-    """A trained model."""
+class Trained(Document, frozen=True, kw_only=True):
+    """What training of any kind tells."""
 
     model: str | None
     config: dict[str, Anything]
     settings: dict[str, Anything]
     parameters: int
-    memory_words: int | None
-    epochs: list[Epoch]
     updates: int
-    sequences: int
+    spike_rates: list[float]
     train_seconds: float
     threads: int
+    device: str = "cpu"
+    note: str = ""
+
+
+class Train(Trained, frozen=True, kw_only=True):
+    """A model trained on sequences."""
+
+    memory_words: int | None
+    epochs: list[Epoch]
+    sequences: int
     train_loss_nats: Figure
     test_loss_nats: Figure
     test_accuracy: Figure
-    spike_rates: list[float]
+
+
+class TrainText(Trained, frozen=True, kw_only=True):
+    """A model of texts; bits and perplexity are of every token of the test text."""
+
+    bits_per_character: float
+    perplexity: float
+    nll_nats: float
+    test_tokens: int
+    test_characters: int
+    symbols: int
+    memory_words: int | None
+
+
+class TrainSpeech(Trained, frozen=True, kw_only=True):
+    """A model of spoken words: errors by kind."""
+
+    word_error_rate: float
+    substitutions: int
+    deletions: int
+    insertions: int
+    test_words: int
+    sequences: int
+
+
+class TrainStream(Document, frozen=True):
+    """A model trained on a stream: accuracy and rates as it went."""
+
+    reports: list[dict[str, Anything]]
+    step: int
+    test_accuracy: Figure
 
 
 class Forgetting(Document, frozen=True):
@@ -224,6 +262,7 @@ class Forgetting(Document, frozen=True):
     second_after: float
     second_alone: float
     forgotten: float
+    words: int = 0
 
 
 class Rule(Document, frozen=True):
@@ -245,7 +284,7 @@ class Rule(Document, frozen=True):
 class Learn(Document, frozen=True):
     """Learning on the chip."""
 
-    run: str
+    run: str | None
     program: str | None
     updates: int
     chip_steps: int
@@ -259,10 +298,32 @@ class Learn(Document, frozen=True):
     fit: dict[str, dict[str, Figure]]
     pruned_share: dict[str, float]
     saturations: dict[str, int]
-    tick_ns: Figure
-    mean_step_ticks: Figure
-    max_step_ticks: Figure
-    mean_step_ns: Figure
-    mean_latency_us: Figure
-    p99_latency_us: Figure
-    samples_per_s: Figure
+    tick_ns: Figure = None
+    mean_step_ticks: Figure = None
+    max_step_ticks: Figure = None
+    mean_step_ns: Figure = None
+    mean_latency_us: Figure = None
+    p99_latency_us: Figure = None
+    samples_per_s: Figure = None
+
+
+class LearnByRule(Document, frozen=True):
+    """Learning on the chip by a rule file."""
+
+    rule: str
+    run: str | None
+    program: str | None
+    test_accuracy: Figure
+    test_accuracy_by_epoch: list[float]
+    spike_rates: list[float]
+    chip_steps: int
+    operations: dict[str, int]
+    learning_bytes: dict[str, int]
+    weights_at_bound: Anything
+    tick_ns: Figure = None
+    mean_step_ticks: Figure = None
+    max_step_ticks: Figure = None
+    mean_step_ns: Figure = None
+    mean_latency_us: Figure = None
+    p99_latency_us: Figure = None
+    samples_per_s: Figure = None

@@ -31,7 +31,7 @@ def named(page: Path) -> Any:
     return pytest.param(page, id=name, marks=pytest.mark.long if name in LONG else ())
 
 
-@pytest.mark.parametrize("page", map(named, PAGES))
+@pytest.mark.parametrize("page", list(map(named, PAGES)))
 def test_snippets_run_as_written(page: Path, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     python = "\n".join(code for kind, code in snippets(page) if kind == "python")

@@ -230,7 +230,7 @@ class TrainText(Trained, frozen=True, kw_only=True):
     perplexity: float
     nll_nats: float
     test_tokens: int
-    test_characters: int
+    test_characters: float
     symbols: int
     memory_words: int | None
 

@@ -12,7 +12,7 @@ import click
 import bimhw
 from bimhw.cli.examples import EXAMPLES
 from bimhw.cli.main import cli
-from bimhw.cli.schemas import DOCUMENTS, schema
+from bimhw.views.schemas import DOCUMENTS, schema
 from simulator.chips.load import chip_names, load_chip
 from simulator.neurons.base import NeuronModel, get, names
 

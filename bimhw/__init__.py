@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bimhw.cli.schemas import schema as schema
     from bimhw.compiler.decode import decode as decode
     from bimhw.compiler.decode import encode as encode
     from bimhw.compiler.fit import fit as fit
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from bimhw.views.build import write_report as report
     from bimhw.views.build import write_report as write_report
     from bimhw.views.mapping import map_program as map
+    from bimhw.views.schemas import schema as schema
     from bimhw.views.tasks import compare_runs as table
     from energy_models.chip_energy import chip_energy as chip_energy
     from energy_models.gpu import gpu_cost as gpu_cost
@@ -179,7 +179,7 @@ _PUBLIC = {
     "run_sweep": "bimhw.studies.sweep.run.run_sweep",
     "run_timing": "simulator.timing.run.run_timing",
     "save_model": "bimhw.models.io.save_model",
-    "schema": "bimhw.cli.schemas.schema",
+    "schema": "bimhw.views.schemas.schema",
     "serve": "bimhw.studies.serve.server.serve",
     "silicon": "bimhw.evidence.silicon.compare.compare_silicon",
     "simulate": "bimhw.runs.simulate.simulate",

@@ -12,7 +12,7 @@ from bimhw.cli.output import json_option, print_json
 @json_option
 def command(name: tuple[str, ...], as_json: bool) -> None:
     """Print the JSON schema of what COMMAND prints with --json; without COMMAND, the names of all."""
-    from bimhw.cli.schemas import DOCUMENTS, schema
+    from bimhw.views.schemas import DOCUMENTS, schema
 
     if name or as_json:
         print_json(schema(" ".join(name)) if name else {command: schema(command) for command in DOCUMENTS})

@@ -18,7 +18,7 @@ import bimhw
 from benchmarks.reference import commands, doors_page, json_page, prints_json, twin
 from bimhw.cli.examples import EXAMPLES, NEXT
 from bimhw.cli.main import cli
-from bimhw.cli.schemas import DOCUMENTS, documents, schema
+from bimhw.views.schemas import DOCUMENTS, documents, schema
 from simulator.base.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from bimhw.cli.schemas.base import Anything, Document, Figure
-from bimhw.cli.schemas.shared import Layer, Resource, Row
 from bimhw.runs.manifest import RunResult
+from bimhw.views.schemas.base import Anything, Document, Figure
+from bimhw.views.schemas.shared import Layer, Resource, Row
 
 
 class Fidelity(Document, frozen=True):

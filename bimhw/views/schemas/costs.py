@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bimhw.cli.schemas.base import Anything, Document, Figure, Value
-from bimhw.cli.schemas.shared import Row
 from bimhw.runs.manifest import RunManifest, RunResult
+from bimhw.views.schemas.base import Anything, Document, Figure, Value
+from bimhw.views.schemas.shared import Row
 
 
 class Simulate(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bimhw.cli.schemas import chips, costs, evidence, networks
-from bimhw.cli.schemas.base import Anything
+from bimhw.views.schemas import chips, costs, evidence, networks
+from bimhw.views.schemas.base import Anything
 from simulator.base.errors import InputError
 
 # full name of a command -> type of its document, or the types that its options choose between

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bimhw.cli.schemas.base import Document, Figure
+from bimhw.views.schemas.base import Document, Figure
 
 
 class Layer(Document, frozen=True):

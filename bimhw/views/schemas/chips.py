@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bimhw.cli.schemas.base import Anything, Document, Figure, Value
-from bimhw.cli.schemas.shared import Resource
+from bimhw.views.schemas.base import Anything, Document, Figure, Value
+from bimhw.views.schemas.shared import Resource
 
 
 class ChipLine(Document, frozen=True):

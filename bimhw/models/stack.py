@@ -110,7 +110,7 @@ def _check_keep(kind: str, name: str, value: Any) -> None:
     if value is None:
         return
     array = torch.as_tensor(value)
-    if not bool(((array >= 0) & (array <= 1)).all()):
+    if not array.is_meta and not bool(((array >= 0) & (array <= 1)).all()):
         raise InputError(f"{kind}: {name}", f"is {value}", "A state keeps 0 to 1 of itself in a step")
 
 

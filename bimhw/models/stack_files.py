@@ -142,12 +142,25 @@ def build_stack(
         InputError: a layer that cannot be made, or arrays that are not the config's.
     """
     with boundary(where, "a stack of layers", "Write it with bimhw.nn.save"):
-        layers = [build_layer(spec, kinds or KINDS) for spec in config.layers]
-        module = nn.Sequential(*layers)
+        with torch.device("meta"):  # first without memory: a config may tell sizes that no array has
+            _check_shapes(_layers(config, kinds or KINDS), arrays)
+        module = _layers(config, kinds or KINDS)
         module.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in arrays.items()})
     if not all(bool(torch.isfinite(t).all()) for t in module.state_dict().values()):
         raise InputError(where, "holds NaN or infinite weights", "Training diverged: lower the learning rate")
     return module
+
+
+def _layers(config: StackConfig, kinds: list[LayerKind]) -> nn.Sequential:
+    return nn.Sequential(*(build_layer(spec, kinds) for spec in config.layers))
+
+
+def _check_shapes(module: nn.Module, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    for name, tensor in module.state_dict().items():
+        if name not in arrays:
+            raise ValueError(f"array {name!r} is missing")
+        if arrays[name].shape != tuple(tensor.shape):
+            raise ValueError(f"array {name!r} has shape {arrays[name].shape}, the config says {tuple(tensor.shape)}")
 
 
 def build_layer(spec: LayerSpec, kinds: list[LayerKind]) -> nn.Module:

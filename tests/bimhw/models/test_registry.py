@@ -142,7 +142,7 @@ def small(family: Any) -> Any:
 
 
 def test_an_unknown_family_is_refused_with_the_known() -> None:
-    with pytest.raises(InputError, match=r"unknown family 'liquid'.*bim, p-spikessm, stack"):
+    with pytest.raises(InputError, match=r"unknown family 'liquid'.*bim, leaky, p-spikessm, stack"):
         registry.config_from({"family": "liquid"}, "m.pt")
     done = CliRunner().invoke(command, ["digits", "--family", "liquid"])
     assert "Families: bim, leaky, p-spikessm" in str(done.exception)

@@ -15,6 +15,8 @@ import bimhw.nn as bnn
 from bimhw.models.spikessm.net import PSpikeNet
 from bimhw.models.stack import LIF as StepLIF
 from bimhw.models.stack import Recurrent
+from bimhw.models.stack_config import LayerSpec, StackConfig
+from bimhw.models.stack_files import build_stack, stack_config
 from simulator.base.errors import FitError, InputError
 
 
@@ -80,3 +82,24 @@ def test_recurrent_steps_are_kept(tmp_path: Path) -> None:
     path = bnn.save(net, tmp_path / "net.pt")
     a, b = bimhw.load_network(path), bimhw.load_network(net)
     assert str(a) == str(b)
+
+
+@pytest.mark.parametrize(
+    ("layer", "change"),
+    [
+        (0, {"in_features": 2**40}),
+        (0, {"in_features": 2**20, "out_features": 2**20}),
+        (1, {"shapes": {"keep": [2**34], "theta": [], "keep_u": []}}),
+        (1, {"shapes": {"keep": [], "theta": [2**20, 2**20], "keep_u": None}}),
+        (2, {"hidden": 2**31}),
+    ],
+)
+def test_a_config_of_sizes_that_no_array_has_takes_no_memory(layer: int, change: dict[str, object]) -> None:
+    net = nn.Sequential(nn.Linear(3, 4), bnn.LIF(keep=0.5), bnn.BIM(4, 5))
+    config = stack_config([*net], None, 1.0)
+    arrays = {k: v.numpy() for k, v in net.state_dict().items()}
+    build_stack(config, arrays, "mine.pt")
+    forged = list(config.layers)
+    forged[layer] = LayerSpec(forged[layer].kind, dict(forged[layer].options) | change)
+    with pytest.raises(InputError, match=r"mine\.pt"):
+        build_stack(StackConfig(layers=tuple(forged)), arrays, "mine.pt")

@@ -308,14 +308,15 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
 
 def limits_part(chip: Chip) -> Part:
     """What the chip file itself says about its numbers."""
-    return Part("What to keep in mind", lines=[*chip.notes, *_MODELLED])
+    packets = (
+        "one packet per spike, which forks" if chip.topology.multicast else "one packet per spike and destination core"
+    )
+    modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {_MESH}"
+    return Part("What to keep in mind", lines=[*chip.notes, modelled, _NOT_MODELLED])
 
 
-_MODELLED = (
-    "Modelled: neuron and synapse integers, spikes, one packet per spike and destination core, routers with finite "
-    "buffers and XY routing, barrier synchronisation, host input and output.",
-    "Not modelled: virtual channels, adaptive routing, multicast, a second router network, message packing, DVFS.",
-)
+_MESH = "routers with finite buffers and XY routing, synchronisation of the steps, host input and output."
+_NOT_MODELLED = "Not modelled: virtual channels, adaptive routing, a second router network, message packing, DVFS."
 
 
 def _percent(value: float | None) -> str:

@@ -242,7 +242,7 @@ def _mapped(point: Point, program: Program, folder: Path) -> Program:
     from mapping.objective import DEFAULT
 
     network = Network("integer", program.populations, program.projections, dict(program.meta))
-    chip = point.chip()
+    chip = point.mapping_chip()
     check_capabilities(network, chip)
     flat = read_npz(folder / f"function-{point.function_key()}.npz", ("rates",))["rates"]
     ends = np.cumsum([p.size for p in program.populations])[:-1]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,12 +277,23 @@ class Point:
         Raises:
             InputError: no such chip or number, or a value that breaks a rule.
         """
-        chip = load_chip(str(self.axes.get("chip", "loihi2")))
-        for axis, value in self.axes.items():
-            if axis.split(".")[0] in SECTIONS:
-                chip = _with_number(chip, axis, value)
+        chip = self._numbered(SECTIONS)
         check_chip(chip, f"chip {chip.name!r}")
         return scaled_chip(chip, self.axes.get("supply"), self.axes.get("node"))
+
+    def mapping_chip(self) -> Chip:
+        """Return the chip that the network is mapped for: times and energies are the file's, whatever the axes say.
+
+        Points that differ in them alone share one mapping, and it is the same whichever of them is computed first.
+        """
+        return self._numbered([s for s in SECTIONS if s not in ("timing", "energy")])
+
+    def _numbered(self, sections: Collection[str]) -> Chip:
+        chip = load_chip(str(self.axes.get("chip", "loihi2")))
+        for axis, value in self.axes.items():
+            if axis.split(".")[0] in sections:
+                chip = _with_number(chip, axis, value)
+        return chip
 
     def faults(self) -> Faults | None:
         """What is broken at this point; None where no axis says so.
@@ -298,12 +309,10 @@ class Point:
         return parse_faults(values | {axis.partition(".")[2]: value for axis, value in axes.items()})
 
     def mapping_key(self) -> str:
-        """Hash of all that determines the mapping and the counters: function, mesh, limits and mapper, no times, no energies."""
-        c = self.chip()
-        parts = [msgspec.to_builtins(x) for x in (c.capabilities, c.topology, c.limits)]
+        """Hash of all that determines the mapping and the counters: function, the chip that is mapped for, and the mapper."""
         mapper = [self.axes.get("cores"), self.axes.get("mapping", "auto")]
         mapper += [self.axes["objective"]] if "objective" in self.axes else []
-        return digest("mapping", self.function_key(), parts, *mapper)
+        return digest("mapping", self.function_key(), self.mapping_chip().sha256(), *mapper)
 
     def hardware_key(self) -> str:
         """Hash of all that determines counters and times, but no energies."""

@@ -246,6 +246,17 @@ def test_one_timing_run_a_set_of_times(model: Path, tmp_path: Path, monkeypatch:
     assert len({r["latency_us"] for r in result.rows}) == 3
 
 
+def test_the_mapping_is_the_same_whichever_point_is_first(model: Path, tmp_path: Path) -> None:
+    """The mapper weighs times and energies: those of the file, not of the point that happens to come first."""
+    rows = []
+    for k, values in enumerate(((0.1, 500.0), (500.0, 0.1))):
+        axes = {"timing.synapse": values, "chip": ("loihi2",)}
+        rows.append(run_sweep(spec_of(model, **axes), tmp_path / f"{k}.sqlite").rows)
+    assert list(rows[0]) == list(rows[1])[::-1]
+    one, other = spec_of(model, chip=("loihi1", "loihi1-fitted")).points()
+    assert one.mapping_key() != other.mapping_key()
+
+
 def test_tasks_with_data_of_ones_own(shared: Path, tmp_path: Path) -> None:
     data = str(shared / "data" / "sets" / "japanese_vowels")
     spec = SweepSpec("japanese-vowels", {"bits": (8, 4)}, {"epochs": 1, "hidden": "8"}, samples=5, data=data)

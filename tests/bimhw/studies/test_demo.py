@@ -82,7 +82,7 @@ def test_page_is_reproducible(figures: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.2e-6, "1.2 µJ"), (0.0, "0 J"), (999.9, "1e+03 J"), (1234.0, "1.23 kJ"), (3e-15, "3 fJ")]
+    ("value", "text"), [(1.2e-6, "1.2 µJ"), (0.0, "0 J"), (999.9, "1 kJ"), (1234.0, "1.23 kJ"), (3e-15, "3 fJ")]
 )
 def test_si_prefixes(value: float, text: str) -> None:
     assert si(value, "J") == text

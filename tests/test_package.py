@@ -77,14 +77,14 @@ def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path)
 
     shell("python -c 'import bimhw; assert \"site-packages\" in bimhw.__file__'")
     shell("bimhw examples")
+    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
+    (tmp_path / "snippets.py").write_text(python, encoding="utf-8")
+    shell("python -W ignore snippets.py")
     for kind, code in snippets(page):
         if kind == "sh":
             for line in code.splitlines():
                 if line.strip() and not line.startswith(NOT_RUN):
                     shell(line)
-    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
-    (tmp_path / "snippets.py").write_text(python, encoding="utf-8")
-    shell("python -W ignore snippets.py")
 
 
 @pytest.mark.long

@@ -29,8 +29,8 @@ _LLMS = """# bimhw
 _JSON = """# JSON
 
 What each command prints with `--json`. A key's unit is its ending; null stands for unknown. `bimhw schema COMMAND` and
-`bimhw.schema(command)` give the JSON schema (draft 2020-12); every output in the tests is held against it. Errors are one object,
-`{"error": {"kind", "where", "problem", "way_out"}}`, with exit code 2.
+`bimhw.schema(command)` give the JSON schema (draft 2020-12); the examples that the tests run are held against it. Errors are one
+object, `{"error": {"kind", "where", "problem", "way_out"}}`, with exit code 2.
 This page is generated from the code (`python -m benchmarks.reference`).
 """
 _DOORS = """# Commands and functions

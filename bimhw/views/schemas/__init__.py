@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bimhw.runs.bench import BenchResult
 from bimhw.views.schemas import chips, costs, evidence, networks
 from bimhw.views.schemas.base import Anything
 from simulator.base.errors import InputError
@@ -13,7 +14,7 @@ from simulator.base.errors import InputError
 # full name of a command -> type of its document, or the types that its options choose between
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 DOCUMENTS: Mapping[str, object] = {
-    "bench": costs.Bench,
+    "bench": BenchResult,
     "chips": list[chips.ChipLine],
     "chips check": chips.ChipCheck,
     "chips import": chips.ChipImport,

@@ -196,36 +196,6 @@ class Results(Document, frozen=True):
     files: list[str]
 
 
-class Bench(Document, frozen=True):
-    """A plain network run on a chip; CPU times are of this machine."""
-
-    net: str
-    chip: str
-    mapping: str
-    engine: str
-    steps: int
-    threads: int
-    neurons: int
-    synapses: int
-    spike_hash: str
-    reference: str
-    spikes: int
-    events: int
-    messages: int
-    function_cpu_s_per_1000: float
-    timing_cpu_s_per_1000: Figure
-    build_s: float
-    build_ns_per_synapse: float
-    synapse_bytes: float
-    peak_rss_mb: float
-    sim_time_us_per_step: Figure
-    steps_timed: int
-    sim_time_half_width_us: Figure
-    energy_nj_per_step: float
-    saturations: int
-    faults: dict[str, int]
-
-
 class Demo(Document, frozen=True):
     """All steps of the demo: files, seconds of each step, and the figures of its table."""
 

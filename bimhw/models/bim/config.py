@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bimhw.models.config_rules import check_rules
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 from simulator.neurons.psp import PspConstants, psp_constants
@@ -84,9 +85,7 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     norm: Literal["none", "batch"] = "none"
 
     def __post_init__(self) -> None:
-        for name, ok, rule in _rules(self):
-            if not ok:
-                raise InputError(f"model config: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        check_rules(self, _rules(self))
 
     @property
     def n_layers(self) -> int:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from simulator.base.errors import InputError
+from bimhw.models.config_rules import check_rules
 
 FAMILY: Final = "leaky"
 
@@ -56,9 +56,7 @@ class LeakyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             ("surrogate_width", 0 < self.surrogate_width < math.inf, "must be positive"),
             ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
-        for name, ok, rule in rules:
-            if not ok:
-                raise InputError(f"model config: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        check_rules(self, rules)
 
     @property
     def n_layers(self) -> int:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from simulator.base.errors import InputError
+from bimhw.models.config_rules import check_rules
 from simulator.neurons.p_spike_ssm import MOST_STATES
 
 FAMILY: Final = "p-spikessm"
@@ -50,9 +50,7 @@ class PSpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             ("k_o", 0 <= self.k_o < 1, "must be in [0, 1)"),
             ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
-        for name, ok, rule in rules:
-            if not ok:
-                raise InputError(f"model config: {name}", f"is {getattr(self, name)!r}, {rule}", "Correct it")
+        check_rules(self, rules)
 
     @property
     def n_layers(self) -> int:

@@ -61,7 +61,7 @@ def list_folder(folder: Path) -> Listing:
         raise InputError(str(folder), "is not a folder", "Give the folder that holds runs")
     runs, sweeps = [], []
     for path in _found(folder):
-        name = path.relative_to(folder).as_posix() if path != folder else "."
+        name = _name(path, folder)
         if path.suffix == ".sqlite":
             sweeps.append(_sweep_line(path, name))
         else:
@@ -71,6 +71,15 @@ def list_folder(folder: Path) -> Listing:
                 str(folder), f"holds more than {MOST_ENTRIES:,} runs and sweeps", "Serve a folder inside it"
             )
     return Listing(tuple(sorted(runs, key=lambda r: r.path)), tuple(sorted(sweeps, key=lambda s: s.path)))
+
+
+def run_folders(folder: Path) -> dict[str, Path]:
+    """Return the run folders below a folder by their names in the list; none is read."""
+    return {_name(path, folder): path for path in _found(folder) if path.suffix != ".sqlite"}
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path != folder else "."
 
 
 def _found(folder: Path) -> Iterator[Path]:

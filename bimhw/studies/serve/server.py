@@ -12,7 +12,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from bimhw.runs.folder import RunFolder
-from bimhw.studies.serve.listing import list_folder
+from bimhw.studies.serve.listing import list_folder, run_folders
 from bimhw.views.build import render
 from simulator.base.errors import BimhwError, InputError
 
@@ -94,11 +94,11 @@ class _Pages(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, _JSON, msgspec.json.encode(list_folder(self.root)))
 
     def _report(self, asked: dict[str, str]) -> None:
-        there = {line.path for line in list_folder(self.root).runs}  # a path is one of the list, or nothing
+        there = run_folders(self.root)  # a path is one of the list, or nothing
         wanted = [asked[key] for key in ("run", "beside") if key in asked]
-        if not wanted or not there.issuperset(wanted):
+        if not wanted or not there.keys() >= set(wanted):
             raise InputError(", ".join(wanted) or "report", "is no run of this folder", "Choose one of the list")
-        self._send(HTTPStatus.OK, _HTML, render(*(RunFolder.open(self.root / name) for name in wanted)).encode())
+        self._send(HTTPStatus.OK, _HTML, render(*(RunFolder.open(there[name]) for name in wanted)).encode())
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)

@@ -55,8 +55,7 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     kept = program.facts.fidelity
     figures |= {} if kept is None else {"fidelity": kept.as_json()}
     if isinstance(trial, DataTrial):
-        figures |= trial.recorded(trial.outputs(one, run)["values"])
-        figures |= {"notes": list(trial.samples.notes)} if trial.samples.notes else {}
+        figures |= _of_data(one, trial, run, model, how.seed)
     if model is not None:
         figures |= _beside(one, trial, scores, run, model, how.seed)
     if run.timing is not None:
@@ -70,6 +69,19 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     if how.faults != Faults():
         figures["faults"] = fault_figures(run.activity)
     return msgspec.convert(figures, RunResult)
+
+
+def _of_data(program: Program, trial: DataTrial, run: Run, model: str | Path | None, seed: int) -> Figures:
+    """Figures beside recorded outputs, and of each output that the data names."""
+    values = trial.values(program, run)
+    named = bool(trial.samples.targets or trial.samples.recorded)
+    theirs = trial.float_values(model, program, seed) if named and model is not None else None
+    outputs = trial.judge_outputs(values, theirs)
+    return (
+        trial.recorded(trial.output.joined(values))
+        | ({"outputs": outputs} if outputs else {})
+        | ({"notes": list(trial.samples.notes)} if trial.samples.notes else {})
+    )
 
 
 def activity_figures(program: Program, activity: Activity) -> Figures:

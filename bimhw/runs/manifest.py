@@ -66,6 +66,25 @@ class Saturations(msgspec.Struct, frozen=True):
     by_population: dict[str, int] = {}
 
 
+class OutputResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one of several outputs, judged by its own labels, targets or recorded values; names as in `RunResult`."""
+
+    accuracy: Number = UNSET
+    confusion: list[list[int]] | UnsetType = UNSET
+    rms_error: Number = UNSET
+    relative_rms_error: Number = UNSET
+    float_accuracy: Number = UNSET
+    float_rms_error: Number = UNSET
+    float_relative_rms_error: Number = UNSET
+    float_decisions_agree: Number = UNSET
+    recorded_accuracy: Number = UNSET
+    recorded_rms_error: Number = UNSET
+    recorded_relative_rms_error: Number = UNSET
+    recorded_differ: int | UnsetType = UNSET
+    recorded_of: int | UnsetType = UNSET
+    recorded_decisions_agree: Number = UNSET
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """What came out; ``result.json``. A figure that the run does not have is UNSET and not in the file.
 
@@ -87,6 +106,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
         timing_sample: what the times rest on, where only some steps were timed.
         late_packets: done after their tick had ended, of tick synchronisation.
         fidelity: how far the program is the network that it was compiled from.
+        outputs: of several outputs, the figures of each that the data names.
         notes: what was found, chosen or assumed.
     """
 
@@ -137,6 +157,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     timing_sample: dict[str, int | float] | UnsetType = UNSET
     faults: dict[str, int] | UnsetType = UNSET
     fidelity: ProgramFidelity | UnsetType = UNSET
+    outputs: dict[str, OutputResult] | UnsetType = UNSET
     notes: list[str] | UnsetType = UNSET
 
     def to_json(self) -> dict[str, Any]:

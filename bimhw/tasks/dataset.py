@@ -33,12 +33,15 @@ class Samples:
         y: int64 [B] labels, float64 [B, C] or [B, T, C] values for regression, or None.
         out: [B, T, m], recorded outputs of the network's own framework, or None.
         notes: what was found by shape.
+        targets, recorded: y and out of single outputs, by the output's name.
     """
 
     x: Array
     y: Array | None
     out: Array | None
     notes: tuple[str, ...]
+    targets: Mapping[str, Array] = field(default_factory=dict)
+    recorded: Mapping[str, Array] = field(default_factory=dict)
 
     def payloads(self, scale: float, bits: int = 16) -> npt.NDArray[np.int32]:
         """Return integers [B, T, n]: real values over `scale`, rounded and held in words of `bits`; integers as they are."""
@@ -66,6 +69,7 @@ class Dataset:
         seed: of the rate code.
         notes: what the reader made of the samples, for people.
         inputs: of a network with several inputs, values by the name of the input, each in the layout of x; else empty.
+        targets, recorded: of a network with several outputs, y and out by the name of the output; else empty.
     """
 
     x: Array
@@ -78,6 +82,8 @@ class Dataset:
     seed: int = 0
     notes: tuple[str, ...] = ()
     inputs: Mapping[str, Array] = field(default_factory=dict)
+    targets: Mapping[str, Array] = field(default_factory=dict)
+    recorded: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.layout not in (None, *LAYOUTS):
@@ -137,18 +143,38 @@ class Dataset:
         x = self._batch_first(self.x, layout, channels)
         if once and layout == "static" and self.encoding is None:
             x = np.concatenate([x[:, :1], np.zeros_like(x[:, 1:])], axis=1)
-        y, out = self.y, None
         batch = x.shape[0]
-        if y is not None and y.shape[0] != batch:
-            raise InputError(f"{self.name}: y", f"has {y.shape[0]} entries for {batch} samples", "Give one a sample")
-        if self.out is not None:
-            out = self.out.swapaxes(0, 1) if layout == "tb" else self.out
-            out = out.reshape(*out.shape[:2], -1)
-        if count is not None:
-            if not 1 <= count <= batch:
-                raise InputError("samples", f"is {count}, {self.name} has {batch}")
-            x, y, out = x[:count], None if y is None else y[:count], None if out is None else out[:count]
-        return self._encoded(Samples(x, y, out, (*self.notes, *((note,) if note else ()))))
+        if count is not None and not 1 <= count <= batch:
+            raise InputError("samples", f"is {count}, {self.name} has {batch}")
+        taken = slice(0, batch if count is None else count)
+        targets = {n: self._of_samples(f"y.{n}" if n else "y", v, batch)[taken] for n, v in self._named_targets()}
+        recorded = {
+            n: self._recorded_values(f"out.{n}" if n else "out", v, layout, batch)[taken]
+            for n, v in self._named_recorded()
+        }
+        y, out = targets.pop("", None), recorded.pop("", None)
+        notes = (*self.notes, *((note,) if note else ()))
+        return self._encoded(Samples(x[taken], y, out, notes, targets, recorded))
+
+    def _named_targets(self) -> list[tuple[str, Array]]:
+        """Name and values; y itself has no name."""
+        return [*([] if self.y is None else [("", self.y)]), *self.targets.items()]
+
+    def _named_recorded(self) -> list[tuple[str, Array]]:
+        return [*([] if self.out is None else [("", self.out)]), *self.recorded.items()]
+
+    def _of_samples(self, what: str, values: Array, batch: int) -> Array:
+        if values.shape[:1] != (batch,):
+            there = values.shape[0] if values.ndim else "no"
+            raise InputError(f"{self.name}: {what}", f"has {there} entries for {batch} samples", "Give one a sample")
+        return values
+
+    def _recorded_values(self, what: str, values: Array, layout: Layout, batch: int) -> Array:
+        """Recorded outputs as [B, T, m]."""
+        if values.ndim < 2:
+            raise InputError(f"{self.name}: {what}", f"has shape {values.shape}, needs samples and steps")
+        first = self._of_samples(what, values.swapaxes(0, 1) if layout == "tb" else values, batch)
+        return first.reshape(*first.shape[:2], -1)
 
     def _is_still(self, width: int, names: Mapping[str, int] | None) -> bool:
         parts = [replace(self, x=self.inputs[n], inputs={}) for n in self.inputs] or [self]
@@ -176,7 +202,7 @@ class Dataset:
         """The layout, and a note where it was found by shape."""
         if self.layout is not None:
             return self.layout, ""
-        shape, labels = self.x.shape, None if self.y is None else self.y.shape[0]
+        shape, labels = self.x.shape, next((v.shape[0] for _, v in self._named_targets() if v.ndim), None)
         fits: list[Layout] = []
         if len(shape) >= 2 and math.prod(shape[2:]) == width:
             axes: tuple[tuple[Layout, int], ...] = (("tb", 1), ("bt", 0))

@@ -1,7 +1,7 @@
 """Readers of recorded data: files and folders by suffix, objects of torch and tonic.
 
 ===========  ==========================================================================================
-.npz         x, or x.NAME for each of several inputs, perhaps y and out (see `Dataset`)
+.npz         x, or x.NAME for each of several inputs; perhaps y and out, or y.NAME and out.NAME (see `Dataset`)
 .npy         x
 .h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, labels; binned by ``time_step``
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
@@ -58,13 +58,13 @@ def _read_path(path: Path, how: Options) -> Fields:
 
 def _read_npz(path: Path, how: Options) -> Fields:
     arrays = read_npz(path)
-    inputs = {k.removeprefix("x."): v for k, v in arrays.items() if k.startswith("x.")}
+    inputs, targets, recorded = (
+        {k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)} for mark in ("x.", "y.", "out.")
+    )
     if "x" not in arrays and not inputs:
         raise InputError(str(path), "has no array 'x'", f"It has: {sorted(arrays)}")
     found: dict[str, object] = {k: arrays[k] for k in ("x", "y", "out") if k in arrays}
-    unread = [k for k in arrays if k.startswith(("y.", "out."))]  # of each of several outputs
-    if unread:
-        found["notes"] = (f"not read: {', '.join(unread)}; outputs are judged together, by y and out",)
+    found |= {"targets": targets, "recorded": recorded}
     return {"x": next(iter(inputs.values())), "inputs": inputs} | found if inputs else found
 
 

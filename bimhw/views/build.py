@@ -18,7 +18,14 @@ from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
 from bimhw.views.energy_parts import energy_parts
-from bimhw.views.network_parts import confusion_part, learning_part, network_part, resources_part, settings_part
+from bimhw.views.network_parts import (
+    confusion_part,
+    learning_part,
+    network_part,
+    output_parts,
+    resources_part,
+    settings_part,
+)
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table
 from simulator.base.files import write_text
@@ -98,6 +105,7 @@ def _view(run: RunFolder, gpu: str) -> RunView:
     parts = [
         accuracy_part(result),
         confusion_part(result),
+        *output_parts(result),
         network_part(program),
         mesh_part(program, chip, run, timing),
         resources_part(program, chip),
@@ -215,7 +223,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
             lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
         lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
     note = "The chip computes in its own integers."
-    if "accuracy" not in result and "rms_error" not in result:
+    if not {"accuracy", "rms_error", "outputs"} & set(result):
         note += " The inputs came without labels, so nothing is right or wrong."
     if "layers" not in result and "float_accuracy" not in result:
         note += " No float model ran beside it (`bimhw simulate --model` does that)."

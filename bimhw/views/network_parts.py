@@ -13,6 +13,7 @@ from bimhw.runs.learn_run import weight_counts
 from bimhw.views import svg
 from bimhw.views.parts import Part, Table
 from mapping.usage import usage
+from simulator.base.shown import significant
 from simulator.chips.chip import Chip
 from simulator.program.program import Program
 
@@ -82,14 +83,31 @@ def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
     return Part("Learning", note, drawing, Table(("epoch", "test accuracy", "training loss (nats)"), rows, (0, 1, 2)))
 
 
-def confusion_part(result: Mapping[str, Any]) -> Part | None:
+def output_parts(result: Mapping[str, Any]) -> list[Part]:
+    """Each of several outputs by its own labels, targets or recorded values."""
+    found = result.get("outputs", {})
+    if not found:
+        return []
+    rows = []
+    for name, one in found.items():
+        errors = [significant(one[k], 4) if k in one else "-" for k in ("rms_error", "float_rms_error")]
+        shares = [f"{one[k]:.2%}" if k in one else "-" for k in ("accuracy", "float_accuracy")]
+        differ = f"{one['recorded_differ']:,} of {one['recorded_of']:,}" if "recorded_differ" in one else "-"
+        rows.append([name, *shares, *errors, differ])
+    head = ("output", "accuracy", "float model", "RMS error", "float model", "recorded values that differ")
+    note = "Judged by its own labels, targets or recorded values."
+    tables = [confusion_part(one, f"Confusion of {name}") for name, one in found.items()]
+    return [Part("Each output", note, table=Table(head, rows, (1, 2, 3, 4, 5))), *(t for t in tables if t is not None)]
+
+
+def confusion_part(result: Mapping[str, Any], title: str = "Confusion") -> Part | None:
     """Labels against answers."""
     confusion = result.get("confusion")
     if not confusion:
         return None
     rows = [[str(k), *(str(n) if n else "" for n in row)] for k, row in enumerate(confusion) if any(row)]
     columns = ("label", *(str(k) for k in range(len(confusion))))
-    return Part("Confusion", "Rows: label. Columns: answer.", table=Table(columns, rows, tuple(range(1, len(columns)))))
+    return Part(title, "Rows: label. Columns: answer.", table=Table(columns, rows, tuple(range(1, len(columns)))))
 
 
 def settings_part(run: RunFolder, program: Program) -> Part:

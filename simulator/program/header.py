@@ -67,6 +67,7 @@ def check_meta(meta: Mapping[str, Any], names: set[str]) -> None:
     facts = program_meta(meta)
     named = [
         *facts.outputs,
+        *(one.population for one in facts.exits),
         *(end.population for end in (facts.input, facts.output) if end is not None and end.population),
     ]
     for name in named:

@@ -65,6 +65,22 @@ class ProgramOutput(msgspec.Struct, frozen=True):
     reduce: Literal["mean", "max"] = "mean"
 
 
+class ProgramExit(msgspec.Struct, frozen=True):
+    """One output by its name in the model.
+
+    Attributes:
+        name: of the Output node, or of the result of a module.
+        population: its neurons.
+        state: the state that the host reads; None: its spikes.
+        answer: labels and targets without a name judge it, beside the other answers.
+    """
+
+    name: Name
+    population: Name
+    state: Name | None = None
+    answer: bool = True
+
+
 class Relays(msgspec.Struct, frozen=True):
     """Relay neurons that the mapping inserted for fan-out: their populations and their number."""
 
@@ -111,6 +127,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         chip_steps: steps of a sample and the depth of the network.
         input, output: its ends.
         outputs: output populations, where there are several.
+        exits: the outputs by their names in the model.
         formats: population -> state -> fractional bits of its word.
         options: word widths.
         relays: relay neurons of its mapping.
@@ -133,6 +150,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     input: ProgramInput | None = None
     output: ProgramOutput | None = None
     outputs: tuple[Name, ...] = ()
+    exits: tuple[ProgramExit, ...] = ()
     formats: dict[str, dict[str, Fraction]] = {}
     options: WordOptions | None = None
     relays: Relays = Relays()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,9 @@ def command(
         print_table(
             title, ("layer", "differ", "of neuron-steps", "rate", "float rate", "rms error"), _layers(done.result)
         )
+    if "outputs" in done.result:
+        columns, lines = output_rows(done.result["outputs"])
+        print_table("each output by its own labels, targets or recorded values", columns, lines)
     saturations = done.result["saturations"]
     if saturations["total"]:
         by_core = sorted(saturations["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]
@@ -116,6 +120,17 @@ def _confusion(table: list[list[int]]) -> tuple[list[str], list[list[object]]]:
     """Rows of labels that occur."""
     rows = [[str(k), *row] for k, row in enumerate(table) if any(row)]
     return ["", *(str(k) for k in range(len(table)))], rows
+
+
+def output_rows(outputs: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and rows of the figures that some output has."""
+    keys = [k for k in _NAMES if any(k in one for one in outputs.values())]
+    table = [[name, *(_shown(one.get(k)) for k in keys)] for name, one in outputs.items()]
+    return ["output", *(_NAMES[k].strip() for k in keys)], table
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _layers(result: Any) -> list[tuple[Any, ...]]:
@@ -151,6 +166,7 @@ _NAMES = {
     "relative_rms_error": "  over the spread of the targets",
     "float_rms_error": "RMS error of the float model",
     "decisions_agree": "decisions that agree",
+    "float_decisions_agree": "decisions that agree with the float model",
     "recorded_accuracy": "accuracy of the recorded outputs",
     "recorded_decisions_agree": "decisions that agree with the recorded outputs",
     "recorded_differ": "values that quantisation changes in the recorded outputs",

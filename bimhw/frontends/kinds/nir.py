@@ -61,7 +61,7 @@ def _outline(path: Path, options: NirOptions) -> Network | None:
 
 def _settle(path: Path, options: NirOptions, data: Dataset) -> tuple[NirOptions, tuple[str, ...]]:
     """Return the profile that gives the recorded outputs, where none was asked for."""
-    if options.profile is not None or (data.out is None and data.y is None):
+    if options.profile is not None or (data.out is None and data.y is None and not data.recorded):
         return options, ()
     from bimhw.frontends.nir.recorded import recorded_reading
 

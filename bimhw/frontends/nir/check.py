@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.execute import run_graph, shape_input
-from bimhw.frontends.nir.graph import FIRING, NirGraph, Node
+from bimhw.frontends.nir.graph import FIRING, NirGraph
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import NAMES, choose, decays
@@ -21,6 +21,7 @@ from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
 
+Values = Mapping[str, npt.NDArray[np.float64]]  # by Input or Output node, [T, B, ...]
 # Values that are not spikes are compared as float32 sources give them.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
 
@@ -72,8 +73,8 @@ def check(
 
     Args:
         model: .nir file.
-        data: .npz with x [T, B, ...] (or ``x.<input>`` for each of several inputs) and out [T, B, ...], or what
-            `bimhw.Dataset.open` reads.
+        data: .npz with x and out [T, B, ...], or ``x.NAME`` and ``out.NAME`` for each of several Input and Output nodes; or
+            what `bimhw.Dataset.open` reads.
         profile: name or JSON file (`sources.choose`).
         dt: time step.
 
@@ -99,20 +100,18 @@ def check(
     )
 
 
-def _compare(
-    graph: NirGraph, profile: Profile, inputs: Mapping[str, npt.NDArray[np.float64]], wanted: npt.NDArray[np.float64]
-) -> tuple[int, float, bool, int]:
+def _compare(graph: NirGraph, profile: Profile, inputs: Values, wanted: Values) -> tuple[int, float, bool, int]:
     outputs = run_graph(graph, profile, inputs).outputs
-    if len(outputs) != 1:
-        raise InputError(
-            graph.source, f"has {len(outputs)} outputs: {sorted(outputs)}", "Check a graph with one Output"
-        )
-    got = next(iter(outputs.values()))
-    if got.size != wanted.size or wanted.shape[0] != got.shape[0]:
-        raise InputError("data: out", f"has shape {wanted.shape}, but the graph gives {got.shape}")
-    got = got.reshape(wanted.shape)
-    error = np.abs(got - wanted)
-    return count_differing(got, wanted), float(error.max(initial=0.0)), _is_whole(wanted), int(wanted.size)
+    differ, largest = 0, 0.0
+    for name, values in wanted.items():
+        got = outputs[name]
+        if got.size != values.size or values.shape[0] != got.shape[0]:
+            raise InputError(f"data: out of {name!r}", f"has shape {values.shape}, but the graph gives {got.shape}")
+        got = got.reshape(values.shape)
+        differ += count_differing(got, values)
+        largest = max(largest, float(np.abs(got - values).max(initial=0.0)))
+    exact = all(_is_whole(v) for v in wanted.values())
+    return differ, largest, exact, sum(v.size for v in wanted.values())
 
 
 def count_differing(got: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64]) -> int:
@@ -128,12 +127,12 @@ def _is_whole(values: npt.NDArray[np.float64]) -> bool:
 def _hints(
     graph: NirGraph,
     profile: Profile,
-    inputs: Mapping[str, npt.NDArray[np.float64]],
-    wanted: npt.NDArray[np.float64],
+    inputs: Values,
+    wanted: Values,
     differ: int,
 ) -> list[str]:
     """Return other readings under which fewer values differ, the best first (never used, only said)."""
-    swapped = {name: x.swapaxes(0, 1) for name, x in inputs.items()}, wanted.swapaxes(0, 1)
+    swapped = tuple({name: v.swapaxes(0, 1) for name, v in values.items()} for values in (inputs, wanted))
     tried = [("steps and samples of x swapped (--data-option layout=bt)", partial(_compare, graph, profile, *swapped))]
     if graph.of_kind(*FIRING):
         tried += [(what, partial(_made, graph, make, inputs, wanted)) for what, make in _readings(graph, profile)]
@@ -151,8 +150,8 @@ def _hints(
 def _made(
     graph: NirGraph,
     make: Callable[[], Profile],
-    inputs: Mapping[str, npt.NDArray[np.float64]],
-    wanted: npt.NDArray[np.float64],
+    inputs: Values,
+    wanted: Values,
 ) -> tuple[int, float, bool, int]:
     return _compare(graph, make(), inputs, wanted)
 
@@ -182,30 +181,33 @@ def _changed(profile: Profile, change: Mapping[str, Any]) -> Profile:
     return replace(profile, default=replace(profile.default, **change), nodes=nodes, output=output)
 
 
-def _data(
-    graph: NirGraph, data: Dataset | Path | str | object
-) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64], tuple[str, ...]]:
-    """Return inputs [T, B, *shape] by name, the recorded output [T, B, ...], and what was found by shape."""
+def _data(graph: NirGraph, data: Dataset | Path | str | object) -> tuple[Values, Values, tuple[str, ...]]:
+    """Return inputs [T, B, *shape] and recorded outputs [T, B, ...] by node, and what was found by shape."""
     if isinstance(data, str | Path) and Path(data).suffix == ".npz":
         arrays = read_npz(Path(data))
         if _time_first(arrays):
-            return pick_inputs(graph, arrays, str(data)), _wanted(arrays, str(data)), ()
+            return pick_inputs(graph, arrays, str(data)), _wanted(graph, arrays, str(data)), ()
     given = as_dataset(data)
-    node = _only_input(graph, given.name)
-    samples = given.samples(_width(graph))
-    if samples.out is None:
+    ends = graph.of_kind("Input")
+    samples = given.samples(_width(graph), names={n.name: math.prod(n.out_shape) for n in ends})
+    recorded = {**samples.recorded, **({} if samples.out is None else {"": samples.out})}
+    if not recorded:
         raise InputError(given.name, "has no recorded outputs 'out' to compare with", "Use bimhw simulate --data")
-    x = samples.x.swapaxes(0, 1).astype(np.float64)
-    return (
-        {node.name: x.reshape(*x.shape[:2], *node.out_shape)},
-        _wanted({"out": samples.out.swapaxes(0, 1)}, given.name),
-        samples.notes,
-    )
+    x, at, inputs = samples.x.swapaxes(0, 1).astype(np.float64), 0, {}
+    for node in ends:
+        width = math.prod(node.out_shape)
+        inputs[node.name] = x[..., at : at + width].reshape(*x.shape[:2], *node.out_shape)
+        at += width
+    named = {f"out.{n}" if n else "out": v.swapaxes(0, 1) for n, v in recorded.items()}
+    return inputs, _wanted(graph, named, given.name), samples.notes
 
 
 def _time_first(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
     """Whether x is [T, B, ...], as far as labels and outputs tell."""
-    x, y, out = (arrays.get(k) for k in ("x", "y", "out"))
+    x, y, out = (
+        next((v for k, v in arrays.items() if k == kind or k.startswith(f"{kind}.")), None)
+        for kind in ("x", "y", "out")
+    )
     if x is None or y is None or out is None or y.ndim == 0 or x.ndim < 2 or out.ndim < 2:
         return True
     return bool(len(y) == x.shape[1] and x.shape[0] == out.shape[0])
@@ -213,14 +215,6 @@ def _time_first(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
 
 def _width(graph: NirGraph) -> int:
     return sum(math.prod(n.out_shape) for n in graph.of_kind("Input"))
-
-
-def _only_input(graph: NirGraph, where: str) -> Node:
-    ends = graph.of_kind("Input")
-    if len(ends) != 1:
-        names = ", ".join(f"x.{n.name}" for n in ends)
-        raise InputError(where, f"has one x, and the graph {len(ends)} inputs", f"Give an .npz with {names}")
-    return ends[0]
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:
@@ -236,13 +230,23 @@ def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: 
     return out
 
 
-def _wanted(arrays: Mapping[str, npt.NDArray[Any]], where: str) -> npt.NDArray[np.float64]:
-    if "out" not in arrays:
+def _wanted(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> Values:
+    """Return the recorded values of every Output node that the data names; ``out`` is that of an only one."""
+    ends = [n.name for n in graph.of_kind("Output")]
+    found = {}
+    for key in (k for k in arrays if k == "out" or k.startswith("out.")):
+        name = ends[0] if key == "out" and len(ends) == 1 else key.removeprefix("out.")
+        if key == "out" and len(ends) != 1:
+            raise InputError(graph.source, f"has {len(ends)} outputs: {sorted(ends)}", "Record out.NAME for each")
+        if name not in ends:
+            raise InputError(f"{where}: {key}", "names no output of the graph", f"Outputs: {', '.join(ends)}")
+        values = arrays[key]
+        if values.dtype.kind not in "fiub" or not np.isfinite(values).all() or values.ndim == 0:
+            raise InputError(f"{where}: {key}", "has values that are not finite numbers")
+        found[name] = values.astype(np.float64)
+    if not found:
         raise InputError(where, "has no array 'out'", f"It has: {sorted(arrays)}")
-    wanted = arrays["out"]
-    if wanted.dtype.kind not in "fiub" or not np.isfinite(wanted).all() or wanted.ndim == 0:
-        raise InputError(f"{where}: out", "has values that are not finite numbers")
-    return wanted.astype(np.float64)
+    return found
 
 
 check_nir = check  # its name in `bimhw`

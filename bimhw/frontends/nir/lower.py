@@ -97,7 +97,8 @@ def lower(
     nodes = graph.of_kind("Input", *NEURONS, "Threshold")
     arriving = {n.name: forms[n.name] for n in nodes if n.kind != "Input"} | readers
     layers = _layers(graph, [n.name for n in nodes], arriving)
-    outputs = _output_neurons(graph, forms, readers)
+    shown = _shown(graph, forms)
+    outputs = list(dict.fromkeys(shown.values()))
     populations, projections = [], []
     for name in sorted(layers, key=lambda n: layers[n]):
         node = graph.nodes.get(name) if name not in readers else None
@@ -114,16 +115,13 @@ def lower(
         role: Any = "output" if name in outputs else "hidden"
         populations.append(Population(name, model, form.size, params, layer=layers[name], role=role, shape=shape))
         projections += [_projection(key, part, name, gain, layers) for key, part in form.parts.items()]
-    return Network("float", tuple(populations), tuple(projections), _meta(graph, profile, outputs))
+    return Network("float", tuple(populations), tuple(projections), _meta(graph, profile, shown))
 
 
 def _readouts(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, Form]:
     """Outputs that show anything but one neuron's own values need readout neurons that hold the sum for a step."""
-    out = {}
-    for node in graph.of_kind("Output"):
-        if not _plain(graph, forms[node.name]):
-            out[f"{READOUT}.{node.name}" if node.name in graph.nodes else node.name] = forms[node.name]
-    return out
+    shown = _shown(graph, forms)
+    return {shown[name]: forms[name] for name in shown if not _plain(graph, forms[name])}
 
 
 def _plain(graph: NirGraph, form: Form) -> bool:
@@ -134,9 +132,11 @@ def _plain(graph: NirGraph, form: Form) -> bool:
     return part.identity and delay == 0 and graph.nodes[source].kind != "Input"
 
 
-def _output_neurons(graph: NirGraph, forms: Mapping[str, Form], readers: Mapping[str, Form]) -> list[str]:
-    plain = [next(iter(forms[n.name].parts))[0] for n in graph.of_kind("Output") if _plain(graph, forms[n.name])]
-    return [*dict.fromkeys(plain), *readers]
+def _shown(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, str]:
+    """Output node -> the neurons that it shows, those of one layer before the readouts."""
+    names = [n.name for n in graph.of_kind("Output")]
+    plain = {n: next(iter(forms[n].parts))[0] for n in names if _plain(graph, forms[n])}
+    return plain | {n: f"{READOUT}.{n}" for n in names if n not in plain}
 
 
 def _layers(graph: NirGraph, names: list[str], arriving: Mapping[str, Form]) -> dict[str, int]:
@@ -310,7 +310,7 @@ def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[F
     return factor, np.ones_like(factor) if settings.integrator == "exp" else 1 - factor
 
 
-def _meta(graph: NirGraph, profile: Profile, outputs: list[str]) -> dict[str, Any]:
+def _meta(graph: NirGraph, profile: Profile, shown: Mapping[str, str]) -> dict[str, Any]:
     notes = [*graph.notes, *profile.notes]
     if any(profile.of(n.name).integrator == "exact" for n in graph.of_kind("IF", "LIF")):
         notes.append("integrator exact: on a chip a neuron resets at the step's end, not within the step")
@@ -318,8 +318,13 @@ def _meta(graph: NirGraph, profile: Profile, outputs: list[str]) -> dict[str, An
     inputs = graph.of_kind("Input")
     if inputs:
         meta["input"] = {"population": inputs[0].name, "scale": 1.0}
+    outputs = list(dict.fromkeys(shown.values()))
+    silent = {o for o in outputs if o not in graph.nodes or graph.nodes[o].kind in ("I", "LI", "CubaLI")}
+    held = set(outputs) if profile.output == "membrane" else silent
     meta["outputs"] = outputs
-    silent = [o for o in outputs if o not in graph.nodes or graph.nodes[o].kind in ("I", "LI", "CubaLI")]
-    if len(outputs) == 1 and (silent or profile.output == "membrane"):
+    meta["exits"] = [
+        {"name": name, "population": o} | ({"state": "v"} if o in held else {}) for name, o in shown.items()
+    ]
+    if len(outputs) == 1 and held:
         meta["output"] = {"population": outputs[0], "state": "v"}
     return meta

@@ -42,8 +42,7 @@ class Reading:
 def recorded_reading(model: Path | str, data: Dataset, dt: float | None = None) -> Reading:
     """Return the named profile under which the recorded outputs of `data` come out without a difference.
 
-    The file's own reading is kept where it is exact, or where no named one is. Only files with one Input and one Output
-    are compared.
+    The file's own reading is kept where it is exact, or where no named one is. Labels are used with one Output only.
 
     Args:
         model: .nir file.
@@ -52,15 +51,23 @@ def recorded_reading(model: Path | str, data: Dataset, dt: float | None = None) 
     """
     graph = read_graph(model)
     ends, exits = graph.of_kind("Input"), graph.of_kind("Output")
-    if len(ends) != 1 or len(exits) != 1 or not graph.of_kind(*FIRING):
+    if not graph.of_kind(*FIRING):
         return Reading()
-    node = ends[0]
-    samples = data.samples(int(np.prod(node.out_shape)))
-    x = samples.x[:MOST_SAMPLES].swapaxes(0, 1).astype(np.float64)
-    trial = _Trial(graph, dt, Path(model).stem, {node.name: x.reshape(*x.shape[:2], *node.out_shape)})
-    if samples.out is not None:
-        return _by_outputs(trial, samples.out[:MOST_SAMPLES].swapaxes(0, 1).astype(np.float64))
-    y = samples.y
+    widths = {n.name: int(np.prod(n.out_shape)) for n in ends}
+    samples = data.samples(sum(widths.values()), names=widths)
+    x, at, inputs = samples.x[:MOST_SAMPLES].swapaxes(0, 1).astype(np.float64), 0, {}
+    for node in ends:
+        part = x[..., at : at + widths[node.name]]
+        inputs[node.name] = part.reshape(*x.shape[:2], *node.out_shape)
+        at += widths[node.name]
+    trial = _Trial(graph, dt, Path(model).stem, inputs)
+    known = {n.name for n in exits} & set(samples.recorded)
+    wanted = {n: samples.recorded[n] for n in sorted(known)}
+    if samples.out is not None and len(exits) == 1:
+        wanted = {exits[0].name: samples.out}
+    if wanted:
+        return _by_outputs(trial, {n: v[:MOST_SAMPLES].swapaxes(0, 1).astype(np.float64) for n, v in wanted.items()})
+    y = samples.y if len(exits) == 1 else None
     return _by_labels(trial, y[:MOST_SAMPLES]) if y is not None and y.ndim == 1 and y.dtype.kind in "iu" else Reading()
 
 
@@ -73,35 +80,36 @@ class _Trial:
     stem: str
     inputs: dict[str, Floats]
 
-    def outputs(self, name: str | None) -> Floats | None:
-        """Return the output [T, B, n] under a reading; None where the graph cannot be run so."""
+    def outputs(self, name: str | None) -> dict[str, Floats] | None:
+        """Return each output [T, B, n] under a reading; None where the graph cannot be run so."""
         try:
             run = run_graph(self.graph, choose(self.graph, name, self.dt, self.stem), self.inputs)
         except InputError:
             return None
-        value = next(iter(run.outputs.values()))
-        return value.reshape(*value.shape[:2], -1)
+        return {n: v.reshape(*v.shape[:2], -1) for n, v in run.outputs.items()}
 
-    def differ(self, name: str | None, wanted: Floats) -> int | None:
+    def differ(self, name: str | None, wanted: dict[str, Floats]) -> int | None:
         """Return how many values differ under a reading."""
         got = self.outputs(name)
-        return None if got is None or got.shape != wanted.shape else count_differing(got, wanted)
+        if got is None or any(got[n].shape != v.shape for n, v in wanted.items()):
+            return None
+        return sum(count_differing(got[n], v) for n, v in wanted.items())
 
     def hits(self, name: str | None, y: Labels) -> int:
         """Return how many samples the largest sum over the steps puts into their class."""
         got = self.outputs(name)
-        return 0 if got is None else int((got.sum(axis=0).argmax(axis=1) == y).sum())
+        return 0 if got is None else int((next(iter(got.values())).sum(axis=0).argmax(axis=1) == y).sum())
 
 
-def _by_outputs(trial: _Trial, out: Floats) -> Reading:
-    own = trial.differ(None, out)
+def _by_outputs(trial: _Trial, wanted: dict[str, Floats]) -> Reading:
+    own, size = trial.differ(None, wanted), sum(v.size for v in wanted.values())
     if own == 0:
         return Reading()
-    found = {name: differ for name in NAMES if (differ := trial.differ(name, out)) is not None}
+    found = {name: differ for name in NAMES if (differ := trial.differ(name, wanted)) is not None}
     exact = next((name for name, differ in found.items() if differ == 0), None)
     if exact is None:
-        return Reading(None, _nearest(found, own, out.size))
-    before = "" if own is None else f"; {own:,} of {out.size:,} values differ under the file's own reading"
+        return Reading(None, _nearest(found, own, size))
+    before = "" if own is None else f"; {own:,} of {size:,} values differ under the file's own reading"
     return Reading(exact, f"profile {exact}: it gives the recorded outputs exactly{before}")
 
 

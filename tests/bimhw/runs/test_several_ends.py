@@ -11,7 +11,7 @@ import pytest
 
 import bimhw
 from bimhw.frontends.nir import choose, read_graph, run_graph
-from bimhw.runs.answers import reduce
+from bimhw.runs.outputs import reduce
 from bimhw.tasks.dataset import Dataset
 from simulator.base.errors import InputError
 from tests.bimhw.frontends.test_nir_reader import write_raw
@@ -113,3 +113,95 @@ def test_real_targets_are_judged_by_their_rms_error(tmp_path: Path) -> None:
     assert result["rms_error"] == pytest.approx(0.5) and "accuracy" not in result
     with pytest.raises(InputError, match="outputs"):
         bimhw.simulate(program, data=replace(data, y=np.ones((BATCH, 2))), output=tmp_path / "c", engine="none")
+
+
+def graph_outputs(model: Path, x: dict[str, Any]) -> dict[str, Any]:
+    """The graph engine's own values [B, T, n] of each Output node."""
+    graph = read_graph(model)
+    given = {n: v.swapaxes(0, 1).astype(float) for n, v in x.items()}
+    return {n: v.swapaxes(0, 1) for n, v in run_graph(graph, choose(graph, None, 1.0), given).outputs.items()}
+
+
+def test_each_output_is_judged_by_the_values_of_its_name(tmp_path: Path) -> None:
+    model, x = two_ended(tmp_path / "m.nir"), values()
+    wanted = graph_outputs(model, x)
+    labels = wanted["first"].sum(axis=1).argmax(axis=1)
+    labels[0] = (labels[0] + 1) % 4  # one is wrong
+    arrays: dict[str, Any] = {f"x.{name}": v for name, v in x.items()}
+    arrays |= {"y.first": labels, "y.second": wanted["second"].sum(axis=1) + 0.25, "out.second": wanted["second"]}
+    np.savez(tmp_path / "d.npz", **arrays)
+    program = bimhw.compile(model, data=tmp_path / "d.npz", dt=1.0).program
+    run = bimhw.simulate(program, data=tmp_path / "d.npz", model=model, output=tmp_path / "run", engine="none")
+    first, second = run.result["outputs"]["first"], run.result["outputs"]["second"]
+    assert first["accuracy"] == first["float_accuracy"] == 1 - 1 / BATCH
+    assert np.trace(np.asarray(first["confusion"])) == BATCH - 1
+    assert second["rms_error"] == second["float_rms_error"] == pytest.approx(0.25)
+    assert second["recorded_differ"] == 0 and second["recorded_of"] == wanted["second"].size
+    assert "accuracy" not in run.result and "rms_error" not in run.result
+    np.testing.assert_array_equal(run.outputs["values.second"], wanted["second"])
+    np.testing.assert_array_equal(run.outputs["scores.first"], wanted["first"].sum(axis=1))
+    page = bimhw.report(run.folder, tmp_path / "page.html")
+    text = page.read_text() if isinstance(page, Path) else Path(tmp_path / "page.html").read_text()
+    assert "Confusion of first" in text and "Each output" in text
+    checked = bimhw.check_nir(model, _time_first(tmp_path, arrays), dt=1.0)
+    assert (checked.differ, checked.of) == (0, wanted["second"].size)
+
+
+def _time_first(folder: Path, arrays: dict[str, Any]) -> Path:
+    kept = {k: v.swapaxes(0, 1) for k, v in arrays.items() if not k.startswith("y.")}
+    np.savez(folder / "t.npz", **kept)
+    return folder / "t.npz"
+
+
+def test_values_of_an_output_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    model, x = two_ended(tmp_path / "m.nir"), values()
+    data = Dataset(x["left"], inputs=x, layout="bt", targets={"third": np.arange(BATCH)})
+    program = bimhw.compile(model, data=data, dt=1.0).program
+    with pytest.raises(InputError, match=r"third.*Outputs: first, second"):
+        bimhw.simulate(program, data=data, output=tmp_path / "run", engine="none")
+    short = replace(data, targets={"first": np.arange(BATCH - 1)})
+    with pytest.raises(InputError, match=r"y\.first"):
+        bimhw.simulate(program, data=short, output=tmp_path / "run", engine="none")
+
+
+def test_an_only_output_may_be_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([3])}),
+        "w": ("Linear", {"weight": rng.integers(-10, 40, (2, 3)) / 32}),
+        "a": ("IF", {"r": np.ones(2), "v_threshold": np.ones(2)}),
+        "class": ("Output", {"shape": np.array([2])}),
+    }
+    model = write_raw(tmp_path / "m.nir", nodes, [("in", "w"), ("w", "a"), ("a", "class")])
+    x = (rng.random((BATCH, STEPS, 3)) < 0.4).astype(np.uint8)
+    y = np.arange(BATCH) % 2
+    program = bimhw.compile(model, data=Dataset(x, layout="bt"), dt=1.0).program
+    named = Dataset(x, layout="bt", targets={"class": y})
+    runs = [
+        bimhw.simulate(program, data=d, output=tmp_path / str(k), engine="none").result
+        for k, d in enumerate((named, Dataset(x, y, layout="bt")))
+    ]
+    assert runs[0]["accuracy"] == runs[1]["accuracy"] and "outputs" not in runs[0]
+
+
+def test_each_output_is_decoded_by_its_own_rule(tmp_path: Path) -> None:
+    """A spiking output counts; a leaky integrator beside it shows its membrane at the last step."""
+    rng = np.random.default_rng(1)
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([3])}),
+        "w": ("Linear", {"weight": rng.integers(-10, 40, (2, 3)) / 32}),
+        "a": ("IF", {"r": np.ones(2), "v_threshold": np.ones(2)}),
+        "v": ("Linear", {"weight": rng.integers(-10, 40, (2, 2)) / 32}),
+        "li": ("LI", {"tau": np.full(2, 2.0), "r": np.ones(2), "v_leak": np.zeros(2)}),
+        "class": ("Output", {"shape": np.array([2])}),
+        "value": ("Output", {"shape": np.array([2])}),
+    }
+    edges = [("in", "w"), ("w", "a"), ("a", "class"), ("a", "v"), ("v", "li"), ("li", "value")]
+    model = write_raw(tmp_path / "m.nir", nodes, edges)
+    x = (rng.random((BATCH, STEPS, 3)) < 0.4).astype(np.uint8)
+    wanted = graph_outputs(model, {"in": x})
+    data = Dataset(x, layout="bt", targets={"value": wanted["value"][:, -1], "class": np.arange(BATCH) % 2})
+    program = bimhw.compile(model, data=data, dt=1.0).program
+    run = bimhw.simulate(program, data=data, output=tmp_path / "run", engine="none")
+    np.testing.assert_array_equal(run.outputs["scores.class"], wanted["class"].sum(axis=1))
+    assert run.result["outputs"]["value"]["relative_rms_error"] < 0.02  # the word's rounding

@@ -36,7 +36,7 @@ def make(case: str) -> dict[str, Any]:
 
 
 def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The metrics of `bimhw.views.neurobench` on `generic`, a chip that takes any integers."""
+    """Return the metrics of `bimhw.views.neurobench` on `generic`, a chip that takes any integers."""
     from bimhw.runs.execute import joined
     from bimhw.runs.folder import write_run
     from bimhw.views.neurobench import neurobench
@@ -98,7 +98,7 @@ print(json.dumps(found, default=float))
 
 
 def theirs(net: dict[str, Any], python: str) -> dict[str, Any]:
-    """The metrics that the package prints for the same net in snnTorch."""
+    """Return the metrics that the package prints for the same net in snnTorch."""
     done = subprocess.run([python, "-c", THEIRS], input=json.dumps(net), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{python} cannot run neurobench: {done.stderr.strip().splitlines()[-1]}")

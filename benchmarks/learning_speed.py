@@ -75,7 +75,7 @@ def sequences(psp: str) -> Callable[[], None]:
 
 
 def best_ms_per_step(runs: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """The best of each, taken in turns so that what else the machine does hits all alike."""
+    """Return the best of each, taken in turns so that what else the machine does hits all alike."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(repeats + 1):  # the first compiles and warms up
         for name, run in runs.items():

@@ -30,7 +30,7 @@ class Row:
     shift: int | None
 
     def line(self) -> str:
-        """A row of a Markdown table."""
+        """Return a row of a Markdown table."""
         shift = "other number" if self.shift is None else f"{self.shift} steps"
         return f"| {self.name} | {self.distance:.2e} | {', '.join(map(str, self.spikes))} | {shift} |"
 

@@ -69,7 +69,7 @@ ROWS: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 def start(seed: int, **fields: Any) -> tuple[Program, Program, dict[str, np.ndarray]]:
-    """The initial net as a compiled and as a float program, and the float weights of each projection."""
+    """Return the initial net as a compiled and as a float program, and the float weights of each projection."""
     shape = {"n_in": 8, "hidden": (64,), "n_out": 10, "input_scale": 1 / 16}
     net = BimNet(BimConfig(**shape, psp="alpha", tau_m=3.0, tau_s=1.0, **fields), seed)
     result = compile(net, "loihi2", task="digits")
@@ -80,7 +80,7 @@ def start(seed: int, **fields: Any) -> tuple[Program, Program, dict[str, np.ndar
 
 
 def held_out(task: Task) -> Task:
-    """The task with a fifth of its training samples in the place of the test split, to choose learning rates on."""
+    """Return the task with a fifth of its training samples in the place of the test split, to choose learning rates on."""
     order = np.random.default_rng(0).permutation(len(task.train))
     n = len(order) // 5
     return replace(task, train=task.train.take(order[n:]), test=task.train.take(order[:n]))

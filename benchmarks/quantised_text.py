@@ -38,7 +38,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 
 def trained(name: str, folder: Path) -> Path:
-    """The model file of a row, trained unless it is there."""
+    """Return the model file of a row, trained unless it is there."""
     path = folder / f"{name.replace(' ', '').replace(',', '-')}.safetensors"
     if not path.exists():
         corpus = load_corpus("lm")

@@ -78,7 +78,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def twin(name: str) -> str:
-    """The function's name of a command."""
+    """Return the function's name of a command."""
     return name.replace(" ", "_").replace("-", "_")
 
 
@@ -88,12 +88,12 @@ def prints_json(name: str, command: click.Command) -> bool:
 
 
 def python_page() -> str:
-    """The reference of all public names."""
+    """Return the reference of all public names."""
     return _PYTHON + "".join(f"\n::: {path}\n" for path in dict.fromkeys(bimhw._PUBLIC.values()))
 
 
 def llms_page() -> str:
-    """The pages of the site for language models (llmstxt.org): each by its title in the site's order, with its heading."""
+    """Return the pages of the site for language models (llmstxt.org): each by its title in the site's order, with its heading."""
     site = (FOLDER.parents[1] / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
     lines = [_LLMS]
     for section, title, page in re.findall(r"^  - ([^:\n]+):$|^ +- ([^:\n]+): (\S+\.md)$", site, re.M):
@@ -106,7 +106,7 @@ def llms_page() -> str:
 
 
 def json_page() -> str:
-    """The keys of every document, object by object; an object that several commands print stands at the first."""
+    """Return the keys of every document, object by object; an object that several commands print stands at the first."""
     lines, told = [_JSON], set[str]()
     for command in DOCUMENTS:
         found = schema(command)
@@ -124,7 +124,7 @@ def _key(key: str, kind: dict[str, Any], required: bool) -> str:
 
 
 def _kind(part: dict[str, Any]) -> str:
-    """A type in words."""
+    """Return a type in words."""
     if "$ref" in part:
         return f"*{part['$ref'].rpartition('/')[2]}*"
     if "anyOf" in part:
@@ -138,7 +138,7 @@ def _kind(part: dict[str, Any]) -> str:
 
 
 def doors_page() -> str:
-    """The table of commands and functions."""
+    """Return the table of commands and functions."""
     rows = [
         f"| `{name}` | `bimhw.{twin(name)}` | `{bimhw._PUBLIC[twin(name)].rpartition('.')[0]}` "
         f"| {'yes' if prints_json(name, command) else 'no'} | `{EXAMPLES[name]}` |"
@@ -148,7 +148,7 @@ def doors_page() -> str:
 
 
 def neurons_page() -> str:
-    """The table of neuron models: engines, lowering, twins, NIR, chips."""
+    """Return the table of neuron models: engines, lowering, twins, NIR, chips."""
     chips = [load_chip(name) for name in chip_names()]
     open_to_all = [c.name for c in chips if "*" in c.capabilities.neuron_models]
     rows = []

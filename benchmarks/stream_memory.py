@@ -28,12 +28,12 @@ C = 10
 
 
 def net_of() -> BimNet:
-    """The network of every figure."""
+    """Return the network of every figure."""
     return BimNet(BimConfig(n_in=M, hidden=(H,), n_out=C, tau_m=5.0, tau_s=2.0))
 
 
 def drawn(rng: np.random.Generator, steps: int) -> torch.Tensor:
-    """Inputs [steps, 1, M] at rate .1."""
+    """Draw inputs [steps, 1, M] at rate .1."""
     return torch.from_numpy((rng.random((steps, 1, M)) < 0.1).astype(np.float32))
 
 

@@ -28,12 +28,12 @@ LAYERS, WIDTH, FAN, STEPS = 64, 640, 48, 20
 
 
 def forking(chip: Chip) -> Chip:
-    """The same chip with multicast."""
+    """Return the same chip with multicast."""
     return msgspec.structs.replace(chip, topology=msgspec.structs.replace(chip.topology, multicast=True))
 
 
 def layered(chip: Chip, seed: int = 0) -> tuple[Program, SpikeTrain, int]:
-    """A chain of 64 recurrent layers, one on each chip; every neuron sends to 48 random ones of its own layer and of the next."""
+    """Return a chain of 64 recurrent layers, one on each chip; a neuron sends to 48 random ones of its layer and of the next."""
     rng = np.random.default_rng(seed)
     params = {"dv": np.array(256, np.int32), "vth": np.array(400, np.int32)}
     populations = [Population("in", "input", WIDTH, role="input")]

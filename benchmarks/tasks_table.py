@@ -42,7 +42,7 @@ def classified(task: str, path: Path | None, folder: Path, **options: Any) -> Pa
 
 
 def text(folder: Path, symbols: int = 0) -> Path:
-    """A character model of the packaged text, one pass online, its test part on the chip."""
+    """Train a character model of the packaged text in one pass online, and run its test part on the chip."""
     from bimhw.compiler.pipeline import compile
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe

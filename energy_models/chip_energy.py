@@ -33,7 +33,7 @@ def chip_energy(
     program: Program | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
 ) -> EnergyReport:
-    """The itemised energy of a run.
+    """Compute the itemised energy of a run.
 
     Args:
         activity: counters of the run.
@@ -120,7 +120,7 @@ class _Book:
     def _item(
         self, name: str, hardware: str, key: str, counts: Counts, assumption: str = "", kind: Kind = "dynamic"
     ) -> Iterator[Item]:
-        """The item, unless nothing was counted."""
+        """Yield the item, unless nothing was counted."""
         if counts.total > 0:
             yield Item(name, hardware, kind, key, counts, self._constant(key), assumption)
 
@@ -132,7 +132,7 @@ class _Book:
         return key in self.chip.energy or key in self.bounds
 
     def counts(self, name: str) -> Counts:
-        """A counter of the activity; zeros where it never counted."""
+        """Return a counter of the activity; zeros where it never counted."""
         count = self.activity.counts.get(name)
         if count is None:
             return self._zeros()
@@ -148,7 +148,7 @@ class _Book:
         return Counts(np.zeros(cores), np.zeros(a.steps), np.zeros(len(a.populations) + 1))
 
     def _chip_wide(self, total: float) -> Counts:
-        """A count that belongs to the chip as a whole, spread evenly over the steps."""
+        """Return a count that belongs to the chip as a whole, spread evenly over the steps."""
         zero, steps = self._zeros(), self.activity.steps
         core, population = zero.by_core.copy(), zero.by_population.copy()
         core[-1] = population[-1] = total
@@ -184,7 +184,7 @@ class _Book:
         yield from self._item("spikes", "soma", "spike", self.counts("spikes"))
 
     def _part(self, name: str, native: bool, times: Floats | None = None) -> Counts:
-        """A counter of the populations that are native (or are not).
+        """Return a counter of the populations that are native (or are not).
 
         A population's updates are spread over its cores by its neurons there, and evenly over the steps: exact where
         every neuron is updated at every step, as in the step loop of `simulator.function`.

@@ -102,7 +102,7 @@ for _name, _counts in (("dense", _dense), ("seq", _seq), ("tr", _tr), ("blk", _b
 
 
 def live_times(rate: float, n_in: int) -> float:
-    """Expected number of distinct last-event times of `n_in` inputs: sum over k of 1 - (1 - p (1-p)^k)^M."""
+    """Return the expected number of distinct last-event times of `n_in` inputs: sum over k of 1 - (1 - p (1-p)^k)^M."""
     total, share = 0.0, rate
     while share * n_in > 1e-9:
         total += 1 - (1 - share) ** n_in

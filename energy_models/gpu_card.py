@@ -77,7 +77,7 @@ class GpuCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.number(name) if stated is None else stated
 
     def number(self, name: str) -> float:
-        """A figure's value.
+        """Return a figure's value.
 
         Raises:
             InputError: it is unknown.
@@ -95,7 +95,7 @@ def gpu_names() -> list[str]:
 
 
 def load_gpu(name_or_path: str) -> GpuCard:
-    """A card by name, or by path of a YAML file.
+    """Load a card by name, or by path of a YAML file.
 
     Raises:
         InputError: unknown name, missing file, or a file that breaks the schema.

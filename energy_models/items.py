@@ -95,7 +95,7 @@ class Item:
         return None if high is None else self.count * high
 
     def explain(self) -> str:
-        """The arithmetic of this item's joules, with the source of its constant."""
+        """Return the arithmetic of this item's joules, with the source of its constant."""
         c = self.constant
         number = "unknown" if c.value is None else f"{c.value:g}"
         parts = [f"{self.name} ({self.hardware}): {self.count:,.0f} x {number} {c.unit}"]
@@ -155,7 +155,7 @@ class EnergyReport:
     assumptions: tuple[str, ...]
 
     def item(self, name: str) -> Item:
-        """The item of this name (or key).
+        """Return the item of this name (or key).
 
         Raises:
             InputError: no such item.
@@ -270,7 +270,7 @@ def _per(value: float, count: float) -> float | None:
 
 
 def bounded(quantity: Quantity, key: str, bounds: Mapping[str, tuple[float, float]]) -> Quantity:
-    """A quantity with the user's bounds in the place of a missing range."""
+    """Return a quantity with the user's bounds in the place of a missing range."""
     import msgspec
 
     if key not in bounds or quantity.value is not None:

@@ -65,7 +65,7 @@ def eligibility_words(model: str) -> int:
 def learning_constant(
     counter: str, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None = None
 ) -> tuple[str, Quantity]:
-    """The constant of one learning operation on a chip, with its key (several keys: their sum).
+    """Return the constant of one learning operation on a chip, with its key (several keys: their sum).
 
     Args:
         counter: of the activity.

@@ -28,7 +28,7 @@ SOURCE = "Horowitz 2014 (45 nm) and Jouppi et al. 2021 (7 nm), unverified"
 
 
 def scaled_chip(chip: Chip, supply_v: float | None = None, process_nm: float | None = None) -> Chip:
-    """The chip with its energies scaled to another supply or node (equations above).
+    """Return the chip with its energies scaled to another supply or node (equations above).
 
     Raises:
         InputError: the chip's own supply or node is unknown, or the wanted one is out of range.

@@ -192,7 +192,7 @@ def _improve(problem: MappingProblem, blocks: Program, seed: int, method: str, c
 
 
 def _room(problem: MappingProblem, start: I32, at: I32, cap: int | None) -> F64:
-    """What each part may hold: the average and a little, never less than the blocks hold, never more than a core has."""
+    """Return each part's room: the average and a little, never less than the blocks hold, never more than a core has."""
     k = at.size
     used = used_by_parts(problem, start, k)
     rooms = problem.rooms[np.searchsorted(problem.cores, at)].copy()

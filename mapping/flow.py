@@ -43,7 +43,7 @@ class Flow:
         return float(self.rate[self.sender != self.to].sum())
 
     def dense(self) -> F64:
-        """The table as float64 [K + 1, K]."""
+        """Return the table as float64 [K + 1, K]."""
         out = np.zeros((self.k + 1, self.k))
         out[self.sender, self.to] = self.rate
         return out

@@ -59,7 +59,7 @@ class Hypergraph:
 
 
 def make_hypergraph(ptr: I64, pins: I32, source: I32, rate: npt.ArrayLike, n: int) -> Hypergraph:
-    """A hypergraph from its nets; the way back is computed."""
+    """Make a hypergraph from its nets; the way back is computed."""
     back_ptr, back = transpose(ptr, pins, n)
     owned = np.full(n, -1, np.int32)
     inside = source >= 0
@@ -68,7 +68,7 @@ def make_hypergraph(ptr: I64, pins: I32, source: I32, rate: npt.ArrayLike, n: in
 
 
 def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64]] | None = None) -> Hypergraph:
-    """The hypergraph of a network; vertices are its neurons on the chip in logical order.
+    """Return the hypergraph of a network; vertices are its neurons on the chip in logical order.
 
     Args:
         network: either stage.

@@ -110,7 +110,7 @@ def _change(p, b, ptr, partner, weight, host, x, y, port, slot, who, px, py):  #
 
 @nb.njit(cache=True, nogil=True)
 def _target(p, ptr, partner, slot, column, row, order, first, columns, rows, rng):  # type: ignore[no-untyped-def]
-    """A slot within one router of a partner or of p itself; -1 where there is none."""
+    """Return a slot within one router of a partner or of p itself; -1 where there is none."""
     near = p
     if ptr[p + 1] > ptr[p] and rng.random() < _TO_PARTNER:
         near = partner[ptr[p] + int(rng.random() * (ptr[p + 1] - ptr[p]))]

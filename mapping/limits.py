@@ -58,7 +58,7 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
 
 
 def _missing_model(network: Network, chip: Chip) -> Population | None:
-    """The first population whose neuron model the chip does not have."""
+    """Return the first population whose neuron model the chip does not have."""
     runs = chip.capabilities.neuron_models
     if "*" in runs:
         return None

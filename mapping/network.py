@@ -39,7 +39,7 @@ class Network:
     samples: npt.NDArray[np.int32] | None = None
 
     def population(self, name: str) -> Population:
-        """The population of this name."""
+        """Return the population of this name."""
         for population in self.populations:
             if population.name == name:
                 return population
@@ -70,7 +70,7 @@ class Network:
         return "\n".join(lines)
 
     def to_networkx(self) -> Any:
-        """A networkx.MultiDiGraph: one node a population, one edge a projection, with their figures as attributes."""
+        """Return a networkx.MultiDiGraph: one node a population, one edge a projection, with their figures as attributes."""
         import networkx as nx
 
         graph = nx.MultiDiGraph(stage=self.stage)

@@ -155,7 +155,7 @@ class Judge:
 
 
 def sample_steps(problem: MappingProblem) -> int:
-    """Steps of a sample: `SAMPLE_STEPS`, fewer for networks with many synaptic events a step."""
+    """Return the steps of a sample: `SAMPLE_STEPS`, fewer for networks with many synaptic events a step."""
     graph = problem.graph
     events = float(graph.rate @ np.diff(graph.ptr))
     most = _MOST_EVENTS if graph.pins.size < _LARGE else _FEWER_EVENTS
@@ -170,7 +170,7 @@ def draw_spikes(problem: MappingProblem, steps: int, seed: int) -> SpikeTrain:
 
 
 def _last_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:
-    """The last steps of a train: the first ones of a run are not yet what it settles to."""
+    """Return the last steps of a train: the first ones of a run are not yet what it settles to."""
     return spikes if spikes.steps <= steps else window(spikes, spikes.steps - steps, spikes.steps)
 
 

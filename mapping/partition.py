@@ -136,7 +136,7 @@ def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:
 
 
 def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None) -> I32:
-    """A start refined; the best of several annealings where the graph is small enough to afford them."""
+    """Refine a start; where the graph is small enough, take the best of several annealings."""
     passes, k = _passes(graph), room.shape[0]
     if not anneal:
         return refine(graph, start, need, room, seed, (), passes, _COARSE, kinds)
@@ -147,14 +147,14 @@ def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, ann
 
 
 def random_messages(graph: Hypergraph, k: int) -> float:
-    """Expected messages when every neuron sits on a random part: sum_e rate_e K (1 - (1 - 1/K)^pins_e)."""
+    """Return the expected messages when every neuron sits on a random part: sum_e rate_e K (1 - (1 - 1/K)^pins_e)."""
     return float(graph.rate @ (k * -np.expm1(np.diff(graph.ptr) * np.log1p(-1.0 / max(k, 2)))))
 
 
 def _second_start(
     graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, use: str, kinds: Kinds | None
 ) -> tuple[str, I32 | None]:
-    """A start that does not know the order of the neurons."""
+    """Return a start that does not know the order of the neurons."""
     k, average = room.shape[0], graph.n / room.shape[0]
     imbalance = min(1.0, max(0.0, float(room[:, 0].min()) / average - 1.0))
     if use == "mtkahypar":

@@ -51,7 +51,7 @@ def metis(graph: Hypergraph, k: int, imbalance: float, seed: int) -> I32:
 
 
 def thinned(graph: Hypergraph, seed: int) -> Hypergraph:
-    """The graph with about `METIS_PINS` random pins of every net that has more, fewer where there are many nets."""
+    """Return the graph with about `METIS_PINS` random pins of every net that has more, fewer where there are many nets."""
     size = np.diff(graph.ptr)
     pins = max(_LEAST_PINS, min(METIS_PINS, _ALL_PINS // max(1, graph.n_nets)))
     if size.max(initial=0) <= pins:

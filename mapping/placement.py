@@ -104,7 +104,7 @@ def usable_cores(topology: Topology) -> I32:
 
 
 def snake_order(topology: Topology, cores: I32) -> I32:
-    """The cores in the order of a snake through the columns of routers, so that neighbours in the order are close."""
+    """Return the cores in the order of a snake through the columns of routers, so that neighbours in the order are close."""
     x, y = _at(topology, cores)
     along = np.where(x % 2 == 0, y, topology.height - 1 - y)
     ordered: I32 = cores[np.lexsort((cores, along, x))]
@@ -190,7 +190,7 @@ def place(
 
 
 def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> npt.NDArray[np.int64]:
-    """The permutation of slots that lays the parts out by the two slowest modes of their traffic, one a column each.
+    """Return the permutation of slots that lays the parts out by the two slowest modes of their traffic, one a column each.
 
     The eigenvectors of the normalised Laplacian I - D^-1/2 F D^-1/2 to the second and third smallest eigenvalue are
     coordinates in which parts that exchange messages are close: a layout without folds, which exchanges cannot undo.
@@ -210,7 +210,7 @@ def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> npt.NDArray[np.int6
 
 
 def _slots(cores: I32, start: I32) -> npt.NDArray[np.int64]:
-    """The permutation of slots that puts the parts on the cores `start`, empty slots after."""
+    """Return the permutation of slots that puts the parts on the cores `start`, empty slots after."""
     where = {int(c): i for i, c in enumerate(cores)}
     taken = [where[int(c)] for c in start]
     return np.array(taken + sorted(set(range(cores.size)) - set(taken)), np.int64)
@@ -273,7 +273,7 @@ def _anneal(both, host, x, y, port, slot, may, tries, heat, cooling, rng):  # ty
 
 @nb.njit(cache=True, nogil=True)
 def _other(k, n, rng):  # type: ignore[no-untyped-def]
-    """A part or an empty slot; empty ones are drawn less often where they are many."""
+    """Return a part or an empty slot; empty ones are drawn less often where they are many."""
     if n > k and rng.random() < 0.25:
         return k + int(rng.random() * (n - k))
     return int(rng.random() * k)

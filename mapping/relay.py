@@ -61,7 +61,7 @@ def map_with_relays(
 
 
 def insert_relays(network: Network, chip: Chip, core: I32, relays: Sequence[Relay]) -> tuple[Network, I32]:
-    """The network with relay populations behind all others (logical ids stay), and the core of every neuron.
+    """Return the network with relay populations behind all others (logical ids stay), and the core of every neuron.
 
     Args:
         network: integer stage.
@@ -127,7 +127,7 @@ def _feed(source: Population, own: Sequence[Relay], first: int, chip: Chip) -> P
 def _split(
     network: Network, q: Projection, first: Mapping[str, int], core: I32, own: Sequence[Relay]
 ) -> tuple[Projection, Projection]:
-    """The part of a projection that stays, and the one that its relays serve (by source: relay)."""
+    """Return the part of a projection that stays, and the one that its relays serve (by source: relay)."""
     at = core[first[q.target] : first[q.target] + network.population(q.target).size]
     stays = np.ones(q.n_synapses, bool)
     ptr, taken = np.zeros(len(own) + 1, np.int64), []
@@ -162,7 +162,7 @@ def _split(
 
 
 def _shifts(network: Network, relayed: set[str]) -> dict[str, int]:
-    """Steps by which each population comes to lie later: longest paths of length r - delay.
+    """Return the extra latency of each population in steps: longest paths of length r - delay.
 
     Raises:
         FitError: a loop that has no step to give.
@@ -189,7 +189,7 @@ def _least(q: Projection, shift: Mapping[str, int], relayed: set[str]) -> int:
 
 
 def _later(p: Population, shift: int) -> Population:
-    """The population that does everything `shift` steps later.
+    """Return the population that does everything `shift` steps later.
 
     Raises:
         FitError: it does not rest until then.
@@ -245,7 +245,7 @@ def _meta(
     shifts: Mapping[str, int],
     relays: Mapping[str, Sequence[Relay]],
 ) -> dict[str, Any]:
-    """The network's facts with the output's latency and the steps of a sample moved along."""
+    """Return the network's facts with the output's latency and the steps of a sample moved along."""
     meta = dict(network.meta)
     output = dict(meta.get("output", {}))
     if "latency" in output:

@@ -100,7 +100,7 @@ class _Room:
         self.need = (index_bits(program.n_neurons) + max(chip.capabilities.weight_bits), kind + 200)
 
     def best(self, source: int) -> int:
-        """The core with most free entries that can take a relay, or -1."""
+        """Return the core with most free entries that can take a relay, or -1."""
         synapse, state = self.need
         ok = self.usable & (self.neurons > 0) & (self.arrivals > 0) & (self.synapses >= synapse) & (self.state >= state)
         ok &= self.memory >= synapse + state
@@ -108,7 +108,7 @@ class _Room:
         return int(np.argmax(np.where(ok, self.free, -1))) if ok.any() else -1
 
     def put(self, at: int, source: int, serves: int) -> None:
-        """A relay on core `at` that takes `serves` destinations from a neuron of core `source`."""
+        """Put a relay on core `at` that takes `serves` destinations from a neuron of core `source`."""
         self.free[at] -= serves
         self.free[source] += serves - 1
         self.neurons[at] -= 1

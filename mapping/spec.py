@@ -23,7 +23,7 @@ MOST_NEURONS = 2**31 - 1  # logical ids are int32
 
 
 def check_network(network: Network) -> Network:
-    """The network itself, if it is legal in its stage.
+    """Return the network itself, if it is legal in its stage.
 
     Raises:
         InputError: the first rule that is broken.

@@ -117,7 +117,7 @@ def _axons(program: Program, n_cores: int) -> tuple[Ints, Ints]:
 
 
 def core_limits(chip: Chip, name: str, n_cores: int) -> F64:
-    """A limit of every core, float64 [n_cores]; infinite where unknown, and for numbers that the chip does not have."""
+    """Return a limit of every core, float64 [n_cores]; infinite where unknown, and for numbers that the chip does not have."""
     if not chip.core_limits:
         limit = chip.limit_of(name, 0)
         there = np.arange(n_cores) < chip.topology.mesh_cores

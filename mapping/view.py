@@ -72,7 +72,7 @@ class MappingView:
 
 
 def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None = None) -> MappingView:
-    """The view of a program.
+    """Return the view of a program.
 
     Args:
         program: mapped.

@@ -299,7 +299,7 @@ def tested(name: str, text: str, file: str, tests: str, folder: Path) -> str:
 
 
 def chosen(mutants: dict[str, Any]) -> dict[str, Any]:
-    """The mutants that a word on the command line names by a part of their name; all without one."""
+    """Return the mutants that a word on the command line names by a part of their name; all without one."""
     words = sys.argv[1:]
     return {what: m for what, m in mutants.items() if not words or any(w in what for w in words)}
 

@@ -36,7 +36,7 @@ def test_examples_of_the_clone_stay_as_they_are(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel alone; what it depends on comes from the environment of the tests."""
+    """Return an environment with the wheel alone; what it depends on comes from the environment of the tests."""
     place = tmp_path_factory.mktemp("wheel")
     pip = [
         sys.executable,

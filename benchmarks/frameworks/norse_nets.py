@@ -21,7 +21,7 @@ _NOT_SPREAD = ("method", "alpha", "reset_method")
 
 
 def _cell(kind: str, shape: tuple[int, ...], **values: Any) -> nn.Module:
-    """A cell with parameters of this shape (Norse's own are scalars, which NIR's writer cannot pack)."""
+    """Return a cell with parameters of this shape (Norse's own are scalars, which NIR's writer cannot pack)."""
     given = _PARAMETERS[kind]()._asdict() | values
     spread = {
         k: v if k in _NOT_SPREAD or (torch.is_tensor(v) and v.dim()) else torch.full(shape, float(v))

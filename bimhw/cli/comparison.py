@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _copies(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
-    """A number of copies; None for ``max`` and where it is not given."""
+    """Return a number of copies; None for ``max`` and where it is not given."""
     if value is None or value == "max":
         return None
     if not value.isdecimal() or int(value) < 1:

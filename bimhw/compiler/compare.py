@@ -44,7 +44,7 @@ class Difference:
     rms_error: float
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """Return a JSON-able form."""
         return asdict(self)
 
 
@@ -63,7 +63,7 @@ class Comparison:
     activity: Activity
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """Return a JSON-able form."""
         rows = [d.to_json() for d in self.populations]
         totals = {"differ": sum(d.differ for d in self.populations), "of": sum(d.of for d in self.populations)}
         return {"populations": rows, "saturations": self.activity.total("saturations"), **totals}
@@ -76,7 +76,7 @@ def differences(
     trains: Sequence[SpikeTrain],
     seed: int = 0,
 ) -> tuple[tuple[Difference, ...], dict[str, Floats]]:
-    """What every population of a run sent against what the float network sends on the same inputs.
+    """Compare what every population of a run sent with what the float network sends on the same inputs.
 
     Args:
         program: that ran.

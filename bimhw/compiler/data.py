@@ -52,7 +52,7 @@ class CalibrationData:
 def calibration_data(
     network: Network, calibration: Any, task: str | Task | Corpus | Dataset | None, seed: int
 ) -> CalibrationData:
-    """Data to calibrate a network on.
+    """Return data to calibrate a network on.
 
     Args:
         network: float stage; its inputs, side by side, give the width.
@@ -87,7 +87,7 @@ def calibration_data(
 
 
 def _made_up(width: int, neurons: int) -> tuple[int, int]:
-    """Samples and steps to make up."""
+    """Return the number of samples and of steps to make up."""
     steps = min(_SYNTHETIC[1], max(1, _MOST_VALUES // width))
     return max(1, min(_SYNTHETIC[0], _MOST_VALUES // (steps * width), _MOST_VALUES // neurons)), steps
 
@@ -100,13 +100,13 @@ def _input(network: Network) -> tuple[int, float]:
 
 
 def guessed_task(network: Network) -> str:
-    """A BIM model of 8 channels, 10 classes and payloads of 1/16 is taken for one of the digits; else ""."""
+    """Guess digits for a BIM model of 8 channels, 10 classes and payloads of 1/16; return "" for any other."""
     outputs = [p.size for p in network.populations if p.role == "output"]
     return "digits" if network.meta.get("kind") == "bim" and (*_input(network), outputs) == (8, 1 / 16, [10]) else ""
 
 
 def training_payloads(task: Task, seed: int) -> Payloads:
-    """Some training samples of a task to calibrate on."""
+    """Return some training samples of a task to calibrate on."""
     order = np.random.default_rng(seed).permutation(len(task.train))[:SAMPLES]
     return task.train.x[np.sort(order)].astype(np.int32)
 
@@ -144,7 +144,7 @@ def _from_dataset(data: Dataset, names: Mapping[str, int], scale: float, seed: i
 
 
 def _taken(x: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-    """Some samples; a static input stays a view of one step."""
+    """Return some samples; a static input stays a view of one step."""
     if x.strides[1] == 0:
         return np.broadcast_to(x[chosen, :1], (chosen.size, *x.shape[1:]))
     return x[chosen]
@@ -157,7 +157,7 @@ def _is_whole(x: npt.NDArray[Any]) -> bool:
 
 
 def _from_text(name: str, corpus: Corpus, width: int, scale: float, calibration: Any) -> CalibrationData:
-    """A text's stretches, as long as those that its test part is scored in."""
+    """Return the stretches of a text, as long as those that its test part is scored in."""
     from bimhw.tasks.features.stretches import training_stretches
 
     if len(corpus.symbols) != width or scale != 1:

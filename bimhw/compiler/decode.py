@@ -40,7 +40,7 @@ def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTra
 
 
 def output_probe(program: Program) -> tuple[str, str]:
-    """The (population, state) that the host reads.
+    """Return the (population, state) that the host reads.
 
     Raises:
         InputError: a program without a readout.

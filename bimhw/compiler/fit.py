@@ -142,7 +142,7 @@ def _holds(program: Program, resources: Sequence[Resource], chip: Chip) -> bool:
 
 
 def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> int | None:
-    """The smallest number of chips that holds a network, packed as `compile` packs it; None where none does."""
+    """Return the smallest number of chips that holds a network, packed as `compile` packs it; None where none does."""
     n = 1
     while n <= MOST_CHIPS:
         program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core, unlimited_axons=False)
@@ -172,7 +172,7 @@ def _way_out(binding: str, over: Sequence[Resource], chips: int | None) -> str:
 
 
 def _refused(chip: Chip, error: FitError) -> dict[str, Any]:
-    """The verdict on a chip that cannot run the model at all."""
+    """Return the verdict on a chip that cannot run the model at all."""
     return {
         "chip": chip.name,
         "fits": False,

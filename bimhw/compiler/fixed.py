@@ -52,7 +52,7 @@ def weight_limit(bits: int) -> int:
 
 
 def store(scaled: Floats, bits: int) -> Ints:
-    """Stored weights of values that are already in units of the last place."""
+    """Store values that are already in units of the last place."""
     if bits == 1:
         return np.where(scaled >= 0, np.int32(1), np.int32(-1))
     limit = weight_limit(bits)

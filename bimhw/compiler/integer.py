@@ -90,7 +90,7 @@ def compile_integer(
 def _driven(
     network: Network, calibration: npt.NDArray[np.integer] | None, task: str | Task | Corpus | Dataset | None, seed: int
 ) -> tuple[Network, SpikeTrain, str]:
-    """The network with its steps and input format in the meta, what it does, and by which inputs."""
+    """Return the network with its steps and input format in the meta, what it does, and by which inputs."""
     own = network.inputs
     if own is not None and calibration is None and task is None:
         steps = min(RATE_STEPS, own.steps)
@@ -163,7 +163,7 @@ def _first_ids(network: Network) -> dict[str, int]:
 
 
 def _inputs_of(network: Network, program: Program) -> SpikeTrain | None:
-    """The network's own inputs in the program's ids: relay populations may have moved them."""
+    """Return the network's own inputs in the program's ids: relay populations may have moved them."""
     own = network.inputs
     if own is None:
         return None
@@ -177,7 +177,7 @@ def _inputs_of(network: Network, program: Program) -> SpikeTrain | None:
 
 
 def _as_given(network: Network, chip: Chip, rates: Mapping[str, npt.NDArray[np.float64]]) -> MappedNetwork:
-    """The network on its own cores."""
+    """Return the network on its own cores."""
     program = program_as_given(network, chip)
     resources = usage(program, chip)
     check_limits(program, chip, resources)

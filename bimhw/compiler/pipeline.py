@@ -156,7 +156,7 @@ def to_integers(
 
 
 def _with_payloads(network: Network, data: CalibrationData) -> Network:
-    """The network with the bits of its input's payloads in the meta; 0 where all spikes are binary."""
+    """Return the network with the bits of its input's payloads in the meta; 0 where all spikes are binary."""
     largest, least = int(data.payloads.max(initial=0)), int(data.payloads.min(initial=0))
     bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
     entry = {"population": _input_name(network), "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
@@ -176,7 +176,7 @@ def _values(network: Network, data: CalibrationData) -> dict[str, npt.NDArray[np
 
 
 def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, options: CompileOptions) -> dict[str, Any]:
-    """What `simulate` and people need to feed the program and to read its output; see docs/compiler.md."""
+    """Return what `simulate` and users need to feed the program and to read its output; see docs/compiler.md."""
     steps = int(data.payloads.shape[1])
     output = dict(network.meta.get("output", {}))
     if output:

@@ -175,7 +175,7 @@ def port_units(groups: Sequence[Synapses], n_target: int, options: CompileOption
 
 
 def _scaled_down(g: Synapses, shift: int) -> Synapses:
-    """The same where a spike is worth 2^-shift and 2^shift times as many arrive."""
+    """Return the synapses for spikes that are worth 2^-shift and arrive 2^shift times as often."""
     return Synapses(g.values * 2.0**-shift, g.scale * 2.0**-shift, g.rows, g.mean * 2.0**shift, g.variance * 4.0**shift)
 
 
@@ -207,7 +207,7 @@ def _relative_rms(miss: Floats, value: Floats) -> float:
 def _integer(
     q: Projection, stored: npt.NDArray[np.int32], n_target: int, exponent: int, options: CompileOptions
 ) -> Projection:
-    """The integer projection in the layout that takes less memory; sparse drops weights that became 0."""
+    """Return the integer projection in the layout that takes less memory; sparse drops weights that became 0."""
     kind = np.int8 if options.bits <= 8 else np.int16
     weights: npt.NDArray[np.signedinteger] = stored.astype(kind)
     if isinstance(q, SharedProjection):

@@ -68,7 +68,7 @@ def _shared(program: Program, forward: ChipForward, k: int, layer: Layer) -> Arr
 
 
 def model_of(program: Program) -> BimNet:
-    """The torch module with a program's weights; save it with `bimhw.save_model`."""
+    """Return the torch module with a program's weights; save it with `bimhw.save_model`."""
     import torch
 
     from bimhw.models.bim.net import BimNet

@@ -148,7 +148,7 @@ def time_sensitivity(folder: RunFolder, program: Program, chip: Chip) -> list[di
 
 
 def _times(q: Quantity, factor: float) -> Quantity:
-    """A quantity without a range, multiplied."""
+    """Multiply a quantity; the product has no range."""
     value = None if q.value is None else q.value * factor
     return msgspec.structs.replace(q, value=value, low=None, high=None)
 

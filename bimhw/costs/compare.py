@@ -120,7 +120,7 @@ def _full(
     program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None,
     copies: int | None,
 ) -> tuple[int, EnergyReport | None]:  # fmt: skip
-    """Copies of the network, and what they cost together."""
+    """Return the copies of the network, and what they cost together."""
     held = most_copies(program, chip) if copies is None else copies
     if held == 1:
         return 1, None
@@ -187,7 +187,7 @@ def _parts(
 
 
 def _network_steps(program: Program | None, activity: Activity) -> float:
-    """Steps of the network, a sample: the chip's, less its latency."""
+    """Return the network's steps of a sample: the chip's, less its latency."""
     chip_steps = activity.steps / max(1, activity.samples)
     if program is None:
         return chip_steps
@@ -196,7 +196,7 @@ def _network_steps(program: Program | None, activity: Activity) -> float:
 
 
 def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:
-    """What a run folder says of its run; nothing for counters alone."""
+    """Return the result that a run folder holds; nothing for counters alone."""
     if isinstance(run, Activity):
         return {}
     folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
@@ -209,7 +209,7 @@ def _updates_per_sample(result: Mapping[str, Any], activity: Activity) -> int:
 
 
 def _labelled(program: Program | None, result: Mapping[str, Any], steps: float) -> int:
-    """Steps of a sample at which the readout decides, which are taken as its labelled steps; of a text, every step."""
+    """Count the steps of a sample at which the readout decides, taken as its labelled steps; of a text, every step."""
     if "bits_per_character" in result:
         return max(1, round(steps))
     output = dict(program.meta.get("output") or {}) if program is not None else {}

@@ -81,7 +81,7 @@ def throughput(
 
 
 def _repeated(count: Count, factor: float, copies: int, steps: int, like: Count) -> Count:
-    """A counter of one copy as that of all copies: its total times `factor`, spread evenly over copies, steps and cores."""
+    """Multiply a counter of one copy: its total times `factor`, spread evenly over copies, steps and cores."""
     by_population = np.tile(np.rint(count.by_population * factor / copies), copies).astype(np.int64)
     total = int(by_population.sum())
     each = np.full(steps, total // steps, np.int64)

@@ -131,7 +131,7 @@ def _scaled(values: I64, scale: float, size: int) -> I64:
 
 
 def _longer(name: str, count: Count, shape: Shape) -> Count:
-    """A counter of inference in the learner's steps: updates of all neurons in the extra ones, no events."""
+    """Extend a counter of inference to the learner's steps: updates of all neurons in the extra ones, no events."""
     extra = shape.learn_steps - shape.chip_steps
     by_step = count.by_step.reshape(-1, shape.chip_steps) if count.by_step.size % shape.chip_steps == 0 else None
     if by_step is None or not extra:

@@ -223,7 +223,7 @@ class LearningCounter:
     def _shared(
         self, layer: Layer, name: str, events: tuple[I64, I64, I64], visit: int, due: list[tuple[int, int]]
     ) -> None:
-        """Sums of s6: words from every core of the layer; a step later the neurons of B and C walk the same events."""
+        """Count the sums of s6: words from every core of the layer; a step later the neurons of B and C walk the same events."""
         live = np.concatenate([self._live((g.shared,)) for g in layer.groups], axis=1)
         ends, back = np.array([t for t, _ in due]) + visit, np.array([n for _, n in due])
         for part in self._parts(layer.population.name):
@@ -296,7 +296,7 @@ class LearningCounter:
         self, name: str, part: Part, at: list[int], rows: int, lines: int, synapses: float, biases: tuple[str, ...],
         reached: float | None = None,
     ) -> None:  # fmt: skip
-        """The optimiser's words, the random numbers and the weights written of each update at a core."""
+        """Count the optimiser's words, the random numbers and the weights written of each update at a core."""
         steps, reached = np.array(at), self.shares.reached if reached is None else reached
         own = [b for b in biases if b in self.program.population(name).params]
         self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)

@@ -161,7 +161,7 @@ def _sum(parts: Any) -> Parts:
 
 
 def _with_width(chip: Chip, bits: int | None) -> Chip:
-    """The chip with its constants for reading and writing a state word in proportion to the width of the word.
+    """Return the chip with its constants for reading and writing a state word in proportion to the width of the word.
 
     Raises:
         InputError: the chip does not say for which width its constants are.

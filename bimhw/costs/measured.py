@@ -83,7 +83,7 @@ class NvmlMeter:
 def repeated(
     work: Callable[[], None], meter: Meter, seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[int, float, float]:
-    """(runs, seconds, joules) of a piece of work that is repeated for at least `seconds`."""
+    """Return (runs, seconds, joules) of a piece of work that is repeated for at least `seconds`."""
     work()  # warm up: kernels are compiled, memory is taken
     start, before = clock(), meter.read_j()
     runs = 0

@@ -47,7 +47,7 @@ def _python() -> Finding:
 
 
 def _clashes() -> list[Finding]:
-    """A user's simulator.py or mapping/ in the working folder hides ours: all four must come from one place."""
+    """Find a user's simulator.py or mapping/ that hides ours: all four packages must come from one place."""
     out = []
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)

@@ -33,17 +33,17 @@ INPUT, READOUT = "input", "readout"
 
 
 def layer_name(layer: int) -> str:
-    """Population of the layer with this 0-based index."""
+    """Return the population of the layer with this 0-based index."""
     return f"layer{layer + 1}"
 
 
 def shared_name(layer: int) -> str:
-    """Population of the projections B and C of the ``s6`` layer with this 0-based index."""
+    """Return the population of the projections B and C of the ``s6`` layer with this 0-based index."""
     return f"{layer_name(layer)}.bc"
 
 
 def bim_network(config: BimConfig, arrays: Arrays) -> Network:
-    """The float network of a BIM model.
+    """Return the float network of a BIM model.
 
     Raises:
         FitError: a part of the model that has no lowering.
@@ -151,12 +151,12 @@ def _complex_params(config: BimConfig, arrays: Arrays, layer: int) -> dict[str, 
 
 
 def _number(config: BimConfig, layer: int) -> int:
-    """Steps by which the chip is later than the model at this 0-based layer."""
+    """Return the steps by which the chip is later than the model at this 0-based layer."""
     return _STEPS[config.kind] * (layer + 1)
 
 
 def _shared(config: BimConfig, arrays: Arrays, layer: int) -> Population:
-    """The neurons of B_0 .. B_N-1, C_0 .. C_N-1 of an ``s6`` layer."""
+    """Return the neurons of B_0 .. B_N-1, C_0 .. C_N-1 of an ``s6`` layer."""
     bias = np.concatenate([arrays[f"layers.{layer}.{name}"] for name in ("b_b", "b_c")])
     size = 2 * config.n_states
     number = _number(config, layer) - 1

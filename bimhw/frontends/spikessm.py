@@ -30,17 +30,17 @@ _LONGEST_WAIT = 63  # a word of 6 bits
 
 
 def layer_name(layer: int) -> str:
-    """Population of the stochastic neurons of the layer with this 0-based index."""
+    """Return the population of the stochastic neurons of the layer with this 0-based index."""
     return f"layer{layer + 1}"
 
 
 def fuse_name(layer: int) -> str:
-    """Population that holds the residual stream behind this 0-based layer; -1: the encoder."""
+    """Return the population that holds the residual stream behind this 0-based layer; -1: the encoder."""
     return f"{layer_name(layer)}.fuse" if layer >= 0 else ENCODER
 
 
 def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
-    """The float network of a P-SpikeSSM model.
+    """Return the float network of a P-SpikeSSM model.
 
     Raises:
         FitError: more layers than a neuron's waiting word can count.

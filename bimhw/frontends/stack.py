@@ -30,7 +30,7 @@ _SUPPORTED = "Linear, Conv1d, Conv2d, AvgPool2d, Flatten, Identity, Dropout, Seq
 
 
 def module_network(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> Network:
-    """The float network of a torch stack.
+    """Return the float network of a torch stack.
 
     Args:
         module: ``torch.nn.Sequential`` (or `Stack`) of the supported layers, in evaluation as it is.
@@ -51,7 +51,7 @@ def module_outline(module: nn.Module, input_shape: tuple[int, ...] | None = None
 
 
 def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) -> tuple[NirGraph, dict[str, FormOf]]:
-    """The stack as a graph, and for each neuron a function from its node and bias to its form on a chip."""
+    """Return the stack as a graph, and for each neuron a function from its node and bias to its form on a chip."""
     layers = list(flat_layers(module))
     shape = input_shape or getattr(module, "input_shape", None) or _first_width(layers)
     nodes: dict[str, tuple[str, Fields]] = {INPUT: ("Input", {"shape": np.array(shape)})}
@@ -112,7 +112,7 @@ def _linear(layer: nn.Linear) -> tuple[str, Fields]:
 
 
 def _node(name: str, layer: nn.Module) -> tuple[str, Fields]:
-    """The NIR node of a stateless layer."""
+    """Return the NIR node of a stateless layer."""
     if isinstance(layer, nn.Linear):
         return _linear(layer)
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
@@ -147,7 +147,7 @@ def _pool(name: str, layer: nn.AvgPool2d) -> tuple[str, Fields]:
 
 
 def _placeholder(neuron: Neuron) -> tuple[str, Fields]:
-    """A node of the neuron's shape; its parameters are in its form."""
+    """Return a node of the neuron's shape; its parameters are in its form."""
     shapes = [tuple(t.shape) for t in (neuron.keep, neuron.theta, neuron.keep_u) if t is not None]
     r = np.ones(np.broadcast_shapes(*shapes))
     return ("I", {"r": r}) if neuron.theta is None else ("IF", {"r": r, "v_threshold": np.ones_like(r)})

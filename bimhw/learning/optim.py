@@ -57,7 +57,7 @@ class FlatParameters:
         return torch.cat(parts)
 
     def gradients(self) -> dict[str, Tensor]:
-        """What autograd left in the parameters."""
+        """Return the gradients that autograd left in the parameters."""
         return {n: p.grad for n, p in self.net.named_parameters() if p.grad is not None}
 
     def clamp(self) -> None:
@@ -94,7 +94,7 @@ class Optimiser:
         self._row_size = torch.bincount(parameters.rows, minlength=n_rows).to(like) if name == "rms" else like
 
     def direction(self, g: Tensor) -> Tensor:
-        """The scaled step for gradient g (to be multiplied by -lr); advances the moments."""
+        """Return the scaled step for gradient g (to be multiplied by -lr); advances the moments."""
         if self.name == "sgd":
             return g
         self.count += 1
@@ -118,7 +118,7 @@ class Optimiser:
         self.parameters.clamp()
 
     def _adam(self, g: Tensor, lr: float) -> None:
-        """The same as `direction`, in one pass."""
+        """Do the same as `direction`, in one pass."""
         self.count += 1
         if not takes_loops(self.parameters.values):
             self._adam_anywhere(g, lr)
@@ -129,7 +129,7 @@ class Optimiser:
         call_kernel(adam_step, *arrays, *self.betas, lr, self.count, self.eps)
 
     def _adam_anywhere(self, g: Tensor, lr: float) -> None:
-        """The same in plain operations, on any device."""
+        """Do the same in plain operations, on any device."""
         b1, b2 = self.betas
         self.first.lerp_(g, 1 - b1)
         self.second.lerp_(g * g, 1 - b2)

@@ -24,7 +24,7 @@ class Recipe(msgspec.Struct, frozen=True):
 def recipe(
     task: Task, preset: str | Preset | None = None, seed: int = 0, family: str | None = None, **options: Any
 ) -> Recipe:
-    """A preset fitted to a task, with options of the config, the training or the initial weights changed.
+    """Return a preset fitted to a task, with options of the config, the training or the initial weights changed.
 
     Args:
         task: gives the ends of the network.
@@ -82,7 +82,7 @@ def _build(kind: type[Any], values: dict[str, Any]) -> Any:
 
 
 def _allowed(kind: type[msgspec.Struct], message: str) -> str:
-    """The values of the enumeration that the message's path names."""
+    """Return the values of the enumeration that the message's path names."""
     for field in msgspec.structs.fields(kind):
         if message.endswith(f"`$.{field.name}`") and get_args(field.type):
             return f"{field.name} is one of: {', '.join(str(a) for a in get_args(field.type))}"
@@ -90,7 +90,7 @@ def _allowed(kind: type[msgspec.Struct], message: str) -> str:
 
 
 def integers(name: str, value: Any) -> tuple[int, ...]:
-    """A tuple of integers from a text such as ``64,64``, an integer or a sequence."""
+    """Return a tuple of integers from a text such as ``64,64``, an integer or a sequence."""
     if not isinstance(value, str):
         return (value,) if isinstance(value, int) else tuple(value)
     try:

@@ -45,7 +45,7 @@ class TaskStream:
         self._epoch, self._order = -1, np.zeros(0, dtype=np.int64)
 
     def at(self, t: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Inputs [lanes, M] of step t, and labels [lanes] where the task labels this step of a sequence."""
+        """Return inputs [lanes, M] of step t, and labels [lanes] where the task labels this step of a sequence."""
         sequence, step = divmod(t, self.task.steps)
         index = np.array([self._index(sequence * self.lanes + lane) for lane in range(self.lanes)])
         u = torch.from_numpy(self.task.train.x[index, step]).to(like) * self.task.input_scale

@@ -52,7 +52,7 @@ class Updater:
         return learning_rate(s.lr, s.lr_end, done, s.lr_course)
 
     def learner(self, batch: int) -> Learner:
-        """The rule, at the beginning of a sequence, for so many parallel sequences."""
+        """Return the rule at the beginning of a sequence, for this many parallel sequences."""
         s = self.settings
         if self.hybrid is not None:
             self.hybrid.resize(batch)

@@ -133,7 +133,7 @@ def _check(scale: float, background: str, delay_levels: int, steps: int) -> None
 
 
 def _unit(k: int) -> Unit:
-    """Unit in which the noise generator has the variance of the Poisson input; mV by the area of a potential."""
+    """Return the unit in which the noise generator has the variance of the Poisson input; mV by the area of a potential."""
     jump = _NOISE_STD / np.sqrt(_external_spikes(k))
     tau_m, tau_s = published.TAU_MEMBRANE_MS, published.TAU_SYNAPSE_MS
     peak = tau_m / tau_s

@@ -71,7 +71,7 @@ class DataTrial:
         return [encode(program, x) for x in self.payloads]
 
     def chip_steps(self, program: Program) -> int:
-        """Steps of a sample and the depth of the network."""
+        """Return the steps of a sample and of the network's depth."""
         return self.steps + max(p.layer for p in program.populations)
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
@@ -131,7 +131,7 @@ class DataTrial:
         return found
 
     def recorded(self, values: Floats) -> Figures:
-        """The run beside the outputs that the data holds; what differs is the effect of quantisation."""
+        """Compare the run with the outputs that the data holds; what differs is the effect of quantisation."""
         out = self.samples.out
         if out is None:
             return {}
@@ -190,11 +190,11 @@ class OwnTrial:
         return 1
 
     def trains(self, program: Program) -> list[SpikeTrain]:
-        """The program's own inputs."""
+        """Return the program's own inputs."""
         return [self.inputs]
 
     def chip_steps(self, program: Program) -> int:
-        """Steps of the inputs."""
+        """Return the steps of the inputs."""
         return self.inputs.steps
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:

@@ -25,5 +25,5 @@ def saturation_figures(activity: Activity) -> dict[str, Any]:
 
 
 def fault_figures(activity: Activity) -> dict[str, int]:
-    """What faults did, by counter (``lost_packets``, ``weight_flips`` ...)."""
+    """Count what faults did, by counter (``lost_packets``, ``weight_flips`` ...)."""
     return {k.removeprefix(FAULT): c.total for k, c in sorted(activity.counts.items()) if k.startswith(FAULT)}

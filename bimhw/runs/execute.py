@@ -116,7 +116,7 @@ class Run:
         return joined(self.spikes if self.rounds is None else self.rounds)
 
     def timing_arrays(self) -> dict[str, npt.NDArray[np.int64]] | None:
-        """What ``timing.npz`` of a run folder holds."""
+        """Return the arrays that ``timing.npz`` of a run folder holds."""
         t = self.timing
         if t is None:
             return None

@@ -54,7 +54,7 @@ class RunFolder:
 
     @staticmethod
     def open(path: Path | str) -> RunFolder:
-        """The run in a folder.
+        """Open the run in a folder.
 
         Raises:
             InputError: no such folder, or not one of a run.
@@ -70,7 +70,7 @@ class RunFolder:
         return run
 
     def _checked(self, name: str) -> Path:
-        """A part's path, its bytes as the manifest's hash says."""
+        """Return a part's path, once its bytes agree with the manifest's hash."""
         path = self.path / name
         check_is_file(path)
         stated = self.manifest["files"].get(name)
@@ -94,7 +94,7 @@ class RunFolder:
         return read_object(self._checked("result.json"), _AGAIN)
 
     def chip(self) -> Chip:
-        """The chip it ran on."""
+        """Return the chip it ran on."""
         path = self._checked("chip.json")
         with boundary(path, "a chip", _AGAIN):
             chip = msgspec.convert(read_object(path, _AGAIN), Chip)
@@ -102,14 +102,14 @@ class RunFolder:
         return chip
 
     def program(self) -> Program:
-        """The program that ran."""
+        """Return the program that ran."""
         program = Program.load(self._checked("program.bimhw"))
         if program.sha256() != self.manifest.get("program_sha256"):
             raise InputError(str(self.path / "program.bimhw"), "is not the program of this run", _AGAIN)
         return program
 
     def activity(self) -> Activity:
-        """The counters."""
+        """Return the counters."""
         return Activity.load(self._checked("activity.npz"))
 
     def spikes(self) -> SpikeTrain:
@@ -142,7 +142,7 @@ def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def chip_json(chip: Chip) -> dict[str, Any]:
-    """A chip as plain JSON values."""
+    """Return a chip as plain JSON values."""
     value: dict[str, Any] = json.loads(msgspec.json.encode(chip))
     return value
 

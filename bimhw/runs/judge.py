@@ -132,12 +132,12 @@ def timing_figures(
 
 
 def _free_figures(total_ns: float, samples: int) -> dict[str, float]:
-    """Times of asynchronous operation, which has no steps."""
+    """Return the times of asynchronous operation, which has no steps."""
     return {"mean_latency_us": total_ns / samples / 1e3, "samples_per_s": samples / (total_ns * 1e-9)}
 
 
 def _beside(program: Program, trial: Trial, scores: Array | None, run: Run, model: str | Path, seed: int) -> Figures:
-    """The float model on the same samples: its figures, decisions that agree, what differs (chip latency removed)."""
+    """Run the float model on the same samples: its figures, decisions that agree, what differs (chip latency removed)."""
     from bimhw.compiler.compare import differences
 
     float_scores, n_layers = trial.float_scores(model, program, seed)

@@ -240,7 +240,7 @@ def _learner(program: Program, chip: Chip, seed: int, engine: LearnEngine, timed
 
 
 def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:
-    """The program prepared and calibrated for learning a task with these options.
+    """Return the program prepared and calibrated for learning a task with these options.
 
     A program that was prepared before keeps its configuration where the options do not say otherwise.
     """

@@ -20,7 +20,7 @@ def membrane_of(model: str) -> str | None:
 
 
 def steps_of_samples(program: Program, steps: int, samples: int) -> tuple[int, int]:
-    """(steps of the network, steps of the chip) of one sample; the chip's latency is what the second has more."""
+    """Return (steps of the network, steps of the chip) of one sample; the chip's latency is what the second has more."""
     chip = steps // max(1, samples)
     return min(chip, program.facts.sample_steps or chip), chip
 
@@ -63,7 +63,7 @@ def membrane_updates(folder: RunFolder) -> dict[str, int] | None:
 
 
 def _inputs(program: Program, spikes: SpikeTrain) -> SpikeTrain:
-    """The events of the input populations only."""
+    """Return the events of the input populations only."""
     driven = np.concatenate([np.full(p.size, base.get(p.model).kernel is None) for p in program.populations])
     keep = driven[spikes.ids]
     step = np.repeat(np.arange(spikes.steps), spikes.counts())[keep]
@@ -75,7 +75,7 @@ def _inputs(program: Program, spikes: SpikeTrain) -> SpikeTrain:
 def _changes(
     rows: npt.NDArray[np.int32], before: npt.NDArray[np.int32] | None, start: int, layer: int, length: int
 ) -> int:
-    """Updates in the rows of steps start, start + 1, ...; the window is [layer, layer + length)."""
+    """Count the updates in the rows of steps start, start + 1, ...; the window is [layer, layer + length)."""
     step = start + np.arange(rows.shape[0])
     previous = np.concatenate([rows[:1] if before is None else before[None], rows[:-1]])
     changed = (rows != previous).sum(axis=1)

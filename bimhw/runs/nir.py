@@ -47,7 +47,7 @@ class OnChip:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """Return a JSON-able form."""
         plain = {k: getattr(self, k) for k in ("chip", "differ", "of", "inputs")}
         figures = {k: self.report[k] for k in ("neurons", "synapses", "cores", "cores_of_chip", "resources")}
         judged = {"result": dict(self.result), "float": dict(self.comparison)}

@@ -210,7 +210,7 @@ def _write(
 
 
 def _with_steps(program: Program, trial: DataTrial) -> Program:
-    """The program with the steps of these samples, where they are others than it was compiled on."""
+    """Return the program with the steps of these samples, where they are others than it was compiled on."""
     meta = dict(program.meta)
     if meta.get("sample_steps") == trial.steps:
         return program
@@ -227,7 +227,7 @@ def _check_trace(path: Path, how: How, chip: Chip, steps: int) -> None:
 
 
 def chip_of(program: Program, chip: str | Chip | None = None) -> Chip:
-    """The chip of a program, or a given one that has the same content.
+    """Return the chip of a program, or a given one that has the same content.
 
     Raises:
         InputError: the program was compiled for another chip, or the chip file changed since.
@@ -245,7 +245,7 @@ def chip_of(program: Program, chip: str | Chip | None = None) -> Chip:
 
 
 def _default_folder(name: str, manifest: RunManifest) -> Path:
-    """A folder whose name tells what was run: the same run goes to the same place."""
+    """Name a folder by what was run: the same run goes to the same place."""
     m = manifest
     key = f"{m.program_sha256}|{m.task}|{m.samples}|{m.seed}|{m.engine}"
     if m.sync != "barrier":

@@ -83,7 +83,7 @@ class _Encoded:
         return required(program.facts.chip_steps, "chip_steps")
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
-        """The states that the host reads."""
+        """Return the states that the host reads."""
         from bimhw.compiler.decode import output_probe
 
         return (output_probe(program),)

@@ -122,7 +122,7 @@ def _figures(trained: Any, compiled: Any, result: dict[str, Any], costs: Any) ->
 
 
 def _shown(costs: Any) -> list[Any]:
-    """The chip's rows with the best exact form of learning and dense; of the card each case alone and at its best batch."""
+    """Return the chip's rows with the best exact learning and dense; of the card each case alone and at its best batch."""
     from bimhw.costs.rows import shown
 
     rows, best = costs.rows(), costs.best_learning

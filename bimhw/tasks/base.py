@@ -28,7 +28,7 @@ class Split:
         return len(self.y)
 
     def take(self, index: npt.NDArray[np.int64] | slice) -> Split:
-        """A part of the split."""
+        """Return a part of the split."""
         return Split(self.x[index], self.y[index])
 
 
@@ -80,14 +80,14 @@ class Task:
         return int(self.train.x.shape[2])
 
     def hold_out(self, n: int, seed: int = 0) -> Task:
-        """The same task with n training sequences as its test split: for choosing settings without the real one."""
+        """Return the same task with n training sequences as its test split: for choosing settings without the real one."""
         if not 0 < n < len(self.train):
             raise InputError(f"task {self.name}", f"cannot hold out {n} of {len(self.train)} sequences")
         order = np.random.default_rng(seed).permutation(len(self.train))
         return replace(self, train=self.train.take(order[n:]), test=self.train.take(order[:n]), validation=None)
 
     def for_tuning(self, seed: int = 0) -> Task:
-        """The task whose test split is the validation part of the training split: the real one plays no part in it."""
+        """Return the task whose test split is the validation part of the training split: the real one plays no part in it."""
         if self.validation is None and self.judged is not None:
             return replace(self, test=self.judged, judged=None)
         if self.validation is None:
@@ -111,5 +111,5 @@ class Task:
 
 
 def late_steps(steps: int, n: int) -> npt.NDArray[np.bool_]:
-    """True for the last n of T steps."""
+    """Return True for the last n of T steps."""
     return np.arange(steps) >= steps - n

@@ -38,7 +38,7 @@ def check_folder(path: Path, holds: str) -> None:
 
 
 def read_utf8(path: Path) -> str:
-    """The text of a file of the user's, line ends as they are.
+    """Return the text of a user's file, line ends as they are.
 
     Raises:
         InputError: no such file, or not UTF-8.
@@ -73,7 +73,7 @@ def check_labels(labels: npt.NDArray[np.integer[Any]], n_classes: int, where: st
 
 
 def class_index(label: str, classes: Sequence[str], where: str) -> int:
-    """The index of a label.
+    """Return the index of a label.
 
     Raises:
         InputError: the label is none of `classes`.

@@ -199,7 +199,7 @@ class Dataset:
         return replace(parts[0], x=np.concatenate([part.x for part in parts], axis=2), notes=notes)
 
     def _layout(self, width: int) -> tuple[Layout, str]:
-        """The layout, and a note where it was found by shape."""
+        """Return the layout, and a note where it was found by shape."""
         if self.layout is not None:
             return self.layout, ""
         shape, labels = self.x.shape, next((v.shape[0] for _, v in self._named_targets() if v.ndim), None)

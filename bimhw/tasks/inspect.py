@@ -30,7 +30,7 @@ def _state(info: TaskInfo) -> str:
 
 
 def recognise(path: Path) -> str:
-    """The task (or ``librispeech``) whose layout lies at `path`.
+    """Return the task (or ``librispeech``) whose layout lies at `path`.
 
     Raises:
         InputError: nothing there, or no known layout.

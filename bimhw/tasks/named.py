@@ -11,7 +11,7 @@ _WORDS: dict[str, Any] = {"yes": True, "true": True, "no": False, "false": False
 
 
 def named_values(texts: Sequence[str], what: str, example: str) -> dict[str, Any]:
-    """The values by name; a ``-`` in a name is read as ``_``.
+    """Return the values by name; a ``-`` in a name is read as ``_``.
 
     Args:
         texts: ``NAME=VALUE`` each.

@@ -170,7 +170,7 @@ def _beside(views: list[RunView]) -> Part:
 
 
 def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping[str, Any]) -> Part | None:
-    """The first steps, core by core."""
+    """Show the first steps, core by core."""
     if timing is None or "tick_ns" not in result:
         return None
     note = (
@@ -233,7 +233,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
 
 
 def _recorded_lines(result: Mapping[str, Any]) -> list[str]:
-    """The chip beside the outputs that the data holds."""
+    """Show the chip beside the outputs that the data holds."""
     if "recorded_differ" not in result:
         return []
     lines = [f"{result['recorded_decisions_agree']:.1%} of the decisions are those of the recorded outputs."]
@@ -315,7 +315,7 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
 
 
 def limits_part(chip: Chip) -> Part:
-    """What the chip file itself says about its numbers."""
+    """Show what the chip file itself states about its numbers."""
     packets = (
         "one packet per spike, which forks" if chip.topology.multicast else "one packet per spike and destination core"
     )

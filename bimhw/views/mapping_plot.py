@@ -62,7 +62,7 @@ def plot_mapping(
 
 
 def _cores(axes: Any, view: MappingView, t: Topology, matplotlib: Any, figure: Any) -> None:
-    """A square for each core: filled by load, empty where it holds nothing, crossed where it does not work."""
+    """Draw a square for each core: filled by load, empty where it holds nothing, crossed where it does not work."""
     from matplotlib.patches import Rectangle
 
     per_row = math.ceil(math.sqrt(t.cores_per_router))
@@ -94,7 +94,7 @@ def _cores(axes: Any, view: MappingView, t: Topology, matplotlib: Any, figure: A
 
 
 def _links(axes: Any, view: MappingView, t: Topology) -> None:
-    """A line for each direction of a link, thicker with its messages; the busiest one says how many."""
+    """Draw a line for each direction of a link, thicker with its messages; the busiest one bears their number."""
     top = float(view.link.max())
     if top <= 0:
         return

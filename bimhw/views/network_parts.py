@@ -21,7 +21,7 @@ BINS = 41
 
 
 def network_part(program: Program) -> Part:
-    """Populations and projections, their words, and how the program was compiled."""
+    """Show populations and projections, their words, and how the program was compiled."""
     into: dict[str, list[Any]] = {}
     for q in program.projections:
         into.setdefault(q.target, []).append(q)
@@ -66,7 +66,7 @@ def resources_part(program: Program, chip: Chip) -> Part:
 
 
 def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
-    """The learning curve of a run that learnt, and its weights."""
+    """Show the learning curve of a run that learnt, and its weights."""
     curve = result.get("test_accuracy_by_epoch")
     if not curve:
         return None

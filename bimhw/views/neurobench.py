@@ -38,7 +38,7 @@ from simulator.program.spikes import SpikeTrain
 
 
 def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The metrics of a run folder.
+    """Return the metrics of a run folder.
 
     Raises:
         InputError: not a run folder, or an unknown GPU.

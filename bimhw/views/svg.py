@@ -15,7 +15,7 @@ _FONT = 'font-family="inherit" font-size="12"'
 
 
 def frame(width: int, height: int, body: str, label: str) -> str:
-    """An SVG element that scales with its column; `label` is read out by screen readers."""
+    """Return an SVG element that scales with its column; `label` is read out by screen readers."""
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
         f'style="max-width:{width}px" {_FONT}>{body}</svg>'
@@ -147,7 +147,7 @@ def mesh(
     label: str,
     chip_width: int = 0,
 ) -> str:
-    """The chip's mesh: a square a core, darker = busier, outlined where used; lines are links, thicker = busier.
+    """Draw the chip's mesh: a square a core, darker = busier, outlined where used; lines are links, thicker = busier.
 
     Args:
         width_routers: routers in x.

@@ -12,7 +12,7 @@ METRICS = ("bits_per_character", "auc_roc", "accuracy")  # the first that a run 
 
 
 def metric_of(metrics: Metrics) -> str:
-    """The task's own figure of merit, with its name."""
+    """Return the task's own figure of merit, with its name."""
     found = metrics.get("bimhw.metrics") or {}
     for name in METRICS:
         if found.get(name) is not None:
@@ -98,7 +98,7 @@ def _blank(value: Any) -> Any:
 
 
 def markdown(title: str, columns: Sequence[str], body: Sequence[Sequence[Any]]) -> str:
-    """A table as Markdown."""
+    """Return a table as Markdown."""
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(c if isinstance(c, str) else short(c) for c in row)} |" for row in body]
     return "\n".join([f"## {title}", "", *lines, ""])

@@ -61,7 +61,7 @@ def write_safetensors(
 
 
 def _header(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> tuple[bytes, list[str]]:
-    """The JSON header and the order of the tensors, a function of the content alone.
+    """Return the JSON header and the order of the tensors, a function of the content alone.
 
     The safetensors package keeps metadata in a hash map of random order, so its bytes differ from run to run. Wide words
     first keep every tensor aligned.

@@ -47,7 +47,7 @@ class _Budget:
 
 
 def read_tree(path: Path) -> Tree:
-    """The content of an HDF5 file: groups as dictionaries, datasets as numpy arrays, strings as `str`.
+    """Read the content of an HDF5 file: groups as dictionaries, datasets as numpy arrays, strings as `str`.
 
     Raises:
         InputError: not HDF5, truncated, larger than the limits above, or holding links to other files.

@@ -46,7 +46,7 @@ def mask64(typingctx: Any, address: Any) -> Any:
 
 
 def _trailing_zeros(typingctx: Any, word: Any) -> Any:
-    """Number of zero bits below the lowest set bit of a uint64 that is not 0."""
+    """Return the number of zero bits below the lowest set bit of a uint64 that is not 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))

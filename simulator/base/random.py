@@ -71,7 +71,7 @@ def uniforms(
     n: int,
     stream: int = STREAM_NEURON,
 ) -> npt.NDArray[np.float64]:
-    """What neurons that fire at random compare with their probability: the upper 16 bits of their word, over 2^16.
+    """Draw what neurons that fire at random compare with their probability: the upper 16 bits of their word, over 2^16.
 
     Args:
         seed: of the run.

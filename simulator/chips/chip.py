@@ -183,7 +183,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     board_link: Link | None = None
 
     def limit_of(self, name: str, core: int) -> float | None:
-        """A limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
+        """Return a limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
         own = core % self.topology.chip_cores
         for cores, limits in self.core_limits.items():
             first, last = core_range(cores)

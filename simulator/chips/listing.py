@@ -61,7 +61,7 @@ def list_chips() -> list[dict[str, Any]]:
 
 
 def chip_text(name: str) -> str:
-    """The YAML text of a chip by name or path."""
+    """Return the YAML text of a chip by name or path."""
     if name in chip_names():
         return (resources.files("simulator") / "chips" / f"{name}.yaml").read_text(encoding="utf-8")
     return Path(name).read_text(encoding="utf-8")

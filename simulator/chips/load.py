@@ -29,7 +29,7 @@ def _names() -> tuple[str, ...]:
 
 
 def load_chip(name_or_path: str) -> Chip:
-    """A chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
+    """Load a chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
 
     Raises:
         InputError: unknown name, missing file, or a file that breaks the schema; the message has the path in the file.
@@ -56,7 +56,7 @@ def _built_in(name: str) -> Chip:
 
 
 def _with_key(message: str, raw: Any) -> str:
-    """A message of the schema with the key in the place of its ``[...]``, and the value found."""
+    """Return a message of the schema with the key in the place of its ``[...]``, and the value found."""
     for table, path in ((("energy",), "$.energy"), (("timing", "barrier_by_tiles"), "$.timing.barrier_by_tiles")):
         if f"{path}[...]" not in message:
             continue
@@ -72,7 +72,7 @@ def _with_key(message: str, raw: Any) -> str:
 
 
 def parse_chip(text: str, where: str) -> Chip:
-    """A chip from YAML text; `where` names the file in errors."""
+    """Parse a chip from YAML text; `where` names the file in errors."""
     raw: Any = parse_yaml(text, where)
     try:
         chip = msgspec.convert(raw, Chip, strict=False)

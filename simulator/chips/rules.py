@@ -236,7 +236,7 @@ def _counts_are_whole(chip: Chip, where: str) -> None:
 
 
 def _tick_divides_times(chip: Chip, where: str) -> None:
-    """A tick that is coarse beside the times would round them away; more than half of a time is refused."""
+    """Refuse a tick that is so coarse beside the times that rounding changes one by more than half."""
     if chip.timing is None:
         return
     tick = chip.timing.tick.value

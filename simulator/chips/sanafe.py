@@ -135,7 +135,7 @@ def chip_from_sanafe(
 
 
 def _one_tile(top: _Architecture, where: str) -> tuple[_Tile, int]:
-    """The tile that all are copies of, and its cores."""
+    """Return the tile that all are copies of, and its cores."""
     kinds = [t for t in top.tile if t.core]
     if len(kinds) != 1 or len(kinds[0].core) != 1:
         n = [len(t.core) for t in top.tile]

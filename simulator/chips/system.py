@@ -9,7 +9,7 @@ from simulator.chips.chip import MOST_CHIPS, Chip, Link, Topology
 
 
 def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
-    """A system of several chips of one kind, side by side; what is broken on the chip is broken on each.
+    """Return a system of several chips of one kind, side by side; what is broken on the chip is broken on each.
 
     Args:
         chip: one chip.
@@ -54,5 +54,5 @@ def one_of(chip: Chip) -> Chip:
 
 
 def _first(t: Topology) -> tuple[int, int]:
-    """The host's port, as if it were at the first chip."""
+    """Return the host's port, as if it were at the first chip."""
     return t.host_port[0] % t.width, t.host_port[1]

@@ -75,7 +75,7 @@ class _Soma:
         self.env.process(self._work())
 
     def slot_freed(self) -> None:
-        """The router input has one more free slot."""
+        """Note that the router input has one more free slot."""
         self.slots += 1
         if self._stalled is not None:
             self._stalled.succeed()
@@ -177,7 +177,7 @@ class _FreeChip:
         return int(self.plan.position[self.layout.cells[population].first + neuron])
 
     def soma_of(self, population: int, neuron: int) -> _Soma:
-        """The soma that a neuron lives on."""
+        """Return the soma that a neuron lives on."""
         return self.somas[int(self._endpoint[self.layout.cells[population].first + neuron])]
 
     def queue_update(self, population: int, neuron: int) -> None:
@@ -200,7 +200,7 @@ class _FreeChip:
         return active, int(self._out[k][i])
 
     def fired(self, population: int, neuron: int, payload: int) -> None:
-        """A neuron fired."""
+        """Note that a neuron fired."""
         self.events.append((int(self.env.now), self.layout.cells[population].first + neuron, payload))
 
 

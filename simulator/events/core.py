@@ -91,14 +91,14 @@ class Neurons:
 
 
 def runs_of(engine: CoreHost, population: int, local: I64) -> list[Neurons]:
-    """A core's neurons of one population, split at gaps: kernels key their random numbers by the position in a run."""
+    """Return a core's neurons of one population, split at gaps: kernels key their random numbers by the position in a run."""
     cuts = np.flatnonzero(np.diff(local) != 1) + 1
     return [Neurons(engine, population, int(r[0]), int(r[-1]) + 1) for r in np.split(local, cuts) if r.size]
 
 
 @numba.njit(cache=True, nogil=True)
 def deliver(order: Any, lo: int, hi: int, indices: Any, weights: Any, value: int, shift: int, acc: Any) -> None:
-    """The synapses that one packet meets: acc[target] += weight * payload << shift."""
+    """Deliver one packet to the synapses that it meets: acc[target] += weight * payload << shift."""
     for k in range(lo, hi):
         j = order[k]
         acc[indices[j]] += (int(weights[j]) * value) << shift
@@ -160,7 +160,7 @@ class CoreSoma:
         self.env.process(self._run())
 
     def slot_freed(self) -> None:
-        """The router input has one more free slot."""
+        """Note that the router input has one more free slot."""
         self.slots += 1
         if self._stalled is not None:
             self._stalled.succeed()

@@ -48,7 +48,7 @@ class Learning(Protocol):
     """What learns on the cores when a step's other work is done."""
 
     def begin(self, done: Callable[[I64], None]) -> None:
-        """The chip is quiet: learn, then call `done` with the ticks that each endpoint was busy with it."""
+        """Learn while the chip is quiet; then call `done` with the ticks that each endpoint was busy with it."""
 
 
 class SimpyEngine(Simulation):
@@ -171,7 +171,7 @@ class SimpyEngine(Simulation):
         return ids[here].astype(np.int64) - first, payload[here].astype(np.int64)
 
     def updated(self, step: int, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
-        """A core updated some neurons of a population, from `lo` on."""
+        """Note that a core updated some neurons of a population, from `lo` on."""
         first = self.layout.cells[population].first + lo
         self.active_of_neuron[first : first + flags.size] += flags
         self._of(step).active += n_active
@@ -186,7 +186,7 @@ class SimpyEngine(Simulation):
         return self._open.setdefault(step, OpenStep())
 
     def release_of(self, endpoint: int) -> Event:
-        """The event that lets a core begin its next step; its value is the step."""
+        """Return the event that lets a core begin its next step; its value is the step."""
         return self._release
 
     def start_of(self, endpoint: int) -> int:
@@ -194,7 +194,7 @@ class SimpyEngine(Simulation):
         return int(self._start[endpoint])
 
     def packet_sent(self, packet: Packet) -> None:
-        """A packet left its core."""
+        """Note that a packet left its core."""
         self._sent += 1
         step = spike_of(packet).step
         self.messages[step - self._zero] += 1
@@ -202,7 +202,7 @@ class SimpyEngine(Simulation):
             self._packets.append(packet)
 
     def packet_done(self, packet: Packet) -> None:
-        """A packet was served."""
+        """Note that a packet was served."""
         self._done += 1
         if self.period:
             t = spike_of(packet).step - self._zero
@@ -211,7 +211,7 @@ class SimpyEngine(Simulation):
             self._maybe_quiet()
 
     def soma_done(self, soma: Soma) -> None:
-        """A core's soma is through with its step."""
+        """Note that a core's soma has finished its step."""
         soma.working = False
         self._working -= 1
         if not self.period:
@@ -325,13 +325,13 @@ def _move_sums(source: list[npt.NDArray[np.integer]], target: list[npt.NDArray[n
 
 
 def spike_of(packet: Packet) -> Spike:
-    """What a packet carries."""
+    """Return the spike that a packet carries."""
     assert isinstance(packet.content, Spike)
     return packet.content
 
 
 def _work_of(engine: SimpyEngine, packets: list[Packet], step: int, origin: int) -> StepWork:
-    """The work of a step as the cores did it, its times from `origin` on."""
+    """Return the work of a step as the cores did it, its times from `origin` on."""
     m = engine.plan.mesh
     off = np.zeros(m.n_endpoints + 1, np.int64)
     np.cumsum(np.bincount([p.source for p in packets], minlength=m.n_endpoints), out=off[1:])

@@ -69,7 +69,7 @@ class LearningPhase:
             self._through(2)
 
     def _through(self, stage: int) -> None:
-        """A core is through with a stage."""
+        """Note that a core has finished a stage."""
         self._waiting -= 1
         if self._waiting:
             return

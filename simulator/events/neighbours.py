@@ -52,7 +52,7 @@ class NeighbourEngine(SimpyEngine):
         self._seen: dict[int, dict[Probe, I32]] = {}  # step -> states of the neurons that are through with it
 
     def release_of(self, endpoint: int) -> Event:
-        """The event that lets a core begin its next step; its value is the step."""
+        """Return the event that lets a core begin its next step; its value is the step."""
         return self._releases[endpoint]
 
     def start_of(self, endpoint: int) -> int:
@@ -60,7 +60,7 @@ class NeighbourEngine(SimpyEngine):
         return int(self.env.now)
 
     def updated(self, step: int, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
-        """A core updated some neurons of a population, from `lo` on: their states are those of this step only now."""
+        """Note that a core updated some neurons of a population, from `lo` on: their states are those of this step only now."""
         super().updated(step, population, lo, flags, n_active, saturated)
         for probe, k, row in self._probed:
             if k == population:
@@ -69,18 +69,18 @@ class NeighbourEngine(SimpyEngine):
                 seen[lo : lo + flags.size] = words[lo : lo + flags.size]
 
     def packet_sent(self, packet: Packet) -> None:
-        """A packet left its core."""
+        """Note that a packet left its core."""
         super().packet_sent(packet)
         counts = self._counts[packet.source]
         counts[packet.target] = counts.get(packet.target, 0) + 1
 
     def packet_done(self, packet: Packet) -> None:
-        """A packet was served."""
+        """Note that a packet was served."""
         self._done += 1
         self._shake.served(packet.target)
 
     def soma_done(self, soma: Soma) -> None:
-        """A core's soma is through with its step."""
+        """Note that a core's soma has finished its step."""
         counts, self._counts[soma.endpoint] = self._counts[soma.endpoint], {}
         self._shake.soma_done(soma.endpoint, counts)
 

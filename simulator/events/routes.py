@@ -15,7 +15,7 @@ from simulator.timing.plan import Plan
 
 
 def population_of(layout: Layout, plan: Plan) -> npt.NDArray[np.int16]:
-    """Population of each position of the plan."""
+    """Return the population of each position of the plan."""
     of_neuron = np.empty(layout.n_neurons, np.int16)
     for k, c in enumerate(layout.cells):
         of_neuron[c.first : c.first + c.size] = k

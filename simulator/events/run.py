@@ -17,7 +17,7 @@ from simulator.timing.result import TimingRun
 def event_engine(
     program: Program, chip: Chip, *, sync: Literal["barrier", "tick", "neighbour"] = "barrier", **options: Any
 ) -> SimpyEngine:
-    """The event-driven engine of a synchronisation (barrier, tick, neighbour); options as in `SimpyEngine`.
+    """Return the event-driven engine of a synchronisation (barrier, tick, neighbour); options as in `SimpyEngine`.
 
     Raises:
         InputError: as `SimpyEngine` and `NeighbourEngine`.

@@ -42,7 +42,7 @@ class CoreSteps:
         self._step = 0
 
     def begin(self) -> None:
-        """The step's work is done everywhere: the readout's error words leave, every core knows what is due."""
+        """Begin, the step's work done everywhere: the readout's error words leave, every core knows what is due."""
         learner, c = self.learner, self._step
         learner.counts.at(learner.steps_done + c)
         learner._score(c)

@@ -31,7 +31,7 @@ Tensors = dict[str, npt.NDArray[Any]]
 
 
 def recorded(simulation: Simulation) -> Tensors:
-    """What a simulation has recorded so far: its events and counters."""
+    """Return what a simulation has recorded so far: its events and counters."""
     s, r = simulation, simulation.record
     tensors: Tensors = {
         "ids": np.concatenate([*r.ids, np.empty(0, np.int32)]),
@@ -153,7 +153,7 @@ def _check(simulation: Simulation, facts: dict[str, Any], inputs_hash: str, wher
 
 
 def _faults(simulation: Simulation) -> Any:
-    """The faults as they come back from JSON."""
+    """Return the faults as they come back from JSON."""
     return None if simulation.breakage is None else json.loads(msgspec.json.encode(simulation.breakage.faults))
 
 
@@ -182,7 +182,7 @@ def advance_saving(simulation: Simulation, inputs: SpikeTrain, steps: int, path:
 def advance_samples_saving(
     simulation: Simulation, samples: Sequence[SpikeTrain], steps: int, path: Path | str, every: int
 ) -> None:
-    """The same for samples of `steps` steps each, with all dynamic state reset before each but the first."""
+    """Do the same for samples of `steps` steps each, with all dynamic state reset before each but the first."""
     if every < 1:
         raise InputError("checkpoint_every", f"is {every}", "Give 1 or more steps")
     check_output(path)

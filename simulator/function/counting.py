@@ -137,7 +137,7 @@ class Counter:
         return out
 
     def _of_updates(self, steps: int, tally: Tally) -> dict[str, Count]:
-        """Updates and their operations: of every neuron with a model of its own at every step, if the tally does not tell."""
+        """Count updates and their operations; without a tally every neuron with a model of its own works at every step."""
         ops = [base.get(p.model).ops for p in self.program.populations]
         costs = {name: np.array([getattr(o, word) for o in ops], np.int64) for name, word in _OPS.items()}
         costs = {"neuron_updates": np.ones(self._sizes.size, np.int64)} | costs
@@ -223,7 +223,7 @@ def _minus(a: Count, b: Count) -> Count:
 
 
 def topology_of(program: Program) -> Topology | None:
-    """The mesh of the chip that a program was made for; None where it names no chip."""
+    """Return the mesh of the chip that a program was made for; None where it names no chip."""
     return chip_of_program(program).topology if program.chip else None
 
 

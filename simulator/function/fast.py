@@ -64,7 +64,7 @@ class Plain:
 
 
 def plain(layout: Layout) -> Plain | None:
-    """The fast form of a layout, or None where it does not qualify."""
+    """Return the fast form of a layout, or None where it does not qualify."""
     split = _split(layout)
     if split is None or bool(getattr(numba.config, "DISABLE_JIT", False)):  # the intrinsics exist only in compiled code
         return None
@@ -132,7 +132,7 @@ def _form(layout: Layout, n_in: int, n: int) -> tuple[U32, Unsigned, Integers] |
 
 
 def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
-    """The program's own arrays, where its rows follow one another in memory as the form wants them: nothing is copied."""
+    """Return the program's own arrays, where its rows follow one another in memory as the form wants them: nothing is copied."""
     parts = sorted((s for s in layout.synapses if s.indices.size), key=lambda s: s.source)
     sources = [s.source for s in parts]
     only = [k for k, c in enumerate(layout.cells) if c.model.kernel is not None]
@@ -145,7 +145,7 @@ def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
 
 
 def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
-    """A view of parts that lie one after another in the array that they are parts of; None where they do not."""
+    """Return a view of parts that lie one after another in the array that they are parts of; None where they do not."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -302,7 +302,7 @@ def run_steps(
     flag: Flags, threshold: int, shift: int, exponent: int, in_ptr: I64, in_ids: I32, ids: I32, at: int, ptr: I64,
     active: I32, n_active: I64,
 ) -> tuple[int, np.uint64]:  # fmt: skip
-    """Steps [start, stop) or until the event buffer might not hold one more; returns (next step, end of events).
+    """Run steps [start, stop) or until the event buffer might not hold one more; return (next step, end of events).
 
     ``ids`` gets the events, ``ptr[t + 1]`` the end of step t. ``active`` and ``n_active`` are filled where not empty.
     """

@@ -67,7 +67,7 @@ def _check_payload(payload: npt.NDArray[np.int32], events: int) -> None:
 
 
 def split_inputs(inputs: SpikeTrain, cells: Cells, steps: int) -> Drive:
-    """The events of one input population over `steps` steps; silent after the end of the train."""
+    """Return the events of one input population over `steps` steps; silent after the end of the train."""
     inside = (inputs.ids >= cells.first) & (inputs.ids < cells.first + cells.size)
     running = np.concatenate([np.zeros(1, np.int64), np.cumsum(inside)])
     ptr = np.full(steps + 1, running[-1])

@@ -154,7 +154,7 @@ def _cut(program: Program, record: Record, tally: Tally, counter: Counter, sampl
 
 
 def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> FunctionRun:
-    """The result of a simulation so far."""
+    """Return the result of a simulation so far."""
     spikes = recorded_spikes(simulation.record)
     probes = recorded_probes(simulation.layout.program, simulation.record)
     tally = tally_of(simulation)
@@ -168,7 +168,7 @@ def recorded_probes(program: Program, record: Record) -> dict[Probe, I32]:
 
 
 def tally_of(simulation: Simulation) -> Tally:
-    """What the step loop counted itself."""
+    """Return what the step loop counted itself."""
     r = simulation.record
     return Tally(
         simulation.active_of_neuron,

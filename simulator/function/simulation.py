@@ -142,7 +142,7 @@ class Simulation:
         self.saturated_of_neuron[:] = 0
 
     def weights(self, projection: str) -> npt.NDArray[np.integer]:
-        """The weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
+        """Return the weights of a projection, as they are now; a view that may be written to between steps and in hooks."""
         s = self._synapses(projection)
         if projection not in self.changeable:  # they are still the program's own
             self.changeable.add(projection)
@@ -154,7 +154,7 @@ class Simulation:
         return s.weights
 
     def _widen(self, k: int) -> None:
-        """Sums of a population in 64 bits: its weights may change, so that what may arrive is not known."""
+        """Widen the sums of a population to 64 bits: its weights may change, so that what may arrive is not known."""
         c = self.layout.cells[k]
         if not c.wide:
             wide = replace(c, bound=2**31)
@@ -164,7 +164,7 @@ class Simulation:
             self._acc[k] = np.zeros((len(c.model.ports), c.size), np.int32)
 
     def arriving(self, population: int) -> npt.NDArray[np.integer]:
-        """Sums that a population (by number) gets in the step to come, [ports, n]; a view."""
+        """Return the sums that a population (by number) gets in the step to come, [ports, n]; a view."""
         ring = self.state.rings[population]
         view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
         return view

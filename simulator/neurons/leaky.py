@@ -78,7 +78,7 @@ def _keep(value: Any, keep: Any) -> Any:
 
 @nb.njit(cache=True, nogil=True)
 def _arriving(acc, params, i):  # type: ignore[no-untyped-def]
-    """The accumulator in the binary point of v, to the nearest, ties up."""
+    """Return the accumulator in the binary point of v, to the nearest, ties up."""
     right = np.int64(params[SH, i])
     value = np.int64(acc[0, i]) * params[MUL, i]
     if right <= 0:

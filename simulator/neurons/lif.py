@@ -29,7 +29,7 @@ from simulator.neurons.sampling import dyadic
 
 
 def initial_v(v_first: npt.NDArray[np.int64], dv: int) -> npt.NDArray[np.int32]:
-    """The smallest |V| whose decayed value is `v_first`: what the state must hold before step 0. Needs dv < 4096."""
+    """Return the smallest |V| whose decayed value is `v_first`: what the state must hold before step 0. Needs dv < 4096."""
     keep = 4096 - dv
     magnitude = -((-np.abs(v_first).astype(np.int64) * 4096) // keep)
     return (np.sign(v_first) * magnitude).astype(np.int32)

@@ -37,7 +37,7 @@ WEIGHT_MAX = (2**21 - 2**6) >> 6
 def effective_weight(
     w_mant: npt.NDArray[Any], w_exp: int = 0, num_weight_bits: int = 8, mixed: bool = True
 ) -> npt.NDArray[np.int32]:
-    """The integer that one spike adds to ``acc`` for weight mantissas on Loihi: w_act / 2^6.
+    """Return the integer that one spike adds to ``acc`` for weight mantissas on Loihi: w_act / 2^6.
 
     The mantissa loses its low bits toward zero (lsb = 8 - (num_weight_bits - mixed)), is scaled by 2^w_exp and clipped
     so that |w_act| <= 2^21 - 2^6.

@@ -191,7 +191,7 @@ def potential(psp, q, row, state, params, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def tail(psp, q, row, state, params, out, i):  # type: ignore[no-untyped-def]
-    """The update of neuron i from q; states [r, I,] V, ref, wait[, A] from `row`. Returns the saturated words."""
+    """Update neuron i from q; states [r, I,] V, ref, wait[, A] from `row`. Return the saturated words."""
     v, saturated = potential(psp, q, row, state, params, i)
     return saturated + _fire(v, row + psp, state, params, out, i)
 
@@ -241,7 +241,7 @@ r = rho * w
 
 
 def brian2_tail(psp: str, adaptive: bool, graded: bool) -> str:
-    """The tails as Brian2 statements, from ``q``."""
+    """Return the tails as Brian2 statements, from ``q``."""
     threshold = "(theta + A)" if adaptive else "theta"
     return "\n".join(
         (

@@ -156,7 +156,7 @@ def _fires(p: I64, s: I64, e: I64, core: int, phase: int) -> bool:
 
 @numba.njit(cache=True, nogil=True)
 def _delays(p: I64, s: I64, e: I64, core: int, spike: bool) -> None:
-    """The counter of after-potentials, of spike latency, and of sharp resonance."""
+    """Step the counter of after-potentials, of spike latency, and of sharp resonance."""
     count = s[DAPDEL_CNT]
     if p[RESON_SHARP_EN]:
         if e[REFERENCE] and count != TOP:
@@ -189,7 +189,7 @@ def _locks(p: I64, s: I64, e: I64, spike: bool) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _threshold(p: I64, s: I64, e: I64, spike: bool) -> None:
-    """The threshold's change: accommodation, or variability with its leak."""
+    """Change the threshold: accommodation, or variability with its leak."""
     change, tmp = s[THRMOD], s[STIM_STR_TMP]
     leaks = False
     if p[THRVAR_EN] and p[THRLEAK] and e[REFERENCE]:

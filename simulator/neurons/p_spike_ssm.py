@@ -136,7 +136,7 @@ def states_of(name: str) -> int:
 
 
 def _model(name: str) -> NeuronModel | None:
-    """The model of this name, None where the name is none of the family."""
+    """Return the model of this name, None where the name is none of the family."""
     modes = states_of(name)
     if not 1 <= modes <= MOST_STATES:
         return None

@@ -76,7 +76,7 @@ _OWN = (
 
 
 def tables() -> dict[str, npt.NDArray[np.int32]]:
-    """The four tables, each int32 [512]: the value at the middle of each entry, rounded, within 16 bits."""
+    """Return the four tables, each int32 [512]: the value at the middle of each entry, rounded, within 16 bits."""
     middle = (np.arange(TABLE_ENTRIES) + 0.5) / 2**TABLE_FRAC
     delta = np.logaddexp(0.0, middle + D_FIRST)
     y = np.exp(middle + LOG_FIRST)
@@ -98,7 +98,7 @@ def entry(value, frac, first):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def arrived(acc, p, row, mul, right, i):  # type: ignore[no-untyped-def]
-    """What accumulator `row` brings neuron i, at the binary point of its word; p: the neuron's own words."""
+    """Return what accumulator `row` brings neuron i, at the binary point of its word; p: the neuron's own words."""
     return shift(np.int64(acc[row, i]) * p[mul], np.int64(p[right]))
 
 
@@ -187,7 +187,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(name: str) -> Kind | None:
-    """What the name of a model of this family says; None for any other model."""
+    """Parse the name of a model of this family; return None for any other model."""
     match = _NAME.fullmatch(name)
     return Kind(match[1], match[2], int(match[3]), bool(match[4]), bool(match[5])) if match else None
 
@@ -228,7 +228,7 @@ def _sample(grid: membrane.Grid, zoh: bool, states: int) -> dict[str, Any]:
 
 
 def _model(name: str) -> NeuronModel | None:
-    """The model of this name, None where the name is none of the family."""
+    """Return the model of this name, None where the name is none of the family."""
     kind = kind_of(name)
     if kind is None or kind.states > MOST_STATES:
         return None

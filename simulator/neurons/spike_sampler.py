@@ -56,7 +56,7 @@ def _float_step(
     state: dict[str, npt.NDArray[np.float64]],
     params: Mapping[str, npt.NDArray[Any]],
 ) -> npt.NDArray[np.float64]:
-    """The firing probability with the logistic table of `sigmoid_table`, not a sample."""
+    """Return the firing probability with the logistic table of `sigmoid_table`, not a sample."""
     x = (acc["in"] + params["bias"]) / 2.0 ** params["shift"]
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -128, 127) / 16)))
 

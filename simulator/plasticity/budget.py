@@ -64,7 +64,7 @@ def learning_memory(program: Program, config: LearnConfig, steps: int) -> tuple[
 
 
 def synapses_by_port(program: Program, layer: Layer) -> tuple[int, ...]:
-    """Stored synapses at the ports z, d, c (s6: z, d)."""
+    """Return the stored synapses at the ports z, d, c (s6: z, d)."""
     ports = range(len(layer.groups[0].projections))
     return tuple(sum(program.projections[g.projections[p]].n_synapses for g in layer.groups) for p in ports)
 
@@ -102,7 +102,7 @@ def _gradient(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: i
 
 
 def _steps_kept(c: LearnConfig, steps: int, lag: int) -> int:
-    """Steps of the history, with those on the error's way."""
+    """Return the steps of the history, with those on the error's way."""
     return chip_form(c.form).kept(c, steps) + lag + 1
 
 

@@ -179,7 +179,7 @@ _RANGES = ("weight_range", "delta_range", "c_range", "readout_range")
 
 
 def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning") -> LearnConfig:
-    """A configuration from a plain mapping.
+    """Make a configuration from a plain mapping.
 
     Raises:
         InputError: an unknown field, a wrong type or value.
@@ -193,6 +193,6 @@ def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning"
 
 
 def plain(config: LearnConfig) -> dict[str, Any]:
-    """The configuration as plain JSON values."""
+    """Return the configuration as plain JSON values."""
     out: dict[str, Any] = msgspec.to_builtins(config)
     return out

@@ -36,11 +36,11 @@ class LayerWords(Protocol):
         """Keep the words and the arriving sums of the step to come."""
 
     def decode(self, out: Floats, mine: slice) -> None:
-        """The record of the step done since."""
+        """Decode the record of the step done since."""
 
 
 def words_of(layer: Layer, simulation: Simulation, index: int, cell: Cells, fracs: Any) -> LayerWords:
-    """The words of a layer: population number `index` of a simulation, binary points `fracs`."""
+    """Return the words of a layer: population number `index` of a simulation, binary points `fracs`."""
     kind = _S6Words if layer.states else _BimWords
     return kind(layer, simulation, index, cell, fracs)
 

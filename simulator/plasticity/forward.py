@@ -46,10 +46,10 @@ class Forward(Protocol):
         """Fill the record [8, mine] of the step that some neurons of `layer` (0-based) just did (s6: [8 + 4 N, mine])."""
 
     def sent(self, population: str) -> Floats:
-        """What a population sent in the last step, as real values [n]."""
+        """Return what a population sent in the last step, as real values [n]."""
 
     def scores(self) -> Floats:
-        """The readout's states y [C], as real values."""
+        """Return the readout's states y [C], as real values."""
 
     def constants(self, layer: int) -> Floats:
         """Constants [8, H] of a layer (rows of `rtrl`), the skip weight D included."""
@@ -61,7 +61,7 @@ class Forward(Protocol):
         """A_log [N, H] of an s6 layer."""
 
     def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
-        """A parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
+        """Return a parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
 
     def biases_changed(self) -> None:
         """Tell that parameter rows were written."""

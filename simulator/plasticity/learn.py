@@ -162,7 +162,7 @@ def live_synapses_of(learner: Learner) -> dict[int, npt.NDArray[np.uint8]]:
 
 
 def program_of(learner: Learner) -> Program:
-    """The program with the weights and biases as they are now; pruned synapses are absent."""
+    """Return the program with the weights and biases as they are now; pruned synapses are absent."""
     program, net, live = learner.program, learner.net, live_synapses_of(learner)
     projections: list[Projection] = list(program.projections)
     for k in plastic(net):

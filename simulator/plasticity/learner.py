@@ -173,7 +173,7 @@ class Learner:
         return ChipForward(filled(program, self.net), self.net, formats, unit, self.seed)
 
     def _drive(self, x: npt.NDArray[Any], steps: int) -> None:
-        """The net's own steps, with `_after` behind each."""
+        """Drive the net's own steps, with `_after` behind each."""
         self.forward.run(x, steps, lambda c: None, self._after)
 
     def _check(self, x: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> None:
@@ -200,7 +200,7 @@ class Learner:
         self._remember(c)
 
     def _remember(self, c: int) -> None:
-        """What was sent in this step arrives later."""
+        """Keep what was sent in this step; it arrives later."""
         for p in self.program.populations:
             self._sent[p.name][c % self._reach] = self.forward.sent(p.name)
 
@@ -220,7 +220,7 @@ class Learner:
                 self._spikes[k] += int(learner.spikes[tau % learner.ring].sum())
 
     def _arrived(self, learner: LayerLearner, c: int) -> Floats:
-        """What a layer's input lines brought in chip step c."""
+        """Return what a layer's input lines brought in chip step c."""
         u = np.zeros(learner.m1 - 1)
         for g in learner.layer.groups:
             if c - 1 - g.delay >= 0:
@@ -228,7 +228,7 @@ class Learner:
         return u
 
     def _score(self, c: int) -> None:
-        """The readout's scores of a step, and the error words that it sends."""
+        """Compute the readout's scores of a step, and the error words that it sends."""
         tau = c - self.answer
         if not 0 <= tau < len(self._x):
             return
@@ -247,7 +247,7 @@ class Learner:
                 self.counts.add("lut", self.readout.population, o.size, core)
 
     def _third_factor(self, c: int) -> None:
-        """The error that arrives now becomes each layer's direct part; messages of upper layers are added."""
+        """Make the error that arrives now each layer's direct part; add the messages of upper layers."""
         for k, learner in enumerate(self.layers):
             for part in learner.parts:
                 self.direct_error(k, part, c)
@@ -287,7 +287,7 @@ class Learner:
             self.counts.add("error_mac", lower.population, int(np.count_nonzero(gain)) * part.size, part.core)
 
     def visited(self, k: int, c: int) -> int:
-        """The model step that layer k (0-based) visits in chip step c."""
+        """Return the model step that layer k (0-based) visits in chip step c."""
         return c - self.layers[k].layer.number - self.layers[k].lag
 
     def _visits(self, c: int) -> None:

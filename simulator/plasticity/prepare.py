@@ -41,7 +41,7 @@ def prepare(
     floats: Mapping[str, Floats] | None = None,
     masks: Mapping[str, Any] | None = None,
 ) -> Program:
-    """The program with plastic projections on the learning grid and the learning configuration in it.
+    """Prepare a program: plastic projections on the learning grid, the learning configuration in it.
 
     Args:
         program: compiled, integer.
@@ -127,7 +127,7 @@ def _stored(
 def with_weights(
     q: Projection, matrix: npt.NDArray[Any], live: npt.NDArray[np.bool_], exponent: int, bits: int, rule: str
 ) -> Projection:
-    """A plastic projection with these weights [n_source, n_target]; synapses that are not live are absent."""
+    """Return a plastic projection with these weights [n_source, n_target]; synapses that are not live are absent."""
     indptr = np.zeros(matrix.shape[0] + 1, np.int64)
     np.cumsum(live.sum(axis=1), out=indptr[1:])
     return replace(
@@ -143,7 +143,7 @@ def with_weights(
 
 
 def _with_unit(population: Population, port: str, unit: float, frac: int) -> Population:
-    """The population with the port parameters for an accumulator whose 1 is worth `unit`, of a word with `frac` bits."""
+    """Return the population with the port parameters for an accumulator whose 1 is worth `unit`, of a word with `frac` bits."""
     mantissa, exponent = np.frexp(unit * 2.0**frac)
     exact = mantissa == 0.5
     mul = 1 if exact else round(float(mantissa) * 2**_MULTIPLIER_BITS)

@@ -45,7 +45,7 @@ class AxonTable:
 
 
 def axon_table(program: Program) -> AxonTable:
-    """The axon table of a program.
+    """Return the axon table of a program.
 
     Raises:
         InputError: a synapse ends on a neuron that has no core.

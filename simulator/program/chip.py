@@ -29,7 +29,7 @@ def _comes_with_bimhw(name: str) -> bool:
 
 
 def chip_of_program(program: Program) -> Chip:
-    """The chip that a program was compiled for.
+    """Return the chip that a program was compiled for.
 
     Raises:
         InputError: it is no chip that comes with bimhw, and its content is not in the program.

@@ -74,7 +74,7 @@ class Program:
         return out
 
     def population(self, name: str) -> Population:
-        """The population of this name."""
+        """Return the population of this name."""
         for population in self.populations:
             if population.name == name:
                 return population
@@ -164,7 +164,7 @@ _PROJECTION_FIELDS = (
 
 
 def _plain(q: Projection) -> dict[str, object]:
-    """What a projection is but for its arrays."""
+    """Return the fields of a projection but its arrays."""
     names = (
         (*_PROJECTION_FIELDS, "channels", "channel_words") if isinstance(q, SharedProjection) else _PROJECTION_FIELDS
     )

@@ -72,7 +72,7 @@ class SpikeTrain:
 
 
 def window(spikes: SpikeTrain, start: int, stop: int) -> SpikeTrain:
-    """Steps [start, stop) of a train, counted from 0."""
+    """Return steps [start, stop) of a train, counted from 0."""
     lo, hi = int(spikes.ptr[start]), int(spikes.ptr[stop])
     payload = None if spikes.payload is None else spikes.payload[lo:hi]
     return SpikeTrain(spikes.ptr[start : stop + 1] - lo, spikes.ids[lo:hi], payload)

@@ -14,7 +14,7 @@ from simulator.timing.wires import wires
 
 
 def random_case(seed: int, max_messages: int = 160) -> tuple[Mesh, StepWork]:
-    """A mesh of up to 5 x 4 routers x 4 cores and a workload for it; the same seed gives the same case.
+    """Return a mesh of up to 5 x 4 routers x 4 cores and a workload for it; the same seed gives the same case.
 
     Flits 1-4, buffers 1-4, both arbiters, unequal hop times, one or several chips, with and without a host, uniform, local
     and hot-spot traffic, light and heavy load, common and skewed starts, and late releases as in tick synchronisation.
@@ -25,7 +25,7 @@ def random_case(seed: int, max_messages: int = 160) -> tuple[Mesh, StepWork]:
 
 
 def random_mesh(rng: np.random.Generator) -> Mesh:
-    """A mesh of up to 5 x 4 routers x 4 cores."""
+    """Return a mesh of up to 5 x 4 routers x 4 cores."""
     width, height = int(rng.integers(1, 6)), int(rng.integers(1, 5))
     n, e, s, w, local = (int(v) for v in rng.integers(1, 7, 5))
     flits, chips = int(rng.integers(1, 5)), rng.random() < 0.3
@@ -50,7 +50,7 @@ def random_mesh(rng: np.random.Generator) -> Mesh:
 
 
 def random_system(seed: int, most_chips: int = 16, messages: int = 200) -> tuple[Mesh, StepWork]:
-    """A system of 2 to `most_chips` small chips in a row, on boards or on one, and a workload for it.
+    """Return a system of 2 to `most_chips` small chips in a row, on boards or on one, and a workload for it.
 
     Half of the messages stay within two chips of their source, so that links of all levels carry some.
     """
@@ -82,7 +82,7 @@ def random_system(seed: int, most_chips: int = 16, messages: int = 200) -> tuple
 
 
 def random_work(mesh: Mesh, rng: np.random.Generator, messages: int) -> StepWork:
-    """A workload of this many messages."""
+    """Return a workload of this many messages."""
     n = mesh.n_endpoints
     source = np.sort(rng.integers(0, n, messages) if rng.random() < 0.7 else rng.integers(0, min(n, 3), messages))
     off = np.zeros(n + 1, np.int64)
@@ -113,7 +113,7 @@ def random_work(mesh: Mesh, rng: np.random.Generator, messages: int) -> StepWork
 
 
 def random_run(mesh: Mesh, rng: np.random.Generator, steps: int, messages: int) -> LocalWork:
-    """A run of some steps whose cores synchronise by neighbours: random packets between pairs that may exchange some."""
+    """Return a run of some steps whose cores synchronise by neighbours: random packets between pairs that may exchange some."""
     n = mesh.n_endpoints
     pairs = rng.integers(0, n, (2, int(rng.integers(1, 3 * n + 1))))
     if rng.random() < 0.5:  # nearby ones
@@ -129,7 +129,7 @@ def random_run(mesh: Mesh, rng: np.random.Generator, steps: int, messages: int) 
 
 
 def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv: I64, tail: I64) -> LocalWork:
-    """The run of messages sorted by source and then by step, with the soma work after the last of each step, [T, C]."""
+    """Return the run of messages sorted by source, then step, with the soma work after the last of each step, [T, C]."""
     steps, n = tail.shape
     count = np.zeros((n, steps), np.int64)
     np.add.at(count, (source, step), 1)
@@ -146,7 +146,7 @@ def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv:
 
 
 def forked(mesh: Mesh, work: StepWork, rng: np.random.Generator, bounds: I64 | None = None) -> StepWork:
-    """The same work, its messages gathered to packets of up to six leaves, none of which crosses `bounds` (by default `off`)."""
+    """Return the same work, its messages gathered to packets of up to six leaves, none across `bounds` (default `off`)."""
     w = wires(mesh)
     place = w.router[work.dst] * mesh.n_ports + w.port[work.dst]
     dst, srv, gap, rel = work.dst.copy(), work.srv.copy(), work.gap.copy(), work.rel.copy()
@@ -166,6 +166,6 @@ def forked(mesh: Mesh, work: StepWork, rng: np.random.Generator, bounds: I64 | N
 
 
 def forked_run(mesh: Mesh, local: LocalWork, rng: np.random.Generator) -> LocalWork:
-    """The same run, its messages gathered to packets within each step."""
+    """Return the same run, its messages gathered to packets within each step."""
     bounds = np.append(local.first[:-1].T.reshape(-1), local.work.off[-1])
     return replace(local, work=forked(mesh, local.work, rng, bounds))

@@ -31,7 +31,7 @@ def _share(messages: I64, threads: int) -> int:
 
 
 def _chunks(messages: I64, most: int, steps: int) -> Iterator[tuple[int, int]]:
-    """Steps [first, last) of each chunk of at most `most` messages and `steps` steps (a step of more is a chunk)."""
+    """Yield the steps [first, last) of each chunk of at most `most` messages and `steps` steps (a step of more is a chunk)."""
     first = 0
     total = 0
     for t, n in enumerate(messages.tolist()):

@@ -22,7 +22,7 @@ _NONE = np.zeros(0, np.int64)
 
 
 def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
-    """Times of one step by the definition.
+    """Return the times of one step by the definition.
 
     Raises:
         InputError: the mesh or the work is not well formed.
@@ -37,7 +37,7 @@ def run_clocked(mesh: Mesh, work: StepWork) -> StepTimes:
 
 
 def run_clocked_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
-    """Times of a run whose cores synchronise by neighbours, by the definition.
+    """Return the times of a run whose cores synchronise by neighbours, by the definition.
 
     Raises:
         InputError: the mesh or the work is not well formed.
@@ -219,7 +219,7 @@ def _clock(
 def _leaf(
     x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, o: int
 ) -> int:  # fmt: skip
-    """The first of the leaves [m, stop) that needs output o of router r; `stop` if none does."""
+    """Return the first of the leaves [m, stop) that needs output o of router r; `stop` if none does."""
     for leaf in range(m, stop):
         d = towards(x, y, r, router[dst[leaf]])
         if (port[dst[leaf]] if d == LOCAL else d) == o:

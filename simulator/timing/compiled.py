@@ -35,7 +35,7 @@ class _Tables:
 
 @lru_cache(maxsize=64)
 def _tables(mesh: Mesh) -> _Tables:
-    """The kernel's view of a mesh: rows of a router padded to a power of two."""
+    """Return the kernel's view of a mesh: rows of a router padded to a power of two."""
     check_mesh(mesh)
     if mesh.n_endpoints >= 1 << 24 or max(mesh.width, mesh.height) >= 1 << 20:
         raise InputError("mesh", f"has {mesh.n_endpoints} endpoints; the engine's limit is {1 << 24}")
@@ -82,7 +82,7 @@ def run_steps(
     mesh: Mesh, off: I64, gap: I32, carries: U64, tail: I32, start: I64, rel: I64 = _NONE, stamps: bool = False,
     local: Tables | None = None, ends: U64 | None = None,
 ) -> Timed:  # fmt: skip
-    """Times of T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
+    """Time T independent steps, not checked: the caller made the arrays (see `expand.Chunk` for their shapes).
 
     With `local`, times of one piece of work whose endpoints shake hands with their neighbours; its results are in `local`.
 
@@ -104,7 +104,7 @@ def run_steps(
 
 
 def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
-    """Times of one step, equal to `run_clocked` to the tick.
+    """Return the times of one step, equal to `run_clocked` to the tick.
 
     Raises:
         InputError: the mesh or the work is not well formed, or its times leave the kernel's range.
@@ -122,7 +122,7 @@ def run_compiled(mesh: Mesh, work: StepWork) -> StepTimes:
 
 
 def run_compiled_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
-    """Times of a run whose cores synchronise by neighbours, equal to `clocked.run_clocked_local` to the tick.
+    """Time a run whose cores synchronise by neighbours, equal to `clocked.run_clocked_local` to the tick.
 
     Raises:
         InputError: the mesh or the work is not well formed, or its times leave the kernel's range.
@@ -142,7 +142,7 @@ def run_compiled_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
 
 
 def tables_of(mesh: Mesh, local: LocalWork) -> Tables:
-    """The kernel's view of a handshake, before its first step."""
+    """Return the kernel's view of a handshake, before its first step."""
     steps, n = local.tail.shape
     near = local.neighbours
     zero = np.zeros(n, np.int64)

@@ -48,7 +48,7 @@ class Chunk:
         return int(self.off.shape[0])
 
     def step(self, i: int) -> StepWork:
-        """The work of step ``first + i``, released by the barrier at tick 0."""
+        """Return the work of step ``first + i``, released by the barrier at tick 0."""
         lo, hi = int(self.off[i, 0]), int(self.off[i, -1])
         dst, srv = unpack(self.carries[lo:hi])
         return StepWork(
@@ -78,7 +78,7 @@ def message_counts(plan: Plan, spikes: SpikeTrain) -> I64:
 
 
 def expand(plan: Plan, spikes: SpikeTrain, first: int, last: int, active: Any = None) -> Chunk:
-    """The work of the steps [first, last).
+    """Return the work of the steps [first, last).
 
     Args:
         plan: program and mesh.

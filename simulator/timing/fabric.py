@@ -58,7 +58,7 @@ class Tree(Packet):
 
 
 def leaves_of(packet: Packet) -> list[Packet]:
-    """The packets that a packet stands for: its leaves, or itself."""
+    """Return the packets that a packet stands for: its leaves, or itself."""
     return packet.leaves if isinstance(packet, Tree) else [packet]
 
 
@@ -66,10 +66,10 @@ class Sink(Protocol):
     """What a link can end at."""
 
     def arrive(self, packet: Packet) -> None:
-        """A packet is here (phase A)."""
+        """Take in a packet (phase A)."""
 
     def stuck(self) -> Iterator[str]:
-        """What waits here, in words."""
+        """Yield what waits here, in words."""
 
 
 class Sender(Protocol):
@@ -106,7 +106,7 @@ class Place:
             at_decision(self.env, self._alarm)
 
     def alarm(self) -> Event:
-        """The event to wait for."""
+        """Return the event to wait for."""
         if self._rung:
             self._alarm = Event(self.env)
             self._rung = False
@@ -130,14 +130,14 @@ class InputPort:
         self.held_until = 0  # the head's granted branches need it until then
 
     def arrive(self, packet: Packet) -> None:
-        """A head flit is here (phase A)."""
+        """Take in a head flit (phase A)."""
         packet.arrival = int(self.router.env.now)
         self.queue.append(packet)
         if self.idle and len(self.queue) == 1:
             self._ask()
 
     def released(self) -> None:
-        """The tails of all branches of the head have left: its slot is free, the next head may ask."""
+        """Free the slot of a head whose branches' tails have all left; the next head may ask."""
         self.idle = True
         if self.sender is not None:
             self.sender.slot_freed()
@@ -164,7 +164,7 @@ class InputPort:
         return branch
 
     def stuck(self) -> Iterator[str]:
-        """What waits here, in words."""
+        """Yield what waits here, in words."""
         if self.queue:
             for number, branch in (self.branches or self.router.branches(self.queue[0], self.number)).items():
                 out = self.router.outputs[number]
@@ -191,7 +191,7 @@ class OutputPort(Place):
         router.env.process(self._run())
 
     def slot_freed(self) -> None:
-        """The buffer behind the link has one more free slot (phase A)."""
+        """Note that the buffer behind the link has one more free slot (phase A)."""
         self.slots += 1
         if self.requests and self.idle:
             self.ring()
@@ -251,7 +251,7 @@ class Router:
         return packet.port
 
     def branches(self, packet: Packet, in_port: int) -> dict[int, Packet]:
-        """What of a packet goes to which output: all of it to one, but for a `Tree` whose ways part here."""
+        """Return a packet's part for each output: all of it to one, but for a `Tree` whose ways part here."""
         if not isinstance(packet, Tree):
             return {self.route(packet, in_port): packet}
         parts: dict[int, list[Packet]] = {}
@@ -260,7 +260,7 @@ class Router:
         return {out: leaves[0] if len(leaves) == 1 else Tree(leaves) for out, leaves in parts.items()}
 
     def choose(self, output: OutputPort) -> InputPort:
-        """The input that an output serves next, of those that ask (never none)."""
+        """Return the input that an output serves next, of those that ask (never none)."""
         if self.mesh.arbiter == "rr":
             n = self.mesh.n_ports
             best = min(output.requests, key=lambda i: (i.number - output.turn) % n)

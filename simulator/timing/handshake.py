@@ -53,14 +53,14 @@ class Handshake:
             self._begin(c, step)
 
     def soma_done(self, c: int, packets: Mapping[int, int]) -> None:
-        """The soma of an endpoint is through with its step, in which it sent `packets` by target."""
+        """Note that the soma of an endpoint has finished its step, in which it sent `packets` by target."""
         self._hear(c, packets.get(c, 0))
         for m, ticks, sends in self._near[c]:
             if sends:
                 after(self.env, ticks, lambda _, m=m: self._hear(m, packets.get(m, 0)))  # type: ignore[misc]
 
     def served(self, c: int) -> None:
-        """An endpoint has served a packet."""
+        """Note that an endpoint has served a packet."""
         self._served[c] += 1
         self._look(c)
 
@@ -97,7 +97,7 @@ class _Soma:
         self._stalled: Event | None = None
 
     def slot_freed(self) -> None:
-        """The router input has one more free slot."""
+        """Note that the router input has one more free slot."""
         self.slots += 1
         if self._stalled is not None:
             self._stalled.succeed()
@@ -134,7 +134,7 @@ class _Stage(SynapseStage):
         self._of = run
 
     def finish(self, packet: Packet) -> None:
-        """The packet's work is done."""
+        """Finish the packet's work."""
         assert packet.stamps[DONE] == self.env.now
         self._of.shake.served(packet.target)
 
@@ -166,7 +166,7 @@ class _Run:
 def run_simpy_local(
     mesh: Mesh, local: LocalWork, router: Callable[[simpy.Environment, Mesh, int], Router] = Router
 ) -> LocalTimes:
-    """Times of a run whose cores synchronise by neighbours, by SimPy processes; `router` replaces the routers.
+    """Time a run whose cores synchronise by neighbours, by SimPy processes; `router` replaces the routers.
 
     Raises:
         InputError: the mesh or the work is not well formed, or the routers deadlock (the message names where).

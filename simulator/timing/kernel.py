@@ -47,7 +47,7 @@ def time_steps(
     enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
     stamps: I64, soma_end: I64, quiet: I64, grants: I64, ends: U64 | None, local: Tables | None,
 ) -> None:  # fmt: skip
-    """Times of T steps, one after another; every step finds an empty chip.
+    """Time T steps, one after another; every step finds an empty chip.
 
     Args:
         off: int64 [T, C + 1]; gap: int32 [M]; rel: int64 [M] or [0] where nothing is released late; carries: uint64 [M],

@@ -148,7 +148,7 @@ def tokens_of(mesh: Mesh, near: Neighbours) -> Tokens:
 
 
 def merge_all(chunk: Chunk, neighbours: Neighbours) -> LocalWork:
-    """The steps of a chunk as one piece of work."""
+    """Return the steps of a chunk as one piece of work."""
     steps, n = chunk.tail.shape
     per = np.vstack([np.zeros(n, np.int64), np.diff(chunk.off, axis=1)])
     off = np.zeros(n + 1, np.int64)
@@ -193,7 +193,7 @@ def bound_local(mesh: Mesh, local: LocalWork) -> LocalTimes:
 
 
 def work_of_step(local: LocalWork, s: int, start: I64) -> StepWork:
-    """The work of one step that begins at `start`."""
+    """Return the work of one step that begins at `start`."""
     count = local.first[s + 1] - local.first[s]
     off = np.zeros(count.size + 1, np.int64)
     np.cumsum(count, out=off[1:])

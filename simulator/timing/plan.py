@@ -60,7 +60,7 @@ class Plan:
 
 
 def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: AxonTable | None = None) -> Plan:
-    """The tables of a program on a chip; `mesh` overrides the chip's own, `axons` saves their computation.
+    """Return the tables of a program on a chip; `mesh` overrides the chip's own, `axons` saves their computation.
 
     Raises:
         InputError: the chip has no times, or the program uses a core that the mesh cannot reach.
@@ -147,7 +147,7 @@ def _packets(
 
 
 def _by_place(mesh: Mesh, ptr: I64, dst: I32, srv: I32) -> tuple[I32, I32]:
-    """The rows of each position sorted by router and port, as the leaves of a packet are: the host finds its place."""
+    """Return the rows of each position sorted by router and port, as the leaves of a packet are: the host finds its place."""
     w = wires(mesh)
     place = w.router[dst] * mesh.n_ports + w.port[dst]
     order = np.lexsort((place, np.repeat(np.arange(ptr.size - 1), np.diff(ptr))))

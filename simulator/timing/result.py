@@ -49,7 +49,7 @@ class TimingRun:
     tokens: Tokens | None = None
 
     def with_tokens(self, tokens: Tokens) -> TimingRun:
-        """The same with the tokens of a step."""
+        """Return the same with the tokens of a step."""
         return replace(self, tokens=tokens)
 
     @property

@@ -35,7 +35,7 @@ from simulator.timing.variation import vary_cores
 def engines(
     ways: Mapping[tuple[int, int], Detour] | None = None,
 ) -> dict[str, Callable[[Mesh, StepWork], StepTimes]]:
-    """The cycle-level engines by name; each gives the same times, to the tick. Ways around dead links: ``simpy`` only."""
+    """Return the cycle-level engines by name; each gives the same times, to the tick. Ways around dead links: ``simpy`` only."""
     from simulator.timing.clocked import run_clocked
     from simulator.timing.compiled import run_compiled
     from simulator.timing.simpy_timing import run_simpy

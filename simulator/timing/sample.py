@@ -137,7 +137,7 @@ def work_of(plan: Plan, spikes: SpikeTrain) -> F64:
 
 
 def strata_of(work: F64, n: int) -> list[I64]:
-    """Steps sorted by work and cut into strata of equal size, about `_PER_STRATUM` drawn steps each."""
+    """Sort steps by work and cut them into strata of equal size, about `_PER_STRATUM` drawn steps each."""
     count = max(1, n // _PER_STRATUM)
     return [part for part in np.array_split(np.argsort(work, kind="stable"), count) if part.size]
 
@@ -185,7 +185,7 @@ def _active(program: Program, spikes: SpikeTrain, chosen: I64) -> npt.NDArray[np
 
 
 def _only(spikes: SpikeTrain, chosen: I64) -> SpikeTrain:
-    """The events of the chosen steps alone, one step after another."""
+    """Return the events of the chosen steps alone, one step after another."""
     ptr = np.zeros(chosen.size + 1, np.int64)
     np.cumsum(spikes.counts()[chosen], out=ptr[1:])
     at = np.repeat(spikes.ptr[chosen] - ptr[:-1], np.diff(ptr)) + np.arange(ptr[-1])

@@ -52,7 +52,7 @@ class Costs:
 
 
 def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Mesh:
-    """The mesh of a chip, its times as ticks of ``chip.timing.tick``.
+    """Return the mesh of a chip, its times as ticks of ``chip.timing.tick``.
 
     Args:
         chip: a chip whose file has times.
@@ -101,7 +101,7 @@ def tiles_in_use(cores: npt.NDArray[np.int32], chip: Chip) -> int:
 
 
 def _side_by_side(mesh: Mesh, chip: Chip) -> Mesh:
-    """The mesh of a system, from that of one of its chips."""
+    """Return the mesh of a system, from that of one of its chips."""
     tick = _tick(chip)
     if chip.link is None:
         raise InputError(f"chip {chip.name!r}: $.link", "is missing, and its chips need it", _OWN_COPY)

@@ -28,7 +28,7 @@ class Soma:
             self.env.process(self._run())
 
     def slot_freed(self) -> None:
-        """The router input has one more free slot."""
+        """Note that the router input has one more free slot."""
         self.slots += 1
         if self._stalled is not None:
             self._stalled.succeed()
@@ -63,14 +63,14 @@ class SynapseStage(Place):
         env.process(self._run())
 
     def arrive(self, packet: Packet) -> None:
-        """The tail of a packet is in (phase A)."""
+        """Take in the tail of a packet (phase A)."""
         packet.stamps[ARR] = int(self.env.now)
         self.queue.append(packet)
         if self._asleep:
             self.ring()
 
     def stuck(self) -> Iterator[str]:
-        """What waits here, in words."""
+        """Yield what waits here, in words."""
         if self.queue:
             yield f"the FIFO of endpoint {self.queue[0].target} holds {len(self.queue)} packets"
 
@@ -79,7 +79,7 @@ class SynapseStage(Place):
         return packet.service_ticks
 
     def finish(self, packet: Packet) -> None:
-        """The packet's work is done."""
+        """Finish the packet's work."""
 
     def _run(self) -> Generator[Event, None, None]:
         while True:
@@ -103,7 +103,7 @@ class SynapseStage(Place):
 def run_simpy(
     mesh: Mesh, work: StepWork, router: Callable[[simpy.Environment, Mesh, int], Router] = Router
 ) -> StepTimes:
-    """Times of one step by SimPy processes; `router` replaces the routers.
+    """Time one step by SimPy processes; `router` replaces the routers.
 
     Raises:
         InputError: the mesh or the work is not well formed, or the routers deadlock (the message names where).
@@ -127,7 +127,7 @@ def run_simpy(
 
 
 def packed(packets: list[Packet], work: StepWork, lo: int, hi: int) -> Iterator[tuple[int, Packet]]:
-    """What leaves a core of the messages [lo, hi): first message of each packet, and the packet."""
+    """Yield what leaves a core of the messages [lo, hi): first message of each packet, and the packet."""
     m = lo
     while m < hi:
         stop = m + 1 if work.ends is None else int(work.ends[m])

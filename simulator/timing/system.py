@@ -38,12 +38,12 @@ class ChipLink:
     barrier_ns: float
 
     def quantities(self) -> Link:
-        """The same as numbers of a chip."""
+        """Return the same as numbers of a chip."""
         return Link(*(_given(value) for value in (self.hop_ns, self.packet_ns, self.barrier_ns)))
 
 
 def system_mesh(chip: Chip, n_chips: int, link: ChipLink, program: Program | None = None) -> Mesh:
-    """The mesh of `n_chips` chips in a row; with a program, its used routers set the barrier and its traffic the host.
+    """Return the mesh of `n_chips` chips in a row; with a program, its used routers set the barrier and its traffic the host.
 
     Raises:
         InputError: no chips, a time that is not above 0, or a chip without timing.
@@ -62,6 +62,6 @@ def _given(value: float) -> Quantity:
 
 
 def _use(program: Program, chip: Chip) -> tuple[int, bool]:
-    """Used routers of the busiest chip, and whether anything lives outside."""
+    """Return the used routers of the busiest chip, and whether anything lives outside."""
     host = bool((program.core == HOST).any()) or any(p.role == "output" for p in program.populations)
     return tiles_in_use(np.unique(program.core[program.core != HOST]), chip), host

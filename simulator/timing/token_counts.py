@@ -13,7 +13,7 @@ from simulator.timing.result import TimingRun
 
 
 def with_tokens(activity: Activity, timing: TimingRun, program: Program) -> Activity:
-    """The counters of a run with ``sync_tokens`` and ``sync_token_hops``, where neighbours synchronised, else as they are.
+    """Return the counters of a run with ``sync_tokens`` and ``sync_token_hops``, where neighbours synchronised, else as they are.
 
     Tokens belong to the core that sends them, and to the population of its first neuron (those of a host without neurons to
     the last population).

@@ -18,7 +18,7 @@ from simulator.timing.plan import Plan
 
 
 def vary_cores(plan: Plan, factor: npt.NDArray[np.float64]) -> Plan:
-    """A plan whose cores take `factor` times as long for all their work (soma, axon-out, synapses); links do not change.
+    """Return a plan whose cores take `factor` times as long for all their work (soma, axon-out, synapses); links do not change.
 
     Args:
         plan: a program on a mesh.
@@ -47,7 +47,7 @@ def _scaled(ticks: npt.NDArray[np.signedinteger], factor: npt.NDArray[np.float64
 
 
 def detour_router(ways: Mapping[tuple[int, int], Detour]) -> type[Router]:
-    """A router for `run_simpy` that sends some pairs another way, as `simulator.program.faults.detours` found them.
+    """Return a router for `run_simpy` that sends some pairs another way, as `simulator.program.faults.detours` found them.
 
     Other orders than x first can deadlock under heavy load; the engine finds and names that.
 

@@ -44,7 +44,7 @@ class Wires:
 
 @lru_cache(maxsize=64)
 def wires(mesh: Mesh) -> Wires:
-    """The tables of a mesh (cached: a mesh is frozen)."""
+    """Return the tables of a mesh (cached: a mesh is frozen)."""
     cores = np.arange(mesh.n_cores, dtype=np.int64)
     router, port = cores // mesh.cores_per_router, LOCAL + cores % mesh.cores_per_router
     if mesh.host is not None:

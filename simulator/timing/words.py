@@ -40,7 +40,7 @@ C_TAIL, C_RING, C_DONE, C_GEN, C_MESSAGE, C_END, C_ENTRY = U(0), U(1), U(2), U(3
 
 
 def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[np.uint64]:
-    """What the kernel carries of each message: destination << 8 | service << 32."""
+    """Pack what the kernel carries of each message: destination << 8 | service << 32."""
     packed: npt.NDArray[np.uint64] = dst.astype(np.uint64) << _8 | srv.astype(np.uint64) << U(32)
     return packed
 

@@ -19,7 +19,7 @@ STEPS, SOMAS, SYNAPSES, LINKS = 1, 2, 3, 4
 
 
 def chrome_events(trace: Trace) -> dict[str, Any]:
-    """The trace as a Chrome trace object: ``traceEvents`` and ``displayTimeUnit``."""
+    """Return the trace as a Chrome trace object: ``traceEvents`` and ``displayTimeUnit``."""
     us = trace.tick_ns / 1000
     events = _names(trace)
     events += [

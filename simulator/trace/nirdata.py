@@ -16,7 +16,7 @@ from simulator.timing.contract import I32
 def nir_data(
     program: Program, spikes: SpikeTrain, probes: Mapping[tuple[str, str], I32] | None = None, dt: float = 1.0
 ) -> Any:
-    """A `nir.NIRGraphData`: for each population its spikes as events, and its probed states on a grid.
+    """Return a `nir.NIRGraphData`: for each population its spikes as events, and its probed states on a grid.
 
     Args:
         program: names and sizes of the populations.

@@ -65,7 +65,7 @@ def trace_of(
     probes: Mapping[tuple[str, str], I32] | None = None,
     cores: list[int] | None = None,
 ) -> Trace:
-    """The trace of the steps that a timing run kept (its argument `keep`).
+    """Return the trace of the steps that a timing run kept (its argument `keep`).
 
     Args:
         run: by any cycle-level engine.

@@ -65,7 +65,7 @@ def test_cases_are_in_order(name: str, mode: Any) -> None:
 
 
 def ones(**other: float) -> GpuCard:
-    """A card of round figures, without ranges."""
+    """Return a card of round figures, without ranges."""
     units = {"fp32_tflops": "TFLOP/s", "tensor_tflops": "TFLOP/s", "bandwidth_gb_s": "GB/s", "memory_gb": "GB"}
     units |= {"launch_us": "us", "step_us": "us", "efficiency": "1"}
     values = {

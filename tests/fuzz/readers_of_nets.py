@@ -89,7 +89,7 @@ def _events(scratch: Path) -> list[Reader]:
 
 
 def _training(scratch: Path) -> Reader:
-    """The checkpoint of `train --checkpoint`."""
+    """Return the checkpoint of `train --checkpoint`."""
     import torch
 
     from bimhw.learning.checkpoints import Checkpoint
@@ -109,7 +109,7 @@ def _training(scratch: Path) -> Reader:
 
 
 def _state_dict(scratch: Path) -> Reader:
-    """A state_dict of another framework, which has no graph: refused with a way in, whole or damaged."""
+    """Return a state_dict of another framework, which has no graph: refused with a way in, whole or damaged."""
     import torch
 
     from bimhw.frontends import load_network

@@ -28,7 +28,7 @@ def random_graph(seed: int, n: int = 60, nets: int = 80) -> Hypergraph:
 
 
 def planted(groups: int, size: int, seed: int = 0) -> tuple[Hypergraph, np.ndarray]:
-    """Groups whose members talk to one another and, once in ten, to the next group; ids shuffled."""
+    """Return groups whose members talk to one another and, once in ten, to the next group; ids shuffled."""
     rng = np.random.default_rng(seed)
     n = groups * size
     order = rng.permutation(n)

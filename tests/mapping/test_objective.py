@@ -27,7 +27,7 @@ from simulator.program.spikes import SpikeTrain
 
 
 def chain(layers: int, n: int, seed: int = 0, own_words: bool = False) -> Network:
-    """Populations of n neurons, each driving the next by a dense projection."""
+    """Return populations of n neurons, each driving the next by a dense projection."""
     rng, model = np.random.default_rng(seed), get("lif")
     value = {"dv": 400, "theta": 40, "vth": 40}
     params = {w.name: np.asarray(value.get(w.name, model.defaults.get(w.name, 0))) for w in model.params}

@@ -49,7 +49,7 @@ def make_chip() -> Callable[..., Chip]:
 
 @pytest.fixture(scope="session")
 def make_program() -> Callable[..., Program]:
-    """A random program: inputs -> hidden <-> hidden -> output, on random cores."""
+    """Return a random program: inputs -> hidden <-> hidden -> output, on random cores."""
 
     def make(
         seed: int, n_cores: int, *, inputs_on_chip: bool = False, output: bool = True, density: float = 0.3

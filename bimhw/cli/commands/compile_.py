@@ -106,7 +106,7 @@ def _labelled(task: object) -> bool:
 
 
 def _points(model: str, task: object, mapping: str, reading: dict[str, object], options: dict[str, Any]) -> list[str]:
-    """What the advice on stored weights brings on the labelled samples."""
+    """Estimate what the advice on stored weights brings on the labelled samples."""
     from bimhw.runs.remedies import remedies
 
     given = {k: v for k, v in options.items() if k != "copies"}
@@ -120,7 +120,7 @@ def _whole_number(copies: str) -> int:
 
 
 def _mapping(method: str, manual: str | None) -> str:
-    """``--mapping manual FILE`` and ``--mapping FILE`` say the same."""
+    """Read ``--mapping manual FILE`` and ``--mapping FILE`` alike."""
     if method == "manual":
         if manual is None:
             raise click.UsageError("--mapping manual: which? Give --mapping manual FILE (--save-mapping writes one)")
@@ -165,7 +165,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _show_objectives(m: dict[str, Any]) -> None:
-    """What the chosen mapping costs a step, and what plain blocks and the other objectives would have cost."""
+    """Show what the chosen mapping costs a step, and what plain blocks and the other objectives would have cost."""
     if "alternatives" not in m:
         return
     named = [(f"{name} (chosen)" if name == m["objective"] else name, f) for name, f in m["alternatives"].items()]
@@ -182,7 +182,7 @@ def _figure(value: float | None, unit: float = 1.0) -> str:
 
 
 def _show_weights(projections: list[dict[str, Any]]) -> None:
-    """The error that rounding and clipping leave in each projection's weights."""
+    """Show the error that rounding and clipping leave in each projection's weights."""
     rows = [
         [q["name"], q["synapses"], q["weight_bits"], q["layout"], f"{q['relative_rms_weight_error']:.2%}"]
         for q in projections

@@ -15,7 +15,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """The tasks, where their data comes from, and whether it is here."""
+    """List the tasks, where their data comes from, and whether it is here."""
     from bimhw.tasks.inspect import inventory
 
     rows = inventory()

@@ -42,7 +42,7 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
 
 
 def rows(figures: Any) -> list[tuple[str, str]]:
-    """The demonstration's table: name, text."""
+    """Return the demonstration's table: name, text."""
     from simulator.base.shown import si
 
     train, compiled, run, energy = (figures[k] for k in ("training", "compile", "simulation", "energy"))

@@ -190,6 +190,6 @@ _NAMES = {
 
 
 def rows(result: Any) -> list[tuple[str, Any]]:
-    """Result figures with names for people."""
+    """Return the figures of a result under readable names."""
     saturated = result.get("saturations", {"total": 0})["total"]
     return [(name, result[key]) for key, name in _NAMES.items() if key in result] + [("saturated values", saturated)]

@@ -61,7 +61,7 @@ def _bounded(value: Floats, least: float) -> Floats:
 
 
 def _on_grid(name: str, value: Floats, population: Population, frac: int) -> Floats:
-    """A threshold on the grid of v so that comparing stored values is comparing values: down for >, up for >=."""
+    """Round a threshold to the grid of v so that stored values compare as values do: down for >, up for >=."""
     if name != "theta":
         return value
     scaled, how = value * 2.0**frac, population.params["cmp"]

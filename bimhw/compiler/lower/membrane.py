@@ -40,7 +40,7 @@ class Words:
         self.population, self.out = population, dict[str, npt.NDArray[np.int32]]()
 
     def fixed(self, name: str, frac: int, bits: int = 24) -> None:
-        """A float parameter with `frac` fractional bits in a word of `bits`."""
+        """Store a float parameter with `frac` fractional bits in a word of `bits`."""
         value = shared_if_equal(np.asarray(self.population.params[name]))
         self.out[name] = to_fixed(value, frac, bits, f"population {self.population.name!r}: parameter {name!r}")
 
@@ -49,7 +49,7 @@ class Words:
         self.out |= {k: np.asarray(v, np.int32) for k, v in values.items()}
 
     def membrane(self, frac: Mapping[str, int], calibration: Calibration, options: CompileOptions) -> None:
-        """The words of `simulator.neurons.membrane`."""
+        """Store the words of `simulator.neurons.membrane`."""
         p = self.population
         if float(np.max(p.params["n_ref"])) > 15:
             raise FitError(f"population {p.name!r}", "refractory time above 15 steps (a 4-bit word)", "Shorten it")

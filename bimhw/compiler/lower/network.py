@@ -85,7 +85,7 @@ class StoredWeights:
     errors: Mapping[str, float]
 
     def real(self, name: str, n_target: int) -> Floats:
-        """The weights of a projection that the stored integers stand for, float64 [n_target, n_source]."""
+        """Return the weights of a projection that the stored integers stand for, float64 [n_target, n_source]."""
         q = self.projections[name]
         unit = self.units[q.target, q.port] * 2.0**q.exponent / self.out_scales[q.source]
         return csr_to_dense(q, n_target) * (unit[:, None] if unit.ndim else unit)

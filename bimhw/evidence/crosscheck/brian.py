@@ -71,7 +71,7 @@ def run_brian(
 
 
 def statements_of(population: Population, stage: str) -> str:
-    """The Brian2 statements of a population's model in a stage.
+    """Return the Brian2 statements of a population's model in a stage.
 
     Raises:
         InputError: the model has none.
@@ -238,7 +238,7 @@ class _Twin:
         return update
 
     def _hold(self, p: Population) -> Any:
-        """What arrives before a population starts is lost."""
+        """Drop what arrives before a population starts."""
         clear = "\n".join(f"acc_{port} = 0" for port in get(p.model).ports)
         return self.groups[p.name].run_regularly(clear, clock=self.clock, when="groups")
 

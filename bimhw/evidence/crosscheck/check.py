@@ -58,7 +58,7 @@ def twin_of(network: Network, inputs: Mapping[str, Floats], steps: int, target: 
 def crosscheck_program(
     program: Program, inputs: SpikeTrain, steps: int, target: Target = "numpy", seed: int = 0
 ) -> Comparison:
-    """The chip's integers against Brian2 computing the same integers in doubles: everything must be equal.
+    """Compare the chip's integers with Brian2 computing the same integers in doubles: everything must be equal.
 
     Raises:
         InputError: a neuron model without an integer form for Brian2.
@@ -97,7 +97,7 @@ def crosscheck_chip(
     steps: int,
     twin: TwinRun | None = None,
 ) -> Comparison:
-    """The chip's integers against Brian2 running the *float* network: where they first part and how it goes on.
+    """Compare the chip's integers with Brian2 running the *float* network: where they first part and how it goes on.
 
     Quantisation makes them differ; nothing here passes or fails.
 

@@ -47,7 +47,7 @@ def prepare(
     seed: int,
     source: str | Path | None,
 ) -> list[Job]:
-    """The jobs of a cross-check; see `bimhw.evidence.crosscheck.check.cross_check` for the arguments."""
+    """Return the jobs of a cross-check; see `bimhw.evidence.crosscheck.check.cross_check` for the arguments."""
     suffix = Path(model).suffix if isinstance(model, str | Path) else ""
     if suffix == ".bimhw" or isinstance(model, Program):
         program = model if isinstance(model, Program) else Program.load(model)
@@ -115,7 +115,7 @@ def _of_program(
 
 
 def _integer(network: Network, steps: int | None, rate: float, seed: int) -> Job:
-    """An integer network on its own input spikes, or on random ones; on which core a neuron lies plays no part."""
+    """Prepare an integer network on its own input spikes, or on random ones; on which core a neuron lies plays no part."""
     core = np.zeros(sum(p.size for p in network.populations), np.int32)
     program = Program("", "", network.populations, network.projections, core, meta=network.meta)
     own = network.inputs

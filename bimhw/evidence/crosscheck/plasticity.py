@@ -139,7 +139,7 @@ _ARRIVE = {"all": ("a += u_pre", "b += 1"), "nearest": ("a = u_pre", "b = 1")}
 
 
 def brian_weights(pairing: Pairing, target: Literal["numpy", "cython"] = "numpy") -> Floats:
-    """The same weights [T, H, M] by Brian2.
+    """Compute the same weights [T, H, M] by Brian2.
 
     Raises:
         MissingExtraError: Brian2 is not installed.

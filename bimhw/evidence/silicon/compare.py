@@ -33,7 +33,7 @@ class Comparison:
         return _mean([s.figure(quantity) for s in self.sets if s.kind in JUDGING])
 
     def mean_of_cores(self) -> float | None:
-        """The same for step times, with the cores' part of each prediction alone."""
+        """Return the same for step times, with the cores' part of each prediction alone."""
         return _mean([s.figure_of_cores() for s in self.sets if s.kind in JUDGING])
 
     def as_json(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Chips:
 
 
 def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]]) -> Iterator[DataSet | str]:
-    """The sets of a file; a text says what of it was left out and why. Nothing: the file is of no known kind."""
+    """Yield the sets of a file; a text names what was left out and why. A file of no known kind yields nothing."""
     loihi1, loihi2 = chips.loihi1, chips.loihi2
     if path.suffix == ".csv":
         columns = tables[path]
@@ -160,7 +160,7 @@ def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]
 
 
 def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> Path | None:
-    """The table of activity by core that belongs to a printed result.
+    """Return the table of activity by core that belongs to a printed result.
 
     It is the one whose name begins with the result's (and with no longer one of the same file), in the same folder before
     any other; where there is one result and one table only, they belong together.
@@ -169,14 +169,14 @@ def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, s
 
 
 def _trace(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> list[float]:
-    """Times of single steps that belong to a printed result; empty where no table has them."""
+    """Return the times of single steps that belong to a printed result; empty where no table has them."""
     table = _belonging(path, key, keys, (p for p, columns in tables.items() if columns == TRACE_COLUMNS))
     cells = () if table is None else (number(row, "time_us") for row in _csv(table))
     return [t for t in cells if t]
 
 
 def _belonging(path: Path, key: str, keys: Iterable[str], tables: Iterable[Path]) -> Path | None:
-    """The table, of those given, that belongs to a printed result."""
+    """Return the table, of those given, that belongs to a printed result."""
     known = sorted(tables, key=lambda p: (p.parent != path.parent, str(p)))
     longer = [k for k in keys if k.startswith(key) and k != key]
     named = [p for p in known if p.name.startswith(key) and not any(p.name.startswith(k) for k in longer)]

@@ -97,7 +97,7 @@ class DataSet:
         return sum(abs(r.error) for r in rows) / len(rows) if rows else None
 
     def figure_of_cores(self) -> float | None:
-        """The same for step times, with the cores' part of the prediction alone."""
+        """Return the same for step times, with the cores' part of the prediction alone."""
         errors = [abs(r.core_time - r.measured) / r.measured for r in self.judged("step time")]
         return sum(errors) / len(errors) if errors else None
 
@@ -122,7 +122,7 @@ class DataSet:
 
 
 def number(row: Mapping[str, Any], column: str) -> float | None:
-    """A cell as a number; None where it is empty or absent.
+    """Return a cell as a number; None where it is empty or absent.
 
     Raises:
         ValueError: it is not a finite number of at least 0: no count, time or energy of these files can be below.

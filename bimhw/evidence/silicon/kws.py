@@ -68,7 +68,7 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
 
 
 def _parts(runs: Sequence[Run], fitted: bool) -> list[tuple[list[Run], str]]:
-    """Groups of runs whose slope is a row: the fitted ones, which judge nothing, and those that judge."""
+    """Return the groups of runs whose slope is a row: the fitted ones, which judge nothing, and those that judge."""
     own = [r for r in runs if fitted and r[1] in FIT_ON]
     others = [r for r in runs if r not in own]
     parts = [(own, "the firing rate was fitted on this row")] if own else []
@@ -133,7 +133,7 @@ def neuron_step_pj(chip: Chip, rate: float) -> float:
 
 
 def fit_rate(chip: Chip, pj_per_neuron_step: float) -> float:
-    """The firing rate at which the prediction equals a measured energy per neuron and step (it is linear in the rate)."""
+    """Return the firing rate at which the prediction equals a measured energy per neuron and step (it is linear in the rate)."""
     silent, full = neuron_step_pj(chip, 0.0), neuron_step_pj(chip, 1.0)
     return max(0.0, (pj_per_neuron_step - silent) / (full - silent))
 

@@ -57,7 +57,7 @@ def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
 
 
 def _finite(value: Any, where: str) -> float | None:
-    """A number of either sign: an energy that is a difference may be below 0 where noise is larger than it."""
+    """Return a number of either sign: an energy that is a difference may be below 0 where noise is larger than it."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -27,7 +27,7 @@ def looks_like(printed: Mapping[str, Any]) -> bool:
 
 
 def missing(printed: Mapping[str, Any]) -> list[str]:
-    """What a printed result lacks for a prediction."""
+    """Name what a printed result lacks for a prediction."""
     lacks = [k for k in ("num_steps", "fps") if not number(printed, k)]
     return lacks if dynamic_w(printed) else [*lacks, "dynamic_W"]
 
@@ -153,7 +153,7 @@ def step_energy_pj(cores: Cores, steps: float, chip: Chip, counts_per_update: in
 
 
 def _native(chip: Chip) -> Chip:
-    """The chip with its neuron constants for all models: this network is of plain LIF neurons."""
+    """Return the chip with its neuron constants for all models: this network is of plain LIF neurons."""
     import msgspec
 
     return msgspec.structs.replace(chip, capabilities=msgspec.structs.replace(chip.capabilities, native_models=("*",)))

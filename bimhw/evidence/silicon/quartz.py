@@ -80,7 +80,7 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
 
 
 def steps_of(row: Mapping[str, str]) -> int | None:
-    """Steps of a sample, as the row says or as its latency over the time of a step."""
+    """Return the steps of a sample, as the row states them or as its latency over the time of a step."""
     steps = number(row, "steps_per_sample")
     latency_ms, us = number(row, "latency_ms_per_sample"), number(row, "us_per_timestep")
     if not steps and latency_ms and us:
@@ -149,7 +149,7 @@ def sample(chip: Chip, t_max: int, steps: int) -> tuple[float, float | None]:
 
 
 def network(chip: Chip) -> Program:
-    """The network, mapped, without weights of meaning (only who meets whom counts)."""
+    """Return the network, mapped, without weights of meaning (only who meets whom counts)."""
     populations = [Population("pixels", "input", 784, role="input", shape=(1, 28, 28))]
     projections = []
     port = base.get(_MODEL).ports[0]

@@ -16,7 +16,7 @@ from simulator.program.spikes import SpikeTrain
 
 
 def random_program(seed: int, model: str = "loihi_cuba", n: int = 40, cores: int = 4) -> tuple[Program, SpikeTrain]:
-    """A recurrent integer network with delays on a few cores, and its input."""
+    """Return a recurrent integer network with delays on a few cores, and its input."""
     rng = np.random.default_rng(seed)
     params: dict[str, npt.NDArray[np.int32]] = {"dv": np.array(500), "vth": np.array(300)}
     if model == "loihi_cuba":
@@ -134,7 +134,7 @@ def _from(inputs: SpikeTrain, step: int) -> SpikeTrain:
 
 
 def threads(setting: Setting) -> float:
-    """Steps whose time changes with two threads."""
+    """Count the steps whose time changes with two threads."""
     from simulator.timing.cases import random_mesh, random_work
     from simulator.timing.compiled import run_compiled
 

@@ -19,7 +19,7 @@ _T, _M, _H, _C, _B = 16, 5, 6, 3, 2
 
 
 def random_net(seed: int, **options: Any) -> BimNet:
-    """A float64 BIM-D layer with everything drawn: kernel, reset, refractory, surrogate, time constants."""
+    """Draw a float64 BIM-D layer: kernel, reset, refractory, surrogate, time constants."""
     rng = np.random.default_rng(seed)
     tau_m = float(rng.uniform(2, 8))
     near = rng.random() < 0.3
@@ -39,7 +39,7 @@ def random_net(seed: int, **options: Any) -> BimNet:
 
 
 def random_sequence(seed: int) -> tuple[Tensor, Tensor]:
-    """Inputs [T, B, M] and labels [T, B]."""
+    """Draw inputs [T, B, M] and labels [T, B]."""
     rng = np.random.default_rng(seed)
     x = (rng.random((_T, _B, _M)) < 0.4).astype(np.float64)
     return torch.from_numpy(x), torch.from_numpy(rng.integers(0, _C, (_T, _B)))

@@ -35,7 +35,7 @@ Each check can fail: `tests/bimhw/verify` breaks what each one checks and sees i
 
 
 def markdown(outcomes: Sequence[Outcome], setting: Setting, replayed: Sequence[Row] = ()) -> str:
-    """The page as text."""
+    """Return the page as text."""
     rows = [
         f"| {o.check.name} | {o.check.against} | {o.check.figure} | "
         f"{'' if o.value is None else format(o.value, '.3g')} | {o.check.limit:g} | {o.status}"

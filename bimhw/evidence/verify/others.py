@@ -26,7 +26,7 @@ def brian2_learning(setting: Setting) -> float:
 
 
 def nir(setting: Setting) -> float:
-    """Recorded values of .nir files' own frameworks that differ."""
+    """Count the recorded values of .nir files' own frameworks that differ."""
     if setting.nir is None:
         raise Skip("no folder of .nir files with recorded spikes was given (--nir DIR)")
     from bimhw.frontends.nir import check

@@ -21,7 +21,7 @@ def _own(setting: Setting) -> tuple[Path, Dataset]:
 
 
 def framework(setting: Setting) -> float:
-    """Recorded values of the network's own framework that differ in the float engine."""
+    """Count the recorded values of the network's own framework that differ in the float engine."""
     model, data = _own(setting)
     if model.suffix != ".nir" or (data.out is None and not data.recorded):
         raise Skip(f"{model.name} with {data.name} holds no recorded outputs (a .nir file, and out beside x)")
@@ -44,7 +44,7 @@ def brian2(setting: Setting) -> float:
 
 
 def chip(setting: Setting) -> float:
-    """Outputs that differ between two mappings, and between the engine by steps and the one by events."""
+    """Count the outputs that differ between two mappings, and between the engine by steps and the one by events."""
     from bimhw.compiler.pipeline import compile as compile_model
     from bimhw.runs.simulate import simulate
 

@@ -35,7 +35,7 @@ class Dynamics:
 
 
 def dynamics_of(group: Any, namespace: Mapping[str, Any]) -> Dynamics:
-    """The dynamics of a NeuronGroup.
+    """Return the dynamics of a NeuronGroup.
 
     Raises:
         InputError: what the subset does not hold, by the group's name.
@@ -69,7 +69,7 @@ def _start(group: Any, name: str) -> Floats:
 
 
 def _step(group: Any, namespace: Mapping[str, Any], v: str, rest: list[str], where: str) -> tuple[Floats, ...]:
-    """(a, c, b, a_u) of the update of one step; c and a_u are 0 without a second equation."""
+    """Return (a, c, b, a_u) of the update of one step; c and a_u are 0 without a second equation."""
     import sympy
 
     new = {str(k): e for k, e in _update(group, namespace, where).items()}

@@ -31,7 +31,7 @@ def is_brian2(model: Any) -> bool:
 
 
 def from_brian2(net: Any, namespace: Mapping[str, Any] | None = None) -> Network:
-    """The float network of a Brian2 Network that has not run yet.
+    """Return the float network of a Brian2 Network that has not run yet.
 
     Args:
         net: SpikeGeneratorGroups, NeuronGroups and Synapses of the subset; monitors are ignored.
@@ -59,7 +59,7 @@ def from_brian2(net: Any, namespace: Mapping[str, Any] | None = None) -> Network
 
 
 def brian2_input(net: Any, steps: int) -> npt.NDArray[np.int32]:
-    """The spikes [steps, n] of a Brian2 Network's SpikeGeneratorGroups, side by side in the order of their names."""
+    """Return the spikes [steps, n] of a Brian2 Network's SpikeGeneratorGroups, side by side in the order of their names."""
     trains = []
     for group in _objects(net)["SpikeGeneratorGroup"]:
         dt = float(group.clock.dt)

@@ -221,7 +221,7 @@ def _pick(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 
 def _stack(a: Assembly, expr: Expr, step: int) -> list[str]:
-    """A sequence made step by step, as one of its steps."""
+    """Take one step of a sequence that was made step by step."""
     last = len(expr.args) - 1
     a.check_steady("a sequence", list(expr.args))
     return a.sources(expr.args[-1], last)
@@ -246,7 +246,7 @@ def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 
 def _affine(a: Assembly, expr: Expr, step: int) -> list[str]:
-    """A linear function by its matrix, between a flattening and a reshape."""
+    """Write a linear function as its matrix, between a flattening and a reshape."""
     part, source = expr.what, expr.args[0]
     nodes = a.reshaped(a.sources(source, step), source.features, part.matrix.shape[1:])
     nodes = a.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))

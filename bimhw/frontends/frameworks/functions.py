@@ -67,7 +67,7 @@ def _flat(value: Nest) -> list[Tensor]:
 
 
 def _layer(trace: Trace, name: str, args: Args, kwargs: Kwargs, out: Nest) -> Expr | None:
-    """A layer in the form of a function, on one traced value."""
+    """Read a layer in the form of a function, on one traced value."""
     source = trace.of(args[0]) if args else None
     made = None if source is None or not isinstance(out, Tensor) else layer_of(name, args, kwargs)
     if source is None or made is None or any(trace.of(t) is not None for t in _flat(args[1:])):
@@ -153,7 +153,7 @@ def _step(trace: Trace, source: Expr, axis: int, index: int, shape: tuple[int, .
 
 
 def _unbound(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
-    """Iteration over a sequence."""
+    """Read an iteration over a sequence."""
     source = trace.of(args[0])
     axis = int(args[1] if len(args) > 1 else kwargs.get("dim", 0))
     for index, one in enumerate(out):
@@ -240,7 +240,7 @@ def _negated(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
 
 
 def _over_time(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, how: str | None = None) -> Expr | None:
-    """A sum, mean or maximum over time."""
+    """Read a sum, mean or maximum over time."""
     source = trace.of(args[0])
     dim = args[1] if len(args) > 1 else kwargs.get("dim")
     if isinstance(dim, tuple | list) and len(dim) == 1:
@@ -257,7 +257,7 @@ def _reduced(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
 
 
 def _largest(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
-    """The maximum over time; torch.max gives (values, indices)."""
+    """Read the maximum over time; torch.max gives (values, indices)."""
     values = out if isinstance(out, Tensor) else out[0]
     made = _over_time(trace, args, kwargs, values, "max")
     if made is None:
@@ -267,7 +267,7 @@ def _largest(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
 
 
 def _held(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
-    """A value of one step that a forward repeats along an axis of time which it makes itself."""
+    """Hold a value of one step that a forward repeats along an axis of time which it makes itself."""
     source, value = trace.of(args[0]), args[0]
     if not trace.still or source is None or source.axes == "?":
         return None

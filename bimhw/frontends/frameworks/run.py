@@ -82,7 +82,7 @@ class Run:
                 reset_cell(m)
 
     def _at_once(self, axes: str) -> Ran:
-        """A module whose layers take all steps at once."""
+        """Run a module whose layers take all steps at once."""
         if self.time_axis is not None and axes != "merged":
             axes = "TB" if self.time_axis == 0 else "BT"
         notes = [f"the sample is read as [{', '.join({'TB': 'TB', 'BT': 'BT'}.get(axes, 'M'))}, ...]"]
@@ -101,7 +101,7 @@ class Run:
         return Ran(trace, answer, values, tuple(notes))
 
     def _still(self) -> Ran | None:
-        """A module that repeats a still sample [B, ...] itself, along an axis of time; None where it does not."""
+        """Run a module that repeats a still sample [B, ...] itself, along an axis of time; return None where it does not."""
         try:
             trace, out = self._watch(self.x, Expr("input", (), "B", tuple(self.x.shape)), still=True)
             answer = find_answer(trace, out, self.cells, None)
@@ -130,7 +130,7 @@ class Run:
         )
 
     def _loop(self, trace: Trace, out: Any) -> Ran:
-        """A module whose forward walks through the steps."""
+        """Run a module whose forward walks through the steps."""
         self._check_called(trace)
         steps = len(next(iter(trace.arrived.values())))
         x = array(self.x)
@@ -144,7 +144,7 @@ class Run:
         return Ran(trace, find_answer(trace, out, self.cells, steps), x, notes)
 
     def _step_by_step(self) -> Ran:
-        """A module that does one step a call: called for every step of the sample [T, B, ...]."""
+        """Run a module that does one step a call: once for every step of the sample [T, B, ...]."""
         axis = self.time_axis or 0
         walk = self.x.movedim(axis, 0)
         if walk.ndim < 3:

@@ -131,7 +131,7 @@ class Trace:
                 self.keep(state, Expr("state", (Expr("place", what=k),), "B", tuple(state.shape), name, number, state))
 
     def _check_states(self, name: str, states: list[Tensor], step: int) -> None:
-        """A state that comes in must be the layer's own of the step before, or its start in the first."""
+        """Check that an incoming state is the layer's own of the step before, or its start in the first."""
         start = self.cells[name].v_init
         for state in states:
             expr = self.of(state)

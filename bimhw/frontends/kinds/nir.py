@@ -29,7 +29,7 @@ class NirOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read(path: Path, options: NirOptions) -> Network:
-    """The network; its meta keeps the settled profile, so that a program can be compared with its model later."""
+    """Read the network; its meta keeps the settled profile, so that a program can be compared with its model later."""
     from bimhw.frontends.nir.lower import lower
     from bimhw.frontends.nir.profile import parse_profile
     from bimhw.frontends.nir.read import read_graph
@@ -45,7 +45,7 @@ def _read(path: Path, options: NirOptions) -> Network:
 
 
 def _content(profile: Profile) -> dict[str, object]:
-    """A settled profile as the JSON of a profile file."""
+    """Return a settled profile as the JSON of a profile file."""
     content: dict[str, object] = asdict(profile.default)
     content |= {"nodes": {name: asdict(settings) for name, settings in profile.nodes.items()}}
     return content | {"delayed_edges": [list(e) for e in profile.delayed_edges], "output": profile.output}

@@ -66,7 +66,7 @@ def dense(layer: Layer, before: Shape, where: str) -> Synapses:
 
 
 def _pair(layer: Layer, name: str, default: int, where: str) -> tuple[int, int]:
-    """A field for y and x; one number stands for both."""
+    """Return a field for y and x; one number stands for both."""
     value = numbers(layer, name, where).reshape(-1) if name in layer else np.array([default])
     return int(value[0]), int(value[-1])
 

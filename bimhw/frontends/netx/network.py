@@ -99,14 +99,14 @@ def _plain_input(shape: Shape) -> _Made:
 
 
 def _source(layer: Layer, where: str) -> _Made:
-    """The input of a first layer with weights, which states its size."""
+    """Return the input of a first layer with weights, which states its size."""
     if "inFeatures" not in layer:
         raise InputError(where, "is the first layer and does not tell the shape of its input", "Export an input layer")
     return _plain_input((int(numbers(layer, "inFeatures", where).reshape(-1)[0]), 1, 1))
 
 
 def _input(layer: Layer, where: str) -> tuple[list[_Made], Synapses | None]:
-    """An input layer: spikes as they come, or neurons fed with 2 w x - w + bias of the values x."""
+    """Make an input layer: spikes as they come, or neurons fed with 2 w x - w + bias of the values x."""
     shape = shape_of(layer, where)
     if "neuron" not in layer:
         return [_plain_input(shape)], None

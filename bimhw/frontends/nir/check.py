@@ -53,7 +53,7 @@ class CheckResult:
     hints: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON-able form."""
+        """Return a JSON-able form."""
         plain = {k: getattr(self, k) for k in ("differ", "of", "max_abs_error", "steps", "samples", "exact")}
         default = self.profile.default
         settings = {k: getattr(default, k) for k in ("dt", "integrator", "cmp", "reset", "v_init", "v_min")}

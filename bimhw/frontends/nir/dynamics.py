@@ -21,7 +21,7 @@ MAX_CROSSINGS = 100  # of the threshold within one step, under the integrator `e
 
 
 def spread(values: Any, shape: tuple[int, ...]) -> Floats:
-    """A parameter as an array of the node's shape (one element, or sizes of 1, are repeated)."""
+    """Return a parameter as an array of the node's shape (one element, or sizes of 1, are repeated)."""
     array = np.asarray(values, np.float64)
     if array.size == 1:
         return np.full(shape, float(array.reshape(-1)[0]))
@@ -134,7 +134,7 @@ class Neuron:
             self._membrane(self._current(x) if kind in ("CubaLI", "CubaLIF") else x)
 
     def _current(self, x: Floats) -> Floats:
-        """The synaptic current, updated before the membrane of the same step."""
+        """Return the synaptic current, updated before the membrane of the same step."""
         how = self.settings.integrator
         keep = np.exp(-self.ratio_s)
         if how == "exp":
@@ -166,7 +166,7 @@ class Neuron:
             self.v = self.v + self.ratio_m * (leak - self.v + r * x) + added
 
     def _exact(self, x: Floats) -> None:
-        """Closed form for x held over the step: tau_m v' = v_leak - v + r i(t), i(t) = w x + (i0 - w x) e^(-t/tau_s)."""
+        """Hold x over the step in closed form: tau_m v' = v_leak - v + r i(t), i(t) = w x + (i0 - w x) e^(-t/tau_s)."""
         keep, leak, r = np.exp(-self.ratio_m), self.p["v_leak"], self.p["r"]
         if self.node.kind in ("LI", "LIF"):
             r, added = _finite(r, x)
@@ -187,7 +187,7 @@ def _finite(gain: Floats, x: Floats) -> tuple[Floats, Floats | float]:
 
 
 def make_neuron(node: Node, settings: Settings, batch: int) -> Neuron:
-    """A neuron at rest, `batch` copies side by side."""
+    """Make a neuron at rest, `batch` copies side by side."""
     shape = node.in_shape
     p = {name: spread(value, shape) for name, value in node.fields.items()}
     ratio = {k: _ratio(settings.dt or 1.0, p[k]) for k in ("tau", "tau_mem", "tau_syn") if k in p}

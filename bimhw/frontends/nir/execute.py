@@ -29,7 +29,7 @@ class _Delay:
         self.now = 0
 
     def read(self) -> Floats:
-        """The output of this step; needs this step's input only where a delay is 0."""
+        """Return the output of this step; needs this step's input only where a delay is 0."""
         past = (self.now - self.steps) % self.line.shape[0]
         index = np.broadcast_to(past, self.line.shape[1:])[None]
         taken: Floats = np.take_along_axis(self.line, index, axis=0)[0]
@@ -157,7 +157,7 @@ class _Engine:
         return total
 
     def read(self, name: str) -> Floats:
-        """What the Output `name` shows under the profile: spikes, counts, or membranes of the neurons before it."""
+        """Return what the Output `name` shows under the profile: spikes, counts, or membranes of the neurons before it."""
         if self.profile.output == "counts":
             return self.values[name]
         shape = (self.batch, *self.graph.nodes[name].in_shape)

@@ -52,7 +52,7 @@ def export_nir(model: Any, path: Path | str, dt: float = DEFAULT_DT, **reading: 
 
 
 def model_graph(model: Any, dt: float = DEFAULT_DT, **reading: Any) -> NirGraph:
-    """The NIR graph of a model; arguments and errors as in `export_nir`."""
+    """Return the NIR graph of a model; arguments and errors as in `export_nir`."""
     if isinstance(model, str | Path) and Path(model).suffix == ".nir":
         return read_graph(model)
     if hasattr(model, "named_children") and not hasattr(model, "config"):
@@ -66,7 +66,7 @@ def model_graph(model: Any, dt: float = DEFAULT_DT, **reading: Any) -> NirGraph:
 
 
 def _with_neurons(graph: NirGraph, forms: Mapping[str, Callable[[Node, Floats], Any]], dt: float) -> NirGraph:
-    """The graph of a torch stack with its neurons in NIR's terms; what waits a step gets its Delay."""
+    """Return the graph of a torch stack with its neurons in NIR's terms; what waits a step gets its Delay."""
     nodes: dict[str, tuple[str, Fields]] = {}
     edges = list(graph.edges)
     for name, node in graph.nodes.items():
@@ -82,7 +82,7 @@ def _with_neurons(graph: NirGraph, forms: Mapping[str, Callable[[Node, Floats], 
 
 
 def network_graph(network: Network, dt: float = DEFAULT_DT) -> NirGraph:
-    """The NIR graph of a float network; its synapses are written as Linear or Affine.
+    """Return the NIR graph of a float network; its synapses are written as Linear or Affine.
 
     Raises:
         FitError: by name: a neuron or a learning rule that NIR does not have.
@@ -142,7 +142,7 @@ def _add_projection(
 def neuron_node(
     name: str, model: str, params: Mapping[str, Any], shape: tuple[int, ...], dt: float
 ) -> tuple[str, Fields]:
-    """The NIR neuron of a `leaky` population (its constant input goes into the Affine before it).
+    """Return the NIR neuron of a `leaky` population (its constant input goes into the Affine before it).
 
     Raises:
         FitError: what NIR cannot say of it.

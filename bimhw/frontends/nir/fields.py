@@ -38,7 +38,7 @@ def _shape(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _input_shape(value: Any, where: str) -> tuple[int, ...]:
-    """A shape that exporters also fill with zeros or leave out: () where it says nothing."""
+    """Return a shape that exporters also fill with zeros or leave out: () where it tells nothing."""
     array = np.asarray(value, dtype=object).reshape(-1)
     if array.size == 0 or any(v is None or v == 0 for v in array):
         return ()
@@ -159,7 +159,7 @@ _BESIDE = ("type", "metadata", "version", "input_type", "output_type")
 
 
 def read_fields(raw: Mapping[str, Any], where: str, notes: list[str]) -> tuple[str, dict[str, Any]]:
-    """The primitive and the checked fields of a node; fields that NIR does not have are noted and ignored.
+    """Return the primitive and the checked fields of a node; fields that NIR does not have are noted and ignored.
 
     Raises:
         InputError: unknown primitive, missing field, or a value that breaks its rule.

@@ -160,7 +160,7 @@ def _through(node: Node, came: Form) -> Form:
 
 
 def _joined(part: Part, kernel: Kernel | None) -> Kernel | None:
-    """The shared kernel of a path: windows after windows stay one; anything else is plain synapses."""
+    """Return the shared kernel of a path: windows after windows stay one; anything else is plain synapses."""
     if kernel is None:
         return None
     if part.kernel is not None:

@@ -49,7 +49,7 @@ FormOf = Callable[[Node, Floats], NeuronForm]
 
 
 def read_network(path: Path | str, profile: str | None = None, dt: float | None = None) -> Network:
-    """The float network of a .nir file.
+    """Return the float network of a .nir file.
 
     Args:
         path: the file.
@@ -81,7 +81,7 @@ def outline(graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | Non
 def lower(
     graph: NirGraph, profile: Profile, given: Mapping[str, FormOf] | None = None, algebra: Algebra | None = None
 ) -> Network:
-    """The float network of a graph under a settled profile; errors as in `read_network`.
+    """Return the float network of a graph under a settled profile; errors as in `read_network`.
 
     Args:
         graph: checked graph.
@@ -158,7 +158,7 @@ def _layers(graph: NirGraph, names: list[str], arriving: Mapping[str, Form]) -> 
 
 
 def _loop(start: str, raised_by: Mapping[str, str]) -> list[str]:
-    """The nodes of the loop that raises `start` for ever."""
+    """Return the nodes of the loop that raises `start` for ever."""
     for _ in raised_by:
         start = raised_by[start]
     loop = [start]
@@ -257,7 +257,7 @@ def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
 
 
 def leaky_form(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any) -> NeuronForm:
-    """A form of the models of `simulator.neurons.leaky`, with the parameters that are not given at their defaults."""
+    """Return a form of the models of `simulator.neurons.leaky`, with the parameters that are not given at their defaults."""
     plain = {"theta": 1.0, "v_reset": 0.0, "v_init": 0.0, "v_min": -np.inf, "cmp": 0, "reset": 0, "fires": 1.0}
     params = {"keep": keep, "bias": bias, "sh_out": 0.0} | plain | more
     return model, {k: np.asarray(v, np.float64) for k, v in params.items()}, gain

@@ -32,14 +32,14 @@ class Kernel:
         return self.channels * math.prod(self.size)
 
     def after(self, first: Kernel) -> Kernel:
-        """The kernel of `first` followed by this one."""
+        """Return the kernel of `first` followed by this one."""
         size = tuple(a + (b - 1) * s for a, b, s in zip(first.size, self.size, first.stride, strict=True))
         stride = tuple(a * b for a, b in zip(first.stride, self.stride, strict=True))
         return Kernel(max(self.channels, first.channels), size, stride)
 
 
 def as_matrix(node: Node) -> tuple[Any, Floats, Kernel | None]:
-    """(A [outputs, inputs] as scipy CSR, b [outputs], shared kernel or None) of a stateless node but Threshold.
+    """Return (A [outputs, inputs] as scipy CSR, b [outputs], shared kernel or None) of a stateless node but Threshold.
 
     Raises:
         FitError: more than `MAX_ENTRIES` synapses.
@@ -104,7 +104,7 @@ def _windows(
     dilation: tuple[int, ...],
     before: tuple[int, ...],
 ) -> Any:
-    """The matrix of a window sum: weight [O, C, k...], input channel of each [O, C]; positions outside are dropped."""
+    """Return the matrix of a window sum: weight [O, C, k...], input channel of each [O, C]; positions outside are dropped."""
     from scipy import sparse
 
     out, inner = node.out_shape[1:], node.in_shape[1:]

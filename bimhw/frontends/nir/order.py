@@ -32,7 +32,7 @@ class Order:
 
 
 def order(graph: NirGraph, delayed: Collection[Edge] = ()) -> Order:
-    """The order of a step, with the edges that wait.
+    """Return the order of a step, with the edges that wait.
 
     Args:
         graph: checked graph.
@@ -85,7 +85,7 @@ def _break_cycles(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> None
 
 
 def _waiting(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
-    """The edge of a cycle (in order, from where it was entered; `edge` closes it) that waits."""
+    """Return the edge of a cycle (in order, from where it was entered; `edge` closes it) that waits."""
     if not any(graph.nodes[n].kind in NEURONS for n in cycle):
         path = " -> ".join([*cycle, cycle[0]])
         raise InputError(f"{graph.source}: cycle {path}", "has no neuron and no Delay", "Put one on it")
@@ -93,7 +93,7 @@ def _waiting(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
 
 
 def _at_neuron(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
-    """The edge of the cycle that waits: out of a neuron where only the cycle reads what lies in between."""
+    """Return the edge of the cycle that waits: out of a neuron where only the cycle reads what lies in between."""
     a, b = edge
     at = len(cycle) - 1  # of `a`
     while at > 0 and graph.nodes[a].kind not in NEURONS and len(graph.targets(a)) == 1:

@@ -82,16 +82,16 @@ class Profile:
     notes: tuple[str, ...] = ()
 
     def of(self, node: str) -> Settings:
-        """Settings of the neuron of this name."""
+        """Return the settings of the neuron of this name."""
         return self.nodes.get(node, self.default)
 
     def with_dt(self, dt: float) -> Profile:
-        """The profile with another time step for every node that has none of its own."""
+        """Return the profile with another time step for every node that has none of its own."""
         return replace(self, default=replace(self.default, dt=dt), notes=(*self.notes, f"dt = {dt:g} as given"))
 
 
 def load_profile(path: Path | str, stem: str = "") -> Profile:
-    """A profile from a JSON file: one profile, or an object of profiles by file name of which `stem` is taken.
+    """Load a profile from a JSON file: one profile, or an object of profiles by file name of which `stem` is taken.
 
     Raises:
         InputError: not JSON, or a value that is not one of those above (with its path in the file).
@@ -111,7 +111,7 @@ def load_profile(path: Path | str, stem: str = "") -> Profile:
 
 
 def parse_profile(raw: Any, where: str) -> Profile:
-    """A profile from decoded JSON; `where` names the place in errors."""
+    """Parse a profile from decoded JSON; `where` names the place in errors."""
     if not isinstance(raw, dict):
         raise InputError(where, f"is {type(raw).__name__}, not an object of profile keys")
     notes = _unknown(raw, _FILE_KEYS, where)

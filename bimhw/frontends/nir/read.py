@@ -44,7 +44,7 @@ def _graph(tree: Mapping[str, Any], path: Path) -> NirGraph:
 
 
 def build_graph(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], edges: list[Edge], source: str = "") -> NirGraph:
-    """A checked graph from Python values: node name -> (primitive, fields)."""
+    """Build a checked graph from Python values: node name -> (primitive, fields)."""
     tree = {
         "type": "NIRGraph",
         "nodes": {name: {"type": kind, **fields} for name, (kind, fields) in nodes.items()},

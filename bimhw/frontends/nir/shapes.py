@@ -20,7 +20,7 @@ _PARAMETERS = {"Scale": ("scale",), "Threshold": ("threshold",), "Delay": ("dela
 
 
 def infer(graph: NirGraph) -> NirGraph:
-    """The graph with the shapes of every node.
+    """Return the graph with the shapes of every node.
 
     Raises:
         InputError: no Input or Output, a shape that cannot be known, or two shapes that do not meet.
@@ -41,7 +41,7 @@ def infer(graph: NirGraph) -> NirGraph:
 
 
 def _without_batch(graph: NirGraph) -> NirGraph | None:
-    """The graph without the one size that stands in front of every Input and Output, or None where there is none."""
+    """Return the graph without the one size that stands in front of every Input and Output, or None where there is none."""
     ends = graph.of_kind("Input", "Output")
     stated = {n.name: n.fields["shape"] for n in ends}
     sizes = {shape[0] if len(shape) > 1 else None for shape in stated.values()}
@@ -112,7 +112,7 @@ _WAY_OUT = "Connect it to an Input, or give its input_shape"
 
 
 def squeeze(shape: Shape) -> Shape:
-    """A shape without the sizes of 1 in front (of which the last size is kept)."""
+    """Return a shape without the sizes of 1 in front (of which the last size is kept)."""
     first = 0
     while first < len(shape) - 1 and shape[first] == 1:
         first += 1
@@ -126,7 +126,7 @@ def _meets(shape: Shape, node: Node) -> bool:
 
 
 def _place(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
-    """The node with its shapes, or None while they cannot be known."""
+    """Return the node with its shapes, or None while they cannot be known."""
     if node.kind == "Input":
         return replace(node, in_shape=node.fields["shape"], out_shape=node.fields["shape"])
     if node.kind in ("Output", "Junction"):
@@ -214,7 +214,7 @@ def conv_padding(node: Node) -> tuple[tuple[int, int], ...]:
 
 
 def spread(node: Node, name: str) -> tuple[int, ...]:
-    """A field of one or two integers, one for each direction of the convolution."""
+    """Return one integer for each direction of a convolution, from a field of one or two."""
     value: tuple[int, ...] = node.fields[name]
     n = node.fields["weight"].ndim - 2
     if len(value) not in (1, n):

@@ -30,7 +30,7 @@ ROUND_OFF = 1e-6  # float32 time constants may put tau a last bit below dt
 
 
 def choose(graph: NirGraph, profile: str | None = None, dt: float | None = None, stem: str = "") -> Profile:
-    """The profile of a run, settled on the graph.
+    """Return the profile of a run, settled on the graph.
 
     Args:
         graph: checked graph.
@@ -101,7 +101,7 @@ def tells_dt(graph: NirGraph) -> bool:
 
 
 def derived_dt(graph: NirGraph) -> tuple[float, str] | None:
-    """The time step that makes every gain 1 (r = tau / dt, w_in = tau_syn / dt, r of an IF = 1 / dt) and why, or None.
+    """Return the time step that makes every gain 1 (r = tau / dt, w_in = tau_syn / dt, r of an IF = 1 / dt) and why, or None.
 
     Every exporter that compensates the unit area of NIR's spikes writes these; a file where they disagree, or where all
     are 1 beside time constants, does not tell its step.
@@ -136,7 +136,7 @@ def _steps(tau: Floats, gain: Floats) -> Iterator[float]:
 
 
 def _rounded(value: float) -> float | None:
-    """The number of at most two significant digits that `value` is, up to float32; None where it is no such number."""
+    """Return the number of at most two significant digits that `value` is, up to float32; None where it is no such number."""
     if not math.isfinite(value) or value <= 0:
         return None
     plain = float(f"{value:.1e}")
@@ -144,7 +144,7 @@ def _rounded(value: float) -> float | None:
 
 
 def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
-    """The conventions of a source, for this graph."""
+    """Return the conventions of a source, for this graph."""
     if name == "snntorch":
         return _snntorch(graph)
     if name == "snntorch-zero-delay":
@@ -185,7 +185,7 @@ def _snntorch(graph: NirGraph) -> Profile:
 
 
 def _whole_input(graph: NirGraph, base: Settings) -> dict[str, Settings]:
-    """An IF written with r = 1 adds its whole input in a step, whatever the step: snnTorch's beta = 1."""
+    """Set dt = 1 for an IF written with r = 1: it adds its whole input in a step, as with snnTorch's beta = 1."""
     return {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(n.fields["r"] == 1)}
 
 
@@ -252,7 +252,7 @@ def _norse(graph: NirGraph, dt: float | None) -> Profile:
 
 
 def settle(graph: NirGraph, profile: Profile) -> Profile:
-    """The profile with what does not apply noted, once every neuron is known to be runnable under it.
+    """Return the profile with what does not apply noted, once every neuron is known to be runnable under it.
 
     Raises:
         InputError: by node name: no time step, a factor outside (0, 1], a fractional delay, several spikes a step at a
@@ -315,7 +315,7 @@ def decays(graph: NirGraph, profile: Profile) -> dict[str, dict[str, tuple[float
 
 
 def delay_steps(graph: NirGraph, node: Node, settings: Settings) -> npt.NDArray[np.int64]:
-    """The delay of each element in steps.
+    """Return the delay of each element in steps.
 
     Raises:
         InputError: no time step, or a delay that is not a whole number of steps.

@@ -172,7 +172,7 @@ def _lif(group: Group, where: str, notes: list[str]) -> Population:
 
 
 def _first(v: npt.NDArray[np.int64], dv: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """What V holds before step 0, so that its decay leaves the potential."""
+    """Return the V before step 0 whose decay leaves the potential."""
     out = np.zeros(v.size, np.int32)
     for one in np.unique(dv):
         if one < 4096:

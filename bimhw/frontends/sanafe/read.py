@@ -132,7 +132,7 @@ def _range(text: str, where: str) -> range:
 
 
 def _address(tables: Tables, text: str, where: str) -> tuple[Group, range]:
-    """The group and neurons of ``name``, ``name.3`` or ``name.0..3``."""
+    """Return the group and neurons of ``name``, ``name.3`` or ``name.0..3``."""
     name, _, ids = text.strip().partition(".")
     if name not in tables.groups:
         raise InputError(f"{where}: {text.strip()}", f"names no group; there are {', '.join(tables.groups)}", WAY)

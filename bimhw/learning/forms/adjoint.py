@@ -100,7 +100,7 @@ class Adjoint:
         return self.gradients(h, ports), h, ports
 
     def port_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
-        """The sweep proper; `end`: adjoints of the states after the last step (None: no future)."""
+        """Sweep backward; `end`: adjoints of the states after the last step (None: no future)."""
         if cell_is_fused(self.config) and takes_loops(h.s) and takes_loops(self.layer.get_parameter("w_in")):
             return self._fused(h, messages, end)
         return self.plain_adjoints(h, messages, end)
@@ -109,7 +109,7 @@ class Adjoint:
         return self._ports(h, *fused_sweep(self.layer, h, messages, end or zero_lambdas(h)))
 
     def plain_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
-        """The sweep written out in tensors; for every kind of layer."""
+        """Sweep in plain tensor operations, for every kind of layer."""
         lam, l_q = dataclasses.replace(end or zero_lambdas(h)), []
         for t in range(len(h.u) - 1, -1, -1):
             v_pre = self._neuron(h, t, lam, None if messages is None else messages[t])

@@ -43,7 +43,7 @@ class LayerCarry:
         return e.numel() - e[:, 2, :, 0].numel() + own.numel() - own[:, 1, 0].numel()
 
     def gradient(self, start: Lambdas) -> Gradients:
-        """What the steps before the block add to the gradient: lambda(start) . e."""
+        """Return the part of the gradient from before the block: lambda(start) . e."""
         config = self.layer.config
         parts = {"x": start.x, "r": start.r, "i": start.i, "v": start.v, "f": start.f}
         names = {"alpha": "xrivf", "exp": "xivf", "delta": "xvf"}[config.psp]

@@ -122,7 +122,7 @@ class CreditAssigner:
         return (1 - config.k_o) * spike_slope(record, config) * delta
 
     def _message(self, upper: int, signal: Tensor, record: Record) -> Tensor:
-        """What the layer ``upper`` sends to the spikes below it [B, M]."""
+        """Return the message of the layer ``upper`` to the spikes below it [B, M]."""
         config, layer = self.net.config, self.net.layer(upper)
         membrane = config.reads_membrane(upper)
         if self.rule == "inst":

@@ -94,7 +94,7 @@ class Stacked:
 
 
 def stack(history: LayerHistory) -> Stacked:
-    """The history as tensors, spike slopes and reset factors worked out."""
+    """Return the history as tensors, spike slopes and reset factors worked out."""
     records = history.records
 
     def of(name: str) -> Tensor:

@@ -49,7 +49,7 @@ def sweep(
     l_x: Array,  # [T, B, H] out
     start: Array,  # [5, B, H] adjoints x, r, i, v, f: in after the last step, out before the first
 ) -> None:
-    """The sweep of `bimhw.learning.forms.adjoint` for a ``diag`` layer without adaptive threshold."""
+    """Run the sweep of `bimhw.learning.forms.adjoint` for a ``diag`` layer without adaptive threshold."""
     steps, batch, neurons = signal.shape
     kap, rho, p_vi, p_vr, b, c_in, k_f = consts[:7]
     has_keep, has_spike = keep.shape[0] > 0, by_spike.shape[0] > 0

@@ -111,7 +111,7 @@ def move_propagator(f: Floats, at: np.uint64, values: Floats, k: Factors, shape:
 
 @njit(nogil=True, fastmath=MATHS)
 def receive(a: Floats, a_at: np.uint64, f: Floats, f_at: np.uint64, signal: Floats, n: int) -> None:
-    """A += eta delta (last row of F) for W neurons; signal [W] is eta delta."""
+    """Receive the signals eta delta [W] of W neurons: A += eta delta (last row of F)."""
     for k in range(n):
         entry = f_at + U((_column(k, n) + n - 1 - k) * W)
         for j in range(U(W)):
@@ -158,7 +158,7 @@ def _free_slot(users: I64) -> int:
 
 @njit(nogil=True)
 def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
-    """The inputs that fired wait at the fresh slot; slots without users are no longer live."""
+    """Let the inputs that fired wait at the fresh slot; slots without users are no longer live."""
     for i in range(len(events)):
         if waits[events[i]] >= 0:
             users[waits[events[i]]] -= 1
@@ -206,7 +206,7 @@ def lazy_step(
     labelled: bool,
     single: Floats,  # [5, H] gradients of what neurons own, overwritten
 ) -> None:
-    """Steps (2) to (6) after the forward step: F, e at the events, the fresh slot, A."""
+    """Run steps (2) to (6) after the forward step: F, e at the events, the fresh slot, A."""
     hidden, n = len(direct), len(shape) + 1
     blocks, words, own_words, size = (hidden + W - 1) // W, 3 * n - 1, 5 * n - 2, n * (n + 1) // 2
     values = np.zeros(VALUES * W, e.dtype)

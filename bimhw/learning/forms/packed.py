@@ -82,7 +82,7 @@ class PackedTraces:
 
 
 def step_arguments(layer: BimLayer, record: Record, delta: Tensor | None, constants: Any) -> tuple[Any, ...]:
-    """What the compiled loops take of a step: per-neuron values, A_log, D, constants, flags, the kernel's shape."""
+    """Return the arguments of the compiled loops for a step: per-neuron values, A_log, D, constants, flags, kernel shape."""
     config, v_pre, drive = layer.config, record.v_pre, record.drive
     m = torch.ones_like(v_pre) if record.m is None else record.m
     error = torch.zeros_like(v_pre) if delta is None else delta
@@ -95,7 +95,7 @@ def step_arguments(layer: BimLayer, record: Record, delta: Tensor | None, consta
 
 
 def own_gradients(single: Tensor) -> Gradients:
-    """The rows that the compiled loops write for what neurons own, by parameter name."""
+    """Return the rows that the compiled loops write for what neurons own, by parameter name."""
     return dict(zip(("b_in", "b_delta", "a_log", "b_c", "d"), single.unbind(0), strict=True))
 
 

@@ -93,7 +93,7 @@ def _synapses(
 
 @njit(nogil=True, fastmath=MATHS)
 def own_traces(e: Floats, values: Floats, row: Floats, a: np.uint64, v: np.uint64, k: Factors, shape: Shape) -> None:
-    """What W neurons own (biases, A_log, D) in one sequence; the step's gradient is added to `row`."""
+    """Advance what W neurons own (biases, A_log, D) in one sequence; add the step's gradient to `row`."""
     port = (len(shape) + 1) * W
     for j in range(U(W)):
         p, t = v + j, a + j
@@ -163,13 +163,13 @@ def derive(
 
 @njit(nogil=True, fastmath=MATHS)
 def kernel_factors(consts: Floats) -> Factors:
-    """What `respond` wants of the constants."""
+    """Return the constants' factors that `respond` takes."""
     return (consts[0], consts[1], consts[2], consts[3], consts[4], consts[6])
 
 
 @njit(nogil=True, fastmath=MATHS)
 def with_gain(flags: tuple[bool, ...], consts: Floats, words: int) -> Scaled:
-    """The flags that `derive` wants: those given and what scales the current."""
+    """Return the flags that `derive` takes: those given and what scales the current."""
     gain = consts[2] * consts[5] if words == 2 else consts[5]
     return (flags[0], flags[1], flags[2], flags[3], gain)
 

@@ -74,7 +74,7 @@ def transition(layer: BimLayer, record: Record) -> Transition:
 
 
 def _step(layer: BimLayer, record: Record, e: Tensor, kick_x: float, kick_q: float) -> Tensor:
-    """The linear map of one step on vectors e [B, H, k, n] plus kicks in x and q."""
+    """Apply the linear map of one step to vectors e [B, H, k, n], plus kicks in x and q."""
     config, k = layer.config, layer.constants
     part = dict(zip(_STATES[config.psp], e.unbind(-1), strict=True))
     x = record.abar[..., None] * part["x"] + kick_x

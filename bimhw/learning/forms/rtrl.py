@@ -131,7 +131,7 @@ class RtrlLearner:
         return sum(t.words for t in self.traces) + self.credit.words
 
     def _uses_v_pre(self, index: int) -> bool:
-        """The top layer is always exact (E^f); below it ``inst`` uses E^V-."""
+        """Return True where ``inst`` uses E^V-: below the top layer, which is always exact (E^f)."""
         return self.credit.same_step and index < self.net.config.n_layers - 1
 
 
@@ -156,7 +156,7 @@ class Traces(Protocol):
 
 
 def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool, decay: float | None = None) -> Traces:
-    """The compiled traces where they know the layer, otherwise the same equations as tensor operations."""
+    """Make the compiled traces where they know the layer, otherwise the same equations as tensor operations."""
     if keep_v_pre or not cell_is_fused(layer.config) or not takes_loops(layer.get_parameter("w_in")):
         return LayerTraces(layer, batch, keep_v_pre, decay)
     from bimhw.learning.forms.packed import PackedTraces

@@ -133,7 +133,7 @@ class SweepLearner:
 
     @torch.no_grad()
     def sequence(self, x: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Gradients, list[float]]:
-        """A whole sequence at once: the same as `observe` at every step and `finish`, from the zero state.
+        """Learn a whole sequence at once: the same as `observe` at every step and `finish`, from the zero state.
 
         Args:
             x: inputs [T, B, n_in].
@@ -199,7 +199,7 @@ class SweepLearner:
         return out
 
     def _extra(self, index: int, start: Lambdas) -> Gradients:
-        """What a form adds to a layer's swept gradient."""
+        """Return what a form adds to a layer's swept gradient."""
         return {}
 
     def _forget(self) -> None:

@@ -140,7 +140,7 @@ def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False)
 def step_labels(
     steps: int, digits: npt.NDArray[np.int64], spans: npt.NDArray[np.int64], front: FrontEnd
 ) -> npt.NDArray[np.int64]:
-    """[steps]: the digit from the middle of its sound until 50 ms after it, else the blank.
+    """Return labels [steps]: the digit from the middle of its sound until 50 ms after it, else the blank.
 
     Args:
         steps: of two frames each; a step stands where its middle sample does.

@@ -103,7 +103,7 @@ class LanguageResult:
 
 
 def language_config(corpus: Corpus, **options: Any) -> BimConfig:
-    """The network of the level: 1 x 128, delta kernel, taps of 0..3 steps, spikes filtered with k_o = .5; options change it."""
+    """Return the network of the level: 1 x 128, delta kernel, taps 0..3, spikes filtered with k_o = .5; options change it."""
     size = len(corpus.symbols)
     base: dict[str, Any] = {
         "n_in": size,

@@ -33,6 +33,6 @@ class Homeostasis:
             rate.lerp_(s.mean(0), 1 - _DECAY)
 
     def add(self, signals: list[Tensor], weight: float = 1.0) -> list[Tensor]:
-        """The signals [B, H] with the term added (weight: of the step in the loss)."""
+        """Return the signals [B, H] with the term added (weight: of the step in the loss)."""
         scale = self.strength * weight
         return [d + scale / len(d) * (rate - self.target) for d, rate in zip(signals, self.rates, strict=True)]

@@ -88,7 +88,7 @@ class Hybrid:
 
     @torch.no_grad()
     def combine(self, gradients: Gradients) -> Gradients:
-        """The update direction u by parameter name, from the gradients due now."""
+        """Return the update direction u by parameter name, from the gradients due now."""
         out = {}
         for name, g in gradients.items():
             if name.startswith("readout"):

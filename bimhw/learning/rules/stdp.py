@@ -44,7 +44,7 @@ class StdpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return math.exp(-1 / self.tau_plus), math.exp(-1 / self.tau_minus)
 
     def without_drift(self) -> StdpSettings:
-        """A- chosen so that uncorrelated trains do not change the weight: A- = A+ (1-d-)/(d- (1-d+)).
+        """Choose A- so that uncorrelated trains do not change the weight: A- = A+ (1-d-)/(d- (1-d+)).
 
         With equal amplitudes the tie term is a net potentiation of A+ r_i r_j per step.
         """

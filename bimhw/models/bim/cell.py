@@ -74,7 +74,7 @@ def surrogate(v: Tensor, kind: str, width: float) -> Tensor:
 
 
 def zero_state(config: BimConfig, layer: int, batch: int, like: Tensor) -> LayerState:
-    """The state before a sequence."""
+    """Return the state before a sequence."""
     h = config.hidden[layer]
     x_shape = {"diag": (batch, h), "s6": (batch, h, config.n_states), "complex": (batch, h, 2)}[config.kind]
     zero = like.new_zeros(batch, h)
@@ -87,7 +87,7 @@ def softplus(d: Tensor) -> Tensor:
 
 
 def select(drive: Drive, a_log: Tensor, x: Tensor, config: BimConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Selective state: (Delta, Abar, G, x_new).
+    """Compute the selective state: (Delta, Abar, G, x_new).
 
     diag  Abar = exp(-e^a_log Delta);  x <- z + Abar (x - z)                      (G = 1 - Abar)
     s6    A = -e^a_log; Abar = exp(Delta A); x_n <- Abar_n x_n + G_n B_n z;  G = Delta (euler) | (Abar - 1)/A (zoh)

@@ -110,7 +110,7 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return self.dense_readout or layer == self.n_layers - 1
 
     def constants(self) -> PspConstants:
-        """The kernel's constants for a step of 1."""
+        """Return the kernel's constants for a step of 1."""
         return psp_constants(self.psp, self.tau_m, self.tau_s, self.psp_norm)
 
 
@@ -174,12 +174,12 @@ def mask_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
 
 
 def config_to_json(config: BimConfig) -> str:
-    """The config as JSON text, keys in a fixed order."""
+    """Return the config as JSON text, keys in a fixed order."""
     return msgspec.json.encode(config, order="sorted").decode()
 
 
 def config_from(value: Any, where: str) -> BimConfig:
-    """A config from JSON text or from a plain dict.
+    """Return a config from JSON text or from a plain dict.
 
     Raises:
         InputError: unknown or missing fields, wrong types or values; the message holds the path.

@@ -76,7 +76,7 @@ def membrane_record(
 def _run(
     ports: list[Tensor], a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Tensor, Tensor | None]:
-    """The state after the steps, what the loop wrote [7, (T,) B, H], and who was not refractory; ports [(T,) B, H]."""
+    """Return the state after the steps, what the loop wrote [7, (T,) B, H], and who was not refractory; ports [(T,) B, H]."""
     z, *_ = arrays = [p.numpy() for p in ports]
     out = ports[0].new_empty(7, *z.shape)
     m = ports[0].new_empty(z.shape if config.refractory else (0,) * z.ndim)

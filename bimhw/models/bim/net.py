@@ -75,13 +75,13 @@ class BimLayer(nn.Module):
         return super().get_parameter(target) if found is None else found
 
     def weight(self, port: str) -> Tensor:
-        """The weights [H or N, M] of a port (in, delta, b, c), pruned synapses as 0."""
+        """Return the weights [H or N, M] of a port (in, delta, b, c), pruned synapses as 0."""
         value: Tensor = self.get_parameter(f"w_{port}")
         mask = self._buffers.get(f"mask_{port}")
         return value if mask is None else value * mask
 
     def bias(self, port: str) -> Tensor:
-        """The bias of a port."""
+        """Return the bias of a port."""
         return self.get_parameter(f"b_{port}")
 
     @property
@@ -150,7 +150,7 @@ class BimNet(Net):
             self.readout.bias.zero_()
 
     def layer(self, index: int) -> BimLayer:
-        """A layer by its 0-based index."""
+        """Return a layer by its 0-based index."""
         layer = self.layers[index]
         assert isinstance(layer, BimLayer)
         return layer
@@ -168,14 +168,14 @@ class BimNet(Net):
         self.layer(int(index)).register_buffer(leaf, mask.bool())
 
     def initial_state(self, batch: int) -> NetState:
-        """The state before a sequence."""
+        """Return the state before a sequence."""
         like = self.readout.weight
         layers = tuple(cell.zero_state(self.config, i, batch, like) for i in range(self.config.n_layers))
         depth = max(self.config.input_delays)
         return NetState(layers, like.new_zeros(depth, batch, self.config.n_in))
 
     def features(self, fs: list[Tensor]) -> Tensor:
-        """The readout's input [.., F] from the features of all layers."""
+        """Return the readout's input [.., F] from the features of all layers."""
         return torch.cat(fs, -1) if self.config.dense_readout else fs[-1]
 
     def step(self, u: Tensor, state: NetState) -> tuple[Tensor, NetState, list[Record]]:
@@ -192,7 +192,7 @@ class BimNet(Net):
         return logits, NetState(tuple(layers), taps), records
 
     def run(self, x: Tensor, state: NetState | None = None, run_layer: RunLayer | None = None) -> Run:
-        """A sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step.
+        """Run a sequence of inputs [T, B, n_in]; projections of all steps at once, the recurrence step by step.
 
         Args:
             x: the inputs.
@@ -222,7 +222,7 @@ class BimNet(Net):
         return self.run(x).logits
 
     def delayed(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs [T, B, M] of layer 1 through the axonal delays, and the newest inputs to keep."""
+        """Pass inputs [T, B, M] of layer 1 through the axonal delays; return also the newest inputs to keep."""
         depth = len(past)
         if self.config.input_delays == (0,):
             return x, past

@@ -73,7 +73,7 @@ class PSpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return 2 * layer + 2
 
     def chip_steps(self, steps: int) -> int:
-        """Steps of a chip for a sample of `steps` steps."""
+        """Return the chip's steps for a sample of `steps` steps."""
         return steps + self.latency(self.n_layers)
 
 

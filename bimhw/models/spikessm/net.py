@@ -192,7 +192,7 @@ class PSpikeNet(Net):
             self.readout.bias.zero_()
 
     def layer(self, index: int) -> PSpikeLayer:
-        """A layer by its 0-based index."""
+        """Return a layer by its 0-based index."""
         layer = self.layers[index]
         assert isinstance(layer, PSpikeLayer)
         return layer
@@ -202,7 +202,7 @@ class PSpikeNet(Net):
         return self.run(x, Draws(seed, first))
 
     def run(self, x: Tensor, draws: Draws | None = None) -> PSpikeRun:
-        """A sequence of inputs [T, B, n_in] from the zero state, layer by layer, each over all steps at once."""
+        """Run a sequence of inputs [T, B, n_in] from the zero state, layer by layer, each over all steps at once."""
         steps, batch = x.shape[:2]
         r = self.encode(x)
         spikes, chances = [], []
@@ -216,7 +216,7 @@ class PSpikeNet(Net):
         return PSpikeRun(self.filtered(self.readout(r)), tuple(spikes), tuple(chances))
 
     def step_by_step(self, x: Tensor, draws: Draws | None = None) -> PSpikeRun:
-        """The same as `run` as a recurrence: all layers in each step, as a chip does it."""
+        """Do the same as `run`, as a recurrence: all layers in each step, as a chip does it."""
         steps, batch = x.shape[:2]
         config, like = self.config, self.readout.weight
         complex_type = torch.complex(like[:1, :1], like[:1, :1]).dtype
@@ -255,7 +255,7 @@ class PSpikeNet(Net):
         return convolve(o.permute(1, 2, 0), kernel).permute(2, 0, 1) + power[1:, None, None] * self.readout.bias
 
     def uniform(self, layer: int, steps: int, batch: int, draws: Draws, like: Tensor) -> Tensor:
-        """The numbers [T, B, H] that a layer's neurons draw: those of the compiled program on the chip."""
+        """Draw the numbers [T, B, H] of a layer's neurons: those of the compiled program on the chip."""
         return chip_uniforms(self.config, layer, steps, batch, draws, like)
 
 

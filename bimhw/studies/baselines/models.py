@@ -29,7 +29,7 @@ class Sequencer(nn.Module):
         self.spikes: Tensor | None = None
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Inputs [T, B, M] -> logits [T, B, C] and the state after them."""
+        """Map inputs [T, B, M] to logits [T, B, C] and the state after them."""
         raise NotImplementedError
 
 
@@ -212,7 +212,7 @@ NAMES = tuple(_BUILDERS)
 
 
 def build(name: str, n_in: int, n_out: int, hidden: int, seed: int) -> Sequencer:
-    """A baseline by name with seeded weights.
+    """Build a baseline by name with seeded weights.
 
     Raises:
         InputError: no such baseline.
@@ -225,7 +225,7 @@ def build(name: str, n_in: int, n_out: int, hidden: int, seed: int) -> Sequencer
 
 
 def hidden_for(name: str, n_in: int, n_out: int, parameters: int) -> int:
-    """The width whose number of parameters is nearest to `parameters` (multiples of 4, so that heads divide it)."""
+    """Return the width whose number of parameters is nearest to `parameters` (multiples of 4, so that heads divide it)."""
     widths = range(4, 513, 4)
     low, high = 0, len(widths) - 1
     while low < high:  # the count grows with the width

@@ -25,7 +25,7 @@ def check_plot(path: Path) -> None:
 
 
 def plot_window(curves: Sequence[Curve], trained: Sequence[Curve], path: Path) -> None:
-    """Updates against spike-time difference, the fits from the peak on as thin lines; a trained network's beside."""
+    """Plot updates against spike-time difference, the fits from the peak on as thin lines; a trained network's beside."""
     figure, axes = _panels(2 if trained else 1)
     titles = ("one synapse, one pair of spikes", "trained network, mean over synapses")
     for panel, group, title in zip(axes, (curves, trained), titles, strict=False):

@@ -111,7 +111,7 @@ def pairing_config(psp: str = "alpha", tau_m: float = 5.0, tau_s: float = 2.0) -
 
 
 def curve(name: str, lags: npt.NDArray[np.int64], update: Floats) -> Curve:
-    """A curve with its fits over the lags >= 0."""
+    """Return a curve with its fits over the lags >= 0."""
     later = lags >= 0
     peak = int(np.argmax(np.abs(update[later])))
     return Curve(name, lags, update, fit(lags[later], update[later], 0), fit(lags[later], update[later], peak))
@@ -130,7 +130,7 @@ def fit(lags: npt.NDArray[np.int64], update: Floats, first: int) -> Fit:
 
 
 def verdict(curves: list[Curve]) -> str:
-    """What may be said of 'exponential decay resembling the STDP window'."""
+    """State what may be said of 'exponential decay resembling the STDP window'."""
     out = []
     for c in curves:
         before = np.abs(c.update[c.lags < 0]).max(initial=0.0)
@@ -203,7 +203,7 @@ def trained_window(
 
 
 def trained_verdict(curves: list[Curve]) -> str:
-    """What may be said of a trained network's curves."""
+    """State what may be said of a trained network's curves."""
     said = "; ".join(f"{c.name} tau {c.from_peak.tau:.1f} (R2 {c.from_peak.r2:.3f})" for c in curves)
     return (
         f"Trained network, lags to the latest pre spike: {said}.\n"

@@ -199,7 +199,7 @@ def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path
 
 
 def _missing(points: Mapping[str, Point]) -> str:
-    """What the plan holds and no point exists for: said, not hidden."""
+    """List the rows of the plan whose seeds are not all there."""
     lines = []
     for table in TABLES.values():
         for row in table.rows:

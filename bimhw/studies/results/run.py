@@ -147,7 +147,7 @@ def _ready(table: Table, points: Mapping[str, Point], seeds: int | None) -> list
 
 
 def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:
-    """The row's options with the best of its grid on the validation part (equal ones: the more accurate); None: no time left."""
+    """Return the row's options with the best of its grid in validation (equal ones: the more accurate); None: no time left."""
     if len(row.grid) < 2:
         return row.options | (row.grid[0] if row.grid else {})
     tried = [(get(row, row.options | choice, 0, True), choice) for choice in row.grid]
@@ -159,7 +159,7 @@ def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str
 
 
 def value(point: Point, table: Table) -> float:
-    """The figure that a table compares.
+    """Return the figure that a table compares.
 
     Raises:
         InputError: the point does not have it.

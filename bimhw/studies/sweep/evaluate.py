@@ -127,7 +127,7 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
 
 
 def model_file(point: Point, folder: Path) -> Path:
-    """The trained model of a point; trained where it is not there yet."""
+    """Return the trained model of a point; train it where it is not there yet."""
     if point.spec.is_model:
         return Path(point.spec.source)
     from bimhw.learning.api import train
@@ -141,7 +141,7 @@ def model_file(point: Point, folder: Path) -> Path:
 
 
 def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
-    """The program of a point (on any mapping) and its functional run, from the work folder or done now."""
+    """Return the program of a point (on any mapping) and its functional run, from the work folder or done now."""
     stem = folder / f"function-{point.function_key()}"
     facts_file = stem.with_suffix(".json")
     if not facts_file.is_file():
@@ -177,7 +177,7 @@ def _save_function(
 def _compiled(
     point: Point, model: Path
 ) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task | Dataset | None]:
-    """The program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
+    """Return the program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
     from bimhw.compiler.integer import compile_integer
     from bimhw.compiler.options import CompileOptions
     from bimhw.compiler.pipeline import to_integers
@@ -197,7 +197,7 @@ def _compiled(
 
 
 def _roomy_chip() -> Chip:
-    """A chip that runs anything: function must not depend on which chip a point names; the real chip refuses later."""
+    """Return a chip that runs anything: function must not depend on which chip a point names; the real chip refuses later."""
     generic = load_chip("generic")
     unknown = Quantity(None, "1", "a chip without limits", "assumed")
     limits = msgspec.structs.replace(generic.limits, **dict.fromkeys(generic.limits.__struct_fields__, unknown))
@@ -206,7 +206,7 @@ def _roomy_chip() -> Chip:
 
 
 def hardware_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
-    """The program mapped for this point's chip, and its counters and time; no function is run."""
+    """Return the program mapped for this point's chip, and its counters and time; no function is run."""
     mapped, activity = _mapping_run(point, program, folder)
     chip = point.chip()
     if chip.timing is None or point.spec.engine == "none":
@@ -225,7 +225,7 @@ def _kept(path: Path, name: str) -> float:
 
 
 def _mapping_run(point: Point, program: Program, folder: Path) -> tuple[Program, Activity]:
-    """The mapped program and its counters, shared by all points that differ in times and energies alone."""
+    """Return the mapped program and its counters, shared by all points that differ in times and energies alone."""
     stem = folder / f"mapping-{point.mapping_key()}"
     if not stem.with_suffix(".npz").is_file():
         mapped = _mapped(point, program, folder)

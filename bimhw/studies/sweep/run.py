@@ -142,7 +142,7 @@ class Session:
     def run(
         self, points: Sequence[Point], retry: bool = False, progress: Callable[[int], None] | None = None
     ) -> SweepResult:
-        """The table of these points; what is not stored yet is computed first."""
+        """Return the table of these points; compute first what is not stored yet."""
         say, keys = progress or (lambda n: None), list[str]()
         waiting: dict[str, list[tuple[str, Point]]] = {}
         for point in points:
@@ -176,7 +176,7 @@ def _work_folder(path: Path) -> Path:
 
 
 def _key(point: Point, store: Store) -> str:
-    """The point's key; a point whose chip cannot be is stored as failed under a key of its axes."""
+    """Return the point's key; a point whose chip cannot be is stored as failed under a key of its axes."""
     from bimhw.studies.sweep.spec import digest
 
     try:

@@ -169,14 +169,14 @@ class SweepSpec:
         return Path(self.source).suffix in suffixes()
 
     def load_task(self, name: str) -> Task:
-        """The task of this name, from the user's copy of its data where one is given."""
+        """Load the task of this name, from the user's copy of its data where one is given."""
         from bimhw.tasks import load_named
 
         task: Task = load_named(name, None if self.data is None else Path(self.data), self.task_options)
         return task
 
     def data_key(self) -> list[Any]:
-        """What says which data there is: loader options, names and sizes of the user's files."""
+        """Return what identifies the data: loader options, names and sizes of the user's files."""
         if self.data is None:
             return list(self.task_options)
         root = Path(self.data)
@@ -272,7 +272,7 @@ class Point:
         return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def chip(self) -> Chip:
-        """The chip with this point's numbers.
+        """Return the chip with this point's numbers.
 
         Raises:
             InputError: no such chip or number, or a value that breaks a rule.
@@ -296,7 +296,7 @@ class Point:
         return chip
 
     def faults(self) -> Faults | None:
-        """What is broken at this point; None where no axis says so.
+        """Return what is broken at this point; None where no axis says so.
 
         Raises:
             InputError: no such file, or a value that cannot be.

@@ -94,7 +94,7 @@ class Store:
             )
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """A stored point, or None."""
+        """Return a stored point, or None."""
         rows = self._run("select axes, status, result, reason, sha256 from points where key = ?", (key,))
         if not rows:
             return None
@@ -112,7 +112,7 @@ class Store:
         self._run("insert or replace into points values (?, ?, ?, ?, ?, ?)", (*values, _digest(*values)))
 
     def count(self) -> int:
-        """Number of stored points."""
+        """Return the number of stored points."""
         return int(self._run("select count(*) from points")[0][0])
 
 

@@ -34,13 +34,13 @@ class FrontEnd:
     high_hz: float = 3900.0
 
     def frames(self, signal: npt.NDArray[np.floating]) -> Floats:
-        """[samples] -> [T, bands] log power, the signal scaled to RMS 1 first (not causal: over the whole file)."""
+        """Compute log power [T, bands] of [samples], the signal scaled to RMS 1 first (not causal: over the whole file)."""
         exact = np.asarray(signal, np.float64)
         rms = float(np.sqrt((exact**2).mean())) if exact.size else 0.0
         return self.raw_frames(exact / rms if rms > 0 else exact)
 
     def raw_frames(self, signal: npt.NDArray[np.float64]) -> Floats:
-        """[samples] -> [T, bands] log power without scaling; a last part shorter than a window is padded with zeros."""
+        """Compute log power [T, bands] of [samples] without scaling; a last part below a window is padded with zeros."""
         count = max(1, -(-max(len(signal) - self.window, 0) // self.hop) + 1)
         padded = np.zeros((count - 1) * self.hop + self.window)
         padded[: min(len(signal), len(padded))] = signal[: len(padded)]

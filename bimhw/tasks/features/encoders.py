@@ -84,13 +84,13 @@ def delta(x: Floats, threshold: float) -> Bits:
 
 
 def payloads(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.int16]:
-    """The integers of graded spikes: round(clip(x, ±limit) · 2^fraction_bits); a zero is no spike."""
+    """Return the integers of graded spikes: round(clip(x, ±limit) · 2^fraction_bits); a zero is no spike."""
     check_finite(x, "graded code")
     return np.asarray(np.rint(np.clip(x, -limit, limit) * 2.0**fraction_bits), np.int16)
 
 
 def graded(x: Floats, limit: float = 3.0, fraction_bits: int = 4) -> npt.NDArray[np.float32]:
-    """The values of graded spikes: `payloads` times 2^-fraction_bits, float32, in the shape of x."""
+    """Return the values of graded spikes: `payloads` times 2^-fraction_bits, float32, in the shape of x."""
     return np.asarray(payloads(x, limit, fraction_bits) * 2.0**-fraction_bits, np.float32)
 
 

@@ -37,7 +37,7 @@ class Stretches:
         return len(self.y)
 
     def take(self, n: int) -> Stretches:
-        """The first n."""
+        """Return the first n."""
         return Stretches(self.name, self.x[:n], self.y[:n], self.characters_per_token, self.whole and n == len(self))
 
     def score(self, logits: Floats) -> LanguageScore:
@@ -58,7 +58,7 @@ class Stretches:
 
 
 def scored_stretches(corpus: Corpus) -> Stretches:
-    """The test part in as many streams as training scores it in (`objectives.language.score_text`), from their starts.
+    """Return the test part in as many streams as training scores it in (`objectives.language.score_text`), from their starts.
 
     Raises:
         InputError: a text too short to be scored.

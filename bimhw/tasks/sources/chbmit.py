@@ -204,7 +204,7 @@ def _covered(start: float, end: float, seizures: Seizures) -> float:
 
 
 def _check_annotations(edf: Path, seizures: Seizures) -> None:
-    """The ``.seizures`` file, where it is there, must say what the summary says."""
+    """Check that the ``.seizures`` file, where it is there, agrees with the summary."""
     file = edf.with_name(edf.name + ".seizures")
     if not file.is_file():
         if seizures:
@@ -227,7 +227,7 @@ def _summary(folder: Path) -> Path:
 
 
 def _last_records(found: list[Windows]) -> list[Windows]:
-    """The last third (at least one) of the records with seizures, and of those without."""
+    """Return the last third (at least one) of the records with seizures, and of those without."""
     with_seizures = [w for w in found if w.labels.any()]
     without = [w for w in found if not w.labels.any()]
     return [w for group in (with_seizures, without) for w in group[len(group) - max(1, len(group) // 3) :]]

@@ -37,7 +37,7 @@ class DigitStrings:
 
 
 def load(path: str | Path | None = None) -> SpokenDigits:
-    """The recordings that strings are put together from: the user's copy of the Free Spoken Digit Dataset.
+    """Load the recordings that strings are put together from: the user's copy of the Free Spoken Digit Dataset.
 
     Raises:
         InputError: no path, or broken recordings.

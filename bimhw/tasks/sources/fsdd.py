@@ -113,7 +113,7 @@ def load_spoken_digits(path: Path, front: FrontEnd | None = None) -> SpokenDigit
 
 
 def scaler(digits: SpokenDigits, train: npt.NDArray[np.int64]) -> Scaler:
-    """The z-score of the train part; its frames beyond `FRAMES` and its padding do not count."""
+    """Return the z-score of the train part; its frames beyond `FRAMES` and its padding do not count."""
     frames = np.concatenate([digits.frames[i][:FRAMES] for i in train])
     return Scaler(frames.mean(0), frames.std(0) + np.float32(1e-6))
 

@@ -31,7 +31,7 @@ class Utterance:
     file: Path
 
     def sound(self) -> Floats:
-        """[samples] at 16 kHz.
+        """Return the sound [samples] at 16 kHz.
 
         Raises:
             InputError: truncated or of another kind.
@@ -43,7 +43,7 @@ class Utterance:
         return FRONT.frames(self.sound())
 
     def symbols(self) -> list[int]:
-        """The transcript as indices into `SYMBOLS`."""
+        """Return the transcript as indices into `SYMBOLS`."""
         return [SYMBOLS.index(c) for c in self.text]
 
 

@@ -135,12 +135,12 @@ def load_208(path: str | Path | None = None, samples_per_step: int = 8) -> Task:
 
 
 def _last(train: Part) -> npt.NDArray[np.int64]:
-    """The last fifth of the beats, in the order of records and time: neighbours do not end up on both sides."""
+    """Return the last fifth of the beats, in the order of records and time: neighbours do not end up on both sides."""
     return np.arange(len(train.labels) - len(train.labels) // 5, len(train.labels))
 
 
 def _window(signal: npt.NDArray[np.float64], at: int, low: int, high: int) -> npt.NDArray[np.float64] | None:
-    """The samples round a beat; None where they leave [low, high): no sample is in two splits."""
+    """Return the samples round a beat; None where they leave [low, high): no sample is in two splits."""
     if at - BEFORE < low or at + AFTER > high:
         return None
     return signal[at - BEFORE : at + AFTER]

@@ -103,7 +103,7 @@ def _idx_file(folder: Path, part: str, kind: str) -> Path:
 
 
 def read_idx(path: Path) -> Bytes:
-    """An idx file of unsigned bytes (the format of MNIST), plain or .gz.
+    """Read an idx file of unsigned bytes (the format of MNIST), plain or .gz.
 
     Raises:
         InputError: truncated, or not such a file.

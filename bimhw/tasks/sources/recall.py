@@ -27,7 +27,7 @@ def load(
     test: int = 1000,
     seed: int = 0,
 ) -> Task:
-    """The task of these sizes.
+    """Make the task of these sizes.
 
     Args:
         steps: T.

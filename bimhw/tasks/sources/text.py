@@ -91,7 +91,7 @@ def language_metrics(nll_nats: float, tokens: int, characters_per_token: float =
 
 
 def packaged_text(name: str) -> str:
-    """A text that lies in the package (`PACKAGED`), as it is."""
+    """Return a text that lies in the package (`PACKAGED`), as it is."""
     if name not in PACKAGED:
         raise InputError(name, "is not a text of the package", f"There are: {', '.join(PACKAGED)}")
     data = importlib.resources.files("bimhw.tasks.data").joinpath(PACKAGED[name]).read_bytes()
@@ -99,7 +99,7 @@ def packaged_text(name: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file of the user's.
+    """Read a UTF-8 text file of the user's.
 
     Raises:
         InputError: no such file, not UTF-8, empty.

@@ -26,7 +26,7 @@ class Record:
 
 
 def read_record(path: Path, channels: Sequence[str] | None = None) -> Record:
-    """A record by the path of its header without ending; `channels` picks and orders.
+    """Read a record by the path of its header without ending; `channels` picks and orders.
 
     Raises:
         InputError: header or signal file missing, truncated, a missing channel, NaN samples.

@@ -103,7 +103,7 @@ def _noise(c: Core, i: int, word: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _decayed(x: int, tau: int, word: int, whole: bool) -> int:
-    """A trace after a step without a spike; `word` is its random byte."""
+    """Return a trace after a step without a spike; `word` is its random byte."""
     if x == 0:
         return 0
     mask = (1 << tau) - 1
@@ -143,7 +143,7 @@ def _homeostasis(c: Core, i: int, fired: bool) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _join(c: Core, i: int, parent: int, x: int, own: int) -> None:
-    """A spike's contribution x to the input sum of the parent in its tree, at once; `own` is the sum that i itself took."""
+    """Add a spike's contribution x to the input sum of the parent in its tree, at once; `own` is the sum that i itself took."""
     how = c.params[s.JOIN, i] & 3
     old = own if parent == i else c.total[parent]
     if how == 0:

@@ -167,7 +167,7 @@ class LayerLearner:
         self.deferred = np.zeros((self.h, 5))
 
     def observe(self, tau: int, u: Floats) -> None:
-        """The layer has done model step `tau` with inputs u [M]: keep what learning will need."""
+        """Keep what learning will need of model step `tau`, which the layer has done with inputs u [M]."""
         self.arrive(tau, u)
         for part in self.parts:
             self.observe_part(part, tau)
@@ -177,7 +177,7 @@ class LayerLearner:
         self.events[tau % self.ring, :-1], self.events[tau % self.ring, -1] = u, 1.0
 
     def observe_part(self, part: Part, tau: int) -> None:
-        """What `observe` does at a core."""
+        """Do what `observe` does at one core."""
         slot, c, mine = tau % self.ring, self.config, part.columns
         record = part.take(self.record)
         self.forward.record(self.index, record, mine)
@@ -205,7 +205,7 @@ class LayerLearner:
         )  # fmt: skip
 
     def set_delta(self, tau: int, delta: Floats, add: bool = False, mine: slice = slice(None)) -> None:
-        """The third factor dL/dfeature of model step `tau` at some neurons (or a part that is added)."""
+        """Set the third factor dL/dfeature of model step `tau` at some neurons (or add a part of it)."""
         row = self.hist[tau % self.ring, H_DELTA, mine]
         row[:] = row + delta if add else delta
         put_all(row, H_DELTA, self.words)
@@ -217,7 +217,7 @@ class LayerLearner:
         return np.asarray(gain * w[H_DELTA])
 
     def visit(self, tau: int, labelled: bool) -> bool:
-        """The late visit of model step `tau`, its error known; True when an update is due."""
+        """Make the late visit of model step `tau`, its error known; return True when an update is due."""
         visit, due = self.open_visit(tau, labelled)
         for part in self.parts:
             self.visit_part(part, visit)
@@ -236,7 +236,7 @@ class LayerLearner:
         return Visit(tau, labelled, fresh, reach), update_due(c, self.labelled, last, due, self.samples)
 
     def visit_part(self, part: Part, visit: Visit) -> None:
-        """What a late visit does at a core."""
+        """Do what a late visit does at one core."""
         if visit.labelled:
             self.reached[part.columns] |= self.hist[visit.tau % self.ring, H_DELTA, part.columns] != 0
         if self.config.stdp:
@@ -261,7 +261,7 @@ class LayerLearner:
         return np.array([stochastic, self.seed, self.counts.step, stream, part.lo], np.uint64)
 
     def _stdp(self, part: Part, tau: int) -> None:
-        """A core has the post-synaptic traces of its neurons, and pre-synaptic ones of its own for all input lines."""
+        """Step STDP at a core: it holds the post-synaptic traces of its neurons, and pre-synaptic ones of all input lines."""
         slot, mine = tau % self.ring, part.columns
         omega, live = part.take(self.omega), part.take(self.live)
         pre = self.pre[self.parts.index(part)]
@@ -284,7 +284,7 @@ class LayerLearner:
         self.close_update()
 
     def update_part(self, part: Part, lr: float) -> None:
-        """What an update does at a core."""
+        """Do what an update does at one core."""
         c, number, mine = self.config, self.updates, part.columns
         on = self.reached[mine] if c.skip_zero else np.ones(part.size, bool)
         if c.stdp and self._kappa[0] != number:

@@ -107,7 +107,7 @@ class Net:
 
 
 def learning_net(program: Program) -> Net:
-    """The learnable net in a program.
+    """Return the learnable net in a program.
 
     Raises:
         FitError: a population, projection or readout that on-chip learning does not know, by name.
@@ -161,7 +161,7 @@ def _layer(program: Program, population: Population) -> Layer:
 
 
 def _shared(program: Program, population: Population, states: int) -> Population:
-    """The population that sends B and C to an s6 layer."""
+    """Return the population that sends B and C to an s6 layer."""
     ports = {f"{word}{n}" for word in "bc" for n in range(states)}
     sources = {q.source for q in program.projections if q.target == population.name and q.port in ports}
     if len(sources) == 1 and program.population(next(iter(sources))).model == s6.PROJECT:

@@ -40,7 +40,7 @@ class Part:
         return slice(self.lo, self.hi)
 
     def take(self, a: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The columns of an array in one piece of memory, as kernels want them; the array itself if they are all of it."""
+        """Return the columns of an array in one piece of memory, as kernels want them; the array itself if they are all of it."""
         return a if self.whole else np.ascontiguousarray(a[..., self.columns])
 
     def give(self, a: npt.NDArray[Any], mine: npt.NDArray[Any]) -> None:
@@ -50,7 +50,7 @@ class Part:
 
 
 def parts_of(core: npt.NDArray[np.int32]) -> tuple[Part, ...]:
-    """Runs of neurons of one core, from the core of each neuron of a population."""
+    """Return runs of neurons of one core, from the core of each neuron of a population."""
     cuts = np.flatnonzero(np.diff(core)) + 1
     bounds = [0, *cuts.tolist(), core.size]
     whole = len(bounds) == 2

@@ -86,7 +86,7 @@ class ReadoutLearner:
         return update_due(c, self.labelled, last, due, self.samples)
 
     def visit_part(self, part: Part, tau: int, e: Floats | None, layers: Sequence[LayerLearner]) -> None:
-        """What a visit does at a core of the readout."""
+        """Do what a visit does at one core of the readout."""
         if e is None:
             return
         mine = part.columns
@@ -104,7 +104,7 @@ class ReadoutLearner:
         self.close_update()
 
     def update_part(self, part: Part, lr: float) -> None:
-        """What an update does at a core of the readout."""
+        """Do what an update does at one core of the readout."""
         mine, number = part.columns, self.updates
         on = self.reached[mine] if self.config.skip_zero else np.ones(part.size, bool)
         self.rows["w"].apply(self.g[:, mine], part, lr, number, self.counts, self.population, on)

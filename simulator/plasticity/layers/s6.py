@@ -212,7 +212,7 @@ class SharedLearner:
             self._saturate(self.inbox[1])
 
     def _saturate(self, p: Floats) -> None:
-        """Sums of products as graded words."""
+        """Saturate sums of products as graded words."""
         n, words = self.of.states, self.of.words
         for k, mine in ((K_PB, slice(0, n)), (K_PCN, slice(n, None))):
             if words[LSB, k]:
@@ -238,7 +238,7 @@ class SharedLearner:
         self.close_update()
 
     def update_part(self, part: Part, lr: float) -> None:
-        """What an update does at a core."""
+        """Do what an update does at one core."""
         share, mine = self.config.share, part.columns
         args = (part, lr, self.updates, self.counts, self.population)
         self.rows["w"].apply(share * self.g[0, :-1, mine], *args)

@@ -47,7 +47,7 @@ class Block:
 
 
 def bias_block(forward: Forward, population: str, name: str, limit: float, key: int) -> Block:
-    """The words `name` that the neurons of a population have each of their own; limit and key as in `Block`."""
+    """Return the words `name` that the neurons of a population have each of their own; limit and key as in `Block`."""
     view, unit = forward.bias(population, name)
     return Block(view.reshape(1, -1), full((1, view.size)), np.full(view.size, unit or 1.0), limit, key)
 
@@ -168,5 +168,5 @@ def _fixed_change(g: Any, step: Any, unit: Any, change: Any) -> None:
 
 
 def full(shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """A mask of existing synapses."""
+    """Return a mask of existing synapses."""
     return np.ones(shape, np.uint8)

@@ -123,6 +123,6 @@ def update_weights(
 def update_weights_twin(
     weights: Integers, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
 ) -> Integers:
-    """The same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
+    """Do the same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
     moved = weights.astype(np.int64) + ((change + random) >> FRACTION_BITS)
     return np.clip(moved, -limit, limit).astype(weights.dtype)

@@ -56,14 +56,14 @@ _ONE_BITS = ("abar", "psi", "sig")  # in [0, 1]: all bits are fractional
 
 
 def wide() -> Floats:
-    """A word table [5, words] without rounding."""
+    """Return a word table [5, words] without rounding."""
     table = np.zeros((5, len(NAMES)))
     table[LIMIT] = np.inf
     return table
 
 
 def narrow(fracs: Mapping[str, int], bits: Mapping[str, int]) -> Floats:
-    """A word table of these binary points and widths; names absent in `fracs` stay wide."""
+    """Return a word table of these binary points and widths; names absent in `fracs` stay wide."""
     table = wide()
     for name, frac in fracs.items():
         k = INDEX[name]

@@ -41,7 +41,7 @@ def run(line: str) -> int:
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the commands before the one under test have run; each test goes on in it."""
+    """Return a folder in which the commands before the one under test have run; each test goes on in it."""
     folder = tmp_path_factory.mktemp("sound")
     write_inputs(folder)
     with contextlib.chdir(folder):

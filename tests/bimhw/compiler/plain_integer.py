@@ -163,14 +163,14 @@ def p_ssm_step(p: dict[str, Any], table: Any, acc: Any, s: dict[str, Any], clip:
 
 
 def fuse_step(p: dict[str, Any], acc: dict[str, Any], s: dict[str, Any]) -> Any:
-    """The clamped sum."""
+    """Return the clamped sum."""
     both = sum(shift(acc[port] * p[f"mul_{port}"], p[f"sh_{port}"]) for port in ("in", "res"))
     s["r"] = np.clip(both + p["b"], -p["kappa"], p["kappa"])
     return s["r"]
 
 
 def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Outputs and readout states by population, int64 [B, steps, n], and the saturations, for payloads [B, T, n_in]."""
+    """Run payloads [B, T, n_in]; return outputs and readout states by population, int64 [B, steps, n], and the saturations."""
     batch = len(payloads)
     clip = Saturating()
     out = {p.name: np.zeros((batch, steps, p.size), np.int64) for p in program.populations}

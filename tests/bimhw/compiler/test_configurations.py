@@ -74,7 +74,7 @@ def test_every_pair_of_values_occurs() -> None:
 
 
 def trained_like(config: BimConfig, seed: int) -> BimNet:
-    """A network whose readout and A_log are not at their initial values."""
+    """Return a network whose readout and A_log are not at their initial values."""
     net = BimNet(config, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -36,13 +36,13 @@ S6 = {
 
 @pytest.fixture(scope="module", params=list(NETS))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A compiled net of its own kernel and depth, and its run on samples of digits."""
+    """Return a compiled net of its own kernel and depth, and its run on samples of digits."""
     return made(NETS[request.param], tmp_path_factory.mktemp("net"))
 
 
 @pytest.fixture(scope="module", params=list(S6))
 def selective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The same of S6 layers, whose B and C are shared by all channels."""
+    """Return the same of S6 layers, whose B and C are shared by all channels."""
     return made(S6[request.param], tmp_path_factory.mktemp("net"))
 
 
@@ -75,7 +75,7 @@ def made(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
-    """What the learner itself did on the same samples, its learning phases timed."""
+    """Return what the learner itself did on the same samples, its learning phases timed."""
     from bimhw.runs.learn import ready_to_learn, step_labels
     from bimhw.runs.learn_run import learnt_by, timing_arrays
     from simulator.plasticity import Learner, learn, learn_config
@@ -105,7 +105,7 @@ def test_counted_learning_of_s6(selective: dict[str, Any], form: Any) -> None:
 
 
 def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
-    """Counted energy and time against the learner's; returns its operations."""
+    """Compare counted energy and time with the learner's; return its operations."""
     report, operations = simulated(case, form)
     counted = count_learning(
         case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan(form, block=5, lookback=4)

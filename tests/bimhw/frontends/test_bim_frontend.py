@@ -37,7 +37,7 @@ def dyadic_net(config: BimConfig, seed: int) -> BimNet:
 
 
 def kinds(**fields: Any) -> st.SearchStrategy[BimConfig]:
-    """Configurations of all kinds."""
+    """Draw configurations of all kinds."""
     return st.one_of(
         st.builds(BimConfig, **fields),
         st.builds(

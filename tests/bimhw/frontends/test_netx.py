@@ -23,7 +23,7 @@ CUBA = {"type": "CUBA", "iDecay": 1024, "vDecay": 256, "vThMant": 60}
 
 
 def write(path: Path, layers: list[dict[str, Any]]) -> Path:
-    """A netx file: group `layer` with 0, 1, 2 ..., as lava-dl's export writes it."""
+    """Write a netx file: group `layer` with 0, 1, 2 ..., as lava-dl's export writes it."""
     with h5py.File(path, "w") as file:
         for k, layer in enumerate(layers):
             group = file.create_group(f"layer/{k}")
@@ -79,7 +79,7 @@ class _Lif:
 
 
 def _drive(layer: dict[str, Any], x: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """What arrives at a layer from the spikes x [channel, y, x] or [n]."""
+    """Return what arrives at a layer from the spikes x [channel, y, x] or [n]."""
     if layer["type"] == "dense":
         return np.asarray(layer["weight"] @ x.reshape(-1), np.int64)
     image = torch.tensor(x, dtype=torch.float64)[None]

@@ -35,7 +35,7 @@ def lif(**fields: Any) -> tuple[str, dict[str, Any]]:
 
 
 def write_raw(path: Path, nodes: dict[str, tuple[str, dict[str, Any]]], edges: list[tuple[str, str]]) -> Path:
-    """A .nir file without the checks of the nir package, so that bad ones can be written."""
+    """Write a .nir file without the checks of the nir package, so that bad ones can be written."""
     with h5py.File(path, "w") as file:
         file["version"] = "1.0.8"
         root = file.create_group("node")

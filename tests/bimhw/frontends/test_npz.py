@@ -42,7 +42,7 @@ def make_net(seed: int, n_in: int = 6, n: int = 30, steps: int = 25, fan_out: in
 
 
 def _oracle(net: dict[str, Any], steps: int) -> list[list[int]]:
-    """The rule of the file format, neuron by neuron."""
+    """Follow the rule of the file format, neuron by neuron."""
     n, n_in = len(net["indptr"]) - 1, int(net["n_in"])
     v = [0] * n
     last: list[int] = []

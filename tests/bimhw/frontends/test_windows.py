@@ -35,7 +35,7 @@ CHIP = "loihi2"
 
 @st.composite
 def chains(draw: Any) -> Any:
-    """A graph Input -> windows -> IF -> Flatten -> Linear -> IF, its windows drawn."""
+    """Return a graph Input -> windows -> IF -> Flatten -> Linear -> IF, its windows drawn."""
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     dims = draw(st.sampled_from([1, 2]))
     shape = (draw(st.integers(1, 3)), *(draw(st.integers(3, 7)) for _ in range(dims)))
@@ -78,7 +78,7 @@ def chains(draw: Any) -> Any:
 
 
 def both(graph: Any) -> tuple[Network, Network]:
-    """The float network unrolled, and with shared rows wherever windows are."""
+    """Return the float network unrolled, and with shared rows wherever windows are."""
     profile = choose(graph, "euler", 1.0)
     plain = lower(graph, profile, algebra=MATRICES)
     with pytest.MonkeyPatch.context() as patch:

@@ -18,7 +18,7 @@ GRID = list(
 
 
 def _scalar(run: Run) -> Tensor:
-    """A loss that reaches logits, spikes and every state after the last step."""
+    """Return a loss that reaches logits, spikes and every state after the last step."""
     weights = torch.linspace(-1.0, 1.0, run.logits.numel(), dtype=torch.float64).view_as(run.logits)
     loss = (weights * run.logits.square()).sum()
     for n, (s, state) in enumerate(zip(run.spikes, run.state.layers, strict=True), 1):

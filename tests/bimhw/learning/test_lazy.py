@@ -51,7 +51,7 @@ def products_of(kernel: Any, *arguments: Any) -> float:
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernels' own calls as plain Python too."""
+    """Run the kernels' own calls as plain Python too."""
     monkeypatch.setattr(lazy_kernels, "respond", packed_kernels.respond.py_func)
     monkeypatch.setattr(lazy_kernels, "_column", lazy_kernels._column.py_func)
 

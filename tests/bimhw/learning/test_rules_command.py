@@ -31,7 +31,7 @@ CASES = [(rule, credit) for rule in RULES if rule not in ("bptt", "frozen") for 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The task digits with 64 images to learn and 64 to judge by."""
+    """Cut the task digits to 64 images to learn and 64 to judge by."""
     whole = digits.load()
     part = replace(whole, train=whole.train.take(slice(0, 64)), test=whole.test.take(slice(0, 64)))
     monkeypatch.setattr(digits, "load", lambda: part)

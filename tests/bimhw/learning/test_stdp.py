@@ -14,7 +14,7 @@ from simulator.base.errors import InputError
 
 
 def by_pairs(c: StdpSettings, pre: np.ndarray, post: np.ndarray) -> float:
-    """The definition: the sum over the pairs that the pairing admits."""
+    """Sum over the pairs that the pairing admits: the definition."""
     t_pre, t_post = np.flatnonzero(pre), np.flatnonzero(post)
     if c.pairing == "all":
         return float(c.window(t_post[:, None] - t_pre[None, :]).sum()) if len(t_pre) and len(t_post) else 0.0

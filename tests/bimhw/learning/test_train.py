@@ -26,7 +26,7 @@ def digits() -> Task:
 
 @pytest.fixture(scope="module")
 def few(digits: Task) -> Task:
-    """Some of the digits."""
+    """Return some of the digits."""
     train, test = digits.train.take(slice(0, 96)), digits.test.take(slice(0, 64))
     return Task("few", 10, 1 / 16, train, test, digits.loss_steps, digits.decision_steps)
 

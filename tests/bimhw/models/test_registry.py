@@ -100,7 +100,7 @@ register(ModelFamily("lif", "LIF networks", LifConfig, network, build, by_shapes
 
 @pytest.fixture
 def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A family from a temporary module, forgotten after the test."""
+    """Register a family from a temporary module; forget it after the test."""
     registry.families()  # the built-in ones are there
     monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
     return load(FAMILY, tmp_path / "lif_family.py")

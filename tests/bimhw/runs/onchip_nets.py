@@ -20,7 +20,7 @@ def float_program(net: BimNet) -> Program:
 
 
 def disturb(net: BimNet, seed: int) -> BimNet:
-    """The net in double precision, its biases and readout moved away from where they begin."""
+    """Return the net in double precision, its biases and readout moved away from where they begin."""
     net, generator = net.double(), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in net.named_parameters():

@@ -26,7 +26,7 @@ SAMPLES = 7
 
 @pytest.fixture(scope="module")
 def programs() -> tuple[Program, Program]:
-    """The digits net on its smallest cores, alone and in 3 copies."""
+    """Return the digits net on its smallest cores, alone and in 3 copies."""
     made = [bimhw.compile(MODEL, neurons_per_core=40, mapping="blocks", copies=n).program for n in (1, 3)]
     return made[0], made[1]
 

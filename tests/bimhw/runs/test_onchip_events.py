@@ -54,7 +54,7 @@ def compiled(net: int) -> Program:
 
 @cache
 def ready(net: int, options: tuple[tuple[str, object], ...]) -> Program:
-    """Prepared and calibrated, with weights large enough to fire and to err."""
+    """Return a program, prepared and calibrated, with weights large enough to fire and to err."""
     program = compiled(net)
     rng = np.random.default_rng(net)
     sizes = {p.name: p.size for p in program.populations}
@@ -74,7 +74,7 @@ def on_cores(program: Program, seed: int, n_cores: int, together: bool) -> Progr
 
 
 def uneven(seed: int) -> Chip:
-    """A corner of Loihi 2 with other buffers and a learning time, so that phases of cores overlap differently."""
+    """Return a corner of Loihi 2 with other buffers and a learning time, so that phases of cores overlap differently."""
     chip = load_chip("loihi2")
     corner = msgspec.structs.replace(
         chip.topology, width=3, height=2, cores_per_router=2, usable_cores=12, host_port=(seed % 3, 0)

@@ -18,7 +18,7 @@ from simulator.base.errors import InputError
 
 @pytest.fixture(scope="module")
 def outlier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A network with one weight far beyond the others, and labels that are its own answers in float."""
+    """Return a network with one weight far beyond the others, and labels that are its own answers in float."""
     pytest.importorskip("nir")
     folder = tmp_path_factory.mktemp("outlier")
     torch.manual_seed(0)

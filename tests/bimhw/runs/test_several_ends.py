@@ -20,7 +20,7 @@ STEPS, BATCH = 12, 5
 
 
 def two_ended(path: Path) -> Path:
-    """Inputs ``left`` [3] and ``right`` [2] into one layer; its spikes are an output, and so are those of a second layer."""
+    """Write a net of inputs ``left`` [3] and ``right`` [2] into one layer, whose spikes and a second layer's are outputs."""
     rng = np.random.default_rng(2)
     nodes: Any = {
         "left": ("Input", {"shape": np.array([3])}),

@@ -26,7 +26,7 @@ BYTES = np.random.default_rng(1).integers(0, 256, 500).astype(np.uint8).tobytes(
 
 
 def damaged(data: bytes) -> dict[str, bytes | None]:
-    """The same file in other states: a missing one is None."""
+    """Return the same file in other states: a missing one is None."""
     middle = len(data) // 2
     spoilt = data[:middle] + bytes(b ^ 0xFF for b in data[middle : middle + 20]) + data[middle + 20 :]
     states = {"empty": b"", "half": data[:middle], "less a byte": data[:-1], "bytes": BYTES}
@@ -34,7 +34,7 @@ def damaged(data: bytes) -> dict[str, bytes | None]:
 
 
 def one_of_a_kind(folder: Path) -> list[Path]:
-    """The first file of each ending."""
+    """Return the first file of each ending."""
     kinds: dict[str, Path] = {}
     for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix):
         kinds.setdefault(file.suffix, file)

@@ -39,7 +39,7 @@ def write_edf(path: Path, seconds: int, labels: tuple[str, ...] = (*CHANNELS, "T
 
 
 def write_case(folder: Path, records: dict[str, list[tuple[int, int]]], seconds: int = 20) -> None:
-    """A case of CHB-MIT: EDF files, summary, and annotations of the seizures."""
+    """Write a case of CHB-MIT: EDF files, summary, and annotations of the seizures."""
     folder.mkdir(parents=True)
     lines = ["Data Sampling Rate: 256 Hz", "Channels in EDF Files:", "Channel 1: FP1-F7", ""]
     for name, seizures in records.items():
@@ -156,7 +156,7 @@ def test_summary_with_later_spelling(tmp_path: Path) -> None:
 
 
 def write_ptbxl(folder: Path, rows: list[tuple[str, int]]) -> Path:
-    """Records of the given scp_codes and folds, with signals of their own."""
+    """Write records of the given scp_codes and folds, with signals of their own."""
     (folder / "records100" / "00000").mkdir(parents=True)
     (folder / "scp_statements.csv").write_text(
         ",description,diagnostic,diagnostic_class\nNORM,normal,1.0,NORM\nIMI,infarction,1.0,MI\nLVH,hyp,1.0,HYP\nSR,rhythm,,\n"

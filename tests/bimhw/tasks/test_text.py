@@ -34,7 +34,7 @@ def test_packaged_extract_reproduces_the_known_ngrams() -> None:
 
 
 def plain_witten_bell(train: list[int], test: list[int], v: int, order: int) -> list[float]:
-    """The recursion as it is written, with dictionaries."""
+    """Compute the recursion as it is written, with dictionaries."""
     count: dict[tuple[int, ...], int] = {}
     for n in range(1, order + 1):
         for i in range(n - 1, len(train)):

@@ -76,7 +76,7 @@ def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Pat
 
 
 def _without_texts(page: str) -> str:
-    """The page without the sources of constants, which are addresses to read, not to load, and the namespace of SVG."""
+    """Return the page without the sources of constants, which are addresses to read, not to load, and the namespace of SVG."""
     return re.sub(r"title=\"[^\"]*\"|<li>.*?</li>|http://www.w3.org/2000/svg", "", page, flags=re.S)
 
 

@@ -13,7 +13,7 @@ from simulator.program.spikes import SpikeTrain
 
 
 def if_program(weights: list[np.ndarray], vth: int, core: list[int], soft: int = 1, model: str = "if") -> Program:
-    """Inputs -> layers of IF neurons; weights[k] is [source, target]."""
+    """Build inputs -> layers of IF neurons; weights[k] is [source, target]."""
     params = {"vth": np.array(vth, np.int32), "soft": np.array(soft, np.int32)}
     if model == "lif":
         params |= {"dv": np.array(512, np.int32), "v_init": np.array(100, np.int32)}

@@ -29,7 +29,7 @@ def params(values: dict[str, int]) -> dict[str, np.ndarray]:
 
 
 def random_program(seed: int, n_cores: int, graded: bool, contiguous: bool) -> Program:
-    """Inputs at the host and on cores, LIF, stochastic and integrating neurons, delays, shared cores, an output."""
+    """Draw inputs at the host and on cores, LIF, stochastic and integrating neurons, delays, shared cores, an output."""
     rng = np.random.default_rng(seed)
     sampler = params({"bias": -20, "shift": 2})
     populations = (

@@ -22,7 +22,7 @@ STEPS = 12
 
 
 def network(model: str, delay: int, seed: int) -> Program:
-    """An input of 8 and a recurrent population of 20 on three cores; ports and parameters of the model."""
+    """Return an input of 8 and a recurrent population of 20 on three cores; ports and parameters of the model."""
     rng, kind = np.random.default_rng(seed), get(model)
     given = {"dv": 300, "theta": 60, "vth": 60}
     params = {w.name: np.asarray(given.get(w.name, kind.defaults.get(w.name, 1))) for w in kind.params}
@@ -64,7 +64,7 @@ def plain(runs: SampleRuns) -> bytes:
 
 
 def elsewhere(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """What a cluster does: arguments and results are copies, tasks end in any order."""
+    """Do what a cluster does: arguments and results are copies, tasks end in any order."""
     done = {}
     for i in reversed(range(len(tasks))):
         done[i] = deepcopy(function(*deepcopy(tasks[i])))

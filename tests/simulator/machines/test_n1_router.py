@@ -14,7 +14,7 @@ from simulator.machines.n1.router import send_packets
 
 
 def _twin(width: int, height: int, packets: list[tuple[int, int, int]], period: int) -> list[tuple[int, int]]:
-    """The README's words, router by router, with Python's queues."""
+    """Follow the README's words, router by router, with Python's queues."""
     nodes = [(x, y) for y in range(height) for x in range(width)]
     fifos = {(n, i): deque[int]() for n in nodes for i in range(5)}
     registers: dict[tuple[tuple[int, int], int], int] = {}

@@ -73,7 +73,7 @@ def test_learning_uses_the_flags_and_the_weight_from_before() -> None:
 
 
 def _twin(chip: Chip, options: Options, events: Events) -> tuple[list[tuple[int, int]], list[tuple[int, int, int]]]:
-    """Requests at the output and the controller's log, edge by edge, from the words of docs/rtl.md."""
+    """Return requests at the output and the controller's log, edge by edge, from the words of docs/rtl.md."""
     n = {i: dict(zip(odin_lif.COLUMNS, chip.lif[i].tolist(), strict=True)) for i in range(256) if chip.kind[i]}
     weight, mapped, flag = chip.weight.copy(), chip.mapped, chip.flags.copy()
     queue: deque[int] = deque()
@@ -116,7 +116,7 @@ def _twin(chip: Chip, options: Options, events: Events) -> tuple[list[tuple[int,
             weight[source, target] = min(7, max(0, weight[source, target] + step))
 
     def row(source: int, now: int, reference: bool) -> int:
-        """An operation on the array; returns its end."""
+        """Do an operation on the array; return its end."""
         sees: dict[int, int] = {}
         for i in range(256):
             if not reference and i % 8 == 0:

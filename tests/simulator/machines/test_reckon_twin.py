@@ -97,7 +97,7 @@ class Twin:
         return sat16((2048 if k == label else 0) - y)
 
     def moved(self, w: int, prob: int, width: int, up: int, down: int, word: int) -> int:
-        """The step of a weight: -1, 0 or 1."""
+        """Return the step of a weight: -1, 0 or 1."""
         size = min(abs(prob) << up, (1 << width) - 1) >> down
         return 0 if prob == 0 or (prob != -(1 << (width - 1)) and size < word) else 1 if prob > 0 else -1
 

@@ -59,7 +59,7 @@ def _rows(text: str) -> list[tuple[str, ...]]:
 
 
 def _without_row(text: str) -> list[str]:
-    """Registered models that no row of the page's table names; ``<a, b>`` stands for one of a, b and ``<N>`` for a number."""
+    """Return registered models that no row of the page's table names; ``<a, b>`` is one of a, b and ``<N>`` a number."""
 
     def pattern(name: str) -> str:
         with_lists = re.sub(r"<([^>]*,[^>]*)>", lambda m: "(" + m[1].replace(", ", "|") + ")", name)

@@ -17,7 +17,7 @@ N, T = 7, 25
 
 
 def _run(model, params, acc, seed=3, first_id=5, table=None):  # type: ignore[no-untyped-def]
-    """Outputs [T, n], states [T, S, n] and saturations of a kernel."""
+    """Return outputs [T, n], states [T, S, n] and saturations of a kernel."""
     rows = np.array(
         [np.broadcast_to(params.get(w.name, model.defaults.get(w.name)), N) for w in model.params], np.int32
     )

@@ -66,7 +66,7 @@ def random_params(rng: np.random.Generator, n: int, states: int, zoh: bool, adap
 
 class Stepped(PlainS6):
     def step(self, acc: dict[str, int]) -> int:
-        """The membrane of `PlainNeuron` behind this q: its own selective state passes q through as z (x = 0, D = 1)."""
+        """Step the membrane of `PlainNeuron` behind this q: its own selective state passes q through as z (x = 0, D = 1)."""
         if self.wait:
             self.wait -= 1
             return 0

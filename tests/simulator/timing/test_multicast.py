@@ -138,7 +138,7 @@ def test_events_equal_function_first_then_compiled(make_chip, seed, sync) -> Non
 
 
 def replaced(chip):  # type: ignore[no-untyped-def]
-    """The same chip with multicast."""
+    """Return the same chip with multicast."""
     import msgspec
 
     return msgspec.structs.replace(chip, topology=msgspec.structs.replace(chip.topology, multicast=True))

@@ -71,7 +71,7 @@ def test_events_equal_the_kernel_on_systems_of_chips(block: int) -> None:
 
 
 def everyone(mesh: Mesh, seed: int, steps: int) -> LocalWork:
-    """A run in which every core may send to every other."""
+    """Return a run in which every core may send to every other."""
     rng = np.random.default_rng(seed)
     n, messages = mesh.n_endpoints, 120
     all_pairs = np.divmod(np.arange(n * n), n)

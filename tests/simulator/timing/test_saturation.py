@@ -12,7 +12,7 @@ NODES = 64
 
 
 def uniform_traffic(slots: int, rate: float, each: int) -> tuple[float, float]:
-    """Accepted packets per node and tick, and mean latency in ticks, while every source of an 8 x 8 mesh is active."""
+    """Return accepted packets per node and tick, and mean latency in ticks, while every source of an 8 x 8 mesh is active."""
     mesh = Mesh(8, 8, 1, (2, 2, 2, 2, 2), port_slots=slots, core_slots=16)
     rng = np.random.default_rng(0)
     n = NODES * each

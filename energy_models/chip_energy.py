@@ -301,7 +301,7 @@ def _checked(bounds: Mapping[str, tuple[float, float]], chip: Chip) -> Mapping[s
 
 
 def counters(values: Mapping[str, float], populations: tuple[str, ...] = ("network",)) -> dict[str, Count]:
-    """Counters of totals only, all on core 0, in one step, of the first population: for closed forms and estimates."""
+    """Return counters of totals only, all on core 0, in one step, of the first population: for closed forms and estimates."""
     out = {}
     for name, value in values.items():
         one = np.zeros(len(populations), np.int64)

@@ -37,7 +37,7 @@ def register_counts(name: str, counts: FormCounts) -> None:
 def form_counts(
     form: str, n_in: int, n_hidden: int, psp: Psp = "alpha", rate: float = 0.1, block: int = 64, lookback: int = 64
 ) -> dict[str, int]:
-    """Operations of one step (equations above), as counters of learning.
+    """Count operations of one step (equations above), as counters of learning.
 
     Raises:
         InputError: an unknown form or kernel, a size below 1, a rate outside 0..1.
@@ -111,7 +111,7 @@ def live_times(rate: float, n_in: int) -> float:
 
 
 def form_energy_pj(chip: Chip, counts: Mapping[str, int], event_pj: float | None = None) -> tuple[float, float, float]:
-    """Low, nominal and high energy [pJ] of these operations on a chip.
+    """Return low, nominal and high energy [pJ] of these operations on a chip.
 
     Args:
         chip: whose constants are used.

@@ -89,7 +89,7 @@ class GpuCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def gpu_names() -> list[str]:
-    """Cards that come with bimhw."""
+    """Return the cards that come with bimhw."""
     folder = resources.files("energy_models") / "gpus"
     return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
 

@@ -143,7 +143,7 @@ def gpu_work(workload: Workload, mode: Mode, batch: int = 1, schedule: Schedule 
 
 
 def _launches(workload: Workload, mode: Mode, schedule: Schedule) -> int:
-    """Kernels of one batch: products, element-wise work, the backward pass, one update."""
+    """Count kernels of one batch: products, element-wise work, the backward pass, one update."""
     steps, rounds = workload.steps, max(1, math.ceil(math.log2(workload.steps)))
     total = 0
     for la in workload.layers:

@@ -109,7 +109,7 @@ class Item:
         return "\n".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         c = self.constant
         return {
             "name": self.name,
@@ -166,11 +166,11 @@ class EnergyReport:
         raise InputError(f"item {name!r}", "is not in the report", f"It has: {', '.join(i.name for i in self.items)}")
 
     def select(self, kind: Kind | None = None) -> tuple[Item, ...]:
-        """Items of one kind, or all."""
+        """Return items of one kind, or all."""
         return tuple(i for i in self.items if kind is None or i.kind == kind)
 
     def energy_pj(self, kind: Kind | None = None) -> float:
-        """Sum of the known nominal energies (of one kind)."""
+        """Sum the known nominal energies (of one kind)."""
         return float(sum(i.energy_pj or 0.0 for i in self.select(kind)))
 
     def low_pj(self, kind: Kind | None = None) -> float:
@@ -192,7 +192,7 @@ class EnergyReport:
         return tuple(i.name for i in self.items if i.high_pj is None)
 
     def by(self, grouping: Grouping) -> dict[str, float]:
-        """Known nominal energy [pJ] by item, unit of hardware, kind, core (numbers, then "chip"), population or step."""
+        """Return known nominal energy [pJ] by item, unit of hardware, kind, core (numbers, then "chip"), population or step."""
         if grouping in ("core", "population", "step"):
             return self._by_array(grouping)
         label: Callable[[Item], str] = {
@@ -214,7 +214,7 @@ class EnergyReport:
         return dict(zip(names, total.tolist(), strict=True))
 
     def figures(self) -> dict[str, float | None]:
-        """Energy per operation, step and sample (equation: sum of the items / the count)."""
+        """Return energy per operation, step and sample (equation: sum of the items / the count)."""
         total, dynamic = self.energy_pj(), self.energy_pj("dynamic")
         soma = sum(i.energy_pj or 0.0 for i in self.items if i.hardware == "soma")
         synapse = sum(i.energy_pj or 0.0 for i in self.items if i.hardware == "synapse")
@@ -245,7 +245,7 @@ class EnergyReport:
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "chip": self.chip,
             "steps": self.steps,

@@ -57,7 +57,7 @@ def psp_of(model: str) -> Psp | None:
 
 
 def eligibility_words(model: str) -> int:
-    """Eligibility words a synapse triple that RTRL of this neuron model keeps; 0 for a model without."""
+    """Return eligibility words a synapse triple that RTRL of this neuron model keeps; 0 for a model without."""
     psp = psp_of(model)
     return OPERATIONS[psp].words() if psp is not None else 0
 
@@ -80,7 +80,7 @@ def learning_constant(
 
 
 def composed(keys: Sequence[str], parts: Sequence[Quantity]) -> Quantity:
-    """Sum of constants: value, low and high add; the quality is the worst of the parts."""
+    """Sum constants: value, low and high add; the quality is the worst of the parts."""
 
     def total(ends: Sequence[float | None]) -> float | None:
         known = [e for e in ends if e is not None]
@@ -115,7 +115,7 @@ def learning_counts(
     active: float = 1.0,
     stdp_rates: tuple[float, float] | None = None,
 ) -> dict[str, int]:
-    """Operations of one step of exact dense RTRL (diag) of one layer on a chip, before anything was simulated.
+    """Count operations of one step of exact dense RTRL (diag) of one layer on a chip, before anything was simulated.
 
     With M inputs, H neurons and S = density 3 M H plastic synapses: trace words and their MACs a synapse triple as in
     `simulator.plasticity.operations`, all in every step; third factor C H MACs from C broadcast error words; weight update
@@ -167,7 +167,7 @@ def learning_counts(
 
 
 def program_learning_counts(program: Program, optimiser: Optimiser = "rms") -> dict[str, int]:
-    """Operations of one labelled step of exact dense RTRL of all BIM-D layers of a program.
+    """Count operations of one labelled step of exact dense RTRL of all BIM-D layers of a program.
 
     Density is that of the program's synapses; classes are the size of its output population.
     """

@@ -53,7 +53,7 @@ class Candidate:
     found: Mapping[str, object] = field(default_factory=dict)
 
     def figures(self) -> dict[str, object]:
-        """Judged figures as plain values."""
+        """Return judged figures as plain values."""
         plain: dict[str, object] = {"layout": self.layout}
         if self.score is not None:
             plain.update(self.score.as_json())
@@ -83,7 +83,7 @@ def settle(candidates: list[Candidate], objective: str, judge: Judge) -> tuple[C
 def spreads(
     problem: MappingProblem, tight: Candidate, judge: Judge, objective: str, neurons_per_core: int | None
 ) -> list[Candidate]:
-    """Blocks on several numbers of cores, the tight ones first, judged; of large networks tight ones and one start more.
+    """Spread blocks on several numbers of cores, tight ones first, judged; of large networks the tight ones and one start more.
 
     Args:
         problem: network and chip.
@@ -110,21 +110,21 @@ def spreads(
 
 
 def ladder(problem: MappingProblem, dense: Candidate) -> list[int]:
-    """Numbers of cores to try, from those of the densest blocks to all of the chip, at equal ratios."""
+    """Return the numbers of cores to try, from those of the densest blocks to all of the chip, at equal ratios."""
     least = int(np.unique(dense.program.core[dense.program.core != HOST]).size)
     most = max(least, min(problem.chip.n_cores, problem.n))
     return sorted({round(k) for k in np.geomspace(least, most, RUNGS)})
 
 
 def _messages_on(problem: MappingProblem, k: int) -> float:
-    """Messages a step on k even parts of the neurons' own order or of that by clusters, whichever has fewer."""
+    """Return messages a step on k even parts of the neurons' own order or of that by clusters, whichever has fewer."""
     need, room = np.ones((problem.n, 1)), np.ones((k, 1))
     orders = (np.arange(problem.n), problem.order)
     return min(remote_messages(problem.graph, cut(order, need, room), k, _STRIDE) for order in orders)
 
 
 def _packed(problem: MappingProblem, cap: int | None, share: bool) -> Candidate | None:
-    """Blocks of at most `cap` neurons; None where the limits do not allow them."""
+    """Return the blocks of at most `cap` neurons; None where the limits do not allow them."""
     try:
         program, resources = pack(problem, cap, share=share)
         check_limits(program, problem.chip, resources)
@@ -203,6 +203,6 @@ def _room(problem: MappingProblem, start: I32, at: I32, cap: int | None) -> F64:
 
 
 def _allowed(problem: MappingProblem, part: I32, k: int) -> npt.NDArray[np.bool_]:
-    """Which part fits which usable core, bool [K, cores]."""
+    """Return which part fits which usable core, bool [K, cores]."""
     used = used_by_parts(problem, part, k)
     return np.asarray((used[:, None, :] <= problem.rooms[None]).all(axis=2))

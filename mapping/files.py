@@ -48,7 +48,7 @@ def save_mapping(program: Program, path: Path) -> None:
 
 
 def read_mapping(path: Path, network: Network) -> I32:
-    """Core of every neuron of a network in logical order, `HOST` for inputs.
+    """Read the core of every neuron of a network in logical order, `HOST` for inputs.
 
     Raises:
         InputError: no such file, not a mapping, or one of another network.

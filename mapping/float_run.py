@@ -82,7 +82,7 @@ def run_float(network: Network, inputs: Mapping[str, Floats], steps: int, observ
 def record(
     network: Network, inputs: Mapping[str, Floats], steps: int, probes: Sequence[tuple[str, str]], seed: int = 0
 ) -> dict[tuple[str, str], Floats]:
-    """Values [B, T, n] of (population, state) pairs; the state ``out`` is what the population sends. `seed` as in `run_float`.
+    """Return values [B, T, n] of (population, state) pairs; state ``out`` is what the population sends. `seed` as in `run_float`.
 
     Steps before a population starts (its layer) are 0.
     """

@@ -94,7 +94,7 @@ def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64
 
 
 def _axons(network: Network, name: str, size: int, vertex: Mapping[str, int]) -> tuple[I64, I32]:
-    """Distinct target vertices of each neuron of a population, over all its projections."""
+    """Return the distinct target vertices of each neuron of a population, over all its projections."""
     out = [(q.indptr, q.indices, vertex[q.target]) for q in network.projections if q.source == name]
     if not out:
         return np.zeros(size + 1, np.int64), np.empty(0, np.int32)
@@ -106,7 +106,7 @@ def _axons(network: Network, name: str, size: int, vertex: Mapping[str, int]) ->
 
 @nb.njit(cache=True, nogil=True)
 def _union(ptr, pins, indptr, indices, first):  # type: ignore[no-untyped-def]
-    """Row by row union of sorted rows; the second's indices are shifted by `first`."""
+    """Unite sorted rows one by one; the second's indices are shifted by `first`."""
     size = ptr.size - 1
     out_ptr = np.zeros(size + 1, np.int64)
     out = np.empty(pins.size + indices.size, np.int32)
@@ -128,7 +128,7 @@ def _union(ptr, pins, indptr, indices, first):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def transpose(ptr, pins, n):  # type: ignore[no-untyped-def]
-    """Nets of each vertex (CSR) from the pins of each net."""
+    """Return the nets of each vertex (CSR) from the pins of each net."""
     back_ptr = np.zeros(n + 1, np.int64)
     for k in range(pins.size):
         back_ptr[pins[k] + 1] += 1
@@ -158,7 +158,7 @@ def _traffic(ptr, pins, source, rate, part, k):  # type: ignore[no-untyped-def]
 
 
 def traffic(graph: Hypergraph, part: I32, k: int) -> npt.NDArray[np.float64]:
-    """Messages a step from part to part, float64 [K + 1, K]; the last row is the host. Diagonal: within a core."""
+    """Return the messages a step from part to part, float64 [K + 1, K]; the last row is the host. Diagonal: within a core."""
     result: npt.NDArray[np.float64] = _traffic(graph.ptr, graph.pins, graph.source, graph.rate, part, k)
     return result
 

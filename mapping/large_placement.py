@@ -26,7 +26,7 @@ _TO_PARTNER = 0.7  # share of tries next to a partner
 
 
 def place_large(flow: Flow, topology: Topology, cores: I32, at: tuple[F32, F32], port: F64, seed: int) -> I32:
-    """Core of each part, int32 [K].
+    """Return the core of each part, int32 [K].
 
     Args:
         flow: messages between parts, numbered so that parts of near numbers belong together.
@@ -53,7 +53,7 @@ def place_large(flow: Flow, topology: Topology, cores: I32, at: tuple[F32, F32],
 
 
 def halves(x: F32, y: F32, k: int) -> I64:
-    """Slot of each of K parts: the slots are halved along their longer side, parts in their order and slots together."""
+    """Return the slot of each of K parts: halve slots along their longer side, parts in their order and slots together."""
     out = np.empty(k, np.int64)
     todo = [(np.arange(x.size), 0, k)]
     while todo:
@@ -72,7 +72,7 @@ def halves(x: F32, y: F32, k: int) -> I64:
 
 
 def symmetric(flow: Flow) -> tuple[I64, I32, F32, F32]:
-    """Partners of each part with the messages of both directions (CSR, no diagonal), and the host's to each part."""
+    """Return partners of each part with the messages of both directions (CSR, no diagonal), and the host's to each part."""
     from scipy.sparse import csr_array
 
     k = flow.k

@@ -50,7 +50,7 @@ def learning_usage(
 def check_learning(
     program: Program, chip: Chip, config: LearnConfig | None = None, steps: int = 0
 ) -> tuple[Resource, ...]:
-    """`learning_usage`, or `FitError` where a core's memory is too small, or the chip has no such learning.
+    """Return `learning_usage`, or raise `FitError` where a core's memory is too small, or the chip has no such learning.
 
     Raises:
         FitError: names the core, the resource, its use, its limit and the way out.
@@ -76,7 +76,7 @@ def check_learning(
 
 
 def _by_core(program: Program, item: Item) -> Ints:
-    """Bytes of an item on each core, shared out by the population's neurons (rounded up on each)."""
+    """Return the bytes of an item on each core, shared out by the population's neurons (rounded up on each)."""
     first = program.first_ids()[item.population]
     size = program.population(item.population).size
     n_cores = int(program.core.max(initial=-1)) + 1

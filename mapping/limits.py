@@ -96,7 +96,7 @@ def _check_graded(p: Population, bits: int, chip: Chip) -> None:
 
 
 def payload_bits(network: Network, p: Population) -> int:
-    """Bits (with sign) of the graded spikes that a population sends; 0 for binary spikes."""
+    """Return bits (with sign) of the graded spikes that a population sends; 0 for binary spikes."""
     if p.model == INPUT_MODEL:
         entry = network.meta.get("input", {})
         return int(entry.get("payload_bits", 0))  # one word for all inputs
@@ -185,5 +185,5 @@ def _populations_on(program: Program, core: int) -> str:
 
 
 def unchecked(resources: Sequence[Resource]) -> list[str]:
-    """Names of the limits that were never published and so are not checked."""
+    """Return names of the limits that were never published and so are not checked."""
     return [r.name for r in resources if r.limit is None]

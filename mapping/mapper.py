@@ -113,7 +113,7 @@ def _fitting(problem: MappingProblem, neurons_per_core: int | None) -> tuple[Pro
 
 
 def _alternatives(tried: list[Candidate], best: Candidate, blocks: Candidate) -> dict[str, object]:
-    """Judged figures of the result, of tight blocks, and of the choice that each objective would have made."""
+    """Return the judged figures of the result, of tight blocks, and of the choice that each objective would have made."""
     return {
         "judged": best.figures(),
         "blocks": next((c.figures() for c in tried if c.program is blocks.program), None),
@@ -142,7 +142,7 @@ def _has_shared(network: Network) -> bool:
 
 
 def _counted_figures(problem: MappingProblem, program: Program) -> dict[str, object]:
-    """`figures_of` from the axons of a program."""
+    """Return `figures_of` from the axons of a program."""
     axons, per_spike, rates = axon_table(program), reach(program, problem.chip.topology), problem.rates or {}
     rate = np.concatenate([rates.get(p.name, np.ones(p.size)) for p in program.populations])
     source = np.repeat(np.arange(rate.size), axons.fan_cores)
@@ -162,7 +162,7 @@ def _relayed(
     neurons_per_core: int | None,
     error: FitError,
 ) -> MappedNetwork:
-    """Contiguous blocks with relay neurons; where they do not help either, the error of what failed first."""
+    """Map contiguous blocks with relay neurons; where they do not help either, raise the error of what failed first."""
     network = replace(network, projections=unrolled_all(network.projections))
     try:
         program, resources = map_with_relays(network, chip, neurons_per_core)
@@ -178,7 +178,7 @@ def _relayed(
 def with_relay_rates(
     program: Program, rates: Mapping[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Rates of the relays too: each sends what its source sends."""
+    """Return the rates of the relays too: each sends what its source sends."""
     out = dict(rates)
     relays = program.facts.relays.populations
     for q in program.projections:
@@ -190,7 +190,7 @@ def with_relay_rates(
 
 
 def figures_of(graph: Hypergraph, chip: Chip, core: I32) -> dict[str, object]:
-    """Cores, and the messages and hops that the rates lead to expect."""
+    """Return cores, and the messages and hops that the rates lead to expect."""
     own = core[core != HOST]
     cores, part = np.unique(own, return_inverse=True)
     flow = flow_of(graph, part.astype(np.int32), cores.size)

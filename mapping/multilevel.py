@@ -49,7 +49,7 @@ class Nets:
 
 
 def nets_of(graph: Hypergraph, order: I64) -> Nets:
-    """Nets with their sources, vertices renumbered by their place in `order` and nets by their source, for the cache."""
+    """Return nets with their sources, vertices renumbered by their place in `order` and nets by their source, for the cache."""
     rank = np.empty(graph.n, np.int32)
     rank[order] = np.arange(graph.n, dtype=np.int32)
     home = np.where(graph.source >= 0, rank[np.maximum(graph.source, 0)] if graph.n else 0, graph.n)
@@ -156,7 +156,7 @@ def _lists(ptr, pins, part, k, bits, heads, entries):  # type: ignore[no-untyped
 
 @nb.njit(cache=True, nogil=True)
 def _gains(v, a, back_ptr, back, heads, entries, bits, gain, touched):  # type: ignore[no-untyped-def]
-    """Messages that each part near v would save it: rates of v's nets that are there without v. Return how many parts."""
+    """Return messages that each part near v would save it: rates of v's nets that are there without v. Return how many parts."""
     n = 0
     alone = (1 << bits) | a
     mask = (1 << bits) - 1
@@ -185,7 +185,7 @@ def _shift(v, a, b, back_ptr, back, heads, entries, bits, part):  # type: ignore
 def _sweep_lists(  # type: ignore[no-untyped-def]
     order, back_ptr, back, heads, entries, bits, need, kind, shared, held, left, part
 ):
-    """One pass over the vertices; return the messages saved.
+    """Pass once over the vertices; return the messages saved.
 
     A vertex whose best part is full waits there in one of `_WAITING` places; one of that part that wants the other way is
     exchanged with it, if both together save.
@@ -244,7 +244,7 @@ def _sweep_lists(  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _count_move(e, a, b, heads, entries, bits):  # type: ignore[no-untyped-def]
-    """One pin of net e goes from part a to part b."""
+    """Move one pin of net e from part a to part b."""
     first, length = heads[e].first, heads[e].length
     at_a, at_b, end, one, mask = -1, -1, first + length, 1 << bits, (1 << bits) - 1
     for i in range(first, end):

@@ -64,7 +64,7 @@ class Score:
         return self.step_ns * self.energy_pj
 
     def as_json(self) -> dict[str, float | int | None]:
-        """Plain values; ``lower_bound`` stands among them where the time was only bounded."""
+        """Return plain values; ``lower_bound`` stands among them where the time was only bounded."""
         mark: dict[str, float | int | None] = {"lower_bound": True} if self.bound else {}
         return mark | {
             "cores": self.cores,
@@ -145,7 +145,7 @@ class Judge:
         return run_timing(program, self.chip, self.spikes, engine, active=given, axons=axons).sim_time_ns
 
     def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
-        """Who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
+        """Return who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
         if self._active is None:
             if _tells_active(self.chip):
                 self._active = active_updates(program, self.spikes, 0, self.spikes.steps)
@@ -181,7 +181,7 @@ def _tells_active(chip: Chip) -> bool:
 
 
 def _remote(program: Program, spikes: SpikeTrain, axons: AxonTable) -> float:
-    """Packets of the sample that leave their core for another, those that the host sends among them."""
+    """Return the packets of the sample that leave their core for another, those that the host sends among them."""
     return float(_leaving(axons.ptr, axons.dst, program.core)[spikes.ids].sum())
 
 

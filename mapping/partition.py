@@ -128,7 +128,7 @@ def cut(order: I64, need: F64, room: F64) -> I32:
 
 
 def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:
-    """Whether a second start may pay: not where wiring is random, nor where the order of the neurons holds the structure."""
+    """Return whether a second start may pay: not where wiring is random, nor where the order of the neurons holds structure."""
     blocks, refined = (remote_messages(graph, found[name], k) for name in ("blocks", "contiguous"))
     by_chance = random_messages(graph, k)
     in_order = refined > _IN_ORDER * blocks and refined < _FEW * by_chance

@@ -21,7 +21,7 @@ _LEAST_PINS, _ALL_PINS = 8, 1_200_000  # at least so many of an axon; fewer of e
 
 
 def installed(package: str) -> bool:
-    """Whether a package can be imported."""
+    """Return whether a package can be imported."""
     return importlib.util.find_spec(package) is not None
 
 
@@ -82,7 +82,7 @@ def _thin(ptr, pins, most, rng):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _synapse_graph(ptr, pins, source, weight, back_ptr, back):  # type: ignore[no-untyped-def]
-    """Both directions of every synapse between vertices (CSR), those that run both ways once with the summed weight."""
+    """Return both directions of every synapse between vertices (CSR), two-way ones once with the summed weight."""
     n = back_ptr.size - 1
     owned = np.full(n, -1, np.int64)
     for e in range(source.size):

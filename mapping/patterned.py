@@ -71,7 +71,7 @@ class Pattern:
         return {}
 
     def _side(self, d: int, low: int, high: int) -> Bools:
-        """Source positions of direction `d` that reach one of the target positions low .. high - 1; kept, for cores repeat."""
+        """Return source positions of direction `d` that reach a target position low .. high - 1; kept, for cores repeat."""
         key = d, low, high
         if key not in self._sides:
             self._sides[key] = np.asarray(self.dims[d][low:high].any(axis=0))

@@ -49,12 +49,12 @@ class Crossing:
 
 
 def crossing_of(chip: Chip) -> float:
-    """Hops that a packet over a link between chips is worth: its latency and occupancy over an east-west hop's time."""
+    """Return a link's hops between chips: its latency and occupancy over an east-west hop's time."""
     return 1.0 if chip.topology.chips == 1 else _hops_worth(chip, chip.link)
 
 
 def crossings(chip: Chip) -> Crossing:
-    """Hops that links between chips and between boards are worth."""
+    """Return the hops that links between chips and between boards are worth."""
     if not chip.topology.board_chips:
         return Crossing(crossing_of(chip))
     return Crossing(crossing_of(chip), _hops_worth(chip, chip.board_link), chip.topology.board_chips)
@@ -69,7 +69,7 @@ def _hops_worth(chip: Chip, link: Link | None) -> float:
 
 
 def _lengthened(topology: Topology, x: I32, crossing: float | Crossing) -> F64:
-    """Columns, with every link between chips or boards as long as its hops."""
+    """Return columns, with every link between chips or boards as long as its hops."""
     c = crossing if isinstance(crossing, Crossing) else Crossing(crossing)
     chip = x // topology.width
     board = chip // c.board_chips if c.board_chips else np.zeros_like(chip)
@@ -78,13 +78,13 @@ def _lengthened(topology: Topology, x: I32, crossing: float | Crossing) -> F64:
 
 
 def places(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> tuple[F32, F32]:
-    """Where cores lie: X (lengthened by the links between chips) and Y, float32 [n] each."""
+    """Return where cores lie: X (lengthened by the links between chips) and Y, float32 [n] each."""
     x, y = _at(topology, cores)
     return _lengthened(topology, x, crossing).astype(np.float32), y.astype(np.float32)
 
 
 def host_hops(topology: Topology, cores: I32, crossing: float | Crossing = 1.0) -> F64:
-    """Hops from the host's port to each core, float64 [n]."""
+    """Return the hops from the host's port to each core, float64 [n]."""
     x, y = places(topology, cores, crossing)
     port = _lengthened(topology, np.array(topology.host_port[:1], np.int32), crossing)[0]
     hops: F64 = (np.abs(x - port) + np.abs(y - topology.host_port[1])).astype(np.float64)
@@ -97,7 +97,7 @@ def _at(topology: Topology, cores: I32) -> tuple[I32, I32]:
 
 
 def usable_cores(topology: Topology) -> I32:
-    """Cores that work, ascending."""
+    """Return the cores that work, ascending."""
     cores = np.arange(topology.mesh_cores)
     inside = cores[cores % topology.chip_cores < topology.usable_cores]
     return np.setdiff1d(inside, topology.broken_cores).astype(np.int32)
@@ -112,7 +112,7 @@ def snake_order(topology: Topology, cores: I32) -> I32:
 
 
 def hop_cost(flow: F64 | Flow, topology: Topology, core_of_part: I32, crossing: float | Crossing = 1.0) -> float:
-    """Messages x hops a step of parts on these cores."""
+    """Return messages x hops a step of parts on these cores."""
     table = as_flow(flow)
     x, y = (a.astype(np.float64) for a in places(topology, core_of_part, crossing))
     sender, host = table.sender, host_hops(topology, core_of_part, crossing)
@@ -123,7 +123,7 @@ def hop_cost(flow: F64 | Flow, topology: Topology, core_of_part: I32, crossing: 
 
 
 def chip_messages(flow: F64 | Flow, topology: Topology, core_of_part: I32) -> float:
-    """Messages a step that leave their chip, the host's to other chips than its own included."""
+    """Return the messages a step that leave their chip, the host's to other chips than its own included."""
     table = as_flow(flow)
     chip = np.append(core_of_part // topology.chip_cores, topology.host_port[0] // topology.width)
     return float(table.rate[chip[table.sender] != chip[table.to]].sum())
@@ -139,7 +139,7 @@ def place(
     crossing: float | Crossing = 1.0,
     allowed: npt.NDArray[np.bool_] | None = None,
 ) -> I32:
-    """Core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
+    """Return the core of each part, int32 [K], the best of several annealings; the same seed gives the same places.
 
     Args:
         flow: messages between parts, sparse or as a table [K + 1, K], the last row from the host.

@@ -139,7 +139,7 @@ def _rooms(chip: Chip, cores: I32) -> F64:
 
 
 def _synapse_bits(network: Network, p: Population) -> F64:
-    """Synapse memory that each neuron of a population brings to its core, in bits; kernels are not among it."""
+    """Return the synapse memory that each neuron of a population brings to its core, in bits; kernels are not among it."""
     total = np.zeros(p.size)
     for q in network.projections:
         if q.target != p.name:
@@ -152,7 +152,7 @@ def _synapse_bits(network: Network, p: Population) -> F64:
 
 
 def used_by_parts(problem: MappingProblem, part: I32, k: int) -> F64:
-    """Resources that each of K parts takes, shared words included; float64 [K, 4]."""
+    """Return the resources that each of K parts takes, shared words included; float64 [K, 4]."""
     used = np.zeros((k, 4))
     for r in range(4):
         used[:, r] = np.bincount(part, problem.need[:, r], minlength=k)

@@ -192,7 +192,7 @@ def _join_clusters(order, ptr, to, weight, own, cap, label, size):  # type: igno
 
 @nb.njit(cache=True, nogil=True)
 def _edges(ptr, pins, share, owned, label, first, members):  # type: ignore[no-untyped-def]
-    """Directed edges between clusters (CSR): weights of all synapses from one to another, those within left out."""
+    """Return directed edges between clusters (CSR): weights of all synapses from one to another, those within left out."""
     k = first.size - 1
     total, touched = np.zeros(k, np.float32), np.empty(k + 1, np.int32)
     out_ptr = np.zeros(k + 1, np.int64)
@@ -251,7 +251,7 @@ def refine_synapses(
 def _sweep(  # type: ignore[no-untyped-def]
     order, ptr, pins, source, share, back_ptr, back, owned, need, kind, shared, held, left, part
 ):
-    """One pass; a vertex whose best part is full waits there, and one of that part that wants the other way takes its place."""
+    """Pass once; a vertex whose best part is full waits there, and one of that part that wants the other way takes its place."""
     k = left.shape[0]
     score, touched = np.zeros(k, np.float32), np.empty(k + 1, np.int32)
     waits, wants = np.full((k, _WAITING), -1, np.int64), np.full((k, _WAITING), -1, np.int64)

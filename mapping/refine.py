@@ -36,7 +36,7 @@ class Kinds:
 
 
 def kinds_state(kinds: Kinds | None, part: I32, need: F64, room: F64) -> tuple[I32, F64, I32, F64]:
-    """Kind of each vertex, shared words, vertices by part and kind [K, kinds], and what each part has left [K, R]."""
+    """Return kind of each vertex, shared words, vertices by part and kind [K, kinds], and what each part has left [K, R]."""
     n, k = part.size, room.shape[0]
     if kinds is None or not kinds.shared.any():
         kinds = Kinds(np.zeros(n, np.int32), np.zeros((1, need.shape[1])))
@@ -59,7 +59,7 @@ def _count(ptr, pins, part, k):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff):  # type: ignore[no-untyped-def]
-    """aff[:] of vertex v; see the module's text."""
+    """Compute aff[:] of vertex v; see the module's text."""
     k = aff.size
     aff[:] = np.float32(0.0)
     home = part[v]
@@ -124,7 +124,7 @@ def _move(v, a, b, back_ptr, back, counts, part, need, room, kind, shared, held)
 def _sweep(  # type: ignore[no-untyped-def]
     order, back_ptr, back, owned, source, rate, need, kind, shared, held, part, counts, room, temperature, aff, rng
 ):
-    """One pass over the vertices; returns the messages saved."""
+    """Pass once over the vertices; return the messages saved."""
     saved = 0.0
     k = aff.size
     for v in order:

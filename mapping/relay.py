@@ -43,7 +43,7 @@ I64 = npt.NDArray[np.int64]
 def map_with_relays(
     network: Network, chip: Chip, neurons_per_core: int | None = None
 ) -> tuple[Program, tuple[Resource, ...]]:
-    """Contiguous blocks, with relays where the neurons of a core reach more cores than it has axons for.
+    """Map contiguous blocks, with relays where the neurons of a core reach more cores than it has axons for.
 
     Raises:
         FitError: what does not fit for another reason, or what no relay can help, with the figures.
@@ -115,7 +115,7 @@ def _sends_payloads(p: Population) -> bool:
 
 
 def _feed(source: Population, own: Sequence[Relay], first: int, chip: Chip) -> Projection:
-    """One synapse of weight 1 from each source to each of its relays."""
+    """Make one synapse of weight 1 from each source to each of its relays."""
     rows = np.array([r.source - first for r in own])
     order = np.argsort(rows, kind="stable").astype(np.int32)
     ptr = np.zeros(source.size + 1, np.int64)

@@ -40,7 +40,7 @@ class Relay:
 
 
 def choose_relays(program: Program, chip: Chip) -> list[Relay]:
-    """Relays that bring the axons of every core within its limit; the neurons that reach most cores first.
+    """Choose relays that bring the axons of every core within its limit; the neurons that reach most cores first.
 
     Raises:
         FitError: no core has room for them.
@@ -124,7 +124,7 @@ def kinds_of_relays(chip: Chip) -> tuple[bool, ...]:
 
 
 def relay_population(name: str, chip: Chip, graded: bool, size: int, layer: int) -> Population:
-    """Neurons that send in each step what arrives in it, without memory.
+    """Make neurons that send in each step what arrives in it, without memory.
 
     Raises:
         FitError: the chip has no neuron that can.

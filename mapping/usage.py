@@ -143,7 +143,7 @@ def _bytes(bits: Ints) -> Ints:
 
 
 def synapse_bits(program: Program, n_cores: int) -> Ints:
-    """Synapse memory of each core in bits."""
+    """Return the synapse memory of each core in bits."""
     total = np.zeros(n_cores, np.int64)
     first = program.first_ids()
     for q in program.projections:

@@ -47,7 +47,7 @@ class MappingView:
     chip_messages: float
 
     def as_json(self, topology: Topology) -> dict[str, Any]:
-        """Cores that hold neurons and links that carry messages, as plain values."""
+        """Return cores that hold neurons and links that carry messages, as plain values."""
         t = topology
         rows = []
         for c in np.nonzero(self.neurons)[0].tolist():
@@ -105,7 +105,7 @@ def view_mapping(program: Program, chip: Chip, rates: Mapping[str, F64] | None =
 
 
 def _flow(program: Program, n: int, rates: Mapping[str, F64] | None) -> tuple[Flow, F64]:
-    """Messages a step from core to core (last row: the host), and from each core to the host [n]."""
+    """Return the messages a step from core to core (last row: the host), and from each core to the host [n]."""
     network = Network("integer", program.populations, program.projections)
     graph = axon_hypergraph(network, rates)
     own = program.core != HOST
@@ -139,7 +139,7 @@ def _held(program: Program, n: int) -> tuple[str, ...]:
 
 
 def _links(t: Topology, pairs: tuple[I64, I64, F64], from_host: F64, to_host: F64) -> F64:
-    """Messages of every router output: along the row first, then along the column; sums of intervals."""
+    """Return the messages of every router output: along the row first, then along the column; sums of intervals."""
     core = np.arange(from_host.size)
     x, y = np.divmod(core // t.cores_per_router, t.height)
     source, target, between = pairs

@@ -24,22 +24,22 @@ TABLE_WORD_BITS = 16
 
 
 def index_bits(n_target: int) -> int:
-    """Bits of a target index."""
+    """Return the bits of a target index."""
     return max(1, int(n_target - 1).bit_length())
 
 
 def dense_bits(n_source: int, n_target: int, weight_bits: int) -> int:
-    """Synapse memory of a full matrix."""
+    """Return the synapse memory of a full matrix."""
     return n_source * n_target * weight_bits
 
 
 def sparse_bits(n_synapses: int, n_target: int, weight_bits: int) -> int:
-    """Synapse memory of a list of (target, weight)."""
+    """Return the synapse memory of a list of (target, weight)."""
     return n_synapses * (weight_bits + index_bits(n_target))
 
 
 def value_bits(weights: npt.NDArray[np.integer]) -> int:
-    """Bits of the narrowest two's complement word that holds all values; 1 where they are all 1 or -1."""
+    """Return the bits of the narrowest two's complement word that holds all values; 1 where they are all 1 or -1."""
     low, high = int(weights.min(initial=0)), int(weights.max(initial=0))
     if low >= -1 and high <= 1 and weights.all():
         return 1
@@ -87,7 +87,7 @@ def _stored(q: Projection, chip: Chip) -> Projection:
 
 
 def kernel_bits(network: Network, target: str = "") -> int:
-    """Kernel words of the convolutions onto a population, or onto all."""
+    """Return the kernel words of the convolutions onto a population, or onto all."""
     own = [q for q in network.projections if q.layout == "conv" and target in ("", q.target)]
     return sum(q.shared_words * q.weight_bits for q in own)
 
@@ -102,7 +102,7 @@ def neuron_bits(population: Population) -> int:
 
 
 def shared_bits(population: Population) -> int:
-    """Bits that each core holding neurons of this population stores once: shared parameters and tables."""
+    """Return the bits that each core holding neurons of this population stores once: shared parameters and tables."""
     if population.model == INPUT_MODEL:
         return 0
     model = get(population.model)

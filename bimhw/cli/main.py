@@ -85,7 +85,7 @@ _NO_ROOM = ("failed to map segment", "annot allocate memory")  # what the system
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
+    """Run the command line: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
     _prepare()
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
@@ -133,7 +133,7 @@ def _ignore_signals(arguments: list[str] | None) -> None:
 
 
 def _prepare() -> None:
-    """SIGTERM ends a command as Ctrl-C does; what a terminal cannot show is escaped; warnings are one line."""
+    """Make SIGTERM end a command as Ctrl-C does; escape what a terminal cannot show; print warnings on one line."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in ("stdout", "stderr"):

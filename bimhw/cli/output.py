@@ -127,7 +127,7 @@ def _table(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -
 
 
 def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Characters of each column: its longest word, and what is left over for those that have longer texts."""
+    """Return the characters of each column: its longest word, and what is left over for those that have longer texts."""
     from rich.cells import cell_len
 
     texts = _columns(columns, cells)
@@ -142,7 +142,7 @@ def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], width: int) 
 
 
 def _parts(words: Sequence[int], width: int, keys: int) -> list[list[int]]:
-    """Columns of each part of a table, so that no part is wider than `width` unless one column alone is."""
+    """Return the columns of each part of a table, so that no part is wider than `width` unless one column alone is."""
     first = list(range(min(keys, len(words))))
     room = width - 1 - sum(words[i] + MARGIN for i in first)
     parts, used = [list(first)], 0
@@ -162,7 +162,7 @@ def _longest_word(text: str) -> int:
 
 
 def _width() -> int | None:
-    """Columns of a table: those of COLUMNS, else of the terminal (None), else 110."""
+    """Return the columns of a table: those of COLUMNS, else of the terminal (None), else 110."""
     asked = os.environ.get("COLUMNS", "")
     return max(20, int(asked)) if asked.isdigit() else None if sys.stdout.isatty() else 110
 

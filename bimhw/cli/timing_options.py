@@ -39,7 +39,7 @@ def with_timing_options(function: F) -> F:
 
 
 def describe_sample(figures: Mapping[str, Any]) -> str:
-    """Say how many steps were timed and how sure the mean is."""
+    """Describe how many steps were timed and how sure the mean is."""
     mean, half = figures["mean_step_ns"], figures["half_width_ns"]
     return (
         f"timed {figures['steps_timed']:,} of {figures['of_steps']:,} steps: mean step {mean:,.4g} +- {half:.2g} ns "

@@ -25,7 +25,7 @@ class Drive:
     variance: Floats
 
     def over(self, scale: float) -> Drive:
-        """In units of `scale`."""
+        """Return the drive in units of `scale`."""
         return Drive(self.mean / scale, self.variance / scale**2)
 
 
@@ -48,12 +48,12 @@ class Calibration:
     drives: Mapping[str, Drive] = field(default_factory=dict)
 
     def of(self, population: str, *words: str) -> float:
-        """Largest absolute value over these words."""
+        """Return the largest absolute value over these words."""
         return max(self.largest.get((population, w), 0.0) for w in words)
 
 
 def chip_steps(network: Network, sample_steps: int) -> int:
-    """Chip steps of a sample: the deepest layer sees the last input that many steps later."""
+    """Return the chip steps of a sample: the deepest layer sees the last input that many steps later."""
     return sample_steps + max(p.layer for p in network.populations)
 
 

@@ -130,7 +130,7 @@ def _from_task(
 
 
 def _from_dataset(data: Dataset, names: Mapping[str, int], scale: float, seed: int) -> CalibrationData:
-    """Payloads of a user's samples; real values in units of the network's scale, or of a power of two found here."""
+    """Return payloads of a user's samples; real values in units of the network's scale, or of a power of two found here."""
     samples = data.samples(sum(names.values()), names=names)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(samples.x))[:SAMPLES])
     part = replace(samples, x=_taken(samples.x, chosen))
@@ -151,7 +151,7 @@ def _taken(x: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> npt.NDArray[An
 
 
 def _is_whole(x: npt.NDArray[Any]) -> bool:
-    """Whether values are payloads as they are."""
+    """Return whether values are payloads as they are."""
     step = x[:, :1] if x.strides[1] == 0 else x
     return bool((step == np.rint(step)).all()) and float(np.abs(step).max(initial=0.0)) < 2**15
 
@@ -184,7 +184,7 @@ def _checked(calibration: Any, width: int) -> Payloads:
 
 
 def read_payloads(path: Path) -> Payloads:
-    """Payloads from an .npy file; nothing is unpickled.
+    """Read payloads from an .npy file; nothing is unpickled.
 
     Raises:
         InputError: no such file, or not a plain array.

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTrain:
-    """Input spikes of one sample from integer payloads [T, n_in] (0: no spike).
+    """Encode integer payloads [T, n_in] (0: no spike) as the input spikes of one sample.
 
     Raises:
         InputError: wrong width, or a payload that the compiled input does not carry.
@@ -52,7 +52,7 @@ def output_probe(program: Program) -> tuple[str, str]:
 
 
 def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
-    """Real outputs [T, C] of the sample's own steps (the chip's latency removed) from recorded states [chip steps, C]."""
+    """Return real outputs [T, C] of the sample's own steps (the chip's latency removed) from recorded states [chip steps, C]."""
     output, steps = required(program.facts.output, "output"), required(program.facts.sample_steps, "sample_steps")
     first = required(output.latency, "output latency")
     recorded = np.asarray(probes[output_probe(program)], np.float64)
@@ -60,7 +60,7 @@ def scores_by_step(program: Program, probes: Mapping[tuple[str, str], npt.NDArra
 
 
 def decode(program: Program, probes: Mapping[tuple[str, str], npt.NDArray[Any]]) -> Floats:
-    """Scores [C] of one sample: the mean output over the decision window, or the maximum; the class is the largest."""
+    """Decode scores [C] of one sample: the mean output over the decision window, or the maximum; the class is the largest."""
     output = required(program.facts.output, "output")
     recorded = np.asarray(probes[output_probe(program)], np.float64)
     window = np.asarray(required(output.window, "output window"))

@@ -52,7 +52,7 @@ def fit(
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
 ) -> FitReport:
-    """Whether a model fits a chip, packed tightly; nothing is written.
+    """Check whether a model fits a chip, packed tightly; nothing is written.
 
     Returns a JSON-able dict: ``fits``, ``reason`` and ``way_out`` where it does not, ``cores``, ``cores_of_chip``,
     ``relay_neurons``, ``chips`` (the smallest number that holds it, which `compile` then fills; None where no number
@@ -190,7 +190,7 @@ def _refused(chip: Chip, error: FitError) -> dict[str, Any]:
 
 
 def _row(r: Resource, cores: int) -> dict[str, Any]:
-    """One resource; ``cores_asked``: the cores its total alone would take, None where it has no limit or no total."""
+    """Return the row of one resource; ``cores_asked``: the cores its total alone would take, None without limit or total."""
     total = None if r.name == "state_bytes_per_neuron" else int(r.used.sum())
     asked = math.ceil(total / r.limit) if total is not None and r.limit else None
     return {

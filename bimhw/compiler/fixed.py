@@ -23,14 +23,14 @@ _CANDIDATES = 3  # scales tried per tensor or row: no clipping, and one and two 
 
 
 def frac_bits(largest: float, bits: int, highest: int) -> int:
-    """Fractional bits of a signed word of `bits` that holds +-largest; at most `highest`."""
+    """Return the fractional bits of a signed word of `bits` that holds +-largest; at most `highest`."""
     if largest < _SMALL:
         return highest
     return min(bits - 1 - math.ceil(math.log2(largest)), highest)
 
 
 def to_fixed(value: npt.ArrayLike, frac: int, bits: int, what: str) -> Ints:
-    """Nearest integers of value 2^frac.
+    """Round to the nearest integers of value 2^frac.
 
     Raises:
         FitError: a value does not fit in a signed word of `bits`.
@@ -47,7 +47,7 @@ def to_fixed(value: npt.ArrayLike, frac: int, bits: int, what: str) -> Ints:
 
 
 def weight_limit(bits: int) -> int:
-    """Largest stored weight."""
+    """Return the largest stored weight."""
     return 1 if bits == 1 else int(2 ** (bits - 1) - 1)
 
 
@@ -61,7 +61,7 @@ def store(scaled: Floats, bits: int) -> Ints:
 
 
 def squared_errors(group: npt.NDArray[np.integer], n_groups: int) -> Errors:
-    """Sum of squared misses of each group."""
+    """Sum the squared misses of each group."""
 
     def errors(miss: Floats) -> Floats:
         total: Floats = np.bincount(group, weights=miss * miss, minlength=n_groups).astype(np.float64)
@@ -73,7 +73,7 @@ def squared_errors(group: npt.NDArray[np.integer], n_groups: int) -> Errors:
 def weight_fracs(
     weights: Floats, group: npt.NDArray[np.integer], n_groups: int, bits: int, errors: Errors | None = None
 ) -> Ints:
-    """Fractional bits of each group of weights with the smallest error, int32 [n_groups].
+    """Return the fractional bits of each group of weights with the smallest error, int32 [n_groups].
 
     A group (a tensor or a row) starts from the scale that clips nothing; finer ones that clip a little are tried too.
 
@@ -126,7 +126,7 @@ def _best_units(
 
 
 def multiplier(factor: npt.ArrayLike, bits: int = 15) -> tuple[Ints, Ints]:
-    """(mul, right shift) with mul 2^-shift ~ factor; powers of two give mul = 1."""
+    """Return (mul, right shift) with mul 2^-shift ~ factor; powers of two give mul = 1."""
     factor = np.asarray(factor, np.float64)
     mantissa, exponent = np.frexp(factor)  # factor = mantissa 2^exponent, mantissa in [0.5, 1)
     exact = (mantissa == 0.5) | (

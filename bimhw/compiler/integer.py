@@ -113,7 +113,7 @@ def _data_meta(network: Network, data: CalibrationData) -> dict[str, object]:
 
 
 def _input_meta(network: Network, payloads: npt.NDArray[np.integer] | None) -> dict[str, object]:
-    """``input`` of the meta: which population, and the bits of its payloads (0: binary spikes)."""
+    """Return ``input`` of the meta: which population, and the bits of its payloads (0: binary spikes)."""
     names = [p.name for p in network.populations if p.model == INPUT_MODEL]
     if len(names) != 1:
         return {}
@@ -127,7 +127,7 @@ def _input_name(network: Network) -> str:
 
 
 def spike_rates(network: Network, trains: list[SpikeTrain], steps: int) -> Rates:
-    """Messages a step of each neuron by population, over the first steps of each train.
+    """Return the messages a step of each neuron by population, over the first steps of each train.
 
     Args:
         network: integer stage.
@@ -138,7 +138,7 @@ def spike_rates(network: Network, trains: list[SpikeTrain], steps: int) -> Rates
 
 
 def _run(network: Network, trains: list[SpikeTrain], steps: int) -> SpikeTrain:
-    """Events of a network on some trains, one after another, each from rest."""
+    """Run a network on some trains, one after another, each from rest; return its events."""
     size, steps = sum(p.size for p in network.populations), max(1, steps)
     program = Program("", "", network.populations, network.projections, np.zeros(size, np.int32))
     graded = any(train.payload is not None for train in trains)

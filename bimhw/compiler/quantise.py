@@ -143,7 +143,7 @@ def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
 
 
 def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Floats, variance: Floats) -> Synapses:
-    """Words of a shared kernel: the expected square of what arrives, summed over the sources of a row.
+    """Estimate a shared kernel's words: the expected square of what arrives, summed over the sources of a row.
 
     Sources are taken as independent and of mean 0, since a row stands for many targets.
     """
@@ -154,13 +154,13 @@ def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Fl
 
 
 def arriving(drive: Drive) -> tuple[Floats, Floats]:
-    """Mean and variance for `Synapses`, by source neuron; one that was silent counts a little all the same."""
+    """Return mean and variance for `Synapses`, by source neuron; one that was silent counts a little all the same."""
     least = _LEAST_VARIANCE * float(drive.variance.mean()) if drive.variance.size else 0.0
     return drive.mean, drive.variance + (least or 1.0)
 
 
 def port_units(groups: Sequence[Synapses], n_target: int, options: CompileOptions) -> tuple[list[Floats], list[int]]:
-    """Value of one unit of the last place of each projection into a port (() or [n_target]), and the left shifts that bring
+    """Return the unit of the last place of each projection into a port (() or [n_target]), and the left shifts that bring
     the projections to the finest of them."""
     if options.per_row or options.free_scales:
         least = min(g.scale for g in groups)
@@ -180,7 +180,7 @@ def _scaled_down(g: Synapses, shift: int) -> Synapses:
 
 
 def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions, per_row: bool) -> Floats:
-    """One unit for all these synapses, () or [n_target]."""
+    """Return one unit for all these synapses, () or [n_target]."""
     values, rows, mean, variance = (
         np.concatenate([getattr(g, name) for g in groups]) for name in ("values", "rows", "mean", "variance")
     )
@@ -231,7 +231,7 @@ def _drop_zeros(q: Projection) -> Projection:
 
 
 def _fill(q: Projection, n_target: int) -> Projection:
-    """Every (source, target) pair stored: the zeros of a dense matrix are in memory and are added too."""
+    """Store every (source, target) pair: the zeros of a dense matrix are in memory and are added too."""
     n_source = q.indptr.size - 1
     if q.n_synapses == n_source * n_target:
         return replace(q, layout="dense")

@@ -21,7 +21,7 @@ _PORTS = (("in", "b_z"), ("delta", "b_d"), ("c", "b_c"))  # s6: the first two, a
 
 
 def read_back(program: Program) -> tuple[BimConfig, Arrays]:
-    """Config and arrays of the BIM model that a program computes; pruned synapses become masks.
+    """Read back the config and arrays of the BIM model that a program computes; pruned synapses become masks.
 
     Raises:
         InputError: a program that does not say which model it came from.
@@ -50,14 +50,14 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
 
 
 def _port(program: Program, forward: ChipForward, k: int, port: str, numbers: list[int]) -> Arrays:
-    """Weights of a port of layer `k`, and the mask of its synapses where some are absent."""
+    """Read back the weights of a port of layer `k`, and the mask of its synapses where some are absent."""
     arrays: Arrays = {f"layers.{k}.w_{port}": np.concatenate([_real(forward, n) for n in numbers]).T}
     live = np.concatenate([live_synapses(program, n) for n in numbers]).T
     return arrays if live.all() else arrays | {f"layers.{k}.mask_{port}": live}
 
 
 def _shared(program: Program, forward: ChipForward, k: int, layer: Layer) -> Arrays:
-    """B and C of an s6 layer, which lie in one matrix of their neurons."""
+    """Read back B and C of an s6 layer, which lie in one matrix of their neurons."""
     assert layer.shared is not None
     both = _port(program, forward, k, "", [g.shared for g in layer.groups])
     both[f"layers.{k}.b_"] = _bias(forward, layer.shared.name, "b")

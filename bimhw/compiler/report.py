@@ -26,7 +26,7 @@ def compile_report(
     calibration: Calibration,
     data: CalibrationData,
 ) -> dict[str, Any]:
-    """Figures of a program on its chip."""
+    """Return the figures of a program on its chip."""
     program = mapped.program
     return mapped_figures(mapped, chip, data.assumed) | {
         "sample_steps": program.facts.sample_steps,
@@ -48,7 +48,7 @@ def compile_report(
 
 
 def mapped_figures(mapped: MappedNetwork, chip: Chip, assumed: str = "") -> dict[str, Any]:
-    """Figures of a mapped program, whatever it was made from; `assumed` is a note of the calibration."""
+    """Return the figures of a mapped program, whatever it was made from; `assumed` is a note of the calibration."""
     program, resources = mapped.program, mapped.resources
     on_chip = program.core[program.core >= 0]
     notes = [*program.facts.notes, *([assumed] if assumed else [])]

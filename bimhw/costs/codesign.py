@@ -52,7 +52,7 @@ class Codesign:
     floorline: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         from dataclasses import asdict
 
         return asdict(self)
@@ -101,7 +101,7 @@ def floorline(run: RunFolder | Path | str) -> StepTerms:
 
 
 def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:
-    """Tornado of the energy: each item from the low to the high end of its constant."""
+    """Return the tornado of the energy: each item from the low to the high end of its constant."""
     samples = max(1, costs.report.samples)
     rows = []
     for item in costs.report.items:
@@ -120,7 +120,7 @@ def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:
 
 
 def time_sensitivity(folder: RunFolder, program: Program, chip: Chip) -> list[dict[str, Any]]:
-    """Relative change of the time of the run's first steps where one time constant is doubled."""
+    """Return the relative change of the time of the run's first steps where one time constant is doubled."""
     if chip.timing is None:
         return []
     from simulator.timing.run import run_timing
@@ -203,7 +203,7 @@ def chip_learning(costs: Energy) -> list[dict[str, Any]]:
 
 
 def _rates(folder: RunFolder, program: Program) -> dict[str, float]:
-    """Events per neuron and step of each population."""
+    """Return events per neuron and step of each population."""
     spikes = folder.spikes()
     events = np.bincount(spikes.ids, minlength=program.n_neurons)
     out, first = {}, program.first_ids()
@@ -222,7 +222,7 @@ def _busiest_link_ns(folder: RunFolder, chip: Chip) -> float:
 
 
 def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
-    """Limits of SynOps/s: synapse stages, packets at the observed synapses a packet, soma stages, the barrier; and the run.
+    """Return limits of SynOps/s: synapse stages, packets at the observed synapses a packet, soma stages, the barrier; the run.
 
     Each limit is what the chip could do if nothing else took time:
     synapses  cores / t_synapse;        messages  cores (SynOps / packets) / t_message_in;

@@ -105,7 +105,7 @@ def _learning(
     program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None,
     plan: LearningPlan, every_step: bool,
 ) -> tuple[LearningCost, ...]:  # fmt: skip
-    """Every form that the chip can do; none on a chip without on-chip learning."""
+    """Return the cost of every form that the chip can do; none on a chip without on-chip learning."""
     if not chip.capabilities.learning:
         return ()
     out = []
@@ -204,7 +204,7 @@ def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:
 
 
 def _updates_per_sample(result: Mapping[str, Any], activity: Activity) -> int:
-    """Weight updates of a sample of a run that learnt, as its result says."""
+    """Return the weight updates of a sample of a run that learnt, as its result states."""
     return max(1, round(float(result.get("updates", 0)) / max(1, activity.samples)))
 
 

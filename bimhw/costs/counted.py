@@ -102,7 +102,7 @@ def _activity(
     counter: LearningCounter, activity: Activity, shape: Shape, scale: float, base_ns: float | None, chip: Chip, few: SpikeTrain,
     stored: Program,
 ) -> Activity:  # fmt: skip
-    """Inference of the whole run with its few extra steps, and learning scaled from the samples that were counted."""
+    """Return the inference of the whole run with its few extra steps, and learning scaled from the samples counted."""
     counts = {name: _longer(name, c, shape) for name, c in activity.counts.items()}
     steps = activity.samples * shape.learn_steps
     for name, count in counter.book.counts().items():

@@ -237,7 +237,7 @@ class LearningCounter:
         return np.stack([live_synapses(self.program, k) for k in projections])
 
     def _events(self, layer: Layer) -> tuple[I64, I64, I64]:
-        """(sample, model step, line) of every event that the layer receives in its model steps."""
+        """Return (sample, model step, line) of every event that the layer receives in its model steps."""
         shape, found = self.shape, []
         step = np.repeat(np.arange(self.spikes.steps), np.diff(self.spikes.ptr))
         sample, at = step // shape.learn_steps, step % shape.learn_steps
@@ -273,7 +273,7 @@ class LearningCounter:
         self._add("events", name, part, at, replayed)
 
     def _replayed(self, events: tuple[I64, I64, I64], per_line: Floats, due: list[tuple[int, int]]) -> Floats:
-        """Synaptic words of the events that each update walks again [samples, updates]; `per_line`: words of a line."""
+        """Return the synaptic words of the events that each update walks again [samples, updates]; `per_line`: of a line."""
         shape, (sample, tau, line) = self.shape, events
         met = np.bincount(sample * shape.steps + tau, per_line[line], shape.samples * shape.steps)
         running = np.zeros((shape.samples, shape.steps + 1))
@@ -282,7 +282,7 @@ class LearningCounter:
         return running[:, ends + 1] - running[:, ends + 1 - back]
 
     def _third_factor(self, k: int, layer: Layer, part: Part, visit: int) -> None:
-        """Error words through the readout's weights, and from layer to layer through input weights (filt-Win)."""
+        """Count error words through the readout weights, and from layer to layer through input weights (filt-Win)."""
         labelled, name = np.array(self.shape.labelled), layer.population.name
         if self.net.from_layer[k] is not None:
             self._add("error_mac", name, part, labelled + self.shape.answer + 1, part.size * self.net.readout.size)
@@ -323,11 +323,11 @@ class LearningCounter:
 
 
 def _history(layer: Layer, neurons: int) -> int:
-    """History words of a step at a core; B and C of s6 are kept once a core."""
+    """Return the history words of a step at a core; B and C of s6 are kept once a core."""
     return neurons * s6_history_words(layer.states) + 2 * layer.states if layer.states else neurons * HISTORY_WORDS
 
 
 def _sweep_macs(layer: Layer) -> int:
-    """MACs of one backward step of a neuron."""
+    """Return the MACs of one backward step of a neuron."""
     costs = KERNEL_OPERATIONS[layer.psp]
     return s6_sweep_macs(costs, layer.states, layer.zoh, rates=False) if layer.states else costs.sweep_macs

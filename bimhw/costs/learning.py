@@ -71,7 +71,7 @@ class LearningPrice:
 def learning_forms(
     program: Program, chip: Chip, rates: Mapping[str, float], inference_nj: float, price: LearningPrice
 ) -> list[dict[str, Any]]:
-    """Energy a step of each form for all BIM-D layers of a program.
+    """Return the energy a step of each form for all BIM-D layers of a program.
 
     Args:
         program: what learns.
@@ -130,7 +130,7 @@ def _stdp_row(stdp: Parts, inference_nj: float) -> dict[str, Any]:
 
 
 def _pairs(program: Program, psp: Psp | None) -> list[tuple[str, str, int, int, Psp]]:
-    """(source, target, M, H, kernel) of each pair of populations with eligibilities."""
+    """Return (source, target, M, H, kernel) of each pair of populations with eligibilities."""
     out = []
     for target in program.populations:
         own = psp_of(target.model)

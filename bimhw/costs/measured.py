@@ -24,7 +24,7 @@ class Meter(Protocol):
     name: str
 
     def read_j(self) -> float:
-        """Energy since some start [J]."""
+        """Read the energy since some start [J]."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class MeasuredGpu:
     runs: int
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
@@ -76,7 +76,7 @@ class NvmlMeter:
             ) from error
 
     def read_j(self) -> float:
-        """Energy since the driver was loaded [J]."""
+        """Read the energy since the driver was loaded [J]."""
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._card)) / 1e3
 
 
@@ -96,7 +96,7 @@ def repeated(
 def measure_gpu(
     model: Path | str, steps: int, batches: tuple[int, ...] = (1, 256), seconds: float = SECONDS
 ) -> list[MeasuredGpu]:
-    """Inference and BPTT of a BIM network on the CUDA device of this machine.
+    """Measure inference and BPTT of a BIM network on the CUDA device of this machine.
 
     Args:
         model: model file.

@@ -112,7 +112,7 @@ class Energy(ComparedEnergy):
         )  # fmt: skip
 
     def _us(self, report: EnergyReport, end: Literal[0, 1]) -> float | None:
-        """Low (0) or high (1) time of a sample [us]; None where it is not known."""
+        """Return the low (0) or high (1) time of a sample [us]; None where it is not known."""
         if self.time_ratios is None or report.sim_time_ns is None:
             return None
         return report.sim_time_ns / 1e3 / max(1, report.samples) * self.time_ratios[end]
@@ -134,7 +134,7 @@ class Energy(ComparedEnergy):
         )  # fmt: skip
 
     def _gpu_updates(self, mode: Mode, batch: int) -> float:
-        """BPTT changes the weights once a batch, RTRL at every labelled step of it."""
+        """Return the updates on a GPU: BPTT changes the weights once a batch, RTRL at every labelled step of it."""
         return {"inference": 0.0, "bptt": 1.0 / batch, "rtrl": self.labelled_steps / batch}[mode]
 
     def records(self) -> list[dict[str, str | float | None]]:
@@ -151,7 +151,7 @@ class Energy(ComparedEnergy):
         return equal_work(shown(self.rows()) if short else self.rows(), self.steps_per_sample, samples, self.accuracy)
 
     def verdict(self) -> list[str]:
-        """Say in words against which card and case, and from which batch on, the chip loses."""
+        """State against which card and case, and from which batch on, the chip loses."""
         return verdict(self.rows())
 
     def as_json(self) -> dict[str, Any]:

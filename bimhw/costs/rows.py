@@ -150,7 +150,7 @@ def shown(rows: Iterable[ComparisonRow], batches: tuple[int, ...] = (1,)) -> lis
 
 
 def _cases(rows: Iterable[ComparisonRow]) -> dict[tuple[str, str, str, bool], list[ComparisonRow]]:
-    """Rows of cards by card, work, case and scan."""
+    """Return the rows of cards by card, work, case and scan."""
     out: dict[tuple[str, str, str, bool], list[ComparisonRow]] = {}
     for r in rows:
         if r.side == "gpu":
@@ -159,7 +159,7 @@ def _cases(rows: Iterable[ComparisonRow]) -> dict[tuple[str, str, str, bool], li
 
 
 def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
-    """Say in words where the chip loses and where it wins: one sample at a time, and at each side's best batch."""
+    """State where the chip loses and where it wins: one sample at a time, and at each side's best batch."""
     found = list(rows)
     lines: list[tuple[bool, str]] = []
     for (_, work, _, scan), cards in _cases(found).items():
@@ -170,7 +170,7 @@ def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
 
 
 def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[bool, str]]:
-    """One card, one work, one case: one sample at a time; then the cheapest of each side."""
+    """Describe one card, one work, one case: one sample at a time; then the cheapest of each side."""
     out, single = [], [r for r in cards if r.batch == 1]
     alone = [r for r in own if r.batch == 1]
     if single and alone:

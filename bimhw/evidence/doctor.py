@@ -78,7 +78,7 @@ def _requirement(wanted: Requirement) -> Finding:
 
 
 def _extras() -> list[Finding]:
-    """One line an extra: complete, or what it lacks."""
+    """Check each extra: one line, complete or what it lacks."""
     by_extra: dict[str, list[str]] = {}
     for wanted in _required():
         if (extra := _extra_of(wanted)) and wanted.marker is not None and wanted.marker.evaluate({"extra": extra}):

@@ -140,7 +140,7 @@ def _layer(config: BimConfig, arrays: Arrays, layer: int) -> Population:
 
 
 def _complex_params(config: BimConfig, arrays: Arrays, layer: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Rotation and gain of a ``complex`` layer, with its norm folded into the neurons' constants."""
+    """Return rotation and gain of a ``complex`` layer, with its norm folded into the neurons' constants."""
     from bimhw.models.bim.complex_state import fold
 
     prefix = f"layers.{layer}."
@@ -164,7 +164,7 @@ def _shared(config: BimConfig, arrays: Arrays, layer: int) -> Population:
 
 
 def _into_shared(config: BimConfig, arrays: Arrays, layer: int) -> list[Projection]:
-    """W_B and W_C to the shared neurons, and their values to all neurons of the layer, a port for each."""
+    """Connect W_B and W_C to the shared neurons, and their values to all neurons of the layer, a port for each."""
     matrix = np.concatenate([_masked(arrays, f"layers.{layer}.{name}") for name in ("w_b", "w_c")])
     out = _from_below(config, layer, shared_name(layer), "in", matrix, 0)
     size, n = config.hidden[layer], config.n_states
@@ -187,7 +187,7 @@ def _into_layer(config: BimConfig, arrays: Arrays, layer: int) -> list[Projectio
 def _from_below(
     config: BimConfig, layer: int, target: str, port: str, matrix: npt.NDArray[Any], delay: int
 ) -> list[Projection]:
-    """Projections of a matrix [target, M] from the input's taps, or from the layer below."""
+    """Project a matrix [target, M] from the input's taps, or from the layer below."""
     out = []
     taps = config.input_delays if layer == 0 else (0,)
     source = INPUT if layer == 0 else layer_name(layer - 1)
@@ -208,7 +208,7 @@ def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[A
 
 
 def _two_filters(config: BimConfig) -> bool:
-    """Whether the readout reads spikes of lower layers and membranes of the top through different filters."""
+    """Return whether the readout reads spikes of lower layers and membranes of the top through different filters."""
     return config.readout == "membrane" and len(_read_layers(config)) > 1 and config.k_membrane != config.k_o
 
 

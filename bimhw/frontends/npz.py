@@ -109,7 +109,7 @@ def _foresee(path: Path) -> None:
 
 
 def _length(archive: zipfile.ZipFile, name: str) -> int:
-    """Entries of an array by its header alone; 0 where it is not there."""
+    """Return the entries of an array by its header alone; 0 where it is not there."""
     form: Any = np.lib.format  # untyped in numpy
     if f"{name}.npy" not in archive.namelist():
         return 0
@@ -157,7 +157,7 @@ def _check_rows(a: dict[str, Any], where: str) -> int:
 def _targets(
     indices: npt.NDArray[Any], indptr: npt.NDArray[np.int64], n_in: int, n: int, where: str
 ) -> npt.NDArray[np.int32]:
-    """Targets counted from the first LIF neuron, int32; 32-bit arrays are changed in place."""
+    """Count targets from the first LIF neuron, int32; 32-bit arrays are changed in place."""
     row, bad = _first_bad_row(indptr, indices, n_in, n)
     if row >= 0:
         raise InputError(
@@ -207,7 +207,7 @@ def _network(a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, n: in
 
 
 def _scaled(value: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[np.int32]:
-    """Weight units to V units; with room for the decay before step 0."""
+    """Scale weight units to V units; with room for the decay before step 0."""
     top = (2**31 - 1) * 7 // 8 >> SCALE_SHIFT
     worst = int(np.abs(value.astype(np.int64)).max(initial=0))
     if worst > top:

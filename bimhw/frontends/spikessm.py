@@ -73,7 +73,7 @@ def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
 
 
 def poles(own: Arrays) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
-    """lambda and gamma [H, N] of a layer from its parameters; see `bimhw.models.spikessm.net`."""
+    """Return lambda and gamma [H, N] of a layer from its parameters; see `bimhw.models.spikessm.net`."""
     step = np.exp(own["log_step"])[:, None]
     log_size = -step * np.exp(own["log_decay"])
     return np.exp(log_size + 1j * step * own["frequency"]), np.sqrt(-np.expm1(2 * log_size))

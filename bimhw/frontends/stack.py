@@ -76,7 +76,7 @@ def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) 
 
 
 def flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Layers in order with their dotted names; Dropout and Identity do nothing and are left out."""
+    """Yield the layers in order with their dotted names; Dropout and Identity do nothing and are left out."""
     if not isinstance(module, nn.Sequential):
         raise FitError(
             f"module {prefix or type(module).__name__!r} ({type(module).__name__})",

@@ -105,7 +105,7 @@ def load_weights(net: torch.nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def difference(theirs: object, mine: str) -> str:
-    """Say where two JSON objects differ, or give the two values."""
+    """Name where two JSON objects differ, or give the two values."""
     try:
         a, b = (msgspec.json.decode(v, type=Content) for v in (str(theirs), mine))
         names = [n for n in sorted({*a, *b}) if a.get(n) != b.get(n)]

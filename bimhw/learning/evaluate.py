@@ -35,7 +35,7 @@ class Evaluation:
 
 
 def inputs(split: Split, task: Task, like: Tensor) -> Tensor:
-    """Float inputs [T, n, M] of a split in the type of ``like``."""
+    """Return float inputs [T, n, M] of a split in the type of ``like``."""
     x = torch.from_numpy(np.ascontiguousarray(split.x.transpose(1, 0, 2)))
     return x.to(like) * task.input_scale
 

@@ -55,7 +55,7 @@ class RoundedWeights:
         self._runner = _Runner(net)
 
     def values(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Parameter name -> the real values of the stored integers."""
+        """Return parameter name -> the real values of the stored integers."""
         network = module_network(self.net)
         scales = {INPUT: self.net.config.input_scale}
         stored = store_weights(network, self.calibration, self.options, scales)
@@ -68,7 +68,7 @@ class RoundedWeights:
         return {name: part.reshape(shape) for (name, shape), part in parts}
 
     def run(self, x: Tensor, state: NetState | None = None) -> Run:
-        """`run_compiled` with rounded weights; gradients reach the float ones unchanged."""
+        """Run `run_compiled` with rounded weights; gradients reach the float ones unchanged."""
         parameters = dict(self.net.named_parameters())
         swapped = {}
         for name, value in self.values().items():
@@ -86,7 +86,7 @@ class RoundedWeights:
 
 
 def _origins(net: BimNet) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, tuple[int, ...]]]:
-    """Where the front end puts each weight: it lowers a model whose weights are their own numbers.
+    """Find where the front end puts each weight: lower a model whose weights are their own numbers.
 
     Returns:
         Projection -> number of each of its weights [n_target, n_source], -1: none of the model's; and the shapes of the weight

@@ -39,7 +39,7 @@ class FlatParameters:
         self.slow = [(p, _RATES[leaf]) for n, p in named if (leaf := n.split(".")[-1]) in _RATES]
 
     def _row_index(self, named: list[tuple[str, torch.nn.Parameter]]) -> Tensor:
-        """For each element the number of its (parameter, row): a neuron's synapses at one port are one row."""
+        """Return the number of each element's (parameter, row): a neuron's synapses at one port are one row."""
         out, start = [], 0
         for _, p in named:
             rows = torch.arange(p.shape[0], device=p.device).repeat_interleave(p.numel() // p.shape[0])
@@ -48,7 +48,7 @@ class FlatParameters:
         return torch.cat(out)
 
     def gather(self, gradients: dict[str, Tensor]) -> Tensor:
-        """Gradients by parameter name as one vector; a missing one is 0."""
+        """Gather gradients by parameter name as one vector; a missing one is 0."""
         like = self.values
         parts = [
             gradients[n].reshape(-1) if n in gradients else like.new_zeros(s.numel())
@@ -107,7 +107,7 @@ class Optimiser:
         raise AssertionError(self.name)
 
     def step(self, g: Tensor, lr: float) -> None:
-        """values <- values - lr direction(g), a share of it for the parameters that move slowly."""
+        """Update values <- values - lr direction(g), a share of it for the parameters that move slowly."""
         before = [p.detach().clone() for p, _ in self.parameters.slow]
         if self.name == "adam":
             self._adam(g, lr)
@@ -142,7 +142,7 @@ class Optimiser:
         return self.first.numel() + self.second.numel()
 
     def state(self) -> dict[str, Tensor]:
-        """All that a resumed run needs."""
+        """Return all that a resumed run needs."""
         return {"first": self.first, "second": self.second, "count": torch.tensor(self.count)}
 
     def load(self, state: dict[str, Tensor]) -> None:

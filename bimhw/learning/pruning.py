@@ -71,7 +71,7 @@ class MatrixPruner:
         self.mask: npt.NDArray[np.bool_] | None = None
 
     def call(self, weights: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
-        """One step of controller and mask; True: the synapse is kept."""
+        """Do one step of controller and mask; True: the synapse is kept."""
         w = np.abs(weights.astype(np.float64))
         scale, largest = float(weights.std(dtype=np.float64)), float(w.max(initial=0.0))
         if scale <= _EQUAL * largest or scale == 0:
@@ -144,7 +144,7 @@ class Pruner:
         self.matrices = {n: MatrixPruner(settings, i) for i, n in enumerate(names)}
 
     def call(self) -> None:
-        """One step of every controller; the network's masks follow."""
+        """Do one step of every controller; the network's masks follow."""
         for name, pruner in self.matrices.items():
             mask = pruner.call(self.net.get_parameter(name).detach().numpy())
             if name != READOUT:

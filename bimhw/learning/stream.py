@@ -115,7 +115,7 @@ class StreamTrainer:
         return report
 
     def evaluate(self) -> Evaluation:
-        """On the test split, from the zero state, without touching the stream's."""
+        """Evaluate on the test split, from the zero state, without touching the stream's."""
         self.learner.settle()
         return evaluate(self.net, self.task)
 

@@ -59,7 +59,7 @@ class TrainResult:
     device: str = "cpu"
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able facts of the run."""
+        """Return JSON-able facts of the run."""
         return {
             "config": msgspec.to_builtins(self.model.config),
             "settings": msgspec.to_builtins(self.settings),
@@ -137,7 +137,7 @@ def _trained(
 
 
 def areas(task: Task, result: Evaluation) -> dict[str, float]:
-    """``auc_roc`` and ``auc_pr`` of the test split for a task that is judged by them, else nothing."""
+    """Return ``auc_roc`` and ``auc_pr`` of the test split for a task that is judged by them, else nothing."""
     if task.metric != "auc":
         return {}
     score = result.scores[:, 1] - result.scores[:, 0]

@@ -63,7 +63,7 @@ class Updater:
         return make_learner(self.net, settings, batch)
 
     def observe(self, learner: Learner, u: Tensor, target: Tensor | None) -> StepResult:
-        """One step of a learner, and the update that it makes due."""
+        """Observe one step of a learner, and make the update that is due."""
         result = learner.observe(u, target)
         if self.hybrid is not None:
             right = None if target is None else result.logits.argmax(-1) == target
@@ -99,7 +99,7 @@ class Updater:
             self.pruning.finish()
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs beside the weights and the learner."""
+        """Return all that a resumed run needs beside the weights and the learner."""
         out: dict[str, Any] = {
             "updates": self.updates,
             "optimiser": {k: v.clone() for k, v in self.optimiser.state().items()},

@@ -90,11 +90,11 @@ class Neuron(nn.Module):
         return [("keep", self.keep), ("theta", self.theta), ("keep_u", self.keep_u)]
 
     def reset(self) -> None:
-        """Back to rest."""
+        """Go back to rest."""
         self.v = self.u = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """One step: x [B, ...] -> spikes, or membranes of LI, [B, ...]."""
+        """Take one step: x [B, ...] -> spikes, or membranes of LI, [B, ...]."""
         if self.keep_u is not None:
             x = self.u = x if self.u is None else self.keep_u * self.u + x
         v = x if self.v is None else self.keep * self.v + x
@@ -156,12 +156,12 @@ class Recurrent(nn.Module):
         self.last: Tensor | None = None
 
     def reset(self) -> None:
-        """Back to rest."""
+        """Go back to rest."""
         self.last = None
         self.neuron.reset()
 
     def forward(self, x: Tensor) -> Tensor:
-        """One step."""
+        """Take one step."""
         last = torch.zeros_like(x) if self.last is None else self.last
         self.last = cast(Tensor, self.neuron(x + self.weight(last)))
         return self.last
@@ -206,12 +206,12 @@ class Stack(nn.Sequential):
         self.input_shape = input_shape
 
     def reset(self) -> None:
-        """All neurons back to rest."""
+        """Bring all neurons back to rest."""
         for module in self.modules():
             if isinstance(module, Neuron | Recurrent):
                 module.reset()
 
     def run(self, x: Tensor) -> Tensor:
-        """Every step of x [T, B, ...] from rest: the last layer's output [T, B, ...]."""
+        """Run every step of x [T, B, ...] from rest: the last layer's output [T, B, ...]."""
         self.reset()
         return torch.stack([self(step) for step in x])

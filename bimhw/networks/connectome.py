@@ -158,7 +158,7 @@ def _check(step_ms: float, steps: int, least: int) -> None:
 def _columns(
     path: Path, wanted: dict[str, tuple[str, ...]], kinds: dict[str, str], optional: str = ""
 ) -> dict[str, Column]:
-    """Columns by our names."""
+    """Return the columns by our names."""
     check_is_file(path)
     arrow = path.suffix in (".feather", ".parquet")
     with boundary(path, "a table of connections", "Give .csv, .csv.gz, .feather or .parquet"):
@@ -222,7 +222,7 @@ def _signs(before: I64, transmitter: Texts, synapses: I64, n: int) -> I64:
 
 
 def _pairs(before: I64, after: I64, synapses: I64, n: int, least: int) -> tuple[I64, I64, I64]:
-    """Source, target and synapses of each pair, sorted."""
+    """Return source, target and synapses of each pair, sorted."""
     key, inverse = np.unique(before * n + after, return_inverse=True)
     count = np.bincount(inverse, synapses).astype(np.int64)
     kept = count >= least
@@ -230,7 +230,7 @@ def _pairs(before: I64, after: I64, synapses: I64, n: int, least: int) -> tuple[
 
 
 def _parts(source: I64, target: I64, weight: I64, n: int, delay: int) -> tuple[Projection, ...]:
-    """Projections of 8 bits that add up to the weights."""
+    """Return projections of 8 bits that add up to the weights."""
     size, sign, parts = np.abs(weight), np.sign(weight), []
     if size.size and int(size.max()) >= 1 << 2 * _LOW_BITS:
         raise InputError(
@@ -248,7 +248,7 @@ def _parts(source: I64, target: I64, weight: I64, n: int, delay: int) -> tuple[P
 
 
 def _parameters(step_ms: float) -> dict[str, npt.NDArray[np.int32]]:
-    """Decays, and the threshold in the unit in which a synapse's potential has its area."""
+    """Return decays, and the threshold in the unit in which a synapse's potential has its area."""
     keep = round(_FRACTION * np.exp(-step_ms / _TAU_S_MS)) / _FRACTION
     leak = round(_FRACTION * -np.expm1(-step_ms / _TAU_M_MS)) / _FRACTION
     unit_mv = _SYNAPSE_MV * _TAU_S_MS / step_ms * leak * (1 - keep) / 64

@@ -150,7 +150,7 @@ def _external_spikes(k: int) -> float:
 
 
 def _population(k: int, n: int, unit: Unit, scale: float, seed: int, background: Background) -> Population:
-    """Neurons of one population: constant current for what scaling took, background, initial potentials."""
+    """Make the neurons of one population: constant current for what scaling took, background, initial potentials."""
     rng = np.random.default_rng([seed, 1, k])
     start = rng.normal(published.INITIAL_MV[k], published.INITIAL_SPREAD_MV[k], n) - published.REST_MV
     lost = 1 - np.sqrt(scale)
@@ -174,7 +174,7 @@ def _population(k: int, n: int, unit: Unit, scale: float, seed: int, background:
 
 
 def _bias(value: float) -> tuple[int, int]:
-    """Mantissa of 13 bits and exponent of a constant."""
+    """Return mantissa of 13 bits and exponent of a constant."""
     exponent = max(0, int(np.ceil(np.log2(max(abs(value), 1) / 4095))))
     return round(value / 2**exponent), exponent
 
@@ -224,7 +224,7 @@ def _pulse(n: int, pulse_ms: tuple[float, float], steps: int, seed: int) -> Spik
 
 
 def _delays(kind: str, levels: int) -> list[int]:
-    """Delays in steps at the middle of equal shares of the normal distribution, cut at one step."""
+    """Return delays in steps at the middle of equal shares of the normal distribution, cut at one step."""
     mean = published.DELAY_MS[kind] / STEP_MS
     if levels == 1:
         return [round(mean)]
@@ -238,7 +238,7 @@ def _projection(
     name: str, source: tuple[str, int], target: tuple[str, int], count: int, weight: float, delay: int,
     rng: np.random.Generator,
 ) -> Projection:  # fmt: skip
-    """So many synapses between random pairs; `weight` is their mean, in the chip's unit of arriving sums."""
+    """Draw that many synapses between random pairs; `weight` is their mean, in the chip's unit of arriving sums."""
     exponent = max(0, int(np.floor(np.log2(abs(weight) / 12))))
     ptr = np.zeros(source[1] + 1, np.int64)
     np.cumsum(rng.multinomial(count, np.full(source[1], 1 / source[1])), out=ptr[1:])

@@ -106,7 +106,7 @@ class Online:
         return below
 
     def _below(self, error: Tensor, record: Record) -> Tensor:
-        """Same-step credit: dL/dx from dL/dy."""
+        """Compute same-step credit: dL/dx from dL/dy."""
         layer, config = self.layer, self.layer.config
         membrane = layer.output == "membrane"
         at_v = error if membrane else spike_slope(record, config) * error

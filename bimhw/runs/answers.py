@@ -67,7 +67,7 @@ class DataTrial:
         return int(self.payloads.shape[1])
 
     def trains(self, program: Program) -> list[SpikeTrain]:
-        """Input spikes of each sample."""
+        """Return the input spikes of each sample."""
         return [encode(program, x) for x in self.payloads]
 
     def chip_steps(self, program: Program) -> int:
@@ -75,7 +75,7 @@ class DataTrial:
         return self.steps + max(p.layer for p in program.populations)
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
-        """States that must be recorded."""
+        """Return the states that must be recorded."""
         return self.output.probes()
 
     def chip_scores(self, program: Program, run: Run) -> Floats:
@@ -198,22 +198,22 @@ class OwnTrial:
         return self.inputs.steps
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
-        """None."""
+        """Return nothing."""
         return ()
 
     def chip_scores(self, program: Program, run: Run) -> None:
-        """None."""
+        """Return nothing."""
 
     def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[None, None]:
         """Raise `InputError`: integers have no float model."""
         raise InputError(str(model), "cannot be compared: the program is made of integers", "Leave --model out")
 
     def judge(self, scores: Floats) -> Figures:
-        """Nothing."""
+        """Return nothing."""
         return {}
 
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
-        """Nothing beside the spikes."""
+        """Return nothing beside the spikes."""
         return {}
 
 

@@ -89,7 +89,7 @@ class BenchResult:
     faults: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -216,7 +216,7 @@ def _map(net: PlainNet, chip: Chip, mapping: str, objective: str) -> Program:
 
 
 def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -> float:
-    """CPU seconds of the fastest of some runs; the last one's record stays."""
+    """Return the CPU seconds of the fastest of some runs; the last one's record stays."""
     best = float("inf")
     if simulation.breakage is None:  # what breaks stays broken
         simulation.advance(inputs, 1)  # the form that this network takes is compiled or loaded here

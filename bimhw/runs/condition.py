@@ -10,7 +10,7 @@ FAULT = "fault_"
 
 
 def saturation_figures(activity: Activity) -> dict[str, Any]:
-    """Values that left their word: in all, by core (those that had any; ``host`` for neurons outside) and by population."""
+    """Return values that left their word: in all, by core (those with any; ``host`` for neurons outside) and by population."""
     count = activity.counts.get("saturations")
     if count is None:
         return {"total": 0, "by_core": {}, "by_population": {}}

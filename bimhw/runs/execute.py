@@ -231,7 +231,7 @@ def _with_steps(how: How) -> Literal["barrier", "tick", "neighbour"]:
 def _events(
     program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
 ) -> Run:
-    """One event-driven simulation: late packets of a tick change what is computed."""
+    """Run one event-driven simulation: late packets of a tick change what is computed."""
     from simulator.events.run import event_engine
     from simulator.function.counting import Counter
     from simulator.function.run import finish
@@ -254,7 +254,7 @@ def _events(
 def _free(
     program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
 ) -> Run:
-    """Asynchronous operation; an event counts to the input step in whose period it falls."""
+    """Run asynchronously; an event counts to the input step in whose period it falls."""
     from simulator.events.asynchronous import run_free
     from simulator.function.counting import Counter
 

@@ -113,7 +113,7 @@ class RunFolder:
         return Activity.load(self._checked("activity.npz"))
 
     def spikes(self) -> SpikeTrain:
-        """All spikes, samples one after another."""
+        """Return all spikes, samples one after another."""
         path = self._checked("spikes.npz")
         arrays = read_npz(path, ("ptr", "ids", "payload"))
         payload = arrays["payload"] if arrays["payload"].size else None
@@ -122,7 +122,7 @@ class RunFolder:
         return train
 
     def timing(self) -> dict[str, npt.NDArray[Any]] | None:
-        """Cycles and loads, or None where no timing engine ran."""
+        """Return cycles and loads, or None where no timing engine ran."""
         if "timing.npz" not in self.manifest["files"]:
             return None
         path = self._checked("timing.npz")
@@ -134,7 +134,7 @@ class RunFolder:
 
 
 def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
-    """Messages a step of each neuron in a run, by population, as the mapper takes them."""
+    """Return the messages a step of each neuron in a run, by population, as the mapper takes them."""
     program, spikes = run.program(), run.spikes()
     counts = np.bincount(spikes.ids, minlength=program.n_neurons) / max(1, spikes.steps)
     first = program.first_ids()

@@ -156,7 +156,7 @@ def _beside(program: Program, trial: Trial, scores: Array | None, run: Run, mode
 
 
 def _spike_figures(layers: Sequence[Difference], samples: int) -> Figures:
-    """Of the layers that send binary spikes; nothing where there is none."""
+    """Return the figures of the layers that send binary spikes; nothing where there is none."""
     if not layers:
         return {}
     return {

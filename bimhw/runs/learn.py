@@ -81,7 +81,7 @@ class OnChipResult(Shown):
         axes.set(xlabel="epoch", ylabel="test accuracy (%)", title="learning on the chip")
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able figures."""
+        """Return JSON-able figures."""
         r = self.result
         return {
             "test_accuracy": self.accuracy[-1],
@@ -274,7 +274,7 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
 
 
 def plain_options(config: LearnConfig) -> dict[str, Any]:
-    """All fields but the calibrated ones."""
+    """Return all fields but the calibrated ones."""
     return {k: v for k, v in msgspec.to_builtins(config).items() if k != "fracs"}
 
 
@@ -289,12 +289,12 @@ def pruned_share(learner: Learner) -> dict[str, float]:
 
 
 def step_labels(task: Task, split: Split) -> npt.NDArray[np.int64]:
-    """Labels [n, T]: the class at the task's loss steps, -1 elsewhere."""
+    """Return labels [n, T]: the class at the task's loss steps, -1 elsewhere."""
     return np.where(task.loss_steps[None], split.y[:, None], -1).astype(np.int64)
 
 
 def score(learner: Learner, task: Task, split: Split, unit: float = 1.0) -> float:
-    """Accuracy of the net as it is now, run apart from the learner; ``unit``: value of a payload of 1 (wide words)."""
+    """Return the accuracy of the net as it is now, run apart from the learner; ``unit``: value of a payload of 1 (wide words)."""
     net, right = Learner(program_of(learner), learner.config), 0
     silent = np.full(task.steps, -1, np.int64)
     for x, y in zip(split.x, split.y, strict=True):

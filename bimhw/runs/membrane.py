@@ -26,7 +26,7 @@ def steps_of_samples(program: Program, steps: int, samples: int) -> tuple[int, i
 
 
 def membrane_updates(folder: RunFolder) -> dict[str, int] | None:
-    """Membrane updates of each population over the whole run, as NeuroBench 2.3 counts them.
+    """Count membrane updates of each population over the whole run, as NeuroBench 2.3 counts them.
 
     With T steps of a sample, a population of layer l works in the chip steps l .. l + T - 1 (in all of the chip's steps where
     the program does not say T). Of these, the first counts

@@ -129,7 +129,7 @@ def run_nir(
 
 
 def _random(graph: NirGraph, samples: int, steps: int, rate: float, seed: int) -> tuple[Dataset, str]:
-    """Random spikes for the Input of a graph."""
+    """Draw random spikes for the Input of a graph."""
     nodes = graph.of_kind("Input")
     node, width = nodes[0], sum(math.prod(n.out_shape) for n in nodes)
     if samples * steps * width > MOST_VALUES:

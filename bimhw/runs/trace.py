@@ -22,7 +22,7 @@ def check_trace(path: Path, window: range, steps: int) -> None:
 
 
 def parse_window(text: str) -> range:
-    """``T0:T1`` as a range of steps."""
+    """Parse ``T0:T1`` as a range of steps."""
     try:
         first, last = (int(part) for part in text.split(":"))
     except ValueError as error:

@@ -41,25 +41,25 @@ class Trial(Protocol):
         """Integers [n, T, M]; None where the inputs are spikes already."""
 
     def trains(self, program: Program) -> list[SpikeTrain]:
-        """Input spikes of each sample."""
+        """Return the input spikes of each sample."""
 
     def chip_steps(self, program: Program) -> int:
-        """Chip steps of a sample, the chip's latency included."""
+        """Return the chip steps of a sample, the chip's latency included."""
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
-        """States that must be recorded to score the run."""
+        """Return the states that must be recorded to score the run."""
 
     def chip_scores(self, program: Program, run: Run) -> Floats | None:
-        """Scores of a run; None where nothing is to be scored."""
+        """Return the scores of a run; None where nothing is to be scored."""
 
     def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats | None, int | None]:
-        """Scores of the float model, and how many layers it has (None: not compared); `seed` of random neurons."""
+        """Return scores of the float model, and how many layers it has (None: not compared); `seed` of random neurons."""
 
     def judge(self, scores: Floats) -> Figures:
-        """Figures of scores."""
+        """Return the figures of scores."""
 
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
-        """Arrays of the result: what each output sent, and the scores."""
+        """Return the arrays of the result: what each output sent, and the scores."""
 
 
 class _Encoded:
@@ -73,13 +73,13 @@ class _Encoded:
         return len(self.payloads)
 
     def trains(self, program: Program) -> list[SpikeTrain]:
-        """Input spikes of each sample."""
+        """Return the input spikes of each sample."""
         from bimhw.compiler.decode import encode
 
         return [encode(program, x) for x in self.payloads]
 
     def chip_steps(self, program: Program) -> int:
-        """Chip steps of a sample."""
+        """Return the chip steps of a sample."""
         return required(program.facts.chip_steps, "chip_steps")
 
     def probes(self, program: Program) -> tuple[tuple[str, str], ...]:
@@ -89,7 +89,7 @@ class _Encoded:
         return (output_probe(program),)
 
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
-        """Nothing: the scores are in the figures, and spikes.npz holds the rest."""
+        """Return nothing: the scores are in the figures, and spikes.npz holds the rest."""
         return {}
 
 
@@ -107,14 +107,14 @@ class SequenceTrial(_Encoded):
         return self.split.x
 
     def chip_scores(self, program: Program, run: Run) -> Floats:
-        """[n, C]."""
+        """Return scores [n, C]."""
         from bimhw.compiler.decode import decode, output_probe
 
         probe = output_probe(program)
         return np.array([decode(program, {probe: one}) for one in run.probes[probe]])
 
     def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats, int]:
-        """[n, C]."""
+        """Return scores [n, C]."""
         import torch
 
         from bimhw.learning.evaluate import inputs
@@ -127,7 +127,7 @@ class SequenceTrial(_Encoded):
         return run.logits[decision].mean(0).numpy(), len(run.spikes)
 
     def judge(self, scores: Floats) -> Figures:
-        """Accuracy; of a task that is judged by areas under curves, these too (None where one class alone is there)."""
+        """Return the accuracy; for a task judged by areas under curves, these too (None where one class alone is there)."""
         found: Figures = {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
         if self.task.metric == "auc" and scores.shape[-1] == 2:
             from bimhw.tasks.metrics import auc_pr, auc_roc
@@ -151,14 +151,14 @@ class TextTrial(_Encoded):
         return self.stretches.x
 
     def chip_scores(self, program: Program, run: Run) -> Floats:
-        """[S, T, V]."""
+        """Return scores [S, T, V]."""
         from bimhw.compiler.decode import output_probe, scores_by_step
 
         probe = output_probe(program)
         return np.array([scores_by_step(program, {probe: one}) for one in run.probes[probe]])
 
     def float_scores(self, model: str | Path, program: Program, seed: int) -> tuple[Floats, int]:
-        """[S, T, V]."""
+        """Return scores [S, T, V]."""
         import torch
 
         from bimhw.models.bim.net import as_bim
@@ -175,7 +175,7 @@ class TextTrial(_Encoded):
         return np.concatenate(parts).swapaxes(0, 1), net.config.n_layers
 
     def judge(self, scores: Floats) -> Figures:
-        """Bits per character, perplexity, and how often the likeliest symbol is the right one."""
+        """Return bits per character, perplexity, and how often the likeliest symbol is the right one."""
         score = self.stretches.score(scores)
         return {
             "accuracy": self.stretches.hits(scores),
@@ -259,7 +259,7 @@ def _count(samples: int | None, there: int, name: str) -> int:
 
 
 def beside_float(trial: Trial, scores: Floats, float_scores: Floats) -> Figures:
-    """Figures of the float model on the same samples, and how far the chip's scores are from its."""
+    """Return figures of the float model on the same samples, and how far the chip's scores are from its."""
     power = float(np.mean(float_scores**2))
     return {
         **{f"float_{name}": value for name, value in trial.judge(float_scores).items() if name != "scored_symbols"},

@@ -28,7 +28,7 @@ class Workers(Protocol):
         """Queue a call; `finished` gives its outcome under this name."""
 
     def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Outcomes as they come, until nothing is queued; more may be submitted meanwhile."""
+        """Yield outcomes as they come, until nothing is queued; more may be submitted meanwhile."""
 
 
 class Here:
@@ -71,7 +71,7 @@ class Processes:
         self._running[future] = (name, arguments)
 
     def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Outcomes as they come."""
+        """Yield outcomes as they come."""
         while self._running:
             done, _ = wait(self._running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -108,7 +108,7 @@ class Dask:
         self._done.add(future)
 
     def finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Outcomes as they come."""
+        """Yield outcomes as they come."""
         for future in self._done:
             name, error = self._running.pop(future.key), future.exception()
             yield name, {"status": "failed", "reason": f"{type(error).__name__}: {error}"} if error else future.result()
@@ -120,7 +120,7 @@ class Dask:
 
 @contextlib.contextmanager
 def workers(function: Callable[..., dict[str, Any]], count: int = 1, dask: str | None = None) -> Iterator[Workers]:
-    """Workers of the wanted kind, ended with the block."""
+    """Run workers of the wanted kind, ended with the block."""
     if dask is not None:
         cluster = Dask(function, dask)
         try:

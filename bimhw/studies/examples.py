@@ -43,7 +43,7 @@ def examples(folder: str | Path = "examples", force: bool = False) -> list[Path]
 
 
 def _shipped() -> list[Path]:
-    """Files of the clone this code lies in, else those that the wheel installed.
+    """List the files of the clone this code lies in, else those that the wheel installed.
 
     Raises:
         InputError: this installation has neither.

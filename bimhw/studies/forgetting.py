@@ -74,7 +74,7 @@ class KeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 def split_classes(task: Task, first: int) -> tuple[Task, Task]:
-    """Two tasks of the same network: the classes below ``first`` and the others (labels stay as they are)."""
+    """Split into two tasks of the same network: the classes below ``first`` and the others (labels stay as they are)."""
     if not 0 < first < task.n_classes:
         raise InputError(f"task {task.name}", f"cannot be cut at class {first}", f"It has {task.n_classes} classes")
 

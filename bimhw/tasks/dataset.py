@@ -245,7 +245,7 @@ class Dataset:
         return first.reshape(*first.shape[:2], width)
 
     def _encoded(self, samples: Samples) -> Samples:
-        """Real values as spikes by the encoding that was asked for."""
+        """Encode real values as spikes by the encoding that was asked for."""
         if self.encoding in (None, "graded"):
             return samples
         from bimhw.tasks.features import encoders

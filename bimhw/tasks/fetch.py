@@ -84,7 +84,7 @@ SOURCES: dict[str, Source] = {
 
 
 def data_folder() -> Path:
-    """Where fetched data is kept: `$BIMHW_DATA`, else `~/.cache/bimhw/data`."""
+    """Return where fetched data is kept: `$BIMHW_DATA`, else `~/.cache/bimhw/data`."""
     return Path(os.environ.get("BIMHW_DATA") or Path.home() / ".cache" / "bimhw" / "data")
 
 

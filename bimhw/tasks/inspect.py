@@ -15,7 +15,7 @@ from simulator.base.reading import boundary
 
 
 def inventory() -> list[dict[str, Any]]:
-    """One row a task: name, what, origin and where its data is or is to be had."""
+    """Return one row a task: name, what, origin, and where its data is or can be had."""
     return [{"name": t.name, "what": t.what, "origin": t.origin, "data": _state(t)} for t in TASKS.values()]
 
 

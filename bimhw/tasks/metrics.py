@@ -40,7 +40,7 @@ def accuracy(scores: Floats, labels: Labels) -> float:
 
 
 def auc_roc(scores: Floats, labels: Labels) -> float:
-    """Area under the ROC curve; `labels` [N] in {0, 1} with `scores` [N], or multi-label [N, C]: the mean over classes (macro).
+    """Return the area under the ROC curve; `labels` [N] in {0, 1} with `scores` [N], or multi-label [N, C]: the macro mean.
 
     Raises:
         InputError: only one class is there.
@@ -53,7 +53,7 @@ def auc_roc(scores: Floats, labels: Labels) -> float:
 
 
 def auc_pr(scores: Floats, labels: Labels) -> float:
-    """Area under the precision-recall curve as average precision (no interpolation); macro mean for [N, C]."""
+    """Return the area under the precision-recall curve as average precision (no interpolation); macro mean for [N, C]."""
     from sklearn.metrics import average_precision_score
 
     _check(scores, labels)

@@ -73,7 +73,7 @@ def _read_npy(path: Path, how: Options) -> Fields:
 
 
 def _read_h5(path: Path, how: Options) -> Fields:
-    """Spike counts [B, T, units] in bins of ``time_step``."""
+    """Read spike counts [B, T, units] in bins of ``time_step``."""
     step = float(how.get("time_step", TIME_STEP))
     tree = read_tree(path)
     with boundary(path, "in the layout of SHD and SSC", "It needs spikes/times, spikes/units, labels"):
@@ -122,7 +122,7 @@ def _events_bin(path: Path) -> Events:
 
 
 def _events_aedat4(path: Path) -> Events:
-    """Events of all streams of a recording, in time order, from the first one on."""
+    """Read events of all streams of a recording, in time order, from the first one on."""
     aedat = extra("aedat", str(path))
     with boundary(path, "a whole AEDAT4 recording", "Record it again"), unheard():
         parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
@@ -142,7 +142,7 @@ def _read_events(path: Path, how: Options) -> Fields:
 
 
 def _frames(recordings: list[Events], how: Options, where: str, signs: int = 2) -> Array:
-    """Event counts [B, T, signs, H, W] in bins of ``time_step`` s; ON events are channel 1, or all events channel 0."""
+    """Count events [B, T, signs, H, W] in bins of ``time_step`` s; ON events are channel 1, or all events channel 0."""
     step = float(how.get("time_step", TIME_STEP)) * 1e6
     for t, x, y, _ in recordings:
         if t.size and (min(int(t.min()), int(x.min()), int(y.min())) < 0):
@@ -194,7 +194,7 @@ def _read_folder(path: Path, how: Options) -> Fields:
 
 
 def _read_object(source: object, how: Options) -> Fields:
-    """Arrays of a torch Dataset or DataLoader, of tonic, or of any sequence of (input, label)."""
+    """Read the arrays of a torch Dataset or DataLoader, of tonic, or of any sequence of (input, label)."""
     if not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
         raise InputError(f"data of type {type(source).__name__!r}", "is not known", "Give a file, or pairs of (x, y)")
     batched = hasattr(source, "batch_size") and getattr(source, "batch_size", None) is not None
@@ -228,7 +228,7 @@ def _read_object(source: object, how: Options) -> Fields:
 
 
 def _one_length(arrays: list[Array], axis: int, lead: int, name: str) -> tuple[list[Array], tuple[str, ...]]:
-    """Arrays of one length along the axis of time: shorter ones end in zeros, which a note says.
+    """Bring arrays to one length along the axis of time: shorter ones end in zeros, which a note states.
 
     Args:
         arrays: [T, ...], or [B, T, ...] or [T, B, ...]; a sample without events may be empty.
@@ -259,7 +259,7 @@ def _one_length(arrays: list[Array], axis: int, lead: int, name: str) -> tuple[l
 
 
 def _items(source: Value) -> Iterable[tuple[Value, Value]]:
-    """Pairs; a map-style dataset has a length and no end of its own."""
+    """Return pairs; a map-style dataset has a length and no end of its own."""
     if hasattr(source, "__len__") and hasattr(source, "__getitem__"):
         pairs: Iterable[Value] = (source[i] for i in range(len(source)))
     else:
@@ -283,7 +283,7 @@ def _numpy(value: Value) -> Array:
 
 
 def _labels(values: list[Value]) -> Array:
-    """Labels; names of classes become numbers in the order of the names."""
+    """Return labels; names of classes become numbers in the order of the names."""
     stacked = np.stack([_numpy(v) for v in values])
     return np.unique(stacked, return_inverse=True)[1] if stacked.dtype.kind in "US" else stacked
 

@@ -163,7 +163,7 @@ def _verdict(line: str) -> str:
 
 
 def _beside(views: list[RunView]) -> Part:
-    """Figures of both runs, by what they are."""
+    """Show the figures of both runs, by what they are."""
     first, second = ({t["label"]: t["value"] for t in v.tiles} for v in views)
     rows = [[label, first.get(label, ""), second.get(label, "")] for label in dict.fromkeys([*first, *second])]
     return Part("Side by side", table=Table(("figure", *(v.name for v in views)), rows, (1, 2)))
@@ -199,7 +199,7 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def accuracy_part(result: Mapping[str, Any]) -> Part:
-    """Chip beside float model."""
+    """Show the chip beside the float model."""
     rows = []
     if "accuracy" in result:
         rows.append(["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))])
@@ -245,7 +245,7 @@ def _recorded_lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
-    """Values that left their word, by core, and what faults did."""
+    """Show values that left their word, by core, and what faults did."""
     activity = run.activity()
     saturated, faults = saturation_figures(activity), fault_figures(activity)
     rows = sorted(saturated["by_core"].items(), key=lambda row: -row[1])
@@ -272,7 +272,7 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
 
 
 def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
-    """Where the network lies, and how busy each core and link is."""
+    """Show where the network lies, and how busy each core and link is."""
     t = chip.topology
     n = t.mesh_cores
     held = np.bincount(program.core[program.core != HOST], minlength=n)[:n]
@@ -301,7 +301,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
 
 
 def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any], steps: int) -> Part:
-    """Ticks of each step of a sample."""
+    """Show the ticks of each step of a sample."""
     by_step = timing["step_ticks"].astype(np.float64).reshape(-1, steps)
     spread = f"{by_step.min():,.0f} to {by_step.max():,.0f}"
     note = (

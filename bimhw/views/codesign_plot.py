@@ -71,7 +71,7 @@ def _times(axes: Any, rows: list[dict[str, Any]]) -> None:
 
 
 def _learning(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """Dots with their range: a logarithmic axis has no zero for a bar to begin at."""
+    """Plot dots with their range: a logarithmic axis has no zero for a bar to begin at."""
     shown = rows[::-1]
     low = [r["step_nj"] - r["step_low_nj"] for r in shown]
     high = [r["step_high_nj"] - r["step_nj"] for r in shown]

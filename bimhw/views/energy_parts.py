@@ -11,7 +11,7 @@ from simulator.base.shown import si
 
 
 def energy_parts(costs: Energy) -> tuple[list[dict[str, str]], list[Part]]:
-    """Tiles and sections."""
+    """Return tiles and sections."""
     figures = costs.report.figures()
     what = "energy of a sample, learning included" if costs.learnt else "energy of an inference"
     tiles = [
@@ -119,7 +119,7 @@ def _items_part(costs: Energy) -> Part:
 
 
 def _groups(report: EnergyReport) -> list[str]:
-    """Energy by layer, and by core in words; the drawing of the placement has each core's own."""
+    """Write energy by layer, and by core in words; the drawing of the placement has each core's own."""
     total = report.energy_pj() or 1.0
     layers = {k: v for k, v in report.by("population").items() if v}
     kinds = {k: v for k, v in report.by("kind").items() if v}

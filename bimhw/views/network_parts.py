@@ -111,7 +111,7 @@ def confusion_part(result: Mapping[str, Any], title: str = "Confusion") -> Part 
 
 
 def settings_part(run: RunFolder, program: Program) -> Part:
-    """Everything that repeats this run, and how to cite it."""
+    """Show everything that repeats this run, and how to cite it."""
     manifest = {k: v for k, v in run.manifest.items() if k != "files"}
     meta = {k: program.meta[k] for k in ("options", "task", "sample_steps", "chip_steps") if k in program.meta}
     cite = (

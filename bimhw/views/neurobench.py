@@ -75,7 +75,7 @@ def write_neurobench(run: Path | str, path: Path, gpu: tuple[str, ...] = ()) -> 
 
 
 def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -> npt.NDArray[np.int64]:
-    """Events of each neuron in its layer's `steps` steps of every sample."""
+    """Count events of each neuron in its layer's `steps` steps of every sample."""
     step = np.repeat(np.arange(spikes.steps) % max(1, chip_steps), spikes.counts())
     late = chip_steps - steps
     first = np.concatenate([np.full(p.size, min(p.layer, late)) for p in program.populations])[spikes.ids]
@@ -84,7 +84,7 @@ def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -
 
 
 def _effective(program: Program, updates: dict[str, int], dense_ops: dict[str, int], samples: int) -> float:
-    """Operations of the updates that change a membrane; a model without a membrane is updated in every step."""
+    """Count operations of the updates that change a membrane; a model without a membrane is updated in every step."""
     per = {p.name: _ops(p.model) * updates[p.name] / samples for p in program.populations if p.name in updates}
     return float(sum(per.get(name, dense) for name, dense in dense_ops.items()))
 
@@ -122,7 +122,7 @@ def _connection_sparsity(program: Program) -> float:
 
 
 def _activation_sparsity(program: Program, events: npt.NDArray[np.int64], steps: int) -> dict[str, float]:
-    """By population that emits; the key "" is the whole."""
+    """Return activation sparsity by population that emits; the key "" is the whole."""
     out, fired, slots, first = {}, 0, 0, program.first_ids()
     for p in program.populations:
         if p.role == "input" or base.get(p.model).emits == "none":
@@ -150,7 +150,7 @@ def _synaptic_operations(
 
 
 def _effective_rows(q: Projection) -> npt.NDArray[np.int64]:
-    """Synapses of each source whose weight is not 0; shared rows hold no others."""
+    """Count synapses of each source whose weight is not 0; shared rows hold no others."""
     if isinstance(q, SharedProjection):
         return np.diff(q.indptr)
     effective = np.concatenate([[0], np.cumsum(q.weights != 0)])
@@ -164,7 +164,7 @@ def _ops(model: str) -> int:
 
 
 def _own(folder: RunFolder, costs: Energy) -> dict[str, Any]:
-    """System rows: energy, time, use of the chip."""
+    """Return system rows: energy, time, use of the chip."""
     f, report = costs.report.figures(), costs.report
     best = costs.best_learning
     dense = next((c for c in costs.learning if c.plan.form == "dense"), None)

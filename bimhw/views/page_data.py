@@ -153,7 +153,7 @@ def _cores(
 
 
 def _raster(program: Program, spikes: SpikeTrain, sample_steps: int) -> Raster:
-    """Whole steps from the first on, at most `MOST_SPIKES` spikes."""
+    """Return whole steps from the first on, at most `MOST_SPIKES` spikes."""
     shown = max(1, int(np.searchsorted(spikes.ptr, MOST_SPIKES, side="right")) - 1)
     shown = min(shown, spikes.steps)
     end = int(spikes.ptr[shown])
@@ -164,7 +164,7 @@ def _raster(program: Program, spikes: SpikeTrain, sample_steps: int) -> Raster:
 
 
 def _waits(trace: Trace) -> dict[int, tuple[float, float]]:
-    """Mean and longest wait of a message between arrival and service, by core [ns]."""
+    """Return the mean and longest wait of a message between arrival and service, by core [ns]."""
     wait = (trace.stamps[:, 3] - trace.stamps[:, 2]).astype(np.float64) * trace.tick_ns
     n = np.bincount(trace.target)
     total, longest = np.bincount(trace.target, wait), np.zeros(n.size)

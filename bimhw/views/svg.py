@@ -23,7 +23,7 @@ def frame(width: int, height: int, body: str, label: str) -> str:
 
 
 def text(x: float, y: float, value: str, anchor: str = "start", kind: str = "ink") -> str:
-    """One line of text."""
+    """Draw one line of text."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(value)}</text>'
 
 
@@ -40,7 +40,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 def ranges_log(
     rows: Sequence[tuple[str, float, float, float | None, str]], unit: str, label: str, width: int = 1000
 ) -> str:
-    """Values with their ranges on a logarithmic axis, which has no zero for bars to begin at.
+    """Draw values with their ranges on a logarithmic axis, which has no zero for bars to begin at.
 
     Each row is (name, low, value, high or None, css class): a dot at the value, a line from the low to the high end.
     """
@@ -75,7 +75,7 @@ def ranges_log(
 
 
 def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
-    """Horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
+    """Draw horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
     if not rows:
         return ""
     top = max(v for _, v, _ in rows) or 1.0

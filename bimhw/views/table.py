@@ -63,7 +63,7 @@ FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
 
 
 def rows(found: Mapping[str, Metrics]) -> list[tuple[Any, ...]]:
-    """(figure, value of each run ...); empty where a run does not have it."""
+    """Return (figure, value of each run ...); empty where a run does not have it."""
     return [(name, *(_blank(of(m)) for m in found.values())) for name, of in FIGURES]
 
 

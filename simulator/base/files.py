@@ -33,7 +33,7 @@ _DTYPES = {
 
 
 def content_hash(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
-    """sha256 over the tensors' names, types, shapes, bytes and the metadata (but for the hash itself)."""
+    """Compute sha256 over the tensors' names, types, shapes, bytes and the metadata (but for the hash itself)."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         array = np.asarray(tensors[name], order="C")
@@ -79,7 +79,7 @@ def _header(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
 
 
 def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """Arrays and metadata of a safetensors file.
+    """Read arrays and metadata of a safetensors file.
 
     Raises:
         InputError: no such file, not safetensors, truncated, altered since its hash was written, or (``hashed``) it
@@ -146,7 +146,7 @@ def _check_array(stream: IO[bytes], size: int, where: str) -> None:
 
 
 def read_npz(path: Path, names: tuple[str, ...] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of an .npz file by name (all of them where no names are given), never unpickled.
+    """Read arrays of an .npz file by name (all of them where no names are given), never unpickled.
 
     Raises:
         InputError: no such file, not a whole .npz file, an array is missing or not of numbers, or the file says that it

@@ -159,7 +159,7 @@ def _check_storage(item: Any, where: str) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Bytes -> `str`, object arrays of strings -> nested lists of `str`, numbers as they are."""
+    """Convert bytes to `str`, object arrays of strings to nested lists of `str`; leave numbers as they are."""
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
@@ -174,7 +174,7 @@ def _strings(value: Any) -> Any:
 
 
 def require(tree: Mapping[str, Any], key: str, where: str, way_out: str = "") -> Any:
-    """``tree[key]``, or an `InputError` that names what there is instead."""
+    """Return ``tree[key]``, or raise an `InputError` that names what there is instead."""
     if key not in tree:
         raise InputError(where, f"has no {key!r} (it has {sorted(tree)[:8]})", way_out)
     return tree[key]

@@ -11,7 +11,7 @@ _MB = 1e6
 
 
 def available_bytes() -> int | None:
-    """Memory that this process may still take, or None where the system does not say.
+    """Return the memory that this process may still take, or None where the system does not tell.
 
     The least of: what the kernel calls available, the room under a container's limit, and under this process's own limit.
     """
@@ -46,7 +46,7 @@ def _kernel_says() -> int | None:
 
 
 def _cgroup_says() -> int | None:
-    """Room under a container's limit (control groups version 2)."""
+    """Return the room under a container's limit (control groups version 2)."""
     folder = Path("/sys/fs/cgroup")
     try:
         return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())

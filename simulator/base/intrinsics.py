@@ -32,7 +32,7 @@ def prefetch(typingctx: Any, address: Any) -> Any:
 
 @intrinsic
 def mask64(typingctx: Any, address: Any) -> Any:
-    """Bit i is set where byte i of the 64 bytes at an address (uint64) is not 0."""
+    """Return the mask whose bit i is set where byte i of the 64 bytes at an address (uint64) is not 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(ir.IntType(8), 64)

@@ -35,7 +35,7 @@ _32 = np.uint64(32)
 def philox4x32(
     c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
-    """Four random words (uint64 holding 32 bits each) of a counter (4 words) and a key (2 words)."""
+    """Return four random words (uint64 holding 32 bits each) of a counter (4 words) and a key (2 words)."""
     x0, x1, x2, x3 = np.uint64(c0) & _LOW, np.uint64(c1) & _LOW, np.uint64(c2) & _LOW, np.uint64(c3) & _LOW
     key0, key1 = np.uint64(k0) & _LOW, np.uint64(k1) & _LOW
     for _ in range(10):
@@ -47,7 +47,7 @@ def philox4x32(
 
 @numba.njit(cache=True, nogil=True)
 def random_word(seed: Word, step: Word, logical_id: Word, stream: Word) -> np.uint64:
-    """One random 32-bit word (as uint64) of a key; negative inputs are taken modulo 2^64."""
+    """Return one random 32-bit word (as uint64) of a key; negative inputs are taken modulo 2^64."""
     s = np.uint64(seed)
     return philox4x32(step, logical_id, stream, 0, s & _LOW, s >> _32)[0]
 

@@ -53,7 +53,7 @@ class Shown:
         raise NotImplementedError
 
     def _records(self) -> Sequence[Mapping[str, Value]]:
-        """Rows of the data frame."""
+        """Return the rows of the data frame."""
         return [self._facts()]
 
     def _draw(self, axes: Axes) -> None:

@@ -48,7 +48,7 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     native_models: tuple[str, ...] = ("*",)
 
     def is_native(self, model: str) -> bool:
-        """Whether the chip's neuron constants describe this model."""
+        """Return whether the chip's neuron constants describe this model."""
         return "*" in self.native_models or model in self.native_models
 
 
@@ -88,11 +88,11 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.chip_cores * self.chips
 
     def board_of(self, chip: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Board of each chip; all are on board 0 where there is one only."""
+        """Return the board of each chip; all are on board 0 where there is one only."""
         return chip // self.board_chips if self.board_chips else np.zeros_like(chip)
 
     def works(self, core: int) -> bool:
-        """Whether this core exists, may be used and is not broken."""
+        """Return whether this core exists, may be used and is not broken."""
         inside = 0 <= core < self.mesh_cores and core % self.chip_cores < self.usable_cores
         return inside and core not in self.broken_cores
 
@@ -198,7 +198,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.topology.chips * self.topology.usable_cores - len(self.topology.broken_cores)
 
     def sha256(self) -> str:
-        """Hash of the chip's content; what came to the format later counts only where a file uses it."""
+        """Return the hash of the chip's content; what came to the format later counts only where a file uses it."""
         content = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _LATER or v is not None}
         if self.timing is not None:
             content["timing"] = {k: v for k, v in content["timing"].items() if k != "handshake" or v is not None}
@@ -207,7 +207,7 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def core_range(text: str) -> tuple[int, int]:
-    """First and last core of ``"7"`` or ``"0-3"``; (-1, -1) for anything else."""
+    """Return first and last core of ``"7"`` or ``"0-3"``; (-1, -1) for anything else."""
     first, _, last = text.partition("-")
     if not first.isdecimal() or (last or "0").isdecimal() is False:
         return -1, -1

@@ -39,7 +39,7 @@ class ChipCheck:
 
 
 def list_chips() -> list[dict[str, Any]]:
-    """One row a chip: name, title, cores, neurons a core, spikes, neuron models, timing, qualities of its energies."""
+    """Return one row a chip: name, title, cores, neurons a core, spikes, neuron models, timing, qualities of its energies."""
     rows = []
     for name in chip_names():
         chip = load_chip(name)
@@ -68,7 +68,7 @@ def chip_text(name: str) -> str:
 
 
 def chip_schema() -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of a chip file; the rules beyond it are in `simulator.chips.rules`."""
+    """Return the JSON schema (draft 2020-12) of a chip file; the rules beyond it are in `simulator.chips.rules`."""
     schema = msgspec.json.schema(Chip)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     energy = schema["$defs"]["Chip"]["properties"]["energy"]

@@ -18,7 +18,7 @@ from simulator.chips.system import with_chips
 
 
 def chip_names() -> list[str]:
-    """Names of the chips that come with bimhw."""
+    """Return the names of the chips that come with bimhw."""
     return list(_names())
 
 

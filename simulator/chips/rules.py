@@ -48,7 +48,7 @@ def check_chip(chip: Chip, where: str) -> None:
 
 
 def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
-    """All numbers of a chip with their paths (``$.timing.hop_east_west``)."""
+    """Yield all numbers of a chip with their paths (``$.timing.hop_east_west``)."""
     for name, limit in _limits(chip):
         yield f"$.limits.{name}", limit
     yield from _times(chip)

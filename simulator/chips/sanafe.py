@@ -244,7 +244,7 @@ def _timing(top: _Architecture, tile: _Tile, units: _Units, numbers: _Numbers) -
 
 
 def _barriers(top: _Architecture, numbers: _Numbers) -> dict[str, float]:
-    """``latency_sync`` in ns by the number of tiles; one entry where it is one number."""
+    """Return ``latency_sync`` in ns by the number of tiles; one entry where it is one number."""
     given = top.attributes.get("latency_sync", 0.0)
     if isinstance(given, Mapping):
         return {str(k): numbers.scaled(v, f"latency_sync.{k}", 1e9) for k, v in given.items()}
@@ -286,7 +286,7 @@ def chip_yaml(chip: Chip) -> str:
 
 
 def _plain(value: object) -> object:
-    """Builtins without empty texts and unset fields, as a person would write them."""
+    """Return builtins without empty texts and unset fields, as a person would write them."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if k == "value" or v not in ("", None, {}) or k in _NULLS}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

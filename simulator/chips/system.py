@@ -39,7 +39,7 @@ def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
 
 
 def one_of(chip: Chip) -> Chip:
-    """One chip of a system: its first; a single chip itself."""
+    """Return one chip of a system: its first; a single chip itself."""
     t = chip.topology
     if t.chips == 1:
         return chip

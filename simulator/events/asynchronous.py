@@ -173,7 +173,7 @@ class _FreeChip:
         self.updates = self.last_done = 0
 
     def position(self, population: int, neuron: int) -> int:
-        """Position of a neuron in the plan."""
+        """Return the position of a neuron in the plan."""
         return int(self.plan.position[self.layout.cells[population].first + neuron])
 
     def soma_of(self, population: int, neuron: int) -> _Soma:

@@ -63,7 +63,7 @@ class Neurons:
         self._params = np.ascontiguousarray(self.cells.params[:, self._where])
 
     def update(self, step: int, active: I64) -> tuple[I32, I32, int, I64 | None]:
-        """One step of these neurons: input sums are taken (and cleared), states change in place, spikes come back.
+        """Take one step of these neurons: input sums are taken (and cleared), states change in place, spikes come back.
 
         Returns:
             indices of the neurons that fired, their payloads, active updates, saturated values of each (None: none).
@@ -115,7 +115,7 @@ class CoreInput(SynapseStage):
         self.next_update = 0  # the first step whose input sums are still open
 
     def serve(self, packet: Packet) -> int:
-        """Service ticks of a packet."""
+        """Return the service ticks of a packet."""
         self.busy_ticks += packet.service_ticks
         return packet.service_ticks
 

@@ -150,20 +150,20 @@ class SimpyEngine(Simulation):
         self._keep()
 
     def arriving(self, population: int) -> npt.NDArray[np.integer]:
-        """As `Simulation.arriving`; while the engine runs, the cores hold the sums."""
+        """Do as `Simulation.arriving`; while the engine runs, the cores hold the sums."""
         ring = self.rings[population] if self._running else self.state.rings[population]
         view: npt.NDArray[np.integer] = ring[self.state.step % len(ring)]
         return view
 
     def parameters_changed(self) -> None:
-        """Parameters of neurons were written (by learning): the cores read them again."""
+        """Note that neuron parameters were written (by learning): the cores read them again."""
         for soma in self.somas:
             soma.reload()
 
     # What the cores say.
 
     def driven(self, population: int, step: int, endpoint: int) -> tuple[I64, I64]:
-        """Input events of a population at one endpoint: local ids ascending, payloads."""
+        """Return the input events of a population at one endpoint: local ids ascending, payloads."""
         drive, t, first = self._drives[population], step - self._from, self.layout.cells[population].first
         lo, hi = drive.ptr[t], drive.ptr[t + 1]
         ids, payload = drive.ids[lo:hi], drive.payload[lo:hi]
@@ -179,7 +179,7 @@ class SimpyEngine(Simulation):
             self._of(step).saturated += self._count_saturation(population, first, saturated)
 
     def fired(self, step: int, positions: I64, payload: I64) -> None:
-        """Neurons (by position in the plan) fired."""
+        """Note that neurons (by position in the plan) fired."""
         self._of(step).fired.append((self.plan.neuron[positions].astype(np.int64), payload))
 
     def _of(self, step: int) -> OpenStep:
@@ -190,7 +190,7 @@ class SimpyEngine(Simulation):
         return self._release
 
     def start_of(self, endpoint: int) -> int:
-        """Tick at which a core begins the step that was released last."""
+        """Return the tick at which a core begins the step that was released last."""
         return int(self._start[endpoint])
 
     def packet_sent(self, packet: Packet) -> None:
@@ -255,7 +255,7 @@ class SimpyEngine(Simulation):
         self._end_step(quiet)
 
     def _end_step(self, quiet: I64 | int) -> None:
-        """Everything of the step is done: record it, call the hooks, and let the barrier come round."""
+        """End the step, of which everything is done: record it, call the hooks, and let the barrier come round."""
         self._close_record()
         self.state.step += 1
         for hook in self.step_hooks:
@@ -288,7 +288,7 @@ class SimpyEngine(Simulation):
         self._remember(n, step.active, step.saturated)
 
     def _keep(self) -> None:
-        """Work and stamps of the steps asked for, counted from the release of each."""
+        """Keep work and stamps of the steps asked for, counted from the release of each."""
         for step in self.keep:
             if self._from <= step < self._until:
                 origin = self._origins[step - self._zero]
@@ -300,7 +300,7 @@ class SimpyEngine(Simulation):
         self._packets = []
 
     def timing(self) -> TimingRun:
-        """When everything happened so far."""
+        """Return when everything happened so far."""
         return TimingRun(
             engine="simpy",
             mesh=self.plan.mesh,

@@ -43,7 +43,7 @@ class LearningPhase:
             engine.env.process(self._core(core))
 
     def begin(self, done: Callable[[I64], None]) -> None:
-        """All is quiet: let the cores learn, then call `done` with the ticks of each endpoint."""
+        """Let the quiet chip's cores learn, then call `done` with the ticks of each endpoint."""
         self._done = done
         self._ticks[:] = 0
         self.steps.begin()
@@ -123,5 +123,5 @@ class EventLearner(Learner):
         self.forward.steps_done += steps
 
     def timing(self) -> TimingRun:
-        """When everything happened so far, learning included."""
+        """Return when everything happened so far, learning included."""
         return self.engine.timing()

@@ -56,7 +56,7 @@ class NeighbourEngine(SimpyEngine):
         return self._releases[endpoint]
 
     def start_of(self, endpoint: int) -> int:
-        """Tick at which a core begins the step that was released last: now."""
+        """Return the tick at which a core begins the step that was released last: now."""
         return int(self.env.now)
 
     def updated(self, step: int, population: int, lo: int, flags: I64, n_active: int, saturated: I64 | None) -> None:
@@ -85,7 +85,7 @@ class NeighbourEngine(SimpyEngine):
         self._shake.soma_done(soma.endpoint, counts)
 
     def timing(self) -> TimingRun:
-        """When everything happened so far."""
+        """Return when everything happened so far."""
         return super().timing().with_tokens(tokens_of(self.plan.mesh, self._near))
 
     def _begin(self) -> None:

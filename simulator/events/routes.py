@@ -23,7 +23,7 @@ def population_of(layout: Layout, plan: Plan) -> npt.NDArray[np.int16]:
 
 
 def routes_of(layout: Layout, plan: Plan) -> list[list[tuple[Synapses, Route]]]:
-    """For each population, its projections with the synapses that each packet meets."""
+    """Return for each population its projections with the synapses that each packet meets."""
     core = layout.program.core
     rows = int(plan.dst.size)
     out: list[list[tuple[Synapses, Route]]] = []
@@ -62,7 +62,7 @@ def _segments(
 
 
 def packet_ends(plan: Plan, rows: list[int]) -> I64:
-    """`StepWork.ends` of the messages of a step that meet these rows of the plan: those of one spike are one packet."""
+    """Return `StepWork.ends` of the messages of a step that meet these rows of the plan: those of one spike are one packet."""
     position = np.searchsorted(plan.ptr, np.array(rows, np.int64), side="right")
     last = np.append(np.flatnonzero(np.diff(position)) + 1, position.size)
     ends: I64 = np.repeat(last, np.diff(last, prepend=0))

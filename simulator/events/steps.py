@@ -38,7 +38,7 @@ class CoreSteps:
         self._step = 0
 
     def begin_sample(self) -> None:
-        """Before the first step of a sample."""
+        """Begin, before the first step of a sample."""
         self._step = 0
 
     def begin(self) -> None:
@@ -70,7 +70,7 @@ class CoreSteps:
             self._due.append(learner.readout)
 
     def observe(self, core: int) -> None:
-        """First stage at a core."""
+        """Observe: first stage at a core."""
         learner, c = self.learner, self._step
         for k, part in self._hidden.get(core, ()) if learner._learn else ():
             tau = c - learner.layers[k].layer.number
@@ -80,7 +80,7 @@ class CoreSteps:
             learner.send_message(k, part, c)
 
     def visit(self, core: int) -> None:
-        """Second stage at a core."""
+        """Visit: second stage at a core."""
         learner = self.learner
         for k, part in self._hidden.get(core, ()) if learner._learn else ():
             learner.take_message(k, part, self._step)
@@ -92,7 +92,7 @@ class CoreSteps:
             learner.readout.visit_part(part, self._tau, learner._errors[self._tau], learner.layers)
 
     def update(self, core: int) -> int:
-        """Third stage at a core; returns the synaptic words that it read, changed and wrote in this step."""
+        """Update: third stage at a core; return the synaptic words that it read, changed and wrote in this step."""
         learner = self.learner
         for k, part in self._hidden.get(core, ()):
             if learner.layers[k] in self._due:
@@ -106,7 +106,7 @@ class CoreSteps:
         return learner.counts.touched_now(core)
 
     def end(self) -> bool:
-        """All cores are through: the sums of what was updated begin anew; True when neuron parameters were written."""
+        """End, all cores done: the sums of what was updated begin anew; return True when neuron parameters were written."""
         learner, c = self.learner, self._step
         for each in self._due:
             each.close_update()

@@ -158,7 +158,7 @@ def _faults(simulation: Simulation) -> Any:
 
 
 def inputs_sha256(inputs: SpikeTrain, steps: int) -> str:
-    """Hash of what drives a run of `steps` steps."""
+    """Hash what drives a run of `steps` steps."""
     return _inputs_hash((inputs,), steps)
 
 

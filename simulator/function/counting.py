@@ -66,7 +66,7 @@ class Counter:
         return max(used, t.mesh_cores) if t else used
 
     def activity(self, spikes: SpikeTrain, tally: Tally, samples: int = 1) -> Activity:
-        """All counters of a run (names as in `simulator.program.activity`)."""
+        """Return all counters of a run (names as in `simulator.program.activity`)."""
         events = np.bincount(spikes.ids, minlength=self.program.n_neurons).astype(np.int64)
         counts = self._of_spikes(spikes, events) | self._of_updates(spikes.steps, tally)
         counts["synaptic_events"] = self._synaptic_events(spikes, events, ("sparse", "dense", "conv"))
@@ -179,7 +179,7 @@ class Counter:
         return Count(self._by_core(self.program.core, each), by_step, self._by_population(each))
 
     def _by_core(self, core: npt.NDArray[np.int32], weights: I64) -> I64:
-        """Exact integer sums by core; the host (-1) is the last entry."""
+        """Return exact integer sums by core; the host (-1) is the last entry."""
         out = np.zeros(self.n_cores + 1, np.int64)
         np.add.at(out, core, weights)
         return out
@@ -202,7 +202,7 @@ _OPS: Mapping[str, str] = {
 
 @numba.njit(cache=True, nogil=True)
 def _meet(indptr: Any, indices: Any, core: Any, events: Any, by_core: Any) -> None:
-    """by_core[core of the target] += events of the source, for every synapse."""
+    """Add events of the source to by_core[core of the target], for every synapse."""
     for row in range(indptr.size - 1):
         if events[row]:
             for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -211,7 +211,7 @@ def _meet(indptr: Any, indices: Any, core: Any, events: Any, by_core: Any) -> No
 
 @numba.njit(cache=True, nogil=True)
 def _meet_shared(rows: I32, offset: I32, template: I64, indices: I32, core: I32, events: I64, by_core: I64) -> None:
-    """`_meet` for shared rows."""
+    """Do as `_meet`, for shared rows."""
     for i in range(rows.size):
         if events[i]:
             for j in range(template[rows[i]], template[rows[i] + 1]):

@@ -91,7 +91,7 @@ def plain(layout: Layout) -> Plain | None:
 
 
 def _split(layout: Layout) -> tuple[list[Cells], list[Cells]] | None:
-    """Input populations and LIF populations, if there is nothing else and the inputs come first."""
+    """Return input populations and LIF populations, if there is nothing else and the inputs come first."""
     driven = [c.model.kernel is None for c in layout.cells]
     inputs = [c for c, d in zip(layout.cells, driven, strict=True) if d]
     cells = [c for c, d in zip(layout.cells, driven, strict=True) if not d]
@@ -102,7 +102,7 @@ def _split(layout: Layout) -> tuple[list[Cells], list[Cells]] | None:
 
 
 def _rule(cells: list[Cells]) -> tuple[int, int] | None:
-    """(threshold for V >, decay shift) if all neurons share them and reset to 0 without a refractory time."""
+    """Return (threshold for V >, decay shift) if all neurons share them and reset to 0 without a refractory time."""
     params = np.concatenate([c.params for c in cells], axis=1)
     if any(params[_ROW[k]].any() for k in ("v_reset", "refractory", "soft")):
         return None
@@ -115,7 +115,7 @@ def _rule(cells: list[Cells]) -> tuple[int, int] | None:
 
 
 def _form(layout: Layout, n_in: int, n: int) -> tuple[U32, Unsigned, Integers] | None:
-    """Row pointers, targets and weights by source id; None where they do not fit the form or the memory."""
+    """Return row pointers, targets and weights by source id; None where they do not fit the form or the memory."""
     lengths = np.zeros(layout.n_neurons, np.int64)
     for s in layout.synapses:
         first = layout.cells[s.source].first
@@ -158,7 +158,7 @@ def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any] | None:
 
 
 def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Unsigned, Integers] | None:
-    """Targets and weights in arrays of their own."""
+    """Return targets and weights in arrays of their own."""
     total = int(row_ptr[-1])
     target_type = np.uint32 if n > _U16_NEURONS else np.uint16
     wide = any(s.weights.dtype != np.int8 for s in layout.synapses)
@@ -212,7 +212,7 @@ def _lif(
     exponent: np.int32,
     threshold: np.int32,
 ) -> None:
-    """V <- V - V / 2^shift (away from zero) + bias + u << exponent; flag and reset where V > threshold; u <- 0."""
+    """Update V <- V - V / 2^shift (away from zero) + bias + u << exponent; flag and reset where V > threshold; u <- 0."""
     for i in range(np.uint64(v.size)):
         x = v[i]
         x = np.int32(x - np.int32(np.int32(x + np.int32(mask & ~np.int32(x >> _31))) >> shift))
@@ -235,7 +235,7 @@ def _lif_counted(
     threshold: np.int32,
     active: I32,
 ) -> np.int32:
-    """`_lif`, counting by neuron and in total the updates with an input that is not 0 or with a spike."""
+    """Do as `_lif`, and count by neuron and in total the updates with an input that is not 0 or with a spike."""
     total = np.int32(0)
     for i in range(np.uint64(v.size)):
         x = v[i]

@@ -44,7 +44,7 @@ class Breakage:
         self._first = [c.first for c in simulation.layout.cells]
 
     def break_weights(self) -> None:
-        """Stuck-at weights, and bits that are wrong from the start."""
+        """Set stuck-at weights, and bits that are wrong from the start."""
         f = self.faults
         for j, s in enumerate(self.simulation.layout.synapses):
             if not (f.stuck_rate or f.weight_flip_rate or f.weight_upset_rate):
@@ -60,7 +60,7 @@ class Breakage:
             self._count("fault_weight_flips", s.target, flipped.size)
 
     def upset(self) -> None:
-        """Soft errors between two steps: bits of weights and of state words flip and stay flipped."""
+        """Make soft errors between two steps: bits of weights and of state words flip and stay flipped."""
         f, s = self.faults, self.simulation
         step = s.state.step
         for j, synapses in enumerate(s.layout.synapses if f.weight_upset_rate else ()):
@@ -78,7 +78,7 @@ class Breakage:
                 self._count("fault_state_flips", k, places.size)
 
     def packets(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-        """Which packets of this step's events are lost, uint8 [events, cores]; counted by source."""
+        """Return which packets of this step's events are lost, uint8 [events, cores]; counted by source."""
         lost = np.zeros((ids.size, self.n_cores), np.uint8)
         step = self.simulation.state.step
         lost_packets(ids, self.axons.ptr, self.axons.dst, self.dead_core, self.threshold, self.faults.seed, step, lost)
@@ -119,7 +119,7 @@ def scatter_lossy(
     ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int,
     core: I32, lost: U8, missed: I64, acc: Integers,
 ) -> None:  # fmt: skip
-    """acc[target] += weight * payload << shift, unless the packet to the target's core is lost; counts those by core."""
+    """Add weight * payload << shift to acc[target] unless the packet to its core is lost; count those by core."""
     for k in range(ids.size):
         row = ids[k] - first_id
         value = int(payload[k]) << shift

@@ -69,7 +69,7 @@ def narrow(wide: I64, acc: Integers, counts: I64) -> int:
 def scatter_binary(
     ids: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, acc: Integers
 ) -> None:
-    """acc[target] += weight << shift for every synapse of every event."""
+    """Add weight << shift to acc[target] for every synapse of every event."""
     for k in range(ids.size):
         row = ids[k] - first_id
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -80,7 +80,7 @@ def scatter_binary(
 def scatter_graded(
     ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, acc: Integers
 ) -> None:
-    """acc[target] += weight * payload << shift for every synapse of every event."""
+    """Add weight * payload << shift to acc[target] for every synapse of every event."""
     for k in range(ids.size):
         row = ids[k] - first_id
         value = int(payload[k]) << shift
@@ -93,7 +93,7 @@ def scatter_shared(
     ids: I32, payload: I32, first_id: int, row: I32, offset: I32, template: I64, indices: I32, weights: Integers,
     shift: int, acc: Integers,
 ) -> None:  # fmt: skip
-    """`scatter_graded` for shared rows (`simulator.program.shared`); a binary spike has the payload 1."""
+    """Do as `scatter_graded` for shared rows (`simulator.program.shared`); a binary spike has the payload 1."""
     for k in range(ids.size):
         source = ids[k] - first_id
         value, at = int(payload[k]) << shift, offset[source]
@@ -103,14 +103,14 @@ def scatter_shared(
 
 @numba.njit(cache=True, nogil=True)
 def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I64 | npt.NDArray[np.float64]) -> None:
-    """bound[target] += |weight| * scale for every synapse."""
+    """Add |weight| * scale to bound[target] for every synapse."""
     for j in range(indices.size):
         bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale
 
 
 @numba.njit(cache=True, nogil=True)
 def first_unordered_row(indptr: I64, indices: I32) -> int:
-    """First row whose targets do not ascend strictly, or -1."""
+    """Return the first row whose targets do not ascend strictly, or -1."""
     for row in range(indptr.size - 1):
         for j in range(np.uint64(indptr[row]) + np.uint64(1), np.uint64(indptr[row + 1])):
             if indices[j] <= indices[j - np.uint64(1)]:

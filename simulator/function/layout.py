@@ -165,7 +165,7 @@ def _cells(
 
 
 def _arrival_bound(population: Population, incoming: list[Synapses], graded: Sequence[bool]) -> int:
-    """Largest |sum| that can arrive at one port of one neuron in one step (over all delays, which is safe)."""
+    """Return the largest |sum| that can arrive at one port of one neuron in one step (over all delays, which is safe)."""
     ports = 1 + max((s.port for s in incoming), default=0)
     scales = [(PAYLOAD_MAX if graded[s.source] else 1) << s.exponent for s in incoming]
     rows = sum(s.n_source for s in incoming)
@@ -185,7 +185,7 @@ def _arrival_bound(population: Population, incoming: list[Synapses], graded: Seq
 
 
 def _params(population: Population, model: NeuronModel) -> I32:
-    """Parameters [params, n] of a checked population, its model's defaults filled in."""
+    """Return parameters [params, n] of a checked population, its model's defaults filled in."""
     out = np.empty((len(model.params), population.size), np.int32)
     for k, word in enumerate(model.params):
         given = population.params.get(word.name)

@@ -100,7 +100,7 @@ def run_parts(setup: Setup, samples: Sequence[SpikeTrain], workers: int, spread:
 
 
 def cut(samples: int, parts: int) -> list[tuple[int, int]]:
-    """Bounds of at most so many parts of about equal numbers of samples."""
+    """Return the bounds of at most that many parts of about equal numbers of samples."""
     ends = np.linspace(0, samples, min(samples, parts) + 1).round().astype(int).tolist()
     return list(pairwise(ends))
 

@@ -162,7 +162,7 @@ def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> Functi
 
 
 def recorded_probes(program: Program, record: Record) -> dict[Probe, I32]:
-    """Values of each probe, int32 [T, n]."""
+    """Return the values of each probe, int32 [T, n]."""
     sizes = {p.name: p.size for p in program.populations}
     return {p: np.array(v, np.int32).reshape(len(v), sizes[p[0]]) for p, v in record.probes.items()}
 
@@ -182,7 +182,7 @@ def tally_of(simulation: Simulation) -> Tally:
 
 
 def recorded_spikes(record: Record) -> SpikeTrain:
-    """All events so far."""
+    """Return all events so far."""
     ptr = np.zeros(len(record.counts) + 1, np.int64)
     np.cumsum(record.counts, out=ptr[1:])
     ids = np.concatenate([*record.ids, np.empty(0, np.int32)])

@@ -67,7 +67,7 @@ class Record:
             self.loose = 0
 
     def all_payloads(self) -> I32 | None:
-        """Payloads of all events; None where every one is 1."""
+        """Return the payloads of all events; None where every one is 1."""
         if all(p is None for p in self.payload):
             return None
         parts = [np.ones(i.size, np.int32) if p is None else p for i, p in zip(self.ids, self.payload, strict=True)]

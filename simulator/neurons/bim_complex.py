@@ -71,7 +71,7 @@ _OWN_WORDS = len(_OWN)
 
 
 def tables(a: float, variance: bool) -> npt.NDArray[np.int32]:
-    """Table of Abar and g at the middle of each entry of d, int32 [512], 16 fractional bits."""
+    """Return the table of Abar and g at the middle of each entry of d, int32 [512], 16 fractional bits."""
     abar = bim_d.decay_table(a)
     d = TABLE_FIRST + (np.arange(ENTRIES) + 0.5) / 2**TABLE_FRAC
     exponent = a * np.logaddexp(0.0, d)
@@ -82,7 +82,7 @@ def tables(a: float, variance: bool) -> npt.NDArray[np.int32]:
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
-    """Ports -> state (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
+    """Go from ports to state (in place) to q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
     z0 = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
     d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
@@ -107,7 +107,7 @@ def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel; states re, im, then those of the membrane (its parameter words tell which kernel it has)."""
+    """Run the integer kernel; states re, im, then those of the membrane (its parameter words tell which kernel it has)."""
     saturated, own = np.int64(0), params.shape[0] - _OWN_WORDS
     psp = kernel_of(own)
     for i in range(lo, hi):

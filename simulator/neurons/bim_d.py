@@ -57,7 +57,7 @@ _OWN_WORDS = len(_OWN)
 
 
 def decay_table(a: float) -> npt.NDArray[np.int32]:
-    """Table of Abar = sigmoid(-d)^a at the middle of each entry of d, int32 [256], 16 fractional bits.
+    """Return the table of Abar = sigmoid(-d)^a at the middle of each entry of d, int32 [256], 16 fractional bits.
 
     a = 1 is the form for chips (one table for all neurons); another a costs a table of its own.
     """
@@ -69,7 +69,7 @@ def decay_table(a: float) -> npt.NDArray[np.int32]:
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
-    """Ports -> x (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
+    """Go from ports to x (updated in place) to q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
     z0 = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
     d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
@@ -86,7 +86,7 @@ def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel; states x, then those of the membrane (its parameter words tell which kernel it has)."""
+    """Run the integer kernel; states x, then those of the membrane (its parameter words tell which kernel it has)."""
     saturated, own = np.int64(0), params.shape[0] - _OWN_WORDS
     psp = kernel_of(own)
     for i in range(lo, hi):

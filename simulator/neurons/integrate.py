@@ -29,7 +29,7 @@ def sample_fire(rng: np.random.Generator, n: int) -> dict[str, Any]:
 
 @numba.njit(cache=True, nogil=True)
 def saturated(x: int, limit: int) -> Any:
-    """(x within +-limit, 1 if it was beyond)."""
+    """Return (x within +-limit, 1 if it was beyond)."""
     if x > limit or x < -limit:
         return min(max(x, -limit), limit), 1
     return x, 0
@@ -37,5 +37,5 @@ def saturated(x: int, limit: int) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def reset(x: int, vth: int, v_reset: int, soft: int) -> Any:
-    """(V after a spike at x, 1 if it saturated): x - vth if soft (a negative vth may take it beyond), else v_reset."""
+    """Return (V after a spike at x, 1 if saturated): x - vth if soft (a negative vth may take it beyond), else v_reset."""
     return saturated(x - vth, V_MAX) if soft != 0 else (v_reset, 0)

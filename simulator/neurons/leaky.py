@@ -72,7 +72,7 @@ def _clip(value: Any, limit: Any) -> Any:
 
 @nb.njit(cache=True, nogil=True)
 def _keep(value: Any, keep: Any) -> Any:
-    """Nearest of value * keep / 2^16, ties up."""
+    """Return the nearest of value * keep / 2^16, ties up."""
     return (value * keep + (1 << 15)) >> 16
 
 
@@ -122,7 +122,7 @@ def _emit(x, v_row, state, params, out, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def leaky_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``leaky``; states v, last, wait."""
+    """Run the integer kernel of ``leaky``; states v, last, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         if waits(2, state, out, i):
@@ -137,7 +137,7 @@ def leaky_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id): 
 
 @nb.njit(cache=True, nogil=True)
 def cuba_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``leaky_cuba``; states u, v, last, wait."""
+    """Run the integer kernel of ``leaky_cuba``; states u, v, last, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         if waits(3, state, out, i):
@@ -174,13 +174,13 @@ def _started(state: dict[str, Floats], p: Mapping[str, Any]) -> Floats:
 
 
 def float_leaky(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of ``leaky``; arrays [..., n]."""
+    """Run the float twin of ``leaky``; arrays [..., n]."""
     x = params["keep"] * _started(state, params) + acc["in"] + params["bias"]
     return _float_emit(x, state, params)
 
 
 def float_cuba(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of ``leaky_cuba``; arrays [..., n]."""
+    """Run the float twin of ``leaky_cuba``; arrays [..., n]."""
     state["u"] = params["keep_u"] * state["u"] + acc["in"] + params["bias_u"]
     x = params["keep"] * _started(state, params) + state["u"] + params["bias"]
     return _float_emit(x, state, params)

@@ -109,19 +109,19 @@ def sampler(psp: str, adaptive: bool, graded: bool, own: Callable[[Grid], dict[s
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def shift(value, right):  # type: ignore[no-untyped-def]
-    """Arithmetic shift: right (floor) for right >= 0, else left."""
+    """Shift arithmetically: right (floor) for right >= 0, else left."""
     return value >> right if right >= 0 else value << -right
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def clip(value, limit):  # type: ignore[no-untyped-def]
-    """`value` kept within a word whose largest value is `limit`."""
+    """Keep `value` within a word whose largest value is `limit`."""
     return min(max(value, -limit - 1), limit)
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def waits(row, state, out, i):  # type: ignore[no-untyped-def]
-    """Whether neuron i is still held in its initial state; row wait = `row`."""
+    """Return whether neuron i is still held in its initial state; row wait = `row`."""
     if state[row, i] == 0:
         return False
     state[row, i] -= 1
@@ -131,7 +131,7 @@ def waits(row, state, out, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def _fire(v, row, state, params, out, i):  # type: ignore[no-untyped-def]
-    """Threshold, reset, refractory count of neuron i; rows V, ref, wait[, A] start at `row`. Returns the saturated words."""
+    """Do threshold, reset, refractory count of neuron i; rows V, ref, wait[, A] start at `row`. Return the saturated words."""
     limit = np.int64(params[LIMIT, i])
     ref = state[row + 1, i]
     free = np.int64(ref == 0)
@@ -160,13 +160,13 @@ def _fire(v, row, state, params, out, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def kernel_of(rows):  # type: ignore[no-untyped-def]
-    """Which kernel a neuron has whose membrane takes this many parameter words."""
+    """Return which kernel a neuron has whose membrane takes this many parameter words."""
     return DELTA if rows == _DELTA_WORDS else (EXP if rows == _EXP_WORDS else ALPHA)
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def potential(psp, q, row, state, params, i):  # type: ignore[no-untyped-def]
-    """(V-, saturated words) of neuron i from q; updates r and I, which begin at `row` (V follows: row `row` + `psp`)."""
+    """Return (V-, saturated words) of neuron i from q; update r and I, which begin at `row` (V follows: row `row` + `psp`)."""
     limit = np.int64(params[LIMIT, i])
     drive = shift(params[GAIN, i] * q, np.int64(params[SH_Q, i]))
     v = (np.int64(params[KAP, i]) * state[row + psp, i]) >> np.int64(15)
@@ -210,7 +210,7 @@ def _float_fire(v: Floats, state: dict[str, Floats], params: Mapping[str, Any]) 
 
 
 def float_tail(psp: str, q: Floats, state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of the tails; arrays [..., n]. V- (and r', I') are kept beside the states: calibration reads their ranges."""
+    """Run the float twin of the tails; arrays [..., n]. V- (and r', I') stay beside the states, for calibration."""
     v = params["kap"] * state["V"]
     if psp == "delta":
         return _float_fire(v + params["gain"] * q, state, params)

@@ -100,7 +100,7 @@ def _membrane_at_reference(p: I64, s: I64, e: I64) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _membrane(p: I64, s: I64, e: I64) -> int:
-    """Membrane before the spike is decided, 4 bits."""
+    """Return the membrane before the spike is decided, 4 bits."""
     core: int = s[CORE]
     sign: int = s[RESON_SIGN]
     if (p[SPKLAT_EN] and s[DAPDEL_CNT]) or (s[PHASIC_LOCK] and core == 0):

@@ -64,7 +64,7 @@ MODE_PARAMS = ("lr", "li", "g", "cr", "ci")  # of each mode, one after another b
 
 
 def probability_table() -> npt.NDArray[np.int32]:
-    """Table ``p``, int32 [1024]: the logistic function at the middle of each entry, in 1/2^16."""
+    """Return table ``p``, int32 [1024]: the logistic function at the middle of each entry, in 1/2^16."""
     y = (np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2 + 0.5) / 2**TABLE_FRAC
     return np.asarray(np.rint(PROBABILITY_ONE / (1 + np.exp(-y))), np.int32)
 
@@ -77,7 +77,7 @@ def _nearest(value, right):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def p_ssm_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel; states re0, im0, re1, ... wait."""
+    """Run the integer kernel; states re0, im0, re1, ... wait."""
     saturated, n_modes = np.int64(0), (state.shape[0] - 1) // 2
     for i in range(lo, hi):
         if waits(2 * n_modes, state, out, i):
@@ -130,7 +130,7 @@ _NAME = re.compile(r"p_ssm_n([1-9][0-9]*)")
 
 
 def states_of(name: str) -> int:
-    """N of a model of this family; 0 for any other model."""
+    """Return N of a model of this family; 0 for any other model."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else 0
 
@@ -177,7 +177,7 @@ def _model(name: str) -> NeuronModel | None:
 
 @nb.njit(cache=True, nogil=True)
 def fuse_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``clamp_fuse``; states r, wait; parameters b, mul_in, sh_in, mul_res, sh_res, kappa, wait."""
+    """Run the integer kernel of ``clamp_fuse``; states r, wait; parameters b, mul_in, sh_in, mul_res, sh_res, kappa, wait."""
     for i in range(lo, hi):
         if waits(1, state, out, i):
             continue
@@ -189,7 +189,7 @@ def fuse_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  
 
 
 def float_fuse(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of ``clamp_fuse``."""
+    """Run the float twin of ``clamp_fuse``."""
     state["r"] = np.clip(acc["in"] + acc["res"] + params["b"], -params["kappa"], params["kappa"])
     return state["r"]
 

@@ -63,7 +63,7 @@ class PspConstants:
 def psp_constants(
     psp: Psp, tau_m: float, tau_s: float = 1.0, norm: PspNorm = "dc", h: float = 1.0, resistance: float = 1.0
 ) -> PspConstants:
-    """Constants of a kernel for time constants in the unit of the step ``h``.
+    """Return the constants of a kernel for time constants in the unit of the step ``h``.
 
     Args:
         psp: kernel.
@@ -103,7 +103,7 @@ def _phi(x: float) -> float:
 
 
 def _chi(x: float) -> float:
-    """sum_{n>=1} n x^(n-1)/(n+1)!; closed form where it does not cancel."""
+    """Compute sum_{n>=1} n x^(n-1)/(n+1)!; closed form where it does not cancel."""
     if abs(x) >= 1.0:
         return (x * math.exp(x) - math.expm1(x)) / (x * x)
     total, term = 0.0, 1.0  # term = x^(n-1)/(n+1)!

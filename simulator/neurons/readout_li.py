@@ -33,7 +33,7 @@ LEAK_FRAC = 15
 
 @nb.njit(cache=True, nogil=True)
 def readout_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel; one state y, no output."""
+    """Run the integer kernel; one state y, no output."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         right = np.int64(params[2, i])
@@ -62,7 +62,7 @@ def _scaled(acc, mul, right):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def two_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``readout_li_two``; states y, f, g, no output."""
+    """Run the integer kernel of ``readout_li_two``; states y, f, g, no output."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         limit = np.int64(params[4, i])
@@ -79,7 +79,7 @@ def two_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  #
 
 
 def float_two(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of ``readout_li_two``; arrays [..., n]."""
+    """Run the float twin of ``readout_li_two``; arrays [..., n]."""
     k, k_v = params["k"], params["k_v"]
     state["f"] = k * state["f"] + (1 - k) * (acc["in"] + params["b"])
     state["g"] = k_v * state["g"] + (1 - k_v) * acc["membrane"]
@@ -88,7 +88,7 @@ def float_two(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[
 
 
 def float_readout(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin; arrays [..., n]."""
+    """Run the float twin; arrays [..., n]."""
     k = params["k"]
     state["y"] = k * state["y"] + (1 - k) * (acc["in"] + params["b"])
     return np.zeros_like(state["y"])

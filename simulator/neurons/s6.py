@@ -91,7 +91,7 @@ def tables() -> dict[str, npt.NDArray[np.int32]]:
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def entry(value, frac, first):  # type: ignore[no-untyped-def]
-    """Table index of a value with `frac` fractional bits; entry 0 begins at `first`."""
+    """Return the table index of a value with `frac` fractional bits; entry 0 begins at `first`."""
     at = (value >> np.int64(frac - TABLE_FRAC)) - np.int64(first * 2**TABLE_FRAC)
     return min(max(at, np.int64(0)), np.int64(TABLE_ENTRIES - 1))
 
@@ -104,13 +104,13 @@ def arrived(acc, p, row, mul, right, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def decay_entry(log_delta, p, n):  # type: ignore[no-untyped-def]
-    """Where the tables hold e^-y_n of a neuron; (1 - e^-y)/y lies `TABLE_ENTRIES` further."""
+    """Return where the tables hold e^-y_n of a neuron; (1 - e^-y)/y lies `TABLE_ENTRIES` further."""
     return 2 * TABLE_ENTRIES + entry(log_delta + p[A_LOG + n], LOG_FRAC, LOG_FIRST)
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
-    """Ports -> x_n (updated in place) -> q of neuron i, with the number of saturated words; own words from row `own`."""
+    """Go from ports to x_n (updated in place) to q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
     z0 = arrived(acc, p, 0, MUL_Z, SH_Z, i) + p[B_Z]
     z = clip(z0, limit)
@@ -139,7 +139,7 @@ def select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel; states x0 .. x<N-1>, then those of the membrane (its parameter words tell which kernel it has)."""
+    """Run the integer kernel; states x0 .. x<N-1>, then those of the membrane (its parameter words tell which kernel it has)."""
     saturated, states = np.int64(0), (acc.shape[0] - 2) // 2
     own = params.shape[0] - A_LOG - states
     psp = kernel_of(own)
@@ -193,18 +193,18 @@ def kind_of(name: str) -> Kind | None:
 
 
 def states_of(name: str) -> int:
-    """N of a model of this family; 0 for any other model."""
+    """Return N of a model of this family; 0 for any other model."""
     kind = kind_of(name)
     return kind.states if kind else 0
 
 
 def is_s6(name: str) -> bool:
-    """Whether a model is one of this family (`s6_project` is not)."""
+    """Return whether a model is one of this family (`s6_project` is not)."""
     return states_of(name) > 0
 
 
 def _operations(zoh: bool, psp: str, states: int, adaptive: bool, words: int) -> UpdateOps:
-    """Delta z and D z, and for each state Abar x, B u, C x, with zoh phi u; look-ups Delta, log Delta, e^-y, with zoh phi."""
+    """Count Delta z and D z, for each state Abar x, B u, C x, with zoh phi u; look-ups Delta, log Delta, e^-y, with zoh phi."""
     return UpdateOps(
         mul=(3 + zoh) * states + 2 + membrane.MULTIPLIES[psp] + adaptive,
         add=2 * states + words + 6 + adaptive,  # log Delta + A_log, and the sums of x_n and of q
@@ -258,7 +258,7 @@ def _model(name: str) -> NeuronModel | None:
 
 @nb.njit(cache=True, nogil=True)
 def project_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
-    """Integer kernel of ``s6_project``; states p, wait; parameters b, mul, sh, limit, wait."""
+    """Run the integer kernel of ``s6_project``; states p, wait; parameters b, mul, sh, limit, wait."""
     saturated = np.int64(0)
     for i in range(lo, hi):
         if waits(1, state, out, i):
@@ -271,7 +271,7 @@ def project_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id)
 
 
 def float_project(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, Any]) -> Floats:
-    """Float twin of ``s6_project``."""
+    """Run the float twin of ``s6_project``."""
     state["p"] = acc["in"] + params["b"]
     return state["p"]
 

@@ -24,7 +24,7 @@ TABLE_ENTRIES = 256
 
 
 def sigmoid_table(step: float = 1 / 16) -> npt.NDArray[np.int32]:
-    """Table ``p`` of the logistic function at (index - 128) * step, in 1/2^16."""
+    """Return table ``p`` of the logistic function at (index - 128) * step, in 1/2^16."""
     x = (np.arange(256) - 128) * step
     return np.asarray(np.rint(65536 / (1 + np.exp(-x))), np.int32)
 

@@ -41,7 +41,7 @@ class Item:
 
 
 def learning_memory(program: Program, config: LearnConfig, steps: int) -> tuple[Item, ...]:
-    """All learning words of a program whose samples have `steps` steps (seq keeps a history of that many).
+    """Return all learning words of a program whose samples have `steps` steps (seq keeps a history of that many).
 
     The program's own words (weights, neuron states) are not in it.
     """
@@ -107,7 +107,7 @@ def _steps_kept(c: LearnConfig, steps: int, lag: int) -> int:
 
 
 def _gradient_s6(program: Program, layer: Layer, c: LearnConfig, steps: int, lag: int) -> list[Item]:
-    """Of the layer's neurons, and of those that compute B and C for them."""
+    """Return the words of the layer's neurons, and of those that compute B and C for them."""
     assert layer.shared is not None
     name, shared, h, n = layer.population.name, layer.shared.name, layer.size, layer.states
     kept, event_bits = _steps_kept(c, steps, lag), 24 if layer.groups[0].source == program.populations[0].name else 1

@@ -115,7 +115,7 @@ def _rows(learner: Learner) -> Iterator[tuple[str, Row]]:
 
 
 def _views(learner: Learner) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Every array that learning writes in place."""
+    """Yield every array that learning writes in place."""
     for k in plastic(learner.net):
         yield f"weights.{k}", learner.forward.weights[k]
     for n, layer in enumerate(learner.layers):

@@ -138,7 +138,7 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return chip_rule(self.rule).hidden
 
     def bound(self, port: str) -> float:
-        """Hard bound of the weights into a port (z or in of a layer, d, c; ``readout``)."""
+        """Return the hard bound of the weights into a port (z or in of a layer, d, c; ``readout``)."""
         names = {"z": "weight_range", "d": "delta_range", "c": "c_range", "readout": "readout_range"}
         return float(getattr(self, names[port]))
 

@@ -80,7 +80,7 @@ class _S6Words:
         self.snapshot()
 
     def load(self) -> None:
-        """Parameters are read where they lie."""
+        """Load parameters where they lie."""
 
     def snapshot(self) -> None:
         self.old = self.simulation.state.words[self.k].copy()
@@ -94,7 +94,7 @@ class _S6Words:
 
 @numba.njit(cache=True, nogil=True)
 def s6_record(acc, state, params, table, units, out):  # type: ignore[no-untyped-def]
-    """Intermediates of an integer update of s6, by the neuron's own functions on copies of what it started with.
+    """Recompute an integer update of s6 by the neuron's own functions on copies of what it started with.
 
     Args:
         acc: int64 [ports, H], sums that arrive in the step.
@@ -130,7 +130,7 @@ def s6_record(acc, state, params, table, units, out):  # type: ignore[no-untyped
 
 
 def _check_decay(cell: Cells, lut: int) -> None:
-    """History words take Abar and sig(d) from one table: every neuron needs a = 1."""
+    """Check that every neuron has a = 1: history words take Abar and sig(d) from one table."""
     one = decay_table(1.0)
     if cell.params[lut].any() or not np.array_equal(cell.table[: one.size], one):
         raise FitError(

@@ -40,7 +40,7 @@ class Forward(Protocol):
     units: dict[int, Floats]
 
     def run(self, x: npt.NDArray[Any], steps: int, before: Call, after: Call) -> None:
-        """One sample x [T, n_in] over `steps` chip steps from the initial state."""
+        """Run one sample x [T, n_in] over `steps` chip steps from the initial state."""
 
     def record(self, layer: int, out: Floats, mine: slice = slice(None)) -> None:
         """Fill the record [8, mine] of the step that some neurons of `layer` (0-based) just did (s6: [8 + 4 N, mine])."""
@@ -52,13 +52,13 @@ class Forward(Protocol):
         """Return the readout's states y [C], as real values."""
 
     def constants(self, layer: int) -> Floats:
-        """Constants [8, H] of a layer (rows of `rtrl`), the skip weight D included."""
+        """Return constants [8, H] of a layer (rows of `rtrl`), the skip weight D included."""
 
     def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
-        """Threshold and a of a layer's neurons."""
+        """Return threshold and a of a layer's neurons."""
 
     def log_rates(self, layer: int) -> Floats:
-        """A_log [N, H] of an s6 layer."""
+        """Return A_log [N, H] of an s6 layer."""
 
     def bias(self, population: str, name: str) -> tuple[npt.NDArray[Any], float]:
         """Return a parameter row [n] (a view, stored units) and the value of its unit (0: not rounded)."""
@@ -168,7 +168,7 @@ class WideForward:
         return out
 
     def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
-        """Threshold and a of a layer's neurons."""
+        """Return threshold and a of a layer's neurons."""
         params = self.params[self.net.layers[layer].population.name]
         return params["theta"], params.get("a", np.ones(params["theta"].size))
 
@@ -182,7 +182,7 @@ class WideForward:
         return self.params[population][name], 0.0
 
     def biases_changed(self) -> None:
-        """Nothing is cached."""
+        """Do nothing: nothing is cached."""
 
 
 class ChipForward:
@@ -225,7 +225,7 @@ class ChipForward:
         return words_of(layer, self.simulation, self.index[name], self.cells[name], self.fracs[name])
 
     def _unit(self, k: int) -> Floats:
-        """Value of one stored unit of a projection's weights for an input of value 1 (a spike, or a graded 1.0)."""
+        """Return the value of one stored unit of a projection's weights for an input of value 1 (a spike, or a graded 1.0)."""
         q = self.program.projections[k]
         word = q.port if q.port != "in" else self._sum_word(q.target)
         mul, sh = ("mul", "sh") if q.port == "in" else (f"mul_{q.port}", f"sh_{q.port}")
@@ -233,11 +233,11 @@ class ChipForward:
         return np.asarray(self._row(q.target, mul) * 2.0**-shift / self.source_unit(q.source))
 
     def _sum_word(self, population: str) -> str:
-        """Word that the sums at a port ``in`` go to."""
+        """Return the word that the sums at a port ``in`` go to."""
         return "p" if self.cells[population].model.name == s6.PROJECT else "y"
 
     def source_unit(self, population: str) -> float:
-        """Value of payload 1 of a population's spikes."""
+        """Return the value of payload 1 of a population's spikes."""
         p = self.cells[population]
         if p.model.kernel is None:
             return self.input_unit
@@ -275,7 +275,7 @@ class ChipForward:
         self.steps_done += steps
 
     def start(self, x: npt.NDArray[Any]) -> SpikeTrain:
-        """Before a sample x [T, n_in]: all state is reset; the sample's input."""
+        """Start a sample x [T, n_in]: reset all state, return the sample's input."""
         if self.steps_done:
             self.simulation.reset()
         source = next(c for c in self.cells.values() if c.model.kernel is None)
@@ -316,7 +316,7 @@ class ChipForward:
         return out
 
     def theta_and_a(self, layer: int) -> tuple[Floats, Floats]:
-        """Threshold and a of a layer's neurons (a chip's decay table has a = 1)."""
+        """Return threshold and a of a layer's neurons (a chip's decay table has a = 1)."""
         name = self.net.layers[layer].population.name
         theta = np.asarray(self._row(name, "theta") * 2.0 ** -self.fracs[name]["V"], np.float64)
         return theta, np.ones(theta.size)
@@ -334,7 +334,7 @@ class ChipForward:
         return self._row(population, name), 2.0**-frac
 
     def biases_changed(self) -> None:
-        """Parameters that are initial states too are copied there."""
+        """Copy parameters that are initial states too."""
         cell = self.cells[self.net.readout.name]
         for k, word in enumerate(cell.model.states):
             if word.name in cell.model.initial:

@@ -59,7 +59,7 @@ class LearnResult:
     learner: Learner
 
     def activity(self) -> Activity:
-        """All counters, those of inference and those of learning (integer programs that kept their events)."""
+        """Return all counters, those of inference and those of learning (integer programs that kept their events)."""
         return activity(self.learner)
 
 
@@ -138,7 +138,7 @@ def _epoch(
 
 
 def saturations(learner: Learner) -> dict[str, int]:
-    """How often each word class saturated, as ``population.word``; the neurons' own words as ``population.states``."""
+    """Count how often each word class saturated, as ``population.word``; the neurons' own words as ``population.states``."""
     out = {}
     if isinstance(learner.forward, ChipForward):
         of_neuron, first = learner.forward.simulation.saturated_of_neuron, learner.program.first_ids()
@@ -156,7 +156,7 @@ def saturations(learner: Learner) -> dict[str, int]:
 
 
 def live_synapses_of(learner: Learner) -> dict[int, npt.NDArray[np.uint8]]:
-    """Projection number -> uint8 [n_source, n_target], 0 where the synapse is pruned or absent (the readout's not)."""
+    """Return projection number -> uint8 [n_source, n_target], 0 where the synapse is pruned or absent (the readout's not)."""
     rows = [layer.rows[p] for layer in learner.layers for p in layer.ports] + [s.rows["w"] for s in learner.shared]
     return {b.key: b.live for row in rows for b in row.blocks}
 
@@ -185,7 +185,7 @@ def _with_biases(p: Population, names: tuple[str, ...], learner: Learner) -> Pop
 
 
 def activity(learner: Learner) -> Activity:
-    """Counters of everything that the learner did, inference and learning.
+    """Return the counters of everything that the learner did, inference and learning.
 
     Synapses keep their place in memory while they learn: a packet visits those too that pruning has switched off.
 

@@ -110,7 +110,7 @@ class Learner:
         return parts_of(self.program.core[first : first + self.program.population(population).size])
 
     def _mask(self) -> None:
-        """Synapses that a prepared program does not hold are pruned."""
+        """Prune synapses that a prepared program does not hold."""
         for learner in self.layers:
             for group in learner.layer.groups:
                 for p, k in enumerate(group.projections):
@@ -123,13 +123,13 @@ class Learner:
                     shared.live[0, group.start : group.start + group.size] = live
 
     def _lag(self, k: int) -> int:
-        """Chip steps from layer k's (0-based) model step to its late visit."""
+        """Return the chip steps from layer k's (0-based) model step to its late visit."""
         below = self.depth - 1 - k
         number = self.net.layers[k].number
         return self.net.readout.layer + 1 - number + (below if self.config.credit == "filt-win" else 0)
 
     def chip_steps(self, steps: int) -> int:
-        """Chip steps of a sample of `steps` steps."""
+        """Return the chip steps of a sample of `steps` steps."""
         deeper = self.depth - 1 if self.config.credit == "filt-win" else 0
         return steps + self.answer + 1 + deeper + bool(self.shared)
 
@@ -205,7 +205,7 @@ class Learner:
             self._sent[p.name][c % self._reach] = self.forward.sent(p.name)
 
     def _observe(self, c: int) -> None:
-        """Each layer that did a model step of the sample keeps it, with what arrived for it."""
+        """Let each layer that did a model step of the sample keep it, with what arrived for it."""
         for learner in self.layers:
             tau = c - learner.layer.number
             if self._learn and 0 <= tau < len(self._x):
@@ -258,7 +258,7 @@ class Learner:
                 self.take_message(k - 1, part, c)
 
     def direct_error(self, k: int, part: Part, c: int) -> None:
-        """At a core of layer k: the error words that arrive now, through its copies of the readout's weights."""
+        """Take, at a core of layer k, the error words that arrive now, through its copies of the readout's weights."""
         tau = c - self.answer - 1
         if tau in self._errors:
             learner = self.layers[k]
@@ -267,7 +267,7 @@ class Learner:
             self.counts.add("error_mac", learner.population, back.size * self._errors[tau].size, part.core)
 
     def send_message(self, k: int, part: Part, c: int) -> None:
-        """At a core of layer k (filt-Win): the words psi delta of the step that it visits now, for the layer below."""
+        """Send, at a core of layer k (filt-Win), the words psi delta of the step that it visits now to the layer below."""
         upper, tau = self.layers[k], self.visited(k, c)
         if k and self.config.credit == "filt-win" and tau in self._errors:
             gain = upper.message_gain(tau, part.columns)
@@ -275,7 +275,7 @@ class Learner:
             self.counts.add("error_messages", upper.population, int(np.count_nonzero(gain)), part.core)
 
     def take_message(self, k: int, part: Part, c: int) -> None:
-        """At a core of layer k (filt-Win): words from the layer above, through its copies of that layer's input weights."""
+        """Take, at a core of layer k (filt-Win), words from the layer above, through its copies of that layer's input weights."""
         if k + 1 == self.depth or self.config.credit != "filt-win":
             return
         upper, lower, tau = self.layers[k + 1], self.layers[k], self.visited(k + 1, c)
@@ -291,7 +291,7 @@ class Learner:
         return c - self.layers[k].layer.number - self.layers[k].lag
 
     def _visits(self, c: int) -> None:
-        """Late visits, then the updates that are due (all visits of a step see the weights of its start)."""
+        """Make late visits, then the updates that are due (all visits of a step see the weights of its start)."""
         due: list[LayerLearner | SharedLearner | ReadoutLearner] = []
         for shared in self.shared:
             shared.take()
@@ -326,7 +326,7 @@ def _check(program: Program, net: Net, config: LearnConfig) -> None:
 
 
 def binary_points(program: Program) -> tuple[Mapping[str, Mapping[str, int]], float]:
-    """Binary points of a program's states as the compiler noted them, and the value of an input payload of 1.
+    """Return binary points of a program's states as the compiler noted them, and the value of an input payload of 1.
 
     Raises:
         InputError: it does not say them.
@@ -345,6 +345,6 @@ def _table(config: LearnConfig, population: str) -> Floats:
 
 
 def _moments(config: LearnConfig, population: str) -> dict[str, float]:
-    """Values of the smallest second-moment word by row, stored beside the words' binary points as ``v_<row>``."""
+    """Return the values of the smallest second-moment word by row, stored beside the words' binary points as ``v_<row>``."""
     fracs = config.fracs.get(population, {})
     return {k.removeprefix("v_"): 2.0**-f for k, f in fracs.items() if k.startswith("v_")}

@@ -84,7 +84,7 @@ def prepare(
 
 
 def _with_room(program: Program, net: Net) -> Program:
-    """B and C of s6 layers travel in 16-bit payloads, which cannot get more bits: their unit grows, so that they can."""
+    """Make room for learning: B and C of s6 layers travel in 16-bit payloads, so their unit grows."""
     formats = {name: dict(words) for name, words in program.meta["formats"].items()}
     populations = {p.name: p for p in program.populations}
     for layer in net.layers:
@@ -196,7 +196,7 @@ def calibrate(
 
 
 def _used(fracs: dict[str, int], table: Floats) -> dict[str, int]:
-    """Only words that calibration saw: the others belong to other forms."""
+    """Return only words that calibration saw: the others belong to other forms."""
     from simulator.plasticity.words.words import INDEX
 
     return {name: f for name, f in fracs.items() if table[PEAK, INDEX[name]] > 0}

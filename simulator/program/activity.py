@@ -78,7 +78,7 @@ class Activity:
     chips: int = 1
 
     def total(self, name: str) -> int:
-        """Total of one counter; 0 where it never counted."""
+        """Return the total of one counter; 0 where it never counted."""
         count = self.counts.get(name)
         return count.total if count is not None else 0
 

@@ -69,7 +69,7 @@ def axon_table(program: Program) -> AxonTable:
 
 
 def host_readers(program: Program) -> npt.NDArray[np.bool_]:
-    """Neurons whose spikes the host reads: output populations that emit something, bool [N]."""
+    """Return neurons whose spikes the host reads: output populations that emit something, bool [N]."""
     parts = [np.full(p.size, p.role == "output" and base.get(p.model).emits != "none") for p in program.populations]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
 
@@ -114,7 +114,7 @@ def _merge(tables: list[tuple[I64, I32, I32]], n_cores: int, ptr: I64, dst: I32,
 
 @numba.njit(cache=True, nogil=True)
 def _fill_cores(indptr: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32) -> None:
-    """Rows from ``ptr[0]`` on; without branches and with unsigned indices, for half of the synapses meet a new core."""
+    """Fill rows from ``ptr[0]`` on; without branches and with unsigned indices, for half of the synapses meet a new core."""
     count, words, top = _marks(n_cores)
     at = np.uint64(ptr[0])
     for row in range(indptr.size - 1):
@@ -131,7 +131,7 @@ def _fill_cores(indptr: I64, indices: I32, core: I32, n_cores: int, ptr: I64, ds
 def _fill_shared(
     rows: I32, offset: I32, template: I64, indices: I32, core: I32, n_cores: int, ptr: I64, dst: I32, n_syn: I32
 ) -> None:
-    """`_fill_cores` for shared rows."""
+    """Do as `_fill_cores` for shared rows."""
     count, words, top = _marks(n_cores)
     at = np.uint64(ptr[0])
     for i in range(rows.size):
@@ -146,7 +146,7 @@ def _fill_shared(
 
 @numba.njit(cache=True, nogil=True)
 def _marks(n_cores: int) -> tuple[I32, U64, U64]:
-    """Counters of all cores, a bit for each core that was met, a bit for each word of those."""
+    """Make counters of all cores, a bit for each core that was met, a bit for each word of those."""
     words = n_cores // 64 + 1
     return np.zeros(n_cores, np.int32), np.zeros(words, np.uint64), np.zeros(words // 64 + 1, np.uint64)
 

@@ -105,7 +105,7 @@ def word_range(word: base.Word) -> tuple[int, int]:
 
 
 def _check_tables(p: Population, model: base.NeuronModel) -> None:
-    """Each table has a whole number of rows, and each neuron's first entry leaves room for its row."""
+    """Check that each table has a whole number of rows, and each neuron's first entry leaves room for its row."""
     where = f"population {p.name!r}"
     for name in model.tables:
         if name not in p.tables:

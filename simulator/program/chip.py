@@ -17,7 +17,7 @@ _KEY = "chip_file"
 
 
 def with_chip(meta: Mapping[str, Any], chip: Chip) -> dict[str, Any]:
-    """Meta of a program for a chip; it holds the chip's content unless the chip comes with bimhw."""
+    """Return the meta of a program for a chip; it holds the chip's content unless the chip comes with bimhw."""
     built_in = _comes_with_bimhw(chip.name) and load_chip(chip.name).sha256() == chip.sha256()
     plain = {k: v for k, v in meta.items() if k != _KEY}
     return plain if built_in else plain | {_KEY: json.loads(msgspec.json.encode(chip))}

@@ -68,7 +68,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_faults(value: Any, where: str = "faults") -> Faults:
-    """Faults from plain values (of a JSON or YAML file).
+    """Parse faults from plain values (of a JSON or YAML file).
 
     Raises:
         InputError: an unknown field, a rate outside 0..1; the message has the path.
@@ -80,7 +80,7 @@ def parse_faults(value: Any, where: str = "faults") -> Faults:
 
 
 def read_faults(path: Path) -> Faults:
-    """Faults from a YAML or JSON file.
+    """Read faults from a YAML or JSON file.
 
     Raises:
         InputError: no such file, not YAML, an unknown field or a value out of its range (with its path in the file).
@@ -110,7 +110,7 @@ def _check_places(links: Iterable[Link], topology: Topology) -> None:
 
 
 def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:
-    """How much longer each core takes than the nominal one, float64 [cores]: 1 + clock_sigma * normal, cut at 3 sigma."""
+    """Return how much longer each core takes than the nominal one, float64 [cores]: 1 + clock_sigma * normal, cut at 3 sigma."""
     out = np.ones(n_cores)
     for core in range(n_cores if faults.clock_sigma else 0):
         words = philox4x32(0, core, STREAM_CLOCK, 0, faults.seed & 0xFFFFFFFF, faults.seed >> 32)
@@ -121,7 +121,7 @@ def clock_factors(faults: Faults, n_cores: int) -> npt.NDArray[np.float64]:
 
 
 def dead_neurons(program: Program, dead_cores: Iterable[int]) -> npt.NDArray[np.bool_]:
-    """Neurons on dead cores, bool [N]."""
+    """Return neurons on dead cores, bool [N]."""
     dead: npt.NDArray[np.bool_] = np.isin(program.core, np.array(sorted(dead_cores), np.int32))
     return np.asarray(dead & (program.core != HOST))
 
@@ -129,7 +129,7 @@ def dead_neurons(program: Program, dead_cores: Iterable[int]) -> npt.NDArray[np.
 def detours(
     program: Program, axons: AxonTable, topology: Topology, dead_links: Iterable[Link]
 ) -> dict[tuple[int, int], Detour]:
-    """Pairs (source, destination), each a core or `HOST`, whose way, x first, meets a dead link, with a whole way around.
+    """Return the pairs (source, destination), core or `HOST`, whose way, x first, meets a dead link, with a whole way around.
 
     A detour goes along another row or column, the one with the fewest hops.
 
@@ -173,7 +173,7 @@ def _first(dead: set[Link], links: list[Link]) -> str:
 
 
 def router_of(core: int, topology: Topology) -> tuple[int, int]:
-    """Router (x, y) of a core; of the host port for `HOST`."""
+    """Return the router (x, y) of a core; of the host port for `HOST`."""
     if core == HOST:
         return topology.host_port
     router = core // topology.cores_per_router
@@ -181,7 +181,7 @@ def router_of(core: int, topology: Topology) -> tuple[int, int]:
 
 
 def path(here: tuple[int, int], there: tuple[int, int], via: Detour | None = None) -> list[Link]:
-    """Links from router to router: x first, or along a row (y, x, y) or a column (x, y, x).
+    """Return links from router to router: x first, or along a row (y, x, y) or a column (x, y, x).
 
     A row is not used between routers of one column, nor a column between routers of one row: they are joined directly.
     """
@@ -239,7 +239,7 @@ def lost_packets(
 
 @numba.njit(cache=True, nogil=True)
 def hits(rate: float, places: int, seed: int, step: int, stream: int, which: int) -> I64:
-    """Places 0..places-1 that a fault of this rate hits, ascending (int64), each independently of the others.
+    """Return places 0..places-1 that a fault of this rate hits, ascending (int64), each independently of the others.
 
     The gaps are geometric, so the work is that of the hits, not of the places.
     """
@@ -273,5 +273,5 @@ def flip_bits(words: npt.NDArray[Any], bits: int, places: npt.NDArray[np.int64])
 
 
 def fault_stream(kind: int) -> int:
-    """Random stream of a kind of fault (0 stuck, 1 flipped from the start, 2 weight upsets, 3 state upsets)."""
+    """Return the random stream of a kind of fault (0 stuck, 1 flipped from the start, 2 weight upsets, 3 state upsets)."""
     return STREAM_FAULT + 256 * (kind + 1)

@@ -102,7 +102,7 @@ def dense_to_csr(
 
 
 def csr_to_dense(projection: Projection, n_target: int) -> npt.NDArray[Any]:
-    """Matrix [n_target, n_source] of a projection; absent synapses are 0."""
+    """Return the matrix [n_target, n_source] of a projection; absent synapses are 0."""
     n_source = projection.indptr.size - 1
     out = np.zeros((n_source, n_target), projection.weights.dtype)
     rows = np.repeat(np.arange(n_source), np.diff(projection.indptr))

@@ -66,7 +66,7 @@ class Program:
         return sum(p.size for p in self.populations)
 
     def first_ids(self) -> dict[str, int]:
-        """Logical id of the first neuron of each population."""
+        """Return the logical id of the first neuron of each population."""
         first, out = 0, {}
         for population in self.populations:
             out[population.name] = first
@@ -142,7 +142,7 @@ class Program:
         return program
 
     def sha256(self) -> str:
-        """Hash of everything that decides what the chip does."""
+        """Hash everything that decides what the chip does."""
         digest = hashlib.sha256(self.chip_sha256.encode())
         for p in self.populations:
             digest.update(f"{p.name}|{p.model}|{p.size}|{p.layer}".encode())

@@ -183,7 +183,7 @@ def check_shared(q: SharedProjection, n_source: int, n_target: int, where: str) 
 
 @numba.njit(cache=True, nogil=True)
 def _count_targets(row: I32, offset: I32, template: I64, indices: I32, place: I32, out: I64) -> None:
-    """out[place[target]] += 1 for every synapse."""
+    """Add 1 to out[place[target]] for every synapse."""
     for i in range(row.size):
         shift = offset[i]
         for j in range(template[row[i]], template[row[i] + 1]):
@@ -207,7 +207,7 @@ def _unroll(
 def add_shared_magnitudes(
     row: I32, offset: I32, template: I64, indices: I32, weights: Numbers, scale: float, bound: Floats
 ) -> None:
-    """bound[target] += |weight| * scale for every synapse."""
+    """Add |weight| * scale to bound[target] for every synapse."""
     for i in range(row.size):
         shift = offset[i]
         for j in range(template[row[i]], template[row[i] + 1]):

@@ -31,7 +31,7 @@ class SpikeTrain:
         return int(self.ptr.size - 1)
 
     def counts(self) -> npt.NDArray[np.int64]:
-        """Events of each step, int64 [T]."""
+        """Return the events of each step, int64 [T]."""
         return np.diff(self.ptr)
 
     def check(self, where: str, n_ids: int = 2**31) -> None:
@@ -47,13 +47,13 @@ class SpikeTrain:
             raise InputError(where, f"have ids outside 0..{n_ids - 1}", "Write them again")
 
     def spike_hash(self) -> str:
-        """First 16 hex digits of sha256(int64 ptr bytes + int32 ids bytes)."""
+        """Return the first 16 hex digits of sha256(int64 ptr bytes + int32 ids bytes)."""
         digest = hashlib.sha256(self.ptr.tobytes() + np.ascontiguousarray(self.ids).tobytes())
         return digest.hexdigest()[:16]
 
     @staticmethod
     def from_dense(values: npt.NDArray[np.integer], first_id: int = 0) -> SpikeTrain:
-        """Events of an integer array [T, n]: neuron j of step t fires with payload values[t, j] where it is not 0."""
+        """Return the events of an integer array [T, n]: neuron j of step t fires with payload values[t, j] where it is not 0."""
         steps, local = np.nonzero(values)
         ptr = np.zeros(values.shape[0] + 1, np.int64)
         np.cumsum(np.bincount(steps, minlength=values.shape[0]), out=ptr[1:])
@@ -62,7 +62,7 @@ class SpikeTrain:
         return SpikeTrain(ptr, (local + first_id).astype(np.int32), None if binary else payload)
 
     def to_dense(self, first_id: int, size: int) -> npt.NDArray[np.int32]:
-        """Payloads as int32 [T, size] of the ids in [first_id, first_id + size)."""
+        """Return payloads as int32 [T, size] of the ids in [first_id, first_id + size)."""
         out = np.zeros((self.steps, size), np.int32)
         step = np.repeat(np.arange(self.steps), self.counts())
         inside = (self.ids >= first_id) & (self.ids < first_id + size)

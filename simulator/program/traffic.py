@@ -75,7 +75,7 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
 
 
 def _trees(axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64) -> Reach:
-    """`reach` of a mesh that multicasts."""
+    """Return `reach` of a mesh that multicasts."""
     out = np.zeros((7, core.size), np.int64)
     _measure_trees(axons.ptr, axons.dst, core, leaves, x, y, chip, board, out)
     packets, here, hops_ew, hops_ns, hops_chip, hops_board, fan = out
@@ -87,7 +87,7 @@ def _trees(axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y
 
 
 def _routers(program: Program, topology: Topology | None) -> tuple[I64, I64, I64]:
-    """Column, row and chip of every core; the last entry is the host's port. Without a mesh, one router a core, one chip."""
+    """Return column, row and chip of every core; the last entry is the host's port. Without a mesh, one router a core."""
     cores = np.arange(int(program.core.max(initial=-1)) + 1)
     if topology is None:
         zero = np.zeros(cores.size + 1, np.int64)
@@ -118,7 +118,7 @@ def _measure(ptr: I64, dst: I32, core: I32, x: I64, y: I64, chip: I64, board: I6
 def _measure_trees(
     ptr: I64, dst: I32, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64, out: I64
 ) -> None:  # fmt: skip
-    """By neuron: packets, leaves at the same router, columns, rows, chips and boards that its tree crosses, leaves at cores."""
+    """Count by neuron packets, leaves at the same router, columns, rows, chips and boards of its tree, leaves at cores."""
     for neuron in range(ptr.size - 1):
         home, to_host = core[neuron], leaves[neuron]
         first, stop = ptr[neuron], ptr[neuron + 1]

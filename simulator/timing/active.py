@@ -14,7 +14,7 @@ from simulator.program.spikes import SpikeTrain
 
 
 def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) -> npt.NDArray[np.bool_]:
-    """Neurons with an input that is not 0, or with a spike, at the steps [first, last): bool [last - first, N].
+    """Return the neurons with an input that is not 0, or with a spike, at the steps [first, last): bool [last - first, N].
 
     Weights are those of the program; where learning changes them the functional run has to tell (`run_timing(active=...)`).
     """

@@ -15,17 +15,17 @@ from simulator.timing.wires import wires
 
 
 def quiet_times(work: StepWork, times: StepTimes, learn_ticks: I64 | None = None) -> I64:
-    """Tick at which each endpoint has nothing left to do, int64 [C]: its soma's end, its last DONE, then learning."""
+    """Return the tick at which each endpoint has nothing left to do, int64 [C]: its soma's end, its last DONE, then learning."""
     quiet = times.soma_end.copy()
     np.maximum.at(quiet, work.dst, times.stamps[:, DONE])
     return quiet if learn_ticks is None else quiet + learn_ticks
 
 
 def release_time(mesh: Mesh, quiet: I64) -> int:
-    """Tick R at which the root releases the next step."""
+    """Return tick R at which the root releases the next step."""
     return int((quiet + wires(mesh).barrier_ticks).max()) + mesh.sync_ticks
 
 
 def start_times(mesh: Mesh, release: int = 0) -> I64:
-    """Tick at which each endpoint starts a step that the root released at `release`, int64 [C]."""
+    """Return the tick at which each endpoint starts a step that the root released at `release`, int64 [C]."""
     return release + wires(mesh).barrier_ticks

@@ -45,7 +45,7 @@ def release_bound(mesh: Mesh, work: StepWork, learn_ticks: I64 | None = None) ->
 
 
 def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
-    """Busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
+    """Return busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
     w = wires(mesh)
     busy = np.zeros(mesh.n_routers * mesh.n_ports, np.int64)
     _load(work.off, work.dst, packets_of(work), w.router, w.port, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy)
@@ -53,7 +53,7 @@ def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
 
 
 def packets_of(work: StepWork) -> I64:
-    """Packet of each message, by the message after its last leaf, int64 [M]."""
+    """Return the packet of each message, by the message after its last leaf, int64 [M]."""
     return np.arange(1, work.dst.size + 1) if work.ends is None else work.ends
 
 

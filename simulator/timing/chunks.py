@@ -26,7 +26,7 @@ def chunks_of(messages: I64, endpoints: int, threads: int) -> list[tuple[int, in
 
 
 def _share(messages: I64, threads: int) -> int:
-    """Messages of a chunk with several threads: some chunks a thread, so that none waits long for the last."""
+    """Return the messages of a chunk with several threads: some chunks a thread, so that none waits long for the last."""
     return min(CHUNK_MESSAGES, max(1 << 14, int(messages.sum()) // (8 * threads)))
 
 

@@ -229,7 +229,7 @@ def _leaf(
 
 @numba.njit(cache=True, nogil=True)
 def _all_granted(x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, granted: Bools) -> bool:
-    """Whether every output that the leaves [m, stop) need is granted."""
+    """Return whether every output that the leaves [m, stop) need is granted."""
     for leaf in range(m, stop):
         d = towards(x, y, r, router[dst[leaf]])
         if not granted[port[dst[leaf]] if d == LOCAL else d]:
@@ -242,7 +242,7 @@ def _shake(
     t: int, gap: I32, first: I64, tail: I32, due: I64, ptr: I64, who: I32, ticks: I64, sends: Bools,
     handshake: int, message: I64, received: I64, step: I64, finished: I64, ready: I64, start: I64, soma_end: I64, quiet: I64,
 ) -> bool:  # fmt: skip
-    """Who is finished with its step at tick t, and who begins the next one (see `neighbours`); whether anyone did."""
+    """Find who is finished with its step at tick t, and who begins the next one (see `neighbours`); return whether anyone did."""
     changed = False
     for c in range(step.size):
         s = step[c]

@@ -160,7 +160,7 @@ def _unsigned(work: StepWork) -> U64 | None:
 
 
 def _check_range(mesh: Mesh, work: StepWork, first: int) -> None:
-    """Every tick, shifted by the bits of a message number, must stay below 2**62."""
+    """Check that every tick, shifted by the bits of a message number, stays below 2**62."""
     w = wires(mesh)
     longest = int(work.start.max(initial=0)) + int(work.rel.max(initial=0)) - first
     work_ticks = int(work.gap.sum(dtype=np.int64)) + int(work.srv.sum(dtype=np.int64)) + int(work.tail.max(initial=0))

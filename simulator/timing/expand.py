@@ -64,12 +64,12 @@ class Chunk:
 
 
 def moved_ends(chunk: Chunk, order: I64) -> I64 | None:
-    """`StepWork.ends` where messages are put into an order that leaves packets whole."""
+    """Return `StepWork.ends` where messages are put into an order that leaves packets whole."""
     return None if chunk.ends is None else chunk.ends[order].astype(np.int64) - order + np.arange(order.size)
 
 
 def message_counts(plan: Plan, spikes: SpikeTrain) -> I64:
-    """Messages of each step, int64 [T]."""
+    """Return the messages of each step, int64 [T]."""
     fan = np.zeros(plan.position.size + 1, np.int64)
     fan[plan.neuron] = np.diff(plan.ptr)
     running = np.zeros(spikes.ids.size + 1, np.int64)

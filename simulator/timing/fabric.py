@@ -76,7 +76,7 @@ class Sender(Protocol):
     """Who holds the credits of a buffer."""
 
     def slot_freed(self) -> None:
-        """One more packet fits (phase A)."""
+        """Note that one more packet fits (phase A)."""
 
 
 def at_decision(env: simpy.Environment, event: Event | None = None) -> Event:
@@ -242,7 +242,7 @@ class Router:
         return PORT_NAMES[number] if number < LOCAL else f"local {number - LOCAL}"
 
     def route(self, packet: Packet, in_port: int) -> int:
-        """Output that a packet needs, by XY routing (x first). Called again for the same head: it must not change."""
+        """Return the output that a packet needs, by XY routing (x first). Called again for the same head: it must not change."""
         x, y = divmod(packet.router, self.mesh.height)
         if x != self.x:
             return EAST if x > self.x else WEST
@@ -324,7 +324,7 @@ class Fabric:
                 output.turn = 0
 
     def stuck(self) -> list[str]:
-        """Every place where a packet waits, in words; empty when the network is."""
+        """Return every place where a packet waits, in words; empty when the network is."""
         found = [text for r in self.routers for i in r.inputs for text in i.stuck()]
         return found + [
             text for r in self.routers for o in r.outputs.values() if o.number >= LOCAL for text in o.target.stuck()

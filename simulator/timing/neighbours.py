@@ -116,13 +116,13 @@ LocalEngine = Callable[[Mesh, LocalWork], LocalTimes]
 
 
 def neighbours_of(plan: Plan) -> Neighbours:
-    """Neighbours of each endpoint, by the packets that its neurons may send."""
+    """Return the neighbours of each endpoint, by the packets that its neurons may send."""
     source = np.repeat(np.arange(plan.mesh.n_endpoints), np.diff(plan.ptr[plan.base]))
     return neighbours_from(plan.mesh, source, plan.dst.astype(np.int64))
 
 
 def neighbours_from(mesh: Mesh, source: I64, target: I64) -> Neighbours:
-    """Neighbours where endpoint source[i] may send spikes to target[i]; a pair may come more than once."""
+    """Return neighbours where endpoint source[i] may send spikes to target[i]; a pair may come more than once."""
     n = mesh.n_endpoints
     sends = np.unique(source * n + target)
     sends = sends[sends // n != sends % n]
@@ -137,7 +137,7 @@ def neighbours_from(mesh: Mesh, source: I64, target: I64) -> Neighbours:
 
 
 def tokens_of(mesh: Mesh, near: Neighbours) -> Tokens:
-    """Tokens of one step: one to each neighbour, and one more to each that spikes may go to."""
+    """Return the tokens of one step: one to each neighbour, and one more to each that spikes may go to."""
     source, n = near.source.astype(np.int64), mesh.n_endpoints
     each = 1 + near.sends.astype(np.int64)
     ew, ns = hops(mesh, source, near.who.astype(np.int64))
@@ -242,7 +242,7 @@ def time_neighbours(plan: Plan, chunk: Chunk, neighbours: Neighbours, engine: Lo
 
 
 def quiet_of(local: LocalWork, times: LocalTimes) -> I64:
-    """`quiet` by its definition, from the stamps and the somas' ends, int64 [T, C]."""
+    """Compute `quiet` by its definition, from the stamps and the somas' ends, int64 [T, C]."""
     n, steps = local.neighbours, local.tail.shape[0]
     quiet = times.soma_end.copy()
     source = n.source

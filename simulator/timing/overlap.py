@@ -101,7 +101,7 @@ class Overlapping:
 
 
 def period_ticks(sync: str, period_ns: float | None, plan: Plan) -> int:
-    """Ticks of a period of tick synchronisation.
+    """Return the ticks of a period of tick synchronisation.
 
     Raises:
         InputError: another policy, or no period above 0.

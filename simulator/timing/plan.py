@@ -101,13 +101,13 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
 
 
 def _driven(program: Program) -> npt.NDArray[np.bool_]:
-    """Neurons without an update of their own (driven from outside), bool [N]."""
+    """Return neurons without an update of their own (driven from outside), bool [N]."""
     parts = [np.full(p.size, p.model == INPUT_MODEL or base.get(p.model).kernel is None) for p in program.populations]
     return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _updates(program: Program, chip: Chip, costs: Costs, native: int) -> I64:
-    """Ticks of an update of each neuron: the chip's own for native models, by its operations for a programmed one, int64 [N]."""
+    """Return ticks of an update of each neuron: the chip's own for native models, by its operations for others, int64 [N]."""
     parts = [np.zeros(0, np.int64)]
     for p in program.populations:
         own = chip.capabilities.is_native(p.model) or p.model == INPUT_MODEL
@@ -135,7 +135,7 @@ def _check_cores(program: Program, chip: Chip, mesh: Mesh) -> None:
 def _packets(
     axons: AxonTable, neuron: I32, to_host: npt.NDArray[np.bool_], mesh: Mesh, costs: Costs
 ) -> tuple[I64, I32, I32]:
-    """Packets of one spike of each position: its destination cores in ascending order, then the host."""
+    """Return the packets of one spike of each position: its destination cores in ascending order, then the host."""
     ptr = np.zeros(neuron.size + 1, np.int64)
     np.cumsum(axons.fan_cores[neuron] + to_host[neuron], out=ptr[1:])
     dst, srv = np.empty(ptr[-1], np.int32), np.empty(ptr[-1], np.int32)
@@ -158,7 +158,7 @@ def _by_place(mesh: Mesh, ptr: I64, dst: I32, srv: I32) -> tuple[I32, I32]:
 def _gather(
     neuron: Any, ax_ptr: Any, ax_dst: Any, ax_syn: Any, table: Any, ptr: Any, dst: Any, srv: Any
 ) -> None:  # fmt: skip
-    """Rows of the axon table in the order of the positions; a packet to the host, last in its row, is left out."""
+    """Gather rows of the axon table in the order of the positions; a packet to the host, last in its row, is left out."""
     for i in range(neuron.size):
         at, of = np.uint64(ptr[i]), np.uint32(neuron[i])
         for a in range(np.uint64(ax_ptr[of]), np.uint64(ax_ptr[of + np.uint32(1)])):

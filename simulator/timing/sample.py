@@ -53,7 +53,7 @@ class TimingSample:
     confidence: float = _CONFIDENCE
 
     def as_json(self, tick_ns: float) -> dict[str, float | int]:
-        """Plain values, times in ns."""
+        """Return plain values, times in ns."""
         return {
             "steps_timed": int(self.steps.size),
             "of_steps": self.of_steps,
@@ -125,7 +125,7 @@ def sample_timing(
 
 
 def work_of(plan: Plan, spikes: SpikeTrain) -> F64:
-    """Ticks of service, axon-out and spike work of each step over all cores: C times a lower bound of its time."""
+    """Return ticks of service, axon-out and spike work of each step over all cores: C times a lower bound of its time."""
     of_spike = np.zeros(plan.position.size)
     service = np.zeros(plan.srv.size + 1)
     np.cumsum(plan.srv, out=service[1:])
@@ -153,7 +153,7 @@ def draw(strata: list[I64], n: int, seed: int) -> list[I64]:
 
 
 def estimate(ticks: I64, strata: list[I64], drawn: list[I64], confidence: float = _CONFIDENCE) -> tuple[float, float]:
-    """Mean ticks of a step and half of its confidence interval, from the drawn steps of each stratum."""
+    """Estimate the mean ticks of a step and half of its confidence interval, from the drawn steps of each stratum."""
     total = sum(s.size for s in strata)
     mean, variance, below = 0.0, 0.0, 0.0
     for stratum, chosen in zip(strata, drawn, strict=True):
@@ -169,7 +169,7 @@ def estimate(ticks: I64, strata: list[I64], drawn: list[I64], confidence: float 
 
 
 def _filled(ticks: I64, strata: list[I64], drawn: list[I64]) -> I64:
-    """Ticks of every step; those that were not timed share the mean of their stratum so that sums stay whole."""
+    """Fill in ticks of every step; those that were not timed share the mean of their stratum so that sums stay whole."""
     out = ticks.copy()
     for stratum, chosen in zip(strata, drawn, strict=True):
         rest = np.setdiff1d(stratum, chosen)
@@ -179,7 +179,7 @@ def _filled(ticks: I64, strata: list[I64], drawn: list[I64]) -> I64:
 
 
 def _active(program: Program, spikes: SpikeTrain, chosen: I64) -> npt.NDArray[np.bool_]:
-    """Who got input at the chosen steps, bool [n, N]; what earlier steps sent counts."""
+    """Return who got input at the chosen steps, bool [n, N]; what earlier steps sent counts."""
     rows = [active_updates(program, spikes, int(t), int(t) + 1) for t in chosen]
     return np.concatenate(rows) if rows else np.zeros((0, program.n_neurons), bool)
 

@@ -43,11 +43,11 @@ class Costs:
         return None if self.op_ns is None else max(1, round(operations * self.op_ns / self.tick_ns))
 
     def service(self, n_syn: int) -> int:
-        """Service ticks of a packet that meets `n_syn` synapses, at least 1."""
+        """Return the service ticks of a packet that meets `n_syn` synapses, at least 1."""
         return max(1, round((self.packet_in_ns + n_syn * self.synapse_ns) / self.tick_ns))
 
     def learning(self, n_syn: int) -> int:
-        """Ticks of the learning phase for `n_syn` updated synapses."""
+        """Return the ticks of the learning phase for `n_syn` updated synapses."""
         return -(-round(n_syn * self.learn_ns * 1000) // round(self.tick_ns * 1000))
 
 
@@ -94,7 +94,7 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
 
 
 def tiles_in_use(cores: npt.NDArray[np.int32], chip: Chip) -> int:
-    """Routers with one of these cores, of the busiest chip; at least 1."""
+    """Count routers with one of these cores, of the busiest chip; at least 1."""
     t = chip.topology
     routers = np.unique(cores // t.cores_per_router)
     return int(np.bincount(routers // (t.width * t.height)).max(initial=1))
@@ -143,7 +143,7 @@ _OWN_COPY = "Give a value (marked assumed) in your own copy of the chip file"
 
 
 def packet_ticks(chip: Chip) -> int:
-    """Ticks for which one packet occupies a link: flits x flit_time, at least 1; a tick a flit where no time is given.
+    """Return the ticks for which one packet occupies a link: flits x flit_time, at least 1; a tick a flit without a time.
 
     Raises:
         InputError: the chip publishes no times, or not this one.
@@ -155,7 +155,7 @@ def packet_ticks(chip: Chip) -> int:
 
 
 def costs_of(chip: Chip) -> Costs:
-    """Costs of a core's work on this chip, in ticks.
+    """Return the costs of a core's work on this chip, in ticks.
 
     Raises:
         InputError: the chip publishes no time for something that the model needs.

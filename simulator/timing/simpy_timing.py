@@ -154,7 +154,7 @@ def check_drained(fabric: Fabric, missing: int) -> None:
 
 
 def link_busy(fabric: Fabric) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Busy ticks of each router output, int64 [R, P]."""
+    """Return the busy ticks of each router output, int64 [R, P]."""
     busy = np.zeros((fabric.mesh.n_routers, fabric.mesh.n_ports), np.int64)
     for router in fabric.routers:
         for out in router.outputs.values():

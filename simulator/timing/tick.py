@@ -39,7 +39,7 @@ class TickWork:
 
 
 def merge_steps(chunk: Chunk, period: int) -> TickWork:
-    """One `StepWork` of all steps of a chunk, step s released at s * period."""
+    """Merge all steps of a chunk to one `StepWork`, step s released at s * period."""
     n, messages = chunk.tail.shape[1], chunk.gap.size
     per = np.diff(chunk.off, axis=1)
     off = np.zeros(n + 1, np.int64)
@@ -76,7 +76,7 @@ def _merge(
 
 
 def soma_ends(chunk: Chunk, ticks: TickWork, times: StepTimes, period: int) -> I64:
-    """End of each step at each endpoint, int64 [T, C]."""
+    """Return the end of each step at each endpoint, int64 [T, C]."""
     ends = np.zeros(chunk.tail.shape, np.int64)
     gen = np.empty(chunk.gap.size, np.int64)
     gen[ticks.order] = times.stamps[:, GEN]
@@ -90,7 +90,7 @@ def soma_ends(chunk: Chunk, ticks: TickWork, times: StepTimes, period: int) -> I
 
 
 def late_messages(ticks: TickWork, times: StepTimes, steps: int, period: int) -> I64:
-    """Messages of each step that are done after its tick has ended, int64 [T]."""
+    """Return the messages of each step that are done after its tick has ended, int64 [T]."""
     late = times.stamps[:, DONE] > (ticks.step + 1) * period
     return np.bincount(ticks.step[late], minlength=steps).astype(np.int64)
 

@@ -59,7 +59,7 @@ def wires(mesh: Mesh) -> Wires:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def towards(x: Any, y: Any, here: Any, there: Any) -> Any:
-    """Output direction from router `here` to router `there` by XY routing: east or west first; LOCAL where they are one."""
+    """Return the output direction from router `here` to `there` by XY routing: east or west first; LOCAL where they are one."""
     dx, dy = x[there] - x[here], y[there] - y[here]
     if dx > 0:
         return EAST
@@ -107,7 +107,7 @@ def _far_ends(mesh: Mesh) -> I64:
 
 
 def hops(mesh: Mesh, source: I64, target: I64) -> tuple[I64, I64]:
-    """East-west and north-south hops of messages between endpoints, by XY routing."""
+    """Return east-west and north-south hops of messages between endpoints, by XY routing."""
     w = wires(mesh)
     sx, sy = np.divmod(w.router[source], mesh.height)
     tx, ty = np.divmod(w.router[target], mesh.height)

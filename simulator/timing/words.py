@@ -46,13 +46,13 @@ def pack(dst: npt.NDArray[np.int32], srv: npt.NDArray[np.int32]) -> npt.NDArray[
 
 
 def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Destination and service of `pack`."""
+    """Return destination and service of `pack`."""
     return ((carries >> _8) & DST).astype(np.int32), (carries >> U(32)).astype(np.int32)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def output_towards(there: np.uint64, here: np.uint64) -> np.uint64:
-    """Output of a router towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
+    """Return a router's output towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
     differs = there ^ here
     direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
     return direction if differs >> U(16) else there & OUT
@@ -81,7 +81,7 @@ def put_if(
     wanted: bool,
     nowhere: np.uint64,
 ) -> np.uint64:
-    """`put` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
+    """Call `put` if wanted, without a branch: an event that is not wanted goes into a slot that is never read."""
     S[event + TIME] = tick
     slot = (now + min(tick - now, MASK)) & MASK
     at = slot if wanted else nowhere

@@ -40,7 +40,7 @@ def write_vcd(path: Path | str, trace: Trace) -> None:
 
 
 def changes(trace: Trace) -> list[tuple[int, int, str, int]]:
-    """All value changes as (tick, core or -1, wire, value), in time order, one for each wire and tick."""
+    """Return all value changes as (tick, core or -1, wire, value), in time order, one for each wire and tick."""
     found: list[tuple[int, int, str, int]] = [
         (r, -1, "step", s) for s, r in zip(trace.steps.tolist(), trace.release.tolist(), strict=True)
     ]
@@ -53,7 +53,7 @@ def changes(trace: Trace) -> list[tuple[int, int, str, int]]:
 
 
 def _levels(core: int, name: str, up: I64, down: I64) -> list[tuple[int, int, str, int]]:
-    """How many intervals [up, down) are open, at every tick at which that changes."""
+    """Count how many intervals [up, down) are open, at every tick at which that changes."""
     ticks = np.concatenate([up, down])
     if not ticks.size:
         return []

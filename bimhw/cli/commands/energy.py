@@ -97,7 +97,7 @@ def _explain(result: Any, name: str, as_json: bool) -> None:
 
 
 def _by(report: Any, grouping: str, as_json: bool) -> None:
-    """Nominal energies of one grouping; what belongs to the chip as a whole is the entry `chip`, unknown items are named."""
+    """Print nominal energies of one grouping; what belongs to the whole chip is the entry `chip`, unknown items are named."""
     parts, total = report.by("population" if grouping == "layer" else grouping), report.energy_pj()
     if as_json:
         print_json({"by": grouping, "pj": parts, "total_pj": total, "unknown": list(report.unknown)})

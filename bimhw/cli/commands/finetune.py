@@ -36,7 +36,7 @@ from bimhw.cli.task_options import take_task, with_task_options
 @seed_option
 @json_option
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
-    """Quantisation-aware fine-tuning of MODEL by BPTT; compile the result with the same options."""
+    """Fine-tune MODEL by BPTT, aware of quantisation; compile the result with the same options."""
     from bimhw.learning.finetune import finetune
     from bimhw.runs.learn import with_classes
     from bimhw.tasks.dataset import Dataset

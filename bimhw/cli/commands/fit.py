@@ -26,7 +26,7 @@ from bimhw.cli.task_options import take_task, with_task_options
 @seed_option
 @json_option
 def command(model: str, as_json: bool, **options: Any) -> None:
-    """Say whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
+    """Check whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
     from bimhw.compiler.fit import fit
 
     result = fit(model, task=take_task(options), **options)

@@ -151,7 +151,7 @@ def _named(name: str, data: Path | None, options: tuple[str, ...]) -> Task:
 
 
 def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:
-    """Say whether the rule comes from a file, which leaves no other setting of learning."""
+    """Return True where the rule comes from a file, which leaves no other setting of learning."""
     if rule_file is None:
         if given.get("rule") == "loihi":
             raise click.UsageError(

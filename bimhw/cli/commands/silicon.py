@@ -52,7 +52,7 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
 
 
 def _rows(s: Any) -> list[tuple[Any, ...]]:
-    """Rows that judge, and of those that do not, the first of each quantity and reason (all are in --json)."""
+    """Return the rows that judge, and of those that do not, the first of each quantity and reason (all are in --json)."""
     shown, seen = [], set()
     for r in s.rows:
         if not r.excluded or (r.quantity, r.excluded) not in seen:

@@ -117,7 +117,7 @@ def command(
 
 
 def _confusion(table: list[list[int]]) -> tuple[list[str], list[list[object]]]:
-    """Rows of labels that occur."""
+    """Return the rows of labels that occur."""
     rows = [[str(k), *row] for k, row in enumerate(table) if any(row)]
     return ["", *(str(k) for k in range(len(table)))], rows
 
@@ -134,7 +134,7 @@ def _shown(value: float | None) -> str:
 
 
 def _layers(result: Any) -> list[tuple[Any, ...]]:
-    """Differences of each layer; a layer that sends its membrane is judged by its error."""
+    """Return the differences of each layer; a layer that sends its membrane is judged by its error."""
     return [
         (
             la["population"],

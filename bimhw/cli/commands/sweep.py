@@ -145,7 +145,7 @@ def _print(result: Any, axes: list[str]) -> None:
 
 
 def _failed(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, object]]]:
-    """Reason -> axes of the points that failed for it."""
+    """Return reason -> axes of the points that failed for it."""
     found: dict[str, list[dict[str, object]]] = {}
     for row in rows:
         if row["status"] == "failed":
@@ -173,7 +173,7 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
 
 
 def _spread(mean: float, deviation: float | None) -> str:
-    """Mean and deviation, both to the second digit of the deviation."""
+    """Format mean and deviation, both to the second digit of the deviation."""
     if not deviation:
         return significant(mean, 4) + ("" if deviation is None else " ± 0")
     decimals = max(0, 1 - math.floor(math.log10(deviation)))

@@ -28,7 +28,7 @@ _SEEN = {"x": ("x", "z"), "c": ("c",)}
 def lower_bim(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a BIM-D population; see `simulator.neurons.bim_d` for their meaning."""
+    """Lower a BIM-D population to integer parameters; see `simulator.neurons.bim_d` for their meaning."""
     frac = fracs_of(population, calibration, options, _SEEN)
     value = Words(population)
     value.membrane(frac, calibration, options)
@@ -46,7 +46,7 @@ def lower_bim(
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
-    """Value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
+    """Return the value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
     return membrane_out_scale(fracs_of(population, calibration, options, _SEEN)["V"], population, calibration)
 
 

@@ -30,7 +30,7 @@ _CONSTANT_BITS = 16
 def lower_complex(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a population; see `simulator.neurons.bim_complex` for their meaning."""
+    """Lower a population to integer parameters; see `simulator.neurons.bim_complex` for their meaning."""
     frac = _fracs(population, calibration, options)
     value = Words(population)
     value.membrane(frac, calibration, options)
@@ -60,7 +60,7 @@ def lower_complex(
 
 
 def _fracs(population: Population, calibration: Calibration, options: CompileOptions) -> dict[str, int]:
-    """Fractional bits of each word; q also holds the constant current alone."""
+    """Return the fractional bits of each word; q also holds the constant current alone."""
     frac = fracs_of(population, calibration, options, _SEEN)
     current = float(np.abs(population.params["b_q"]).max(initial=0.0))
     current *= 1 + 2.0**-options.state_bits
@@ -74,7 +74,7 @@ def _constant_frac(population: Population, *names: str) -> int:
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
-    """Value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
+    """Return the value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
     return membrane_out_scale(_fracs(population, calibration, options)["V"], population, calibration)
 
 

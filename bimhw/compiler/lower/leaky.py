@@ -24,7 +24,7 @@ _VALUES = ("theta", "v_reset", "v_init", "v_min", "bias", "bias_u")  # parameter
 
 
 def frac_of(population: Population, calibration: Calibration, options: CompileOptions) -> int:
-    """Fractional bits of x, u and v."""
+    """Return the fractional bits of x, u and v."""
     seen = calibration.of(population.name, "v_pre", "v", "u")
     given = [population.params[name] for name in _VALUES if name in population.params]
     largest = max(float(np.abs(value[np.isfinite(value)]).max(initial=0.0)) for value in given)
@@ -34,7 +34,7 @@ def frac_of(population: Population, calibration: Calibration, options: CompileOp
 def lower_leaky(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a leaky population; see `simulator.neurons.leaky` for their meaning."""
+    """Lower a leaky population to integer parameters; see `simulator.neurons.leaky` for their meaning."""
     frac = frac_of(population, calibration, options)
     limit = 2 ** (options.state_bits - 1) - 1
     out: dict[str, Ints] = {}
@@ -76,12 +76,12 @@ def _shared_if_equal(value: Ints) -> Ints:
 
 
 def _out_frac(frac: int, population: Population, calibration: Calibration) -> int:
-    """Fractional bits of a graded spike that carries v."""
+    """Return the fractional bits of a graded spike that carries v."""
     return min(frac, frac_bits(MARGIN * calibration.of(population.name, "v_pre", "v"), _PAYLOAD_BITS, frac))
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
-    """Value of payload 1: 1 for spikes and their counts, the unit of the sent membrane where it is sent."""
+    """Return the value of payload 1: 1 for spikes and their counts, the unit of the sent membrane where it is sent."""
     if not population.model.endswith("_graded") or np.all(population.params["fires"] == 1):
         return 1.0
     frac = frac_of(population, calibration, options)

@@ -30,7 +30,7 @@ ACC_BITS = 6  # u and v are in 1/64 of a weight unit
 def lower_loihi(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a CUBA-LIF population; see `simulator.neurons.loihi_cuba`."""
+    """Lower a CUBA-LIF population to integer parameters; see `simulator.neurons.loihi_cuba`."""
     unit = np.asarray(units["in"], np.float64)
     p = {k: np.asarray(v, np.float64) for k, v in population.params.items()}
     where = f"population {population.name!r}"
@@ -62,7 +62,7 @@ def _start(out: Mapping[str, Ints], wanted: npt.NDArray[np.int64], layer: int) -
 
 
 def _threshold(scaled: Floats, dv: Floats, where: str) -> Ints:
-    """Nearest mantissa; down where nothing decays, so that sums of stored weights compare as their values do."""
+    """Return the nearest mantissa; lower where nothing decays, so that sums of stored weights compare as their values do."""
     nearest = np.round(scaled)
     vth = np.where((np.abs(scaled - nearest) < _ON_GRID) | (dv != 0), nearest, np.floor(scaled))
     if (vth > VTH_MAX).any():
@@ -76,7 +76,7 @@ def _threshold(scaled: Floats, dv: Floats, where: str) -> Ints:
 
 
 def _bias(scaled: Floats, where: str) -> tuple[Ints, Ints]:
-    """Mantissa and exponent of each bias: the smallest exponent at which the mantissa fits."""
+    """Return the mantissa and exponent of each bias: the smallest exponent at which the mantissa fits."""
     with np.errstate(divide="ignore"):
         exponent = np.ceil(np.log2(np.maximum(np.abs(scaled), 1) / BIAS_MAX)).clip(0)
     if (exponent > 7).any():

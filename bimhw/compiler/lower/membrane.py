@@ -26,7 +26,7 @@ _SEEN = {"q": ("q",), "r": ("r", "r_pre"), "I": ("I", "i_pre"), "V": ("V", "v_pr
 def fracs_of(
     population: Population, calibration: Calibration, options: CompileOptions, own: Mapping[str, Sequence[str]]
 ) -> dict[str, int]:
-    """Fractional bits of each word: of the membrane's, and of `own` (word -> what calibration saw of it)."""
+    """Return the fractional bits of each word: of the membrane's, and of `own` (word -> what calibration saw of it)."""
     name, bits = population.name, options.state_bits
     largest = {word: calibration.of(name, *seen) for word, seen in (dict(own) | _SEEN).items()}
     largest["V"] = max(largest["V"], float(np.max(population.params["theta"])))
@@ -45,7 +45,7 @@ class Words:
         self.out[name] = to_fixed(value, frac, bits, f"population {self.population.name!r}: parameter {name!r}")
 
     def set(self, **values: int) -> None:
-        """Words of the whole population."""
+        """Set words of the whole population."""
         self.out |= {k: np.asarray(v, np.int32) for k, v in values.items()}
 
     def membrane(self, frac: Mapping[str, int], calibration: Calibration, options: CompileOptions) -> None:
@@ -72,14 +72,14 @@ class Words:
 
 
 def shared_if_equal(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """One value where all are the same: the core stores it once."""
+    """Return one value where all are the same: the core stores it once."""
     return value[0] if value.ndim and value.size and (value == value[0]).all() else value
 
 
 def tables_of_decays(
     population: Population, make: Callable[[float], npt.NDArray[np.int32]]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """First table entry of each neuron, and the tables: one, by `make`, for each distinct a."""
+    """Return the first table entry of each neuron, and the tables: one, by `make`, for each distinct a."""
     a = shared_if_equal(np.asarray(population.params["a"]))
     distinct, which = np.unique(a, return_inverse=True)
     tables = [make(float(v)) for v in distinct]
@@ -87,12 +87,12 @@ def tables_of_decays(
 
 
 def out_frac(frac_v: int, population: Population, calibration: Calibration) -> int:
-    """Fractional bits of a graded spike that carries V-."""
+    """Return the fractional bits of a graded spike that carries V-."""
     return min(frac_v, frac_bits(MARGIN * calibration.of(population.name, "v_pre"), PAYLOAD_BITS, frac_v))
 
 
 def membrane_out_scale(frac_v: int, population: Population, calibration: Calibration) -> float:
-    """Value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
+    """Return the value of payload 1: 1 for spikes, the unit of the sent membrane for ``graded`` models."""
     if not population.model.endswith("_graded"):
         return 1.0
     return float(2.0 ** -out_frac(frac_v, population, calibration))

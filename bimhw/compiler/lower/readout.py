@@ -24,7 +24,7 @@ _MARGIN = 4.0  # the drive before the filter is larger than the filtered score t
 def lower_readout(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a readout population; see `simulator.neurons.readout_li`."""
+    """Lower a readout population to integer parameters; see `simulator.neurons.readout_li`."""
     bias, k = population.params["b"], population.params["k"]
     two = "k_v" in population.params
     words = ("y", "f", "g") if two else ("y",)

@@ -34,7 +34,7 @@ def _seen(population: Population) -> dict[str, list[str]]:
 def lower_s6(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of an S6 population; see `simulator.neurons.s6` for their meaning."""
+    """Lower an S6 population to integer parameters; see `simulator.neurons.s6` for their meaning."""
     if population.model == s6.PROJECT:
         return _lower_project(population, units, calibration, options)
     model, states = get(population.model), s6.states_of(population.model)
@@ -95,7 +95,7 @@ def _lower_project(
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
-    """Value of payload 1: 1 for spikes, the unit of the value that ``s6_project`` and ``graded`` models send."""
+    """Return the value of payload 1: 1 for spikes, the unit of the value that ``s6_project`` and ``graded`` models send."""
     if population.model == s6.PROJECT:
         return float(2.0 ** -_project_frac(population, calibration, options))
     frac = fracs_of(population, calibration, options, _seen(population))

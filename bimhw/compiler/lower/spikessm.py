@@ -28,7 +28,7 @@ _BIAS_BITS = 24
 
 
 def stream_frac(population: Population, options: CompileOptions) -> int:
-    """Fractional bits of the residual stream."""
+    """Return the fractional bits of the residual stream."""
     bits = min(options.state_bits, PAYLOAD_BITS)
     return frac_bits(MARGIN * float(np.max(population.params["kappa"])), bits, bits - 1)
 
@@ -36,7 +36,7 @@ def stream_frac(population: Population, options: CompileOptions) -> int:
 def lower_p_ssm(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
-    """Integer parameters of a population of this family; see `simulator.neurons.p_spike_ssm` for their meaning."""
+    """Lower a population of this family to integer parameters; see `simulator.neurons.p_spike_ssm` for their meaning."""
     if population.model == p_ssm.CLAMP_FUSE:
         return _lower_fuse(population, units, options)
     modes = range(p_ssm.states_of(population.model))
@@ -82,7 +82,7 @@ def _lower_fuse(population: Population, units: Mapping[str, Floats], options: Co
 
 
 def out_scale(population: Population, calibration: Calibration, options: CompileOptions) -> float:
-    """Value of payload 1: 1 for spikes, the unit of the stream for ``clamp_fuse``."""
+    """Return the value of payload 1: 1 for spikes, the unit of the stream for ``clamp_fuse``."""
     return float(2.0 ** -stream_frac(population, options)) if population.model == p_ssm.CLAMP_FUSE else 1.0
 
 

@@ -94,7 +94,7 @@ def statements_of(population: Population, stage: str) -> str:
 
 @contextmanager
 def brian_scope(target: Target) -> Iterator[Any]:
-    """Brian2 with a code generation target, its warnings kept quiet and its preferences put back afterwards."""
+    """Set up Brian2 with a code generation target, its warnings kept quiet; put its preferences back afterwards."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brian2 and what it imports warn of their own deprecations
         hook = sys.excepthook
@@ -123,7 +123,7 @@ def _runtime(b2: Any, target: str) -> Iterator[Any]:
 
 
 def _standalone(b2: Any) -> Iterator[Any]:
-    """Brian2 writes, compiles and runs a C++ program in a folder that goes away with it."""
+    """Let Brian2 write, compile and run a C++ program in a folder that goes away with it."""
     with tempfile.TemporaryDirectory(prefix="bimhw-brian2-") as folder:
         b2.set_device("cpp_standalone", build_on_run=False, directory=folder)
         try:
@@ -217,7 +217,7 @@ class _Twin:
         )
 
     def _history(self, name: str) -> int:
-        """How many past outputs must be kept: graded spikes that arrive later than the next step."""
+        """Count the past outputs that must be kept: graded spikes that arrive later than the next step."""
         return max((q.delay for q in self.network.projections if q.source == name and self._graded(q)), default=0)
 
     def _graded(self, q: Projection) -> bool:
@@ -270,7 +270,7 @@ def _params(p: Population, model: NeuronModel) -> dict[str, Any]:
 
 
 def _renamed(statements: str, model: NeuronModel) -> list[str]:
-    """States get the prefix s_, parameters p_: their own names (I, x, t ...) mean something else to Brian2."""
+    """Rename states to s_NAME and parameters to p_NAME: their own names (I, x, t ...) mean something else to Brian2."""
     states = {w.name for w in model.states}
     names = {s: f"s_{s}" for s in states}
     code = statements.replace("\n\n", "\n").strip()

@@ -51,7 +51,7 @@ def _model(populations: list[Population], name: str) -> str:
 
 
 def random_inputs(network: Network, steps: int, seed: int) -> dict[str, Floats]:
-    """Binary spikes at a random rate for the network's input."""
+    """Draw binary spikes at a random rate for the network's input."""
     rng = np.random.default_rng([seed, 1])
     size = network.population("in").size
     return {"in": (rng.random((steps, size)) < rng.uniform(0.05, 0.4)).astype(np.float64)}

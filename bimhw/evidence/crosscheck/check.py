@@ -30,7 +30,7 @@ _STATE_MEMORY = 200_000_000  # recorded state values; above this only spikes are
 def crosscheck_float(
     network: Network, inputs: Mapping[str, Floats], steps: int, target: Target = "numpy", twin: TwinRun | None = None
 ) -> Comparison:
-    """Our float engine against Brian2: spikes must be equal, states within 1e-10 of their largest value.
+    """Compare our float engine with Brian2: spikes must be equal, states within 1e-10 of their largest value.
 
     Args:
         network: float stage.

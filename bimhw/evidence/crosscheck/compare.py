@@ -69,7 +69,7 @@ class Comparison:
         return self.differ == 0 and (self.tolerance is None or self.max_state_error <= self.tolerance)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "against": self.against,
             "stage": self.stage,

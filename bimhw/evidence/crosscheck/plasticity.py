@@ -87,7 +87,7 @@ class LearningCheck:
 
 
 def random_pairing(rule: Rule, seed: int = 0, steps: int = 1000, n_pre: int = 8, n_post: int = 6) -> Pairing:
-    """Random trains, gradients, window and rates; every other pre neuron sends graded spikes.
+    """Draw trains, gradients, window and rates; every other pre neuron sends graded spikes.
 
     Raises:
         InputError: an unknown rule, or a size below 1.
@@ -112,7 +112,7 @@ def random_pairing(rule: Rule, seed: int = 0, steps: int = 1000, n_pre: int = 8,
 
 @torch.no_grad()
 def our_weights(pairing: Pairing) -> Floats:
-    """Weights after each step [T, H, M] by `Hybrid` and `clip_inputs`, in doubles."""
+    """Compute the weights after each step [T, H, M] by `Hybrid` and `clip_inputs`, in doubles."""
     p = pairing
     config = BimConfig(n_in=p.pre.shape[1], hidden=(p.post.shape[1],), n_out=2)
     net = BimNet(config, 0).double()
@@ -156,7 +156,7 @@ def brian_weights(pairing: Pairing, target: Literal["numpy", "cython"] = "numpy"
 
 
 def _senders(b2: Any, values: Floats, clock: Any, dt: Any) -> Any:
-    """Neurons that send the given values; 0 is no spike."""
+    """Make neurons that send the given values; 0 is no spike."""
     namespace = {"values": b2.TimedArray(values, dt=dt)}
     n = values.shape[1]
     group = b2.NeuronGroup(n, "u : 1", threshold="u != 0", reset="", namespace=namespace, clock=clock)

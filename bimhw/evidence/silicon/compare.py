@@ -37,7 +37,7 @@ class Comparison:
         return _mean([s.figure_of_cores() for s in self.sets if s.kind in JUDGING])
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "sets": [s.as_json() for s in self.sets],
             "not_recognised": list(self.not_recognised),
@@ -201,7 +201,7 @@ def _columns(path: Path) -> set[str]:
 
 
 def _csv(path: Path) -> list[dict[str, str]]:
-    """Rows of a table, each with its place in the file under the key `LINE`; blank lines and ``# ...`` are left out."""
+    """Return the rows of a table, each with its place under the key `LINE`; blank lines and ``# ...`` are left out."""
     lines = _lines(path)
     header = [name.strip() for name in next(csv.reader([lines[0][1]]), [])] if lines else []
     twice = sorted({name for name in header if name and header.count(name) > 1})

@@ -55,7 +55,7 @@ class Row:
         return (self.predicted - self.measured) / self.measured
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "row": self.name,
             "quantity": self.quantity,
@@ -88,7 +88,7 @@ class DataSet:
     assumptions: tuple[str, ...] = ()
 
     def judged(self, quantity: str) -> list[Row]:
-        """Rows that judge a quantity."""
+        """Return the rows that judge a quantity."""
         return [r for r in self.rows if r.quantity == quantity and not r.excluded]
 
     def figure(self, quantity: str) -> float | None:
@@ -102,7 +102,7 @@ class DataSet:
         return sum(errors) / len(errors) if errors else None
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         out: dict[str, Any] = {"name": self.name, "kind": self.kind, "chip": self.chip}
         for quantity in QUANTITIES:
             rows = self.judged(quantity)
@@ -163,7 +163,7 @@ def positive(row: Mapping[str, Any], column: str) -> float | None:
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Correlation coefficient; None below three points or without spread."""
+    """Return the correlation coefficient; None below three points or without spread."""
     n = len(x)
     if n < 3:
         return None

@@ -31,13 +31,13 @@ STORED_ERROR = "leave-one-out error of that fit: 3.45 % over 6 runs"
 
 
 def recognises(columns: set[str]) -> bool:
-    """Whether a table of these columns is one of networks of N branches, with an energy or a time."""
+    """Return whether a table of these columns is one of networks of N branches, with an energy or a time."""
     sizes = "n_copies" in columns and not columns.isdisjoint(("n_layers_per_copy", "neurons"))
     return sizes and not columns.isdisjoint((*COLUMNS, "us_per_timestep"))
 
 
 def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet:
-    """Energy per added neuron and step; the step times are the host's."""
+    """Predict energy per added neuron and step; the step times are the host's."""
     runs, gaps = list[Run](), list[str]()
     for r in rows:
         size, joule = neurons_of(r), joules_of(r)
@@ -96,7 +96,7 @@ _ASSUMPTIONS = (
 
 
 def neurons_of(row: Mapping[str, str]) -> tuple[int, float] | None:
-    """(neurons in the branches, N) of a row; None where it does not say."""
+    """Return (neurons in the branches, N) of a row; None where it does not tell."""
     copies, layers, neurons = (number(row, c) for c in ("n_copies", "n_layers_per_copy", "neurons"))
     if copies is None:
         return None
@@ -106,7 +106,7 @@ def neurons_of(row: Mapping[str, str]) -> tuple[int, float] | None:
 
 
 def joules_of(row: Mapping[str, str]) -> float | None:
-    """Dynamic energy of a step [J]: as the row says, or from that of an inference, or from power and time."""
+    """Return the dynamic energy of a step [J]: as the row states, or from that of an inference, or from power and time."""
     step, inference, watt = (positive(row, c) for c in COLUMNS)
     us = number(row, "us_per_timestep")
     if step:
@@ -118,7 +118,7 @@ def joules_of(row: Mapping[str, str]) -> float | None:
 
 
 def neuron_step_pj(chip: Chip, rate: float) -> float:
-    """Predicted energy of one neuron and step (equation above), through the itemised report."""
+    """Predict the energy of one neuron and step (equation above), through the itemised report."""
     spikes = round(rate * SCALE)
     counts = {
         "neuron_updates": SCALE,
@@ -139,7 +139,7 @@ def fit_rate(chip: Chip, pj_per_neuron_step: float) -> float:
 
 
 def step_us(chip: Chip, rate: float) -> float | None:
-    """Core time of a step of one layer's core: its soma and its synapses, the later one, and the barrier."""
+    """Predict the core time of a step of one layer's core: its soma or its synapses, the later one, and the barrier."""
     t = chip.timing
     if t is None:
         return None
@@ -157,7 +157,7 @@ Run = tuple[int, float, float]  # neurons, N, J per step
 
 
 def _means(runs: Sequence[Run]) -> list[tuple[int, float, float]]:
-    """One (neurons, N, mean energy) for each size, in order."""
+    """Return one (neurons, N, mean energy) for each size, in order."""
     out = []
     for neurons in sorted({r[0] for r in runs}):
         same = [r for r in runs if r[0] == neurons]
@@ -166,7 +166,7 @@ def _means(runs: Sequence[Run]) -> list[tuple[int, float, float]]:
 
 
 def slope_pj(runs: Sequence[Run]) -> float:
-    """Slope [pJ per neuron and step] of the energy over the neurons, by least squares over the runs (two sizes or more)."""
+    """Return the slope [pJ per neuron and step] of energy over neurons, by least squares over the runs (two sizes or more)."""
     n = sum(r[0] for r in runs) / len(runs)
     e = sum(r[2] for r in runs) / len(runs)
     return sum((r[0] - n) * (r[2] - e) for r in runs) * 1e12 / sum((r[0] - n) ** 2 for r in runs)
@@ -190,7 +190,7 @@ def _rate(runs: Sequence[Run], chip: Chip) -> tuple[float, str]:
 
 
 def _leave_one_out(runs: Sequence[Run], chip: Chip) -> tuple[str, ...]:
-    """Relative error of the slope with each fitted run left out in turn, against the slope that this run itself gives."""
+    """Return the slope's relative error with each fitted run left out, against the slope that this run itself gives."""
     fitted = [r for r in runs if r[1] in FIT_ON]
     errors = []
     for k, left in enumerate(fitted):

@@ -18,12 +18,12 @@ Cells = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
 def looks_like(value: Any) -> bool:
-    """Whether a JSON value is {rate: {delay: {dynamic_energy: {mean, std}, ...}}}, in one cell at least."""
+    """Return whether a JSON value is {rate: {delay: {dynamic_energy: {mean, std}, ...}}}, in one cell at least."""
     return any(True for _ in _cells(value))
 
 
 def _cells(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Cells with something that can be compared, with their names."""
+    """Yield the cells with something that can be compared, with their names."""
     for rate, delays in value.items() if isinstance(value, Mapping) else ():
         for delay, cell in delays.items() if isinstance(delays, Mapping) else ():
             if isinstance(cell, Mapping) and ("dynamic_energy" in cell or "total_time" in cell):
@@ -66,13 +66,13 @@ def _finite(value: Any, where: str) -> float | None:
 
 
 def step_energy_nj(chip: Chip) -> float:
-    """Predicted dynamic energy of a step of two neurons."""
+    """Predict the dynamic energy of a step of two neurons."""
     activity = Activity(counters({"neuron_updates": 2}), 1, 1, ("pair",))
     return chip_energy(activity, _native(chip)).energy_pj("dynamic") / 1e3
 
 
 def step_us(chip: Chip) -> float:
-    """Predicted time of a step of two neurons."""
+    """Predict the time of a step of two neurons."""
     t = chip.timing
     assert t is not None
     work = 2 * float(t.neuron_update_inactive.value or 0.0) + barrier_ns(chip, 1)
@@ -80,14 +80,14 @@ def step_us(chip: Chip) -> float:
 
 
 def _sigmas(rows: Sequence[Row]) -> Iterator[str]:
-    """How far the predicted energies lie from the measured ones, in the measurements' own deviations."""
+    """Yield how far the predicted energies lie from the measured ones, in the measurements' own deviations."""
     away = [abs(r.predicted - r.measured) / r.sigma for r in rows if r.quantity == "dynamic energy" and r.sigma]
     if away:
         yield f"dynamic energy against its own sigma: {max(away):.2f} sigma at most over {len(away)} cells"
 
 
 def _fit(rows: Sequence[Row], chip: Chip) -> str:
-    """Leave-one-out error of a per-step energy fitted as the mean of the cells."""
+    """Return the leave-one-out error of a per-step energy fitted as the mean of the cells."""
     means = [r.measured for r in rows if r.quantity == "dynamic energy"]
     total, n = sum(means), len(means)
     step = chip.energy.get("step")

@@ -22,7 +22,7 @@ Cores = Sequence[Mapping[str, str]]
 
 
 def looks_like(printed: Mapping[str, Any]) -> bool:
-    """Whether a mapping is a printed result: a frame rate and some power or energy."""
+    """Return whether a mapping is a printed result: a frame rate and some power or energy."""
     return "fps" in printed and any(str(k).endswith(("_W", "_mJ_per_frame")) for k in printed)
 
 
@@ -33,7 +33,7 @@ def missing(printed: Mapping[str, Any]) -> list[str]:
 
 
 def dynamic_w(printed: Mapping[str, Any]) -> float | None:
-    """Dynamic power: as printed, or total less static power, or energy of a frame x frame rate."""
+    """Return the dynamic power: as printed, or total less static power, or energy of a frame x frame rate."""
     own, total, static, mj = (
         positive(printed, k) for k in ("dynamic_W", "total_W", "static_W", "dynamic_mJ_per_frame")
     )
@@ -75,7 +75,7 @@ def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip, tra
 def _time(
     printed: Mapping[str, Any], cores: Cores, steps: float, chip: Chip, counts: int, trace: Sequence[float]
 ) -> tuple[float, float, str]:
-    """Predicted time of a step [us], that of the longest core's mean work, and where the spread between them comes from."""
+    """Predict the time of a step [us], that of the longest core's mean work, and where the spread between them comes from."""
     floor = step_us(cores, steps, chip, counts)
     layers = layer_works_ns(printed, cores, steps, chip, counts)
     if not layers:
@@ -97,7 +97,7 @@ def _time(
 
 
 def counts_per_update(printed: Mapping[str, Any], cores: Cores, steps: float) -> tuple[int, str]:
-    """How often the counter of updates counts a neuron in a step, and how that is known.
+    """Find how often the counter of updates counts a neuron in a step, and how that is known.
 
     counts = (sum of the counters - spikes) / (steps x neurons), a whole number; the neurons are those that the printed result
     describes (cores of a layer x neurons of such a core).
@@ -133,12 +133,12 @@ def _number(core: Mapping[str, str], column: str) -> float:
 
 
 def updates(core: Mapping[str, str], counts: int = COUNTS) -> float:
-    """Neuron updates of a core over the run, from its counter."""
+    """Return the neuron updates of a core over the run, from its counter."""
     return max(0.0, _number(core, "neuron_updates") - _number(core, "spikes_out")) / counts
 
 
 def step_energy_pj(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
-    """Predicted dynamic energy of a step."""
+    """Predict the dynamic energy of a step."""
     all_updates = sum(updates(c, counts_per_update) for c in cores)
     counts = {
         "synaptic_events": _sum(cores, "syn_ops"),
@@ -160,14 +160,14 @@ def _native(chip: Chip) -> Chip:
 
 
 def step_us(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
-    """Mean work of the busiest core in a step, and the barrier [us]."""
+    """Return the mean work of the busiest core in a step, and the barrier [us]."""
     worst = max((work_ns(c, steps, chip, counts_per_update) for c in cores), default=0.0)
     tiles = -(-len(cores) // chip.topology.cores_per_router)
     return (worst + barrier_ns(chip, tiles)) / 1e3
 
 
 def work_ns(core: Mapping[str, str], steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:
-    """Mean work of a core in a step [ns]: the longer one of its neurons and its synapses, which work side by side."""
+    """Return the mean work of a core in a step [ns]: its neurons' or its synapses', the longer of the two side by side."""
     t = chip.timing
     assert t is not None
 
@@ -184,7 +184,7 @@ def work_ns(core: Mapping[str, str], steps: float, chip: Chip, counts_per_update
 def layer_works_ns(
     printed: Mapping[str, Any], cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS
 ) -> list[float]:
-    """Mean work [ns] of each layer's busiest core; empty where the printed result does not say which cores a layer has.
+    """Return the mean work [ns] of each layer's busiest core; empty where the printed result names no cores of a layer.
 
     Cores are numbered in the order of ``cores_per_layer``.
     """

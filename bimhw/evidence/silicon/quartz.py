@@ -47,12 +47,12 @@ _LAYERS = (
 
 
 def recognises(columns: set[str]) -> bool:
-    """Whether a table of these columns is one of code lengths, with something measured in it."""
+    """Return whether a table of these columns is one of code lengths, with something measured in it."""
     return "t_max_log2" in columns and not columns.isdisjoint(COLUMNS)
 
 
 def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet:
-    """Core dynamic energy per sample and step time of each row; rows without their code's length or steps are named."""
+    """Predict core energy per sample and step time of each row; rows without code length or steps are named."""
     out: list[Row] = []
     gaps: list[str] = []
     x86_us, how = x86_time_us(rows)
@@ -89,7 +89,7 @@ def steps_of(row: Mapping[str, str]) -> int | None:
 
 
 def energy_uj_of(row: Mapping[str, str]) -> float | None:
-    """Dynamic energy of the cores per sample [uJ]: as the row says, or from that of a step, or from power and time."""
+    """Return the cores' dynamic energy per sample [uJ]: as the row states, or from that of a step, or from power and time."""
     joules, steps = positive(row, "core_dyn_uJ_per_sample"), steps_of(row)
     step_uj, mw = (positive(row, c) for c in ("core_dyn_uJ_per_step", "core_dynamic_mW"))
     us = number(row, "us_per_timestep")
@@ -135,7 +135,7 @@ _ASSUMPTIONS = (
 
 
 def sample(chip: Chip, t_max: int, steps: int) -> tuple[float, float | None]:
-    """Predicted core dynamic energy [uJ] of a sample, and mean step time [us] (None on a chip without times)."""
+    """Predict the cores' dynamic energy [uJ] of a sample, and the mean step time [us] (None on a chip without times)."""
     program = network(chip)
     spikes = spike_train(program, t_max, steps)
     n = program.n_neurons
@@ -173,7 +173,7 @@ def network(chip: Chip) -> Program:
 def connections(
     source: tuple[int, int, int], target: tuple[int, int, int], kernel: int, stride: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """CSR by source of a convolution (all channels to all) or, with stride = kernel, a pooling (channel to channel)."""
+    """Connect a convolution (all channels to all) or, with stride = kernel, a pooling (channel to channel): CSR by source."""
     pairs = _pairs(source, target, kernel, stride)
     indptr = np.zeros(int(np.prod(source)) + 1, np.int64)
     np.cumsum(np.bincount(pairs[:, 0], minlength=indptr.size - 1), out=indptr[1:])
@@ -199,7 +199,7 @@ def _pairs(
 
 
 def spike_train(program: Program, t_max: int, steps: int) -> SpikeTrain:
-    """`SPIKES` spikes of every neuron and pixel: the first spread over its layer's window, the next a window later."""
+    """Make `SPIKES` spikes of every neuron and pixel: the first spread over its layer's window, the next a window later."""
     step, ids, first = [], [], 0
     for layer, p in enumerate(program.populations):
         spread = np.arange(p.size) * t_max // p.size
@@ -217,7 +217,7 @@ def spike_train(program: Program, t_max: int, steps: int) -> SpikeTrain:
 
 
 def _apart(when: npt.NDArray[np.int64], who: npt.NDArray[np.int64], steps: int) -> npt.NDArray[np.int64]:
-    """Pairs (step, neuron) with no neuron twice in a step: its k-th last spike is at least k steps before the end."""
+    """Move pairs (step, neuron) apart: a neuron's k-th last spike is at least k steps before the end."""
     order = np.lexsort((when, who))
     when, who = when[order].copy(), who[order]
     for i in range(when.size - 1, 0, -1):

@@ -44,11 +44,11 @@ class Setting:
     chip: str = "loihi2"
 
     def cases(self, quick: int, full: int) -> range:
-        """Seeds of so many cases."""
+        """Return the seeds of this many cases."""
         return range(self.seed, self.seed + (full if self.full else quick))
 
     def rng(self) -> np.random.Generator:
-        """Random numbers of this setting."""
+        """Return the random numbers of this setting."""
         return np.random.default_rng(self.seed)
 
 
@@ -92,7 +92,7 @@ class Outcome:
         return "pass" if self.value <= self.check.limit else "FAIL"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         c = self.check
         plain = {"name": c.name, "against": c.against, "figure": c.figure, "limit": c.limit}
         return plain | {"value": self.value, "status": self.status, "seconds": self.seconds, "note": self.note}

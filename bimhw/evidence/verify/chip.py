@@ -37,7 +37,7 @@ def random_program(seed: int, model: str = "loihi_cuba", n: int = 40, cores: int
 
 
 def engines(setting: Setting) -> float:
-    """Messages or cores whose times differ between the clocked, SimPy and compiled engines."""
+    """Count messages or cores whose times differ between the clocked, SimPy and compiled engines."""
     from simulator.timing.cases import random_case
     from simulator.timing.clocked import run_clocked
     from simulator.timing.compiled import run_compiled
@@ -54,7 +54,7 @@ def engines(setting: Setting) -> float:
 
 
 def bound(setting: Setting) -> float:
-    """Ticks by which the lower bound exceeds the clocked engine, in the worst case."""
+    """Return the ticks by which the lower bound exceeds the clocked engine, in the worst case."""
     from simulator.timing.barrier import quiet_times, release_time
     from simulator.timing.bound import release_bound
     from simulator.timing.cases import random_case
@@ -69,7 +69,7 @@ def bound(setting: Setting) -> float:
 
 
 def loihi(setting: Setting) -> float:
-    """Neuron-steps at which the Loihi CUBA-LIF kernel differs from the published rules in plain Python integers."""
+    """Count neuron-steps at which the Loihi CUBA-LIF kernel differs from the published rules in plain Python integers."""
     wrong = 0
     for seed in setting.cases(5, 50):
         program, inputs = random_program(seed)
@@ -85,7 +85,7 @@ def loihi(setting: Setting) -> float:
 
 
 def _loihi_in_python(program: Program, inputs: SpikeTrain, steps: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """u[t] = trunc(u (4096 - (du + 1)) / 4096) + 64 sum(w), 24-bit wrap; v[t] = trunc(v (4096 - dv) / 4096) + u, clipped;
+    """Compute u[t] = trunc(u (4096 - (du + 1)) / 4096) + 64 sum(w), 24-bit wrap; v[t] = trunc(v (4096 - dv) / 4096) + u, clipped;
     fires if v > 64 vth."""
     p = program.populations[1]
     n, params = p.size, {k: int(x) for k, x in p.params.items()}
@@ -113,7 +113,7 @@ def _decay(x: int, keep: int) -> int:
 
 
 def mapping(setting: Setting) -> float:
-    """Spikes that change when the network is mapped otherwise, or its steps are cut into chunks."""
+    """Count spikes that change when the network is mapped otherwise, or its steps are cut into chunks."""
     wrong = 0
     for seed in setting.cases(4, 30):
         program, inputs = random_program(seed)
@@ -150,7 +150,7 @@ def threads(setting: Setting) -> float:
 
 
 def checkpoint(setting: Setting) -> float:
-    """Spikes that change when a run is cut at a random step, saved, and resumed from the file."""
+    """Count spikes that change when a run is cut at a random step, saved, and resumed from the file."""
     import tempfile
     from pathlib import Path
 
@@ -173,7 +173,7 @@ def checkpoint(setting: Setting) -> float:
 
 
 def spike_hash(setting: Setting) -> float:
-    """1 if the spikes of a network written down in this file are not those saved with it (first 16 digits of sha256)."""
+    """Return 1 if the spikes of a network written down in this file are not those saved with it (first 16 digits of sha256)."""
     program, inputs = random_program(12345, "lif")
     return float(run(program, inputs, 80).spikes.spike_hash() != SAVED_HASH)
 
@@ -182,7 +182,7 @@ SAVED_HASH = "55a5369076564378"
 
 
 def energy_closed_form(setting: Setting) -> float:
-    """Largest relative error of itemised energies against count x constant written out for a plain network."""
+    """Return the largest relative error of energies against count x constant written out for a plain network."""
     from energy_models.chip_energy import chip_energy, counters
     from simulator.chips.load import load_chip
     from simulator.program.activity import Activity

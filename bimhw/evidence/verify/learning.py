@@ -46,7 +46,7 @@ def random_sequence(seed: int) -> tuple[Tensor, Tensor]:
 
 
 def autograd(net: BimNet, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Gradient of the summed cross-entropy by backpropagation through time."""
+    """Compute the gradient of the summed cross-entropy by backpropagation through time."""
     logits = net.run(x).logits
     loss = torch.stack([functional.cross_entropy(o, t) for o, t in zip(logits, y, strict=True)]).sum()
     names, params = zip(*net.named_parameters(), strict=True)
@@ -54,7 +54,7 @@ def autograd(net: BimNet, x: Tensor, y: Tensor) -> dict[str, Tensor]:
 
 
 def by_rule(learner: Learner, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-    """Gradient summed over the steps of a learner."""
+    """Compute the gradient summed over the steps of a learner."""
     total: dict[str, Tensor] = {}
     for u, t in zip(x, y, strict=True):
         gradients = learner.observe(u, t).gradients
@@ -80,14 +80,14 @@ def _worst(setting: Setting, cases: range, learner: Callable[[BimNet], Learner])
 
 
 def rtrl(setting: Setting) -> float:
-    """Largest relative error of dense RTRL against autograd."""
+    """Return the largest relative error of dense RTRL against autograd."""
     from bimhw.learning.forms.rtrl import RtrlLearner
 
     return _worst(setting, setting.cases(8, 60), lambda net: RtrlLearner(net, _B))
 
 
 def forms(setting: Setting) -> float:
-    """Largest relative error of SEQ and BLK against autograd."""
+    """Return the largest relative error of SEQ and BLK against autograd."""
     from bimhw.learning.forms.blk import BlockLearner
     from bimhw.learning.forms.seq import SweepLearner
 
@@ -97,7 +97,7 @@ def forms(setting: Setting) -> float:
 
 
 def stdp(setting: Setting) -> float:
-    """Largest difference of the STDP traces from the double sum over all pairs."""
+    """Return the largest difference of the STDP traces from the double sum over all pairs."""
     from bimhw.learning.rules.stdp import StdpSettings, StdpTraces
 
     worst = 0.0
@@ -119,7 +119,7 @@ def stdp(setting: Setting) -> float:
 
 
 def psp(setting: Setting) -> float:
-    """Largest difference of the alpha kernel's recurrence from the matrix exponential of its equations."""
+    """Return the largest difference of the alpha kernel's recurrence from the matrix exponential of its equations."""
     from scipy.linalg import expm
 
     from simulator.neurons.psp import psp_constants
@@ -142,7 +142,7 @@ def psp(setting: Setting) -> float:
 
 
 def pruning(setting: Setting) -> float:
-    """Largest distance of the mean sparsity over 100 calls from its target."""
+    """Return the largest distance of the mean sparsity over 100 calls from its target."""
     from bimhw.learning.pruning import MatrixPruner, PruneSettings
 
     w = setting.rng().normal(size=(60, 80))

@@ -7,7 +7,7 @@ from simulator.base.reading import read_object
 
 
 def brian2(setting: Setting) -> float:
-    """Values sent that differ from Brian2's, on random networks of all neuron models."""
+    """Count values sent that differ from Brian2's, on random networks of all neuron models."""
     from bimhw.evidence.crosscheck.cases import random_inputs, random_network
     from bimhw.evidence.crosscheck.check import crosscheck_float
 
@@ -19,7 +19,7 @@ def brian2(setting: Setting) -> float:
 
 
 def brian2_learning(setting: Setting) -> float:
-    """Largest difference of a weight from Brian2's, on random pairings of 1,000 steps by the STDP and hybrid rules."""
+    """Return a weight's largest difference from Brian2's, on random pairings of 1,000 steps by STDP and hybrid rules."""
     from bimhw.evidence.crosscheck.plasticity import cross_check_learning
 
     return max(c.difference for seed in setting.cases(1, 10) for c in cross_check_learning(seed=seed))
@@ -45,7 +45,7 @@ def nir(setting: Setting) -> float:
 
 
 def rtl(setting: Setting) -> float:
-    """Sum the bits and cycles by which the chip models differ from recorded runs; a case that breaks counts as one more."""
+    """Count the bits and cycles by which the chip models differ from recorded runs; a case that breaks counts as one more."""
     if setting.rtl is None:
         raise Skip("no folder of recorded RTL runs was given (--rtl DIR)")
     from bimhw.evidence.verify.rtl.check import replay_rtl
@@ -55,7 +55,7 @@ def rtl(setting: Setting) -> float:
 
 
 def silicon(setting: Setting) -> float:
-    """Mean over the data sets of the error of the dynamic energy, in percent."""
+    """Return the mean over the data sets of the error of the dynamic energy, in percent."""
     if setting.silicon is None:
         raise Skip("no folder of published measurements was given (--silicon DIR)")
     from bimhw.evidence.silicon.compare import compare_silicon

@@ -32,7 +32,7 @@ def framework(setting: Setting) -> float:
 
 
 def brian2(setting: Setting) -> float:
-    """Values that differ from Brian2's on the first samples."""
+    """Count values that differ from Brian2's on the first samples."""
     from bimhw.evidence.crosscheck.check import cross_check
 
     model, data = _own(setting)

@@ -91,7 +91,7 @@ def _step(group: Any, namespace: Mapping[str, Any], v: str, rest: list[str], whe
 
 
 def _update(group: Any, namespace: Mapping[str, Any], where: str) -> dict[Any, Any]:
-    """Variable -> its value after a step, as Brian2's own integration method writes it."""
+    """Return variable -> its value after a step, as Brian2's own integration method writes it."""
     import sympy
     from brian2.parsing.statements import parse_statement
     from brian2.parsing.sympytools import str_to_sympy
@@ -147,7 +147,7 @@ def _reset(
 
 
 def statement(code: str, where: str, what: str) -> tuple[str, str, str]:
-    """(variable, operation, expression) of code that must be one statement."""
+    """Parse code that must be one statement: (variable, operation, expression)."""
     from brian2.parsing.statements import parse_statement
 
     try:
@@ -158,7 +158,7 @@ def statement(code: str, where: str, what: str) -> tuple[str, str, str]:
 
 
 def resolve(group: Any, names: Any, namespace: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Brian2's variables of these names."""
+    """Resolve Brian2's variables of these names."""
     try:
         return dict(group.resolve_all(sorted(names), namespace, user_identifiers=set()))
     except (KeyError, TypeError) as error:
@@ -166,7 +166,7 @@ def resolve(group: Any, names: Any, namespace: Mapping[str, Any], where: str) ->
 
 
 def evaluate(expression: Any, group: Any, namespace: Mapping[str, Any], where: str) -> Floats:
-    """Values [n] of an expression of constants and parameters, in base SI units."""
+    """Evaluate an expression of constants and parameters, values [n] in base SI units."""
     import sympy
 
     names = sorted(str(s) for s in expression.free_symbols)

@@ -26,7 +26,7 @@ _SLOTS |= {"SpikeGeneratorGroup": "thresholds"}
 
 
 def is_brian2(model: Any) -> bool:
-    """Whether an object is a Brian2 Network; does not import Brian2."""
+    """Return whether an object is a Brian2 Network; does not import Brian2."""
     return any(c.__module__ == "brian2.core.network" and c.__name__ == "Network" for c in type(model).__mro__)
 
 
@@ -71,7 +71,7 @@ def brian2_input(net: Any, steps: int) -> npt.NDArray[np.int32]:
 
 
 def _callers_names() -> dict[str, Any]:
-    """Locals and globals of the first frame outside this package."""
+    """Return locals and globals of the first frame outside this package."""
     frame = inspect.currentframe()
     while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "bimhw":
         frame = frame.f_back
@@ -79,7 +79,7 @@ def _callers_names() -> dict[str, Any]:
 
 
 def _objects(net: Any) -> dict[str, list[Any]]:
-    """Objects by kind, in the order of their names."""
+    """Return the objects by kind, in the order of their names."""
     if not is_brian2(net):
         raise InputError(f"model of type {type(net).__name__!r}", "is not a brian2.Network", "Give brian2.Network(...)")
     if float(net.t) != 0:
@@ -122,7 +122,7 @@ def _input_name(kinds: Mapping[str, list[Any]]) -> str:
 def _projections(
     synapses: Any, kinds: Mapping[str, list[Any]], groups: Mapping[str, Dynamics], names: Mapping[str, Any]
 ) -> list[Projection]:
-    """One projection for each delay."""
+    """Make one projection for each delay."""
     where, pathway = _pathway(synapses)
     inputs = kinds["SpikeGeneratorGroup"]
     source, target = synapses.source, synapses.target
@@ -146,7 +146,7 @@ def _projections(
 
 
 def _csr(pre: Any, post: Any, weights: Any, shape: tuple[int, int]) -> tuple[Any, Any, Any]:
-    """CSR by source; several synapses of one pair add up."""
+    """Return CSR by source; several synapses of one pair add up."""
     from scipy import sparse
 
     matrix = sparse.csr_array(sparse.coo_array((weights, (pre, post)), shape=shape))

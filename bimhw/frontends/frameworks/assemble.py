@@ -214,7 +214,7 @@ def _same(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 
 def _pick(a: Assembly, expr: Expr, step: int) -> list[str]:
-    """One step of a sequence, as a step of what it was made of."""
+    """Take one step of a sequence, as a step of what it was made of."""
     if step != expr.what and expr.step is not None and step != expr.step:
         raise FitError("a sequence", "is taken apart and used at other steps", "Use each step in its own step")
     return a.sources(expr.args[0], 0)

@@ -117,7 +117,7 @@ def merged_from(expr: Expr) -> Any:
 
 
 def _item(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
-    """x[t], x[:, t], x[..., t] of a sequence."""
+    """Read x[t], x[:, t], x[..., t] of a sequence."""
     source, index = trace.of(args[0]), args[1]
     if source is None:
         return None
@@ -174,7 +174,7 @@ def _stacked(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
 
 
 def _written(trace: Trace, args: Args) -> None:
-    """buffer[t] = value: a sequence that is filled step by step."""
+    """Read buffer[t] = value: a sequence that is filled step by step."""
     target, index, value = args
     source = trace.of(value)
     if source is None:

@@ -74,7 +74,7 @@ def _average(name: str, layer: Any) -> NodeSpec:
 
 
 def _sum(name: str, layer: Any) -> NodeSpec:
-    """sinabs' SumPool2d, an LPPool2d of order 1."""
+    """Read sinabs' SumPool2d, an LPPool2d of order 1."""
     if layer.ceil_mode:
         raise FitError(f"layer {name!r}", "sums over windows of different sizes", "Use ceil_mode=False")
     stride = layer.kernel_size if layer.stride is None else layer.stride

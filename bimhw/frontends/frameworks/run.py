@@ -117,7 +117,7 @@ class Run:
         return Ran(trace, answer, np.repeat(array(self.x)[:, None], steps, axis=1), (note,))
 
     def _merged_sizes(self) -> tuple[int, int]:
-        """(B, T) of a module of sinabs' Squeeze layers."""
+        """Return (B, T) of a module of sinabs' Squeeze layers."""
         for m in nn.Module.modules(self.module):
             batch, steps = getattr(m, "batch_size", None), getattr(m, "num_timesteps", None)
             n = self.x.shape[0]

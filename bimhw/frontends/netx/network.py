@@ -142,7 +142,7 @@ def _neurons(layer: Layer, name: str, shape: Shape, depth: int, where: str, note
     neuron, size = _neuron(layer, where), int(np.prod(shape))
 
     def row(key: str, offset: int = 0) -> npt.NDArray[np.int32]:
-        """One value for all, or one a neuron or a channel."""
+        """Return a row of one value for all, or one a neuron or a channel."""
         value = numbers(neuron, key, where).reshape(-1) + offset
         return np.asarray(value[0] if value.size == 1 else _spread(value, shape, f"{where}: {key}"), np.int32)
 
@@ -161,7 +161,7 @@ def _neurons(layer: Layer, name: str, shape: Shape, depth: int, where: str, note
 
 
 def _spread(value: npt.NDArray[np.int64], shape: Shape, where: str) -> npt.NDArray[np.int64]:
-    """Values of all neurons from one for each, or one for each channel."""
+    """Return the values of all neurons from one for each, or one for each channel."""
     size = int(np.prod(shape))
     if value.size not in (size, shape[0]):
         raise InputError(where, f"has {value.size} values for {size} neurons in {shape[0]} channels", AGAIN)
@@ -169,7 +169,7 @@ def _spread(value: npt.NDArray[np.int64], shape: Shape, where: str) -> npt.NDArr
 
 
 def _projections(before: _Made, target: Population, synapses: Synapses) -> Iterator[Projection]:
-    """One projection for each delay of the sources."""
+    """Yield one projection for each delay of the sources."""
     source = before.population
     delays = before.delays[synapses.source]
     for delay in np.unique(delays) if delays.size else []:

@@ -157,7 +157,7 @@ def _made(
 
 
 def _readings(graph: NirGraph, profile: Profile) -> Iterator[tuple[str, Callable[[], Profile]]]:
-    """Every named profile, then this one with one rule of all neurons changed."""
+    """Yield every named profile, then this one with one rule of all neurons changed."""
     for name in NAMES:
         yield f"--profile {name}", partial(choose, graph, name)
     changes: list[dict[str, Any]] = [
@@ -218,7 +218,7 @@ def _width(graph: NirGraph) -> int:
 
 
 def pick_inputs(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> dict[str, npt.NDArray[Any]]:
-    """Values of every Input node from ``x`` or ``x.<name>``, as [T, B, *shape]."""
+    """Return the values of every Input node from ``x`` or ``x.<name>``, as [T, B, *shape]."""
     ends = [n.name for n in graph.of_kind("Input")]
     out = {}
     for name in ends:

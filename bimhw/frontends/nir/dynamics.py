@@ -56,7 +56,7 @@ class Neuron:
         return "v_threshold" in self.p
 
     def step(self, x: Floats) -> Floats:
-        """One time step; returns spikes (or spike counts), or the membrane of a node that does not fire."""
+        """Take one time step; return spikes (or spike counts), or the membrane of a node that does not fire."""
         before = self.v
         self._integrate(x)
         if not self.fires:
@@ -81,7 +81,7 @@ class Neuron:
         return self.z
 
     def _fire_lowered(self, before: Floats) -> None:
-        """snnTorch's reset by subtraction without delay: what is still above the threshold is compared lowered by it."""
+        """Fire by snnTorch's reset by subtraction without delay: what is still above the threshold is compared lowered by it."""
         theta, reached = self.p["v_threshold"], self.v
         self.v = reached - theta * (before > theta)
         self.z = self._fire()

@@ -124,7 +124,7 @@ class _Engine:
         return _Delay(spread(steps, node.in_shape).astype(np.int64), self.batch)
 
     def step(self, inputs: Mapping[str, Floats]) -> Mapping[str, Floats]:
-        """One step; returns the output of every node."""
+        """Take one step; return the output of every node."""
         self.last = dict(self.values)
         for name in self.plan.nodes:
             node = self.graph.nodes[name]
@@ -174,7 +174,7 @@ class _Engine:
 
 
 def shape_input(graph: NirGraph, name: str, x: npt.NDArray[np.generic]) -> Floats:
-    """Values of an Input as [T, B, *shape], from [T, B, ...] or [T, ...] with the same number of elements.
+    """Return the values of an Input as [T, B, *shape], from [T, B, ...] or [T, ...] with the same number of elements.
 
     Raises:
         InputError: another number of elements, or values that are not finite numbers.

@@ -46,7 +46,7 @@ def _input_shape(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _ints(least: int) -> Callable[[Any, str], tuple[int, ...]]:
-    """One or two integers >= `least`."""
+    """Check for one or two integers >= `least`."""
 
     def read(value: Any, where: str) -> tuple[int, ...]:
         array = _array(value, where).reshape(-1)

@@ -58,15 +58,15 @@ class NirGraph:
     notes: tuple[str, ...] = field(default=())
 
     def of_kind(self, *kinds: str) -> list[Node]:
-        """Nodes of these primitives, in the order of the file."""
+        """Return the nodes of these primitives, in the order of the file."""
         return [n for n in self.nodes.values() if n.kind in kinds]
 
     def sources(self, name: str) -> list[str]:
-        """Nodes with an edge to `name`."""
+        """Return the nodes with an edge to `name`."""
         return self._neighbours[0].get(name, [])
 
     def targets(self, name: str) -> list[str]:
-        """Nodes that `name` has an edge to."""
+        """Return the nodes that `name` has an edge to."""
         return self._neighbours[1].get(name, [])
 
     @cached_property

@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def apply(node: Node, x: Floats) -> Floats:
-    """y [B, *out_shape] of a stateless node for x [B, *in_shape]."""
+    """Apply a stateless node to x [B, *in_shape]: y [B, *out_shape]."""
     fields = node.fields
     if node.kind in ("Linear", "Affine"):
         return affine(node, x)
@@ -37,14 +37,14 @@ def apply(node: Node, x: Floats) -> Floats:
 
 
 def affine(node: Node, x: Floats) -> Floats:
-    """W x (+ b) of x [B, ..., inputs] with weight [..., outputs, inputs]."""
+    """Compute W x (+ b) of x [B, ..., inputs] with weight [..., outputs, inputs]."""
     weight: Floats = node.fields["weight"]
     y: Floats = np.matmul(weight, x[..., None])[..., 0] if weight.ndim > 2 else x @ weight.T
     return y + node.fields["bias"] if node.kind == "Affine" else y
 
 
 def convolve(node: Node, x: Floats) -> Floats:
-    """Cross-correlation of x [B, C, ...] with weight [O, C / groups, ...] plus bias."""
+    """Cross-correlate x [B, C, ...] with weight [O, C / groups, ...]; add the bias."""
     weight, groups = node.fields["weight"], node.fields["groups"][0]
     stride, dilation = spread(node, "stride"), spread(node, "dilation")
     n = weight.ndim - 2
@@ -79,7 +79,7 @@ def _windows(x: Floats, kernel: tuple[int, ...], stride: tuple[int, ...], dilati
 
 
 def pool(node: Node, x: Floats) -> Floats:
-    """Sum or mean over windows of x [B, C, H, W]; padded zeros count in the mean, as in PyTorch."""
+    """Take the sum or mean over windows of x [B, C, H, W]; padded zeros count in the mean, as in PyTorch."""
     kernel, stride, padding = (pair(node.fields[k]) for k in ("kernel_size", "stride", "padding"))
     padded = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)))
     total: Floats = _windows(padded, kernel, stride, (1, 1)).sum(axis=(-2, -1))

@@ -125,7 +125,7 @@ def _readouts(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, Form]:
 
 
 def _plain(graph: NirGraph, form: Form) -> bool:
-    """Whether an Output shows exactly the values of one neuron."""
+    """Return whether an Output shows exactly the values of one neuron."""
     if len(form.parts) != 1 or form.bias.any():
         return False
     ((source, delay), part) = next(iter(form.parts.items()))
@@ -140,7 +140,7 @@ def _shown(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, str]:
 
 
 def _layers(graph: NirGraph, names: list[str], arriving: Mapping[str, Form]) -> dict[str, int]:
-    """Least layers with layer(target) >= layer(source) + 1 - delay for every path; inputs are layer 0."""
+    """Return the least layers with layer(target) >= layer(source) + 1 - delay for every path; inputs are layer 0."""
     layers = {n: int(n not in graph.nodes or graph.nodes[n].kind != "Input") for n in [*names, *arriving]}
     paths = [(source, target, delay) for target, form in arriving.items() for source, delay in form.parts]
     raised_by: dict[str, str] = {}
@@ -225,7 +225,7 @@ def _pattern(key: Key, part: PatternPart, target: str, gain: Floats, layers: Map
 
 
 def _neuron(node: Node | None, profile: Profile, form: Form) -> NeuronForm:
-    """Model, parameters and input gain [size] of a population; None is a readout that holds its input for a step."""
+    """Return model, parameters and input gain [size] of a population; None is a readout that holds its input for a step."""
     size, one = form.size, np.ones(form.size)
     if node is None:
         return leaky_form("leaky_graded", 0 * one, one, form.bias, fires=0.0)
@@ -264,12 +264,12 @@ def leaky_form(model: str, keep: Floats, gain: Floats, bias: Floats, **more: Any
 
 
 def _flat_factors(node: Node, settings: Settings) -> dict[str, Floats]:
-    """Per-step factors [size] by name."""
+    """Return per-step factors [size] by name."""
     return {k: spread(v, node.in_shape).reshape(-1) for k, v in factors(node, settings).items()}
 
 
 def _membrane(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats]:
-    """(keep, gain, constant) of v = keep v + gain x + constant, x the current of a Cuba neuron."""
+    """Return (keep, gain, constant) of v = keep v + gain x + constant, x the current of a Cuba neuron."""
     if node.kind in ("I", "IF"):
         return np.ones_like(p["r"]), (settings.dt or 1.0) * p["r"], 0 * p["r"]
     flat = _flat_factors(node, settings)
@@ -295,7 +295,7 @@ def _times(factor: Floats, gain: Floats) -> Floats:
 
 
 def _current(node: Node, settings: Settings, p: Mapping[str, Floats]) -> tuple[Floats, Floats]:
-    """(keep, gain) of i = keep i + gain x."""
+    """Return (keep, gain) of i = keep i + gain x."""
     if settings.integrator == "exact":
         raise FitError(
             node.where, "under 'exact' moves its membrane by two exponentials, which no neuron here has", "Use euler"

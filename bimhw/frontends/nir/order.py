@@ -53,7 +53,7 @@ def order(graph: NirGraph, delayed: Collection[Edge] = ()) -> Order:
 
 
 def _now(graph: NirGraph, name: str, waits: Collection[Edge], emitters: Collection[str]) -> list[str]:
-    """Nodes that need the value which `name` gives in this step (a Delay takes it in when the step ends)."""
+    """Return the nodes that need the value which `name` gives in this step (a Delay takes it in when the step ends)."""
     return [b for b in graph.targets(name) if (name, b) not in waits and b not in emitters]
 
 
@@ -103,7 +103,7 @@ def _at_neuron(graph: NirGraph, cycle: list[str], edge: Edge) -> Edge:
 
 
 def _sorted(graph: NirGraph, waits: set[Edge], emitters: set[str]) -> tuple[str, ...]:
-    """Kahn's algorithm, in the order of the file where there is a choice."""
+    """Sort by Kahn's algorithm, in the order of the file where there is a choice."""
     needs = dict.fromkeys(graph.nodes, 0)
     for name in graph.nodes:
         for b in _now(graph, name, waits, emitters):

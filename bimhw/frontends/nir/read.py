@@ -76,7 +76,7 @@ def _input_matrices(nodes: dict[str, Node], edges: list[Edge], notes: list[str])
 
 
 def _flatten(tree: Mapping[str, Any], prefix: str, where: str, notes: list[str]) -> tuple[dict[str, Node], list[Edge]]:
-    """Nodes and edges of a graph and of the graphs inside it, with their full names."""
+    """Flatten a graph and the graphs inside it: nodes and edges with their full names."""
     raw = require(tree, "nodes", f"{where}: graph {prefix or '/'!r}")
     if not isinstance(raw, Mapping):
         raise InputError(f"{where}: graph {prefix or '/'!r}: nodes", "is no group of nodes", "Export it again")

@@ -77,7 +77,7 @@ class _Placing:
         self.known: dict[str, Shape] = {}
 
     def run(self) -> dict[str, Shape]:
-        """Output shape of every node that has one; `nodes` hold them."""
+        """Return the output shape of every node that has one; `nodes` hold them."""
         for node in self.graph.of_kind("Input"):
             self._from(node.name)
         for name in self.nodes:
@@ -158,7 +158,7 @@ def _linear(node: Node, came: Shape | None, notes: list[str]) -> Node:
 
 
 def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
-    """Neurons, Scale, Threshold, Delay: parameters of one shape, or of one element."""
+    """Infer Neurons, Scale, Threshold, Delay: parameters of one shape, or of one element."""
     names = _PARAMETERS.get(node.kind, tuple(node.fields) if node.kind in NEURONS else ())
     try:
         own = np.broadcast_shapes(*(node.fields[n].shape for n in names))
@@ -191,17 +191,17 @@ def _constant(node: Node, names: tuple[str, ...]) -> bool:
 
 
 def _broadcasts(own: Shape, came: Shape) -> bool:
-    """Whether parameters such as [channels, 1, 1] repeat to the shape that arrives (same number of dimensions only)."""
+    """Return whether parameters such as [channels, 1, 1] repeat to the shape that arrives (same number of dimensions only)."""
     return len(own) == len(came) and all(a in (1, b) for a, b in zip(own, came, strict=True))
 
 
 def pair(value: tuple[int, ...]) -> tuple[int, int]:
-    """One integer for both directions, or two."""
+    """Return one integer for both directions, or two."""
     return (value[0], value[-1])
 
 
 def conv_padding(node: Node) -> tuple[tuple[int, int], ...]:
-    """(before, after) of each direction; ``same`` puts the odd one after, as PyTorch does."""
+    """Return (before, after) of each direction; ``same`` puts the odd one after, as PyTorch does."""
     n, padding = int(node.fields["weight"].ndim) - 2, node.fields["padding"]
     if padding == "valid":
         return ((0, 0),) * n

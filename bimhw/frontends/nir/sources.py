@@ -56,7 +56,7 @@ def choose(graph: NirGraph, profile: str | None = None, dt: float | None = None,
 
 
 def _automatic(graph: NirGraph, dt: float | None) -> Profile:
-    """NIR's own reading where the time step is given or written in the file's r and w_in; nothing else is guessed."""
+    """Read as NIR does where the time step is given or written in the file's r and w_in; guess nothing else."""
     if dt is not None:
         return Profile("euler", Settings(dt=dt), notes=("NIR's own reading (Euler, v > threshold, reset to v_reset)",))
     known = derived_dt(graph)
@@ -79,7 +79,7 @@ def _automatic(graph: NirGraph, dt: float | None) -> Profile:
 
 
 def _snntorch_pairs(graph: NirGraph) -> bool:
-    """Whether a CubaLIF recurs as snnTorch's exporter writes its RSynaptic."""
+    """Return whether a CubaLIF recurs as snnTorch's exporter writes its RSynaptic."""
     return any(
         a.endswith("lif")
         and b == a.removesuffix("lif") + "w_rec"
@@ -96,7 +96,7 @@ def _soft_reset_warning(graph: NirGraph) -> tuple[str, ...]:
 
 
 def tells_dt(graph: NirGraph) -> bool:
-    """Whether a run without profile and time step would be accepted."""
+    """Return whether a run without profile and time step would be accepted."""
     return not graph.of_kind(*NEURONS) or derived_dt(graph) is not None
 
 
@@ -175,7 +175,7 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
 
 
 def _snntorch(graph: NirGraph) -> Profile:
-    """reset_mechanism 'zero'; the RSynaptic of snnTorch 1.0.0 zeroes its membrane one step late, whatever it is told."""
+    """Read reset_mechanism 'zero'; the RSynaptic of snnTorch 1.0.0 zeroes its membrane one step late, whatever it is told."""
     base = Settings(SNNTORCH_DT)
     late = replace(base, reset="zero_next_step_input_lost")
     looped = [a for a, b in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"]
@@ -190,7 +190,7 @@ def _whole_input(graph: NirGraph, base: Settings) -> dict[str, Settings]:
 
 
 def _snntorch_delayed(graph: NirGraph) -> Profile:
-    """reset_mechanism 'zero' with reset_delay=True: all but its plain Leaky lose the input of the step after a spike."""
+    """Read reset_mechanism 'zero' with reset_delay=True: all but its plain Leaky lose the input of the step after a spike."""
     base = Settings(SNNTORCH_DT)
     late = replace(base, reset="zero_next_step_input_lost")
     looped = {a for a, _ in order(graph).delayed}
@@ -202,7 +202,7 @@ def _snntorch_delayed(graph: NirGraph) -> Profile:
 
 
 def _snntorch_subtract_now(graph: NirGraph) -> Profile:
-    """reset_mechanism 'subtract' with reset_delay=False, which the RSynaptic of snnTorch 1.0.0 does not heed."""
+    """Read reset_mechanism 'subtract' with reset_delay=False, which the RSynaptic of snnTorch 1.0.0 does not heed."""
     base = Settings(SNNTORCH_DT, reset="subtract_now_lowered")
     looped = {a for a, _ in order(graph).delayed if graph.nodes[a].kind == "CubaLIF"}
     late = replace(base, reset="subtract_next_step")
@@ -212,7 +212,7 @@ def _snntorch_subtract_now(graph: NirGraph) -> Profile:
 
 
 def _rockpool(graph: NirGraph, dt: float | None) -> Profile:
-    """Rockpool writes r = tau e^(-dt/tau) / dt, which tells dt; several spikes a step, each lowers v by the threshold."""
+    """Read Rockpool's r = tau e^(-dt/tau) / dt, which tells dt; several spikes a step, each lowers v by the threshold."""
     told = []
     for node in graph.of_kind(*NEURONS):
         tau, r = np.broadcast_arrays(node.fields.get("tau", node.fields.get("tau_mem", np.ones(()))), node.fields["r"])
@@ -235,7 +235,7 @@ def _inverse_gain(r: Floats) -> Floats:
 
 
 def _norse(graph: NirGraph, dt: float | None) -> Profile:
-    """Norse writes tau * 1e-3 by default (or tau, with dt=1.0); an IF adds its whole input whatever the step."""
+    """Read Norse's tau * 1e-3 (or tau, with dt=1.0); an IF adds its whole input whatever the step."""
     taus = [n.fields[k].min() for n in graph.of_kind(*NEURONS) for k in ("tau", "tau_mem", "tau_syn") if k in n.fields]
     scaled = bool(taus) and min(taus) < NORSE_DT
     step = dt or (NORSE_DT**2 if scaled else NORSE_DT)
@@ -291,7 +291,7 @@ def check_settings(graph: NirGraph, node: Node, settings: Settings) -> None:
 
 
 def factors(node: Node, settings: Settings) -> dict[str, Floats]:
-    """Per-step factors by name: dt / tau where the step is Euler's, e^(-dt / tau) where it is exact."""
+    """Return per-step factors by name: dt / tau where the step is Euler's, e^(-dt / tau) where it is exact."""
     dt = settings.dt or 1.0
     euler = settings.integrator in ("euler", "norse_jump", "unit")
     out = {}
@@ -304,7 +304,7 @@ def factors(node: Node, settings: Settings) -> dict[str, Floats]:
 
 
 def decays(graph: NirGraph, profile: Profile) -> dict[str, dict[str, tuple[float, float]]]:
-    """Node -> state -> (smallest, largest) factor that the state keeps from one step to the next."""
+    """Return node -> state -> (smallest, largest) factor that the state keeps from one step to the next."""
     out: dict[str, dict[str, tuple[float, float]]] = {}
     for node in graph.of_kind(*NEURONS):
         for name, factor in factors(node, profile.of(node.name)).items():

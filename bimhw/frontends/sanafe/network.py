@@ -93,7 +93,7 @@ def _list(given: Attributes) -> list[object]:
 
 
 def _spikes(inputs: list[_Neuron], steps: int, where: str) -> npt.NDArray[np.int32]:
-    """Spikes of the inputs, int32 [steps, inputs]; a rate r spikes in every int(1 / r)-th step."""
+    """Make the spikes of the inputs, int32 [steps, inputs]; a rate r spikes in every int(1 / r)-th step."""
     out = np.zeros((steps, len(inputs)), np.int32)
     for k, n in enumerate(inputs):
         _refuse(n.given, {"spikes", "rate"}, f"{where}: {n.group}.{n.index}")
@@ -123,7 +123,7 @@ def _refuse(given: Attributes, known: set[str], where: str) -> None:
 
 
 def _scaled(value: npt.NDArray[np.float64], what: str, where: str) -> npt.NDArray[np.int32]:
-    """Weight units as whole 1/64."""
+    """Scale weight units to whole 1/64."""
     whole = np.round(value * UNIT)
     if (np.abs(whole - value * UNIT) > 1e-9).any() or np.abs(whole).max(initial=0) >= 2**30:
         bad = value[np.abs(whole - value * UNIT) > 1e-9]
@@ -194,7 +194,7 @@ def _places(neurons: list[_Neuron]) -> dict[tuple[str, int], tuple[str, int]]:
 def _projections(
     tables: Tables, place: dict[tuple[str, int], tuple[str, int]], sizes: dict[str, int], where: str
 ) -> list[Projection]:
-    """One projection for each pair of populations; further edges between the same neurons go to a second, third ..."""
+    """Make one projection for each pair of populations; further edges between the same neurons go to a second, third ..."""
     found: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
     for edge in tables.edges:
         _refuse(edge.attributes, set(), f"{where}: {edge.source} -> {edge.target}")
@@ -214,7 +214,7 @@ def _projections(
 
 
 def _layers(key: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Positions of the first, second, ... occurrence of each key, ascending by key."""
+    """Yield the positions of the first, second, ... occurrence of each key, ascending by key."""
     order = np.argsort(key, kind="stable")
     _, first, count = np.unique(key[order], return_index=True, return_counts=True)
     for k in range(int(count.max(initial=0))):

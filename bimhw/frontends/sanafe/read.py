@@ -100,7 +100,7 @@ def _list(value: object, where: str) -> Sequence[object]:
 
 
 def _pairs(value: object, where: str) -> Iterator[tuple[str, object]]:
-    """Keys and values of a map, or of a list of maps."""
+    """Yield keys and values of a map, or of a list of maps."""
     for part in value if isinstance(value, list) else [value]:
         yield from ((str(k), v) for k, v in _map(part, where).items())
 
@@ -171,7 +171,7 @@ def _edge(tables: Tables, key: str, given: Attributes, where: str) -> Edges:
 def _convolution(
     given: Attributes, n_source: int, n_target: int, where: str
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
-    """Pairs of a 2-D convolution and the index of each one's weight: inputs and outputs [channel, y, x], kernels
+    """Return the pairs of a 2-D convolution and the index of each one's weight: inputs and outputs [channel, y, x], kernels
     [y, x, channel, filter], no padding."""
 
     def number(name: str, default: int | None = None) -> int:

@@ -51,7 +51,7 @@ class PortAdjoints:
 
 
 def zero_lambdas(history: Stacked) -> Lambdas:
-    """No future: all adjoints 0."""
+    """Return all adjoints 0: no future."""
     zero = torch.zeros_like(history.s[0])
     return Lambdas(torch.zeros_like(history.x_new[0]), zero, zero, zero, zero, zero)
 
@@ -83,7 +83,7 @@ class Adjoint:
     def sweep(
         self, history: LayerHistory, messages: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Stacked, PortAdjoints]:
-        """Gradients by parameter name, and what they were made of.
+        """Return gradients by parameter name, and what they were made of.
 
         Args:
             history: the steps to sweep over, with their error signals.
@@ -95,7 +95,7 @@ class Adjoint:
     def sweep_stacked(
         self, h: Stacked, messages: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Stacked, PortAdjoints]:
-        """`sweep` over steps that are tensors already."""
+        """Do as `sweep` over steps that are tensors already."""
         ports = self.port_adjoints(h, messages)
         return self.gradients(h, ports), h, ports
 
@@ -117,7 +117,7 @@ class Adjoint:
         return self._select(h, torch.stack(l_q[::-1]), lam)
 
     def _neuron(self, h: Stacked, t: int, lam: Lambdas, message: Tensor | None) -> Tensor:
-        """From the adjoints after step t to l_V-; updates l_f and l_a."""
+        """Go from the adjoints after step t to l_V-; update l_f and l_a."""
         c = self.config
         decay = c.k_membrane if self.membrane else c.k_o
         l_f = lam.f + h.signal[t]
@@ -139,7 +139,7 @@ class Adjoint:
         return v_pre + by_psi
 
     def _kernel(self, lam: Lambdas, v_pre: Tensor) -> Tensor:
-        """l_q; updates l_V, l_I, l_r."""
+        """Return l_q; update l_V, l_I, l_r."""
         k = self.k
         lam.v = k.kap * v_pre
         if k.psp == "delta":
@@ -152,7 +152,7 @@ class Adjoint:
         return k.c * lam.r
 
     def _select(self, h: Stacked, l_q: Tensor, lam: Lambdas) -> PortAdjoints:
-        """From l_q of all steps through the selective state."""
+        """Go from l_q of all steps through the selective state."""
         kick = h.c * l_q if self.config.kind == "diag" else h.c[:, :, None, :] * l_q[..., None]
         l_x, carry = torch.empty_like(kick), lam.x
         for t in range(len(kick) - 1, -1, -1):
@@ -194,6 +194,6 @@ class Adjoint:
         return out
 
     def to_below(self, ports: PortAdjoints) -> Tensor:
-        """dL/du of every step [T, B, M], through all ports."""
+        """Return dL/du of every step [T, B, M], through all ports."""
         terms = [p @ self.layer.weight(port).detach().to(p.dtype) for port, p in ports.values.items()]
         return torch.stack(terms).sum(0)

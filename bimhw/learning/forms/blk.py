@@ -125,7 +125,7 @@ class BlockLearner(SweepLearner):
         return out
 
     def _carry_counts(self, index: int) -> OpCounts:
-        """Dense work of the carry and the adds of its events (after the sweep's own)."""
+        """Count the dense work of the carry and the adds of its events (after the sweep's own)."""
         config, history = self.net.config, self.histories[index]
         neurons, costs = config.hidden[index], OPERATIONS[config.psp]
         synapses, events = neurons * config.fan_in(index) * self.batch, history.events()

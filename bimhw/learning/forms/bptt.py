@@ -21,7 +21,7 @@ from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, RunLayer
 
 
 def run_compiled(net: BimNet, x: Tensor, state: NetState | None = None) -> Run:
-    """`BimNet.run` with gradients, several times faster where the layers are known to the loops, else the same call.
+    """Run `BimNet.run` with gradients, several times faster where the loops know the layers, else the same call.
 
     Args:
         net: the network.

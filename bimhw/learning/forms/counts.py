@@ -48,7 +48,7 @@ class OpCounts:
 
 
 def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
-    """Of one sweep over a layer, from its real events; batch counted as so many sequences."""
+    """Count one sweep over a layer, from its real events; a batch counts as that many sequences."""
     steps, batch, neurons = h.s.shape
     events = int(torch.count_nonzero(h.u))
     if config.kind == "diag":
@@ -68,7 +68,7 @@ def sweep_counts(config: BimConfig, h: Stacked) -> OpCounts:
 
 
 def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, batch: int = 1) -> OpCounts:
-    """Of one step of the dense form in a ``diag`` layer."""
+    """Count one step of the dense form in a ``diag`` layer."""
     synapses, costs = fan_in * neurons * batch, OPERATIONS[config.psp]
     weight = PORTS * synapses if labelled else 0
     return OpCounts(
@@ -79,7 +79,7 @@ def dense_counts(config: BimConfig, fan_in: int, neurons: int, labelled: bool, b
 
 
 def lazy_counts(config: BimConfig, neurons: int, visits: Mapping[str, int], events: int, steps: int) -> OpCounts:
-    """Of LAZY in a layer.
+    """Count LAZY in a layer.
 
     Args:
         config: gives the kernel.

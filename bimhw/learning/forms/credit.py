@@ -90,7 +90,7 @@ class CreditAssigner:
         records: list[Record],
         states: tuple[LayerState, ...],
     ) -> list[Tensor]:
-        """dL/df of each layer [B, H] (``inst``: dL/dV- for all but the top layer).
+        """Return dL/df of each layer [B, H] (``inst``: dL/dV- for all but the top layer).
 
         Args:
             error: dL/dlogits [B, C] (weights of the loss included).
@@ -113,7 +113,7 @@ class CreditAssigner:
         return [*lower, direct[top]]
 
     def _to_v_pre(self, index: int, delta: Tensor, record: Record) -> Tensor:
-        """dL/df as it is, or for ``inst`` dL/dV- through the newest term of the readout filter."""
+        """Return dL/df as it is, or for ``inst`` dL/dV- through the newest term of the readout filter."""
         if not self.same_step:
             return delta
         config = self.net.config
@@ -154,7 +154,7 @@ class CreditAssigner:
 
 
 def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
-    """(dV-/du)^T grad of the same step through all ports; grad [B, H] at V-, result [B, M]."""
+    """Compute (dV-/du)^T grad of the same step through all ports; grad [B, H] at V-, result [B, M]."""
     grad_q = layer.constants.same_step_gain * grad
     a_log, d = layer.get_parameter("a_log").detach(), layer.get_parameter("d").detach()
     drive, sig = record.drive, torch.sigmoid(record.drive.d)
@@ -175,7 +175,7 @@ def input_jacobian(layer: BimLayer, grad: Tensor, record: Record) -> Tensor:
 
 
 def direct_signals(net: BimNet, error: Tensor) -> list[Tensor]:
-    """Wo_l^T e of each layer [B, H]; 0 where the readout does not read a layer."""
+    """Return Wo_l^T e of each layer [B, H]; 0 where the readout does not read a layer."""
     config, back = net.config, error @ net.readout.weight.detach()
     if config.dense_readout:
         return list(torch.split(back, list(config.hidden), dim=-1))

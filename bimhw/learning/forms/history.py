@@ -39,7 +39,7 @@ class LayerHistory:
         self.deltas.append(torch.zeros_like(record.s))
 
     def signal(self, delta: Tensor) -> None:
-        """dL/df of the newest step."""
+        """Keep dL/df of the newest step."""
         self.deltas[-1] = delta
 
     def drop(self, keep: int) -> None:
@@ -59,12 +59,12 @@ class LayerHistory:
         return cls(config, list(content["inputs"]), records, list(content["deltas"]))
 
     def events(self) -> int:
-        """Non-zero inputs in the kept steps."""
+        """Count the non-zero inputs in the kept steps."""
         return sum(int(torch.count_nonzero(u)) for u in self.inputs)
 
 
 def words_per_step(config: BimConfig) -> int:
-    """History words per neuron and step (the words shared by the channels of s6 not counted)."""
+    """Return history words per neuron and step (the words shared by the channels of s6 not counted)."""
     n = config.n_states
     words = 7 if config.kind == "diag" else 2 * n + 4
     words += config.learn_a_log and config.kind == "diag"
@@ -110,7 +110,7 @@ def stack(history: LayerHistory) -> Stacked:
 
 
 def from_record(config: BimConfig, u: Tensor, record: Record, signal: Tensor) -> Stacked:
-    """From a record of all steps [T, B, ..], its inputs and its error signals dL/df."""
+    """Make the history from a record of all steps [T, B, ..], its inputs and its error signals dL/df."""
     s, m, v_pre = record.s, record.m, record.v_pre
     keep = by_spike = None
     if config.reset == "hard":

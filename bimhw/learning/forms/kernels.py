@@ -22,7 +22,7 @@ def call_kernel(kernel: Any, *arguments: Any) -> None:
 def adam_step(
     values: Array, g: Array, first: Array, second: Array, b1: float, b2: float, lr: float, count: int, eps: float
 ) -> None:
-    """values <- values - lr m' / (sqrt(v') + eps) with bias-corrected moments m', v' (Kingma & Ba 2015)."""
+    """Update values <- values - lr m' / (sqrt(v') + eps) with bias-corrected moments m', v' (Kingma & Ba 2015)."""
     kind = values.dtype.type
     k1, k2 = kind(1 - b1), kind(1 - b2)
     step, root = kind(lr / (1 - b1**count)), kind(1 / (1 - b2**count))

@@ -58,7 +58,7 @@ class LazyLayer:
         self._blocks, self._steps, self._events = blocks, 0, 0
 
     def materialise(self, events: Events) -> None:
-        """(1) Apply what is pending to the columns that are about to be read."""
+        """Apply (step 1) what is pending to the columns that are about to be read."""
         names = [f"w_{port}" for port in self.layer.ports]
         weights = tuple(self.layer.get_parameter(name).detach().numpy() for name in names)
         none = np.zeros((0, 0), np.bool_)
@@ -67,7 +67,7 @@ class LazyLayer:
         call_kernel(materialise, self._e, self._a, self._waits, events, weights, kept, self.n, self.tally)
 
     def learn(self, events: Events, u: Tensor, record: Record, delta: Tensor | None, lr: float) -> Gradients:
-        """(2)-(6) after the forward step with inputs u [1, M]; the gradients of what neurons own, where there is a signal."""
+        """Do (2)-(6) after the forward step with inputs u [1, M]; return the gradients of what neurons own, given a signal."""
         single = record.v_pre.new_empty(5, record.v_pre.shape[1])
         arrays = (self._e, self._own, self._f, self._a, self._waits, self._live, self._users, self.tally)
         arguments = step_arguments(self.layer, record, delta, self._constants)
@@ -101,7 +101,7 @@ class LazyLayer:
         return synapses + self.live * h * (n * (n + 1) // 2 + n) + h * (5 * n - 2)
 
     def state(self) -> dict[str, Tensor]:
-        """All that `load` needs."""
+        """Return all that `load` needs."""
         return {name: torch.tensor(getattr(self, name)) for name in _STATE}
 
     def load(self, state: dict[str, Tensor]) -> None:

@@ -48,7 +48,7 @@ _MATERIALISED, _CAUGHT_UP, _EVENTS, _MOVED, _LEARNT = range(len(TALLY))
 
 @njit(nogil=True, fastmath=MATHS)
 def pending_change(change: Floats, e: Floats, at: np.uint64, a: Floats, a_at: np.uint64, n: int) -> None:
-    """change [3 W] = A . e of the three ports, for W neurons of one input (W_c has no x)."""
+    """Compute change [3 W] = A . e of the three ports, for W neurons of one input (W_c has no x)."""
     for port in range(3):
         first = 1 if port == 2 else 0
         for j in range(U(W)):
@@ -61,7 +61,7 @@ def pending_change(change: Floats, e: Floats, at: np.uint64, a: Floats, a_at: np
 
 @njit(nogil=True, fastmath=MATHS)
 def catch_up(e: Floats, at: np.uint64, f: Floats, f_at: np.uint64, n: int) -> None:
-    """e <- F e of the three ports, for W neurons of one input; last row first, so that it can be done in place."""
+    """Set e <- F e of the three ports, for W neurons of one input; last row first, so that it can be done in place."""
     for port in range(3):
         first = 1 if port == 2 else 0
         base = at + U((port * n - first) * W)
@@ -78,13 +78,13 @@ def catch_up(e: Floats, at: np.uint64, f: Floats, f_at: np.uint64, n: int) -> No
 
 @njit(nogil=True, fastmath=MATHS)
 def _column(k: int, n: int) -> int:
-    """Where column k of a lower triangle stored by columns begins: at its diagonal entry."""
+    """Return where column k of a lower triangle stored by columns begins: at its diagonal entry."""
     return k * n - k * (k - 1) // 2
 
 
 @njit(nogil=True, fastmath=MATHS)
 def add_event(e: Floats, at: np.uint64, beta: Floats, value: np.floating, n: int) -> None:
-    """e += beta u; beta lies as ``own``, whose third trace (A_log's) stands between those of delta and c."""
+    """Add e += beta u; beta lies as ``own``, whose third trace (A_log's) stands between those of delta and c."""
     for j in range(U(2 * n * W)):
         e[at + j] += beta[j] * value
     for j in range(U((n - 1) * W)):
@@ -93,7 +93,7 @@ def add_event(e: Floats, at: np.uint64, beta: Floats, value: np.floating, n: int
 
 @njit(nogil=True, fastmath=MATHS)
 def move_propagator(f: Floats, at: np.uint64, values: Floats, k: Factors, shape: Shape) -> None:
-    """F <- M F for W neurons: each column is a trace without an input, the first from x on, the next from behind it on."""
+    """Set F <- M F for W neurons: each column is a trace without an input, the first from x on, the next from behind it on."""
     n, zero = len(shape) + 1, f.dtype.type(0)
     for j in range(U(W)):
         abar, c = values[U(ABAR * W) + j], values[U(C * W) + j]
@@ -129,7 +129,7 @@ def materialise(
     n: int,
     tally: I64,
 ) -> None:  # weights, masks: W_in, W_delta, W_c, each [H, M]; a mask [0, 0] keeps all
-    """W -= A . e for the inputs ``events``: due before W is read there."""
+    """Apply W -= A . e for the inputs ``events``: due before W is read there."""
     hidden = weights[0].shape[0]
     blocks, words = (hidden + W - 1) // W, 3 * n - 1
     change = np.zeros(3 * W, e.dtype)
@@ -175,7 +175,7 @@ def _reopen(waits: I64, live: I64, users: I64, events: I64, fresh: int) -> None:
 
 @njit(nogil=True, fastmath=MATHS)
 def _open(f: Floats, a: Floats, at: int, n: int) -> None:
-    """F = 1, A = 0 for W neurons of the slot-block number `at`."""
+    """Set F = 1, A = 0 for W neurons of the slot-block number `at`."""
     size = n * (n + 1) // 2 * W
     f[at * size : (at + 1) * size] = 0
     a[at * n * W : (at + 1) * n * W] = 0

@@ -45,10 +45,10 @@ class Learner(Protocol):
         """Begin a new sequence."""
 
     def observe(self, u: Tensor, target: Tensor | None, weight: float = 1.0) -> StepResult:
-        """One step of inputs [B, n_in], with labels [B] where there are any."""
+        """Observe one step of inputs [B, n_in], with labels [B] where there are any."""
 
     def finish(self) -> Gradients | None:
-        """End of a sequence: gradients that are still due."""
+        """End a sequence: return the gradients that are still due."""
 
     def settle(self) -> None:
         """Bring weights up to date that wait for their next use; the state stays."""
@@ -65,7 +65,7 @@ class Learner(Protocol):
 
 
 def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor]:
-    """(mean cross-entropy, dL/dlogits [B, C] times weight / B)."""
+    """Return (mean cross-entropy, dL/dlogits [B, C] times weight / B)."""
     log_p, index = torch.log_softmax(logits, -1), target[:, None]
     share = weight / len(target)
     error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
@@ -73,7 +73,7 @@ def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float,
 
 
 def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:
-    """Of the readout for one step."""
+    """Return the readout gradients for one time step."""
     feature = net.features([s.f for s in state.layers])
     return {"readout.weight": error.T @ feature, "readout.bias": error.sum(0)}
 
@@ -89,6 +89,6 @@ def network_state(content: dict[str, Any]) -> NetState:
 
 
 def add(total: Gradients, more: Gradients) -> None:
-    """total += more, by name."""
+    """Add more to total, by name."""
     for name, g in more.items():
         total[name] = total[name] + g if name in total else g

@@ -38,7 +38,7 @@ class PackedTraces:
         self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in sizes)
 
     def reset(self) -> None:
-        """All traces to 0: before a sequence."""
+        """Zero all traces, before a sequence."""
         self._synapses[:] = 0
         self._neurons[:] = 0
 
@@ -73,7 +73,7 @@ class PackedTraces:
         return own | by_name(self.layer, ports)
 
     def state(self) -> dict[str, Tensor]:
-        """All that `load` needs."""
+        """Return all that `load` needs."""
         return {"synapses": torch.tensor(self._synapses), "neurons": torch.tensor(self._neurons)}
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -100,7 +100,7 @@ def own_gradients(single: Tensor) -> Gradients:
 
 
 def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Zeros that begin at a cache line."""
+    """Return zeros that begin at a cache line."""
     dtype = np.dtype(kind)
     space = np.zeros(size + _LINE // dtype.itemsize, dtype)
     skip = (-space.ctypes.data % _LINE) // dtype.itemsize

@@ -74,7 +74,7 @@ def _synapses(
     k: Factors,
     shape: Shape,
 ) -> None:
-    """All synapses of one neuron in one sequence; the step's gradient is added to `row`."""
+    """Step all synapses of one neuron in one sequence; add the step's gradient to `row`."""
     abar, gain, to_d, keep, slope, direct, c, x_new, error = n
     port = (len(shape) + 1) * W
     triple = 3 * port - W

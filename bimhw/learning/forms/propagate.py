@@ -23,7 +23,7 @@ _STATES = {"alpha": ("x", "r", "i", "v", "f"), "exp": ("x", "i", "v", "f"), "del
 
 
 def state_count(config: BimConfig) -> int:
-    """Entries of a trace vector: 5 alpha, 4 exp, 3 delta."""
+    """Return the entries of a trace vector: 5 alpha, 4 exp, 3 delta."""
     return len(_STATES[config.psp])
 
 
@@ -53,7 +53,7 @@ class Transition:
 
 
 def transition(layer: BimLayer, record: Record) -> Transition:
-    """M and all injections of a step."""
+    """Return M and all injections of a step."""
     n = state_count(layer.config)
     unit = torch.eye(n).to(record.s)
     batch = record.s.shape

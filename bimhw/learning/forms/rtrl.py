@@ -106,7 +106,7 @@ class RtrlLearner:
         return traces.gradient(delta, traces.ev_pre)
 
     def finish(self) -> None:
-        """Nothing is left over."""
+        """Finish: nothing is left over."""
 
     def settle(self) -> None:
         """Do nothing: weights are always up to date."""
@@ -139,13 +139,13 @@ class Traces(Protocol):
     """The traces of one layer."""
 
     def reset(self) -> None:
-        """All traces to 0: before a sequence."""
+        """Zero all traces, before a sequence."""
 
     def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
         """Move the traces by a step; the gradients by parameter name if there is an error signal at the features."""
 
     def state(self) -> dict[str, Tensor]:
-        """All that `load` needs."""
+        """Return all that `load` needs."""
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Continue from `state`."""

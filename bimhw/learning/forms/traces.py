@@ -48,7 +48,7 @@ class LayerTraces:
         self.reset()
 
     def reset(self) -> None:
-        """All traces to 0: before a sequence."""
+        """Zero all traces, before a sequence."""
         c, w = self.config, self.layer.get_parameter("w_in")
         h = c.hidden[self.layer.index]
         x_shape = (h, 2 * self.m1 + 1) if c.kind == "diag" else (h, c.n_states, 3 * self.m1 + 1)
@@ -76,7 +76,7 @@ class LayerTraces:
         self._spike(v_pre, record)
 
     def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> dict[str, Tensor]:
-        """`advance`, then the gradients by parameter name if there is an error signal delta [B, H] at the features."""
+        """Call `advance`; return the gradients by parameter name if there is an error signal delta [B, H] at the features."""
         self.advance(u, record)
         return {} if delta is None else self.gradient(delta, self.ef)
 
@@ -96,7 +96,7 @@ class LayerTraces:
         return self.ev
 
     def _spike(self, ev: Tensor, record: Record) -> None:
-        """From E^V- (in place of E^V) to E^f and E^V."""
+        """Go from E^V- (in place of E^V) to E^f and E^V."""
         c = self.config
         if self.keep_v_pre:
             self.ev_pre = ev.clone()
@@ -127,11 +127,11 @@ class LayerTraces:
                 ev.add_(es, alpha=-c.theta)
 
     def gradient(self, delta: Tensor, eligibility: Tensor) -> dict[str, Tensor]:
-        """sum over batch (and channels, where shared) of delta_i E_i, by parameter name; delta [B, H], E [B, H, P]."""
+        """Sum delta_i E_i over batch (and channels, where shared), by parameter name; delta [B, H], E [B, H, P]."""
         return self.split(torch.bmm(delta.T[:, None, :], eligibility.transpose(0, 1))[:, 0])
 
     def state(self) -> dict[str, Tensor]:
-        """All that `load` needs."""
+        """Return all that `load` needs."""
         return {name: getattr(self, name).clone() for name in _TRACES}
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -140,7 +140,7 @@ class LayerTraces:
             setattr(self, name, state[name].clone())
 
     def split(self, g: Tensor) -> dict[str, Tensor]:
-        """Columns [H, P] as gradients by parameter name, pruned synapses as 0."""
+        """Split columns [H, P] into gradients by parameter name, pruned synapses as 0."""
         m1, n = self.m1, self.config.n_states
         if self.config.kind == "diag":
             w_in, w_delta, a_log, w_c, d = torch.split(g, [m1, m1, 1, m1, 1], dim=1)
@@ -159,7 +159,7 @@ def _split(columns: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_name(layer: BimLayer, ports: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Gradients (weights, biases) of the ports by parameter name, pruned synapses as 0."""
+    """Return gradients (weights, biases) of the ports by parameter name, pruned synapses as 0."""
     out = {}
     for port, (weights, biases) in ports.items():
         mask = layer._buffers.get(f"mask_{port}")
@@ -169,7 +169,7 @@ def by_name(layer: BimLayer, ports: dict[str, tuple[Tensor, Tensor]]) -> dict[st
 
 
 def trace_words(layer: BimLayer) -> int:
-    """Words of all traces of a layer, for one sequence.
+    """Return the words of all traces of a layer, for one sequence.
 
     Behind q every column has v and f (i: exp, alpha; r: alpha; the adaptation, where there is one); f is no state but a value of
     the step where the readout filter has no memory.
@@ -182,14 +182,14 @@ def trace_words(layer: BimLayer) -> int:
 
 
 def trace_columns(config: BimConfig, m1: int) -> int:
-    """P, the parameters of a neuron (s6: with its share of the common ones)."""
+    """Return P, the parameters of a neuron (s6: with its share of the common ones)."""
     if config.kind == "diag":
         return 3 * m1 + 2
     return 2 * m1 + 2 * config.n_states * m1 + config.n_states + 1
 
 
 def spike_slope(record: Record, config: BimConfig) -> Tensor:
-    """m psi(V- - theta_i), the surrogate derivative of the spike [B, H]."""
+    """Return m psi(V- - theta_i), the surrogate derivative of the spike [B, H]."""
     theta = config.theta + config.adapt_beta * record.a_old if config.adapt_beta else config.theta
     psi = surrogate(record.v_pre - theta, config.surrogate, config.surrogate_width)
     return psi if record.m is None else record.m * psi
@@ -202,7 +202,7 @@ def filter_decay(layer: BimLayer, own: float | None = None) -> float:
 
 
 def kernel_constants(layer: BimLayer, own_decay: float | None = None) -> npt.NDArray[Any]:
-    """kap, rho, P_VI, P_Vr, b, c, the decay of `filter_decay`, theta, surrogate width, in the type of the weights."""
+    """Return kap, rho, P_VI, P_Vr, b, c, the decay of `filter_decay`, theta, surrogate width, in the type of the weights."""
     k, config = layer.constants, layer.config
     decay = filter_decay(layer, own_decay)
     kind = layer.get_parameter("w_in").detach().numpy().dtype
@@ -210,7 +210,7 @@ def kernel_constants(layer: BimLayer, own_decay: float | None = None) -> npt.NDA
 
 
 def reset_factor(record: Record, config: BimConfig, psi: Tensor) -> Tensor:
-    """dV/dV- [B, H] without adaptive threshold; psi = `spike_slope`."""
+    """Return dV/dV- [B, H] without adaptive threshold; psi = `spike_slope`."""
     if config.reset == "soft":
         return torch.ones_like(psi) if config.detach_reset else 1 - config.theta * psi
     keep = 1 - record.s if record.m is None else record.m * (1 - record.s)

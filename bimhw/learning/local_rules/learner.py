@@ -110,7 +110,7 @@ class LocalLearner:
         return out
 
     def finish(self) -> None:
-        """Nothing is left over."""
+        """Finish: nothing is left over."""
 
     def settle(self) -> None:
         """Do nothing: weights are always up to date."""

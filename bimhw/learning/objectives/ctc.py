@@ -113,7 +113,7 @@ class CtcResult:
 
 
 def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False) -> StringSets:
-    """Training and test strings of the official split; tuning: judged on strings of the validation recordings instead.
+    """Return the training and test strings of the official split; tuning: judged on strings of the validation part.
 
     The 200 test strings are drawn with seed 0, whatever the settings' seed is.
     """
@@ -274,7 +274,7 @@ def strings_by_autograd(
 def decode(
     forward: Forward, frames: Sequence[Floats], smooth: int = 1, batch: int = 64, blank: int = BLANK
 ) -> list[list[int]]:
-    """Best paths of sequences; of several steps the mean of their log-probabilities (that of the logits has the same maximum)."""
+    """Decode best paths of sequences; of several steps the mean of their log-probabilities (the logits have the same maximum)."""
     found = []
     for first in range(0, len(frames), batch):
         x, lengths = padded(frames[first : first + batch])
@@ -284,7 +284,7 @@ def decode(
 
 
 def moving_mean(x: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.float64]:
-    """[T, C]: mean over the last `length` steps, at the beginning over those there are."""
+    """Return [T, C]: mean over the last `length` steps, at the beginning over those there are."""
     total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, 0, dtype=np.float64)])
     at = np.arange(1, len(x) + 1)
     from_ = np.maximum(at - length, 0)
@@ -293,17 +293,17 @@ def moving_mean(x: npt.NDArray[np.floating], length: int) -> npt.NDArray[np.floa
 
 
 def padded_labels(labels: Targets, blank: int = BLANK) -> Tensor:
-    """Labels of each step [T, B], padded with the blank."""
+    """Pad the labels of each step with the blank, [T, B]."""
     return nn.utils.rnn.pad_sequence([torch.from_numpy(y) for y in labels], padding_value=blank)
 
 
 def padded(frames: Sequence[Floats]) -> tuple[Tensor, Tensor]:
-    """[T, B, M] padded with zeros at the end, and the lengths [B]."""
+    """Pad with zeros at the end, [T, B, M]; return also the lengths [B]."""
     x = nn.utils.rnn.pad_sequence([torch.from_numpy(f) for f in frames])
     return x, torch.tensor([len(f) for f in frames])
 
 
 def pairs(frames: Floats) -> Floats:
-    """Two frames side by side as one step."""
+    """Join two frames side by side as one step."""
     even = frames[: len(frames) // 2 * 2]
     return np.ascontiguousarray(even.reshape(len(even) // 2, -1))

@@ -82,7 +82,7 @@ class LanguageResult:
     device: str = "cpu"
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able facts of the run."""
+        """Return JSON-able facts of the run."""
         return {
             "config": msgspec.to_builtins(self.model.config),
             "settings": msgspec.to_builtins(self.settings),

@@ -41,7 +41,7 @@ class TextRecipe(NamedTuple):
 
 
 def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> TextRecipe:
-    """Network, training and initial weights for a text.
+    """Return network, training and initial weights for a text.
 
     Args:
         corpus: gives the ends of the network.

@@ -64,7 +64,7 @@ class SpeechResult:
     threads: int = 1
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able facts of the run."""
+        """Return JSON-able facts of the run."""
         errors = self.result.errors
         return {
             "config": msgspec.to_builtins(self.model.config),

@@ -28,7 +28,7 @@ class Homeostasis:
         self.rates = [torch.full((h,), target).to(like) for h in config.hidden]
 
     def observe(self, spikes: list[Tensor]) -> None:
-        """One step's spikes of every layer [B, H]."""
+        """Observe one step's spikes of every layer [B, H]."""
         for rate, s in zip(self.rates, spikes, strict=True):
             rate.lerp_(s.mean(0), 1 - _DECAY)
 

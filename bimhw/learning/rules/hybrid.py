@@ -75,7 +75,7 @@ class Hybrid:
 
     @torch.no_grad()
     def observe(self, inputs: list[Tensor], spikes: list[Tensor], right: Tensor | None = None) -> None:
-        """One step of every layer: delivered pre and post spikes; right [B]: whose decision was right, at a labelled step."""
+        """Observe one step of every layer: delivered pre and post spikes; right [B]: whose decision was right, if labelled."""
         if not self.modulated:
             for traces, u, s in zip(self.traces, inputs, spikes, strict=True):
                 traces.step(u, s)
@@ -116,6 +116,6 @@ class Hybrid:
 
 @torch.no_grad()
 def clip_inputs(net: BimNet, w_max: float) -> None:
-    """Hard bounds on W_in of every layer: without them STDP runs away at small lambda."""
+    """Clip W_in of every layer to hard bounds: without them STDP runs away at small lambda."""
     for i in range(net.config.n_layers):
         net.layer(i).get_parameter("w_in").clamp_(-w_max, w_max)

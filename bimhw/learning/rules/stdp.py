@@ -52,7 +52,7 @@ class StdpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return msgspec.structs.replace(self, a_minus=self.a_plus * (1 - minus) / (minus * (1 - plus)))
 
     def window(self, lag: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """W(t_post - t_pre)."""
+        """Return W(t_post - t_pre)."""
         d = np.asarray(lag, dtype=np.float64)
         late = self.a_plus * np.exp(-np.maximum(d, 0) / self.tau_plus)
         return np.where(d >= 0, late, -self.a_minus * np.exp(np.minimum(d, 0) / self.tau_minus))
@@ -90,7 +90,7 @@ class StdpTraces:
         return part
 
     def step_each(self, u: Tensor, s: Tensor) -> Tensor:
-        """As `step`, the sequences kept apart: [B, H, M]; Omega stays as it is."""
+        """Do as `step`, the sequences kept apart: [B, H, M]; Omega stays as it is."""
         c = self.settings
         self._begin(u)
         part = c.a_plus * s[:, :, None] * self.a[:, None] - c.a_minus * self.b[:, :, None] * u[:, None]
@@ -109,7 +109,7 @@ class StdpTraces:
             torch.where(spikes != 0, spikes, trace, out=trace)
 
     def take(self) -> Tensor:
-        """Omega since the last call."""
+        """Return Omega since the last call, and clear it."""
         omega, self.omega = self.omega, torch.zeros_like(self.omega)
         return omega
 

@@ -68,7 +68,7 @@ class _Spike(torch.autograd.Function):
 
 
 def surrogate(v: Tensor, kind: str, width: float) -> Tensor:
-    """psi(v): ``fast_sigmoid`` 1/(1+|v|/w)^2, ``triangle`` max(0, 1-|v|/w)."""
+    """Compute psi(v): ``fast_sigmoid`` 1/(1+|v|/w)^2, ``triangle`` max(0, 1-|v|/w)."""
     scaled = v.abs() / width
     return (1 - scaled).clamp_min(0) if kind == "triangle" else (1 + scaled).square().reciprocal()
 
@@ -82,7 +82,7 @@ def zero_state(config: BimConfig, layer: int, batch: int, like: Tensor) -> Layer
 
 
 def softplus(d: Tensor) -> Tensor:
-    """log(1 + e^d), exact to rounding (torch's default switches to d at 20, an error of 2e-9)."""
+    """Compute log(1 + e^d), exact to rounding (torch's default switches to d at 20, an error of 2e-9)."""
     return functional.softplus(d, threshold=40.0)
 
 
@@ -105,14 +105,14 @@ def select(drive: Drive, a_log: Tensor, x: Tensor, config: BimConfig) -> tuple[T
 
 
 def output(drive: Drive, x_new: Tensor, d: Tensor, config: BimConfig) -> Tensor:
-    """q = c x + D z (diag);  q = sum_n C_n x_n + D z (s6)."""
+    """Compute q = c x + D z (diag);  q = sum_n C_n x_n + D z (s6)."""
     if config.kind == "diag":
         return drive.c * x_new + d * drive.z
     return (drive.c[..., None, :] * x_new).sum(-1) + d * drive.z
 
 
 def integrate(q: Tensor, state: LayerState, k: PspConstants) -> tuple[Tensor, Tensor, Tensor]:
-    """(V-, r, I) after the kernel took q at the start of the step; see `simulator.neurons.psp`."""
+    """Compute (V-, r, I) after the kernel took q at the start of the step; see `simulator.neurons.psp`."""
     if k.psp == "delta":
         return k.kap * state.v + (k.p_vi * k.c) * q, state.r, state.i
     if k.psp == "exp":
@@ -124,7 +124,7 @@ def integrate(q: Tensor, state: LayerState, k: PspConstants) -> tuple[Tensor, Te
 
 
 def fire(v_pre: Tensor, state: LayerState, config: BimConfig) -> tuple[Tensor, Tensor | None, Tensor, Tensor, Tensor]:
-    """(s, m, V, ref, a): s = m [V- >= theta + beta a], then the reset.
+    """Compute (s, m, V, ref, a): s = m [V- >= theta + beta a], then the reset.
 
     soft V = V- - (theta + beta a) s;  hard V = m (1 - s) V-;  ref <- n_ref on a spike, else one less;  a <- rho_a a + s
     """
@@ -159,7 +159,7 @@ def membrane_step(
 def advance(
     drive: Drive, a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Record]:
-    """One step of a layer.
+    """Advance a layer by one step.
 
     Args:
         drive: port values of this step.

@@ -56,7 +56,7 @@ def _call(kernel: Any, *arguments: Any) -> None:
 
 @njit(cache=True, nogil=True)
 def _decay(d: float, rate: float, variance: bool) -> tuple[float, float, float, float]:
-    """(Abar, g, softplus d, sigmoid d)."""
+    """Compute (Abar, g, softplus d, sigmoid d)."""
     one = type(d)(1)
     e = np.exp(-abs(d))
     delta = np.log1p(e) + max(d, type(d)(0))

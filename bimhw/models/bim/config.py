@@ -98,15 +98,15 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return sum(self.hidden) if self.dense_readout else self.hidden[-1]
 
     def fan_in(self, layer: int) -> int:
-        """M of a layer (0-based)."""
+        """Return M of a layer (0-based)."""
         return self.n_in * len(self.input_delays) if layer == 0 else self.hidden[layer - 1]
 
     def reads_membrane(self, layer: int) -> bool:
-        """Whether the readout reads the membrane of this layer (only ever the top one)."""
+        """Return whether the readout reads the membrane of this layer (only ever the top one)."""
         return self.readout == "membrane" and layer == self.n_layers - 1
 
     def feeds_readout(self, layer: int) -> bool:
-        """Whether the readout reads this layer at all."""
+        """Return whether the readout reads this layer at all."""
         return self.dense_readout or layer == self.n_layers - 1
 
     def constants(self) -> PspConstants:
@@ -141,7 +141,7 @@ _POSITIVE = ("tau_m", "tau_s", "theta", "surrogate_width", "input_scale")
 
 
 def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of one layer's parameters."""
+    """Return the names and shapes of one layer's parameters."""
     h, m, n = config.hidden[layer], config.fan_in(layer), config.n_states
     shapes: dict[str, tuple[int, ...]] = {"w_in": (h, m), "w_delta": (h, m)}
     if config.kind != "s6":
@@ -161,7 +161,7 @@ RUNNING = ("norm_mean", "norm_var")  # statistics, not trained
 
 
 def parameter_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
+    """Return the names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
     shapes = {
         f"layers.{i}.{name}": shape for i in range(config.n_layers) for name, shape in layer_shapes(config, i).items()
     }
@@ -169,7 +169,7 @@ def parameter_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
 
 
 def mask_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the optional synapse masks (bool; False: the synapse does not exist)."""
+    """Return the names and shapes of the optional synapse masks (bool; False: the synapse does not exist)."""
     return {name.replace(".w_", ".mask_"): shape for name, shape in parameter_shapes(config).items() if ".w_" in name}
 
 

@@ -25,7 +25,7 @@ _PSP = {"delta": 0, "exp": 1, "alpha": 2}
 def run(
     drive: Drive, a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Record, Tensor]:
-    """All steps of a layer: the state after them, the record and the features, stacked [T, B, H].
+    """Run all steps of a layer: the state after them, the record and the features, stacked [T, B, H].
 
     Args:
         drive: port values [T, B, H].
@@ -47,7 +47,7 @@ def run(
 def step(
     drive: Drive, a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Record]:
-    """As `run` for one step, port values and record [B, H]: online learning takes this way at every step."""
+    """Do as `run` for one step, port values and record [B, H]: online learning takes this way at every step."""
     ports = [p.contiguous() for p in (drive.z, drive.d, drive.c)]
     new, out, m = _run(ports, a_log, d, state, config, k, membrane)
     delta, abar, gain, x_old, v_pre, s, _ = out.unbind(0)
@@ -65,7 +65,7 @@ def membrane(
 def membrane_record(
     q: Tensor, state: LayerState, config: BimConfig, k: PspConstants, reads_membrane: bool
 ) -> tuple[LayerState, Record, Tensor]:
-    """As `membrane`, with the record of all steps between the state after them and the features."""
+    """Do as `membrane`, with the record of all steps between the state after them and the features."""
     none = torch.zeros_like(q)
     zero, one = torch.zeros_like(q[0, 0]), torch.ones_like(q[0, 0])
     alone = state._replace(x=torch.zeros_like(q[0]))

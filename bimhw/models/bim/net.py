@@ -70,7 +70,7 @@ class BimLayer(nn.Module):
             self.register_parameter(name, nn.Parameter(value, requires_grad=trained))
 
     def get_parameter(self, target: str) -> nn.Parameter:
-        """As torch's, without walking through names: online learning asks a dozen times a step."""
+        """Do as torch's, without walking through names: online learning asks a dozen times a step."""
         found = self._parameters.get(target)
         return super().get_parameter(target) if found is None else found
 
@@ -90,7 +90,7 @@ class BimLayer(nn.Module):
         return ("in", "delta", "b", "c") if self.config.kind == "s6" else ("in", "delta", "c")
 
     def project(self, u: Tensor) -> Drive:
-        """Port values for inputs [.., M]."""
+        """Project inputs [.., M] to port values."""
         values = {p: functional.linear(u, self.weight(p), self.bias(p)) for p in self.ports}
         return Drive(values["in"], values["delta"], values.get("b"), values["c"])
 
@@ -102,7 +102,7 @@ class BimLayer(nn.Module):
         return takes_loops(self.get_parameter("w_in"))
 
     def sequence(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record, Tensor]:
-        """All steps of port values [T, ..] in the compiled loop: end state, stacked record, features [T, B, H]."""
+        """Run all steps of port values [T, ..] in the compiled loop: end state, stacked record, features [T, B, H]."""
         from bimhw.models.bim import fused
 
         a_log, d = self.get_parameter("a_log").detach(), self.get_parameter("d").detach()
@@ -110,7 +110,7 @@ class BimLayer(nn.Module):
         return fused.run(drive, a_log, d, state, self.config, self.constants, membrane)
 
     def step(self, drive: Drive, state: LayerState) -> tuple[LayerState, Record]:
-        """One step from port values."""
+        """Take one step from port values."""
         membrane = self.config.reads_membrane(self.index)
         if self.fused:
             from bimhw.models.bim import fused
@@ -179,7 +179,7 @@ class BimNet(Net):
         return torch.cat(fs, -1) if self.config.dense_readout else fs[-1]
 
     def step(self, u: Tensor, state: NetState) -> tuple[Tensor, NetState, list[Record]]:
-        """One step of inputs [B, n_in]: logits [B, C], the new state, the intermediates of each layer."""
+        """Take one step of inputs [B, n_in]: logits [B, C], the new state, the intermediates of each layer."""
         signal, taps = self.delayed(u[None], state.taps)
         value, layers, records = signal[0], [], []
         for i, old in enumerate(state.layers):
@@ -218,7 +218,7 @@ class BimNet(Net):
         return self.run(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [T, B, C] of a sequence [T, B, n_in] from the zero state."""
+        """Return logits [T, B, C] of a sequence [T, B, n_in] from the zero state."""
         return self.run(x).logits
 
     def delayed(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:

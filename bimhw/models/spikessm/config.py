@@ -65,11 +65,11 @@ class PSpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     # Where the network's neurons stand on a chip: the keys of their random numbers.
 
     def first_id(self, layer: int) -> int:
-        """Logical id of the first neuron of this 0-based layer: input, encoder, then layer and ClampFuse in turn."""
+        """Return the logical id of the first neuron of this 0-based layer: input, encoder, then layer and ClampFuse in turn."""
         return self.n_in + self.width * (1 + 2 * layer)
 
     def latency(self, layer: int) -> int:
-        """Chip steps after which this 0-based layer does the model's first step; L: those of the readout."""
+        """Return the chip steps after which this 0-based layer does the model's first step; L: those of the readout."""
         return 2 * layer + 2
 
     def chip_steps(self, steps: int) -> int:
@@ -78,14 +78,14 @@ class PSpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 def layer_shapes(config: PSpikeConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of one layer's parameters."""
+    """Return the names and shapes of one layer's parameters."""
     h, n = config.width, config.n_states
     modes = dict.fromkeys(("log_decay", "frequency", "c_re", "c_im"), (h, n))
     return {"log_step": (h,), **modes, "d": (h,), "b_spike": (h,), "w_mix": (h, h), "b_mix": (h,)}
 
 
 def parameter_shapes(config: PSpikeConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
+    """Return the names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
     h = config.width
     shapes: dict[str, tuple[int, ...]] = {"encoder.weight": (h, config.n_in), "encoder.bias": (h,)}
     for i in range(config.n_layers):

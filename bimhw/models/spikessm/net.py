@@ -88,7 +88,7 @@ class _Sample(torch.autograd.Function):
 
 
 def sample(y: Tensor, uniform: Tensor) -> Tensor:
-    """SpikeSampler: spikes of logits y against uniform numbers of the same shape."""
+    """Sample spikes (SpikeSampler) of logits y against uniform numbers of the same shape."""
     return cast(Tensor, _Sample.apply(y, uniform))  # type: ignore[no-untyped-call]
 
 
@@ -116,7 +116,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def convolve(r: Tensor, kernel: Tensor) -> Tensor:
-    """Causal convolution over the last axis: r [B, H, T], kernel [H, T]."""
+    """Convolve causally over the last axis: r [B, H, T], kernel [H, T]."""
     return cast(Tensor, _Convolve.apply(r, kernel))  # type: ignore[no-untyped-call]
 
 
@@ -132,13 +132,13 @@ class PSpikeLayer(nn.Module):
             self.get_parameter("b_mix").copy_(-init.rate * self.get_parameter("w_mix").sum(1))
 
     def poles(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(log |lambda|, arg lambda, gamma), each [H, N]."""
+        """Return (log |lambda|, arg lambda, gamma), each [H, N]."""
         step = self.get_parameter("log_step").exp()[:, None]
         log_size = -step * self.get_parameter("log_decay").exp()
         return log_size, step * self.get_parameter("frequency"), torch.sqrt(-torch.expm1(2 * log_size))
 
     def kernel(self, steps: int) -> Tensor:
-        """K(tau) of the first `steps` steps, [H, steps]; K(0) holds the direct weight too."""
+        """Return K(tau) of the first `steps` steps, [H, steps]; K(0) holds the direct weight too."""
         log_size, angle, gain = self.poles()
         tau = torch.arange(steps, dtype=log_size.dtype, device=log_size.device)
         turned = angle[..., None] * tau
@@ -148,20 +148,20 @@ class PSpikeLayer(nn.Module):
         return torch.cat([kernel[:, :1] + self.get_parameter("d")[:, None], kernel[:, 1:]], 1)
 
     def logits(self, r: Tensor) -> Tensor:
-        """y [T, B, H] of the stream r [T, B, H], all steps at once."""
+        """Return y [T, B, H] of the stream r [T, B, H], all steps at once."""
         y = convolve(r.permute(1, 2, 0), self.kernel(len(r)).to(r.dtype))
         shifted: Tensor = y.permute(2, 0, 1) + self.get_parameter("b_spike")
         return shifted
 
     def step(self, r: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """(y [B, H], modes after it) of one step from the modes h, complex [B, H, N]."""
+        """Return (y [B, H], modes after it) of one step from the modes h, complex [B, H, N]."""
         log_size, angle, gain = self.poles()
         h = torch.polar(log_size.exp(), angle) * h + gain * r[..., None]
         c = torch.complex(self.get_parameter("c_re"), self.get_parameter("c_im"))
         return (c * h).real.sum(-1) + self.get_parameter("d") * r + self.get_parameter("b_spike"), h
 
     def fuse(self, r: Tensor, s: Tensor) -> Tensor:
-        """SpikeMixer and ClampFuse: the stream after the spikes s."""
+        """Mix and clamp (SpikeMixer, ClampFuse): the stream after the spikes s."""
         weight = self.get_parameter("w_mix")
         mixed = functional.linear(s.to(weight.dtype), weight, self.get_parameter("b_mix"))
         return (r + mixed).clamp(-self.config.clamp, self.config.clamp)
@@ -239,16 +239,16 @@ class PSpikeNet(Net):
         return PSpikeRun(torch.stack(logits), stacked[0], stacked[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits [T, B, C] of a sequence [T, B, n_in] from the zero state, drawn with seed 0."""
+        """Return logits [T, B, C] of a sequence [T, B, n_in] from the zero state, drawn with seed 0."""
         return self.run(x).logits
 
     def encode(self, x: Tensor) -> Tensor:
-        """r_0 of inputs [.., n_in]."""
+        """Return r_0 of inputs [.., n_in]."""
         encoded: Tensor = self.encoder(x)
         return encoded.clamp(-self.config.clamp, self.config.clamp)
 
     def filtered(self, o: Tensor) -> Tensor:
-        """f of the readout's values o [T, B, C], all steps at once: k^(t+1) b_o + (1 - k) sum_tau k^tau o(t - tau)."""
+        """Filter the readout's values o [T, B, C], all steps at once: f = k^(t+1) b_o + (1 - k) sum_tau k^tau o(t - tau)."""
         steps, k = len(o), self.config.k_o
         power = k ** torch.arange(steps + 1, dtype=o.dtype, device=o.device)
         kernel = ((1 - k) * power[:-1]).expand(o.shape[2], steps)

@@ -80,7 +80,7 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
 
 @torch.no_grad()
 def decide(model: Sequencer, task: Task) -> tuple[npt.NDArray[np.float32], float | None]:
-    """Mean logits over the deciding steps [n, C] of the test split, and the spike rate of a spiking model."""
+    """Return mean logits over the deciding steps [n, C] of the test split, and the spike rate of a spiking model."""
     decision, scores, rates = torch.from_numpy(task.decision_steps), [], []
     for start in range(0, len(task.test), 512):
         part = task.test.take(slice(start, start + 512))
@@ -128,7 +128,7 @@ def _work(loop: Loop[Tensor], seen: int) -> tuple[int, int, int, float]:
 def score_windows(
     model: Sequencer, ids: npt.NDArray[np.int32], n_symbols: int, window: int, batch: int = 64
 ) -> tuple[float, int]:
-    """(nats, scored symbols): windows that overlap by half, the later half scored: each symbol has half a window before it."""
+    """Score windows that overlap by half, the later half scored: each symbol has half a window before it; (nats, symbols)."""
     half = window // 2
     starts = np.arange(0, len(ids) - window - 1, half)
     if len(starts) == 0:

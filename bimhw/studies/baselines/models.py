@@ -195,7 +195,7 @@ class _FastSigmoid(torch.autograd.Function):
 
 
 def spike(v: Tensor) -> Tensor:
-    """[v >= 0] with the derivative 1/(1+|v|/.5)^2."""
+    """Return [v >= 0] with the derivative 1/(1+|v|/.5)^2."""
     out: Tensor = _FastSigmoid.apply(v)  # type: ignore[no-untyped-call]
     return out
 
@@ -239,5 +239,5 @@ def hidden_for(name: str, n_in: int, n_out: int, parameters: int) -> int:
 
 
 def count(model: nn.Module) -> int:
-    """Trained parameters."""
+    """Count trained parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -16,7 +16,7 @@ Ids = npt.NDArray[np.integer]
 
 
 def witten_bell_nll(train: Ids, test: Ids, n_symbols: int, order: int) -> npt.NDArray[np.float64]:
-    """Nats of every test symbol under the n-gram of `order` (order n looks at n - 1 symbols).
+    """Return the nats of every test symbol under the n-gram of `order` (order n looks at n - 1 symbols).
 
     Args:
         train: [n] symbol indices the counts are taken from.
@@ -50,7 +50,7 @@ def _deepen(
     train_context: npt.NDArray[np.int64],
     test_context: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """One symbol more of context. A context is an index into the grams of one length below; -1 = not seen or not there."""
+    """Add one symbol of context. A context is an index into the grams of one length below; -1 = not seen or not there."""
     there = train_context >= 0
     if not there.any():  # the train text is shorter than the context
         return p, train_context, test_context

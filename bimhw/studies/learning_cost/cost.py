@@ -51,7 +51,7 @@ class LearningCost:
     break_even_seq: int | None
 
     def facts(self) -> dict[str, Any]:
-        """JSON-able."""
+        """Return JSON-able facts."""
         from dataclasses import asdict
 
         return asdict(self)
@@ -109,7 +109,7 @@ def _loss(net: BimNet, x: torch.Tensor) -> torch.Tensor:
 
 
 def bptt_bytes(net: BimNet, x: torch.Tensor) -> int:
-    """Bytes that autograd keeps for the backward pass, parameters and inputs left out, shared storage counted once."""
+    """Count bytes that autograd keeps for the backward pass, without parameters and inputs, shared storage counted once."""
     owned = {p.untyped_storage().data_ptr() for p in net.parameters()} | {x.untyped_storage().data_ptr()}
     kept: dict[int, int] = {}
     alive = []
@@ -150,7 +150,7 @@ _FREE |= {"detach", "clone", "stack", "cat", "_to_copy"}
 
 
 def bptt_operations(net: BimNet, x: torch.Tensor) -> int:
-    """Operations of one forward and backward pass."""
+    """Count operations of one forward and backward pass."""
     with _Counter() as counter:
         loss = _loss(net, x)
         torch.autograd.grad(loss, [p for p in net.parameters() if p.requires_grad])
@@ -158,7 +158,7 @@ def bptt_operations(net: BimNet, x: torch.Tensor) -> int:
 
 
 def rtrl_operations(config: BimConfig) -> float | None:
-    """Of one labelled step, learning alone (diag)."""
+    """Count operations of one labelled step, learning alone (diag)."""
     if config.kind != "diag":
         return None
     return float(sum(dense_counts(config, config.fan_in(i), h, True).total for i, h in enumerate(config.hidden)))
@@ -175,7 +175,7 @@ def _seq(net: BimNet, x: torch.Tensor) -> tuple[int, float]:
 
 
 def break_even(memory: Callable[[int], int], traces: int, limit: int = 4096) -> int | None:
-    """Smallest T at which ``memory(T)`` bytes exceed the traces, by bisection on measurements; None: not up to the limit."""
+    """Find the smallest T at which ``memory(T)`` bytes exceed the traces, by bisection; None: not up to the limit."""
     if memory(limit) <= traces:
         return None
     low, high = 0, limit  # memory(low) <= traces < memory(high)
@@ -186,7 +186,7 @@ def break_even(memory: Callable[[int], int], traces: int, limit: int = 4096) -> 
 
 
 def stream_memory(net: BimNet, steps: int, points: int = 10, seed: int = 0) -> list[tuple[int, int, int]]:
-    """(step, trace bytes, resident bytes of the process) while RTRL runs on a stream with a label at every step."""
+    """Return (step, trace bytes, resident bytes of the process) while RTRL runs on a stream labelled at every step."""
     learner = RtrlLearner(net, 1)
     rng, out = np.random.default_rng(seed), []
     label = torch.zeros(1, dtype=torch.int64)
@@ -199,7 +199,7 @@ def stream_memory(net: BimNet, steps: int, points: int = 10, seed: int = 0) -> l
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process (Linux; elsewhere the largest so far)."""
+    """Return the resident memory of this process (Linux; elsewhere the largest so far)."""
     import resource
     from pathlib import Path
 

@@ -43,7 +43,7 @@ def plot_window(curves: Sequence[Curve], trained: Sequence[Curve], path: Path) -
 
 
 def plot_cost(cost: LearningCost, path: Path) -> None:
-    """Memory and operations a step against the length of the sequence, with the measured break-even."""
+    """Plot memory and operations a step against the length of the sequence, with the measured break-even."""
     figure, (memory, work) = _panels(2)
     steps = [r.steps for r in cost.rows]
     for name in ("bptt", "seq", "rtrl"):

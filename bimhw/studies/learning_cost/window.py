@@ -46,7 +46,7 @@ class Curve:
     from_peak: Fit
 
     def facts(self) -> dict[str, object]:
-        """JSON-able."""
+        """Return JSON-able facts."""
         fits = {
             k: {"first_lag": f.first, "tau": f.tau, "r2": f.r2}
             for k, f in (("fit", self.fit), ("from_peak", self.from_peak))
@@ -56,7 +56,7 @@ class Curve:
 
 @torch.no_grad()
 def pairing(config: BimConfig, delta: float = 0.1, direct: float = 1.0, longest: int = 30) -> Floats:
-    """E^V- of W_in at a post spike, for lags -longest .. longest (0 exactly where the post spike comes first).
+    """Return E^V- of W_in at a post spike, for lags -longest .. longest (0 exactly where the post spike comes first).
 
     Args:
         config: kernel and time constants (one input, one neuron are used).
@@ -90,7 +90,7 @@ def window(
     stdp: StdpSettings | None = None,
     longest: int = 30,
 ) -> list[Curve]:
-    """Curves of part (a), one for each lambda."""
+    """Return the curves of part (a), one for each lambda."""
     config = config or pairing_config()
     lags = np.arange(-longest, longest + 1)
     eligibility, omega = pairing(config, delta, direct, longest), (stdp or StdpSettings()).window(lags)
@@ -105,7 +105,7 @@ def window(
 
 
 def pairing_config(psp: str = "alpha", tau_m: float = 5.0, tau_s: float = 2.0) -> BimConfig:
-    """One input, one neuron."""
+    """Return a config of one input, one neuron."""
     options = {"psp": psp, "tau_m": tau_m, "tau_s": tau_s}
     return BimConfig(n_in=1, hidden=(1,), n_out=2, **options)  # type: ignore[arg-type]
 
@@ -118,7 +118,7 @@ def curve(name: str, lags: npt.NDArray[np.int64], update: Floats) -> Curve:
 
 
 def fit(lags: npt.NDArray[np.int64], update: Floats, first: int) -> Fit:
-    """Exponential fit from lag index ``first``; tau infinite or negative where there is no decay."""
+    """Fit an exponential from lag index ``first``; tau infinite or negative where there is no decay."""
     use = (np.arange(len(lags)) >= first) & (np.abs(update) > 0)
     if use.sum() < 3:
         return Fit(first, math.nan, math.nan)
@@ -152,7 +152,7 @@ def verdict(curves: list[Curve]) -> str:
 
 
 def bernoulli_digits(repeat: int = 4, seed: int = 0) -> Task:
-    """Digits by rows as binary spikes with probability value/16."""
+    """Return digits by rows as binary spikes with probability value/16."""
     from dataclasses import replace
 
     from bimhw.tasks.sources.digits import load
@@ -174,7 +174,7 @@ def trained_window(
     lambdas: tuple[float, ...] = (),
     stdp: StdpSettings | None = None,
 ) -> list[Curve]:
-    """Curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest.
+    """Return curves of part (b): mean |E^f| and mean |delta E^f| of W_in of layer 1 at its post spikes, lags 0 .. longest.
 
     For each lambda below 1 also the hybrid rule's, the magnitudes of its two terms added, kappa from their root mean squares.
     """

@@ -66,7 +66,7 @@ class Point:
 
 
 def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
-    """Hash of everything that decides a run's figures but the code."""
+    """Hash everything that decides a run's figures but the code."""
     data = TABLES[table].task_options if table in TABLES else {}
     text = json.dumps([table, row.kind, options, seed, tuning, *([data] if data else [])], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -211,7 +211,7 @@ def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> d
 
 
 def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
-    """Logistic regression on all steps and channels; C from the validation part."""
+    """Fit logistic regression on all steps and channels; C from the validation part."""
     from sklearn.linear_model import LogisticRegression
 
     from bimhw.tasks.metrics import auc_pr, auc_roc

@@ -126,7 +126,7 @@ def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
 
 
 def _edges(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[str, Point]) -> list[str]:
-    """Rows whose chosen number is the least or the largest of those that were tried."""
+    """Return rows whose chosen number is the least or the largest of those that were tried."""
     out = []
     for row, found in rows:
         choices = [c for c in row.grid if point_key(table.name, row, row.options | c, 0, True) in points]
@@ -162,7 +162,7 @@ def _mean(points: list[Point], name: str) -> str:
 
 
 def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path]]:
-    """Leave-one-speaker-out as one section: each speaker's mean over seeds, and the mean of six of each seed; its plot."""
+    """Write leave-one-speaker-out as one section: each speaker's mean over seeds, the mean of six of each seed; its plot."""
     tables = [TABLES[name] for name in _LEFT_OUT]
     lines, dots = [], []
     for row in tables[0].rows:

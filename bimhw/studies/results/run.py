@@ -129,7 +129,7 @@ def _line(table: Table, point: Point) -> str:
 
 
 def _ready(table: Table, points: Mapping[str, Point], seeds: int | None) -> list[tuple[Row, dict[str, Any], int, bool]]:
-    """Points that are missing and wait for no other: grids, and rows whose grid is done."""
+    """Return the points that are missing and wait for no other: grids, and rows whose grid is done."""
     missing: dict[str, tuple[Row, dict[str, Any], int, bool]] = {}
 
     def look(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:

@@ -67,7 +67,7 @@ def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dic
 
 
 def _disk_fails(error: BaseException, folder: Path) -> bool:
-    """Whether an error is the disk's and not the point's: a point that failed for want of room must be done again."""
+    """Return whether an error is the disk's and not the point's: a point that failed on a full disk must be done again."""
     causes = [e for e in (error, error.__cause__, error.__context__) if isinstance(e, OSError)]
     if any(e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO) for e in causes):
         return True
@@ -262,7 +262,7 @@ def _recorded(point: Point, folder: Path) -> tuple[SpikeTrain, Tally, int]:
 
 
 def fixed_activity_pj(point: Point, reference: Point, folder: Path) -> tuple[float, float] | None:
-    """Synapse energy per sample [pJ] that the point's synapses would cost under the reference's spikes.
+    """Return the synapse energy per sample [pJ] that the point's synapses would cost under the reference's spikes.
 
     Returns:
         (of all projections, of those that the sparsity target prunes); None where the chip's constant is unknown.

@@ -22,7 +22,7 @@ AGAIN = "Remove it: the point is computed again"
 
 
 def faulty_run(point: Point, program: Program, faults: Faults, folder: Path) -> tuple[Activity, dict[str, Any]]:
-    """Counters, time and figures of a point's faulty run; kept in the work folder by its hardware key.
+    """Return counters, time and figures of a point's faulty run; they stay in the work folder under its hardware key.
 
     Args:
         point: its task, samples, seed, chip and engine.

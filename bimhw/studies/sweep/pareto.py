@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
-    """For each row of costs (all to be minimised) whether no other row dominates it: <= in all, < in one."""
+    """Return for each row of costs (all to be minimised) whether no other row dominates it: <= in all, < in one."""
     if not costs:
         return []
     table = np.asarray(costs, np.float64)

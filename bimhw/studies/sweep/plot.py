@@ -42,7 +42,7 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
 
 
 def _sparsity(axes: Any, rows: Rows) -> None:
-    """Synapse energy of one chip relative to the least sparse point: as measured, at fixed activity, and the line 1 - rho."""
+    """Plot one chip's synapse energy relative to the least sparse point: as measured, at fixed activity, and 1 - rho."""
     name, own = next(iter(by_chip(rows).items()))
     targets = sorted({r["axes"]["sparsity"] for r in own})
     kept = [1 - t for t in targets]

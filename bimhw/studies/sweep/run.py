@@ -195,7 +195,7 @@ def _work(
     spec: SweepSpec,
     say: Callable[[int], None],
 ) -> None:
-    """Functional runs first, each followed by the points that share it; where it fails, they have failed."""
+    """Do functional runs first, each followed by the points that share it; where it fails, they have failed."""
     by_key = {key: point for group in waiting.values() for key, point in group}
     for function_key, group in waiting.items():
         team.submit(function_key, ("function", str(folder), spec, dict(group[0][1].axes)))
@@ -229,7 +229,7 @@ def _row(point: Point, stored: dict[str, Any] | None, folder: Path, spec: SweepS
 
 
 def with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-    """Rows marked where no other is at least as good in accuracy, energy and latency and better in one."""
+    """Mark rows where no other is at least as good in accuracy, energy and latency and better in one."""
     done = [r for r in rows if r["status"] == "done"]
     front = pareto_front([(-(r["accuracy"] or 0.0), r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])
     marks = {id(r): mark for r, mark in zip(done, front, strict=True)}

@@ -184,7 +184,7 @@ class SweepSpec:
         return [*self.task_options, *([str(p.relative_to(root)), p.stat().st_size] for p in files)]
 
     def points(self) -> Iterator[Point]:
-        """All points, the first axis slowest."""
+        """Yield all points, the first axis slowest."""
         for values in itertools.product(*self.axes.values()):
             yield Point(self, dict(zip(self.axes, values, strict=True)))
 
@@ -201,7 +201,7 @@ def check_axis(axis: str) -> None:
 
 
 def known_axes() -> list[str]:
-    """All axes but the numbers of a chip file."""
+    """Return all axes but the numbers of a chip file."""
     from bimhw.learning.train import TrainSettings
     from bimhw.models.registry import families
 
@@ -213,7 +213,7 @@ def known_axes() -> list[str]:
 
 
 def kind_of(axis: str) -> str:
-    """``train``, ``compile`` or ``hardware``: what an axis changes."""
+    """Return what an axis changes: ``train``, ``compile`` or ``hardware``."""
     if axis in COMPILE_AXES:
         return "compile"
     if axis in HARDWARE_AXES or axis.split(".")[0] in (*SECTIONS, FAULTS):
@@ -222,7 +222,7 @@ def kind_of(axis: str) -> str:
 
 
 def digest(*parts: Any) -> str:
-    """Hash of JSON-able values."""
+    """Hash JSON-able values."""
     text = json.dumps(parts, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -240,7 +240,7 @@ class Point:
         return int(self.axes.get("seed", self.spec.options.get("seed", 0)))
 
     def training(self) -> dict[str, Any]:
-        """Options of `bimhw train`, the seed apart."""
+        """Return the options of `bimhw train`, the seed apart."""
         out = {k: v for k, v in self.spec.options.items() if k != "seed"}
         for axis, value in self.axes.items():
             if kind_of(axis) == "train" and axis != "seed":
@@ -252,11 +252,11 @@ class Point:
         return out
 
     def compilation(self) -> dict[str, Any]:
-        """Options of `bimhw compile` that change function."""
+        """Return the options of `bimhw compile` that change function."""
         return {k: v for k, v in self.axes.items() if kind_of(k) == "compile"}
 
     def model_key(self) -> str:
-        """Hash of all that determines the trained model."""
+        """Hash all that determines the trained model."""
         if self.spec.is_model:
             return digest("model", hashlib.sha256(Path(self.spec.source).read_bytes()).hexdigest())
         spec = self.spec
@@ -264,7 +264,7 @@ class Point:
         return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def function_key(self) -> str:
-        """Hash of all that determines what the chip computes."""
+        """Hash all that determines what the chip computes."""
         spec = self.spec
         key: list[Any] = ["function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task]
         key += [dict(spec.reading)] if spec.reading else []
@@ -309,13 +309,13 @@ class Point:
         return parse_faults(values | {axis.partition(".")[2]: value for axis, value in axes.items()})
 
     def mapping_key(self) -> str:
-        """Hash of all that determines the mapping and the counters: function, the chip that is mapped for, and the mapper."""
+        """Hash all that determines the mapping and the counters: function, the chip that is mapped for, and the mapper."""
         mapper = [self.axes.get("cores"), self.axes.get("mapping", "auto")]
         mapper += [self.axes["objective"]] if "objective" in self.axes else []
         return digest("mapping", self.function_key(), self.mapping_chip().sha256(), *mapper)
 
     def hardware_key(self) -> str:
-        """Hash of all that determines counters and times, but no energies."""
+        """Hash all that determines counters and times, but no energies."""
         c = self.chip()
         parts = [msgspec.to_builtins(c.timing)] + ([msgspec.to_builtins(c.link)] if c.topology.chips > 1 else [])
         parts += [] if c.board_link is None else [msgspec.to_builtins(c.board_link)]
@@ -324,7 +324,7 @@ class Point:
         return digest("hardware", self.mapping_key(), parts, self.spec.engine, *broken)
 
     def key(self) -> str:
-        """Hash of all that determines the result."""
+        """Hash all that determines the result."""
         held = [self.axes["copies"]] if "copies" in self.axes else []
         return digest("point", self.hardware_key(), self.chip().sha256(), *held)
 

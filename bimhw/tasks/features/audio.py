@@ -57,7 +57,7 @@ class FrontEnd:
 
 @functools.cache
 def mel_bank(front: FrontEnd) -> npt.NDArray[np.float64]:
-    """[bands, fft/2+1] triangles with sum 1, equally wide in mel = 2595 log10(1 + f/700)."""
+    """Return [bands, fft/2+1] triangles with sum 1, equally wide in mel = 2595 log10(1 + f/700)."""
     edges = np.linspace(_mel(front.low_hz), _mel(front.high_hz), front.bands + 2)
     hertz = 700.0 * (10.0 ** (edges / 2595.0) - 1.0)
     bins = np.fft.rfftfreq(front.fft, 1.0 / front.rate_hz)
@@ -74,7 +74,7 @@ def _mel(hertz: float) -> float:
 
 
 def decode_sound(data: bytes, where: str, rate_hz: int) -> Floats:
-    """Bytes of a WAV or FLAC file -> [samples] mono.
+    """Decode bytes of a WAV or FLAC file to [samples], mono.
 
     Raises:
         InputError: truncated, not sound, several channels, another sampling rate, NaN, no sample.

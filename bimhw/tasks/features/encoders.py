@@ -17,7 +17,7 @@ Bits = npt.NDArray[np.bool_]
 
 
 def rate(x: Floats, steps: int, seed: int, first_sample: int = 0, max_rate: float = 1.0) -> Bits:
-    """Bernoulli spikes: P(spike at a step) = max_rate · x.
+    """Draw Bernoulli spikes: P(spike at a step) = max_rate · x.
 
     Args:
         x: [N, M] in [0, 1].
@@ -41,7 +41,7 @@ def rate(x: Floats, steps: int, seed: int, first_sample: int = 0, max_rate: floa
 
 
 def latency(x: Floats, steps: int, dark: float = 0.0) -> Bits:
-    """One spike a channel, the earlier the stronger: t = round((1 - x)(T - 1)); none where x <= dark.
+    """Encode as one spike a channel, the earlier the stronger: t = round((1 - x)(T - 1)); none where x <= dark.
 
     Args:
         x: [N, M] in [0, 1].

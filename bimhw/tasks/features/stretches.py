@@ -41,7 +41,7 @@ class Stretches:
         return Stretches(self.name, self.x[:n], self.y[:n], self.characters_per_token, self.whole and n == len(self))
 
     def score(self, logits: Floats) -> LanguageScore:
-        """Bits per character and perplexity of logits [S, T, V]; the first `SKIPPED` symbols of a stretch are not scored.
+        """Return bits per character and perplexity of logits [S, T, V]; the first `SKIPPED` symbols of a stretch are not scored.
 
         Raises:
             InputError: no step is left to score.
@@ -67,7 +67,7 @@ def scored_stretches(corpus: Corpus) -> Stretches:
 
 
 def training_stretches(corpus: Corpus) -> Stretches:
-    """As many stretches of the training part, as long as those of the test part."""
+    """Return as many stretches of the training part as the test part has, of the same length."""
     ids = corpus.whole_train
     return _cut(corpus, ids, min(_length(corpus), len(ids) // TEST_STREAMS))
 

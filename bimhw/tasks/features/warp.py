@@ -13,7 +13,7 @@ KNOTS = 6  # of the colouration across the bands
 def warp(
     pictures: npt.NDArray[np.floating], seed: int, speed: float = 0.2, colour: float = 0.0
 ) -> npt.NDArray[np.float32]:
-    """Warped copies of pictures [n, T, M] in units of the bands' standard deviation.
+    """Warp copies of pictures [n, T, M] in units of the bands' standard deviation.
 
     Per picture, uniform: mel scale 1 +- .12, mel shift +- .06 M, tempo 1 +- speed, level +- .3, tilt +- .3 across the bands.
     Bilinear; beyond the edge the edge's value. Then `colour`: an offset of each band, the same at all steps, as another voice,
@@ -46,7 +46,7 @@ def warp(
 
 
 def _draws(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Of each picture five uniform numbers in [-1, 1) and `KNOTS` normal ones."""
+    """Draw for each picture five uniform numbers in [-1, 1) and `KNOTS` normal ones."""
     uniform, normal = np.empty((n, 5), np.float32), np.empty((n, KNOTS), np.float32)
     for i in range(n):
         generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, i]))
@@ -55,7 +55,7 @@ def _draws(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
 
 
 def _linear(x: npt.NDArray[np.float32], at: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """x [n, L, K] at the places `at` [n, P] along its second axis, linear between, the edge's value beyond."""
+    """Interpolate x [n, L, K] at the places `at` [n, P] along its second axis, linearly; the edge's value beyond."""
     at = np.clip(at, 0, x.shape[1] - 1).astype(np.float32)
     low = np.minimum(at.astype(np.int64), x.shape[1] - 2)
     part, row = (at - low)[:, :, None], np.arange(len(x))[:, None]

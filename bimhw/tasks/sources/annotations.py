@@ -62,7 +62,7 @@ def parse_marks(data: bytes, where: str) -> Marks:
 
 
 def _words(data: bytes, where: str) -> Iterator[tuple[int, int, int]]:
-    """(code, value, time of a SKIP) of each word up to the end mark."""
+    """Yield (code, value, time of a SKIP) of each word up to the end mark."""
     at = 0
     while at + 2 <= len(data):
         (word,) = struct.unpack_from("<H", data, at)

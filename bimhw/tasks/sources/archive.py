@@ -16,7 +16,7 @@ _ENDINGS = (".ts", ".ts.gz", ".tsv", ".arff")
 
 
 def japanese_vowels(path: str | Path | None = None) -> Task:
-    """JapaneseVowels: 270 train / 370 test utterances, 12 LPC cepstra, 7-29 frames, nine male speakers.
+    """Load JapaneseVowels: 270 train / 370 test utterances, 12 LPC cepstra, 7-29 frames, nine male speakers.
 
     The classes are the speakers: this is speaker identification, not word recognition; its error is no word error rate.
     """
@@ -33,7 +33,7 @@ def japanese_vowels(path: str | Path | None = None) -> Task:
 
 
 def scp1(path: str | Path | None = None, blocks: int = 64, per_step: int = 8) -> Task:
-    """SelfRegulationSCP1: slow cortical potentials, 268 train / 293 test trials, 6 channels of 896 samples at 256 Hz.
+    """Load SelfRegulationSCP1: slow cortical potentials, 268 train / 293 test trials, 6 channels of 896 samples at 256 Hz.
 
     Two classes (cortical positivity or negativity); judged by AUC-ROC and AUC-PR. A trial is the means of `blocks` blocks, of
     which `per_step` consecutive ones are the channels of one step.
@@ -49,7 +49,7 @@ def scp1(path: str | Path | None = None, blocks: int = 64, per_step: int = 8) ->
 
 
 def archive(path: str | Path | None = None, steps: int | None = None) -> Task:
-    """Any classification set of the archive: a folder with ``<Name>_TRAIN`` and ``<Name>_TEST`` (.ts, .tsv or .arff)."""
+    """Load any classification set of the archive: a folder with ``<Name>_TRAIN`` and ``<Name>_TEST`` (.ts, .tsv or .arff)."""
     if path is None:
         raise InputError("archive", "needs a path", "Get a set at https://www.timeseriesclassification.com")
     folder = Path(path)

@@ -54,7 +54,7 @@ def load(
     blocks_per_second: int = 16,
     channels: Sequence[str] = CHANNELS,
 ) -> Task:
-    """Seizure windows against the rest, judged by AUC-ROC and AUC-PR.
+    """Load seizure windows against the rest, judged by AUC-ROC and AUC-PR.
 
     A step is a block of 1 / blocks_per_second; its inputs are each channel's mean and log line length (mean absolute
     difference; Esteller et al., IEEE EMBS 2001). A window that a seizure covers by less than half is left out.
@@ -103,7 +103,7 @@ def load(
 def read_windows(
     path: Path, cases: Sequence[str] | None, window_s: float, blocks_per_second: int, channels: Sequence[str]
 ) -> list[Windows]:
-    """Windows of all records, in the order of cases and records.
+    """Read the windows of all records, in the order of cases and records.
 
     Raises:
         InputError: as `load`.
@@ -123,7 +123,7 @@ def read_windows(
 
 
 def read_summary(path: Path) -> dict[str, Seizures]:
-    """``chbNN-summary.txt`` -> seizures (start, end) in seconds of each EDF file named there.
+    """Read ``chbNN-summary.txt`` -> seizures (start, end) in seconds of each EDF file named there.
 
     Raises:
         InputError: not such a file, or a count of seizures that differs from those listed.
@@ -155,7 +155,7 @@ def _pairs(marks: list[tuple[str, int]], count: int | None, where: str) -> Seizu
 
 
 def read_edf(path: Path, channels: Sequence[str]) -> npt.NDArray[np.float64]:
-    """[T, len(channels)] in microvolt.
+    """Read [T, len(channels)] in microvolt.
 
     Raises:
         InputError: truncated, not EDF, a missing channel, another sampling rate, NaN.
@@ -192,7 +192,7 @@ def _windows(
 
 
 def _steps(signal: npt.NDArray[np.float64], blocks_per_second: int) -> npt.NDArray[np.float64]:
-    """Mean and log line length of each block: [T, M] -> [blocks, 2 M]."""
+    """Return mean and log line length of each block: [T, M] -> [blocks, 2 M]."""
     size = RATE_HZ // blocks_per_second
     blocks = signal[: len(signal) // size * size].reshape(-1, size, signal.shape[1])
     length = np.abs(np.diff(blocks, axis=1)).mean(1)
@@ -234,7 +234,7 @@ def _last_records(found: list[Windows]) -> list[Windows]:
 
 
 def _validation(train: list[Windows]) -> npt.NDArray[np.int64]:
-    """Positions of the windows of the train part's last records: whole records, as in the test split."""
+    """Return the positions of the windows of the train part's last records: whole records, as in the test split."""
     held = _last_records(train)
     inside = [np.full(len(w.labels), any(w is h for h in held)) for w in train]
     return np.flatnonzero(np.concatenate(inside))

@@ -96,14 +96,14 @@ def _joined(
 
 
 def best_path(scores: npt.NDArray[np.floating], blank: int = BLANK) -> list[int]:
-    """Greedy CTC: the best symbol of each frame [T, C], repeats joined, blanks dropped."""
+    """Decode greedily (CTC): the best symbol of each frame [T, C], repeats joined, blanks dropped."""
     best = scores.argmax(-1)
     changed = np.concatenate([[True], best[1:] != best[:-1]])
     return [int(s) for s in best[changed] if s != blank]
 
 
 def digit_errors(truth: npt.NDArray[np.int64], found: Sequence[Sequence[int]]) -> WordErrors:
-    """Word errors of digit strings, summed over the set."""
+    """Count word errors of digit strings, summed over the set."""
     as_text = [" ".join(str(int(d)) for d in string) for string in truth]
     return word_errors(as_text, [" ".join(str(d) for d in string) for string in found])
 

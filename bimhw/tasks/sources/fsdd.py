@@ -50,12 +50,12 @@ class SpokenDigits:
     signals: tuple[Floats, ...] = field(repr=False)
 
     def official(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Positions of the recordings of each part: index 0-4 test, 5-9 validation, 10-49 train."""
+        """Return the positions of the recordings of each part: index 0-4 test, 5-9 validation, 10-49 train."""
         i = self.indices
         return _parts(test=i < 5, validation=(i >= 5) & (i < 10), train=i >= 10)
 
     def leave_out(self, speaker: str) -> dict[str, npt.NDArray[np.int64]]:
-        """One speaker's 500 recordings are the test part; another's, the next by name, are for validation.
+        """Leave out one speaker: his 500 recordings are the test part; another's, the next by name, are for validation.
 
         A validation part of the same speakers would choose settings that learn those by heart. Of two speakers the one that
         is left cannot be spared: his index 0-4 is the validation part then.
@@ -80,7 +80,7 @@ class Scaler:
     deviation: Floats
 
     def __call__(self, frames: Floats) -> Floats:
-        """z-score, clipped to ±3 and rounded to 1/16: graded spikes."""
+        """Compute the z-score, clipped to ±3 and rounded to 1/16: graded spikes."""
         return graded((frames - self.mean) / self.deviation)
 
 
@@ -119,7 +119,7 @@ def scaler(digits: SpokenDigits, train: npt.NDArray[np.int64]) -> Scaler:
 
 
 def pictures(digits: SpokenDigits, scale: Scaler, which: npt.NDArray[np.int64]) -> Floats:
-    """[n, FRAMES, bands] graded spikes: the first 50 frames (0.64 s), shorter ones padded with the value of silence."""
+    """Return [n, FRAMES, bands] graded spikes: the first 50 frames (0.64 s), shorter ones padded with silence."""
     out = np.full((len(which), FRAMES, digits.front.bands), digits.front.silence, np.float32)
     for row, i in enumerate(which):
         cut = digits.frames[i][:FRAMES]
@@ -136,7 +136,7 @@ def _parts(**masks: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.int64]]:
 
 
 def _files(path: Path) -> Iterator[tuple[tuple[int, str, int], str, bytes]]:
-    """(digit, speaker, index), a name for messages, and the bytes of each recording."""
+    """Yield (digit, speaker, index), a name for messages, and the bytes of each recording."""
     if not path.exists():
         raise InputError(str(path), "does not exist", "Give the folder or zip of the spoken digits")
     if path.is_dir():

@@ -39,7 +39,7 @@ class Utterance:
         return decode_sound(read_bytes(self.file, 2**31), str(self.file), RATE_HZ)
 
     def frames(self) -> Floats:
-        """[T, 40] log-mel frames of 12.5 ms."""
+        """Return [T, 40] log-mel frames of 12.5 ms."""
         return FRONT.frames(self.sound())
 
     def symbols(self) -> list[int]:
@@ -48,7 +48,7 @@ class Utterance:
 
 
 def utterances(path: Path, subset: str | None = None) -> list[Utterance]:
-    """All utterances of a subset (``test-clean``), sorted by name; None: all there.
+    """Return all utterances of a subset (``test-clean``), sorted by name; None: all there.
 
     Raises:
         InputError: no transcript there, a transcript line without its sound file or with a character that transcripts do not

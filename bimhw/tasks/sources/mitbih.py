@@ -52,7 +52,7 @@ Beats = tuple[list[npt.NDArray[np.float64]], list[int]]
 
 
 def load(path: str | Path | None = None, split: str = "patients", steps: int | None = 50) -> Task:
-    """Beats of the first channel, windows of -90 .. +110 samples, five AAMI classes.
+    """Load beats of the first channel, windows of -90 .. +110 samples, five AAMI classes.
 
     Args:
         path: folder of the records.
@@ -97,7 +97,7 @@ def _add_record(parts: tuple[Beats, Beats], path: Path, split: str, in_ds2: bool
 
 
 def load_208(path: str | Path | None = None, samples_per_step: int = 8) -> Task:
-    """Beats of the excerpt of record 208: N (class 0) against V and F (class 1), first 180 s train, last 120 s test.
+    """Load beats of record 208's excerpt: N (class 0) against V and F (class 1), first 180 s train, last 120 s test.
 
     One patient, split in time: a check of the pipeline and the metric, far easier than several patients. A beat's window of 200
     samples less its median (the electrode's slow drift), consecutive samples side by side as the channels of one step.
@@ -147,7 +147,7 @@ def _window(signal: npt.NDArray[np.float64], at: int, low: int, high: int) -> np
 
 
 def _excerpt_signal(path: Path) -> npt.NDArray[np.float64]:
-    """[108,000, 1] mV from ``*.npz`` beside the labels, else from the fetched package."""
+    """Load [108,000, 1] mV from ``*.npz`` beside the labels, else from the fetched package."""
     beside = sorted((path if path.is_dir() else path.parent).glob("*.npz"))
     file = beside[0] if beside else fetched("mitbih208") / "ecg.npz"
     ecg = read_npz(file, ("ecg",))["ecg"]

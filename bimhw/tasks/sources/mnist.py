@@ -28,7 +28,7 @@ _TEST_OF_5K = 1000
 def load(
     path: str | Path | None = None, rows: bool = False, permuted: bool = False, pool: int = 1, permutation: int = 0
 ) -> Task:
-    """28 x 28 digits as sequences of graded spikes (grey value 0-255, scale 1/255).
+    """Load 28 x 28 digits as sequences of graded spikes (grey value 0-255, scale 1/255).
 
     Args:
         path: folder of the idx files; None: the fetched 5,000.

@@ -27,7 +27,7 @@ WHERE = "https://www.garrickorchard.com/datasets/n-mnist"
 
 
 def load(path: str | Path | None = None, steps: int = 30, duration_ms: float = 315.0, pool: int = 2) -> Task:
-    """Event counts in bins of duration_ms/steps and pool x pool pixels, as graded spikes; ON and OFF apart.
+    """Load event counts in bins of duration_ms/steps and pool x pool pixels, as graded spikes; ON and OFF apart.
 
     Args:
         path: the user's copy.
@@ -65,7 +65,7 @@ def load(path: str | Path | None = None, steps: int = 30, duration_ms: float = 3
 
 
 def read_events(data: bytes, where: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Bytes of a recording -> addresses [n, 3] (x, y, polarity) and times [n] in microseconds.
+    """Read a recording's bytes -> addresses [n, 3] (x, y, polarity) and times [n] in microseconds.
 
     Raises:
         InputError: not a multiple of five bytes, an event outside the 34 x 34 sensor.
@@ -92,7 +92,7 @@ def _binned(data: bytes, where: str, steps: int, duration_ms: float, pool: int) 
 
 
 def _samples(path: Path, split: str) -> Iterator[tuple[str, int, bytes]]:
-    """(name for messages, label, bytes) of a split, in a fixed order."""
+    """Yield (name for messages, label, bytes) of a split, in a fixed order."""
     if not path.exists():
         raise InputError(str(path), "does not exist", "Give the folder or zip of N-MNIST")
     if path.is_file():

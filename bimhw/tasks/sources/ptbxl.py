@@ -48,7 +48,7 @@ class Electrocardiograms:
 
 
 def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 100, steps: int | None = 250) -> Task:
-    """PTB-XL as a task with one label a record: folds 1-8 train, 9 judges settings (never learnt from), 10 is the test split.
+    """Load PTB-XL with one label a record: folds 1-8 train, 9 judges settings (never learnt from), 10 is the test split.
 
     Args:
         path: the user's copy.
@@ -90,7 +90,7 @@ def load(path: str | Path | None = None, labels: str = "norm", rate_hz: int = 10
 
 
 def _classes(labels: npt.NDArray[np.bool_], kind: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which records are kept, and the class of each."""
+    """Return which records are kept, and the class of each."""
     everyone = np.ones(len(labels), np.bool_)
     if kind == "norm":
         return everyone, (~labels[:, 0] | labels[:, 1:].any(1)).astype(np.int64)
@@ -102,7 +102,7 @@ def _classes(labels: npt.NDArray[np.bool_], kind: str) -> tuple[npt.NDArray[np.b
 
 
 def read_records(path: Path, rate_hz: int = 100) -> Electrocardiograms:
-    """All records of the user's copy that carry a superclass.
+    """Read all records of the user's copy that carry a superclass.
 
     Raises:
         InputError: missing or broken files, a missing lead, NaN, a statement or fold that does not exist, no record.
@@ -143,7 +143,7 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, 
 
 
 def _statements(path: Path) -> dict[str, str]:
-    """Statement -> superclass, '' where it is no diagnosis."""
+    """Return statement -> superclass, '' where it is no diagnosis."""
     reader = csv.reader(io.StringIO(read_utf8(path), newline=""))
     header = next(reader, [])
     if "diagnostic" not in header or "diagnostic_class" not in header:

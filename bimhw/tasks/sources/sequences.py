@@ -40,7 +40,7 @@ def graded_task(
     metric: str = "accuracy",
     per_step: int = 1,
 ) -> Task:
-    """z-score each channel by the train part, clip to ±3, round to 1/16, pad in front with silence to the longest sequence.
+    """Compute each channel's z-score by the train part, clip to ±3, round to 1/16, pad in front with silence to the longest.
 
     Padding in front lets all sequences end at the last step, where the label counts; a payload of 0 is no spike.
 
@@ -85,7 +85,7 @@ def graded_task(
 
 
 def block_means(series: Series, blocks: int) -> Series:
-    """[T, M] -> [min(T, blocks), M]: means of nearly equal stretches."""
+    """Return means of nearly equal stretches: [T, M] -> [min(T, blocks), M]."""
     if len(series) <= blocks:
         return series
     edges = np.linspace(0, len(series), blocks + 1).round().astype(int)
@@ -95,7 +95,7 @@ def block_means(series: Series, blocks: int) -> Series:
 
 
 def side_by_side(series: npt.NDArray[np.int16], per_step: int) -> npt.NDArray[np.int16]:
-    """[T, M] -> [T / per_step, per_step * M]: consecutive samples become the channels of one step.
+    """Put consecutive samples side by side as channels of one step: [T, M] -> [T / per_step, per_step * M].
 
     Raises:
         InputError: `per_step` does not divide T.

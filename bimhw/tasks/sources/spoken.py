@@ -26,7 +26,7 @@ def load(
     colour: float = 0.0,
     seed: int = 0,
 ) -> Task:
-    """50 frames of 12.5 ms, one a step, `bands` log-mel bands as graded spikes; labels and decision at steps 25..49.
+    """Load 50 frames of 12.5 ms, one a step, `bands` log-mel bands as graded spikes; labels and decision at steps 25..49.
 
     Args:
         path: folder or zip of the recordings.
@@ -75,7 +75,7 @@ def load(
 
 
 def _warped(split: Split, copies: int, colour: float, seed: int) -> Split:
-    """Warped copies one after the other; a picture's pixel is in units of its band's deviation already."""
+    """Append warped copies one after the other; a picture's pixel is in units of its band's deviation already."""
     pictures = split.x * INPUT_SCALE
     x = [(graded(warp(pictures, seed * 1000 + k, colour=colour)) / INPUT_SCALE).astype(np.int16) for k in range(copies)]
     return Split(np.concatenate(x), np.tile(split.y, copies))

@@ -77,7 +77,7 @@ class LanguageScore:
 
 
 def language_metrics(nll_nats: float, tokens: int, characters_per_token: float = 1.0) -> LanguageScore:
-    """ppl = exp(NLL / tokens), bpc = NLL / (ln 2 · characters).
+    """Compute ppl = exp(NLL / tokens), bpc = NLL / (ln 2 · characters).
 
     Raises:
         InputError: no token was scored.
@@ -127,7 +127,7 @@ def normalise(text: str, alphabet: str) -> str:
 
 
 def character_corpus(text: str, alphabet: str = "low", name: str = "text", rare: int = 20) -> Corpus:
-    """Characters by position: the first 90 % train (its last tenth for validation), the last 10 % test.
+    """Split characters by position: the first 90 % train (its last tenth for validation), the last 10 % test.
 
     With ``raw``, characters seen fewer than `rare` times in the train part become one symbol, so that its figures are not bits
     per byte.
@@ -148,7 +148,7 @@ def character_corpus(text: str, alphabet: str = "low", name: str = "text", rare:
 
 
 def load(path: str | Path | None = None, alphabet: str = "low", text: str = "enwiki") -> Corpus:
-    """Characters of a UTF-8 file of the user's, or of a text in the package (`PACKAGED`)."""
+    """Load the characters of a user's UTF-8 file, or of a text in the package (`PACKAGED`)."""
     if path is not None:
         return character_corpus(read_text(Path(path)), alphabet, Path(path).name)
     return character_corpus(packaged_text(text), alphabet, text)
@@ -157,7 +157,7 @@ def load(path: str | Path | None = None, alphabet: str = "low", text: str = "enw
 def wikitext(
     path: str | Path | None = None, level: str = "char", alphabet: str = "raw", vocabulary: int | None = None
 ) -> Corpus:
-    """WikiText-103 (or -2) in its official layout: ``wiki.{train,valid,test}.tokens`` (or ``.raw``) in `path` or a folder below.
+    """Load WikiText-103 (or -2) in its official layout: ``wiki.{train,valid,test}.tokens`` (or ``.raw``) in `path` or below.
 
     Word level: tokens split by spaces plus one ``<eos>`` a line, the official count; words outside the train vocabulary (or
     outside its `vocabulary` most frequent) are ``<unk>``. The validation file is never learnt from, and every test token
@@ -202,7 +202,7 @@ def _wiki_files(path: Path) -> dict[str, Path]:
 
 
 def words(text: str) -> list[str]:
-    """Tokens of a WikiText file: split at spaces, and one ``<eos>`` for each line."""
+    """Return the tokens of a WikiText file: split at spaces, and one ``<eos>`` for each line."""
     tokens: list[str] = []
     for line in text.splitlines():
         tokens += line.split()
@@ -223,7 +223,7 @@ def _word_corpus(name: str, train: str, held: str, test: str, vocabulary: int | 
 
 
 def _encode(text: str, symbols: Sequence[str]) -> Ids:
-    """Characters to indices; an unknown one to the last symbol where that is ``<unk>``, else to ``-``/space by `normalise`."""
+    """Turn characters to indices; an unknown one to the last symbol if that is ``<unk>``, else to ``-``/space by `normalise`."""
     points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     rest = len(symbols) - 1 if symbols[-1] == UNKNOWN else 0
     table = np.full(int(points.max(initial=0)) + 1, rest, np.int32)

@@ -119,7 +119,7 @@ def _read_arff(path: Path, lines: list[str]) -> Recordings:
 
 
 def _columns(where: str, rows: list[list[str]]) -> npt.NDArray[np.float64]:
-    """Channels as text -> [T, M]."""
+    """Convert channels as text to [T, M]."""
     lengths = {len(row) for row in rows}
     if len(lengths) != 1:
         raise InputError(where, f"its channels have different lengths ({sorted(lengths)})", "The line is cut")

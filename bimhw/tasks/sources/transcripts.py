@@ -23,7 +23,7 @@ class Transcribed:
 
 
 def load(path: str | Path | None = None, train: str | None = None, test: str = "test-clean") -> Transcribed:
-    """LibriSpeech in its official layout.
+    """Load LibriSpeech in its official layout.
 
     Args:
         path: ``LibriSpeech`` or the folder above it.

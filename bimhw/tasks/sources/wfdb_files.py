@@ -63,7 +63,7 @@ def _check_size(path: Path) -> None:
 
 
 def read_marks(path: Path, ending: str) -> Marks:
-    """Annotations of a record: `path` without the ending.
+    """Read the annotations of a record: `path` without the ending.
 
     Raises:
         InputError: no such file, or not an annotation file.
@@ -75,7 +75,7 @@ def read_marks(path: Path, ending: str) -> Marks:
 
 
 def pick_channels(there: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:
-    """Positions of channels by name; of a name that occurs twice, the first.
+    """Return the positions of channels by name; of a name that occurs twice, the first.
 
     Raises:
         InputError: a channel is missing; the message lists those there.

@@ -29,7 +29,7 @@ def _arrive(c: Core, target: int, compartment: int, current: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _delayed(c: Core) -> int:
-    """Phase 1: the entries of this step's slot."""
+    """Do phase 1: the entries of this step's slot."""
     slot = c.scalars[s.STEP] & DELAY_MASK
     n = int(c.slot_count[slot])
     for k in range(n):
@@ -57,7 +57,7 @@ def _synapse(c: Core, entry: int, target: int, payload: int, graded: bool) -> No
 
 @numba.njit(cache=True, nogil=True)
 def _synapses(c: Core, graded: bool) -> int:
-    """Phase 2: the spikes of the last step walk their synapses."""
+    """Do phase 2: the spikes of the last step walk their synapses."""
     cycles = 1
     for k in range(c.scalars[s.N_KEPT]):
         neuron, payload = c.kept[k, 0], c.kept[k, 1]
@@ -75,7 +75,7 @@ def _synapses(c: Core, graded: bool) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _dendrites(c: Core, i: int) -> int:
-    """Input that the dendrites of a neuron add; their sums are cleared."""
+    """Return the input that a neuron's dendrites add; their sums are cleared."""
     parents = c.params[s.DEND_PARENTS, i]
     out = above1 = above2 = 0  # what reaches the soma and compartments 1 and 2 from above
     for k in (2, 1, 0):
@@ -196,7 +196,7 @@ def _neuron(c: Core, o: Options, i: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _neurons(c: Core, o: Options, start: int, spikes: I64) -> tuple[int, int, int]:
-    """Phase 3; returns the cycle at its end, the spikes, and how many neurons fired."""
+    """Do phase 3; return the cycle at its end, the spikes, and how many neurons fired."""
     now, n, fired, kept = start, 0, 0, 0
     for i in range(c.v.size):
         payload = _neuron(c, o, i)

@@ -97,7 +97,7 @@ def _three_factor(c: Core) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _as_source(c: Core, i: int, first: int, r: I64) -> int:
-    """Mode 0 of a neuron that fired."""
+    """Do mode 0 of a neuron that fired."""
     cycles = 2
     if c.format[i] == 0:
         for j in range(c.base[i], c.base[i] + c.entries[i]):
@@ -107,7 +107,7 @@ def _as_source(c: Core, i: int, first: int, r: I64) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _as_target(c: Core, i: int, first: int, r: I64) -> int:
-    """Mode 1 of a neuron that fired."""
+    """Do mode 1 of a neuron that fired."""
     cycles = 6 * s.REVERSE
     for k in range(c.reverse_count[i]):
         j = c.reverse[i, k]

@@ -76,7 +76,7 @@ def _output(node: int, target: int, width: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _grant(node: int, phase: int, width: int, fifo: I32, head: I32, count: I32, register: I32, target: I64) -> None:
-    """Grants of one router; a packet that a register gets in this cycle is marked by adding 2^30."""
+    """Grant for one router; a packet that a register gets in this cycle is marked by adding 2^30."""
     for k in range(PORTS):
         i = (phase + k) % PORTS
         if count[node, i] == 0:

@@ -34,7 +34,7 @@ def kind_of(address: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _single(o: Options, i: int, spike: bool, now: int, outputs: I64, count: I64) -> int:
-    """Output of a single update at edge `now`; returns the edge at which the output is free."""
+    """Output a single update at edge `now`; return the edge at which the output is free."""
     return output(o, now, i, outputs, count) if spike and not o.aer_src_ctrl else 0
 
 

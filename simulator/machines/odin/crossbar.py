@@ -77,7 +77,7 @@ def bistable(c: Chip, o: Options, source: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def output(o: Options, now: int, address: int, outputs: I64, count: I64) -> int:
-    """Log a request that rises at edge `now`; returns the edge at which the output is free again."""
+    """Log a request that rises at edge `now`; return the edge at which the output is free again."""
     if count[0] < outputs.shape[0]:
         outputs[count[0], 0], outputs[count[0], 1] = now, address
     count[0] += 1

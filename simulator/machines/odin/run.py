@@ -64,7 +64,7 @@ def run_odin(chip: Chip, options: Options, events: Table, until: int = LONG) -> 
 
 
 def _run(chip: Chip, options: Options, events: I64, until: int, room: int) -> OdinRun | None:
-    """One run with so many rows in the logs; None if they were too few."""
+    """Run once with this many rows in the logs; return None if they were too few."""
     k = len(events)
     inputs, outputs = np.full((k, 4), -1, np.int64), np.zeros((room, 2), np.int64)
     operations, edges = np.zeros((room, 3), np.int64), np.zeros(k + 1, np.int64)

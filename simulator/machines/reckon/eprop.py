@@ -61,7 +61,7 @@ def _error(n: Net, r: Registers, label: int, k: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _target(n: Net, r: Registers, label: int, j: int) -> None:
-    """Learning signal, pseudo-derivative, regularisation term and output weights of target neuron j."""
+    """Compute learning signal, pseudo-derivative, regularisation term and output weights of target neuron j."""
     total = 0
     if r.do_eprop & 3:
         for k in range(r.outputs):
@@ -107,7 +107,7 @@ def _source(
     n: Net, r: Registers, weights: I64, i: int, first: int, trace: int, ring: U8, place: I64, up: int, down: int,
     regular_up: int, regular_down: int, on: bool, recurrent: bool,
 ) -> None:  # fmt: skip
-    """Weights of one source to a block of targets."""
+    """Update the weights of one source to a block of targets."""
     for k in range(BLOCK):
         word = draw(ring, place, NEAR_IN, 32)
         j = first + k
@@ -125,7 +125,7 @@ def _source(
 
 @numba.njit(cache=True, nogil=True)
 def _at_limit(weight: int, prob: int, up: int, down: int, word: int) -> bool:
-    """Whether a weight at its limit would have been updated: the memory is written all the same."""
+    """Return whether a weight at its limit would have been updated: the memory is written all the same."""
     if not ((weight == 127 and prob > 0) or (weight == -128 and prob < 0)):
         return False
     return updated(0, prob, 32, up, down, word) != 0

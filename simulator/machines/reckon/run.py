@@ -96,7 +96,7 @@ def run_sample(registers: Registers, net: Net, ticks: int, label: int, valid: in
 
 
 def _phase_one(net: Net, registers: Registers, rows: I64, spikes: list[tuple[int, int]], t: int) -> int:
-    """Leak and fire in tick t; returns the cycle after it."""
+    """Leak and fire in tick t; return the cycle after it."""
     rows[1] = (SEEN, STEP, QUIET)
     now = SEEN + int(leak(net, registers))
     rows[2] = (now, SDONE, QUIET)

@@ -26,7 +26,7 @@ QUIET, SCAN, EVENT, BEYOND = 0, 1, 2, 3  # states of the event controller
 
 @numba.njit(cache=True, nogil=True)
 def leak(n: Net, r: Registers) -> int:
-    """Leak membranes, traces and outputs, decide spikes; returns the cycles."""
+    """Leak membranes, traces and outputs, decide spikes; return the cycles."""
     cycles = max(r.inputs, r.neurons, r.outputs)
     stochastic = r.en_stoch_round != 0
     for c in range(cycles):

@@ -47,7 +47,7 @@ PARTS_OF = {DELTA: (0, 3, 4), EXP: (0, 2, 3, 4), ALPHA: (0, 1, 2, 3, 4)}
 
 @numba.njit(cache=True, nogil=True)
 def _chain(e, port, line, i, eq, h, hist, const, psp, words):  # type: ignore[no-untyped-def]
-    """From E^q to E^sb of one synapse: kernel, reset, readout filter."""
+    """Go from E^q to E^sb of one synapse: kernel, reset, readout filter."""
     k = K_TRACE + 5 * port
     kap_v = const[C_KAP, i] * e[port, 3, line, i]
     if psp == ALPHA:
@@ -70,7 +70,7 @@ def _chain(e, port, line, i, eq, h, hist, const, psp, words):  # type: ignore[no
 
 @numba.njit(cache=True, nogil=True)
 def dense_step(e, g, u, hist, const, live, psp, membrane, labelled, words):  # type: ignore[no-untyped-def]
-    """One step of all traces of a layer, and the gradient sums where the step is labelled.
+    """Step all traces of a layer, and the gradient sums where the step is labelled.
 
     Args:
         e: float64 [4, 5, M1, H], traces by port (in, d, c, D: its line 0 only) and part; updated.

@@ -69,7 +69,7 @@ def _step_matrix(w, i, const, psp, membrane, m, kq):  # type: ignore[no-untyped-
 
 @numba.njit(cache=True, nogil=True)
 def _product(a, b, first, words, out):  # type: ignore[no-untyped-def]
-    """out = a b for lower triangular [5, 5], stored as the words from class `first` on."""
+    """Compute out = a b for lower triangular [5, 5], stored as the words from class `first` on."""
     for r in range(5):
         for c in range(r + 1):
             total = 0.0
@@ -80,7 +80,7 @@ def _product(a, b, first, words, out):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def forward(w, const, psp, membrane, labelled, s, a, words):  # type: ignore[no-untyped-def]
-    """One step of the block's propagators: S <- M S, A += delta S[sb, :].
+    """Step the block's propagators: S <- M S, A += delta S[sb, :].
 
     Args:
         w: float64 [8, H], history words of the step.

@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 
 @numba.njit(cache=True, nogil=True)
 def _line(e, a, b, c, q, u, live, hist, const, h, psp, words, k, r):  # type: ignore[no-untyped-def]
-    """Traces [5, H] of one line by one step; classes k..k+4 of the word table; r [5, H] is added before the floor."""
+    """Step the traces [5, H] of one line; classes k..k+4 of the word table; r [5, H] is added before the floor."""
     n = e.shape[1]
     lx, lr, li, lv, ls = words[LSB, k], words[LSB, k + 1], words[LSB, k + 2], words[LSB, k + 3], words[LSB, k + 4]
     ix, ir, ii, iv, js = (
@@ -101,7 +101,7 @@ def _line(e, a, b, c, q, u, live, hist, const, h, psp, words, k, r):  # type: ig
 
 @numba.njit(cache=True, nogil=True)
 def _sum(g, delta, sb, live, words, k):  # type: ignore[no-untyped-def]
-    """g <- g + delta E^sb of one line, as words of class k."""
+    """Add g <- g + delta E^sb of one line, as words of class k."""
     lsb, inverse, limit, over = words[LSB, k], words[INVERSE, k], words[LIMIT, k], 0
     for i in range(g.size):
         y = np.floor((g[i] + delta[i] * sb[i]) * inverse + 0.5) * lsb if live[i] else g[i]
@@ -112,7 +112,7 @@ def _sum(g, delta, sb, live, words, k):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _draw_traces(r: Floats, noise: npt.NDArray[np.uint64], line: int, port: int, psp: int) -> None:
-    """Random numbers of one line's traces at a port (only of the words that the kernel has)."""
+    """Draw the random numbers of one line's traces at a port (only of the words that the kernel has)."""
     seed, step, stream, left = noise[1], noise[2], noise[3], np.int64(noise[4])
     for part in range(5):
         if (part != 1 or psp == ALPHA) and (part != 2 or psp != DELTA):
@@ -124,7 +124,7 @@ def dense_narrow(
     e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
     membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64],
 ) -> None:  # fmt: skip
-    """`rtrl.dense_step` for narrow words; arguments as there, traces e as [4, M1, 5, H].
+    """Do as `rtrl.dense_step` for narrow words; arguments as there, traces e as [4, M1, 5, H].
 
     Args:
         noise: uint64 [5]: 1 for stochastic rounding (0: to nearest), seed, chip step, stream of the layer, number of the

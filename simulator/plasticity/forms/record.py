@@ -41,7 +41,7 @@ def _clip(value: int, limit: int) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def integer_record(acc: Any, old: Any, par: Any, table: Any, units: Any, psp: int, out: Any) -> None:
-    """Intermediates of an integer update, recomputed from what it started with (as `simulator.neurons.bim_d`).
+    """Recompute an integer update's intermediates from what it started with (as `simulator.neurons.bim_d`).
 
     Args:
         acc: int64 [3, H], sums that arrive in the step at z, d, c.
@@ -80,7 +80,7 @@ def integer_record(acc: Any, old: Any, par: Any, table: Any, units: Any, psp: in
 
 @numba.njit(cache=True, nogil=True)
 def slope_and_keep(v, m, s, theta, hard, detached, surrogate, width, words):  # type: ignore[no-untyped-def]
-    """History words psi and f of a neuron from V-, m and s of a step; arguments as in `history_words`."""
+    """Return history words psi and f of a neuron from V-, m and s of a step; arguments as in `history_words`."""
     away = abs(v - theta) / width
     slope = max(0.0, 1.0 - away) if surrogate == 1 else 1.0 / ((1.0 + away) * (1.0 + away))
     psi = put(m * slope, H_PSI, words)

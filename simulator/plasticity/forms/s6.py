@@ -100,7 +100,7 @@ def s6_sweep(
     hist: Floats, shared: Floats, order: I64, before: int, fresh: int, const: Floats, rates: Floats, psp: int,
     membrane: bool, zoh: bool, p: Floats, p_shared: Floats, g_skip: Floats, g_rates: Floats, words: Floats,
 ) -> None:  # fmt: skip
-    """Backward sweep of an s6 layer.
+    """Sweep backward over an s6 layer.
 
     Args:
         hist: float64 [R, 8 + 2 N, H], ring of history words.

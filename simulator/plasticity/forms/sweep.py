@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 
 @numba.njit(cache=True, nogil=True)
 def back_to_q(l_sb, l_v, l_i, l_r, psi, f, const, i, psp, membrane, words):  # type: ignore[no-untyped-def]
-    """One step back through readout filter, reset and kernel of neuron i: (l_q, l_sb, l_V, l_I, l_r)."""
+    """Go one step back through readout filter, reset and kernel of neuron i: (l_q, l_sb, l_V, l_I, l_r)."""
     k_o = const[C_K, i]
     h = (1.0 - k_o) if membrane else (1.0 - k_o) * psi
     v = f * l_v + h * l_sb
@@ -63,7 +63,7 @@ def back_to_q(l_sb, l_v, l_i, l_r, psi, f, const, i, psp, membrane, words):  # t
 
 @numba.njit(cache=True, nogil=True)
 def sweep(hist, order, fresh, const, psp, membrane, p, g_skip, words):  # type: ignore[no-untyped-def]
-    """Backward sweep of a layer.
+    """Sweep backward over a layer.
 
     Args:
         hist: float64 [R, 8, H], ring of history words.

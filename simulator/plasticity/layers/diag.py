@@ -116,7 +116,7 @@ class LayerLearner:
         return {k: Pruner(c.prune_target, c.prune_mode, k, seed) for k in keys} if c.prune_target else {}
 
     def prune(self) -> None:
-        """One call of the pruning controller of each matrix."""
+        """Call the pruning controller of each matrix once."""
         for port in self.ports:
             for b in self.rows[port].blocks:
                 if b.key in self.pruners:
@@ -139,7 +139,7 @@ class LayerLearner:
         return rows
 
     def _limit(self, name: str) -> float:
-        """Largest stored value of a bias word (wide words: largest value)."""
+        """Return the largest stored value of a bias word (wide words: largest value)."""
         return np.inf if self.config.wide else 2 ** (15 if name == "D" else 23) - 1
 
     def reload(self) -> None:
@@ -148,7 +148,7 @@ class LayerLearner:
         self.const[C_D] = view * (unit or 1.0)
 
     def begin(self, steps: int) -> None:
-        """Before a sample of `steps` steps: empty history, traces 0."""
+        """Begin a sample of `steps` steps: empty history, traces 0."""
         c = self.config
         self.steps = steps
         self.ring = max(self.form.kept(c, steps), 1) + self.lag + 2
@@ -211,7 +211,7 @@ class LayerLearner:
         put_all(row, H_DELTA, self.words)
 
     def message_gain(self, tau: int, mine: slice = slice(None)) -> Floats:
-        """psi delta of model step `tau` (readout on the membrane: (c + D) delta), what filt-Win sends down."""
+        """Return psi delta of model step `tau` (readout on the membrane: (c + D) delta), what filt-Win sends down."""
         w = self.hist[tau % self.ring][:, mine]
         gain = w[H_C] + self.const[7, mine] if self.layer.membrane else w[H_PSI]
         return np.asarray(gain * w[H_DELTA])
@@ -255,7 +255,7 @@ class LayerLearner:
             self.form.step(self, part, tau, labelled)
 
     def noise(self, part: Part) -> npt.NDArray[np.uint64]:
-        """Keys of the rounding of a part's traces in this step."""
+        """Return the keys of the rounding of a part's traces in this step."""
         stochastic = self.config.trace_rounding == "stochastic"
         stream = STREAM_ELIGIBILITY + 256 * 20 * self.index
         return np.array([stochastic, self.seed, self.counts.step, stream, part.lo], np.uint64)
@@ -301,11 +301,11 @@ class LayerLearner:
                 self.rows[name].apply(g, part, lr, number, self.counts, self.population, on, bias=True)
 
     def bias_gradient(self, name: str) -> Floats:
-        """Gradient sums [1, H] of a word that each neuron has of its own."""
+        """Return gradient sums [1, H] of a word that each neuron has of its own."""
         return self.g[3, :1] if name == "D" else self.g["zdc".index(name[-1]), -1:]
 
     def close_update(self) -> None:
-        """After an update at all cores: the sums begin anew."""
+        """Close an update of all cores: the sums begin anew."""
         if self.config.gradient and self.config.learn_biases:
             self.reload()
         self.updates += 1
@@ -316,7 +316,7 @@ class LayerLearner:
 
 
 def update_due(c: LearnConfig, labelled: int, last: bool, swept: bool, samples: int) -> bool:
-    """Whether the gradient sums are to be applied after a step.
+    """Return whether the gradient sums are to be applied after a step.
 
     Args:
         c: configuration.

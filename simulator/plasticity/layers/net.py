@@ -187,14 +187,14 @@ def _to_readout(program: Program, layer: Layer, readout: Population) -> int | No
 
 
 def dense_weights(program: Program, k: int) -> npt.NDArray[Any]:
-    """Weights of a projection as [n_source, n_target]."""
+    """Return the weights of a projection as [n_source, n_target]."""
     q = program.projections[k]
     n_target = program.population(q.target).size
     return np.ascontiguousarray(csr_to_dense(q, n_target).T)
 
 
 def plastic_ports(net: Net) -> list[PlasticPort]:
-    """All ports whose synapses learn."""
+    """Return all ports whose synapses learn."""
     out = []
     for layer in net.layers:
         for n, port in enumerate(PORTS[: len(layer.groups[0].projections)]):
@@ -207,12 +207,12 @@ def plastic_ports(net: Net) -> list[PlasticPort]:
 
 
 def plastic(net: Net) -> list[int]:
-    """Numbers of the projections that learn."""
+    """Return the numbers of the projections that learn."""
     return [k for port in plastic_ports(net) for k in port.projections]
 
 
 def live_synapses(program: Program, k: int) -> npt.NDArray[np.bool_]:
-    """Which synapses of projection `k` exist, [n_source, n_target]."""
+    """Return which synapses of projection `k` exist, [n_source, n_target]."""
     q = program.projections[k]
     live = np.zeros((q.indptr.size - 1, program.population(q.target).size), bool)
     live[np.repeat(np.arange(live.shape[0]), np.diff(q.indptr)), q.indices] = True
@@ -220,7 +220,7 @@ def live_synapses(program: Program, k: int) -> npt.NDArray[np.bool_]:
 
 
 def filled(program: Program, net: Net) -> Program:
-    """Plastic projections with every pair stored, absent ones as 0."""
+    """Store every pair of plastic projections, absent ones as 0."""
     projections = list(program.projections)
     for k in plastic(net):
         projections[k] = full_rows(program, k)
@@ -228,7 +228,7 @@ def filled(program: Program, net: Net) -> Program:
 
 
 def full_rows(program: Program, k: int) -> Projection:
-    """Projection `k` with all (source, target) pairs stored."""
+    """Return projection `k` with all (source, target) pairs stored."""
     q, matrix = program.projections[k], dense_weights(program, k)
     n_source, n_target = matrix.shape
     return replace(

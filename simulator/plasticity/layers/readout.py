@@ -57,12 +57,12 @@ class ReadoutLearner:
         self.begin(1)
 
     def begin(self, steps: int) -> None:
-        """Before a sample."""
+        """Begin a sample."""
         self.steps, self.open = steps, 0
         self.samples += 1
 
     def back(self, layer: int, e: Floats, mine: slice = slice(None)) -> Floats:
-        """Wo_l^T e of some neurons of a layer; zeros where the readout does not read the layer."""
+        """Return Wo_l^T e of some neurons of a layer; zeros where the readout does not read the layer."""
         k = self.projections[layer]
         if k is None:
             return np.zeros(0)
@@ -112,7 +112,7 @@ class ReadoutLearner:
             self.rows["b"].apply(self.g_bias[:, mine], part, lr, number, self.counts, self.population, on, bias=True)
 
     def close_update(self) -> None:
-        """After an update at all cores: the sums begin anew."""
+        """Close an update of all cores: the sums begin anew."""
         self.updates += 1
         self.g[:] = 0.0
         self.g_bias[:] = 0.0

@@ -85,7 +85,7 @@ class S6Learner(LayerLearner):
         return s6_history_words(self.states)
 
     def begin(self, steps: int) -> None:
-        """Before a sample of `steps` steps."""
+        """Begin a sample of `steps` steps."""
         super().begin(steps)
         self.bc = np.zeros((self.ring, 2 * self.states))
         self.outbox: tuple[npt.NDArray[np.int64], Floats] | None = None
@@ -102,7 +102,7 @@ class S6Learner(LayerLearner):
         self._load_rates()
 
     def _load_rates(self) -> None:
-        """e^A_log and e^-A_log [2, N, H]."""
+        """Load e^A_log and e^-A_log [2, N, H]."""
         log = self.forward.log_rates(self.index)
         self.rates = np.exp(np.stack([log, -log]))
         if not self.config.wide:
@@ -117,7 +117,7 @@ class S6Learner(LayerLearner):
         self.count("history_write", part, 2 * self.states)  # B and C, once a core
 
     def message_gain(self, tau: int, mine: slice = slice(None)) -> Floats:
-        """psi delta of model step `tau` (readout on the membrane: delta), what filt-Win sends down."""
+        """Return psi delta of model step `tau` (readout on the membrane: delta), what filt-Win sends down."""
         w = self.hist[tau % self.ring][:, mine]
         return np.asarray(w[H_DELTA] if self.layer.membrane else w[H_PSI] * w[H_DELTA])
 
@@ -131,7 +131,7 @@ class S6Learner(LayerLearner):
         return self.g_rates[int(name[1:]), None] if name.startswith("l") else super().bias_gradient(name)
 
     def _form_step(self, part: Part, tau: int, labelled: bool) -> None:
-        """Nothing is kept by synapse."""
+        """Keep nothing by synapse."""
 
     def _sweep(self, part: Part, visit: Visit) -> None:
         layer = self.layer
@@ -157,7 +157,7 @@ class S6Learner(LayerLearner):
         self.count("shared_words", part, order.size * 2 * self.states)
 
     def close_update(self) -> None:
-        """After an update at all cores: the sums begin anew."""
+        """Close an update of all cores: the sums begin anew."""
         super().close_update()
         self.g_rates[:] = 0.0
 
@@ -201,11 +201,11 @@ class SharedLearner:
         self.inbox: tuple[npt.NDArray[np.int64], Floats] | None = None
 
     def begin(self) -> None:
-        """Before a sample."""
+        """Begin a sample."""
         self.inbox, self.due = None, False
 
     def take(self) -> None:
-        """At the beginning of a step: the words that the layer's cores sent in the step before."""
+        """Take, at the beginning of a step, the words that the layer's cores sent in the step before."""
         self.inbox, self.of.outbox = self.of.outbox, None
         self.due, self.of.due = self.inbox is not None and self.of.due, False
         if self.inbox is not None:
@@ -221,7 +221,7 @@ class SharedLearner:
                 np.clip(p[:, mine], -limit, limit, out=p[:, mine])
 
     def visit_part(self, part: Part) -> None:
-        """At a core of these neurons: walk the events of the steps that were swept."""
+        """Walk, at a core of these neurons, the events of the steps that were swept."""
         if self.inbox is None:
             return
         order, p = self.inbox
@@ -246,12 +246,12 @@ class SharedLearner:
             self.rows["b"].apply(share * self.g[0, -1:, mine], *args, bias=True)
 
     def close_update(self) -> None:
-        """After an update at all cores: the sums begin anew."""
+        """Close an update of all cores: the sums begin anew."""
         self.updates += 1
         self.g[:] = 0.0
 
     def prune(self) -> None:
-        """One call of the pruning controller of each matrix."""
+        """Call the pruning controller of each matrix once."""
         for b in self.rows["w"].blocks:
             if b.key in self.pruners:
                 looked = self.pruners[b.key].call(b.weights, b.live, float(np.mean(b.unit)))

@@ -56,7 +56,7 @@ def weights_and_bias(
     forward: Forward, population: str, blocks: Sequence[Block], config: LearnConfig, seed: int, moments: Mapping[str, float],
     bits: int, key: int,
 ) -> dict[str, Row]:  # fmt: skip
-    """Rows ``w`` and ``b`` of a population whose neurons have one port and a bias of `bits` bits with random-number key `key`."""
+    """Return rows ``w`` and ``b`` of a population whose neurons have one port and a bias of `bits` bits, random key `key`."""
     bias = bias_block(forward, population, "b", np.inf if config.wide else 2 ** (bits - 1) - 1, key)
     each = {"w": tuple(blocks), "b": (bias,)}
     return {name: Row(of, config, seed, moments.get(name, 0.0)) for name, of in each.items()}
@@ -89,7 +89,7 @@ class Row:
         self, g: Floats, part: Part, lr: float, number: int, counts: LearnCounts, population: int,
         on: npt.NDArray[np.bool_] | None = None, bias: bool = False,
     ) -> int:  # fmt: skip
-        """One update of a core's neurons with their gradient g [M, part]; returns the weights written.
+        """Apply one update of a core's neurons with their gradient g [M, part]; return the weights written.
 
         Args:
             g: gradient, biases as one row.
@@ -120,7 +120,7 @@ class Row:
         return written
 
     def _write(self, block: Block, part: Part, g: Floats, step: Floats, number: int) -> int:
-        """Weights written of a core's share of a block."""
+        """Write the weights of a core's share of a block; return their number."""
         weights, live = part.take(block.weights), part.take(block.live)
         if self.config.wide:
             moved = np.clip(weights + step * g, -block.limit, block.limit)
@@ -152,14 +152,14 @@ class Row:
         return float(np.sqrt(self.mean_square[0] / self.mean_square[1])) if self.mean_square[1] > 0 else 0.0
 
     def hybrid(self, g: Floats, omega: Floats, kappa: float) -> Floats:
-        """lam g - (1 - lam) kappa Omega."""
+        """Compute lam g - (1 - lam) kappa Omega."""
         share = self.config.share
         return g if share == 1.0 else share * g - (1 - share) * kappa * omega
 
 
 @numba.njit(cache=True, nogil=True)
 def _fixed_change(g: Any, step: Any, unit: Any, change: Any) -> None:
-    """change = round(g w 2^16) with w = step / unit as a word of a 16-bit mantissa."""
+    """Compute change = round(g w 2^16) with w = step / unit as a word of a 16-bit mantissa."""
     for i in range(g.shape[1]):
         mantissa, exponent = math.frexp(step[i] / unit[i])
         w = math.ldexp(math.floor(mantissa * 65536.0 + 0.5), exponent)  # 2^16 (step / unit)

@@ -92,7 +92,7 @@ class Product:
 def trace_step(
     x: Any, fired: npt.NDArray[np.bool_], decay: int, impulse: int, seed: int, step: int, first_id: int, kind: int
 ) -> None:
-    """One step of a trace of n neurons (int32 [n], in place).
+    """Step a trace of n neurons (int32 [n], in place).
 
     Args:
         x: trace values 0..127.
@@ -172,7 +172,7 @@ class LoihiRule:
         projection: int = 0,
         weight_bits: int | None = None,
     ) -> int:
-        """One learning epoch over all stored synapses; returns how many were visited.
+        """Apply one learning epoch over all stored synapses; return how many were visited.
 
         Args:
             indptr, indices: CSR by source.
@@ -205,14 +205,14 @@ class LoihiRule:
         )
 
     def _gate(self, p: Product, epoch: int) -> int:
-        """0: x0, 1: y0, 2: closed, 3: open."""
+        """Return the gate: 0: x0, 1: y0, 2: closed, 3: open."""
         if p.gate in ("x0", "y0"):
             return 0 if p.gate == "x0" else 1
         return 3 if epoch % 2 ** int(p.gate[1:]) == 0 else 2
 
 
 def pairwise_stdp(a_plus: int, a_minus: int, exponent: int) -> tuple[Product, ...]:
-    """dw = 2^e (A+ x1 y0 - A- y1 x0): potentiation at post spikes, depression at pre spikes."""
+    """Return dw = 2^e (A+ x1 y0 - A- y1 x0): potentiation at post spikes, depression at pre spikes."""
     return (
         Product(a_plus, exponent, (("x1", 0),), "y0"),
         Product(-a_minus, exponent, (("y1", 0),), "x0"),

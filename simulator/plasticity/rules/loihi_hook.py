@@ -69,7 +69,7 @@ class LoihiLearning:
         self.counts = LearnCounts(len(layout.cells))
 
     def __call__(self, simulation: Simulation) -> None:
-        """After a step."""
+        """Learn after a step."""
         step = simulation.state.step - 1
         slot = step % len(self.arriving)
         arrived = self.arriving[slot].copy()

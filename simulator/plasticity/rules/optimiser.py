@@ -26,7 +26,7 @@ SECOND_MOMENT_BITS = 32
 
 @lru_cache(maxsize=1)
 def inverse_root_table() -> Floats:
-    """1/sqrt(m) at the middle of 256 cells of m in [1, 4), 15 fractional bits."""
+    """Return 1/sqrt(m) at the middle of 256 cells of m in [1, 4), 15 fractional bits."""
     n = 2**TABLE_BITS
     m = 1 + 3 * (np.arange(n) + 0.5) / n
     return np.asarray(np.round(2.0**_MANTISSA_BITS / np.sqrt(m)) / 2.0**_MANTISSA_BITS)
@@ -42,7 +42,7 @@ def _inverse_root(v: Any, table: Any) -> Any:
 
 
 def inverse_root(v: Floats) -> Floats:
-    """1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.6 %)."""
+    """Compute 1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.6 %)."""
     table = inverse_root_table()
     return np.array([_inverse_root(x, table) for x in v])
 

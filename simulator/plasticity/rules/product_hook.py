@@ -141,7 +141,7 @@ class ProductLearning:
         self.counts.add("random", s.target, 0 if self.nearest else z.size)
 
     def _can_change(self, rule: Products) -> bool:
-        """Say whether any product may differ from 0: one of whose plain factors is 0 everywhere cannot."""
+        """Return whether any product may differ from 0: one of whose plain factors is 0 everywhere cannot."""
         return any(all(c != 0 or self._any(v) for v, c in factors.tolist() if v >= 0) for factors in rule.factors)
 
     def _any(self, variable: int) -> bool:

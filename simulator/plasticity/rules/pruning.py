@@ -49,7 +49,7 @@ class Pruner:
     shadow: Any = field(default=None)
 
     def call(self, weights: npt.NDArray[Any], live: npt.NDArray[np.uint8], unit: float) -> int:
-        """One call: moves theta, changes `live` and `weights` [n, H] in place; returns the synapses looked at.
+        """Call once: move theta, change `live` and `weights` [n, H] in place; return the synapses looked at.
 
         Args:
             weights: stored units.
@@ -91,7 +91,7 @@ class Pruner:
         return np.asarray(np.where(on, r >= _RATE * p, r < _RATE * (1 - p)), bool)
 
     def _random(self, shape: tuple[int, ...]) -> Floats:
-        """Uniform numbers in [0, 1) of 16 bits, by (seed, call, source, target)."""
+        """Draw uniform numbers in [0, 1) of 16 bits, by (seed, call, source, target)."""
         row = np.zeros((shape[1] + 7) // 8 * 8, np.int64)
         out = np.empty(shape)
         for j in range(shape[0]):

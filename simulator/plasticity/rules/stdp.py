@@ -26,14 +26,14 @@ Floats = npt.NDArray[np.float64]
 
 
 def balanced_a_minus(a_plus: float, tau_plus: float, tau_minus: float) -> float:
-    """A_minus for which uncorrelated spike trains leave the weight where it is on average."""
+    """Return A_minus for which uncorrelated spike trains leave the weight where it is on average."""
     plus, minus = math.exp(-1 / tau_plus), math.exp(-1 / tau_minus)
     return a_plus * (1 - minus) / (minus * (1 - plus))
 
 
 @numba.njit(cache=True, nogil=True)
 def stdp_step(u, s, pre, post, omega, live, decay, amplitude, nearest, words):  # type: ignore[no-untyped-def]
-    """One step of the traces and of Omega.
+    """Step the traces and Omega.
 
     Args:
         u: float64 [M], delivered pre-synaptic values (after axonal delays).
@@ -71,7 +71,7 @@ def stdp_step(u, s, pre, post, omega, live, decay, amplitude, nearest, words):  
 def stdp_pairs(
     u: Floats, s: Floats, taus: tuple[float, float], amplitude: tuple[float, float], nearest: bool = False
 ) -> Floats:
-    """Omega [M, H] of whole trains u [T, M], s [T, H] in plain numpy: the float twin of `stdp_step`."""
+    """Return Omega [M, H] of whole trains u [T, M], s [T, H] in plain numpy: the float twin of `stdp_step`."""
     plus, minus = math.exp(-1 / taus[0]), math.exp(-1 / taus[1])
     pre, post = np.zeros(u.shape[1]), np.zeros(s.shape[1])
     omega = np.zeros((u.shape[1], s.shape[1]))

@@ -24,27 +24,27 @@ _CELLS, _REACH, _FRAC = 256, 8.0, 16
 
 @lru_cache(maxsize=1)
 def exp_table() -> npt.NDArray[np.int64]:
-    """round(2^16 exp(-d)) at the left edge of 256 cells of d in [0, 8)."""
+    """Return round(2^16 exp(-d)) at the left edge of 256 cells of d in [0, 8)."""
     d = np.arange(_CELLS) * (_REACH / _CELLS)
     table: npt.NDArray[np.int64] = np.round(np.exp(-d) * 2**_FRAC).astype(np.int64)
     return table
 
 
 def softmax(o: Floats) -> Floats:
-    """softmax(o) [C]."""
+    """Compute softmax(o) [C]."""
     x = np.exp(o - o.max())
     return np.asarray(x / x.sum())
 
 
 def softmax_table(o: Floats) -> Floats:
-    """softmax by the table; scores that lie 8 or more below the largest count 0."""
+    """Compute softmax by the table; scores that lie 8 or more below the largest count 0."""
     cell = np.floor((o.max() - o) * (_CELLS / _REACH)).astype(np.int64)
     parts = np.where(cell < _CELLS, exp_table()[np.minimum(cell, _CELLS - 1)], 0)
     return np.asarray((parts << _FRAC) // parts.sum()) / 2.0**_FRAC
 
 
 def error(o: Floats, label: int, place: Place, bits: int) -> Floats:
-    """e = softmax(o) - onehot [C], rounded to a word of `bits` (one sign bit, the rest fractional; 0 bits: exact)."""
+    """Return e = softmax(o) - onehot [C], rounded to a word of `bits` (one sign bit, the rest fractional; 0 bits: exact)."""
     e = softmax_table(o) if place == "core" and bits else softmax(o)
     e[label] -= 1.0
     if not bits:
@@ -54,10 +54,10 @@ def error(o: Floats, label: int, place: Place, bits: int) -> Floats:
 
 
 def through_layer(w_in: Floats, gain: Floats, delta: Floats) -> Floats:
-    """filt-Win: what a layer sends down, W_in^T (gain delta) [M] for w_in [M, H] (gain: psi)."""
+    """Send down through a layer (filt-Win): W_in^T (gain delta) [M] for w_in [M, H] (gain: psi)."""
     return row_sums(w_in, gain * delta)
 
 
 def row_sums(w: npt.NDArray[Any], x: Floats) -> Floats:
-    """w x [M] for w [M, H], each row summed by itself: the same value whatever other rows a core holds."""
+    """Compute w x [M] for w [M, H], each row summed by itself: the same value whatever other rows a core holds."""
     return np.asarray((w * x).sum(axis=1))

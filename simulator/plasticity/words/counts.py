@@ -46,7 +46,7 @@ class LearnCounts:
         self._touched = array("q")  # rows of step, population, core, words
 
     def at(self, step: int) -> None:
-        """All that follows happens in this chip step."""
+        """Note that all that follows happens in this chip step."""
         self.step = step
         self._now = {}
 
@@ -62,19 +62,19 @@ class LearnCounts:
                 self._now[core] = self._now.get(core, 0) + n
 
     def touched_now(self, core: int) -> int:
-        """Synaptic words that a core read, changed and wrote in the present step so far."""
+        """Return the synaptic words that a core read, changed and wrote in the present step so far."""
         return self._now.get(core, 0)
 
     def total(self, name: str) -> int:
-        """Total of a counter (``learn_...``)."""
+        """Return the total of a counter (``learn_...``)."""
         return int(self._by_population[name].sum()) if name in self._by_population else 0
 
     def totals(self) -> dict[str, int]:
-        """All totals by name."""
+        """Return all totals by name."""
         return {name: int(v.sum()) for name, v in sorted(self._by_population.items())}
 
     def counts(self, steps: int, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> dict[str, Count]:
-        """As counters of an `Activity`."""
+        """Return the counts as counters of an `Activity`."""
         out = {}
         for name, by_population in self._by_population.items():
             by_step = np.zeros(steps, np.int64)
@@ -90,7 +90,7 @@ class LearnCounts:
         return out
 
     def touched(self, steps: range, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> I64:
-        """Synaptic words that each core read, changed and wrote in these chip steps, int64 [steps, cores]."""
+        """Return the synaptic words that each core read, changed and wrote in these chip steps, int64 [steps, cores]."""
         rows = np.array(self._touched, np.int64).reshape(-1, 4)
         rows = rows[(rows[:, 0] >= steps.start) & (rows[:, 0] < steps.stop)]
         out = np.zeros((len(steps), n_cores + 1), np.int64)
@@ -104,7 +104,7 @@ class LearnCounts:
         return out[:, :n_cores]
 
     def state(self) -> dict[str, npt.NDArray[np.int64]]:
-        """All that a resumed run needs."""
+        """Return all that a resumed run needs."""
         out = {}
         for name, v in self._by_population.items():
             steps = self._by_step[name]
@@ -130,7 +130,7 @@ class LearnCounts:
 
 
 def _by_core(by_population: I64, cores: npt.NDArray[np.int32], sizes: Sequence[int], n_cores: int) -> I64:
-    """Exact integer shares: whole parts first, the rest one by one to the cores with the most neurons."""
+    """Share exact integers: whole parts first, the rest one by one to the cores with the most neurons."""
     out = np.zeros(n_cores + 1, np.int64)
     start = 0
     for size, total in zip(sizes, by_population, strict=True):

@@ -27,7 +27,7 @@ _16, _32, _HALF = np.uint64(16), np.uint64(32), np.uint64(0xFFFF)
 
 @numba.njit(nogil=True)
 def _draw_row(rows: Words, seed: Word, update: Word, source: Word, stream: Word, left: Word) -> None:
-    """Philox words of one source's blocks from `left` on, by word number: uint32 [4, blocks]. The loop is vectorised."""
+    """Draw Philox words of one source's blocks from `left` on, by word number: uint32 [4, blocks]. The loop is vectorised."""
     key = np.uint64(seed)
     k0, k1, c0, c1, c2 = key & _LOW, key >> _32, np.uint64(update), np.uint64(source), np.uint64(stream)
     first = np.uint64(left)
@@ -38,14 +38,14 @@ def _draw_row(rows: Words, seed: Word, update: Word, source: Word, stream: Word,
 
 @numba.njit(nogil=True)
 def _draw(rows: Words, seed: Word, update: Word, first: Word, stream: Word, left: Word) -> None:
-    """`_draw_row` of several sources: uint32 [sources, 4, blocks]."""
+    """Do as `_draw_row` for several sources: uint32 [sources, 4, blocks]."""
     for r in range(rows.shape[0]):
         _draw_row(rows[r], seed, update, first + r, stream, left)
 
 
 @numba.njit(nogil=True)
 def _in_order(rows: Words, words: Words) -> None:
-    """Words of one source in the order of their synapses: uint32 [4 blocks]."""
+    """Return the words of one source in the order of their synapses: uint32 [4 blocks]."""
     for block in range(np.uint64(words.size) >> np.uint64(2)):
         at = block << np.uint64(2)
         words[at] = rows[0, block]

@@ -74,7 +74,7 @@ def narrow(fracs: Mapping[str, int], bits: Mapping[str, int]) -> Floats:
 
 
 def calibrated(table: Floats, bits: Mapping[str, int], headroom: Mapping[str, float]) -> dict[str, int]:
-    """Binary point of each word class that was used: the finest that holds ``headroom`` x the largest magnitude seen."""
+    """Return the binary point of each word class that was used: the finest that holds ``headroom`` x the largest magnitude."""
     out = {}
     for name, k in INDEX.items():
         if name not in bits:
@@ -89,7 +89,7 @@ def calibrated(table: Floats, bits: Mapping[str, int], headroom: Mapping[str, fl
 
 
 def widths(trace: int, history: int, adjoint: int, accumulator: int) -> dict[str, int]:
-    """Bits of each word class.
+    """Return the bits of each word class.
 
     Args:
         trace: synaptic eligibility traces, STDP traces.
@@ -110,7 +110,7 @@ def widths(trace: int, history: int, adjoint: int, accumulator: int) -> dict[str
 
 @numba.njit(cache=True, nogil=True)
 def put(x: Any, k: int, table: Floats) -> Any:
-    """`x` as the word class `k` stores it: rounded to nearest, saturated (counted); wide classes record the largest |x|."""
+    """Store `x` as the word class `k`: rounded to nearest, saturated (counted); wide classes record the largest |x|."""
     lsb = table[LSB, k]
     if lsb == 0.0:
         size = abs(x)
@@ -130,6 +130,6 @@ def put(x: Any, k: int, table: Floats) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def put_all(x: Any, k: int, table: Floats) -> None:
-    """`put` for every element of x [n], in place."""
+    """Apply `put` to every element of x [n], in place."""
     for i in range(x.size):
         x[i] = put(x[i], k, table)

@@ -99,7 +99,7 @@ class Comparison:
 
 
 def _common(ours: npt.ArrayLike, recorded: npt.ArrayLike) -> tuple[Ints, Ints, int]:
-    """Both sides' common part, flat, and how many values only one of them has."""
+    """Return both sides' common part, flat, and how many values only one of them has."""
     a, b = np.asarray(ours, np.int64), np.asarray(recorded).astype(np.int64)
     if a.ndim != b.ndim:
         return a.ravel()[:0], b.ravel()[:0], a.size + b.size

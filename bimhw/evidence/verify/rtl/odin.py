@@ -59,7 +59,7 @@ def _interfaces(result: Comparison, run: OdinRun, case: Case) -> None:
 
 
 def _snapshots(result: Comparison, run: OdinRun, case: Case, ids: I64, izhikevich: bool) -> None:
-    """States at the acknowledges of time references, and at the end of a recording that came to rest."""
+    """Keep the states at the acknowledges of time references, and at the end of a recording that came to rest."""
     times: Ints = case["snap_time"]
     edges, lif, izh = run.snap_edges, run.snap_lif, run.snap_izh
     if len(times) == len(edges) + 1 and bool(case["ended"]):

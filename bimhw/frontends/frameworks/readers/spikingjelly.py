@@ -37,7 +37,7 @@ def _if(m: Any) -> Cell:
 
 
 def _leak(m: Any, inverse: Floats) -> Cell:
-    """v += (x - (v - v_reset)) / tau, or v += x - (v - v_reset) / tau without decay_input."""
+    """Make the cell v += (x - (v - v_reset)) / tau, or v += x - (v - v_reset) / tau without decay_input."""
     rest = inverse * array(0.0 if m.v_reset is None else m.v_reset)
     return Cell(keep=1 - inverse, gain=inverse if m.decay_input else np.ones(()), rest=rest, **_base(m))
 

@@ -143,7 +143,7 @@ class DataTrial:
         return found | beside | {"recorded_decisions_agree": agree}
 
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
-        """What the outputs sent or held, [B, T, C], and the scores [B, C]; of several outputs also each by its name."""
+        """Return what the outputs sent or held, [B, T, C], and the scores [B, C]; of several outputs also each by its name."""
         values = self.values(program, run)
         joined = self.output.joined(values)
         found: dict[str, Array] = {"values": joined, "scores": self.output.scores(joined, self.window)}

@@ -170,7 +170,7 @@ class Dataset:
         return values
 
     def _recorded_values(self, what: str, values: Array, layout: Layout, batch: int) -> Array:
-        """Recorded outputs as [B, T, m]."""
+        """Return recorded outputs as [B, T, m]."""
         if values.ndim < 2:
             raise InputError(f"{self.name}: {what}", f"has shape {values.shape}, needs samples and steps")
         first = self._of_samples(what, values.swapaxes(0, 1) if layout == "tb" else values, batch)

@@ -119,7 +119,7 @@ def lower(
 
 
 def _readouts(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, Form]:
-    """Outputs that show anything but one neuron's own values need readout neurons that hold the sum for a step."""
+    """Find the outputs that show more than one neuron's own values: readout neurons hold their sum for a step."""
     shown = _shown(graph, forms)
     return {shown[name]: forms[name] for name in shown if not _plain(graph, forms[name])}
 

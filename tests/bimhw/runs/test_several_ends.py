@@ -116,7 +116,7 @@ def test_real_targets_are_judged_by_their_rms_error(tmp_path: Path) -> None:
 
 
 def graph_outputs(model: Path, x: dict[str, Any]) -> dict[str, Any]:
-    """The graph engine's own values [B, T, n] of each Output node."""
+    """Return the graph engine's own values [B, T, n] of each Output node."""
     graph = read_graph(model)
     given = {n: v.swapaxes(0, 1).astype(float) for n, v in x.items()}
     return {n: v.swapaxes(0, 1) for n, v in run_graph(graph, choose(graph, None, 1.0), given).outputs.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from bimhw.compiler.decode import encode
 from bimhw.runs.execute import How, execute
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.runs.judge import hidden
-from bimhw.runs.learn import ready_to_learn, with_classes
+from bimhw.runs.learn import with_classes
 from bimhw.runs.learn_run import Learnt, learning_facts, time_all, write_learning_run
+from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial
 from bimhw.tasks import load_task
@@ -29,14 +29,14 @@ from simulator.function.counting import Counter
 from simulator.function.run import finish, recorded_spikes
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import ProductLearning
-from simulator.plasticity.rules.rule_file import ReadRules, Rule, read_rules
+from simulator.plasticity.rules.rule_file import ReadRules, read_rules
 from simulator.plasticity.timing import Noted
 from simulator.plasticity.words.counts import LearnCounts
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 
 Figures = dict[str, Any]
-_TRACE_BITS, _TAG_BITS, _FACTOR_BITS = 7, 9, 8
+_TRACE_BITS, _TAG_BITS, _DELAY_BITS, _FACTOR_BITS = 7, 9, 6, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ def learn_by_rule(
             raise InputError(what, f"is {number}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
     data = with_classes(load_task(task) if isinstance(task, str) else task)
-    ready, samples = _ready(source, data, seed), epochs * len(data.train)
+    ready, samples = ready_for_rules(source, rules, data, seed), epochs * len(data.train)
     chip = chip_of_program(ready)
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())
     with contextlib.nullcontext() if run is None else reserved(run, facts, force):
@@ -168,13 +168,6 @@ def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[fl
     return tuple(accuracy), tuple(rates)
 
 
-def _ready(program: Program, data: Task, seed: int) -> Program:
-    """Return the program with its plastic weights on the learning grid, as for any learning of a BIM network."""
-    if program.meta.get("kind") != "bim":
-        return program
-    return ready_to_learn(program, data, {"rule": "frozen"}, seed)
-
-
 class RuleMachine:
     """A simulation in which projections learn by rules.
 
@@ -197,10 +190,10 @@ class RuleMachine:
         self.simulation = Simulation(program, seed=seed)
         self.counts = LearnCounts(len(self.simulation.layout.cells))
         shift = -round(np.log2(task.input_scale))
-        file = rules.file
+        file, most = rules.file, most_delay(program, rules)
         self.learning = [
             ProductLearning(
-                self.simulation, name, rule, self.counts, file.epoch, file.sign, file.rounding, max(0, shift)
+                self.simulation, name, rule, self.counts, file.epoch, file.sign, file.rounding, max(0, shift), most
             )
             for name, rule in chosen(program, rules).items()
         ]
@@ -254,14 +247,12 @@ class RuleMachine:
 
     def program(self) -> Program:
         """Return the program with the weights as they are now."""
-        weights = {s.name: s.weights.copy() for s in self.simulation.layout.synapses}
-        changed = {each.synapses.name for each in self.learning}
-        return replace(
-            self.base,
-            projections=tuple(
-                replace(q, weights=weights[q.name]) if q.name in changed else q for q in self.base.projections
-            ),
-        )
+        learnt = {each.synapses.name: each for each in self.learning}
+        parts = [with_learnt(q, learnt[q.name]) if q.name in learnt else (q,) for q in self.base.projections]
+        program = replace(self.base, projections=tuple(part for each in parts for part in each))
+        known = {q.name for q in self.base.projections}
+        new = [q.name for q in program.projections if q.name not in known]
+        return replace(program, meta=dict(program.meta) | {"learnt": [*program.facts.learnt, *new]}) if new else program
 
     def score(self, split: Split) -> float:
         """Return the accuracy of the net as it is now, run apart."""
@@ -280,11 +271,12 @@ class RuleMachine:
 
     def memory(self) -> dict[str, int]:
         """Return learning bytes by kind."""
-        words = {"traces": 0, "tags": 0, "third factors": 0}
+        words = {"traces": 0, "tags": 0, "delays": 0, "third factors": 0}
         for each in self.learning:
             for name in each.rule.traces:
                 words["traces"] += _TRACE_BITS * (each.source.size if name[0] == "x" else each.target.size)
             words["tags"] += _TAG_BITS * each.tags.size * each.tagged
+            words["delays"] += _DELAY_BITS * each.delays.size * each.delayed
             words["third factors"] += _FACTOR_BITS * each.target.size * len(each.rule.factors)
         return {kind: -(-bits // 8) for kind, bits in words.items() if bits}
 
@@ -298,31 +290,3 @@ class RuleMachine:
         noted = Noted(program, spikes, self.counts, self._active)
         timings = [] if chip.timing is None else time_all(noted, chip)
         return Learnt(program, replace(counted, counts=counts), spikes, timings, self.samples)
-
-
-def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:
-    """Return the rule of each projection that learns.
-
-    Raises:
-        InputError: a rule that fits no projection.
-    """
-    readout = (program.meta.get("output") or {}).get("population")
-    out: dict[str, Rule] = {}
-    for rule in rules.rules:
-        fits = [
-            q.name for q in program.projections if any(_fits(q.name, q.target, n, readout) for n in rule.projections)
-        ]
-        if not fits:
-            raise InputError(
-                f"rule file {rules.file.name!r}: projections {', '.join(rule.projections)}",
-                "are none of the program's",
-                f"It has {', '.join(q.name for q in program.projections)}",
-            )
-        out |= {name: rule for name in fits if name not in out}
-    return out
-
-
-def _fits(name: str, target: str, pattern: str, readout: str | None) -> bool:
-    if pattern in ("hidden", "readout"):
-        return (target == readout) == (pattern == "readout")
-    return fnmatch.fnmatchcase(name, pattern)

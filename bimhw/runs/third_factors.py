@@ -74,7 +74,7 @@ class Factors:
     def _value(self, each: ProductLearning, factor: FactorText, answer: Answer | None) -> I32 | int:
         of = factor.of
         if of == "spikes":
-            return self._heard(factor.population)
+            return self._heard(factor.population, factor.neuron)
         if of == "slope":
             return self._slope(each.target)
         if of == "peak":
@@ -90,14 +90,21 @@ class Factors:
         word = one - softmax(answer.scores) if of.endswith("error") else one
         return self._spread(each, word, of)
 
-    def _heard(self, population: str) -> int:
-        """Return the sum of what a population sent in the step, a word of 8 bits."""
+    def _heard(self, population: str, neuron: int | None) -> int:
+        """Return what a neuron of a population sent in the step, or all of them in sum; a word of 8 bits."""
         cells = {c.name: c for c in self.simulation.layout.cells}
         if population not in cells:
             raise InputError(
                 f"third factor: population {population!r}", "is not in the program", f"It has {', '.join(cells)}"
             )
-        sent = sent_in(self.simulation, cells[population].first, cells[population].size)
+        cell = cells[population]
+        if neuron is not None and neuron >= cell.size:
+            raise InputError(
+                f"third factor: neuron {neuron}", f"is not in {population!r}", f"It has 0 to {cell.size - 1}"
+            )
+        sent = sent_in(self.simulation, cell.first, cell.size)
+        if neuron is not None:
+            sent = sent[neuron : neuron + 1]
         return int(np.clip(sent.sum(), -FACTOR_MAX, FACTOR_MAX))
 
     def _spread(self, each: ProductLearning, word: Floats, of: str) -> I32:

@@ -102,6 +102,19 @@ def scatter_shared(
 
 
 @numba.njit(cache=True, nogil=True)
+def scatter_delayed(
+    ids: I32, payload: I32, first_id: int, indptr: I64, indices: I32, weights: Integers, shift: int, delays: I32,
+    next_step: int, ring: npt.NDArray[np.integer], port: int,
+) -> None:  # fmt: skip
+    """`scatter_graded` where each synapse has a delay: it adds to the slot of step ``next_step + delay`` of its target's ring."""
+    for k in range(ids.size):
+        row = ids[k] - first_id
+        value = int(payload[k]) << shift
+        for j in range(indptr[row], indptr[row + 1]):
+            ring[(next_step + delays[j]) % ring.shape[0], port, np.uint32(indices[j])] += int(weights[j]) * value
+
+
+@numba.njit(cache=True, nogil=True)
 def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I64 | npt.NDArray[np.float64]) -> None:
     """Add |weight| * scale to bound[target] for every synapse."""
     for j in range(indices.size):

@@ -70,6 +70,7 @@ class Synapses:
     exponent: int
     row: I32 | None = None
     offset: I32 | None = None
+    delays: I32 | None = None  # of each synapse, in place of `delay`, where a rule learns them
 
     @property
     def n_source(self) -> int:

@@ -16,7 +16,7 @@ from simulator.function.fast import plain
 from simulator.function.fast_run import advance_plain
 from simulator.function.faults import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
-from simulator.function.kernels import collect, narrow, scatter_binary, scatter_graded, scatter_shared
+from simulator.function.kernels import collect, narrow, scatter_binary, scatter_delayed, scatter_graded, scatter_shared
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.function.state import Probe, Record, State
@@ -153,6 +153,26 @@ class Simulation:
         self.fast_form = None  # it holds a copy
         return s.weights
 
+    def delays(self, projection: str, most: int) -> I32:
+        """Give each synapse of a projection a delay of its own, 0 to `most` steps, that may be written to as its weight may.
+
+        A changed delay holds for spikes sent from the next step on.
+        """
+        self.weights(projection)
+        s = self._synapses(projection)
+        own = replace(s, delays=np.full(s.weights.size, s.delay, np.int32))
+        assert own.delays is not None
+        changed = tuple(own if old is s else old for old in self.layout.synapses)
+        k, c = s.target, self.layout.cells[s.target]
+        longer = replace(c, ring_steps=max(c.ring_steps, most + 1))
+        ring, old_ring, now = _ring(longer), self.state.rings[k], self.state.step
+        for later in range(now, now + c.ring_steps):
+            ring[later % longer.ring_steps] = old_ring[later % c.ring_steps]
+        self.state.rings[k] = ring
+        cells = tuple(longer if old is c else old for old in self.layout.cells)
+        self.layout = replace(self.layout, synapses=changed, cells=cells)
+        return own.delays
+
     def _widen(self, k: int) -> None:
         """Widen the sums of a population to 64 bits: its weights may change, so that what may arrive is not known."""
         c = self.layout.cells[k]
@@ -266,7 +286,13 @@ class Simulation:
                 slots = self.layout.cells[s.target].ring_steps
                 acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port]
                 ids, payload = self._ids[lo:hi], self._payload[lo:hi]
-                if self.breakage is not None and lost is not None:
+                if s.delays is not None:
+                    ring = self.state.rings[s.target]
+                    scatter_delayed(
+                        ids, payload if self.layout.graded[k] else np.ones_like(ids), c.first, s.indptr, s.indices,
+                        s.weights, s.exponent, s.delays, step + 1, ring, s.port,
+                    )  # fmt: skip
+                elif self.breakage is not None and lost is not None:
                     self.breakage.scatter(s, c.first, ids, payload, lost[lo:hi], acc)
                 elif s.row is not None and s.offset is not None:
                     scatter_shared(

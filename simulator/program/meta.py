@@ -134,6 +134,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         notes: what the compiler remarked.
         fidelity: how far it is the network that it was compiled from.
         config: of the model.
+        learnt: projections that have learnt by a rule file.
         calibration: what the formats were chosen on.
         model_sha256: hash of the model file.
         profile: how a .nir file was read, in older programs.
@@ -157,6 +158,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     fidelity: ProgramFidelity | None = None
     config: str | dict[str, Any] | None = None
+    learnt: tuple[Name, ...] = ()
     calibration: str | None = None
     model_sha256: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     profile: str | None = None

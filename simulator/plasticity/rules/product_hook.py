@@ -1,7 +1,8 @@
 """Rules of products in a running simulation: traces and third factors at every step, the rule at every learning epoch.
 
 A source's event is a spike that arrives (sent 1 + delay steps ago), a target's one a spike sent in the step. Traces and third
-factors are updated before the rule is applied. Changed weights act on spikes from the next step on.
+factors are updated before the rule is applied. Changed weights act on spikes from the next step on. Where delays are learnt, each
+synapse has its own, and a source's event is the spike on its arrival at the core, 1 step after it was sent.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ class ProductLearning:
         epoch: steps between two applications.
         sign, rounding: of the weights.
         shift: a graded spike of payload 2^shift counts as one spike in the traces.
+        most_delay: of a synapse, in steps, where the rule changes delays.
 
     Attributes:
         raw: int32 [10, H], third factors of the step to come; what makes them writes them.
-        tags: int32 [nnz].
+        tags, delays: int32 [nnz].
     """
 
     def __init__(
@@ -51,9 +53,13 @@ class ProductLearning:
         sign: Literal["mixed", "excitatory", "inhibitory"] = "mixed",
         rounding: Literal["stochastic", "nearest"] = "stochastic",
         shift: int = 0,
+        most_delay: int = 0,
     ) -> None:
         self.rule, self.counts, self.epoch, self.nearest = rule, counts, epoch, rounding == "nearest"
-        self.weights = simulation.weights(projection)
+        self.weights, self.most_delay = simulation.weights(projection), most_delay
+        self.delayed = bool(rule.dd.scale.size)
+        if self.delayed:
+            self.delays = simulation.delays(projection, most_delay)
         layout = simulation.layout
         self.number = next(k for k, s in enumerate(layout.synapses) if s.name == projection)
         s = self.synapses = layout.synapses[self.number]
@@ -65,12 +71,13 @@ class ProductLearning:
         self.raw, self.u = np.zeros((10, h), np.int32), np.zeros((10, h), np.int32)
         self._filtered = np.zeros((10, h), np.int64)
         self.tags = np.zeros(self.weights.size, np.int32)
-        self._arriving = np.zeros((s.delay + 1, m), np.int32)
+        if not self.delayed:
+            self.delays = np.full(self.weights.size, s.delay, np.int32)
+        self._arriving = np.zeros((1 if self.delayed else s.delay + 1, m), np.int32)
         self.shift = shift if layout.graded[s.source] else 0
         self.tagged = bool(rule.dt.scale.size)
-        words = rule.dw.names() | rule.dt.names()
+        words = rule.names()
         self._clocks = {k for k in range(1, 10) if f"u{k}" in words and k not in rule.factors}
-        self._always = bool(words & {f"u{k}" for k in range(10)}) or not words & {"x0", "y0"}
 
     def reset(self) -> None:
         """Begin a new sample: zero traces, tags and third factors."""
@@ -118,22 +125,23 @@ class ProductLearning:
         self.u[0] = 1
         for k in self._clocks:
             self.u[k] = epoch % 2**k == 0
-        if self._always or self.x[0].any() or self.y[0].any():
-            if self.tagged:
-                self._change(self.tags, self.rule.dt, TAG, seed, epoch, 1)
-            self._change(self.weights, self.rule.dw, self.bounds, seed, epoch, 0)
+        self._change(self.tags, self.rule.dt, TAG, seed, epoch, 1)
+        self._change(self.delays, self.rule.dd, (0, self.most_delay), seed, epoch, 2)
+        self._change(self.weights, self.rule.dw, self.bounds, seed, epoch, 0)
         self.x[0], self.y[0] = 0, 0
 
     def _change(
         self, z: npt.NDArray[np.integer], rule: Products, bounds: tuple[int, int], seed: int, epoch: int, kind: int
     ) -> None:
-        """Apply dt or dw, and count what it does: the synapses whose products can differ from 0 are visited."""
+        """Apply dt, dd or dw, and count what it does: the synapses whose products can differ from 0 are visited."""
         if not rule.scale.size or not self._can_change(rule):
             return
         s = self.synapses
-        key = np.array([seed, epoch, STREAM_PRODUCTS + 512 * (2 * self.number + kind)], np.uint64)
+        key = np.array(
+            [seed, epoch, STREAM_PRODUCTS + 512 * (2 * self.number + kind % 2) + 256 * (kind // 2)], np.uint64
+        )
         apply_products(
-            s.indptr, s.indices, z, self.weights, self.tags, self.x, self.y, s.delay, self.u,
+            s.indptr, s.indices, z, self.weights, self.tags, self.x, self.y, self.delays, self.u,
             rule.factors, rule.scale, rule.unit, *bounds, key, self.nearest,
         )  # fmt: skip
         self.counts.add("stdp_events", s.target, z.size)
@@ -149,9 +157,9 @@ class ProductLearning:
             return bool(self.x[variable].any())
         if variable < 7:
             return bool(self.y[variable - 3].any())
-        if variable in (7, 8):
-            return bool((self.weights if variable == 7 else self.tags).any())
-        return variable == 9 or bool(self.u[variable - 10].any())
+        if variable < 10:
+            return bool((self.weights, self.tags, self.delays)[variable - 7].any())
+        return bool(self.u[variable - 10].any())
 
 
 def sent_in(simulation: Simulation, first: int, size: int) -> I32:

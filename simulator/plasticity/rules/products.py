@@ -6,8 +6,8 @@ Grammar::
     product = factor { "*" factor }
     factor  = integer [ "^" [ "-" ] integer ] | variable | "(" variable sign integer ")"
 
-Variables: x0, x1, x2 (source: spike of the epoch, traces), y0, y1, y2, y3 (target), w (weight), t (tag), d (delay of the
-projection), u1 to u9 (third factors that the rule names; else 1 every 2^k epochs), u0 (1 in every epoch).
+Variables: x0, x1, x2 (source: spike of the epoch, traces), y0, y1, y2, y3 (target), w (weight), t (tag), d (delay),
+u1 to u9 (third factors that the rule names; else 1 every 2^k epochs), u0 (1 in every epoch).
 
     dz = sum_i S_i 2^(e_i) prod_j (V_ij + C_ij)           S: 4 bits signed
     a  = (z << 7) + floor(dz 2^7)                         saturated to the word of z with 7 more bits
@@ -252,17 +252,16 @@ def graded_trace_step(
 
 @numba.njit(cache=True, nogil=True)
 def apply_products(
-    indptr: Ints, indices: Ints, z: Ints, w: Ints, t: Ints, pre: Ints, post: Ints, delay: int, u: Ints, factors: Ints,
+    indptr: Ints, indices: Ints, z: Ints, w: Ints, t: Ints, pre: Ints, post: Ints, d: Ints, u: Ints, factors: Ints,
     scale: Ints, unit: int, low: int, high: int, key: Ints, nearest: bool,
 ) -> int:  # fmt: skip
     """Apply a rule to every stored synapse; return how many changed.
 
     Args:
         indptr, indices: CSR by source.
-        z: the variable that changes, integer [nnz]; `w` or `t` itself.
-        w, t: weights and tags [nnz].
+        z: the variable that changes, integer [nnz]; `w`, `t` or `d` itself.
+        w, t, d: weights, tags and delays [nnz].
         pre, post: int32 [3, M], [4, H].
-        delay: of the projection.
         u: int32 [10, H].
         factors, scale, unit: see `Products`.
         low, high: bounds of z.
@@ -291,7 +290,7 @@ def apply_products(
                     elif v == 8:
                         value = int(t[at])
                     elif v == 9:
-                        value = int(delay)
+                        value = int(d[at])
                     else:
                         value = int(u[v - 10, i])
                     product *= value + c

@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -49,15 +49,17 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ``reward``: 1 where the answer is right, -1 where it is not; ``surprise``: 64 (R - <R>) of that, R in {0, 1};
             ``slope``: 127 max(0, 1 - |v - threshold| / threshold) of the target neuron; ``peak``: 1 where its potential is
             higher than ever before in the sample; ``spikes``: the spikes of the step, or the sum of the graded payloads,
-            of the population `population`: neurons that tell all others something.
+            of the population `population`: neurons that tell all others something, or an input that the host drives.
         tau: it is filtered with this decay time in steps; 0: it is not.
         at: ``label``: only at steps with a label; ``end``: only at the last of them.
+        neuron: of the population, that alone is heard; None: all are.
     """
 
     of: Source
     tau: float = 0.0
     at: Literal["label", "end"] = "label"
     population: str = ""
+    neuron: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,8 +99,13 @@ class Rule(NamedTuple):
     projections: tuple[str, ...]
     dw: Products
     dt: Products
+    dd: Products
     traces: Mapping[str, Trace]
     factors: Mapping[int, FactorText]
+
+    def names(self) -> set[str]:
+        """Return the variables that its products read."""
+        return self.dw.names() | self.dt.names() | self.dd.names()
 
 
 class ReadRules(NamedTuple):
@@ -164,12 +171,11 @@ Path_ = tuple[str | int, ...]
 
 
 def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
-    if text.dd:
-        raise places.error((*path, "dd"), "changes delays, which are one word a projection here", "Leave dd out")
-    if not text.dw:
-        fault = "has neither dw nor dt" if not text.dt else "changes tags (dt) that no dw turns into weight"
-        raise places.error(path, fault, "Give the change of the weight: dw")
-    dw, dt = (_products(getattr(text, name), (*path, name), places) for name in ("dw", "dt"))
+    if not (text.dw or text.dd):
+        fault = "has none of dw, dd and dt" if not text.dt else "changes tags (dt) that no dw or dd turns into weight"
+        raise places.error(path, fault, "Give the change of the weight, dw, or of the delay, dd")
+    dw, dt, dd = (_products(getattr(text, name), (*path, name), places) for name in ("dw", "dt", "dd"))
+    read = {name for each in (dw, dt, dd) for name in each.names()}
     traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
     factors = {}
     for name, factor in text.factors.items():
@@ -177,20 +183,26 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
             raise places.error((*path, "factors", name), f"{name!r} is no third factor", "They are u1 to u9")
         if not 0 <= factor.tau <= 1e9:
             raise places.error((*path, "factors", name), f"has tau = {factor.tau:g}", "Give steps, 0 for no filter")
+        if factor.neuron is not None and not factor.population:
+            raise places.error((*path, "factors", name), "names a neuron of no population", "Name its population")
         if bool(factor.population) != (factor.of == "spikes"):
             fault = "names a population, and is no spikes" if factor.population else "is spikes of no population"
             raise places.error((*path, "factors", name), fault, "Write {of: spikes, population: NAME}")
         factors[int(name[1])] = factor
-    for name in sorted((dw.names() | dt.names()) & set(TRACES)):
+    for name in sorted(read & set(TRACES)):
         if name not in traces:
-            key = "dw" if name in dw.names() else "dt"
+            key = next(k for k, each in (("dw", dw), ("dt", dt), ("dd", dd)) if name in each.names())
             raise places.error((*path, key), f"reads the trace {name}, which has no constants", f"Add {name} to traces")
-    if "t" in dw.names() and not text.dt:
-        raise places.error((*path, "dw"), "reads the tag t, which no dt changes", "Add dt, or leave t out")
+    if "t" in read and not text.dt:
+        raise places.error(
+            (*path, "dw" if "t" in dw.names() else "dd"),
+            "reads the tag t, which no dt changes",
+            "Add dt, or leave t out",
+        )
     if not text.projections:
         raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
     names = [text.projections] if isinstance(text.projections, str) else text.projections
-    return Rule(tuple(names), dw, dt, traces, factors)
+    return Rule(tuple(names), dw, dt, dd, traces, factors)
 
 
 def _products(text: str, path: Path_, places: _Places) -> Products:

@@ -37,29 +37,32 @@ def written(products: list[tuple[int, int, list[tuple[str, int]], bool]]) -> str
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.lists(product, min_size=1, max_size=3), st.booleans(), st.booleans())
-def test_a_rule_equals_its_text_in_exact_fractions(seed, products, nearest, of_tag) -> None:
+@given(st.integers(0, 10**6), st.lists(product, min_size=1, max_size=3), st.booleans(), st.sampled_from("wtd"))
+def test_a_rule_equals_its_text_in_exact_fractions(seed, products, nearest, of) -> None:
     rule = Products.of(parse_rule(written(products)))
     rng = np.random.default_rng(seed)
-    low, high = (-256, 255) if of_tag else (-128, 127)
+    low, high = {"w": (-128, 127), "t": (-256, 255), "d": (0, 62)}[of]
     indptr, indices = np.array([0, 2, 2, 5]), np.array([0, 3, 1, 2, 3], np.int32)
     w, t = rng.integers(-128, 128, 5).astype(np.int8), rng.integers(-256, 256, 5).astype(np.int32)
     pre, post = rng.integers(-127, 128, (3, 3)).astype(np.int32), rng.integers(0, 128, (4, 4)).astype(np.int32)
     pre[0], post[0], u = rng.integers(0, 2, 3), rng.integers(0, 2, 4), rng.integers(-128, 128, (10, 4)).astype(np.int32)
-    old_w, old_t = w.copy(), t.copy()
+    d = rng.integers(0, 63, 5).astype(np.int32)
+    words, old = {"w": w, "t": t, "d": d}, {"w": w.copy(), "t": t.copy(), "d": d.copy()}
     key = np.array([seed, 5, 77], np.uint64)
-    z = t if of_tag else w
+    z = words[of]
     apply_products(
-        indptr, indices, z, w, t, pre, post, 3, u, rule.factors, rule.scale, rule.unit, low, high, key, nearest
+        indptr, indices, z, w, t, pre, post, d, u, rule.factors, rule.scale, rule.unit, low, high, key, nearest
     )
     at = 0
     for j in range(3):
         for i in indices[indptr[j] : indptr[j + 1]]:
-            values = dict(zip(VARIABLES, [*pre[:, j], *post[:, i], old_w[at], old_t[at], 3, *u[:, i]], strict=True))
+            values = dict(
+                zip(VARIABLES, [*pre[:, j], *post[:, i], *(old[n][at] for n in "wtd"), *u[:, i]], strict=True)
+            )
             r = 64 if nearest else int(random_word(seed, 5, (j << 32) | int(i), 77)) & 127
-            assert z[at] == _plain(products, values, int((old_t if of_tag else old_w)[at]), low, high, r)
+            assert z[at] == _plain(products, values, int(old[of][at]), low, high, r)
             at += 1
-    assert np.array_equal(t if not of_tag else w, old_t if not of_tag else old_w), "the other variable stays"
+    assert all(np.array_equal(words[n], old[n]) for n in "wtd" if n != of), "the other variables stay"
 
 
 def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
@@ -129,7 +132,7 @@ rules:
         ("x1: {", "x4: {", 4, 14, "is no trace"),
         ("x1*y0", "y1*y0", 5, 9, "no constants"),
         ("name: mine", "name: mine\nepoch: 64", 2, 8, "6-bit"),
-        ("dw:", "dd:", 5, 9, "delays"),
+        ("dw: 2^-4*x1*y0", "dd: x1*dd", 5, 12, "'dd' is no variable"),
         ("2^-4", "2^-99", 5, 9, "exponent -99 is too wide"),
         ("2^-4", "2^x", 5, 11, "stands where an integer"),
         ("2^-4", "2^-4.5", 5, 13, "belongs to no rule"),
@@ -138,7 +141,7 @@ rules:
         ("x1*y0", "x1*y1*w*w*w", 5, 9, "product is too wide"),
         ("x1*y0", "x1*t", 5, 9, "which no dt changes"),
         ("x1*y0", "x1*y0" + " + x1*y0" * 64, 5, 526, "more than 64 products"),
-        ("dw:", "dt:", 3, 5, "no dw turns into weight"),
+        ("dw:", "dt:", 3, 5, "no dw or dd turns into weight"),
         ("    dw", "    traces: {}\n    dw", 5, 5, "found duplicate key"),
         ("    dw", "\tdw", 5, 1, "is not YAML"),
         ("4}}", "4}", 5, 5, "is not YAML"),
@@ -148,9 +151,11 @@ rules:
         ("hidden", "[]", 3, 5, "are none"),
         ("hidden", "7", 3, 18, "Expected `str | array`"),
         ("    dw", "    factors: {u1: {of: eror}}\n    dw", 5, 24, "Invalid enum value 'eror'"),
-        ("    dw", "    factors: {u1: {off: error}}\n    dw", 5, 25, "Fields here: of, tau, at, population"),
+        ("    dw", "    factors: {u1: {off: error}}\n    dw", 5, 25, "Fields here: of, tau, at, population, neuron"),
         ("    dw", "    factors: {u12: {of: error}}\n    dw", 5, 15, "no third factor"),
         ("    dw", "    factors: {u1: {of: spikes}}\n    dw", 5, 15, "spikes of no population"),
+        ("    dw", "    factors: {u1: {of: error, neuron: 1}}\n    dw", 5, 15, "a neuron of no population"),
+        ("    dw", "    factors: {u1: {of: spikes, population: a, neuron: -1}}\n    dw", 5, 55, "Expected `int` >= 0"),
         ("{impulse", "{impuls", 4, 27, "Fields here: impulse, tau"),
     ],
 )

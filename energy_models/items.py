@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from energy_models.spread import Spread, spread, spreads_by
 from simulator.base.errors import InputError
 from simulator.chips.quantity import Quantity
 
@@ -193,25 +194,45 @@ class EnergyReport:
 
     def by(self, grouping: Grouping) -> dict[str, float]:
         """Return known nominal energy [pJ] by item, unit of hardware, kind, core (numbers, then "chip"), population or step."""
+        return {name: s.nominal for name, s in self.spread_by(grouping).items()}
+
+    def spread_by(self, grouping: Grouping) -> dict[str, Spread]:
+        """Return the energy [pJ] of each group with its range and its word; see `by`."""
         if grouping in ("core", "population", "step"):
             return self._by_array(grouping)
         label: Callable[[Item], str] = {
             "item": lambda i: i.name, "hardware": lambda i: i.hardware, "kind": lambda i: str(i.kind),
         }[grouping]  # fmt: skip
-        out: dict[str, float] = {}
+        groups: dict[str, list[Item]] = {}
         for item in self.items:
-            out[label(item)] = out.get(label(item), 0.0) + (item.energy_pj or 0.0)
-        return out
+            groups.setdefault(label(item), []).append(item)
+        return {name: spread(items) for name, items in groups.items()}
 
-    def _by_array(self, grouping: Grouping) -> dict[str, float]:
-        arrays = [getattr(i.counts, f"by_{grouping}") * (i.constant.value or 0.0) for i in self.items]
-        total: Floats = np.sum(arrays, axis=0) if arrays else np.zeros(0)
-        names: Sequence[str] = [str(k) for k in range(total.size)]
-        if grouping == "core":
+    def _by_array(self, grouping: Grouping) -> dict[str, Spread]:
+        arrays = [getattr(i.counts, f"by_{grouping}") for i in self.items]
+        names: Sequence[str] = [str(k) for k in range(arrays[0].size if arrays else 0)]
+        if grouping == "core" and names:
             names = [*names[:-1], "chip"]
         if grouping == "population":
             names = [*self.populations, "chip"]
-        return dict(zip(names, total.tolist(), strict=True))
+        return spreads_by(self.items, arrays, names)
+
+    def spreads(self) -> dict[str, Spread]:
+        """Return the energies among `figures`, of a sample, step and operation, each with its range and its word."""
+        whole, dynamic = spread(self.items), spread(self.select("dynamic"))
+        synapse, soma = (spread(i for i in self.items if i.hardware == unit) for unit in ("synapse", "soma"))
+        updates, steps, uj = self.neuron_updates, self.steps * 1e3, self.samples * 1e6
+        found = {
+            "total_pj": whole, "dynamic_pj": dynamic, "static_pj": spread(self.select("static")),
+            "host_pj": spread(self.select("host")),
+            "total_pj_per_synop": whole.over(self.synaptic_events),
+            "dynamic_pj_per_synop": dynamic.over(self.synaptic_events),
+            "synapse_pj_per_synop": synapse.over(self.synaptic_events),
+            "soma_pj_per_neuron_update": soma.over(updates), "dynamic_pj_per_neuron_update": dynamic.over(updates),
+            "total_nj_per_step": whole.over(steps), "dynamic_nj_per_step": dynamic.over(steps),
+            "total_uj_per_inference": whole.over(uj), "dynamic_uj_per_inference": dynamic.over(uj),
+        }  # fmt: skip
+        return {name: s for name, s in found.items() if s is not None}
 
     def figures(self) -> dict[str, float | None]:
         """Return energy per operation, step and sample (equation: sum of the items / the count)."""
@@ -254,6 +275,7 @@ class EnergyReport:
             "neuron_updates": self.neuron_updates,
             "sim_time_ns": self.sim_time_ns,
             "figures": self.figures(),
+            "spreads": {name: s.as_json() for name, s in self.spreads().items()},
             "items": [i.as_json() for i in self.items],
             "by_hardware_pj": self.by("hardware"),
             "by_kind_pj": self.by("kind"),

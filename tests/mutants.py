@@ -194,17 +194,22 @@ TESTED |= {
         "energy_models.chip_energy", 'if "packets_received" in self.activity.counts:', "if False:", CHIP, "leaves_of"),
 }  # fmt: skip
 
-# Loaded by pytest before any test: the module's text in place of the module.
+# Loaded by pytest before any test: whoever imports the module, first or later, gets this text of it.
 PLUGIN = """
-import importlib, importlib.util, sys, types
+import importlib.abc, importlib.util, sys
 name, path = {name!r}, {path!r}
-parent, _, child = name.rpartition(".")
-package = importlib.import_module(parent)
-module = types.ModuleType(name)
-module.__file__, module.__package__ = {file!r}, parent
-sys.modules[name] = module
-exec(compile(open(path, encoding="utf-8").read().replace("cache=True, ", ""), {file!r}, "exec"), module.__dict__)
-setattr(package, child, module)
+
+class Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, fullname, within, target=None):
+        return importlib.util.spec_from_loader(name, self, origin={file!r}) if fullname == name else None
+
+    def exec_module(self, module):
+        module.__file__ = {file!r}
+        text = open(path, encoding="utf-8").read().replace("cache=True, ", "")
+        exec(compile(text, {file!r}, "exec"), module.__dict__)
+
+assert name not in sys.modules
+sys.meta_path.insert(0, Mutant())
 """
 
 CHECK = """
@@ -273,6 +278,8 @@ def tested(name: str, text: str, file: str, tests: str, folder: Path) -> str:
     place = str(root / Path(*name.split("."))) + ".py"
     plugin.write_text(PLUGIN.format(name=name, path=str(source), file=place), encoding="utf-8")
     environment = dict(os.environ, PYTHONPATH=f"{folder}{os.pathsep}{root}")
+    if name.startswith("simulator."):  # a kernel that calls the mutant is not taken from, nor left in, the cache
+        environment["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)
     command = [
         sys.executable,
         "-m",

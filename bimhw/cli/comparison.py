@@ -40,7 +40,7 @@ def print_comparison(rows: Iterable[ComparisonRow]) -> None:
         "uJ with board and host",
         "us",
         "low .. high us",
-        "trust",
+        "trust: energy, time",
         "not in the sums",
     )
     print_table("per sample on the chip", columns, [_chip(r) for r in found if r.side == "chip"])
@@ -69,7 +69,7 @@ def _chip(r: ComparisonRow) -> tuple[Any, ...]:
     us, span = "" if r.us is None else r.us, ""
     if r.low_us is not None and r.high_us is not None:
         span = f"{significant(r.low_us, 3)} .. {significant(r.high_us, 3)}"
-    return (r.who, r.what, r.low_uj, r.uj, high, system, us, span, r.word, ", ".join(r.unknown))
+    return (r.who, r.what, r.low_uj, r.uj, high, system, us, span, f"{r.word}, {r.time_word}", ", ".join(r.unknown))
 
 
 def _cell(r: ComparisonRow | None) -> str:

@@ -13,10 +13,12 @@ from bimhw.costs.compare import energy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.learning import LearningPrice, learning_forms
 from bimhw.costs.result import Energy
-from bimhw.costs.rows import EXACT
+from bimhw.costs.rows import EXACT, modes
 from bimhw.runs.folder import RunFolder
+from energy_models.spread import trust
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
+from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -38,8 +40,10 @@ class Codesign:
         learning: energy a step [nJ] of each form of exact learning, see `bimhw.costs.learning`; dynamic, no time in it.
         on_chip: energy and time of a sample learnt by each form that the chip does, its learning time charged.
         verdict: where the chip loses against a card, in words.
+        modes: latency mode (one sample) and throughput mode (full chip, best batch) beside each card and case.
         roofline: what limits SynOps/s, and how much of it the run reaches.
         floorline: share of steps that each term binds, its mean time, and what to change (`simulator.timing.terms`).
+        fidelity: how far the program is the network that it was compiled from; None where it does not say.
     """
 
     energy_sensitivity: list[dict[str, Any]]
@@ -50,30 +54,37 @@ class Codesign:
     on_chip: list[dict[str, Any]] = field(default_factory=list)
     verdict: list[str] = field(default_factory=list)
     floorline: list[dict[str, Any]] = field(default_factory=list)
+    modes: list[dict[str, Any]] = field(default_factory=list)
+    fidelity: ProgramFidelity | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         from dataclasses import asdict
 
-        return asdict(self)
+        return asdict(self) | {"fidelity": None if self.fidelity is None else self.fidelity.as_json()}
 
 
-def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None) -> Codesign:
+def codesign(
+    run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None, copies: int | None = None
+) -> Codesign:
     """Answer the design questions of a run folder.
 
     Args:
         run: folder that `bimhw simulate` wrote.
         gpu: cards to break even with.
         price: parameters of the comparison of learning forms.
+        copies: of the network in throughput mode; None: as many as the chip holds, 1: none.
 
     Raises:
         InputError: not a run folder, an unknown card, a parameter out of its range.
+        FitError: more copies than the chip holds.
     """
     price = price or LearningPrice()
     price.check()
     folder = RunFolder.open(run)
     chip, program = folder.chip(), folder.program()
-    costs = energy(folder, chip, gpu, plan=LearningPlan(block=price.block, lookback=price.lookback))
+    plan = LearningPlan(block=price.block, lookback=price.lookback)
+    costs = energy(folder, chip, gpu, plan=plan, copies=copies)
     dynamic = sum(i.energy_pj or 0.0 for i in costs.report.select("dynamic") if i.hardware != "learning")
     inference_nj = dynamic / 1e3 / max(1, costs.report.steps)
     return Codesign(
@@ -81,10 +92,12 @@ def codesign(run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningP
         time_sensitivity(folder, program, chip),
         break_even(costs),
         learning_forms(program, chip, _rates(folder, program), inference_nj, price),
-        roofline(folder, chip),
+        [r | {"trust": costs.time_words[0]} for r in roofline(folder, chip)],
         chip_learning(costs),
         costs.verdict(),
-        [] if chip.timing is None else floorline(folder).rows(),
+        [] if chip.timing is None else [r | {"trust": costs.time_words[0]} for r in floorline(folder).rows()],
+        modes(costs.rows()),
+        costs.fidelity,
     )
 
 
@@ -168,6 +181,7 @@ def break_even(costs: Energy) -> list[dict[str, Any]]:
     samples = max(1, costs.report.samples)
     synapse = costs.report.by("hardware").get("synapse", 0.0) / 1e6 / samples
     total = costs.report.energy_pj() / 1e6 / samples
+    word = trust(costs.report.items)
     rows = []
     for cost in costs.gpu:
         if cost.mode != "inference":
@@ -179,24 +193,30 @@ def break_even(costs: Energy) -> list[dict[str, Any]]:
             {
                 "gpu": cost.gpu, "batch": cost.batch, "case": cost.case, "gpu_uj": uj, "chip_uj": total,
                 "chip_without_synapses_uj": total - synapse, "density": density, "break_even_sparsity": sparsity,
+                "trust": word,
             }
         )  # fmt: skip
     return rows
 
 
 def chip_learning(costs: Energy) -> list[dict[str, Any]]:
-    """Return the forms of learning that the chip does, least energy first: energy and time of a sample, inference included."""
+    """Return the forms of learning that the chip does: energy and time of a sample, inference included.
+
+    One learner first, least energy first; then separate learners that fill the chip, each with a network of its own.
+    """
+    together = [] if costs.learners is None else [costs.learners]
     rows = []
-    for cost in sorted(costs.learning, key=lambda c: c.uj_per_sample()[1]):
+    for cost in [*sorted(costs.learning, key=lambda c: c.uj_per_sample()[1]), *together]:
         low, nominal, high = cost.uj_per_sample()
         report = cost.nominal
         samples = max(1, report.samples)
         static = report.energy_pj("static") / 1e6 / samples
         rows.append(
             {
-                "form": cost.plan.form, "exact": cost.plan.form in EXACT, "low_uj": low, "uj": nominal, "high_uj": high,
-                "of it static_uj": static, "us": None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples,
-                "updates": cost.updates,
+                "form": cost.plan.form, "learners": cost.copies, "exact": cost.plan.form in EXACT, "low_uj": low, "uj": nominal,
+                "high_uj": high, "of it static_uj": static,
+                "us": None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples, "updates": cost.updates,
+                "trust": trust(report.items),
             }
         )  # fmt: skip
     return rows

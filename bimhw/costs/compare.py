@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bimhw.costs.copies import throughput
-from bimhw.costs.counted import LearningPlan, count_learning, forms_of
+from bimhw.costs.copies import learning_throughput, throughput
+from bimhw.costs.counted import CountedLearning, LearningPlan, count_learning, forms_of
 from bimhw.costs.measured import measure_gpu
-from bimhw.costs.result import Energy, LearningCost
-from bimhw.costs.times import time_ratios
+from bimhw.costs.result import Energy, LearningCost, cheapest_exact
+from bimhw.costs.times import time_ratios, time_word
 from bimhw.runs.folder import RunFolder
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu import (
@@ -84,36 +84,54 @@ def energy(
             costs += gpu_costs(workload, card, scan)
     learned = any(name.startswith("learn_") for name in activity.counts)
     learning: tuple[LearningCost, ...] = ()
-    full, held = None, 1
+    full, held, learners = None, 1, None
     ran = 1 if program is None else copies_of(program)
     if program is not None and spikes is not None and not learned and spikes.steps and ran == 1:
-        learning = _learning(
-            program, spikes, activity, chip, bounds, plan or LearningPlan(), "bits_per_character" in result
-        )
+        forms = _counted(program, spikes, activity, chip, plan or LearningPlan(), "bits_per_character" in result)
+        learning = tuple(_charged(c, c.activities, chip, program, bounds) for c in forms)
         held, full = _full(program, spikes, activity, chip, bounds, copies)
+        if held > 1 and forms:
+            learners = _learners(forms, learning, chip, bounds, held)
     labelled = _updates_per_sample(result, activity) if learned else _labelled(program, result, steps)
     board = chip.energy["board"].value if "board" in chip.energy else None
     return Energy(
         report, learning, steps, tuple(costs), labelled,
         tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
         result.get("test_accuracy", result.get("accuracy")), held, full, board, ran,
-        _time_ratios(program, chip, activity, spikes), _notes(learning),
+        _time_ratios(program, chip, activity, spikes), None if program is None else program.facts.fidelity,
+        (time_word(chip, program, False), time_word(chip, program, True)), learners, _notes(learning, ran, learners),
     )  # fmt: skip
 
 
-def _learning(
-    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, bounds: Mapping[str, tuple[float, float]] | None,
-    plan: LearningPlan, every_step: bool,
-) -> tuple[LearningCost, ...]:  # fmt: skip
-    """Return the cost of every form that the chip can do; none on a chip without on-chip learning."""
+def _counted(
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, plan: LearningPlan, every_step: bool
+) -> tuple[CountedLearning, ...]:
+    """Count every form that the chip can do; none on a chip without on-chip learning."""
     if not chip.capabilities.learning:
         return ()
-    out = []
-    for form in forms_of(program):
-        counted = count_learning(program, spikes, activity, chip, replace(plan, form=form), every_step)
-        low, nominal, high = (chip_energy(a, chip, program, bounds) for a in counted.activities)
-        out.append(LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed))
-    return tuple(out)
+    plans = [replace(plan, form=form) for form in forms_of(program)]
+    return tuple(count_learning(program, spikes, activity, chip, p, every_step) for p in plans)
+
+
+def _charged(
+    counted: CountedLearning, activities: tuple[Activity, Activity, Activity], chip: Chip, program: Program,
+    bounds: Mapping[str, tuple[float, float]] | None, copies: int = 1,
+) -> LearningCost:  # fmt: skip
+    low, nominal, high = (chip_energy(a, chip, program, bounds) for a in activities)
+    return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies)
+
+
+def _learners(
+    forms: Sequence[CountedLearning], costs: Sequence[LearningCost], chip: Chip,
+    bounds: Mapping[str, tuple[float, float]] | None, copies: int,
+) -> LearningCost | None:  # fmt: skip
+    """Charge separate learners that fill the chip, by the exact form that costs one of them least."""
+    best = cheapest_exact(costs)
+    if best is None:
+        return None
+    counted = next(c for c in forms if c.plan == best.plan)
+    many, activities = learning_throughput(counted, chip, copies)
+    return _charged(counted, activities, chip, many, bounds, copies)
 
 
 def _full(
@@ -136,16 +154,23 @@ def _time_ratios(
     return time_ratios(program, chip, spikes)
 
 
-def _notes(learning: Sequence[LearningCost]) -> tuple[str, ...]:
+def _notes(learning: Sequence[LearningCost], ran: int, learners: LearningCost | None) -> tuple[str, ...]:
     if not learning:
-        return ()
+        return (_OF_ONE,) if ran > 1 else ()
     lines = [
         "learning is counted from the events of the run, core by core; what errors decide (neurons reached, weights that "
         "change) has a low, a nominal and a high share; one update a sample, or one every K steps (tr, blk)"
     ]
     if not all(c.timed for c in learning):
         lines.append("the chip file has no time for a word of learning, or no timing ran: learning takes no time here")
-    return tuple(lines)
+    return (*lines, _SEPARATE) if learners is not None else tuple(lines)
+
+
+_OF_ONE = "learning is counted from a run of one network; this run was of copies that do not learn"
+_SEPARATE = (
+    "learners side by side learn a network each (seeds, folds, users): no path of a chip sums their weight changes, so they are "
+    "no batch of one network, and the verdict leaves them out"
+)
 
 
 def gpu_costs(workload: Workload, card: GpuCard, scan: bool = False) -> list[GpuCost]:

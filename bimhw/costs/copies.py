@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
+from bimhw.costs.counted import CountedLearning
 from mapping.copies import replicate
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
@@ -18,6 +20,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
+I64 = npt.NDArray[np.int64]
 TIMED_STEPS = 512  # chip steps that are timed; steps of other samples are taken to be alike
 _BY_PLACE = ("packets_in_tile", "hops_ew", "hops_ns", "hops_chip")
 
@@ -58,23 +61,78 @@ def throughput(
         activity: its counters.
         copies: of the network.
     """
-    samples = max(1, activity.samples)
-    chip_steps = spikes.steps // samples
-    rounds = max(1, min(TIMED_STEPS // max(1, chip_steps), -(-samples // copies)))
-    many = replicate(program, chip, copies)
-    merged = together(spikes, chip_steps, samples, program.n_neurons, copies, rounds)
+    many, merged, rounds = _beside(program, chip, spikes, max(1, activity.samples), copies)
+    return many, _activity(many, chip, merged, rounds, activity, copies, None)
+
+
+def learning_throughput(
+    counted: CountedLearning, chip: Chip, copies: int
+) -> tuple[Program, tuple[Activity, Activity, Activity]]:
+    """Learn a run's samples on separate learners side by side, each with a network of its own.
+
+    They share the mesh, the barrier and the chip's static power, and nothing else: no weight change goes from one to another.
+
+    Args:
+        counted: learning from the run's samples by one learner.
+        chip: whose times are used.
+        copies: learners.
+
+    Returns:
+        The program of all learners, and their counters and time at the low, nominal and high shares.
+    """
+    many, merged, rounds = _beside(counted.stored, chip, counted.spikes, counted.samples, copies)
+    low, nominal, high = (
+        _activity(many, chip, merged, rounds, activity, copies, _touched(counted, words, many, copies, rounds))
+        for activity, words in zip(counted.activities, counted.touched, strict=True)
+    )
+    return many, (low, nominal, high)
+
+
+def _beside(
+    program: Program, chip: Chip, spikes: SpikeTrain, samples: int, copies: int
+) -> tuple[Program, SpikeTrain, int]:
+    """Return copies of a program, the events of their rounds, and how many rounds."""
+    steps = spikes.steps // samples
+    rounds = max(1, min(TIMED_STEPS // max(1, steps), -(-samples // copies)))
+    return (
+        replicate(program, chip, copies), together(spikes, steps, samples, program.n_neurons, copies, rounds), rounds,
+    )  # fmt: skip
+
+
+def _touched(counted: CountedLearning, words: I64, many: Program, copies: int, rounds: int) -> I64:
+    """Count the synaptic words that learning touches in every chip step at every core of all learners."""
+    steps, cores = words.shape[0] // counted.samples, words.shape[1]
+    out = np.zeros((rounds * steps, cores), np.int64)
+    each = counted.stored.n_neurons
+    first = many.core[:each]
+    for place in range(rounds * copies):
+        own = many.core[place % copies * each :][:each]
+        there = np.arange(cores)
+        there[first[first >= 0]] = own[first >= 0]
+        sample = place % counted.samples
+        used = np.unique(first[first >= 0])
+        start = place // copies * steps
+        out[start : start + steps, there[used]] += words[sample * steps : (sample + 1) * steps, used]
+    return out
+
+
+def _activity(
+    many: Program, chip: Chip, merged: SpikeTrain, rounds: int, activity: Activity, copies: int, touched: I64 | None
+) -> Activity:
+    """Return counters and time of all copies, from those of one."""
+    done = rounds * copies
     zero = np.zeros(merged.steps, np.int64)
     still = Tally(np.zeros(many.n_neurons, np.int64), zero, np.zeros(many.n_neurons, np.int64), zero)
     counted = Counter(many, chip.topology).activity(merged, still)
-    done = rounds * copies
     counts = {name: c for name, c in counted.counts.items() if name in _BY_PLACE}
     for name, c in activity.counts.items():
         if name not in _BY_PLACE:
-            counts[name] = _repeated(c, done / samples, copies, merged.steps, counted.counts["neuron_updates"])
+            factor = done / max(1, activity.samples)
+            counts[name] = _repeated(c, factor, copies, merged.steps, counted.counts["neuron_updates"])
     time = None
     if activity.sim_time_ns is not None and chip.timing is not None:
-        time = run_timing(many, chip, merged).sim_time_ns
-    return many, replace(
+        time = run_timing(many, chip, merged, learn_synapses=touched).sim_time_ns
+    return replace(
         activity, counts=counts, steps=merged.steps, samples=done, populations=counted.populations, sim_time_ns=time,
         cores_used=counted.cores_used,
     )  # fmt: skip

@@ -48,12 +48,19 @@ class CountedLearning:
         activities: (low, nominal, high).
         updates: weight updates of the readout a sample.
         timed: the chip file has a time for a synaptic word of learning, and the run was timed.
+        stored: the program with every synapse that learning may fill.
+        spikes, samples: events and number of the samples that were counted, in the learner's steps.
+        touched: synaptic words touched by step of these samples and core, at each of the shares.
     """
 
     plan: LearningPlan
     activities: tuple[Activity, Activity, Activity]
     updates: float
     timed: bool
+    stored: Program
+    spikes: SpikeTrain
+    samples: int
+    touched: tuple[I64, I64, I64]
 
 
 def forms_of(program: Program) -> tuple[ChipForm, ...]:
@@ -91,7 +98,14 @@ def count_learning(
     runs = [_activity(b, activity, shape, scale, base_ns, chip, few, stored) for b in books]
     word = chip.timing.learn_synapse if chip.timing is not None else None
     timed = base_ns is not None and word is not None and word.value is not None
-    return CountedLearning(plan, (runs[0], runs[1], runs[2]), shape.updates(plan), timed)
+    low, nominal, high = (_words(b) for b in books)
+    return CountedLearning(
+        plan, (runs[0], runs[1], runs[2]), shape.updates(plan), timed, stored, few, shape.samples, (low, nominal, high)
+    )
+
+
+def _words(counter: LearningCounter) -> I64:
+    return np.rint(counter.book.touched[:, : counter.book.cores]).astype(np.int64)
 
 
 def _time(program: Program, chip: Chip, spikes: SpikeTrain, touched: I64 | None) -> float:
@@ -109,9 +123,8 @@ def _activity(
         counts[name] = Count(*(_scaled(a, scale, n) for a, n in zip(_arrays(count), _sizes(count, steps), strict=True)))
     time = activity.sim_time_ns
     if base_ns is not None and time is not None:
-        touched = np.rint(counter.book.touched[:, : counter.book.cores]).astype(np.int64)
         own_steps = activity.steps / shape.learn_steps / activity.samples  # the extra steps are in base_ns already
-        time += (_time(stored, chip, few, touched) - base_ns * own_steps) * scale
+        time += (_time(stored, chip, few, _words(counter)) - base_ns * own_steps) * scale
     return replace(activity, counts=counts, steps=steps, sim_time_ns=time)
 
 

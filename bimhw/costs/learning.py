@@ -15,7 +15,8 @@ from typing import Any, get_args
 import msgspec
 
 from energy_models.forms import FORMS, form_counts, form_energy_pj
-from energy_models.learning import Optimiser, learning_counts, psp_of
+from energy_models.learning import LEARNING, Optimiser, learning_constant, learning_counts, psp_of
+from energy_models.spread import weakest
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.plasticity.operations import OPERATIONS, Psp
@@ -92,13 +93,21 @@ def learning_forms(
     update = _sum(_energy(silicon, _update_counts(*pair[2:5], classes, price), None) for pair in pairs)
     stdp = _sum(_energy(silicon, _stdp_counts(*pair[2:4], rates[pair[0]], rates[pair[1]]), None) for pair in pairs)
     rows = []
+    word = _word(silicon)
     for form in FORMS:
         step = _sum(
             _energy(silicon, form_counts(form, m, h, psp, rates[source], price.block, price.lookback), price.event_pj)
             for source, _, m, h, psp in pairs
         )
         rows.append(_row(form, pairs[0][4], step, update, stdp, inference_nj, price))
-    return [r for r in rows if r is not None] + [_stdp_row(stdp, inference_nj)]
+    found = [r for r in rows if r is not None] + [_stdp_row(stdp, inference_nj)]
+    return [r | {"trust": word} for r in found]
+
+
+def _word(chip: Chip) -> str:
+    """Return the weakest quality of the constants that learning is charged by."""
+    constants = (learning_constant(counter, chip, {})[1] for counter in LEARNING)
+    return weakest(q.quality for q in constants if q.value)
 
 
 def _row(

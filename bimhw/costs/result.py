@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bimhw.costs.compared import ComparedEnergy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.measured import MeasuredGpu
-from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, trust, verdict
+from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, verdict
 from energy_models.gpu import GpuCost, Mode
 from energy_models.items import EnergyReport
+from energy_models.spread import UNKNOWN, trust
+from simulator.program.meta import ProgramFidelity
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +25,7 @@ class LearningCost:
         low, nominal, high: reports at the low, nominal and high shares of what errors decide.
         updates: weight updates of a sample.
         timed: the learning phases' time is in the static power.
+        copies: separate learners side by side, each with a network of its own; the reports are of all of them.
     """
 
     plan: LearningPlan
@@ -30,11 +34,17 @@ class LearningCost:
     high: EnergyReport
     updates: float
     timed: bool
+    copies: int = 1
 
     def uj_per_sample(self) -> tuple[float, float, float]:
         """Return low, nominal and high energy of a sample."""
         samples = max(1, self.nominal.samples) * 1e6
         return self.low.low_pj() / samples, self.nominal.energy_pj() / samples, self.high.high_pj() / samples
+
+
+def cheapest_exact(costs: Iterable[LearningCost]) -> LearningCost | None:
+    """Return the exact form that costs least energy; None without one."""
+    return min((c for c in costs if c.plan.form in EXACT), key=lambda c: c.uj_per_sample()[1], default=None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +64,9 @@ class Energy(ComparedEnergy):
         measured: measurements on the card of this machine.
         accuracy: of the run on the chip, None where it has none.
         board_mw: board, host and supply around the chip; None: unknown.
+        fidelity: how far the program is the network that it was compiled from; None where it does not say.
+        time_words: how far times of inference and of learning can be trusted.
+        learners: the cheapest exact form on separate learners that fill the chip; None where one fits, or none learns.
     """
 
     report: EnergyReport
@@ -68,13 +81,15 @@ class Energy(ComparedEnergy):
     board_mw: float | None = None
     ran: int = 1
     time_ratios: tuple[float, float] | None = None
+    fidelity: ProgramFidelity | None = None
+    time_words: tuple[str, str] = (UNKNOWN, UNKNOWN)
+    learners: LearningCost | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
     def best_learning(self) -> LearningCost | None:
         """The exact form that costs least energy; None where none was counted."""
-        exact = [c for c in self.learning if c.plan.form in EXACT]
-        return min(exact, key=lambda c: c.uj_per_sample()[1]) if exact else None
+        return cheapest_exact(self.learning)
 
     def learning_uj_per_sample(self) -> tuple[float, float, float] | None:
         """Return low, nominal and high energy of a sample by the best exact form, inference and its time included."""
@@ -91,9 +106,10 @@ class Energy(ComparedEnergy):
         out = [self._chip_row(self.report, "learning" if self.learnt else "inference", "simulated", self.ran)]
         if self.full is not None:
             out.append(self._chip_row(self.full, out[0].work, "simulated", self.copies))
-        for cost in sorted(self.learning, key=lambda c: c.uj_per_sample()[1]):
+        together = [] if self.learners is None else [self.learners]
+        for cost in [*sorted(self.learning, key=lambda c: c.uj_per_sample()[1]), *together]:
             low, _, high = cost.uj_per_sample()
-            row = self._chip_row(cost.nominal, "learning", cost.plan.form)
+            row = self._chip_row(cost.nominal, "learning", cost.plan.form, cost.copies)
             low_us, high_us = self._us(cost.low, 0), self._us(cost.high, 1)
             out.append(replace(row, low_uj=low, high_uj=high, updates=cost.updates, low_us=low_us, high_us=high_us))
         return [*out, *map(self._gpu_row, self.gpu), *map(self._measured_row, self.measured)]
@@ -108,7 +124,7 @@ class Energy(ComparedEnergy):
             low_uj=report.low_pj() / 1e6 / samples, uj=energy, high_uj=report.high_pj() / 1e6 / samples, system_uj=system,
             low_us=self._us(report, 0), us=time, high_us=self._us(report, 1),
             updates=float(self.labelled_steps) if work == "learning" else 0.0,
-            word=trust(report.items), unknown=report.unknown,
+            word=trust(report.items), unknown=report.unknown, time_word=self.time_words[work == "learning"],
         )  # fmt: skip
 
     def _us(self, report: EnergyReport, end: Literal[0, 1]) -> float | None:
@@ -122,7 +138,7 @@ class Energy(ComparedEnergy):
         return ComparisonRow(
             who=cost.gpu, side="gpu", work=cost.mode, how=cost.case, batch=cost.batch, low_uj=cost.low_uj, uj=cost.uj,
             high_uj=cost.high_uj, system_uj=system, low_us=cost.low_us, us=cost.us, high_us=cost.high_us,
-            updates=self._gpu_updates(cost.mode, cost.batch), word="assumed",
+            updates=self._gpu_updates(cost.mode, cost.batch), word="assumed", time_word="assumed",
             scan=cost.schedule == "scan" and any("a bound only" in a for a in cost.assumptions),
         )  # fmt: skip
 
@@ -131,6 +147,7 @@ class Energy(ComparedEnergy):
         return ComparisonRow(
             who=m.gpu, side="gpu", work=work, how="measured", batch=m.batch, low_uj=m.uj - m.idle_uj, uj=m.uj, high_uj=m.uj,
             system_uj=None, low_us=m.us, us=m.us, high_us=m.us, updates=self._gpu_updates(work, m.batch), word="measured",
+            time_word="measured",
         )  # fmt: skip
 
     def _gpu_updates(self, mode: Mode, batch: int) -> float:
@@ -139,7 +156,8 @@ class Energy(ComparedEnergy):
 
     def records(self) -> list[dict[str, str | float | None]]:
         """Return `rows` as flat records for a table: ``pandas.DataFrame(result.records())``."""
-        return [r.as_record() for r in self.rows()]
+        fidelity = "" if self.fidelity is None else self.fidelity.text
+        return [r.as_record() | {"fidelity": fidelity if r.side == "chip" else ""} for r in self.rows()]
 
     def compare(self) -> list[dict[str, Any]]:
         """Return `rows` as plain values, with their words."""
@@ -159,7 +177,9 @@ class Energy(ComparedEnergy):
         learning = self.learning_uj_per_sample()
         return {
             "chip": self.report.as_json(),
+            "fidelity": None if self.fidelity is None else self.fidelity.as_json(),
             "learning": {c.plan.form: c.nominal.as_json() for c in self.learning},
+            "learners": None if self.learners is None else self.learners.nominal.as_json(),
             "learning_uj_per_sample": None
             if learning is None
             else dict(zip(("low", "nominal", "high"), learning, strict=True)),

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from energy_models.items import Item
+from energy_models.spread import UNKNOWN
 from simulator.base.shown import si, significant
 
 Work = Literal["inference", "learning", "bptt", "rtrl"]
-WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
-TELLS = 0.01  # share of a sum from which an item decides its word
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class ComparisonRow:
         word: how far the figure can be trusted (the weakest constant with a share of 1 % or more).
         unknown: what costs energy and is in none of the sums.
         scan: the card computes all steps by a parallel scan, which a reset forbids: a bound.
+        time_word: how far the time can be trusted (the weakest of the times that the run uses).
     """
 
     who: str
@@ -50,15 +49,25 @@ class ComparisonRow:
     word: str
     unknown: tuple[str, ...] = ()
     scan: bool = False
+    time_word: str = UNKNOWN
 
     @property
     def what(self) -> str:
         """The row in words."""
         if self.side == "chip":
             text = "inference" if self.work == "inference" else f"inference + learning ({_HOW.get(self.how, self.how)})"
-            return text if self.batch == 1 else f"{text}, {self.batch} copies"
+            return (
+                text
+                if self.batch == 1
+                else f"{text}, {self.batch} {'separate learners' if self.separate else 'copies'}"
+            )
         scan = ", scan" if self.scan else ""
         return f"{_WORK[self.work]}, batch {self.batch}, {_HOW.get(self.how, self.how)}{scan}"
+
+    @property
+    def separate(self) -> bool:
+        """Whether the row is of learners side by side, each with a network of its own: no batch of one network."""
+        return self.side == "chip" and self.work == "learning" and self.batch > 1
 
     @property
     def marked(self) -> str:
@@ -77,7 +86,7 @@ class ComparisonRow:
 
 _COLUMNS = (
     "who", "what", "side", "work", "how", "batch", "low_uj", "uj", "high_uj", "system_uj", "low_us", "us", "high_us", "updates",
-    "word", "unknown", "scan",
+    "word", "time_word", "unknown", "scan",
 )  # fmt: skip
 _WORK = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)", "learning": "learning"}
 _HOW = {
@@ -85,22 +94,6 @@ _HOW = {
     "fused": "fused bound",
 }  # fmt: skip
 EXACT = ("dense", "seq", "blk")  # forms whose gradient is exact
-
-
-def trust(items: Iterable[Item]) -> str:
-    """Return the word of a sum: the weakest quality among the items that make up 1 % of it or more.
-
-    A power is multiplied by a modelled time, so its item is never better than scaled.
-    """
-    known = [(i.energy_pj or 0.0, _quality(i)) for i in items if i.known]
-    total = sum(energy for energy, _ in known)
-    told = [quality for energy, quality in known if energy >= TELLS * total and energy > 0]
-    return max(told, key=WEAKEST.index) if told else "unknown"
-
-
-def _quality(item: Item) -> str:
-    qualities = (item.constant.quality, "scaled" if item.constant.unit == "mW" else "measured")
-    return max(qualities, key=WEAKEST.index)
 
 
 def per_update(row: ComparisonRow) -> float | None:
@@ -134,6 +127,7 @@ def equal_work(
                 "uj_per_update": per_update(r),
                 "uj_to_accuracy": r.uj * samples if reached and samples else None,
                 "accuracy": accuracy if reached else None,
+                "word": r.word,
             }
         )
     return out
@@ -163,7 +157,9 @@ def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
     found = list(rows)
     lines: list[tuple[bool, str]] = []
     for (_, work, _, scan), cards in _cases(found).items():
-        own = [r for r in found if r.side == "chip" and (r.work == "inference") == (work == "inference")]
+        own = [
+            r for r in found if r.side == "chip" and not r.separate and (r.work == "inference") == (work == "inference")
+        ]
         if own and not scan and work != "rtrl":
             lines += _lines(own, cards)
     return [text for _, text in sorted(lines, key=lambda line: not line[0])]  # where the chip loses first
@@ -191,3 +187,34 @@ def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool,
         f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "
         f"{si(card.uj * 1e-6, 'J')}{more}{note}"
     )
+
+
+def modes(rows: Iterable[ComparisonRow]) -> list[dict[str, Any]]:
+    """Return latency mode (one sample) and throughput mode (full chip, best batch) of the chip beside each card and case.
+
+    Learning is compared with BPTT; in throughput mode the chip's learners each have a network of their own.
+    """
+    found, out = list(rows), []
+    for (_, work, _, scan), cards in _cases(found).items():
+        own = [r for r in found if r.side == "chip" and (r.work == "inference") == (work == "inference")]
+        if not own or scan or work == "rtrl":
+            continue
+        alone, full = [r for r in own if r.batch == 1], [r for r in own if r.batch > 1]
+        pairs = [("latency", alone, [r for r in cards if r.batch == 1]), ("throughput", full or alone, cards)]
+        for mode, chips, others in pairs:
+            if chips and others:
+                out.append(_mode(mode, _least(chips), _least(others)))
+    return out
+
+
+def _least(rows: Iterable[ComparisonRow]) -> ComparisonRow:
+    return min(rows, key=lambda r: r.uj)
+
+
+def _mode(mode: str, chip: ComparisonRow, card: ComparisonRow) -> dict[str, Any]:
+    return {
+        "mode": mode, "chip": chip.what, "chip_lacks": ", ".join(chip.unknown), "chip_low_uj": chip.low_uj, "chip_uj": chip.uj,
+        "chip_high_uj": chip.high_uj, "chip_us": chip.us, "chip_word": chip.word, "card": f"{card.who} {card.what}",
+        "card_low_uj": card.low_uj, "card_uj": card.uj, "card_high_uj": card.high_uj, "card_us": card.us,
+        "card_word": card.word, "chip_over_card": chip.uj / card.uj,
+    }  # fmt: skip

@@ -1,9 +1,10 @@
-"""Range of a simulated time: the same events timed with every time of the chip file at its low and at its high end."""
+"""Range and word of a simulated time: the same events timed with every time of the chip file at its low and at its high end."""
 
 from __future__ import annotations
 
 import msgspec
 
+from energy_models.spread import UNKNOWN, weakest
 from simulator.chips.chip import Chip, Timing
 from simulator.chips.quantity import Quantity
 from simulator.program.program import Program
@@ -41,3 +42,18 @@ def time_ratios(program: Program, chip: Chip, spikes: SpikeTrain) -> tuple[float
         run_timing(program, c, few).sim_time_ns for c in (at_end(chip, False), chip, at_end(chip, True))
     )
     return (low / nominal, high / nominal) if nominal else None
+
+
+def time_word(chip: Chip, program: Program | None, learns: bool) -> str:
+    """Return how far a simulated time can be trusted: the weakest quality of the times that such a run uses.
+
+    The time of a learnt word counts where the run learns, that of an operation where a neuron model is not native to the chip.
+    """
+    t = chip.timing
+    if t is None:
+        return UNKNOWN
+    programmed = program is None or any(not chip.capabilities.is_native(p.model) for p in program.populations)
+    left_out = {"tick", "barrier_by_tiles", "arbiter"} | (set() if learns else {"learn_synapse"})
+    left_out |= set() if programmed else {"neuron_op"}
+    used = [q for name in Timing.__struct_fields__ if name not in left_out and (q := getattr(t, name)) is not None]
+    return weakest(q.quality for q in used if q.value)

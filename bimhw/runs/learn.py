@@ -16,6 +16,7 @@ from bimhw.runs.course import Course
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
+from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
 from simulator.base.errors import InputError
 from simulator.base.locks import held
@@ -246,6 +247,12 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
     """
     from bimhw.models.bim.config import config_from
 
+    if (copies := copies_of(program)) > 1:
+        raise InputError(
+            "on-chip learning",
+            f"needs one network, and the program has {copies} copies: no path of the chip sums their weight changes",
+            "Compile without --copies; `bimhw energy` counts what that many separate learners cost",
+        )
     if program.learning:
         base = learn_config(program.learning)
         config = learn_config(plain_options(base) | options)

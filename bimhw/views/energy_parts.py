@@ -60,6 +60,11 @@ def _learning_part(costs: Energy) -> Part | None:
     else:
         chip = "the inference above and each form of learning with the time that it takes, counted, not simulated; the least: "
         chip += _range(rows[0])
+    if costs.learners is not None:
+        chip += (
+            f"; then throughput mode, {costs.copies} separate learners, each with a network of its own: no batch of one network, "
+            "so the verdict leaves them out"
+        )
     note = (
         f"Energy of learning from one sample. Chip: {chip}. GPU: backpropagation through time and RTRL on the same "
         f"network and sample. {_CASES}."
@@ -78,12 +83,20 @@ def _table(rows: list[ComparisonRow]) -> Table:
         [
             r.who, r.what, si(r.uj * 1e-6, "J"), _range(r),
             "unknown" if r.system_uj is None else si(r.system_uj * 1e-6, "J"),
-            "" if r.us is None else si(r.us * 1e-6, "s"), {"quality": r.word}, ", ".join(r.unknown),
+            "" if r.us is None else si(r.us * 1e-6, "s"), _times(r), {"quality": r.word},
+            {"quality": "" if r.us is None else r.time_word}, ", ".join(r.unknown),
         ]
         for r in rows
     ]  # fmt: skip
-    columns = ("who", "what", "energy", "range", "with board and host", "time of a sample", "trust", "not in the sums")
+    columns = (
+        "who", "what", "energy", "range", "with board and host", "time of a sample", "its range", "trust in the energy",
+        "in the time", "not in the sums",
+    )  # fmt: skip
     return Table(columns, body, (2, 4, 5))
+
+
+def _times(r: ComparisonRow) -> str:
+    return "" if r.low_us is None or r.high_us is None else f"{si(r.low_us * 1e-6, 's')} to {si(r.high_us * 1e-6, 's')}"
 
 
 def _range(r: ComparisonRow) -> str:

@@ -34,6 +34,23 @@ def _two(first: str, second: str) -> Callable[[Metrics], Any]:
     return pair
 
 
+def _ends(low: str, high: str) -> Callable[[Metrics], Any]:
+    return lambda metrics: _range([metrics.get(low), metrics.get(high)])
+
+
+def _range_of(key: str) -> Callable[[Metrics], Any]:
+    return lambda metrics: _range(metrics.get(key) or [])
+
+
+def _latency_range(metrics: Metrics) -> str:
+    mean, ratios = metrics.get("bimhw.latency_us_mean"), metrics.get("bimhw.time_ratios")
+    return "" if mean is None or ratios is None else _range([mean * ratio for ratio in ratios])
+
+
+def _range(ends: Sequence[float | None]) -> str:
+    return " .. ".join("unbounded" if end is None else significant(end, 3) for end in ends)
+
+
 FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
     ("task", _at("bimhw.task")),
     ("chip", _at("bimhw.chip")),
@@ -49,14 +66,19 @@ FIGURES: tuple[tuple[str, Callable[[Metrics], Any]], ...] = (
         "µJ/inference, dynamic / total",
         _two("bimhw.dynamic_uj_per_inference", "bimhw.energy_uj_per_inference"),
     ),
+    ("µJ/inference, range of its constants", _ends("bimhw.energy_low_uj", "bimhw.energy_high_uj")),
     ("µJ/inference, all copies that fit", _at("bimhw.full_uj_per_inference")),
     ("copies of the network that fit", _at("bimhw.copies")),
     ("µJ/sample learnt, inference included: dense RTRL, counted", _at("bimhw.dense_learning_uj_per_sample")),
     ("µJ/sample learnt, inference included: best exact form, counted", _at("bimhw.learning_uj_per_sample")),
+    ("the same, range", _range_of("bimhw.learning_range_uj")),
+    ("the same on as many separate learners, each with a network of its own", _at("bimhw.learners_uj_per_sample")),
     ("best exact form of learning", _at("bimhw.learning_form")),
     ("trust in the energies", _at("bimhw.trust")),
     ("not in the sums", lambda m: ", ".join(m.get("bimhw.unknown") or ())),
     ("latency of a sample, µs", _at("bimhw.latency_us_mean")),
+    ("latency of a sample, range of its times", _latency_range),
+    ("trust in the times", _at("bimhw.time_trust")),
     ("samples/s", _at("bimhw.samples_per_s")),
     ("EDP, J s", _at("bimhw.energy_delay_product_js")),
 )

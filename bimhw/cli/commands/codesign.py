@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bimhw.cli.comparison import copies_option
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 
@@ -28,18 +29,25 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
     show_default=True,
     help="Of the weight update.",
 )
+@copies_option
 @click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
 @click.option("--floorline", type=OutputFile(), help="Draw what binds each step (.png, .svg, .pdf).")
 @json_option
 def command(
-    run: Path, gpu: tuple[str, ...], plot: Path | None, floorline: Path | None, as_json: bool, **options: Any
+    run: Path,
+    gpu: tuple[str, ...],
+    copies: int | None,
+    plot: Path | None,
+    floorline: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""
     from bimhw.costs.codesign import codesign
     from bimhw.costs.learning import LearningPrice
 
     price = LearningPrice(**options)
-    result = codesign(run, gpu, price)
+    result = codesign(run, gpu, price, copies)
     if plot is not None:
         from bimhw.views.codesign_plot import plot_codesign
 
@@ -55,7 +63,8 @@ def command(
         "break_even": "density of synapses at which the chip costs as much as the GPU (fixed activity)",
         "learning": "learning: dynamic nJ a step beside inference, its time not charged; nj = a step and its share of an update "
         f"every K={price.block} (L={price.lookback}, lambda={price.lam:g}, {price.optimiser})",
-        "on_chip": "learning on this chip, a sample with its inference and all its time (counted; least energy first)",
+        "on_chip": "learning on this chip, a sample with its inference and all its time (counted; one learner, least energy "
+        "first; then separate learners that fill the chip, each with a network of its own)",
         "roofline": "limits of 1e9 SynOps/s",
         "floorline": "what binds the steps: the term of the fullest core or link",
     }
@@ -66,8 +75,32 @@ def command(
             print_table(title, [c.replace("_", " ") for c in columns], [tuple(r[c] for c in columns) for r in rows])
         elif part != "on_chip":
             click.echo(f"{title}: nothing to say for this run")
+    _print_modes(result.modes)
     for line in result.verdict:
         click.echo(line)
+    if result.fidelity is not None:
+        click.echo(f"program against its network: {result.fidelity.text}")
+
+
+def _print_modes(rows: list[dict[str, Any]]) -> None:
+    """Print chip and card side by side: nominal (low .. high)."""
+    from simulator.base.shown import significant
+
+    def energy(r: dict[str, Any], side: str) -> str:
+        low, nominal, high = (r[f"{side}_{k}"] for k in ("low_uj", "uj", "high_uj"))
+        end = "unbounded" if high is None else significant(high, 3)
+        return f"{significant(nominal, 3)} ({significant(low, 3)} .. {end})"
+
+    body = [
+        (
+            r["mode"], r["chip"] + (" + unknown" if r["chip_lacks"] else ""), energy(r, "chip"), r["chip_word"], r["card"],
+            energy(r, "card"), r["card_word"], r["chip_over_card"],
+        )
+        for r in rows
+    ]  # fmt: skip
+    if body:
+        title = "latency mode (one sample) and throughput mode (full chip, best batch): uJ of a sample, nominal (low .. high)"
+        print_table(title, ("mode", "chip", "uJ", "trust", "card", "uJ", "trust", "chip / card"), body)
 
 
 def _draw_floorline(run: Path, path: Path) -> None:

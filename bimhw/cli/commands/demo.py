@@ -47,6 +47,7 @@ def rows(figures: Any) -> list[tuple[str, str]]:
 
     train, compiled, run, energy = (figures[k] for k in ("training", "compile", "simulation", "energy"))
     differ = run["spikes_that_differ"] / run["spike_slots"]
+    first = next(iter(figures["per_sample"].values()))
     out = [
         ("accuracy, float model", f"{run['float_accuracy']:.1%}"),
         ("accuracy, chip (int8 weights, integer states)", f"{run['accuracy']:.1%}"),
@@ -55,7 +56,7 @@ def rows(figures: Any) -> list[tuple[str, str]]:
         ("neurons, synapses, cores", f"{compiled['neurons']:,}, {compiled['synapses']:,}, {compiled['cores']}"),
         ("spikes per sample", f"{run['spikes_per_sample']:.0f}"),
         ("ticks per step (of {:g} ns)".format(run["tick_ns"]), f"{run['mean_step_ticks']:,.0f}"),
-        ("latency of a sample", si(run["mean_latency_us"] * 1e-6, "s")),
+        ("latency of a sample", si(run["mean_latency_us"] * 1e-6, "s") + _time_range(run["mean_latency_us"], first)),
         ("energy per SynOp, dynamic / total", _two(energy, "dynamic_pj_per_synop", "total_pj_per_synop", 1e-12)),
         ("energy per step, dynamic / total", _two(energy, "dynamic_nj_per_step", "total_nj_per_step", 1e-9)),
         (
@@ -68,6 +69,16 @@ def rows(figures: Any) -> list[tuple[str, str]]:
         lacks = " + unknown" if row["unknown"] else ""
         out.append((name, f"{si(row['uj'] * 1e-6, 'J')}{lacks}  ({si(low, 'J')} .. {si(high, 'J')}), {row['word']}"))
     return out
+
+
+def _time_range(latency_us: float, row: Any) -> str:
+    """Return the range of the latency, in proportion to that of a sample's time, and its word."""
+    from simulator.base.shown import si
+
+    if row["low_us"] is None or row["high_us"] is None:
+        return ""
+    low, high = (latency_us * row[end] / row["us"] * 1e-6 for end in ("low_us", "high_us"))
+    return f"  ({si(low, 's')} .. {si(high, 's')}), {row['time_word']}"
 
 
 def _two(figures: Any, first: str, second: str, scale: float) -> str:

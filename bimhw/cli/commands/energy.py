@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from bimhw.cli.comparison import copies_option, print_comparison
 from bimhw.cli.output import json_option, print_json, print_table
 
-Grouping = Literal["item", "hardware", "kind", "core", "layer", "step"]
+if TYPE_CHECKING:
+    from bimhw.costs.result import Energy
+    from energy_models.items import EnergyReport, Grouping, Item
+    from energy_models.spread import Spread
 
 
 @click.command()
@@ -46,7 +49,7 @@ def command(
     bound: tuple[str, ...],
     supply_v: float | None,
     process_nm: float | None,
-    by: Grouping | None,
+    by: str | None,
     scan: bool,
     copies: int | None,
     measure: Path | None,
@@ -82,7 +85,7 @@ def _bound(text: str) -> tuple[str, tuple[float, float]]:
         raise InputError(f"--bound {text!r}", "is not KEY=LOW:HIGH", "For example: --bound spike=0:70") from error
 
 
-def _explain(result: Any, name: str, as_json: bool) -> None:
+def _explain(result: Energy, name: str, as_json: bool) -> None:
     best = result.best_learning
     items = list(result.report.items)
     items += [] if best is None else [i for i in best.nominal.items if i.hardware == "learning"]
@@ -96,20 +99,49 @@ def _explain(result: Any, name: str, as_json: bool) -> None:
         click.echo(item.explain())
 
 
-def _by(report: Any, grouping: str, as_json: bool) -> None:
-    """Print nominal energies of one grouping; what belongs to the whole chip is the entry `chip`, unknown items are named."""
-    parts, total = report.by("population" if grouping == "layer" else grouping), report.energy_pj()
+def _by(report: EnergyReport, grouping: str, as_json: bool) -> None:
+    """Print one grouping; what belongs to the chip as a whole is the entry `chip`, unknown items are named."""
+    parts, total = (
+        report.spread_by("population" if grouping == "layer" else cast("Grouping", grouping)),
+        report.energy_pj(),
+    )
     if as_json:
-        print_json({"by": grouping, "pj": parts, "total_pj": total, "unknown": list(report.unknown)})
+        spreads = {k: s.as_json() for k, s in parts.items()}
+        pj = {k: s.nominal for k, s in parts.items()}
+        print_json({"by": grouping, "pj": pj, "spreads": spreads, "total_pj": total, "unknown": list(report.unknown)})
         return
-    shown = parts if grouping == "step" else {k: v for k, v in parts.items() if v}
-    rows = [(name, pj / 1e3, f"{pj / total:.2%}" if total else "") for name, pj in shown.items()]
-    print_table(f"energy on {report.chip} by {grouping}", (grouping, "nJ", "share"), [*rows, ("sum", total / 1e3, "")])
+    kept = parts if grouping == "step" else {k: s for k, s in parts.items() if s.high}
+    whole = report.spreads()["total_pj"]
+    rows = [_spread(name, s, 1e3, f"{s.nominal / total:.2%}" if total else "") for name, s in kept.items()]
+    columns = (grouping, "nJ", "low", "high", "trust", "share")
+    print_table(f"energy on {report.chip} by {grouping}", columns, [*rows, _spread("sum", whole, 1e3, "")])
     if report.unknown:
         click.echo(f"not in the sum, since no energy was ever published: {', '.join(report.unknown)}")
 
 
-def _print(result: Any) -> None:
+def _spread(name: str, s: Spread, divide: float, *more: str) -> tuple[str | float, ...]:
+    return (name, s.nominal / divide, s.low / divide, s.high / divide, s.word, *more)
+
+
+def _figures(result: Energy) -> list[tuple[str | float, ...]]:
+    """Return the figures of the run, each with its range and its word."""
+    from energy_models.spread import weakest
+
+    first, report = result.rows()[0], result.report
+    out = [_spread(k.replace("_", " "), s, 1.0) for k, s in report.spreads().items() if not k.endswith("_pj")]
+    if first.us is not None:
+        ends = ("", "") if first.low_us is None or first.high_us is None else (first.low_us, first.high_us)
+        out.append(("sim time us per inference", first.us, *ends, first.time_word))
+    product = report.figures()["energy_delay_product_js"]
+    if product is not None:
+        low, high = (1.0, 1.0) if result.time_ratios is None else result.time_ratios
+        total, word = report.spreads()["total_pj"], weakest((first.word, first.time_word))
+        ends = (product * low * total.low / total.nominal, product * high * total.high / total.nominal)
+        out.append(("energy delay product js", product, *ends, word))
+    return out
+
+
+def _print(result: Energy) -> None:
     report = result.report
     columns = ("item", "unit", "count", "constant", "quality", "energy (nJ)", "low", "high")
     print_table(
@@ -125,28 +157,29 @@ def _print(result: Any) -> None:
             columns,
             [_row(i) for i in items],
         )
-    names = [(k, v) for k, v in report.figures().items() if not k.endswith("_pj")]
-    print_table("figures", ("quantity", "value"), [(k.replace("_", " "), v) for k, v in names])
+    print_table("figures", ("quantity", "value", "low", "high", "trust"), _figures(result))
     print_comparison(result.rows())
-    print_table(
-        "equal work (nominal; a token is a step; online rules update at each labelled step, BPTT once a batch)",
-        ("who", "what", "uJ/step", "uJ/update", "uJ to reach the accuracy"),
-        [
-            tuple(
-                "" if r[k] is None else r[k] for k in ("who", "what", "uj_per_step", "uj_per_update", "uj_to_accuracy")
-            )
-            for r in result.equal_work(short=True)
-        ],
-    )
+    _print_equal_work(result)
     for line in result.verdict():
         click.echo(line)
+    if result.fidelity is not None:
+        click.echo(f"program against its network: {result.fidelity.text}")
     notes = [*report.assumptions, *result.notes, *(a for cost in result.gpu for a in cost.assumptions)]
     click.echo("assumptions")
     for note in dict.fromkeys(notes):
         click.echo(f"  - {note}")
 
 
-def _row(item: Any) -> tuple[Any, ...]:
+def _print_equal_work(result: Energy) -> None:
+    keys = ("who", "what", "uj_per_step", "uj_per_update", "uj_to_accuracy", "word")
+    print_table(
+        "equal work (nominal; a token is a step; online rules update at each labelled step, BPTT once a batch)",
+        ("who", "what", "uJ/step", "uJ/update", "uJ to reach the accuracy", "trust"),
+        [tuple("" if r[k] is None else r[k] for k in keys) for r in result.equal_work(short=True)],
+    )
+
+
+def _row(item: Item) -> tuple[str | float, ...]:
     c = item.constant
     constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
     energies = (item.energy_pj, item.low_pj, item.high_pj)

@@ -36,6 +36,7 @@ from simulator.base.shown import significant
 @click.option("--preset", help="Training preset.")
 @click.option("--task", help="Task of a model file that does not say it.")
 @with_task_options
+@click.option("--gpu", help="Card whose fused bound stands beside the chip.")
 @click.option("--profile", help="How a .nir file is run (docs/frontends.md).")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--samples", type=int, help="Test samples a point; all by default.")
@@ -62,7 +63,7 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
             data_options=data_values(options["encode"], options["data_options"]), trials=options["optuna"],
             progress=advance,
             **{k: options[k] for k in ("preset", "samples", "task", "engine", "data", "task_options", "db", "workers",
-                                       "dask", "retry")},
+                                       "dask", "retry", "gpu")},
         )  # fmt: skip
     if plot is not None:
         plot_sweep(result, plot)
@@ -103,13 +104,21 @@ _COLUMNS = {
     "density": ("kept %", 100.0),
     "spike_rate": ("spike rate", 1.0),
     "total_uj": ("total µJ", 1.0),
+    "total_low_uj": ("low µJ", 1.0),
+    "total_high_uj": ("high µJ", 1.0),
     "synapse_uj": ("SynOp µJ", 1.0),
     "synapse_uj_fixed_activity": ("fixed µJ", 1.0),
     "pruned_synops_fixed_activity": ("pruned fixed", 1.0),
     "latency_us": ("latency µs", 1.0),
     "samples_per_s": ("samples/s", 1.0),
+    "full_uj": ("full chip µJ", 1.0),
+    "learning_uj": ("learning µJ", 1.0),
+    "learners_uj": ("full chip learning µJ", 1.0),
+    "card_uj": ("card µJ", 1.0),
+    "card_full_uj": ("card, best batch µJ", 1.0),
     "cores": ("cores", 1.0),
 }
+_MODES = ("full_uj", "learning_uj", "learners_uj", "card_uj", "card_full_uj")  # shown beside a card
 _FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
 
 
@@ -118,6 +127,7 @@ def _print(result: Any, axes: list[str]) -> None:
     has_fixed = any(r[_FIXED[0]] is not None for r in done)
     left_out: tuple[str, ...] = ("density",) if has_fixed else _FIXED  # what the axis says already
     left_out += () if "copies" in axes else ("samples_per_s",)
+    left_out += () if any(r.get("card") for r in done) else _MODES
     figures = [f for f in _COLUMNS if f not in left_out]
     seeds = len({r["axes"].get("seed") for r in done})
     rows = [
@@ -135,6 +145,14 @@ def _print(result: Any, axes: list[str]) -> None:
     for reason, points in _failed(result.rows).items():
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
         click.echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
+    words = dict.fromkeys((r.get("trust"), r.get("time_trust"), r.get("fidelity")) for r in done)
+    for energy, time, kept in words:
+        click.echo(f"trust in energies: {energy}; in times: {time}; program against its network: {kept or 'not known'}")
+    if cards := sorted({r["card"] for r in done if r.get("card")}):
+        click.echo(
+            f"card: fused bound of {', '.join(cards)}, one sample at a time and at the best batch; full chip: as many copies as "
+            "fit (of learning: separate learners, each with a network of its own)"
+        )
     if has_fixed:
         click.echo(
             "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "

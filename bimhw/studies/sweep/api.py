@@ -23,6 +23,7 @@ def sweep(
     task_options: Sequence[str] = (),
     reading: Mapping[str, object] | None = None,
     data_options: Mapping[str, object] | None = None,
+    gpu: str | None = None,
     db: Path | str = "sweep.sqlite",
     workers: int = 1,
     dask: str | None = None,
@@ -44,6 +45,7 @@ def sweep(
         task_options: options of the task's loader.
         reading: ``profile`` and ``dt`` of a .nir file.
         data_options: ``encoding``, ``layout``, ``steps`` ... of samples.
+        gpu: card whose bound stands beside the chip, one sample at a time and at its best batch.
         db: SQLite file of finished points.
         workers: local processes.
         dask: address of a Dask scheduler instead.
@@ -61,6 +63,7 @@ def sweep(
     spec = SweepSpec(
         str(source), {axis: tuple(values) for axis, values in axes.items()}, options or {}, preset, samples, task,
         engine, None if data is None else str(data), tuple(task_options), reading or {}, data_options or {},
+        gpu,
     )  # fmt: skip
     if trials is None:
         return run_sweep(spec, db, workers, dask, retry, progress)

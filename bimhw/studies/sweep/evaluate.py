@@ -36,6 +36,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 if TYPE_CHECKING:
+    from bimhw.costs.result import Energy
     from bimhw.tasks.base import Task
     from bimhw.tasks.dataset import Dataset
 
@@ -79,8 +80,6 @@ def _disk_fails(error: BaseException, folder: Path) -> bool:
 
 def evaluate(point: Point, folder: Path) -> SweepFigures:
     """Return all figures of a point."""
-    from bimhw.costs.compare import energy
-
     program, facts = function_run(point, folder)
     faults = point.faults()
     if faults is None:
@@ -88,17 +87,15 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
     else:
         mapped = _mapping_run(point, program, folder)[0]
         activity, facts = faulty_run(point, mapped, faults, folder)
-    spikes = _recorded(point, folder)[0] if faults is None else None
-    held = point.axes.get("copies", "max")
-    costs = energy(activity, point.chip(), program=mapped, spikes=spikes, copies=None if held == "max" else held)
+    costs = _costs(point, mapped, activity, None if faults is not None else _recorded(point, folder)[0])
     together = "copies" in point.axes and costs.full is not None  # the point is of all copies, not of one alone
     report, ran = (costs.full, costs.copies) if together and costs.full is not None else (costs.report, 1)
-    figures = report.figures()
+    figures, word = report.figures(), report.spreads().get("total_uj_per_inference")
     latency, product = figures["sim_time_us_per_inference"], figures["energy_delay_product_js"]
-    learning = costs.learning_uj_per_sample()
     synapses = sum(q.n_synapses for q in program.projections)
     dense = sum(program.population(q.source).size * program.population(q.target).size for q in program.projections)
     per, done = max(1, activity.samples), max(1, report.samples)
+    low, high = costs.time_ratios or (None, None)
     return SweepFigures(
         accuracy=facts["accuracy"],
         spike_rate=spike_rate(mapped, activity),
@@ -110,11 +107,11 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         dynamic_uj=figures["dynamic_uj_per_inference"],
         synapse_uj=report.by("hardware").get("synapse", 0.0) / 1e6 / done,
         soma_uj=report.by("hardware").get("soma", 0.0) / 1e6 / done,
-        learning_uj=None if learning is None else learning[1],
-        learning_form=None if costs.best_learning is None else costs.best_learning.plan.form,
         copies=costs.copies,
         full_uj=None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
         latency_us=None if latency is None else latency * ran,
+        latency_low_us=None if latency is None or low is None else latency * ran * low,
+        latency_high_us=None if latency is None or high is None else latency * ran * high,
         edp_js=None if product is None else product * ran,
         cores=activity.cores_used,
         neurons=program.n_neurons,
@@ -123,7 +120,42 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         saturations=activity.total("saturations"),
         faults=fault_figures(activity),
         samples_per_s=1e6 / latency if latency else None,
+        trust=None if word is None else word.word,
+        time_trust=costs.time_words[0],
+        fidelity=None if costs.fidelity is None else costs.fidelity.text,
+        **_learning_figures(costs),
+        **_card_figures(costs),
     )
+
+
+def _costs(point: Point, mapped: Program, activity: Activity, spikes: SpikeTrain | None) -> Energy:
+    from bimhw.costs.compare import energy
+
+    held = point.axes.get("copies", "max")
+    return energy(
+        activity, point.chip(), program=mapped, spikes=spikes, copies=None if held == "max" else held,
+        gpu=() if point.spec.gpu is None else point.spec.gpu,
+    )  # fmt: skip
+
+
+def _learning_figures(costs: Energy) -> dict[str, Any]:
+    best, learners = costs.best_learning, costs.learners
+    if best is None:
+        return {"learning_uj": None, "learning_form": None}
+    low, nominal, high = best.uj_per_sample()
+    return {
+        "learning_uj": nominal, "learning_low_uj": low, "learning_high_uj": high, "learning_form": best.plan.form,
+        "learners_uj": None if learners is None else learners.uj_per_sample()[1],
+    }  # fmt: skip
+
+
+def _card_figures(costs: Energy) -> dict[str, Any]:
+    """Return the bound of the card that the sweep names: one sample at a time, and at its best batch."""
+    bounds = [g for g in costs.gpu if g.mode == "inference" and g.case == "fused"]
+    if not bounds:
+        return {}
+    alone = next((g.uj for g in bounds if g.batch == 1), None)
+    return {"card": bounds[0].gpu, "card_uj": alone, "card_full_uj": min(g.uj for g in bounds)}
 
 
 def model_file(point: Point, folder: Path) -> Path:
@@ -178,22 +210,25 @@ def _compiled(
     point: Point, model: Path
 ) -> tuple[Program, Mapping[str, npt.NDArray[np.float64]], Task | Dataset | None]:
     """Return the program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
+    from bimhw.compiler.fidelity import fidelity
     from bimhw.compiler.integer import compile_integer
     from bimhw.compiler.options import CompileOptions
     from bimhw.compiler.pipeline import to_integers
     from bimhw.frontends import load_network
-    from mapping.blocks import map_blocks
+    from mapping.blocks import map_blocks, with_meta
     from mapping.spec import check_network
 
     spec, chip = point.spec, _roomy_chip()
     network = check_network(load_network(model, **spec.reading))
     data = spec.data_of(network)
     if network.stage == "integer":
-        made = compile_integer(network, chip, task=data, mapping="blocks", seed=point.seed)
-        return made.program, made.rates, data
+        given = compile_integer(network, chip, task=data, mapping="blocks", seed=point.seed)
+        return given.program, given.rates, data
     options = CompileOptions(**point.compilation())
-    integers = to_integers(network, chip, None, data, options, point.seed)
-    return map_blocks(integers.integer, chip)[0], integers.calibrated.rates, data
+    made = to_integers(network, chip, None, data, options, point.seed)
+    kept = fidelity(network, made.network, made.lowered.weight_errors, made.data.assumed)
+    program = with_meta(map_blocks(made.integer, chip)[0], fidelity=kept.as_json())
+    return program, made.calibrated.rates, data
 
 
 def _roomy_chip() -> Chip:

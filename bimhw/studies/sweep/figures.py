@@ -16,12 +16,18 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
         total_uj, total_low_uj, total_high_uj: energy on the chip, and its range.
         dynamic_uj, synapse_uj, soma_uj: parts of it.
         learning_uj, learning_form: of a sample that is learnt from, in the cheapest form that computes the gradient.
+        learning_low_uj, learning_high_uj: its range.
+        learners_uj: the same on as many separate learners as copies fit, each with a network of its own.
         copies, full_uj: copies of the network that fit, and the energy of a sample with them.
         latency_us, edp_js: None where the chip has no published times; of a round, where copies run together.
         cores, neurons, weight_bytes: what the network takes.
         unknown: items without a published energy.
         saturations: values that left their word.
         faults: what the faults did, by counter.
+        latency_low_us, latency_high_us: its range.
+        trust, time_trust: words of the energy and of the time (docs/energy.md).
+        fidelity: how far the program is its network, with reasons.
+        card: that the sweep names; card_uj, card_full_uj: its fused bound of a sample, one at a time and at the best batch.
         samples_per_s: with all copies of the point, one after the other.
         synapse_uj_fixed_activity, pruned_synops_fixed_activity: under the spikes of the least sparse point, see docs/energy.md.
     """
@@ -48,6 +54,17 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
     saturations: int
     faults: dict[str, int]
+    learning_low_uj: float | None = None
+    learning_high_uj: float | None = None
+    learners_uj: float | None = None
+    latency_low_us: float | None = None
+    latency_high_us: float | None = None
+    trust: str | None = None
+    time_trust: str | None = None
+    fidelity: str | None = None
+    card: str | None = None
+    card_uj: float | None = None
+    card_full_uj: float | None = None
     samples_per_s: float | None = None
     synapse_uj_fixed_activity: float | None = None
     pruned_synops_fixed_activity: float | None = None

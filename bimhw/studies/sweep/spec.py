@@ -23,6 +23,7 @@ import msgspec
 import bimhw
 from bimhw.frontends.registry import suffixes
 from bimhw.runs.execute import Engine
+from energy_models.gpu_card import load_gpu
 from energy_models.scaling import scaled_chip
 from mapping.network import Network
 from simulator.base.errors import InputError
@@ -62,6 +63,7 @@ class SweepSpec:
         task_options: options of the task's loader.
         reading: how a model file is read (``profile``, ``dt`` of a .nir file).
         data_options: options of samples of the user's own (``encoding``, ``layout``, ``steps`` ...).
+        gpu: card beside the chip, by name or YAML file; None: none.
     """
 
     source: str
@@ -75,6 +77,7 @@ class SweepSpec:
     task_options: tuple[str, ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
     data_options: Mapping[str, Any] = field(default_factory=dict)
+    gpu: str | None = None
 
     def check(self) -> None:
         """Raise `InputError` where an axis or a value cannot be."""
@@ -109,6 +112,8 @@ class SweepSpec:
                 raise InputError("axis 'copies'", "cannot be swept with faults", "Sweep one of the two")
             for point in self.points():
                 point.faults()
+        if self.gpu is not None:
+            load_gpu(self.gpu)
         self._check_options()
 
     def _check_options(self) -> None:
@@ -326,6 +331,7 @@ class Point:
     def key(self) -> str:
         """Hash all that determines the result."""
         held = [self.axes["copies"]] if "copies" in self.axes else []
+        held += [] if self.spec.gpu is None else [msgspec.to_builtins(load_gpu(self.spec.gpu))]
         return digest("point", self.hardware_key(), self.chip().sha256(), *held)
 
 

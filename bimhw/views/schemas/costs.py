@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bimhw.runs.manifest import RunManifest, RunResult
 from bimhw.views.schemas.base import Anything, Document, Figure, Value
-from bimhw.views.schemas.shared import Row
+from bimhw.views.schemas.shared import Fidelity, Row, Spread
 
 
 class Simulate(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +46,7 @@ class ChipEnergy(Document, frozen=True):
     synaptic_events: float
     items: list[EnergyItem]
     figures: dict[str, Figure]
+    spreads: dict[str, Spread]
     by_kind_pj: dict[str, float]
     by_hardware_pj: dict[str, float]
     by_population_pj: dict[str, float]
@@ -65,6 +66,7 @@ class EqualWork(Document, frozen=True):
     uj_per_step: Figure
     uj_per_update: Figure
     uj_to_accuracy: Figure
+    word: str
 
 
 class GpuWork(Document, frozen=True):
@@ -110,6 +112,7 @@ class Energy(Document, frozen=True):
     """Energy of a run beside a GPU."""
 
     chip: ChipEnergy
+    fidelity: Fidelity | None
     compare: list[Row]
     verdict: list[str]
     copies: int
@@ -119,6 +122,7 @@ class Energy(Document, frozen=True):
     gpu_measured: list[dict[str, Anything]]
     labelled_steps: int | None
     learning: dict[str, ChipEnergy]
+    learners: ChipEnergy | None
     learning_uj_per_sample: Span | None
     steps_per_sample: float
 
@@ -128,6 +132,7 @@ class EnergyBy(Document, frozen=True):
 
     by: str
     pj: dict[str, float]
+    spreads: dict[str, Spread]
     total_pj: float
     unknown: list[str]
 
@@ -143,6 +148,8 @@ class Codesign(Document, frozen=True):
     on_chip: list[dict[str, Value]]
     roofline: list[dict[str, Value]]
     floorline: list[dict[str, Value]]
+    modes: list[dict[str, Value]]
+    fidelity: Fidelity | None
 
 
 class SweepRow(Document, frozen=True):
@@ -173,6 +180,17 @@ class SweepRow(Document, frozen=True):
     edp_js: Figure = None
     learning_uj: Figure = None
     learning_form: str | None = None
+    learning_low_uj: Figure = None
+    learning_high_uj: Figure = None
+    learners_uj: Figure = None
+    latency_low_us: Figure = None
+    latency_high_us: Figure = None
+    trust: str | None = None
+    time_trust: str | None = None
+    fidelity: str | None = None
+    card: str | None = None
+    card_uj: Figure = None
+    card_full_uj: Figure = None
     synapse_uj_fixed_activity: Figure = None
     pruned_synops_fixed_activity: Figure = None
     faults: dict[str, Value] = {}

@@ -6,14 +6,7 @@ import msgspec
 
 from bimhw.runs.manifest import RunResult
 from bimhw.views.schemas.base import Anything, Document, Figure
-from bimhw.views.schemas.shared import Layer, Resource, Row
-
-
-class Fidelity(Document, frozen=True):
-    """``faithful`` or ``approximate``, with reasons."""
-
-    word: str
-    reasons: list[str]
+from bimhw.views.schemas.shared import Fidelity, Layer, Resource, Row
 
 
 class Layout(Document, frozen=True):

@@ -5,6 +5,22 @@ from __future__ import annotations
 from bimhw.views.schemas.base import Document, Figure
 
 
+class Fidelity(Document, frozen=True):
+    """``faithful`` or ``approximate``, with reasons."""
+
+    word: str
+    reasons: list[str]
+
+
+class Spread(Document, frozen=True):
+    """A figure with its range and the word of its provenance."""
+
+    low: float
+    nominal: float
+    high: float
+    word: str
+
+
 class Layer(Document, frozen=True):
     """A population of spiking neurons compared with the float network: spikes that differ, rates, error of the states."""
 
@@ -37,6 +53,7 @@ class Row(Document, frozen=True):
     work: str
     how: str
     word: str
+    time_word: str
     batch: int
     scan: bool
     updates: float

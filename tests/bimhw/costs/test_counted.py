@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.costs.copies import throughput, together
+from bimhw.costs.copies import learning_throughput, throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, forms_of
+from bimhw.costs.rows import modes
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from mapping.copies import most_copies, replicate
@@ -156,7 +157,7 @@ def test_learning_pays_for_its_time(case: dict[str, Any]) -> None:
 
 def test_rows_of_energy_charge_every_form(case: dict[str, Any]) -> None:
     costs = bimhw.energy(case["activity"], case["chip"], program=case["program"], spikes=case["spikes"])
-    rows = [r for r in costs.rows() if r.work == "learning"]
+    rows = [r for r in costs.rows() if r.work == "learning" and not r.separate]
     assert {r.how for r in rows} == set(CHIP_FORMS) and [r.uj for r in rows] == sorted(r.uj for r in rows)
     inference = costs.rows()[0]
     for r in rows:
@@ -205,6 +206,66 @@ def test_copies_compute_what_one_computes(case: dict[str, Any]) -> None:
     for t in range(steps):
         a, b = got.ids[got.ptr[t] : got.ptr[t + 1]], merged.ids[merged.ptr[t] : merged.ptr[t + 1]]
         assert sorted(a.tolist()) == sorted(b.tolist())
+
+
+def test_one_learner_side_by_side_is_one_learner(case: dict[str, Any]) -> None:
+    """A single learner of the throughput mode costs what the counted learner costs, at each of the shares."""
+    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan("seq"))
+    many, activities = learning_throughput(counted, case["chip"], 1)
+    for alone, beside in zip(counted.activities, activities, strict=True):
+        assert beside.samples == alone.samples and beside.steps == alone.steps
+        assert beside.sim_time_ns == pytest.approx(alone.sim_time_ns, rel=5e-3)  # there extra steps take the mean time
+        for name in set(alone.counts) - {
+            "packets_in_tile",
+            "hops_ew",
+            "hops_ns",
+            "hops_chip",
+        }:  # of synapses to be, too
+            assert beside.total(name) == pytest.approx(alone.total(name), rel=1e-3, abs=2), name
+    assert many.n_neurons == case["program"].n_neurons
+
+
+def test_separate_learners_touch_words_at_their_own_cores(case: dict[str, Any]) -> None:
+    """The time of many learners is the timing engine's, with each core's words by brute force; all else is shared."""
+    chip, copies = case["chip"], 3
+    counted = count_learning(case["program"], case["spikes"], case["activity"], chip, LearningPlan("dense"))
+    many, activities = learning_throughput(counted, chip, copies)
+    steps = counted.spikes.steps // counted.samples
+    rounds = activities[1].samples // copies
+    words = np.zeros((rounds * steps, chip.topology.mesh_cores), np.int64)
+    place = {}  # (learner, core of the first) -> core
+    for i in range(many.n_neurons):
+        if many.core[i] != HOST:
+            n = counted.stored.n_neurons
+            place[i // n, int(many.core[i % n])] = int(many.core[i])
+    for (learner, core), there in place.items():
+        for r in range(rounds):
+            sample = (r * copies + learner) % counted.samples
+            words[r * steps : (r + 1) * steps, there] += counted.touched[1][sample * steps : (sample + 1) * steps, core]
+    merged = together(counted.spikes, steps, counted.samples, counted.stored.n_neurons, copies, rounds)
+    expected = run_timing(many, chip, merged, learn_synapses=words).sim_time_ns
+    assert activities[1].sim_time_ns == expected
+    alone, beside = (
+        chip_energy(a, chip, p) for a, p in ((counted.activities[1], counted.stored), (activities[1], many))
+    )
+    each = [r.energy_pj("static") / r.samples for r in (alone, beside)]
+    assert each[1] < 0.5 * each[0]  # one chip's static power, three samples
+    dynamic = [r.by("hardware")["learning"] / r.samples for r in (alone, beside)]
+    assert dynamic[1] == pytest.approx(dynamic[0], rel=0.01)
+
+
+def test_learners_are_a_row_of_their_own(case: dict[str, Any]) -> None:
+    costs = bimhw.energy(case["activity"], case["chip"], "h100", program=case["program"], spikes=case["spikes"])
+    rows = [r for r in costs.rows() if r.separate]
+    assert len(rows) == 1 and rows[0].how == "seq" and rows[0].batch == costs.copies > 1
+    assert "separate learners" in rows[0].what and not any("separate learners" in line for line in costs.verdict())
+    assert rows[0].low_uj <= rows[0].uj <= rows[0].high_uj  # type: ignore[operator]
+    found = modes(costs.rows())
+    assert {(m["mode"], m["chip"] == rows[0].what) for m in found} == {
+        ("latency", False), ("throughput", False), ("throughput", True),
+    }  # fmt: skip
+    for m in found:
+        assert m["chip_over_card"] == m["chip_uj"] / m["card_uj"] and m["chip_word"] and m["card_word"]
 
 
 def test_only_nets_that_learn_are_counted(tmp_path: Path) -> None:

@@ -190,6 +190,23 @@ def test_mapping_supply_and_node_are_axes(model: Path, tmp_path: Path, monkeypat
     assert all(r["status"] == "failed" for r in run_sweep(supplies, tmp_path / "t.sqlite").rows)  # binary spikes only
 
 
+def test_a_card_stands_beside_the_chip(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both sides in both modes; the card is no part of what is run, and a point with another card is another point."""
+    plain = spec_of(model, chip=("loihi2",), cores=(16,))
+    beside, other = (replace(plain, gpu=card) for card in ("h100", "a100"))
+    keys = {next(iter(s.points())).key() for s in (plain, beside, other)}
+    assert len(keys) == 3
+    row = run_sweep(beside, tmp_path / "s.sqlite").rows[0]
+    assert row["card"] == "h100" and 0 < row["card_full_uj"] <= row["card_uj"] < row["total_uj"]
+    with pytest.raises(InputError, match="is not known"):
+        replace(plain, gpu="h9").check()
+    with pytest.raises(SystemExit) as done:
+        main(["sweep", str(model), "--task", "digits", "--samples", "10", "--chip", "loihi2", "--cores", "16", "--gpu", "h100",
+              "--db", str(tmp_path / "s.sqlite")])  # fmt: skip
+    out = capsys.readouterr().out
+    assert not done.value.code and "fused bound of h100" in out and "0 points computed" in out and "faithful" in out
+
+
 def test_copies_are_an_axis(model: Path, tmp_path: Path) -> None:
     """Latency against throughput: more copies share the barrier and the static power, and take no less time each."""
     spec = spec_of(model, chip=("loihi2",), cores=(16,), copies=(1, 4, "max", 1000))
@@ -206,6 +223,11 @@ def test_copies_are_an_axis(model: Path, tmp_path: Path) -> None:
         ran = r["copies"] if r is not one else 1
         assert r["samples_per_s"] == pytest.approx(1e6 * ran / r["latency_us"])
         assert r["edp_js"] == pytest.approx(r["total_uj"] * r["latency_us"] * 1e-12)
+    assert alone["fidelity"].startswith("faithful") and alone["time_trust"] == most["trust"] == "assumed"
+    assert alone["trust"] == "scaled"  # static power makes 99 % of it, whose time is modelled
+    assert alone["latency_low_us"] < alone["latency_us"] < alone["latency_high_us"]
+    assert alone["learning_low_uj"] < alone["learning_uj"] < alone["learning_high_uj"]
+    assert alone["learners_uj"] < alone["learning_uj"] and alone["card"] is None
     for bad in (0, 1.5, "many", True):
         with pytest.raises(InputError, match="from 1 on, or max"):
             spec_of(model, copies=(bad,)).check()

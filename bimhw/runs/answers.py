@@ -66,6 +66,11 @@ class DataTrial:
         """T of a sample."""
         return int(self.payloads.shape[1])
 
+    def take(self, part: slice) -> DataTrial:
+        """Return some of the samples; labels and recorded values stay with the whole."""
+        some = replace(self.samples, x=self.samples.x[part], y=None, out=None, targets={}, recorded={})
+        return replace(self, samples=some, payloads=self.payloads[part])
+
     def trains(self, program: Program) -> list[SpikeTrain]:
         """Return the input spikes of each sample."""
         return [encode(program, x) for x in self.payloads]

@@ -133,6 +133,7 @@ def execute(
     *,
     probes: Sequence[Probe] = (),
     how: How = _PLAIN,
+    first: int = 0,
 ) -> Run:
     """Run samples on a chip, the dynamic state reset between them.
 
@@ -143,6 +144,7 @@ def execute(
         steps: chip steps of a sample.
         probes: (population, state) pairs to record.
         how: engine, seed, faults, synchronisation.
+        first: samples of the same run that were run before, apart (`bimhw.runs.pieces`).
 
     Raises:
         InputError: inputs, faults or settings that do not fit the program or the chip.
@@ -153,7 +155,7 @@ def execute(
     if how.engine == "events" and chip.timing is None:
         raise InputError("engine 'events'", f"needs times, and chip {chip.name!r} has none", "Use --engine none")
     if copies_of(program) == 1:
-        return _execute(program, trains, chip, steps, probes, how)
+        return _execute(program, trains, chip, steps, probes, how, first)
     run = _execute(program, side_by_side(program, trains), chip, steps, probes_of(program, probes), how)
     n = len(trains)
     return replace(
@@ -163,7 +165,13 @@ def execute(
 
 
 def _execute(
-    program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
+    program: Program,
+    trains: Sequence[SpikeTrain],
+    chip: Chip,
+    steps: int,
+    probes: Sequence[Probe],
+    how: How,
+    first: int = 0,
 ) -> Run:
     """Run samples, or rounds of samples, one after another."""
     if how.sync == "free":
@@ -174,7 +182,7 @@ def _execute(
     with spreading(how.dask) as spread:
         runs = run_samples(
             program, trains, steps, seed=how.seed, probes=probes, strict=how.strict, topology=chip.topology,
-            faults=how.faults, checkpoint_every=how.checkpoint_every, workers=how.threads, spread=spread, **saving,
+            faults=how.faults, checkpoint_every=how.checkpoint_every, workers=how.threads, spread=spread, first=first, **saving,
         )  # fmt: skip
         resets = range(steps, steps * len(trains), steps)
         timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread, resets)

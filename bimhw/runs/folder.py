@@ -32,6 +32,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.locks import held
 from simulator.base.reading import boundary, check_is_file, read_object
+from simulator.base.spool import Array, Spool
 from simulator.base.writing import check_output_folder, os_errors, replacing_files, write_json
 from simulator.chips.chip import Chip
 from simulator.chips.rules import check_chip
@@ -39,6 +40,7 @@ from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
+Arrays = Mapping[str, Array | Spool]
 PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.npz", "timing.npz", "outputs.npz")
 """Files whose hashes the manifest holds; a run is refused where one of them is not what was written."""
 
@@ -121,7 +123,7 @@ class RunFolder:
         train.check(str(path))
         return train
 
-    def timing(self) -> dict[str, npt.NDArray[Any]] | None:
+    def timing(self) -> dict[str, Array] | None:
         """Return cycles and loads, or None where no timing engine ran."""
         if "timing.npz" not in self.manifest["files"]:
             return None
@@ -131,6 +133,10 @@ class RunFolder:
             if values.dtype.kind not in "iu" or (values.size and int(values.min()) < 0):
                 raise InputError(f"{path}: {name}", "holds times that are no whole numbers of at least 0", _AGAIN)
         return arrays
+
+    def outputs(self) -> dict[str, Array]:
+        """Return what the outputs sent or held, and their scores; nothing where the run was none of data."""
+        return read_npz(self._checked("outputs.npz")) if "outputs.npz" in self.manifest["files"] else {}
 
 
 def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:
@@ -155,10 +161,29 @@ def write_run(
     result: dict[str, Any],
     spikes: SpikeTrain,
     activity: Activity,
-    timing: Mapping[str, npt.NDArray[Any]] | None,
-    outputs: Mapping[str, npt.NDArray[Any]] | None = None,
+    timing: Arrays | None,
+    outputs: Arrays | None = None,
 ) -> None:
-    """Write a run folder, whole or not at all; the run that it held is there until then.
+    """Write a run folder, whole or not at all; the run that it held is there until then."""
+    payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
+    parts: dict[str, Arrays] = {
+        "spikes.npz": {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload},
+        "activity.npz": activity.arrays(),
+        "timing.npz": timing or {},
+        "outputs.npz": outputs or {},
+    }
+    write_parts(folder, program, chip, manifest, result, parts)
+
+
+def write_parts(
+    folder: Path,
+    program: Program,
+    chip: Chip,
+    manifest: Mapping[str, object],
+    result: Mapping[str, object],
+    parts: Mapping[str, Arrays],
+) -> None:
+    """Write a run folder, whole or not at all; `parts`: file name -> its arrays, in memory or on the disk.
 
     The manifest comes last, so that an interrupted run is not taken for a whole one.
     """
@@ -170,16 +195,13 @@ def write_run(
         program.save(new / "program.bimhw")
         write_json(new / "chip.json", chip_json(chip))
         write_json(new / "result.json", result)
-        payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
-        write_npz(new / "spikes.npz", {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload})
-        activity.save(new / "activity.npz")
-        for name, arrays in (("timing.npz", timing), ("outputs.npz", outputs)):
+        for name, arrays in parts.items():
             if arrays:
                 write_npz(new / name, arrays)
         seal(new, dict(manifest) | {"program_sha256": program.sha256()})
 
 
-def seal(folder: Path, manifest: dict[str, Any]) -> None:
+def seal(folder: Path, manifest: Mapping[str, object]) -> None:
     """Write the manifest of a run folder: the given facts, the hash of every part that is there, and its own."""
     files = {name: file_sha256(folder / name) for name in PARTS if (folder / name).is_file()}
     whole = {k: v for k, v in manifest.items() if k != "sha256"} | {"files": files}
@@ -240,6 +262,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own_sha256(manifest: dict[str, Any]) -> str:
+def _own_sha256(manifest: Mapping[str, object]) -> str:
     plain = {k: v for k, v in manifest.items() if k != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

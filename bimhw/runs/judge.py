@@ -48,12 +48,7 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     """
     one = first_copy(program)
     scores = trial.chip_scores(one, run)
-    figures: Figures = {"task": trial.name, "samples": trial.count}
-    figures |= {} if scores is None else trial.judge(scores)
-    figures |= activity_figures(program, run.activity)
-    figures |= {"copies": copies_of(program)} if copies_of(program) > 1 else {}
-    kept = program.facts.fidelity
-    figures |= {} if kept is None else {"fidelity": kept.as_json()}
+    figures = figures_of(program, trial, scores, run.activity)
     if isinstance(trial, DataTrial):
         figures |= _of_data(one, trial, run, model, how.seed)
     if model is not None:
@@ -71,17 +66,26 @@ def judge(program: Program, trial: Trial, run: Run, how: How, model: str | Path 
     return msgspec.convert(figures, RunResult)
 
 
+def figures_of(program: Program, trial: Trial, scores: Array | None, activity: Activity) -> Figures:
+    """Return the figures of scores and counters."""
+    figures: Figures = {"task": trial.name, "samples": trial.count}
+    figures |= {} if scores is None else trial.judge(scores)
+    figures |= activity_figures(program, activity)
+    figures |= {"copies": copies_of(program)} if copies_of(program) > 1 else {}
+    kept = program.facts.fidelity
+    figures |= {} if kept is None else {"fidelity": kept.as_json()}
+    if isinstance(trial, DataTrial) and trial.samples.notes:
+        figures |= {"notes": list(trial.samples.notes)}
+    return figures
+
+
 def _of_data(program: Program, trial: DataTrial, run: Run, model: str | Path | None, seed: int) -> Figures:
     """Figures beside recorded outputs, and of each output that the data names."""
     values = trial.values(program, run)
     named = bool(trial.samples.targets or trial.samples.recorded)
     theirs = trial.float_values(model, program, seed) if named and model is not None else None
     outputs = trial.judge_outputs(values, theirs)
-    return (
-        trial.recorded(trial.output.joined(values))
-        | ({"outputs": outputs} if outputs else {})
-        | ({"notes": list(trial.samples.notes)} if trial.samples.notes else {})
-    )
+    return trial.recorded(trial.output.joined(values)) | ({"outputs": outputs} if outputs else {})
 
 
 def activity_figures(program: Program, activity: Activity) -> Figures:
@@ -118,15 +122,23 @@ def timing_figures(
     step_ticks: npt.NDArray[np.int64], tick_ns: float, samples: int, rounds: int | None = None
 ) -> dict[str, float]:
     """Return ticks and ns of a step, latency and throughput of a sample; `rounds` where samples run side by side."""
-    total_ns = float(step_ticks.sum()) * tick_ns
-    by_sample = step_ticks.reshape(rounds or samples, -1).sum(axis=1) * tick_ns
+    by_sample = step_ticks.reshape(rounds or samples, -1).sum(axis=1)
+    return time_figures(by_sample, step_ticks.size, int(step_ticks.max()), tick_ns, samples)
+
+
+def time_figures(
+    by_sample: npt.NDArray[np.int64], steps: int, longest: int, tick_ns: float, samples: int
+) -> dict[str, float]:
+    """Return what `timing_figures` does, from the ticks of each sample, the number of steps and the longest step."""
+    total, latency_ns = int(by_sample.sum()), by_sample * tick_ns
+    total_ns = float(total) * tick_ns
     return {
         "tick_ns": tick_ns,
-        "mean_step_ticks": float(step_ticks.mean()),
-        "max_step_ticks": float(step_ticks.max()),
-        "mean_step_ns": total_ns / step_ticks.size,
-        "mean_latency_us": float(by_sample.mean()) / 1e3,
-        "p99_latency_us": float(np.quantile(by_sample, 0.99)) / 1e3,
+        "mean_step_ticks": total / steps,
+        "max_step_ticks": float(longest),
+        "mean_step_ns": total_ns / steps,
+        "mean_latency_us": float(latency_ns.mean()) / 1e3,
+        "p99_latency_us": float(np.quantile(latency_ns, 0.99)) / 1e3,
         "samples_per_s": samples / (total_ns * 1e-9),
     }
 

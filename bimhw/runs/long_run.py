@@ -15,10 +15,10 @@ from typing import IO
 
 import numpy as np
 
+from bimhw.runs.pieces import forget
 from simulator.function import Simulation
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of
-from simulator.function.state import Record
 from simulator.program.activity import Activity, Count
 from simulator.program.spikes import SpikeTrain, window
 
@@ -79,15 +79,9 @@ def run_long(
             counted = _collapsed(counter.activity(train, tally_of(simulation)))
             total = counted if total is None else _sum(total, counted)
             each(train)
-            _forget(simulation)
+            forget(simulation)
         assert total is not None
         return LongRun(seconds, spikes, _hash(pointers, ids), total)
-
-
-def _forget(simulation: Simulation) -> None:
-    simulation.record = Record(probes={p: [] for p in simulation.record.probes})
-    simulation.active_of_neuron[:] = 0
-    simulation.saturated_of_neuron[:] = 0
 
 
 def _collapsed(activity: Activity) -> Activity:

@@ -73,15 +73,25 @@ class Output:
 
     def on_chip(self, program: Program, run: Run, steps: int) -> Floats:
         """Return values [B, T, C] of a run, in the units of the float network."""
+        layer = self.population.layer
+        return self.values(program, self.words(program, run)[:, layer : layer + steps])
+
+    def words(self, program: Program, run: Run) -> npt.NDArray[np.int32]:
+        """Return the integers [B, chip steps, C] that it sent or held in a run."""
+        p = self.population
+        if self.state is not None:
+            return run.probes[p.name, self.state]
+        first = program.first_ids()[p.name]
+        return np.stack([t.to_dense(first, p.size) for t in run.spikes])
+
+    def values(self, program: Program, words: npt.NDArray[np.int32]) -> Floats:
+        """Return words in the units of the float network."""
         formats, p = program.facts.formats, self.population
         if self.state is None:
-            first = program.first_ids()[p.name]
-            dense = np.stack([t.to_dense(first, p.size) for t in run.spikes])
-            values = dense.astype(np.float64) * unit_of(p, formats)
+            unit = unit_of(p, formats)
         else:
             unit = 2.0 ** -formats[p.name][self.state] if p.name in formats else 1.0
-            values = run.probes[p.name, self.state].astype(np.float64) * unit
-        return np.asarray(values[:, p.layer : p.layer + steps])
+        return np.asarray(words.astype(np.float64) * unit)
 
     def decisions(self, values: Floats, window: tuple[int, ...]) -> npt.NDArray[np.int64]:
         """Return the class [B] of values [B, T, C]."""

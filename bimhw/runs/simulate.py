@@ -15,9 +15,11 @@ import numpy.typing as npt
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.copies import rounds_of
 from bimhw.runs.execute import Engine, How, Run, Sync, execute
-from bimhw.runs.folder import check_run_folder, reserved, write_run
+from bimhw.runs.folder import check_run_folder, reserved, write_parts, write_run
 from bimhw.runs.judge import judge
+from bimhw.runs.long_samples import StoredOutputs, run_samples_long
 from bimhw.runs.manifest import RunManifest, RunResult, run_manifest
+from bimhw.runs.pieces import in_pieces
 from bimhw.runs.trace import DEFAULT_STEPS, check_trace, write_window
 from bimhw.runs.trials import Trial, trial_of
 from bimhw.tasks.base import Task
@@ -164,6 +166,8 @@ def simulate(
     manifest = run_manifest(loaded, silicon, trial.name, trial.count, how)
     folder = Path(output) if output is not None else _default_folder(name, manifest)
     with reserved(folder, manifest.to_json(), force):
+        if model is None and in_pieces(loaded, trial, trial.chip_steps(loaded), how, silicon):
+            return _write_long(loaded, silicon, trial, how, folder, manifest, progress)
         done = _write(loaded, silicon, trial, how, model, folder, manifest, progress)
     if trace is not None:
         assert done.run.timing is not None
@@ -175,6 +179,23 @@ def simulate(
 class _Done:
     run: Run
     result: SimulationResult
+
+
+def _write_long(
+    program: Program,
+    chip: Chip,
+    trial: Trial,
+    how: How,
+    folder: Path,
+    manifest: RunManifest,
+    progress: Progress | None,
+) -> SimulationResult:
+    """Execute, judge and write in pieces: the same, in memory that does not grow with the steps."""
+    long = run_samples_long(program, trial, chip, how, folder, progress)
+    as_run = _with_steps(program, trial) if isinstance(trial, DataTrial) else program
+    figures = long.figures.to_json()
+    write_parts(folder, as_run, chip, manifest.to_json(), figures, long.parts)
+    return SimulationResult(folder, manifest.to_json(), figures, long.figures, StoredOutputs(folder))
 
 
 def _write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,6 +105,10 @@ class SequenceTrial(_Encoded):
     def payloads(self) -> npt.NDArray[np.integer[Any]]:  # type: ignore[override]
         """[n, T, M]."""
         return self.split.x
+
+    def take(self, part: slice) -> SequenceTrial:
+        """Return some of the sequences."""
+        return replace(self, split=self.split.take(part))
 
     def chip_scores(self, program: Program, run: Run) -> Floats:
         """Return scores [n, C]."""

@@ -19,6 +19,7 @@ from simulator.base.host_memory import check_memory
 from simulator.base.reading import boundary as boundary
 from simulator.base.reading import check_is_file as check_is_file
 from simulator.base.reading import read_text as read_text
+from simulator.base.spool import Array, Spool
 from simulator.base.unpacking import check_unpacked
 from simulator.base.writing import replacing as replacing
 from simulator.base.writing import write_json as write_json
@@ -26,6 +27,7 @@ from simulator.base.writing import write_text as write_text
 
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_ARRAYS = 100_000
+_NPY: Any = np.lib.format  # untyped in numpy
 _DTYPES = {
     "<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "<i2": "I16", "|i1": "I8", "<u8": "U64",
     "<u4": "U32", "<u2": "U16", "|u1": "U8", "|b1": "BOOL",
@@ -110,11 +112,22 @@ def _check_header(path: Path) -> None:
         raise InputError(str(path), "is not a safetensors file, or it is truncated")
 
 
-def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays whole or not at all; equal arrays give equal bytes."""
-    named: dict[str, Any] = dict(arrays)  # numpy's signature names one more keyword, so the values must be Any
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **named)
+def write_npz(path: Path, arrays: Mapping[str, Array | Spool]) -> None:
+    """Write arrays whole or not at all; equal arrays give equal bytes, from memory or from the disk (those of `numpy.savez`)."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                if isinstance(array, Spool):
+                    _write_spool(file, array)
+                else:
+                    _NPY.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+def _write_spool(file: IO[bytes], spool: Spool) -> None:
+    facts = {"descr": _NPY.dtype_to_descr(spool.dtype), "fortran_order": False, "shape": spool.shape}
+    _NPY.write_array_header_1_0(file, facts)
+    for block in spool.blocks():
+        file.write(block.data)
 
 
 def _check_npz(path: Path) -> None:
@@ -135,9 +148,8 @@ def _check_npz(path: Path) -> None:
 
 def _check_array(stream: IO[bytes], size: int, where: str) -> None:
     """Raise `InputError` unless the header of an array of `size` bytes promises plain numbers or text that are there."""
-    form: Any = np.lib.format  # untyped in numpy
-    old = form.read_magic(stream) == (1, 0)
-    shape, _, dtype = (form.read_array_header_1_0 if old else form.read_array_header_2_0)(stream)
+    old = _NPY.read_magic(stream) == (1, 0)
+    shape, _, dtype = (_NPY.read_array_header_1_0 if old else _NPY.read_array_header_2_0)(stream)
     promised, held = math.prod(shape) * dtype.itemsize, size - stream.tell()
     if dtype.hasobject:
         raise InputError(where, "holds pickled objects (loading them would run code)", "Write numbers")

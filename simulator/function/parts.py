@@ -81,7 +81,9 @@ def run_elsewhere(setup: Setup, samples: Sequence[SpikeTrain], first: int) -> Pa
     return run_part(setup.simulation(), samples, first, setup.steps)
 
 
-def run_parts(setup: Setup, samples: Sequence[SpikeTrain], workers: int, spread: Spread | None) -> list[Part]:
+def run_parts(
+    setup: Setup, samples: Sequence[SpikeTrain], workers: int, spread: Spread | None, first: int = 0
+) -> list[Part]:
     """Run all samples in parts, in threads of this process or wherever `spread` puts them.
 
     Args:
@@ -89,13 +91,14 @@ def run_parts(setup: Setup, samples: Sequence[SpikeTrain], workers: int, spread:
         samples: at least one.
         workers: threads.
         spread: calls a function on each tuple of arguments and returns the results in order.
+        first: samples that come before all of these.
     """
     bounds = cut(len(samples), max(1, workers) * _PARTS_A_WORKER)
     if spread is not None:
-        return list(spread(run_elsewhere, [(setup, samples[a:b], a) for a, b in bounds]))
+        return list(spread(run_elsewhere, [(setup, samples[a:b], first + a) for a, b in bounds]))
     whole = setup.simulation()
     with ThreadPoolExecutor(workers) as pool:
-        runs = [pool.submit(run_part, whole.twin(), samples[a:b], a, setup.steps) for a, b in bounds]
+        runs = [pool.submit(run_part, whole.twin(), samples[a:b], first + a, setup.steps) for a, b in bounds]
         return [r.result() for r in runs]
 
 
@@ -105,8 +108,8 @@ def cut(samples: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(ends))
 
 
-def join_parts(parts: Sequence[Part]) -> tuple[Record, Tally]:
-    """Put parts one after another."""
+def join_parts(parts: Sequence[Part], before: int = 0) -> tuple[Record, Tally]:
+    """Put parts one after another; `before`: steps before the first of them, which resets are counted from."""
     whole = Record(probes={p: [] for p in parts[0].record.probes})
     for part in parts:
         r = part.record
@@ -115,7 +118,7 @@ def join_parts(parts: Sequence[Part]) -> tuple[Record, Tally]:
         whole.counts.extend(r.counts)
         whole.active.extend(r.active)
         whole.saturated.extend(r.saturated)
-        whole.resets += r.resets
+        whole.resets += [step - before for step in r.resets]
         for probe, rows in r.probes.items():
             whole.probes[probe] += rows
     active, saturated = (

@@ -115,6 +115,7 @@ def run_samples(
     faults: Faults | None = None,
     workers: int = 1,
     spread: Spread | None = None,
+    first: int = 0,
 ) -> SampleRuns:
     """Run samples one after another, `steps` steps each, all dynamic state reset before each but the first.
 
@@ -124,14 +125,16 @@ def run_samples(
         workers: threads that samples are shared among; the result is the same for any number. Runs with a checkpoint, with
             faults or of a program that learns take one.
         spread: calls a function on each tuple of arguments, elsewhere, and returns the results in order (a cluster).
+        first: samples of the same run that were run before, apart; not of a program that learns or has faults.
     """
     if not samples:
         raise InputError("samples", "are none", "Give at least one")
     graded = any(s.payload is not None for s in samples)
     alone = checkpoint is not None or faults not in (None, Faults()) or any(p.plastic for p in program.projections)
-    if not alone and len(samples) > 1 and (workers > 1 or spread is not None):
+    assert not (first and alone)
+    if not alone and (first or (len(samples) > 1 and (workers > 1 or spread is not None))):
         setup = Setup(program, steps, seed, tuple(probes), strict, graded)
-        record, tally = join_parts(run_parts(setup, samples, workers, spread))
+        record, tally = join_parts(run_parts(setup, samples, workers, spread, first), first * steps)
         return _cut(program, record, tally, Counter(program, topology), len(samples), steps)
     simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
     if checkpoint is not None:

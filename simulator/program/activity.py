@@ -15,6 +15,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.reading import boundary
+from simulator.base.spool import Array
 
 Ints = npt.NDArray[np.int64]
 
@@ -84,6 +85,10 @@ class Activity:
 
     def save(self, path: Path) -> None:
         """Write all counters to an .npz file (no pickles inside)."""
+        write_npz(path, self.arrays())
+
+    def arrays(self) -> dict[str, Array]:
+        """Return what `save` writes."""
         facts = {
             "steps": self.steps,
             "samples": self.samples,
@@ -94,10 +99,10 @@ class Activity:
             "chips": self.chips,
             "names": sorted(self.counts),
         }
-        arrays: dict[str, npt.NDArray[Any]] = {"facts": np.array(json.dumps(facts, sort_keys=True))}
+        arrays: dict[str, Array] = {"facts": np.array(json.dumps(facts, sort_keys=True))}
         for name, count in sorted(self.counts.items()):
             arrays |= {f"{name}.{grouping}": getattr(count, grouping) for grouping in _GROUPINGS}
-        write_npz(path, arrays)
+        return arrays
 
     @staticmethod
     def load(path: Path) -> Activity:

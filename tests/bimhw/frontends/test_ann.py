@@ -146,7 +146,7 @@ def test_the_command_writes_a_program(tmp_path: Path) -> None:
     ]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 0, done.output
-    figures = json.loads(done.output)
+    figures = json.loads(done.stdout)
     assert any(line.startswith("LOSES") for line in figures["verdict"]) and figures["result"]["samples"] == 8
     assert figures["neurons"] == 9 and out.exists() and list(figures["curve"]) == ["1", "2", "4", "8", "16"]
     assert bimhw.Program.load(out).meta["input"]["scale"] == 2.0**-7

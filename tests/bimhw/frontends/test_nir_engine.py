@@ -383,7 +383,7 @@ def test_check_command_prints_differ_and_of(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps({"dt": 1e-4, "note": "x", "surprise": 1}))
     args = ["check", str(tmp_path / "m.nir"), "--data", str(tmp_path / "m.npz"), "--json"]
     result = CliRunner().invoke(command, [*args, "--profile", str(tmp_path / "p.json")], catch_exceptions=False)
-    found = json.loads(result.output)
+    found = json.loads(result.stdout)
     assert (found["differ"], found["of"]) == (2, 8)  # every step fires; the last two recorded zeros differ
     assert any("surprise" in n for n in found["notes"]) and not any("note" in n.split()[0] for n in found["notes"])
     assert found["decays"] == {"n": {"v": [pytest.approx(0.9), pytest.approx(0.9)]}}

@@ -183,7 +183,7 @@ def test_command(tmp_path: Path) -> None:
     ]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 0, done.output
-    facts = json.loads(done.output)
+    facts = json.loads(done.stdout)
     assert facts["bits_per_character"] == pytest.approx(facts["nll_nats"] / math.log(2) / facts["test_characters"])
     assert model.is_file()
     assert isinstance(

@@ -73,7 +73,7 @@ def test_spikes_do_not_depend_on_the_mapping(net: Path) -> None:
 def test_the_command_prints_json(net: Path) -> None:
     done = CliRunner().invoke(command, [str(net), "--engine", "bound", "--steps", "20", "--json"])
     assert done.exit_code == 0, done.output
-    result = json.loads(done.output)
+    result = json.loads(done.stdout)
     for key in (
         "spike_hash", "events", "messages", "function_cpu_s_per_1000", "timing_cpu_s_per_1000", "build_s",
         "peak_rss_mb", "sim_time_us_per_step", "energy_nj_per_step",
@@ -115,7 +115,7 @@ def test_a_broken_chip(net: Path, tmp_path: Path) -> None:
     file.write_text("seed: 3\ndrop_rate: 0.1\nclock_sigma: 0.1\n")
     done = CliRunner().invoke(command, [str(net), "--engine", "bound", "--faults", str(file), "--json"])
     assert done.exit_code == 0, done.output
-    broken = json.loads(done.output)
+    broken = json.loads(done.stdout)
     assert broken["spike_hash"] != sound.spike_hash
     assert abs(broken["faults"]["fault_lost_packets"] / broken["messages"] - 0.1) < 0.02
     assert broken["sim_time_us_per_step"] > sound.sim_time_us_per_step

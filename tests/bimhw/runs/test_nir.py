@@ -39,7 +39,7 @@ def test_weights_on_the_grid_change_no_spike(tmp_path: Path) -> None:
 def test_coarse_weights_change_spikes_and_the_command_counts_them(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "m.nir", *if_chain(0.0137))
     result = CliRunner().invoke(command, ["run", str(path), "--bits", "3", "--json"], catch_exceptions=False)
-    found = json.loads(result.output)
+    found = json.loads(result.stdout)
     assert found["float"]["differ"] > 0
     assert found["float"]["differ"] == sum(row["differ"] for row in found["float"]["populations"])
     assert found["cores"] >= 1 and found["chip"] == "loihi2"

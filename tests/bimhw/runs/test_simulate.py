@@ -163,7 +163,7 @@ def test_faults_strictness_and_checkpoints_by_command(folder: Path, done: Simula
     (tmp_path / "f.yaml").write_text("seed: 1\nstate_upset_rate: 1.0e-3\nclock_sigma: 0.1\n")
     broken = call("broken", "--faults", str(tmp_path / "f.yaml"))
     assert broken.exit_code == 0, broken.output
-    result = json.loads(broken.output)
+    result = json.loads(broken.stdout)
     assert result["faults"]["state_flips"] > 0
     assert result["manifest"]["faults"] == {
         "seed": 1, "dead_cores": [], "dead_links": [], "drop_rate": 0.0, "stuck_rate": 0.0, "stuck_value": "zero",

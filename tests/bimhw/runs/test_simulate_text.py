@@ -89,7 +89,7 @@ def test_commands(model: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> Any:
         done = CliRunner().invoke(cli, [*arguments, "--json"])
         assert done.exit_code == 0, done.output
-        return json.loads(done.output)
+        return json.loads(done.stdout)
 
     compiled = run("compile", str(model), *text, "-o", str(tmp_path / "x.bimhw"))
     assert compiled["calibration"].startswith("16 stretches of ")

@@ -70,17 +70,17 @@ def test_train_command_takes_data(tmp_path: Path) -> None:
     ]
     result = CliRunner().invoke(train_command, arguments)
     assert result.exit_code == 0, result.output
-    assert json.loads(result.output)["sequences"] == 12
+    assert json.loads(result.stdout)["sequences"] == 12
 
 
 def test_data_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIMHW_DATA", str(tmp_path))
     listed = CliRunner().invoke(data_command, ["list", "--json"])
-    rows = {r["name"]: r for r in json.loads(listed.output)}
+    rows = {r["name"]: r for r in json.loads(listed.stdout)}
     assert rows["scp1"]["data"] == "bimhw data fetch scp1"
     assert rows["digits"]["origin"] == "package"
     (tmp_path / "note.txt").write_text("a text of some length. " * 100)
     checked = CliRunner().invoke(data_command, ["check", str(tmp_path / "note.txt"), "--json"])
-    assert json.loads(checked.output)["task"] == "lm"
+    assert json.loads(checked.stdout)["task"] == "lm"
     assert "note.txt" in CliRunner().invoke(data_command, ["check", str(tmp_path / "note.txt")]).output
     assert isinstance(CliRunner().invoke(data_command, ["fetch", "fsdd"]).exception, InputError)

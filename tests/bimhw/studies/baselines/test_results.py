@@ -254,7 +254,7 @@ def test_command_writes_the_page(tmp_path: Path) -> None:
     key = point_key("digits", row, {}, 0, False)
     append_point(tmp_path / "results" / "points.jsonl", Point(key, "digits", row.label, False, {}, 0, accuracy=0.97))
     done = CliRunner().invoke(command, ["--report-only", "--docs", str(tmp_path), "--json"])
-    assert json.loads(done.output)["points"] == 1
+    assert json.loads(done.stdout)["points"] == 1
     assert "| logistic regression on all pixels | 97.0 |" in (tmp_path / "results.md").read_text()
 
 

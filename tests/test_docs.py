@@ -15,7 +15,12 @@ import pytest
 from benchmarks.reference import llms_page, python_page
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "start").glob("*.md")), ROOT / "docs" / "nn.md"]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    *(page for part in ("start", "literature") for page in sorted((DOCS / part).glob("*.md"))),
+    DOCS / "nn.md",
+]
 # it trains on the chip for an epoch of digits; tests/bimhw/runs run its commands on fewer samples
 LONG = {"docs/start/learning.md"}
 NOT_RUN = ("make ", "source ", "pip ")  # they set up or test what runs here

@@ -112,7 +112,7 @@ def unit_of(p: Population, formats: dict[str, dict[str, int]]) -> float:
     word, fires = get(p.model).traits.sends, p.params.get("fires")
     if not word or (fires is not None and np.all(fires == 1)):
         return 1.0
-    return float(2.0 ** (int(np.max(p.params.get("sh_out", 0))) - formats[p.name][word]))
+    return float(2.0 ** (int(np.max(p.params.get("sh_out", 0))) - formats[p.name].get(word, 0)))
 
 
 def _difference(p: Population, wanted: Floats, got: Floats) -> Difference:

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from torch import Tensor
 
 from bimhw.learning.forms.bptt import run_compiled
-from bimhw.learning.presets import LEAKY_PRESETS, P_SPIKESSM_PRESETS, PRESETS
+from bimhw.learning.presets import LEAKY_PRESETS, META_PRESETS, P_SPIKESSM_PRESETS, PRESETS
 from bimhw.learning.rules.registry import learning_rule, rules
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import Init, as_bim
 from bimhw.models.leaky.config import FAMILY as LEAKY
 from bimhw.models.leaky.net import LeakyInit, LeakyNet
+from bimhw.models.meta.net import MetaInit, MetaNet
 from bimhw.models.nets import Net, NetRun
 from bimhw.models.registry import NetConfig, family_of, trainable
-from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet, PSpikeRun
+from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet
 from bimhw.models.training import Training
 from bimhw.tasks.registry import task_preset
 from simulator.base.errors import InputError
@@ -51,6 +52,11 @@ def _leaky_run(net: Net, seed: int) -> Callable[[Tensor], NetRun]:
     return net.run
 
 
+def meta() -> Training:
+    """Return how networks of meta-neurons are trained: by BPTT."""
+    return Training(MetaInit, META_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
+
+
 def check_settings(config: NetConfig, settings: TrainSettings) -> None:
     """Raise `InputError` where a family cannot be trained so."""
     rule = learning_rule(settings.rule)
@@ -77,11 +83,11 @@ class SampledForm:
     """
 
     def __init__(self, net: object, seed: int) -> None:
-        if not isinstance(net, PSpikeNet):
-            raise InputError(type(net).__name__, "is no P-SpikeSSM network")
+        if not isinstance(net, PSpikeNet | MetaNet):
+            raise InputError(type(net).__name__, "is no network whose neurons draw random numbers")
         self.net, self.seed, self.seen = net, seed, 0
 
-    def __call__(self, x: Tensor) -> PSpikeRun:
+    def __call__(self, x: Tensor) -> NetRun:
         """Run inputs [T, B, n_in] through the network."""
         draws = Draws(self.seed, self.seen, STREAM_TRAINING)
         self.seen += x.shape[1]

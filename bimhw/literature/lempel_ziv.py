@@ -47,31 +47,6 @@ def lz_complexity(train: Sequence[int] | str | npt.NDArray[np.generic]) -> float
     return float(lz76(train) * np.log2(n) / n)
 
 
-def bernoulli(p: float, shape: tuple[int, ...], seed: int) -> Bits:
-    """Draw independent spikes of probability p."""
-    _chance("p", p)
-    return (np.random.default_rng(seed).random(shape) < p).astype(np.uint8)
-
-
-def markov(p01: float, p10: float, shape: tuple[int, ...], seed: int) -> Bits:
-    """Draw two-state Markov trains along the last axis, p01 = P(1 | 0), p10 = P(0 | 1), from the stationary state."""
-    _chance("p01", p01)
-    _chance("p10", p10)
-    u = np.random.default_rng(seed).random(shape)
-    out = np.empty(shape, np.uint8)
-    out[..., 0] = u[..., 0] < p01 / max(p01 + p10, 1e-300)
-    for t in range(1, shape[-1]):
-        out[..., t] = np.where(out[..., t - 1] == 1, u[..., t] >= p10, u[..., t] < p01)
-    return out
-
-
-def poisson(rate_hz: float, dt_ms: float, shape: tuple[int, ...], seed: int) -> Bits:
-    """Draw Poisson trains: a spike where at least one event falls in a step, p = 1 - exp(-rate dt)."""
-    if rate_hz < 0 or dt_ms <= 0:
-        raise InputError("poisson source", f"rate {rate_hz} Hz, dt {dt_ms} ms", "Give a rate >= 0 and a step > 0")
-    return bernoulli(float(-np.expm1(-rate_hz * dt_ms / 1000)), shape, seed)
-
-
 def bernoulli_entropy(p: float) -> float:
     """Return the entropy rate of a Bernoulli source in bits a symbol."""
     return float(-sum(q * np.log2(q) for q in (p, 1 - p) if q > 0))
@@ -113,8 +88,3 @@ def _bytes(train: Sequence[int] | str | npt.NDArray[np.generic]) -> bytes:
     if isinstance(train, str):
         return train.encode()
     return np.asarray(train).astype(np.uint8).tobytes()
-
-
-def _chance(name: str, p: float) -> None:
-    if not 0 <= p <= 1:
-        raise InputError(f"source: {name}", f"is {p}", "Give a probability in [0, 1]")

@@ -19,8 +19,7 @@ from bimhw.runs.trials import Trial, beside_float
 from mapping.copies import copies_of, first_copy
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.neurons.p_spike_ssm import CLAMP_FUSE
-from simulator.neurons.s6 import PROJECT
+from simulator.neurons.base import get
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.graph import Population
@@ -112,9 +111,10 @@ def hidden_spikes(program: Program, activity: Activity) -> int:
 
 
 def hidden(program: Program) -> list[Population]:
-    """Return the layers of the model: no projections of B and C, no ClampFuse, no relays. A net of outputs alone has these."""
-    relays, between = program.facts.relays.populations, (PROJECT, CLAMP_FUSE)
-    own = [p for p in program.populations if p.model not in (*between, INPUT_MODEL) and p.name not in relays]
+    """Return the layers of the model: nothing that serves a layer, and no relays. A net of outputs alone has these."""
+    relays = program.facts.relays.populations
+    made = [p for p in program.populations if p.model != INPUT_MODEL and p.name not in relays]
+    own = [p for p in made if not get(p.model).traits.serves]
     return [p for p in own if p.role == "hidden"] or own
 
 

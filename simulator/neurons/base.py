@@ -83,6 +83,7 @@ class Traits:
         several: (parameter, value) with which a neuron sends several spikes of a step as one payload, or None.
         noise: parameter that is not 0 where the neuron draws random numbers, or "".
         fine_bits: bits by which accumulators should be finer than the weights: room for what decays leave.
+        serves: the neurons serve a layer of the model or its readout, and are no layer of their own.
     """
 
     psp: str = ""
@@ -95,6 +96,7 @@ class Traits:
     several: tuple[str, int] | None = None
     noise: str = ""
     fine_bits: int = 0
+    serves: bool = False
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ register(
         fires="sends r in every step",
         parallel=True,
         brian2="r = clip(acc_in + acc_res + b, -kappa, kappa)\nout = r",
-        traits=Traits(sends="r"),
+        traits=Traits(sends="r", serves=True),
         lowering="bimhw.compiler.lower.spikessm",
     )
 )

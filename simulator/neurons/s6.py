@@ -296,7 +296,7 @@ register(
         initial={"wait": "wait"},
         fires="sends p in every step",
         brian2="p = acc_in + b\nout = p",
-        traits=Traits(sends="p"),
+        traits=Traits(sends="p", serves=True),
         lowering="bimhw.compiler.lower.s6",
         sample_params=lambda rng, n: {"b": dyadic(rng, n, -0.5, 1)},
     )

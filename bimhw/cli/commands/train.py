@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
-@click.option("--family", help="Family of models: bim (default), p-spikessm or one of your own.")
+@click.option("--family", help="Family of models: bim (default), p-spikessm, leaky, meta or one of your own.")
 @click.option(
     "--rule",
     help="rtrl (online, default), hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",

@@ -76,6 +76,11 @@ class _Spike(torch.autograd.Function):
         return grad[0] * slope(distance, ctx.width), None, None
 
 
+def spike(distance: Tensor, width: float, reached: bool) -> Tensor:
+    """Return 1 where v - A is above 0 (or 0 too, if `reached`), with the derivative psi of this width."""
+    return cast(Tensor, _Spike.apply(distance, width, reached))  # type: ignore[no-untyped-call]
+
+
 def slope(distance: Tensor, width: float) -> Tensor:
     """Return psi of v - A."""
     return 1 / (1 + distance.abs() / width) ** 2
@@ -120,8 +125,7 @@ class LeakyNet(Net):
                 drive = drive + old.z @ layer.get_parameter("recurrent").T
             a = c.adapt_keep * (old.a + old.z) if c.adaptive else old.a
             v, threshold = c.keep * old.r + drive, c.theta + c.adapt_jump * a
-            spike = _Spike.apply(v - threshold, c.surrogate_width, c.adaptive)  # type: ignore[no-untyped-call]
-            s = cast(Tensor, spike)
+            s = spike(v - threshold, c.surrogate_width, c.adaptive)
             states.append(LeakyState(v - threshold * s, a, s))
             records.append(LeakyRecord(x, v, threshold, s))
             x = s

@@ -12,14 +12,12 @@ from bimhw.literature.diffusion import angle_by_speed, diffuse
 from bimhw.literature.equilibrium import Equilibrium, EquilibriumConfig, gdu
 from bimhw.literature.lempel_ziv import (
     NearestComplexity,
-    bernoulli,
     bernoulli_entropy,
     lz76,
     lz_complexity,
-    markov,
-    poisson,
 )
 from bimhw.literature.orthogonal import orthogonal_penalty, orthogonal_weights
+from bimhw.tasks.sources.spike_sources import bernoulli, markov, poisson
 from simulator.base.errors import InputError
 
 

@@ -142,10 +142,10 @@ def small(family: Any) -> Any:
 
 
 def test_an_unknown_family_is_refused_with_the_known() -> None:
-    with pytest.raises(InputError, match=r"unknown family 'liquid'.*bim, leaky, p-spikessm, stack"):
+    with pytest.raises(InputError, match=r"unknown family 'liquid'.*bim, leaky, meta, p-spikessm, stack"):
         registry.config_from({"family": "liquid"}, "m.pt")
     done = CliRunner().invoke(command, ["digits", "--family", "liquid"])
-    assert "Families: bim, leaky, p-spikessm" in str(done.exception)
+    assert "Families: bim, leaky, meta, p-spikessm" in str(done.exception)
     with pytest.raises(InputError, match="belongs to no family"):
         registry.family_of(object())
 

@@ -58,7 +58,7 @@ _CLASSES: dict[str, tuple[Callable[[tuple[int, ...], int], Bits], ...]] = {
 def load(
     source: Source = "markov", steps: int = 128, channels: int = 4, train: int = 400, test: int = 400, seed: int = 0
 ) -> Task:
-    """The task of these sizes.
+    """Return the task of these sizes.
 
     Args:
         source: ``bernoulli``, ``markov`` or ``poisson``.

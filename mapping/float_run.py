@@ -139,7 +139,7 @@ def _matrix(network: Network, q: Projection) -> Any:
         return csr_to_dense(q, n_target).T.astype(np.float64)
     from scipy.sparse import csr_array
 
-    return csr_array((q.weights.astype(np.float64), q.indices, q.indptr), shape=(n_source, n_target))
+    return csr_array((q.weights.astype(np.float64), q.targets, q.indptr), shape=(n_source, n_target))
 
 
 def _check_inputs(network: Network, inputs: Mapping[str, Floats]) -> int:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
+from simulator.program.blocks import BLOCK, rows_of
+from simulator.program.graph import Projection
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -95,13 +97,29 @@ def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64
 
 def _axons(network: Network, name: str, size: int, vertex: Mapping[str, int]) -> tuple[I64, I32]:
     """Return the distinct target vertices of each neuron of a population, over all its projections."""
-    out = [(q.indptr, q.indices, vertex[q.target]) for q in network.projections if q.source == name]
+    out = [(*rows_of(parts), vertex[parts[0].target]) for parts in _in_series(network, name)]
     if not out:
         return np.zeros(size + 1, np.int64), np.empty(0, np.int32)
-    ptr, pins = out[0][0], out[0][1] + np.int32(out[0][2]) if out[0][2] else out[0][1]
+    ptr, indices, first = out[0]
+    pins: I32 = np.add(indices, first, dtype=np.int32) if first else np.asarray(indices)
     for indptr, indices, first in out[1:]:
         ptr, pins = _union(ptr, pins, indptr, indices, first)
     return ptr, pins
+
+
+def _in_series(network: Network, name: str) -> list[list[Projection]]:
+    """Projections of a population; blocks that follow one another over the same targets stand together."""
+    out: list[list[Projection]] = []
+    for q in (q for q in network.projections if q.source == name):
+        if out and _follows(out[-1][-1], q):
+            out[-1].append(q)
+        else:
+            out.append([q])
+    return out
+
+
+def _follows(before: Projection, q: Projection) -> bool:
+    return before.indices.dtype == np.uint16 and before.target == q.target and q.first >= before.first + BLOCK
 
 
 @nb.njit(cache=True, nogil=True)

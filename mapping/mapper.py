@@ -184,7 +184,7 @@ def with_relay_rates(
     for q in program.projections:
         if q.target in relays and q.source in out:
             own = np.zeros(program.population(q.target).size)
-            own[q.indices] = np.repeat(out[q.source], np.diff(q.indptr))
+            own[q.targets] = np.repeat(out[q.source], np.diff(q.indptr))
             out[q.target] = own
     return out
 

@@ -128,7 +128,7 @@ def _split(
     network: Network, q: Projection, first: Mapping[str, int], core: I32, own: Sequence[Relay]
 ) -> tuple[Projection, Projection]:
     """Return the part of a projection that stays, and the one that its relays serve (by source: relay)."""
-    at = core[first[q.target] : first[q.target] + network.population(q.target).size]
+    at = core[first[q.target] + q.first : first[q.target] + network.population(q.target).size]
     stays = np.ones(q.n_synapses, bool)
     ptr, taken = np.zeros(len(own) + 1, np.int64), []
     for i, relay in enumerate(own):

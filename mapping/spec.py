@@ -16,6 +16,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import Word, get
+from simulator.program.check import check_targets
 from simulator.program.graph import Population, Projection
 from simulator.program.shared import SharedProjection, check_shared
 
@@ -131,8 +132,7 @@ def _rows_are_sorted(network: Network, q: Projection) -> None:
         raise InputError(where, "has row pointers that do not fit its synapses")
     if (np.diff(indptr) < 0).any():
         raise InputError(where, "has row pointers that go backwards")
-    if q.indices.size and not 0 <= int(q.indices.min()) <= int(q.indices.max()) < n_target:
-        raise InputError(where, f"has a target outside 0..{n_target - 1}")
+    check_targets(q, n_target, where)
     rises = q.indices[1:] > q.indices[:-1]  # no difference: 16-bit indices are unsigned
     starts = indptr[1:-1]
     rises[starts[(starts > 0) & (starts < q.indices.size)] - 1] = True

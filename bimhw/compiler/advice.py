@@ -78,7 +78,7 @@ def _outlier(q: Projection) -> str:
         return f"; the kernel's weight {weights[at]:.3g} is {size} times the layer's rms and sets its scale"
     source = int(np.searchsorted(q.indptr, at, side="right")) - 1
     return (
-        f"; the weight {weights[at]:.3g} from neuron {source} to {int(q.indices[at])} is {abs(weights[at]) / rms:.0f} "
+        f"; the weight {weights[at]:.3g} from neuron {source} to {q.first + int(q.indices[at])} is {abs(weights[at]) / rms:.0f} "
         "times the layer's rms and sets its scale"
     )
 

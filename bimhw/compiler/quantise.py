@@ -72,7 +72,7 @@ def quantise_port(
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
     out, errors = [], {}
     for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
-        each = unit[q.indices] if unit.ndim else unit
+        each = unit[q.first :][q.indices] if unit.ndim else unit
         stored = store(synapses.values / each, options.bits)
         errors[q.name] = _relative_rms(stored * each - synapses.values, synapses.values)
         out.append(_integer(q, stored, n_target, exponent, options))
@@ -89,7 +89,7 @@ def finer(port: PortWeights, n_target: int, bits: int) -> PortWeights:
             sums += magnitudes(q, n_target) * 2.0**q.exponent
         else:
             sums += np.bincount(
-                q.indices, weights=np.abs(q.weights.astype(np.float64)) * 2.0**q.exponent, minlength=n_target
+                q.targets, weights=np.abs(q.weights.astype(np.float64)) * 2.0**q.exponent, minlength=n_target
             )
     room = _ACCUMULATOR_BITS - math.ceil(math.log2(max(1.0, float(sums.max(initial=0)))))
     more = max(0, min(bits, room, *(_MAX_EXPONENT - q.exponent for q in port.projections)))
@@ -134,12 +134,12 @@ class Synapses:
 def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
     values = q.weights.astype(np.float64) * scale
     if drive is None:
-        return Synapses(values, scale, q.indices, np.zeros(values.size), np.ones(values.size))
+        return Synapses(values, scale, q.targets, np.zeros(values.size), np.ones(values.size))
     mean, variance = arriving(drive.over(scale))
     if isinstance(q, SharedProjection):
         return _shared_synapses(q, values, scale, mean, variance)
     source = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
-    return Synapses(values, scale, q.indices, mean[source], variance[source])
+    return Synapses(values, scale, q.targets, mean[source], variance[source])
 
 
 def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Floats, variance: Floats) -> Synapses:
@@ -236,11 +236,12 @@ def _fill(q: Projection, n_target: int) -> Projection:
     if q.n_synapses == n_source * n_target:
         return replace(q, layout="dense")
     matrix = np.zeros((n_source, n_target), q.weights.dtype)
-    matrix[np.repeat(np.arange(n_source), np.diff(q.indptr)), q.indices] = q.weights
+    matrix[np.repeat(np.arange(n_source), np.diff(q.indptr)), q.targets] = q.weights
     return replace(
         q,
         indptr=np.arange(n_source + 1, dtype=np.int64) * n_target,
         indices=np.tile(np.arange(n_target, dtype=np.int32), n_source),
         weights=matrix.ravel(),
         layout="dense",
+        first=0,
     )

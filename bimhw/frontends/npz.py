@@ -21,6 +21,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.frontends.npz_blocks import SYNAPSES, read_blocks
 from mapping.network import Network
 from mapping.words import value_bits
 from simulator.base import host_memory
@@ -29,6 +30,7 @@ from simulator.base.files import read_npz
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
 from simulator.neurons.lif import initial_v
+from simulator.program.blocks import n_blocks, worth_blocks
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
@@ -36,6 +38,7 @@ SCALE_SHIFT = 6  # V is in 1/64 of a weight unit
 DECAY = 512  # V * 7/8 a step, in 1/4096
 _NEEDED = ("indptr", "indices", "weights", "bias", "v0", "thr", "n_in", "in_ptr", "in_idx")
 _OPTIONAL = ("core", "ref_hash")
+_NO_ROWS = np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int8)
 _HELD = 3  # how many times the bytes of a file are held at the peak
 
 
@@ -67,21 +70,30 @@ def read_plain(path: Path | str) -> PlainNet:
             for the memory there is.
     """
     file = Path(path)
-    _foresee(file)
+    split = _foresee(file)
     names = (*_NEEDED, *(name for name in _OPTIONAL if name in _names(file)))
     with boundary(file, "a plain network", "See bimhw.frontends.npz for its arrays"):
-        return _plain(read_npz(file, names), file)
+        if split:
+            return _plain(read_npz(file, tuple(k for k in names if k not in SYNAPSES)), file, True)
+        return _plain(read_npz(file, names), file, False)
 
 
-def _plain(a: dict[str, Any], file: Path) -> PlainNet:
+def _plain(a: dict[str, Any], file: Path, split: bool) -> PlainNet:
     where = str(file)
-    n = _check_rows(a, where)
+    n = _check_rows(a, where, length_of(file, "indices") if split else None)
     n_in = _scalar(a, "n_in", where)
     if not 0 <= n_in < n:
         raise InputError(f"{where}: n_in", f"is {n_in}; it must be 0..{n - 1} for {n} neurons")
-    indices = _targets(a.pop("indices"), a["indptr"], n_in, n, where)
     core = _core(a["core"], n, where) if "core" in a else None
-    network = replace(_network(a, indices, n_in, n, where), inputs=_inputs(a, n_in, where), core=core)
+    populations = _populations(a, n_in, n, where)
+    like = tuple(Projection(f"{p.name}_lif", p.name, "lif", "in", *_NO_ROWS, exponent=SCALE_SHIFT) for p in populations)
+    if split:
+        projections = read_blocks(file, a["indptr"], n_in, like)
+    else:
+        indices = _targets(a.pop("indices"), a["indptr"], n_in, n, where)
+        projections = _projections(a, indices, n_in, like)
+    meta = {"source": file.name, "steps": int(a["in_ptr"].size - 1)}
+    network = Network("integer", populations, projections, meta, inputs=_inputs(a, n_in, where), core=core)
     return PlainNet(network, str(a["ref_hash"]) if "ref_hash" in a else "")
 
 
@@ -90,15 +102,22 @@ def _names(path: Path) -> set[str]:
         return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
-def _foresee(path: Path) -> None:
-    """Refuse a file whose arrays, unpacked, would not fit: synapses are held about three times at the peak."""
+def _foresee(path: Path) -> bool:
+    """Return whether its synapses are read into blocks; refuse a file whose arrays, unpacked, would not fit.
+
+    Synapses are held about three times at the peak, in blocks once.
+    """
     check_is_file(path)
     with boundary(path, "an .npz file", "Plain networks are .npz files"), zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-        need, there = _HELD * size, host_memory.available_bytes()
-        if there is None or need <= there:
-            return
+        sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
         neurons, synapses = (_length(archive, name) for name in ("bias", "indices"))
+        split = worth_blocks(neurons, synapses, neurons) and "weights" in sizes
+        need, there = _HELD * sum(sizes.values()), host_memory.available_bytes()
+        if split:
+            rest = sum(size for name, size in sizes.items() if name not in SYNAPSES)
+            need = _HELD * rest + 2 * synapses + sizes["weights"] + 8 * n_blocks(neurons) * neurons
+        if there is None or need <= there:
+            return split
     share = there / need
     raise InputError(
         str(path),
@@ -106,6 +125,12 @@ def _foresee(path: Path) -> None:
         f"{there / 1e9:,.2f} GB are available",
         f"A machine with {need / 1e9:,.2f} GB free holds it; this one holds about {int(share * synapses):,} synapses",
     )
+
+
+def length_of(path: Path, name: str) -> int:
+    """Return the entries of an array of the file by its header alone; 0 where it is not there."""
+    with zipfile.ZipFile(path) as archive:
+        return _length(archive, name)
 
 
 def _length(archive: zipfile.ZipFile, name: str) -> int:
@@ -137,16 +162,16 @@ def _scalar(a: dict[str, Any], name: str, where: str) -> int:
     return int(value.reshape(()))
 
 
-def _check_rows(a: dict[str, Any], where: str) -> int:
-    """Check the row pointers; returns the number of neurons."""
-    indptr, indices = _array(a, "indptr", where), _array(a, "indices", where)
-    _array(a, "weights", where, indices.shape)
+def _check_rows(a: dict[str, Any], where: str, synapses: int | None) -> int:
+    """Check the row pointers; returns the number of neurons. Synapses that are not read yet are so many."""
+    indptr = _array(a, "indptr", where)
+    if synapses is None:
+        synapses = _array(a, "indices", where).size
+        _array(a, "weights", where, (synapses,))
     if indptr.size < 2:
         raise InputError(f"{where}: indptr", f"has {indptr.size} entries; a network of N neurons has N + 1 of them")
-    if indptr[0] != 0 or indptr[-1] != indices.size:
-        raise InputError(
-            f"{where}: indptr", f"runs from {indptr[0]} to {indptr[-1]}; it must run from 0 to {indices.size}"
-        )
+    if indptr[0] != 0 or indptr[-1] != synapses:
+        raise InputError(f"{where}: indptr", f"runs from {indptr[0]} to {indptr[-1]}; it must run from 0 to {synapses}")
     a["indptr"] = indptr.astype(np.int64, copy=False)
     if (a["indptr"][1:] < a["indptr"][:-1]).any():
         row = int(np.argmax(a["indptr"][1:] < a["indptr"][:-1]))
@@ -183,7 +208,7 @@ def _first_bad_row(indptr: Any, indices: Any, low: int, high: int) -> Any:
     return -1, 0
 
 
-def _network(a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, n: int, where: str) -> Network:
+def _populations(a: dict[str, Any], n_in: int, n: int, where: str) -> tuple[Population, ...]:
     thr = _scalar(a, "thr", where)
     params = {
         "dv": np.array(DECAY, np.int32),
@@ -193,17 +218,22 @@ def _network(a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, n: in
         "v_init": initial_v(_scaled(_array(a, "v0", where, (n,))[n_in:], "v0", where).astype(np.int64), DECAY),
     }
     lif = Population("lif", "lif", n - n_in, params, layer=1)
-    external = (Population("in", INPUT_MODEL, n_in, role="input"),) if n_in else ()
+    return (Population("in", INPUT_MODEL, n_in, role="input"), lif) if n_in else (lif,)
+
+
+def _projections(
+    a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, like: tuple[Projection, ...]
+) -> tuple[Projection, ...]:
+    """Synapses of the inputs, if there are any, and of the neurons."""
     indptr, weights = a["indptr"], a["weights"]
     cut = int(indptr[n_in])
     rows = {"in": (indptr[: n_in + 1], slice(0, cut)), "lif": (indptr[n_in:] - cut, slice(cut, indices.size))}
-    projections = tuple(
-        Projection(f"{p.name}_lif", p.name, "lif", "in", rows[p.name][0], indices[rows[p.name][1]],
-                   weights[rows[p.name][1]], exponent=SCALE_SHIFT, weight_bits=value_bits(weights[rows[p.name][1]]))
-        for p in (*external, lif)
-    )  # fmt: skip
-    meta = {"source": Path(where).name, "steps": int(a["in_ptr"].size - 1)}
-    return Network("integer", (*external, lif), projections, meta)
+    found = []
+    for q in like:
+        own, part = rows[q.source]
+        words = weights[part]
+        found.append(replace(q, indptr=own, indices=indices[part], weights=words, weight_bits=value_bits(words)))
+    return tuple(found)
 
 
 def _scaled(value: npt.NDArray[Any], name: str, where: str) -> npt.NDArray[np.int32]:

@@ -28,6 +28,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
+from simulator.program.blocks import in_blocks
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
@@ -231,7 +232,8 @@ def _pairs(before: I64, after: I64, synapses: I64, n: int, least: int) -> tuple[
 
 def _parts(source: I64, target: I64, weight: I64, n: int, delay: int) -> tuple[Projection, ...]:
     """Return projections of 8 bits that add up to the weights."""
-    size, sign, parts = np.abs(weight), np.sign(weight), []
+    size, sign = np.abs(weight), np.sign(weight)
+    parts: list[Projection] = []
     if size.size and int(size.max()) >= 1 << 2 * _LOW_BITS:
         raise InputError(
             "table", f"has a pair of {size.max()} synapses; {(1 << 2 * _LOW_BITS) - 1} fit", "Split the pair"
@@ -243,7 +245,8 @@ def _parts(source: I64, target: I64, weight: I64, n: int, delay: int) -> tuple[P
             np.cumsum(np.bincount(source[kept], minlength=n), out=ptr[1:])
             words = (sign * part)[kept].astype(np.int8)
             rows = ptr, target[kept].astype(np.int32), words
-            parts.append(Projection(name, "brain", "brain", "in", *rows, delay=delay, exponent=exponent))
+            whole = Projection(name, "brain", "brain", "in", *rows, delay=delay, exponent=exponent)
+            parts += in_blocks(whole, n)
     return tuple(parts)
 
 

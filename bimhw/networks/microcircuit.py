@@ -29,6 +29,7 @@ import numpy.typing as npt
 from bimhw.networks import microcircuit_tables as published
 from mapping.network import Network
 from simulator.base.errors import InputError
+from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
@@ -44,6 +45,7 @@ _NOISE_STD = float(np.sqrt((255**2 - 1) / 12)) * 2.0 ** (
     _NOISE_EXPONENT - 7
 )  # of the chip's generator, in units of its current
 _WEIGHT_MAX = 127
+_SYNAPSE_BYTES = 4  # of the network, and of what making it holds for a while
 _FRACTION = 4096
 _KEEP_CURRENT = round(_FRACTION * np.exp(-STEP_MS / published.TAU_SYNAPSE_MS)) / _FRACTION
 _LEAK = round(_FRACTION * -np.expm1(-STEP_MS / published.TAU_MEMBRANE_MS)) / _FRACTION
@@ -91,6 +93,7 @@ def potjans_diesmann(
         InputError: a scale, background, number of levels or pulse out of range.
     """
     _check(scale, background, delay_levels, steps)
+    _foresee(scale)
     sizes = np.maximum(1, np.rint(published.SIZES * scale)).astype(np.int64)
     populations = [_population(k, int(n), _unit(k), scale, seed, background) for k, n in enumerate(sizes)]
     projections = list(_recurrent(sizes, scale, seed, delay_levels))
@@ -130,6 +133,14 @@ def _check(scale: float, background: str, delay_levels: int, steps: int) -> None
         raise InputError("delay_levels", f"is {delay_levels}", f"Give 1 to {MAX_DELAY}")
     if steps < 1:
         raise InputError("steps", f"is {steps}", "Give 1 or more")
+
+
+def _foresee(scale: float) -> None:
+    """Refuse a network that would not fit the memory, before it is made."""
+    synapses = round(float(published.synapse_numbers().sum()) * scale**2)
+    need = _SYNAPSE_BYTES * synapses
+    way_out = f"A machine with {need / 1e9:.1f} GB free holds it; or lower the scale"
+    check_memory(need, f"the microcircuit at scale {scale:g}", f"{synapses:,} synapses", way_out)
 
 
 def _unit(k: int) -> Unit:

@@ -124,7 +124,9 @@ class Factors:
         for s in layout.synapses:
             if layout.cells[s.source] is cell and layout.cells[s.target].name == self.readout:
                 out = np.zeros((cell.size, classes))
-                out[np.repeat(np.arange(cell.size), np.diff(s.indptr)), s.indices] = s.weights
+                out[np.repeat(np.arange(cell.size), np.diff(s.indptr)), s.first + s.indices.astype(np.int64)] = (
+                    s.weights
+                )
                 return out / 128.0
         raise InputError(
             f"third factor of {cell.name!r}",

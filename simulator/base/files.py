@@ -92,6 +92,7 @@ def read_safetensors(path: Path, hashed: bool = False) -> tuple[dict[str, npt.ND
     check_is_file(path)
     with boundary(path, "a whole safetensors file"):
         _check_header(path)
+        check_memory(path.stat().st_size, str(path), "its arrays", "Use a machine with more, or a smaller file")
         with safe_open(str(path), framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.host_memory import check_memory
 from simulator.base.reading import boundary, check_is_file
 
 # A file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
@@ -124,6 +125,7 @@ def _data(item: Any, at: str, budget: _Budget) -> Any:
         raise InputError(where, f"holds {declared:,} bytes; a file may hold {MAX_BYTES:,}", "Use a smaller network")
     if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
         raise InputError(where, f"unpacks {stored:,} bytes to {declared:,}: more than {BOMB_RATIO} times")
+    check_memory(declared, where, "one array", "Use a machine with more, or a smaller network")
     budget.bytes_left -= declared
     return _rows(item, where, budget) if item.dtype.metadata and _holds_arrays(item) else _plain(item[()])
 

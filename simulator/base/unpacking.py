@@ -16,6 +16,8 @@ MAX_BYTES = 2**31
 
 def check_unpacked(unpacked: int, packed: int, where: str) -> None:
     """Raise `InputError` for packed data that unfold far beyond what data do: a bomb."""
+    if unpacked <= packed:  # stored as it is
+        return
     if unpacked > MAX_BYTES or (unpacked > BOMB_BYTES and unpacked > BOMB_RATIO * packed):
         raise InputError(
             where, f"unpacks {packed:,} bytes to {unpacked:,}; {BOMB_RATIO} times is the most", "Store it unpacked"

@@ -142,11 +142,10 @@ class _Input(SynapseStage):
         for s, route in free.routes[spike.population]:
             lo, hi = int(route.lo[spike.row]), int(route.hi[spike.row])
             if lo < hi:
-                deliver(
-                    route.order, lo, hi, s.indices, s.weights, spike.payload, s.exponent, free.acc[s.target][s.port]
-                )
-                for neuron in s.indices[route.order[lo:hi]].tolist():
-                    free.queue_update(s.target, neuron)
+                acc = free.acc[s.target][s.port, s.first :]
+                deliver(route.order, lo, hi, s.indices, s.weights, spike.payload, s.exponent, acc)
+                for index in s.indices[route.order[lo:hi]].tolist():
+                    free.queue_update(s.target, s.first + index)
 
 
 class _FreeChip:

@@ -130,7 +130,7 @@ class CoreInput(SynapseStage):
             if lo < hi:
                 step = max(spike.step + 1 + s.delay, self.next_update)
                 ring = engine.rings[s.target]
-                acc = ring[step % ring.shape[0], s.port]
+                acc = ring[step % ring.shape[0], s.port, s.first :]
                 deliver(route.order, lo, hi, s.indices, s.weights, spike.payload, s.exponent, acc)
         engine.packet_done(packet)
 

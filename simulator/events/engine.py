@@ -316,7 +316,9 @@ class SimpyEngine(Simulation):
         )
 
 
-def _move_sums(source: list[npt.NDArray[np.integer]], target: list[npt.NDArray[np.integer]], step: int) -> None:
+def _move_sums(
+    source: list[npt.NDArray[np.signedinteger]], target: list[npt.NDArray[np.signedinteger]], step: int
+) -> None:
     """Copy the sums still to arrive from step `step` on between rings of different lengths."""
     for a, b in zip(source, target, strict=True):
         b[:] = 0

@@ -65,7 +65,7 @@ class CoreHost(Protocol):
     env: simpy.Environment
     fabric: Fabric
     keep: range
-    rings: list[npt.NDArray[np.integer]]
+    rings: list[npt.NDArray[np.signedinteger]]
     routes: list[list[tuple[Synapses, Route]]]
     population_of: npt.NDArray[np.int16]
 

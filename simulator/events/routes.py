@@ -33,7 +33,7 @@ def routes_of(layout: Layout, plan: Plan) -> list[list[tuple[Synapses, Route]]]:
         for j in layout.by_source[k]:
             s = layout.synapses[j]
             target = layout.cells[s.target]
-            to = core[target.first : target.first + target.size]
+            to = core[target.first + s.first : target.first + target.size]
             lo, hi = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
             order = np.empty(s.indices.size, np.int64)
             _segments(s.indptr, s.indices, to, position, plan.ptr, plan.dst, order, lo, hi)

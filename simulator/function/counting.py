@@ -120,7 +120,7 @@ class Counter:
             part = slice(first[p.source], first[p.source] + rows.size)
             fan_out[part] += rows
             by_population[index[p.target]] += int(events[part] @ rows)
-            core = self.program.core[first[p.target] : first[p.target] + self._sizes[index[p.target]]]
+            core = self.program.core[first[p.target] + p.first : first[p.target] + self._sizes[index[p.target]]]
             if isinstance(p, SharedProjection):
                 _meet_shared(p.row, p.offset, p.template, p.indices, core, events[part], by_core)
             else:

@@ -32,13 +32,11 @@ _U16_NEURONS = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
-class Plain:
-    """A layout in the fast form. Inputs are ids [0, n_in), LIF neuron i is id n_in + i.
+class Rule:
+    """What all neurons of a fast layout do. Inputs are ids [0, n_in), LIF neuron i is id n_in + i.
 
     Attributes:
-        row_ptr: uint32 [N + 1].
-        target: uint16 [nnz], or uint32 [nnz] above 65,536 neurons.
-        weight: int8, int16 or int32 [nnz].
+        n_in, n: inputs and LIF neurons.
         bias: int32 [padded].
         threshold: fires if V > threshold.
         decay_shift: V loses V / 2^decay_shift, rounded away from zero.
@@ -48,14 +46,28 @@ class Plain:
 
     n_in: int
     n: int
-    row_ptr: U32
-    target: npt.NDArray[np.unsignedinteger]
-    weight: npt.NDArray[np.signedinteger]
     bias: I32
     threshold: int
     decay_shift: int
     exponent: int
     sum_type: type[np.signedinteger]
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """A layout in the fast form.
+
+    Attributes:
+        rule: of its neurons.
+        row_ptr: uint32 [N + 1].
+        target: uint16 [nnz], or uint32 [nnz] above 65,536 neurons.
+        weight: int8, int16 or int32 [nnz].
+    """
+
+    rule: Rule
+    row_ptr: U32
+    target: npt.NDArray[np.unsignedinteger]
+    weight: npt.NDArray[np.signedinteger]
 
     @property
     def synapse_bytes(self) -> int:
@@ -65,29 +77,35 @@ class Plain:
 
 def plain(layout: Layout) -> Plain | None:
     """Return the fast form of a layout, or None where it does not qualify."""
+    rule = rule_of(layout)
+    if rule is None or any(s.weights.size >= 2**32 - 1 for s in layout.synapses):
+        return None
+    synapses = _form(layout, rule.n_in, rule.n)
+    return None if synapses is None else Plain(rule, *synapses)
+
+
+def rule_of(layout: Layout) -> Rule | None:
+    """Return the one rule of a layout's neurons, or None where there is none such or its sums do not fit."""
     split = _split(layout)
     if split is None or bool(getattr(numba.config, "DISABLE_JIT", False)):  # the intrinsics exist only in compiled code
         return None
     inputs, cells = split
     n_in, n = sum(c.size for c in inputs), sum(c.size for c in cells)
-    rule = _rule(cells)
+    shared = _rule(cells)
     exponents = {s.exponent for s in layout.synapses}
-    if rule is None or len(exponents) > 1 or any(s.delay or s.row is not None for s in layout.synapses):
+    if shared is None or len(exponents) > 1 or any(s.delay or s.row is not None for s in layout.synapses):
         return None
-    threshold, shift = rule
+    threshold, shift = shared
     exponent = exponents.pop() if exponents else 0
     top = max(c.bound for c in cells) >> exponent
     bias = np.zeros(-(-n // _PAD) * _PAD, np.int32)
     bias[:n] = np.concatenate([c.params[_ROW["bias"]] for c in cells])
     start = max(int(np.abs(c.initial[0].astype(np.int64)).max(initial=0)) for c in cells)
     reach = max((int(np.abs(bias.astype(np.int64)).max()) + (top << exponent)) << shift, threshold, start)
-    if reach >= 2**30 or any(s.weights.size >= 2**32 - 1 for s in layout.synapses):
+    if reach >= 2**30:
         return None
     sum_type: type[np.signedinteger] = np.int16 if top <= 32767 and n > 8192 else np.int32
-    synapses = _form(layout, n_in, n)
-    if synapses is None:
-        return None
-    return Plain(n_in, n, *synapses, bias, threshold, shift, exponent, sum_type)
+    return Rule(n_in, n, bias, threshold, shift, exponent, sum_type)
 
 
 def _split(layout: Layout) -> tuple[list[Cells], list[Cells]] | None:
@@ -136,7 +154,7 @@ def _as_they_lie(layout: Layout) -> tuple[Unsigned, Integers] | None:
     parts = sorted((s for s in layout.synapses if s.indices.size), key=lambda s: s.source)
     sources = [s.source for s in parts]
     only = [k for k, c in enumerate(layout.cells) if c.model.kernel is not None]
-    if not parts or len(set(sources)) < len(sources) or len(only) > 1:
+    if not parts or len(set(sources)) < len(sources) or len(only) > 1 or any(s.first for s in parts):
         return None
     targets, weights = _joined([s.indices for s in parts]), _joined([s.weights for s in parts])
     if targets is None or weights is None or targets.dtype.itemsize != 4:
@@ -173,7 +191,7 @@ def _copied(layout: Layout, row_ptr: I64, n_in: int, n: int) -> tuple[Unsigned, 
     cursor = row_ptr[:-1].copy()
     for s in layout.synapses:
         place = cursor[layout.cells[s.source].first :]
-        _copy_rows(s.indptr, s.indices, s.weights, layout.cells[s.target].first - n_in, place, target, weight)
+        _copy_rows(s.indptr, s.indices, s.weights, layout.cells[s.target].first + s.first - n_in, place, target, weight)
     return target, weight
 
 
@@ -202,7 +220,7 @@ trailing_zeros: Any = intrinsics.trailing_zeros
 
 
 @numba.njit(nogil=True)
-def _lif(
+def lif(
     v: I32,
     u: Integers,
     bias: I32,
@@ -224,7 +242,7 @@ def _lif(
 
 
 @numba.njit(nogil=True)
-def _lif_counted(
+def lif_counted(
     v: I32,
     u: Integers,
     bias: I32,
@@ -235,7 +253,7 @@ def _lif_counted(
     threshold: np.int32,
     active: I32,
 ) -> np.int32:
-    """Do as `_lif`, and count by neuron and in total the updates with an input that is not 0 or with a spike."""
+    """Do as `lif`, and count by neuron and in total the updates with an input that is not 0 or with a spike."""
     total = np.int32(0)
     for i in range(np.uint64(v.size)):
         x = v[i]
@@ -252,7 +270,7 @@ def _lif_counted(
 
 
 @numba.njit(nogil=True)
-def _compact(flag: Flags, first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
+def compact(flag: Flags, first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
     """Append the ids of the flagged neurons, ascending."""
     base = np.uint64(flag.ctypes.data)
     for block in range(_U0, np.uint64(flag.size), _U64):
@@ -265,7 +283,8 @@ def _compact(flag: Flags, first: np.int32, ids: I32, at: np.uint64) -> np.uint64
 
 
 @numba.njit(nogil=True)
-def _fetch_row(address: np.uint64, start: np.uint64, end: np.uint64, size: np.uint64) -> None:
+def fetch_row(address: np.uint64, start: np.uint64, end: np.uint64, size: np.uint64) -> None:
+    """Prefetch the cache lines of entries `start` to `end` - 1 of an array."""
     line = (address + start * size) & ~_U63
     last = address + end * size
     while line < last:
@@ -289,8 +308,8 @@ def _accumulate(
         if k + _U4 < hi:
             ahead = np.uint32(ids[k + _U4])
             start, end = np.uint64(row_ptr[ahead]), np.uint64(row_ptr[ahead + np.uint32(1)])
-            _fetch_row(targets, start, end, target_size)
-            _fetch_row(weights, start, end, weight_size)
+            fetch_row(targets, start, end, target_size)
+            fetch_row(weights, start, end, weight_size)
         row = np.uint32(ids[k])
         for j in range(np.uint64(row_ptr[row]), np.uint64(row_ptr[row + np.uint32(1)])):
             u[target[j]] += weight[j]
@@ -316,10 +335,10 @@ def run_steps(
             ids[end] = in_ids[k]
             end += _U1
         if active.size:
-            n_active[t] = _lif_counted(v, u, bias, flag, mask, s, e, limit, active)
+            n_active[t] = lif_counted(v, u, bias, flag, mask, s, e, limit, active)
         else:
-            _lif(v, u, bias, flag, mask, s, e, limit)
-        end = _compact(flag, first, ids, end)
+            lif(v, u, bias, flag, mask, s, e, limit)
+        end = compact(flag, first, ids, end)
         _accumulate(ids, begin, end, row_ptr, target, weight, u)
         t += 1
         ptr[t] = end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from simulator.function.fast import Plain, run_steps
+from simulator.function.fast import Plain, Rule, run_steps
 from simulator.function.state import Running
 from simulator.program.spikes import SpikeTrain
 
@@ -17,7 +17,8 @@ _CHUNK_EVENTS = 1 << 20
 
 def advance_plain(simulation: Running, form: Plain, inputs: SpikeTrain, steps: int, count_active: bool = True) -> None:
     """Do `steps` steps of a simulation whose layout has this fast form."""
-    v, u = _load(simulation, form)
+    rule = form.rule
+    v, u = load(simulation, rule)
     flag = np.zeros(v.size, np.uint8)
     active = np.zeros(v.size if count_active else 0, np.int32)
     n_active, ptr = np.zeros(steps, np.int64), np.zeros(steps + 1, np.int64)
@@ -27,39 +28,41 @@ def advance_plain(simulation: Running, form: Plain, inputs: SpikeTrain, steps: i
     in_ids = np.ascontiguousarray(inputs.ids, np.int32)
     t, counts = 0, np.zeros(steps, np.int64)
     while t < steps:
-        ids = np.empty(_CHUNK_EVENTS + form.n_in + v.size, np.int32)
+        ids = np.empty(_CHUNK_EVENTS + rule.n_in + v.size, np.int32)
         begin = t
         ptr[t] = 0
         t, end = run_steps(
-            t, steps, form.n_in, form.row_ptr, form.target, form.weight, v, u, form.bias, flag, form.threshold,
-            form.decay_shift, form.exponent, in_ptr, in_ids, ids, 0, ptr, active, n_active,
+            t, steps, rule.n_in, form.row_ptr, form.target, form.weight, v, u, rule.bias, flag, rule.threshold,
+            rule.decay_shift, rule.exponent, in_ptr, in_ids, ids, 0, ptr, active, n_active,
         )  # fmt: skip
         counts[begin:t] = np.diff(ptr[begin : t + 1])
         simulation.record.ids.append(ids[: int(end)] if t < steps else ids[: int(end)].copy())
         simulation.record.payload.append(None)
-    _store(simulation, form, v, u)
+    store(simulation, rule, v, u)
     simulation.state.step += steps
     simulation.record.counts.extend(counts.tolist())
     simulation.record.active.extend(n_active.tolist())
     simulation.record.saturated.extend([0] * steps)
     if count_active:
-        simulation.active_of_neuron[form.n_in :] += active[: form.n]
+        simulation.active_of_neuron[rule.n_in :] += active[: rule.n]
 
 
-def _load(simulation: Running, form: Plain) -> tuple[I32, npt.NDArray[np.signedinteger]]:
-    v = np.zeros(form.bias.size, np.int32)
-    u = np.zeros(form.bias.size, form.sum_type)
+def load(simulation: Running, rule: Rule) -> tuple[I32, npt.NDArray[np.signedinteger]]:
+    """Return potentials and sums of a simulation as the fast loops hold them, padded."""
+    v = np.zeros(rule.bias.size, np.int32)
+    u = np.zeros(rule.bias.size, rule.sum_type)
     for k, c in enumerate(simulation.layout.cells):
         if c.model.kernel is not None:
-            part = slice(c.first - form.n_in, c.first - form.n_in + c.size)
+            part = slice(c.first - rule.n_in, c.first - rule.n_in + c.size)
             v[part] = simulation.state.words[k][0]
-            u[part] = simulation.state.rings[k][0, 0] >> form.exponent
+            u[part] = simulation.state.rings[k][0, 0] >> rule.exponent
     return v, u
 
 
-def _store(simulation: Running, form: Plain, v: I32, u: npt.NDArray[np.signedinteger]) -> None:
+def store(simulation: Running, rule: Rule, v: I32, u: npt.NDArray[np.signedinteger]) -> None:
+    """Put potentials and sums back into the simulation."""
     for k, c in enumerate(simulation.layout.cells):
         if c.model.kernel is not None:
-            part = slice(c.first - form.n_in, c.first - form.n_in + c.size)
+            part = slice(c.first - rule.n_in, c.first - rule.n_in + c.size)
             simulation.state.words[k][0] = v[part]
-            simulation.state.rings[k][0, 0] = u[part].astype(np.int32) << form.exponent
+            simulation.state.rings[k][0, 0] = u[part].astype(np.int32) << rule.exponent

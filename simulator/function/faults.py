@@ -90,7 +90,7 @@ class Breakage:
 
     def scatter(self, s: Synapses, first: int, ids: I32, payload: I32, lost: U8, acc: Integers) -> None:
         """Send events through a projection, but for the synapses on cores that the packet did not reach."""
-        core = self.simulation.layout.program.core[self._first[s.target] :]
+        core = self.simulation.layout.program.core[self._first[s.target] + s.first :]
         missed = np.zeros(self.n_cores, np.int64)
         scatter_lossy(ids, payload, first, s.indptr, s.indices, s.weights, s.exponent, core, lost, missed, acc)
         layout = self._projection[s.name].layout

@@ -115,7 +115,7 @@ def scatter_delayed(
 
 
 @numba.njit(cache=True, nogil=True)
-def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I64 | npt.NDArray[np.float64]) -> None:
+def add_magnitudes(indices: I32, weights: Integers, scale: float, bound: I32 | npt.NDArray[np.float64]) -> None:
     """Add |weight| * scale to bound[target] for every synapse."""
     for j in range(indices.size):
         bound[np.uint32(indices[j])] += abs(int(weights[j])) * scale

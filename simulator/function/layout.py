@@ -64,13 +64,14 @@ class Synapses:
     target: int
     port: int
     indptr: I64
-    indices: I32  # or uint16, where the program has them so
+    indices: I32  # or uint16, where the program has them so; counted from `first`
     weights: npt.NDArray[Any]
     delay: int
     exponent: int
     row: I32 | None = None
     offset: I32 | None = None
     delays: I32 | None = None  # of each synapse, in place of `delay`, where a rule learns them
+    first: int = 0
 
     @property
     def n_source(self) -> int:
@@ -141,6 +142,7 @@ def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronMo
         p.exponent,
         None if shared is None else np.ascontiguousarray(shared.row, np.int32),
         None if shared is None else np.ascontiguousarray(shared.offset, np.int32),
+        first=p.first,
     )
 
 
@@ -174,12 +176,12 @@ def _arrival_bound(population: Population, incoming: list[Synapses], graded: Seq
     if plain and len(set(scales)) == 1 and rows < 1 << 24:
         exact = np.zeros((ports, population.size), np.int32)  # half the memory traffic of the general case
         for s in incoming:
-            add_magnitudes(s.indices, s.weights, 1, exact[s.port])
+            add_magnitudes(s.indices, s.weights, 1, exact[s.port, s.first :])
         return int(exact.max(initial=0)) * scales[0]
     bound = np.zeros((ports, population.size))
     for s, scale in zip(incoming, scales, strict=True):
         if s.row is None or s.offset is None:
-            add_magnitudes(s.indices, s.weights, float(scale), bound[s.port])
+            add_magnitudes(s.indices, s.weights, float(scale), bound[s.port, s.first :])
         else:
             add_shared_magnitudes(s.row, s.offset, s.indptr, s.indices, s.weights, float(scale), bound[s.port])
     return int(bound.max(initial=0))

@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError, SaturationError
 from simulator.base.host_memory import check_memory
-from simulator.function.fast import plain
+from simulator.function.fast import Plain, plain
 from simulator.function.fast_run import advance_plain
 from simulator.function.faults import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.kernels import collect, narrow, scatter_binary, scatter_delayed, scatter_graded, scatter_shared
+from simulator.function.large import Large, advance_large, large
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.function.state import Probe, Record, State
@@ -42,6 +43,7 @@ class Simulation:
         count_active: whether the fast loop counts active updates (an input that is not 0, or a spike), at 3-5 % of its
             time; the general loop always does.
         faults: what is broken on the chip, if anything.
+        threads: that share the neurons of one fast run; results are the same.
 
     Attributes:
         layout: the program as arrays.
@@ -62,12 +64,15 @@ class Simulation:
         fast: bool = True,
         count_active: bool = True,
         faults: Faults | None = None,
+        threads: int = 1,
     ) -> None:
         if faults is not None and faults.touches_function:
             program = replace(program, projections=unrolled_all(program.projections))  # faults hit single synapses
         self.layout: Layout = lay_out(program, graded_inputs)
         self.changeable = {p.name for p in program.projections if p.plastic}
-        self.fast_form = plain(self.layout) if fast and not probes and not self.changeable else None
+        self.fast_form: Plain | Large | None = None
+        if fast and not probes and not self.changeable:
+            self.fast_form = large(self.layout, threads) or plain(self.layout)
         self._graded_inputs, self._count_active = graded_inputs, count_active
         self.seed, self.strict = seed, strict
         self._probed = [(p, *self._find_probe(p)) for p in probes]
@@ -117,7 +122,11 @@ class Simulation:
         if inputs.payload is not None and not self._graded_inputs:
             raise InputError("inputs", "carry payloads, but the simulation was set up for binary inputs")
         if self.fast_form is not None and not self.step_hooks:
-            advance_plain(self, self.fast_form, inputs, steps, self._count_active)
+            form, count = self.fast_form, self._count_active
+            if isinstance(form, Large):
+                advance_large(self, form, inputs, steps, count)
+            else:
+                advance_plain(self, form, inputs, steps, count)
             return
         self._foresee(steps)
         drives = {k: split_inputs(inputs, c, steps) for k, c in enumerate(self.layout.cells) if c.model.kernel is None}
@@ -284,10 +293,10 @@ class Simulation:
             for j in self.layout.by_source[k]:
                 s = self.layout.synapses[j]
                 slots = self.layout.cells[s.target].ring_steps
-                acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port]
+                acc = self.state.rings[s.target][(step + 1 + s.delay) % slots, s.port, s.first :]
                 ids, payload = self._ids[lo:hi], self._payload[lo:hi]
                 if s.delays is not None:
-                    ring = self.state.rings[s.target]
+                    ring = self.state.rings[s.target][:, :, s.first :]
                     scatter_delayed(
                         ids, payload if self.layout.graded[k] else np.ones_like(ids), c.first, s.indptr, s.indices,
                         s.weights, s.exponent, s.delays, step + 1, ring, s.port,
@@ -333,5 +342,5 @@ class Simulation:
             r.probes[probe].append(self.state.words[k][row].copy())
 
 
-def _ring(c: Cells) -> npt.NDArray[np.integer]:
+def _ring(c: Cells) -> npt.NDArray[np.signedinteger]:
     return np.zeros((c.ring_steps, len(c.model.ports), c.size), np.int64 if c.wide else np.int32)

@@ -29,7 +29,7 @@ class State:
 
     step: int
     words: list[I32]
-    rings: list[npt.NDArray[np.integer]]
+    rings: list[npt.NDArray[np.signedinteger]]
 
 
 _JOINED_STEPS = 1024

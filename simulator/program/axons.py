@@ -58,7 +58,7 @@ def axon_table(program: Program) -> AxonTable:
     for name, size in ((p.name, p.size) for p in program.populations):
         rows = ptr[first[name] : first[name] + size + 1]
         leaving = [p for p in program.projections if p.source == name]
-        cores = [program.core[first[p.target] :][: population[p.target].size] for p in leaving]
+        cores = [program.core[first[p.target] :][p.first : population[p.target].size] for p in leaving]
         for p, core in zip(leaving, cores, strict=True):
             check_placed(p, core)
         if len(leaving) == 1:
@@ -75,7 +75,7 @@ def host_readers(program: Program) -> npt.NDArray[np.bool_]:
 
 
 def check_placed(p: Projection, core: I32) -> None:
-    """Raise `InputError` if a synapse ends on a neuron without a core; ``core`` is that of the target population."""
+    """Raise `InputError` if a synapse ends on a neuron without a core; ``core`` is that of its targets, from `first` on."""
     if not core.size or int(core.min()) >= 0 or not p.indices.size:
         return
     if isinstance(p, SharedProjection) or int(core[p.indices].min()) < 0:

@@ -163,5 +163,16 @@ def _check_rows(q: Projection, sizes: dict[str, int], where: str) -> None:
         raise InputError(where, "has row pointers that do not fit its synapses")
     if (q.indptr[1:] < q.indptr[:-1]).any():
         raise InputError(where, "has row pointers that go backwards")
-    if q.indices.size and not 0 <= int(q.indices.min()) <= int(q.indices.max()) < sizes[q.target]:
-        raise InputError(where, f"has a target outside 0..{sizes[q.target] - 1}")
+    check_targets(q, sizes[q.target], where)
+
+
+def check_targets(q: Projection, size: int, where: str) -> None:
+    """Raise `InputError` unless every target lies in a population of `size` neurons; a plastic projection counts from 0."""
+    if not 0 <= q.first <= size:
+        raise InputError(where, f"begins at the target {q.first} of {size}")
+    if q.first and q.plastic:
+        raise InputError(
+            where, f"is plastic and begins at the target {q.first}", "Learn in one projection from target 0"
+        )
+    if q.indices.size and not 0 <= int(q.indices.min()) <= q.first + int(q.indices.max()) < size:
+        raise InputError(where, f"has a target outside 0..{size - 1}")

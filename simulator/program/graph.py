@@ -51,8 +51,7 @@ class Projection:
 
     Attributes:
         indptr: int64 [source.size + 1], row pointers.
-        indices: int32 [nnz], target neuron (local to the target population), ascending and unique in a row; uint16 takes half
-            of the memory where the target population has at most 65,536 neurons.
+        indices: int32 or uint16 [nnz], target neuron counted from `first`, ascending and unique in a row.
         weights: [nnz] float64 (float stage), or int8/int16/int32 (integer stage).
         delay: extra steps (axonal delay), >= 0.
         exponent: left shift of every product (integer stage), >= 0.
@@ -60,6 +59,8 @@ class Projection:
         layout: ``dense`` (a full matrix in memory), ``sparse`` (with target indices) or ``conv`` (shared kernel words).
         shared_words: distinct weight words that a chip with shared kernels stores (conv only).
         plastic: name of the learning rule that changes these weights, or "".
+        first: target neuron (local to the target population) that index 0 stands for. Synapses of more than 65,536 targets
+            are held in blocks, one projection each, whose indices have 16 bits (`simulator.program.blocks`).
     """
 
     name: str
@@ -75,6 +76,14 @@ class Projection:
     layout: Literal["dense", "sparse", "conv"] = "sparse"
     shared_words: int = 0
     plastic: str = ""
+    first: int = 0
+
+    @property
+    def targets(self) -> npt.NDArray[np.int32]:
+        """Target neurons, local to the target population, int32 [nnz]; a copy unless the indices are that already."""
+        if self.first == 0 and self.indices.dtype == np.int32:
+            return self.indices
+        return np.add(self.indices, self.first, dtype=np.int32)
 
     @property
     def n_synapses(self) -> int:
@@ -83,11 +92,14 @@ class Projection:
 
     def fan_in(self, n_target: int) -> npt.NDArray[np.int64]:
         """Return the synapses of each target neuron, int64 [n_target]."""
-        return np.bincount(self.indices, minlength=n_target)
+        out = np.zeros(n_target, np.int64)
+        own = np.bincount(self.indices)
+        out[self.first : self.first + own.size] = own
+        return out
 
     def synapses_on(self, core: npt.NDArray[np.int32], n_cores: int) -> npt.NDArray[np.int64]:
         """Return the synapses on each core, int64 [n_cores]; `core` of each target neuron."""
-        return np.bincount(core[self.indices], minlength=n_cores)
+        return np.bincount(core[self.first :][self.indices], minlength=n_cores)
 
 
 def dense_to_csr(
@@ -106,5 +118,5 @@ def csr_to_dense(projection: Projection, n_target: int) -> npt.NDArray[Any]:
     n_source = projection.indptr.size - 1
     out = np.zeros((n_source, n_target), projection.weights.dtype)
     rows = np.repeat(np.arange(n_source), np.diff(projection.indptr))
-    out[rows, projection.indices] = projection.weights
+    out[rows, projection.targets] = projection.weights
     return np.ascontiguousarray(out.T)

@@ -41,6 +41,7 @@ class ProjectionHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plastic: Annotated[str, msgspec.Meta(max_length=200)]
     channels: Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)] | None = None  # of shared rows; None: none are shared
     channel_words: Annotated[int, msgspec.Meta(ge=0, le=2**40)] = 0
+    first: Annotated[int, msgspec.Meta(ge=0, le=MAX_NEURONS)] = 0
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

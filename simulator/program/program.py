@@ -168,7 +168,7 @@ def _plain(q: Projection) -> dict[str, object]:
     names = (
         (*_PROJECTION_FIELDS, "channels", "channel_words") if isinstance(q, SharedProjection) else _PROJECTION_FIELDS
     )
-    return {k: getattr(q, k) for k in names}
+    return {k: getattr(q, k) for k in names} | ({"first": q.first} if q.first else {})
 
 
 def _arrays(q: Projection) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ def _projection_from(header: ProjectionHeader, tensors: dict[str, Array], i: int
     names = ("indptr", "indices", "weights") + (() if header.channels is None else ("row", "offset", "template"))
     facts |= {k: tensors.pop(f"proj{i}.{k}") for k in names}
     if header.channels is None:
-        return Projection(**{k: facts[k] for k in (*_PROJECTION_FIELDS, *names)})
+        return Projection(**{k: facts[k] for k in (*_PROJECTION_FIELDS, *names)}, first=header.first)
     return SharedProjection(**facts)
 
 

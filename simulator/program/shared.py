@@ -177,6 +177,8 @@ def check_shared(q: SharedProjection, n_source: int, n_target: int, where: str) 
             raise InputError(where, f"has a target outside 0..{n_target - 1}")
     if q.channels < 1 or n_target % q.channels or q.channel_words < 0:
         raise InputError(where, f"has {q.channels} channels for {n_target} targets")
+    if q.first:
+        raise InputError(where, f"shares its rows and begins at the target {q.first}; it must begin at 0")
     if q.plastic:
         raise InputError(where, "shares its weights and is plastic", "Unroll it to learn")
 

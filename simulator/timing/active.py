@@ -34,7 +34,9 @@ def active_updates(program: Program, spikes: SpikeTrain, first: int, last: int) 
         source = ids - start[p.source]
         inside = (source >= 0) & (source < size[p.source])
         row = step_of[inside] + 1 + p.delay - first
-        _scatter(row, source[inside], payload[inside], p.indptr, p.indices, p.weights, p.exponent, ports[key])
+        _scatter(
+            row, source[inside], payload[inside], p.indptr, p.indices, p.weights, p.exponent, ports[key][:, p.first :]
+        )
     for (target, _), acc in ports.items():
         active[:, start[target] : start[target] + size[target]] |= acc != 0
     return active

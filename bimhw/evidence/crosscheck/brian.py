@@ -252,7 +252,7 @@ class _Twin:
         )
         q = unrolled(q)
         pre = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
-        synapses.connect(i=pre, j=q.indices.astype(np.int32))  # Brian2 takes no 16-bit ones
+        synapses.connect(i=pre, j=q.targets)
         synapses.w = q.weights.astype(np.float64) * 2.0**q.exponent
         synapses.pre.delay = q.delay * self.dt
         return synapses

@@ -104,7 +104,7 @@ def _loihi_in_python(program: Program, inputs: SpikeTrain, steps: int) -> tuple[
         for q, fired in zip(program.projections, (dense_in[t], record[2, t]), strict=True):
             for s in np.flatnonzero(fired):
                 row = slice(q.indptr[s], q.indptr[s + 1])
-                np.add.at(arriving[t + 1 + q.delay], q.indices[row], q.weights[row])
+                np.add.at(arriving[t + 1 + q.delay], q.targets[row], q.weights[row])
     return record[0], record[1], record[2]
 
 

@@ -90,10 +90,10 @@ def _synapses(projections: list[Projection], first: dict[str, int], neurons: int
     for q in projections:
         if not 0 <= q.delay < s.SLOTS:
             raise FitError(f"projection {q.name!r}", f"has a delay of {q.delay}; the core delays by 0..{s.SLOTS - 1}")
-        weights = _currents(q)
+        weights, targets = _currents(q), q.targets
         for i in range(q.indptr.size - 1):
             for j in range(int(q.indptr[i]), int(q.indptr[i + 1])):
-                rows[first[q.source] + i].append((first[q.target] + int(q.indices[j]), int(weights[j]), q.delay))
+                rows[first[q.source] + i].append((first[q.target] + int(targets[j]), int(weights[j]), q.delay))
     pool: list[tuple[int, ...]] = []
     index: list[tuple[int, ...]] = []
     delay: list[tuple[int, int]] = []
@@ -127,12 +127,13 @@ def _external(program: Program, inputs: SpikeTrain, steps: int, first: dict[str,
     for q in program.projections:
         if q.source in first:
             continue
-        weights, begin, n = _currents(q), ids[q.source], q.indptr.size - 1
+        weights, targets = _currents(q), q.targets
+        begin, n = ids[q.source], q.indptr.size - 1
         for t in range(min(inputs.steps, steps)):
             here = inputs.ids[int(inputs.ptr[t]) : int(inputs.ptr[t + 1])]
             for i in here[(here >= begin) & (here < begin + n)] - begin:
                 row = slice(int(q.indptr[i]), int(q.indptr[i + 1]))
-                sums[min(t + 1 + q.delay, steps), first[q.target] + q.indices[row].astype(np.int64)] += weights[row]
+                sums[min(t + 1 + q.delay, steps), first[q.target] + targets[row]] += weights[row]
     step, neuron = np.nonzero(sums[:steps])
     values = sums[step, neuron]
     if values.size and not -WORD <= int(values.min()) <= int(values.max()) < WORD:

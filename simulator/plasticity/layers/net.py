@@ -215,7 +215,7 @@ def live_synapses(program: Program, k: int) -> npt.NDArray[np.bool_]:
     """Return which synapses of projection `k` exist, [n_source, n_target]."""
     q = program.projections[k]
     live = np.zeros((q.indptr.size - 1, program.population(q.target).size), bool)
-    live[np.repeat(np.arange(live.shape[0]), np.diff(q.indptr)), q.indices] = True
+    live[np.repeat(np.arange(live.shape[0]), np.diff(q.indptr)), q.targets] = True
     return live
 
 

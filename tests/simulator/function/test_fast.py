@@ -75,7 +75,7 @@ def test_both_synapse_forms_and_both_sum_types_are_used() -> None:
         program = Program("", "", populations, q, np.zeros(n + 50, np.int32))
         form = plain(lay_out(program, graded_inputs=False))
         assert form is not None
-        assert (form.target.dtype, form.sum_type) == (target, sums)
+        assert (form.target.dtype, form.rule.sum_type) == (target, sums)
         inputs = SpikeTrain.from_dense((rng.random((6, 50)) < 0.5).astype(np.int32))
         runs = [Simulation(program, graded_inputs=False, fast=f) for f in (True, False)]
         for r in runs:

@@ -119,7 +119,7 @@ class Outputs:
         found = []
         for one in exits:
             state = meta.state or one.state
-            own: Decode = ("max" if meta.reduce == "max" else "membrane") if state else "count"
+            own: Decode = ("max" if "max" in (meta.reduce, one.reduce) else "membrane") if state else "count"
             how: Decode = decode or own
             population = program.population(one.population)
             read = None if how in ("count", "first") else state or _state_of(population)

@@ -72,12 +72,14 @@ class ProgramExit(msgspec.Struct, frozen=True):
         name: of the Output node, or of the result of a module.
         population: its neurons.
         state: the state that the host reads; None: its spikes.
+        reduce: as in `ProgramOutput`.
         answer: labels and targets without a name judge it, beside the other answers.
     """
 
     name: Name
     population: Name
     state: Name | None = None
+    reduce: Literal["mean", "max"] = "mean"
     answer: bool = True
 
 

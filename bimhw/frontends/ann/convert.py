@@ -116,7 +116,7 @@ def convert(
             "Use steps >= 1, percentile 0..100, threshold 0..1",
         )
     x, classes = _samples(data, labels)
-    double, x = in_double(module, x)
+    double, x = in_double(module), x.to(torch.float64)
     names = {m: n or "module" for n, m in double.named_modules()}
     largest, wanted = _activations(double, x, names, percentile)
     cells = {name: chosen.cell(value, threshold) for name, value in largest.items()}
@@ -186,7 +186,7 @@ def _network(
     """Return the spiking network and the width of its input."""
     trace = Trace(names, cells)
     one = x[:2].clone()
-    trace.keep(one, Expr("input", (), "B", tuple(one.shape), None, 0))
+    trace.keep(one, Expr("input", (), "B", tuple(one.shape), INPUT, 0))
     with trace.watching(module):
         out = module(one)
     expr = trace.of(out)
@@ -201,15 +201,15 @@ def _network(
     built.join(built.sources(expr, 0), ANSWER)
     built.nodes[OUTPUT] = ("Output", {})
     built.edges.append((ANSWER, OUTPUT))
-    if built.input_shape is None:
+    if INPUT not in built.input_shapes:
         raise FitError("input of the module", "does not reach a ReLU", "Give the module's own input")
-    nodes = {INPUT: ("Input", {"shape": np.array(built.input_shape)}), **built.nodes}
+    nodes = {INPUT: ("Input", {"shape": np.array(built.input_shapes[INPUT])}), **built.nodes}
     graph = build_graph(nodes, built.edges, type(module).__name__)
     profile = Profile("ann", Settings(1.0), output="membrane")
-    forms = {n: c.form() for n, c in built.cells.items()}
+    forms = {built.names.get(n, n): c.form() for n, c in built.cells.items()}
     network = lower(graph, profile, forms)
     meta = dict(network.meta) | {"output": {"population": ANSWER, "state": code.state}}
-    return replace(network, meta=meta), math.prod(built.input_shape)
+    return replace(network, meta=meta), math.prod(built.input_shapes[INPUT])
 
 
 def _measured(done: Converted, x: Floats, wanted: Floats, classes: npt.NDArray[np.integer] | None) -> Converted:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest
+from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 
 if TYPE_CHECKING:
     from bimhw.frontends.frameworks.trace import Trace
@@ -62,11 +62,12 @@ class _Call:
 
     name: str
     exprs: tuple[Expr, ...]
+    axes: str
     run: Callable[[list[Tensor]], list[Tensor]]
 
     @property
     def lead(self) -> int:
-        return LEADING[self.exprs[0].axes]
+        return LEADING[self.axes]
 
     @staticmethod
     def of(trace: Trace, func: Callable[..., Any], args: Args, kwargs: Kwargs) -> _Call | None:
@@ -76,8 +77,9 @@ class _Call:
         traced: dict[int, Tensor] = {}
         _collect(trace, (args, kwargs), traced)
         exprs = tuple(trace.known[i] for i in traced)
-        n = LEADING.get(exprs[0].axes) if exprs else None
-        if n is None or len({(e.axes, e.shape[:n]) for e in exprs}) != 1 or "out" in kwargs:
+        axes = common_axes(exprs)
+        n = None if axes is None else LEADING.get(axes)
+        if axes is None or n is None or len({e.shape[:n] for e in exprs}) != 1 or "out" in kwargs:
             return None
 
         def run(values: list[Tensor]) -> list[Tensor]:
@@ -85,7 +87,7 @@ class _Call:
             result = func(*_swapped(args, new), **_swapped(kwargs, new))
             return [result] if isinstance(result, Tensor) else list(result)
 
-        return _Call(name, exprs, run)
+        return _Call(name, exprs, axes, run)
 
 
 def _collect(trace: Trace, value: Nest, into: dict[int, Tensor]) -> None:
@@ -125,8 +127,8 @@ def _part(call: _Call, k: int, shape: tuple[int, ...]) -> Expr | None:
     parts = []
     for number, (expr, matrix) in enumerate(zip(exprs, matrices, strict=True)):
         what = Affine(call.name, matrix, bias if number == 0 else np.zeros(outputs))
-        parts.append(Expr("affine", (expr,), expr.axes, shape, what))
-    return parts[0] if len(parts) == 1 else Expr("add", tuple(parts), exprs[0].axes, shape)
+        parts.append(Expr("affine", (expr,), call.axes, shape, what))
+    return parts[0] if len(parts) == 1 else Expr("add", tuple(parts), call.axes, shape)
 
 
 def _probed(call: _Call, k: int, outputs: int, inputs: list[int]) -> tuple[list[Floats] | None, Floats]:

@@ -31,6 +31,9 @@ class Assembly:
         cells: name -> neuron layer.
         binary_input: the sample holds only 0 and 1.
         nodes, edges: of the NIR graph.
+        inputs: names of the Input nodes.
+        input_shapes: of those that are used.
+        names: neuron layer -> its node, as no other node is called.
     """
 
     modules: Mapping[str, Any]
@@ -38,15 +41,21 @@ class Assembly:
     binary_input: bool
     nodes: dict[str, NodeSpec] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
-    input_shape: tuple[int, ...] | None = None
+    inputs: tuple[str, ...] = (INPUT,)
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     _made: dict[Any, list[str]] = field(default_factory=dict)
     _alive: list[Expr] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.cells:
+            self.names[name] = self.unused(name)
 
     def cell(self, name: str, arrived: list[Expr], shape: tuple[int, ...]) -> None:
         """Add a neuron layer of `shape` with what arrives at it."""
         cell = self.cells[name]
         self.check_steady(f"layer {name!r}", arrived)
-        inner = self.unused(name)
+        inner = self.names[name]
         self.nodes[inner] = cell.placeholder(shape)
         target = inner
         if cell.before is not None:
@@ -58,11 +67,12 @@ class Assembly:
             self.join(self.delayed(self.sent(name), 1, shape), back)
             self.edges.append((back, inner))
 
-    def output(self, expr: Expr, step: int, membrane: bool) -> None:
-        """Add the Output."""
-        self.nodes[OUTPUT] = ("Output", {})
-        sources = [str(expr.what)] if membrane else self.sources(expr, step)
-        self.join(sources, OUTPUT)
+    def output(self, expr: Expr, step: int, membrane: bool, name: str = OUTPUT) -> str:
+        """Add an Output and return its name."""
+        sources = [self.names[str(expr.what)]] if membrane else self.sources(expr, step)
+        name = self._add(name, ("Output", {}))
+        self.join(sources, name)
+        return name
 
     def sources(self, expr: Expr, step: int) -> list[str]:
         """Return the nodes whose sum is a value, adding what is not there yet."""
@@ -98,7 +108,7 @@ class Assembly:
         """Return a name that no node has yet."""
         name = "".join(c if c.isprintable() else "_" for c in name) or "module"
         taken, k = name, 2
-        while taken in self.nodes:
+        while taken in self.nodes or taken in self.inputs or taken in self.names.values():
             taken, k = f"{name}.{k}", k + 1
         return taken
 
@@ -130,21 +140,23 @@ class Assembly:
         """Return a node that gives a constant, of which `expr` is a sum: a bias on weights of 0 from the input."""
         lead, size = expr.shape[: len(expr.shape) - len(expr.features)], int(np.prod(expr.features))
         rows = np.broadcast_to(value, expr.shape).reshape(int(np.prod(lead)), size)
-        inputs = int(np.prod(self.input_shape or ()))
-        if (rows != rows[:1]).any() or self.input_shape is None or inputs * size > MOST_ENTRIES:
+        name, shape = next(iter(self.input_shapes.items()), (INPUT, ()))
+        inputs = int(np.prod(shape))
+        if (rows != rows[:1]).any() or not self.input_shapes or inputs * size > MOST_ENTRIES:
             way_out = "Put it into the bias of a layer, or give the module its input"
             raise FitError("a constant tensor", "is fed in where the input or spikes are expected", way_out)
         spec: NodeSpec = ("Affine", {"weight": np.zeros((size, inputs)), "bias": rows[0].copy()})
-        nodes = self.after(self.reshaped([INPUT], self.input_shape, (inputs,)), "constant", spec)
+        nodes = self.after(self.reshaped([name], shape, (inputs,)), "constant", spec)
         return self.reshaped(nodes, (size,), expr.features)
 
     def sent(self, name: str) -> list[str]:
         """Return the node that gives a layer's spikes, with their factor."""
         scale, key = self.cells[name].scale, ("scaled", name)
+        node = self.names.get(name, name)
         if scale is None:
-            return [name]
+            return [node]
         if key not in self._made:
-            self._made[key] = self.after([name], f"{name}.factor", ("Scale", {"scale": scale}))
+            self._made[key] = self.after([node], f"{node}.factor", ("Scale", {"scale": scale}))
         return self._made[key]
 
     def delayed(self, sources: list[str], lag: int, shape: tuple[int, ...]) -> list[str]:
@@ -159,10 +171,11 @@ class Assembly:
 
 
 def _input(a: Assembly, expr: Expr, step: int) -> list[str]:
-    if a.input_shape not in (None, expr.features):
-        raise InputError("input", f"is used in two shapes, {a.input_shape} and {expr.features}", "Give it one shape")
-    a.input_shape = expr.features
-    return a.delayed([INPUT], 0 if expr.step is None else step - expr.step, expr.features)
+    name = str(expr.what)
+    before = a.input_shapes.setdefault(name, expr.features)
+    if before != expr.features:
+        raise InputError(name, f"is used in two shapes, {before} and {expr.features}", "Give it one shape")
+    return a.delayed([name], 0 if expr.step is None else step - expr.step, expr.features)
 
 
 def _spike(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -203,7 +216,9 @@ def _norm(a: Assembly, expr: Expr, step: int) -> list[str]:
 def _flatten(a: Assembly, expr: Expr, step: int) -> list[str]:
     source = expr.args[0]
     if source.op == "input" and len(expr.features) >= len(source.features) and expr.features != source.features:
-        return _input(a, Expr("input", (), expr.axes, expr.shape, None, source.step), step)  # another view of the input
+        return _input(
+            a, Expr("input", (), expr.axes, expr.shape, source.what, source.step), step
+        )  # another view of the input
     if expr.features == source.features:
         return a.sources(source, step)
     return a.reshaped(a.sources(source, step), source.features, expr.features)

@@ -6,7 +6,7 @@ known (the sample before anything tells).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,8 @@ class Expr:
         args: what it was made of.
         axes: as in the module's docstring.
         shape: of the whole tensor.
-        what: the layer's name, a factor, a function's name and matrix, an unknown function's name, or a constant's value.
+        what: the input's or layer's name, a factor, a function's name and matrix, an unknown function's name, or a
+            constant's value.
         step: of an input, spike or state, the step it belongs to; None where it is a sequence or the same in every step.
         value: the tensor itself where results are compared.
     """
@@ -44,6 +45,14 @@ class Expr:
     def features(self) -> tuple[int, ...]:
         """The shape without batch and time."""
         return self.shape[LEADING.get(self.axes, 1) :]
+
+
+def common_axes(exprs: Sequence[Expr]) -> str | None:
+    """Return the axes that values share; one that is the same in every step (``?``) goes with values of one step."""
+    axes = {e.axes for e in exprs}
+    if len(axes) > 1:
+        axes.discard("?")
+    return axes.pop() if len(axes) == 1 and (axes == {"B"} or len({e.axes for e in exprs}) == 1) else None
 
 
 def within(expr: Expr) -> Iterator[Expr]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bimhw.frontends.frameworks.affine import affine
-from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest
+from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 from bimhw.frontends.frameworks.functional import layer_of
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _step(trace: Trace, source: Expr, axis: int, index: int, shape: tuple[int, .
     index %= source.shape[axis]
     if source.op == "stack":
         return source.args[index] if axis == {"TB": 0, "BT": 1}[source.axes] else None
-    if source.axes == "?" and source.op == "input" and trace.time_axis in (None, axis):
-        trace.time_axis = axis
-        return Expr("input", (), "B", shape, None, index)
+    if source.axes == "?" and source.op == "input" and trace.time_axes.get(source.what, axis) == axis:
+        trace.time_axes[source.what] = axis
+        return Expr("input", (), "B", shape, source.what, index)
     if source.axes in ("TB", "BT") and axis == {"TB": 0, "BT": 1}[source.axes]:
         return Expr("pick", (source,), "B", shape, None, index)
     return None
@@ -197,12 +197,14 @@ def _factor(trace: Trace, value: Nest) -> Nest:
 
 def _sum_of(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, sign: float = 1.0) -> Made:
     parts = []
-    axes = next(e.axes for a in args[:2] if (e := trace.of(a)) is not None)
+    axes = common_axes([e for a in args[:2] if (e := trace.of(a)) is not None])
+    if axes is None:
+        return None
     for k, a in enumerate(args[:2]):
         expr = trace.of(a)
         if expr is None:
             expr = Expr("const", (), axes, tuple(getattr(a, "shape", ())), a)
-        if expr.axes != axes or (expr.op != "const" and expr.shape != tuple(out.shape)):
+        if expr.axes not in (axes, "?") or (expr.op != "const" and expr.shape != tuple(out.shape)):
             return None
         parts.append(expr if k == 0 or sign == 1 else Expr("scale", (expr,), axes, expr.shape, -1.0))
     return Expr("add", tuple(parts), axes, tuple(out.shape), value=out)

@@ -18,17 +18,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bimhw.frontends.frameworks.assemble import INPUT, Assembly
+from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT, Assembly
 from bimhw.frontends.frameworks.cell import Cell
+from bimhw.frontends.frameworks.expression import Nest
 from bimhw.frontends.frameworks.outputs import Answer
 from bimhw.frontends.frameworks.readers import frameworks, is_cell, known_cells, read_cell, reset_cell
-from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run
+from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run, parameters
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
+from simulator.program.entries import input_populations
 
 Floats = npt.NDArray[np.float64]
 PAYLOAD_BITS = 8  # of a real-valued sample
@@ -45,33 +47,52 @@ class Read:
 
     Attributes:
         network: float stage.
-        x: the sample, [B, T, n].
-        wanted, got: what the module and the float engine give, [B, T, n] or [B, n] (a sum over the steps).
+        x: the sample, [B, T, n]; several inputs side by side.
+        outputs: output -> what the module and the float engine give, [B, T, n] or [B, n] (a sum over the steps).
     """
 
     network: Network
     x: Floats
-    wanted: Floats
-    got: Floats
+    outputs: Mapping[str, tuple[Floats, Floats]]
+
+    @property
+    def wanted(self) -> Floats:
+        """What the module gives as its first result."""
+        return next(iter(self.outputs.values()))[0]
+
+    @property
+    def got(self) -> Floats:
+        """What the float engine gives for it."""
+        return next(iter(self.outputs.values()))[1]
 
     @property
     def differ(self) -> int:
         """Values that differ, spikes and counts exactly, others by more than 1e-6 of the largest."""
-        room = 0.0 if (self.wanted == np.round(self.wanted)).all() else 1e-6 * (1 + np.abs(self.wanted).max())
-        return int((np.abs(self.got - self.wanted) > room).sum())
+        return sum(_differ(wanted, got) for wanted, got in self.outputs.values())
+
+    @property
+    def size(self) -> int:
+        """Values that were compared."""
+        return sum(wanted.size for wanted, _ in self.outputs.values())
 
 
-def module_network(module: nn.Module, sample: Any = None, time_axis: int | None = None) -> Network:
+def _differ(wanted: Floats, got: Floats) -> int:
+    room = 0.0 if (wanted == np.round(wanted)).all() else 1e-6 * (1 + np.abs(wanted).max())
+    return int((np.abs(got - wanted) > room).sum())
+
+
+def module_network(module: nn.Module, sample: Nest = None, time_axis: int | None = None) -> Network:
     """Return the float network of a module; arguments and errors as in `read_module`."""
     return read_module(module, sample, time_axis).network
 
 
-def read_module(module: nn.Module, sample: Any = None, time_axis: int | None = None) -> Read:
+def read_module(module: nn.Module, sample: Nest = None, time_axis: int | None = None) -> Read:
     """Read a module of a framework.
 
     Args:
         module: with neuron layers of one of the frameworks; it is not changed.
-        sample: input as its forward takes it; of a module that does one step a call, [T, B, ...].
+        sample: input as its forward takes it; of a module that does one step a call, [T, B, ...]. Several inputs are a
+            tuple in the order of its forward, or a dict by the names there.
         time_axis: axis of time in the sample, where it is not what the framework uses.
 
     Raises:
@@ -84,25 +105,45 @@ def read_module(module: nn.Module, sample: Any = None, time_axis: int | None = N
             "needs a sample input to be read",
             "Give sample=x, as its forward takes it",
         )
-    if isinstance(sample, tuple | list) and any(isinstance(s, Tensor | np.ndarray) for s in sample):
-        raise InputError(
-            "sample",
-            f"holds {len(sample)} inputs; a module is read with one",
-            "Join them (torch.cat) and take slices of it in forward, or export a .nir file with an Input for each",
-        )
-    x = torch.as_tensor(np.asarray(sample) if not isinstance(sample, Tensor) else sample).detach()
-    double, x = in_double(module, x)
+    given = _by_input(module, sample)
+    double, given = in_double(module), {name: x.to(torch.float64) for name, x in given.items()}
     cells = _cells(double)
     try:
-        ran = Run(double, cells, x, time_axis).run()
+        ran = Run(double, cells, given, time_axis).run()
     except WRONG_SHAPE as error:
-        problem = f"of shape {list(x.shape)} is not taken by the module: {str(error).splitlines()[0][:200]}"
+        shapes = ", ".join(str(list(x.shape)) for x in given.values())
+        problem = f"of shape {shapes} is not taken by the module: {str(error).splitlines()[0][:200]}"
         raise InputError("sample", problem, "Give it as the module's forward takes it") from error
     return _finish(double, cells, ran)
 
 
-def in_double(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
-    """Return a copy of the module in float64 and evaluation, and the sample in float64."""
+def _by_input(module: nn.Module, sample: Nest) -> dict[str, Tensor]:
+    """Return the sample of each input, in the order of the forward; an only one is called ``input``."""
+    if not isinstance(sample, Mapping) and not _is_several(sample):
+        return {INPUT: _tensor(sample)}
+    names = [n for n in parameters(module) if n not in ("args", "kwargs")]
+    if isinstance(sample, Mapping):
+        unknown = [str(n) for n in sample if n not in names]
+        if unknown or [n for n in names if n in sample] != names[: len(sample)]:
+            wrong = f"names {', '.join(map(repr, unknown))}" if unknown else "leaves out an input before another"
+            raise InputError("sample", f"{wrong}; the forward takes {', '.join(names)}", "Name its inputs")
+        found = {n: _tensor(sample[n]) for n in names if n in sample}
+    else:
+        names += [f"input{k}" for k in range(len(names), len(sample))]
+        found = {n: _tensor(x) for n, x in zip(names, sample, strict=False)}
+    return found if len(found) > 1 else dict(zip([INPUT], found.values(), strict=True))
+
+
+def _is_several(sample: Nest) -> bool:
+    return isinstance(sample, tuple | list) and any(isinstance(s, Tensor | np.ndarray) for s in sample)
+
+
+def _tensor(sample: Nest) -> Tensor:
+    return torch.as_tensor(np.asarray(sample) if not isinstance(sample, Tensor) else sample).detach()
+
+
+def in_double(module: nn.Module) -> nn.Module:
+    """Return a copy of the module in float64 and evaluation."""
     for inner in nn.Module.modules(module):
         if is_cell(inner):
             reset_cell(inner)
@@ -114,7 +155,7 @@ def in_double(module: nn.Module, x: Tensor) -> tuple[nn.Module, Tensor]:
     nn.Module.train(twin, False)
     for inner in nn.Module.modules(twin):  # some neurons give float32 spikes whatever they are given
         inner.register_forward_pre_hook(_cast_in, with_kwargs=True)
-    return twin, x.to(torch.float64)
+    return twin
 
 
 def _twin(module: nn.Module) -> nn.Module:
@@ -150,49 +191,74 @@ def _cells(module: nn.Module) -> dict[str, Cell]:
 
 
 def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
-    trace, answer = ran.trace, ran.answer
-    modules = dict(nn.Module.named_modules(module)) | trace.function_layers
-    binary = bool(((ran.x == 0) | (ran.x == 1)).all())
-    built = Assembly(modules, dict(cells), binary)
-    for name in trace.arrived:
-        built.cell(name, trace.arrived[name], trace.shapes[name])
-    built.output(answer.expr, answer.step, answer.membrane)
-    width = built.input_shape
-    if width is None:
-        raise InputError("sample", "does not reach a neuron layer", "Give the module's own input")
-    nodes = {INPUT: ("Input", {"shape": np.array(width)}), **built.nodes}
+    built, outputs = _assembled(module, cells, ran)
+    missing = [name for name in ran.x if name not in built.input_shapes]
+    if missing:
+        where = "sample" if len(ran.x) == 1 else f"sample of {missing[0]!r}"
+        raise InputError(where, "does not reach a neuron layer", "Give the module's own input")
+    widths = built.input_shapes
+    nodes = {**{n: ("Input", {"shape": np.array(widths[n])}) for n in ran.x}, **built.nodes}
     graph = build_graph(nodes, built.edges, type(module).__name__)
-    output = "membrane" if answer.membrane else "counts"
     source = next(p for p in frameworks() if any(c.__module__.split(".")[0] == p for c in _classes(module)))
-    profile = Profile(source, Settings(1.0), output=output)
-    network = lower(graph, profile, {n: c.form() for n, c in cells.items()})
-    x = ran.x.reshape(*ran.x.shape[:2], math.prod(width))
-    got = _float_answer(network, x, answer)
-    read = Read(network, x, answer.wanted.reshape(got.shape), got)
-    notes = [*ran.notes, *(n for c in cells.values() for n in c.notes), *answer.notes]
-    notes.append(
-        f"float engine on the sample: {read.differ} of {read.wanted.size} outputs differ from the module's own"
-    )
+    membrane = len(outputs) == 1 and ran.answers[0].membrane
+    profile = Profile(source, Settings(1.0), output="membrane" if membrane else "counts")
+    network = lower(graph, profile, {built.names[n]: c.form() for n, c in cells.items()})
+    network = replace(network, meta=_with_exits(network, outputs))
+    parts = {n: v.reshape(*v.shape[:2], math.prod(widths[n])) for n, v in ran.x.items()}
+    x = np.concatenate([parts[p.name] for p in input_populations(network.populations)], axis=2)
+    read = Read(network, x, _beside(network, parts, outputs))
+    notes = [*ran.notes, *(n for c in cells.values() for n in c.notes), *(n for a in ran.answers for n in a.notes)]
+    notes.append(f"float engine on the sample: {read.differ} of {read.size} outputs differ from the module's own")
     meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": source}
-    scale = input_scale(x)
-    meta["input"] = dict(meta["input"]) | {"scale": scale}
-    if answer.over_time == "max" and "output" in meta:
-        meta["output"] = dict(meta["output"]) | {"reduce": "max"}
+    meta["input"] = dict(meta["input"]) | {"scale": input_scale(x)}
     done = replace(network, meta=meta)
     return replace(read, network=replace(done, samples=payloads(done, x)))
+
+
+def _assembled(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> tuple[Assembly, dict[str, Answer]]:
+    """Return nodes and edges, and the answer that each Output node shows."""
+    modules = dict(nn.Module.named_modules(module)) | ran.trace.function_layers
+    binary = all(bool(((x == 0) | (x == 1)).all()) for x in ran.x.values())
+    built = Assembly(modules, dict(cells), binary, inputs=tuple(ran.x))
+    for name, arrived in ran.trace.arrived.items():
+        built.cell(name, arrived, ran.trace.shapes[name])
+    return built, {built.output(a.expr, a.step, a.membrane, a.name or OUTPUT): a for a in ran.answers}
+
+
+def _with_exits(network: Network, outputs: Mapping[str, Answer]) -> dict[str, Any]:
+    """Return the meta with each output by its name in the module and how it is decoded; the first is the answer."""
+    meta = dict(network.meta)
+    first = next(iter(outputs))
+    if "output" in meta and outputs[first].over_time == "max":
+        meta["output"] = dict(meta["output"]) | {"reduce": "max"}
+    exits = []
+    for one in meta["exits"]:
+        answer = outputs[one["name"]]
+        more = {"state": "v"} if answer.membrane else {}
+        more |= {"reduce": "max"} if answer.over_time == "max" else {}
+        exits.append(dict(one) | more | {"name": answer.name or OUTPUT, "answer": one["name"] == first})
+    return meta | {"exits": exits}
 
 
 def _classes(module: nn.Module) -> list[type]:
     return [c for m in nn.Module.modules(module) if is_cell(m) for c in type(m).__mro__]
 
 
-def _float_answer(network: Network, x: Floats, answer: Answer) -> Floats:
-    name = network.meta["outputs"][0]
-    what = "v" if answer.membrane else "out"
-    layer = network.population(name).layer
-    steps = x.shape[1]
-    shown = record(network, {INPUT: x}, steps + layer, [(name, what)])[name, what][:, layer:]
-    return answer.reduce(shown)
+def _beside(
+    network: Network, x: Mapping[str, Floats], outputs: Mapping[str, Answer]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Return what the module and the float engine give, by output."""
+    by_name = {a.name or OUTPUT: a for a in outputs.values()}
+    shows = {one["name"]: one["population"] for one in network.meta["exits"]}
+    pairs = {name: (shows[name], "v" if a.membrane else "out") for name, a in by_name.items()}
+    layers = {name: network.population(shows[name]).layer for name in by_name}
+    steps = next(iter(x.values())).shape[1]
+    shown = record(network, x, steps + max(layers.values()), list(dict.fromkeys(pairs.values())))
+    found = {}
+    for name, answer in by_name.items():
+        got = answer.reduce(shown[pairs[name]][:, layers[name] : layers[name] + steps])
+        found[name] = (answer.wanted.reshape(got.shape), got)
+    return found
 
 
 def input_scale(x: Floats) -> float:

@@ -1,16 +1,17 @@
-"""What a module gives out: which of its results is the answer, spikes or a membrane, in every step or over time."""
+"""What a module gives out: which of its results are answers, spikes or a membrane, in every step or over time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from bimhw.frontends.frameworks.cell import Cell, array
-from bimhw.frontends.frameworks.expression import Expr, leaves
+from bimhw.frontends.frameworks.expression import LEADING, Expr, Nest, leaves, signature, within
 from bimhw.frontends.frameworks.trace import Trace, tensors
 from simulator.base.errors import FitError
 
@@ -21,6 +22,7 @@ _SAYS: dict[OverTime, str] = {
     "max": "the module gives the largest output of all steps; the network gives it in every step",
     "last": "the module gives the output of the last step; the network gives it in every step",
 }
+Row = tuple[int, str, Expr]  # place of a result among the tensors, its name, how it came about
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Answer:
         over_time: how it is made of the steps: a ``sum`` times `factor`, the ``max``, or the ``last``; "" for all of them.
         place: of the tensor among those that the module returns.
         notes: what was chosen.
+        name: key or number of the result.
     """
 
     expr: Expr
@@ -45,6 +48,7 @@ class Answer:
     factor: float = 1.0
     place: int = 0
     notes: tuple[str, ...] = ()
+    name: str = ""
 
     def reduce(self, values: Floats) -> Floats:
         """Return what the module gives, [B, ...] or [B, T, ...], of the outputs of every step [B, T, ...]."""
@@ -55,8 +59,10 @@ class Answer:
         return np.asarray(values.max(axis=1) if self.over_time == "max" else values[:, -1])
 
 
-def find_answer(trace: Trace, out: Any, cells: Mapping[str, Cell], steps: int | None) -> Answer:
-    """Find the answer among what a module returned.
+def find_answers(trace: Trace, out: Nest, cells: Mapping[str, Cell], steps: int | None) -> tuple[Answer, ...]:
+    """Find the answers among what a module returned: the first result, and others that no neuron layer takes in.
+
+    Of several results of one layer (spikes, their sum, a membrane) the first is read.
 
     Args:
         trace: of the run.
@@ -67,42 +73,96 @@ def find_answer(trace: Trace, out: Any, cells: Mapping[str, Cell], steps: int | 
     Raises:
         FitError: nothing that the module returns comes from its neurons in every step.
     """
-    found = [a for row in _candidates(trace, out, steps) if (a := _answer(trace, row, cells, steps)) is not None]
-    if found:
-        layers = {frozenset(str(e.what) for e in leaves(a.expr) if e.op in ("spike", "state")) for a in found}
-        left = f"the module gives {len(found)} results; the first is read. Join them (torch.cat) to read all"
-        return replace(found[0], notes=(*found[0].notes, left)) if len(layers) > 1 else found[0]
-    way_out = "Return the spikes of the last layer: all steps stacked, their sum or mean over time, or one step a call"
-    raise FitError("output of the module", "does not come from its neurons step by step", way_out)
+    rows = _candidates(trace, out, steps)
+    found = [replace(a, name=name) for place, name, expr in rows if (a := _answer(trace, (place, expr), cells, steps))]
+    if not found:
+        way_out = (
+            "Return the spikes of the last layer: all steps stacked, their sum or mean over time, or one step a call"
+        )
+        raise FitError("output of the module", "does not come from its neurons step by step", way_out)
+    inside = {str(e.what) for calls in trace.arrived.values() for e in leaves(calls[-1]) if e.op in ("spike", "state")}
+    kept: dict[object, Answer] = {}
+    left: list[str] = []
+    for answer in found:
+        key, layer = _key(answer)
+        if key in kept:
+            continue
+        unknown = any(e.op == "unknown" for e in within(answer.expr))
+        if not kept or (answer.name and layer not in inside and not unknown):
+            kept[key] = answer
+        elif answer.name:
+            left.append(layer or answer.name)
+    first, *others = kept.values()
+    if others:
+        names = ", ".join(_name(a) for a in kept.values())
+        first = replace(first, notes=(*first.notes, f"the module gives {len(kept)} outputs: {names}"))
+    if left:
+        note = f"the module also gives results inside the network, which are not read: {', '.join(dict.fromkeys(left))}"
+        first = replace(first, notes=(*first.notes, note))
+    return tuple(replace(a, name=_name(a)) if others else replace(a, name="") for a in (first, *others))
 
 
-def _candidates(trace: Trace, out: Any, steps: int | None) -> list[tuple[int, Expr]]:
-    """Return (place, expression) of every result; lists with a tensor a step count as stacked."""
-    rows: list[tuple[int, Expr]] = []
+def _key(answer: Answer) -> tuple[object, str]:
+    """Return what two results of one layer share, and the layer where the result is its spikes or membrane as they are."""
+    expr = answer.expr
+    while expr.op in ("same", "flatten"):
+        expr = expr.args[0]
+    if expr.op in ("spike", "state"):
+        return ("layer", expr.what), str(expr.what)
+    return signature(expr, answer.step, {}), ""
+
+
+def _name(answer: Answer) -> str:
+    return f"output{answer.name}" if answer.name.isdigit() else answer.name
+
+
+def _candidates(trace: Trace, out: Nest, steps: int | None) -> list[Row]:
+    """Return every result; lists with a tensor a step count as stacked. A result inside another has no name."""
     if steps is not None and isinstance(out, list) and len(out) == steps:  # one entry a step
         columns = [tensors(o) for o in out]
+        names = _names(out[0])
+        rows = []
         for place in range(min(len(c) for c in columns)):
             parts = [trace.of(c[place]) for c in columns]
             if all(p is not None for p in parts):
                 values = np.stack([array(c[place]) for c in columns])
-                shape = values.shape
-                rows.append((place, Expr("stack", tuple(p for p in parts if p), "TB", shape, value=values)))
+                whole = Expr("stack", tuple(p for p in parts if p), "TB", values.shape, value=values)
+                rows.append((place, names[place], whole))
         return rows
-    if isinstance(out, tuple | list):
-        for one in out:
-            rows += _candidates(trace, one, steps)
-        return rows
+    if isinstance(out, tuple | list | Mapping):
+        keyed = out.items() if isinstance(out, Mapping) else enumerate(out)
+        found = []
+        for key, one in keyed:
+            direct = _is_result(one, steps)
+            found += [(place, str(key) if direct else "", e) for place, _, e in _candidates(trace, one, steps)]
+        return found
     expr = trace.of(out)
-    return [(0, expr if expr.value is not None else _with_value(expr, out))] if expr is not None else []
+    return [(0, "0", expr if expr.value is not None else _with_value(expr, out))] if expr is not None else []
 
 
-def _with_value(expr: Expr, value: Any) -> Expr:
+def _is_result(value: Nest, steps: int | None) -> bool:
+    """Return whether a value is one result: a tensor, or a list with a tensor a step."""
+    many = isinstance(value, list) and len(value) == steps and all(isinstance(v, Tensor) for v in value)
+    return isinstance(value, Tensor) or many
+
+
+def _names(out: Nest) -> list[str]:
+    """Return the names of the tensors of one step's result; "" for those inside another, such as states."""
+    if isinstance(out, Tensor):
+        return ["0"]
+    keyed = out.items() if isinstance(out, Mapping) else enumerate(out)
+    return [str(k) if isinstance(v, Tensor) else "" for k, v in keyed for _ in tensors(v)]
+
+
+def _with_value(expr: Expr, value: Nest) -> Expr:
     return Expr(expr.op, expr.args, expr.axes, expr.shape, expr.what, expr.step, value)
 
 
 def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], steps: int | None) -> Answer | None:
     place, expr = row
     wanted, factor = array(expr.value), 1.0
+    if wanted.ndim < LEADING.get(expr.axes, 1):
+        return None
     over_time: OverTime = ""
     while expr.op == "scale" and np.ndim(array(expr.what)) == 0 and _reduces(expr.args[0]):
         factor, expr = factor * float(array(expr.what)), expr.args[0]

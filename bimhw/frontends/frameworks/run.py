@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr, within
-from bimhw.frontends.frameworks.outputs import Answer, find_answer
+from bimhw.frontends.frameworks.outputs import Answer, find_answers
 from bimhw.frontends.frameworks.readers import is_cell, reset_cell
 from bimhw.frontends.frameworks.trace import Trace, tensors
 from simulator.base.errors import FitError, InputError
@@ -30,22 +30,24 @@ class Ran:
 
     Attributes:
         trace: what it showed.
-        answer: which of the results is read.
-        x: the sample, [B, T, *features].
+        answers: which of the results are read.
+        x: input -> the sample, [B, T, *features].
         notes: how the sample was read.
     """
 
     trace: Trace
-    answer: Answer
-    x: Floats
+    answers: tuple[Answer, ...]
+    x: Mapping[str, Floats]
     notes: tuple[str, ...]
 
 
 class Run:
-    """A module, its neuron layers and a sample, to be run once."""
+    """A module, its neuron layers and a sample of each input in the order of its forward, to be run once."""
 
-    def __init__(self, module: nn.Module, cells: Mapping[str, Cell], x: Tensor, time_axis: int | None) -> None:
-        self.module, self.cells, self.x, self.time_axis = module, cells, x, time_axis
+    def __init__(
+        self, module: nn.Module, cells: Mapping[str, Cell], inputs: Mapping[str, Tensor], time_axis: int | None
+    ) -> None:
+        self.module, self.cells, self.inputs, self.time_axis = module, cells, dict(inputs), time_axis
 
     def run(self) -> Ran:
         """Run it in the way that its layers ask for."""
@@ -54,7 +56,7 @@ class Run:
             axes = "merged" if "merged" in whole else "BT" if "BT" in whole else "TB"
             return self._still() or self._at_once(axes)
         try:
-            trace, out = self._watch(self.x, Expr("input", (), "?", tuple(self.x.shape)))
+            trace, out = self._watch("?")
             calls = {len(c) for c in trace.arrived.values()}
         except FitError:
             raise
@@ -64,13 +66,20 @@ class Run:
             return self._step_by_step()
         return self._loop(trace, out)
 
-    def _watch(self, x: Tensor, expr: Expr, still: bool = False) -> tuple[Trace, Any]:
+    def _watch(self, axes: str, sizes: tuple[int, int] | None = None, still: bool = False) -> tuple[Trace, Any]:
+        """Run it on the whole sample, whose axes are these; `sizes` (B, T) of a merged one."""
         self._reset()
         trace = self._trace()
         trace.still = still
-        trace.keep(x, expr)
+        for name, x in self.inputs.items():
+            shape = tuple(x.shape)
+            expr = Expr("input", (), axes, shape, name)
+            if sizes is not None:
+                whole = Expr("input", (), "BT", (*sizes, *shape[1:]), name)
+                expr = Expr("merge", (whole,), "merged", shape, ("BT", sizes))
+            trace.keep(x, expr)
         with trace.watching(self.module):
-            return trace, self.module(x)
+            return trace, self.module(*self.inputs.values())
 
     def _trace(self) -> Trace:
         names = {m: n or "module" for n, m in nn.Module.named_modules(self.module)}
@@ -86,25 +95,22 @@ class Run:
         if self.time_axis is not None and axes != "merged":
             axes = "TB" if self.time_axis == 0 else "BT"
         notes = [f"the sample is read as [{', '.join({'TB': 'TB', 'BT': 'BT'}.get(axes, 'M'))}, ...]"]
-        x = self.x
-        shape = tuple(x.shape)
-        expr = Expr("input", (), axes, shape)
+        sizes = None
         if axes == "merged":
             sizes = self._merged_sizes()
             notes = [f"the sample is read as [B * T, ...], B = {sizes[0]}"]
-            expr = Expr("merge", (Expr("input", (), "BT", (*sizes, *shape[1:])),), "merged", shape, ("BT", sizes))
-        trace, out = self._watch(x, expr)
+        trace, out = self._watch(axes, sizes)
         self._check_called(trace)
-        answer = find_answer(trace, out, self.cells, None)
-        values = array(x.reshape(*self._merged_sizes(), *shape[1:]) if axes == "merged" else x)
-        values = values.swapaxes(0, 1) if axes == "TB" else values
-        return Ran(trace, answer, values, tuple(notes))
+        answers = find_answers(trace, out, self.cells, None)
+        values = {n: array(x if sizes is None else x.reshape(*sizes, *x.shape[1:])) for n, x in self.inputs.items()}
+        values = {n: v.swapaxes(0, 1) if axes == "TB" else v for n, v in values.items()}
+        return Ran(trace, answers, values, tuple(notes))
 
     def _still(self) -> Ran | None:
         """Run a module that repeats a still sample [B, ...] itself, along an axis of time; return None where it does not."""
         try:
-            trace, out = self._watch(self.x, Expr("input", (), "B", tuple(self.x.shape)), still=True)
-            answer = find_answer(trace, out, self.cells, None)
+            trace, out = self._watch("B", still=True)
+            answers = find_answers(trace, out, self.cells, None)
         except (FitError, *WRONG_SHAPE):
             return None
         came = [c for calls in trace.arrived.values() for c in calls]
@@ -114,13 +120,13 @@ class Run:
         first = next(iter(trace.arrived.values()))[0]
         steps = first.shape[0 if first.axes == "TB" else 1]
         note = f"the forward gives the same input in each of its {steps} steps"
-        return Ran(trace, answer, np.repeat(array(self.x)[:, None], steps, axis=1), (note,))
+        return Ran(trace, answers, {n: _held(x, steps) for n, x in self.inputs.items()}, (note,))
 
     def _merged_sizes(self) -> tuple[int, int]:
         """Return (B, T) of a module of sinabs' Squeeze layers."""
         for m in nn.Module.modules(self.module):
             batch, steps = getattr(m, "batch_size", None), getattr(m, "num_timesteps", None)
-            n = self.x.shape[0]
+            n = next(iter(self.inputs.values())).shape[0]
             if isinstance(batch, int) and batch > 0:
                 return batch, n // batch
             if isinstance(steps, int) and steps > 0:
@@ -133,47 +139,62 @@ class Run:
         """Run a module whose forward walks through the steps."""
         self._check_called(trace)
         steps = len(next(iter(trace.arrived.values())))
-        x = array(self.x)
-        if trace.time_axis is None:
-            notes = (f"the forward gives the same input in each of its {steps} steps",)
-            x = np.repeat(x[:, None], steps, axis=1)
-        else:
-            notes = (f"the forward walks along axis {trace.time_axis} of the sample",)
-            x = np.moveaxis(x, trace.time_axis, 1 if trace.time_axis else 0)
-            x = x.swapaxes(0, 1) if trace.time_axis == 0 else x
-        return Ran(trace, find_answer(trace, out, self.cells, steps), x, notes)
+        values, notes = {}, []
+        for name, x in self.inputs.items():
+            axis = trace.time_axes.get(name)
+            what = "the sample" if len(self.inputs) == 1 else f"input {name!r}"
+            if axis is None:
+                same = "the same input" if len(self.inputs) == 1 else f"the same {name!r}"
+                notes.append(f"the forward gives {same} in each of its {steps} steps")
+                values[name] = _held(x, steps)
+            else:
+                notes.append(f"the forward walks along axis {axis} of {what}")
+                values[name] = np.moveaxis(np.moveaxis(array(x), axis, 0), 0, 1)
+        return Ran(trace, find_answers(trace, out, self.cells, steps), values, tuple(notes))
 
     def _step_by_step(self) -> Ran:
         """Run a module that does one step a call: once for every step of the sample [T, B, ...]."""
         axis = self.time_axis or 0
-        walk = self.x.movedim(axis, 0)
-        if walk.ndim < 3:
-            raise InputError(
-                "sample", f"has shape {tuple(self.x.shape)}, but the module does one step a call", "Give [T, B, ...]"
-            )
+        walks = {name: x.movedim(axis, 0) for name, x in self.inputs.items()}
+        steps = self._steps(walks)
         self._reset()
         trace = self._trace()
         state: list[Any] = []
         outs: list[Any] = []
-        takes_state = _parameters(self.module) > 1
-        for t in range(walk.shape[0]):
-            x = walk[t].clone()
+        takes_state = len(parameters(self.module)) > len(walks)
+        for t in range(steps):
+            xs = {name: walk[t].clone() for name, walk in walks.items()}
             if t < _TRACED_STEPS:
-                trace.keep(x, Expr("input", (), "B", tuple(x.shape), None, t))
+                for name, x in xs.items():
+                    trace.keep(x, Expr("input", (), "B", tuple(x.shape), name, t))
                 with trace.watching(self.module):
-                    out = self.module(x, *state)
+                    out = self.module(*xs.values(), *state)
             else:
                 with torch.no_grad():
-                    out = self.module(x, *state)
+                    out = self.module(*xs.values(), *state)
             if takes_state and isinstance(out, tuple) and len(out) == 2:
                 state = [out[1]]
             outs.append(out)
         self._check_called(trace)
-        answer = find_answer(trace, outs[: _traced(walk)], self.cells, _traced(walk))
-        rows = [tensors(o)[answer.place] for o in outs]
-        answer = replace(answer, wanted=np.stack([array(r) for r in rows], axis=1))
+        traced = min(_TRACED_STEPS, steps)
+        answers = find_answers(trace, outs[:traced], self.cells, traced)
+        answers = tuple(
+            replace(a, wanted=np.stack([array(tensors(o)[a.place]) for o in outs], axis=1)) for a in answers
+        )
         note = "the module does one step a call; the sample is read as [T, B, ...]"
-        return Ran(trace, answer, array(walk).swapaxes(0, 1), (note,))
+        return Ran(trace, answers, {n: array(w).swapaxes(0, 1) for n, w in walks.items()}, (note,))
+
+    def _steps(self, walks: Mapping[str, Tensor]) -> int:
+        """Return T of a sample [T, B, ...] of each input."""
+        for name, walk in walks.items():
+            if walk.ndim < 3:
+                where = "sample" if len(walks) == 1 else f"sample of {name!r}"
+                shape = tuple(self.inputs[name].shape)
+                raise InputError(where, f"has shape {shape}, but the module does one step a call", "Give [T, B, ...]")
+        lengths = {int(w.shape[0]) for w in walks.values()}
+        if len(lengths) > 1:
+            raise InputError("sample", f"has inputs of {sorted(lengths)} steps", "Bring them to one length")
+        return lengths.pop()
 
     def _check_called(self, trace: Trace) -> None:
         unused = [n for n in self.cells if n not in trace.arrived]
@@ -184,9 +205,11 @@ class Run:
             raise FitError("neuron layers", f"are called different numbers of times: {calls}", "Call each once a step")
 
 
-def _traced(walk: Tensor) -> int:
-    return min(_TRACED_STEPS, int(walk.shape[0]))
+def _held(x: Tensor, steps: int) -> Floats:
+    """Return a still sample [B, ...] as [B, T, ...]."""
+    return np.repeat(array(x)[:, None], steps, axis=1)
 
 
-def _parameters(module: nn.Module) -> int:
-    return len(inspect.signature(module.forward).parameters)
+def parameters(module: nn.Module) -> list[str]:
+    """Return the names of what a forward takes."""
+    return list(inspect.signature(module.forward).parameters)

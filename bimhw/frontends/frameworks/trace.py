@@ -35,7 +35,7 @@ class Trace:
         shapes: name -> shape of a neuron layer, without batch and time.
         function_layers: name -> layer in the form of a function.
         still: the sample has no axis of time; the forward makes one.
-        time_axis: axis of the sample that a forward walks along; None until it does.
+        time_axes: input -> axis that a forward walks along, once it does.
     """
 
     names: Mapping[nn.Module, str]
@@ -45,7 +45,7 @@ class Trace:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     function_layers: dict[str, nn.Module] = field(default_factory=dict)
     still: bool = False
-    time_axis: int | None = None
+    time_axes: dict[str, int] = field(default_factory=dict)
     _names: dict[object, str] = field(default_factory=dict)
     depth: int = 0
     _alive: list[Any] = field(default_factory=list)

@@ -18,7 +18,8 @@ class FrameworkOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a module of a framework is read.
 
     Attributes:
-        sample: input as its forward takes it; [T, B, ...] for a module that does one step a call.
+        sample: input as its forward takes it; [T, B, ...] for a module that does one step a call. Several inputs are a tuple,
+            or a dict by their names.
         time_axis: axis of time in the sample, where it is not the framework's own.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from bimhw.cli.main import main
 from bimhw.learning.rules.registry import forms
-from bimhw.tasks.sources import digits
+from bimhw.tasks.registry import TASKS, register_task
 
 RULES = ("rtrl", *(name for name in forms() if name != "dense"), "hybrid", "stdp", "bptt", "frozen")
 CREDITS = ("filt-win", "filt-inst", "inst", "direct", "dfa", "local", "exact")
@@ -30,11 +31,14 @@ CASES = [(rule, credit) for rule in RULES if rule not in ("bptt", "frozen") for 
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few() -> Iterator[None]:
     """Cut the task digits to 64 images to learn and 64 to judge by."""
-    whole = digits.load()
+    info = TASKS["digits"]
+    whole = info.load()
     part = replace(whole, train=whole.train.take(slice(0, 64)), test=whole.test.take(slice(0, 64)))
-    monkeypatch.setattr(digits, "load", lambda: part)
+    register_task(replace(info, load=lambda: part))
+    yield
+    register_task(info)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -52,6 +56,7 @@ def train_and_compile(capsys: pytest.CaptureFixture[str], folder: Path, *options
     assert compiled == 0, err
     found: dict[str, Any] = json.loads(out)
     assert np.isfinite(found["test_loss_nats"])
+    assert found["sequences"] == 64, "the small task is the one that was trained"
     return found
 
 

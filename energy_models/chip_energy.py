@@ -294,7 +294,7 @@ def _checked(bounds: Mapping[str, tuple[float, float]], chip: Chip) -> Mapping[s
         if known is not None and known.value is not None:
             raise InputError(
                 f"bound {key!r}",
-                f"is for constants that are unknown; chip {chip.name!r} has {known.value:g} {known.unit}",
+                f"is for constants that are unknown; chip {chip.name!r} has {known.value:,g} {known.unit}",
                 "Change it in a chip file of your own (`bimhw chips show NAME --yaml`)",
             )
     return bounds

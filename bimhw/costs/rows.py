@@ -185,8 +185,16 @@ def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool,
     note = " (its sums lack unknown terms)" if chip.unknown and not loses else ""
     return loses, (
         f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "
-        f"{si(card.uj * 1e-6, 'J')}{more}{note}"
+        f"{si(card.uj * 1e-6, 'J')}{more}{_doubt(chip, card) if loses else _doubt(card, chip)}{note}"
     )
+
+
+def _doubt(dearer: ComparisonRow, cheaper: ComparisonRow) -> str:
+    """Say so where the ranges of two rows overlap: other constants within them would turn the order."""
+    if cheaper.high_uj is None or cheaper.high_uj < dearer.low_uj:
+        return ""  # what nothing bounds is said as unknown
+    low, high = (si(uj * 1e-6, "J") for uj in (dearer.low_uj, cheaper.high_uj))
+    return f"; not decided: the ranges overlap ({dearer.who} from {low}, {cheaper.who} to {high})"
 
 
 def modes(rows: Iterable[ComparisonRow]) -> list[dict[str, Any]]:

@@ -296,7 +296,9 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
         t.width,
     )
     used = int((held > 0).sum())
-    note = f"{used} of {chip.n_cores} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
+    note = (
+        f"{used:,} of {chip.n_cores:,} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
+    )
     return Part("Placement on the chip", f"{note} Click a core.", drawing, script="core")
 
 
@@ -311,7 +313,7 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
         "Cycle-level of the stated model; never compared with silicon cycle by cycle."
     )
     drawing = svg.columns(by_step.mean(axis=0), "chip step of a sample", "ticks", "mean ticks of each step of a sample")
-    return Part("When", note, drawing)
+    return Part("Time of each step", note, drawing)
 
 
 def limits_part(chip: Chip) -> Part:
@@ -320,7 +322,7 @@ def limits_part(chip: Chip) -> Part:
         "one packet per spike, which forks" if chip.topology.multicast else "one packet per spike and destination core"
     )
     modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {_MESH}"
-    return Part("What to keep in mind", lines=[*chip.notes, modelled, _NOT_MODELLED])
+    return Part("Limits of the model", lines=[*chip.notes, modelled, _NOT_MODELLED])
 
 
 _MESH = "routers with finite buffers and XY routing, synchronisation of the steps, host input and output."

@@ -116,7 +116,7 @@ def _items_part(costs: Energy) -> Part:
     rows = []
     for item in report.items:
         c = item.constant
-        constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
+        constant = "unknown" if c.value is None else f"{c.value:,g} {c.unit}"
         value = "unknown" if item.energy_pj is None else si(item.energy_pj * 1e-12, "J")
         high = "anything" if item.high_pj is None else si(item.high_pj * 1e-12, "J")
         reach = f"{si(item.low_pj * 1e-12, 'J')} to {high}"
@@ -126,7 +126,8 @@ def _items_part(costs: Energy) -> Part:
              {"text": value, "title": f"{reach}; {why}"}, reach, {"quality": c.quality}]
         )  # fmt: skip
     total = si(report.energy_pj() * 1e-12, "J")
-    note = f"All {report.samples:,} samples together: {total}. Count x constant; point at a constant or an energy for its source."
+    whose = "One sample" if report.samples == 1 else f"All {report.samples:,} samples together"
+    note = f"{whose}: {total}. Count x constant; point at a constant or an energy for its source."
     columns = ("item", "unit", "count", "constant", "energy", "range", "provenance")
     return Part("Where the joules go", note, drawing, Table(columns, rows, (2, 3, 4)), _groups(report))
 

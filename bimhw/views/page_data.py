@@ -10,6 +10,7 @@ from bimhw.costs.result import Energy
 from bimhw.runs.folder import RunFolder, rates_of_run
 from mapping.view import view_mapping
 from simulator.chips.chip import Chip
+from simulator.neurons.base import get
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
@@ -159,7 +160,8 @@ def _raster(program: Program, spikes: SpikeTrain, sample_steps: int) -> Raster:
     end = int(spikes.ptr[shown])
     step = np.repeat(np.arange(shown), np.diff(spikes.ptr[: shown + 1]))
     first = program.first_ids()
-    bands = [Band(p.name, int(first[p.name]), p.size) for p in program.populations if p.role != "output"]
+    spiking = [p for p in program.populations if get(p.model).emits != "none"]
+    bands = [Band(p.name, int(first[p.name]), p.size) for p in spiking]
     return Raster(bands, shown, sample_steps, step.tolist(), spikes.ids[:end].tolist(), shown == spikes.steps)
 
 

@@ -181,7 +181,7 @@ def _print_equal_work(result: Energy) -> None:
 
 def _row(item: Item) -> tuple[str | float, ...]:
     c = item.constant
-    constant = "unknown" if c.value is None else f"{c.value:g} {c.unit}"
+    constant = "unknown" if c.value is None else f"{c.value:,g} {c.unit}"
     energies = (item.energy_pj, item.low_pj, item.high_pj)
     nano = tuple("unknown" if e is None else e / 1e3 for e in energies)
     return (item.name, item.hardware, round(item.count), constant, c.quality, *nano)

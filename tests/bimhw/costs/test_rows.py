@@ -54,6 +54,26 @@ def test_the_losing_case_comes_first_and_names_the_batch() -> None:
     assert verdict([CHIP]) == []
 
 
+@pytest.mark.parametrize(
+    ("chip", "card", "overlap"),
+    [
+        ((9.0, 18.0, 27.0), (28.0, 30.0, 40.0), None),  # wins whatever the constants
+        ((9.0, 18.0, 27.0), (26.0, 30.0, 40.0), "gpu from 26 µJ, chip to 27 µJ"),
+        ((9.0, 18.0, 27.0), (1.0, 2.0, 8.0), None),  # loses whatever the constants
+        ((9.0, 18.0, 27.0), (1.0, 2.0, 9.5), "chip from 9 µJ, gpu to 9.5 µJ"),
+        ((9.0, 18.0, None), (1.0, 30.0, 40.0), None),  # nothing bounds it: said as what is unknown
+    ],
+)
+def test_a_verdict_says_where_ranges_overlap(
+    chip: tuple[float, float, float | None], card: tuple[float, float, float], overlap: str | None
+) -> None:
+    ends = ("low_uj", "uj", "high_uj")
+    rows = [replace(CHIP, **dict(zip(ends, chip, strict=True))), replace(CARD, **dict(zip(ends, card, strict=True)))]  # type: ignore[arg-type]
+    (line,) = verdict(rows)
+    assert ("ranges overlap" in line) is (overlap is not None)
+    assert overlap is None or overlap in line
+
+
 def test_short_tables_keep_the_chip_one_sample_and_the_best_batch() -> None:
     cards = [replace(CARD, batch=b, uj=u) for b, u in ((1, 20.0), (8, 2.0), (64, 5.0))]
     assert [(r.side, r.batch) for r in shown([CHIP, *cards])] == [("chip", 1), ("gpu", 1), ("gpu", 8)]

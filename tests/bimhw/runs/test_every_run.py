@@ -105,7 +105,9 @@ def test_the_whole_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert bimhw_command("table", "run")
     assert bimhw_command("map", "m.bimhw", "--run", "run")
     page = Path(bimhw_command("report", "run")["report"]).read_text(encoding="utf-8")
-    assert "Placement on the chip" in page and "When" in page and ("accuracy on the chip" in page) is not own
+    assert (
+        "Placement on the chip" in page and "Time of each step" in page and ("accuracy on the chip" in page) is not own
+    )
     swept = bimhw_command("sweep", "m.bimhw", *how, "--chip", "loihi2", "--mapping", "blocks,auto", "--db", "s.sqlite")
     assert [row["status"] for row in swept["rows"]] == ["done", "done"]
     for row in swept["rows"]:

@@ -66,7 +66,7 @@ def test_page_stands_alone(figures: dict[str, object]) -> None:
         "What it computes",
         "Spikes",
         "Placement on the chip",
-        "When",
+        "Time of each step",
         "Timeline",
         "compared with a GPU",
         "compared with BPTT on a GPU",

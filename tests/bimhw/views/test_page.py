@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,19 +61,44 @@ def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Pat
         and "@import" not in first
         and "http" not in _without_texts(first)
     )
-    data = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', first, re.S)[1])  # type: ignore[index]
+    data = _data(first)
     from bimhw.runs.folder import RunFolder
 
     folder = RunFolder.open(run)
-    assert sum(c["neurons"] for c in data[0]["cores"]) == int((folder.program().core >= 0).sum())
-    assert len(data[0]["raster"]["step"]) == folder.spikes().ids.size
+    assert sum(c["neurons"] for c in data["cores"]) == int((folder.program().core >= 0).sum())
+    assert len(data["raster"]["step"]) == folder.spikes().ids.size
     counted = folder.activity().counts["synaptic_events"].by_core[:-1].sum()
-    assert sum(c["synops"] for c in data[0]["cores"]) == counted
+    assert sum(c["synops"] for c in data["cores"]) == counted
     costs = bimhw.energy(run)
     by_core = costs.report.by("core")
-    assert sum(c["energy_pj"] for c in data[0]["cores"]) == pytest.approx(
+    assert sum(c["energy_pj"] for c in data["cores"]) == pytest.approx(
         sum(v for k, v in by_core.items() if k != "chip")
     )
+
+
+def test_outputs_that_spike_have_their_band_in_the_raster(run: Path, tmp_path: Path) -> None:
+    """A readout that only integrates has none."""
+    network = bimhw.potjans_diesmann(scale=0.005, steps=60)
+    compiled = bimhw.compile(network, "loihi2", mapping="blocks")
+    own = bimhw.simulate(compiled.program, output=tmp_path / "own").folder
+    from bimhw.runs.folder import RunFolder
+
+    for folder, silent in ((own, set()), (run, {"readout"})):
+        page = bimhw.report(folder, tmp_path / f"{folder.name}.html").read_text(encoding="utf-8")
+        raster = _data(page)["raster"]
+        spikes = RunFolder.open(folder).spikes()
+        program = RunFolder.open(folder).program()
+        assert {b["name"] for b in raster["bands"]} == {p.name for p in program.populations} - silent
+        assert sum(b["first"] <= n < b["first"] + b["size"] for n in raster["neuron"] for b in raster["bands"]) == (
+            spikes.ids.size
+        )
+
+
+def _data(page: str) -> Any:
+    """The first run of the data that the page's scripts draw."""
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
+    assert found is not None
+    return json.loads(found[1])[0]
 
 
 def _without_texts(page: str) -> str:

@@ -95,7 +95,7 @@ def test_outputs_that_spike_have_their_band_in_the_raster(run: Path, tmp_path: P
 
 
 def _data(page: str) -> Any:
-    """The first run of the data that the page's scripts draw."""
+    """Return the first run of the data that the page's scripts draw."""
     found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.S)
     assert found is not None
     return json.loads(found[1])[0]

@@ -11,9 +11,11 @@ from bimhw.costs.result import Energy
 from bimhw.frontends.ann.convert import Converted
 from bimhw.frontends.ann.work import AnnWork
 from bimhw.runs.answers import DataTrial
-from bimhw.runs.execute import Engine, How, execute
+from bimhw.runs.execute import execute
 from bimhw.runs.judge import judge
 from bimhw.runs.manifest import RunResult
+from bimhw.runs.request import Engine, How
+from bimhw.runs.trials import request_of
 from bimhw.tasks.dataset import Dataset
 from energy_models.gpu import BATCHES, CASES, GpuCost, cost_of_work
 from energy_models.gpu_card import GpuCard, load_gpu
@@ -83,9 +85,7 @@ def run_converted(
     compiled = compile(found.network, silicon, data=data, seed=seed)
     program, how = compiled.program, How(engine=engine, seed=seed)
     trial = DataTrial.of(program, data, samples, None)
-    run = execute(
-        program, trial.trains(program), silicon, trial.chip_steps(program), probes=trial.probes(program), how=how
-    )
+    run = execute(request_of(trial, program, silicon, how))
     costs = energy(run.activity, silicon, program=program, spikes=run.joined)
     cards = [load_gpu(g) if isinstance(g, str) else g for g in gpu]
     beside = [cost for card in cards for cost in ann_costs(found.work, card)]

@@ -6,13 +6,15 @@ import resource
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bimhw.compiler.integer import RATE_STEPS, spike_rates
 from bimhw.frontends.npz import PlainNet, read_plain
+from bimhw.runs.execute import execute, time_run
 from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
+from bimhw.runs.request import How, Request
 from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
 from mapping.limits import check_capabilities
@@ -21,16 +23,13 @@ from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
-from simulator.function import Simulation, run
+from simulator.function import Simulation
 from simulator.function.counting import Counter
 from simulator.function.run import recorded_spikes, tally_of
-from simulator.program.faults import Faults, check_faults
+from simulator.program.faults import Faults
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
-
-if TYPE_CHECKING:
-    from simulator.timing.run import Engine as TimingEngine
 
 Engine = Literal["compiled", "clocked", "simpy", "bound", "none"]
 
@@ -125,31 +124,38 @@ def bench(
         InputError: a bad file, an unknown chip, engine, mapping or objective, no steps.
         FitError: a mapping that does not fit the chip.
     """
-    faults = Faults() if faults is None else faults
     hardware = load_chip(chip)
-    check_faults(faults, hardware.topology)
+    how = How(engine, faults=faults or Faults(), threads=threads, timing_sample=timing_sample)
     _warm_up(hardware, engine)
-    built = _build(path, hardware, mapping, faults, objective)
+    built = _build(path, hardware, mapping, how.faults, objective)
     n_steps = built.net.inputs.steps if steps is None else steps
     if n_steps < 1:
         raise InputError("steps", f"is {n_steps}", "Give 1 or more")
-    timing = None if engine == "none" else _Timing(built.program, hardware, engine, threads, faults, timing_sample)
-    whole = n_steps <= CHUNK_STEPS or faults != Faults() or timing_sample is not None
-    done = (_whole if whole else _long)(built, n_steps, hardware, repeats, faults, timing)
-    activity, timed = done.activity, None if timing is None else timing.total
-    per_1000 = 1000 / n_steps
-    synapses = built.net.network.n_synapses
+    request = Request(built.program, [built.net.inputs], hardware, n_steps, how=how)
+    timing = None if engine == "none" else _Timing(built.program, hardware, how)
+    whole = n_steps <= CHUNK_STEPS or how.faults != Faults() or timing_sample is not None
+    done = _whole(built, request, repeats, timing) if whole else _long(built, request, timing)
+    return _result(Path(path).name, mapping, built, request, done, None if timing is None else timing.total)
+
+
+def _result(
+    net: str, mapping: str, built: _Built, request: Request, done: LongRun, timed: _Timed | None
+) -> BenchResult:
+    """Return what is reported of a run."""
+    hardware, steps, activity = request.chip, request.steps, done.activity
+    assert hardware is not None
+    synapses, per_1000 = built.net.network.n_synapses, 1000 / steps
     return BenchResult(
-        net=Path(path).name,
+        net=net,
         chip=hardware.name,
         mapping=mapping,
-        engine=engine,
-        steps=n_steps,
-        threads=threads,
+        engine=request.how.engine,
+        steps=steps,
+        threads=request.how.threads,
         neurons=built.program.n_neurons,
         synapses=synapses,
         spike_hash=done.spike_hash,
-        reference=built.net.ref_hash if n_steps == built.net.inputs.steps else "",
+        reference=built.net.ref_hash if steps == built.net.inputs.steps else "",
         spikes=done.spikes,
         events=activity.total("synaptic_events"),
         messages=activity.total("packets") + activity.total("host_packets_in"),
@@ -159,10 +165,10 @@ def bench(
         build_ns_per_synapse=built.build_s / max(1, synapses) * 1e9,
         synapse_bytes=built.synapse_bytes / max(1, synapses),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
-        sim_time_us_per_step=None if timed is None else timed.sim_time_ns / n_steps / 1000,
+        sim_time_us_per_step=None if timed is None else timed.sim_time_ns / steps / 1000,
         steps_timed=0 if timed is None else timed.steps,
         sim_time_half_width_us=None if timed is None else timed.half_width_ns / 1000,
-        energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / n_steps / 1000,
+        energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / steps / 1000,
         saturations=activity.total("saturations"),
         faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
     )
@@ -231,47 +237,42 @@ def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -
 class _Timing:
     """Times runs, chunk after chunk, and adds them up."""
 
-    def __init__(
-        self,
-        program: Program,
-        chip: Chip,
-        engine: TimingEngine,
-        threads: int,
-        faults: Faults,
-        share: float | None = None,
-    ) -> None:
-        self.program, self.chip, self.engine, self.share = program, chip, engine, share
-        self.how: dict[str, Any] = {"threads": threads, "faults": faults}
+    def __init__(self, program: Program, chip: Chip, how: How) -> None:
+        self.program, self.chip, self.how = program, chip, how
         self.total = _Timed(0.0, 0.0, 0, 0.0)
 
     def add(self, spikes: SpikeTrain) -> None:
         """Time the steps of a train."""
-        from simulator.timing.run import run_timing
-        from simulator.timing.sample import sample_timing
-
-        start, steps, half = time.process_time(), spikes.steps, 0.0
-        if self.share is not None:
-            timed, sample = sample_timing(self.program, self.chip, spikes, self.share, self.engine, **self.how)
-            steps, half = sample.steps.size, sample.half_width_ticks * timed.tick_ns
-        else:
-            timed = run_timing(self.program, self.chip, spikes, self.engine, **self.how)
-        cpu_s, t = time.process_time() - start, self.total
+        start, t = time.process_time(), self.total
+        timed, sample = time_run(self.program, self.chip, spikes, self.how)
+        cpu_s = time.process_time() - start
+        if timed is None:
+            what, way = f"needs times, and chip {self.chip.name!r} has none", "Use --engine none"
+            raise InputError(f"engine {self.how.engine!r}", what, way)
+        steps, half = (
+            (spikes.steps, 0.0) if sample is None else (sample.steps.size, sample.half_width_ticks * timed.tick_ns)
+        )
         self.total = _Timed(t.cpu_s + cpu_s, t.sim_time_ns + timed.sim_time_ns, t.steps + steps, t.half_width_ns + half)
 
 
-def _whole(built: _Built, steps: int, chip: Chip, repeats: int, faults: Faults, timing: _Timing | None) -> LongRun:
-    seconds = _run(built.simulation, built.net.inputs, steps, 1 if faults.touches_function else max(1, repeats))
+def _whole(built: _Built, request: Request, repeats: int, timing: _Timing | None) -> LongRun:
+    once = request.how.faults.touches_function
+    seconds = _run(built.simulation, built.net.inputs, request.steps, 1 if once else max(1, repeats))
     spikes = recorded_spikes(built.simulation.record)
-    activity = Counter(built.program, chip.topology).activity(spikes, tally_of(built.simulation))
+    activity = _counter(request).activity(spikes, tally_of(built.simulation))
     if timing is not None:
         timing.add(spikes)
     return LongRun(seconds, int(spikes.ids.size), spikes.spike_hash(), activity)
 
 
-def _long(built: _Built, steps: int, chip: Chip, repeats: int, faults: Faults, timing: _Timing | None) -> LongRun:
+def _long(built: _Built, request: Request, timing: _Timing | None) -> LongRun:
     _run(built.simulation, built.net.inputs, 1, 1)  # compiled or loaded here
     each = (lambda spikes: None) if timing is None else timing.add
-    return run_long(built.simulation, built.net.inputs, steps, Counter(built.program, chip.topology), each, CHUNK_STEPS)
+    return run_long(built.simulation, built.net.inputs, request.steps, _counter(request), each, CHUNK_STEPS)
+
+
+def _counter(request: Request) -> Counter:
+    return Counter(request.program, None if request.chip is None else request.chip.topology)
 
 
 def _warm_up(chip: Chip, engine: Engine) -> None:
@@ -280,6 +281,5 @@ def _warm_up(chip: Chip, engine: Engine) -> None:
     populations = (Population("in", INPUT_MODEL, 1, role="input"), Population("lif", "lif", 1, params))
     row = np.array([0, 1]), np.zeros(1, np.int32), np.array([100], np.int8)
     program = Program("", "", populations, (Projection("q", "in", "lif", "in", *row),), np.zeros(2, np.int32))
-    spikes = run(program, SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32)), 2, topology=chip.topology).spikes
-    if engine != "none":
-        _Timing(program, chip, engine, 1, Faults()).add(spikes)
+    train = SpikeTrain(np.array([0, 1]), np.zeros(1, np.int32))
+    execute(Request(program, [train], chip, 2, how=How(engine)))

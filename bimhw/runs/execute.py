@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.copies import apart, probes_of, side_by_side, values_apart
+from bimhw.runs.request import How, Probe, Request
 from bimhw.runs.workers import spreading
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
@@ -19,72 +19,12 @@ from simulator.function import run_samples
 from simulator.function.counting import Tally
 from simulator.function.parts import Spread
 from simulator.program.activity import Activity
-from simulator.program.faults import Faults, check_faults
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
 
 if TYPE_CHECKING:
     from simulator.timing.run import TimingRun
     from simulator.timing.sample import TimingSample
-
-Engine = Literal["compiled", "simpy", "clocked", "bound", "events", "none"]
-Sync = Literal["barrier", "tick", "free", "neighbour"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-SYNCS: tuple[Sync, ...] = get_args(Sync)
-Probe = tuple[str, str]
-_SOUND = Faults()
-
-
-@dataclass(frozen=True)
-class How:
-    """How a program is run.
-
-    Attributes:
-        engine: timing engine; ``events`` computes and times in one event-driven simulation; ``none``: function only.
-        seed: key of everything random on the chip.
-        faults: what is broken on the chip.
-        strict: a value that leaves its word is an error instead of a count.
-        sync: ``barrier``, ``tick`` (step s begins at s x period), ``neighbour`` (a core goes on when its neighbours do) or
-            ``free`` (no steps; events drive the cores).
-        period_ns: of ``tick`` and ``free``.
-        keep: steps whose work and stamps are kept for a trace.
-        checkpoint: file to save to and, if it exists, to go on from.
-        checkpoint_every: steps between two checkpoints.
-        timing_sample: share of the steps to time; None: all.
-        threads: that samples and steps are shared among; the result is the same for any number.
-        dask: address of a Dask scheduler that samples and chunks of steps are sent to; the result is the same.
-    """
-
-    engine: Engine = "compiled"
-    seed: int = 0
-    faults: Faults = _SOUND
-    strict: bool = False
-    sync: Sync = "barrier"
-    period_ns: float | None = None
-    keep: range = range(0)
-    checkpoint: str | Path | None = None
-    checkpoint_every: int = 1000
-    timing_sample: float | None = None
-    threads: int = 1
-    dask: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
-        if self.sync not in SYNCS:
-            raise InputError(f"sync {self.sync!r}", "is not known", f"Synchronisations: {', '.join(SYNCS)}")
-        timed = self.sync in ("tick", "free")
-        if not timed and self.period_ns is not None:
-            raise InputError("period", "belongs to tick and free synchronisation", "Give --sync tick as well")
-        if timed and not (self.period_ns and self.period_ns > 0):
-            raise InputError(f"sync {self.sync!r}", "needs a period above 0", "For example --period 1ms")
-        if self.engine == "events" and (self.faults != Faults() or self.checkpoint is not None):
-            raise InputError("engine 'events'", "runs without faults and checkpoints", "Use --engine compiled")
-        if self.sync == "free" and self.engine not in ("events", "compiled"):
-            raise InputError("sync 'free'", f"has no engine {self.engine!r}", "Use --engine events")
-
-
-_PLAIN = How()
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,68 +65,42 @@ class Run:
         return arrays if t.late is None else arrays | {"late": t.late}
 
 
-def execute(
-    program: Program,
-    trains: Sequence[SpikeTrain],
-    chip: Chip,
-    steps: int,
-    *,
-    probes: Sequence[Probe] = (),
-    how: How = _PLAIN,
-    first: int = 0,
-) -> Run:
+def execute(request: Request) -> Run:
     """Run samples on a chip, the dynamic state reset between them.
 
-    Args:
-        program: mapped to the chip.
-        trains: input spikes of each sample.
-        chip: the chip.
-        steps: chip steps of a sample.
-        probes: (population, state) pairs to record.
-        how: engine, seed, faults, synchronisation.
-        first: samples of the same run that were run before, apart (`bimhw.runs.pieces`).
-
     Raises:
-        InputError: inputs, faults or settings that do not fit the program or the chip.
+        InputError: inputs or settings that do not fit the program.
         SaturationError: a saturation in a strict run.
     """
-    check_faults(how.faults, chip.topology)
-    _check_sync(how, chip)
-    if how.engine == "events" and chip.timing is None:
-        raise InputError("engine 'events'", f"needs times, and chip {chip.name!r} has none", "Use --engine none")
-    if copies_of(program) == 1:
-        return _execute(program, trains, chip, steps, probes, how, first)
-    run = _execute(program, side_by_side(program, trains), chip, steps, probes_of(program, probes), how)
-    n = len(trains)
+    program, chip, n = request.program, request.chip, len(request.trains)
+    if chip is None or copies_of(program) == 1:
+        return _execute(request, chip)
+    abreast = replace(request, trains=side_by_side(program, request.trains), probes=probes_of(program, request.probes))
+    run = _execute(abreast, chip)
     return replace(
-        run, spikes=apart(program, run.spikes, n), probes=values_apart(program, probes, run.probes, n),
+        run, spikes=apart(program, run.spikes, n), probes=values_apart(program, request.probes, run.probes, n),
         activity=replace(run.activity, samples=len(run.spikes) * copies_of(program)), rounds=run.spikes,
     )  # fmt: skip
 
 
-def _execute(
-    program: Program,
-    trains: Sequence[SpikeTrain],
-    chip: Chip,
-    steps: int,
-    probes: Sequence[Probe],
-    how: How,
-    first: int = 0,
-) -> Run:
+def _execute(r: Request, chip: Chip | None) -> Run:
     """Run samples, or rounds of samples, one after another."""
-    if how.sync == "free":
-        return _free(program, trains, chip, steps, probes, how)
-    if how.engine == "events":
-        return _events(program, trains, chip, steps, probes, how)
+    how = r.how
+    if chip is not None and how.sync == "free":
+        return _free(r, chip)
+    if chip is not None and how.engine == "events":
+        return _events(r, chip)
     saving = {} if how.checkpoint is None else {"checkpoint": how.checkpoint}
     with spreading(how.dask) as spread:
         runs = run_samples(
-            program, trains, steps, seed=how.seed, probes=probes, strict=how.strict, topology=chip.topology,
-            faults=how.faults, checkpoint_every=how.checkpoint_every, workers=how.threads, spread=spread, first=first, **saving,
+            r.program, r.trains, r.steps, seed=how.seed, probes=r.probes, strict=how.strict, faults=how.faults,
+            topology=None if chip is None else chip.topology, checkpoint_every=how.checkpoint_every,
+            workers=how.threads, spread=spread, first=r.first, **saving,
         )  # fmt: skip
-        resets = range(steps, steps * len(trains), steps)
-        timing, sampled = time_run(program, chip, joined(runs.spikes), how, spread, resets)
-    activity = runs.activity if timing is None else _timed(runs.activity, timing, program)
+        resets = range(r.steps, r.steps * len(r.trains), r.steps)
+        when = (None, None) if chip is None else time_run(r.program, chip, joined(runs.spikes), how, spread, resets)
+    timing, sampled = when
+    activity = runs.activity if timing is None else _timed(runs.activity, timing, r.program)
     return Run(runs.spikes, runs.probes, activity, timing, sampled, tally=runs.tally)
 
 
@@ -195,14 +109,6 @@ def _timed(activity: Activity, timing: TimingRun, program: Program) -> Activity:
     from simulator.timing.token_counts import with_tokens
 
     return with_tokens(replace(activity, sim_time_ns=timing.sim_time_ns), timing, program)
-
-
-def _check_sync(how: How, chip: Chip) -> None:
-    """Raise `InputError` where a run is timed by a synchronisation that the chip does not have."""
-    has = chip.capabilities.sync
-    if how.engine != "none" and chip.timing is not None and how.sync not in has:
-        way = f"Choose {' or '.join(has)}, or list it under capabilities.sync of a chip file of your own"
-        raise InputError(f"sync {how.sync!r}", f"is not one of chip {chip.name!r}: {', '.join(has)}", way)
 
 
 def time_run(
@@ -236,17 +142,16 @@ def _with_steps(how: How) -> Literal["barrier", "tick", "neighbour"]:
     return how.sync
 
 
-def _events(
-    program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
-) -> Run:
+def _events(r: Request, chip: Chip) -> Run:
     """Run one event-driven simulation: late packets of a tick change what is computed."""
     from simulator.events.run import event_engine
     from simulator.function.counting import Counter
     from simulator.function.run import finish
 
+    program, trains, steps, how = r.program, r.trains, r.steps, r.how
     graded = any(t.payload is not None for t in trains)
     engine = event_engine(
-        program, chip, sync=_with_steps(how), seed=how.seed, probes=probes, strict=how.strict, graded_inputs=graded,
+        program, chip, sync=_with_steps(how), seed=how.seed, probes=r.probes, strict=how.strict, graded_inputs=graded,
         period_ns=how.period_ns, keep=how.keep,
     )  # fmt: skip
     for k, train in enumerate(trains):
@@ -259,14 +164,13 @@ def _events(
     return Run(spikes, recorded, _timed(whole.activity, timing, program), timing)
 
 
-def _free(
-    program: Program, trains: Sequence[SpikeTrain], chip: Chip, steps: int, probes: Sequence[Probe], how: How
-) -> Run:
+def _free(r: Request, chip: Chip) -> Run:
     """Run asynchronously; an event counts to the input step in whose period it falls."""
     from simulator.events.asynchronous import run_free
     from simulator.function.counting import Counter
 
-    if probes:
+    program, trains, steps, how = r.program, r.trains, r.steps, r.how
+    if r.probes:
         raise InputError("sync 'free'", "has no steps whose states could be read", "Decode the output by its spikes")
     assert how.period_ns is not None
     cut, ticks, updates = [], 0, []
@@ -298,19 +202,6 @@ def _free(
     )
     activity = Counter(program, chip.topology).activity(spikes, tally, len(trains))
     return Run(tuple(cut), {}, replace(activity, sim_time_ns=ticks * run.tick_ns), None)
-
-
-def parse_period(text: str) -> float:
-    """Return ns of a time such as ``1ms``, ``20us`` or ``500`` (ns)."""
-    units = {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
-    unit = next((u for u in ("ns", "us", "µs", "ms", "s") if text.endswith(u)), "")
-    try:
-        value = float(text.removesuffix(unit)) * units[unit or "ns"]
-    except ValueError as error:
-        raise InputError(f"period {text!r}", "is no time", "For example 1ms, 20us or 500ns") from error
-    if not 0 < value < float("inf"):
-        raise InputError(f"period {text!r}", "must be above 0", "For example 1ms")
-    return value
 
 
 def joined(trains: Sequence[SpikeTrain]) -> SpikeTrain:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from bimhw.runs.answers import DataTrial, float_network
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.copies import rounds_of
-from bimhw.runs.execute import How, Run
+from bimhw.runs.execute import Run
 from bimhw.runs.manifest import RunResult
+from bimhw.runs.request import How
 from bimhw.runs.trials import Trial, beside_float
 from mapping.copies import copies_of, first_copy
 from simulator.base.errors import InputError

@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
-from bimhw.runs.execute import How, execute
+from bimhw.runs.execute import execute
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.runs.judge import hidden
 from bimhw.runs.learn import with_classes
 from bimhw.runs.learn_run import Learnt, learning_facts, time_all, write_learning_run
+from bimhw.runs.request import How
 from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
-from bimhw.runs.trials import SequenceTrial
+from bimhw.runs.trials import SequenceTrial, request_of
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
@@ -258,11 +259,8 @@ class RuleMachine:
         """Return the accuracy of the net as it is now, run apart."""
         program = self.program()
         trial = SequenceTrial(self.task.name, self.task, split)
-        chip = chip_of_program(program)
         how = How(engine="none", seed=self.seed)
-        ran = execute(
-            program, trial.trains(program), chip, trial.chip_steps(program), probes=trial.probes(program), how=how
-        )
+        ran = execute(request_of(trial, program, chip_of_program(program), how))
         return float(trial.judge(trial.chip_scores(program, ran))["accuracy"])
 
     def at_bound(self) -> int:

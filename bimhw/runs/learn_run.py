@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.runs.execute import Engine, How
 from bimhw.runs.folder import write_run
 from bimhw.runs.judge import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.manifest import run_manifest
+from bimhw.runs.request import Engine, How
 from simulator.chips.chip import Chip
 from simulator.events.learning import EventLearner
 from simulator.function.run import recorded_spikes

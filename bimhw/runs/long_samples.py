@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial
-from bimhw.runs.execute import How, Run, joined
+from bimhw.runs.execute import Run, joined
 from bimhw.runs.folder import Arrays, RunFolder
 from bimhw.runs.judge import figures_of, time_figures
 from bimhw.runs.manifest import RunResult
 from bimhw.runs.outputs import Decode
 from bimhw.runs.pieces import PIECE_STEPS, TimeFold, sample_pieces, step_pieces
+from bimhw.runs.request import How
 from bimhw.runs.trials import Trial
 from simulator.base.spool import Array, Spool
 from simulator.chips.chip import Chip

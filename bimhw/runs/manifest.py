@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from bimhw.runs.execute import How
+from bimhw.runs.request import How
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.meta import ProgramFidelity

@@ -15,10 +15,12 @@ from bimhw.frontends.nir.graph import NirGraph
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.shapes import MOST_VALUES
 from bimhw.runs.answers import DataTrial
-from bimhw.runs.execute import Engine, How, execute
+from bimhw.runs.execute import execute
 from bimhw.runs.folder import check_run_folder, reserved, write_run
 from bimhw.runs.judge import judge
 from bimhw.runs.manifest import run_manifest
+from bimhw.runs.request import Engine, How
+from bimhw.runs.trials import request_of
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 
@@ -107,10 +109,7 @@ def run_nir(
     trial = DataTrial.of(program, made, None, decode)
     manifest = run_manifest(program, silicon, made.name if data is not None else "", trial.count, how)
     with nullcontext() if output is None else reserved(output, manifest.to_json(), force):
-        run = execute(
-            program, trial.trains(program), silicon, trial.chip_steps(program), probes=trial.probes(program),
-            how=how if output is not None else replace(how, engine="none"),
-        )  # fmt: skip
+        run = execute(request_of(trial, program, silicon, how if output is not None else replace(how, engine="none")))
         rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, seed)
         comparison = Comparison(rows, sent, run.activity).to_json()
         result = judge(program, trial, run, how)

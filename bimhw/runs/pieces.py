@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, OwnTrial
-from bimhw.runs.execute import How, Probe, Run, execute, time_run
-from bimhw.runs.trials import SequenceTrial, Trial
+from bimhw.runs.execute import Run, execute, time_run
+from bimhw.runs.request import How, Probe
+from bimhw.runs.trials import SequenceTrial, Trial, request_of
 from mapping.copies import copies_of
 from simulator.base.spool import Spool
 from simulator.chips.chip import Chip
@@ -54,8 +55,7 @@ def sample_pieces(program: Program, trial: Trial, chip: Chip, steps: int, how: H
     many = max(1, PIECE_STEPS // steps)
     for first in range(0, trial.count, many):
         part = trial.take(slice(first, first + many))
-        run = execute(program, part.trains(program), chip, steps, probes=part.probes(program), how=how, first=first)
-        yield part, run
+        yield part, execute(request_of(part, program, chip, how, first))
 
 
 def step_pieces(

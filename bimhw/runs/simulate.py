@@ -14,14 +14,15 @@ import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.copies import rounds_of
-from bimhw.runs.execute import Engine, How, Run, Sync, execute
+from bimhw.runs.execute import Run, execute
 from bimhw.runs.folder import check_run_folder, reserved, write_parts, write_run
 from bimhw.runs.judge import judge
 from bimhw.runs.long_samples import StoredOutputs, run_samples_long
 from bimhw.runs.manifest import RunManifest, RunResult, run_manifest
 from bimhw.runs.pieces import in_pieces
+from bimhw.runs.request import Engine, How, Sync
 from bimhw.runs.trace import DEFAULT_STEPS, check_trace, write_window
-from bimhw.runs.trials import Trial, trial_of
+from bimhw.runs.trials import Trial, request_of, trial_of
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
@@ -210,7 +211,7 @@ def _write(
 ) -> _Done:
     """Execute, judge, write."""
     one = first_copy(program)
-    run = execute(program, trial.trains(one), chip, trial.chip_steps(one), probes=trial.probes(one), how=how)
+    run = execute(request_of(trial, program, chip, how))
     if progress is not None:
         progress(trial.count)
     figures = judge(program, trial, run, how, model)

@@ -10,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.execute import Run
+from bimhw.runs.request import How, Request
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.features.stretches import Stretches, scored_stretches
 from bimhw.tasks.sources.text import Corpus
+from mapping.copies import first_copy
 from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
 from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -60,6 +63,12 @@ class Trial(Protocol):
 
     def outputs(self, program: Program, run: Run) -> dict[str, Array]:
         """Return the arrays of the result: what each output sent, and the scores."""
+
+
+def request_of(trial: Trial, program: Program, chip: Chip, how: How, first: int = 0) -> Request:
+    """Return the request that runs a trial's samples, before which `first` others were run."""
+    one = first_copy(program)
+    return Request(program, trial.trains(one), chip, trial.chip_steps(one), trial.probes(one), how, first)
 
 
 class _Encoded:

@@ -73,7 +73,7 @@ def command(
     **options: Any,
 ) -> None:
     """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
-    from bimhw.runs.execute import parse_period
+    from bimhw.runs.request import parse_period
     from bimhw.runs.simulate import simulate
     from bimhw.runs.trace import parse_window
     from simulator.base.errors import InputError

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from bimhw.evidence.crosscheck.brian import Target, TwinRun, run_brian
 from bimhw.evidence.crosscheck.compare import Comparison, compare
+from bimhw.runs.execute import execute
+from bimhw.runs.request import How, Request
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
@@ -63,8 +65,6 @@ def crosscheck_program(
     Raises:
         InputError: a neuron model without an integer form for Brian2.
     """
-    from simulator.function import run
-
     network = Network("integer", program.populations, program.projections, program.meta)
     first = program.first_ids()
     given = {
@@ -74,13 +74,14 @@ def crosscheck_program(
     }
     probes = _probes(network, steps)
     twin = run_brian(network, given, steps, probes, target)
-    done = run(program, inputs, steps, seed=seed, probes=probes)
+    done = execute(Request(program, [inputs], None, steps, probes, How("none", seed)))
+    (spikes,) = done.spikes
     ours = {
-        p.name: done.spikes.to_dense(first[p.name], p.size).astype(np.float64)
+        p.name: spikes.to_dense(first[p.name], p.size).astype(np.float64)
         for p in program.populations
         if p.model != INPUT_MODEL
     }
-    return _compared(network, ours, {k: v.astype(np.float64) for k, v in done.probes.items()}, twin, 0.0)
+    return _compared(network, ours, {k: v[0].astype(np.float64) for k, v in done.probes.items()}, twin, 0.0)
 
 
 def has_integer_twin(program: Program) -> bool:
@@ -109,13 +110,11 @@ def crosscheck_chip(
         steps: chip steps.
         twin: Brian2's run of `twin_of`, where it is there already.
     """
-    from simulator.function import run
-
     twin = twin or twin_of(network, inputs, steps)
-    done = run(program, payloads, steps)
+    (spikes,) = execute(Request(program, [payloads], None, steps, how=How("none"))).spikes
     first = program.first_ids()
     spiking = [p for p in program.populations if p.model != INPUT_MODEL and get(p.model).emits == "binary"]
-    ours = {p.name: done.spikes.to_dense(first[p.name], p.size).astype(np.float64) for p in spiking}
+    ours = {p.name: spikes.to_dense(first[p.name], p.size).astype(np.float64) for p in spiking}
     theirs = {p.name: twin.out[p.name] for p in spiking}
     return compare(ours, theirs, {}, against="brian2 (float network)", stage="integer", tolerance=None)
 

@@ -12,6 +12,8 @@ from bimhw.evidence.crosscheck.compare import Comparison, Floats, compare
 from bimhw.evidence.crosscheck.inputs import Job
 from bimhw.models.io import load_model
 from bimhw.models.nets import as_net
+from bimhw.runs.execute import execute
+from bimhw.runs.request import How, Request
 from simulator.base.errors import InputError
 from simulator.neurons.base import get
 from simulator.program.graph import Population
@@ -58,11 +60,9 @@ def _in_float(job: Job, layers: list[Population], steps: int, seed: int) -> dict
 
 
 def _on_chip(job: Job, layers: list[Population], steps: int, seed: int) -> dict[str, Floats]:
-    from simulator.function import run
-
     assert job.program is not None
     first, places = job.program.first_ids(), {p.name: p for p in job.program.populations}
-    spikes = run(job.program, job.train, job.steps, seed=seed).spikes
+    (spikes,) = execute(Request(job.program, [job.train], None, job.steps, how=How("none", seed))).spikes
     out = {}
     for p in layers:
         at = places[p.name].layer

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, positive
+from bimhw.runs.execute import time_run
+from bimhw.runs.request import How
 from energy_models.chip_energy import chip_energy
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
@@ -26,7 +28,6 @@ from simulator.neurons import base
 from simulator.program.graph import Population, Projection
 from simulator.program.program import HOST, Program
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.run import run_timing
 
 COLUMNS = ("core_dyn_uJ_per_sample", "core_dyn_uJ_per_step", "core_dynamic_mW", "us_per_timestep")
 CORES = 11
@@ -143,7 +144,7 @@ def sample(chip: Chip, t_max: int, steps: int) -> tuple[float, float | None]:
     still = Tally(np.zeros(n, np.int64), zero, np.zeros(n, np.int64), zero)
     activity = Counter(program, chip.topology).activity(spikes, still)
     report = chip_energy(activity, chip, program)
-    time = run_timing(program, chip, spikes) if chip.timing is not None else None
+    time, _ = time_run(program, chip, spikes, How())
     step_us = None if time is None else time.sim_time_ns / 1e3 / steps
     return report.energy_pj("dynamic") / 1e6, step_us
 

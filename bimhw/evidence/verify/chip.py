@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.evidence.verify.check import Setting
+from bimhw.runs.execute import execute
+from bimhw.runs.request import How, Request
 from simulator.base.names import INPUT_MODEL
-from simulator.function import Simulation, run
+from simulator.function import Simulation
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -77,10 +79,10 @@ def loihi(setting: Setting) -> float:
             program.populations[1], params=dict(program.populations[1].params) | {"noise_target": np.array(0)}
         )
         program = replace(program, populations=(program.populations[0], quiet))
-        done = run(program, inputs, 80, probes=(("a", "u"), ("a", "v")))
+        done = execute(Request(program, [inputs], None, 80, (("a", "u"), ("a", "v")), How("none")))
         u, v, out = _loihi_in_python(program, inputs, 80)
-        wrong += int((done.probes["a", "u"] != u).sum() + (done.probes["a", "v"] != v).sum())
-        wrong += int((done.spikes.to_dense(8, quiet.size) != out).sum())
+        wrong += int((done.probes["a", "u"][0] != u).sum() + (done.probes["a", "v"][0] != v).sum())
+        wrong += int((done.spikes[0].to_dense(8, quiet.size) != out).sum())
     return float(wrong)
 
 
@@ -117,15 +119,19 @@ def mapping(setting: Setting) -> float:
     wrong = 0
     for seed in setting.cases(4, 30):
         program, inputs = random_program(seed)
-        whole = run(program, inputs, 100, seed=seed).spikes
+        whole = _spikes(program, inputs, 100, seed)
         moved = np.where(program.core < 0, -1, (program.core * 7 + 3) % 11).astype(np.int32)
-        other = run(replace(program, core=moved), inputs, 100, seed=seed).spikes
+        other = _spikes(replace(program, core=moved), inputs, 100, seed)
         simulation = Simulation(program, seed=seed, probes=(), strict=False)
         for first, last in ((0, 1), (1, 31), (31, 100)):
             simulation.advance(_from(inputs, first), last - first)
         chunks = np.concatenate([*simulation.record.ids, np.empty(0, np.int32)])
         wrong += int(whole.spike_hash() != other.spike_hash()) + int(not np.array_equal(whole.ids, chunks))
     return float(wrong)
+
+
+def _spikes(program: Program, inputs: SpikeTrain, steps: int, seed: int) -> SpikeTrain:
+    return execute(Request(program, [inputs], None, steps, how=How("none", seed))).joined
 
 
 def _from(inputs: SpikeTrain, step: int) -> SpikeTrain:
@@ -159,7 +165,7 @@ def checkpoint(setting: Setting) -> float:
     wrong = 0
     for seed in setting.cases(3, 20):
         program, inputs = random_program(seed)
-        whole = run(program, inputs, 100, seed=seed).spikes
+        whole = _spikes(program, inputs, 100, seed)
         cut = int(np.random.default_rng(seed).integers(1, 99))
         first = Simulation(program, seed=seed, probes=(), strict=False)
         first.advance(inputs, cut)
@@ -175,7 +181,7 @@ def checkpoint(setting: Setting) -> float:
 def spike_hash(setting: Setting) -> float:
     """Return 1 if the spikes of a network written down in this file are not those saved with it (first 16 digits of sha256)."""
     program, inputs = random_program(12345, "lif")
-    return float(run(program, inputs, 80).spikes.spike_hash() != SAVED_HASH)
+    return float(_spikes(program, inputs, 80, 0).spike_hash() != SAVED_HASH)
 
 
 SAVED_HASH = "55a5369076564378"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bimhw.runs.execute import Engine
+from bimhw.runs.request import Engine
 from bimhw.studies.sweep.run import SweepResult, run_sweep
 from bimhw.studies.sweep.spec import SweepSpec
 

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.condition import fault_figures
-from bimhw.runs.execute import How, execute, time_run
+from bimhw.runs.execute import execute, time_run
 from bimhw.runs.judge import judge, spike_rate
-from bimhw.runs.trials import trial_of
+from bimhw.runs.request import How
+from bimhw.runs.trials import request_of, trial_of
 from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.figures import SweepFigures
 from bimhw.studies.sweep.spec import Point, SweepSpec
@@ -187,9 +188,7 @@ def function_run(point: Point, folder: Path) -> tuple[Program, dict[str, Any]]:
 def _run_function(point: Point, folder: Path, stem: Path) -> dict[str, Any]:
     program, rates, data = _compiled(point, model_file(point, folder))
     trial, how = trial_of(program, data, point.spec.samples), How(engine="none", seed=point.seed)
-    run = execute(
-        program, trial.trains(program), _roomy_chip(), trial.chip_steps(program), probes=trial.probes(program), how=how
-    )
+    run = execute(request_of(trial, program, _roomy_chip(), how))
     assert run.tally is not None
     _save_function(program, run.joined, run.tally, rates, stem)
     return {"accuracy": judge(program, trial, run, how).to_json().get("accuracy"), "samples": trial.count}

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bimhw.runs.condition import fault_figures
-from bimhw.runs.execute import How, execute
+from bimhw.runs.execute import execute
 from bimhw.runs.judge import judge
-from bimhw.runs.trials import trial_of
+from bimhw.runs.request import How
+from bimhw.runs.trials import request_of, trial_of
 from simulator.base.files import write_json
 from simulator.base.reading import read_object
 from simulator.program.activity import Activity
@@ -42,9 +43,7 @@ def _run(point: Point, program: Program, faults: Faults) -> tuple[Activity, dict
     spec, chip = point.spec, point.chip()
     trial = trial_of(program, spec.data_of(program), spec.samples)
     how = How(engine=spec.engine, seed=point.seed, faults=faults)
-    run = execute(
-        program, trial.trains(program), chip, trial.chip_steps(program), probes=trial.probes(program), how=how
-    )
+    run = execute(request_of(trial, program, chip, how))
     figures = judge(program, trial, run, how)
     return run.activity, {
         "accuracy": figures.to_json().get("accuracy"),

@@ -22,7 +22,7 @@ import msgspec
 
 import bimhw
 from bimhw.frontends.registry import suffixes
-from bimhw.runs.execute import Engine
+from bimhw.runs.request import Engine
 from energy_models.gpu_card import load_gpu
 from energy_models.scaling import scaled_chip
 from mapping.network import Network

@@ -7,7 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from bimhw.evidence.verify.api import verify
-from bimhw.runs.execute import How, execute
+from bimhw.runs.execute import execute
+from bimhw.runs.request import How, Request
 from mapping.blocks import map_blocks
 from mapping.network import Network
 from simulator.base.errors import InputError
@@ -42,7 +43,7 @@ def run(threads: int, dask: str | None = None) -> dict[str, bytes]:
         dense[:, :16] = rng.random((steps, 16)) < 0.3
         trains.append(SpikeTrain.from_dense(dense))
     how = How(threads=threads, dask=dask)
-    out = execute(program(), trains, chip, steps, probes=(("l3", "v"),), how=how)
+    out = execute(Request(program(), trains, chip, steps, (("l3", "v"),), how))
     found = {f"spikes {k}": t.ptr.tobytes() + t.ids.tobytes() for k, t in enumerate(out.spikes)}
     found |= {f"count {k}": c.by_core.tobytes() + c.by_step.tobytes() for k, c in out.activity.counts.items()}
     found |= {k: v.tobytes() for k, v in (out.timing_arrays() or {}).items()}
@@ -96,7 +97,7 @@ def test_free_runs_count_the_updates_that_were_made() -> None:
     program = map_blocks(net, chip)[0]
     train = SpikeTrain(np.array([0, 1, 1, 1, 2, 2], np.int64), np.zeros(2, np.int32))
     how = How(engine="events", sync="free", period_ns=1e5)
-    counts = execute(program, [train, train], chip, 5, how=how).activity.counts
+    counts = execute(Request(program, [train, train], chip, 5, how=how)).activity.counts
     assert counts["neuron_updates"].total == 8  # two spikes a sample, each followed by one update without input
     assert counts["neuron_updates_active"].total == 4
     assert counts["neuron_updates"].by_step.tolist() == [2, 0, 0, 2, 0] * 2

@@ -12,7 +12,8 @@ import pytest
 import bimhw
 from bimhw.cli.main import main
 from bimhw.runs.copies import rounds_of
-from bimhw.runs.execute import How, execute
+from bimhw.runs.execute import execute
+from bimhw.runs.request import How, Request
 from mapping.copies import copies_of, first_copy
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
@@ -56,7 +57,7 @@ def test_spikes_states_and_counters_are_those_of_single_runs(programs: tuple[Pro
     x = rng.integers(0, 2 ** (bits - 1) if bits else 2, (6, 4, width))
     trains = [SpikeTrain.from_dense(v) for v in x]
     probe = (one.meta["output"]["population"], one.meta["output"]["state"])
-    alone, beside = (execute(p, trains, chip, steps, probes=(probe,), how=How(engine)) for p in programs)
+    alone, beside = (execute(Request(p, trains, chip, steps, (probe,), How(engine))) for p in programs)
     for a, b in zip(alone.spikes, beside.spikes, strict=True):
         assert a.spike_hash() == b.spike_hash()
     assert (alone.probes[probe] == beside.probes[probe]).all()
@@ -69,7 +70,7 @@ def test_a_last_round_is_filled(programs: tuple[Program, Program]) -> None:
     _, three = programs
     steps = int(three.meta["chip_steps"])
     trains = [SpikeTrain(np.zeros(steps + 1, np.int64), np.zeros(0, np.int32))] * 4
-    run = execute(three, trains, load_chip("loihi2"), steps, how=How("none"))
+    run = execute(Request(three, trains, load_chip("loihi2"), steps, how=How("none")))
     assert len(run.spikes) == 4 and run.activity.samples == 6
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import bimhw
 from bimhw.cli.main import cli
-from bimhw.runs.execute import How, parse_period
+from bimhw.runs.request import How, parse_period
 from simulator.base.errors import InputError
 from simulator.program.activity import Activity
 from tests.bimhw.runs.test_every_run import nir

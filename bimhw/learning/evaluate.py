@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bimhw.models.nets import Net
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.metrics import decisions
 
 _BATCH = 512
 
@@ -20,10 +22,10 @@ class Evaluation:
     """Result on a split.
 
     Attributes:
-        accuracy: right decisions / sequences.
-        loss: mean cross-entropy over the labelled steps, nats.
+        accuracy: right decisions / decisions; with several labels a sequence, each of them is one.
+        loss: mean cross-entropy over the labelled steps (and labels), nats.
         rates: spikes per neuron and step of each layer.
-        predictions: the decided classes [n].
+        predictions: the decided classes [n], or labels [n, C].
         scores: mean logits over the deciding steps [n, C].
     """
 
@@ -40,6 +42,13 @@ def inputs(split: Split, task: Task, like: Tensor) -> Tensor:
     return x.to(like) * task.input_scale
 
 
+def labelled_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits [S, B, C] with classes y [B], or of each label by itself, y [B, C]."""
+    if y.ndim == 2:
+        return functional.binary_cross_entropy_with_logits(logits, y.to(logits).expand_as(logits))
+    return functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)))
+
+
 @torch.no_grad()
 def evaluate(net: Net, task: Task, split: Split | None = None) -> Evaluation:
     """Evaluate on a split (default: the task's test split); neurons that fire at random draw with seed 0."""
@@ -51,11 +60,14 @@ def evaluate(net: Net, task: Task, split: Split | None = None) -> Evaluation:
         part = split.take(slice(start, start + _BATCH))
         run = net.run_samples(inputs(part, task, like), start)
         y = torch.from_numpy(part.y).to(like.device)
-        log_p = torch.log_softmax(run.logits[loss_steps], -1)
-        losses -= float(log_p[:, torch.arange(len(y), device=y.device), y].mean(0).sum())
+        if y.ndim == 2:
+            losses += len(y) * float(labelled_loss(run.logits[loss_steps], y))
+        else:
+            log_p = torch.log_softmax(run.logits[loss_steps], -1)
+            losses -= float(log_p[:, torch.arange(len(y), device=y.device), y].mean(0).sum())
         scores.append(run.logits[decision].mean(0).float().cpu().numpy())
         spikes += [float(s.mean()) * len(y) for s in run.spikes]
     found = np.concatenate(scores)
-    predictions = found.argmax(-1)
+    predictions = decisions(found, split.y)
     rates = tuple(float(r) for r in spikes / len(split))
     return Evaluation(float((predictions == split.y).mean()), losses / len(split), rates, predictions, found)

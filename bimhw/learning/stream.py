@@ -20,11 +20,12 @@ from bimhw.learning.checkpoints import Checkpoint, Saved, load_weights, weights_
 from bimhw.learning.evaluate import Evaluation, evaluate
 from bimhw.learning.rules.registry import forms, gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
-from bimhw.learning.train import check_fit
+from bimhw.learning.train import check_ends
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.tasks.base import Task
+from bimhw.tasks.checks import say_unjudged
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 
@@ -91,7 +92,9 @@ class StreamTrainer:
                 "needs sequences with an end",
                 f"Forms of streams: {', '.join(name for name, form in forms().items() if form.streams)}",
             )
-        check_fit(task, config)
+        task.check_one_label("a stream")
+        check_ends(task, config)
+        say_unjudged(task.unjudged, f"task {task.name}: test split")
         self.task, self.settings = task, msgspec.structs.replace(settings, lr_end=1.0)
         self.net = BimNet(config, settings.seed, init)
         self.stream = TaskStream(task, settings.batch, settings.seed)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
@@ -25,8 +24,8 @@ from bimhw.learning.updater import Updater, updates_of
 from bimhw.models.nets import Net, NetRun, build
 from bimhw.models.registry import NetConfig, config_to_json, family_of, trainable
 from bimhw.tasks.base import Task
-from bimhw.tasks.checks import check_judged
-from bimhw.tasks.metrics import auc_pr, auc_roc
+from bimhw.tasks.checks import check_judged, say_unjudged
+from bimhw.tasks.metrics import areas
 from simulator.base.errors import InputError
 
 __all__ = ["Epoch", "TrainResult", "TrainSettings", "Trainer", "check_fit", "train"]
@@ -57,15 +56,17 @@ class TrainResult:
     areas: Mapping[str, float] = field(default_factory=dict)
     threads: int = 1
     device: str = "cpu"
+    not_judged: str = ""
 
     def summary(self) -> dict[str, Any]:
-        """Return JSON-able facts of the run."""
+        """Return JSON-able facts of the run; no figure of a test split that cannot judge it."""
+        judged = not self.not_judged
         return {
             "config": msgspec.to_builtins(self.model.config),
             "settings": msgspec.to_builtins(self.settings),
-            "test_accuracy": self.final.accuracy,
+            "test_accuracy": self.final.accuracy if judged else None,
             **self.areas,
-            "test_loss_nats": self.final.loss,
+            "test_loss_nats": self.final.loss if judged else None,
             "train_loss_nats": self.history[-1].loss,
             "spike_rates": list(self.final.rates),
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -76,6 +77,7 @@ class TrainResult:
             "device": self.device,
             "train_seconds": sum(e.seconds for e in self.history),
             "epochs": [msgspec.to_builtins(e) for e in self.history],
+            "not_judged": self.not_judged,
         }
 
 
@@ -92,6 +94,9 @@ def train(
 ) -> TrainResult:
     """Train a network on a task and evaluate it on the test split.
 
+    A test split that cannot judge a model (`bimhw.tasks.base.Task.unjudged`) is said before the training; the result then holds
+    no figure of it.
+
     Args:
         task: data; its n_in, n_classes and input_scale must fit the config.
         config: the network.
@@ -107,7 +112,8 @@ def train(
         InputError: config and task do not fit, no such device, or the loss is no longer finite.
     """
     settings = settings or TrainSettings()
-    check_fit(task, config)
+    check_ends(task, config)
+    say_unjudged(task.unjudged, f"task {task.name}: test split")
     check_settings(config, settings)
     check_device(settings, torch_device(device))
     net = build(config, settings.seed, init)
@@ -136,24 +142,14 @@ def _trained(
     return trainer
 
 
-def areas(task: Task, result: Evaluation) -> dict[str, float]:
-    """Return ``auc_roc`` and ``auc_pr`` of the test split for a task that is judged by them, else nothing."""
-    if task.metric != "auc":
-        return {}
-    score = result.scores[:, 1] - result.scores[:, 0]
-    return {"auc_roc": auc_roc(score, task.test.y), "auc_pr": auc_pr(score, task.test.y)}
-
-
 def check_fit(task: Task, config: NetConfig) -> None:
     """Raise `InputError` unless the network's ends are those of the task, and the task can be judged by its metric."""
-    check_judged(len(task.test), "sequences", f"task {task.name}: test split")
-    labels = np.unique(task.test.y)
-    if task.metric == "auc" and len(labels) < 2:
-        raise InputError(
-            f"task {task.name}: test split",
-            f"has only the label {labels[0]} ({len(task.test)} sequences): an area under the curve needs both",
-            "Give more data, or another split",
-        )
+    check_judged(task.unjudged, f"task {task.name}: test split")
+    check_ends(task, config)
+
+
+def check_ends(task: Task, config: NetConfig) -> None:
+    """Raise `InputError` unless the network's ends are those of the task."""
     for name, have, need in (
         ("n_in", config.n_in, task.n_in),
         ("n_out", config.n_out, task.n_classes),
@@ -199,9 +195,10 @@ class Trainer(Loop[Tensor]):
     def result(self, final: Evaluation, threads: int = 1, device: str = "cpu") -> TrainResult:
         """Return the network with its history and the figures of the test split."""
         history = [Epoch(k, e.loss, e.seconds, self.judged.get(k), e.rates) for k, e in enumerate(self.history, 1)]
-        sequences, found = self.settings.epochs * len(self.task.train), areas(self.task, final)
-        work = (self.updater.updates, sequences, self.method.memory_words)
-        return TrainResult(self.net, self.settings, tuple(history), final, *work, found, threads, device)
+        task, reason = self.task, self.task.unjudged
+        found = {} if reason else areas(task.metric, final.scores, task.test.y)
+        work = (self.updater.updates, self.settings.epochs * len(task.train), self.method.memory_words)
+        return TrainResult(self.net, self.settings, tuple(history), final, *work, found, threads, device, reason)
 
 
 class Through:

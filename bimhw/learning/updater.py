@@ -66,7 +66,7 @@ class Updater:
         """Observe one step of a learner, and make the update that is due."""
         result = learner.observe(u, target)
         if self.hybrid is not None:
-            right = None if target is None else result.logits.argmax(-1) == target
+            right = None if target is None else _right(result.logits, target)
             self.hybrid.observe(list(learner.inputs), [r.s for r in learner.records], right)
         self.update(result.gradients)
         return result
@@ -130,6 +130,11 @@ class Updater:
             self.homeostasis.rates = [r.clone() for r in state["rates"]]
         if self.pruning is not None:
             self.pruning.load(state["pruner"])
+
+
+def _right(logits: Tensor, target: Tensor) -> Tensor:
+    """Return which sequences [B] are decided rightly, in all their labels."""
+    return logits.argmax(-1) == target if target.ndim == 1 else ((logits > 0) == (target > 0)).all(-1)
 
 
 def clipped(g: Tensor, most: float) -> Tensor:

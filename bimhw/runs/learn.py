@@ -317,6 +317,7 @@ def with_classes(task: object) -> Task:
         InputError: a text or transcripts.
     """
     if isinstance(task, Task):
+        task.check_one_label("learning on the chip")
         return task
     raise InputError(
         f"task {getattr(task, 'name', task)!r}",

@@ -140,14 +140,15 @@ class SequenceTrial(_Encoded):
         return run.logits[decision].mean(0).numpy(), len(run.spikes)
 
     def judge(self, scores: Floats) -> Figures:
-        """Return the accuracy; for a task judged by areas under curves, these too (None where one class alone is there)."""
-        found: Figures = {"accuracy": float((scores.argmax(axis=-1) == self.split.y).mean())}
-        if self.task.metric == "auc" and scores.shape[-1] == 2:
-            from bimhw.tasks.metrics import auc_pr, auc_roc
+        """Return the accuracy; of a task judged by areas under curves, these too (None where one class alone is there)."""
+        from bimhw.tasks.metrics import areas, decisions
 
-            margin, both = scores[:, 1] - scores[:, 0], np.unique(self.split.y).size == 2
-            found["auc_roc"] = auc_roc(margin, self.split.y) if both else None
-            found["auc_pr"] = auc_pr(margin, self.split.y) if both else None
+        y, metric = self.split.y, self.task.metric
+        found: Figures = {"accuracy": float((decisions(scores, y) == y).mean())}
+        if metric == "macro_auc" or (metric == "auc" and scores.shape[-1] == 2):
+            columns = y.reshape(len(y), -1)
+            both = bool(((columns.min(0) == 0) & (columns.max(0) == 1)).all())
+            found |= areas(metric, scores, y) if both else {"auc_roc": None, "auc_pr": None}
         return found
 
 

@@ -105,6 +105,7 @@ def forgetting(
     Raises:
         InputError: a task that the network does not fit, or a diverged training.
     """
+    first.check_one_label("a measurement of forgetting")
     check_fit(first, config)
     check_fit(second, config)
     with torch_threads():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.checks import too_few
 from simulator.base.errors import InputError
 
 
@@ -18,7 +19,7 @@ class Split:
 
     Attributes:
         x: integer payloads [n, T, M]; a payload of 0 is no spike.
-        y: labels [n].
+        y: classes [n], or, where several labels may hold at once, 0 or 1 for each [n, C].
     """
 
     x: npt.NDArray[np.integer[Any]]
@@ -49,8 +50,9 @@ class Task:
             it); None: there is none in it, see `for_tuning`.
         judged: what settings are judged by, where the training split holds altered copies of the validation part, or nothing of
             it; None: the validation part as it stands there, or sequences drawn at random.
-        metric: what the task is judged by, ``accuracy``, or ``auc`` (two classes: area under ROC and precision-recall curve of
-            the score of class 1).
+        metric: what the task is judged by, ``accuracy``, ``auc`` (two classes: area under ROC and precision-recall curve of
+            the score of class 1), or ``macro_auc`` (several labels: the mean of these areas over the labels).
+        makeshift: why the split is none to judge by, where data that is not complete had to be split in another way.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     validation: npt.NDArray[np.int64] | None = None
     judged: Split | None = None
     metric: str = "accuracy"
+    makeshift: str = ""
 
     def __post_init__(self) -> None:
         for name, split in (("train", self.train), ("test", self.test)):
@@ -78,6 +81,30 @@ class Task:
     def n_in(self) -> int:
         """Input channels M."""
         return int(self.train.x.shape[2])
+
+    @property
+    def several(self) -> bool:
+        """Several labels may hold at once: each output decides on its own."""
+        return self.train.y.ndim == 2
+
+    @property
+    def unjudged(self) -> str:
+        """Why the test split cannot judge a model by this metric; "": it can."""
+        if reason := self.makeshift or too_few(len(self.test), "sequences"):
+            return reason
+        if self.metric not in ("auc", "macro_auc"):
+            return ""
+        columns = self.test.y.reshape(len(self.test), -1)
+        alone = [c for c in range(columns.shape[1]) if (columns[:, c] == columns[0, c]).all()]
+        if not alone:
+            return ""
+        label = f" in column {alone[0]}" if self.several else ""
+        return f"has only the label {columns[0, alone[0]]}{label}: an area under the curve needs both"
+
+    def check_one_label(self, what: str) -> None:
+        """Raise `InputError` for a task of several labels where `what` takes one class a sequence."""
+        if self.several:
+            raise InputError(f"task {self.name}", f"has several labels a sequence, {what} takes one", "Give one label")
 
     def hold_out(self, n: int, seed: int = 0) -> Task:
         """Return the same task with n training sequences as its test split: for choosing settings without the real one."""
@@ -104,7 +131,9 @@ class Task:
             raise InputError(where, "is empty", "Check the data")
         if split.x.shape != (len(split), self.steps, self.n_in) or not np.issubdtype(split.x.dtype, np.integer):
             raise InputError(where, f"has inputs {split.x.dtype} {split.x.shape}, needs integers [n, T, M]")
-        if split.y.min() < 0 or split.y.max() >= self.n_classes:
+        if split.y.shape != ((len(split), self.n_classes) if self.several else (len(split),)):
+            raise InputError(where, f"has labels {split.y.shape}, needs [n], or [n, {self.n_classes}] of 0 and 1")
+        if split.y.min() < 0 or split.y.max() >= (2 if self.several else self.n_classes):
             raise InputError(where, f"has a label outside 0..{self.n_classes - 1}: {split.y.min()}..{split.y.max()}")
         if not (self.loss_steps.shape == self.decision_steps.shape == (self.steps,)) or not self.decision_steps.any():
             raise InputError(where, f"loss and decision steps must be bool [{self.steps}], some step deciding")

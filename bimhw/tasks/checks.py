@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.errors import InputError, MissingExtraError, UnjudgedWarning
 from simulator.base.reading import read_bytes
 
 
@@ -93,11 +93,21 @@ def check_not_empty(count: int, split: str, where: str) -> None:
 LEAST_JUDGED = 10  # sequences, words or symbols: below it one decision moves a figure by more than 10 points
 
 
-def check_judged(count: int, what: str, where: str) -> None:
-    """Raise `InputError` for a test set too small to judge a model by; `what` names its members."""
-    if count < LEAST_JUDGED:
-        raise InputError(
-            where,
-            f"has {count} {what}: one of them moves the figure by {100 / max(count, 1):.0f} %",
-            f"Give at least {LEAST_JUDGED}",
-        )
+def too_few(count: int, what: str) -> str:
+    """Return why a test set of so many members (sequences, words) cannot judge a model; "": it can."""
+    if count >= LEAST_JUDGED:
+        return ""
+    share = 100 / max(count, 1)
+    return f"has {count} {what}: one of them moves the figure by {share:.0f} %, at least {LEAST_JUDGED} are needed"
+
+
+def say_unjudged(reason: str, where: str) -> None:
+    """Warn that a test set judges nothing, where there is a reason."""
+    if reason:
+        warnings.warn(f"{where} {reason}; no figure of it is given", UnjudgedWarning, stacklevel=3)
+
+
+def check_judged(reason: str, where: str) -> None:
+    """Raise `InputError` with the reason why a test split judges nothing, where there is one."""
+    if reason:
+        raise InputError(where, reason, "Give more data, or another split")

@@ -25,11 +25,13 @@ def task_facts(task: Task) -> Figures:
         "train labels": _counts(task.train, task.n_classes),
         "test labels": _counts(task.test, task.n_classes),
         **task.facts,
+        **({"not judged": task.unjudged} if task.unjudged else {}),
     }
 
 
 def _counts(split: Split, n_classes: int) -> str:
-    return " ".join(str(n) for n in np.bincount(split.y, minlength=n_classes))
+    counts = split.y.sum(0) if split.y.ndim == 2 else np.bincount(split.y, minlength=n_classes)
+    return " ".join(str(n) for n in counts)
 
 
 def corpus_facts(corpus: Corpus) -> Figures:

@@ -61,6 +61,28 @@ def auc_pr(scores: Floats, labels: Labels) -> float:
     return float(average_precision_score(labels, scores, average="macro"))
 
 
+def areas(metric: str, scores: Floats, labels: Labels) -> dict[str, float]:
+    """Return ``auc_roc`` and ``auc_pr`` of a task judged by them (`bimhw.tasks.base.Task`), of any other nothing.
+
+    Args:
+        metric: of the task.
+        scores: mean logits [n, C].
+        labels: classes [n] of ``auc``, 0 or 1 of each label [n, C] of ``macro_auc``.
+
+    Raises:
+        InputError: a label that all samples have, or none.
+    """
+    if metric not in ("auc", "macro_auc"):
+        return {}
+    margin = scores[:, 1] - scores[:, 0] if metric == "auc" else scores
+    return {"auc_roc": auc_roc(margin, labels), "auc_pr": auc_pr(margin, labels)}
+
+
+def decisions(scores: Floats, labels: Labels) -> npt.NDArray[np.int64]:
+    """Return the classes [n] of scores [n, C]; of several labels [n, C] 1 where a score is above 0."""
+    return np.asarray(scores > 0 if labels.ndim == 2 else scores.argmax(-1), np.int64)
+
+
 def word_errors(truth: Sequence[str], found: Sequence[str]) -> WordErrors:
     """Align word strings and count the errors (jiwer).
 

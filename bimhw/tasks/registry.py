@@ -130,6 +130,11 @@ def load_corpus(name: str = "lm", **options: Any) -> Data:
     return _call(info, options)
 
 
+def load(name: str, **options: Any) -> Data:
+    """Return a task, a text or recordings by name, whatever it is; errors as of `load_task`."""
+    return _call(_info(name), options)
+
+
 def load_named(name: str, path: Path | None = None, options: Sequence[str] = ()) -> Data:
     """Return a task or text by what a command line gives: ``NAME=VALUE`` texts, numbers and yes/no understood.
 

@@ -35,6 +35,10 @@ class BimhwError(Exception):
         return {"kind": type(self).__name__} | {name: printable(text, most) for name, text, most in parts}
 
 
+class UnjudgedWarning(UserWarning):
+    """A test set cannot judge a model: it is trained, and no figure of it is given."""
+
+
 class UncheckedWarning(UserWarning):
     """A file without a content hash, written before there was one, was read: a change in it would go unseen."""
 

@@ -12,7 +12,7 @@ from bimhw.cli.output import device_option, json_option, print_json
 @click.command()
 @click.option("--table", "tables", multiple=True, help="Only this table (may be repeated).")
 @click.option("--row", "rows", multiple=True, help="Only rows whose label holds this text (may be repeated).")
-@click.option("--data", "data", multiple=True, help="NAME=PATH of your data: fsdd=..., mitbih208=...")
+@click.option("--data", "data", multiple=True, help="Your data: NAME=PATH (fsdd=...), or its path with one --table.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="At most so many seeds a row.")
 @click.option("--minutes", type=click.FloatRange(0.0), help="Begin no new run after so many minutes.")
 @click.option(
@@ -36,14 +36,14 @@ def command(
 ) -> None:
     """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
     from bimhw.studies.results.api import results
-    from simulator.base.errors import InputError
 
-    paths = {}
+    paths: dict[str, Path] = {}
     for text in data:
         name, equals, path = text.partition("=")
-        if not equals:
-            raise InputError(f"--data {text!r}", "has no `=`", "Write NAME=PATH, e.g. fsdd=recordings.zip")
-        paths[name] = Path(path)
+        if equals and "/" not in name:
+            paths[name] = Path(path)
+        else:
+            paths[_only(tables, text)] = Path(text)
 
     def say(text: str) -> None:
         click.echo(text, err=True)
@@ -53,3 +53,19 @@ def command(
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return
     click.echo(f"{written.points} points; wrote {written.files[0]}")
+
+
+def _only(tables: tuple[str, ...], text: str) -> str:
+    """Return the name of the data that the only table asked for takes.
+
+    Raises:
+        InputError: no table or several, or one that takes none.
+    """
+    from bimhw.studies.results.plan import TABLES
+    from simulator.base.errors import InputError
+
+    names = {TABLES[t].path for t in tables if t in TABLES}
+    if len(names) == 1 and (name := names.pop()):
+        return name
+    takes = ", ".join(sorted({t.path for t in TABLES.values()} - {""}))
+    raise InputError(f"--data {text!r}", "does not say which data it is", f"Write NAME=PATH, with NAME one of {takes}")

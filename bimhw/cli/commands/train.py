@@ -263,7 +263,7 @@ def _save_and_print(title: str, result: LanguageResult | SpeechResult, run: Run,
     if run.as_json:
         print_json(summary)
         return
-    shown = {k: v for k, v in summary.items() if k not in ("config", "settings", "spike_rates")}
+    shown = {k: v for k, v in shown_figures(summary).items() if k not in ("config", "settings", "spike_rates")}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
     print_table(title, ("quantity", "value"), list(shown.items()))
 
@@ -289,13 +289,14 @@ def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json
         if run.resume and run.checkpoint is not None:
             trainer.load(run.checkpoint)
         reports = _learn_stream(trainer, run, as_json)
-    result = trainer.evaluate()
+    accuracy = None if source.unjudged else trainer.evaluate().accuracy
     if output is not None:
         save_model(trainer.net, output)
     if as_json:
-        print_json({"reports": reports, "step": trainer.step, "test_accuracy": result.accuracy})
+        print_json({"reports": reports, "step": trainer.step, "test_accuracy": accuracy})
     else:
-        click.echo(f"test accuracy {result.accuracy:.3f} after {trainer.step:,} steps")
+        shown = "not judged" if accuracy is None else f"{accuracy:.3f}"
+        click.echo(f"test accuracy {shown} after {trainer.step:,} steps")
 
 
 def _learn_stream(trainer: Any, run: StreamRun, as_json: bool) -> list[dict[str, Any]]:
@@ -321,6 +322,12 @@ def _learn_stream(trainer: Any, run: StreamRun, as_json: bool) -> list[dict[str,
     return reports
 
 
+def shown_figures(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return a summary whose figures of a test set that cannot judge say so."""
+    reason = summary.get("not_judged")
+    return {k: "not judged" if v is None and reason else v for k, v in summary.items() if k != "not_judged"}
+
+
 def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
     names = {
         "test_accuracy": "test accuracy",
@@ -333,6 +340,6 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, Any]]:
         "memory_words": "learning words of one sequence",
         "train_seconds": "training time (s)",
     }
-    values = {**summary, "spike_rates": ", ".join(f"{r:.3f}" for r in summary["spike_rates"])}
+    values = shown_figures(summary) | {"spike_rates": ", ".join(f"{r:.3f}" for r in summary["spike_rates"])}
     areas = [("test " + k.replace("_", " ").upper(), v) for k, v in summary.items() if k.startswith("auc")]
     return [*areas, *((text, values[key]) for key, text in names.items())]

@@ -24,6 +24,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from bimhw.learning.forms.learner import softmax_error
 from bimhw.learning.forms.traces import spike_slope
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.net import BimLayer, BimNet
@@ -94,7 +95,7 @@ class CreditAssigner:
 
         Args:
             error: dL/dlogits [B, C] (weights of the loss included).
-            target: labels [B].
+            target: classes [B], or labels [B, C].
             weight: of the step in the loss.
             records: the step's intermediates.
             states: after the step.
@@ -148,6 +149,8 @@ class CreditAssigner:
         lower = range(self.net.config.n_layers - 1)
         if self.rule == "dfa":
             return [error @ self.random[i].T for i in lower]
+        if target.ndim == 2:
+            return [softmax_error(states[i].f @ self.random[i], target, weight)[1] @ self.random[i].T for i in lower]
         share = weight / len(target)
         onehot = torch.zeros_like(error).scatter_(1, target[:, None], share)
         return [(torch.softmax(states[i].f @ self.random[i], -1) * share - onehot) @ self.random[i].T for i in lower]

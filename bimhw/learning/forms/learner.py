@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.net import BimNet, NetState
@@ -65,7 +66,14 @@ class Learner(Protocol):
 
 
 def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float, Tensor]:
-    """Return (mean cross-entropy, dL/dlogits [B, C] times weight / B)."""
+    """Return (mean cross-entropy, dL/dlogits [B, C] times weight / B) of classes [B].
+
+    Labels [B, C] of 0 and 1 have a sigmoid each: the mean of their binary cross-entropies, its gradient times weight.
+    """
+    if target.ndim == 2:
+        y = target.to(logits)
+        loss = functional.binary_cross_entropy_with_logits(logits, y)
+        return float(loss), (torch.sigmoid(logits) - y).mul_(weight / y.numel())
     log_p, index = torch.log_softmax(logits, -1), target[:, None]
     share = weight / len(target)
     error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))

@@ -157,8 +157,13 @@ class Traces(Protocol):
 
 def make_traces(layer: BimLayer, batch: int, keep_v_pre: bool, decay: float | None = None) -> Traces:
     """Make the compiled traces where they know the layer, otherwise the same equations as tensor operations."""
-    if keep_v_pre or not cell_is_fused(layer.config) or not takes_loops(layer.get_parameter("w_in")):
+    s6 = layer.config.kind == "s6" and not layer.config.adapt_beta
+    if keep_v_pre or not (s6 or cell_is_fused(layer.config)) or not takes_loops(layer.get_parameter("w_in")):
         return LayerTraces(layer, batch, keep_v_pre, decay)
+    if s6:
+        from bimhw.learning.forms.packed_s6 import PackedS6Traces
+
+        return PackedS6Traces(layer, batch, decay)
     from bimhw.learning.forms.packed import PackedTraces
 
     return PackedTraces(layer, batch, decay)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -137,7 +138,7 @@ class SweepLearner:
 
         Args:
             x: inputs [T, B, n_in].
-            target: labels [B].
+            target: classes [B], or labels [B, C].
             labelled: bool [T].
 
         Returns:
@@ -167,6 +168,11 @@ class SweepLearner:
         return loss, out, [float(r.s.mean()) for r in records]
 
     def _errors(self, logits: Tensor, target: Tensor, labelled: Tensor) -> tuple[float, Tensor]:
+        if target.ndim == 2:
+            parts = [softmax_error(each, target, 1.0) for each in logits[labelled]]
+            out = torch.zeros_like(logits)
+            out[labelled] = torch.stack([error for _, error in parts])
+            return float(np.mean([loss for loss, _ in parts])), out
         log_p = torch.log_softmax(logits, -1)
         index = target.expand(logits.shape[:2])[..., None]
         error = log_p.exp().scatter_add_(2, index, logits.new_full(index.shape, -1.0)) / len(target)

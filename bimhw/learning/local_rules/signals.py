@@ -45,7 +45,10 @@ class Signals:
         if self.kind == "local":
             return [softmax_error(r.s @ g.T, target, weight)[1] @ g for r, g in zip(records, self.random, strict=True)]
         if self.kind == "label":
-            share = torch.zeros_like(error).scatter_(1, target[:, None], weight / len(target))
+            if target.ndim == 2:
+                share = target.to(error) * (weight / target.numel())
+            else:
+                share = torch.zeros_like(error).scatter_(1, target[:, None], weight / len(target))
             return [-gain * share @ b for b in self.random]
         out = [gain * error @ top]
         if self.kind == "broadcast":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bimhw.learning.evaluate import inputs
+from bimhw.learning.evaluate import inputs, labelled_loss
 from bimhw.learning.forms.history import words_per_step
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Batch, Learnt
@@ -32,7 +32,7 @@ class TaskBatches:
         self.task, self.batch, self.seed, self.like, self.name = task, batch, seed, like, task.name
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Batch[Tensor]]:
-        """See `Source`; y [B] are the classes."""
+        """See `Source`; y [B] are the classes, or [B, C] the labels."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.task.train))
         for start in range(first * self.batch, len(order), self.batch):
             part = self.task.train.take(order[start : start + self.batch])
@@ -51,8 +51,7 @@ class Classes:
 
     def loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """See `Objective`."""
-        chosen = logits[self.steps]
-        return functional.cross_entropy(chosen.flatten(0, 1), y.repeat(len(chosen)))
+        return labelled_loss(logits[self.steps], y)
 
     def labels(self, y: Tensor, steps: int) -> Iterable[Tensor | None]:
         """See `Objective`."""

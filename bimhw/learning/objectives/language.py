@@ -28,7 +28,7 @@ from bimhw.learning.threads import torch_threads
 from bimhw.learning.updater import Updater, make_pruning
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet, Init
-from bimhw.tasks.checks import check_judged
+from bimhw.tasks.checks import check_judged, too_few
 from bimhw.tasks.sources.text import Corpus, LanguageScore
 from simulator.base.errors import InputError
 
@@ -170,7 +170,7 @@ def _train(
             "model config", f"n_in {config.n_in}, n_out {config.n_out}", f"The text has {len(corpus.symbols)} symbols"
         )
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
-    check_judged(len(test), "symbols", f"text {corpus.name}: test part")
+    check_judged(too_few(len(test), "symbols"), f"text {corpus.name}: test part")
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
     check_device(settings, torch_device(device))
     net = BimNet(config, settings.seed, init)

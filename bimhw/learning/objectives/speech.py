@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from bimhw.learning.checkpoints import Checkpoint, Saved
 from bimhw.learning.loop import Progress
@@ -33,13 +34,13 @@ from bimhw.learning.objectives.ctc import (
     strings_by_autograd,
 )
 from bimhw.learning.objectives.ctc_online import fit_online
-from bimhw.learning.objectives.scoring import bim_forward
+from bimhw.learning.objectives.scoring import Forward, bim_forward
 from bimhw.learning.recipe import integers
 from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.threads import torch_threads
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet
-from bimhw.tasks.checks import check_judged
+from bimhw.tasks.checks import say_unjudged
 from bimhw.tasks.features.audio import Floats
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.metrics import word_errors
@@ -50,6 +51,8 @@ from bimhw.tasks.sources.transcripts import Transcribed
 from simulator.base.errors import InputError
 
 _BLANK = len(SYMBOLS)  # of characters
+CHARACTERS = _BLANK + 1
+INPUTS = 2 * FRONT.bands  # of a step
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +65,21 @@ class SpeechResult:
     result: CtcResult
     rates: tuple[float, ...]
     threads: int = 1
+    not_judged: str = ""
 
     def summary(self) -> dict[str, Any]:
-        """Return JSON-able facts of the run."""
+        """Return JSON-able facts of the run; no figure of test strings that cannot judge it."""
         errors = self.result.errors
-        return {
-            "config": msgspec.to_builtins(self.model.config),
-            "settings": msgspec.to_builtins(self.settings),
+        counted: dict[str, float] = {
             "word_error_rate": errors.rate,
             "substitutions": errors.substitutions,
             "deletions": errors.deletions,
             "insertions": errors.insertions,
+        }
+        return {
+            "config": msgspec.to_builtins(self.model.config),
+            "settings": msgspec.to_builtins(self.settings),
+            **(dict.fromkeys(counted) if self.not_judged else counted),
             "test_words": errors.words,
             "spike_rates": list(self.rates),
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -80,6 +87,7 @@ class SpeechResult:
             "sequences": self.result.strings,
             "train_seconds": self.result.seconds,
             "threads": self.threads,
+            "not_judged": self.not_judged,
         }
 
 
@@ -106,12 +114,12 @@ def train_speech(
     Args:
         data: the recordings.
         seed: of weights, drawn strings and order.
-        tuning: judge by the validation recordings (connected digits).
+        tuning: judge by the validation recordings.
         threads: of torch; another number may sum in another order.
         saved: the checkpoint, where there is to be one.
         progress: called with the number of strings done since the last call.
         options: ``rule``, fields of `CtcSettings` and `BimConfig`. Connected digits: ``bptt`` (a label at every step, default),
-            any online rule (likewise), ``ctc``; utterances: ``ctc``.
+            any online rule (likewise), ``ctc``; utterances: ``ctc``, or ``frozen``, that of the readout alone.
 
     Raises:
         InputError: an option that is not known or out of its range, broken recordings, a diverged training.
@@ -134,10 +142,14 @@ def train_speech(
     if isinstance(data, SpokenDigits):
         with torch_threads(threads):
             return replace(_digits(data, way, tuning), threads=threads)
-    if rule != "ctc" or settings.loss != "ctc":
-        raise InputError(f"rule {rule!r}", "needs to know where each symbol is spoken", "Transcripts are learnt by ctc")
+    if rule not in ("ctc", "frozen") or settings.loss != "ctc":
+        raise InputError(
+            f"rule {rule!r}",
+            "needs to know where each symbol is spoken",
+            "Transcripts are learnt by ctc; frozen trains the readout alone",
+        )
     with torch_threads(threads):
-        return replace(_characters(data, way), threads=threads)
+        return replace(_characters(data.for_tuning() if tuning else data, way), threads=threads)
 
 
 def strings_to_learn(data: SpokenDigits | Transcribed, options: Mapping[str, Any]) -> int:
@@ -181,23 +193,51 @@ def _digits(data: SpokenDigits, way: Way, tuning: bool) -> SpeechResult:
 
 
 def _characters(data: Transcribed, way: Way) -> SpeechResult:
-    settings = way.settings
-    check_judged(sum(len(u.text.split()) for u in data.test), "words", "test utterances")
+    net = way.net(INPUTS, CHARACTERS)
+    say_unjudged(data.unjudged, f"{data.name}: the test part")
+    frozen = way.settings.rule == "frozen"
+    for parameter in net.layers.parameters():
+        parameter.requires_grad_(not frozen)
+    rates: list[Any] = []
+    checkpoint = way.checkpoint("librispeech", net)
+    result = fit_characters(net, bim_forward(net, rates), data, way.settings, checkpoint, way.progress)
+    net.requires_grad_(True)
+    shown = tuple(float(r) for r in np.atleast_1d(rates[-1]))
+    return SpeechResult(net, way.settings.rule, way.settings, result, shown, not_judged=data.unjudged)
+
+
+def fit_characters(
+    net: nn.Module,
+    forward: Forward,
+    data: Transcribed,
+    settings: CtcSettings,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress = lambda _: None,
+) -> CtcResult:
+    """Train a model on transcribed utterances by CTC and count its word errors: best path, words at the spaces.
+
+    Args:
+        net: what is trained.
+        forward: inputs [T, B, `INPUTS`] -> logits [T, B, `CHARACTERS`], the last symbol the blank.
+        data: the utterances.
+        settings: the training.
+        checkpoint: where the run is kept.
+        progress: called with the number of utterances done since the last call.
+
+    Raises:
+        InputError: an utterance too short for its transcript, or the loss is no longer finite.
+    """
     steps = _first_pass(data.train)
     symbols = [np.array(u.symbols(), np.int64) for u in data.train]
-    net = way.net(2 * FRONT.bands, _BLANK + 1)
-    rates: list[Any] = []
-    forward = bim_forward(net, rates)
     total = settings.epochs * math.ceil(len(symbols) / settings.batch)
     source = StringBatches(_shuffled(data.train, steps, symbols, settings.seed), settings, _BLANK)
     loop = strings_by_autograd(net, forward, source, settings, total)
-    loop.run(settings.epochs, way.progress, way.checkpoint("librispeech", net))
+    loop.run(settings.epochs, progress, checkpoint)
     found = decode(forward, Spelt(data.test, steps), settings.smooth, blank=_BLANK)
     texts = ["".join(SYMBOLS[i] for i in path) for path in found]
     errors = word_errors([u.text for u in data.test], texts)
     seconds = sum(e.seconds for e in loop.history)
-    result = CtcResult(errors, loop.method.updates, settings.epochs * len(symbols), seconds)
-    return SpeechResult(net, "ctc", settings, result, tuple(float(r) for r in np.atleast_1d(rates[-1])))
+    return CtcResult(errors, loop.method.updates, settings.epochs * len(symbols), seconds)
 
 
 class Scale(NamedTuple):

@@ -21,7 +21,7 @@ from bimhw.learning.objectives.language import LanguageSettings, text_by_autogra
 from bimhw.learning.objectives.scoring import cut_streams, score_corpus
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
-from bimhw.tasks.metrics import auc_pr, auc_roc
+from bimhw.tasks.metrics import areas, decisions
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from simulator.base.errors import InputError
 
@@ -68,14 +68,13 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
         loop = Loop(ByAutograd(model, model, Classes(task), descent, count=True), source, settings.lr)
         loop.run(settings.epochs, lambda _: None)
     scores, rate = decide(model, task)
-    areas: tuple[float | None, float | None] = (None, None)
-    if task.metric == "auc":
-        margin = scores[:, 1] - scores[:, 0]
-        areas = auc_roc(margin, task.test.y), auc_pr(margin, task.test.y)
-    accuracy = float((scores.argmax(-1) == task.test.y).mean())
-    seen = settings.epochs * len(task.train)
-    work = _work(loop, seen)
-    return FitResult(accuracy, areas[0], areas[1], None, None, rate, count(model), *work)
+    found: dict[str, float] = {}
+    accuracy = None
+    if not task.unjudged:
+        found = areas(task.metric, scores, task.test.y)
+        accuracy = float((decisions(scores, task.test.y) == task.test.y).mean())
+    work = _work(loop, settings.epochs * len(task.train))
+    return FitResult(accuracy, found.get("auc_roc"), found.get("auc_pr"), None, None, rate, count(model), *work)
 
 
 @torch.no_grad()

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from bimhw.studies.results.plan_connected import CONNECTED
+from bimhw.studies.results.plan_paper import PAPER, lr_grid
 from bimhw.studies.results.plan_spikessm import PSMNIST, RECALL
 from bimhw.studies.results.rows import Row, Table
 
 __all__ = ["SPEAKERS", "TABLES", "Row", "Table"]
-
-
-def _lr(*values: float) -> tuple[dict[str, Any], ...]:
-    return tuple({"lr": v} for v in values)
 
 
 def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: int = 32) -> tuple[Row, ...]:
@@ -29,7 +27,7 @@ def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: in
     }
     fixed = {"parameters": parameters, "epochs": epochs, "batch": batch}
     return tuple(
-        Row(f"{label}, BPTT", "baseline", {"model": name, **fixed}, _lr(*rates)) for name, label in labels.items()
+        Row(f"{label}, BPTT", "baseline", {"model": name, **fixed}, lr_grid(*rates)) for name, label in labels.items()
     )
 
 
@@ -45,15 +43,20 @@ DIGITS = Table(
     "digits",
     "accuracy",
     (
-        Row("BIM-D 1x128, online RTRL, spike readout", "bim", _DIGITS, _lr(0.006, 0.012)),
-        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_DIGITS, "rule": "bptt"}, _lr(0.012, 0.024, 0.05, 0.1, 0.2)),
+        Row("BIM-D 1x128, online RTRL, spike readout", "bim", _DIGITS, lr_grid(0.006, 0.012)),
+        Row(
+            "BIM-D 1x128, BPTT, spike readout",
+            "bim",
+            {**_DIGITS, "rule": "bptt"},
+            lr_grid(0.012, 0.024, 0.05, 0.1, 0.2),
+        ),
         Row(
             "BIM-D 1x128, BPTT, batch 8 (as many updates as online), spike readout",
             "bim",
             {**_DIGITS, "rule": "bptt", "batch": 8},
-            _lr(0.006, 0.012, 0.024),
+            lr_grid(0.006, 0.012, 0.024),
         ),
-        Row("BIM-D 1x128, hidden layer frozen", "bim", {**_DIGITS, "rule": "frozen"}, _lr(0.012, 0.024)),
+        Row("BIM-D 1x128, hidden layer frozen", "bim", {**_DIGITS, "rule": "frozen"}, lr_grid(0.012, 0.024)),
         *_baselines(4_500, 25, (0.003, 0.01, 0.03, 0.1), 64),
         Row("logistic regression on all pixels", "linear", {}, seeds=1),
     ),
@@ -66,12 +69,17 @@ FSDD = Table(
     "fsdd",
     "accuracy",
     (
-        Row("BIM-D 1x128, online RTRL, spike readout", "bim", _FSDD, _lr(0.002, 0.004)),
-        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_FSDD, "rule": "bptt"}, _lr(0.01, 0.02)),
-        Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_FSDD, "rule": "frozen"}, _lr(0.004, 0.01)),
-        Row("BIM-D 1x128, online RTRL, membrane readout", "bim", {**_FSDD, **_MEMBRANE}, _lr(0.002, 0.004)),
+        Row("BIM-D 1x128, online RTRL, spike readout", "bim", _FSDD, lr_grid(0.002, 0.004)),
+        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_FSDD, "rule": "bptt"}, lr_grid(0.01, 0.02)),
         Row(
-            "the same with spiking switched off (theta = 1e9)", "bim", {**_FSDD, **_MEMBRANE, "theta": 1e9}, _lr(0.004)
+            "BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_FSDD, "rule": "frozen"}, lr_grid(0.004, 0.01)
+        ),
+        Row("BIM-D 1x128, online RTRL, membrane readout", "bim", {**_FSDD, **_MEMBRANE}, lr_grid(0.002, 0.004)),
+        Row(
+            "the same with spiking switched off (theta = 1e9)",
+            "bim",
+            {**_FSDD, **_MEMBRANE, "theta": 1e9},
+            lr_grid(0.004),
         ),
         Row(
             "BIM-D 1x64, ONE epoch, online RTRL, spike readout",
@@ -79,8 +87,8 @@ FSDD = Table(
             _SMALL,
             ({"lr": 0.004}, {"lr": 0.004, "surrogate_width": 1.0}),
         ),
-        Row("BIM-D 1x64, ONE epoch, hidden layer frozen", "bim", {**_SMALL, "rule": "frozen"}, _lr(0.004, 0.01)),
-        Row("BIM-D 1x64, ONE epoch, BPTT", "bim", {**_SMALL, "rule": "bptt"}, _lr(0.01, 0.02)),
+        Row("BIM-D 1x64, ONE epoch, hidden layer frozen", "bim", {**_SMALL, "rule": "frozen"}, lr_grid(0.004, 0.01)),
+        Row("BIM-D 1x64, ONE epoch, BPTT", "bim", {**_SMALL, "rule": "bptt"}, lr_grid(0.01, 0.02)),
         *_baselines(14_000, 5, (0.004, 0.01, 0.03)),
         Row("logistic regression on all frames", "linear", {}, seeds=1),
     ),
@@ -153,7 +161,7 @@ LM = Table(
             "GRU-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "gru", "hidden": 128, **_ONE},
-            _lr(0.005, 0.01, 0.02),
+            lr_grid(0.005, 0.01, 0.02),
         ),
         Row(
             "BIM-D 1x128, online RTRL, SPIKE readout, one pass",
@@ -202,31 +210,31 @@ LM = Table(
             "LSTM-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "lstm", "hidden": 128, **_ONE},
-            _lr(0.005, 0.01, 0.02),
+            lr_grid(0.005, 0.01, 0.02),
         ),
         Row(
             "causal Transformer-64, windows of 64, one pass",
             "baseline-text",
             {"model": "transformer", "hidden": 64, "rule": "tbptt", "window": 64},
-            _lr(0.002, 0.005),
+            lr_grid(0.002, 0.005),
         ),
         Row(
             "Mamba block-64, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "mamba", "hidden": 64, **_ONE},
-            _lr(0.005, 0.01),
+            lr_grid(0.005, 0.01),
         ),
         Row(
             "1-D CNN-96, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "cnn", "hidden": 96, **_ONE},
-            _lr(0.005, 0.01, 0.02),
+            lr_grid(0.005, 0.01, 0.02),
         ),
         Row(
             "recurrent LIF-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "lif", "hidden": 128, **_ONE},
-            _lr(0.005, 0.01),
+            lr_grid(0.005, 0.01),
         ),
     ),
     "Perplexity 20.1 and 1.23 bits per character on WikiText-103. The two exclude each other: the test file has 5.116 "
@@ -291,54 +299,30 @@ VOWELS = Table(
     "japanese-vowels",
     "accuracy",
     (
-        Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_SERIES, "epochs": 25}, _lr(0.002, 0.004)),
-        Row("BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "epochs": 25, "rule": "frozen"}, _lr(0.004, 0.01)),
+        Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_SERIES, "epochs": 25}, lr_grid(0.002, 0.004)),
+        Row(
+            "BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "epochs": 25, "rule": "frozen"}, lr_grid(0.004, 0.01)
+        ),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "None: nine speakers are told apart, which is no word recognition.",
     "Hold every row against the frozen one.",
 )
 
-_CTC: dict[str, Any] = {"epochs": 12, "strings": 1000}
-_STEPS: dict[str, Any] = {"loss": "steps", "epochs": 16, "strings": 1000, "batch": 16, "smooth": 4}
-
-CONNECTED = Table(
-    "connected",
-    "Connected digits: 200 strings of five, official split",
-    "fsdd",
-    "word_error_rate",
-    (
-        Row(
-            "BIM-D 1x128, BPTT, a label at every step, spike readout",
-            "bim-ctc",
-            {"hidden": (128,), "k_o": 0.5, **_STEPS, "lr": 0.01},
-            seeds=3,
-        ),
-        Row(
-            "GRU-128, BPTT, a label at every step",
-            "baseline-ctc",
-            {"model": "gru", "hidden": 128, **_STEPS, "lr": 0.004},
-            seeds=3,
-        ),
-        Row(
-            "BIM-D 1x128, online RTRL, a label at every step, spike readout",
-            "bim-ctc",
-            {"hidden": (128,), "rule": "rtrl", "k_o": 0.5, "epochs": 6, "strings": 1000, "lr": 0.004, "smooth": 4},
-            seeds=3,
-        ),
-        Row("BIM-D 1x128, CTC, BPTT, spike readout", "bim-ctc", {"hidden": (128,), **_CTC, "lr": 0.01}, seeds=1),
-        Row("GRU-128, CTC, BPTT", "baseline-ctc", {"model": "gru", "hidden": 128, **_CTC, "lr": 0.004}, seeds=1),
-    ),
-    "Word error rate on LibriSpeech: large vocabulary and read sentences; ten words of six known speakers cannot be compared.",
-    "Strings of one speaker's takes 0-4 with 50-150 ms of silence between; WER = (S + D + I) / N over the whole set. A label at "
-    "every step: cross-entropy with the digit from its middle until 50 ms after it, else the blank; the mean of four steps is "
-    "decoded. Readout filter and smoothing were chosen on strings of takes 5-9 (there, one seed: k_o .8 5.4 %, .5 3.7 %; online "
-    "RTRL with .8 6.2 %, nats taken off the blank no better).",
-    path="fsdd",
-)
-
 # In the order of their worth: an interrupted run has the most wanted figures first.
 TABLES: dict[str, Table] = {
     t.name: t
-    for t in (DIGITS, FSDD, LM, SCP1, MITBIH208, VOWELS, CONNECTED, PSMNIST, RECALL, *(_left_out(s) for s in SPEAKERS))
+    for t in (
+        DIGITS,
+        FSDD,
+        LM,
+        SCP1,
+        MITBIH208,
+        VOWELS,
+        CONNECTED,
+        PSMNIST,
+        RECALL,
+        *(_left_out(s) for s in SPEAKERS),
+        *PAPER,
+    )
 }

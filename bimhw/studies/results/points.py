@@ -19,9 +19,12 @@ from bimhw.studies.results.plan import TABLES, Row
 from bimhw.tasks.base import Task
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus, language_metrics
-from simulator.base.errors import InputError, UncheckedWarning
+from bimhw.tasks.sources.transcripts import Transcribed
+from simulator.base.errors import InputError, UncheckedWarning, UnjudgedWarning
 from simulator.base.reading import boundary, read_text
 from simulator.base.writing import os_errors
+
+Data = Task | Corpus | SpokenDigits | Transcribed
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Point:
         memory_words: learning state of one sequence (online) or what autograd keeps of one batch (BPTT).
         device: where torch trained it; None: the CPU.
         seconds: of training, on a machine that did other things too.
+        not_judged: why the test part judges nothing; the figures are None then.
     """
 
     key: str
@@ -63,6 +67,7 @@ class Point:
     memory_words: int | None = None
     seconds: float | None = None
     device: str | None = None
+    not_judged: str | None = None
 
 
 def point_key(table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> str:
@@ -133,7 +138,7 @@ def append_point(path: Path, point: Point) -> None:
 
 
 def run_point(
-    data: Task | Corpus | SpokenDigits,
+    data: Data,
     table: str,
     row: Row,
     options: dict[str, Any],
@@ -161,9 +166,27 @@ def run_point(
 
     elsewhere = device != "cpu" and row.kind in _ON_DEVICES
     given = {**options, "device": device} if elsewhere else dict(options)
-    with torch_threads():  # the same sums in the same order on any machine
+    with torch_threads(), warnings.catch_warnings():  # the same sums in the same order on any machine
+        warnings.simplefilter("ignore", UnjudgedWarning)  # said once for the table
         figures = trainers[row.kind](data, given, seed, tuning) | ({"device": device} if elsewhere else {})
+    if reason := unjudged(data):
+        figures |= dict.fromkeys(JUDGED) | {"not_judged": reason}
     return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
+
+
+JUDGED = ("accuracy", "auc_roc", "auc_pr", "bits_per_character", "perplexity", "word_error_rate")
+
+
+def unjudged(data: Data) -> str:
+    """Return why the test part of data judges nothing; "": it judges."""
+    return data.unjudged if isinstance(data, Task | Transcribed) else ""
+
+
+def decides(data: Data) -> bool:
+    """Return whether the validation part can decide between settings."""
+    if unjudged(data):
+        return False
+    return not isinstance(data, Task | Transcribed) or not data.for_tuning().unjudged
 
 
 _ON_DEVICES = ("bim", "p-spikessm", "baseline", "bim-text", "baseline-text")
@@ -212,28 +235,9 @@ def _baseline(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> d
 
 def _linear(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
     """Fit logistic regression on all steps and channels; C from the validation part."""
-    from sklearn.linear_model import LogisticRegression
+    from bimhw.studies.baselines.linear import fit_linear
 
-    from bimhw.tasks.metrics import auc_pr, auc_roc
-
-    def flat(split: Any) -> Any:
-        return split.x.reshape(len(split), -1) * task.input_scale
-
-    start = time.perf_counter()
-    inner = task.for_tuning()
-    models = [LogisticRegression(C=c, max_iter=2000).fit(flat(inner.train), inner.train.y) for c in (0.001, 0.01, 0.1)]
-    best = max(models, key=lambda m: m.score(flat(inner.test), inner.test.y))
-    model = LogisticRegression(C=best.C, max_iter=2000).fit(flat(task.train), task.train.y)
-    areas = {}
-    if task.metric == "auc":
-        scores = model.decision_function(flat(task.test))
-        areas = {"auc_roc": auc_roc(scores, task.test.y), "auc_pr": auc_pr(scores, task.test.y)}
-    return {
-        "accuracy": float(model.score(flat(task.test), task.test.y)),
-        **areas,
-        "parameters": int(model.coef_.size + model.intercept_.size),
-        "seconds": time.perf_counter() - start,
-    }
+    return fit_linear(task, tuned=decides(task))
 
 
 def _bim_text(corpus: Corpus, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
@@ -269,19 +273,25 @@ def _text_options(options: dict[str, Any]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in options.items()}
 
 
-def _bim_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _bim_ctc(data: SpokenDigits | Transcribed, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
     from bimhw.learning.objectives.speech import train_speech
 
     done = train_speech(data, seed, tuning, **options)
     return {**_word_errors(done.result, done.model.parameters()), "rate": float(np.mean(done.rates))}
 
 
-def _baseline_ctc(data: SpokenDigits, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
+def _baseline_ctc(data: SpokenDigits | Transcribed, options: dict[str, Any], seed: int, tuning: bool) -> dict[str, Any]:
     from bimhw.learning.objectives.ctc import SYMBOLS, CtcSettings, fit_ctc, string_sets
     from bimhw.studies.baselines.models import build
 
     name, hidden = options.pop("model"), options.pop("hidden")
     settings = CtcSettings(seed=seed, **options)
+    if isinstance(data, Transcribed):
+        from bimhw.learning.objectives.speech import CHARACTERS, INPUTS, fit_characters
+
+        spelling = build(name, INPUTS, CHARACTERS, hidden, seed)
+        spelt = data.for_tuning() if tuning else data
+        return _word_errors(fit_characters(spelling, spelling, spelt, settings), spelling.parameters())
     sets = string_sets(data, settings, tuning)
     model = build(name, sets.n_in, SYMBOLS, hidden, seed)
     return _word_errors(fit_ctc(model, model, sets, settings), model.parameters())

@@ -44,7 +44,9 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         if not rows or table.name in _LEFT_OUT:
             continue
         parts.append(_section(table, rows, points))
-        dots = [(row.label, row.kind.startswith("bim"), [value(p, table) for p in found]) for row, found in rows]
+        dots = [(r.label, r.kind.startswith("bim"), made) for r, found in rows if (made := _figures(found, table))]
+        if not dots:
+            continue
         lower = table.metric in LOWER_IS_BETTER
         files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
         parts.append(f"![{table.title}](results/{table.name}.svg)\n")
@@ -96,7 +98,7 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[
     ]
     lines = [f"## {table.title}", "", f"Paper's claim: {table.claim}", "", _line(head), _line(["---"] * len(head))]
     for row, found in rows:
-        cells = [row.label, _spread([value(p, table) for p in found], table.metric)]
+        cells = [row.label, _spread(_figures(found, table), table.metric) or "not judged"]
         if second:
             name = "auc_pr" if table.metric == "auc_roc" else "perplexity"
             cells.append(_spread([getattr(p, name) for p in found if getattr(p, name) is not None], name))
@@ -105,6 +107,11 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[
             *(_mean(found, n) for n in ("rate", "parameters", "updates", "seen", "memory_words")),
         ]
         lines.append(_line([*cells, _mean(found, "seconds")]))
+    if reasons := dict.fromkeys(p.not_judged for _, found in rows for p in found if p.not_judged):
+        lines += [
+            "",
+            f"**Not judged**: the test part {'; '.join(reasons)}. The rows were trained, and no figure is given.",
+        ]
     lines += ["", _settings(rows)]
     if edges := _edges(table, rows, points):
         lines += ["", f"On an edge of what was tried, so a better value may lie beyond: {'; '.join(edges)}."]
@@ -113,6 +120,11 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines) + "\n"
+
+
+def _figures(points: list[Point], table: Table) -> list[float]:
+    """Return what the table compares, of the points that the test part judged."""
+    return [value(p, table) for p in points if not p.not_judged]
 
 
 def _settings(rows: list[tuple[Row, list[Point]]]) -> str:

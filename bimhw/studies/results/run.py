@@ -11,8 +11,8 @@ from typing import Any
 from bimhw.learning.device import torch_device
 from bimhw.runs.workers import spreading
 from bimhw.studies.results.plan import TABLES, Row, Table
-from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
-from bimhw.tasks import TASKS, load_corpus, load_task
+from bimhw.studies.results.points import Data, Point, append_point, decides, point_key, read_points, run_point, unjudged
+from bimhw.tasks.registry import load
 from bimhw.tasks.sources.fsdd import load_spoken_digits
 from simulator.base.errors import InputError
 from simulator.base.locks import held
@@ -63,14 +63,26 @@ def run_results(
                 say(f"{name}: left out ({error})")
                 continue
             wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
-            table = replace(table, rows=wanted)
-            while spread is not None and time.monotonic() < end and (ready := _ready(table, points, seeds)):
+            table = _able(replace(table, rows=wanted), data, say)
+            while spread is not None and time.monotonic() < end and (ready := _ready(table, data, points, seeds)):
                 for point in spread(run_point, [(data, name, *what, device) for what in ready]):
                     points[point.key] = point
                     append_point(store, point)
                     say(_line(table, point))
             _run_table(table, data, store, points, seeds, end, say, device)
     return points
+
+
+def _able(table: Table, data: Data, say: Callable[[str], None]) -> Table:
+    """Return the table with what the data can decide: without a validation part the first choice of each grid."""
+    if reason := unjudged(data):
+        say(f"{table.name}: the test part {reason}; every row is trained once and no figure is given")
+        rows = tuple(replace(r, grid=r.grid[:1], seeds=1) for r in table.rows)
+        return replace(table, rows=rows)
+    if any(len(r.grid) > 1 for r in table.rows) and not decides(data):
+        say(f"{table.name}: the validation part is too small to decide: the first setting of each grid is taken")
+        return replace(table, rows=tuple(replace(r, grid=r.grid[:1]) for r in table.rows))
+    return table
 
 
 def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
@@ -83,20 +95,21 @@ def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
         raise InputError(f"row {nowhere[0]!r}", "is in no label", f"Labels: {'; '.join(dict.fromkeys(labels))}")
 
 
-def _data(table: Table, paths: Mapping[str, Path]) -> Any:
+def _data(table: Table, paths: Mapping[str, Path]) -> Data:
     options = dict(table.task_options)
     if table.path:
         if table.path not in paths:
             raise InputError(f"table {table.name}", "needs data of yours", f"Give --data {table.path}=PATH")
         options["path"] = paths[table.path]
-    if table.metric == "word_error_rate":
+    if table.metric == "word_error_rate" and table.task == "fsdd":
         return load_spoken_digits(Path(paths[table.path]))
-    return (load_corpus if TASKS[table.task].kind == "text" else load_task)(table.task, **options)
+    data: Data = load(table.task, **options)
+    return data
 
 
 def _run_table(
     table: Table,
-    data: Any,
+    data: Data,
     store: Path,
     points: dict[str, Point],
     seeds: int | None,
@@ -106,7 +119,7 @@ def _run_table(
 ) -> None:
     def get(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
         key = point_key(table.name, row, options, seed, tuning)
-        if key not in points:
+        if key not in points or stale(points[key], data):
             if time.monotonic() > end:
                 return None
             points[key] = run_point(data, table.name, row, options, seed, tuning, device)
@@ -125,16 +138,24 @@ def _run_table(
 
 def _line(table: Table, point: Point) -> str:
     tuning = " (tuning)" if point.tuning else ""
-    return f"{table.name}: {point.row}, seed {point.seed}{tuning}: {value(point, table):.4f}"
+    figure = "trained, not judged" if point.not_judged else f"{value(point, table):.4f}"
+    return f"{table.name}: {point.row}, seed {point.seed}{tuning}: {figure}"
 
 
-def _ready(table: Table, points: Mapping[str, Point], seeds: int | None) -> list[tuple[Row, dict[str, Any], int, bool]]:
+def stale(point: Point, data: Data) -> bool:
+    """Return whether a point without figures stands where the data can give them."""
+    return bool(point.not_judged) and not unjudged(data)
+
+
+def _ready(
+    table: Table, data: Data, points: Mapping[str, Point], seeds: int | None
+) -> list[tuple[Row, dict[str, Any], int, bool]]:
     """Return the points that are missing and wait for no other: grids, and rows whose grid is done."""
     missing: dict[str, tuple[Row, dict[str, Any], int, bool]] = {}
 
     def look(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
         key = point_key(table.name, row, options, seed, tuning)
-        if key not in points:
+        if key not in points or stale(points[key], data):
             missing[key] = (row, options, seed, tuning)
         return points.get(key)
 

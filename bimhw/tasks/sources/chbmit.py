@@ -2,16 +2,17 @@
 
 Get it at https://physionet.org/content/chbmit/1.0.0/ . `path` holds ``chb01`` .. ``chb24``, each with EDF files of usually one
 hour, a ``chbNN-summary.txt`` and, beside files with seizures, ``<file>.edf.seizures``. There is no official split: here one
-case is left out, or, with a single case there, its last records; no record, and no window of one, is in two splits.
+case is left out, or, with a single case there, its last records; no record, and no window of one, is in two splits. Where there
+are too few records for that, each is cut in time, which judges nothing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +69,7 @@ def load(
         channels: EEG derivations by name.
 
     Raises:
-        InputError: no path, broken or mislabelled files, a missing channel, NaN, a split without windows or without seizures.
+        InputError: no path, broken or mislabelled files, a missing channel, NaN, no seizure there at all.
     """
     if path is None:
         raise InputError("chbmit", "needs a path (EDF files, ODC-BY 1.0)", f"Get them at {WHERE}")
@@ -77,27 +78,20 @@ def load(
             "chbmit", f"{blocks_per_second} blocks a second, window {window_s} s", "Blocks must divide 256"
         )
     found = read_windows(Path(path), cases, window_s, blocks_per_second, channels)
-    names = sorted({w.case for w in found})
-    if test_case is not None and test_case not in names:
-        raise InputError("test_case", f"{test_case!r} is not there", f"There are: {', '.join(names)}")
-    if len(names) > 1:
-        left_out = test_case or names[-1]
-        test, split = [w for w in found if w.case == left_out], f"case {left_out} left out"
-    else:
-        test, split = _last_records(found), f"one case ({names[0]}): its last records"
-    train = [w for w in found if all(w is not t for t in test)]
-    parts = [_part(p, name, str(path)) for p, name in ((train, "train"), (test, "test"))]
-    facts = {"source": WHERE, "licence": "ODC-BY 1.0", "split": f"{split}; there is no official one"}
-    return graded_task(
+    split = _split(found, test_case)
+    parts = [_part(p, name, str(path), split.makeshift) for p, name in ((split.train, "train"), (split.test, "test"))]
+    facts = {"source": WHERE, "licence": "ODC-BY 1.0", "split": f"{split.how}; there is no official one"}
+    task = graded_task(
         "chbmit",
         parts[0],
         parts[1],
         2,
         facts,
         decision_share=0.5,
-        validation=_validation(train),
+        validation=None if split.makeshift else _validation(split.train),
         metric="auc",
     )
+    return replace(task, makeshift=split.makeshift)
 
 
 def read_windows(
@@ -226,11 +220,64 @@ def _summary(folder: Path) -> Path:
     return found[0]
 
 
+class _Parts(NamedTuple):
+    """Records to learn from and to judge by, how they were split, and why that judges nothing ("": it judges)."""
+
+    train: list[Windows]
+    test: list[Windows]
+    how: str
+    makeshift: str = ""
+
+    @property
+    def able(self) -> bool:
+        """Both parts have windows with and without a seizure."""
+        return all(len({int(label) for w in part for label in w.labels}) == 2 for part in (self.train, self.test))
+
+
+def _split(found: list[Windows], test_case: str | None) -> _Parts:
+    """Leave a case out: the named one, else the last that can be judged by; of one case alone its last records.
+
+    Raises:
+        InputError: no such case.
+    """
+    names = sorted({w.case for w in found})
+    if test_case is not None and test_case not in names:
+        raise InputError("test_case", f"{test_case!r} is not there", f"There are: {', '.join(names)}")
+    if len(names) > 1:
+        tried = [_without(found, [w for w in found if w.case == n], f"case {n} left out") for n in reversed(names)]
+        if test_case is not None:
+            return tried[names[::-1].index(test_case)]
+    else:
+        tried = [_without(found, _last_records(found), f"one case ({names[0]}): its last records")]
+    if able := [parts for parts in tried if parts.able]:
+        return able[0]
+    if len({int(label) for w in found for label in w.labels}) < 2:
+        return tried[0]
+    reason = "judges nothing: there are too few records with and without a seizure, so that each is learnt from up to its middle"
+    return _Parts(_cut_in_time(found), _cut_in_time(found, later=True), "each record cut in time", reason)
+
+
+def _without(found: list[Windows], test: list[Windows], how: str) -> _Parts:
+    return _Parts([w for w in found if all(w is not t for t in test)], test, how)
+
+
 def _last_records(found: list[Windows]) -> list[Windows]:
     """Return the last third (at least one) of the records with seizures, and of those without."""
     with_seizures = [w for w in found if w.labels.any()]
     without = [w for w in found if not w.labels.any()]
     return [w for group in (with_seizures, without) for w in group[len(group) - max(1, len(group) // 3) :]]
+
+
+def _cut_in_time(windows: list[Windows], later: bool = False) -> list[Windows]:
+    """Return each record up to the middle of its windows, or what is later; a record with seizures up to the middle of those."""
+    out = []
+    for w in windows:
+        seizures = np.flatnonzero(w.labels)
+        middle = int(seizures[(len(seizures) - 1) // 2]) + 1 if len(seizures) else -(-len(w.labels) // 2)
+        middle = min(middle, max(len(w.labels) - 1, 1))  # something is left to be shown
+        part = slice(middle, None) if later else slice(0, middle)
+        out.append(replace(w, steps=w.steps[part], labels=w.labels[part]))
+    return out
 
 
 def _validation(train: list[Windows]) -> npt.NDArray[np.int64]:
@@ -240,10 +287,10 @@ def _validation(train: list[Windows]) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.concatenate(inside))
 
 
-def _part(windows: list[Windows], split: str, where: str) -> Part:
+def _part(windows: list[Windows], split: str, where: str, makeshift: str) -> Part:
     steps = [s for w in windows for s in w.steps]
     labels = np.concatenate([w.labels for w in windows]) if windows else np.zeros(0, np.int64)
-    if len(set(labels.tolist())) < 2:
+    if not makeshift and len(set(labels.tolist())) < 2:
         raise InputError(
             where,
             f"the {split} split has {int(labels.sum())} seizure windows of {len(labels)}: an AUC needs both kinds",

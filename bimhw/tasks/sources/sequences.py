@@ -21,7 +21,7 @@ Series = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """Sequences [T_i, M] of one split with their labels."""
+    """Sequences [T_i, M] of one split with their classes [n], or the labels of each [n, C]."""
 
     series: Sequence[Series]
     labels: npt.NDArray[np.int64]
@@ -62,7 +62,7 @@ def graded_task(
     """
     for split, part in (("train", train), ("test", test)):
         check_not_empty(len(part.series), split, name)
-        check_labels(part.labels, n_classes, f"{name}, {split} split")
+        check_labels(part.labels, 2 if part.labels.ndim == 2 else n_classes, f"{name}, {split} split")
     if steps is not None:
         train, test = (Part([block_means(s, steps) for s in p.series], p.labels) for p in (train, test))
     flat = np.concatenate([np.asarray(s, np.float64) for s in train.series])

@@ -203,6 +203,7 @@ class Trained(Document, frozen=True, kw_only=True):
     threads: int
     device: str = "cpu"
     note: str = ""
+    not_judged: str = ""
 
 
 class Train(Trained, frozen=True, kw_only=True):
@@ -229,12 +230,12 @@ class TrainText(Trained, frozen=True, kw_only=True):
 
 
 class TrainSpeech(Trained, frozen=True, kw_only=True):
-    """A model of spoken words: errors by kind."""
+    """A model of spoken words: errors by kind; null where the test strings cannot judge it."""
 
-    word_error_rate: float
-    substitutions: int
-    deletions: int
-    insertions: int
+    word_error_rate: Figure
+    substitutions: int | None
+    deletions: int | None
+    insertions: int | None
     test_words: int
     sequences: int
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from bimhw.learning.forms.packed import PackedTraces
+from bimhw.learning.forms.packed_s6 import PackedS6Traces
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.traces import LayerTraces, trace_words
 from bimhw.models.bim.config import BimConfig
@@ -85,6 +86,32 @@ def test_float32_is_as_close_as_its_rounding(psp: str) -> None:
     assert relative(summed(net, x.float(), y), exact) <= 2e-5
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    m=st.integers(1, 40),
+    h=st.integers(1, 20),
+    batch=st.integers(1, 4),
+    states=st.sampled_from([1, 2, 3, 16, 18]),
+    psp=st.sampled_from(["delta", "exp", "alpha"]),
+    discretisation=st.sampled_from(["euler", "zoh"]),
+    seed=st.integers(0, 99),
+)
+def test_s6_of_any_size_equals_the_plain_traces(
+    m: int, h: int, batch: int, states: int, psp: str, discretisation: str, seed: int
+) -> None:
+    """The plain traces equal autograd (`test_rtrl_exact`)."""
+    net, x, y = make(m, h, batch, seed, psp=psp, kind="s6", n_states=states, discretisation=discretisation)
+    assert isinstance(RtrlLearner(net, batch).traces[0], PackedS6Traces)
+    assert relative(summed(net, x, y), summed(net, x, y, plain=True)) <= 1e-11
+
+
+@pytest.mark.parametrize("readout", ["spike", "membrane"])
+@pytest.mark.parametrize("options", [{"reset": "hard", "refractory": 1}, {"reset": "hard", "detach_reset": False}])
+def test_s6_of_any_reset_equals_the_plain_traces(readout: str, options: dict[str, Any]) -> None:
+    net, x, y = make(20, 9, 3, 1, kind="s6", n_states=2, readout=readout, k_o=0.0, **options)
+    assert relative(summed(net, x, y), summed(net, x, y, plain=True)) <= 1e-11
+
+
 @pytest.mark.parametrize("kind", ["diag", "s6"])
 @pytest.mark.parametrize("psp", ["delta", "exp", "alpha"])
 @pytest.mark.parametrize(("k_o", "adapt"), [(0.0, 0.0), (0.8, 0.2)])
@@ -94,6 +121,7 @@ def test_words_are_those_of_the_tensors_held(kind: str, psp: str, k_o: float, ad
     plain = LayerTraces(net.layer(0), 2)
     held = [plain.ex, plain.er, plain.ei, plain.ev, plain.ea] + ([plain.ef] if k_o else [])
     assert trace_words(net.layer(0)) == sum(t.numel() for t in held) // 2
-    if kind == "diag" and not adapt:
-        padded = sum(v.numel() for v in PackedTraces(net.layer(0), 2).state().values()) // 2
+    if not adapt:
+        packed = PackedTraces if kind == "diag" else PackedS6Traces
+        padded = sum(v.numel() for v in packed(net.layer(0), 2).state().values()) // 2
         assert trace_words(net.layer(0)) <= padded

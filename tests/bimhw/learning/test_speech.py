@@ -57,6 +57,15 @@ def test_subsets_and_speakers(spoken: Path) -> None:
     assert (len(within.train), len(within.test)) == (8, 2)
     assert "not official" in within.facts["split"]
     assert not {u.name for u in within.train} & {u.name for u in within.test}
+    write(spoken, "dev-clean", 14, ["A B"])
+    for subset in ("train-clean-100", "train-other-500"):
+        (spoken / "LibriSpeech" / subset).rename(spoken / subset)
+    assert [u.speaker for u in load(spoken).train] == ["14"] and not load(spoken).makeshift  # dev-clean is learnt from
+    (spoken / "LibriSpeech" / "dev-clean").rename(spoken / "dev-clean")
+    alone = load(spoken)  # a copy of the test subset, as the mini folder is
+    assert (len(alone.train), len(alone.test)) == (8, 2) and "last fifth of test-clean" in alone.makeshift
+    for subset in ("train-clean-100", "train-other-500"):
+        (spoken / subset).rename(spoken / "LibriSpeech" / subset)
     write(spoken, "dev-clean", 11, ["A B"])
     with pytest.raises(InputError, match="speaker 11 is both"):
         load(spoken, train="train-clean-100", test="dev-clean")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from bimhw.cli.main import main
-from bimhw.learning.recipe import recipe
-from bimhw.learning.train import train
-from bimhw.tasks import load_corpus, load_task
-from simulator.base.errors import InputError
+from bimhw.learning.recipe import Recipe, recipe
+from bimhw.learning.train import check_fit, train
+from bimhw.tasks import Task, load_corpus, load_task
+from simulator.base.errors import InputError, UnjudgedWarning
 
 FORMATS = {
     "librispeech": "librispeech_mini",
@@ -113,15 +113,31 @@ def test_an_area_needs_both_classes_before_any_training() -> None:
     only = replace(digits.test, y=np.zeros_like(digits.test.y))
     task = replace(digits, test=only, metric="auc")
     plan = recipe(task, hidden=4, epochs=1)
-    with pytest.raises(InputError, match="needs both"):
-        train(task, plan.config, plan.settings, progress=lambda _: pytest.fail("it was trained"))
+    refused_by_every_figure(task, plan, "needs both")
 
 
-def test_a_test_set_too_small_to_judge_is_refused_before_any_training() -> None:
+def test_a_test_set_too_small_to_judge_is_said_before_any_training() -> None:
     from dataclasses import replace
 
     digits = load_task("digits")
     task = replace(digits, test=digits.test.take(slice(0, 9)))
     plan = recipe(task, hidden=4, epochs=1)
-    with pytest.raises(InputError, match="has 9 sequences"):
-        train(task, plan.config, plan.settings, progress=lambda _: pytest.fail("it was trained"))
+    refused_by_every_figure(task, plan, "has 9 sequences")
+
+
+def refused_by_every_figure(task: Task, plan: Recipe, reason: str) -> None:
+    """Said before the training; trained; no figure of the test split; what is nothing but such a figure is refused."""
+    with pytest.warns(UnjudgedWarning, match=reason), pytest.raises(KeyboardInterrupt):
+        train(task, plan.config, plan.settings, progress=stop)
+    with pytest.warns(UnjudgedWarning, match=reason):
+        result = train(task, plan.config, plan.settings)
+    facts = result.summary()
+    assert result.updates > 0 and facts["train_loss_nats"] > 0
+    assert facts["test_accuracy"] is facts["test_loss_nats"] is None and reason in facts["not_judged"]
+    assert not [name for name in facts if name.startswith("auc")]
+    with pytest.raises(InputError, match=reason):
+        check_fit(task, plan.config)
+
+
+def stop(_: int) -> None:
+    raise KeyboardInterrupt

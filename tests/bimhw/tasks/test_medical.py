@@ -133,14 +133,41 @@ def test_chb_refuses(chb: Path, tmp_path: Path) -> None:
         load_task("chbmit")
     with pytest.raises(InputError, match="chb01, chb02"):
         load_task("chbmit", path=chb, test_case="chb09")
+    with pytest.raises(InputError, match="no EDF file"):
+        load_task("chbmit", path=chb, cases=["chb07"])
+    write_case(chb / "calm" / "chb03", {"chb03_01.edf": []})
     with pytest.raises(InputError, match="0 seizure windows"):
-        load_task("chbmit", path=chb / "chb02")
+        load_task("chbmit", path=chb / "calm")
+    with pytest.raises(InputError, match="0 seizure windows"):
+        load_task("chbmit", path=with_a_calm_case(chb), test_case="chb09")
     (chb / "chb02" / "chb02-summary.txt").unlink()
     with pytest.raises(InputError, match=r"no \*-summary\.txt"):
         load_task("chbmit", path=chb)
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no EDF file"):
         load_task("chbmit", path=tmp_path / "none")
+
+
+def with_a_calm_case(chb: Path) -> Path:
+    write_case(chb / "chb09", {"chb09_01.edf": []})
+    return chb
+
+
+def test_the_last_case_that_can_be_judged_by_is_left_out(chb: Path) -> None:
+    task = load_task("chbmit", path=with_a_calm_case(chb))
+    assert "case chb02 left out" in task.facts["split"] and not task.makeshift
+
+
+@pytest.mark.parametrize("records", [{"a.edf": [(8, 14)], "b.edf": []}, {"a.edf": [(4, 12)]}, {"a.edf": [(16, 20)]}])
+def test_too_few_records_are_cut_in_time_and_judge_nothing(
+    tmp_path: Path, records: dict[str, list[tuple[int, int]]]
+) -> None:
+    """As the mini copies are: every window of a record lies in one part, those of training before those of the test."""
+    write_case(tmp_path / "chb05", records)
+    task, windows = load_task("chbmit", path=tmp_path), read_windows(tmp_path, None, 4.0, 16, CHANNELS)
+    assert "too few records" in task.unjudged and "cut in time" in task.facts["split"]
+    assert len(task.train) + len(task.test) == sum(len(w.labels) for w in windows)
+    assert set(task.train.y.tolist()) == ({0} if records == {"a.edf": [(16, 20)]} else {0, 1}) and len(task.test) > 0
 
 
 def test_summary_with_later_spelling(tmp_path: Path) -> None:
@@ -212,6 +239,26 @@ def test_ptbxl_labels_and_folds(tmp_path: Path) -> None:
     assert (infarction.train.y.tolist(), infarction.metric, infarction.n_classes) == ([0], "auc", 2)
 
 
+def test_ptbxl_five_labels_at_once(tmp_path: Path) -> None:
+    task = load_task("ptbxl", path=write_ptbxl(tmp_path, ROWS), labels="all")
+    assert task.several and (task.metric, task.n_classes) == ("macro_auc", 5)
+    assert task.train.y.tolist() == [[1, 0, 0, 0, 0]]
+    assert task.for_tuning().test.y.tolist() == [[1, 1, 0, 0, 0], [0, 1, 0, 0, 1]]
+    assert task.test.y.tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]]
+    assert "has 2 sequences" in task.unjudged
+
+
+@pytest.mark.parametrize(("folds", "learnt"), [((9, 10), 9), ((10, 10), 10)])
+def test_ptbxl_without_training_folds_is_learnt_from_and_judges_nothing(
+    tmp_path: Path, folds: tuple[int, int], learnt: int
+) -> None:
+    rows = [("{'NORM': 100.0}", folds[0]), ("{'IMI': 100.0}", folds[1])]
+    task = load_task("ptbxl", path=write_ptbxl(tmp_path, rows))
+    assert f"fold {learnt} is learnt from" in task.unjudged and len(task.train) == sum(f == learnt for f in folds)
+    with pytest.raises(InputError, match="fold 10"):
+        load_task("ptbxl", path=write_ptbxl(tmp_path / "b", [("{'NORM': 100.0}", 9)]))
+
+
 def test_ptbxl_signals_come_back(tmp_path: Path) -> None:
     path = write_ptbxl(tmp_path, ROWS)
     again = wfdb.rdrecord(str(path / "records100" / "00000" / "00002_lr")).p_signal
@@ -219,8 +266,8 @@ def test_ptbxl_signals_come_back(tmp_path: Path) -> None:
 
 
 def test_ptbxl_real_layout(shared: Path) -> None:
-    with pytest.raises(InputError, match="'train' is empty"):  # its two records lie in folds 9 and 10
-        load_task("ptbxl", path=shared / "data" / "sets" / "formats" / "ptbxl_mini")
+    task = load_task("ptbxl", path=shared / "data" / "sets" / "formats" / "ptbxl_mini")
+    assert "no record in folds 1-8" in task.unjudged and (len(task.train), len(task.test)) == (1, 1)
     facts = check_data(shared / "data" / "sets" / "formats" / "ptbxl_mini")
     assert (facts["records"], facts["folds 1 to 10"]) == (2, "0 0 0 0 0 0 0 0 1 1")
     for rate in (100, 500):
@@ -267,7 +314,7 @@ def test_ptbxl_broken_files(tmp_path: Path) -> None:
     table.write_text(table.read_text().replace("scp_codes", "codes"))
     with pytest.raises(InputError, match="no column 'scp_codes'"):
         load_task("ptbxl", path=path)
-    with pytest.raises(InputError, match="Choose norm, superclass or one of NORM"):
+    with pytest.raises(InputError, match="Choose norm, all, superclass or one of NORM"):
         load_task("ptbxl", path=write_ptbxl(tmp_path / "b", ROWS), labels="form")
     with pytest.raises(InputError, match="'test' is empty"):
         load_task("ptbxl", path=write_ptbxl(tmp_path / "c", ROWS[:3]))

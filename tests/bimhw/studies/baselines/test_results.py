@@ -258,6 +258,57 @@ def test_command_writes_the_page(tmp_path: Path) -> None:
     assert "| logistic regression on all pixels | 97.0 |" in (tmp_path / "results.md").read_text()
 
 
+def write_mini_ptbxl(folder: Path) -> Path:
+    """Two records in folds 9 and 10 (WFDB format 16, 12 leads, 10 s), as the mini copy has them."""
+    from bimhw.tasks.sources.ptbxl import LEADS
+
+    (folder / "records100").mkdir(parents=True)
+    (folder / "scp_statements.csv").write_text(",diagnostic,diagnostic_class\nNORM,1.0,NORM\nIMI,1.0,MI\n")
+    rows = ["ecg_id,patient_id,scp_codes,strat_fold,filename_lr"]
+    for number, (code, fold) in enumerate((("NORM", 9), ("IMI", 10)), 1):
+        samples = np.random.default_rng(number).integers(-900, 900, (1000, 12)).astype("<i2")
+        (folder / "records100" / f"{number}.dat").write_bytes(samples.tobytes())
+        sums = np.mod(samples.astype(np.int64).sum(0) + 2**15, 2**16) - 2**15
+        leads = [
+            f"{number}.dat 16 1000/mV 16 0 {s[0]} {c} 0 {n}" for n, s, c in zip(LEADS, samples.T, sums, strict=True)
+        ]
+        (folder / "records100" / f"{number}.hea").write_text("\n".join([f"{number} 12 100 1000", *leads]) + "\n")
+        rows.append(f"{number},{number},\"{{'{code}': 100.0}}\",{fold},records100/{number}")
+    (folder / "ptbxl_database.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_a_copy_too_small_to_judge_is_trained_without_a_figure(tmp_path: Path) -> None:
+    """By the command of the whole set, with a plain path; a point of it does not stand for the whole set's."""
+    pytest.importorskip("wfdb")
+    data, docs = write_mini_ptbxl(tmp_path / "p"), tmp_path / "docs"
+    options = ["--table", "ptbxl", "--row", "GRU", "--row", "logistic", "--data", str(data), "--docs", str(docs)]
+    done = CliRunner().invoke(command, options)
+    assert done.exit_code == 0, done.output
+    assert "no record in folds 1-8" in done.output and "seed 0: trained, not judged" in done.output
+    page = (docs / "results.md").read_text()
+    assert page.count("| not judged |") == 2 and "**Not judged**: the test part judges nothing" in page
+    points = read_points(docs / "results" / "points.jsonl")
+    assert len(points) == 2 and all(p.not_judged and p.accuracy is p.auc_roc is None for p in points.values())
+    assert all(run_module.stale(p, toy()) for p in points.values())
+    assert "2 points" in CliRunner().invoke(command, options).output  # none is trained again
+
+
+def test_a_plain_path_needs_one_table_that_takes_it() -> None:
+    for options in (["--data", "some/where"], ["--table", "digits", "--data", "some/where"]):
+        refused = CliRunner().invoke(command, options)
+        assert "does not say which data it is" in str(refused.exception)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["ptbxl", "chbmit", "librispeech"])
+def test_mini_folders_run_by_the_commands_of_the_whole_sets(name: str, shared: Path, tmp_path: Path) -> None:
+    data = shared / "data" / "sets" / "formats" / f"{name}_mini"
+    done = CliRunner().invoke(command, ["--table", name, "--data", str(data), "--docs", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("trained, not judged") == len(TABLES[name].rows)
+
+
 def test_warps_keep_an_affine_picture_affine() -> None:
     """A picture linear in time and band stays so inside (bilinear), and sample i does not depend on the batch."""
     steps, bands = 20, 16

@@ -1,0 +1,92 @@
+"""The dense traces of an ``s6`` layer in the layout of the compiled loops; the same values as `bimhw.learning.forms.traces`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bimhw.learning.forms.kernels import call_kernel
+from bimhw.learning.forms.learner import Gradients
+from bimhw.learning.forms.packed import WORDS, aligned
+from bimhw.learning.forms.packed_kernels import W
+from bimhw.learning.forms.s6_kernels import block_words, own_words, packed_s6_step
+from bimhw.learning.forms.traces import by_name, kernel_constants, reset_factor, spike_slope, trace_words
+from bimhw.models.bim.cell import Record
+from bimhw.models.bim.net import BimLayer
+
+
+class PackedS6Traces:
+    """The traces of one layer for B sequences in parallel.
+
+    Args:
+        layer: of kind ``s6`` without adaptive threshold.
+        batch: B.
+        decay: of E^f; None: the readout filter's.
+    """
+
+    def __init__(self, layer: BimLayer, batch: int, decay: float | None = None) -> None:
+        self.layer, self.config, self.batch = layer, layer.config, batch
+        self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
+        self._constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
+        pairs, n = self.hidden * batch, self.config.n_states
+        sizes = (pairs * (self.fan_in // W + 1) * block_words(n, words) * W, pairs * own_words(n, words) * W)
+        self._synapses, self._neurons = (aligned(size, self._constants.dtype) for size in sizes)
+
+    def reset(self) -> None:
+        """Zero all traces, before a sequence."""
+        self._synapses[:] = 0
+        self._neurons[:] = 0
+
+    @property
+    def words(self) -> int:
+        """Trace words of one sequence (without the padding of the blocks)."""
+        return trace_words(self.layer)
+
+    def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
+        """Update all traces with the step that ``record`` describes, and weigh them: sum over batch of delta_i E^f_i.
+
+        Args:
+            u: [B, M], the layer's inputs.
+            record: of the step.
+            delta: dL/df [B, H]; None: no label, no gradients.
+        """
+        drive, v_pre, n = record.drive, record.v_pre, self.config.n_states
+        assert drive.b is not None
+        psi = spike_slope(record, self.config)
+        keep = reset_factor(record, self.config, psi)
+        read = torch.ones_like(psi) if self.config.reads_membrane(self.layer.index) else psi
+        error = torch.zeros_like(v_pre) if delta is None else delta
+        slope = (1 - float(self._constants[6])) * read
+        given = (record.abar, record.gain, record.x_old, record.x_new, drive.b, drive.c)
+        neurons = (record.delta, drive.z, drive.d, error, keep, slope)
+        a_log, d = (self.layer.get_parameter(name).detach() for name in ("a_log", "d"))
+        rows = v_pre.new_empty(2, self.hidden, self.fan_in + 1)
+        shared = v_pre.new_empty(n, 2, self.fan_in + 1)
+        single = v_pre.new_empty(self.hidden, n + 1)
+        call_kernel(
+            packed_s6_step,
+            self._synapses,
+            self._neurons,
+            u.contiguous().numpy(),
+            tuple(t.contiguous().numpy() for t in given),
+            tuple(t.contiguous().numpy() for t in neurons),
+            a_log.exp().numpy(),
+            d.numpy(),
+            self._constants,
+            self.config.discretisation == "zoh",
+            (0,) * WORDS[self.config.psp],
+            *(t.numpy() for t in (rows, shared, single)),
+        )
+        if delta is None:
+            return {}
+        ports = {"in": rows[0], "delta": rows[1], "b": shared[:, 0], "c": shared[:, 1]}
+        own = {"a_log": single[:, :n], "d": single[:, n]}
+        return own | by_name(self.layer, {name: (g[:, :-1], g[:, -1]) for name, g in ports.items()})
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that `load` needs."""
+        return {"synapses": torch.tensor(self._synapses), "neurons": torch.tensor(self._neurons)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state`."""
+        self._synapses[:], self._neurons[:] = state["synapses"].numpy(), state["neurons"].numpy()

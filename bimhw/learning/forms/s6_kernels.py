@@ -1,0 +1,190 @@
+"""Fused loops (numba) of the dense traces of an ``s6`` layer: one pass over the memory per step.
+
+Same equations as `bimhw.learning.forms.traces`, which is their plain twin in the tests; the layout follows `packed_kernels`:
+blocks of W numbers, all words of W synapses as consecutive blocks, at constant distances::
+
+    synapses  [H, B, M1 / W, words, W]   words: of each state  x_in x_delta x_b | b (y.. f) | c (y.. f)
+                                                then           in (y.. f) | delta (y.. f)
+    own       [H, B, words, W]           words: of W states    a_log (x y.. f);  then D (y.. f), in lane 0
+    y.. is v (delta kernel), i v (exp), r i v (alpha); biases are the column behind the inputs, whose input is 1
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from bimhw.learning.forms.packed_kernels import MATHS, Factors, Floats, Shape, U, W, kernel_factors, respond
+
+
+def block_words(states: int, words: int) -> int:
+    """Return the words of a synapse: of all states and ports."""
+    return states * (3 + 2 * words) + 2 * words
+
+
+def own_words(states: int, words: int) -> int:
+    """Return the blocks of a neuron's own parameters."""
+    return -(-states // W) * (1 + words) + words
+
+
+@njit(nogil=True, fastmath=MATHS)
+def _state(
+    e: Floats,
+    u: Floats,
+    row: Floats,
+    sums: Floats,
+    g: np.uint64,
+    q: np.uint64,
+    o: np.uint64,
+    n: tuple[np.floating, ...],
+    r: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+) -> None:
+    """Step what W synapses hold of one state; add to the sums over states, and the gradients of W_b and W_c to `row`."""
+    abar, to_z, to_d, to_b, c, x_new = n
+    error, keep, slope = r
+    port = len(shape) * W
+    for j in range(U(W)):
+        w = u[q + j]
+        x = abar * e[g + j] + to_z * w
+        e[g + j] = x
+        sums[j] += c * x
+        x = abar * e[g + U(W) + j] + to_d * w
+        e[g + U(W) + j] = x
+        sums[U(W) + j] += c * x
+        x = abar * e[g + U(2 * W) + j] + to_b * w
+        e[g + U(2 * W) + j] = x
+        row[o + j] += error * respond(e, g + U(3 * W) + j, c * x, keep, slope, k, shape)
+        row[o + U(W) + j] += error * respond(e, g + U(3 * W + port) + j, x_new * w, keep, slope, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
+def _sums(
+    e: Floats,
+    row: Floats,
+    sums: Floats,
+    g: np.uint64,
+    o: np.uint64,
+    r: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+) -> None:
+    """Step what W synapses hold behind the sums over states: the columns of W_in and W_delta."""
+    error, keep, slope = r
+    port = len(shape) * W
+    for j in range(U(W)):
+        row[o + j] += error * respond(e, g + j, sums[j], keep, slope, k, shape)
+        row[o + U(W) + j] += error * respond(e, g + U(port) + j, sums[U(W) + j], keep, slope, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
+def _own(
+    e: Floats,
+    at: np.uint64,
+    values: Floats,
+    z: np.floating,
+    r: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+    out: Floats,
+) -> None:
+    """Step a neuron's A_log (one a state) and D in one sequence; add the gradients to out [N + 1]."""
+    error, keep, slope = r
+    states, port = values.shape[1], (len(shape) + 1) * W
+    for n in range(states):
+        t = at + U(n // W * port + n % W)
+        x = values[0, n] * e[t] + values[6, n]
+        e[t] = x
+        out[n] += error * respond(e, t + U(W), values[4, n] * x, keep, slope, k, shape)
+    last = at + U((states + W - 1) // W * port)
+    out[states] += error * respond(e, last, z, keep, slope, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
+def _values(
+    values: Floats,
+    i: int,
+    h: int,
+    given: tuple[Floats, ...],
+    own: tuple[Floats, ...],
+    rate: Floats,
+    zoh: bool,
+    gain: np.floating,
+) -> None:
+    """Fill [7, N]: Abar, what an input adds to x by W_in, W_delta and W_b, c, x, what A_log adds to x."""
+    abar, to_x, x_old, x_new, b, c = given
+    delta, z, d = own[0][i, h], own[1][i, h], own[2][i, h]
+    one = values.dtype.type(1)
+    sig = one / (one + np.exp(-d))
+    for n in range(values.shape[1]):
+        a, grow, input_ = abar[i, h, n], to_x[i, h, n], b[i, n]
+        decay = -rate[h, n] * a * x_old[i, h, n]
+        values[0, n], values[1, n], values[3, n] = a, grow * input_, grow * z
+        values[2, n] = (decay + (a if zoh else one) * input_ * z) * sig
+        values[4, n], values[5, n] = c[i, n] * gain, x_new[i, h, n] * gain
+        values[6, n] = delta * decay + ((delta * a - grow) * input_ * z if zoh else one - one)
+
+
+@njit(cache=True, nogil=True, fastmath=MATHS)
+def packed_s6_step(
+    e: Floats,  # synapses, flat, updated
+    own: Floats,  # neurons, flat, updated
+    u: Floats,  # [B, M]
+    given: tuple[Floats, ...],  # Abar, G, x_old, x_new: [B, H, N]; b, c: [B, N]
+    neurons: tuple[Floats, ...],  # Delta, z, d, dL/df, dV/dV-, what the trace of V- adds to E^f: [B, H]
+    rate: Floats,  # [H, N] exp(A_log)
+    direct: Floats,  # [H]
+    consts: Floats,  # [9]: as in `packed_kernels.packed_step`
+    zoh: bool,
+    shape: Shape,  # a tuple, one entry per word of y.. f
+    rows: Floats,  # [2, H, M1] gradients of W_in, W_delta with their biases, overwritten
+    shared: Floats,  # [N, 2, M1] gradients of W_b, W_c with their biases, overwritten
+    single: Floats,  # [H, N + 1] gradients of A_log, D, overwritten
+) -> None:
+    """Move all traces of a layer by one step and take the step's gradient."""
+    batch, fan_in = u.shape
+    hidden, states, words = rate.shape[0], rate.shape[1], len(shape)
+    blocks = fan_in // W + 1
+    flat = np.zeros(batch * blocks * W, e.dtype)
+    for i in range(batch):
+        flat[i * blocks * W : i * blocks * W + fan_in] = u[i]
+        flat[i * blocks * W + fan_in] = 1
+    group = (3 + 2 * words) * W
+    size = states * group + 2 * words * W
+    own_size = ((states + W - 1) // W * (1 + words) + words) * W
+    values, sums = np.empty((7, states), e.dtype), np.empty(2 * W, e.dtype)
+    row = np.empty(blocks * (2 + 2 * states) * W, e.dtype)
+    total = np.zeros(blocks * 2 * states * W, e.dtype)
+    k = kernel_factors(consts)
+    gain = consts[2] * consts[5] if words == 2 else consts[5]
+    single[:] = 0
+    for h in range(hidden):
+        row[:] = 0
+        straight = direct[h] * gain
+        for i in range(batch):
+            _values(values, i, h, given, neurons[:3], rate, zoh, gain)
+            r = (neurons[3][i, h], neurons[4][i, h], neurons[5][i, h])
+            _own(own, U((h * batch + i) * own_size), values, neurons[1][i, h] * gain, r, k, shape, single[h])
+            for block in range(blocks):
+                at, q = U(((h * batch + i) * blocks + block) * size), U((i * blocks + block) * W)
+                o = U(block * (2 + 2 * states) * W)
+                for j in range(U(W)):
+                    sums[j] = straight * flat[q + j]
+                    sums[U(W) + j] = 0
+                for n in range(states):
+                    v = (values[0, n], values[1, n], values[2, n], values[3, n], values[4, n], values[5, n])
+                    _state(e, flat, row, sums, at + U(n * group), q, o + U((2 + 2 * n) * W), v, r, k, shape)
+                _sums(e, row, sums, at + U(states * group), o, r, k, shape)
+        for block in range(blocks):
+            j, o = block * W, block * (2 + 2 * states) * W
+            wide = min(W, fan_in + 1 - j)
+            rows[0, h, j : j + wide] = row[o : o + wide]
+            rows[1, h, j : j + wide] = row[o + W : o + W + wide]
+            t = block * 2 * states * W
+            total[t : t + 2 * states * W] += row[o + 2 * W : o + (2 + 2 * states) * W]
+    for block in range(blocks):
+        wide = min(W, fan_in + 1 - block * W)
+        for n in range(2 * states):
+            t = (block * 2 * states + n) * W
+            shared[n // 2, n % 2, block * W : block * W + wide] = total[t : t + wide]

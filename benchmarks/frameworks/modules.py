@@ -179,6 +179,42 @@ def sinabs_module(rng: np.random.Generator) -> Made:
     return module, _spikes(rng, BATCH, STEPS, 12)
 
 
+def lsnn_module(rng: np.random.Generator) -> Made:
+    """Norse's LSNN: cells and over time, recurrent or not."""
+    norse = importlib.import_module("norse.torch")
+    p = norse.LSNNParameters(
+        tau_adapt_inv=torch.as_tensor(float(rng.uniform(20, 200))), beta=torch.as_tensor(float(rng.uniform(0.1, 0.6))),
+        tau_syn_inv=torch.as_tensor(float(rng.uniform(100, 600))), tau_mem_inv=torch.as_tensor(float(rng.uniform(100, 500))),
+        v_th=torch.as_tensor(float(rng.uniform(0.2, 0.5))), v_reset=torch.as_tensor(float(rng.choice([0.0, -0.1]))),
+    )  # fmt: skip
+    kinds: list[Callable[[], list[nn.Module]]] = [
+        lambda: [nn.Linear(12, 8), norse.LSNNCell(p), nn.Linear(8, 5), norse.LSNNCell(p)],
+        lambda: [norse.LSNNRecurrentCell(12, 8, p), nn.Linear(8, 5), norse.LIFCell()],
+        lambda: [nn.Linear(12, 8), norse.LSNN(p), norse.LSNNRecurrent(8, 6, p), nn.Linear(6, 5), norse.LI()],
+    ]
+    module = norse.SequentialState(*kinds[int(rng.integers(3))]())
+    _gain(module, 8.0)
+    return module, _spikes(rng, STEPS, BATCH, 12)
+
+
+def alif_module(rng: np.random.Generator) -> Made:
+    """sinabs' ALIF, recurrent or not, with or without a synaptic current."""
+    sl = importlib.import_module("sinabs.layers")
+    act = importlib.import_module("sinabs.activation")
+    more: dict[str, Any] = {
+        "tau_mem": float(rng.uniform(2, 10)), "tau_adapt": float(rng.uniform(2, 20)),
+        "tau_syn": [None, 3.0][int(rng.integers(2))], "adapt_scale": float(rng.uniform(0.3, 2)),
+        "spike_threshold": torch.tensor(float(rng.uniform(0.2, 0.6))), "norm_input": bool(rng.integers(2)),
+        "reset_fn": [act.MembraneSubtract(), act.MembraneReset()][int(rng.integers(2))],
+    }  # fmt: skip
+    back = nn.Linear(8, 8, bias=False)
+    recurrent = rng.integers(2) and more["tau_syn"] is None
+    first = sl.ALIFRecurrent(rec_connect=back, **more) if recurrent else sl.ALIF(**more)
+    module = nn.Sequential(nn.Linear(12, 8), first, nn.Linear(8, 5), sl.ALIF(**more))
+    _gain(module, 4.0)
+    return module, _spikes(rng, BATCH, STEPS, 12)
+
+
 def rockpool_module(rng: np.random.Generator) -> Made:
     """Rockpool: LIFTorch feed-forward and recurrent, ExpSynTorch, one or several spikes a step."""
     rt = importlib.import_module("rockpool.nn.modules")
@@ -208,6 +244,8 @@ MAKERS = {
     "norse": norse_module,
     "sinabs": sinabs_module,
     "rockpool": rockpool_module,
+    "lsnn": lsnn_module,
+    "alif": alif_module,
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 
@@ -54,6 +54,28 @@ def affine(trace: Trace, func: Callable[..., Any], args: Args, kwargs: Kwargs, o
         return None
     found = [_part(call, k, tuple(o.shape)) for k, o in enumerate(outs)]
     return None if any(f is None for f in found) else [f for f in found if f is not None]
+
+
+def affine_layer(name: str, layer: nn.Module, source: Expr, shape: tuple[int, ...]) -> Affine | None:
+    """Return a layer as a matrix from the features of `source` to those of its result; None where it is not linear."""
+    n = LEADING.get(source.axes, 1)
+    one = Expr(source.op, (), "B", (1, *source.features))
+    out = (1, *shape[n:])
+    call = _Call(type(layer).__name__, (one,), "B", lambda values: [layer(values[0])])
+    found = _part(call, 0, out)
+    return found.what if found is not None else None
+
+
+def windows(layer: nn.Module, features: tuple[int, ...]) -> Affine | None:
+    """Return the sum over the windows of a maximum pool: a single 1 goes to every window that holds it."""
+    size = math.prod(features)
+    with torch.no_grad():
+        held = layer(torch.zeros(1, *features, dtype=torch.float64))
+        if size * held.numel() > MOST_ENTRIES:
+            return None
+        ones = layer(torch.eye(size, dtype=torch.float64).reshape(size, *features))
+    matrix = ones.reshape(size, -1).T.contiguous().numpy()
+    return Affine(type(layer).__name__, matrix, np.zeros(matrix.shape[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from bimhw.frontends.frameworks import layers
-from bimhw.frontends.frameworks.affine import MOST_ENTRIES
+from bimhw.frontends.frameworks.affine import MOST_ENTRIES, Affine, affine_layer, windows
 from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array
 from bimhw.frontends.frameworks.expression import Expr, leaves, signature
 from bimhw.frontends.nir.graph import Edge
+from bimhw.frontends.nir.lower import FormOf
 from simulator.base.errors import FitError, InputError
 
 INPUT, OUTPUT = "input", "output"
@@ -34,6 +35,7 @@ class Assembly:
         inputs: names of the Input nodes.
         input_shapes: of those that are used.
         names: neuron layer -> its node, as no other node is called.
+        forms: node -> its neuron.
     """
 
     modules: Mapping[str, Any]
@@ -44,12 +46,14 @@ class Assembly:
     inputs: tuple[str, ...] = (INPUT,)
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, FormOf] = field(default_factory=dict)
     _made: dict[Any, list[str]] = field(default_factory=dict)
     _alive: list[Expr] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in self.cells:
+        for name, cell in self.cells.items():
             self.names[name] = self.unused(name)
+            self.forms[self.names[name]] = cell.form()
 
     def cell(self, name: str, arrived: list[Expr], shape: tuple[int, ...]) -> None:
         """Add a neuron layer of `shape` with what arrives at it."""
@@ -57,6 +61,8 @@ class Assembly:
         self.check_steady(f"layer {name!r}", arrived)
         inner = self.names[name]
         self.nodes[inner] = cell.placeholder(shape)
+        if cell.current is not None:
+            inner = self._current(inner, cell, cell.current, shape)
         target = inner
         if cell.before is not None:
             target = self._add(f"{name}.in", cell.before)
@@ -66,6 +72,13 @@ class Assembly:
             back = self._add(f"{name}.recurrent", cell.recurrent)
             self.join(self.delayed(self.sent(name), 1, shape), back)
             self.edges.append((back, inner))
+
+    def _current(self, name: str, cell: Cell, current: Cell, shape: tuple[int, ...]) -> str:
+        """Add the layer that holds the current of another and return its node."""
+        node = self._add(f"{name}.current", current.placeholder(shape))
+        self.forms[node] = current.form()
+        self.join(self.delayed([node], cell.current_lag, shape), name)
+        return node
 
     def output(self, expr: Expr, step: int, membrane: bool, name: str = OUTPUT) -> str:
         """Add an Output and return its name."""
@@ -86,10 +99,22 @@ class Assembly:
         """Add the maximum over windows of spikes: whether any is there."""
         name = str(expr.what)
         if not _binary(self, expr.args[0]):
-            way_out = "Put it after a spiking layer, or use AvgPool2d"
-            raise FitError(f"layer {name!r} (MaxPool2d)", "takes the maximum of values that are not spikes", way_out)
-        total = self.after(below, f"{name}.sum", layers.summed(name, self.modules[name]))
+            where = f"layer {name!r} ({type(self.modules[name]).__name__})"
+            way_out = "Put it after a spiking layer, or use an average pool"
+            raise FitError(where, "takes the maximum of values that are not spikes", way_out)
+        total = self._window_sums(expr, below)
         return self.after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
+
+    def _window_sums(self, expr: Expr, below: list[str]) -> list[str]:
+        """Add the sums over the windows of a maximum pool."""
+        name, source = str(expr.what), expr.args[0]
+        try:
+            return self.after(below, f"{name}.sum", layers.summed(name, self.modules[name]))
+        except FitError:
+            part = windows(self.modules[name], source.features)
+            if part is None:
+                raise
+            return self.matrix(below, part, source.features, expr.features)
 
     def check_steady(self, where: str, arrived: list[Expr]) -> None:
         """Raise `FitError` unless the same comes about in every step, seen from that step."""
@@ -135,6 +160,12 @@ class Assembly:
     def reshaped(self, sources: list[str], shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
         """Return nodes whose values have another shape."""
         return sources if shape == wanted else self.after(sources, "flatten", layers.flattening(shape, wanted))
+
+    def matrix(self, sources: list[str], part: Affine, shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
+        """Add a linear function by its matrix, from values of `shape` to those of `wanted`."""
+        nodes = self.reshaped(sources, shape, part.matrix.shape[1:])
+        nodes = self.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
+        return self.reshaped(nodes, part.matrix.shape[:1], wanted)
 
     def constant(self, value: Floats, expr: Expr) -> list[str]:
         """Return a node that gives a constant, of which `expr` is a sum: a bias on weights of 0 from the input."""
@@ -195,11 +226,17 @@ def _layer(a: Assembly, expr: Expr, step: int) -> list[str]:
     below = a.sources(source, step)
     if layers.is_max_pool(module):
         return a.max_pool(expr, below)
-    if type(module).__name__ == "AdaptiveAvgPool2d":
-        return a.after(below, name, layers.adaptive(name, module, source.features))
     if type(module).__name__ == "Flatten":
         return _flatten(a, expr, step)
-    return a.after(below, name, layers.plain_layer(name, module))
+    pooled = type(module).__name__ == "AdaptiveAvgPool2d"
+    try:
+        spec = layers.adaptive(name, module, source.features) if pooled else layers.plain_layer(name, module)
+        return a.after(below, name, spec)
+    except FitError:
+        part = affine_layer(name, module, source, expr.shape)
+        if part is None:
+            raise
+        return a.matrix(below, part, source.features, expr.features)
 
 
 def _norm(a: Assembly, expr: Expr, step: int) -> list[str]:
@@ -263,9 +300,7 @@ def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
 def _affine(a: Assembly, expr: Expr, step: int) -> list[str]:
     """Write a linear function as its matrix, between a flattening and a reshape."""
     part, source = expr.what, expr.args[0]
-    nodes = a.reshaped(a.sources(source, step), source.features, part.matrix.shape[1:])
-    nodes = a.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
-    return a.reshaped(nodes, part.matrix.shape[:1], expr.features)
+    return a.matrix(a.sources(source, step), part, source.features, expr.features)
 
 
 def _const(a: Assembly, expr: Expr, step: int) -> list[str]:

@@ -23,8 +23,22 @@ from simulator.neurons import leaky
 
 Floats = npt.NDArray[np.float64]
 NodeSpec = tuple[str, dict[str, Any]]  # a NIR primitive and its fields
+Layer = Any  # a module of a framework
 # what a layer takes in a call: one step [B, ...], or all steps as [T, B, ...], [B, T, ...], or both merged into one axis
 Time = Literal["step", "TB", "BT", "merged"]
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation:
+    """How a threshold adapts.
+
+    Attributes:
+        keep: what its raised part keeps in a step, before it is compared.
+        jump: rise at a spike.
+    """
+
+    keep: Floats
+    jump: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,8 @@ class Cell:
         time: what it takes in a call.
         membrane: place of the membrane among the tensors that a call returns after the spikes; None where it is not there.
         notes: what was assumed.
+        adaptation: of a threshold that each spike raises (`simulator.neurons.alif`, fires where it is reached).
+        current: silent layer that takes what arrives and hands its value on, `current_lag` steps later.
     """
 
     keep: Floats
@@ -62,6 +78,9 @@ class Cell:
     time: Time = "step"
     membrane: int | None = None
     notes: tuple[str, ...] = ()
+    adaptation: Adaptation | None = None
+    current: Cell | None = None
+    current_lag: int = 0
 
     @property
     def binary(self) -> bool:
@@ -81,6 +100,16 @@ class Cell:
                 return spread(values, node.in_shape).reshape(-1)
 
             keep, gain, rest = flat(self.keep), flat(self.gain), flat(self.rest)
+            if self.adaptation is not None and self.theta is not None:
+                soft = float(self.reset == leaky.SOFT)
+                params = {
+                    "dv": 4096 * (1 - keep),
+                    "bias": bias * gain + rest,
+                    "vth": flat(self.theta),
+                    "soft": np.array(soft),
+                }
+                params |= {"da": 4096 * (1 - flat(self.adaptation.keep)), "jump": flat(self.adaptation.jump)}
+                return "adaptive_lif", params | {"v_reset": flat(self.v_reset)}, gain
             fires = self.theta is not None
             more: dict[str, Any] = {
                 "fires": float(fires),

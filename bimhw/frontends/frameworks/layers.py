@@ -14,7 +14,15 @@ SUPPORTED = (
     "Linear, Conv1d, Conv2d, AvgPool2d, AdaptiveAvgPool2d, MaxPool2d (of spikes), BatchNorm, Flatten, Dropout, Identity"
 )
 _NOTHING = ("Identity", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "DropoutTorch", "MultiStepDropout")
-_LEAVES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d, nn.Flatten)
+_MAXIMA = (
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveMaxPool3d,
+)
+_LEAVES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_MAXIMA, nn.Flatten)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -35,7 +43,7 @@ def is_norm(module: Any) -> bool:
 
 def is_max_pool(module: Any) -> bool:
     """Return whether a layer takes the largest of a window."""
-    return isinstance(module, nn.MaxPool2d)
+    return isinstance(module, _MAXIMA)
 
 
 def plain_layer(name: str, module: Any) -> NodeSpec:
@@ -100,6 +108,8 @@ def adaptive(name: str, layer: Any, in_shape: tuple[int, ...]) -> NodeSpec:
 
 def summed(name: str, layer: Any) -> NodeSpec:
     """Return the sum over a MaxPool2d's windows; of spikes, a sum above 1/2 is their maximum."""
+    if not isinstance(layer, nn.MaxPool2d):
+        raise FitError(f"layer {name!r}", "pools other windows than MaxPool2d's", "Use MaxPool2d")
     dilated = np.any(np.asarray(layer.dilation) != 1)
     if layer.ceil_mode or dilated or layer.return_indices:
         raise FitError(f"layer {name!r}", "has ceil_mode, dilation or return_indices", "Use the defaults of MaxPool2d")

@@ -195,14 +195,19 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
     missing = [name for name in ran.x if name not in built.input_shapes]
     if missing:
         where = "sample" if len(ran.x) == 1 else f"sample of {missing[0]!r}"
-        raise InputError(where, "does not reach a neuron layer", "Give the module's own input")
+        calls = max(len(c) for c in ran.trace.arrived.values())
+        problem, way_out = "does not reach a neuron layer", "Give the module's own input"
+        if calls > 1 and not ran.trace.time_axes:
+            problem = f"reaches the neuron layers in the first of their {calls} calls only"
+            way_out = "A layer that is called twice in a step has one state for both: give each call a layer of its own"
+        raise InputError(where, problem, way_out)
     widths = built.input_shapes
     nodes = {**{n: ("Input", {"shape": np.array(widths[n])}) for n in ran.x}, **built.nodes}
     graph = build_graph(nodes, built.edges, type(module).__name__)
     source = next(p for p in frameworks() if any(c.__module__.split(".")[0] == p for c in _classes(module)))
     membrane = len(outputs) == 1 and ran.answers[0].membrane
     profile = Profile(source, Settings(1.0), output="membrane" if membrane else "counts")
-    network = lower(graph, profile, {built.names[n]: c.form() for n, c in cells.items()})
+    network = lower(graph, profile, built.forms)
     network = replace(network, meta=_with_exits(network, outputs))
     parts = {n: v.reshape(*v.shape[:2], math.prod(widths[n])) for n, v in ran.x.items()}
     x = np.concatenate([parts[p.name] for p in input_populations(network.populations)], axis=2)

@@ -3,6 +3,8 @@
 Inputs are [B, T, ...] (Squeeze forms: [B * T, ...]). alpha = e^(-1/tau), tau in steps::
 
     i = alpha_syn (i + x);   v = alpha_mem v + (1 - alpha_mem) i    (without norm_input: + i)
+
+ALIF and ALIFRecurrent raise their threshold by their spikes.
 """
 
 from __future__ import annotations
@@ -11,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks.cell import Cell, array
+from bimhw.frontends.frameworks.cell import Adaptation, Cell, Layer, array
 from bimhw.frontends.frameworks.layers import plain_layer
 from bimhw.frontends.frameworks.readers import Unreadable
 from simulator.neurons import leaky
 
 
-def reset(module: Any) -> None:
+def reset(module: Layer) -> None:
     """Zero the states."""
     module.reset_states()
 
 
-def _fire(m: Any) -> dict[str, Any]:
+def _fire(m: Layer) -> dict[str, Any]:
     name = getattr(m.spike_fn, "__name__", type(m.spike_fn).__name__)
     several = name == "MultiSpike" or (name == "MaxSpike" and m.spike_fn.max_num_spikes_per_bin is None)
     if not several and name != "SingleSpike" and not (name == "MaxSpike" and m.spike_fn.max_num_spikes_per_bin == 1):
@@ -40,7 +42,7 @@ def _fire(m: Any) -> dict[str, Any]:
     return {"theta": theta, "cmp": leaky.MULTI if several else leaky.REACHED, "reset": number}
 
 
-def _cell(m: Any) -> Cell:
+def _cell(m: Layer) -> Cell:
     alpha = array(m.alpha_mem_calculated)
     alpha_syn = m.alpha_syn_calculated
     more: dict[str, Any] = _fire(m) if m.spike_fn is not None else {}
@@ -60,6 +62,39 @@ def _cell(m: Any) -> Cell:
     return Cell(keep=alpha, gain=gain, rest=np.zeros(()), time="merged" if squeezed else "BT", **more)
 
 
+def _adaptive(m: Layer) -> Cell:
+    """Read an ALIF: v = alpha v + x, threshold b0 + scale b; b = rho b + (1 - rho) z after each step."""
+    alpha, rho, scale = array(m.alpha_mem_calculated), array(m.alpha_adapt_calculated), array(m.adapt_scale)
+    name, how = getattr(m.spike_fn, "__name__", type(m.spike_fn).__name__), type(m.reset_fn).__name__
+    if name != "SingleSpike":
+        raise Unreadable(f"fires by {name} with an adaptive threshold", "Use SingleSpike")
+    if not (how == "MembraneSubtract" and m.reset_fn.subtract_value is None) and not (
+        how == "MembraneReset" and m.reset_fn.reset_value == 0
+    ):
+        raise Unreadable(f"resets by {m.reset_fn}", "Use MembraneSubtract() or MembraneReset(0)")
+    if m.min_v_mem is not None:
+        raise Unreadable("holds its membrane above min_v_mem", "Use min_v_mem=None")
+    if np.any(rho <= 0):
+        raise Unreadable("forgets its adaptation at once", "Use a tau_adapt that is not 0")
+    norm, more = 1 - alpha if m.norm_input else np.ones(()), dict[str, Any]()
+    if m.alpha_syn_calculated is not None:
+        into = norm * array(m.alpha_syn_calculated)  # sinabs keeps the normalised current
+        more["current"] = Cell(keep=into, gain=into, rest=np.zeros(()))
+        norm = np.ones(())
+    if hasattr(m, "rec_connect"):
+        if "current" in more:
+            problem = "feeds spikes back through a current in one step, and the current is a layer of its own here"
+            raise Unreadable(problem, "Use tau_syn=None, or ALIF without recurrence")
+        more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
+        if np.any(more["recurrent"][1].get("bias", 0)):
+            raise Unreadable("has a bias on its recurrent weights that starts in the second step", "Use bias=False")
+    return Cell(
+        keep=alpha, gain=norm, rest=np.zeros(()), theta=array(m.b0), cmp=leaky.REACHED, time="BT",
+        reset=leaky.SOFT if how == "MembraneSubtract" else leaky.HARD,
+        adaptation=Adaptation(rho, scale * (1 - rho) / rho), **more,
+    )  # fmt: skip
+
+
 BASES = ("StatefulLayer",)
 CELLS = {
     "LIF": _cell,
@@ -68,6 +103,8 @@ CELLS = {
     "IAF": _cell,
     "IAFRecurrent": _cell,
     "IAFSqueeze": _cell,
+    "ALIF": _adaptive,
+    "ALIFRecurrent": _adaptive,
     "ExpLeak": _cell,
     "ExpLeakSqueeze": _cell,
 }

@@ -1,0 +1,116 @@
+"""Layers of torch beyond the plain ones, and neurons whose threshold adapts, in the small framework of the tracer's tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bimhw
+from bimhw.frontends.frameworks.module import read_module
+from simulator.base.errors import InputError
+from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        nn.AvgPool2d(2, padding=1, count_include_pad=False),
+        nn.AvgPool2d(3, ceil_mode=True),
+        nn.AvgPool2d(2, divisor_override=3),
+        nn.Conv2d(3, 3, 3, padding=1, padding_mode="circular"),
+        nn.MaxPool2d(2, 1, dilation=2),
+        nn.MaxPool2d(3, ceil_mode=True),
+        nn.AdaptiveMaxPool2d((2, 1)),
+        nn.AdaptiveAvgPool2d((3, 2)),
+        nn.Sequential(nn.Flatten(2), nn.MaxPool1d(3, 2, padding=1)),
+    ],
+)
+def test_layers_that_are_linear_or_maxima_of_spikes_are_probed(between: nn.Module) -> None:
+    torch.manual_seed(1)
+    first, last = nn.Conv2d(1, 3, 2), nn.LazyLinear(4)
+    module = nn.Sequential(first, LIFNode(1.5), between, nn.Flatten(), last, LIFNode(1.5))
+    x = _spikes(8, 2, 1, 6, 6)
+    last(torch.nn.Sequential(*list(module)[:-2])(x[0]))  # tells the lazy layer its width
+    nn.init.uniform_(first.weight, 0, 2)
+    nn.init.normal_(last.weight, 0.1, 1.0)
+    read = read_module(module, x)
+    assert read.differ == 0 and read.wanted.std() > 0
+
+
+def test_a_layer_that_is_called_twice_in_a_step_is_named() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.n = nn.Linear(6, 6), nn.Linear(6, 6), LIFNode(1.5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.n(self.b(self.n(self.a(x))))
+            return out
+
+    with pytest.raises(InputError, match=r"first of their 2 calls only.*one state for both"):
+        read_module(Twice(), _spikes(5, 2, 6))
+
+
+class SingleSpike:
+    """What sinabs calls its rule for one spike a step."""
+
+
+class MembraneSubtract:
+    """What sinabs calls a reset by the threshold."""
+
+    subtract_value = None
+
+
+class StatefulLayer(nn.Module):
+    """The root of sinabs' neurons."""
+
+
+class ALIF(StatefulLayer):
+    """sinabs' adaptive neuron by its equations, with a synaptic current or without; [B, T, n]."""
+
+    spike_fn, reset_fn, min_v_mem, b0, norm_input = SingleSpike, MembraneSubtract(), None, torch.tensor(0.4), True
+    alpha_mem_calculated, alpha_adapt_calculated, adapt_scale = torch.tensor(0.7), torch.tensor(0.8), 1.3
+
+    def __init__(self, syn: float | None) -> None:
+        super().__init__()
+        self.alpha_syn_calculated = None if syn is None else torch.tensor(syn)
+
+    def reset_states(self) -> None:
+        """Keep nothing: the states live in forward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        v = i = b = torch.zeros_like(x[:, 0])
+        keep, out = self.alpha_mem_calculated.double(), []
+        for t in range(x.shape[1]):
+            i = x[:, t] if self.alpha_syn_calculated is None else self.alpha_syn_calculated.double() * (i + x[:, t])
+            i = (1 - keep) * i
+            v = keep * v + i
+            theta = self.b0.double() + self.adapt_scale * b
+            z = (v >= theta).double()
+            v = v - z * theta
+            b = self.alpha_adapt_calculated.double() * b + (1 - self.alpha_adapt_calculated.double()) * z
+            out.append(z)
+        return torch.stack(out, dim=1)
+
+
+for _cls in (SingleSpike, MembraneSubtract, StatefulLayer, ALIF):
+    _cls.__module__ = "sinabs.small"
+
+
+@pytest.mark.parametrize("syn", [None, 0.6])
+def test_an_adaptive_threshold_is_read_and_runs_on_a_chip(syn: float | None) -> None:
+    torch.manual_seed(2)
+    module: Any = nn.Sequential(nn.Linear(6, 8), ALIF(syn), nn.Linear(8, 4), ALIF(syn))
+    for layer in (module[0], module[2]):
+        nn.init.uniform_(layer.weight, -1, 2)
+    x = _spikes(2, 20, 6)
+    read = read_module(module, x)
+    assert read.differ == 0 and 0.1 < read.wanted.mean() < 0.9
+    program = bimhw.compile(module, "loihi2", sample=x).program
+    data = bimhw.Dataset(x.numpy(), out=read.wanted, layout="bt")
+    run = bimhw.simulate(program, data=data, engine="none").result
+    assert run["recorded_differ"] <= 0.05 * np.size(read.wanted)  # of 8-bit weights

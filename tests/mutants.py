@@ -196,7 +196,7 @@ TESTED |= {
 
 # Loaded by pytest before any test: whoever imports the module, first or later, gets this text of it.
 PLUGIN = """
-import importlib.abc, importlib.util, sys
+import importlib.abc, importlib.util, pathlib, sys
 name, path = {name!r}, {path!r}
 
 class Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -205,7 +205,7 @@ class Mutant(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module):
         module.__file__ = {file!r}
-        text = open(path, encoding="utf-8").read().replace("cache=True, ", "")
+        text = pathlib.Path(path).read_text(encoding="utf-8").replace("cache=True, ", "")
         exec(compile(text, {file!r}, "exec"), module.__dict__)
 
 assert name not in sys.modules

@@ -64,10 +64,10 @@ class Twin:
         self.u, self.tin, self.trec, self.tout = ([0] * self.units for _ in range(4))
         self.y, self.z = [0] * self.outputs, [0] * self.units
 
-    def leaked(self, x: int, factor: int, frac: int, word: int) -> int:
+    def leaked(self, x: int, factor: int, frac: int, word: int, bits: int) -> int:
         p = x * factor
         out = p >> frac
-        up = self.c["EN_STOCH_ROUND"] and factor != 1 << frac and p & (1 << frac) - 1 >= word and out & 0xFFFF
+        up = self.c["EN_STOCH_ROUND"] and factor != 1 << frac and p & (1 << frac) - 1 >= word and out % (1 << bits)
         return out + bool(up)
 
     def phase_one(self) -> int:
@@ -76,18 +76,19 @@ class Twin:
         for k in range(min(16, cycles)):
             word = self.gen["ONEUR"].word(7) if stochastic else 0
             if k < self.outputs:
-                self.y[k] = self.leaked(self.y[k], c["KAPPA"], 7, word)
+                self.y[k] = self.leaked(self.y[k], c["KAPPA"], 7, word, 16)
         for j in range(2 * (cycles // 2)):
             alpha, odd = self.alpha[j // 2], j % 2
             word = [self.gen[f"NEUR{odd}"].word(15) if stochastic and alpha != ONE else 0]
             word += [self.gen[f"{name}{odd}"].word(15 if name != "TOUT" else 7) if stochastic else 0
                      for name in ("TINP", "TREC", "TOUT")]  # fmt: skip
-            fires, after = self.u[j] >= self.thr[j // 2], self.leaked(self.u[j], alpha, 15, word[0])
+            fires, after = self.u[j] >= self.thr[j // 2], self.leaked(self.u[j], alpha, 15, word[0], 16)
             self.z[j] = int(fires)
-            self.u[j] = (0 if c["RST_MODE"] else after - self.thr[j // 2]) if fires else after
-            self.tin[j] = self.leaked(self.tin[j], alpha, 15, word[1])
-            self.trec[j] = self.leaked(self.trec[j], alpha, 15, word[2])
-            self.tout[j] = self.leaked(self.tout[j], c["KAPPA"], 7, word[3])
+            less = (0 if c["RST_MODE"] else after - self.thr[j // 2]) if fires else after
+            self.u[j] = (less + 32768) % 65536 - 32768  # alpha above 1 leaves the word
+            self.tin[j] = self.leaked(self.tin[j], alpha, 15, word[1], 12) % 4096
+            self.trec[j] = self.leaked(self.trec[j], alpha, 15, word[2], 12) % 4096
+            self.tout[j] = self.leaked(self.tout[j], c["KAPPA"], 7, word[3], 10) % 1024
         return cycles
 
     def error(self, k: int, label: int) -> int:
@@ -111,7 +112,7 @@ class Twin:
                 learning[n] = max(-(1 << 27), min((1 << 27) - 1, total << c["LEARN_SIG_SCALE"])) >> 12
                 level = sum(self.u[j] >= c[f"THR_H_{q}"] for q in range(4))
                 h[n] = (c[f"H_{level}"] + 16) % 32 - 16
-                if c["REGUL_MODE"] == 2:
+                if c["REGUL_MODE"]:
                     regular[n] = max(0, (self.trec[j] >> c["FP_LOC_TREC"]) - c["REGUL_F0"])
                 trace = self.tout[j] >> c["FP_LOC_TOUT"]
                 if on & 4 and trace:
@@ -135,12 +136,18 @@ class Twin:
                     for n in range(16):
                         word = self.gen["in" if name == "INP" else "rec"].word(32)
                         self.synapse(name, i, first + n, learning[n] * trace * h[n], regular[n], word)
+        if on == 4:  # no source is visited
+            return 2 * self.neurons
         return self.neurons // 16 * (32 + 2 * max(self.inputs, self.neurons))
 
     def synapse(self, name: str, i: int, j: int, wanted: int, regular: int, word: int) -> None:
         c, table = self.c, self.w_in if name == "INP" else self.w_rec
-        prob = wanted - (regular << c[f"REGUL_K_{name}_P"] >> c[f"REGUL_K_{name}_R"])
-        if prob > 0 and wanted >> 27 & 1:
+        sixteenths = 16 * wanted
+        if c["REGUL_MODE"] & 1 and wanted > 0:  # an increase shrinks by the rate above its target
+            sixteenths = wanted * max(0, 16 - (regular >> c["REGUL_K_MUL"]))
+        less = regular << c[f"REGUL_K_{name}_P"] >> c[f"REGUL_K_{name}_R"] if c["REGUL_MODE"] & 2 else 0
+        prob = (sixteenths >> 4) - less
+        if prob > 0 and sixteenths >> 31 & 1:
             prob = -(1 << 31)
         step = self.moved(table[i][j], prob, 32, c[f"LR_P_W{name}"], c[f"LR_R_W{name}"], word)
         table[i][j] = max(-128, min(127, table[i][j] + step))
@@ -212,8 +219,14 @@ def test_random_nets_are_the_twins(seed: int) -> None:
     inputs, neurons, outputs = pick(1, 36), 16 * pick(1, 2), pick(1, 16)
     c = {name.upper(): 0 for name in Registers._fields}
     c |= {"NUM_INP_NEUR": inputs - 1, "NUM_REC_NEUR": neurons - 1, "NUM_OUT_NEUR": outputs - 1}
-    c |= {"DO_EPROP": int(rng.choice([0, 1, 2, 3, 5, 6, 7, 7, 7])), "RST_MODE": pick(0, 1), "NO_OUT_ACT": pick(0, 1)}
-    c |= {"EN_STOCH_ROUND": pick(0, 1), "REGUL_MODE": 2 * pick(0, 1), "REGUL_W": 3, "KAPPA": pick(0, 127)}
+    c |= {"DO_EPROP": int(rng.choice([0, 1, 2, 3, 4, 5, 6, 7, 7, 7])), "RST_MODE": pick(0, 1), "NO_OUT_ACT": pick(0, 1)}
+    c |= {
+        "EN_STOCH_ROUND": pick(0, 1),
+        "REGUL_MODE": pick(0, 3),
+        "REGUL_K_MUL": pick(0, 4),
+        "REGUL_W": 3,
+        "KAPPA": pick(0, 127),
+    }
     c |= {
         name: pick(0, 4)
         for name in ("FP_LOC_WINP", "FP_LOC_WREC", "FP_LOC_WOUT", "FP_LOC_TINP", "FP_LOC_TREC", "FP_LOC_TOUT")
@@ -227,7 +240,7 @@ def test_random_nets_are_the_twins(seed: int) -> None:
     c |= {f"SEED_STRND_{name}": pick(1, 2**30 - 1) for name in ("NEUR", "TINP", "TREC", "TOUT")}
     c["SEED_STRND_ONEUR"] = pick(1, 2**15 - 1)
     most = max(inputs, neurons, outputs) // 2 + 1
-    alpha = np.where(rng.random(most) < 0.2, ONE, (7 << 12) | rng.integers(0, 4096, most))
+    alpha = np.where(rng.random(most) < 0.2, ONE, (rng.choice([7, 7, 7, 8], most) << 12) | rng.integers(0, 4096, most))
     threshold = rng.integers(1, 600, most)
     tables = [rng.integers(-128, 128, shape) for shape in ((inputs, neurons), (neurons, neurons), (neurons, outputs))]
     np.fill_diagonal(tables[1], rng.integers(-120, 121, neurons))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from bimhw.evidence.silicon.compare import Comparison
 
 
 @click.command()
@@ -24,6 +27,7 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
     from bimhw.evidence.silicon.compare import compare_silicon, together, vendors_alone
     from bimhw.evidence.silicon.judge import QUANTITIES
     from bimhw.evidence.silicon.page import page
+    from bimhw.evidence.silicon.vendor import VARIANTS
     from simulator.base.files import write_text
 
     result = compare_silicon(folder, loihi1, loihi2)
@@ -31,7 +35,7 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
     if markdown is not None:
         whole = result if folder is None else together(result, compare_silicon())
         vendor = theirs if folder is None else together(theirs, vendors_alone())
-        write_text(markdown, page(whole, vendor))
+        write_text(markdown, page(whole, vendor, {name: _variant(folder, name) for name in VARIANTS}))
     if as_json:
         print_json(result.as_json() | {"vendor_constants_only": theirs.as_json()["mean_over_sets"]})
         return
@@ -49,6 +53,13 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
         click.echo(f"not recognised: {name}")
     for reason in result.left_out:
         click.echo(f"left out: {reason}")
+
+
+def _variant(folder: Path | None, name: str) -> Comparison:
+    from bimhw.evidence.silicon.compare import together, vendors_with
+
+    own = vendors_with(folder, name)
+    return own if folder is None else together(own, vendors_with(None, name))
 
 
 def _rows(s: Any) -> list[tuple[Any, ...]]:

@@ -121,6 +121,12 @@ def vendors_alone(folder: Path | str | None = None) -> Comparison:
     return compare_silicon(folder, vendor.LOIHI1, vendor.loihi2(), vendor.chips())
 
 
+def vendors_with(folder: Path | str | None, variant: str) -> Comparison:
+    """Predict the same files with one of the variants of the vendors' constants (`vendor.VARIANTS`)."""
+    chips = vendor.VARIANTS[variant]()
+    return compare_silicon(folder, chips[LOIHI1], chips[LOIHI2], chips)
+
+
 @dataclass(frozen=True)
 class Chips:
     """Whose constants are used: of the two Loihis, and of other chips by name."""

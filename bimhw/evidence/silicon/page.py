@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bimhw.evidence.silicon.compare import Comparison
 from bimhw.evidence.silicon.judge import MARK_ENERGY, MARK_TIME, QUANTITIES, DataSet, Row
@@ -54,12 +54,13 @@ _NOT_REBUILT = (
 )
 
 
-def page(result: Comparison, vendor: Comparison) -> str:
+def page(result: Comparison, vendor: Comparison, exchanged: Mapping[str, Comparison]) -> str:
     """Return the page as Markdown.
 
     Args:
         result: predictions with the chip files' constants.
         vendor: the same sets in the same order, with the vendors' constants alone.
+        exchanged: the same with the variants of the vendors' constants, by name.
     """
     heads = [name for q in QUANTITIES for name in (q, "vendor")]
     lines = [_HEAD, f"| set | {' | '.join(heads)} | rows that judge |", "|---" * (len(heads) + 2) + "|"]
@@ -69,12 +70,38 @@ def page(result: Comparison, vendor: Comparison) -> str:
         lines.append(f"| {own.name} | {' | '.join(cells)} | {judged} of {len(own.rows)} |")
     means = [_percent(r.mean(q)) for q in QUANTITIES for r in (result, vendor)]
     lines += [f"| mean over sets | {' | '.join(means)} | |", ""]
+    lines += [*_vendor_part(result, vendor, exchanged), ""]
     for s in result.sets:
         lines += [f"## {s.name} (constants of `{s.chip}`)", "", *_table(s)]
         lines += ["", *(f"- fitted: {text}" for text in s.fitted), *(f"- {text}" for text in s.assumptions), ""]
     lines += [f"- left out: {text}" for text in result.left_out]
     lines += ["## Not rebuilt", "", "| measurement | why |", "|---|---|", *(f"| {a} | {b} |" for a, b in _NOT_REBUILT)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _vendor_part(result: Comparison, vendor: Comparison, exchanged: Mapping[str, Comparison]) -> list[str]:
+    """Show which of the vendors' constants make up the error of each set: one group at a time as it was fitted since."""
+    energy = "dynamic energy"
+    lines = [_VENDORS, f"| set | vendor | {' | '.join(exchanged)} | all |", "|---" * (len(exchanged) + 3) + "|"]
+    for k, (own, theirs) in enumerate(zip(result.sets, vendor.sets, strict=True)):
+        alone = theirs.figure(energy)
+        if alone is None or alone == own.figure(energy):
+            continue
+        others = [c.sets[k].figure(energy) for c in exchanged.values()]
+        cells = ["=" if f == alone else _percent(f) for f in others]
+        lines.append(f"| {own.name} | {_percent(alone)} | {' | '.join(cells)} | {_percent(own.figure(energy))} |")
+    return lines
+
+
+_VENDORS = """## What the vendors' constants lack
+
+Mean |error| of the dynamic energy with the vendor's constants, with one group of them as it was fitted since, and with all.
+`=`: the group makes no difference. Davies et al. state energies of Loihi 1 before silicon, none of a spike or a packet that
+leaves a core, and one energy of a synaptic event for all formats. Intel states none of a Loihi 2 step. Hoeppner et al. state a
+neuron and an event of SpiNNaker's chip: SDRAM, regulators and the rest of the board are not in them; the measurements are of
+boards. Their designers' own figures of a board (Sharp et al. 2012: 100 nJ a neuron and ms, 43 nJ a postsynaptic potential, with
+the software of that year) are the column `board, 2012`: no better, for an event costs less today.
+"""
 
 
 def _table(s: DataSet) -> list[str]:

@@ -108,6 +108,18 @@ def test_vendors_constants_alone(tmp_path: Path) -> None:
     assert found.figure("dynamic energy") == pytest.approx(0)
 
 
+def test_a_variant_exchanges_its_own_constants() -> None:
+    """One group is fitted, the rest the vendor's; what all groups leave is one set's own constants."""
+    plain, whole = vendor.chips(), {name: load_chip(name) for name in vendor.chips()}
+    for group, keys in vendor.GROUPS.items():
+        for name, chip in vendor.VARIANTS[group]().items():
+            expected = {k: (whole if k in keys else plain)[name].energy.get(k) for k in {*chip.energy, *keys}}
+            assert dict(chip.energy) == {k: q for k, q in expected.items() if q is not None}, (group, name)
+    board = vendor.VARIANTS["board, 2012"]()["spinnaker1"]
+    row = {"neuron_updates": "2", "neuron_updates_active": "2", "synaptic_events": "3", "spikes": "5", "packets": "7"}
+    assert counts.energy_pj(board, row) == pytest.approx(2 * 100e3 + 3 * 43e3)
+
+
 def test_energies_follow_the_square_of_the_supply() -> None:
     chip = load_chip("truenorth")
     own = counts.energy_pj(chip, {"synaptic_events": "1e6", "hops_ew": "10"})

@@ -27,7 +27,7 @@ from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-PERIOD = 20  # steps between the spikes of a neuron that its bias drives, about
+PERIOD = 24  # steps between the spikes of a neuron that its bias drives, about
 INPUTS = 64
 
 

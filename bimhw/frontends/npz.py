@@ -91,7 +91,7 @@ def _plain(a: dict[str, Any], file: Path, split: bool) -> PlainNet:
         projections = read_blocks(file, a["indptr"], n_in, like)
     else:
         indices = _targets(a.pop("indices"), a["indptr"], n_in, n, where)
-        projections = _projections(a, indices, n_in, like)
+        projections = _projections(a["indptr"], indices, a["weights"], n_in, like)
     meta = {"source": file.name, "steps": int(a["in_ptr"].size - 1)}
     network = Network("integer", populations, projections, meta, inputs=_inputs(a, n_in, where), core=core)
     return PlainNet(network, str(a["ref_hash"]) if "ref_hash" in a else "")
@@ -222,10 +222,10 @@ def _populations(a: dict[str, Any], n_in: int, n: int, where: str) -> tuple[Popu
 
 
 def _projections(
-    a: dict[str, Any], indices: npt.NDArray[np.int32], n_in: int, like: tuple[Projection, ...]
-) -> tuple[Projection, ...]:
+    indptr: npt.NDArray[np.int64], indices: npt.NDArray[np.int32], weights: npt.NDArray[np.integer], n_in: int,
+    like: tuple[Projection, ...],
+) -> tuple[Projection, ...]:  # fmt: skip
     """Synapses of the inputs, if there are any, and of the neurons."""
-    indptr, weights = a["indptr"], a["weights"]
     cut = int(indptr[n_in])
     rows = {"in": (indptr[: n_in + 1], slice(0, cut)), "lif": (indptr[n_in:] - cut, slice(cut, indices.size))}
     found = []

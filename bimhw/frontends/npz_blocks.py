@@ -99,7 +99,7 @@ def _array(archive: zipfile.ZipFile, name: str, size: int, where: str) -> Iterat
         yield _pieces(stream, dtype, size)
 
 
-def _pieces(stream: IO[bytes], dtype: np.dtype[Any], size: int) -> Iterator[Integers]:
+def _pieces(stream: IO[bytes], dtype: np.dtype[np.integer], size: int) -> Iterator[Integers]:
     for at in range(0, size, _PIECE):
         data = stream.read(min(_PIECE, size - at) * dtype.itemsize)
         piece: Integers = np.frombuffer(data, dtype)

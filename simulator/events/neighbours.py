@@ -16,12 +16,14 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.events.engine import SimpyEngine
 from simulator.events.host import Soma
+from simulator.function.run import recorded_spikes
 from simulator.function.state import Probe
 from simulator.program.program import Program
 from simulator.timing.contract import I64
 from simulator.timing.fabric import Packet
+from simulator.timing.forked_tokens import tokens_of
 from simulator.timing.handshake import Handshake
-from simulator.timing.neighbours import neighbours_of, tokens_of
+from simulator.timing.neighbours import neighbours_of
 from simulator.timing.result import TimingRun
 
 I32 = npt.NDArray[np.int32]
@@ -86,7 +88,7 @@ class NeighbourEngine(SimpyEngine):
 
     def timing(self) -> TimingRun:
         """Return when everything happened so far."""
-        return super().timing().with_tokens(tokens_of(self.plan.mesh, self._near))
+        return super().timing().with_tokens(tokens_of(self.plan, self._near, recorded_spikes(self.record)))
 
     def _begin(self) -> None:
         """Let all cores begin the first step of a call of `advance`, on a quiet chip."""

@@ -3,14 +3,15 @@
 Two cores are neighbours where one may send spikes to the other; the host is one more core. A token takes the time of a barrier
 token over the same way. Of step s at core c:
 
-    sent:      the soma is through, its last packet on its way, at e_c(s). A token with the number of packets goes to every core
-               that c may send spikes to.
+    sent:      the soma is through, its last packet on its way, at e_c(s). A token goes to every core that c may send spikes to;
+               one that got packets is told how many.
     finished:  q_c(s) = max(e_c(s), e_k(s) + token(k, c) of every core k that may send to c, DONE of the last packet of step s)
                A token goes to every neighbour.
     next step: start_c(s + 1) = max(q_c(s), q_m(s) + token(m, c) of every neighbour m) + handshake
 
 So neighbours are never more than one step apart: a packet of step s + 1 finds the sums of step s taken, two sets of sums are
-enough, and a token needs one bit of the step's number. Spikes are those of a barrier, bit for bit. Steps of cores far apart
+enough, and a token needs one bit of the step's number. What crosses the links is counted by `simulator.timing.forked_tokens`.
+Spikes are those of a barrier, bit for bit. Steps of cores far apart
 overlap in the network, so a run is timed as a whole; arbiters go on where they are. A run ends when its last core is finished.
 """
 
@@ -27,7 +28,7 @@ from simulator.timing.bound import link_busy_of, quiet_bound
 from simulator.timing.contract import DONE, I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
-from simulator.timing.wires import hops, token_ticks
+from simulator.timing.wires import token_ticks
 from simulator.timing.words import unpack
 
 
@@ -99,19 +100,6 @@ class LocalTimes:
         return over
 
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """Tokens of one step, int64 [C] each, by the endpoint that sends them.
-
-    Attributes:
-        sent: tokens to those that it may send spikes to, and to all neighbours.
-        hops: links that they cross.
-    """
-
-    sent: I64
-    hops: I64
-
-
 LocalEngine = Callable[[Mesh, LocalWork], LocalTimes]
 
 
@@ -134,17 +122,6 @@ def neighbours_from(mesh: Mesh, source: I64, target: I64) -> Neighbours:
         ptr, b.astype(np.int32), token_ticks(mesh, a, b), np.isin(pairs, sends, assume_unique=True),
         np.bincount(sends % n, minlength=n).astype(np.int64),
     )  # fmt: skip
-
-
-def tokens_of(mesh: Mesh, near: Neighbours) -> Tokens:
-    """Return the tokens of one step: one to each neighbour, and one more to each that spikes may go to."""
-    source, n = near.source.astype(np.int64), mesh.n_endpoints
-    each = 1 + near.sends.astype(np.int64)
-    ew, ns = hops(mesh, source, near.who.astype(np.int64))
-    sent, crossed = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    np.add.at(sent, source, each)
-    np.add.at(crossed, source, each * (ew + ns))
-    return Tokens(sent, crossed)
 
 
 def merge_all(chunk: Chunk, neighbours: Neighbours) -> LocalWork:

@@ -17,7 +17,8 @@ from simulator.timing.clocked import run_clocked_local
 from simulator.timing.compiled import run_compiled_local
 from simulator.timing.contract import Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, expand, message_counts
-from simulator.timing.neighbours import LocalEngine, LocalRun, bound_local, neighbours_of, time_neighbours, tokens_of
+from simulator.timing.forked_tokens import tokens_of
+from simulator.timing.neighbours import LocalEngine, LocalRun, bound_local, neighbours_of, time_neighbours
 from simulator.timing.plan import Plan
 from simulator.timing.result import Engine, TimingRun
 from simulator.timing.tick import time_ticks
@@ -84,7 +85,7 @@ class Overlapping:
             soma_stall_ticks=sum((r.stall for _, r in timed), zero),
             link_busy_ticks=sum((r.link_busy for _, r in timed), np.zeros((m.n_routers, m.n_ports), np.int64)),
             steps={t: v for _, r in timed for t, v in r.steps.items()},
-            tokens=tokens_of(m, near),
+            tokens=tokens_of(self.plan, near, self.spikes),
         )
 
     def _local_engine(self) -> LocalEngine:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
-from simulator.timing.neighbours import Tokens
+from simulator.timing.forked_tokens import Tokens
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
 
@@ -32,7 +32,7 @@ class TimingRun:
         link_busy_ticks: int64 [R, P], busy ticks of each router output.
         steps: step -> (work, times) of the steps that were asked for, counted from the release of each.
         late: int64 [T], messages done after their tick had ended (tick synchronisation), else None.
-        tokens: tokens of a step between neighbours (neighbour synchronisation), else None.
+        tokens: tokens between neighbours (neighbour synchronisation), else None.
     """
 
     engine: Engine
@@ -49,7 +49,7 @@ class TimingRun:
     tokens: Tokens | None = None
 
     def with_tokens(self, tokens: Tokens) -> TimingRun:
-        """Return the same with the tokens of a step."""
+        """Return the same with the tokens between neighbours."""
         return replace(self, tokens=tokens)
 
     @property

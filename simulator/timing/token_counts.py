@@ -22,12 +22,13 @@ def with_tokens(activity: Activity, timing: TimingRun, program: Program) -> Acti
         return activity
     cores = timing.mesh.n_cores
     size = max((c.by_core.size for c in activity.counts.values()), default=cores + 1)
-    each = {"sync_tokens": timing.tokens.sent, "sync_token_hops": timing.tokens.hops}
-    counts = {name: _count(tokens, cores, size, activity, program) for name, tokens in each.items()}
+    t = timing.tokens
+    each = {"sync_tokens": (t.sent, t.sent_by_step), "sync_token_hops": (t.hops, t.hops_by_step)}
+    counts = {name: _count(*tokens, cores, size, activity, program) for name, tokens in each.items()}
     return replace(activity, counts={**activity.counts, **counts})
 
 
-def _count(each: I64, cores: int, size: int, activity: Activity, program: Program) -> Count:
+def _count(each: I64, by_step: I64, cores: int, size: int, activity: Activity, program: Program) -> Count:
     by_core, by_population = np.zeros(size, np.int64), np.zeros(len(activity.populations), np.int64)
     by_core[:cores] = each[:cores]
     by_core[HOST] = each[cores:].sum()
@@ -35,5 +36,4 @@ def _count(each: I64, cores: int, size: int, activity: Activity, program: Progra
     used, first = np.unique(program.core, return_index=True)
     np.add.at(by_population, of[first], by_core[used])
     by_population[-1] += by_core.sum() - by_population.sum()
-    steps = activity.steps
-    return Count(by_core * steps, np.full(steps, by_core.sum(), np.int64), by_population * steps)
+    return Count(by_core, by_step, by_population)

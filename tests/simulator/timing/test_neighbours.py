@@ -8,23 +8,26 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import InputError
+from simulator.program.axons import axon_table, host_readers
 from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.cases import random_mesh, random_run, random_system, run_of
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled_local
 from simulator.timing.contract import Mesh
+from simulator.timing.forked_tokens import forked
 from simulator.timing.handshake import run_simpy_local
 from simulator.timing.neighbours import (
     LocalTimes,
     LocalWork,
     bound_local,
     neighbours_from,
+    neighbours_of,
     quiet_of,
-    tokens_of,
     work_of_step,
 )
+from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
-from simulator.timing.wires import token_ticks
+from simulator.timing.wires import token_ticks, wires
 
 
 def assert_same(a: LocalTimes, b: LocalTimes, what: object) -> None:
@@ -123,9 +126,56 @@ def test_a_handshake_by_hand() -> None:
         times = engine(mesh, local)
         np.testing.assert_array_equal(times.quiet, [[10, 14], [32, 36]])
         np.testing.assert_array_equal(times.start, [[0, 0], [22, 19]])
-    tokens = tokens_of(mesh, near)
-    np.testing.assert_array_equal(tokens.sent, [2, 1])  # to core 1: sent and finished; to core 0: finished
-    np.testing.assert_array_equal(tokens.hops, [2, 1])
+    tokens, links = forked(mesh, near)
+    np.testing.assert_array_equal(tokens, [2, 1])  # to core 1: sent and finished; to core 0: finished
+    np.testing.assert_array_equal(links, [2, 1])
+
+
+def _route(mesh: Mesh, a: int, b: int) -> set[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return the links of the XY route between two routers."""
+    (x, y), (tx, ty) = divmod(a, mesh.height), divmod(b, mesh.height)
+    links = set()
+    while (x, y) != (tx, ty):
+        step = (x + (tx > x) - (tx < x), y) if x != tx else (x, y + (ty > y) - (ty < y))
+        links.add(((x, y), step))
+        x, y = step
+    return links
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_tokens_are_those_of_the_definition(make_chip, make_program, make_spikes, seed: int) -> None:  # type: ignore[no-untyped-def]
+    """Trees as sets of links, and pairs with packets as sets, step by step."""
+    program, spikes = make_program(seed, 12, density=0.1), make_spikes(seed, 5, 58, 0.2)
+    chip = make_chip()
+    plan = make_plan(program, chip)
+    near, axons, mesh = neighbours_of(plan), axon_table(program), plan.mesh
+    tokens = run_timing(program, chip, spikes, sync="neighbour").tokens
+    assert tokens is not None
+    router, host = wires(mesh).router, mesh.n_cores
+    sent, crossed = np.zeros((5, mesh.n_endpoints), int), np.zeros((5, mesh.n_endpoints), int)
+    to_host = host_readers(program)
+    for s in range(5):
+        pairs = set()
+        for i in spikes.ids[spikes.ptr[s] : spikes.ptr[s + 1]].tolist():
+            c = int(program.core[i]) if program.core[i] >= 0 else host
+            targets = [
+                *axons.dst[axons.ptr[i] : axons.ptr[i + 1]].tolist(),
+                *([host] if to_host[i] and c != host else []),
+            ]
+            pairs |= {(c, t) for t in targets if t != c}
+        for c, t in pairs:
+            sent[s, c] += 1
+            crossed[s, c] += len(_route(mesh, router[c], router[t]))
+        for c in range(mesh.n_endpoints):
+            own = slice(near.ptr[c], near.ptr[c + 1])
+            for targets in (near.who[own], near.who[own][near.sends[own]]):
+                sent[s, c] += targets.size > 0
+                crossed[s, c] += len(set().union(*(_route(mesh, router[c], router[t]) for t in targets)))
+    np.testing.assert_array_equal(tokens.sent, sent.sum(axis=0))
+    np.testing.assert_array_equal(tokens.hops, crossed.sum(axis=0))
+    np.testing.assert_array_equal(tokens.sent_by_step, sent.sum(axis=1))
+    np.testing.assert_array_equal(tokens.hops_by_step, crossed.sum(axis=1))
+    assert tokens.hops.sum() > 0
 
 
 def test_neighbours_are_at_most_a_step_apart() -> None:

@@ -94,11 +94,20 @@ def codesign(
         learning_forms(program, chip, _rates(folder, program), inference_nj, price),
         [r | {"trust": costs.time_words[0]} for r in roofline(folder, chip)],
         chip_learning(costs),
-        costs.verdict(),
+        costs.verdict() + _other_sync(folder),
         [] if chip.timing is None else [r | {"trust": costs.time_words[0]} for r in floorline(folder).rows()],
         modes(costs.rows()),
         costs.fidelity,
     )
+
+
+def _other_sync(folder: RunFolder) -> list[str]:
+    sync = folder.manifest.get("sync", "barrier")
+    if sync == "barrier":
+        return []
+    return [
+        f"the run's steps were kept apart by sync {sync!r}; time sensitivity, roofline and floorline are those of a barrier"
+    ]
 
 
 def floorline(run: RunFolder | Path | str) -> StepTerms:

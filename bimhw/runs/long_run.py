@@ -31,13 +31,14 @@ class LongRun:
     """What is kept of a run.
 
     Attributes:
-        seconds: CPU time of the function alone.
+        seconds, wall_s: CPU time of the function alone, and by the clock on the wall.
         spikes: events, external ones included.
         spike_hash: `SpikeTrain.spike_hash` of the whole run.
         activity: counters; ``by_step`` has one entry, the total.
     """
 
     seconds: float
+    wall_s: float
     spikes: int
     spike_hash: str
     activity: Activity
@@ -62,16 +63,16 @@ def run_long(
         chunk: steps of one.
     """
     simulation.restart()
-    seconds, total = 0.0, None
+    seconds, wall, total = 0.0, 0.0, None
     with tempfile.TemporaryFile() as pointers, tempfile.TemporaryFile() as ids:
         pointers.write(np.zeros(1, np.int64).tobytes())
         spikes = 0
         for start in range(0, steps, chunk):
             stop = min(steps, start + chunk)
             part = window(inputs, min(start, inputs.steps), min(stop, inputs.steps))
-            began = time.thread_time()
+            began = time.process_time(), time.perf_counter()
             simulation.advance(part, stop - start)
-            seconds += time.thread_time() - began
+            seconds, wall = seconds + time.process_time() - began[0], wall + time.perf_counter() - began[1]
             train = recorded_spikes(simulation.record)
             pointers.write((train.ptr[1:] + spikes).tobytes())
             ids.write(np.ascontiguousarray(train.ids).tobytes())
@@ -81,7 +82,7 @@ def run_long(
             each(train)
             forget(simulation)
         assert total is not None
-        return LongRun(seconds, spikes, _hash(pointers, ids), total)
+        return LongRun(seconds, wall, spikes, _hash(pointers, ids), total)
 
 
 def _collapsed(activity: Activity) -> Activity:

@@ -18,6 +18,7 @@ from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
 from bimhw.views.energy_parts import energy_parts
+from bimhw.views.floorline_part import floorline_part
 from bimhw.views.network_parts import (
     confusion_part,
     learning_part,
@@ -111,7 +112,7 @@ def _view(run: RunFolder, gpu: str) -> RunView:
         resources_part(program, chip),
         Part("Spikes", _RASTER, script="raster", label="spike raster by layer"),
         timeline_part(timing, result),
-        *([cycles_part(timing, result, timing["step_ticks"].size // result["samples"])] if timing is not None else []),
+        *(_times(run, timing) if timing is not None else []),
         learning_part(program, result),
         *joules,
         condition_part(run, manifest),
@@ -300,6 +301,11 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
         f"{used:,} of {chip.n_cores:,} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
     )
     return Part("Placement on the chip", f"{note} Click a core.", drawing, script="core")
+
+
+def _times(run: RunFolder, timing: Mapping[str, npt.NDArray[Any]]) -> list[Part]:
+    steps = timing["step_ticks"].size // run.result["samples"]
+    return [cycles_part(timing, run.result, steps), floorline_part(run, run.manifest.get("sync", "barrier"))]
 
 
 def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any], steps: int) -> Part:

@@ -19,6 +19,7 @@ from simulator.function.fast import Rule, compact, fetch_row, lif, lif_counted, 
 from simulator.function.fast_run import load, store
 from simulator.function.layout import Layout, Synapses
 from simulator.function.state import Running
+from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
@@ -28,6 +29,7 @@ Targets = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.uint8]
 
 _WHOLE = 1 << 16  # neurons up to which one thread is faster with all synapses together (`Plain`)
+_SHARED = 10_000_000  # synapses from which a step is long beside the two turns that threads take in it
 _RANGES_A_THREAD = 4
 _MASK = 64
 
@@ -98,6 +100,11 @@ def large(layout: Layout, threads: int = 1) -> Large | None:
         ranges = tuple(piece for r in ranges for piece in _cut(r, parts))
     total = sum(s.indices.nbytes + s.weights.nbytes for s in layout.synapses)
     return Large(rule, ranges, threads, total)
+
+
+def useful_threads(program: Program, threads: int) -> int:
+    """Return how many of so many threads one run of a program makes use of: all, from 10 M synapses on, else one."""
+    return threads if sum(q.n_synapses for q in program.projections) >= _SHARED else 1
 
 
 def _ranges(layout: Layout, rule: Rule) -> tuple[Range, ...] | None:

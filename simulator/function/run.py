@@ -13,6 +13,7 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
+from simulator.function.large import useful_threads
 from simulator.function.parts import Setup, Spread, join_parts, run_parts
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe, Record, State
@@ -122,8 +123,8 @@ def run_samples(
     Random numbers go on through all samples (the step of their key is not reset). Arguments and errors as in `run`.
 
     Args:
-        workers: threads that samples are shared among; the result is the same for any number. Runs with a checkpoint, with
-            faults or of a program that learns take one.
+        workers: threads that samples are shared among, or the neurons of a large network where samples are not; the result is
+            the same for any number. Runs with faults or of a program that learns take one.
         spread: calls a function on each tuple of arguments, elsewhere, and returns the results in order (a cluster).
         first: samples of the same run that were run before, apart; not of a program that learns or has faults.
     """
@@ -136,7 +137,10 @@ def run_samples(
         setup = Setup(program, steps, seed, tuple(probes), strict, graded)
         record, tally = join_parts(run_parts(setup, samples, workers, spread, first), first * steps)
         return _cut(program, record, tally, Counter(program, topology), len(samples), steps)
-    simulation = Simulation(program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults)
+    threads = useful_threads(program, workers)
+    simulation = Simulation(
+        program, seed=seed, probes=probes, strict=strict, graded_inputs=graded, faults=faults, threads=threads
+    )
     if checkpoint is not None:
         advance_samples_saving(simulation, samples, steps, checkpoint, checkpoint_every)
     else:

@@ -74,7 +74,7 @@ class Simulation:
         if fast and not probes and not self.changeable:
             self.fast_form = large(self.layout, threads) or plain(self.layout)
         self._graded_inputs, self._count_active = graded_inputs, count_active
-        self.seed, self.strict = seed, strict
+        self.seed, self.strict, self.threads = seed, strict, threads
         self._probed = [(p, *self._find_probe(p)) for p in probes]
         self._rest(probes)
         for name in sorted(self.changeable):

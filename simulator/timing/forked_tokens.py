@@ -75,7 +75,7 @@ def forked(mesh: Mesh, near: Neighbours) -> tuple[I64, I64]:
 
 @numba.njit(cache=True, nogil=True)
 def _tree_links(ptr: I64, who: I32, chosen: npt.NDArray[np.bool_], x: I64, y: I64, low: I64, high: I64) -> I64:
-    """Count the links of the tree from each endpoint to those chosen of its neighbours; `low` and `high` have a place a column."""
+    """Count the links of the tree from each endpoint to those chosen of its neighbours; `low` and `high` are room to work in."""
     out = np.zeros(ptr.size - 1, np.int64)
     for c in range(out.size):
         low[:] = y[c]

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 )
 @click.option("--chip", default="loihi1-fitted", show_default=True, help="Chip name or YAML file.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of the timing engine."
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of timing, and of function from 10 M synapses on.",
 )
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Function runs; the fastest counts."

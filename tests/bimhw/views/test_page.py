@@ -56,6 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Path) -> None:
     first, second = (bimhw.report(run, tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
     assert first == second and len(first) < 3_000_000
+    assert "What binds a step" in first and "Steps are kept apart by a barrier of all cores." in first
     assert (
         not re.findall(r"(?:src|href)=\"(?!#)", first)
         and "@import" not in first

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from simulator.base.errors import InputError
+from simulator.timing.active import active_updates
+from simulator.timing.clocked import run_clocked_local
 from simulator.timing.contract import ARR, DONE, GEN, SRV
+from simulator.timing.expand import expand
+from simulator.timing.neighbours import merge_all, neighbours_of
+from simulator.timing.plan import make_plan
 from simulator.timing.run import TimingRun, run_timing
 from simulator.trace import Trace, chrome_events, nir_data, read_trace, trace_of, write_chrome, write_trace, write_vcd
 
@@ -52,6 +57,30 @@ def test_stalls_sum_to_the_runs_counter(make_chip, make_program, make_spikes) ->
     stalls = np.bincount(trace_of(run).source, trace_of(run).stalled, 13)
     assert stalls.sum() > 0
     np.testing.assert_array_equal(stalls, run.soma_stall_ticks)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "clocked", "simpy"])
+def test_neighbours_overlap_in_a_trace_as_they_do_on_the_chip(make_chip, make_program, make_spikes, engine) -> None:  # type: ignore[no-untyped-def]
+    """Stamps are those of the whole run, cores begin a step once they have ended the last, and before others have."""
+    program, spikes = make_program(3, 12, density=0.05), make_spikes(3, 6, 58, 0.2)
+    chip = make_chip(handshake=1.0)
+    run = run_timing(program, chip, spikes, engine, sync="neighbour", keep=range(6))
+    plan = make_plan(program, chip)
+    active = None if plan.uniform else active_updates(program, spikes, 0, 6)
+    chunk = expand(plan, spikes, 0, 6, active)
+    local = merge_all(chunk, neighbours_of(plan))
+    times = run_clocked_local(plan.mesh, local)
+    trace = trace_of(run, spikes)
+    np.testing.assert_array_equal(trace.stamps[local.order], times.stamps)
+    np.testing.assert_array_equal(trace.soma_start, times.start)
+    np.testing.assert_array_equal(trace.soma_end, times.soma_end)
+    assert (trace.soma_start[1:] > trace.soma_end[:-1]).all()
+    assert (trace.soma_start[1:].min(axis=1) < trace.release[1:]).any()  # somebody is ahead of the slowest
+    window = trace_of(run_timing(program, chip, spikes, engine, sync="neighbour", keep=range(2, 4)))
+    for name in ("soma_start", "soma_end", "release", "ticks"):
+        np.testing.assert_array_equal(getattr(window, name), getattr(trace, name)[2:4])
+    inside = (trace.step == 2) | (trace.step == 3)
+    np.testing.assert_array_equal(window.stamps, trace.stamps[inside])
 
 
 def test_npz_round_trip(trace: Trace, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def _train(
     with placed_on(net, torch_device(device)):
         loop = text_by_autograd(net, bim_forward(net), streams, config.n_in, settings)
         if settings.rule != "tbptt":
-            loop = _online(net, streams, settings)
+            loop = online_loop(net, streams, settings)
         loop.run(settings.epochs, progress, kept)
     rates: list[Tensor] = []
     score = score_corpus(bim_forward(net, rates), corpus, test)
@@ -233,7 +233,8 @@ class TextBatches:
             yield Batch(one_hot(x, self.n_symbols), y, len(y), begins=start == 0, ends=False)
 
 
-def _online(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loop[Tensor]:
+def online_loop(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loop[Tensor]:
+    """Return the loop of an online rule over streams [T, B]."""
     clock = Clock(settings.epochs * (len(symbols) - 1))
     updater = Updater(net, settings, clock.total, clock.share)
     source = TextBatches(symbols, net.config.n_in, _STRETCH, whole=False)

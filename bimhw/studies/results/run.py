@@ -10,6 +10,7 @@ from typing import Any
 
 from bimhw.learning.device import torch_device
 from bimhw.runs.workers import spreading
+from bimhw.studies.results.hours import hours
 from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Data, Point, append_point, decides, point_key, read_points, run_point, unjudged
 from bimhw.tasks.registry import load
@@ -64,6 +65,8 @@ def run_results(
                 continue
             wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
             table = _able(replace(table, rows=wanted), data, say)
+            if table.path == table.task:  # a whole set of the user's
+                _say_hours(table, data, points, say)
             while spread is not None and time.monotonic() < end and (ready := _ready(table, data, points, seeds)):
                 for point in spread(run_point, [(data, name, *what, device) for what in ready]):
                     points[point.key] = point
@@ -83,6 +86,14 @@ def _able(table: Table, data: Data, say: Callable[[str], None]) -> Table:
         say(f"{table.name}: the validation part is too small to decide: the first setting of each grid is taken")
         return replace(table, rows=tuple(replace(r, grid=r.grid[:1]) for r in table.rows))
     return table
+
+
+def _say_hours(table: Table, data: Data, points: Mapping[str, Point], say: Callable[[str], None]) -> None:
+    """Say how long each row that is not begun will take, where that is long."""
+    begun = {p.row for p in points.values() if p.table == table.name}
+    for row in table.rows:
+        if row.label not in begun and (long := hours(table, row, data)) is not None:
+            say(f"{table.name}: {row.label}: about {long:,.1f} hours on this machine ({row.seeds} seeds and its grid)")
 
 
 def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:

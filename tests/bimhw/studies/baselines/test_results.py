@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from bimhw.cli.commands.results import command
+from bimhw.studies.results import hours as hours_module
 from bimhw.studies.results import run as run_module
 from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
@@ -292,6 +294,23 @@ def test_a_copy_too_small_to_judge_is_trained_without_a_figure(tmp_path: Path) -
     assert len(points) == 2 and all(p.not_judged and p.accuracy is p.auc_roc is None for p in points.values())
     assert all(run_module.stale(p, toy()) for p in points.values())
     assert "2 points" in CliRunner().invoke(command, options).output  # none is trained again
+
+
+def test_hours_are_those_of_a_small_part_times_what_the_whole_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, dict[str, Any]]] = []
+
+    def instead(data: Any, table: str, row: Row, options: dict[str, Any], seed: int, tuning: bool) -> None:
+        asked.append((len(data.train), options))
+        time.sleep(0.01)
+
+    monkeypatch.setattr(hours_module, "run_point", instead)
+    small = toy()
+    assert hours_module.hours(TABLE, ROWS[0], small) is None and not asked  # soon done: not worth a trial
+    many = replace(small, train=small.train.take(np.arange(32 * 100) % 40), validation=None)
+    long = hours_module.hours(TABLE, ROWS[0], many)
+    assert long is not None and 1 <= long * 3600 / (0.01 * 100 * 2 * (2 + 2)) < 5  # share, epochs, seeds and grid
+    assert asked == [(32, ROWS[0].options | GRID[0] | {"epochs": 1})] * 2
+    assert hours_module.hours(TABLE, ROWS[2], many) is None  # linear
 
 
 def test_a_plain_path_needs_one_table_that_takes_it() -> None:

@@ -228,6 +228,17 @@ def chip_learning(costs: Energy) -> list[dict[str, Any]]:
                 "trust": trust(report.items),
             }
         )  # fmt: skip
+    return _ranked(rows)
+
+
+def _ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with their place among single learners by energy and by time, 1 the best."""
+    single = [r for r in rows if r["learners"] == 1]
+    places = {key: sorted(float(r[key]) for r in single if r[key] is not None) for key in ("uj", "us")}
+    for r in rows:
+        for key, values in places.items():
+            ranked = r["learners"] == 1 and r[key] is not None
+            r[f"place by {'energy' if key == 'uj' else 'time'}"] = values.index(float(r[key])) + 1 if ranked else None
     return rows
 
 

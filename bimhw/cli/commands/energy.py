@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     help="Card to compare with: h100, a100, orin-nano, agx-orin, i7-4960x (a CPU), or a YAML file.",
 )
 @click.option(
-    "--explain", metavar="ITEM", help="Show the arithmetic of one item, by name or key; 'all' for every item."
+    "--explain",
+    metavar="ITEM|ROW",
+    help="Show the arithmetic of one item, by name or key; 'all' for every item; of a row: run, copies, a form of learning "
+    "(seq ...), learners, or a card of --gpu.",
 )
 @click.option(
     "--bound", multiple=True, metavar="KEY=LOW:HIGH", help="Your bounds [pJ] for a constant that was never published."
@@ -66,7 +70,7 @@ def command(
         _by(result.report, by, as_json)
         return
     if explain is not None:
-        _explain(result, explain, as_json)
+        _explain(result, explain, gpu, as_json)
         return
     if as_json:
         print_json(result.as_json())
@@ -85,7 +89,19 @@ def _bound(text: str) -> tuple[str, tuple[float, float]]:
         raise InputError(f"--bound {text!r}", "is not KEY=LOW:HIGH", "For example: --bound spike=0:70") from error
 
 
-def _explain(result: Energy, name: str, as_json: bool) -> None:
+def _explain(result: Energy, name: str, cards: Sequence[str], as_json: bool) -> None:
+    """Print the arithmetic of an item, of all, of a row of the chip, or of a card's rows."""
+    from bimhw.costs.explain import chip_rows, explain_chip
+
+    rows = chip_rows(result)
+    if name in rows or name in cards:
+        texts = [explain_chip(name, rows[name])] if name in rows else _explained_card(result, name)
+        if as_json:
+            print_json([{"row": name, "explanation": text} for text in texts])
+            return
+        for text in texts:
+            click.echo(text)
+        return
     best = result.best_learning
     items = list(result.report.items)
     items += [] if best is None else [i for i in best.nominal.items if i.hardware == "learning"]
@@ -97,6 +113,14 @@ def _explain(result: Energy, name: str, as_json: bool) -> None:
         return
     for item in items:
         click.echo(item.explain())
+
+
+def _explained_card(result: Energy, name: str) -> list[str]:
+    from bimhw.costs.explain import explain_card
+    from energy_models.gpu_card import load_gpu
+
+    card, steps = load_gpu(name), max(1, round(result.steps_per_sample))
+    return [explain_card(c, card, steps) for c in result.gpu if c.gpu == card.name]
 
 
 def _by(report: EnergyReport, grouping: str, as_json: bool) -> None:

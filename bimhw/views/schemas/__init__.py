@@ -31,7 +31,7 @@ DOCUMENTS: Mapping[str, object] = {
     "data list": list[chips.DataLine],
     "demo": costs.Demo,
     "doctor": list[chips.DoctorLine],
-    "energy": (costs.Energy, costs.EnergyBy, list[costs.EnergyItem]),
+    "energy": (costs.Energy, costs.EnergyBy, list[costs.EnergyItem], list[costs.EnergyRow]),
     "examples": chips.Files,
     "finetune": networks.Finetune,
     "fit": chips.Fit,

@@ -127,6 +127,13 @@ class Energy(Document, frozen=True):
     steps_per_sample: float
 
 
+class EnergyRow(Document, frozen=True):
+    """`--explain ROW`: the arithmetic of a row in words."""
+
+    row: str
+    explanation: str
+
+
 class EnergyBy(Document, frozen=True):
     """`--by`: sums by population, core, hardware or kind."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import bimhw
 from bimhw.costs.copies import learning_throughput, throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, forms_of
+from bimhw.costs.explain import chip_rows, explain_card, explain_chip
 from bimhw.costs.rows import modes
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
+from energy_models.gpu_card import load_gpu
 from mapping.copies import most_copies, replicate
 from simulator.base.errors import FitError
 from simulator.program.program import HOST, Program
@@ -266,6 +269,28 @@ def test_learners_are_a_row_of_their_own(case: dict[str, Any]) -> None:
     }  # fmt: skip
     for m in found:
         assert m["chip_over_card"] == m["chip_uj"] / m["card_uj"] and m["chip_word"] and m["card_word"]
+
+
+def test_every_row_can_be_recomputed_from_its_words(case: dict[str, Any]) -> None:
+    """The numbers in the explanation of a row give the row's own number."""
+    costs = bimhw.energy(case["activity"], case["chip"], "h100", program=case["program"], spikes=case["spikes"])
+    rows = {(r.how, r.batch): r for r in costs.rows() if r.side == "chip"}
+    for name, report in chip_rows(costs).items():
+        text = explain_chip(name, report)
+        pj = sum(float(n.replace(",", "")) for n in re.findall(r" = ([\d,.]+) pJ", text))
+        key = {"run": ("simulated", 1), "copies": ("simulated", costs.copies), "learners": ("seq", costs.copies)}
+        row = rows[key.get(name, (name, 1))]
+        assert pj / 1e6 / report.samples == pytest.approx(row.uj, rel=1e-4), name
+        assert all(item in text for item in report.unknown)
+    card, steps = load_gpu("h100"), round(costs.steps_per_sample)
+    for cost in costs.gpu:
+        lines = explain_card(cost, card, steps).splitlines()
+        terms = [float(a) * float(b) for a, b in re.findall(r"([\d.e+-]+) s x ([\d.]+) W", lines[-2])]
+        terms += [
+            float(a) * (float(b) - float(c))
+            for a, b, c in re.findall(r"([\d.e+-]+) s x \((\d+) - (\d+)\) W", lines[-2])
+        ]
+        assert sum(terms) * 1e6 / cost.batch == pytest.approx(cost.uj, rel=1e-3), lines
 
 
 def test_only_nets_that_learn_are_counted(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from bimhw.frontends.ann.convert import convert as convert
     from bimhw.frontends.brian2.network import brian2_input as brian2_input
     from bimhw.frontends.brian2.network import from_brian2 as from_brian2
+    from bimhw.frontends.diagram.skeleton import from_diagram as diagram
+    from bimhw.frontends.diagram.skeleton import from_diagram as from_diagram
     from bimhw.frontends.nir.check import check_nir as check_nir
     from bimhw.frontends.nir.check import check_nir as nir_check
     from bimhw.frontends.nir.export import export_nir as export_nir
@@ -132,6 +134,8 @@ _PUBLIC = {
     "Dataset": "bimhw.tasks.dataset.Dataset",
     "decode": "bimhw.compiler.decode.decode",
     "demo": "bimhw.studies.demo.demo",
+    "diagram": "bimhw.frontends.diagram.skeleton.from_diagram",
+    "from_diagram": "bimhw.frontends.diagram.skeleton.from_diagram",
     "doctor": "bimhw.evidence.doctor.doctor",
     "encode": "bimhw.compiler.decode.encode",
     "energy": "bimhw.costs.compare.energy",

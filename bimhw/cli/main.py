@@ -23,7 +23,7 @@ from simulator.base.text import first_line, printable
 
 GROUPS = {
     "Start": ("demo", "examples", "doctor", "schema", "chips", "data"),
-    "Networks": ("train", "finetune", "convert", "nir", "results", "forgetting"),
+    "Networks": ("train", "finetune", "convert", "nir", "diagram", "results", "forgetting"),
     "On a chip": ("fit", "compile", "map", "simulate", "learn", "rules", "bench"),
     "Answers": ("energy", "report", "serve", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),

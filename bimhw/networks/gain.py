@@ -29,6 +29,7 @@ I64 = npt.NDArray[np.int64]
 INPUT, GRID, READOUT, NEIGHBOURS = "input", "grid", "readout", "grid.neighbours"
 _EXPONENT, _BITS = 6, 8  # a weight of 1 is 64 / 256 mV/ms
 _WORD = 127
+_READ = 16  # first weight of a learnt readout
 _READOUT_FRAC = 12
 
 
@@ -45,6 +46,7 @@ class GainShape:
         drive: weight of an input channel.
         k_o: decay of the readout's filter.
         steps: of a sample; the scores of the last one decide.
+        learnt_readout: each class has a synapse from every row of the right column, to be learnt; at first as without.
     """
 
     rows: int = 8
@@ -57,6 +59,7 @@ class GainShape:
     drive: int = 120
     k_o: float = 0.98
     steps: int = 60
+    learnt_readout: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("rows", self.rows), ("columns", self.columns), ("classes", self.classes)):
@@ -68,11 +71,11 @@ class GainShape:
         ):  # fmt: skip
             if part < 1 or whole % part:
                 raise InputError(f"grid: {name}", f"is {part}, which does not divide {whole}", "Give a divisor")
-        if self.classes % self.tile_rows and self.tile_rows % self.classes:
+        if not self.learnt_readout and self.classes % self.tile_rows and self.tile_rows % self.classes:
             raise InputError("grid: classes", f"are {self.classes} over {self.tile_rows} tiles", "Give a multiple")
-        if self.tile_rows > 3 * self.classes:
+        if self.tile_rows > (3 if self.learnt_readout else 3 * self.classes):
             raise InputError(
-                "grid: tile_rows", f"is {self.tile_rows}: a band of more than 3 tiles is further than a link"
+                "grid: tile_rows", f"is {self.tile_rows}: a readout of more than 3 tiles is further than a link"
             )
 
 
@@ -98,13 +101,13 @@ def gain_grid(shape: GainShape | None = None, chip: Chip | str = "generic", *, s
         Population(READOUT, "readout_li", s.classes, _words(readout), layer=2, role="output", shape=(s.classes,)),
     )
     cells = np.arange(size).reshape(s.rows, s.columns)
-    band = s.rows // s.classes
     drawn = rng.normal(s.coupling, s.spread * s.coupling, _pairs(cells).shape[0])
     weights = np.clip(np.round(drawn), 0, _WORD).astype(np.int64)
+    read = _read(s, cells[:, -1])
     projections = (
         _sparse(f"{GRID}.input", INPUT, GRID, s.rows, np.column_stack([np.arange(s.rows), cells[:, 0]]), s.drive),
         _sparse(NEIGHBOURS, GRID, GRID, size, _pairs(cells), weights),
-        _sparse(f"{READOUT}.grid", GRID, READOUT, size, np.column_stack([cells[:, -1], np.arange(s.rows) // band]), 1),
+        _sparse(f"{READOUT}.grid", GRID, READOUT, size, read[:, :2], read[:, 2]),
     )
     meta: dict[str, object] = {
         "input": {"population": INPUT, "scale": 1.0},
@@ -121,6 +124,15 @@ def gain_grid(shape: GainShape | None = None, chip: Chip | str = "generic", *, s
 
 def _words(values: dict[str, int]) -> dict[str, npt.NDArray[np.int32]]:
     return {name: np.asarray(value, np.int32) for name, value in values.items()}
+
+
+def _read(s: GainShape, edge: I64) -> I64:
+    """Return (source, class, weight) of the readout's synapses."""
+    own = np.arange(s.rows) // (s.rows // s.classes)
+    if not s.learnt_readout:
+        return np.column_stack([edge, own, np.ones_like(own)])
+    source, label = np.repeat(edge, s.classes), np.tile(np.arange(s.classes), s.rows)
+    return np.column_stack([source, label, np.where(label == np.repeat(own, s.classes), _READ, 0)])
 
 
 def _pairs(cells: I64) -> I64:
@@ -152,5 +164,7 @@ def _cores(s: GainShape, chip: Chip) -> npt.NDArray[np.int32]:
     column = np.arange(s.columns) * s.tile_columns // s.columns
     grid = (column[None, :] * t.height + row[:, None]) * t.cores_per_router
     middle = (np.arange(s.classes) * 2 + 1) * s.tile_rows // (2 * s.classes)
+    if s.learnt_readout:
+        middle = np.full(s.classes, s.tile_rows // 2)
     readout = ((s.tile_columns - 1) * t.height + middle) * t.cores_per_router
     return np.asarray(np.concatenate([np.full(s.rows, HOST), grid.ravel(), readout]), np.int32)

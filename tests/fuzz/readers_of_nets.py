@@ -23,7 +23,15 @@ def yaml_mutation(data: bytes, random: Random) -> bytes:
 def build_nets(scratch: Path) -> list[Reader]:
     """Return these readers; their inputs are made in `scratch`."""
     scratch.mkdir(exist_ok=True)
-    return [*_sanafe(), _rules(), *_netx(scratch), *_events(scratch), _training(scratch), _state_dict(scratch)]
+    return [
+        *_sanafe(),
+        _rules(),
+        _diagram(),
+        *_netx(scratch),
+        *_events(scratch),
+        _training(scratch),
+        _state_dict(scratch),
+    ]
 
 
 def _sanafe() -> list[Reader]:
@@ -45,6 +53,16 @@ def _rules() -> Reader:
     folder = Path(__file__).parents[2] / "simulator" / "plasticity" / "rules" / "shipped"
     files = {"r.yaml": (folder / "r-stdp.yaml").read_bytes()}
     return Reader("rule file", files, lambda f: read_rules(f / "r.yaml") and None, {"": (damage, yaml_mutation)})
+
+
+def _diagram() -> Reader:
+    from bimhw.frontends.diagram.skeleton import from_diagram
+
+    example = Path(__file__).parents[2] / "examples" / "reaching.json"
+    files = {"d.json": example.read_bytes()}
+    return Reader(
+        "component diagram", files, lambda f: from_diagram(f / "d.json") and None, {"": (damage, yaml_mutation)}
+    )
 
 
 def _netx(scratch: Path) -> list[Reader]:

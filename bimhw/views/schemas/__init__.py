@@ -30,6 +30,7 @@ DOCUMENTS: Mapping[str, object] = {
     "data fetch": chips.DataFetch,
     "data list": list[chips.DataLine],
     "demo": costs.Demo,
+    "diagram": networks.Diagram,
     "doctor": list[chips.DoctorLine],
     "energy": (costs.Energy, costs.EnergyBy, list[costs.EnergyItem], list[costs.EnergyRow]),
     "examples": chips.Files,

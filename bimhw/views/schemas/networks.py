@@ -135,6 +135,27 @@ class NirShow(Document, frozen=True):
     notes: list[str]
 
 
+class DiagramFinding(Document, frozen=True):
+    """What a component diagram contradicts, does not use or does not reach; see docs/literature/scid.md."""
+
+    kind: str
+    path: str
+    text: str
+
+
+class Diagram(Document, frozen=True):
+    """A component diagram held against its anatomy table."""
+
+    name: str
+    components: int
+    interfaces: int
+    neurons: int
+    synapses: int
+    consistent: bool
+    checked: bool
+    findings: list[DiagramFinding]
+
+
 class NirExport(Document, frozen=True):
     """A NIR file that was written."""
 

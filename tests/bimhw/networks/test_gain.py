@@ -117,6 +117,7 @@ def compiled(shape: GainShape, chip: str, tmp_path: Path, samples: int = 4) -> t
     [
         ("generic", GainShape(rows=8, columns=8, tile_rows=4, tile_columns=4, coupling=90)),
         ("generic", GainShape(rows=6, columns=9, tile_rows=3, tile_columns=3, classes=3, coupling=90)),
+        ("generic", GainShape(rows=6, columns=4, tile_rows=3, tile_columns=2, coupling=90, learnt_readout=True)),
         ("loihi2", GainShape(rows=8, columns=8, tile_rows=4, tile_columns=8, classes=4, coupling=90)),
     ],
 )
@@ -127,7 +128,7 @@ def test_packets_cross_one_link_at_most(tmp_path: Path, chip: str, shape: GainSh
     cores = np.unique(program.core[program.core != HOST])
     n = int(cores.max()) + 1  # behind them stands the host
     packets, ew, ns = (activity.counts[name].by_core[:n] for name in ("packets", "hops_ew", "hops_ns"))
-    assert (ew + ns <= packets).all() and (ew + ns).sum() > 100
+    assert (ew + ns <= packets).all() and (ew + ns).sum() > 20
     t, first = load_chip(chip).topology, program.first_ids()
     router = program.core // t.cores_per_router
     x, y = router // t.height, router % t.height
@@ -163,10 +164,13 @@ def test_a_step_takes_the_time_of_its_operations(tmp_path: Path) -> None:
 
 def test_a_grid_learns_by_reward_and_is_bounded() -> None:
     task = bimhw.load_task("rows", train=10, test=4)
-    program = bimhw.compile(gain_grid(), "generic", mapping="file", calibration=task.train.x[:4]).program
+    program = bimhw.compile(
+        gain_grid(GainShape(learnt_readout=True)), "generic", mapping="file", calibration=task.train.x[:4]
+    ).program
     done = bimhw.learn_by_rule(program, RULE, task)
-    old, new = (next(q.weights for q in p.projections if q.name == NEIGHBOURS) for p in (program, done.program))
-    assert (old != new).any() and new.min() >= 0 and new.max() <= 127
+    for name in (NEIGHBOURS, "readout.grid"):
+        old, new = (next(q.weights for q in p.projections if q.name == name) for p in (program, done.program))
+        assert (old != new).any() and new.min() >= -128 and new.max() <= 127
     assert done.operations["learn_weight_mac"] > 0
 
 
@@ -177,6 +181,8 @@ def test_a_grid_that_does_not_fit_is_refused() -> None:
         GainShape(rows=7)
     with pytest.raises(InputError, match="3 tiles"):
         GainShape(rows=8, tile_rows=8, classes=2)
+    with pytest.raises(InputError, match="3 tiles"):
+        GainShape(rows=8, tile_rows=4, classes=2, learnt_readout=True)
 
 
 def program_inputs(program: Any, shape: GainShape) -> Any:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from bimhw.compiler.compare import unit_of
 from bimhw.runs.execute import Run
+from bimhw.tasks.labels import as_labels
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
@@ -196,20 +197,22 @@ def judged(y: Array | None, scores: Floats, where: str) -> Figures:
     """Return accuracy and confusion against labels, or the error against real targets; nothing without either.
 
     Args:
-        y: labels [B], or targets [B, C] or [B, T, C].
+        y: labels (`bimhw.tasks.labels`), or targets [B, C] or [B, T, C].
         scores: [B, C].
         where: of y, for messages.
 
     Raises:
-        InputError: targets of another shape than the outputs.
+        InputError: targets of another shape than the outputs, or a label that no output has.
     """
     if y is None:
         return {}
-    if y.dtype.kind in "iu" and y.ndim == 1:
-        chosen, size = scores.argmax(axis=1), max(scores.shape[1], int(y.max()) + 1)
+    size = scores.shape[1]
+    labels = as_labels(y, where, size)
+    if labels is not None:
+        chosen = scores.argmax(axis=1)
         table = np.zeros((size, size), np.int64)
-        np.add.at(table, (y, chosen), 1)
-        return {"accuracy": float((chosen == y).mean()), "confusion": table.tolist()}
+        np.add.at(table, (labels, chosen), 1)
+        return {"accuracy": float((chosen == labels).mean()), "confusion": table.tolist()}
     wanted = y.mean(axis=1) if y.ndim == 3 else y.reshape(len(y), -1)
     if wanted.shape != scores.shape:
         raise InputError(where, f"has shape {y.shape}, the outputs {scores.shape}", "Give one an output")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.labels import as_labels
 from simulator.base.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -90,8 +91,12 @@ class Dataset:
             raise InputError(f"layout {self.layout!r}", "is not known", f"Layouts: {', '.join(LAYOUTS)}")
         if self.encoding not in (None, *ENCODINGS):
             raise InputError(f"encoding {self.encoding!r}", "is not known", f"Encodings: {', '.join(ENCODINGS)}")
-        if self.x.dtype.kind not in "fiub" or not np.isfinite(self.x).all():
-            raise InputError(f"{self.name}: x", "has values that are not finite numbers", "Clean the data")
+        named = [("x", self.x), *((f"x.{n}", v) for n, v in self.inputs.items())]
+        named += [(f"out.{n}" if n else "out", v) for n, v in self._named_recorded()]
+        named += [(f"y.{n}" if n else "y", v) for n, v in self._named_targets() if v.dtype.kind not in "US"]
+        for what, values in named:
+            if values.dtype.kind not in "fiub" or not np.isfinite(values).all():
+                raise InputError(f"{self.name}: {what}", "has values that are not finite numbers", "Clean the data")
         if self.steps is not None and self.steps < 1:
             raise InputError("steps", f"is {self.steps}, must be at least 1")
 
@@ -144,6 +149,8 @@ class Dataset:
         if once and layout == "static" and self.encoding is None:
             x = np.concatenate([x[:, :1], np.zeros_like(x[:, 1:])], axis=1)
         batch = x.shape[0]
+        if x.shape[1] == 0:
+            raise InputError(f"{self.name}: x", f"has shape {self.x.shape}: no steps", "Give at least one")
         if count is not None and not 1 <= count <= batch:
             raise InputError("samples", f"is {count}, {self.name} has {batch}")
         taken = slice(0, batch if count is None else count)
@@ -301,9 +308,10 @@ class Dataset:
         if input_scale is None:
             whole = samples.x.dtype.kind in "iub" or bool((samples.x == np.rint(samples.x)).all())
             input_scale = 1.0 if whole else power_of_two_scale(samples.x, 8)
-        if samples.y is None or samples.y.ndim != 1 or samples.y.dtype.kind not in "iu":
+        y = None if samples.y is None else as_labels(samples.y, f"{self.name}: y")
+        if y is None:
             raise InputError(self.name, "has no labels y [B] to learn", "Give y, one class a sample")
-        y, payloads = samples.y.astype(np.int64), samples.payloads(input_scale)
+        payloads = samples.payloads(input_scale)
         test = np.zeros(y.size, np.bool_)
         for label in np.unique(y):
             own = np.flatnonzero(y == label)

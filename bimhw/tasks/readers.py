@@ -3,7 +3,7 @@
 ===========  ==========================================================================================
 .npz         x, or x.NAME for each of several inputs; perhaps y and out, or y.NAME and out.NAME (see `Dataset`)
 .npy         x
-.h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, labels; binned by ``time_step``
+.h5, .hdf5   SHD and SSC: spikes/times [s], spikes/units, perhaps labels; binned by ``time_step``. Or the arrays of an .npz
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
 .bin         N-MNIST and N-Caltech: five bytes an event
 .aedat4      events of a DV camera, by the package aedat (extra ``tasks``)
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.checks import extra
+from bimhw.tasks.labels import as_labels
 from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
@@ -57,7 +58,11 @@ def _read_path(path: Path, how: Options) -> Fields:
 
 
 def _read_npz(path: Path, how: Options) -> Fields:
-    arrays = read_npz(path)
+    return _named_arrays(path, read_npz(path))
+
+
+def _named_arrays(path: Path, arrays: Mapping[str, Array]) -> Fields:
+    """Return the fields of a `Dataset` from arrays by name."""
     inputs, targets, recorded = (
         {k.removeprefix(mark): v for k, v in arrays.items() if k.startswith(mark)} for mark in ("x.", "y.", "out.")
     )
@@ -76,17 +81,20 @@ def _read_h5(path: Path, how: Options) -> Fields:
     """Read spike counts [B, T, units] in bins of ``time_step``."""
     step = float(how.get("time_step", TIME_STEP))
     tree = read_tree(path)
-    with boundary(path, "in the layout of SHD and SSC", "It needs spikes/times, spikes/units, labels"):
+    plain = {k: np.asarray(v) for k, v in tree.items() if not isinstance(v, Mapping)}
+    if "spikes" not in tree and ("x" in plain or any(k.startswith("x.") for k in plain)):
+        return _named_arrays(path, plain)
+    with boundary(path, "in the layout of SHD and SSC", "It needs spikes/times and spikes/units, or arrays x and y"):
         times, units = tree["spikes"]["times"], tree["spikes"]["units"]
-        labels = np.asarray(tree["labels"]).astype(np.int64, casting="same_kind")
+        labels = as_labels(plain["labels"], f"{path}: labels") if "labels" in plain else None
         pairs = [
             (np.asarray(t, np.float64), np.asarray(u).astype(np.int64, casting="same_kind"))
             for t, u in zip(times, units, strict=True)
         ]
         if any(t.shape != u.shape or t.ndim != 1 or not np.isfinite(t).all() or (t < 0).any() for t, u in pairs):
             raise ValueError("its times and units differ in length, or a time is no number of at least 0")
-        if labels.shape != (len(pairs),):
-            raise ValueError(f"it has {labels.size} labels for {len(pairs)} samples")
+        if "labels" in plain and (labels is None or labels.shape != (len(pairs),)):
+            raise ValueError(f"it has {plain['labels'].size} labels for {len(pairs)} samples, one class each")
     width = int(how.get("size", max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)])))
     steps = int(how.get("bins", 1 + max((int(t.max(initial=0.0) / step) for t, _ in pairs), default=0)))
     _check_binned(len(pairs) * steps * width, sum(t.size for t, _ in pairs), str(path), how)

@@ -29,7 +29,7 @@ from simulator.base.reading import boundary, check_is_file
 MAX_BYTES = 2**31
 MAX_OBJECTS = 200_000
 MAX_DEPTH = 64
-TIME_LIMIT_S = 4  # of a small file; larger ones get a second for each 20 MB. A damaged one may take for ever
+TIME_LIMIT_S = 4  # of work on a small file; larger ones get a second for each 20 MB. A damaged one may take for ever
 # gzip shrinks at most about 1000 times; a larger array of mostly one value is a bomb, not a network.
 BOMB_BYTES = 2**26
 BOMB_RATIO = 200
@@ -78,8 +78,11 @@ def _survives(path: Path) -> bool:
     if child == 0:
         try:
             faulthandler.disable()
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(TIME_LIMIT_S + path.stat().st_size // 20_000_000)
+            limit = TIME_LIMIT_S + path.stat().st_size // 20_000_000
+            for number in (signal.SIGALRM, signal.SIGPROF):
+                signal.signal(number, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_PROF, limit)  # of its own work: a busy machine damages no file
+            signal.alarm(10 * limit)
             _bound_memory()
             _read(path)
         except MemoryError:

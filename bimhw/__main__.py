@@ -1,5 +1,19 @@
-"""`python -m bimhw`."""
+"""`python -m bimhw`, and the command `bimhw`."""
 
-from bimhw.cli.main import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def run() -> None:
+    """Run the command line; Ctrl-C while it is still being imported is one message as well."""
+    try:
+        from bimhw.cli.main import main
+    except KeyboardInterrupt:
+        sys.stderr.write("bimhw: interrupted\n")
+        sys.exit(2)
+    main()
+
+
+if __name__ == "__main__":
+    run()

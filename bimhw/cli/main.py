@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import difflib
 import importlib
@@ -87,6 +88,8 @@ _NO_ROOM = ("failed to map segment", "annot allocate memory")  # what the system
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
     _prepare()
+    if arguments is None:
+        sys.unraisablehook = _unraisable
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
@@ -144,6 +147,17 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
         warnings.showwarning = lambda message, *_: click.echo(f"bimhw: note: {printable(str(message))}", err=True)
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """Take Ctrl-C again that came where Python drops exceptions (in a destructor, say), instead of printing a traceback."""
+    if issubclass(what.exc_type, KeyboardInterrupt):
+        later = threading.Timer(0.25, _thread.interrupt_main)  # at once, it would be dropped here again
+        later.daemon = True
+        with contextlib.suppress(RuntimeError):  # Python is ending
+            later.start()
+    else:
+        sys.__unraisablehook__(what)
 
 
 def _discard_output() -> None:

@@ -57,12 +57,14 @@ class Run:
 
     def timing_arrays(self) -> dict[str, npt.NDArray[np.int64]] | None:
         """Return the arrays that ``timing.npz`` of a run folder holds."""
-        t = self.timing
-        if t is None:
-            return None
-        busy = t.soma_busy_ticks + t.synapse_busy_ticks
-        arrays = {"step_ticks": t.step_ticks, "core_busy": busy, "link_busy": t.link_busy_ticks}
-        return arrays if t.late is None else arrays | {"late": t.late}
+        return None if self.timing is None else arrays_of(self.timing)
+
+
+def arrays_of(timing: TimingRun) -> dict[str, npt.NDArray[np.int64]]:
+    """Return what ``timing.npz`` of a run folder holds."""
+    busy = timing.soma_busy_ticks + timing.synapse_busy_ticks
+    arrays = {"step_ticks": timing.step_ticks, "core_busy": busy, "link_busy": timing.link_busy_ticks}
+    return arrays if timing.late is None else arrays | {"late": timing.late}
 
 
 def execute(request: Request) -> Run:

@@ -165,14 +165,20 @@ def write_run(
     outputs: Arrays | None = None,
 ) -> None:
     """Write a run folder, whole or not at all; the run that it held is there until then."""
+    write_parts(folder, program, chip, manifest, result, run_parts(spikes, activity, timing, outputs))
+
+
+def run_parts(
+    spikes: SpikeTrain, activity: Activity, timing: Arrays | None = None, outputs: Arrays | None = None
+) -> dict[str, Arrays]:
+    """Return file name -> its arrays, of a run that is in memory."""
     payload = np.zeros(0, np.int32) if spikes.payload is None else spikes.payload
-    parts: dict[str, Arrays] = {
+    return {
         "spikes.npz": {"ptr": spikes.ptr, "ids": spikes.ids, "payload": payload},
         "activity.npz": activity.arrays(),
         "timing.npz": timing or {},
         "outputs.npz": outputs or {},
     }
-    write_parts(folder, program, chip, manifest, result, parts)
 
 
 def write_parts(

@@ -138,6 +138,7 @@ def learn(
         FitError: a program that cannot learn, or whose learning words do not fit its chip.
     """
     from bimhw.runs.learn_run import learning_facts, learnt_by, write_learning_run
+    from bimhw.runs.long_learning import long_learning
 
     if run is not None:
         check_run_folder(run)
@@ -165,7 +166,9 @@ def learn(
         course = Course(epochs, samples)
         if checkpoint is not None:
             course = Course.resumed(epochs, samples, learner, Path(checkpoint))
-        result = _taught(learner, ready, data, seed, course, test or data.test, checkpoint, progress)
+        long = None if checkpoint is not None else long_learning(learner, chip, data.steps, epochs * samples, run)
+        after = progress if long is None else long.after_each(progress)
+        result = _taught(learner, ready, data, seed, course, test or data.test, checkpoint, after)
         if output is not None:
             result.program.save(output)
         items = learning_memory(ready, learner.config, data.steps)
@@ -177,9 +180,8 @@ def learn(
         if run is None:
             return done
         repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-        return replace(
-            done, times=write_learning_run(Path(run), ready, chip, facts, learnt_by(learner, chip), repeatable)
-        )
+        learnt = learnt_by(learner, chip).parts() if long is None else long.learnt(result.program, learner.samples)
+        return replace(done, times=write_learning_run(Path(run), ready, chip, facts, learnt, repeatable))
 
 
 def _taught(

@@ -16,7 +16,9 @@ from bimhw.runs.execute import execute
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.runs.judge import hidden
 from bimhw.runs.learn import with_classes
-from bimhw.runs.learn_run import Learnt, learning_facts, time_all, write_learning_run
+from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, write_learning_run
+from bimhw.runs.long_learning import LongLearning
+from bimhw.runs.pieces import PIECE_STEPS
 from bimhw.runs.request import How
 from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
@@ -128,6 +130,8 @@ def learn_by_rule(
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())
     with contextlib.nullcontext() if run is None else reserved(run, facts, force):
         machine = RuleMachine(ready, rules, data, seed, timed=run is not None)
+        if samples * machine.steps > PIECE_STEPS:
+            machine.let_events_go(chip, None if run is None else Path(run))
         course = _Course(epochs, seed, every or len(data.train), test or data.test, progress or (lambda _: None))
         accuracy, rates = _taught(machine, data, course)
         done = RuleResult(
@@ -138,9 +142,8 @@ def learn_by_rule(
             done.program.save(output)
         if run is None:
             return done
-        return replace(
-            done, times=write_learning_run(Path(run), ready, chip, facts, machine.learnt(chip), done.summary())
-        )
+        learnt = machine.parts(chip)
+        return replace(done, times=write_learning_run(Path(run), ready, chip, facts, learnt, done.summary()))
 
 
 class _Course(NamedTuple):
@@ -204,7 +207,8 @@ class RuleMachine:
         self._timed = timed
         self._active: list[npt.NDArray[np.uint8]] = []
         self._seen = self.simulation.active_of_neuron.copy()
-        self._label, self._from = -1, 0
+        self._label, self._from, self._past = -1, 0, 0
+        self._long: LongLearning | None = None
         self._layers = hidden(program)
         self.neurons = sum(p.size for p in self._layers)
         self._labelled = np.flatnonzero(task.loss_steps)
@@ -220,6 +224,9 @@ class RuleMachine:
         self._label, self._from = label, self.simulation.state.step
         self.simulation.advance(encode(self.base, payloads), self.steps)
         self.samples += 1
+        if self._long is not None and len(self.simulation.record.counts) >= PIECE_STEPS:
+            self._past = self.hidden_spikes()
+            self._long.let_go()
 
     def _step(self, simulation: Simulation) -> None:
         self.counts.at(simulation.state.step - 1)
@@ -244,7 +251,9 @@ class RuleMachine:
         """Return the spikes of the hidden layers so far."""
         ids = recorded_spikes(self.simulation.record).ids
         first = self.base.first_ids()
-        return sum(int(((ids >= first[p.name]) & (ids < first[p.name] + p.size)).sum()) for p in self._layers)
+        return self._past + sum(
+            int(((ids >= first[p.name]) & (ids < first[p.name] + p.size)).sum()) for p in self._layers
+        )
 
     def program(self) -> Program:
         """Return the program with the weights as they are now."""
@@ -277,6 +286,15 @@ class RuleMachine:
             words["delays"] += _DELAY_BITS * each.delays.size * each.delayed
             words["third factors"] += _FACTOR_BITS * each.target.size * len(each.rule.factors)
         return {kind: -(-bits // 8) for kind, bits in words.items() if bits}
+
+    def let_events_go(self, chip: Chip, folder: Path | None) -> None:
+        """Count and time events of a long run as it goes on, instead of keeping them; `folder` of the run to write."""
+        active = self._active if self._timed else None
+        self._long = LongLearning(self.simulation, self.counts, active, chip, self.steps, folder)
+
+    def parts(self, chip: Chip) -> LearntParts:
+        """Return what the run folder is to hold."""
+        return self.learnt(chip).parts() if self._long is None else self._long.learnt(self.program(), self.samples)
 
     def learnt(self, chip: Chip) -> Learnt:
         """Return all that was done while learning, timed on a chip."""

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.runs.folder import write_run
+from bimhw.runs.folder import Arrays, run_parts, write_parts
 from bimhw.runs.judge import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.manifest import run_manifest
 from bimhw.runs.request import Engine, How
@@ -29,7 +29,6 @@ from simulator.timing.run import TimingRun
 
 _WEIGHT_BITS = 9  # 512 bins at most
 _CHUNK_STEPS = 20_000  # timed at once: bounds the memory of the words touched by step and core
-Arrays = dict[str, npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +48,34 @@ class Learnt:
     spikes: SpikeTrain
     timings: Sequence[TimingRun]
     samples: int
+
+    def parts(self) -> LearntParts:
+        """Return the same as parts of a run folder."""
+        counted, figures, arrays = self.activity, dict[str, float](), None
+        if self.timings:
+            arrays, tick_ns = timing_arrays(self.timings), self.timings[0].tick_ns
+            figures = timing_figures(arrays["step_ticks"], tick_ns, self.samples)
+            counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * tick_ns)
+        return LearntParts(self.program, counted, self.samples, figures, run_parts(self.spikes, counted, arrays))
+
+
+@dataclass(frozen=True, eq=False)
+class LearntParts:
+    """What a run of learning leaves.
+
+    Attributes:
+        program: with the weights learnt.
+        activity: counters, those of learning among them; ``by_step`` may have one entry, the total.
+        samples: presented.
+        figures: times; empty on a chip without published times.
+        parts: file of the run folder -> its arrays.
+    """
+
+    program: Program
+    activity: Activity
+    samples: int
+    figures: dict[str, float]
+    parts: Mapping[str, Arrays]
 
 
 def learnt_by(learner: Learner, chip: Chip) -> Learnt:
@@ -87,7 +114,7 @@ def learning_facts(
 
 
 def write_learning_run(
-    folder: Path, begun: Program, chip: Chip, facts: Mapping[str, Any], learnt: Learnt, summary: Mapping[str, Any]
+    folder: Path, begun: Program, chip: Chip, facts: Mapping[str, Any], learnt: LearntParts, summary: Mapping[str, Any]
 ) -> dict[str, float]:
     """Write a run of learning: counters, spikes, times (learning phases included).
 
@@ -103,12 +130,7 @@ def write_learning_run(
         Times of the run for people (empty on a chip without published times).
     """
     program, counted = learnt.program, learnt.activity
-    figures, arrays = {}, None
-    if learnt.timings:
-        arrays, tick_ns = timing_arrays(learnt.timings), learnt.timings[0].tick_ns
-        figures = timing_figures(arrays["step_ticks"], tick_ns, learnt.samples)
-        counted = replace(counted, sim_time_ns=float(arrays["step_ticks"].sum()) * tick_ns)
-    result = dict(summary) | figures
+    result = dict(summary) | learnt.figures
     result |= {
         "task": facts["task"],
         "samples": learnt.samples,
@@ -117,8 +139,8 @@ def write_learning_run(
         "spike_rate": spike_rate(program, counted),
         "weights_before": weight_counts(begun),
     }
-    write_run(folder, program, chip, dict(facts), result, learnt.spikes, counted, arrays)
-    return figures
+    write_parts(folder, program, chip, facts, result, learnt.parts)
+    return learnt.figures
 
 
 def weight_counts(program: Program) -> dict[str, list[int]]:
@@ -130,7 +152,7 @@ def weight_counts(program: Program) -> dict[str, list[int]]:
     return {"values": values.tolist(), "counts": counts.tolist()}
 
 
-def timing_arrays(timings: Sequence[TimingRun]) -> Arrays:
+def timing_arrays(timings: Sequence[TimingRun]) -> dict[str, npt.NDArray[np.int64]]:
     """Return what ``timing.npz`` holds of steps that were timed in chunks."""
     busy = [t.soma_busy_ticks + t.synapse_busy_ticks for t in timings]
     return {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bimhw.runs.answers import DataTrial
 from bimhw.runs.execute import Run, joined
 from bimhw.runs.folder import Arrays, RunFolder
-from bimhw.runs.judge import figures_of, time_figures
+from bimhw.runs.judge import figures_of
 from bimhw.runs.manifest import RunResult
 from bimhw.runs.outputs import Decode
 from bimhw.runs.pieces import PIECE_STEPS, TimeFold, sample_pieces, step_pieces
@@ -72,16 +72,15 @@ class _Fold:
         self._spikes.add(joined(run.spikes))
         self._activity.add(run.activity, samples)
         if run.timing is not None:
-            self._times.add(run)
+            self._times.add(run.timing)
 
     def finished(self, program: Program, trial: Trial, scores: Floats | None, outputs: Arrays) -> LongSamples:
         activity, times = self._activity.totals(), self._times
         timed = bool(times.by_sample)
-        activity = replace(activity, sim_time_ns=float(times.total) * times.tick_ns if timed else None)
+        activity = replace(activity, sim_time_ns=times.total_ns if timed else None)
         figures = figures_of(program, trial, scores, activity)
         if timed:
-            by_sample = np.array(times.by_sample, np.int64)
-            figures |= time_figures(by_sample, activity.steps, times.largest, times.tick_ns, activity.samples)
+            figures |= times.figures(activity.samples)
             figures |= {} if times.late_packets is None else {"late_packets": times.late_packets}
         parts = {
             "spikes.npz": self._spikes.arrays(),

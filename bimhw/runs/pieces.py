@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, OwnTrial
-from bimhw.runs.execute import Run, execute, time_run
+from bimhw.runs.execute import Run, arrays_of, execute, time_run
+from bimhw.runs.judge import time_figures
 from bimhw.runs.request import How, Probe
 from bimhw.runs.trials import SequenceTrial, Trial, request_of
 from mapping.copies import copies_of
@@ -27,6 +29,9 @@ from simulator.function.state import Record
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
+
+if TYPE_CHECKING:
+    from simulator.timing.result import TimingRun
 
 I64 = npt.NDArray[np.int64]
 PIECE_STEPS = 20_000
@@ -109,15 +114,9 @@ class TimeFold:
         self.largest, self.tick_ns = 0, 0.0
         self.late_packets: int | None = None
 
-    @property
-    def total(self) -> int:
-        """Ticks of the whole run so far."""
-        return sum(self.by_sample)
-
-    def add(self, run: Run) -> None:
-        """Append a timed piece."""
-        arrays, timing = run.timing_arrays(), run.timing
-        assert arrays is not None and timing is not None
+    def add(self, timing: TimingRun) -> None:
+        """Append a piece."""
+        arrays = arrays_of(timing)
         self._by_sample(arrays["step_ticks"])
         self._step_ticks.add(arrays["step_ticks"])
         busy = [arrays["core_busy"], arrays["link_busy"]]
@@ -136,6 +135,16 @@ class TimeFold:
             self.by_sample += [0] * (sample + 1 - len(self.by_sample))
             self.by_sample[sample] += int(ticks[first:last].sum())
             first = last
+
+    def figures(self, samples: int) -> dict[str, float]:
+        """Return `bimhw.runs.judge.timing_figures` of the whole run."""
+        by_sample = np.array(self.by_sample, np.int64)
+        return time_figures(by_sample, self._step_ticks.rows, self.largest, self.tick_ns, samples)
+
+    @property
+    def total_ns(self) -> float:
+        """Time of the whole run so far."""
+        return float(sum(self.by_sample)) * self.tick_ns
 
     def arrays(self) -> dict[str, npt.NDArray[np.int64] | Spool]:
         """Return what ``timing.npz`` of a run folder holds."""

@@ -100,11 +100,6 @@ class ActivityFold:
             spool.fill(0, self.steps - spool.rows)
         return self._by_step
 
-    def whole(self) -> Activity:
-        """Return all counters with their steps, in memory."""
-        totals, by_step = self.totals(), self.by_step()
-        return replace(totals, counts={n: replace(c, by_step=by_step[n].array()) for n, c in totals.counts.items()})
-
 
 def activity_arrays(activity: Activity, by_step: Mapping[str, Spool]) -> dict[str, Array | Spool]:
     """Return what ``activity.npz`` of a run folder holds, the counts of each step from the disk."""

@@ -20,6 +20,7 @@ from simulator.plasticity.decode import R_DT, R_SIG, R_STATES, LayerWords, words
 from simulator.plasticity.forms.base import C_B, C_D, C_K, C_KAP, C_LC, C_P_VI, C_P_VR, C_RHO
 from simulator.plasticity.forms.record import R_ABAR, R_C, R_M, R_S, R_V, R_X, R_X_OLD, R_Z
 from simulator.plasticity.layers.net import Layer, Net, dense_weights
+from simulator.program.activity import Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -198,6 +199,7 @@ class ChipForward:
 
     Attributes:
         active: bits [N] of each step, which neurons had input or fired; None: not noted.
+        counted: gives the counters of a run whose events are let go, of so many samples; None: events are kept.
     """
 
     def __init__(
@@ -219,6 +221,7 @@ class ChipForward:
         self._layers = [self._words(layer) for layer in net.layers]
         self.steps_done = 0
         self.active: list[npt.NDArray[np.uint8]] | None = None
+        self.counted: Callable[[int], Activity] | None = None
 
     def _words(self, layer: Layer) -> LayerWords:
         name = layer.population.name

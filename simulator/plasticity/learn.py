@@ -194,6 +194,8 @@ def activity(learner: Learner) -> Activity:
     """
     if not isinstance(learner.forward, ChipForward):
         raise InputError("activity", "is counted on the chip's words", "Learn with words='chip'")
+    if learner.forward.counted is not None:
+        return learner.forward.counted(learner.samples)
     program = learner.forward.simulation.layout.program
     counter = Counter(program)
     run = finish(learner.forward.simulation, counter, learner.samples)

@@ -30,21 +30,24 @@ class Noted:
         counts: of the operations of learning.
         active: of each step, the bits of the neurons that had an input or fired, as `numpy.packbits` packs them. Weights
             change while a run learns, so no program tells them afterwards.
+        first: chip step of the run that spikes and bits begin with.
     """
 
     program: Program
     spikes: SpikeTrain
     counts: LearnCounts
     active: Sequence[npt.NDArray[np.uint8]]
+    first: int = 0
 
     def time(self, chip: Chip, steps: range, **options: Any) -> TimingRun:
-        """Time some steps, one after another; see `time_learning`."""
+        """Time some steps, one after another, counted from `first`; see `time_learning`."""
         packed = np.array(self.active[steps.start : steps.stop], np.uint8).reshape(len(steps), -1)
         active = np.unpackbits(packed, axis=1, count=self.program.n_neurons).astype(bool)
         sizes = [p.size for p in self.program.populations]
         mesh = options.get("mesh")
         n_cores = chip.topology.mesh_cores if mesh is None else mesh.n_cores
-        touched = self.counts.touched(steps, self.program.core, sizes, n_cores)
+        in_run = range(self.first + steps.start, self.first + steps.stop)
+        touched = self.counts.touched(in_run, self.program.core, sizes, n_cores)
         spikes = window(self.spikes, steps.start, steps.stop)
         return run_timing(self.program, chip, spikes, learn_synapses=touched, active=active, **options)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.evidence.silicon.compare import Comparison
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--loihi1", default="loihi1-fitted", show_default=True, help="Chip file for measurements on Loihi 1.")
 @click.option("--loihi2", default="loihi2", show_default=True, help="Chip file for measurements on Loihi 2.")
-@click.option("--markdown", type=click.Path(path_type=Path), help="Write the page as Markdown (docs/silicon.md).")
+@click.option("--markdown", type=OutputFile(), help="Write the page as Markdown (docs/silicon.md).")
 @json_option
 def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None, as_json: bool) -> None:
     """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is.

@@ -20,6 +20,8 @@ _TABLE = """create table if not exists points (
     key text primary key, axes text not null, status text not null, result text not null, reason text not null,
     sha256 text not null)"""
 
+_WHOLE = "pragma integrity_check(1)"
+
 
 class StoredPoint(msgspec.Struct, frozen=True):
     """A point as it is stored: values of the axes, how it ended, its figures, why it failed."""
@@ -53,6 +55,7 @@ class Store:
         try:
             self._run(_TABLE)
             self._check_columns()
+            _check_whole(self._run(_WHOLE), path)
         except InputError:
             self._db.close()
             if made:
@@ -116,6 +119,12 @@ class Store:
         return int(self._run("select count(*) from points")[0][0])
 
 
+def _check_whole(found: list[tuple[Any, ...]], path: Path) -> None:
+    """Raise `InputError` unless SQLite found its pages sound: a damaged index loses points, and no hash tells."""
+    if found != [("ok",)]:
+        raise InputError(str(path), f"is damaged ({str(found[0][0])[:200]})", "Move it away, or use another --db")
+
+
 def _read_point(path: Path, key: str, axes: str, status: str, result: str, reason: str, digest: str) -> StoredPoint:
     where, way_out = f"{path}: point {key}", "Remove the row, or use another --db"
     with boundary(where, "a point of a sweep", way_out):
@@ -135,5 +144,6 @@ def read_points(path: Path) -> list[StoredPoint]:
         boundary(str(path), "a sweep's database"),
         contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)) as db,
     ):
+        _check_whole(db.execute(_WHOLE).fetchall(), path)
         rows = db.execute("select key, axes, status, result, reason, sha256 from points order by rowid").fetchall()
         return [_read_point(path, *row) for row in rows]

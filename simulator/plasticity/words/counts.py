@@ -103,6 +103,17 @@ class LearnCounts:
             out[step - steps.start] += _by_core(each, cores, sizes, n_cores)
         return out[:, :n_cores]
 
+    def forget(self, steps: range) -> dict[str, I64]:
+        """Return the operations of each of these steps, the last ones done, by counter; let go of what is of single steps."""
+        out = {}
+        for name, by_step in self._by_step.items():
+            out[name] = np.zeros(len(steps), np.int64)
+            at = np.fromiter(by_step.keys(), np.int64, len(by_step)) - steps.start
+            out[name][at] = np.fromiter(by_step.values(), np.int64, len(by_step))
+            by_step.clear()
+        del self._touched[:]
+        return out
+
     def state(self) -> dict[str, npt.NDArray[np.int64]]:
         """Return all that a resumed run needs."""
         out = {}

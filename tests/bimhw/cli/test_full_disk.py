@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from bimhw.cli.main import main
-from tests.bimhw.cli.writing_commands import WRITING, tree, write_inputs
+from tests.bimhw.cli.writing_commands import TIMED, WRITING, tree, write_inputs
 
 LIMIT = 600  # bytes: less than any file that the commands write
 _NEEDED = ("compile m.safetensors --chip loihi2 --neurons", "simulate m.bimhw --samples 4")
 _FAST = ("simulate m.bimhw --samples 2", "chips new")
-COMMANDS = [c if c.startswith(_FAST) else pytest.param(c, marks=pytest.mark.long) for c in WRITING]
+COMMANDS = [c if c.startswith(_FAST) else pytest.param(c, marks=pytest.mark.long) for c in WRITING + TIMED]
 
 
 @contextlib.contextmanager

@@ -41,3 +41,28 @@ def test_outputs_that_are_closed_or_full(tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 def test_too_little_memory_for_the_libraries(tmp_path: Path) -> None:
     refused(bimhw(f"ulimit -v 250000; $bimhw fit {MODEL}", tmp_path), b"memory")
+
+
+INTERRUPTED = """
+import os, signal
+import bimhw.cli.main as room
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        [0 for _ in range(1000)]  # the exception is raised, and dropped, in here
+
+def work(**_):
+    dropped = Dropped()
+    del dropped
+    while True:
+        pass
+
+room.cli.main = work
+room.main()
+"""
+
+
+def test_an_interrupt_that_python_drops_is_taken_again(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=tmp_path, env=BARE, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr.strip()) == (2, b"bimhw: interrupted")

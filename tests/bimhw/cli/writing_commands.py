@@ -33,11 +33,30 @@ nir show net.nir --plot graph.png
 nir run net.nir --data samples.npz --chip loihi2 -o nir-run
 stdp-window --plot window.png
 rules digits --rule frozen --train 12 --test 12 --hidden 4 --plot rules.png
+convert net.py:make --data real.npz --steps 8 -o converted.bimhw
+silicon --markdown silicon.md
+crosscheck net.safetensors --data samples.npz --plot distance.png
+learning-cost --inputs 4 --hidden 4 --steps 4,8 --plot cost.png
+examples -o examples
 """.strip().splitlines()
+
+# what they write holds the seconds that they took
+TIMED = """
+verify --only checkpoint --write validation.md
+results --table digits --row logistic --docs docs
+""".strip().splitlines()
+
+RELU = """import torch
+
+
+def make():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+"""
 
 
 def write_inputs(folder: Path) -> None:
-    """Write what the commands read: an untrained model, a stack, samples, an architecture."""
+    """Write what the commands read: an untrained model, a stack, a ReLU network, samples, an architecture."""
     import torch
 
     import bimhw.nn as bnn
@@ -56,6 +75,8 @@ def write_inputs(folder: Path) -> None:
     (folder / "own.npz").write_bytes(npz(x=own, y=np.arange(20) % 10))
     x = rng.integers(0, 2, (2, 6, 3)).astype(np.int16)
     (folder / "samples.npz").write_bytes(npz(x=x))
+    (folder / "net.py").write_text(RELU)
+    (folder / "real.npz").write_bytes(npz(x=rng.random((4, 3)).astype(np.float32), y=np.arange(4) % 2))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -27,11 +27,13 @@ from bimhw.studies.results.points import read_points
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors
 from simulator.program.program import Program
+from tests.bimhw.cli.writing_commands import write_inputs
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "examples" / "digits.safetensors"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+INPUTS = ("m.safetensors", "net.safetensors", "own.npz", "samples.npz", "arch.yaml", "net.py", "real.npz")
 POINTS = Path("docs/results/points.jsonl")
 
 
@@ -86,11 +88,12 @@ class Case:
     needs: tuple[str, ...] = ()
     kept: Callable[[Path], int] = lambda folder: 0
     go_on: Callable[[Path], str] = lambda folder: ""
+    of: str = ""
 
     @property
     def name(self) -> str:
         words = self.arguments.split()
-        return words[0] + ("-stream" if "--stream" in words else "-run" if words[1] == "run" else "")
+        return self.of or words[0] + ("-stream" if "--stream" in words else "-run" if words[1] == "run" else "")
 
 
 COMPILE = f"compile {MODEL} --neurons-per-core 8 -o m.bimhw"
@@ -108,6 +111,9 @@ CASES = (
     Case(f"finetune {MODEL} --epochs 1 -o f.safetensors"),
     Case("learn m.bimhw --epochs 2 --checkpoint learn.ckpt -o l.bimhw --run learnt --form seq", (COMPILE,),
          _learnt_epochs),
+    Case("learn m.bimhw --data own.npz --epochs 4 -o r.bimhw --run ruled --rule-file delta", (COMPILE,), of="learn-rule"),
+    Case("nir run net.nir --data samples.npz --chip loihi2 -o nir-run", ("nir export net.safetensors -o net.nir",)),
+    Case("convert net.py:make --data real.npz --steps 8 -o converted.bimhw"),
     Case(f"sweep {MODEL} --cores 2,8 --samples 20 --db sweep.sqlite", (), _swept_points),
     Case("results --table digits --row logistic --docs docs", (), _trained_points),
 )  # fmt: skip
@@ -115,7 +121,7 @@ CASES = (
 
 def _check(path: Path) -> None:
     """Everything with a name of its own must be whole."""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name in INPUTS:
         return
     if path.suffix == ".bimhw":
         Program.load(path)
@@ -168,7 +174,7 @@ def test_a_killed_command_leaves_whole_files_and_can_be_run_again(tmp_path: Path
     kills, random = int(os.environ.get("BIMHW_KILLS", "4")), Random(case.arguments)
     sound, killed = tmp_path / "sound", tmp_path / "killed"
     for folder in (sound, killed):
-        folder.mkdir()
+        write_inputs(folder)
         (folder / "docs").mkdir()
         for needed in case.needs:
             _whole(folder, needed)
@@ -202,3 +208,19 @@ def test_a_killed_command_leaves_whole_files_and_can_be_run_again(tmp_path: Path
 def test_an_open_run_is_refused() -> None:
     with pytest.raises(InputError, match="manifest"):
         RunFolder.open(ROOT / "examples")
+
+
+@pytest.mark.long
+def test_a_killed_server_leaves_its_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    _whole(tmp_path, COMPILE)
+    _whole(tmp_path, "simulate m.bimhw --samples 3 -o runs/one")
+    before, random = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}, Random(0)
+    for _ in range(int(os.environ.get("BIMHW_KILLS", "4"))):
+        process = _start(tmp_path, "serve runs --port 0")
+        time.sleep(3 * random.random())
+        kind = random.choice(SIGNALS)
+        process.send_signal(kind)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, 2, -kind, -signal.SIGINT) and "Traceback" not in errors, errors
+        assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before

@@ -49,7 +49,8 @@ class RuleResult:
     Attributes:
         program: with the weights learnt.
         rule: name of the rule.
-        accuracy: on the test split after each epoch (or every so many samples), computed by the chip.
+        accuracy: on the test split after each epoch (or every so many samples), computed by the chip; of a stream
+            (`Task.ordered`) on as many training samples as come next, before they are learnt.
         rates: spikes per neuron and step of the hidden layers, by epoch.
         operations: totals of the ``learn_*`` counters.
         memory: learning bytes by kind over all cores.
@@ -161,11 +162,15 @@ def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[fl
     accuracy, rates = [], []
     for epoch in range(1, course.epochs + 1):
         before, steps = machine.hidden_spikes(), machine.simulation.state.step
-        for k in np.random.default_rng((course.seed, epoch)).permutation(len(data.train)):
+        order = np.arange(len(data.train))
+        if not data.ordered:
+            order = np.random.default_rng((course.seed, epoch)).permutation(order)
+        for at, k in enumerate(order, 1):
             machine.sample(data.train.x[k], int(data.train.y[k]))
             course.progress(1)
             if machine.samples % course.every == 0:
-                accuracy.append(machine.score(course.test))
+                coming = data.train.take(slice(at, at + course.every))
+                accuracy.append(machine.score(coming if data.ordered and len(coming) else course.test))
         rates.append((machine.hidden_spikes() - before) / (machine.simulation.state.step - steps) / machine.neurons)
     if machine.samples % course.every:
         accuracy.append(machine.score(course.test))

@@ -8,12 +8,10 @@ The network is a BIM network, for which the built-in rules are, or a leaky one, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from bimhw.compiler.pipeline import compile as compile_model
 from bimhw.costs.compare import energy
@@ -23,6 +21,7 @@ from bimhw.models.nets import build
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import learn, with_classes
 from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from simulator.base.errors import InputError
@@ -40,37 +39,6 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 
 
 _WORD, _ROOM = 8, 1  # bits of a weight; of them, those that weights may grow by while they learn
-
-
-class RuleRow(msgspec.Struct, frozen=True):
-    """One rule with one seed.
-
-    Attributes:
-        rule: name.
-        seed: of weights, order and rounding.
-        accuracy: on the test samples after each epoch, or every so many samples.
-        scored_at: training samples seen at each of them.
-        energy_uj: of a sample while it is learnt, unknown parts left out.
-        latency_us: of a sample while it is learnt; None on a chip without times.
-        memory_bytes: learning words over all cores.
-        bits_per_synapse: of them, over the plastic and the other stored synapses.
-        packets: of a sample while it is learnt.
-        samples_to_level: training samples up to the first score that reached the level; None: none did.
-        energy_to_level_mj, time_to_level_ms: of these samples.
-    """
-
-    rule: str
-    seed: int
-    accuracy: tuple[float, ...]
-    scored_at: tuple[int, ...]
-    energy_uj: float
-    latency_us: float | None
-    memory_bytes: int
-    bits_per_synapse: float
-    packets: float
-    samples_to_level: int | None
-    energy_to_level_mj: float | None
-    time_to_level_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +67,7 @@ def rules(
     train: int | None = None,
     test: int | None = None,
     plot: str | Path | None = None,
+    settings: Mapping[str, str | float | bool] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[RuleRow]:
     """Learn a task by several rules on a chip, and price each.
@@ -115,12 +84,14 @@ def rules(
         level: accuracy to reach.
         train, test: samples used; all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
+        settings: fields of the family's config and of its initial weights that differ, such as ``{"recurrent": True}``.
         progress: called with the number of samples done since the last call.
 
     Raises:
         InputError: an unknown rule, a task or a plot that does not work.
     """
     from bimhw.studies.learning_cost.plots import check_plot
+    from bimhw.studies.rules_plot import plot_rules
 
     if plot is not None:
         check_plot(Path(plot))
@@ -129,15 +100,18 @@ def rules(
     other = [name for name in chosen if name in BUILT_IN and family != "bim"]
     if other:
         raise InputError(f"rule {other[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    if data.ordered and BUILT_IN.keys() & set(chosen):
+        rule = next(name for name in chosen if name in BUILT_IN)
+        raise InputError(f"rule {rule!r}", f"shuffles its samples, and {data.name!r} is a stream", "Take rule files")
     if not 0 < level <= 1:
         raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
-    data = with_classes(load_task(task) if isinstance(task, str) else task)
     data = replace(
         data, train=data.train.take(slice(0, train)), test=data.test.take(slice(0, test)), validation=None, judged=None
     )
     rows = []
     for seed in seeds:
-        program = _compiled(data, chip, hidden, seed, family)
+        program = _compiled(data, chip, hidden, seed, family, settings or {})
         study = _Study(data, program, epochs, level, every, progress or (lambda _: None))
         rows += [_row(study, name, seed) for name in chosen]
     if plot is not None:
@@ -145,15 +119,21 @@ def rules(
     return rows
 
 
-def _compiled(task: Task, chip: str, hidden: str | tuple[int, ...], seed: int, family: str = "bim") -> Program:
-    plan = recipe(task, seed=seed, hidden=hidden, family=family)
+def _compiled(
+    task: Task,
+    chip: str,
+    hidden: str | tuple[int, ...],
+    seed: int,
+    family: str,
+    settings: Mapping[str, str | float | bool],
+) -> Program:
+    plan = recipe(task, None, seed, family, hidden=hidden, **settings)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "net.pt"
         save_model(build(plan.config, seed, plan.init), file)
         if family == "bim":  # learning puts its weights on a grid with room
             return compile_model(file, chip, task=task).program
-        program = compile_model(file, chip, task=task, bits=_WORD - _ROOM).program
-    return replace(program, projections=tuple(replace(q, weight_bits=_WORD) for q in program.projections))
+        return compile_model(file, chip, task=task, bits=_WORD - _ROOM).program  # rules take the whole word
 
 
 def _row(study: _Study, name: str, seed: int) -> RuleRow:
@@ -171,7 +151,7 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
     return RuleRow(
         name, seed, accuracy, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
         None if seen is None else seen * each / 1e3,
-        None if seen is None or latency is None else seen * latency / 1e3,
+        None if seen is None or latency is None else seen * latency / 1e3, study.task.ordered,
     )  # fmt: skip
 
 
@@ -193,44 +173,3 @@ def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float
         progress=study.progress,
     )  # fmt: skip
     return other.accuracy, sum(other.memory.values()), other.times
-
-
-def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:
-    """Return the rows that no other beats in both last accuracy and energy a sample, by energy."""
-    out: list[RuleRow] = []
-    for row in sorted(rows, key=lambda r: (r.energy_uj, -r.accuracy[-1])):
-        if not out or row.accuracy[-1] > out[-1].accuracy[-1]:
-            out.append(row)
-    return out
-
-
-def _mean(rows: Sequence[RuleRow]) -> RuleRow:
-    """Return the first row of a rule with the means of its seeds in last accuracy and energy."""
-    accuracy = sum(r.accuracy[-1] for r in rows) / len(rows)
-    return msgspec.structs.replace(rows[0], accuracy=(accuracy,), energy_uj=sum(r.energy_uj for r in rows) / len(rows))
-
-
-def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
-    """Draw last accuracy against energy a sample: each seed, the mean of each rule, and the Pareto front of the means."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from bimhw.views.figure import save_figure
-
-    figure, axis = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
-    means = [_mean([r for r in rows if r.rule == name]) for name in dict.fromkeys(r.rule for r in rows)]
-    for row in rows:
-        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
-    for row in means:
-        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=6)
-        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (6, 4), textcoords="offset points", fontsize=8)
-    axis.margins(x=0.12)
-    front = pareto(means)
-    energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
-    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front of the means")
-    axis.set(xlabel="energy of a sample while learning (µJ)", ylabel="test accuracy (%)", title=f"Rules on {task}")
-    axis.legend(fontsize=8)
-    save_figure(figure, path)
-    plt.close(figure)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bimhw.studies.rules import RuleRow
+from bimhw.studies.rules_rows import RuleRow
 from simulator.base.errors import InputError
 from simulator.base.reading import read_text
 from simulator.base.writing import write_text
@@ -19,10 +19,12 @@ def table(rows: Sequence[RuleRow], level: float) -> str:
     by_rule: dict[str, list[RuleRow]] = {}
     for row in rows:
         by_rule.setdefault(row.rule, []).append(row)
+    stream = any(row.stream for row in rows)
     lines = [
-        f"| rule | accuracy at the end, % | samples to {level:.0%} | energy to {level:.0%}, mJ | time to {level:.0%}, ms "
+        f"| rule | accuracy at the end, % {'| over the stream, % ' * stream}"
+        f"| samples to {level:.0%} | energy to {level:.0%}, mJ | time to {level:.0%}, ms "
         "| uJ a sample | us a sample | learning bytes | bits a synapse | packets a sample |",
-        "|---" * 10 + "|",
+        "|---" * (10 + stream) + "|",
     ]
     return "\n".join(lines + [_line(name, of) for name, of in sorted(by_rule.items(), key=_order)]) + "\n"
 
@@ -62,6 +64,7 @@ def _line(name: str, rows: list[RuleRow]) -> str:
     cells = [
         f"`{name}`",
         _spread((100 * r.accuracy[-1] for r in rows), 1),
+        *([_spread((100 * statistics.mean(r.accuracy) for r in rows), 1)] if rows[0].stream else []),
         _spread((r.samples_to_level for r in reached if r.samples_to_level is not None), 0) + part,
         _spread((r.energy_to_level_mj for r in reached if r.energy_to_level_mj is not None), 2),
         _spread((r.time_to_level_ms for r in reached if r.time_to_level_ms is not None), 1),

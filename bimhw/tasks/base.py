@@ -53,6 +53,7 @@ class Task:
         metric: what the task is judged by, ``accuracy``, ``auc`` (two classes: area under ROC and precision-recall curve of
             the score of class 1), or ``macro_auc`` (several labels: the mean of these areas over the labels).
         makeshift: why the split is none to judge by, where data that is not complete had to be split in another way.
+        ordered: the training split is a stream, to be learnt in its order and judged by what comes next.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Task:
     judged: Split | None = None
     metric: str = "accuracy"
     makeshift: str = ""
+    ordered: bool = False
 
     def __post_init__(self) -> None:
         for name, split in (("train", self.train), ("test", self.test)):

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Psp = Literal["delta", "exp", "alpha"]
+Eligibility = Literal["trace", "full", "pair"]
+Signal = Literal["chain", "broadcast", "label", "local"]
 
 PORTS = 3  # in, d, c
 HISTORY_WORDS = 7  # of a neuron and step: Abar, c, psi, g, x, z, delta
@@ -116,3 +118,92 @@ def s6_sweep_macs(kernel: KernelOperations, states: int, zoh: bool, rates: bool)
     """
     each = 10 + 2 * zoh + rates * (2 + 2 * zoh)
     return kernel.back_macs + 3 + states * each
+
+
+@dataclass(frozen=True)
+class LocalOperations:
+    """Costs of a local rule of leaky networks in one layer, a sequence (letters as in docs/rules.md).
+
+    Attributes:
+        words: kept from step to step.
+        step_macs: MACs of the eligibility in every step.
+        step_slopes: look-ups of psi in every step.
+        label_macs: MACs of signal and weight changes at a labelled step.
+        label_slopes: look-ups of psi at a labelled step, where it is not looked up in every one.
+        error_words: words of error or label that each core of the layer gets at a labelled step.
+        matrix_words: entries of the layer's fixed random matrix; 0 where counters can draw them or there is none.
+    """
+
+    words: int
+    step_macs: int
+    step_slopes: int
+    label_macs: int
+    label_slopes: int
+    error_words: int
+    matrix_words: int
+
+
+@dataclass(frozen=True)
+class LocalLayer:
+    """What the costs of a local rule depend on.
+
+    Attributes:
+        inputs: M, its own last spikes included where it is recurrent.
+        neurons: H.
+        classes: C.
+        above: neurons of the hidden layer above; 0 for the top layer.
+        adaptive: ALIF.
+    """
+
+    inputs: int
+    neurons: int
+    classes: int
+    above: int = 0
+    adaptive: bool = False
+
+
+def local_operations(eligibility: Eligibility, signal: Signal, filtered: bool, layer: LocalLayer) -> LocalOperations:
+    """Return the costs of a local rule in a layer; a spike adds without multiplying.
+
+    Products of a weight with e or f, H M, are all there are at a labelled step beside the signal; where the eligibility is
+    psi_j eps_i it is taken with the slope in the signal, which saves the matrix.
+
+    Args:
+        eligibility: ``trace``, ``full`` or ``pair``.
+        signal: ``chain``, ``broadcast``, ``label`` or ``local``.
+        filtered: a filter lies behind the eligibility.
+        layer: its sizes.
+    """
+    m, h = layer.inputs, layer.neurons
+    synapses, dense = m * h, eligibility == "full" or layer.adaptive or filtered
+    if eligibility == "pair":
+        dense = filtered
+        words, step = m + h, m + h + (synapses + h) * filtered
+    elif eligibility == "trace":
+        words, step = m, m + synapses * (dense + 2 * layer.adaptive)
+        words += 2 * synapses * layer.adaptive
+    else:
+        words, step = 2 * synapses, 3 * synapses
+        words, step = words + synapses * layer.adaptive, step + 3 * synapses * layer.adaptive
+    each_step = dense or eligibility == "pair"
+    label = synapses + (0 if dense else 3 * h if eligibility == "pair" else h)
+    macs, error, matrix = _signal_costs(signal, layer, dense)
+    return LocalOperations(
+        words + synapses * filtered, step + synapses * filtered, h * each_step,
+        label + macs, h * (not each_step), error, matrix,
+    )  # fmt: skip
+
+
+def _signal_costs(signal: Signal, layer: LocalLayer, dense: bool) -> tuple[int, int, int]:
+    """Return MACs, words that come in, and entries of a random matrix; the readout's gain is in the error's scale.
+
+    What goes down a chain is psi L of the layer above, which that layer has made already unless its slope is in the eligibility.
+    """
+    h, c = layer.neurons, layer.classes
+    if signal == "label":
+        return 0, 1, h * c
+    if signal == "local":
+        return h * c, 1, h * c
+    if signal == "broadcast":
+        return h * c, c, h * c if layer.above else 0
+    return (layer.above * (h + dense), layer.above, 0) if layer.above else (h * c, c, 0)

@@ -21,6 +21,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Of the network.")
 @click.option("--every", type=click.IntRange(1), help="Samples between two scores, of rule files [an epoch].")
 @click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
+@click.option("--set", "settings", multiple=True, help="Field of the network's config, NAME=VALUE; may be repeated.")
 @click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
 @click.option("--train", type=click.IntRange(1), help="Training samples used [all].")
 @click.option("--test", type=click.IntRange(1), help="Test samples used [all].")
@@ -37,6 +38,7 @@ def command(
     family: str,
     every: int | None,
     task_options: tuple[str, ...],
+    settings: tuple[str, ...],
     level: float,
     train: int | None,
     test: int | None,
@@ -45,9 +47,11 @@ def command(
     as_json: bool,
 ) -> None:
     """Learn TASK on a chip by several rules from the same network, and price each."""
-    from bimhw.studies.rules import pareto, rules
+    from bimhw.studies.rules import rules
     from bimhw.studies.rules_page import check_page, write_table
+    from bimhw.studies.rules_rows import pareto
     from bimhw.tasks import load_named
+    from bimhw.tasks.named import named_values
 
     chosen = load_named(task, None, task_options)
     if page is not None:
@@ -56,6 +60,7 @@ def command(
         rows = rules(
             chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
             level=level, train=train, test=test, plot=plot, progress=advance,
+            settings=named_values(settings, "setting", "recurrent=yes"),
         )  # fmt: skip
     if page is not None:
         write_table(page, chosen.name, rows, level)

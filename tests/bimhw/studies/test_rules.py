@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimhw.cli.commands.rules import command
-from bimhw.studies.rules import BUILT_IN, RuleRow, pareto, rules
+from bimhw.runs.learn_rule import RuleMachine
+from bimhw.runs.rule_words import ready_for_rules
+from bimhw.studies.rules import BUILT_IN, _compiled, rules
 from bimhw.studies.rules_page import check_page, write_table
+from bimhw.studies.rules_rows import RuleRow, pareto
 from bimhw.tasks import load_task
 from simulator.base.errors import InputError
+from simulator.plasticity.rules.rule_file import read_rules
 
 
 def test_rules_of_both_kinds_are_priced(tmp_path: Path) -> None:
@@ -74,6 +78,30 @@ def test_scores_every_so_many_samples(tmp_path: Path) -> None:
     assert len(row.accuracy) == 5
     with pytest.raises(InputError, match="rule 'rtrl-seq': learns BIM networks, not leaky ones"):
         rules(small, "loihi2", ("rtrl-seq",), family="leaky")
+
+
+def test_a_stream_is_learnt_in_its_order_and_judged_by_what_comes_next(tmp_path: Path) -> None:
+    task = load_task("drift", train=20, test=5, steps=6)
+    (row,) = rules(task, "loihi2", ("delta",), hidden=(8,), family="leaky", every=8, plot=tmp_path / "stream.png")
+    assert row.stream
+    assert row.scored_at == (8, 16, 20)
+    program = _compiled(task, "loihi2", (8,), 0, "leaky", {})
+    file = read_rules("delta")
+    machine = RuleMachine(ready_for_rules(program, file, task, 0), file, task, 0)
+    expected = []
+    for at, (x, y) in enumerate(zip(task.train.x, task.train.y, strict=True), 1):
+        machine.sample(x, int(y))
+        if at in row.scored_at:
+            expected.append(machine.score(task.train.take(slice(at, at + 8)) if at < 20 else task.test))
+    assert row.accuracy == tuple(expected)
+    write = tmp_path / "page.md"
+    write.write_text("<!-- rules drift -->\n<!-- end -->\n")
+    write_table(write, "drift", [row], 0.9)
+    assert "| over the stream, % | samples to 90% " in write.read_text()
+    with pytest.raises(InputError, match="shuffles its samples, and 'drift' is a stream"):
+        rules(task, "loihi2", ("frozen",))
+    with pytest.raises(InputError, match="option 'recurent': is not known"):
+        rules(task, "loihi2", ("delta",), family="leaky", settings={"recurent": True})
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=8))

@@ -1,0 +1,70 @@
+"""Pictures of `bimhw rules`: accuracy against energy, and over the samples of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from bimhw.studies.rules_rows import RuleRow, pareto
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
+    """Draw last accuracy against energy a sample: each seed, the mean of each rule, and the Pareto front of the means.
+
+    A stream has a second panel: accuracy over its samples, the mean of the seeds.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from bimhw.views.figure import save_figure
+
+    stream = any(r.stream for r in rows)
+    figure, axes = plt.subplots(1, 1 + stream, figsize=(6.4 * (1 + stream), 4.4), layout="constrained", squeeze=False)
+    _energies(axes[0, 0], rows)
+    axes[0, 0].set(title=f"Rules on {task}")
+    if stream:
+        _course(axes[0, 1], rows)
+    save_figure(figure, path)
+    plt.close(figure)
+
+
+def _of_each_rule(rows: Sequence[RuleRow]) -> dict[str, list[RuleRow]]:
+    return {name: [r for r in rows if r.rule == name] for name in dict.fromkeys(r.rule for r in rows)}
+
+
+def _mean(rows: Sequence[RuleRow]) -> RuleRow:
+    """Return the first row of a rule with the means of its seeds in last accuracy and energy."""
+    accuracy = sum(r.accuracy[-1] for r in rows) / len(rows)
+    return msgspec.structs.replace(rows[0], accuracy=(accuracy,), energy_uj=sum(r.energy_uj for r in rows) / len(rows))
+
+
+def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
+    means = [_mean(of) for of in _of_each_rule(rows).values()]
+    for row in rows:
+        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
+    for row in means:
+        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=6)
+        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (6, 4), textcoords="offset points", fontsize=8)
+    axis.margins(x=0.12)
+    front = pareto(means)
+    energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
+    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front of the means")
+    said = "accuracy at the end of the stream (%)" if rows[0].stream else "test accuracy (%)"
+    axis.set(xlabel="energy of a sample while learning (µJ)", ylabel=said)
+    axis.legend(fontsize=8)
+
+
+def _course(axis: Axes, rows: Sequence[RuleRow]) -> None:
+    for name, of in _of_each_rule(rows).items():
+        axis.plot(of[0].scored_at, 100 * np.mean([r.accuracy for r in of], axis=0), label=name, linewidth=1.2)
+    axis.set(xlabel="samples of the stream", ylabel="accuracy on the samples that come next (%)", ylim=(0, 102))
+    axis.legend(fontsize=8)

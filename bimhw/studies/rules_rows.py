@@ -1,0 +1,50 @@
+"""Rows of `bimhw rules`, one for a rule with one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class RuleRow(msgspec.Struct, frozen=True):
+    """One rule with one seed.
+
+    Attributes:
+        rule: name.
+        seed: of weights, order and rounding.
+        accuracy: on the test samples after each epoch, or every so many samples; of a stream on as many training samples as come
+            next, before they are learnt, and at its end on the test samples.
+        scored_at: training samples seen at each of them.
+        energy_uj: of a sample while it is learnt, unknown parts left out.
+        latency_us: of a sample while it is learnt; None on a chip without times.
+        memory_bytes: learning words over all cores.
+        bits_per_synapse: of them, over the plastic and the other stored synapses.
+        packets: of a sample while it is learnt.
+        samples_to_level: training samples up to the first score that reached the level; None: none did.
+        energy_to_level_mj, time_to_level_ms: of these samples.
+        stream: the task is a stream, see `accuracy`.
+    """
+
+    rule: str
+    seed: int
+    accuracy: tuple[float, ...]
+    scored_at: tuple[int, ...]
+    energy_uj: float
+    latency_us: float | None
+    memory_bytes: int
+    bits_per_synapse: float
+    packets: float
+    samples_to_level: int | None
+    energy_to_level_mj: float | None
+    time_to_level_ms: float | None
+    stream: bool = False
+
+
+def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:
+    """Return the rows that no other beats in both last accuracy and energy a sample, by energy."""
+    out: list[RuleRow] = []
+    for row in sorted(rows, key=lambda r: (r.energy_uj, -r.accuracy[-1])):
+        if not out or row.accuracy[-1] > out[-1].accuracy[-1]:
+            out.append(row)
+    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.features.stretches import Stretches, scored_stretches
 from bimhw.tasks.sources.text import Corpus
 from mapping.copies import first_copy
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, UnjudgedWarning
 from simulator.chips.chip import Chip
 from simulator.program.meta import required
 from simulator.program.program import Program
@@ -144,6 +145,9 @@ class SequenceTrial(_Encoded):
         from bimhw.tasks.metrics import areas, decisions
 
         y, metric = self.split.y, self.task.metric
+        if self.task.makeshift:
+            said = f"task {self.name}: test split {self.task.makeshift}; figures of it say nothing of new data"
+            warnings.warn(said, UnjudgedWarning, stacklevel=2)
         found: Figures = {"accuracy": float((decisions(scores, y) == y).mean())}
         if metric == "macro_auc" or (metric == "auc" and scores.shape[-1] == 2):
             columns = y.reshape(len(y), -1)

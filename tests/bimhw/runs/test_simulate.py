@@ -17,7 +17,7 @@ from bimhw.learning.api import train
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.simulate import SimulationResult, simulate
 from bimhw.views.build import write_report
-from simulator.base.errors import InputError, SaturationError
+from simulator.base.errors import InputError, SaturationError, UnjudgedWarning
 from simulator.chips.load import load_chip
 from simulator.program.program import Program
 
@@ -213,5 +213,13 @@ def test_areas_under_curves_where_a_task_is_judged_by_them() -> None:
     figures = SequenceTrial("t", task, task.test).judge(scores)
     assert figures["auc_roc"] == pytest.approx(5 / 6) and figures["accuracy"] == 0.8
     assert figures["auc_pr"] == pytest.approx((1 + 2 / 3) / 2)  # mean precision at the two positives, best scores first
+    two = np.stack([y, np.array([1, 1, 0, 0, 0])], 1)  # two labels at once: areas 5/6 and 1/2, decisions by the sign
+    both = dataclasses.replace(task, train=Split(x, two), test=Split(x, two), metric="macro_auc")
+    columns = np.stack([scores[:, 1] - scores[:, 0], [-1.0, 2.0, -0.5, 1.0, 0.5]], 1)
+    figures = SequenceTrial("t", both, both.test).judge(columns)
+    assert figures["auc_roc"] == pytest.approx((5 / 6 + 1 / 2) / 2)
+    assert figures["accuracy"] == pytest.approx(((columns > 0) == two).mean())
+    with pytest.warns(UnjudgedWarning, match="is a copy of a copy; figures of it say nothing of new data"):
+        SequenceTrial("t", dataclasses.replace(both, makeshift="is a copy of a copy"), both.test).judge(columns)
     alone = SequenceTrial("t", task, task.test.take(np.array([0, 2, 4]))).judge(scores[[0, 2, 4]])
     assert alone["auc_roc"] is None and alone["auc_pr"] is None

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import msgspec
@@ -42,7 +43,7 @@ from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.checks import say_unjudged
 from bimhw.tasks.features.audio import Floats
-from bimhw.tasks.features.encoders import graded
+from bimhw.tasks.features.encoders import payloads
 from bimhw.tasks.metrics import word_errors
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.librispeech import FRONT, SYMBOLS, Utterance
@@ -227,13 +228,13 @@ def fit_characters(
     Raises:
         InputError: an utterance too short for its transcript, or the loss is no longer finite.
     """
-    steps = _first_pass(data.train)
+    scale, kept = _first_pass(data.train), Kept()
     symbols = [np.array(u.symbols(), np.int64) for u in data.train]
     total = settings.epochs * math.ceil(len(symbols) / settings.batch)
-    source = StringBatches(_shuffled(data.train, steps, symbols, settings.seed), settings, _BLANK)
+    source = StringBatches(_shuffled(data.train, scale, kept, symbols, settings.seed), settings, _BLANK)
     loop = strings_by_autograd(net, forward, source, settings, total)
     loop.run(settings.epochs, progress, checkpoint)
-    found = decode(forward, Spelt(data.test, steps), settings.smooth, blank=_BLANK)
+    found = decode(forward, Spelt(data.test, scale), settings.smooth, blank=_BLANK)
     texts = ["".join(SYMBOLS[i] for i in path) for path in found]
     errors = word_errors([u.text for u in data.test], texts)
     seconds = sum(e.seconds for e in loop.history)
@@ -247,11 +248,38 @@ class Scale(NamedTuple):
     deviation: npt.NDArray[np.float64]
 
 
-class Spelt(Sequence[Floats]):
-    """The inputs [T_i, 2 bands] of utterances, made when they are asked for: a hundred hours do not fit into memory."""
+KEPT_BYTES = 2**31  # of inputs: 180 hours of speech
 
-    def __init__(self, utterances: Sequence[Utterance], scale: Scale) -> None:
-        self.utterances, self.scale = utterances, scale
+
+class Kept:
+    """Payloads [T, bands] of utterances, one byte each, up to so many bytes; what is beyond is made anew each time."""
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self.left = limit
+        self._of: dict[Path, npt.NDArray[np.int8]] = {}
+
+    def payloads(self, utterance: Utterance, scale: Scale) -> npt.NDArray[np.int8]:
+        """Return the payloads of an utterance, kept or made."""
+        found = self._of.get(utterance.file)
+        if found is None:
+            found = payloads((utterance.frames() - scale.mean) / scale.deviation).astype(np.int8)
+            if found.nbytes <= self.left:
+                self._of[utterance.file] = found
+                self.left -= found.nbytes
+        return found
+
+
+class Spelt(Sequence[Floats]):
+    """The inputs [T_i, 2 bands] of utterances, made when they are first asked for, so that any number of hours can be learnt.
+
+    Args:
+        utterances: what is read.
+        scale: of the bands.
+        kept: holds what was made; None: for this sequence alone.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], scale: Scale, kept: Kept | None = None) -> None:
+        self.utterances, self.scale, self.kept = utterances, scale, kept or Kept()
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -266,7 +294,7 @@ class Spelt(Sequence[Floats]):
         return self._inputs(self.utterances[index])
 
     def _inputs(self, utterance: Utterance) -> Floats:
-        return pairs(graded((utterance.frames() - self.scale.mean) / self.scale.deviation))
+        return pairs(np.float32(INPUT_SCALE) * self.kept.payloads(utterance, self.scale))
 
 
 def _first_pass(utterances: Sequence[Utterance]) -> Scale:
@@ -287,10 +315,10 @@ def _first_pass(utterances: Sequence[Utterance]) -> Scale:
 
 
 def _shuffled(
-    utterances: Sequence[Utterance], scale: Scale, symbols: Targets, seed: int
+    utterances: Sequence[Utterance], scale: Scale, kept: Kept, symbols: Targets, seed: int
 ) -> Callable[[int], tuple[Sequence[Floats], Targets]]:
     def read(epoch: int) -> tuple[Sequence[Floats], Targets]:
         order = np.random.default_rng((seed, epoch - 1)).permutation(len(symbols))
-        return Spelt([utterances[i] for i in order], scale), [symbols[i] for i in order]
+        return Spelt([utterances[i] for i in order], scale, kept), [symbols[i] for i in order]
 
     return read

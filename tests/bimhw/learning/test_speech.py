@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bimhw.cli.main import main
+from bimhw.learning.objectives.ctc import pairs
 from bimhw.learning.objectives.speech import Spelt, train_speech
 from bimhw.tasks import load_named, load_task
+from bimhw.tasks.features.encoders import graded
+from bimhw.tasks.sources.librispeech import Utterance
 from bimhw.tasks.sources.transcripts import load
 from simulator.base.errors import InputError
 
@@ -97,6 +101,28 @@ def test_inputs_are_graded_spikes_on_the_training_scale(spoken: Path) -> None:
     frames = np.concatenate([u.frames() for u in utterances])
     expected = np.clip((utterances[3].frames() - frames.mean(0)) / frames.std(0), -3, 3)
     np.testing.assert_allclose(inputs[3].reshape(-1, 40), expected[: 2 * len(inputs[3])], atol=0.04)
+
+
+def test_inputs_are_made_once_and_the_same_beyond_what_is_kept(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bimhw.learning.objectives.speech import Kept, _first_pass
+
+    utterances = load(spoken).train[:6]
+    scale, made, frames = _first_pass(utterances), list[str](), Utterance.frames
+
+    def counted(self: Utterance) -> Any:
+        made.append(self.name)
+        return frames(self)
+
+    monkeypatch.setattr(Utterance, "frames", counted)
+    one = Kept(2 * len(utterances[0].frames()) * 40)
+    made.clear()
+    again = Spelt(utterances[::-1], scale, one)
+    first, second = list(Spelt(utterances, scale, one)), list(again)[::-1]
+    expected = [pairs(graded((frames(u) - scale.mean) / scale.deviation)) for u in utterances]
+    for rows in (first, second):
+        assert all(np.array_equal(a, b) and a.dtype == np.float32 for a, b in zip(rows, expected, strict=True))
+    kept = {u.name for u in utterances if made.count(u.name) == 1}
+    assert 1 <= len(kept) < 6 and len(made) == 12 - len(kept)
 
 
 def test_a_transcript_longer_than_its_sound(tmp_path: Path) -> None:

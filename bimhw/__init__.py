@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from simulator.base.names import VERSION as __version__
 
 if TYPE_CHECKING:
     from bimhw.compiler.decode import decode as decode

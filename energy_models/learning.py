@@ -122,9 +122,7 @@ def learning_counts(
     S MACs and S weights written at labelled steps; optimiser words: SGD 0, RMS 3 a neuron, Adam 2 a synapse.
 
     Args:
-        n_in: M.
-        n_hidden: H.
-        psp: kernel.
+        n_in, n_hidden, psp: M, H and the kernel.
         n_classes: C, error words of the readout; 0 for none.
         filtered: readout on filtered spikes.
         optimiser: sgd, rms (one second moment a neuron and port) or adam.
@@ -139,11 +137,9 @@ def learning_counts(
         Counter -> operations per step.
     """
     if min(n_in, n_hidden) < 1 or not 0 <= density <= 1 or psp not in OPERATIONS:
-        raise InputError(
-            "learning_counts", f"got M={n_in}, H={n_hidden}, density={density}, psp={psp!r}", "Give sizes >= 1, 0..1"
-        )
-    pairs = density * n_in * n_hidden
-    costs = OPERATIONS[psp]
+        got = f"got M={n_in}, H={n_hidden}, density={density}, psp={psp!r}"
+        raise InputError("learning_counts", got, "Give sizes >= 1, 0..1")
+    pairs, costs = density * n_in * n_hidden, OPERATIONS[psp]
     macs = sum(costs.trace_macs(filtered)) * pairs
     counts: dict[str, float] = {"learn_trace_rmw": costs.words(filtered) * pairs, "learn_trace_mac": macs}
     if labelled:

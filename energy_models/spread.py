@@ -7,7 +7,7 @@ its item is never better than scaled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -15,13 +15,22 @@ import numpy.typing as npt
 
 from simulator.chips.quantity import Quantity
 
-if TYPE_CHECKING:
-    from energy_models.items import Item
-
 WEAKEST = ("measured", "simulated", "fitted", "scaled", "assumed", "unverified")  # last: trusted least
 TELLS = 0.01  # share of a sum from which an item decides its word
 UNKNOWN = "unknown"
 Floats = npt.NDArray[np.float64]
+
+
+class Priced(Protocol):
+    """What is summed: so many operations of one constant."""
+
+    @property
+    def count(self) -> float:
+        """Number of operations."""
+
+    @property
+    def constant(self) -> Quantity:
+        """Energy of one."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -56,18 +65,18 @@ def word_of(constant: Quantity) -> str:
     return weakest((constant.quality, "scaled" if constant.unit == "mW" else "measured"))
 
 
-def trust(items: Iterable[Item]) -> str:
+def trust(items: Iterable[Priced]) -> str:
     """Return the word of a sum of items."""
     return spread(items).word
 
 
-def spread(items: Iterable[Item]) -> Spread:
+def spread(items: Iterable[Priced]) -> Spread:
     """Return the sum of items [pJ]."""
     found = list(items)
     return spreads_by(found, [np.array([i.count]) for i in found], ("sum",))["sum"]
 
 
-def spreads_by(items: Sequence[Item], counts: Sequence[Floats], names: Sequence[str]) -> dict[str, Spread]:
+def spreads_by(items: Sequence[Priced], counts: Sequence[Floats], names: Sequence[str]) -> dict[str, Spread]:
     """Return the sum of each group [pJ].
 
     Args:
@@ -84,7 +93,7 @@ def _ends(c: Quantity) -> Floats:
     return np.array([nominal if c.low is None else c.low, nominal, nominal if c.high is None else c.high])
 
 
-def _spreads(names: Sequence[str], rows: Sequence[Floats], items: Sequence[Item]) -> dict[str, Spread]:
+def _spreads(names: Sequence[str], rows: Sequence[Floats], items: Sequence[Priced]) -> dict[str, Spread]:
     """Sum [groups, low nominal high] over items and find the word of each group."""
     if not rows:
         return {name: Spread(0.0, 0.0, 0.0, UNKNOWN) for name in names}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,32 +76,44 @@ def fit(
     outline = load_outline(model, **reading)
     recorded = task if isinstance(task, Dataset) else None
     source = outline or check_network(load_network(model, recorded, **reading))
+    lowered = partial(to_integers, calibration=calibration, task=task, seed=seed)
+    tried = _Tried(source, outline, options, neurons_per_core, lowered)
+    others = [tried.verdict(load_chip(name)) for name in chip_names() if name != target.name]
+    others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
+    short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
+    return FitReport(tried.verdict(target) | {"other_chips": short})
 
-    known: dict[
-        int, tuple[Network, Integers]
-    ] = {}  # by float network, kept: chips with the same neurons share integers
 
-    def verdict(on: Chip) -> dict[str, Any]:
+@dataclass
+class _Tried:
+    """A network that is tried on chips; those with the same neurons share its integers."""
+
+    source: Network
+    outline: Network | None
+    options: CompileOptions
+    neurons_per_core: int | None
+    lowered: Callable[..., Integers]
+    known: dict[int, tuple[Network, Integers]] = field(default_factory=dict)  # by float network, kept
+
+    def verdict(self, on: Chip) -> dict[str, Any]:
+        """Return whether the network fits a chip, and what binds there."""
         try:
-            if source.stage == "integer":
-                check_capabilities(source, on)
-                return _verdict(source, on, neurons_per_core)
-            if outline is not None:
-                own = for_chip(with_defaults(outline), on)
-                return _verdict(outline_integers(own, on, options), on, neurons_per_core)
-            own = for_chip(source, on)
-            if id(own) in known:
-                check_capabilities(known[id(own)][1].network, on, options.bits)
-            else:
-                known[id(own)] = own, to_integers(own, on, calibration, task, options, seed)
-            return _verdict(known[id(own)][1].integer, on, neurons_per_core)
+            return _verdict(self._integer(on), on, self.neurons_per_core)
         except FitError as error:
             return _refused(on, error)
 
-    others = [verdict(load_chip(name)) for name in chip_names() if name != target.name]
-    others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
-    short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
-    return FitReport(verdict(target) | {"other_chips": short})
+    def _integer(self, on: Chip) -> Network:
+        if self.source.stage == "integer":
+            check_capabilities(self.source, on)
+            return self.source
+        if self.outline is not None:
+            return outline_integers(for_chip(with_defaults(self.outline), on), on, self.options)
+        own = for_chip(self.source, on)
+        if id(own) in self.known:
+            check_capabilities(self.known[id(own)][1].network, on, self.options.bits)
+        else:
+            self.known[id(own)] = own, self.lowered(own, on, options=self.options)
+        return self.known[id(own)][1].integer
 
 
 def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:

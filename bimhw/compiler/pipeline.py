@@ -64,29 +64,20 @@ def compile(
     """Compile a model for a chip.
 
     Args:
-        model: what a front end reads (`bimhw.frontends.registry`): a model file, a module, a `Network`. An integer network
+        model: what a front end reads (`bimhw.frontends.registry`): a model file, a module, a `Network`; an integer network
             (.npz, or made in Python) is only mapped.
-        chip: a chip, its name, or the path of its YAML file.
+        chip, chips: a chip, its name, or the path of its YAML file; how many of it, side by side (as ``loihi2-x4`` does).
         calibration: integer payloads [samples, steps, n_in]; else the task's training samples, else made-up ones.
         task: the task or text that the model was trained on, or its name (digits models are recognised).
         data: samples of your own that calibrate, instead of a task: a `bimhw.Dataset`, or what `Dataset.open` reads.
-        bits: bits of a stored weight, 1 to 9.
-        per_row: a weight scale for each target neuron.
-        free_scales: weight scales need not be powers of two.
-        state_bits: bits of a state word, 8 to 24.
-        neurons_per_core: at most so many neurons on a core, to spread the network.
-        chips: a system of so many of them, side by side (``loihi2-x4`` as chip says the same).
-        mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or the path of a saved mapping; see
-            `mapping.mapper.map_network`.
-        objective: what the mapping minimises: ``time``, ``energy``, ``edp`` (energy x delay), ``cores`` or ``messages``; the
-            number of neurons on a core follows from it.
-        copies: of the network on the cores left, or ``max``: samples run side by side under one barrier. Objective ``cores``
-            leaves the most cores.
+        bits, per_row, free_scales, state_bits: as in `bimhw.compiler.options.CompileOptions`.
+        neurons_per_core: at most that many neurons on a core, to spread the network.
+        mapping: ``auto``, ``blocks``, ``file`` (a plain network's own), or a saved mapping (`mapping.mapper.map_network`).
+        objective: what the mapping minimises: ``time``, ``energy``, ``edp`` (energy x delay), ``cores`` or ``messages``.
+        copies: of the network on the cores left (objective ``cores`` leaves the most), or ``max``; samples run side by side.
         seed: of the choice of calibration samples and of the mapping.
-        profile: of a .nir file: how to run it (docs/frontends.md).
-        dt: of a .nir file: its time step.
-        input_shape: of a torch stack: shape of one sample and step, where its first layer does not tell it.
-        sample: of a module of snnTorch, SpikingJelly, Norse, sinabs or Rockpool: an input, as its forward takes it.
+        profile, dt, input_shape, sample: how a .nir file (docs/frontends.md), a torch stack (shape of one sample and step)
+            or a module of another framework (an input, as its forward takes it) is read.
         reading: other options of the model's front end, by name.
 
     Raises:
@@ -97,29 +88,35 @@ def compile(
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
     task = task if data is None else as_dataset(data)
-    recorded = task if isinstance(task, Dataset) else None
-    network = check_network(load_network(model, recorded, **named | dict(reading or {})))
+    network = check_network(
+        load_network(model, task if isinstance(task, Dataset) else None, **named | dict(reading or {}))
+    )
     if network.stage == "integer":
         alone = compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
-        return with_copies(alone, target, copies)
-    given = network
-    made = to_integers(network, target, calibration, task, options, seed)
-    network, integer, lowered, calibrated, data = made.network, made.integer, made.lowered, made.calibrated, made.data
+    else:
+        made = to_integers(network, target, calibration, task, options, seed)
+        alone = _mapped(network, target, made, mapping, neurons_per_core, seed, objective)
+    return with_copies(alone, target, copies)
+
+
+def _mapped(
+    given: Network, target: Chip, made: Integers, mapping: str, neurons_per_core: int | None, seed: int, objective: str
+) -> CompileResult:
+    """Map a lowered network; report it, and how faithful it is to the network that was given."""
     mapped = map_network(
-        integer, target, mapping, calibrated.rates, neurons_per_core, seed,
-        objective=objective, spikes=sample_spikes(integer, data.payloads, seed),
+        made.integer, target, mapping, made.calibrated.rates, neurons_per_core, seed,
+        objective=objective, spikes=sample_spikes(made.integer, made.data.payloads, seed),
     )  # fmt: skip
     mapped.program.check()
-    kept = fidelity(given, network, lowered.weight_errors, data.assumed)
-    report = compile_report(mapped, target, lowered, calibrated, data) | {"fidelity": kept.as_json()}
-    result = CompileResult(
-        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures), fidelity=kept.as_json()),
-        integer,
-        network,
+    kept = fidelity(given, made.network, made.lowered.weight_errors, made.data.assumed).as_json()
+    report = compile_report(mapped, target, made.lowered, made.calibrated, made.data) | {"fidelity": kept}
+    return CompileResult(
+        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures), fidelity=kept),
+        made.integer,
+        made.network,
         report,
-        with_relay_rates(mapped.program, calibrated.rates),
+        with_relay_rates(mapped.program, made.calibrated.rates),
     )
-    return with_copies(result, target, copies)
 
 
 @dataclass(frozen=True, eq=False)

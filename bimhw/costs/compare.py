@@ -59,18 +59,16 @@ def energy(
         run: folder that `bimhw simulate` wrote, or the counters of a run (then `chip` and `program` are needed).
         chip: name, YAML file or chip whose constants are used; by default that of the run.
         gpu: cards (names or YAML files) to compare with.
-        program: what ran, where `run` is an `Activity`.
         bounds: energy key -> (low, high), for constants that were never published.
         supply_v, process_nm: scale the chip's constants to this supply or node (`energy_models.scaling`).
         measure: model file to run on the NVIDIA card of this machine, whose energy is measured.
         scan: also as a parallel scan over time, which only networks without resets allow: the bound of what it could save.
-        spikes: all events of the run, where `run` is an `Activity`; without them no learning is counted and no copies are made.
-        copies: of the network in throughput mode; None: as many as the chip holds, 1: none.
+        program, spikes: what ran and all its events, where `run` is an `Activity`; without events neither learning nor copies.
+        copies: of the network in throughput mode (None: as many as the chip holds, 1: none).
         plan: block and look-back of the forms of learning.
 
     Raises:
-        InputError: not a run folder, an unknown chip or card, or a program that is not the run's.
-        FitError: more copies than the chip holds.
+        InputError: not a run folder, an unknown chip or card, another program's run; `FitError`: more copies than fit.
     """
     activity, program, chip, spikes = _parts(run, chip, program, spikes)
     chip = scaled_chip(chip, supply_v, process_nm)

@@ -1,40 +1,14 @@
-"""Networks of any family as torch modules."""
+"""Build a network of any family as a torch module."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import msgspec
-from torch import Tensor, nn
+from torch import nn
 
+from bimhw.models.net import Net as Net
+from bimhw.models.net import NetRun as NetRun
 from bimhw.models.registry import NetConfig, family_of
 from simulator.base.errors import InputError
-
-
-class NetRun(Protocol):
-    """Result of a sequence."""
-
-    @property
-    def logits(self) -> Tensor:
-        """[T, B, C]."""
-
-    @property
-    def spikes(self) -> Sequence[Tensor]:
-        """Of each layer, [T, B, H]."""
-
-
-class Net(nn.Module):
-    """A network that a task trains and judges; every family's module inherits from it."""
-
-    config: NetConfig
-
-    def run_samples(self, x: Tensor, first: int = 0, seed: int = 0) -> NetRun:
-        """Run the inputs [T, B, n_in] of the samples `first`, `first` + 1 ... from the zero state.
-
-        Neurons that fire at random draw what they draw on the chip when it runs all samples with this seed.
-        """
-        raise NotImplementedError
 
 
 def build(config: NetConfig, seed: int = 0, init: msgspec.Struct | None = None) -> Net:

@@ -19,12 +19,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.models.net_config import NetConfig as NetConfig
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, parse_json
 
@@ -39,30 +40,6 @@ Shapes = Mapping[str, tuple[int, ...]]
 DEFAULT: Final = "bim"
 _VERSION = "Was it written by another version?"
 T = TypeVar("T")
-
-
-class NetConfig(Protocol):
-    """Config of a network that a task trains and judges; `input_scale` times a task's payloads are its inputs."""
-
-    @property
-    def n_in(self) -> int:
-        """Input channels."""
-
-    @property
-    def n_out(self) -> int:
-        """Classes."""
-
-    @property
-    def input_scale(self) -> float:
-        """Factor of the payloads."""
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Neurons of each layer."""
-
-    @property
-    def n_layers(self) -> int:
-        """Number of layers."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import msgspec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bimhw.models.nets import Net, NetRun
+    from bimhw.models.net import Net, NetRun
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):

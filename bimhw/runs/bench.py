@@ -203,6 +203,9 @@ class _Timed:
 
 
 def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults, objective: str, threads: int) -> _Built:
+    if Path(path).suffix != ".npz":
+        way = f"Compile it (bimhw compile {path}) and run the program: bimhw simulate"
+        raise InputError(str(path), "is not a plain network, which ends in .npz", way)
     start = time.thread_time()
     net = read_plain(path)
     read = time.thread_time()

@@ -18,6 +18,7 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
+from mapping.usage import Resource
 from simulator.base.errors import InputError
 from simulator.base.locks import held
 from simulator.base.shown import Shown, Value
@@ -118,17 +119,14 @@ def learn(
     """Learn a task on the chip, one sample at a time.
 
     Args:
-        program: compiled for the task, or its file.
-        task: a name or a task.
+        program, task: compiled for the task, or its file; a task or its name.
         output: program file to write.
-        epochs: passes over the training split.
-        seed: of the order and of stochastic rounding.
-        run: run folder to write of all that was done, for `bimhw.energy` and the report.
+        epochs, seed: passes over the training split; seed of their order and of stochastic rounding.
+        run, force: run folder to write of all that was done, for `bimhw.energy` and the report; replace another run in it.
         test: split to score on (default: the task's).
         engine: ``function`` computes first and times afterwards; ``events`` learns inside the event-driven simulation, a process
             a core. Both give the same weights, spikes and stamps.
         checkpoint: file that holds the state after each epoch; a run that finds it goes on from there, bit for bit.
-        force: replace another run in the folder `run`.
         progress: called with the number of samples done since the last call.
         options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``; also by
             the words of `bimhw train`: ``bits``, ``lookback``, ``prune``.
@@ -140,6 +138,47 @@ def learn(
     from bimhw.runs.learn_run import learning_facts, learnt_by, write_learning_run
     from bimhw.runs.long_learning import long_learning
 
+    _check_ends(run, output, checkpoint, engine)
+    if epochs < 1:
+        raise InputError("epochs", f"is {epochs}", "Give at least 1")
+    ready, data = _ready(program, task, options, seed)
+    chip, samples = chip_of_program(ready), epochs * len(data.train.x)
+    found = check_learning(ready, chip, steps=data.steps)
+    facts = learning_facts(ready, chip, data.name, samples, seed, engine=engine)
+    with ExitStack() as in_use:
+        if checkpoint is not None:
+            in_use.enter_context(held(checkpoint))
+        if run is not None:
+            in_use.enter_context(reserved(run, facts, force))
+        learner = _learner(ready, chip, seed, engine, timed=run is not None)
+        course = Course(epochs, len(data.train.x))
+        if checkpoint is not None:
+            course = Course.resumed(epochs, len(data.train.x), learner, Path(checkpoint))
+        long = None if checkpoint is not None else long_learning(learner, chip, data.steps, samples, run)
+        after = progress if long is None else long.after_each(progress)
+        result = _taught(learner, ready, data, seed, course, test or data.test, checkpoint, after)
+        if output is not None:
+            result.program.save(output)
+        done = _done(ready, data, learner, course, result, found)
+        if run is None:
+            return done
+        repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
+        learnt = learnt_by(learner, chip).parts() if long is None else long.learnt(result.program, learner.samples)
+        return replace(done, times=write_learning_run(Path(run), ready, chip, facts, learnt, repeatable))
+
+
+def _ready(
+    program: Program | str | Path, task: str | Task, options: Mapping[str, Any], seed: int
+) -> tuple[Program, Task]:
+    """Return the program prepared for learning, and the task."""
+    source = program if isinstance(program, Program) else Program.load(program)
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    _check_task(source, data)
+    return ready_to_learn(source, data, in_fields(options), seed), data
+
+
+def _check_ends(run: str | Path | None, output: str | Path | None, checkpoint: str | Path | None, engine: str) -> None:
+    """Raise `InputError` before anything is learnt where something could not be written at the end."""
     if run is not None:
         check_run_folder(run)
     for file in (output, checkpoint):
@@ -147,41 +186,15 @@ def learn(
             check_output(file)
     if checkpoint is not None and engine == "events":
         raise InputError("checkpoint", "does not hold the state of the engine 'events'", "Take engine 'function'")
-    source = program if isinstance(program, Program) else Program.load(program)
-    data = with_classes(load_task(task) if isinstance(task, str) else task)
-    _check_task(source, data)
-    if epochs < 1:
-        raise InputError("epochs", f"is {epochs}", "Give at least 1")
-    samples = len(data.train.x)
-    ready = ready_to_learn(source, data, in_fields(options), seed)
-    chip = chip_of_program(ready)
-    found = check_learning(ready, chip, steps=data.steps)
-    facts = learning_facts(ready, chip, data.name, epochs * samples, seed, engine=engine)
-    with ExitStack() as in_use:
-        if checkpoint is not None:
-            in_use.enter_context(held(checkpoint))
-        if run is not None:
-            in_use.enter_context(reserved(run, facts, force))
-        learner = _learner(ready, chip, seed, engine, timed=run is not None)
-        course = Course(epochs, samples)
-        if checkpoint is not None:
-            course = Course.resumed(epochs, samples, learner, Path(checkpoint))
-        long = None if checkpoint is not None else long_learning(learner, chip, data.steps, epochs * samples, run)
-        after = progress if long is None else long.after_each(progress)
-        result = _taught(learner, ready, data, seed, course, test or data.test, checkpoint, after)
-        if output is not None:
-            result.program.save(output)
-        items = learning_memory(ready, learner.config, data.steps)
-        memory: dict[str, int] = {}
-        for item in items:
-            memory[item.kind] = memory.get(item.kind, 0) + item.bytes
-        fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
-        done = OnChipResult(result.program, tuple(course.accuracy), result, memory, fit)
-        if run is None:
-            return done
-        repeatable = {k: v for k, v in done.summary().items() if k != "cpu_s"}  # a run folder has no time of day
-        learnt = learnt_by(learner, chip).parts() if long is None else long.learnt(result.program, learner.samples)
-        return replace(done, times=write_learning_run(Path(run), ready, chip, facts, learnt, repeatable))
+
+
+def _done(
+    ready: Program, data: Task, learner: Learner, course: Course, result: LearnResult, found: Sequence[Resource]
+) -> OnChipResult:
+    items = learning_memory(ready, learner.config, data.steps)
+    memory = {kind: sum(i.bytes for i in items if i.kind == kind) for kind in dict.fromkeys(i.kind for i in items)}
+    fit = {r.name: {"worst_core": float(r.worst), "limit": r.limit} for r in found}
+    return OnChipResult(result.program, tuple(course.accuracy), result, memory, fit)
 
 
 def _taught(

@@ -106,9 +106,8 @@ def learn_by_rule(
         output: program file to write.
         epochs: passes over the training split.
         seed: of the order and of stochastic rounding.
-        run: run folder to write of all that was done while learning.
+        run, force: run folder to write of all that was done while learning, and whether another run in it is replaced.
         test: split to score on (default: the task's).
-        force: replace another run in the folder `run`.
         every: samples between two scores (default: an epoch); the last sample is always scored.
         progress: called with the number of samples done since the last call.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from bimhw.runs.request import Engine, How
 from bimhw.runs.trials import request_of
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+
+if TYPE_CHECKING:
+    from bimhw.compiler.result import CompileResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +95,11 @@ def run_nir(
         InputError: bad files or data; `output` holds another run.
         FitError: a node without a form on a chip, or a chip that the network does not fit.
     """
-    from bimhw.compiler.compare import Comparison, differences
     from bimhw.compiler.pipeline import compile
     from simulator.chips.load import load_chip
 
     if output is not None:
         check_run_folder(output)
-    how = How(engine=engine, seed=seed)
     if data is None:
         made, source = _random(read_graph(model), samples, steps, rate, seed)
     else:
@@ -105,26 +107,34 @@ def run_nir(
         source = f"x of {made.name}"
     silicon = load_chip(chip)
     compiled = compile(model, silicon, data=made, profile=profile, dt=dt, seed=seed, **options)
-    program = compiled.program
-    trial = DataTrial.of(program, made, None, decode)
-    manifest = run_manifest(program, silicon, made.name if data is not None else "", trial.count, how)
-    with nullcontext() if output is None else reserved(output, manifest.to_json(), force):
-        run = execute(request_of(trial, program, silicon, how if output is not None else replace(how, engine="none")))
-        rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, seed)
-        comparison = Comparison(rows, sent, run.activity).to_json()
-        result = judge(program, trial, run, how)
-        if output is not None:
-            figures = result.to_json() | {"spikes": run.activity.total("spikes"), **comparison}
-            arrays, outputs = run.timing_arrays(), trial.outputs(program, run)
-            write_run(
-                Path(output), program, silicon, manifest.to_json(), figures, run.joined, run.activity, arrays, outputs
-            )
-    figures = result.to_json()
+    trial = DataTrial.of(compiled.program, made, None, decode)
+    how, name = How(engine=engine, seed=seed), made.name if data is not None else ""
+    comparison, figures = _judged(compiled, silicon, trial, how, name, output, force)
     notes = (*compiled.float_network.meta["notes"], *figures.get("notes", []))
     return OnChip(
         silicon.name, compiled.report, comparison, figures.get("recorded_differ"), figures.get("recorded_of"),
         figures, source, notes,
     )  # fmt: skip
+
+
+def _judged(
+    compiled: CompileResult, chip: Chip, trial: DataTrial, how: How, name: str, output: Path | str | None, force: bool
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Run a compiled network beside its float network; return the comparison and the figures, written where asked for."""
+    from bimhw.compiler.compare import Comparison, differences
+
+    program = compiled.program
+    manifest = run_manifest(program, chip, name, trial.count, how)
+    with nullcontext() if output is None else reserved(output, manifest.to_json(), force):
+        run = execute(request_of(trial, program, chip, how if output is not None else replace(how, engine="none")))
+        rows, sent = differences(program, compiled.float_network, trial.payloads, run.spikes, how.seed)
+        comparison = Comparison(rows, sent, run.activity).to_json()
+        figures = judge(program, trial, run, how).to_json()
+        if output is not None:
+            found = figures | {"spikes": run.activity.total("spikes"), **comparison}
+            arrays, outputs = run.timing_arrays(), trial.outputs(program, run)
+            write_run(Path(output), program, chip, manifest.to_json(), found, run.joined, run.activity, arrays, outputs)
+    return comparison, figures
 
 
 def _random(graph: NirGraph, samples: int, steps: int, rate: float, seed: int) -> tuple[Dataset, str]:

@@ -122,64 +122,74 @@ def simulate(
 
     Args:
         program: a `.bimhw` file or a `Program`.
-        task: task, text or a name, whose test part is run; by default the one that the program was compiled for, or
-            the input spikes that it brings.
+        task, data: what is run: the test part of a task or text, by name or as it is, or samples of your own (a `bimhw.Dataset`,
+            or what `Dataset.open` reads); by default what the program was compiled for, or the input spikes that it brings.
         samples: how many samples (of a text: of its 16 stretches), from the first; all by default.
-        data: samples of your own instead of a task: a `bimhw.Dataset`, or what `Dataset.open` reads.
         decode: how outputs become answers (count, first, membrane, max); by default as the network tells.
-        engine: compiled, simpy, clocked, bound (timing of known spikes), events (computes and times in one) or none.
-        sync: barrier, tick (needs `period_ns`; late packets are counted), neighbour (cores wait for those they exchange spikes
-            with) or free (no steps).
-        period_ns: length of a tick.
-        seed: of everything random on the chip.
+        engine, sync, period_ns, seed, faults, strict, checkpoint, checkpoint_every, timing_sample, dask: how it is run, see
+            `bimhw.runs.request.How`; the result with a checkpoint is that of an unbroken run.
         chip: by default the chip that the program was compiled for, by name; another chip is refused.
         model: the float model's file: its accuracy and spikes on the same samples are compared.
-        output: run folder; by default ``runs/<model>-<chip>-<hash>``.
-        trace: file for a trace of messages, spikes and cores: .npz, .json (Perfetto) or .vcd.
-        trace_window: steps of the trace, counted through all samples.
-        trace_cores: cores of the trace; all by default.
-        faults: what is broken on the chip.
-        strict: a value that leaves its word is an error instead of a count.
-        checkpoint: file to save to and, if it exists, to go on from; the result is that of an unbroken run.
-        checkpoint_every: steps between two checkpoints.
-        timing_sample: share of the steps to time (0.01 for 1 %); the result states the confidence interval.
+        output, force: run folder (``runs/<model>-<chip>-<hash>``), and whether another run in it is replaced.
+        trace, trace_window, trace_cores: file of messages, spikes and cores (.npz, .json for Perfetto, .vcd), its steps, counted
+            through all samples, and its cores, all by default.
         workers: threads for samples and steps, the same result for any number; all cores of the machine by default.
-        dask: address of a Dask scheduler; samples and chunks of steps are its tasks, and its workers may die.
-        force: replace another run in `output`; the same run may be done again without it.
         progress: called with the number of samples just finished.
 
     Raises:
-        InputError: `output` holds another run or is in use; no such file, task or engine; a program for another chip; no
-            samples; a task of another shape.
+        InputError: `output` holds another run or is in use; no such file, task or engine; a chip or task of another shape.
     """
     how = How(
         engine, seed, faults or Faults(), strict, sync, period_ns, range(0) if trace is None else trace_window,
         checkpoint, checkpoint_every, timing_sample, workers or os.cpu_count() or 1, dask,
     )  # fmt: skip
-    if output is not None:
-        check_run_folder(output)
+    ends = _Ends(output, force, None if trace is None else Path(trace), trace_cores, model)
+    return _simulate(program, chip, task if data is None else as_dataset(data), samples, decode, how, ends, progress)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What a run writes, and the float model that it is judged by."""
+
+    output: str | Path | None
+    force: bool
+    trace: Path | None
+    trace_cores: Sequence[int] | None
+    model: str | Path | None
+
+
+def _simulate(
+    program: Program | str | Path,
+    chip: str | Chip | None,
+    what: str | Task | Corpus | Dataset | None,
+    samples: int | None,
+    decode: str | None,
+    how: How,
+    ends: _Ends,
+    progress: Progress | None,
+) -> SimulationResult:
+    """Find the trial and the folder, then run, judge and write."""
+    if ends.output is not None:
+        check_run_folder(ends.output)
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)
-    trial = trial_of(first_copy(loaded), task if data is None else as_dataset(data), samples, decode)
-    if trace is not None:
-        _check_trace(Path(trace), how, silicon, rounds_of(loaded, trial.count) * trial.chip_steps(loaded))
+    trial = trial_of(first_copy(loaded), what, samples, decode)
+    if ends.trace is not None:
+        _check_trace(ends.trace, how, silicon, rounds_of(loaded, trial.count) * trial.chip_steps(loaded))
     manifest = run_manifest(loaded, silicon, trial.name, trial.count, how)
-    folder = Path(output) if output is not None else _default_folder(name, manifest)
-    with reserved(folder, manifest.to_json(), force):
-        if model is None and in_pieces(loaded, trial, trial.chip_steps(loaded), how, silicon):
+    folder = Path(ends.output) if ends.output is not None else _default_folder(name, manifest)
+    with reserved(folder, manifest.to_json(), ends.force):
+        if ends.model is None and in_pieces(loaded, trial, trial.chip_steps(loaded), how, silicon):
             return _write_long(loaded, silicon, trial, how, folder, manifest, progress)
-        done = _write(loaded, silicon, trial, how, model, folder, manifest, progress)
-    if trace is not None:
-        assert done.run.timing is not None
-        write_window(Path(trace), done.run.timing, done.run.joined, trace_cores)
-    return done.result
-
-
-@dataclass(frozen=True, eq=False)
-class _Done:
-    run: Run
-    result: SimulationResult
+        run = execute(request_of(trial, loaded, silicon, how))
+        if progress is not None:
+            progress(trial.count)
+        result = _write(loaded, silicon, trial, run, judge(loaded, trial, run, how, ends.model), folder, manifest)
+    if ends.trace is not None:
+        assert run.timing is not None
+        write_window(ends.trace, run.timing, run.joined, ends.trace_cores)
+    return result
 
 
 def _write_long(
@@ -200,35 +210,14 @@ def _write_long(
 
 
 def _write(
-    program: Program,
-    chip: Chip,
-    trial: Trial,
-    how: How,
-    model: str | Path | None,
-    folder: Path,
-    manifest: RunManifest,
-    progress: Progress | None,
-) -> _Done:
-    """Execute, judge, write."""
-    one = first_copy(program)
-    run = execute(request_of(trial, program, chip, how))
-    if progress is not None:
-        progress(trial.count)
-    figures = judge(program, trial, run, how, model)
-    outputs = trial.outputs(one, run)
+    program: Program, chip: Chip, trial: Trial, run: Run, figures: RunResult, folder: Path, manifest: RunManifest
+) -> SimulationResult:
+    """Write the run folder."""
+    outputs = trial.outputs(first_copy(program), run)
     as_run = _with_steps(program, trial) if isinstance(trial, DataTrial) else program
-    write_run(
-        folder,
-        as_run,
-        chip,
-        manifest.to_json(),
-        figures.to_json(),
-        run.joined,
-        run.activity,
-        run.timing_arrays(),
-        outputs,
-    )
-    return _Done(run, SimulationResult(folder, manifest.to_json(), figures.to_json(), figures, outputs))
+    facts, found = manifest.to_json(), figures.to_json()
+    write_run(folder, as_run, chip, facts, found, run.joined, run.activity, run.timing_arrays(), outputs)
+    return SimulationResult(folder, facts, found, figures, outputs)
 
 
 def _with_steps(program: Program, trial: DataTrial) -> Program:

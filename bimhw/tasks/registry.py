@@ -147,6 +147,11 @@ def load_named(name: str, path: Path | None = None, options: Sequence[str] = ())
 
 
 def _info(name: str) -> TaskInfo:
+    if name not in TASKS and ("." in name or "/" in name):
+        way = (
+            "Give a task's name (bimhw data list). Data goes in by --data FILE; a model is compiled: bimhw compile FILE"
+        )
+        raise InputError(f"task {name!r}", "is the name of a file, not of a task", way)
     if name not in TASKS:
         raise InputError(f"task {name!r}", "is not known", f"Tasks: {', '.join(sorted(TASKS))}")
     return TASKS[name]

@@ -6,7 +6,8 @@ A kernel checks nothing, so every index that it follows is checked here: targets
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +19,41 @@ from simulator.program.graph import Population, Projection
 from simulator.program.header import MAX_DELAY, check_meta
 from simulator.program.meta import MAX_NEURONS
 from simulator.program.shared import SharedProjection, check_shared
-
-if TYPE_CHECKING:
-    from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
 _INT32_MAX = 2**31 - 1
 _MAX_CORES = 2**20  # far above any mesh that a chip file may describe
 
 
-def check_program(program: Program) -> None:
+class Checked(Protocol):
+    """What is checked of a `simulator.program.program.Program`."""
+
+    @property
+    def populations(self) -> Sequence[Population]:
+        """In logical order."""
+
+    @property
+    def projections(self) -> Sequence[Projection | SharedProjection]:
+        """In order."""
+
+    @property
+    def core(self) -> npt.NDArray[np.int32]:
+        """Core of each neuron."""
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """Facts of the compiler."""
+
+    @property
+    def inputs(self) -> SpikeTrain | None:
+        """Spikes that the program brings."""
+
+
+def check_program(program: Checked) -> None:
     """Raise `InputError` unless the program is consistent and every value lies in its range."""
     sizes = {p.name: p.size for p in program.populations}
     if len(sizes) != len(program.populations):
@@ -46,7 +73,7 @@ def check_program(program: Program) -> None:
         program.inputs.check("program: inputs", program.n_neurons)
 
 
-def _check_core(program: Program) -> None:
+def _check_core(program: Checked) -> None:
     core, n = program.core, program.n_neurons
     if core.shape != (n,):
         raise InputError("program: core", f"has shape {core.shape}, not ({n},)")

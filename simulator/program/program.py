@@ -130,7 +130,12 @@ class Program:
             InputError: missing, truncated or altered file, or a file of something else.
         """
         where = Path(path)
-        tensors, metadata = read_safetensors(where, hashed=True)
+        try:
+            tensors, metadata = read_safetensors(where, hashed=True)
+        except InputError as error:
+            if where.suffix == ".bimhw" or not where.is_file():
+                raise
+            raise InputError(str(where), "is not a bimhw program", f"Make one: bimhw compile {where}") from error
         with boundary(where, "a bimhw program", "Compile it again"):
             if parse_object(metadata.get("bimhw", "{}"), where).get("format") != FORMAT:
                 raise InputError(str(where), "is not a bimhw program", "Make one with: bimhw compile MODEL -o x.bimhw")

@@ -26,6 +26,7 @@ import numba
 import numpy as np
 
 from simulator.base.intrinsics import trailing_zeros
+from simulator.timing.layout import lay_out
 from simulator.timing.tokens import Tables, settle
 
 # isort: off
@@ -52,15 +53,12 @@ def time_steps(
     Args:
         off: int64 [T, C + 1]; gap: int32 [M]; rel: int64 [M] or [0] where nothing is released late; carries: uint64 [M],
             destination << 8 | service << 32 (`pack`); tail: int32 [T, C]; start: int64 [C], >= 0.
-        entry: uint64 [C], row of each endpoint's port.
-        where: uint64 [C], column << 40 | row << 16 | local port of each endpoint; place: uint64 [R], the same of each router
-            without a port.
+        entry: uint64 [C], row of each endpoint's port; place: uint64 [R], `where` of each router without a port.
+        where: uint64 [C], column << 40 | row << 16 | local port of each endpoint.
         far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
-        link_ticks: uint64 [rows], hop << 32 | flits of each output; key_bits: bits of a
-            message number; port_bits: rows of a router = 1 << port_bits.
-        enqueue ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
-        stamps: int64 [M, 5] or [0, 5], written where it has room.
-        soma_end, quiet: int64 [T, C], written.
+        link_ticks: uint64 [rows], hop << 32 | flits of each output; key_bits: bits of a message number.
+        port_bits: rows of a router = 1 << port_bits; enqueue ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
+        stamps: int64 [M, 5] or [0, 5], written where it has room; soma_end, quiet: int64 [T, C], written.
         grants: int64 [rows], added to.
         ends: uint64 [M], message after the last leaf of each message's packet; None: a packet has one leaf. Either way is
             compiled on its own.
@@ -70,8 +68,7 @@ def time_steps(
     T, C, rows = off.shape[0], entry.size, far.size
     keep, timed = stamps.shape[0] > 0, rel.size > 0
     nil = ROW0 + (U(rows) << _4)
-    cores0 = nil + U(16)
-    ring_words = port_slots << _1
+    cores0, ring_words = nil + U(16), port_slots << _1
     rings0 = cores0 + (U(C) << _3)
     core_rings0 = rings0 + U(rows) * ring_words
     todo0 = core_rings0 + U(C) * core_slots
@@ -82,34 +79,12 @@ def time_steps(
     busy = _0  # a bit a word of `occupied` that is not 0
     links_of = links0 - (ROW0 >> _4)
     longest = (link_ticks & FLITS).max()
-    port_mask = (_1 << port_bits) - _1
     router_bits = port_bits + _4
-    key_mask = (_1 << key_bits) - _1
+    port_mask, key_mask = (_1 << port_bits) - _1, (_1 << key_bits) - _1
     first_router = ROW0 >> router_bits
-    for i in range(WHEEL):
-        S[i] = nil
-    for i in range(rows):
-        S[links0 + U(i)] = link_ticks[i]
-    for row in range(rows):
-        p = ROW0 + (U(row) << _4)
-        ring = rings0 + U(row) * ring_words
-        S[p + HEAD] = ring
-        S[p + RING] = ring
-        if (U(row) & port_mask) < LOCAL_PORT:
-            if far[row] < U(rows):
-                q = ROW0 + (far[row] << _4)
-                S[p + _8 + FAR] = q
-                S[p + _8 + TAIL] = rings0 + far[row] * ring_words
-                S[q + UP] = p + _8
-        else:
-            S[p + _8 + FAR] = cores0 + (far[row] << _3)
-            S[p + _8 + TAIL] = core_rings0 + far[row] * core_slots
-    for c in range(C):
-        core = cores0 + (U(c) << _3)
-        p = ROW0 + (entry[c] << _4)
-        S[core + C_ENTRY] = p
-        S[p + UP] = core
-        S[core + C_RING] = core_rings0 + U(c) * core_slots
+    lay_out(
+        S, entry, far, link_ticks, nil, port_mask, cores0, rings0, ring_words, core_rings0, core_slots, links0
+    )  # fmt: skip
     now = _0
     for step in range(T):
         # Every step starts later than anything of the step before, so that what is left in the slots means "free".

@@ -31,9 +31,11 @@ from simulator.timing.result import Engine as Engine
 from simulator.timing.result import TimingRun as TimingRun
 from simulator.timing.variation import vary_cores
 
+_Ways = Mapping[tuple[int, int], Detour]
+
 
 def engines(
-    ways: Mapping[tuple[int, int], Detour] | None = None,
+    ways: _Ways | None = None,
 ) -> dict[str, Callable[[Mesh, StepWork], StepTimes]]:
     """Return the cycle-level engines by name; each gives the same times, to the tick. Ways around dead links: ``simpy`` only."""
     from simulator.timing.clocked import run_clocked
@@ -69,11 +71,10 @@ def run_timing(
     """Time a run. Under a barrier steps are independent of one another; under ticks of a fixed period they may overlap.
 
     Args:
-        program: a mapped program.
-        chip: the chip that it runs on.
+        program, chip: a mapped program, and the chip that it runs on.
         spikes: all events of all steps, inputs included (as the functional run gives them).
         engine: ``compiled`` (fast), ``clocked`` (the definition), ``simpy`` (processes) or ``bound`` (lower bound).
-        threads: steps are independent, so chunks of them may run side by side; the result is the same for any number.
+        threads: that chunks of steps are shared among; the result is the same for any number.
         sync: ``barrier`` (a step begins when all is quiet), ``tick`` (step s begins at s * period; late messages are
             counted) or ``neighbour`` (a core's step begins when it and its neighbours are through with the last one).
         period_ns: length of a tick of ``tick``.
@@ -83,19 +84,48 @@ def run_timing(
         mesh: hardware other than the chip's own (a sweep of buffers, hop times ...).
         axons: the program's axon table, if it is at hand.
         core_factors: float64 [cores], how much longer each core takes than nominal (clock variation).
-        active: bool [T, N], neurons with an input that is not 0, or with a spike; by default from the program's weights
-            (give it where weights changed in the run).
-        faults: dead links and uneven clocks of the chip. Packets whose way is broken go round in the engine ``simpy``; the
-            others route x first only and refuse.
-
+        active: bool [T, N], neurons with an input that is not 0, or with a spike (needed where weights changed in the run).
+        faults: dead links and uneven clocks of the chip; ``simpy`` alone sends packets round dead links.
         spread: calls a function on each tuple of arguments, elsewhere, and returns the results in order (a cluster).
 
     Raises:
         InputError: unknown engine, a chip without times, a core that cannot be reached.
     """
+    if engine not in ("clocked", "simpy", "compiled", "bound"):
+        raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
+    plan, ways = _hardware(program, chip, mesh, axons, faults, core_factors)
+    _check_ways(plan, ways, faults, engine, sync)
+    _check_spikes(spikes, program)
+    if sync == "barrier":
+        job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
+        return job.all_steps(threads, spread)
+    if learn_synapses is not None:
+        raise InputError(f"sync {sync!r}", "does not go with learning phases", "Use sync='barrier'")
+    whole = Overlapping(plan, program, spikes, engine, keep)
+    if sync == "neighbour":
+        return whole.by_neighbours(resets, threads)
+    return whole.by_ticks(period_ticks(sync, period_ns, plan), engines(ways).get(engine))
+
+
+def _hardware(
+    program: Program,
+    chip: Chip,
+    mesh: Mesh | None,
+    axons: AxonTable | None,
+    faults: Faults | None,
+    core_factors: npt.NDArray[np.float64] | None,
+) -> tuple[Plan, _Ways]:
+    """Return the plan of a program on a chip with its uneven clocks, and the ways around its dead links."""
     axons = axon_table(program) if axons is None else axons
     plan = make_plan(program, chip, mesh, axons)
     ways = {} if faults is None else detours(program, axons, chip.topology, faults.dead_links)
+    if core_factors is None and faults is not None and faults.clock_sigma:
+        core_factors = clock_factors(faults, plan.mesh.n_cores)
+    return plan if core_factors is None else vary_cores(plan, core_factors), ways
+
+
+def _check_ways(plan: Plan, ways: _Ways, faults: Faults | None, engine: Engine, sync: str) -> None:
+    """Raise `InputError` where packets would have to go round dead links and cannot."""
     if ways and (sync == "neighbour" or plan.mesh.multicast):
         what = "multicast" if plan.mesh.multicast else "sync 'neighbour'"
         raise InputError(what, "does not go with dead links in the way of packets", "Leave out one of them")
@@ -105,31 +135,6 @@ def run_timing(
             f"lie in the way of {len(ways)} pairs of cores, and the engine {engine!r} routes x first only",
             "Use the engine simpy, which sends their packets round, or place the network elsewhere",
         )
-    if core_factors is None and faults is not None and faults.clock_sigma:
-        core_factors = clock_factors(faults, plan.mesh.n_cores)
-    if core_factors is not None:
-        plan = vary_cores(plan, core_factors)
-    if engine not in ("clocked", "simpy", "compiled", "bound"):
-        raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
-    _check_spikes(spikes, program)
-    if sync != "barrier":
-        if learn_synapses is not None:
-            raise InputError(f"sync {sync!r}", "does not go with learning phases", "Use sync='barrier'")
-        whole = Overlapping(plan, program, spikes, engine, keep)
-        if sync == "neighbour":
-            return whole.by_neighbours(resets, threads)
-        return whole.by_ticks(period_ticks(sync, period_ns, plan), engines(ways).get(engine))
-    job = _Job(plan, program, spikes, engine, _learn_ticks(plan, spikes.steps, learn_synapses), keep, active, ways)
-    messages = message_counts(plan, spikes)
-    chunks = chunks_of(messages, plan.mesh.n_endpoints, threads)
-    if spread is not None and len(chunks) > 1:
-        parts = spread(_run_chunk, [(job, c) for c in chunks])
-    elif threads > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(job.run, chunks))
-    else:
-        parts = [job.run(c) for c in chunks]
-    return _joined(plan, engine, messages, parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +158,20 @@ class _Job:
     learn: I64 | None
     keep: range
     active: npt.NDArray[np.bool_] | None
-    ways: Mapping[tuple[int, int], Detour]
+    ways: _Ways
+
+    def all_steps(self, threads: int, spread: Spread | None) -> TimingRun:
+        """Time all chunks of steps, here or elsewhere."""
+        messages = message_counts(self.plan, self.spikes)
+        chunks = chunks_of(messages, self.plan.mesh.n_endpoints, threads)
+        if spread is not None and len(chunks) > 1:
+            parts = spread(_run_chunk, [(self, c) for c in chunks])
+        elif threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(self.run, chunks))
+        else:
+            parts = [self.run(c) for c in chunks]
+        return _joined(self.plan, self.engine, messages, parts)
 
     def run(self, bounds: tuple[int, int]) -> _Part:
         """Expand and time the steps of one chunk."""

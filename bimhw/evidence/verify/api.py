@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bimhw.evidence.verify.check import Outcome, Setting, run_checks
+from bimhw.evidence.verify.check import Check, Outcome, Setting, run_checks
 from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
 
@@ -82,8 +82,6 @@ def verify(
     Raises:
         InputError: a path that is no folder, or a text that names no check.
     """
-    from bimhw.evidence.verify.checks import CHECKS
-
     folders = {k: None if f is None else Path(f) for k, f in (("nir", nir), ("silicon", silicon), ("rtl", rtl))}
     for folder in folders.values():
         if folder is not None and not folder.is_dir():
@@ -96,9 +94,7 @@ def verify(
         only = (OWN,)
     if rtl is not None and not (only or nir or silicon or full):
         only = (RTL,)
-    chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
-    if not chosen:
-        raise InputError(f"only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
+    chosen = _named(only)
     replayed: list[Row] = []
     drawn = secrets.randbelow(10**6) if seed is None else seed
     setting = Setting(
@@ -113,6 +109,16 @@ def verify(
         here = run_checks([c for c in chosen if c.name == RTL], setting, done)
         outcomes = sorted([*there, *here], key=lambda o: [c.name for c in chosen].index(o.check.name))
     return Verification(setting, tuple(outcomes), tuple(replayed))
+
+
+def _named(only: Sequence[str]) -> list[Check]:
+    """Return the checks whose names contain one of these texts; all without a text."""
+    from bimhw.evidence.verify.checks import CHECKS
+
+    chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
+    if not chosen:
+        raise InputError(f"only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
+    return chosen
 
 
 def _ignore(row: Row) -> None:

@@ -43,7 +43,7 @@ def run_complex(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[Layer
     return complex_state.run(layer, drive, state, _membrane)
 
 
-def _membrane(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+def _membrane(layer: complex_state.Layer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
     r, i, v, f, ref, features, spikes = _Membrane.apply(  # type: ignore[no-untyped-call]
         layer, q, state.r, state.i, state.v, state.f, state.ref
     )

@@ -19,23 +19,36 @@ long sequences" (the gain), Gu et al. 2022, S4D.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bimhw.models.bim.cell import Drive, LayerState, Record, membrane_step, softplus
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import takes_loops
-
-if TYPE_CHECKING:
-    from bimhw.models.bim.net import BimLayer
+from simulator.neurons.psp import PspConstants
 
 MOMENTUM, EPSILON = 0.05, 1e-5  # of the norm's running averages, and below its root
 Floats = npt.NDArray[np.float64]
+
+
+class Layer(Protocol):
+    """What is needed of a layer of `bimhw.models.bim.net`."""
+
+    config: BimConfig
+    constants: PspConstants
+    training: bool
+    index: int
+
+    def get_parameter(self, name: str, /) -> nn.Parameter:
+        """Return a parameter by its name."""
+
+    def get_buffer(self, name: str, /) -> Tensor:
+        """Return a buffer by its name."""
 
 
 class Own(NamedTuple):
@@ -48,7 +61,7 @@ class Own(NamedTuple):
     c_im: Tensor
 
 
-def own(layer: BimLayer) -> Own:
+def own(layer: Layer) -> Own:
     """Return a layer's constants."""
     return Own(*(layer.get_parameter(name) for name in Own._fields))
 
@@ -71,7 +84,7 @@ def output(drive: Drive, x_new: Tensor, o: Own) -> Tensor:
     return drive.c * (o.c_re * real - o.c_im * imaginary) + o.d * drive.z
 
 
-def normalise(q: Tensor, layer: BimLayer, batch: bool) -> Tensor:
+def normalise(q: Tensor, layer: Layer, batch: bool) -> Tensor:
     """Standardise q [.., H]: by its own statistics, which move the running ones too, or by the running ones."""
     if layer.config.norm == "none":
         return q
@@ -86,7 +99,7 @@ def normalise(q: Tensor, layer: BimLayer, batch: bool) -> Tensor:
     return flat.reshape(q.shape)
 
 
-def advance(drive: Drive, layer: BimLayer, state: LayerState, membrane: bool) -> tuple[LayerState, Record]:
+def advance(drive: Drive, layer: Layer, state: LayerState, membrane: bool) -> tuple[LayerState, Record]:
     """Do one step of a layer, with running statistics; arguments as in `bimhw.models.bim.cell.advance`."""
     constants = own(layer)
     delta, abar, gain, x_new = select(drive, constants, state.x, layer.config)
@@ -98,11 +111,11 @@ def advance(drive: Drive, layer: BimLayer, state: LayerState, membrane: bool) ->
 
 
 # (layer, q [T, B, H], state) -> (state with the old x, features, spikes [T, B, H])
-Membrane = Callable[["BimLayer", Tensor, LayerState], tuple[LayerState, Tensor, Tensor]]
+Membrane = Callable[[Layer, Tensor, LayerState], tuple[LayerState, Tensor, Tensor]]
 
 
 def run(
-    layer: BimLayer, drive: Drive, state: LayerState, membrane: Membrane | None = None
+    layer: Layer, drive: Drive, state: LayerState, membrane: Membrane | None = None
 ) -> tuple[LayerState, Tensor, Tensor]:
     """Run all steps of port values [T, B, H]: state after them, features, spikes [T, B, H].
 
@@ -118,7 +131,7 @@ def run(
     return new._replace(x=x), features, spikes
 
 
-def membrane_steps(layer: BimLayer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
+def membrane_steps(layer: Layer, q: Tensor, state: LayerState) -> tuple[LayerState, Tensor, Tensor]:
     """Take q of all steps through the spiking part; see `Membrane`."""
     reads = layer.config.reads_membrane(layer.index)
     if takes_loops(q) and not layer.config.adapt_beta and not torch.is_grad_enabled():

@@ -13,6 +13,7 @@ from bimhw.studies.results.plot import dot_plot
 from bimhw.studies.results.points import Point, point_key
 from bimhw.studies.results.run import LOWER_IS_BETTER, value
 from simulator.base.files import write_text
+from simulator.base.names import VERSION
 
 _LEFT_OUT = tuple(f"fsdd-{speaker}" for speaker in SPEAKERS)
 
@@ -228,6 +229,4 @@ def _missing(points: Mapping[str, Point]) -> str:
 def _versions() -> str:
     import torch
 
-    import bimhw
-
-    return f"bimhw {bimhw.__version__}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}.\n"
+    return f"bimhw {VERSION}, torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}.\n"

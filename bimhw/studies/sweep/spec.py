@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import bimhw
-from bimhw.frontends.registry import suffixes
 from bimhw.runs.request import Engine
 from energy_models.gpu_card import load_gpu
 from energy_models.scaling import scaled_chip
 from mapping.network import Network
 from simulator.base.errors import InputError
+from simulator.base.names import VERSION
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
@@ -170,8 +169,8 @@ class SweepSpec:
 
     @property
     def is_model(self) -> bool:
-        """Whether the source is a file."""
-        return Path(self.source).suffix in suffixes()
+        """Whether the source is a file; no task has a dot in its name."""
+        return bool(Path(self.source).suffix)
 
     def load_task(self, name: str) -> Task:
         """Load the task of this name, from the user's copy of its data where one is given."""
@@ -265,7 +264,7 @@ class Point:
         if self.spec.is_model:
             return digest("model", hashlib.sha256(Path(self.spec.source).read_bytes()).hexdigest())
         spec = self.spec
-        key = ("train", bimhw.__version__, spec.source, spec.preset, self.seed, self.training())
+        key = ("train", VERSION, spec.source, spec.preset, self.seed, self.training())
         return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
 
     def function_key(self) -> str:

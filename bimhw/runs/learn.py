@@ -334,11 +334,8 @@ def with_classes(task: object) -> Task:
     if isinstance(task, Task):
         task.check_one_label("learning on the chip")
         return task
-    raise InputError(
-        f"task {getattr(task, 'name', task)!r}",
-        "has no classes of sequences to learn on the chip",
-        "bimhw data list names those",
-    )
+    what = f"task {getattr(task, 'name', task)!r}"
+    raise InputError(what, "has no classes of sequences to learn on the chip", "bimhw data list names those")
 
 
 def _check_task(program: Program, task: Task) -> None:

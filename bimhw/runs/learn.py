@@ -120,20 +120,16 @@ def learn(
 
     Args:
         program, task: compiled for the task, or its file; a task or its name.
-        output: program file to write.
+        output, test: program file to write; split to score on (default: the task's).
         epochs, seed: passes over the training split; seed of their order and of stochastic rounding.
         run, force: run folder to write of all that was done, for `bimhw.energy` and the report; replace another run in it.
-        test: split to score on (default: the task's).
-        engine: ``function`` computes first and times afterwards; ``events`` learns inside the event-driven simulation, a process
-            a core. Both give the same weights, spikes and stamps.
+        engine: ``function`` computes first and times afterwards; ``events`` learns in the event-driven simulation: the same bits.
         checkpoint: file that holds the state after each epoch; a run that finds it goes on from there, bit for bit.
         progress: called with the number of samples done since the last call.
-        options: fields of `LearnConfig` that differ from the default, e.g. ``rule="hybrid", form="seq", trace_bits=8``; also by
-            the words of `bimhw train`: ``bits``, ``lookback``, ``prune``.
+        options: fields of `LearnConfig`, e.g. ``rule="hybrid", form="seq"``; also ``bits``, ``lookback``, ``prune``.
 
     Raises:
-        InputError: an option or a task that does not fit the program; `run` holds another run or is in use.
-        FitError: a program that cannot learn, or whose learning words do not fit its chip.
+        InputError: an option or a task that does not fit the program, a folder in use; `FitError`: words beyond the chip.
     """
     from bimhw.runs.learn_run import learning_facts, learnt_by, write_learning_run
     from bimhw.runs.long_learning import long_learning

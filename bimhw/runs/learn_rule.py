@@ -102,8 +102,7 @@ def learn_by_rule(
     Args:
         program: compiled for the task, or its file.
         rule: rule file, the name of one in the package, or one that was read.
-        task: a name or a task.
-        output: program file to write.
+        task, output: a name or a task; program file to write.
         epochs: passes over the training split.
         seed: of the order and of stochastic rounding.
         run, force: run folder to write of all that was done while learning, and whether another run in it is replaced.

@@ -95,15 +95,8 @@ def rules(
 
     if plot is not None:
         check_plot(Path(plot))
-    built_in = list(BUILT_IN) if family == "bim" else []
-    chosen = list(names) or [*built_in, *shipped_rules()]
-    other = [name for name in chosen if name in BUILT_IN and family != "bim"]
-    if other:
-        raise InputError(f"rule {other[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
     data = with_classes(load_task(task) if isinstance(task, str) else task)
-    if data.ordered and BUILT_IN.keys() & set(chosen):
-        rule = next(name for name in chosen if name in BUILT_IN)
-        raise InputError(f"rule {rule!r}", f"shuffles its samples, and {data.name!r} is a stream", "Take rule files")
+    chosen = _chosen(names, family, data)
     if not 0 < level <= 1:
         raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
     data = replace(
@@ -117,6 +110,18 @@ def rules(
     if plot is not None:
         plot_rules(rows, data.name, Path(plot))
     return rows
+
+
+def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
+    """Return the names of the rules; raise `InputError` for one that does not go with the network or the task."""
+    chosen = list(names) or [*(BUILT_IN if family == "bim" else ()), *shipped_rules()]
+    built_in = [name for name in chosen if name in BUILT_IN]
+    if built_in and family != "bim":
+        raise InputError(f"rule {built_in[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
+    if built_in and data.ordered:
+        problem = f"shuffles its samples, and {data.name!r} is a stream"
+        raise InputError(f"rule {built_in[0]!r}", problem, "Take rule files")
+    return chosen
 
 
 def _compiled(

@@ -76,7 +76,10 @@ WAYS_IN = {
     **dict.fromkeys(
         (".onnx", ".tflite"), ("holds no spiking neurons: its layers have no state from step to step", _OBJECT)
     ),
-    ".pt2": ("is a torch.export archive, whose neurons are taken apart into tensor functions", _OBJECT),
+    ".pt2": (
+        "is a torch.export archive, whose neurons are taken apart into tensor functions",
+        f"A ReLU network goes by bimhw convert FILE.pt2 --data X. {_OBJECT}",
+    ),
     **dict.fromkeys((".pth", ".ckpt", ".bin"), ("is read as .pt only where it is a bimhw model", _OBJECT)),
     ".h5": ("holds layers without spiking neurons", _OBJECT),
     ".py": ("is a program, which a front end does not run", _OBJECT),

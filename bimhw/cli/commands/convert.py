@@ -1,4 +1,4 @@
-"""`bimhw convert FILE.py:NAME --data X.npz`: a ReLU network as spiking neurons, its accuracy, energy and time."""
+"""`bimhw convert FILE.py:NAME|FILE.pt2 --data X.npz`: a ReLU network as spiking neurons, its accuracy, energy and time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("module", metavar="FILE.py:NAME")
+@click.argument("module", metavar="FILE.py:NAME|FILE.pt2")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Samples x [B, ...] and perhaps y [B].")
 @click.option("--code", type=click.Choice(["rate", "sigma-delta"]), default="rate", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Time steps of a sample [rate: 64, sigma-delta: 1].")
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @seed_option
 @json_option
 def command(module: str, data: Path, output: Path | None, as_json: bool, **options: Any) -> None:
-    """Convert the ReLU network NAME of the Python file FILE.py, which is run, to spiking neurons; cost both.
+    """Convert a ReLU network to spiking neurons: NAME of the Python file FILE.py, which is run, or a FILE.pt2; cost both.
 
     The spiking network runs on the chip; the ReLU network is costed on a GPU, batch by batch.
     """
@@ -93,13 +93,19 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
 
 
 def _module(text: str) -> nn.Module:
-    """Return the module, or what the function of this name returns, of a Python file that is run."""
+    """Return the module of an archive, or what the function of this name returns of a Python file, which is run."""
     from simulator.base.errors import InputError
     from simulator.base.reading import check_is_file
 
+    if text.endswith(".pt2"):
+        from bimhw.frontends.ann.archive import read_archive
+
+        return read_archive(text)
     file, _, name = text.rpartition(":")
     if not file.endswith(".py") or not name:
-        raise InputError(text, "is not FILE.py:NAME", "Name the module, or the function that makes it, in your file")
+        raise InputError(
+            text, "is neither FILE.py:NAME nor FILE.pt2", "Name the module, or the function that makes it, in your file"
+        )
     check_is_file(Path(file))
     values = runpy.run_path(file)
     if name not in values:

@@ -192,7 +192,7 @@ def _network(
     expr = trace.of(out)
     if expr is None:
         raise FitError("output of the module", "does not come from its input", "Return the last layer's values")
-    built = RateAssembly(dict(module.named_modules()), dict(cells), False, neuron=neuron)
+    built = RateAssembly(dict(module.named_modules()) | trace.function_layers, dict(cells), False, neuron=neuron)
     for name, arrived in trace.arrived.items():
         shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
         built.cell(name, arrived, shape)

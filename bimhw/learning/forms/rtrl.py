@@ -16,11 +16,14 @@ from bimhw.learning.forms.learner import (
     readout_gradients,
     softmax_error,
 )
-from bimhw.learning.forms.traces import LayerTraces
+from bimhw.learning.forms.traces import LayerTraces, trace_words
 from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.cell import Record
 from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.bim.net import BimLayer, BimNet, NetState
+from simulator.base.host_memory import check_memory
+
+_LARGE = 2**30  # bytes of traces from which on it is asked whether they fit
 
 
 class RtrlLearner:
@@ -56,6 +59,7 @@ class RtrlLearner:
         self.credit = CreditAssigner(net, credit, seed)
         layers = [] if frozen else [net.layer(i) for i in range(net.config.n_layers)]
         decays = [k_credit] * (len(layers) - 1) + [None]
+        _check_traces(layers, batch)
         self.traces = [make_traces(x, batch, self.credit.same_step, k) for x, k in zip(layers, decays, strict=False)]
         self.reset()
 
@@ -133,6 +137,16 @@ class RtrlLearner:
     def _uses_v_pre(self, index: int) -> bool:
         """Return True where ``inst`` uses E^V-: below the top layer, which is always exact (E^f)."""
         return self.credit.same_step and index < self.net.config.n_layers - 1
+
+
+def _check_traces(layers: list[BimLayer], batch: int) -> None:
+    """Raise `InputError` for traces that do not fit into memory; small ones are not looked at."""
+    need = sum(trace_words(x) * x.get_parameter("w_in").element_size() for x in layers) * batch
+    if need > _LARGE:
+        way_out = (
+            "Take --rule tbptt (texts) or bptt, fewer streams (--batch), or fewer words (--task-option vocabulary=1000)"
+        )
+        check_memory(need, "rule rtrl", f"the traces of {batch} sequences", way_out)
 
 
 class Traces(Protocol):

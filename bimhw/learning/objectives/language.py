@@ -21,7 +21,7 @@ from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.loop import Batch, Loop
 from bimhw.learning.methods import ByAutograd, ByRule, ClippedAdam, Clock
 from bimhw.learning.objectives.classes import EachStep
-from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot, score_corpus
+from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot, one_hot_steps, score_corpus
 from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.threads import torch_threads
@@ -237,7 +237,9 @@ def online_loop(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loo
     """Return the loop of an online rule over streams [T, B]."""
     clock = Clock(settings.epochs * (len(symbols) - 1))
     updater = Updater(net, settings, clock.total, clock.share)
-    source = TextBatches(symbols, net.config.n_in, _STRETCH, whole=False)
+    source = TextBatches(
+        symbols, net.config.n_in, one_hot_steps(_STRETCH, symbols.shape[1], net.config.n_in), whole=False
+    )
     return Loop(ByRule(updater, EachStep(), clock), source, settings.lr)
 
 

@@ -51,6 +51,14 @@ def one_hot(symbols: Tensor, size: int) -> Tensor:
     return functional.one_hot(symbols.clamp(min=0), size).float() * (symbols >= 0).unsqueeze(-1)
 
 
+_ONE_HOT = 2**26  # values that are held at once
+
+
+def one_hot_steps(most: int, streams: int, size: int) -> int:
+    """Return how many steps are taken at once, so that large vocabularies fit into memory; at most `most`."""
+    return max(1, min(most, _ONE_HOT // (streams * size)))
+
+
 def score_corpus(forward: Forward, corpus: Corpus, ids: Ids) -> LanguageScore:
     """Score a part of a corpus: all of it where the parts are official, else as `score_text` does.
 
@@ -106,6 +114,7 @@ def _score(
 ) -> tuple[float, int]:
     """Sum the nats of the targets [T, B] where `scored`, in chunks with the state handed on."""
     state, nll, tokens = None, 0.0, 0
+    chunk = one_hot_steps(chunk, inputs.shape[1], n_symbols)
     for start in range(0, len(inputs), chunk):
         some = slice(start, start + chunk)
         logits, state = forward(one_hot(inputs[some], n_symbols), state)

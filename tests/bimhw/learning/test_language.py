@@ -23,6 +23,7 @@ from bimhw.learning.objectives.language import (
 from bimhw.learning.objectives.language_recipe import language_recipe
 from bimhw.learning.objectives.scoring import bim_forward, cut_streams, one_hot, score_text, score_whole
 from bimhw.learning.saved_words import saved_words
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.sources.text import Corpus, character_corpus
 from simulator.base.errors import InputError
@@ -212,3 +213,32 @@ def test_a_text_is_pruned_while_it_is_learnt(corpus: Corpus) -> None:
     for mask in masks:
         assert 0.25 < 1 - float(mask.float().mean()) <= 0.45
     assert float((model.readout.weight == 0).float().mean()) > 0.25
+
+
+def test_traces_that_do_not_fit_are_said_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bimhw.learning.forms import rtrl
+    from simulator.base import host_memory
+
+    net = BimNet(BimConfig(n_in=40, hidden=(8,), n_out=3))
+    rtrl.RtrlLearner(net, 2)
+    monkeypatch.setattr(rtrl, "_LARGE", 1)
+    monkeypatch.setattr(host_memory, "available_bytes", lambda: 10_000)
+    with pytest.raises(InputError, match=r"the traces of 2 sequences.*vocabulary=1000"):
+        rtrl.RtrlLearner(net, 2)
+
+
+def test_a_large_vocabulary_is_read_in_shorter_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights bit for bit, the same score up to the order of its sum."""
+    from bimhw.learning.objectives import scoring
+
+    corpus = character_corpus("the cat sat on the mat. " * 700, "az")
+    results = []
+    for held in (2**26, 8 * 16 * 27):
+        monkeypatch.setattr(scoring, "_ONE_HOT", held)
+        results.append(
+            train_language(corpus, language_config(corpus, hidden=(8,)), LanguageSettings(batch=4, symbols=200))
+        )
+    assert results[0].score.nll_nats == pytest.approx(results[1].score.nll_nats, rel=1e-6)
+    assert results[0].score.tokens == results[1].score.tokens and results[0].updates == results[1].updates
+    weights = [r.model.state_dict() for r in results]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

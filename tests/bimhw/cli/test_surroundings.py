@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs
+
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "examples" / "digits.safetensors"
 BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
@@ -66,3 +68,23 @@ room.main()
 def test_an_interrupt_that_python_drops_is_taken_again(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=tmp_path, env=BARE, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr.strip()) == (2, b"bimhw: interrupted")
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with inputs whose name is no UTF-8; each test goes on in it."""
+    folder = tmp_path_factory.mktemp("odd") / os.fsdecode(b"n\xff\xfe " + b"x" * 200)
+    write_inputs(folder)
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("line", WRITING + TIMED, ids=lambda line: "-".join(line.split()[:2]))
+def test_every_command_in_poor_surroundings(line: str, odd: Path) -> None:
+    """No home, no locale, a folder of an odd name: it works. A full standard output, a small memory: one message."""
+    done = bimhw(f"$bimhw {line}", odd, HOME="/nonexistent", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
+    force = " --force" if line.startswith(("simulate", "learn", "nir run")) else ""
+    if Path("/dev/full").exists() and not line.startswith("examples"):
+        refused(bimhw(f"$bimhw {line}{force} >/dev/full", odd), b"standard output")
+    refused(bimhw(f"ulimit -v 250000; $bimhw {line}{force}", odd), b"")

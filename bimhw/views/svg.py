@@ -12,6 +12,7 @@ import numpy.typing as npt
 from simulator.base.shown import si
 
 _FONT = 'font-family="inherit" font-size="12"'
+LETTER, TICK = 6.4, 52  # mean width of a letter; least room of a tick's label
 
 
 def frame(width: int, height: int, body: str, label: str) -> str:
@@ -50,7 +51,8 @@ def ranges_log(
     ends = [e for _, low, value, top, _ in shown for e in (low, value, top) if e is not None and e > 0]
     low = math.floor(math.log10(min(ends)) - 1e-9)
     high = max(low + 1, math.ceil(math.log10(max(ends)) + 1e-9))
-    left, right, row_height = 310, 220, 28
+    left = max(310, min(560, 20 + round(LETTER * max(len(name) for name, *_ in shown))))  # of the names
+    right, row_height = 220, 28
     scale = (width - left - right) / (high - low)
     height = row_height * len(shown) + 34
     body = []
@@ -58,7 +60,7 @@ def ranges_log(
     def at(number: float) -> float:
         return left + max(0.0, (math.log10(number) - low) * scale) if number > 0 else float(left)
 
-    for power in range(low, high + 1, max(1, (high - low) // 6)):
+    for power in range(low, high + 1, max(1, (high - low) // 6, math.ceil(TICK / scale))):
         x = left + (power - low) * scale
         body.append(f'<line x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{height - 26}" class="grid"/>')
         body.append(text(x, height - 8, si(10.0**power, unit), "middle", "soft"))

@@ -156,6 +156,13 @@ rules:
         ("    dw", "    factors: {u1: {of: spikes}}\n    dw", 5, 15, "spikes of no population"),
         ("    dw", "    factors: {u1: {of: error, neuron: 1}}\n    dw", 5, 15, "a neuron of no population"),
         ("    dw", "    factors: {u1: {of: spikes, population: a, neuron: -1}}\n    dw", 5, 55, "Expected `int` >= 0"),
+        ("x1*y0", "x1*u10", 5, 17, "'u10' is no variable"),
+        ("2^-4*x1*y0", "x1**2", 5, 11, r"'\*\*' stands where"),
+        ("2^-4*x1*y0", "__import__('os')", 5, 20, "belongs to no rule"),
+        ("2^-4*x1*y0", "x1*(y0*2)", 5, 15, "stands where \\) should"),
+        ("dw: 2^-4*x1*y0", "dd: 2^-4*x1*y0*t", 5, 9, "which no dt changes"),
+        ("hidden", "[hidden, 3]", 3, 27, "Expected `str`, got `int`"),
+        ("impulse: 16", "impulse: .nan", 4, 14, "has the impulse nan"),
         ("{impulse", "{impuls", 4, 27, "Fields here: impulse, tau"),
     ],
 )
@@ -166,8 +173,11 @@ def test_a_fault_in_a_file_has_line_and_column(old: str, new: str, line: int, co
     assert f"r.yaml, line {line}, column {column}" in str(caught.value)
 
 
+SHIPPED = {"delta", "prototype", "r-stdp", "tempotron", "sdsp", "e-prop", "ottt", "s-tllr", "etlp"}
+
+
 def test_the_shipped_rules_are_read() -> None:
-    assert set(shipped_rules()) == {"delta", "r-stdp", "tempotron", "sdsp", "e-prop", "ottt", "s-tllr", "etlp"}
+    assert set(shipped_rules()) == SHIPPED
     for name in shipped_rules():
         assert read_rules(name).file.about
     with pytest.raises(InputError, match="does not exist"):

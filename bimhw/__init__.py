@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from simulator.events.run import run_events as run_events
     from simulator.function import run as run
     from simulator.function import run_samples as run_samples
+    from simulator.program.meta import ProgramMeta as ProgramMeta
     from simulator.program.program import Program as Program
     from simulator.program.spikes import SpikeTrain as SpikeTrain
     from simulator.timing.run import run_timing as run_timing
@@ -169,6 +170,7 @@ _PUBLIC = {
     "nir_show": "bimhw.frontends.nir.show.show_nir",
     "potjans_diesmann": "bimhw.networks.microcircuit.potjans_diesmann",
     "Program": "simulator.program.program.Program",
+    "ProgramMeta": "simulator.program.meta.ProgramMeta",
     "read_nir": "bimhw.frontends.nir.read.read_nir",
     "remedies": "bimhw.runs.remedies.remedies",
     "replay_rtl": "bimhw.evidence.verify.rtl.check.replay_rtl",

@@ -13,7 +13,7 @@ Surrogate: dz/dv := psi = 1 / (1 + |v - A| / w)^2. Layers follow each other in t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from bimhw.models.leaky.config import LeakyConfig, parameter_shapes
 from bimhw.models.nets import Net
+from bimhw.models.orthogonal import orthogonal_weights
 
 
 class LeakyInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,11 +31,14 @@ class LeakyInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         gain_in: W ~ N(0, gain_in^2 / inputs).
         gain_rec: W_rec ~ N(0, gain_rec^2 / neurons).
         gain_out: W_o ~ N(0, gain_out^2 / neurons).
+        recurrence: W_rec as above (``normal``), or gain_rec times an orthogonal matrix, by torch's QR (``orthogonal``) or by the
+            local rule of `bimhw.models.orthogonal` (``local``).
     """
 
     gain_in: float = 2.0
     gain_rec: float = 0.5
     gain_out: float = 1.0
+    recurrence: Literal["normal", "orthogonal", "local"] = "normal"
 
 
 class LeakyRun(NamedTuple):
@@ -86,6 +90,13 @@ def slope(distance: Tensor, width: float) -> Tensor:
     return 1 / (1 + distance.abs() / width) ** 2
 
 
+def _orthogonal(size: int, how: str, generator: torch.Generator) -> Tensor:
+    if how == "orthogonal":
+        return nn.init.orthogonal_(torch.empty(size, size), generator=generator)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    return torch.from_numpy(orthogonal_weights(size, size, seed=seed).weights).float()
+
+
 class LeakyNet(Net):
     """A leaky network; see the module.
 
@@ -108,6 +119,8 @@ class LeakyNet(Net):
             place, last = name.rsplit(".", 1)
             gain = scales.gain_out if place == "readout" else gains[last]
             value = torch.randn(shape, generator=generator) * gain / shape[1] ** 0.5
+            if last == "recurrent" and scales.recurrence != "normal":
+                value = gain * _orthogonal(shape[0], scales.recurrence, generator)
             self.get_submodule(place).register_parameter(last, nn.Parameter(value))
 
     def rest(self, batch: int) -> tuple[LeakyState, ...]:

@@ -16,7 +16,10 @@ from bimhw.literature.lempel_ziv import (
     lz76,
     lz_complexity,
 )
-from bimhw.literature.orthogonal import orthogonal_penalty, orthogonal_weights
+from bimhw.models.leaky.config import LeakyConfig
+from bimhw.models.leaky.net import LeakyInit, LeakyNet
+from bimhw.models.orthogonal import orthogonal_penalty, orthogonal_weights
+from bimhw.tasks import load_task
 from bimhw.tasks.sources.spike_sources import bernoulli, markov, poisson
 from simulator.base.errors import InputError
 
@@ -150,3 +153,29 @@ def test_continual_equilibrium_learns_the_digits_and_its_operations_are_counted(
     counts = net.operations()
     assert counts["learn_sweep_mac"] == 55 * (synapses + loops)
     assert counts["learn_weight_updates"] == 15 * synapses and counts["learn_weight_mac"] == 30 * synapses
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_temporal_order_is_that_of_its_symbols(bits: int) -> None:
+    task = load_task("temporal-order", steps=50, bits=bits, train=300, test=40, seed=3)
+    assert (task.train.x.sum(2) == 1).all() and task.n_classes == 2**bits
+    places = {2: [(5, 10), (25, 30)], 3: [(5, 10), (15, 20), (30, 35)]}[bits]
+    for x, y in zip(task.train.x, task.train.y, strict=True):
+        at = np.flatnonzero(x[:, 4] + x[:, 5])
+        assert [a <= t < b for t, (a, b) in zip(at, places, strict=True)] == [True] * bits
+        assert int("".join(str(x[t, 5]) for t in at), 2) == y
+    assert set(task.train.y) == set(range(2**bits))
+    with pytest.raises(InputError, match="2 or 3"):
+        load_task("temporal-order", bits=4)
+
+
+@pytest.mark.parametrize("how", ["orthogonal", "local"])
+def test_recurrent_weights_begin_orthogonal(how: str) -> None:
+    config = LeakyConfig(n_in=3, hidden=(20, 8), n_out=2, recurrent=True)
+    net = LeakyNet(config, 1, LeakyInit(recurrence=how, gain_rec=0.7))  # type: ignore[arg-type]
+    plain = LeakyNet(config, 1, LeakyInit(gain_rec=0.7))
+    for k, n in enumerate(config.hidden):
+        w = net.layers[k].get_parameter("recurrent").detach().numpy()
+        np.testing.assert_allclose(w @ w.T, 0.49 * np.eye(n), atol=1e-5)
+    first = [m.layers[0].get_parameter("weight") for m in (net, plain)]
+    assert torch.equal(*first)

@@ -196,7 +196,7 @@ def _sweep_lists(  # type: ignore[no-untyped-def]
     turn = np.zeros(k, np.int64)
     saved = 0.0
     for v in order:
-        a = part[v]
+        a = np.int64(part[v])
         n = _gains(v, a, back_ptr, back, heads, entries, bits, gain, touched)
         here = gain[a]
         best, most, wish, highest = a, here, a, here

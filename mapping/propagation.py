@@ -257,12 +257,12 @@ def _sweep(  # type: ignore[no-untyped-def]
     waits, wants = np.full((k, _WAITING), -1, np.int64), np.full((k, _WAITING), -1, np.int64)
     turn = np.zeros(k, np.int64)
     for v in order:
-        a = part[v]
+        a = np.int64(part[v])
         n = _near(v, ptr, pins, source, share, back_ptr, back, owned, part, score, touched)
         here = score[a]
         best, most, wish, highest = a, here, a, here
         for i in range(n):
-            b = touched[i]
+            b = np.int64(touched[i])
             if score[b] > highest:
                 wish, highest = b, score[b]
             if score[b] > most and fits(need[v], left, b, kind[v], shared, held):

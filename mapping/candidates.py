@@ -6,7 +6,9 @@ it is; of large ones a closed form ranks the ladder first (`mapping.estimate`). 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -105,8 +107,15 @@ def spreads(
     for found in [dense, *(_packed(problem, cap, share) for cap in caps for share in shares)]:
         if found is not None and found.program.core.tobytes() not in seen:
             seen.add(found.program.core.tobytes())
-            out.append(found if large else replace(found, score=judge(found.program)))
-    return out
+            out.append(found)
+    return out if large else [out[0], *_judged(out[1:], judge)]
+
+
+def _judged(candidates: Sequence[Candidate], judge: Judge) -> list[Candidate]:
+    """Score candidates, results in order; they are independent, so threads share them."""
+    with ThreadPoolExecutor(max(1, min(len(candidates), os.cpu_count() or 1))) as pool:
+        scores = pool.map(judge, [c.program for c in candidates])
+        return [replace(c, score=s) for c, s in zip(candidates, scores, strict=True)]
 
 
 def ladder(problem: MappingProblem, dense: Candidate) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Literal
 
 import numba
@@ -115,6 +116,7 @@ class Judge:
         steps = sample_steps(problem)
         self.spikes = draw_spikes(problem, steps, seed) if spikes is None else _last_steps(spikes, steps)
         self._active: npt.NDArray[np.bool_] | None = None
+        self._once = Lock()  # candidates are judged by several threads
 
     def __call__(self, program: Program, bound: bool = False) -> Score:
         """Score a program of the problem's network; with `bound`, by the least time that its steps can take."""
@@ -146,6 +148,10 @@ class Judge:
 
     def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
         """Return who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""
+        with self._once:
+            return self._known_active(program)
+
+    def _known_active(self, program: Program) -> npt.NDArray[np.bool_]:
         if self._active is None:
             if _tells_active(self.chip):
                 self._active = active_updates(program, self.spikes, 0, self.spikes.steps)

@@ -128,7 +128,7 @@ def _sweep(  # type: ignore[no-untyped-def]
     saved = 0.0
     k = aff.size
     for v in order:
-        a = np.int64(part[v])  # as every part below: one type, one compiled form of each helper
+        a = int(np.int64(part[v]))  # 64 bits as every part below: one compiled form of each helper
         _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff)
         best, best_value = a, aff[a]
         if temperature > 0:
@@ -158,7 +158,7 @@ def _swap_sweep(  # type: ignore[no-untyped-def]
     k = aff.size
     first = np.full((k, k), -1, np.int64)  # a vertex of part a that wants part b
     for v in order:
-        a = np.int64(part[v])  # as every part below: one type, one compiled form of each helper
+        a = int(np.int64(part[v]))  # 64 bits as every part below: one compiled form of each helper
         _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff)
         b = np.argmax(aff)
         wants[v] = b

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,29 @@ def test_several_outputs_in_pieces(piece: int, tmp_path: Path, monkeypatch: pyte
     x = np.random.default_rng(1).integers(0, 2, (6, 12, 5)).astype(np.int16)
     program = compile(two_ended(tmp_path / "g.nir"), chip="generic", dt=1.0).program
     _same(*_both(monkeypatch, tmp_path, piece, program, data=Dataset(x, layout="bt")))
+
+
+def test_memory_is_flat_in_steps(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (pieces, long_samples):
+        monkeypatch.setattr(module, "PIECE_STEPS", 600)
+    held: list[int] = []
+    how: dict[str, Any] = {"engine": "none", "workers": 1}
+    simulate(program, data=_data(40), output=tmp_path / "warm", **how)
+    tracemalloc.start()
+    try:
+        simulate(
+            program,
+            data=_data(150),
+            output=tmp_path / "run",
+            progress=lambda _: held.append(tracemalloc.get_traced_memory()[0]),
+            **how,
+        )
+    finally:
+        tracemalloc.stop()
+    assert len(held) > 5
+    assert (
+        held[-1] - held[1] < 40_000
+    )  # bytes over some 4,000 steps, scores and times of samples among them; 750 a step before
 
 
 @pytest.mark.parametrize("how", ["count", "first", "membrane", "max"])

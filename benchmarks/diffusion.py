@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.literature.diffusion import Pairing, angle_by_speed
+from bimhw.studies.literature.diffusion import Pairing, angle_by_speed
 
 PERIODS, SEEDS = [8.0, 16.0, 40.0, 80.0, 200.0, 800.0, 8000.0, float("inf")], range(10)
 

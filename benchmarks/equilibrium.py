@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.literature.equilibrium import Equilibrium, EquilibriumConfig, Rule
+from bimhw.studies.literature.equilibrium import Equilibrium, EquilibriumConfig, Rule
 from energy_models.forms import form_counts, form_energy_pj
 from simulator.chips.load import load_chip
 

@@ -17,7 +17,7 @@ import msgspec
 import yaml
 
 import bimhw
-from bimhw.networks.gain import GainShape, gain_grid
+from bimhw.models.networks.gain import GainShape, gain_grid
 
 RULE = Path(__file__).parents[1] / "examples" / "gain.yaml"
 PARTS = {"neighbours": slice(0, 1), "readout": slice(1, 2), "both": slice(0, 2)}

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.networks import microcircuit_tables as published
-from bimhw.networks.microcircuit import potjans_diesmann, rates_hz
+from bimhw.models.networks import microcircuit_tables as published
+from bimhw.models.networks.microcircuit import potjans_diesmann, rates_hz
 from energy_models.chip_energy import chip_energy
 from simulator.chips.load import load_chip
 from simulator.function import Simulation

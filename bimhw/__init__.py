@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from bimhw.models.bim.net import BimNet as BimNet
     from bimhw.models.io import load_model as load_model
     from bimhw.models.io import save_model as save_model
-    from bimhw.networks.microcircuit import potjans_diesmann as potjans_diesmann
+    from bimhw.models.networks.microcircuit import potjans_diesmann as potjans_diesmann
     from bimhw.runs.bench import bench as bench
     from bimhw.runs.learn import learn as learn
     from bimhw.runs.learn_rule import learn_by_rule as learn_by_rule
@@ -168,7 +168,7 @@ _PUBLIC = {
     "nir_export": "bimhw.frontends.nir.export.export_nir",
     "nir_run": "bimhw.runs.nir.run_nir",
     "nir_show": "bimhw.frontends.nir.show.show_nir",
-    "potjans_diesmann": "bimhw.networks.microcircuit.potjans_diesmann",
+    "potjans_diesmann": "bimhw.models.networks.microcircuit.potjans_diesmann",
     "Program": "simulator.program.program.Program",
     "ProgramMeta": "simulator.program.meta.ProgramMeta",
     "read_nir": "bimhw.frontends.nir.read.read_nir",

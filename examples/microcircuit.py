@@ -1,8 +1,8 @@
 """The Potjans-Diesmann cortical microcircuit at a tenth of its size: rates beside the published ones, energy on SpiNNaker 1."""
 
 import bimhw
-from bimhw.networks import microcircuit_tables as published
-from bimhw.networks import rates_hz
+from bimhw.models.networks import microcircuit_tables as published
+from bimhw.models.networks import rates_hz
 
 STEPS = 3000  # of 0.1 ms
 

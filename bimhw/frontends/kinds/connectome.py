@@ -11,7 +11,7 @@ from mapping.network import Network
 
 
 class ConnectomeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table of connections is read; see `bimhw.networks.connectome.connectome`.
+    """How a table of connections is read; see `bimhw.models.networks.connectome.connectome`.
 
     Attributes:
         neurons: path of the table of neurons.
@@ -33,7 +33,7 @@ class ConnectomeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read(path: Path, options: ConnectomeOptions) -> Network:
-    from bimhw.networks.connectome import connectome, neuron_ids
+    from bimhw.models.networks.connectome import connectome, neuron_ids
 
     given = msgspec.structs.asdict(options)
     return connectome(path, **given | {"stimulate": neuron_ids(str(options.stimulate))})

@@ -1,4 +1,4 @@
-"""Rows of a grid: in which band of the input channels are the spikes? Made from a seed, for grids such as `bimhw.networks.gain`.
+"""Rows of a grid: in which band of the input channels are the spikes? Made from a seed, for `bimhw.models.networks.gain`.
 
 In every step a channel of the class's band spikes with probability `high`, another with `low`.
 """

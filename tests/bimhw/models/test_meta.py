@@ -11,13 +11,13 @@ import torch
 
 import bimhw
 from bimhw.frontends import load_network
-from bimhw.literature.lempel_ziv import lz76
 from bimhw.models.meta import net as meta_net
 from bimhw.models.meta.complexity import phrases
 from bimhw.models.meta.config import MetaConfig
 from bimhw.models.meta.nearest_mean import complexity_readout
 from bimhw.models.meta.net import MetaInit, MetaNet
 from bimhw.models.spikessm.net import Draws
+from bimhw.studies.literature.lempel_ziv import lz76
 from mapping.float_run import record
 from simulator.base.errors import InputError
 

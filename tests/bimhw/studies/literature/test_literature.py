@@ -8,17 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bimhw.literature.diffusion import angle_by_speed, diffuse
-from bimhw.literature.equilibrium import Equilibrium, EquilibriumConfig, gdu
-from bimhw.literature.lempel_ziv import (
+from bimhw.models.leaky.config import LeakyConfig
+from bimhw.models.leaky.net import LeakyInit, LeakyNet
+from bimhw.models.orthogonal import orthogonal_penalty, orthogonal_weights
+from bimhw.studies.literature.diffusion import angle_by_speed, diffuse
+from bimhw.studies.literature.equilibrium import Equilibrium, EquilibriumConfig, gdu
+from bimhw.studies.literature.lempel_ziv import (
     NearestComplexity,
     bernoulli_entropy,
     lz76,
     lz_complexity,
 )
-from bimhw.models.leaky.config import LeakyConfig
-from bimhw.models.leaky.net import LeakyInit, LeakyNet
-from bimhw.models.orthogonal import orthogonal_penalty, orthogonal_weights
 from bimhw.tasks import load_task
 from bimhw.tasks.sources.spike_sources import bernoulli, markov, poisson
 from simulator.base.errors import InputError

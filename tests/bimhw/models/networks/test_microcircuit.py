@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.networks import microcircuit
-from bimhw.networks import microcircuit_tables as published
-from bimhw.networks.microcircuit import potjans_diesmann, rates_hz
+from bimhw.models.networks import microcircuit
+from bimhw.models.networks import microcircuit_tables as published
+from bimhw.models.networks.microcircuit import potjans_diesmann, rates_hz
 from mapping.network import Network
 from mapping.spec import check_network
 from simulator.base.errors import InputError

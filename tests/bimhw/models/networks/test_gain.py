@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.networks.firing_patterns import PATTERNS, FiringPattern
-from bimhw.networks.gain import NEIGHBOURS, GainShape, gain_grid
+from bimhw.models.networks.firing_patterns import PATTERNS, FiringPattern
+from bimhw.models.networks.gain import NEIGHBOURS, GainShape, gain_grid
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
@@ -21,7 +21,7 @@ from simulator.neurons.izhikevich_fine import ONE
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import HOST
 
-RULE = Path(__file__).parents[3] / "examples" / "gain.yaml"
+RULE = Path(__file__).parents[4] / "examples" / "gain.yaml"
 # spikes of each pattern, in the order of the source
 SPIKES = (5, 1, 28, 6, 6, 6, 10, 14, 1, 1, 1, 1, 1, 7, 1, 5, 1, 1, 3, 12)
 

@@ -26,7 +26,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.networks import microcircuit_tables as published
+from bimhw.models.networks import microcircuit_tables as published
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory

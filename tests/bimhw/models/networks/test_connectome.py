@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.networks.connectome import _parameters, connectome
+from bimhw.models.networks.connectome import _parameters, connectome
 from mapping.spec import check_network
 from simulator.base.errors import InputError
 from simulator.program.graph import csr_to_dense

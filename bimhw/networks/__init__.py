@@ -1,4 +1,0 @@
-"""Networks that everyone knows, made from published numbers."""
-
-from bimhw.networks.microcircuit import potjans_diesmann as potjans_diesmann
-from bimhw.networks.microcircuit import rates_hz as rates_hz

@@ -17,8 +17,6 @@ MOST_FUNCTION_LINES = 60  # with the docstring; numba kernels aside: a fused loo
 P90_FUNCTION_LINES = 25
 MOST_ANY = 1223  # mentions of `Any`; lower it whenever it falls
 MOST_ROOMS = 24  # packages below the four, or one of the four that has none; lower it whenever it falls
-# Types that name one another inside one room: a rule of learning and its layers, a trace and its functions. None may be added.
-TYPES_POINT_BACK = {"simulator.plasticity", "bimhw.frontends.frameworks"}
 
 
 @cache
@@ -60,9 +58,9 @@ def test_any_never_rises() -> None:
     assert mentions <= MOST_ANY, f"{mentions} mentions of Any: give the new values types"
 
 
-def knots(types: bool) -> list[list[str]]:
-    """Return modules that import one another, lazily or not; with those that only type checkers read."""
-    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=not types, cache_dir=None)
+def knots() -> list[list[str]]:
+    """Return modules that import one another: at once, lazily, or for type checkers only."""
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     facade = "bimhw"  # its imports for type checkers name what it loads by need; nothing below may import it
     arrows = nx.DiGraph((a, b) for a in graph.modules for b in graph.find_modules_directly_imported_by(a))
     assert not [a for a in arrows.predecessors(facade) if a.split(".")[1] not in ("cli", "__main__")]
@@ -70,12 +68,7 @@ def knots(types: bool) -> list[list[str]]:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    assert not knots(types=False)
-
-
-def test_no_module_names_types_of_those_above_it() -> None:
-    own = [k for k in knots(types=True) if not any(all(m.startswith(room) for m in k) for room in TYPES_POINT_BACK)]
-    assert not own
+    assert not knots()
 
 
 def test_the_rooms_can_be_counted() -> None:

@@ -16,8 +16,6 @@ which is mapped as it is. An integer network may bring its own input spikes (`Ne
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ import msgspec
 from bimhw.tasks.dataset import Dataset
 from mapping.network import Network
 from simulator.base.errors import InputError
+from simulator.base.found import import_all
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
@@ -95,9 +94,7 @@ def register(front_end: AnyFrontEnd) -> AnyFrontEnd:
 
 def front_ends() -> tuple[AnyFrontEnd, ...]:
     """Return all front ends, those asked first first."""
-    kinds = importlib.import_module("bimhw.frontends.kinds")  # not an import: the kinds import this module
-    for module in pkgutil.iter_modules(kinds.__path__):
-        importlib.import_module(f"{kinds.__name__}.{module.name}")
+    import_all("bimhw.frontends.kinds")
     return tuple(sorted(_FRONT_ENDS.values(), key=lambda f: (-f.rank, f.name)))
 
 

@@ -16,7 +16,6 @@ The config's ``family`` stands in every model file and chooses the family that r
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -27,6 +26,7 @@ import numpy.typing as npt
 
 from bimhw.models.net_config import NetConfig as NetConfig
 from simulator.base.errors import InputError
+from simulator.base.found import import_all
 from simulator.base.reading import boundary, parse_json
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def register(family: ModelFamily) -> ModelFamily:
 
 def families() -> tuple[ModelFamily, ...]:
     """Return all families, by name."""
-    folder = importlib.import_module("bimhw.models.families")  # not an import: the families import this module
-    for module in pkgutil.iter_modules(folder.__path__):
-        importlib.import_module(f"{folder.__name__}.{module.name}")
+    import_all("bimhw.models.families")
     return tuple(sorted(_FAMILIES.values(), key=lambda f: f.name))
 
 

@@ -5,18 +5,16 @@ A module in that folder is found by itself. One elsewhere adds a task by calling
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.named import named_values
 from simulator.base.errors import InputError
+from simulator.base.found import import_all
 from simulator.base.reading import boundary
 
 Origin = Literal["package", "fetch", "path"]
@@ -63,27 +61,19 @@ def register_task(info: TaskInfo) -> TaskInfo:
     return info
 
 
-@cache
-def _find() -> None:
-    """Import the modules of `bimhw.tasks.sources`, each of which registers its tasks."""
-    package = importlib.import_module("bimhw.tasks.sources")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-
-
 class _Tasks(Mapping[str, TaskInfo]):
     """All tasks, found when one is asked for."""
 
     def __getitem__(self, name: str) -> TaskInfo:
-        _find()
+        import_all("bimhw.tasks.sources")
         return _TASKS[name]
 
     def __iter__(self) -> Iterator[str]:
-        _find()
+        import_all("bimhw.tasks.sources")
         return iter(sorted(_TASKS, key=lambda name: (_TASKS[name].rank, name)))
 
     def __len__(self) -> int:
-        _find()
+        import_all("bimhw.tasks.sources")
         return len(_TASKS)
 
 

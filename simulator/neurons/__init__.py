@@ -3,8 +3,6 @@
 A model outside this folder is registered by calling `simulator.neurons.base.register` in the user's own file.
 """
 
-import importlib as _importlib
-import pkgutil as _pkgutil
+from simulator.base.found import import_all as _import_all
 
-for _module in _pkgutil.iter_modules(__path__):
-    _importlib.import_module(f"{__name__}.{_module.name}")
+_import_all(__name__)

@@ -1,22 +1,33 @@
 """Registries of what a chip can learn by: rules (what is learnt) and forms (how the gradient of a rule is computed).
 
 Both are frozen values found by name. A file that calls `register_rule` or `register_form` adds one; the built-in forms of
-BIM-D layers are in `simulator.plasticity.forms.diag`.
+BIM-D layers are in `simulator.plasticity.kinds.diag`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from simulator.base.errors import InputError
+from simulator.base.found import import_all
 
-if TYPE_CHECKING:
-    from simulator.plasticity.config import LearnConfig
-    from simulator.plasticity.layers.diag import LayerLearner, Visit
-    from simulator.plasticity.layers.parts import Part
+
+class Settings(Protocol):
+    """What rules and forms read of a `LearnConfig`, which names them."""
+
+    @property
+    def lam(self) -> float:
+        """Share of the gradient in the hybrid rule."""
+
+    @property
+    def block(self) -> int:
+        """Steps between two updates."""
+
+    @property
+    def history(self) -> int:
+        """Older steps that a window sweep visits too."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,8 @@ class ChipRule:
 
     name: str
     gradient: bool
-    share: Callable[[LearnConfig], float]
-    stdp: Callable[[LearnConfig], bool] = lambda c: False
+    share: Callable[[Settings], float]
+    stdp: Callable[[Settings], bool] = lambda c: False
     hidden: bool = True
 
 
@@ -45,8 +56,9 @@ class ChipForm:
     Attributes:
         name: as in `LearnConfig.form`.
         kept: steps of history that a neuron keeps beside those on the error's way, from (configuration, steps of a sample).
-        step: what a core does at the late visit of each step; None: nothing.
-        sweep: what a core does when a sweep is due; None: the form has none and updates at labelled steps.
+        step: what a core does at the late visit of each step, from (layer, part, step, labelled); None: nothing.
+        sweep: what a core does when a sweep is due, from (layer, part, visit); None: it has none and updates at labelled
+            steps.
         traces: a synapse keeps eligibility traces.
         narrow: the traces have a kernel in whole words, with stochastic rounding.
         carries: a neuron keeps block propagators.
@@ -56,9 +68,9 @@ class ChipForm:
     """
 
     name: str
-    kept: Callable[[LearnConfig, int], int]
-    step: Callable[[LayerLearner, Part, int, bool], None] | None = None
-    sweep: Callable[[LayerLearner, Part, Visit], None] | None = None
+    kept: Callable[[Settings, int], int]
+    step: Callable[..., None] | None = None
+    sweep: Callable[..., None] | None = None
     traces: bool = False
     narrow: bool = False
     carries: bool = False
@@ -100,7 +112,7 @@ def chip_form(name: str) -> ChipForm:
     Raises:
         InputError: no such form.
     """
-    importlib.import_module("simulator.plasticity.forms.diag")  # registers the built-in ones
+    import_all("simulator.plasticity.kinds")
     if name not in _FORMS:
         raise InputError(f"learning: form {name!r}", "is not known on a chip", f"Forms: {', '.join(_FORMS)}")
     return _FORMS[name]

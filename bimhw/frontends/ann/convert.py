@@ -20,6 +20,7 @@ from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr
 from bimhw.frontends.frameworks.module import in_double, input_scale, payloads
 from bimhw.frontends.frameworks.trace import Trace
+from bimhw.frontends.frameworks.watch import watching
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
@@ -187,7 +188,7 @@ def _network(
     trace = Trace(names, cells)
     one = x[:2].clone()
     trace.keep(one, Expr("input", (), "B", tuple(one.shape), INPUT, 0))
-    with trace.watching(module):
+    with watching(trace, module):
         out = module(one)
     expr = trace.of(out)
     if expr is None:

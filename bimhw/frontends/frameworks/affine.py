@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
-
-if TYPE_CHECKING:
-    from bimhw.frontends.frameworks.trace import Trace
+from bimhw.frontends.frameworks.trace import Trace
 
 Floats = npt.NDArray[np.float64]
 MOST_ENTRIES = 2**24  # of a dense matrix

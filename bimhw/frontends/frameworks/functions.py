@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,7 @@ from torch import Tensor
 from bimhw.frontends.frameworks.affine import affine
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 from bimhw.frontends.frameworks.functional import layer_of
-
-if TYPE_CHECKING:
-    from bimhw.frontends.frameworks.trace import Trace
+from bimhw.frontends.frameworks.trace import Trace
 
 _SAME = {
     "detach", "clone", "contiguous", "to", "float", "double", "cpu", "requires_grad_", "type", "type_as", "detach_",

@@ -17,6 +17,7 @@ from bimhw.frontends.frameworks.expression import Expr, within
 from bimhw.frontends.frameworks.outputs import Answer, find_answers
 from bimhw.frontends.frameworks.readers import is_cell, reset_cell
 from bimhw.frontends.frameworks.trace import Trace, tensors
+from bimhw.frontends.frameworks.watch import watching
 from simulator.base.errors import FitError, InputError
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ class Run:
                 whole = Expr("input", (), "BT", (*sizes, *shape[1:]), name)
                 expr = Expr("merge", (whole,), "merged", shape, ("BT", sizes))
             trace.keep(x, expr)
-        with trace.watching(self.module):
+        with watching(trace, self.module):
             return trace, self.module(*self.inputs.values())
 
     def _trace(self) -> Trace:
@@ -167,7 +168,7 @@ class Run:
             if t < _TRACED_STEPS:
                 for name, x in xs.items():
                     trace.keep(x, Expr("input", (), "B", tuple(x.shape), name, t))
-                with trace.watching(self.module):
+                with watching(trace, self.module):
                     out = self.module(*xs.values(), *state)
             else:
                 with torch.no_grad():

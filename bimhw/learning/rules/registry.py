@@ -7,7 +7,6 @@ same description. A file that calls `register_rule` or `register_form` adds one.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from bimhw.models.bim.net import BimNet, as_bim
 from bimhw.models.nets import Net
 from energy_models.forms import FormCounts, register_counts
 from simulator.base.errors import InputError
+from simulator.base.found import import_all
 from simulator.plasticity.methods import ChipForm, ChipRule
 from simulator.plasticity.methods import register_form as register_chip_form
 from simulator.plasticity.methods import register_rule as register_chip_rule
@@ -174,7 +174,7 @@ def register_form(form: GradientForm) -> GradientForm:
 
 def rules() -> Mapping[str, LearningRule]:
     """Return all rules by name."""
-    importlib.import_module("bimhw.learning.local_rules.rules")  # registers those of leaky networks
+    import_all("bimhw.learning.rules.kinds")
     return _RULES
 
 

@@ -1,7 +1,7 @@
 """One BIM-D layer that learns: its history, traces or propagators, gradient sums and update.
 
 Everything is addressed by the model's step tau; layer l does at chip step tau + l what the model does at tau, and the error of
-tau reaches it later, so the history keeps tau until then. The forms (`simulator.plasticity.forms.diag`)
+tau reaches it later, so the history keeps tau until then. The forms (`simulator.plasticity.kinds.diag`)
 differ only in what they do at the late visit. What a step does to the
 neurons of one core is a method with a `Part`; the methods without do all parts, one after another.
 """

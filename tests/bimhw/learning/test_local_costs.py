@@ -10,7 +10,7 @@ import torch
 
 from bimhw.learning.local_rules.costs import error_packets, rule_costs
 from bimhw.learning.local_rules.learner import LocalLearner, LocalRule
-from bimhw.learning.local_rules.rules import RULES
+from bimhw.learning.rules.kinds.leaky import RULES
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyNet, LeakyRecord
 from simulator.base.errors import InputError

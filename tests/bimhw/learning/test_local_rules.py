@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import bimhw
 from bimhw.learning.local_rules.learner import LocalLearner
-from bimhw.learning.local_rules.rules import RULES
+from bimhw.learning.rules.kinds.leaky import RULES
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyNet
 from simulator.base.errors import InputError

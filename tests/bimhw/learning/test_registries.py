@@ -28,7 +28,7 @@ from simulator.plasticity import methods
 
 FORM = """
 from bimhw.learning.rules.registry import GradientForm, gradient_form, register_form
-from simulator.plasticity.forms.diag import sweep_history
+from simulator.plasticity.kinds.diag import sweep_history
 from simulator.plasticity.methods import ChipForm
 
 def counts(m, h, costs, rate, k, look):

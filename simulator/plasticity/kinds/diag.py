@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from simulator.plasticity.forms import block
@@ -11,13 +9,11 @@ from simulator.plasticity.forms.base import dense_step
 from simulator.plasticity.forms.dense import dense_narrow
 from simulator.plasticity.forms.sweep import replay
 from simulator.plasticity.forms.sweep import sweep as sweep_back
+from simulator.plasticity.layers.diag import LayerLearner, Visit
+from simulator.plasticity.layers.parts import Part
 from simulator.plasticity.methods import ChipForm, register_form
 from simulator.plasticity.operations import HISTORY_WORDS
 from simulator.plasticity.words.words import H_DELTA
-
-if TYPE_CHECKING:
-    from simulator.plasticity.layers.diag import LayerLearner, Visit
-    from simulator.plasticity.layers.parts import Part
 
 
 def advance_traces(layer: LayerLearner, part: Part, tau: int, labelled: bool) -> None:

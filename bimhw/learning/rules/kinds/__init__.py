@@ -1,0 +1,1 @@
+"""Rules of learning beside those of BIM, found by folder."""

@@ -1,0 +1,1 @@
+"""Forms of the gradient on a chip, found by folder; each file registers its own."""

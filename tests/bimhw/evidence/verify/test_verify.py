@@ -17,6 +17,7 @@ from bimhw.evidence.verify import chip
 from bimhw.evidence.verify.check import Check, Setting, run_checks
 from bimhw.evidence.verify.checks import CHECKS
 from bimhw.evidence.verify.markdown import markdown
+from bimhw.runs.request import Request
 
 BY_NAME = {c.name: c for c in CHECKS}
 Patch = pytest.MonkeyPatch
@@ -95,11 +96,11 @@ def _break_hash(patch: Patch) -> None:
 
 
 def _break_mapping(patch: Patch) -> None:
-    def by_core(program: Any, inputs: Any, steps: int, seed: int = 0) -> Any:
-        return old(program, inputs, steps, seed=seed + int(program.core.max()))  # random numbers keyed by a core
+    def by_core(request: Request) -> Any:  # random numbers keyed by a core
+        return old(replace(request, how=replace(request.how, seed=request.how.seed + int(request.program.core.max()))))
 
-    old = chip.run
-    patch.setattr(chip, "run", by_core)
+    old = chip.execute
+    patch.setattr(chip, "execute", by_core)
 
 
 def _break_threads(patch: Patch) -> None:

@@ -169,9 +169,11 @@ class _Book:
 
     def _somas(self) -> Iterator[Item]:
         updates = self._part("neuron_updates", native=True)
+        self._check_rest()
         if self._has("soma_access") or self._has("soma_update"):
             yield from self._item("soma access", "soma", "soma_access", updates)
-            yield from self._item("soma updates", "soma", "soma_update", updates)
+            resting = self._part("neuron_updates_resting", native=True)
+            yield from self._item("soma updates", "soma", "soma_update", _minus(updates, resting))
         else:
             active = self._part("neuron_updates_active", native=True)
             yield from self._item("neuron updates, active", "soma", "neuron_update_active", active)
@@ -182,6 +184,14 @@ class _Book:
         reads = self._part("neuron_updates", native=False, times=self.split.reads)
         yield from self._item("neuron operations: parameter read", "soma", "op_state_read", reads, _BY_OPS)
         yield from self._item("spikes", "soma", "spike", self.counts("spikes"))
+
+    def _check_rest(self) -> None:
+        if self.activity.total("neuron_updates_resting") and not (self._has("soma_update") and self.split.all_native):
+            raise InputError(
+                f"chip {self.chip.name!r}",
+                "has no soma_access and soma_update apart for these neurons, so what rest without update costs is not known",
+                "Compile the network without --read resting=free",
+            )
 
     def _part(self, name: str, native: bool, times: Floats | None = None) -> Counts:
         """Return a counter of the populations that are native (or are not).

@@ -10,7 +10,7 @@ ENERGY_UNITS: dict[str, str] = {
     "synaptic_memory_read": "pJ",  # the stored weight that a synaptic event reads, where synaptic_event leaves it out
     "neuron_update_active": "pJ",  # an update with input or a spike
     "neuron_update_inactive": "pJ",
-    "soma_access": "pJ",  # the same in two parts, each paid by every update
+    "soma_access": "pJ",  # the same in two parts, each paid by every update (the second not by one at rest, where that is free)
     "soma_update": "pJ",
     "spike": "pJ",
     "packet_out": "pJ",

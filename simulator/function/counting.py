@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.neurons import base
 from simulator.program.activity import Activity, Count
@@ -36,6 +37,7 @@ class Tally:
         dead: bool [N], neurons on dead cores, which are not updated; None where there is none.
         updated: (int64 [N], int64 [T, populations]), updates of each neuron and step, where not every neuron is updated at
             every step.
+        resting: (int64 [N], int64 [T]), updates of neurons at rest that the program leaves uncharged; None: not counted.
     """
 
     active_by_neuron: I64
@@ -46,6 +48,7 @@ class Tally:
     lost: Mapping[str, Sequence[tuple[int, int, int, int]]] = field(default_factory=dict)
     dead: npt.NDArray[np.bool_] | None = None
     updated: tuple[I64, I64] | None = None
+    resting: tuple[I64, I64] | None = None
 
 
 class Counter:
@@ -77,6 +80,7 @@ class Counter:
             kind = name.removeprefix("fault_lost_")
             if kind.startswith("synaptic_events"):
                 counts[kind] = _minus(counts[kind], counts[name])
+        counts |= self._at_rest(tally)
         counts["saturations"] = self._saturations(tally)
         counts["state_resets"] = self._resets(spikes.steps, tally)
         used = np.unique(self.program.core[self.program.core >= 0]).size
@@ -148,6 +152,24 @@ class Counter:
         )
         counted = self._told(tally.updated, costs) if tally.updated is not None else self._each(steps, tally, costs)
         return counted | {"neuron_updates_active": active}
+
+    def _at_rest(self, tally: Tally) -> dict[str, Count]:
+        """Count the uncharged updates.
+
+        Raises:
+            InputError: the program leaves updates uncharged that this way of running it does not count.
+        """
+        if tally.resting is not None:
+            by_neuron, by_step = tally.resting
+            core = self._by_core(self.program.core, by_neuron)
+            return {"neuron_updates_resting": Count(core, by_step, self._by_population(by_neuron))}
+        if self.program.meta.get("resting"):
+            raise InputError(
+                "resting=free",
+                "is counted in whole runs with steps, without learning, pieces or copies",
+                "Run it by bimhw simulate as it is, or compile the network without --read resting=free",
+            )
+        return {}
 
     def _told(self, updated: tuple[I64, I64], costs: Mapping[str, I64]) -> dict[str, Count]:
         by_neuron, by_step = updated

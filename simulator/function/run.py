@@ -15,6 +15,7 @@ from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
 from simulator.function.large import useful_threads
 from simulator.function.parts import Setup, Spread, join_parts, run_parts
+from simulator.function.resting import with_resting
 from simulator.function.simulation import Simulation
 from simulator.function.state import Probe, Record, State
 from simulator.program.activity import Activity
@@ -154,6 +155,7 @@ def run_samples(
 def _cut(program: Program, record: Record, tally: Tally, counter: Counter, samples: int, steps: int) -> SampleRuns:
     """Cut what was recorded into samples."""
     spikes = recorded_spikes(record)
+    tally = with_resting(program, spikes, tally)
     probes = recorded_probes(program, record)
     cut = tuple(window(spikes, k * steps, (k + 1) * steps) for k in range(samples))
     probed = {p: v.reshape(samples, steps, v.shape[1]) for p, v in probes.items()}
@@ -164,7 +166,7 @@ def finish(simulation: Simulation, counter: Counter, samples: int = 1) -> Functi
     """Return the result of a simulation so far."""
     spikes = recorded_spikes(simulation.record)
     probes = recorded_probes(simulation.layout.program, simulation.record)
-    tally = tally_of(simulation)
+    tally = with_resting(simulation.layout.program, spikes, tally_of(simulation))
     return FunctionRun(spikes, probes, counter.activity(spikes, tally, samples), simulation.state, tally)
 
 

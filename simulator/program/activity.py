@@ -46,7 +46,8 @@ class Activity:
 
     Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike, counted in the step
     of the spike; ``synaptic_events_dense`` and ``synaptic_events_conv`` are the part at dense and shared-kernel synapses),
-    ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``spikes`` (of neurons with an
+    ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``neuron_updates_resting`` (of neurons at
+    rest, where a program leaves these uncharged; see `simulator.function.resting`), ``spikes`` (of neurons with an
     update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
     destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
     packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of

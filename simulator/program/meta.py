@@ -142,6 +142,8 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         profile: how a .nir file was read, in older programs.
         reading: options of the front end.
         source: name of the file that brought the inputs.
+        resting: population -> ranges (first, last + 1) of the neurons that are charged no update while they rest; None: all
+            are charged.
         mapping, chip_file: figures of the mapping; the chip file's content, where it is not one of bimhw's.
     """
 
@@ -166,6 +168,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     profile: str | None = None
     reading: dict[str, object] = {}
     source: str | None = None
+    resting: dict[Name, tuple[tuple[Size, Size], ...]] | None = None
     mapping: dict[str, Any] | None = None
     chip_file: dict[str, Any] | None = None
 

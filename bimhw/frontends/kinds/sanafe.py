@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,16 +17,18 @@ class SanafeOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         steps: to run; by default as many as the longest list of input spikes has, or 100.
         cores_per_tile: of the architecture, which takes the file's mapping over.
+        resting: whether neurons at rest are charged their update: ``free`` is SANA-FE's rule with its buffer before the soma.
     """
 
     steps: int | None = None
     cores_per_tile: int | None = None
+    resting: Literal["charged", "free"] = "charged"
 
 
 def _read(path: Path, options: SanafeOptions) -> Network:
     from bimhw.frontends.sanafe.network import sanafe_network
 
-    return sanafe_network(path, options.steps, options.cores_per_tile)
+    return sanafe_network(path, options.steps, options.cores_per_tile, rest_is_free=options.resting == "free")
 
 
 register(FrontEnd("sanafe", "SANA-FE network files (.yaml)", SanafeOptions, _read, suffixes=(".yaml", ".yml")))

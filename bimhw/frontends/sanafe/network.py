@@ -10,7 +10,7 @@ and cost nothing but their packets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,19 +46,38 @@ class _Neuron:
     is_input: bool
 
 
-def sanafe_network(path: Path, steps: int | None = None, cores_per_tile: int | None = None) -> Network:
+def sanafe_network(
+    path: Path, steps: int | None = None, cores_per_tile: int | None = None, *, rest_is_free: bool = False
+) -> Network:
     """Read a SANA-FE network file.
 
     Args:
         path: YAML file with ``network`` and ``mappings``.
         steps: to run; by default as many as the longest list of input spikes has, or 100.
         cores_per_tile: of the architecture; with it the file's mapping is taken over (``--mapping file``).
+        rest_is_free: charge no update to a neuron at rest, as SANA-FE does where its buffer is before the soma
+            (``--read resting=free``): V is 0, nothing arrives, it does not fire, has no bias and no ``force_update``.
 
     Raises:
         InputError: a damaged file, or an attribute whose effect this network cannot have, by its neuron or edge.
     """
     with boundary(path, "a SANA-FE network", WAY):
-        return _network(read_tables(path), path, steps, cores_per_tile)
+        tables = read_tables(path)
+        return _with_rest(_network(tables, path, steps, cores_per_tile), tables, rest_is_free)
+
+
+def _with_rest(network: Network, tables: Tables, is_free: bool) -> Network:
+    """Add whose updates at rest are free, or a note of whose SANA-FE would leave out."""
+    resting = {g.name: _resting(g) for g in tables.groups.values() if not all(map(_is_input, g.neurons))}
+    if is_free:
+        return replace(network, meta=dict(network.meta) | {"resting": resting})
+    told = [
+        f"group {name!r}: {sum(b - a for a, b in ranges)} neurons without bias and force_update are charged an update in every "
+        "step; SANA-FE charges none while they rest at 0 without input (--read resting=free)"
+        for name, ranges in resting.items()
+        if ranges
+    ]
+    return replace(network, meta=dict(network.meta) | {"notes": [*network.meta["notes"], *told]})
 
 
 def _network(tables: Tables, path: Path, steps: int | None, cores_per_tile: int | None) -> Network:
@@ -153,12 +172,6 @@ def _lif(group: Group, where: str, notes: list[str]) -> Population:
         raise InputError(f"{place}: leak_decay", "is not 0..1", WAY)
     if (np.abs(decay - dv) > 1e-9).any():
         notes.append(f"group {group.name!r}: leak_decay is rounded to 1/4096, so spikes may differ from SANA-FE's")
-    resting = sum(not g.get("force_update") and not g.get("bias") for _, g in rows)
-    if resting:
-        notes.append(
-            f"group {group.name!r}: {resting} neurons without bias and force_update are charged an update in every step; "
-            "SANA-FE charges none while they rest at 0 without input"
-        )
     params = {
         "dv": dv,
         "vth": _scaled(column("threshold"), "threshold", place),
@@ -169,6 +182,16 @@ def _lif(group: Group, where: str, notes: list[str]) -> Population:
         "v_init": _first(_scaled(column("potential"), "potential", place).astype(np.int64), dv),
     }
     return Population(group.name, "lif", len(rows), params, layer=1)
+
+
+def _resting(group: Group) -> list[tuple[int, int]]:
+    """Return the neurons that SANA-FE does not update while they rest, as ranges (first, last + 1).
+
+    SANA-FE 2.2.9 does not heed ``force_soma_update`` (measured).
+    """
+    always = [bool(g.get("bias") or g.get("force_update")) for g in group.neurons if not _is_input(g)]
+    edges = np.flatnonzero(np.diff([True, *always, True]))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def _first(v: npt.NDArray[np.int64], dv: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -76,6 +76,27 @@ def random_net(seed: int, steps: int = 30) -> str:
     return "\n".join(lines) + "\n"
 
 
+def resting_net(seed: int, steps: int = 30) -> str:
+    """Make a random network most of whose neurons may rest: few inputs, some weights of 0, some neurons forced or biased."""
+    rng = np.random.default_rng(1000 + seed)
+    lines = []
+    text = random_net(seed, steps).replace("{force_update: true}, ", "").replace("force_update: true, ", "")
+    if rng.random() < 0.6:
+        text = text.replace("reset: 0.25", "reset: 0.0")
+    for line in text.splitlines():
+        if "[spikes: " in line:
+            head, tail = line.split("[spikes: ")[0], line.split("]", 1)[1]
+            line = f"{head}[spikes: {(rng.random(steps) < 0.12).astype(int).tolist()}{tail}"
+        elif "[bias: " in line:
+            index = line.split("-")[1].split(":")[0].strip()
+            forced = ", force_update: true" if rng.random() < 0.2 else ""
+            line = (
+                f"        - {index}: [bias: {rng.choice([0, 0, 0, 0.25])}, potential: {rng.choice([0, 0, 2])}{forced}]"
+            )
+        lines.append(line.replace("rate: 0.25", "rate: 0.1"))
+    return "\n".join(lines) + "\n"
+
+
 def theirs(python: str, folder: Path, net: Path, steps: int) -> dict[str, Any]:
     """Spikes and energy of SANA-FE's `simple` timing model."""
     arch = folder / "arch.yaml"

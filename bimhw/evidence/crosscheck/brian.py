@@ -7,6 +7,7 @@ statements of step t + 1 + delay: the chip's rule. Everything is a double; integ
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import tempfile
@@ -106,7 +107,22 @@ def brian_scope(target: Target) -> Iterator[Any]:
             sys.excepthook = hook  # Brian2's own would hide a traceback in its log file
         b2.BrianLogger.suppress_name("method_choice")
         b2.start_scope()
-        yield from _standalone(b2) if target == "cpp_standalone" else _runtime(b2, target)
+        with _unlogged(b2):
+            yield from _standalone(b2) if target == "cpp_standalone" else _runtime(b2, target)
+
+
+@contextmanager
+def _unlogged(b2: Any) -> Iterator[None]:
+    """Keep Brian2 from writing its log file, which a full disk turns into a traceback for every line."""
+    logger, file = logging.getLogger("brian2"), b2.BrianLogger.file_handler
+    if file is None:
+        yield
+        return
+    logger.removeHandler(file)
+    try:
+        yield
+    finally:
+        logger.addHandler(file)
 
 
 def _runtime(b2: Any, target: str) -> Iterator[Any]:

@@ -119,10 +119,10 @@ def _digest(value: dict[str, Any]) -> str:
 
 
 def append_point(path: Path, point: Point) -> None:
-    """Add a point at the end, in place of a line that an interruption tore."""
+    """Add a point at the end, in place of a line that an interruption tore; on a full disk the file is as before."""
     value = asdict(point)
-    line = json.dumps(value | {"sha256": _digest(value)}, sort_keys=True) + "\n"
-    with os_errors(str(path)), path.open("a+b") as file:
+    line = (json.dumps(value | {"sha256": _digest(value)}, sort_keys=True) + "\n").encode()
+    with os_errors(str(path)), path.open("a+b", buffering=0) as file:
         file.seek(0)
         _, _, last = file.read().rpartition(b"\n")
         if last:
@@ -131,10 +131,17 @@ def append_point(path: Path, point: Point) -> None:
             except (InputError, UnicodeDecodeError):
                 file.truncate(file.tell() - len(last))
             else:
-                line = "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+                line = b"\n" + line
+        size = file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            if not size:
+                path.unlink()
+            raise
 
 
 def run_point(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Iterator
@@ -116,6 +117,26 @@ def test_goes_on_where_it_stopped(plan: None, tmp_path: Path) -> None:
     assert len(said) == 4, "only what was missing"
     assert len(read_points(store)) == 7, "the torn line was replaced"
     run_results(store, ["toy"], say=lambda _: pytest.fail("nothing is left to do"))
+
+
+def test_a_point_that_the_disk_does_not_take_leaves_the_store_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store, point = tmp_path / "points.jsonl", Point("k", "toy", "r", False, {}, 0, accuracy=0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(InputError, match="No space left"):
+            append_point(store, point)
+        assert not store.exists()
+    append_point(store, point)
+    before = store.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        append_point(store, replace(point, key="l"))
+    assert store.read_bytes() == before
 
 
 def test_a_line_that_was_altered_is_refused(plan: None, tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ class Judge:
         active = self._active_updates(program)
         by_step, by_neuron = active.sum(axis=1, dtype=np.int64), active.sum(axis=0, dtype=np.int64)
         none = np.zeros_like(by_step)
-        tally = Tally(by_neuron, by_step, np.zeros_like(by_neuron), none)
+        rest = np.zeros_like(by_neuron), none  # the same for every mapping, so a candidate is charged every update
+        tally = Tally(by_neuron, by_step, np.zeros_like(by_neuron), none, resting=rest)
         activity = counter.activity(self.spikes, tally)
         steps = max(1, self.spikes.steps)
         time = None if self.chip.timing is None else self._time(program, active, axons, bound)

@@ -122,7 +122,10 @@ def _activity(
     """Return counters and time of all copies, from those of one."""
     done = rounds * copies
     zero = np.zeros(merged.steps, np.int64)
-    still = Tally(np.zeros(many.n_neurons, np.int64), zero, np.zeros(many.n_neurons, np.int64), zero)
+    nobody = np.zeros(many.n_neurons, np.int64)
+    still = Tally(
+        nobody, zero, nobody, zero, resting=(nobody, zero)
+    )  # updates at rest are the run's own, as all but hops
     counted = Counter(many, chip.topology).activity(merged, still)
     counts = {name: c for name, c in counted.counts.items() if name in _BY_PLACE}
     for name, c in activity.counts.items():

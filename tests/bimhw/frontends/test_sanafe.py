@@ -15,9 +15,11 @@ from click.testing import CliRunner
 
 import bimhw
 from bimhw.cli.main import cli
+from bimhw.costs.copies import throughput
 from bimhw.frontends.sanafe.network import sanafe_network
 from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
+from mapping.mapper import map_network
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.chips.load import load_chip, parse_chip
@@ -266,3 +268,19 @@ def test_the_option_by_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert found[engine, "charged"] == found["compiled", "charged"]
         assert found[engine, "free"] == found["compiled", "free"]
     assert found["compiled", "free"] == pytest.approx(found["compiled", "charged"] - 21.6 * rest, rel=1e-12)
+
+
+def test_the_option_goes_with_every_mapping(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(resting_net(3, STEPS))
+    (tmp_path / "arch.yaml").write_text(ARCHITECTURE)
+    chip, _ = chip_from_sanafe(tmp_path / "arch.yaml")
+    network = sanafe_network(tmp_path / "net.yaml", STEPS, cores_per_tile=2, rest_is_free=True)
+    assert network.inputs is not None
+    placed = run(program_as_given(network, chip), network.inputs, STEPS)
+    program = map_network(replace(network, core=None), chip, objective="energy").program
+    mapped = run(program, network.inputs, STEPS)
+    assert mapped.activity.total("neuron_updates_resting") == placed.activity.total("neuron_updates_resting") > 0
+    many, copied = throughput(program, chip, mapped.spikes, mapped.activity, 2)
+    assert copied.samples == 2
+    assert copied.total("neuron_updates_resting") == 2 * mapped.activity.total("neuron_updates_resting")
+    assert copied.counts["neuron_updates_resting"].by_population.size == len(many.populations)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,11 +81,13 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("line", WRITING + TIMED, ids=lambda line: "-".join(line.split()[:2]))
-def test_every_command_in_poor_surroundings(line: str, odd: Path) -> None:
+def test_every_command_in_poor_surroundings(line: str, odd: Path, tmp_path: Path) -> None:
     """No home, no locale, a folder of an odd name: it works. A full standard output, a small memory: one message."""
+    fresh = shutil.copytree(odd, tmp_path / odd.name)  # where its outputs are not yet
     done = bimhw(f"$bimhw {line}", odd, HOME="/nonexistent", LC_ALL="C", PYTHONUTF8="0")
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
-    force = " --force" if line.startswith(("simulate", "learn", "nir run")) else ""
     if Path("/dev/full").exists() and not line.startswith("examples"):
-        refused(bimhw(f"$bimhw {line}{force} >/dev/full", odd), b"standard output")
-    refused(bimhw(f"ulimit -v 250000; $bimhw {line}{force}", odd), b"")
+        refused(bimhw(f"$bimhw {line} >/dev/full", fresh), b"standard output")
+    poor = bimhw(f"ulimit -v 250000; $bimhw {line}", fresh)
+    if poor.returncode:  # a small one is enough for some
+        refused(poor, b"")

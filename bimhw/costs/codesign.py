@@ -13,7 +13,7 @@ from bimhw.costs.compare import energy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.learning import LearningPrice, learning_forms
 from bimhw.costs.result import Energy
-from bimhw.costs.rows import EXACT, modes
+from bimhw.costs.rows import EXACT, ModeRow, modes
 from bimhw.runs.folder import RunFolder
 from energy_models.spread import trust
 from simulator.chips.chip import Chip
@@ -54,7 +54,7 @@ class Codesign:
     on_chip: list[dict[str, Any]] = field(default_factory=list)
     verdict: list[str] = field(default_factory=list)
     floorline: list[dict[str, Any]] = field(default_factory=list)
-    modes: list[dict[str, Any]] = field(default_factory=list)
+    modes: list[ModeRow] = field(default_factory=list)
     fidelity: ProgramFidelity | None = None
 
     def as_json(self) -> dict[str, Any]:

@@ -197,7 +197,28 @@ def _doubt(dearer: ComparisonRow, cheaper: ComparisonRow) -> str:
     return f"; not decided: the ranges overlap ({dearer.who} from {low}, {cheaper.who} to {high})"
 
 
-def modes(rows: Iterable[ComparisonRow]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class ModeRow:
+    """Chip and card in one mode, ``latency`` or ``throughput``; fields as in `ComparisonRow`, `chip_lacks` in words."""
+
+    mode: str
+    chip: str
+    chip_lacks: str
+    chip_low_uj: float
+    chip_uj: float
+    chip_high_uj: float | None
+    chip_us: float | None
+    chip_word: str
+    card: str
+    card_low_uj: float
+    card_uj: float
+    card_high_uj: float | None
+    card_us: float | None
+    card_word: str
+    chip_over_card: float
+
+
+def modes(rows: Iterable[ComparisonRow]) -> list[ModeRow]:
     """Return latency mode (one sample) and throughput mode (full chip, best batch) of the chip beside each card and case.
 
     Learning is compared with BPTT; in throughput mode the chip's learners each have a network of their own.
@@ -219,10 +240,8 @@ def _least(rows: Iterable[ComparisonRow]) -> ComparisonRow:
     return min(rows, key=lambda r: r.uj)
 
 
-def _mode(mode: str, chip: ComparisonRow, card: ComparisonRow) -> dict[str, Any]:
-    return {
-        "mode": mode, "chip": chip.what, "chip_lacks": ", ".join(chip.unknown), "chip_low_uj": chip.low_uj, "chip_uj": chip.uj,
-        "chip_high_uj": chip.high_uj, "chip_us": chip.us, "chip_word": chip.word, "card": f"{card.who} {card.what}",
-        "card_low_uj": card.low_uj, "card_uj": card.uj, "card_high_uj": card.high_uj, "card_us": card.us,
-        "card_word": card.word, "chip_over_card": chip.uj / card.uj,
-    }  # fmt: skip
+def _mode(mode: str, chip: ComparisonRow, card: ComparisonRow) -> ModeRow:
+    return ModeRow(
+        mode, chip.what, ", ".join(chip.unknown), chip.low_uj, chip.uj, chip.high_uj, chip.us, chip.word,
+        f"{card.who} {card.what}", card.low_uj, card.uj, card.high_uj, card.us, card.word, chip.uj / card.uj,
+    )  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bimhw.cli.comparison import copies_option
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from bimhw.costs.rows import ModeRow
 
 
 @click.command()
@@ -82,19 +85,18 @@ def command(
         click.echo(f"program against its network: {result.fidelity.text}")
 
 
-def _print_modes(rows: list[dict[str, Any]]) -> None:
+def _print_modes(rows: list[ModeRow]) -> None:
     """Print chip and card side by side: nominal (low .. high)."""
     from simulator.base.shown import significant
 
-    def energy(r: dict[str, Any], side: str) -> str:
-        low, nominal, high = (r[f"{side}_{k}"] for k in ("low_uj", "uj", "high_uj"))
+    def energy(low: float, nominal: float, high: float | None) -> str:
         end = "unbounded" if high is None else significant(high, 3)
         return f"{significant(nominal, 3)} ({significant(low, 3)} .. {end})"
 
     body = [
         (
-            r["mode"], r["chip"] + (" + unknown" if r["chip_lacks"] else ""), energy(r, "chip"), r["chip_word"], r["card"],
-            energy(r, "card"), r["card_word"], r["chip_over_card"],
+            r.mode, r.chip + (" + unknown" if r.chip_lacks else ""), energy(r.chip_low_uj, r.chip_uj, r.chip_high_uj),
+            r.chip_word, r.card, energy(r.card_low_uj, r.card_uj, r.card_high_uj), r.card_word, r.chip_over_card,
         )
         for r in rows
     ]  # fmt: skip

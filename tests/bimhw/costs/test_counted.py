@@ -264,11 +264,11 @@ def test_learners_are_a_row_of_their_own(case: dict[str, Any]) -> None:
     assert "separate learners" in rows[0].what and not any("separate learners" in line for line in costs.verdict())
     assert rows[0].low_uj <= rows[0].uj <= rows[0].high_uj  # type: ignore[operator]
     found = modes(costs.rows())
-    assert {(m["mode"], m["chip"] == rows[0].what) for m in found} == {
+    assert {(m.mode, m.chip == rows[0].what) for m in found} == {
         ("latency", False), ("throughput", False), ("throughput", True),
     }  # fmt: skip
     for m in found:
-        assert m["chip_over_card"] == m["chip_uj"] / m["card_uj"] and m["chip_word"] and m["card_word"]
+        assert m.chip_over_card == m.chip_uj / m.card_uj and m.chip_word and m.card_word
 
 
 def test_every_row_can_be_recomputed_from_its_words(case: dict[str, Any]) -> None:

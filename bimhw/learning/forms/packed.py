@@ -33,9 +33,12 @@ class PackedTraces:
         self.layer, self.config, self.batch = layer, layer.config, batch
         self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
         self._constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
-        blocks = (self.hidden * batch * -(-self.fan_in // W), -(-self.hidden // W) * batch)
-        sizes = [n * per * W for n, per in zip(blocks, (3 * words + 2, 5 * words + 3), strict=True)]
-        self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in sizes)
+        self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in self._sizes(words))
+
+    def _sizes(self, words: int) -> tuple[int, int]:
+        """Return the values of the synapses' and of the neurons' blocks."""
+        synapses, neurons = self.hidden * self.batch * -(-self.fan_in // W), -(-self.hidden // W) * self.batch
+        return synapses * (3 * words + 2) * W, neurons * (5 * words + 3) * W
 
     def reset(self) -> None:
         """Zero all traces, before a sequence."""

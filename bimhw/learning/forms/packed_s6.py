@@ -7,40 +7,19 @@ from torch import Tensor
 
 from bimhw.learning.forms.kernels import call_kernel
 from bimhw.learning.forms.learner import Gradients
-from bimhw.learning.forms.packed import WORDS, aligned
+from bimhw.learning.forms.packed import WORDS, PackedTraces
 from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.s6_kernels import block_words, own_words, packed_s6_step
-from bimhw.learning.forms.traces import by_name, kernel_constants, reset_factor, spike_slope, trace_words
+from bimhw.learning.forms.traces import by_name, reset_factor, spike_slope
 from bimhw.models.bim.cell import Record
-from bimhw.models.bim.net import BimLayer
 
 
-class PackedS6Traces:
-    """The traces of one layer for B sequences in parallel.
+class PackedS6Traces(PackedTraces):
+    """The traces of one layer of kind ``s6`` for B sequences in parallel; arguments as of `PackedTraces`."""
 
-    Args:
-        layer: of kind ``s6`` without adaptive threshold.
-        batch: B.
-        decay: of E^f; None: the readout filter's.
-    """
-
-    def __init__(self, layer: BimLayer, batch: int, decay: float | None = None) -> None:
-        self.layer, self.config, self.batch = layer, layer.config, batch
-        self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
-        self._constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
-        pairs, n = self.hidden * batch, self.config.n_states
-        sizes = (pairs * (self.fan_in // W + 1) * block_words(n, words) * W, pairs * own_words(n, words) * W)
-        self._synapses, self._neurons = (aligned(size, self._constants.dtype) for size in sizes)
-
-    def reset(self) -> None:
-        """Zero all traces, before a sequence."""
-        self._synapses[:] = 0
-        self._neurons[:] = 0
-
-    @property
-    def words(self) -> int:
-        """Trace words of one sequence (without the padding of the blocks)."""
-        return trace_words(self.layer)
+    def _sizes(self, words: int) -> tuple[int, int]:
+        pairs, n = self.hidden * self.batch, self.config.n_states
+        return pairs * (self.fan_in // W + 1) * block_words(n, words) * W, pairs * own_words(n, words) * W
 
     def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
         """Update all traces with the step that ``record`` describes, and weigh them: sum over batch of delta_i E^f_i.

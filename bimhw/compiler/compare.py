@@ -14,8 +14,9 @@ from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.activity import Activity
-from simulator.program.entries import by_input
+from simulator.program.entries import by_input, column_scales
 from simulator.program.graph import Population
+from simulator.program.meta import input_entry
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -92,7 +93,7 @@ def differences(
     names = {p.name: p.layer for p in network.populations}  # relay neurons of the mapping have no float twin
     on_chip = [p for p in program.populations if p.model != INPUT_MODEL and p.name in names]
     steps = own + max(names.values())
-    scale = float(network.meta.get("input", {}).get("scale", 1.0))
+    scale = column_scales(input_entry(network.meta), network.populations)
     values = by_input(payloads.astype(np.float64) * scale, network.populations)
     shown = record(network, values, steps, [(p.name, "out") for p in on_chip], seed)
     first = program.first_ids()

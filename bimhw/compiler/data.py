@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from bimhw.tasks.dataset import Dataset, power_of_two_scale
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
-from simulator.program.entries import input_populations, input_width
+from simulator.program.entries import by_input, column_scales, input_populations, input_width
+from simulator.program.meta import ProgramInput, input_entry
 
 if TYPE_CHECKING:
     from bimhw.tasks.sources.text import Corpus
@@ -38,7 +39,7 @@ class CalibrationData:
         task: name of the task, or "".
         decision_steps: steps of a sample over which the output is averaged.
         assumed: what the user should be told because it was made up.
-        scale: value of payload 1, where the data is real-valued and the network does not say it; None: as the network says.
+        scales: input -> value of payload 1, where the data is real-valued and the network does not say it; else empty.
     """
 
     payloads: Payloads
@@ -46,7 +47,7 @@ class CalibrationData:
     task: str = ""
     decision_steps: tuple[int, ...] = ()
     assumed: str = ""
-    scale: float | None = None
+    scales: Mapping[str, float] = field(default_factory=dict)
 
 
 def calibration_data(
@@ -64,10 +65,9 @@ def calibration_data(
     Raises:
         InputError: wrong width or type.
     """
-    width, scale = _input(network)
     if isinstance(task, Dataset):
-        names = {p.name: p.size for p in input_populations(network.populations)}
-        return _from_dataset(task, names, scale, seed)
+        return _from_dataset(task, network, seed)
+    width, scale = _input(network)
     if task is not None and not isinstance(task, str):
         return _from_task(task.name, task, width, scale, calibration, seed)
     name = task if task is not None else guessed_task(network)
@@ -129,18 +129,29 @@ def _from_task(
     return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
 
 
-def _from_dataset(data: Dataset, names: Mapping[str, int], scale: float, seed: int) -> CalibrationData:
-    """Return payloads of a user's samples; real values in units of the network's scale, or of a power of two found here."""
-    samples = data.samples(sum(names.values()), names=names)
+def _from_dataset(data: Dataset, network: Network, seed: int) -> CalibrationData:
+    """Return payloads of a user's samples; real values in units of the network's scales, or of powers of two found here."""
+    inputs = input_populations(network.populations)
+    names = {p.name: p.size for p in inputs}
+    samples = data.samples(_input(network)[0], names=names)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(samples.x))[:SAMPLES])
     part = replace(samples, x=_taken(samples.x, chosen))
-    found, unit = None, ""
-    if not _is_whole(part.x) and scale == 1.0:
-        found = power_of_two_scale(samples.x, PAYLOAD_BITS)
-        unit = f", values in units of {found:g} = 2^{round(np.log2(found))}"
-    payloads = part.payloads(found or scale, PAYLOAD_BITS if found else 16)
+    entry = input_entry(network.meta)
+    found, unit = {}, ""
+    if not _is_whole(part.x) and not entry.scales and entry.scale == 1.0:
+        found = {n: _scale_found(x) for n, x in by_input(samples.x, inputs).items()}
+        several = len(set(found.values())) > 1
+        units = [f"{f'{n}: ' if several else ''}{s:g} = 2^{round(np.log2(s))}" for n, s in found.items()]
+        unit = f", values in units of {', '.join(dict.fromkeys(units))}"
+        entry = ProgramInput(scales=found)
+    payloads = part.payloads(column_scales(entry, inputs))
     notes = "".join(f"; {note}" for note in samples.notes)
-    return CalibrationData(payloads, f"{len(chosen)} samples of {data.name}{unit}{notes}", scale=found)
+    return CalibrationData(payloads, f"{len(chosen)} samples of {data.name}{unit}{notes}", scales=found)
+
+
+def _scale_found(x: npt.NDArray[Any]) -> float:
+    """Return the value of payload 1 of one input: whole numbers stay as they are."""
+    return 1.0 if _is_whole(x) else power_of_two_scale(x, PAYLOAD_BITS)
 
 
 def _taken(x: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

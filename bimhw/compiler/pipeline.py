@@ -31,11 +31,11 @@ from mapping.limits import check_capabilities
 from mapping.mapper import map_network, with_relay_rates
 from mapping.network import Network
 from mapping.spec import check_network, with_defaults
-from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
-from simulator.program.entries import by_input
+from simulator.program.entries import by_input, input_populations, scale_facts
+from simulator.program.meta import input_entry
 
 
 def compile(
@@ -157,13 +157,13 @@ def _with_payloads(network: Network, data: CalibrationData) -> Network:
     largest, least = int(data.payloads.max(initial=0)), int(data.payloads.min(initial=0))
     bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
     entry = {"population": _input_name(network), "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
-    entry |= {"scale": data.scale} if data.scale is not None else {}
+    entry |= scale_facts(data.scales) if data.scales else {}
     return replace(network, meta=dict(network.meta) | {"input": entry})
 
 
 def _input_scales(network: Network) -> dict[str, float]:
-    scale = float(network.meta.get("input", {}).get("scale", 1.0))
-    return {p.name: scale for p in network.populations if p.model == INPUT_MODEL}
+    entry = input_entry(network.meta)
+    return {p.name: entry.scale_of(p.name) for p in input_populations(network.populations)}
 
 
 def _values(network: Network, data: CalibrationData) -> dict[str, npt.NDArray[np.float64]]:
@@ -200,7 +200,7 @@ def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, opti
 
 
 def _input_name(network: Network) -> str:
-    return next(p.name for p in network.populations if p.model == INPUT_MODEL)
+    return input_populations(network.populations)[0].name
 
 
 __all__ = ["Calibration", "CompileResult", "compile"]

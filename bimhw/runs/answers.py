@@ -15,7 +15,7 @@ from bimhw.runs.outputs import Figures, Outputs, beside_recorded, judged, reduce
 from bimhw.tasks.dataset import Dataset, Samples
 from mapping.network import Network
 from simulator.base.errors import InputError
-from simulator.program.entries import by_input, input_populations
+from simulator.program.entries import by_input, column_scales, input_populations, scale_facts
 from simulator.program.meta import ProgramOutput
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -49,7 +49,7 @@ class DataTrial:
         samples = _by_names_of(
             output, data.samples(sum(names.values()), count, names, program.facts.sample_steps, entry.once), data.name
         )
-        payloads = samples.payloads(entry.scale, entry.payload_bits)
+        payloads = samples.payloads(column_scales(entry, program.populations), entry.payload_bits)
         steps = payloads.shape[1]
         meta = program.facts.output or ProgramOutput()
         window = () if meta.latency is None else tuple(t - meta.latency for t in meta.window or ())
@@ -98,7 +98,7 @@ class DataTrial:
     def float_values(self, model: str | Path, program: Program, seed: int) -> ByOutput:
         """Return what each output sends or holds in the network that the program was compiled from."""
         network = float_network(model, program)
-        scale = program.facts.entry.scale
+        scale = column_scales(program.facts.entry, network.populations)
         values = by_input(self.payloads.astype(np.float64) * scale, network.populations)
         return self.output.in_float(network, values, self.steps, seed)
 
@@ -227,5 +227,7 @@ def float_network(model: str | Path, program: Program) -> Network:
     from bimhw.frontends import load_network
 
     network = load_network(model, None, **program.facts.reading)
-    entry = dict(network.meta.get("input", {})) | {"scale": program.facts.entry.scale}
+    given = program.facts.entry
+    scales = {p.name: given.scale_of(p.name) for p in input_populations(network.populations)}
+    entry = dict(network.meta.get("input", {})) | scale_facts(scales)
     return replace(network, meta=dict(network.meta) | {"input": entry})

@@ -44,8 +44,9 @@ class Samples:
     targets: Mapping[str, Array] = field(default_factory=dict)
     recorded: Mapping[str, Array] = field(default_factory=dict)
 
-    def payloads(self, scale: float, bits: int = 16) -> npt.NDArray[np.int32]:
-        """Return integers [B, T, n]: real values over `scale`, rounded and held in words of `bits`; integers as they are."""
+    def payloads(self, scale: float | npt.NDArray[np.float64], bits: int = 16) -> npt.NDArray[np.int32]:
+        """Return integers [B, T, n]: real values over `scale` (one, or one a column), rounded and held in words of `bits`;
+        integers as they are."""
         step = self.x[:, :1] if self.x.strides[1] == 0 else self.x  # a static input is one step
         if np.issubdtype(step.dtype, np.integer) or step.dtype == np.bool_:
             whole = step.astype(np.int32)

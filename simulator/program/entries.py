@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simulator.base.names import INPUT_MODEL
 from simulator.program.graph import Population
+from simulator.program.meta import ProgramInput
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -31,6 +32,21 @@ def by_input(values: npt.NDArray[Scalar], populations: Sequence[Population]) -> 
         out[p.name] = values[..., at : at + p.size]
         at += p.size
     return out
+
+
+def column_scales(entry: ProgramInput, populations: Sequence[Population]) -> float | npt.NDArray[np.float64]:
+    """Return the value of payload 1: one for all inputs, or one a column where they differ."""
+    inputs = input_populations(populations)
+    scales = [entry.scale_of(p.name) for p in inputs]
+    if len(set(scales)) <= 1:
+        return scales[0] if scales else entry.scale
+    return np.repeat(scales, [p.size for p in inputs])
+
+
+def scale_facts(scales: Mapping[str, float]) -> dict[str, object]:
+    """Return what the meta says of the value of payload 1, by input; one number where they are alike."""
+    first = next(iter(scales.values()))
+    return {"scale": first} | ({"scales": dict(scales)} if set(scales.values()) != {first} else {})
 
 
 def input_ids(populations: Sequence[Population]) -> npt.NDArray[np.int32]:

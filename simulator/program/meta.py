@@ -30,12 +30,14 @@ class ProgramInput(msgspec.Struct, frozen=True):
     Attributes:
         population: its name.
         scale: value of payload 1.
+        scales: of several inputs, value of payload 1 by the name of the input; one that is not named has `scale`.
         payload_bits: of a payload, sign included; 0: binary spikes.
         once: a still input comes at the first step only, as its changes are what is sent (sigma-delta).
     """
 
     population: Name | None = None
     scale: Scale = 1.0
+    scales: dict[Name, Scale] = {}
     payload_bits: Bits = 0
     once: bool = False
 
@@ -43,6 +45,10 @@ class ProgramInput(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """Name of the population; raises `InputError` where the program has several inputs or none."""
         return required(self.population, "input population")
+
+    def scale_of(self, name: str) -> float:
+        """Return the value of payload 1 of an input."""
+        return self.scales.get(name, self.scale)
 
 
 class ProgramOutput(msgspec.Struct, frozen=True):
@@ -177,10 +183,14 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         """The input; raises `InputError` where the program does not name one."""
         return required(self.input, "input")
 
-    @property
-    def scale(self) -> float:
-        """Value of payload 1 of the input."""
-        return 1.0 if self.input is None else self.input.scale
+
+def input_entry(meta: Mapping[str, Any]) -> ProgramInput:
+    """Return the typed input of a network's or program's meta; one that says nothing has payloads of value 1.
+
+    Raises:
+        InputError: a fact of another type or out of its range.
+    """
+    return program_meta({"input": meta.get("input")}).input or ProgramInput()
 
 
 def required(value: T | None, name: str) -> T:

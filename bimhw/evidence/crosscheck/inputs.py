@@ -17,8 +17,9 @@ from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.program.entries import by_input
+from simulator.program.entries import by_input, column_scales
 from simulator.program.graph import Population
+from simulator.program.meta import ProgramInput, input_entry
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -59,7 +60,7 @@ def prepare(
     if task is None:
         length = steps or DEFAULT_STEPS
         return [Job(length, network, values=_random(network, length, rate, seed))]
-    scale = float(network.meta.get("input", {}).get("scale", 1.0))
+    scale = column_scales(input_entry(network.meta), network.populations)
     names = {p.name: p.size for p in _inputs(network)}
     if isinstance(task, Dataset):
         real = [
@@ -92,18 +93,17 @@ def _of_program(
         return [Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)]
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
     if isinstance(task, Dataset):
-        entry = program.meta["input"]
         names = {p.name: p.size for p in inputs}
         facts = program.facts
         shaped = task.samples(sum(names.values()), names=names, steps=facts.sample_steps, once=facts.entry.once)
-        whole = shaped.payloads(float(entry.get("scale", 1.0)), int(entry.get("payload_bits", 0)))
+        whole = shaped.payloads(column_scales(facts.entry, inputs), facts.entry.payload_bits)
         payloads = _chosen(whole, samples, task.name)
     elif name:
         payloads = _task_samples(name, samples)
     else:
         length = steps or DEFAULT_STEPS
         payloads = [_random_payloads(length, inputs[0].size, rate, seed)]
-    scale = program.facts.scale
+    scale = column_scales(program.facts.input or ProgramInput(), inputs)
     jobs = []
     for x in payloads:
         train = encode(program, x) if "input" in program.meta else SpikeTrain.from_dense(x)

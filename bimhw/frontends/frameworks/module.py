@@ -30,7 +30,8 @@ from bimhw.frontends.nir.read import build_graph
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
-from simulator.program.entries import input_populations
+from simulator.program.entries import column_scales, input_populations, scale_facts
+from simulator.program.meta import input_entry
 
 Floats = npt.NDArray[np.float64]
 PAYLOAD_BITS = 8  # of a real-valued sample
@@ -215,7 +216,7 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
     notes = [*ran.notes, *(n for c in cells.values() for n in c.notes), *(n for a in ran.answers for n in a.notes)]
     notes.append(f"float engine on the sample: {read.differ} of {read.size} outputs differ from the module's own")
     meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": source}
-    meta["input"] = dict(meta["input"]) | {"scale": input_scale(x)}
+    meta["input"] = dict(meta["input"]) | scale_facts({name: input_scale(part) for name, part in parts.items()})
     done = replace(network, meta=meta)
     return replace(read, network=replace(done, samples=payloads(done, x)))
 
@@ -276,5 +277,6 @@ def input_scale(x: Floats) -> float:
 
 def payloads(network: Network, x: Floats) -> npt.NDArray[np.int32]:
     """Return values [B, T, n] as integer payloads of a network's input."""
-    scaled: npt.NDArray[np.int32] = np.round(x / network.meta["input"]["scale"]).astype(np.int32)
+    scale = column_scales(input_entry(network.meta), network.populations)
+    scaled: npt.NDArray[np.int32] = np.round(x / scale).astype(np.int32)
     return scaled

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
@@ -115,3 +116,29 @@ def test_layers_may_bear_the_names_of_nodes() -> None:
     read = read_module(Named(), _spikes(T, B, 6))
     assert read.differ == 0 and read.wanted.any()
     assert len(read.network.projections) == 2
+
+
+def _rates(out: npt.NDArray[np.float64], folder: Path) -> float:
+    """Return the mean difference of the spikes a neuron sends, chip and float, over what it sends."""
+    chip = np.load(folder / "outputs.npz")["values"]
+    return float(np.abs(chip.sum(axis=1) - out.sum(axis=1)).mean() / out.sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("way", ["module", "data"])
+def test_each_input_has_its_own_scale(tmp_path: Path, way: str) -> None:
+    torch.manual_seed(1)
+    net = TwoIn("at once")
+    with torch.no_grad():
+        net.right.weight /= 60  # an input of 0..100 beside one of 0..1
+    sound, sight = torch.rand(20, 16, 4), torch.rand(20, 16, 3) * 100
+    data = bimhw.Dataset(sound.numpy(), inputs={"sound": sound.numpy(), "sight": sight.numpy()}, layout="tb")
+    sample = (sound, sight) if way == "module" else (sound > 0.5, sight > 50)  # binary ones tell no scale
+    compiled = bimhw.compile(net, "loihi2", sample=sample, data=None if way == "module" else data)
+    entry = compiled.program.facts.entry
+    assert entry.scale_of("sound") <= 2.0**-6 and entry.scale_of("sight") == 1.0
+    bimhw.simulate(compiled.program, data=data, output=tmp_path / "run", engine="none")
+    with torch.no_grad():
+        wanted = TwoIn("at once")
+        wanted.load_state_dict(net.state_dict())
+        out = wanted(sound, sight).numpy().swapaxes(0, 1)
+    assert _rates(out, tmp_path / "run") < 0.05

@@ -83,8 +83,8 @@ def _run(c: Core, first: int, entry: int, other: int, r: I64) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _three_factor(c: Core) -> int:
-    reward = c.scalars[s.REWARD]
-    for j in range(c.weight.size):
+    reward, end = c.scalars[s.REWARD], int(c.scalars[s.POOL_END])
+    for j in range(end):
         e = c.eligibility[j]
         if reward != 0:
             c.weight[j] = min(max(wrap16(c.weight[j] + wrap16((e * reward) >> 7)), 0), WEIGHT_MAX)
@@ -92,7 +92,7 @@ def _three_factor(c: Core) -> int:
         if down == 0 and e > 0:
             down = 1
         c.eligibility[j] = e - down
-    return 3 * c.weight.size + 1
+    return 3 * end + 1
 
 
 @numba.njit(cache=True, nogil=True)

@@ -95,8 +95,10 @@ class Core(NamedTuple):
 
 
 # Places in `Core.scalars`.
-STEP, LFSR, N_KEPT, REWARD, EPOCH_COUNT, SYNAPTIC_OPS, LOST_SPIKES, EARLY_ENTRIES, EPOCH_STEP, HUNG = range(10)
-SCALARS = 10
+STEP, LFSR, N_KEPT, REWARD, EPOCH_COUNT, SYNAPTIC_OPS, LOST_SPIKES, EARLY_ENTRIES, EPOCH_STEP, HUNG, POOL_END = range(
+    11
+)
+SCALARS = 11
 
 
 def program_core(
@@ -118,8 +120,8 @@ def program_core(
     """
     rows = [np.asarray(t, np.int64).reshape(-1, width) for t, width in ((params, 3), (pool, 5), (delay, 2))]
     at, words = np.asarray(index, np.int64).reshape(-1, 4), np.asarray(ucode, np.int64).reshape(-1, 2)
-    m = max(synapses, int(rows[1][:, 0].max(initial=-1)) + 1)
-    m = max(m, int((at[:, 1] + at[:, 2]).max(initial=0)), int(rows[2][:, 0].max(initial=-1)) + 1)
+    written = int(rows[1][:, 0].max(initial=-1)) + 1
+    m = max(synapses, written, int((at[:, 1] + at[:, 2]).max(initial=0)), int(rows[2][:, 0].max(initial=-1)) + 1)
     _check("params", rows[0], (neurons, PARAMS))
     _check("pool", rows[1][:, :3], (m, neurons, neurons))
     _check("index", at[:, :1], (neurons,))
@@ -136,6 +138,7 @@ def program_core(
     for neuron, base, count, form in at.tolist():
         core.base[neuron], core.entries[neuron], core.format[neuron] = base, count, form
     core.ucode[words[:, 0]] = words[:, 1]
+    core.scalars[POOL_END] = written  # the three-factor pass ends here, though a format-2 row may count past it
     return core
 
 

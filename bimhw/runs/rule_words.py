@@ -13,7 +13,7 @@ from bimhw.tasks.base import Task
 from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Chip
 from simulator.plasticity.rules.product_hook import ProductLearning
-from simulator.plasticity.rules.products import LARGEST
+from simulator.plasticity.rules.product_text import LARGEST
 from simulator.plasticity.rules.rule_file import ReadRules, Rule
 from simulator.program.chip import chip_of_program
 from simulator.program.graph import Projection

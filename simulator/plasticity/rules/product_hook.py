@@ -150,7 +150,7 @@ class ProductLearning:
 
     def _can_change(self, rule: Products) -> bool:
         """Return whether any product may differ from 0: one of whose plain factors is 0 everywhere cannot."""
-        return any(all(c != 0 or self._any(v) for v, c in factors.tolist() if v >= 0) for factors in rule.factors)
+        return any(all(c != 0 or self._any(v) for v, c, _ in factors.tolist() if v >= 0) for factors in rule.factors)
 
     def _any(self, variable: int) -> bool:
         if variable < 3:

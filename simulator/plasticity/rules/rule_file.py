@@ -26,7 +26,8 @@ import msgspec
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.plasticity.rules.loihi import Trace
-from simulator.plasticity.rules.products import Products, RuleError, parse_rule
+from simulator.plasticity.rules.product_text import RuleError, parse_rule
+from simulator.plasticity.rules.products import Products
 
 Source = Literal["error", "random_error", "label", "random_label", "reward", "surprise", "slope", "peak", "spikes"]
 TRACES = ("x1", "x2", "y1", "y2", "y3")
@@ -85,7 +86,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         about: what it is, and from where.
     """
 
-    name: str
+    name: Annotated[str, msgspec.Meta(min_length=1)]
     rules: list[RuleText]
     epoch: int = 1
     rounding: Literal["stochastic", "nearest"] = "stochastic"
@@ -179,16 +180,17 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
     traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
     factors = {}
     for name, factor in text.factors.items():
-        if not re.fullmatch(r"u[1-9]", name):
-            raise places.error((*path, "factors", name), f"{name!r} is no third factor", "They are u1 to u9")
-        if not 0 <= factor.tau <= 1e9:
-            raise places.error((*path, "factors", name), f"has tau = {factor.tau:g}", "Give steps, 0 for no filter")
-        if factor.neuron is not None and not factor.population:
-            raise places.error((*path, "factors", name), "names a neuron of no population", "Name its population")
-        if bool(factor.population) != (factor.of == "spikes"):
-            fault = "names a population, and is no spikes" if factor.population else "is spikes of no population"
-            raise places.error((*path, "factors", name), fault, "Write {of: spikes, population: NAME}")
-        factors[int(name[1])] = factor
+        _check_factor(name, factor, (*path, "factors", name), places)
+        word = name
+        if name[0] == "y":  # Loihi 2 hands a third factor over in the place of a target's trace
+            if name in traces:
+                raise places.error((*path, "factors", name), f"{name} is a trace here", "Take another name")
+            word = next((f"u{k}" for k in range(9, 0, -1) if f"u{k}" not in read | text.factors.keys()), "")
+            if not word:
+                raise places.error((*path, "factors", name), "is one of more than 9", "Take fewer")
+            dw, dt, dd = (each.renamed(name, word) for each in (dw, dt, dd))
+            read = read - {name} | {word}
+        factors[int(word[1])] = factor
     for name in sorted(read & set(TRACES)):
         if name not in traces:
             key = next(k for k, each in (("dw", dw), ("dt", dt), ("dd", dd)) if name in each.names())
@@ -203,6 +205,18 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
         raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
     names = [text.projections] if isinstance(text.projections, str) else text.projections
     return Rule(tuple(names), dw, dt, dd, traces, factors)
+
+
+def _check_factor(name: str, factor: FactorText, path: Path_, places: _Places) -> None:
+    if not re.fullmatch(r"u[1-9]|y[1-3]", name):
+        raise places.error(path, f"{name!r} is no third factor", "They are u1 to u9, or y1 to y3")
+    if not 0 <= factor.tau <= 1e9:
+        raise places.error(path, f"has tau = {factor.tau:g}", "Give steps, 0 for no filter")
+    if factor.neuron is not None and not factor.population:
+        raise places.error(path, "names a neuron of no population", "Name its population")
+    if bool(factor.population) != (factor.of == "spikes"):
+        fault = "names a population, and is no spikes" if factor.population else "is spikes of no population"
+        raise places.error(path, fault, "Write {of: spikes, population: NAME}")
 
 
 def _products(text: str, path: Path_, places: _Places) -> Products:

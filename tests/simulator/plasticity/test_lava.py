@@ -17,7 +17,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from simulator.plasticity.rules.products import Products, apply_products, parse_rule
+from simulator.plasticity.rules.product_text import parse_rule
+from simulator.plasticity.rules.products import Products, apply_products
 
 LAVA = os.environ.get("BIMHW_LAVA_PYTHON", "")
 ACCUMULATE = """

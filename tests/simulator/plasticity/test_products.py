@@ -13,27 +13,33 @@ from hypothesis import strategies as st
 from simulator.base.errors import InputError
 from simulator.base.random import STREAM_TRACE, random_word
 from simulator.plasticity.rules.loihi import Trace, trace_step
-from simulator.plasticity.rules.products import (
-    VARIABLES,
-    Products,
-    RuleError,
-    apply_products,
-    graded_trace_step,
-    parse_rule,
-)
+from simulator.plasticity.rules.product_text import VARIABLES, RuleError, parse_rule
+from simulator.plasticity.rules.products import Products, apply_products, graded_trace_step
 from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
 
-factor = st.tuples(st.sampled_from(VARIABLES), st.integers(-4, 4))
+FORMS = ("V + C", "C + V", "C - V", "sgn")
+factor = st.tuples(st.sampled_from(VARIABLES), st.integers(-4, 4), st.sampled_from(FORMS))
 product = st.tuples(st.integers(1, 7), st.integers(-12, 2), st.lists(factor, min_size=1, max_size=2), st.booleans())
 
 
-def written(products: list[tuple[int, int, list[tuple[str, int]], bool]]) -> str:
+def written(products: list[tuple[int, int, list[tuple[str, int, str]], bool]]) -> str:
     out = ""
     for mantissa, exponent, factors, minus in products:
-        parts = [str(mantissa), f"2^{exponent}"]
-        parts += [v if c == 0 else f"({v} {'+' if c > 0 else '-'} {abs(c)})" for v, c in factors]
+        parts = [
+            str(mantissa) if mantissa % 2 else f"({mantissa})",
+            f"2^{exponent}" if exponent % 2 else f"2**({exponent})",
+        ]
+        parts += [_text(*each) for each in factors]
         out += (" - " if minus else " + ") + " * ".join(parts)
     return out
+
+
+def _text(v: str, c: int, form: str) -> str:
+    if form == "sgn":
+        return f"sgn({v} {'-' if c < 0 else '+'} {abs(c)})"
+    if form == "V + C":
+        return v if c == 0 else f"({v} {'+' if c > 0 else '-'} {abs(c)})"
+    return f"({abs(c)} {form[2]} {v})"
 
 
 @settings(max_examples=60, deadline=None)
@@ -69,8 +75,11 @@ def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
     dz = Fraction(0)
     for mantissa, exponent, factors, minus in products:
         term = Fraction(-mantissa if minus else mantissa) * Fraction(2) ** exponent
-        for name, c in factors:
-            term *= int(values[name]) + c
+        for name, c, form in factors:
+            v = int(values[name])
+            term *= {
+                "V + C": v + c, "C + V": abs(c) + v, "C - V": abs(c) - v, "sgn": (v + c > 0) - (v + c < 0),
+            }[form]  # fmt: skip
         dz += term
     if dz == 0:
         return z
@@ -103,6 +112,21 @@ def test_a_trace_of_binary_spikes_is_that_of_the_learning_engine() -> None:
         ("x1*%", 3, "'%' belongs to no rule"),
         ("x1*", 3, "the end"),
         ("(x1*y1)", 3, "stands where )"),
+        ("x0*(y1", 6, "the end"),
+        ("x0*(3 - 4)", 6, "'-' stands where )"),
+        ("x0*(200 - y1)", 3, "constant 200 is too wide"),
+        ("x0*sgn*w", 6, "stands where ("),
+        ("x0*sgn(w*t)", 8, "stands where )"),
+        ("x0*(-2", 6, "the end"),
+        ("x0*()", 4, "')' is no variable"),
+        ("2^(3*x0", 4, "stands where )"),
+        ("x0*" + "9" * 5000, 3, "5000 digits"),
+        ("x0*(y1 + " + "9" * 20 + ")", 9, "20 digits"),
+        ("2^" + "9" * 4400, 2, "4400 digits"),
+        ("\u0662*x0", 0, "belongs to no rule"),
+        ("2\u207b\u00b2*x0", 1, "belongs to no rule"),
+        ("x0 \u2212 y0", 3, "belongs to no rule"),
+        ("x\u2081*y0", 0, "is no variable"),
     ],
 )
 def test_a_fault_is_said_with_its_place(text: str, at: int, said: str) -> None:
@@ -110,6 +134,42 @@ def test_a_fault_is_said_with_its_place(text: str, at: int, said: str) -> None:
         parse_rule(text)
     assert said in str(caught.value)
     assert caught.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [  # as Lava's STDPLoihi and RewardModulatedSTDP, its tutorials and the papers of Loihi write them
+        ("1 * (-2) * x0 * y1 +1 * 2 * y0 * x1", "-2*x0*y1 + 2*y0*x1"),
+        ("2**-2 * x1 * y0 - 2**-2 * y1 * x0", "2^-2*x1*y0 - 2^-2*y1*x0"),
+        ("(2^-3)*x0*y1", "2^-3*x0*y1"),
+        ("-u0*t*2^-4", "-2^-4*u0*t"),
+        ("u0 * t * y2 ", "u0*t*y2"),
+        ("2^-6*x0*(127 - w)", "-2^-6*x0*(w - 127)"),
+        ("2^-4*u4*sgn(w)", "2^-4*sgn(w)*u4"),
+        ("+(2 + x1)*y0", "(x1 + 2)*y0"),
+    ],
+)
+def test_rules_are_read_as_they_are_written_elsewhere(text: str, plain: str) -> None:
+    found, expected = parse_rule(text), parse_rule(plain)
+    assert [t.mantissa * 2.0**t.exponent for t in found] == [t.mantissa * 2.0**t.exponent for t in expected]
+    assert [set(t.factors) for t in found] == [set(t.factors) for t in expected]
+
+
+def test_a_third_factor_may_stand_in_the_place_of_a_trace() -> None:
+    text = """name: r-stdp
+rules:
+  - traces: {x1: {impulse: 16, tau: 4}, y1: {impulse: 16, tau: 4}}
+    factors: {y2: {of: reward}}
+    dt: (-2)*x0*y1 + 2*y0*x1 - u0*t*2^-2
+    dw: " u0 * t * y2 "
+"""
+    (rule,) = rules_from(text, "r.yaml").rules
+    (same,) = rules_from(text.replace("y2", "u9"), "r.yaml").rules
+    assert rule.factors == same.factors
+    assert all(np.array_equal(a, b) for a, b in zip(rule.dw, same.dw, strict=True))
+    for old, new, said in (("y2:", "y1:", "y1 is a trace here"), ("y2:", "x2:", "'x2' is no third factor")):
+        with pytest.raises(InputError, match=f"line 4, column 15: .*{said}"):
+            rules_from(text.replace(old, new), "r.yaml")
 
 
 GOOD = """name: mine

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.chips.quantity import Quantity
 
@@ -104,8 +104,7 @@ def load_gpu(name_or_path: str) -> GpuCard:
         return _built_in(name_or_path)
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml") and not path.exists():
-        known = ", ".join(gpu_names())
-        raise InputError(f"GPU {name_or_path!r}", "is not known", f"Known: {known}; or give the path of a YAML file")
+        raise unknown_name("GPU", name_or_path, gpu_names(), listed="GPUs", more="or the path of a YAML file")
     return _parse(read_text(path), str(path))
 
 

@@ -21,7 +21,7 @@ from mapping.placement import chip_messages, hop_cost
 from mapping.problem import MappingProblem, Rates, make_problem
 from mapping.relay import map_with_relays
 from mapping.usage import Resource, usage
-from simulator.base.errors import FitError
+from simulator.base.errors import FitError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.program.axons import axon_table
 from simulator.program.program import HOST, Program
@@ -83,6 +83,8 @@ def map_network(
     check_objective(objective)
     problem = make_problem(network, chip, rates)
     if method not in METHODS:
+        if not Path(method).suffix and not Path(method).exists():
+            raise unknown_name("mapping", method, METHODS, more="or a mapping file")
         return _manual(problem, Path(method))
     try:
         blocks = Candidate("blocks", *_fitting(problem, neurons_per_core))

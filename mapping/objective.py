@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from energy_models.chip_energy import chip_energy
 from mapping.problem import MappingProblem
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
 from simulator.program.axons import AxonTable, axon_table
@@ -97,7 +97,7 @@ def cost(score: Score, objective: str) -> tuple[float, ...]:
         InputError: an objective that does not exist.
     """
     if objective not in _COSTS:
-        raise InputError(f"objective {objective!r}", "is not known", f"Objectives: {', '.join(OBJECTIVES)}")
+        raise unknown_name("objective", objective, OBJECTIVES)
     return _COSTS[objective](score)
 
 

@@ -65,7 +65,7 @@ class _Commands(click.Group):
             raise click.UsageError(f"{error.message} Did you mean {' or '.join(near)}?", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what one wants to do."""
+        """List the commands by purpose."""
         named = {name for names in GROUPS.values() for name in names}
         more = {"More": tuple(n for n in self.list_commands(ctx) if n not in named)}
         for title, names in (GROUPS | more).items():
@@ -73,10 +73,14 @@ class _Commands(click.Group):
                 continue
             with formatter.section(title):
                 found = [(name, self.get_command(ctx, name)) for name in names]
-                formatter.write_dl([(n, c.get_short_help_str(90)) for n, c in found if c is not None])
+                formatter.write_dl([(n, c.get_short_help_str(200)) for n, c in found if c is not None])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: bimhw demo. Every command has an example: bimhw COMMAND --help.",
+)
 @click.version_option(None, "-V", "--version", package_name="bimhw")
 def cli() -> None:
     """Hardware co-design for neuromorphic chips: fit, function, timing, energy and learning of spiking networks."""
@@ -95,28 +99,23 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
         sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except BimhwError as error:
-        if as_json:
-            click.echo(json.dumps({"error": error.to_dict()}, indent=2))
-        fail(str(error))
+        fail(str(error), as_json, error.to_dict())
     except click.ClickException as error:
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            click.echo(error.ctx.get_usage(), err=True)
-        click.echo(f"Error: {printable(error.format_message(), 700)}", err=True)
-        sys.exit(2)
+        _refuse(error, as_json)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _ignore_signals(arguments)
-        fail("interrupted")
+        fail("interrupted", as_json)
     except MemoryError:
-        fail("out of memory: use a smaller network, fewer samples or fewer recorded steps")
+        fail("out of memory: use a smaller network, fewer samples or fewer recorded steps", as_json)
     except BrokenPipeError:
         _discard_output()
         sys.exit(1)
     except ImportError as error:
         if not any(words in str(error) for words in _NO_ROOM):
             raise
-        fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)")
+        fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
     except OSError as error:
         _discard_output()
         if error.errno is None:  # of a loader of libraries
@@ -126,6 +125,24 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         _ignore_signals(arguments)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(error: click.ClickException, as_json: bool) -> None:
+    """Report wrong arguments, with the usage line of the command."""
+    message = printable(error.format_message(), 700)
+    command = "bimhw"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        command = error.ctx.command_path
+        click.echo(error.ctx.get_usage(), err=True)
+    if as_json:
+        _print_error({"where": command, "problem": message, "way_out": f"See {command} --help"}, "UsageError")
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(2)
+
+
+def _print_error(error: dict[str, str], kind: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(json.dumps({"error": {"kind": kind} | error}, indent=2))
 
 
 def _ignore_signals(arguments: list[str] | None) -> None:
@@ -166,8 +183,10 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fail(message: str) -> None:
-    """Print one message and end with exit code 2."""
+def fail(message: str, as_json: bool = False, error: dict[str, str] | None = None) -> None:
+    """Print one message, with ``--json`` as an object on standard output too, and end with exit code 2."""
+    if as_json:
+        _print_error(error or {"where": "bimhw", "problem": message, "way_out": ""}, "Error")
     with contextlib.suppress(OSError):
         click.echo(f"bimhw: {message}", err=True)
     sys.exit(2)

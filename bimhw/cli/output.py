@@ -42,7 +42,7 @@ def seed_option(function: F) -> F:
 
 def force_option(function: F) -> F:
     """Add ``--force``."""
-    return click.option("--force", is_flag=True, help="Replace another run that the run folder holds.")(function)
+    return click.option("--force", is_flag=True, help="Overwrite another run in the run folder.")(function)
 
 
 class OutputFile(click.Path):

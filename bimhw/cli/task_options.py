@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from bimhw.tasks.sources.text import Corpus
 
 F = TypeVar("F", bound=Callable[..., Any])
-_DATA = "Samples of your own (.npz, .npy, .h5, .csv, .bin, .aedat4, a folder); with --task: your copy of its data."
+_DATA = "Your own samples (.npz, .npy, .h5, .csv, .bin, .aedat4, a folder); with --task: your copy of its data."
 
 
 def with_task_options(function: F) -> F:
     """Add ``--data``, ``--task-option``, ``--encode`` and ``--data-option`` beside a command's ``--task``."""
     for option in (
         click.option("--data-option", "data_options", multiple=True, metavar="NAME=VALUE",
-                     help="Of --data without --task: layout (tb, bt, static), steps, time_step (s), size, bins."),
+                     help="Options of --data without --task: layout (tb, bt, static), steps, time_step (s), size, bins."),
         click.option("--encode", type=click.Choice(["rate", "latency", "delta", "graded"]),
                      help="Code of real values of --data; quantised by default."),
         click.option("--task-option", "task_options", multiple=True, help="Option of --task, NAME=VALUE, as it was trained."),

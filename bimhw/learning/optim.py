@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.models.bim.loops import takes_loops
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 
 OptimiserName = Literal["sgd", "rms", "adam"]
 OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
@@ -84,7 +84,7 @@ class Optimiser:
         eps: float = 1e-8,
     ) -> None:
         if name not in OPTIMISERS:
-            raise InputError(f"optimiser {name!r}", "is not known", f"Optimisers: {', '.join(OPTIMISERS)}")
+            raise unknown_name("optimiser", name, OPTIMISERS)
         self.name, self.parameters, self.betas, self.eps = name, parameters, betas, eps
         self.count = 0
         like = parameters.values

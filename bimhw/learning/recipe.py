@@ -10,7 +10,7 @@ from bimhw.learning.train import TrainSettings
 from bimhw.models.registry import trainable
 from bimhw.models.training import Preset, Training
 from bimhw.tasks.base import Task
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ def recipe(
     for name, value in given.items():
         home = next((part for part, names in fields.items() if name in names), None)
         if home is None:
-            raise InputError(f"option {name!r}", "is not known", f"See {', '.join(kind.__name__ for kind in kinds)}")
+            raise unknown_name("option", name, (n for names in fields.values() for n in names))
         parts[home][name] = value
     ends = {"n_in": task.n_in, "n_out": task.n_classes, "input_scale": task.input_scale}
     config = _build(kinds.config, {"hidden": (64,)} | parts["config"] | ends)
@@ -70,7 +70,7 @@ def _preset(preset: str | Preset | None, task: str, training: Training) -> Prese
         return preset
     name = training.preset_of(task) if preset is None else preset
     if name not in training.presets:
-        raise InputError(f"preset {name!r}", "is not known", f"Presets: {', '.join(training.presets)}")
+        raise unknown_name("preset", name, training.presets)
     return training.presets[name]
 
 

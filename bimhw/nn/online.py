@@ -14,7 +14,7 @@ from bimhw.learning.forms.traces import spike_slope
 from bimhw.learning.rules.registry import forms
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.module import BimModule
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 Credit = Literal["inst", "filt-inst", "filt-win"]
 
@@ -35,7 +35,7 @@ class Online:
 
     def __init__(self, layer: BimModule, form: str, credit: Credit, block: int, lookback: int) -> None:
         if credit not in get_args(Credit):
-            raise InputError(f"BIM: credit {credit!r}", "is not known", f"One of {', '.join(get_args(Credit))}")
+            raise unknown_name("BIM: credit", credit, get_args(Credit))
         if block < 1 or lookback < 0:
             raise InputError(f"BIM: block {block}, lookback {lookback}", "must be at least 1 and 0", "Give larger ones")
         self.layer, self.form, self.credit = layer, form, credit
@@ -134,7 +134,7 @@ def layer_form(name: str) -> LayerForm:
     able = {form.name: form.layer for form in forms().values() if form.layer is not None}
     found = able.get("dense" if name == "rtrl" else name)
     if found is None:
-        raise InputError(f"BIM: form {name!r}", "is not known", f"One of rtrl, {', '.join(able)}")
+        raise unknown_name("BIM: form", name, ("rtrl", *able))
     return found
 
 

@@ -19,7 +19,7 @@ from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
 from mapping.limits import check_capabilities
 from mapping.objective import DEFAULT
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -226,7 +226,7 @@ def _map(net: PlainNet, chip: Chip, mapping: str, objective: str) -> Program:
 
         rates = spike_rates(net.network, [net.inputs], min(RATE_STEPS, net.inputs.steps))
         return map_network(net.network, chip, rates=rates, relays=False, objective=objective).program
-    raise InputError(f"mapping {mapping!r}", "is not known", "Mappings: file, auto")
+    raise unknown_name("mapping", mapping, ("file", "auto"))
 
 
 def _run(simulation: Simulation, inputs: SpikeTrain, steps: int, repeats: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from bimhw.tasks.base import Split, Task
 from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
 from mapping.usage import Resource
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.locks import held
 from simulator.base.shown import Shown, Value
 from simulator.base.writing import check_output
@@ -245,7 +245,7 @@ def _learner(program: Program, chip: Chip, seed: int, engine: LearnEngine, timed
     if engine == "function":
         return Learner(program, config, seed, timed=timed)
     if engine != "events":
-        raise InputError(f"engine {engine!r}", "is not known", "Engines: function, events")
+        raise unknown_name("engine", engine, ("function", "events"))
     from simulator.events.learning import EventLearner
 
     return EventLearner(program, config, chip, seed)

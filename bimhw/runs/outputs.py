@@ -23,7 +23,7 @@ from bimhw.compiler.compare import unit_of
 from bimhw.runs.execute import Run
 from bimhw.tasks.labels import as_labels
 from mapping.network import Network
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.graph import Population
@@ -115,7 +115,7 @@ class Outputs:
     def of(program: Program, decode: str | None) -> Outputs:
         """Return the outputs that a program names, decoded as asked for or as the network tells."""
         if decode not in (None, *DECODES):
-            raise InputError(f"decode {decode!r}", "is not known", f"Decodings: {', '.join(DECODES)}")
+            raise unknown_name("decode", decode, DECODES, listed="Decodings")
         exits, meta = _exits(program), program.facts.output or ProgramOutput()
         found = []
         for one in exits:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults, check_faults
 from simulator.program.program import Program
@@ -56,9 +56,9 @@ class How:
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
-            raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+            raise unknown_name("engine", self.engine, ENGINES)
         if self.sync not in SYNCS:
-            raise InputError(f"sync {self.sync!r}", "is not known", f"Synchronisations: {', '.join(SYNCS)}")
+            raise unknown_name("sync", self.sync, SYNCS, listed="Synchronisations")
         timed = self.sync in ("tick", "free")
         if not timed and self.period_ns is not None:
             raise InputError("period", "belongs to tick and free synchronisation", "Give --sync tick as well")

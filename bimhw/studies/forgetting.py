@@ -21,7 +21,7 @@ from bimhw.models.nets import Net, build
 from bimhw.models.registry import NetConfig
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class KeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         if self.keep not in KEEPS:
-            raise InputError(f"way to keep {self.keep!r}", "is not known", f"One of {', '.join(KEEPS)}")
+            raise unknown_name("way to keep", self.keep, KEEPS)
         if self.samples < 1 or not 0 <= self.strength < math.inf:
             value = f"hold {self.samples} samples with strength {self.strength}"
             raise InputError(

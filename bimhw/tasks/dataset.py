@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 Array = npt.NDArray[Any]
 Layout = Literal["tb", "bt", "static"]
@@ -89,9 +89,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.layout not in (None, *LAYOUTS):
-            raise InputError(f"layout {self.layout!r}", "is not known", f"Layouts: {', '.join(LAYOUTS)}")
+            raise unknown_name("layout", self.layout, LAYOUTS)
         if self.encoding not in (None, *ENCODINGS):
-            raise InputError(f"encoding {self.encoding!r}", "is not known", f"Encodings: {', '.join(ENCODINGS)}")
+            raise unknown_name("encoding", self.encoding, ENCODINGS)
         named = [("x", self.x), *((f"x.{n}", v) for n, v in self.inputs.items())]
         named += [(f"out.{n}" if n else "out", v) for n, v in self._named_recorded()]
         named += [(f"y.{n}" if n else "y", v) for n, v in self._named_targets() if v.dtype.kind not in "US"]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.named import named_values
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.found import import_all
 from simulator.base.reading import boundary
 
@@ -143,7 +143,7 @@ def _info(name: str) -> TaskInfo:
         )
         raise InputError(f"task {name!r}", "is the name of a file, not of a task", way)
     if name not in TASKS:
-        raise InputError(f"task {name!r}", "is not known", f"Tasks: {', '.join(sorted(TASKS))}")
+        raise unknown_name("task", name, sorted(TASKS))
     return TASKS[name]
 
 

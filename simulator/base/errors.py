@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from simulator.base.text import printable
 
 MOST_WHERE, MOST_PROBLEM, MOST_WAY_OUT = 300, 700, 700  # characters shown
@@ -45,6 +48,24 @@ class UncheckedWarning(UserWarning):
 
 class InputError(BimhwError):
     """A file, an argument or a value is not what it must be."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str = "", more: str = "") -> InputError:
+    """Return the error for a name that no list holds, with the nearest names first.
+
+    Args:
+        kind: kind of the object, as in ``chip``; ``learning: rule`` names its owner too.
+        name: the name given.
+        known: valid names.
+        listed: heading of the list; by default the plural of `kind`.
+        more: what else would be valid, as in ``or the path of a YAML file``.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, 3, 0.65)
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    heading = listed or f"{kind.rpartition(': ')[2]}s".capitalize()
+    way_out = f"{hint}{heading}: {', '.join(names)}" + (f"; {more}" if more else "")
+    return InputError(f"{kind} {name!r}", "is not known", way_out)
 
 
 class FitError(BimhwError):

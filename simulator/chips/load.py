@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
@@ -41,11 +41,8 @@ def load_chip(name_or_path: str) -> Chip:
     if base and n.isdecimal() and not path.exists():
         return with_chips(load_chip(base), int(n))
     if path.suffix not in (".yaml", ".yml") and not path.exists():
-        raise InputError(
-            f"chip {name_or_path!r}",
-            "is not known",
-            f"Known chips: {', '.join(chip_names())}; or give the path of a YAML file; -x4 behind it: 4 of them",
-        )
+        more = "or the path of a YAML file; NAME-x4 is a system of 4"
+        raise unknown_name("chip", name_or_path, chip_names(), more=more)
     return parse_chip(read_text(path), str(path))
 
 

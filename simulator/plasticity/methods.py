@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 from simulator.base.found import import_all
 
 
@@ -102,7 +102,7 @@ def chip_rule(name: str) -> ChipRule:
         InputError: no such rule.
     """
     if name not in _RULES:
-        raise InputError(f"learning: rule {name!r}", "is not known on a chip", f"Rules: {', '.join(_RULES)}")
+        raise unknown_name("learning: rule", name, _RULES)
     return _RULES[name]
 
 
@@ -114,7 +114,7 @@ def chip_form(name: str) -> ChipForm:
     """
     import_all("simulator.plasticity.kinds")
     if name not in _FORMS:
-        raise InputError(f"learning: form {name!r}", "is not known on a chip", f"Forms: {', '.join(_FORMS)}")
+        raise unknown_name("learning: form", name, _FORMS)
     return _FORMS[name]
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.function.parts import Spread
 from simulator.program.axons import AxonTable, axon_table
@@ -92,7 +92,7 @@ def run_timing(
         InputError: unknown engine, a chip without times, a core that cannot be reached.
     """
     if engine not in ("clocked", "simpy", "compiled", "bound"):
-        raise InputError(f"engine {engine!r}", "is not known", "Engines: compiled, clocked, simpy, bound")
+        raise unknown_name("engine", engine, ("compiled", "clocked", "simpy", "bound"))
     plan, ways = _hardware(program, chip, mesh, axons, faults, core_factors)
     _check_ways(plan, ways, faults, engine, sync)
     _check_spikes(spikes, program)

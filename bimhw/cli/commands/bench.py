@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Function runs; the fastest counts."
 )
-@click.option(
-    "--faults", type=click.Path(path_type=Path), help="YAML file of what is broken on the chip (docs/function.md)."
-)
+@click.option("--faults", type=click.Path(path_type=Path), help="YAML file of hardware faults (docs/function.md).")
 @click.option("--timing-sample", type=Share(), help="Time this share of the steps only (1%); the interval is stated.")
 @json_option
 def command(
@@ -61,7 +59,10 @@ def command(
     timing_sample: float | None,
     as_json: bool,
 ) -> None:
-    """Run the plain network NET.npz on a chip: spikes, packets, simulated time, and the CPU time it took here."""
+    """Run a plain network (.npz) on a chip and time it here.
+
+    NET.npz holds integers. The table has spikes, packets, simulated time and CPU time of this machine.
+    """
     from bimhw.runs.bench import bench
     from simulator.program.faults import read_faults
 

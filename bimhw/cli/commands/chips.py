@@ -13,7 +13,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 @json_option
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List chips; `show`, `check` and `schema` for more."""
+    """List the chips; show, check or start a chip file."""
     if context.invoked_subcommand is not None:
         return
     from simulator.chips.listing import list_chips
@@ -32,7 +32,7 @@ def _cell(value: Any) -> Any:
 
 @command.command()
 @click.argument("name")
-@click.option("--yaml", "as_yaml", is_flag=True, help="Print the file itself, to start one's own from.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the YAML file, as a start for your own.")
 @json_option
 def show(name: str, as_yaml: bool, as_json: bool) -> None:
     """Show a chip (name or YAML file): every number with unit, source and quality."""
@@ -76,7 +76,7 @@ def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
 @click.argument("file")
 @json_option
 def check(file: str, as_json: bool) -> None:
-    """Check a chip file: its schema, its rules, what it leaves unknown, and which times are no whole ticks."""
+    """Check a chip file: schema, rules, unknown values, times that are no whole ticks."""
     from simulator.chips.listing import check_chip_file
 
     found = check_chip_file(file)
@@ -96,7 +96,7 @@ def check(file: str, as_json: bool) -> None:
 @click.option("--like", default="loihi2", show_default=True, help="Chip (name or file) to start from.")
 @json_option
 def new(file: str, like: str, as_json: bool) -> None:
-    """Write a commented chip file of one's own, started from another chip."""
+    """Write a commented chip file that starts from another chip."""
     from simulator.chips.listing import new_chip
 
     chip = new_chip(file, like)
@@ -113,7 +113,10 @@ def new(file: str, like: str, as_json: bool) -> None:
 @click.option("--synapse", default="", help="Synapse unit whose costs are taken [default: the first].")
 @json_option
 def import_(file: str, output: str | None, soma: str, synapse: str, as_json: bool) -> None:
-    """Write the chip file of a SANA-FE architecture (YAML), and name what a chip file cannot say."""
+    """Write the chip file of a SANA-FE architecture (YAML).
+
+    What a chip file cannot hold is named.
+    """
     from pathlib import Path
 
     from simulator.base.errors import InputError

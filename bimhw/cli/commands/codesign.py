@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="Cards to break even with.")
+@click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="GPUs for the break-even.")
 @click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), help="PSP kernel of learning; the program's own.")
 @click.option("--block", type=click.IntRange(1), default=64, show_default=True, help="K: steps between updates.")
 @click.option("--lookback", type=click.IntRange(0), default=64, show_default=True, help="L: steps that TR looks back.")
 @click.option(
-    "--lambda", "lam", type=float, default=1.0, show_default=True, help="Gradient against STDP: 0 STDP alone."
+    "--lambda",
+    "lam",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Weight of the gradient against STDP; 0: STDP alone.",
 )
 @click.option("--trace-bits", type=int, help="Width of learning's words; by default that of the chip's constants.")
-@click.option("--event-pj", type=float, help="Price of a replayed synaptic event (SEQ, TR, BLK, LAZY).")
+@click.option("--event-pj", type=float, help="Energy of a replayed synaptic event [pJ] (SEQ, TR, BLK, LAZY).")
 @click.option(
     "--optimiser",
     type=click.Choice(["sgd", "rms", "adam"]),
@@ -45,7 +50,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Answer design questions of RUN, a folder that `bimhw simulate` wrote."""
+    """Find what dominates, where break-even is, what learning costs.
+
+    RUN is a folder that `bimhw simulate` wrote.
+    """
     from bimhw.costs.codesign import codesign
     from bimhw.costs.learning import LearningPrice
 
@@ -64,7 +72,7 @@ def command(
         "energy_sensitivity": "energy per sample: each constant from its low to its high end",
         "time_sensitivity": "step time: each time doubled",
         "break_even": "density of synapses at which the chip costs as much as the GPU (fixed activity)",
-        "learning": "learning: dynamic nJ a step beside inference, its time not charged; nj = a step and its share of an update "
+        "learning": "learning: dynamic nJ a step besides inference, its time not charged; nj = a step and its share of an update "
         f"every K={price.block} (L={price.lookback}, lambda={price.lam:g}, {price.optimiser})",
         "on_chip": "learning on this chip, a sample with its inference and all its time (counted; one learner, least energy "
         "first; then separate learners that fill the chip, each with a network of its own)",

@@ -18,12 +18,14 @@ from simulator.base.shown import significant
 @click.argument("manual", required=False, metavar="[MAPPING]")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
 @click.option("-o", "--output", type=OutputFile(), help="Program file [default: MODEL's name + .bimhw].")
-@click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
+@click.option(
+    "--chips", type=click.IntRange(min=1), default=1, show_default=True, help="Number of such chips in the system."
+)
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
-@click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
+@click.option("--neurons-per-core", type=click.IntRange(min=1), help="Most neurons on a core.")
 @click.option("--task", help="Task or text whose training part calibrates the formats (digits models are recognised).")
 @with_task_options
 @click.option("--calibration", type=click.Path(), help="Integer payloads [samples, steps, n_in] in an .npy file.")
@@ -66,7 +68,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Compile MODEL (a trained model, a .nir file, a plain network .npz ...) into a program for a chip."""
+    """Compile MODEL into a program for a chip.
+
+    MODEL is a trained model (.pt, .safetensors), a .nir file, a plain network (.npz) or another format of docs/frontends.md.
+    """
     from bimhw.compiler.data import read_payloads
     from bimhw.compiler.pipeline import compile
     from bimhw.tasks.named import named_values

@@ -23,21 +23,28 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Samples x [B, ...] and perhaps y [B].")
 @click.option("--code", type=click.Choice(["rate", "sigma-delta"]), default="rate", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Time steps of a sample [rate: 64, sigma-delta: 1].")
-@click.option("--percentile", type=float, default=99.9, show_default=True, help="Of the activations, for thresholds.")
+@click.option(
+    "--percentile",
+    type=float,
+    default=99.9,
+    show_default=True,
+    help="Percentile of the activations that sets the thresholds.",
+)
 @click.option(
     "--threshold", type=float, default=1 / 128, show_default=True,
-    help="Of sigma-delta: least change that is sent, as a share of a layer's largest activation.",
+    help="Sigma-delta: least change that is sent, as a share of a layer's largest activation.",
 )  # fmt: skip
-@click.option("--chip", default="loihi2", show_default=True, help="Chip that it is compiled for and run on.")
-@click.option("--samples", type=click.IntRange(1), help="Run so many on the chip [all].")
-@click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="Card for the ReLU network.")
+@click.option("--chip", default="loihi2", show_default=True, help="Chip to compile for and run on.")
+@click.option("--samples", type=click.IntRange(1), help="Number run on the chip [all].")
+@click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="GPU for the ReLU network.")
 @click.option("-o", "--output", type=OutputFile(), help="Write the program (.bimhw).")
 @seed_option
 @json_option
 def command(module: str, data: Path, output: Path | None, as_json: bool, **options: Any) -> None:
-    """Convert a ReLU network to spiking neurons: NAME of the Python file FILE.py, which is run, or a FILE.pt2; cost both.
+    """Convert a ReLU network to spiking neurons and cost both.
 
-    The spiking network runs on the chip; the ReLU network is costed on a GPU, batch by batch.
+    The network is what the function NAME of FILE.py returns (the file is run), or a FILE.pt2. The spiking network runs on the
+    chip; the ReLU network is costed on a GPU, batch by batch.
     """
     from bimhw.costs.ann import run_converted
     from bimhw.frontends.ann.convert import convert
@@ -82,7 +89,7 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
         if r.work == "inference"
     ]
     print_table(
-        "spiking network on the chip, ReLU network on a card", ("on", "what", "uJ a sample", "us a sample"), beside
+        "spiking network on the chip, ReLU network on a GPU", ("on", "what", "uJ a sample", "us a sample"), beside
     )
     for line in figures["verdict"]:
         click.echo(line)

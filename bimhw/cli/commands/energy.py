@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--chip", help="Charge the run at the constants of another chip (name or YAML file).")
+@click.option("--chip", help="Apply another chip's constants (name or YAML file).")
 @click.option(
     "--gpu",
     multiple=True,
-    help="Card to compare with: h100, a100, orin-nano, agx-orin, i7-4960x (a CPU), or a YAML file.",
+    help="GPU to compare with: h100, a100, orin-nano, agx-orin, i7-4960x (a CPU), or a YAML file.",
 )
 @click.option(
     "--explain",
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     type=click.Choice(["item", "hardware", "kind", "core", "layer", "step"]),
-    help="The energy by this grouping; every one sums to the same total.",
+    help="Group the energy; each grouping has the same total.",
 )
 @click.option("--supply", "supply_v", type=float, help="Scale the chip's energies to this supply [V].")
 @click.option("--node", "process_nm", type=float, help="Scale the chip's energies to this node [nm].")
-@click.option("--scan", is_flag=True, help="Cards also as a parallel scan over time (a bound: resets forbid it).")
+@click.option("--scan", is_flag=True, help="Add a parallel scan over time on the GPU (a bound: resets forbid it).")
 @copies_option
 @click.option("--measure", type=click.Path(path_type=Path), help="Run this model file on this machine's NVIDIA card.")
 @json_option
@@ -59,7 +59,10 @@ def command(
     measure: Path | None,
     as_json: bool,
 ) -> None:
-    """Itemise the energy of RUN, a folder that `bimhw simulate` wrote."""
+    """Itemise the energy of RUN and compare it with a GPU.
+
+    RUN is a folder that `bimhw simulate` wrote.
+    """
     from bimhw.costs.compare import energy
 
     bounds = dict(_bound(text) for text in bound)

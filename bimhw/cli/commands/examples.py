@@ -12,7 +12,7 @@ from bimhw.cli.output import json_option, print_json
 @click.option("--force", is_flag=True, help="Replace files of other content that have an example's name.")
 @json_option
 def command(output: str, force: bool, as_json: bool) -> None:
-    """Copy the trained network and the scripts of the README to a folder."""
+    """Copy the example network and scripts to a folder."""
     from bimhw.studies.examples import examples
 
     files = examples(output, force)

@@ -22,7 +22,7 @@ from bimhw.cli.task_options import take_task, with_task_options
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--task", help="Task that it was trained on (digits models are recognised).")
+@click.option("--task", help="Task the model was trained on (digits models are recognised).")
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
@@ -36,7 +36,10 @@ from bimhw.cli.task_options import take_task, with_task_options
 @seed_option
 @json_option
 def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> None:
-    """Fine-tune MODEL by BPTT, aware of quantisation; compile the result with the same options."""
+    """Fine-tune MODEL with quantisation in the loop (BPTT).
+
+    Compile the result with the same options.
+    """
     from bimhw.learning.finetune import finetune
     from bimhw.runs.learn import with_classes
     from bimhw.tasks.dataset import Dataset

@@ -14,11 +14,13 @@ from bimhw.cli.task_options import take_task, with_task_options
 @click.command()
 @click.argument("model")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip by name, or a YAML file.")
-@click.option("--chips", type=click.IntRange(min=1), default=1, show_default=True, help="A system of so many of them.")
+@click.option(
+    "--chips", type=click.IntRange(min=1), default=1, show_default=True, help="Number of such chips in the system."
+)
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
-@click.option("--neurons-per-core", type=click.IntRange(min=1), help="At most so many neurons on a core.")
+@click.option("--neurons-per-core", type=click.IntRange(min=1), help="Most neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")
 @with_task_options
 @click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
@@ -26,7 +28,10 @@ from bimhw.cli.task_options import take_task, with_task_options
 @seed_option
 @json_option
 def command(model: str, as_json: bool, **options: Any) -> None:
-    """Check whether MODEL fits a chip, what binds, and which chips would take it; exit code 2 where it does not fit."""
+    """Check whether MODEL fits a chip, and what binds.
+
+    Other chips that would take it are listed. Exit code 2 where it does not fit.
+    """
     from bimhw.compiler.fit import fit
 
     result = fit(model, task=take_task(options), **options)

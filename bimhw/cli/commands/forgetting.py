@@ -43,7 +43,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Learn the classes of TASK in two halves, one after the other, and measure what is forgotten."""
+    """Learn the classes of TASK in two parts and measure forgetting."""
     from bimhw.studies.forgetting import KeepSettings, forget_classes
 
     way = KeepSettings(keep=keep, samples=samples, strength=strength)

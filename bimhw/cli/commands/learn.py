@@ -22,20 +22,20 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 
 @click.command(context_settings=renamed(_OLD))
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--task", help="Task to learn [digits]; without it --data is samples of your own.")
+@click.option("--task", help="Task to learn [digits]; without it, --data is your own samples.")
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Program file with the weights learnt.")
 @click.option(
     "--run", type=click.Path(path_type=Path), help="Also write a run folder, for `bimhw energy` and `report`."
 )
-@click.option("--model", type=OutputFile(), help="Also write them as a model (.pt or .safetensors).")
+@click.option("--model", type=OutputFile(), help="Also write the weights as a model (.pt or .safetensors).")
 @click.option(
     "--epochs", type=click.IntRange(min=1), default=8, show_default=True, help="Passes over the training data."
 )
 @click.option("--rule", help="Learning rule: rtrl, hybrid, stdp, frozen [rtrl]; loihi: that of --rule-file.")
 @click.option(
     "--rule-file",
-    help="Rule of your own (YAML), or a shipped one: delta, e-prop, etlp, ottt, r-stdp, s-tllr, sdsp, tempotron.",
+    help="Your own rule (YAML), or a shipped one: delta, e-prop, etlp, ottt, r-stdp, s-tllr, sdsp, tempotron.",
 )
 @click.option("--form", help="Form of the gradient: dense, seq, tr, blk [dense; s6 models: seq].")
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")
@@ -51,10 +51,10 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 @click.option("--lookback", type=int, help="Older steps that a window visits (tr) [32].")
 @click.option("--lambda", "lam", type=float, help="Weight of the gradient against STDP (hybrid) [1].")
 @click.option("--credit", type=click.Choice(["filt-win", "direct"]), help="Error to lower layers [filt-win].")
-@click.option("--error-at", type=click.Choice(["host", "core"]), help="Who makes the error words [host].")
+@click.option("--error-at", type=click.Choice(["host", "core"]), help="Where error words are computed [host].")
 @click.option("--learn-a-log", is_flag=True, default=None, help="A_log of s6 layers learns too.")
 @click.option("--prune", type=float, help="Share of synapses to prune.")
-@click.option("--prune-mode", type=click.Choice(["mask", "gated", "regrow"]), help="How [mask].")
+@click.option("--prune-mode", type=click.Choice(["mask", "gated", "regrow"]), help="Way of pruning [mask].")
 @click.option(
     "--engine",
     type=click.Choice(["function", "events"]),
@@ -62,7 +62,11 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
     show_default=True,
     help="function: compute, then time; events: inside the event-driven simulation.",
 )
-@click.option("--checkpoint", type=OutputFile(), help="Keeps the state after each epoch; a run that finds it goes on.")
+@click.option(
+    "--checkpoint",
+    type=OutputFile(),
+    help="Checkpoint file, written after each epoch; the run resumes from it if it exists.",
+)
 @click.option(
     "--set",
     "settings",
@@ -90,7 +94,10 @@ def command(
     rule_file: str | None,
     **options: Any,
 ) -> None:
-    """Let PROGRAM learn a task on the chip: batch 1, integer words, stochastic rounding."""
+    """Let PROGRAM learn a task on the simulated chip.
+
+    Batch 1, integer words, stochastic rounding.
+    """
     from bimhw.models.io import check_output, save_model
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule

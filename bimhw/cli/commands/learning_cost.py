@@ -19,13 +19,16 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 @click.option("--steps", default="16,64,256,1024", show_default=True, help="Lengths T.")
 @click.option("--rate", type=float, default=0.1, show_default=True, help="Share of inputs that spike.")
 @click.option(
-    "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of so many steps and watch its memory."
+    "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of this many steps and measure its memory."
 )
 @click.option("--plot", type=OutputFile(), help="Write memory and work against T as .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed: int, as_json: bool, **o: Any) -> None:
-    """Measure what learning costs in memory and operations, and from which T on RTRL takes less memory than BPTT."""
+    """Measure memory and operations of RTRL and BPTT.
+
+    The result names the length T from which RTRL takes less memory.
+    """
     from bimhw.learning.recipe import integers
     from bimhw.models.bim.config import BimConfig
     from bimhw.models.bim.net import BimNet

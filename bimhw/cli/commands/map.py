@@ -13,12 +13,17 @@ from simulator.base.shown import significant
 
 @click.command()
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option("--run", type=click.Path(path_type=Path), help="Run folder of this program: links by its own spikes.")
+@click.option(
+    "--run", type=click.Path(path_type=Path), help="Run folder of this program; its spikes give the load of links."
+)
 @click.option("-o", "--output", type=OutputFile(), help="Picture: .png, .svg or .pdf.")
 @click.option("--save", type=OutputFile(), help="Write the mapping (JSON), for compile --mapping FILE.")
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:
-    """Show where the neurons of PROGRAM lie: cores by load, links by messages a step; as a table and as a picture."""
+    """Show the placement of PROGRAM: load of cores and links.
+
+    A table on the terminal; -o writes a picture.
+    """
     from bimhw.views.mapping import map_program
 
     placed = map_program(program, run, output, save)

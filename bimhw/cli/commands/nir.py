@@ -26,9 +26,9 @@ _DATA_OPTION = click.option(
 _MODEL = click.argument("model", type=click.Path(path_type=Path))
 
 
-@click.group(name="nir")
+@click.group("nir", epilog="Example: bimhw nir show net.nir")
 def command() -> None:
-    """Look into .nir files, check them against recorded spikes, write them."""
+    """Show, check, run or write .nir files."""
 
 
 @command.command()
@@ -41,7 +41,10 @@ def command() -> None:
 def check(
     model: Path, data: Path, data_options: tuple[str, ...], profile: str | None, dt: float | None, as_json: bool
 ) -> None:
-    """Run MODEL on x of the data in the float engine; count the values of out that differ; exit code 1 if any do."""
+    """Check MODEL against recorded outputs, in float.
+
+    The network runs on x of the data. Values that differ from out are counted; exit code 1 if any do.
+    """
     from bimhw.frontends.nir import check as run
 
     result = run(model, dataset(data, None, data_options) if data_options else data, profile, dt)
@@ -70,7 +73,7 @@ def _show_check(result: CheckResult, as_json: bool) -> None:
 @click.option("--plot", type=OutputFile(), help="Draw the graph: .png, .svg or .pdf.")
 @json_option
 def show(model: Path, profile: str | None, dt: float | None, plot: str | None, as_json: bool) -> None:
-    """Print the graph of MODEL, how it would be run, and what each state keeps from step to step."""
+    """Print the graph of MODEL and how it would be run."""
     from bimhw.frontends.nir.show import show_nir
 
     outline = show_nir(model, profile, dt)
@@ -125,7 +128,10 @@ def _print_decays(kept: Any) -> None:
 @force_option
 @json_option
 def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
-    """Run MODEL in integers on a simulated chip and count the spikes that differ from float."""
+    """Run MODEL on a simulated chip and compare with float.
+
+    Spikes that differ are counted.
+    """
     from bimhw.runs.nir import run_nir
 
     encode, data_options = options.pop("encode"), options.pop("data_options")
@@ -138,9 +144,7 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         click.echo(f"note: {note}")
     report, rows = found.report, found.comparison["populations"]
     columns = ["population", "differ", "of", "float_rate", "rate", "rms_error"]
-    title = (
-        f"integers on {found.chip} beside float ({found.inputs}); {report['cores']} of {report['cores_of_chip']} cores"
-    )
+    title = f"integers on {found.chip} and float ({found.inputs}); {report['cores']} of {report['cores_of_chip']} cores"
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
     click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
@@ -161,7 +165,10 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
 @click.option("--dt", type=float, default=1e-4, show_default=True, help="Time step (s) that tau and r are written for.")
 @json_option
 def export(source: Path, output: Path, dt: float, as_json: bool) -> None:
-    """Write the model SOURCE as .nir where that is exact; what NIR cannot say is refused by name."""
+    """Write the model SOURCE as .nir where that is exact.
+
+    What NIR cannot express is refused by name.
+    """
     from bimhw.frontends.nir.export import export_nir
 
     graph = export_nir(source, output, dt)

@@ -13,8 +13,8 @@ from bimhw.cli.output import device_option, json_option, print_json
 @click.option("--table", "tables", multiple=True, help="Only this table (may be repeated).")
 @click.option("--row", "rows", multiple=True, help="Only rows whose label holds this text (may be repeated).")
 @click.option("--data", "data", multiple=True, help="Your data: NAME=PATH (fsdd=...), or its path with one --table.")
-@click.option("--seeds", type=click.IntRange(1, 100), help="At most so many seeds a row.")
-@click.option("--minutes", type=click.FloatRange(0.0), help="Begin no new run after so many minutes.")
+@click.option("--seeds", type=click.IntRange(1, 100), help="Most seeds a row.")
+@click.option("--minutes", type=click.FloatRange(0.0), help="Begin no run after this many minutes.")
 @click.option(
     "--docs", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder of the page."
 )
@@ -34,7 +34,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train all tables and write docs/results.md with its plots; runs that are done are not run again."""
+    """Train all tables of docs/results.md and write the page.
+
+    Finished runs are not repeated.
+    """
     from bimhw.studies.results.api import results
 
     paths: dict[str, Path] = {}

@@ -18,7 +18,9 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 )
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of seeds.")
 @click.option("--hidden", default="64", show_default=True, help="Neurons of each layer.")
-@click.option("--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Of the network.")
+@click.option(
+    "--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Family of the network."
+)
 @click.option("--every", type=click.IntRange(1), help="Samples between two scores, of rule files [an epoch].")
 @click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="Field of the network's config, NAME=VALUE; may be repeated.")
@@ -46,7 +48,10 @@ def command(
     page: Path | None,
     as_json: bool,
 ) -> None:
-    """Learn TASK on a chip by several rules from the same network, and price each."""
+    """Compare learning rules on TASK: accuracy, energy, time.
+
+    All rules start from the same network.
+    """
     from bimhw.studies.rules import rules
     from bimhw.studies.rules_page import check_page, write_table
     from bimhw.studies.rules_rows import pareto

@@ -11,7 +11,10 @@ from bimhw.cli.output import json_option, print_json
 @click.argument("name", nargs=-1, metavar="COMMAND")
 @json_option
 def command(name: tuple[str, ...], as_json: bool) -> None:
-    """Print the JSON schema of what COMMAND prints with --json; without COMMAND, the names of all."""
+    """Print the JSON schema of what COMMAND prints with --json.
+
+    Without COMMAND, print the names of all.
+    """
     from bimhw.views.schemas import DOCUMENTS, schema
 
     if name or as_json:

@@ -18,7 +18,10 @@ from bimhw.cli.output import json_option, print_json
 @click.option("--list", "list_only", is_flag=True, help="Print the list and end.")
 @json_option
 def command(folder: Path, port: int, list_only: bool, as_json: bool) -> None:
-    """Serve FOLDER's runs and sweeps to a browser on this machine, until Ctrl-C; nothing is written."""
+    """Serve the runs and sweeps in FOLDER to a local browser.
+
+    On 127.0.0.1 only, until Ctrl-C; nothing is written.
+    """
     from bimhw.studies.serve.server import serve
 
     if list_only:

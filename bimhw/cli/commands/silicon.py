@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.option("--markdown", type=OutputFile(), help="Write the page as Markdown (docs/silicon.md).")
 @json_option
 def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None, as_json: bool) -> None:
-    """Predict the measurements in FOLDER (each kind recognised by its columns) and say how far off the prediction is.
+    """Compare predictions with published silicon.
 
-    Without FOLDER the published tables that come with bimhw are predicted.
+    FOLDER holds tables, each recognised by its columns; without it, the tables that come with bimhw are used.
     """
     from bimhw.evidence.silicon.compare import compare_silicon, together, vendors_alone
     from bimhw.evidence.silicon.judge import QUANTITIES

@@ -19,14 +19,14 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
 @click.argument("program", type=click.Path(path_type=Path))
 @click.option(
     "--task",
-    help="Task or text whose test part is run; by default the one it was compiled for, or the inputs it brings.",
+    help="Task or text to run [the program's own task or inputs].",
 )
 @with_task_options
 @click.option("--samples", type=int, help="Number of test samples (of a text: of its 16 stretches); all by default.")
 @click.option(
     "--decode",
     type=click.Choice(["count", "first", "membrane", "max"]),
-    help="How outputs of --data become answers; by default as the network tells.",
+    help="How outputs become answers [as the network specifies].",
 )
 @click.option(
     "--engine",
@@ -40,20 +40,20 @@ MOST_CORES = 12  # that are printed of those that saturated; all are in result.j
     type=click.Choice(["barrier", "tick", "neighbour", "free"]),
     default="barrier",
     show_default=True,
-    help="How steps are kept apart; neighbour: cores wait for those they exchange spikes with; free: no steps.",
+    help="Synchronisation of steps; neighbour: wait only for cores that exchange spikes; free: no steps.",
 )
 @click.option("--period", metavar="TIME", help="Length of a tick of --sync tick or free, such as 1ms.")
-@click.option("--chip", help="Name or YAML file; by default the chip that it was compiled for.")
+@click.option("--chip", help="Chip name or YAML file [the program's own].")
 @click.option("--model", type=click.Path(path_type=Path), help="Float model to compare with.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder.")
 @click.option("--trace", type=OutputFile(), help="Trace of a window: .npz, .json (Perfetto), .vcd.")
 @click.option("--trace-window", default="0:20", show_default=True, metavar="T0:T1", help="Steps of the trace.")
 @click.option("--trace-cores", metavar="C,C,...", help="Cores of the trace; all by default.")
-@click.option(
-    "--faults", type=click.Path(path_type=Path), help="YAML file of what is broken on the chip (docs/function.md)."
-)
+@click.option("--faults", type=click.Path(path_type=Path), help="YAML file of hardware faults (docs/function.md).")
 @click.option("--strict", is_flag=True, help="A value that leaves its word is an error instead of a count.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="File to save to, and to go on from if it exists.")
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), help="Checkpoint file; the run resumes from it if it exists."
+)
 @click.option(
     "--checkpoint-every", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps between checkpoints."
 )
@@ -72,7 +72,10 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run PROGRAM on its simulated chip: accuracy, spikes and cycles; write a run folder for `energy` and `report`."""
+    """Run PROGRAM on its simulated chip: accuracy, spikes, cycles.
+
+    -o names the run folder that `energy` and `report` read.
+    """
     from bimhw.runs.request import parse_period
     from bimhw.runs.simulate import simulate
     from bimhw.runs.trace import parse_window
@@ -94,7 +97,7 @@ def command(
         return
     print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), rows(done.result))
     if "layers" in done.result:
-        title = "beside the float model, layer by layer (its own steps)"
+        title = "compared with the float model, by layer (its own steps)"
         print_table(
             title, ("layer", "differ", "of neuron-steps", "rate", "float rate", "rms error"), _layers(done.result)
         )

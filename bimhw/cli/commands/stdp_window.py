@@ -27,7 +27,10 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 def command(
     lambdas: tuple[float, ...], trained: bool, epochs: int, plot: Path | None, seed: int, as_json: bool, **o: Any
 ) -> None:
-    """Measure the update of a synapse against t_post - t_pre (section 4.6 of the BIM paper): is it the STDP window?"""
+    """Measure the weight update against t_post - t_pre.
+
+    Section 4.6 of the BIM paper claims the STDP window.
+    """
     from bimhw.studies.learning_cost.api import stdp_window
     from bimhw.studies.learning_cost.plots import check_plot, plot_window
 

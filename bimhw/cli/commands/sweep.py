@@ -34,22 +34,25 @@ from simulator.base.shown import significant
 )
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="Training option of all points.")
 @click.option("--preset", help="Training preset.")
-@click.option("--task", help="Task of a model file that does not say it.")
+@click.option("--task", help="Task of a model file that names none.")
 @with_task_options
-@click.option("--gpu", help="Card whose fused bound stands beside the chip.")
-@click.option("--profile", help="How a .nir file is run (docs/frontends.md).")
+@click.option("--gpu", help="GPU whose fused bound is compared.")
+@click.option("--profile", help="Profile of a .nir file (docs/frontends.md).")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--samples", type=int, help="Test samples a point; all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="Timing engine, or none.")
 @click.option("--db", type=click.Path(path_type=Path), default=Path("sweep.sqlite"), show_default=True, help="Results.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Local processes.")
 @click.option("--dask", help="Address of a Dask scheduler; its workers must see the results' folder.")
-@click.option("--optuna", type=int, help="Search with so many trials instead of the whole product.")
-@click.option("--retry", is_flag=True, help="Do failed points again.")
+@click.option("--optuna", type=int, help="Search with this many trials (Optuna) instead of the whole product.")
+@click.option("--retry", is_flag=True, help="Repeat failed points.")
 @click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
 @json_option
 def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
-    """Sweep SOURCE, a task's name or a model file. Points are stored as they finish: a killed sweep goes on where it was."""
+    """Sweep axes of training, compilation and chip.
+
+    SOURCE is a task or a model file. Finished points are stored: a killed sweep resumes when it is run again.
+    """
     from bimhw.studies.sweep.api import sweep
     from bimhw.studies.sweep.plot import plot_sweep
     from bimhw.tasks.named import named_values

@@ -11,14 +11,14 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--gpu", multiple=True, help="Cards to put beside the chip.")
+@click.option("--gpu", multiple=True, help="GPUs to compare with.")
 @click.option("--neurobench", is_flag=True, help="Write neurobench.json into each run folder.")
 @click.option("--markdown", type=OutputFile(), help="Write the tables as Markdown.")
 @json_option
 def command(
     runs: tuple[Path, ...], gpu: tuple[str, ...], neurobench: bool, markdown: Path | None, as_json: bool
 ) -> None:
-    """Compare RUNS, folders that `bimhw simulate` wrote, by task: accuracy, energies, times."""
+    """Compare run folders by task: accuracy, energies, times."""
     from bimhw.views.tasks import compare_runs
     from simulator.base.files import write_text
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--psp", type=click.Choice(["delta", "exp", "alpha"]), help="Post-synaptic kernel.")
 @click.option("--reset", type=click.Choice(["soft", "hard"]), help="Reset after a spike.")
 @click.option("--surrogate", type=click.Choice(["fast_sigmoid", "triangle"]), help="Derivative of the spike.")
-@click.option("--surrogate-width", type=float, help="Its width.")
+@click.option("--surrogate-width", type=float, help="Width of the surrogate.")
 @click.option("--readout", type=click.Choice(["spike", "membrane"]), help="What the readout reads of the top layer.")
 @click.option("--dense-readout", is_flag=True, default=None, help="The readout reads all layers.")
 @click.option("--delays", help="Axonal delays of the input in steps, e.g. 0,1,2,3.")
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 @click.option("--zero-drift", is_flag=True, default=None, help="STDP that leaves uncorrelated trains alone.")
 @click.option("--third-factor", type=click.Choice(["none", "reward"]), help="STDP acts through a broadcast reward.")
 @click.option("--prune", type=float, help="Share of synapses to prune while training.")
-@click.option("--prune-mode", type=click.Choice(["gated", "resampled", "regrow"]), help="How.")
+@click.option("--prune-mode", type=click.Choice(["gated", "resampled", "regrow"]), help="Way of pruning.")
 @click.option("--rate-strength", type=float, help="Strength of the spike-rate regulariser.")
 @click.option("--rate-target", type=float, help="Spike rate it aims at.")
 @click.option(
@@ -108,9 +108,10 @@ def command(
     device: str,
     **options: Any,
 ) -> None:
-    """Train a network on TASK and save it with -o: BIM online by exact RTRL unless --rule says otherwise, P-SpikeSSM by BPTT.
+    """Train a network on TASK and save it with -o.
 
-    TASK is digits by default; with --data and without TASK, labelled samples of your own are learnt.
+    BIM networks learn online by exact RTRL unless --rule names another; P-SpikeSSM by BPTT. TASK is digits by default; with
+    --data and without TASK, labelled samples of your own are learnt.
     """
     from bimhw.models.io import check_output
     from bimhw.tasks import TASKS, load_named
@@ -228,7 +229,7 @@ class Run(NamedTuple):
                 with held(self.checkpoint), stopping() as between:
                     yield Saved(self.checkpoint, self.resume), count
             except KeyboardInterrupt:
-                click.echo(f"stopped; {self.checkpoint} and --resume go on from here", err=True)
+                click.echo(f"stopped; --checkpoint {self.checkpoint} --resume continues from here", err=True)
                 raise
 
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of recorded runs of hardware descriptions (cases.npz); alone, only these are replayed.",
 )
-@click.option("--model", type=click.Path(path_type=Path), help="Network of your own; with --data, only it is checked.")
-@click.option("--data", type=click.Path(path_type=Path), help="Samples of your own for --model.")
+@click.option("--model", type=click.Path(path_type=Path), help="Your own network; with --data, only it is checked.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your own samples for --model.")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip that --model is compiled for.")
 @click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
 @click.option("--dask", help="Address of a Dask scheduler that checks run on.")
@@ -45,7 +45,10 @@ def command(
     as_json: bool,
     **own: Any,
 ) -> None:
-    """Compare this installation with independent oracles; exit code 1 if a check fails."""
+    """Compare this installation with independent oracles.
+
+    Exit code 1 if a check fails.
+    """
     from bimhw.evidence.verify.api import verify
 
     if write is not None and rtl is not None and not only:

@@ -17,7 +17,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
 from simulator.program.program import Program
@@ -196,7 +196,7 @@ def cross_check(
     from bimhw.evidence.crosscheck.inputs import prepare
 
     if against not in AGAINST:
-        raise InputError(f"simulator {against!r}", "is not known here", f"Known: {', '.join(AGAINST)}")
+        raise unknown_name("simulator", against, AGAINST, listed="Known")
     jobs = prepare(model, task if data is None else as_dataset(data), samples, steps, rate, seed, source)
     if against == "torch":
         from bimhw.evidence.crosscheck.modules import crosscheck_torch

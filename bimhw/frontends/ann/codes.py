@@ -22,7 +22,7 @@ from bimhw.frontends.frameworks.cell import Cell
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.lower import NeuronForm
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 from simulator.neurons import leaky
 
 Floats = npt.NDArray[np.float64]
@@ -128,5 +128,5 @@ def code_of(name: str) -> Code:
         InputError: an unknown name.
     """
     if name not in CODES:
-        raise InputError(f"code {name!r}", "is not known", f"Codes: {', '.join(CODES)}")
+        raise unknown_name("code", name, CODES)
     return CODES[name]

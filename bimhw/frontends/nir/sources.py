@@ -14,7 +14,7 @@ from bimhw.frontends.nir.graph import FIRING, NEURONS, NirGraph, Node
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.profile import Profile, Settings, load_profile
 from bimhw.frontends.nir.shapes import MOST_VALUES
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 Floats = npt.NDArray[np.float64]
 NAMES = (
@@ -50,7 +50,7 @@ def choose(graph: NirGraph, profile: str | None = None, dt: float | None = None,
     elif Path(profile).suffix == ".json" or Path(profile).exists():
         found = load_profile(profile, stem)
     else:
-        raise InputError(f"profile {profile!r}", "is not known", f"Use {', '.join(NAMES)}, or a JSON file")
+        raise unknown_name("profile", profile, NAMES, more="or a JSON file")
     found = found.with_dt(dt) if dt is not None and found.default.dt != dt else found
     return settle(graph, found)
 

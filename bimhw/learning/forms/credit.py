@@ -28,7 +28,7 @@ from bimhw.learning.forms.learner import softmax_error
 from bimhw.learning.forms.traces import spike_slope
 from bimhw.models.bim.cell import LayerState, Record
 from bimhw.models.bim.net import BimLayer, BimNet
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 Credit = Literal["filt-win", "filt-avg", "filt-inst", "inst", "direct", "dfa", "local"]
 CREDITS: tuple[Credit, ...] = get_args(Credit)
@@ -49,7 +49,7 @@ class CreditAssigner:
 
     def __init__(self, net: BimNet, rule: Credit = "filt-win", seed: int = 0) -> None:
         if rule not in CREDITS:
-            raise InputError(f"credit rule {rule!r}", "is not known", f"Rules: {', '.join(CREDITS)}")
+            raise unknown_name("credit rule", rule, CREDITS, listed="Rules")
         if rule == "direct" and net.config.n_layers > 1 and not net.config.dense_readout:
             raise InputError(
                 "credit rule 'direct'", "gives the lower layers no signal without a dense readout", "Set dense_readout"

@@ -29,7 +29,7 @@ from bimhw.learning.rules.homeostasis import Homeostasis
 from bimhw.models.bim.net import BimNet, as_bim
 from bimhw.models.nets import Net
 from energy_models.forms import FormCounts, register_counts
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.found import import_all
 from simulator.plasticity.methods import ChipForm, ChipRule
 from simulator.plasticity.methods import register_form as register_chip_form
@@ -191,7 +191,7 @@ def learning_rule(name: str) -> LearningRule:
     """
     known = rules()
     if name not in known:
-        raise InputError(f"rule {name!r}", "is not known", f"Rules: {', '.join(known)}")
+        raise unknown_name("rule", name, known)
     return known[name]
 
 
@@ -202,7 +202,7 @@ def gradient_form(name: str) -> GradientForm:
         InputError: no such form.
     """
     if name not in _FORMS:
-        raise InputError(f"form {name!r}", "is not known", f"Forms: {', '.join(_FORMS)}")
+        raise unknown_name("form", name, _FORMS)
     return _FORMS[name]
 
 

@@ -12,7 +12,7 @@ from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import HALF, widened
 from bimhw.models.bim.net import BimLayer, Init
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 Output = Literal["spikes", "filtered", "membrane"]
 OUTPUTS: tuple[Output, ...] = ("spikes", "filtered", "membrane")
@@ -50,7 +50,7 @@ class BimModule(BimLayer):
         **constants: Any,
     ) -> None:
         if output not in OUTPUTS:
-            raise InputError(f"BIM: output {output!r}", "is not known", f"Outputs: {', '.join(OUTPUTS)}")
+            raise unknown_name("BIM: output", output, OUTPUTS)
         taken = {
             "n_in",
             "hidden",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 
 
 class Sequencer(nn.Module):
@@ -218,7 +218,7 @@ def build(name: str, n_in: int, n_out: int, hidden: int, seed: int) -> Sequencer
         InputError: no such baseline.
     """
     if name not in _BUILDERS:
-        raise InputError(f"baseline {name!r}", "is not known", f"Baselines: {', '.join(NAMES)}")
+        raise unknown_name("baseline", name, NAMES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _BUILDERS[name](n_in, n_out, hidden)

@@ -15,7 +15,7 @@ from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Data, Point, append_point, decides, point_key, read_points, run_point, unjudged
 from bimhw.tasks.registry import load
 from bimhw.tasks.sources.fsdd import load_spoken_digits
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.locks import held
 
 # higher is better but for these
@@ -99,7 +99,7 @@ def _say_hours(table: Table, data: Data, points: Mapping[str, Point], say: Calla
 def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
     unknown = [t for t in tables if t not in TABLES]
     if unknown:
-        raise InputError(f"table {unknown[0]!r}", "is not known", f"Tables: {', '.join(TABLES)}")
+        raise unknown_name("table", unknown[0], TABLES)
     labels = [r.label for t in tables or TABLES for r in TABLES[t].rows]
     nowhere = [text for text in rows if not any(text in label for label in labels)]
     if nowhere:

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bimhw.runs.request import Engine
+from bimhw.studies.sweep.values import COMPILE_AXES, SECTIONS, check_values, with_number
 from energy_models.gpu_card import load_gpu
 from energy_models.scaling import scaled_chip
 from mapping.network import Network
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import VERSION
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
-from simulator.chips.quantity import Quantity
 from simulator.chips.rules import check_chip
 from simulator.program.faults import Faults, parse_faults, read_faults
 from simulator.program.program import Program
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
     from bimhw.tasks.base import Task
     from bimhw.tasks.dataset import Dataset
 
-COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
 HARDWARE_AXES = ("chip", "cores", "mapping", "copies", "objective", "supply", "node")
 ENGINES = ("compiled", "bound", "clocked", "simpy", "none")
 RENAMED = {"sparsity": "prune", "rate": "rate_target", "lambda": "lam"}
-SECTIONS = ("timing", "energy", "limits")
 FAULTS = "faults"
 
 
@@ -90,20 +88,9 @@ class SweepSpec:
                 raise InputError(
                     f"axis {axis!r}", f"needs training, and {self.source!r} is a trained model", "Sweep a task"
                 )
-        for value in self.axes.get("cores", ()):
-            if not isinstance(value, int) or value < 1:
-                raise InputError("axis 'cores'", f"has the value {value}; neurons per core must be at least 1")
-        for value in self.axes.get("copies", ()):
-            if value != "max" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError("axis 'copies'", f"has the value {value!r}", "Give numbers from 1 on, or max")
-        for axis in ("per_row", "free_scales"):
-            if not all(isinstance(v, bool) for v in self.axes.get(axis, ())):
-                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give true,false")
-        for axis in ("supply", "node"):
-            if any(isinstance(v, bool | str) or v <= 0 for v in self.axes.get(axis, ())):
-                raise InputError(f"axis {axis!r}", f"has the values {list(self.axes[axis])}", "Give numbers above 0")
+        check_values(self.axes)
         if self.engine not in ENGINES:
-            raise InputError(f"engine {self.engine!r}", "is not known", f"Engines: {', '.join(ENGINES)}")
+            raise unknown_name("engine", self.engine, ENGINES)
         if self.samples is not None and self.samples < 1:
             raise InputError("samples", f"is {self.samples}, must be at least 1")
         if any(axis.split(".")[0] == FAULTS for axis in self.axes):
@@ -195,13 +182,9 @@ class SweepSpec:
 
 def check_axis(axis: str) -> None:
     """Raise `InputError` for an axis that nothing knows, with the nearest one that is."""
-    import difflib
-
     known = known_axes()
     if axis not in known and axis.split(".")[0] not in SECTIONS:
-        near = difflib.get_close_matches(axis, known, 1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}, or a number of the chip file"
-        raise InputError(f"axis {axis!r}", "is not known", hint)
+        raise unknown_name("axis", axis, known, listed="Axes", more="or a number of the chip file")
 
 
 def known_axes() -> list[str]:
@@ -296,7 +279,7 @@ class Point:
         chip = load_chip(str(self.axes.get("chip", "loihi2")))
         for axis, value in self.axes.items():
             if axis.split(".")[0] in sections:
-                chip = _with_number(chip, axis, value)
+                chip = with_number(chip, axis, value)
         return chip
 
     def faults(self) -> Faults | None:
@@ -332,17 +315,3 @@ class Point:
         held = [self.axes["copies"]] if "copies" in self.axes else []
         held += [] if self.spec.gpu is None else [msgspec.to_builtins(load_gpu(self.spec.gpu))]
         return digest("point", self.hardware_key(), self.chip().sha256(), *held)
-
-
-def _with_number(chip: Chip, path: str, value: float) -> Chip:
-    section, _, name = path.partition(".")
-    home = getattr(chip, section)
-    old = home.get(name) if isinstance(home, dict) else getattr(home, name, None)
-    if not isinstance(old, Quantity):
-        raise InputError(f"axis {path!r}", f"is not a number of chip {chip.name!r}", "See `bimhw chips show NAME`")
-    new = msgspec.structs.replace(
-        old, value=float(value), low=None, high=None, quality="assumed", note="set by a sweep"
-    )
-    if isinstance(home, dict):
-        return msgspec.structs.replace(chip, **{section: home | {name: new}})
-    return msgspec.structs.replace(chip, **{section: msgspec.structs.replace(home, **{name: new})})

@@ -9,7 +9,7 @@ import msgspec
 from bimhw.runs.bench import BenchResult
 from bimhw.views.schemas import chips, costs, evidence, networks
 from bimhw.views.schemas.base import Anything
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 
 # full name of a command -> type of its document, or the types that its options choose between
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -69,7 +69,7 @@ def schema(command: str) -> dict[str, object]:
         InputError: no such command.
     """
     if command not in DOCUMENTS:
-        raise InputError(f"command {command!r}", "is not known", f"Commands: {', '.join(DOCUMENTS)}")
+        raise unknown_name("command", command, DOCUMENTS)
     types = documents(command)
     schemas, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     return {"$schema": _DRAFT, "title": f"bimhw {command} --json", "anyOf": list(schemas), "$defs": parts}

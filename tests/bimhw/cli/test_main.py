@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,8 @@ import bimhw
 from bimhw.cli import output
 from bimhw.cli.main import GROUPS, cli, main
 from bimhw.cli.output import print_table
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_every_command_is_in_one_group() -> None:
@@ -39,6 +42,53 @@ def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture
     said = capsys.readouterr()
     error = json.loads(said.out)["error"]
     assert ended.value.code == 2 and error["where"] in said.err and error["kind"] == "InputError"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["fit --nope x", "fit", "fit x.pt --chips 0", "simulate x.bimhw --engine compield", "nir shwo x", "bogus x"],
+)
+def test_wrong_arguments_are_json_too(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*line.split(), "--json"])
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert ended.value.code == 2 and error.keys() == {"kind", "where", "problem", "way_out"}
+    assert error["kind"] == "UsageError" and error["problem"] in said.err and error["where"].startswith("bimhw")
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("chips show loihi3", "loihi2"),
+        ("train digit -o x.pt", "digits"),
+        ("train digits --rule rtlr", "rtrl"),
+        ("train digits --preset demoo", "demo"),
+        ("train digits --set refractry=2", "refractory"),
+        ("schema simulat", "simulate"),
+        ("fit {model} --chip lohi2", "loihi2"),
+        ("nir shwo x", "show"),
+        ("data lst", "list"),
+    ],
+)
+def test_a_near_value_is_offered(line: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.format(model=ROOT / "examples" / "digits.safetensors").split())
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and meant in said[said.index("Did you mean") :].partition("?")[0]
+
+
+def test_the_list_of_commands_is_whole_at_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.partition("Start:")[2]
+    assert "..." not in listed
+    assert (
+        len([line for line in listed.splitlines() if line.strip()]) <= sum(map(len, GROUPS.values())) + len(GROUPS) + 12
+    )
 
 
 def test_long_work_logs_lines_without_a_terminal(

@@ -150,7 +150,7 @@ def test_a_card_of_ones_own_and_refusals(tmp_path: Path) -> None:
     mine.write_text(text.replace("efficiency: {value: 0.5", "efficiency: {value: 50"))
     with pytest.raises(InputError, match=r"mine\.yaml: \$\.efficiency: is 50"):
         load_gpu(str(mine))
-    with pytest.raises(InputError, match="Known: a100"):
+    with pytest.raises(InputError, match="GPUs: a100"):
         load_gpu("b200")
     with pytest.raises(InputError, match="does not exist"):
         load_gpu(str(tmp_path / "no.yaml"))

@@ -187,7 +187,7 @@ def test_timing_null_is_energy_only() -> None:
 
 
 def test_unknown_chip_and_broken_yaml() -> None:
-    with pytest.raises(InputError, match=r"Known chips: .*loihi2"):
+    with pytest.raises(InputError, match=r"Chips: .*loihi2"):
         load_chip("loihi9")
     with pytest.raises(InputError, match="is not YAML"):
         parse_chip("a: [", "x.yaml")

@@ -57,13 +57,24 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chips: Chips | None = 
         judges = row["judges"].strip()
         chip = (chips or {}).get(key[0]) or load_chip(key[0])
         predicted = energy_pj(chip, row, key[1] == "total energy")
-        found.append(Row(label, key[1], "pJ", measured, predicted, None, "" if judges == "yes" else judges))
+        why = _cannot_judge(row, key[1], predicted) or ("" if judges == "yes" else judges)
+        found.append(Row(label, key[1], "pJ", measured, predicted, None, why))
         if (row.get("given") or "").strip():
             said.append(f"{label}: {row['given'].strip()}")
     return [
         DataSet(f"{name}: {chip}", _KIND[quantity], chip, tuple(found), (), tuple(notes[chip, quantity]))
         for (chip, quantity), found in sets.items()
     ]
+
+
+def _cannot_judge(row: Mapping[str, str], quantity: Quantity, predicted: float) -> str:
+    if predicted <= 0:
+        return "the chip file has no energy of what this row counts"
+    return (
+        "a total energy without time_ns lacks its static part"
+        if quantity == "total energy" and not number(row, "time_ns")
+        else ""
+    )
 
 
 _KIND: Mapping[Quantity, str] = {"dynamic energy": "counts", "learning energy": "learning", "total energy": "total"}

@@ -162,6 +162,11 @@ def positive(row: Mapping[str, Any], column: str) -> float | None:
     return value if value and value > 0 else None
 
 
+def negative(row: Mapping[str, Any], *columns: str) -> bool:
+    """Return whether one of the measured columns is below 0."""
+    return any((signed(row, c) or 0.0) < 0 for c in columns)
+
+
 def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:
     """Return the correlation coefficient; None below three points or without spread."""
     n = len(x)

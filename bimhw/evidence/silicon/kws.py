@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bimhw.evidence.silicon.judge import LINE, DataSet, Row, number, positive
+from bimhw.evidence.silicon.judge import LINE, DataSet, Row, negative, number, positive
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
@@ -48,7 +48,8 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
         elif size and joule:
             runs.append((*size, joule))
         else:
-            gaps.append(f"{_name(r)} judges no energy: its N, its layers or its energy is not given")
+            why = "is negative" if negative(r, *COLUMNS) else "is not given"
+            gaps.append(f"{_name(r)} judges no energy: its N, its layers or its energy {why}")
     rate, how = _rate(runs, chip)
     predicted = neuron_step_pj(chip, rate)
     out, falls = [], []
@@ -108,7 +109,9 @@ def neurons_of(row: Mapping[str, str]) -> tuple[int, float] | None:
 def joules_of(row: Mapping[str, str]) -> float | None:
     """Return the dynamic energy of a step [J]: as the row states, or from that of an inference, or from power and time."""
     step, inference, watt = (positive(row, c) for c in COLUMNS)
-    us = number(row, "us_per_timestep")
+    us, run, idle = (number(row, c) for c in ("us_per_timestep", "P_run_W", "P_idle_boot_W"))
+    if not (row.get("P_dyn_W") or "").strip() and run and idle:
+        watt = run - idle if run > idle else None
     if step:
         return step
     if inference:

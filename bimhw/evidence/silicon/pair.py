@@ -26,8 +26,15 @@ def _cells(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the cells with something that can be compared, with their names."""
     for rate, delays in value.items() if isinstance(value, Mapping) else ():
         for delay, cell in delays.items() if isinstance(delays, Mapping) else ():
-            if isinstance(cell, Mapping) and ("dynamic_energy" in cell or "total_time" in cell):
-                yield f"{rate} Hz, delay {delay} ms", cell
+            known = (
+                {k: cell[k] for k in ("dynamic_energy", "total_time") if k in cell} if isinstance(cell, Mapping) else {}
+            )
+            label = f"{rate} Hz, delay {delay} ms"
+            for quantity, value in known.items():
+                if value is not None and not isinstance(value, Mapping):
+                    raise ValueError(f"{label}, {quantity} holds {value!r}; it must hold a mean and a std")
+            if known:
+                yield label, known
 
 
 def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
@@ -41,8 +48,9 @@ def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
             if mean:
                 nano = 1e9 / RUN_STEPS
                 spread = None if sigma is None else sigma * nano
-                rows.append(Row(label, "dynamic energy", "nJ/step", mean * nano, energy_nj, spread, fit))
-        if chip.timing is not None and "total_time" in cell:
+                why = fit if mean > 0 else f"below 0: the measurement's noise is larger than the energy; {fit}"
+                rows.append(Row(label, "dynamic energy", "nJ/step", mean * nano, energy_nj, spread, why))
+        if chip.timing is not None and cell.get("total_time"):
             seconds = number({f"{label}, total_time mean": cell["total_time"].get("mean")}, f"{label}, total_time mean")
             if seconds:
                 rows.append(Row(label, "step time", "us/step", seconds / RUN_STEPS * 1e6, step_us(chip), excluded=fit))

@@ -60,16 +60,24 @@ def predict(name: str, printed: Mapping[str, Any], cores: Cores, chip: Chip, tra
     per_frame = number(printed, "steps_per_frame")
     step_s = 1.0 / (fps * (per_frame or 1.0))
     counts, how = counts_per_update(printed, cores, steps)
-    rows = [
-        Row(name, "dynamic energy", "uJ/step", watt * step_s * 1e6, step_energy_pj(cores, steps, chip, counts) / 1e6)
-    ]
+    why, energy_uj = incomplete(printed, cores), step_energy_pj(cores, steps, chip, counts) / 1e6
+    rows = [Row(name, "dynamic energy", "uJ/step", watt * step_s * 1e6, energy_uj, excluded=why)]
     fitted: tuple[str, ...] = _FITTED
     if chip.timing is not None:
         time_us, floor_us, said = _time(printed, cores, steps, chip, counts, trace)
-        rows.append(Row(name, "step time", "us/step", step_s * 1e6, time_us, core=floor_us))
+        rows.append(Row(name, "step time", "us/step", step_s * 1e6, time_us, excluded=why, core=floor_us))
         fitted = (*fitted, said)
-    notes = () if per_frame else ("steps_per_frame is not given: one step a frame is taken",)
-    return DataSet(name, "pilotnet", chip.name, tuple(rows), fitted, (_ASSUMPTIONS[0], how, *_ASSUMPTIONS[1:], *notes))
+    return DataSet(name, "pilotnet", chip.name, tuple(rows), fitted, (_ASSUMPTIONS[0], how, *_ASSUMPTIONS[1:]))
+
+
+def incomplete(printed: Mapping[str, Any], cores: Cores) -> str:
+    """Return why a printed result and its table of activity cannot judge; empty if they can."""
+    described = number(printed, "cores")
+    if not any(_sum(cores, c) for c in ("syn_ops", "neuron_updates")):
+        return "its table of activity counts nothing"
+    if described and described != len(cores):
+        return f"its table of activity has {len(cores)} cores, the printed result {described:g}"
+    return "" if number(printed, "steps_per_frame") else "steps_per_frame is not given; one step a frame is taken"
 
 
 def _time(

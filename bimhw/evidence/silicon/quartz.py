@@ -64,9 +64,10 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
             raise ValueError(
                 f"{row.get(LINE, 'a row')}: t_max_log2 is {exponent:g}; codes of up to 2^{MOST_LOG2} steps are known"
             )
-        if exponent is None or steps is None or steps < SPIKES or not (joules or time):
+        coded = exponent is not None and exponent >= 1 and exponent == round(exponent)
+        if exponent is None or not coded or steps is None or steps < SPIKES or not (joules or time):
             gaps.append(
-                f"{row.get(LINE, 'a row')} is left out: no code length, no steps of a sample, or nothing measured"
+                f"{row.get(LINE, 'a row')} is left out: no code length (a power of 2), no steps of a sample, or nothing measured"
             )
             continue
         energy_uj, core_us = sample(chip, 2 ** round(exponent), steps)

@@ -68,7 +68,7 @@ def test_published_constants_are_as_published() -> None:
     ("name", "pj"),
     [
         ("truenorth", 1.39),
-        ("spinnaker1", 8000),
+        ("spinnaker1", 6160),
         ("spinnaker2", 450),
         ("odin", 8.43),
         ("reckon", 5.3),

@@ -28,10 +28,11 @@ from simulator.neurons import bim_d, membrane
 from simulator.neurons.base import FloatStep, Word
 from simulator.neurons.bim_d import (
     ABAR_FRAC,
-    D_FRAC,
     TABLE_FIRST,
     TABLE_FRAC,
     SelectiveState,
+    port_words,
+    read_ports,
     register_variants,
     sample_state,
     variant_name,
@@ -44,16 +45,7 @@ TURN_FRAC = 15  # binary point of cos and sin
 TABLE_ENTRIES = 2 * ENTRIES  # Abar, then g
 
 _OWN = (
-    Word("b_z", 24, meaning="bias of port z, binary point of z"),
-    Word("b_d", 24, meaning="bias of port d, 12 fractional bits"),
-    Word("b_c", 24, meaning="bias of port c, binary point of c"),
-    Word("mul_z", 16, meaning="scale of the accumulator of z before its shift (1 for power-of-two scales)"),
-    Word("mul_d", 16, meaning="scale of the accumulator of d"),
-    Word("mul_c", 16, meaning="scale of the accumulator of c"),
-    Word("sh_z", 6, meaning="right shift from accumulator z to the binary point of z (negative: left)"),
-    Word("sh_d", 6, meaning="right shift from accumulator d to 12 fractional bits"),
-    Word("sh_c", 6, meaning="right shift from accumulator c to the binary point of c"),
-    Word("lut", 24, signed=False, meaning="first entry of this neuron's table"),
+    *port_words("z"),
     Word("turn_cos", 17, meaning="cosine of the angle, 15 fractional bits"),
     Word("turn_sin", 17, meaning="sine of the angle, 15 fractional bits"),
     Word("sh_gz", 6, meaning="right shift of g z to the binary point of the state"),
@@ -65,8 +57,7 @@ _OWN = (
     Word("sh_dz", 6, meaning="right shift of D z to the binary point of q"),
     Word("b_q", 24, meaning="constant current, binary point of q"),
 )
-(B_Z, B_D, B_C, MUL_Z, MUL_D, MUL_C, SH_Z, SH_D, SH_C, LUT, COS, SIN, SH_GZ, C_RE, C_IM, SH_Y, SH_CY, D, SH_DZ,
- B_Q) = range(20)  # fmt: skip
+COS, SIN, SH_GZ, C_RE, C_IM, SH_Y, SH_CY, D, SH_DZ, B_Q = range(10, 20)
 _OWN_WORDS = len(_OWN)
 
 
@@ -84,11 +75,8 @@ def tables(a: float, variance: bool) -> npt.NDArray[np.int32]:
 def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
     """Go from ports to state (in place) to q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
-    z0 = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
-    d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
-    c0 = shift(np.int64(acc[2, i]) * p[MUL_C], np.int64(p[SH_C])) + p[B_C]
+    z0, c0, entry = read_ports(acc, p, i)
     z, c = clip(z0, limit), clip(c0, limit)
-    entry = min(max((d >> np.int64(D_FRAC - TABLE_FRAC)) + np.int64(128), np.int64(0)), np.int64(255)) + p[LUT]
     abar, gain = np.int64(table[entry]), np.int64(table[entry + ENTRIES])
     re, im = np.int64(state[0, i]), np.int64(state[1, i])
     turned_re = (p[COS] * re - p[SIN] * im) >> np.int64(TURN_FRAC)

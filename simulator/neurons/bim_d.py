@@ -36,23 +36,32 @@ D_FRAC = 12  # binary point of d before its table index is cut out
 D_SKIP_FRAC = 11  # binary point of the skip weight D
 CONST_FRAC = membrane.CONST_FRAC
 
+
+def port_words(of: str) -> tuple[Word, ...]:
+    """Return the words of ports z, d and c and of the table, `of` the state whose binary point z has."""
+    return (
+        Word("b_z", 24, meaning=f"bias of port z, binary point of {of}"),
+        Word("b_d", 24, meaning="bias of port d, 12 fractional bits"),
+        Word("b_c", 24, meaning="bias of port c, binary point of c"),
+        Word("mul_z", 16, meaning="scale of the accumulator of z before its shift (1 for power-of-two scales)"),
+        Word("mul_d", 16, meaning="scale of the accumulator of d"),
+        Word("mul_c", 16, meaning="scale of the accumulator of c"),
+        Word("sh_z", 6, meaning=f"right shift from accumulator z to the binary point of {of} (negative: left)"),
+        Word("sh_d", 6, meaning="right shift from accumulator d to 12 fractional bits"),
+        Word("sh_c", 6, meaning="right shift from accumulator c to the binary point of c"),
+        Word("lut", 24, signed=False, meaning="first entry of this neuron's decay table"),
+    )
+
+
 # Parameter words of the selective state, in the order of the rows of `params` behind those of the membrane.
 _OWN = (
-    Word("b_z", 24, meaning="bias of port z, binary point of x"),
-    Word("b_d", 24, meaning="bias of port d, 12 fractional bits"),
-    Word("b_c", 24, meaning="bias of port c, binary point of c"),
-    Word("mul_z", 16, meaning="scale of the accumulator of z before its shift (1 for power-of-two scales)"),
-    Word("mul_d", 16, meaning="scale of the accumulator of d"),
-    Word("mul_c", 16, meaning="scale of the accumulator of c"),
-    Word("sh_z", 6, meaning="right shift from accumulator z to the binary point of x (negative: left)"),
-    Word("sh_d", 6, meaning="right shift from accumulator d to 12 fractional bits"),
-    Word("sh_c", 6, meaning="right shift from accumulator c to the binary point of c"),
-    Word("lut", 24, signed=False, meaning="first entry of this neuron's decay table"),
+    *port_words("x"),
     Word("D", 16, meaning="skip weight, 11 fractional bits"),
     Word("sh_cx", 6, meaning="right shift of c x to the binary point of q"),
     Word("sh_dz", 6, meaning="right shift of D z to the binary point of q"),
 )
-B_Z, B_D, B_C, MUL_Z, MUL_D, MUL_C, SH_Z, SH_D, SH_C, LUT, D, SH_CX, SH_DZ = range(13)
+B_Z, B_D, B_C, MUL_Z, MUL_D, MUL_C, SH_Z, SH_D, SH_C, LUT = range(10)
+D, SH_CX, SH_DZ = range(10, 13)
 _OWN_WORDS = len(_OWN)
 
 
@@ -68,15 +77,22 @@ def decay_table(a: float) -> npt.NDArray[np.int32]:
 
 
 @nb.njit(cache=True, nogil=True, forceinline=True)
+def read_ports(acc, p, i):  # type: ignore[no-untyped-def]
+    """Return z and c of neuron i before they are cut to their word, and the entry of the table at d; p the neuron's own words."""
+    z = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
+    d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
+    c = shift(np.int64(acc[2, i]) * p[MUL_C], np.int64(p[SH_C])) + p[B_C]
+    entry = min(max((d >> np.int64(D_FRAC - TABLE_FRAC)) + np.int64(128), np.int64(0)), np.int64(255))
+    return z, c, p[LUT] + entry
+
+
+@nb.njit(cache=True, nogil=True, forceinline=True)
 def _select(acc, state, params, own, table, i):  # type: ignore[no-untyped-def]
     """Go from ports to x (updated in place) to q of neuron i, with the number of saturated words; own words from row `own`."""
     limit, p = np.int64(params[LIMIT, i]), params[own:, i]
-    z0 = shift(np.int64(acc[0, i]) * p[MUL_Z], np.int64(p[SH_Z])) + p[B_Z]
-    d = shift(np.int64(acc[1, i]) * p[MUL_D], np.int64(p[SH_D])) + p[B_D]
-    c0 = shift(np.int64(acc[2, i]) * p[MUL_C], np.int64(p[SH_C])) + p[B_C]
+    z0, c0, entry = read_ports(acc, p, i)
     z, c = clip(z0, limit), clip(c0, limit)
-    entry = min(max((d >> np.int64(D_FRAC - TABLE_FRAC)) + np.int64(128), np.int64(0)), np.int64(255))
-    abar = np.int64(table[p[LUT] + entry])
+    abar = np.int64(table[entry])
     x = z + ((abar * (np.int64(state[0, i]) - z)) >> np.int64(16))
     state[0, i] = x
     q0 = shift(c * x, np.int64(p[SH_CX])) + shift(np.int64(p[D]) * z, np.int64(p[SH_DZ]))

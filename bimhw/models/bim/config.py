@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bimhw.models.config_rules import check_rules
+from bimhw.models.config_rules import Rule, check_rules, common_rules
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
 from simulator.neurons.psp import PspConstants, psp_constants
@@ -114,15 +114,9 @@ class BimConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return psp_constants(self.psp, self.tau_m, self.tau_s, self.psp_norm)
 
 
-def _rules(c: BimConfig) -> list[tuple[str, bool, str]]:
-    positive = [(n, 0 < getattr(c, n) < math.inf, "must be positive") for n in _POSITIVE]
-    decays = [(n, 0 <= getattr(c, n) < 1, "must be in [0, 1)") for n in ("k_o", "k_membrane", "adapt_rho")]
+def _rules(c: BimConfig) -> list[Rule]:
     return [
-        *positive,
-        *decays,
-        ("n_in", c.n_in >= 1, "must be at least 1"),
-        ("n_out", c.n_out >= 1, "must be at least 1"),
-        ("hidden", bool(c.hidden) and all(h >= 1 for h in c.hidden), "needs at least one layer of at least one neuron"),
+        *common_rules(c, ("tau_m", "tau_s", "theta", "surrogate_width"), ("k_o", "k_membrane", "adapt_rho")),
         ("refractory", c.refractory >= 0, "must not be negative"),
         ("n_states", c.n_states >= 1, "must be at least 1"),
         ("n_states", c.kind == "s6" or c.n_states == 1, f"but kind {c.kind!r} has one state per neuron"),
@@ -137,7 +131,6 @@ def _rules(c: BimConfig) -> list[tuple[str, bool, str]]:
 
 
 _OF_COMPLEX = {"rotate": True, "state_gain": "dc", "norm": "none"}
-_POSITIVE = ("tau_m", "tau_s", "theta", "surrogate_width", "input_scale")
 
 
 def layer_shapes(config: BimConfig, layer: int) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from bimhw.models.config_rules import check_rules
+from bimhw.models.config_rules import check_rules, common_rules
 
 FAMILY: Final = "leaky"
 
@@ -45,16 +45,10 @@ class LeakyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def __post_init__(self) -> None:
         rules = (
-            ("n_in", self.n_in >= 1, "must be at least 1"),
-            ("n_out", self.n_out >= 1, "must be at least 1"),
-            ("hidden", bool(self.hidden) and min(self.hidden) >= 1, "needs at least one layer of at least one neuron"),
+            *common_rules(self, ("theta", "surrogate_width")),
             ("keep", 0 <= self.keep <= 1, "must be in 0..1"),
-            ("theta", 0 < self.theta < math.inf, "must be positive"),
             ("adapt_jump", 0 <= self.adapt_jump < math.inf, "must be 0 (LIF) or positive"),
             ("adapt_keep", 0 <= self.adapt_keep <= 1, "must be in 0..1"),
-            ("k_o", 0 <= self.k_o < 1, "must be in [0, 1)"),
-            ("surrogate_width", 0 < self.surrogate_width < math.inf, "must be positive"),
-            ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
         check_rules(self, rules)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 import msgspec
 
-from bimhw.models.config_rules import check_rules
+from bimhw.models.config_rules import check_rules, common_rules
 from simulator.neurons.lz76 import MOST_WORDS, WORD_BITS
 from simulator.neurons.meta_neuron import LEARNT
 
@@ -48,15 +47,10 @@ class MetaConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         rules = (
-            ("n_in", self.n_in >= 1, "must be at least 1"),
-            ("n_out", self.n_out >= 1, "must be at least 1"),
-            ("hidden", bool(self.hidden) and min(self.hidden) >= 1, "needs at least one layer of at least one neuron"),
+            *common_rules(self, ("surrogate_width",)),
             ("transmit", 0 < self.transmit <= 1, "must be in (0, 1]"),
             ("sh_h", 0 <= self.sh_h <= 8, "must be in 0..8"),
             ("longest", 1 <= self.longest <= _LONGEST, f"must be in 1..{_LONGEST}"),
-            ("k_o", 0 <= self.k_o < 1, "must be in [0, 1)"),
-            ("surrogate_width", 0 < self.surrogate_width < math.inf, "must be positive"),
-            ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
         check_rules(self, rules)
 

@@ -5,12 +5,11 @@ Letters: H channels (and neurons of a layer), N modes of a neuron, L layers, C c
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 import msgspec
 
-from bimhw.models.config_rules import check_rules
+from bimhw.models.config_rules import check_rules, common_rules
 from simulator.neurons.p_spike_ssm import MOST_STATES
 
 FAMILY: Final = "p-spikessm"
@@ -41,14 +40,9 @@ class PSpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         rules = (
-            ("n_in", self.n_in >= 1, "must be at least 1"),
-            ("n_out", self.n_out >= 1, "must be at least 1"),
-            ("hidden", bool(self.hidden) and self.hidden[0] >= 1, "needs at least one layer of at least one neuron"),
+            *common_rules(self, ("clamp",)),
             ("hidden", len(set(self.hidden)) == 1, "must have the same width in every layer: they share one stream"),
             ("n_states", 1 <= self.n_states <= MOST_STATES, f"must be in 1..{MOST_STATES}"),
-            ("clamp", 0 < self.clamp < math.inf, "must be positive"),
-            ("k_o", 0 <= self.k_o < 1, "must be in [0, 1)"),
-            ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
         check_rules(self, rules)
 

@@ -17,13 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.costs.sweep_figures import SweepFigures
 from bimhw.runs.condition import fault_figures
 from bimhw.runs.execute import execute, time_run
 from bimhw.runs.judge import judge, spike_rate
 from bimhw.runs.request import How
 from bimhw.runs.trials import request_of, trial_of
 from bimhw.studies.sweep.faulty import AGAIN, faulty_run
-from bimhw.studies.sweep.figures import SweepFigures
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz

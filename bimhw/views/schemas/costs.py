@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bimhw.costs.sweep_figures import SweepFigures
 from bimhw.runs.manifest import RunManifest, RunResult
 from bimhw.views.schemas.base import Anything, Document, Figure, Value
 from bimhw.views.schemas.shared import Fidelity, Row, Spread
@@ -159,49 +164,25 @@ class Codesign(Document, frozen=True):
     fidelity: Fidelity | None
 
 
-class SweepRow(Document, frozen=True):
+class _Point(Document, frozen=True):
     """A point of a sweep; figures are null where it failed."""
 
     axes: dict[str, Value]
     status: str
     reason: str
     pareto: bool
-    accuracy: Figure = None
-    neurons: int | None = None
-    cores: int | None = None
-    copies: int | None = None
-    density: Figure = None
-    spike_rate: Figure = None
-    synaptic_events_per_sample: Figure = None
-    weight_bytes: Figure = None
-    saturations: int | None = None
-    samples_per_s: Figure = None
-    latency_us: Figure = None
-    total_uj: Figure = None
-    total_low_uj: Figure = None
-    total_high_uj: Figure = None
-    full_uj: Figure = None
-    dynamic_uj: Figure = None
-    synapse_uj: Figure = None
-    soma_uj: Figure = None
-    edp_js: Figure = None
-    learning_uj: Figure = None
-    learning_form: str | None = None
-    learning_low_uj: Figure = None
-    learning_high_uj: Figure = None
-    learners_uj: Figure = None
-    latency_low_us: Figure = None
-    latency_high_us: Figure = None
-    trust: str | None = None
-    time_trust: str | None = None
-    fidelity: str | None = None
-    card: str | None = None
-    card_uj: Figure = None
-    card_full_uj: Figure = None
-    synapse_uj_fixed_activity: Figure = None
-    pruned_synops_fixed_activity: Figure = None
-    faults: dict[str, Value] = {}
-    unknown: list[str] = []
+
+
+if TYPE_CHECKING:
+    SweepRow = _Point
+else:  # the figures are those of the table and the store, none of which a failed point has
+    SweepRow = msgspec.defstruct(
+        "SweepRow",
+        [(f.name, f.type | None, None) for f in msgspec.structs.fields(SweepFigures)],
+        bases=(_Point,),
+        namespace={"__doc__": _Point.__doc__},
+        frozen=True,
+    )
 
 
 class Sweep(Document, frozen=True):

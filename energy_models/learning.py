@@ -15,7 +15,6 @@ from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quality, Quantity
 from simulator.neurons.base import get
 from simulator.plasticity.operations import OPERATIONS, PORTS, Psp
-from simulator.program.program import Program
 
 _RMW = ("op_state_read", "op_state_write")
 _MAC = ("op_mul", "op_add")
@@ -160,27 +159,3 @@ def learning_counts(
         p_in, p_out = stdp_rates
         counts |= {"learn_stdp_rmw": n_in + n_hidden, "learn_stdp_events": (p_in + p_out) * pairs}
     return {name: round(n) for name, n in counts.items() if round(n)}
-
-
-def program_learning_counts(program: Program, optimiser: Optimiser = "rms") -> dict[str, int]:
-    """Count operations of one labelled step of exact dense RTRL of all BIM-D layers of a program.
-
-    Density is that of the program's synapses; classes are the size of its output population.
-    """
-    classes = sum(p.size for p in program.populations if p.role == "output")
-    total: dict[str, int] = {}
-    for target in program.populations:
-        psp = psp_of(target.model)
-        if psp is None or target.role == "output":
-            continue
-        for name in dict.fromkeys(q.source for q in program.projections if q.target == target.name):
-            source = program.population(name)
-            ports = [q for q in program.projections if q.target == target.name and q.source == name]
-            density = sum(q.n_synapses for q in ports) / max(1, len(ports) * source.size * target.size)
-            below = source.role != "input"
-            counts = learning_counts(
-                source.size, target.size, psp, classes, optimiser=optimiser, density=density, between_layers=below
-            )
-            for key, n in counts.items():
-                total[key] = total.get(key, 0) + n
-    return total

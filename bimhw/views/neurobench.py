@@ -29,7 +29,6 @@ from bimhw.costs.result import Energy
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.membrane import membrane_updates, steps_of_samples
 from bimhw.views.table import METRICS
-from simulator.base.files import write_json
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
@@ -67,11 +66,6 @@ def neurobench(run: RunFolder | Path | str, gpu: tuple[str, ...] = ()) -> dict[s
     if "accuracy" in result:
         out["ClassificationAccuracy"] = result.get("accuracy")
     return out | _own(folder, energy(folder, gpu=gpu))
-
-
-def write_neurobench(run: Path | str, path: Path, gpu: tuple[str, ...] = ()) -> None:
-    """Write the metrics as JSON, whole or not at all."""
-    write_json(path, neurobench(run, gpu))
 
 
 def _events(program: Program, spikes: SpikeTrain, steps: int, chip_steps: int) -> npt.NDArray[np.int64]:

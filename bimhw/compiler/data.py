@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
-from bimhw.tasks.dataset import Dataset, power_of_two_scale
+from bimhw.tasks.dataset import Array, Dataset, power_of_two_scale
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
@@ -149,19 +149,19 @@ def _from_dataset(data: Dataset, network: Network, seed: int) -> CalibrationData
     return CalibrationData(payloads, f"{len(chosen)} samples of {data.name}{unit}{notes}", scales=found)
 
 
-def _scale_found(x: npt.NDArray[Any]) -> float:
+def _scale_found(x: Array) -> float:
     """Return the value of payload 1 of one input: whole numbers stay as they are."""
     return 1.0 if _is_whole(x) else power_of_two_scale(x, PAYLOAD_BITS)
 
 
-def _taken(x: npt.NDArray[Any], chosen: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+def _taken(x: Array, chosen: npt.NDArray[np.int64]) -> Array:
     """Return some samples; a static input stays a view of one step."""
     if x.strides[1] == 0:
         return np.broadcast_to(x[chosen, :1], (chosen.size, *x.shape[1:]))
     return x[chosen]
 
 
-def _is_whole(x: npt.NDArray[Any]) -> bool:
+def _is_whole(x: Array) -> bool:
     """Return whether values are payloads as they are."""
     step = x[:, :1] if x.strides[1] == 0 else x
     return bool((step == np.rint(step)).all()) and float(np.abs(step).max(initial=0.0)) < 2**15

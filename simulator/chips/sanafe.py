@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,20 @@ from simulator.chips.rules import check_chip
 _WAY = "Give a SANA-FE 2 architecture file"
 _TICKS_NS = (1.0, 0.1, 0.01, 0.001)  # the coarsest that divides all times is taken
 _NEURONS = ("input", "lif", "if")
+_LIKE_HERE: Mapping[str, tuple[object, ...]] = {  # what a chip of this simulator does anyway
+    "buffer_position": ("soma",),
+    "model": ("leaky_integrate_fire", "current_based", "accumulator", "accumulator_with_delay"),
+    "sync_model": ("fixed", "table"),
+    "topology": ("mesh",),
+}
+_MEANS = {
+    "buffer_position": "messages are added on arrival and neurons updated in the next step, as with soma",
+    "buffer_inside_unit": "messages are added on arrival and neurons updated in the next step",
+    "model": "only the unit's costs are taken",
+    "latency_update": "dendrites take no time here",
+    "energy_update": "there is no counter of dendrites",
+    "topology": "taken as a mesh",
+}
 
 
 class _Unit(msgspec.Struct, frozen=True):
@@ -70,8 +84,10 @@ class _Numbers:
 
     where: str
     notes: list[str] = field(default_factory=list)
+    read: set[tuple[str, str]] = field(default_factory=set)
 
     def get(self, unit: _Unit, key: str, scale: float = 1.0) -> float:
+        self.read.add((unit.name, key))
         return self.scaled(unit.attributes.get(key, 0.0), f"{unit.name}.{key}", scale)
 
     def scaled(self, value: object, name: str, scale: float) -> float:
@@ -128,10 +144,21 @@ def chip_from_sanafe(
         limits=_limits(core, numbers),
         timing=_timing(top, tile, units, numbers),
         energy=_energy(tile, units, numbers),
-        notes=tuple(numbers.notes),
     )
+    named = (*numbers.notes, *_not_read((top, tile, core, *(getattr(units, k) for k in _KINDS)), numbers))
+    chip = msgspec.structs.replace(chip, notes=named)
     check_chip(chip, str(path))
-    return chip, tuple(numbers.notes)
+    return chip, named
+
+
+def _not_read(units: Sequence[_Unit], numbers: _Numbers) -> Iterator[str]:
+    """Name each attribute that says something and has no place in a chip file, with its value."""
+    for unit in units:
+        for key, value in unit.attributes.items():
+            alike = not value or value in _LIKE_HERE.get(key, ()) or str(value) in ("0.0", "0")
+            if alike or (unit.name, key) in numbers.read:
+                continue
+            yield f"{unit.name}: {key} is {str(value)[:80]!r}, not read" + (f": {_MEANS[key]}" if key in _MEANS else "")
 
 
 def _one_tile(top: _Architecture, where: str) -> tuple[_Tile, int]:
@@ -145,6 +172,9 @@ def _one_tile(top: _Architecture, where: str) -> tuple[_Tile, int]:
             "Import each kind apart, or write core_limits by hand",
         )
     return kinds[0], copies(kinds[0].core[0].name)
+
+
+_KINDS = ("axon_in", "synapse", "dendrite", "soma", "axon_out")
 
 
 @dataclass(frozen=True)
@@ -194,8 +224,6 @@ def _topology(top: _Architecture, tile: _Tile, cores: int, numbers: _Numbers) ->
     tiles = copies(tile.name)
     if tiles > width * height:
         raise InputError(f"{numbers.where}: width x height", f"is {width} x {height} for {tiles} tiles", _WAY)
-    if str(top.attributes.get("topology", "mesh")) != "mesh":
-        numbers.notes.append(f"topology {top.attributes['topology']!r}: taken as a mesh")
     return Topology(width, height, cores, tiles * cores, source=f"SANA-FE architecture {Path(numbers.where).name}")
 
 
@@ -246,6 +274,7 @@ def _timing(top: _Architecture, tile: _Tile, units: _Units, numbers: _Numbers) -
 def _barriers(top: _Architecture, numbers: _Numbers) -> dict[str, float]:
     """Return ``latency_sync`` in ns by the number of tiles; one entry where it is one number."""
     given = top.attributes.get("latency_sync", 0.0)
+    numbers.read.add((top.name, "latency_sync"))
     if isinstance(given, Mapping):
         return {str(k): numbers.scaled(v, f"latency_sync.{k}", 1e9) for k, v in given.items()}
     return {"1": numbers.get(top, "latency_sync", 1e9)}
@@ -253,11 +282,6 @@ def _barriers(top: _Architecture, numbers: _Numbers) -> dict[str, float]:
 
 def _energy(tile: _Tile, units: _Units, numbers: _Numbers) -> dict[str, Quantity]:
     pj = 1e12
-    every = numbers.get(units.dendrite, "energy_update", pj)
-    if every:
-        numbers.notes.append(
-            f"{units.dendrite.name}: energy_update of {every:g} pJ is left out: no counter of dendrites"
-        )
     found = {
         "synaptic_event": (numbers.get(units.synapse, "energy_process_spike", pj), units.synapse.name),
         "soma_access": (numbers.get(units.soma, "energy_access_neuron", pj), units.soma.name),

@@ -2,7 +2,7 @@
 
     sigma[t] = sigma[t-1] + acc[t]
     y = sigma + bias,  or max(y, 0) with relu
-    d = y - sent[t-1];  sends d if |d| >= vth, and sent <- sent + d; else silent
+    d = y - sent[t-1];  sends d / 2^sh_out, rounded down, if |d| >= vth, and sent <- sent + d; else silent
 
 so that what a receiver has summed differs from the activation by less than vth. In integers sigma keeps the accumulator's
 own unit, int32, and nothing of it is rounded: sums of changes do not drift. y has f fractional bits: y = sigma mul / 2^sh,
@@ -58,8 +58,9 @@ def _kernel(
             y = max(y, 0)
         d = y - int(state[1, i])
         if d >= params[3, i] or -d >= params[3, i]:
-            d = min(max(d, -PAYLOAD_LIMIT), PAYLOAD_LIMIT)
-            out[i] = d
+            most = PAYLOAD_LIMIT << int(params[7, i])
+            d = min(max(d, -most), most)
+            out[i] = d >> int(params[7, i])
             state[1, i] += d
     return beyond
 
@@ -106,6 +107,7 @@ SIGMA_DELTA = register(
             Word("relu", 1, signed=False, meaning="1: no activation below 0"),
             Word("limit", 24, signed=False, meaning="largest activation"),
             Word("wait", 8, signed=False, meaning="steps before the first update: the neuron's layer"),
+            Word("sh_out", 4, signed=False, meaning="right shift from a change to its payload"),
         ),
         kernel=_kernel,
         float_step=_float_step,
@@ -114,7 +116,7 @@ SIGMA_DELTA = register(
         float_states=("sigma", "sent"),
         initial={"wait": "wait"},
         fires="change of activation >= vth",
-        defaults={"bias": 0, "relu": 1, "wait": 0},
+        defaults={"bias": 0, "relu": 1, "wait": 0, "sh_out": 0},
         brian2=_BRIAN2,
         traits=Traits(graded=True, membrane="sent", sends="sent"),
         lowering="bimhw.compiler.lower.sigma_delta",

@@ -184,7 +184,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         return required(self.input, "input")
 
 
-def input_entry(meta: Mapping[str, Any]) -> ProgramInput:
+def input_entry(meta: Mapping[str, object]) -> ProgramInput:
     """Return the typed input of a network's or program's meta; one that says nothing has payloads of value 1.
 
     Raises:

@@ -45,6 +45,7 @@ def lower_sigma_delta(
         "relu": np.asarray(p["relu"]),
         "limit": np.asarray(limit),
         "wait": np.asarray(population.layer),
+        "sh_out": np.asarray(0),
     }
     words = {
         w.name: in_word(f"{where} {w.name!r}", w, np.asarray(out[w.name], np.float64))

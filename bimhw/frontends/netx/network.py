@@ -1,7 +1,6 @@
-"""A netx file as an integer network of Loihi's CUBA-LIF neurons, in the arithmetic of Lava's fixed-point LIF.
+"""A netx file as an integer network, in the arithmetic of Lava's fixed-point neurons (`bimhw.frontends.netx.neurons`).
 
-Layer l of neurons is `simulator.neurons.loihi_cuba` with vth = vThMant, du = iDecay - 1, dv = vDecay and the layer's bias;
-weights are the file's. A spike reaches the next layer one step later. A layer's delays are axonal: its spikes arrive so many
+Weights are the file's. A spike reaches the next layer one step later. A layer's delays are axonal: its spikes arrive so many
 steps later. `refDelay` is not used, as lava-dl's own netx does not use it.
 Source: the format's description in lava-dl (BSD-3-Clause), netx/README.md and hdf5.py.
 """
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.netx.layers import AGAIN, Layer, Shape, Synapses, conv, dense, numbers, pool, shape_of
+from bimhw.frontends.netx.neurons import Neurons, is_sigma_delta, neurons_of, spread
 from mapping.network import Network
 from mapping.words import narrowed, value_bits
 from simulator.base.errors import InputError
@@ -25,7 +25,7 @@ from simulator.base.reading import boundary
 from simulator.program.graph import Population, Projection
 
 _READERS = {"dense": dense, "conv": conv, "pool": pool}
-_CUBA = ("CUBA", "LOIHI", "CUBA-LIF")
+_INPUT_NEURONS = "input_neurons"
 _NOT_READ = {
     "average": "averages over neurons, which is decoding: cut it off and decode the last layer's spikes",
     "concat": "joins layers, which is not read yet",
@@ -41,6 +41,7 @@ class _Made:
     population: Population
     shape: Shape
     delays: npt.NDArray[np.int64]
+    neurons: Neurons | None = None
 
 
 def netx_network(path: Path) -> Network:
@@ -87,10 +88,34 @@ def _network(layers: list[Layer], path: Path) -> Network:
             projections += _projections(made[-2], made[-1].population, feed)
     if not projections:
         raise InputError(str(path), "has no layer with weights", AGAIN)
-    populations = [m.population for m in made]
+    populations = [_waiting(m, made) for m in made]
     populations[-1] = replace(populations[-1], role="output")
-    meta = {"source": path.name} | ({"notes": notes} if notes else {})
-    return Network("integer", tuple(populations), tuple(projections), meta)
+    return Network("integer", tuple(populations), tuple(projections), _meta(made, path, notes))
+
+
+def _waiting(one: _Made, made: list[_Made]) -> Population:
+    """Return sigma-delta neurons that begin a step later behind an input layer of neurons: its values take a step to it."""
+    p = one.population
+    if p.model != "sigma_delta" or made[1].population.name != _INPUT_NEURONS:
+        return p
+    return replace(p, params={**p.params, "wait": np.asarray(1, np.int32)})
+
+
+def _meta(made: list[_Made], path: Path, notes: list[str]) -> dict[str, object]:
+    """Return how the host feeds and reads the network."""
+    meta: dict[str, object] = {"source": path.name}
+    formats = {m.population.name: dict(m.neurons.formats) for m in made if m.neurons is not None and m.neurons.formats}
+    if formats:
+        meta["formats"] = formats
+    if len(made) > 1 and made[1].population.name in formats:
+        meta["input"] = {"population": made[0].population.name, "once": True}
+        notes.append("sigma-delta: the input brings the changes of its values, so a still one comes once")
+    last = made[-1]
+    if last.neurons is not None and last.neurons.output is not None:
+        meta["exits"] = [
+            {"name": "output", "population": last.population.name, "state": last.neurons.output, "reduce": "mean"}
+        ]
+    return meta | ({"notes": notes} if notes else {})
 
 
 def _plain_input(shape: Shape) -> _Made:
@@ -112,60 +137,31 @@ def _input(layer: Layer, where: str) -> tuple[list[_Made], Synapses | None]:
         return [_plain_input(shape)], None
     weight = int(numbers(layer, "weight", where).reshape(-1)[0]) if "weight" in layer else 64
     bias = int(numbers(layer, "bias", where).reshape(-1)[0]) if "bias" in layer else 0
-    neuron = _neuron(layer, where)
-    if bias != weight and int(numbers(neuron, "iDecay", where).reshape(-1)[0]) != 4096:
+    neuron, graded = layer["neuron"], is_sigma_delta(layer)
+    decays = not graded and isinstance(neuron, dict) and int(numbers(neuron, "iDecay", where).reshape(-1)[0]) != 4096
+    if bias != weight and decays:
         problem = "adds a constant to a current that decays slowly, which a bias of the membrane cannot do"
         raise InputError(where, problem, "Export with iDecay 4096 in the input layer, or without its neurons")
     size = int(np.prod(shape))
     shifted = dict(layer) | {"bias": np.full(size, bias - weight)}
-    made = _neurons(shifted, "input_neurons", shape, 1, where, [])
+    made = _neurons(shifted, _INPUT_NEURONS, shape, 1, where, [], is_input=True)
     one = np.arange(size)
     return [_plain_input(shape), made], Synapses(one, one, np.full(size, 2 * weight), shape)
 
 
-def _neuron(layer: Layer, where: str) -> Layer:
-    neuron = layer.get("neuron")
-    if not isinstance(neuron, dict):
-        raise InputError(where, "has no neuron", AGAIN)
-    kind = str(neuron.get("type", "CUBA-LIF"))
-    if kind not in _CUBA:
-        way = "Only CUBA neurons are read; sigma-delta and resonate-and-fire layers can be built as a bimhw.Network"
-        raise InputError(f"{where}: neuron", f"is of type {kind!r}", way)
-    if np.any(np.asarray(neuron.get("gradedSpike", 0))):
-        raise InputError(
-            f"{where}: neuron", "sends graded spikes, which CUBA-LIF here does not", "Export binary spikes"
-        )
-    return neuron
-
-
-def _neurons(layer: Layer, name: str, shape: Shape, depth: int, where: str, notes: list[str]) -> _Made:
-    neuron, size = _neuron(layer, where), int(np.prod(shape))
-
-    def row(key: str, offset: int = 0) -> npt.NDArray[np.int32]:
-        """Return a row of one value for all, or one a neuron or a channel."""
-        value = numbers(neuron, key, where).reshape(-1) + offset
-        return np.asarray(value[0] if value.size == 1 else _spread(value, shape, f"{where}: {key}"), np.int32)
-
-    bias = numbers(layer, "bias", where).reshape(-1) if "bias" in layer else np.zeros(1, np.int64)
-    params = {
-        "du": row("iDecay", -1), "dv": row("vDecay"), "vth": row("vThMant"), "bias_exp": np.asarray(6, np.int32),
-        "bias_mant": np.asarray(bias[0] if bias.size == 1 else _spread(bias, shape, f"{where}: bias"), np.int32),
-    }  # fmt: skip
+def _neurons(
+    layer: Layer, name: str, shape: Shape, depth: int, where: str, notes: list[str], is_input: bool = False
+) -> _Made:
+    size, made = int(np.prod(shape)), neurons_of(layer, shape, where, is_input)
+    neuron = layer["neuron"]
+    assert isinstance(neuron, dict)
     if "refDelay" in neuron and np.any(np.asarray(neuron["refDelay"]) > 1):
         notes.append(f"layer {name!r}: refDelay is not used, as lava-dl's netx does not use it")
     delays = numbers(layer, "delay", where).reshape(-1) if "delay" in layer else np.zeros(1, np.int64)
-    spread = np.full(size, delays[0]) if delays.size == 1 else _spread(delays, shape, f"{where}: delay")
-    if spread.min() < 0:
-        raise InputError(f"{where}: delay", f"is {spread.min()}; a delay is not negative", AGAIN)
-    return _Made(Population(name, "loihi_cuba", size, params, layer=depth, shape=shape), shape, spread)
-
-
-def _spread(value: npt.NDArray[np.int64], shape: Shape, where: str) -> npt.NDArray[np.int64]:
-    """Return the values of all neurons from one for each, or one for each channel."""
-    size = int(np.prod(shape))
-    if value.size not in (size, shape[0]):
-        raise InputError(where, f"has {value.size} values for {size} neurons in {shape[0]} channels", AGAIN)
-    return value if value.size == size else np.repeat(value, size // shape[0])
+    late = np.full(size, delays[0]) if delays.size == 1 else spread(delays, shape, f"{where}: delay")
+    if late.min() < 0:
+        raise InputError(f"{where}: delay", f"is {late.min()}; a delay is not negative", AGAIN)
+    return _Made(Population(name, made.model, size, made.params, layer=depth, shape=shape), shape, late, made)
 
 
 def _projections(before: _Made, target: Population, synapses: Synapses) -> Iterator[Projection]:

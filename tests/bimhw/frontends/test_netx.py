@@ -151,7 +151,10 @@ def test_input_neurons_take_the_affine_input(tmp_path: Path) -> None:
         ({"type": "average"}, "layer 5: of type 'average' averages over neurons"),
         ({"type": "concat"}, "joins layers"),
         ({"type": "lstm"}, "'lstm' is not known"),
-        ({"neuron": {"type": "SDNN", "vThMant": 1}}, "is of type 'SDNN'"),
+        ({"neuron": {"type": "RF", "vThMant": 1}}, "is of type 'RF'"),
+        ({"neuron": {"type": "SDNN", "vThMant": 1, "activation": "tanh"}}, "has the activation 'tanh'"),
+        ({"neuron": {"type": "SDNN", "vThMant": 5000}}, "vth: reaches 5,000; 2,047 is the most"),
+        ({"neuron": {"type": "SDNN", "sigma_output": 1}, "bias": np.ones(3, int)}, "has a bias on a sigma output"),
         ({"neuron": {"type": "CUBA", "iDecay": 5}}, "vDecay: is missing"),
         ({"weight": np.full((3, 7), 0.5)}, "holds numbers that are not whole"),
         ({"weight": np.ones((3, 6), int)}, "has 18 values for 7 inputs and 3 neurons"),
@@ -174,3 +177,64 @@ def test_other_hdf5_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.net").write_bytes(b"g 6 threshold=1.0")
     with pytest.raises(InputError):
         netx_network(tmp_path / "x.net")
+
+
+SDNN = {"type": "SDNN", "activation": "relu", "vThMant": 3}
+
+
+class _SigmaDelta:
+    """Lava's fixed-point SigmaDelta, spike_exp = state_exp = 6; as `Delta` where its values arrive as they are."""
+
+    def __init__(self, size: int, vth: int, bias: npt.NDArray[np.int64] | int) -> None:
+        self.sigma, self.act, self.residue = (np.zeros(size, np.int64) for _ in range(3))
+        self.vth, self.bias = vth << 12, np.asarray(bias, np.int64) << 12
+
+    def send(self, act: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        delta = act - self.act + self.residue
+        out = np.where(np.abs(delta) >= self.vth, delta, 0)
+        self.residue, self.act = delta - out, act
+        return out >> 6
+
+    def step(self, a: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        self.sigma = self.sigma + a
+        return self.send(np.maximum(self.sigma + self.bias, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sigma_delta_layers_are_lavas(seed: int, tmp_path: Path) -> None:
+    """Input [1, 4, 4] of values, conv, dense with a bias, dense whose sums are the answer."""
+    rng = np.random.default_rng(seed)
+    kernel, bias = rng.integers(-40, 60, (3, 1, 2, 2, 1)), rng.integers(-20, 20, 6)
+    middle, last = rng.integers(-60, 60, (6, 27)), rng.integers(-60, 60, (3, 6))
+    layers = [
+        {"type": "input", "shape": [1, 4, 4], "neuron": SDNN | {"vThMant": 1}, "weight": 8, "bias": 2},
+        {"type": "conv", "shape": [3, 3, 3], "neuron": SDNN, "weight": kernel, "stride": [1, 1], "padding": [0, 0],
+         "dilation": [1, 1], "groups": 1},
+        {"type": "flatten", "shape": [27]},
+        {"type": "dense", "shape": [6], "neuron": SDNN | {"vThMant": 5}, "weight": middle, "bias": bias},
+        {"type": "dense", "shape": [3], "neuron": SDNN | {"sigma_output": 1}, "weight": last},
+    ]  # fmt: skip
+    x = rng.integers(0, 3, (STEPS, 16)) * (rng.random((STEPS, 1)) < 0.4)
+    for t in range(1, STEPS):
+        x[t] = np.where(x[t].any(), x[t], x[t - 1])
+    changes = np.diff(x, axis=0, prepend=0).astype(np.int32)
+    made = bimhw.compile(write(tmp_path / "n.net", layers), "loihi2", calibration=changes[None])
+    chip = bimhw.run(made.program, SpikeTrain.from_dense(changes), STEPS, probes=[("dense4", "sigma")])
+    models = [_SigmaDelta(n, v, b) for n, v, b in ((16, 1, 0), (27, 3, 0), (6, 5, bias))]
+    first = made.program.first_ids()
+    outs = [[np.zeros(n, np.int64)] for n in (16, 27, 6)]  # the input takes a step
+    sums, sigma = np.zeros(3, np.int64), [np.zeros(3, np.int64)]
+    turned = torch.tensor(kernel[:, :, ::-1, ::-1, 0].copy(), dtype=torch.float64)
+    for t in range(STEPS - 1):
+        before = [rows[-1] for rows in outs]
+        image = torch.tensor(before[0].reshape(1, 1, 4, 4), dtype=torch.float64)
+        conv = np.asarray(torch.nn.functional.conv2d(image, turned).reshape(-1), np.float64).astype(np.int64)
+        outs[0].append(models[0].send(2 * 8 * x[t] - 8 + 2 << 12))
+        outs[1].append(models[1].step(conv))
+        outs[2].append(models[2].step(middle @ before[1]))
+        sums = sums + last @ before[2]
+        sigma.append(sums)
+    for name, rows in zip(("input_neurons", "conv1", "dense3"), outs, strict=True):
+        np.testing.assert_array_equal(chip.spikes.to_dense(first[name], len(rows[0])), np.stack(rows), err_msg=name)
+    np.testing.assert_array_equal(chip.probes["dense4", "sigma"], np.stack(sigma))
+    assert np.count_nonzero(np.stack(sigma)[-1]) and made.program.facts.entry.once

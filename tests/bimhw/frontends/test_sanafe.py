@@ -284,3 +284,12 @@ def test_the_option_goes_with_every_mapping(tmp_path: Path) -> None:
     assert copied.samples == 2
     assert copied.total("neuron_updates_resting") == 2 * mapped.activity.total("neuron_updates_resting")
     assert copied.counts["neuron_updates_resting"].by_population.size == len(many.populations)
+
+
+def test_fields_without_a_place_are_named_one_by_one(tmp_path: Path) -> None:
+    text = ARCHITECTURE.replace("buffer_position: soma", "buffer_position: dendrite, log_energy: true")
+    text = text.replace("buffer_inside_unit: false", "buffer_inside_unit: true").replace("mesh", "torus")
+    (tmp_path / "arch.yaml").write_text(text)
+    chip, notes = chip_from_sanafe(tmp_path / "arch.yaml")
+    named = [note.split(": ")[1].split(" is ")[0] for note in notes]
+    assert named == ["topology", "buffer_position", "log_energy", "buffer_inside_unit"] and chip.notes == notes

@@ -93,12 +93,12 @@ def test_a_kick_rings_at_the_neurons_frequency() -> None:
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 2**32 - 1), st.integers(-3, 8), st.booleans())
-def test_sigma_delta(seed: int, right: int, relu: bool) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(-3, 8), st.booleans(), st.sampled_from([0, 0, 3, 6]))
+def test_sigma_delta(seed: int, right: int, relu: bool, sh_out: int) -> None:
     rng = np.random.default_rng(seed)
     acc = rng.integers(-(2**12), 2**12, (T, 1, N)).astype(np.int32)
     p = {"mul": rng.integers(1, 9, N), "sh": right, "bias": rng.integers(-500, 500, N), "vth": rng.integers(1, 900, N)}
-    p |= {"relu": int(relu), "limit": 2**20}
+    p |= {"relu": int(relu), "limit": 2**20, "sh_out": sh_out}
     outs, states = run("sigma_delta", p, acc)
     for i in range(N):
         sigma = sent = 0
@@ -109,9 +109,9 @@ def test_sigma_delta(seed: int, right: int, relu: bool) -> None:
             y = clip(y + int(p["bias"][i]), 2**20)
             y = max(y, 0) if relu else y
             d = y - sent
-            d = clip(d, 2**15 - 1) if abs(d) >= p["vth"][i] else 0
+            d = clip(d, 2**15 - 1 << sh_out) if abs(d) >= p["vth"][i] else 0
             sent += d
-            assert (outs[t, i], states[t, 0, i], states[t, 1, i]) == (d, sigma, sent)
+            assert (outs[t, i], states[t, 0, i], states[t, 1, i]) == (d >> sh_out, sigma, sent)
 
 
 def compiled(name: str, params: dict[str, Any], layers: int = 2) -> tuple[Any, Any]:

@@ -11,7 +11,6 @@ from bimhw.costs.copies import learning_throughput, throughput
 from bimhw.costs.counted import CountedLearning, LearningPlan, count_learning, forms_of
 from bimhw.costs.measured import measure_gpu
 from bimhw.costs.result import Energy, LearningCost, cheapest_exact
-from bimhw.costs.times import time_ratios, time_word
 from bimhw.runs.folder import RunFolder
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu import (
@@ -30,6 +29,7 @@ from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.gpu_work import workload_of
 from energy_models.items import EnergyReport
 from energy_models.scaling import scaled_chip
+from energy_models.times import time_ratios, time_word
 from mapping.copies import copies_of, first_copy, most_copies
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip

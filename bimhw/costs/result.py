@@ -56,7 +56,7 @@ class Energy(ComparedEnergy):
         learning: each form of learning on the chip, counted from the run; empty for a program that does not learn there, and
             where learning was simulated (then its items are in `report`).
         copies, full: copies of the network that the chip holds, and the report of all of them together; None where one fits.
-        time_ratios: low and high time of the run over its nominal one (`bimhw.costs.times`); None where it was not timed.
+        time_ratios: low and high time of the run over its nominal one (`energy_models.times`); None where it was not timed.
         ran: copies that ran side by side, of a program that was compiled with them (then `report` is theirs).
         steps_per_sample: of the network.
         gpu: estimates by card, mode, case and batch.

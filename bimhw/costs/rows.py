@@ -93,6 +93,7 @@ _HOW = {
     "dense": "RTRL dense, counted", "seq": "RTRL SEQ, counted", "tr": "truncated TR, counted", "blk": "RTRL BLK, counted",
     "fused": "fused bound",
 }  # fmt: skip
+_OUTCOMES = ("LOSES", "undecided", "wins")  # the chip's, in the order of the lines
 EXACT = ("dense", "seq", "blk")  # forms whose gradient is exact
 
 
@@ -153,19 +154,22 @@ def _cases(rows: Iterable[ComparisonRow]) -> dict[tuple[str, str, str, bool], li
 
 
 def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
-    """State where the chip loses and where it wins: one sample at a time, and at each side's best batch."""
+    """State where the chip loses, where the ranges do not decide, and where it wins.
+
+    One sample at a time, and at each side's best batch. Lines begin with ``LOSES``, ``undecided`` or ``wins``, in this order.
+    """
     found = list(rows)
-    lines: list[tuple[bool, str]] = []
+    lines: list[tuple[int, str]] = []
     for (_, work, _, scan), cards in _cases(found).items():
         own = [
             r for r in found if r.side == "chip" and not r.separate and (r.work == "inference") == (work == "inference")
         ]
         if own and not scan and work != "rtrl":
             lines += _lines(own, cards)
-    return [text for _, text in sorted(lines, key=lambda line: not line[0])]  # where the chip loses first
+    return [text for _, text in sorted(lines, key=lambda line: line[0])]
 
 
-def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[bool, str]]:
+def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[int, str]]:
     """Describe one card, one work, one case: one sample at a time; then the cheapest of each side."""
     out, single = [], [r for r in cards if r.batch == 1]
     alone = [r for r in own if r.batch == 1]
@@ -178,14 +182,17 @@ def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[b
     return out
 
 
-def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[bool, str]:
+def _against(chip: ComparisonRow, card: ComparisonRow, more: str) -> tuple[int, str]:
+    """Return the place of the outcome in `_OUTCOMES`, and the line."""
     loses = card.uj < chip.uj
+    doubt = _doubt(chip, card) if loses else _doubt(card, chip)
+    outcome = 1 if doubt else 0 if loses else 2
     ratio = chip.uj / card.uj if loses else card.uj / chip.uj
     words = f"{significant(ratio, 3)} times {'more' if loses else 'less'} than"
     note = " (its sums lack unknown terms)" if chip.unknown and not loses else ""
-    return loses, (
-        f"{'LOSES' if loses else 'wins'}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "
-        f"{si(card.uj * 1e-6, 'J')}{more}{_doubt(chip, card) if loses else _doubt(card, chip)}{note}"
+    return outcome, (
+        f"{_OUTCOMES[outcome]}: {chip.who} {chip.what} {si(chip.uj * 1e-6, 'J')}, {words} {card.who} {card.what} "
+        f"{si(card.uj * 1e-6, 'J')}{more}{doubt}{note}"
     )
 
 
@@ -194,7 +201,7 @@ def _doubt(dearer: ComparisonRow, cheaper: ComparisonRow) -> str:
     if cheaper.high_uj is None or cheaper.high_uj < dearer.low_uj:
         return ""  # what nothing bounds is said as unknown
     low, high = (si(uj * 1e-6, "J") for uj in (dearer.low_uj, cheaper.high_uj))
-    return f"; not decided: the ranges overlap ({dearer.who} from {low}, {cheaper.who} to {high})"
+    return f"; the ranges overlap ({dearer.who} from {low}, {cheaper.who} to {high})"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from bimhw.runs.execute import execute, time_run
 from bimhw.runs.long_run import CHUNK_STEPS, LongRun, run_long
 from bimhw.runs.request import How, Request
 from energy_models.chip_energy import chip_energy
+from energy_models.spread import UNKNOWN, spread
+from energy_models.times import time_ratios, time_word
 from mapping.files import program_as_given
 from mapping.limits import check_capabilities
 from mapping.objective import DEFAULT
@@ -60,7 +62,9 @@ class BenchResult:
         sim_time_half_width_us: half of the 95 % confidence interval of a step, 0 where all were timed.
         saturations: values that left their word.
         faults: what the faults did, by counter; empty for a sound chip.
-        energy_nj_per_step: dynamic energy on the chip (the items whose constants are known).
+        sim_time_low_us_per_step, sim_time_high_us_per_step: with every time of the chip file at one end of its range.
+        sim_time_trust: the weakest word of the times used: measured, fitted, scaled, assumed, unverified, unknown.
+        energy_nj_per_step: dynamic energy on the chip (items whose constants are known), with `low`, `high` and `trust` alike.
     """
 
     net: str
@@ -86,7 +90,13 @@ class BenchResult:
     sim_time_us_per_step: float | None
     steps_timed: int
     sim_time_half_width_us: float | None
+    sim_time_low_us_per_step: float | None
+    sim_time_high_us_per_step: float | None
+    sim_time_trust: str
     energy_nj_per_step: float
+    energy_low_nj_per_step: float
+    energy_high_nj_per_step: float
+    energy_trust: str
     saturations: int
     faults: dict[str, int]
 
@@ -138,15 +148,18 @@ def bench(
     timing = None if engine == "none" else _Timing(built.program, hardware, how)
     whole = n_steps <= CHUNK_STEPS or how.faults != Faults() or timing_sample is not None
     done = _whole(built, request, repeats, timing) if whole else _long(built, request, timing)
-    return _result(Path(path).name, mapping, built, request, done, None if timing is None else timing.total)
+    return _result(Path(path).name, mapping, built, request, done, timing)
 
 
 def _result(
-    net: str, mapping: str, built: _Built, request: Request, done: LongRun, timed: _Timed | None
+    net: str, mapping: str, built: _Built, request: Request, done: LongRun, timing: _Timing | None
 ) -> BenchResult:
     """Return what is reported of a run."""
     hardware, steps, activity = request.chip, request.steps, done.activity
     assert hardware is not None
+    timed, us = None if timing is None else timing.total, None if timing is None else timing.us_per_step(steps)
+    report = chip_energy(activity, hardware, built.program)
+    energy = spread([i for i in report.items if i.kind == "dynamic"])
     synapses, per_1000 = built.net.network.n_synapses, 1000 / steps
     return BenchResult(
         net=net,
@@ -169,10 +182,16 @@ def _result(
         build_ns_per_synapse=built.build_s / max(1, synapses) * 1e9,
         synapse_bytes=built.synapse_bytes / max(1, synapses),
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
-        sim_time_us_per_step=None if timed is None else timed.sim_time_ns / steps / 1000,
+        sim_time_us_per_step=us and us[1],
         steps_timed=0 if timed is None else timed.steps,
         sim_time_half_width_us=None if timed is None else timed.half_width_ns / 1000,
-        energy_nj_per_step=chip_energy(activity, hardware, built.program).energy_pj("dynamic") / steps / 1000,
+        sim_time_low_us_per_step=us and us[0],
+        sim_time_high_us_per_step=us and us[2],
+        sim_time_trust=UNKNOWN if us is None else time_word(hardware, built.program, learns=False),
+        energy_nj_per_step=energy.nominal / steps / 1000,
+        energy_low_nj_per_step=energy.low / steps / 1000,
+        energy_high_nj_per_step=energy.high / steps / 1000,
+        energy_trust=energy.word,
         saturations=activity.total("saturations"),
         faults={k: c.total for k, c in activity.counts.items() if k.startswith("fault_")},
     )
@@ -249,6 +268,13 @@ class _Timing:
     def __init__(self, program: Program, chip: Chip, how: How) -> None:
         self.program, self.chip, self.how = program, chip, how
         self.total = _Timed(0.0, 0.0, 0, 0.0)
+        self.ratios: tuple[float, float] | None = None
+
+    def us_per_step(self, steps: int) -> tuple[float, float, float]:
+        """Return the low, the nominal and the high time of a step [us]."""
+        low, high = self.ratios or (1.0, 1.0)
+        nominal = self.total.sim_time_ns / steps / 1000
+        return low * nominal, nominal, high * nominal
 
     def add(self, spikes: SpikeTrain) -> None:
         """Time the steps of a train."""
@@ -261,6 +287,7 @@ class _Timing:
         steps, half = (
             (spikes.steps, 0.0) if sample is None else (sample.steps.size, sample.half_width_ticks * timed.tick_ns)
         )
+        self.ratios = self.ratios or time_ratios(self.program, self.chip, spikes)
         self.total = _Timed(t.cpu_s + cpu_s, t.sim_time_ns + timed.sim_time_ns, t.steps + steps, t.half_width_ns + half)
 
 

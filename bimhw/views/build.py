@@ -159,8 +159,8 @@ def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energ
 
 def _verdict(line: str) -> str:
     outcome, _, rest = line.partition(": ")
-    word = {"LOSES": "Compared with a GPU it loses", "wins": "Compared with a GPU it wins"}.get(outcome, outcome)
-    return f"{word}: {rest}."
+    word = {"LOSES": "it loses", "wins": "it wins"}.get(outcome, "the outcome is undecided")
+    return f"Compared with a GPU {word}: {rest}."
 
 
 def _beside(views: list[RunView]) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,9 +74,18 @@ def command(
     if as_json:
         print_json(result)
         return
-    print_table(
-        f"{result['net']} on {result['chip']}", ("quantity", "value"), [(k, _cell(v)) for k, v in result.items()]
-    )
+    ends = [f"{figure}_{word}" for figure in ("sim_time", "energy") for word in ("low", "high", "trust")]
+    rows = [_row(k, v, result) for k, v in result.items() if not k.startswith(tuple(ends))]
+    print_table(f"{result['net']} on {result['chip']}", ("quantity", "value", "low", "high", "trust"), rows)
+
+
+def _row(name: str, value: object, result: dict[str, Any]) -> tuple[object, ...]:
+    """Return the cells of a figure; of a time or an energy on the chip with its range and word."""
+    for figure, unit in (("sim_time", "us_per_step"), ("energy", "nj_per_step")):
+        if name == f"{figure}_{unit}":
+            ends = [result[f"{figure}_{end}_{unit}"] for end in ("low", "high")]
+            return name, value, *ends, result[f"{figure}_trust"]
+    return name, _cell(value), "", "", ""
 
 
 def _cell(value: object) -> object:

@@ -74,6 +74,7 @@ def command(module: str, data: Path, output: Path | None, as_json: bool, **optio
 
 
 def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) -> None:
+    from bimhw.cli.comparison import print_comparison
     from bimhw.costs.rows import shown
 
     rows: list[tuple[Any, ...]] = [(t, found.curve.get(t, "-"), found.agreement[t]) for t in found.agreement]
@@ -83,14 +84,8 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
     on_chip = figures["result"].get("accuracy")
     chip = f"{figures['neurons']:,} neurons on {figures['cores']} cores of {figures['chip']}"
     click.echo(chip if on_chip is None else f"accuracy on the chip: {on_chip:.4g} ({chip})")
-    beside = [
-        (r.who, r.marked, r.uj, "" if r.us is None else r.us)
-        for r in shown(done.energy.rows())
-        if r.work == "inference"
-    ]
-    print_table(
-        "spiking network on the chip, ReLU network on a GPU", ("on", "what", "uJ a sample", "us a sample"), beside
-    )
+    click.echo("spiking network on the chip, ReLU network on a GPU")
+    print_comparison(r for r in shown(done.energy.rows()) if r.work == "inference")
     for line in figures["verdict"]:
         click.echo(line)
     for note in figures["notes"]:

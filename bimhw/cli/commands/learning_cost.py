@@ -54,7 +54,10 @@ def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed
         (r.steps, r.bptt_bytes / 1024, r.rtrl_bytes / 1024, r.seq_bytes / 1024, r.bptt_ops, r.rtrl_ops, r.seq_ops)
         for r in result.rows
     ]
-    print_table("learning memory and operations of one sequence (float32)", columns, rows)
+    title = (
+        "learning of one sequence (float32): bytes and BPTT's and SEQ's operations measured, RTRL's operations counted"
+    )
+    print_table(title, columns, rows)
     click.echo(f"trace words per parameter: {result.trace_words_per_parameter:.2f} ({result.parameters:,} parameters)")
     click.echo(_sentence("BPTT", result.break_even_bptt) + "; " + _sentence("SEQ", result.break_even_seq))
     if memory:

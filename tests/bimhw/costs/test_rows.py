@@ -45,12 +45,12 @@ def test_the_losing_case_comes_first_and_names_the_batch() -> None:
     rows = [
         CHIP,
         replace(CHIP, batch=3, uj=6.0),
-        *(replace(CARD, batch=b, uj=u) for b, u in ((1, 20.0), (8, 5.0), (64, 2.0))),
+        *(replace(CARD, batch=b, low_uj=u, uj=u, high_uj=u) for b, u in ((1, 28.0), (8, 5.0), (64, 2.0))),
     ]
     first, second = verdict(rows)
     assert first.startswith("LOSES: chip inference, 3 copies 6 µJ, 3 times more than gpu inference, batch 64")
     assert "ahead from batch 8 on" in first
-    assert second.startswith("wins: chip inference 18 µJ, 1.11 times less than") and "lack unknown terms" in second
+    assert second.startswith("wins: chip inference 18 µJ, 1.56 times less than") and "lack unknown terms" in second
     assert verdict([CHIP]) == []
 
 
@@ -70,8 +70,14 @@ def test_a_verdict_says_where_ranges_overlap(
     ends = ("low_uj", "uj", "high_uj")
     rows = [replace(CHIP, **dict(zip(ends, chip, strict=True))), replace(CARD, **dict(zip(ends, card, strict=True)))]  # type: ignore[arg-type]
     (line,) = verdict(rows)
-    assert ("ranges overlap" in line) is (overlap is not None)
+    assert line.startswith("undecided: ") is ("ranges overlap" in line) is (overlap is not None)
     assert overlap is None or overlap in line
+
+
+def test_what_the_ranges_do_not_decide_stands_between_losses_and_wins() -> None:
+    cards = [replace(CARD, how=how, low_uj=low, uj=uj, high_uj=uj) for how, low, uj in
+             (("eager", 28.0, 30.0), ("graph", 20.0, 30.0), ("fused", 1.0, 2.0))]  # fmt: skip
+    assert [line.partition(":")[0] for line in verdict([CHIP, *cards])] == ["LOSES", "undecided", "wins"]
 
 
 def test_short_tables_keep_the_chip_one_sample_and_the_best_batch() -> None:
@@ -82,5 +88,5 @@ def test_short_tables_keep_the_chip_one_sample_and_the_best_batch() -> None:
 
 @pytest.mark.parametrize("uj", [17.9, 18.1])
 def test_a_card_that_costs_less_is_ahead(uj: float) -> None:
-    (line,) = verdict([CHIP, replace(CARD, uj=uj)])
+    (line,) = verdict([replace(CHIP, low_uj=18.0, high_uj=18.0), replace(CARD, low_uj=uj, uj=uj, high_uj=uj)])
     assert line.startswith("LOSES") is (uj < 18.0)

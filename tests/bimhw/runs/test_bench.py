@@ -71,7 +71,7 @@ def test_spikes_do_not_depend_on_the_mapping(net: Path) -> None:
 
 
 def test_the_command_prints_json(net: Path) -> None:
-    done = CliRunner().invoke(command, [str(net), "--engine", "bound", "--steps", "20", "--json"])
+    done = CliRunner().invoke(command, [str(net), "--engine", "bound", "--chip", "loihi2", "--steps", "20", "--json"])
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     for key in (
@@ -80,8 +80,15 @@ def test_the_command_prints_json(net: Path) -> None:
     ):  # fmt: skip
         assert result[key]
     assert result["steps"] == 20
+    for figure, unit in (("sim_time", "us_per_step"), ("energy", "nj_per_step")):
+        low, high = (result[f"{figure}_{end}_{unit}"] for end in ("low", "high"))
+        assert low < result[f"{figure}_{unit}"] < high and result[f"{figure}_trust"] in (
+            "fitted",
+            "assumed",
+            "unverified",
+        )
     table = CliRunner().invoke(command, [str(net), "--engine", "none", "--steps", "20"])
-    assert "spike_hash" in table.output
+    assert "spike_hash" in table.output and "trust" in table.output
 
 
 @pytest.mark.parametrize(("name", "share"), [("s_5", 0.05), ("m_5_local", 0.05)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.costs.times import at_end, time_ratios
+from energy_models.times import at_end, time_ratios
 from simulator.chips.load import load_chip
 from simulator.program.spikes import SpikeTrain
 

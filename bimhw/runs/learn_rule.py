@@ -158,6 +158,7 @@ class _Course(NamedTuple):
 def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Learn all epochs; return the scores, and the spike rate by epoch."""
     accuracy, rates = [], []
+    course.progress(0)
     for epoch in range(1, course.epochs + 1):
         before, steps = machine.hidden_spikes(), machine.simulation.state.step
         order = np.arange(len(data.train))

@@ -139,7 +139,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
 def _wheel_in(folder: Path) -> Path | None:
     """Return a wheel left by an interrupted fetch, where it is whole."""
     for wheel in folder.glob("*.whl"):
-        if zipfile.is_zipfile(wheel):
+        if wheel.is_file() and zipfile.is_zipfile(wheel):
             return wheel
         wheel.unlink()
     return None

@@ -29,7 +29,7 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
     """Turn every exception of the block into one `InputError` on `where`; errors of bimhw pass as they are.
 
     Args:
-        where: the file, with the place in it where that is known.
+        where: the file, with the place in it where that is known; a path to a device or a pipe, which may never end, is refused.
         what: what it should have been, as in "a whole .npz file".
         way_out: what the user can do.
 
@@ -39,6 +39,8 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged content; what it makes of it is checked
+            if isinstance(where, Path):
+                _refuse_devices(where)
             yield
     except BimhwError:
         raise
@@ -56,6 +58,11 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
         if type(error).__name__ != "PanicException":  # of libraries in Rust: not derived from Exception
             raise
         raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+
+
+def _refuse_devices(path: Path) -> None:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(str(path), "is a device or a pipe, not a file", "Give a regular file")
 
 
 @contextlib.contextmanager
@@ -100,8 +107,6 @@ def check_is_file(path: Path) -> None:
             raise InputError(str(path), "does not exist", "Check the path")
         if path.is_dir():
             raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
-        if not path.is_file():
-            raise InputError(str(path), "is a device or a pipe, not a file", "Give a regular file")
         with path.open("rb"):
             pass
 

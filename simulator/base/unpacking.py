@@ -32,9 +32,11 @@ def read_maybe_gzip(path: Path) -> bytes:
     """
     check_is_file(path)
     with boundary(path, "a whole file", "It is truncated: copy it again"):
+        packed = path.stat().st_size
+        if packed > MAX_BYTES:
+            raise InputError(str(path), f"has {packed:,} bytes; {MAX_BYTES:,} are the most", "Give a smaller file")
         if path.suffix != ".gz":
             return path.read_bytes()
-        packed = path.stat().st_size
         most = max(BOMB_BYTES, BOMB_RATIO * packed)
         with gzip.open(path) as stream:
             data = stream.read(min(most, MAX_BYTES) + 1)

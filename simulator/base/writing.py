@@ -38,6 +38,8 @@ def check_output(path: Path | str, *inputs: Path | str | None) -> Path:
             raise InputError(shown, f"the folder {str(target.parent)!r} does not exist", "Create it first")
         if target.is_dir():
             raise InputError(shown, "is a folder, not a file", "Give a file name")
+        if target.is_symlink():
+            raise InputError(shown, "is a link to itself", "Give a file name")
         if target.exists() and not target.is_file():
             raise InputError(shown, "is a device or a pipe; only regular files are written", "Give a file name")
         for other in inputs:

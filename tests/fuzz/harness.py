@@ -6,19 +6,22 @@ keeps the damaged file. A case runs in a child process; a crash or a hang costs 
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from simulator.base.errors import BimhwError
+from simulator.base.errors import BimhwError, InputError
 from simulator.base.reading import flush_c
 from tests.fuzz.mutate import damage
 from tests.fuzz.reader import Reader
@@ -133,6 +136,37 @@ def _batch(
             (folder / name).write_bytes(data)
         done += 1
     return done
+
+
+def apart(read: Callable[[], object]) -> tuple[str, float, float]:
+    """Read in a forked child; return how it ended, its CPU seconds and what its memory grew by [MB]."""
+    source, sink = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # as above
+        child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 20 * SECONDS)
+        warnings.simplefilter("ignore")
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        try:
+            read()
+            outcome = "read"
+        except InputError as error:
+            outcome = "refused" if len(str(error)) < LONGEST else f"a message of {len(str(error))} characters"
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {str(error)[:300]}"
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        os.write(sink, json.dumps([outcome, time.process_time() - began, grown]).encode())
+        os._exit(0)
+    os.close(sink)
+    with os.fdopen(source, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    if not data:
+        return "the reader crashed, or waited without end", 0.0, 0.0
+    outcome, seconds, grown = json.loads(data)
+    return str(outcome), float(seconds), float(grown)
 
 
 def _child(reader: Reader, folder: Path, seed: int, numbers: range, sound: object, pipe: int) -> None:

@@ -111,6 +111,7 @@ def _training(scratch: Path) -> Reader:
     import torch
 
     from bimhw.learning.checkpoints import Checkpoint
+    from simulator.base.errors import InputError
 
     def checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(folder / "t.ckpt", "bimhw-fuzz-1", {"task": "digits", "config": "{}", "settings": "{}"}, True)
@@ -120,7 +121,8 @@ def _training(scratch: Path) -> Reader:
 
     def read(folder: Path) -> str:
         found = checkpoint(folder).read()
-        assert found is not None
+        if found is None:
+            raise InputError("checkpoint", "is not there, so a run begins anew")
         return print_of(found["epoch"], found["weights"]["w"].numpy(), found["updater"]["m"][0].numpy())
 
     return Reader("training", {"t.ckpt": (scratch / "t.ckpt").read_bytes()}, read, hashed=True)

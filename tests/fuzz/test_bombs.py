@@ -6,21 +6,15 @@ import functools
 import gzip
 import io
 import json
-import os
-import resource
-import time
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from simulator.base.errors import BimhwError, InputError
 from simulator.base.reading import boundary
-from tests.fuzz.harness import LONGEST, MEGABYTES, SECONDS
+from tests.fuzz.harness import MEGABYTES, SECONDS, apart
 
 ZEROS = 2**27  # bytes that a bomb unfolds to, from about 0.1 MB
 Read = Callable[[Path], object]
@@ -160,37 +154,6 @@ CASES = _readers()
 def test_a_bomb_is_refused_in_time_and_memory(case: str, tmp_path: Path) -> None:
     write, name, read = CASES[case]
     write(tmp_path / name)
-    outcome, seconds, megabytes = _apart(lambda: read(tmp_path / name))
+    outcome, seconds, megabytes = apart(lambda: read(tmp_path / name))
     assert outcome == "refused" or case == "wave", outcome  # a recording that is cut off may be read as far as it goes
     assert seconds < SECONDS and megabytes < MEGABYTES, (seconds, megabytes)
-
-
-def _apart(read: Callable[[], Any]) -> tuple[str, float, float]:
-    """Read in a forked child; return how it ended, its CPU seconds and what its memory grew by [MB]."""
-    source, sink = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: the child only reads a file
-        child = os.fork()
-    if child == 0:
-        warnings.simplefilter("ignore")
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-        try:
-            read()
-            outcome = "read"
-        except InputError as error:
-            outcome = "refused" if len(str(error)) < LONGEST else f"a message of {len(str(error))} characters"
-        except BimhwError as error:
-            outcome = f"{type(error).__name__}: {error}"
-        except BaseException as error:
-            outcome = f"{type(error).__name__}: {str(error)[:300]}"
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        os.write(sink, json.dumps([outcome, time.process_time() - began, grown]).encode())
-        os._exit(0)
-    os.close(sink)
-    with os.fdopen(source, "rb") as pipe:
-        data = pipe.read()
-    os.waitpid(child, 0)
-    if not data:
-        return "the reader crashed", 0.0, 0.0
-    outcome, seconds, grown = json.loads(data)
-    return str(outcome), float(seconds), float(grown)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bimhw.tasks.checks import check_finite, extra
 from bimhw.tasks.sources.annotations import Marks, parse_marks
 from simulator.base.errors import InputError
-from simulator.base.reading import boundary, read_bytes, read_text
+from simulator.base.reading import boundary, check_is_file, read_bytes, read_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ def _check_size(path: Path) -> None:
     ]
     fields = lines[0].split()
     announced = int(fields[1]) * (int(fields[3]) if len(fields) > 3 else 1)
-    there = sum(f.stat().st_size for f in path.parent.glob(f"{glob.escape(path.name)}*") if f.is_file())
+    files = [f for f in path.parent.glob(f"{glob.escape(path.name)}*") if not f.is_dir()]
+    for file in files:
+        check_is_file(file)
+    there = sum(f.stat().st_size for f in files)
     if announced > 8 * there:
         raise InputError(
             f"{path}.hea", f"announces {announced:,} samples, its files have {there:,} bytes", "Copy it again"

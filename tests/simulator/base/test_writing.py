@@ -32,6 +32,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("real")
     write_text(tmp_path / "link", "new")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="link to itself"):
+        write_text(tmp_path / "loop", "x")
     (tmp_path / "to-device").symlink_to("/dev/null")
     with pytest.raises(InputError, match="device"):
         write_text(tmp_path / "to-device", "x")
@@ -157,6 +160,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "no", Path("/dev/null"), tmp_path / ("n" * 300)):
         with pytest.raises(InputError):
             check_is_file(path)
+    with pytest.raises(InputError, match="pipe"), boundary(tmp_path / "pipe", "a thing"):
+        (tmp_path / "pipe").open()  # would wait for a writer
     (tmp_path / "a").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="UTF-8"):
         read_text(tmp_path / "a")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bimhw.learning.checkpoints import Content, load_weights, weights_of
 from bimhw.learning.device import device_of, placed
-from bimhw.learning.forms.learner import Learner, network_checkpoint, network_state
+from bimhw.learning.forms.learner import Learner, StepResult, network_checkpoint, network_state
 from bimhw.learning.loop import Batch, Learnt, Objective
 from bimhw.learning.objectives.scoring import Carried, Forward
 from bimhw.learning.pruning import Pruning
@@ -225,6 +225,8 @@ class ByRule:
         self.updater, self.objective, self.clock, self._rates = updater, objective, clock, rates
         self.memory_words = 0
         self.learner: Learner | None = None
+        self.lanes = 0  # sequences side by side
+        self.trained: nn.Module = updater.net  # all that is trained
 
     @property
     def updates(self) -> int:
@@ -234,12 +236,13 @@ class ByRule:
     def learn(self, batch: AnyBatch) -> Learnt:
         """See `Method`."""
         if batch.begins or self.learner is None:
-            self.learner = self.updater.learner(batch.x.shape[1])
+            self.lanes = batch.x.shape[1]
+            self.learner = self._begin(self.lanes)
         learner, losses, spikes = self.learner, [], [0.0] * self.updater.net.config.n_layers
         for u, y in zip(batch.x, self.objective.labels(batch.y, len(batch.x)), strict=True):
             if self.clock is not None:
                 self.clock.steps += 1
-            result = self.updater.observe(learner, u, y)
+            result = self._observe(learner, u, y)
             if self._rates:
                 spikes = [a + float(r.s.mean()) for a, r in zip(spikes, learner.records, strict=True)]
             if result.loss is not None:
@@ -250,18 +253,23 @@ class ByRule:
         loss = float(np.mean(losses)) if losses else 0.0
         return Learnt(loss, tuple(a / len(batch.x) for a in spikes) if self._rates else ())
 
+    def _begin(self, lanes: int) -> Learner:
+        return self.updater.learner(lanes)
+
+    def _observe(self, learner: Learner, u: Tensor, y: Tensor | None) -> StepResult:
+        return self.updater.observe(learner, u, y)
+
     def finish(self) -> None:
         """See `Method`."""
         self.updater.finish()
 
     def state(self) -> Content:
         """See `Method`."""
-        lanes = 0 if self.learner is None else len(self.learner.inputs[0])
         return {
-            "weights": weights_of(self.updater.net),
+            "weights": weights_of(self.trained),
             "updater": self.updater.state(),
             "learner": None if self.learner is None else self.learner.checkpoint(),
-            "lanes": lanes,
+            "lanes": self.lanes,
             "words": self.memory_words,
             "steps": 0 if self.clock is None else self.clock.steps,
         }
@@ -271,9 +279,10 @@ class ByRule:
         if self.clock is not None:
             self.clock.steps = int(state["steps"])
         self.memory_words = int(state["words"])
-        load_weights(self.updater.net, state["weights"])
+        load_weights(self.trained, state["weights"])
         if state["learner"] is not None:
-            self.learner = self.updater.learner(int(state["lanes"]))
+            self.lanes = int(state["lanes"])
+            self.learner = self._begin(self.lanes)
         here = device_of(self.updater.net)
         self.updater.load(placed(state["updater"], here))
         if self.learner is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bimhw.models.nets import Net
+    from bimhw.models.words.net import WordNet
 
 CONFIG_KEY = "bimhw.config"
 FORMAT_KEY = "bimhw.format"
@@ -27,7 +28,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _SUFFIXES = (".pt", ".safetensors")
 
 
-def save_model(model: Net, path: str | Path) -> Path:
+def save_model(model: Net | WordNet, path: str | Path) -> Path:
     """Write a model, whole or not at all; the suffix chooses the format.
 
     Raises:

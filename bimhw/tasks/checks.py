@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError, MissingExtraError, UnjudgedWarning
-from simulator.base.reading import read_bytes
+from simulator.base.reading import check_is_file, read_bytes
 
 
 def extra(module: str, needed_for: str) -> Any:
@@ -47,8 +47,31 @@ def read_utf8(path: Path) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        text = f"is not UTF-8 text ({error.reason} at byte {error.start})"
-        raise InputError(str(path), text, "It is damaged, or of another kind: copy it again") from error
+        raise _not_utf8(path, error) from error
+
+
+def utf8_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a user's text file, each with its end.
+
+    Raises:
+        InputError: no such file, not UTF-8, blank.
+    """
+    check_is_file(path)
+    blank = True
+    with path.open(encoding="utf-8") as file:
+        try:
+            for line in file:
+                blank = blank and not line.strip()
+                yield line
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path, error) from error
+    if blank:
+        raise InputError(str(path), "is empty")
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
+    text = f"is not UTF-8 text ({error.reason} at byte {error.start})"
+    return InputError(str(path), text, "It is damaged, or of another kind: copy it again")
 
 
 def check_finite(values: npt.NDArray[Any], where: str) -> None:

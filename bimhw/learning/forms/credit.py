@@ -137,6 +137,16 @@ class CreditAssigner:
             through = (record.drive.c + layer.get_parameter("d").detach()) * signal
         return through @ layer.weight("in").detach()
 
+    def to_inputs(self, signal: Tensor, record: Record) -> Tensor:
+        """Return dL/du [B, M] of the lowest layer's inputs of the same step, through all ports, from its signal."""
+        at_v_pre = signal
+        if not (self.same_step and self.net.config.n_layers > 1):  # else it is at V- already
+            config = self.net.config
+            membrane = config.reads_membrane(0)
+            at_v_pre = (1 - (config.k_membrane if membrane else config.k_o)) * signal
+            at_v_pre = at_v_pre if membrane else spike_slope(record, config) * at_v_pre
+        return input_jacobian(self.net.layer(0), at_v_pre, record)
+
     def _receive(self, direct: Tensor, down: Tensor, record: Record) -> Tensor:
         if not self.same_step:
             return direct + down

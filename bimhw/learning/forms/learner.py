@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from bimhw.models.bim.cell import LayerState
 from bimhw.models.bim.net import BimNet, NetState
 
 Gradients = dict[str, Tensor]
+LossOf = Callable[[Tensor, Tensor, float], tuple[float, Tensor]]  # as `softmax_error`
 
 
 class StepResult(NamedTuple):
@@ -78,6 +79,21 @@ def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float,
     share = weight / len(target)
     error = log_p.exp().mul_(share).scatter_add_(1, index, logits.new_full(index.shape, -share))
     return -float(log_p.gather(1, index).mean()), error
+
+
+class Ends:
+    """What the two ends of a learner's network are joined to.
+
+    Attributes:
+        loss_of: loss and error of the readout's outputs.
+        sends_below: work out dL/du for what lies below the network.
+        below: with it, dL/du [T, B, M] of the steps (the last one the newest) whose gradients were given last.
+    """
+
+    def __init__(self) -> None:
+        self.loss_of: LossOf = softmax_error
+        self.sends_below = False
+        self.below: Tensor | None = None
 
 
 def readout_gradients(net: BimNet, state: NetState, error: Tensor) -> Gradients:

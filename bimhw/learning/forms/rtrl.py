@@ -9,12 +9,12 @@ from torch import Tensor
 
 from bimhw.learning.forms.credit import Credit, CreditAssigner
 from bimhw.learning.forms.learner import (
+    Ends,
     Gradients,
     StepResult,
     network_checkpoint,
     network_state,
     readout_gradients,
-    softmax_error,
 )
 from bimhw.learning.forms.traces import LayerTraces, trace_words
 from bimhw.learning.rules.homeostasis import Homeostasis
@@ -26,7 +26,7 @@ from simulator.base.host_memory import check_memory
 _LARGE = 2**30  # bytes of traces from which on it is asked whether they fit
 
 
-class RtrlLearner:
+class RtrlLearner(Ends):
     """Runs a network step by step and keeps the traces that give its gradient at every step.
 
     The gradient of a layer's own parameters is exact for the top layer (equal to BPTT while the weights are frozen); how the
@@ -54,6 +54,7 @@ class RtrlLearner:
         homeostasis: Homeostasis | None = None,
         k_credit: float | None = None,
     ) -> None:
+        super().__init__()
         self.homeostasis = homeostasis
         self.net, self.batch, self.frozen = net, batch, frozen
         self.credit = CreditAssigner(net, credit, seed)
@@ -84,13 +85,15 @@ class RtrlLearner:
         if target is None:
             self._advance(None)
             return StepResult(logits, None, None)
-        loss, error = softmax_error(logits, target, weight)
+        loss, error = self.loss_of(logits, target, weight)
         gradients = readout_gradients(self.net, self.state, error)
         if not self.frozen:
             signals = self.credit.signals(error, target, weight, self.records, self.state.layers)
             if self.homeostasis is not None:
                 signals = self.homeostasis.add(signals, weight)
             gradients |= self._advance(signals)
+            if self.sends_below:
+                self.below = self.credit.to_inputs(signals[0], self.records[0])[None]
         return StepResult(logits, loss, gradients)
 
     def _advance(self, signals: list[Tensor] | None) -> Gradients:

@@ -18,6 +18,7 @@ from bimhw.learning.forms.counts import OpCounts, sweep_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner, direct_signals
 from bimhw.learning.forms.history import LayerHistory, from_record, words_per_step
 from bimhw.learning.forms.learner import (
+    Ends,
     Gradients,
     StepResult,
     add,
@@ -35,7 +36,7 @@ from simulator.base.errors import InputError
 SweepCredit = Literal["exact"] | Credit
 
 
-class SweepLearner:
+class SweepLearner(Ends):
     """SEQ (``block`` None) or TR with K = ``block`` and L = ``lookback``.
 
     Args:
@@ -58,6 +59,7 @@ class SweepLearner:
         lookback: int = 0,
         homeostasis: Homeostasis | None = None,
     ) -> None:
+        super().__init__()
         self.homeostasis = homeostasis
         if credit == "inst":
             raise InputError("credit rule 'inst'", "needs the traces of rule rtrl", "Take filt-inst or exact")
@@ -180,7 +182,7 @@ class SweepLearner:
         return loss, error * labelled[:, None, None]
 
     def _label(self, logits: Tensor, target: Tensor, weight: float) -> float:
-        loss, error = softmax_error(logits, target, weight)
+        loss, error = self.loss_of(logits, target, weight)
         add(self.readout_due, readout_gradients(self.net, self.state, error))
         if self.credit is None:
             signals = direct_signals(self.net, error)
@@ -201,6 +203,8 @@ class SweepLearner:
             self.counts += sweep_counts(self.net.config, stacked)
             if self.credit is None and i:
                 messages = self.sweeps[i].to_below(ports)
+            if self.sends_below and not i:
+                self.below = self.sweeps[i].to_below(ports)
         self._forget()
         return out
 

@@ -8,7 +8,7 @@ test text in 16 streams with the state carried over, the first 50 symbols of eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,59 +18,30 @@ from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
-from bimhw.learning.loop import Batch, Loop
+from bimhw.learning.loop import Loop
 from bimhw.learning.methods import ByAutograd, ByRule, ClippedAdam, Clock
 from bimhw.learning.objectives.classes import EachStep
-from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot, one_hot_steps, score_corpus
-from bimhw.learning.rules.registry import gradient_form, learning_rule
-from bimhw.learning.settings import TrainSettings
+from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot_symbols, score_corpus
+from bimhw.learning.objectives.text_batches import STRETCH, TextBatches
+from bimhw.learning.objectives.text_settings import LanguageSettings as LanguageSettings
+from bimhw.learning.objectives.words import check_words, word_symbols, words_loop
 from bimhw.learning.threads import torch_threads
 from bimhw.learning.updater import Updater, make_pruning
-from bimhw.models.bim.config import BimConfig, config_to_json
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
+from bimhw.models.registry import config_to_json
+from bimhw.models.words.config import EMBEDDING_WIDTH, SHORTLIST, WordsConfig, make_clusters, readout_size
+from bimhw.models.words.net import WordNet
 from bimhw.tasks.checks import check_judged, too_few
 from bimhw.tasks.sources.text import Corpus, LanguageScore
 from simulator.base.errors import InputError
-
-
-class LanguageSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train on a text: `TrainSettings`, where ``epochs`` are passes and ``batch`` streams read side by side.
-
-    Attributes:
-        rule: an online rule, which updates at every symbol or block, or ``tbptt``: once a window by truncated BPTT.
-        window: T of ``tbptt``.
-        symbols: at most so many symbols of the text (0: all), to compare on equal data.
-    """
-
-    batch: int = 16
-    epochs: int = 1
-    lr: float = 0.008
-    lr_end: float = 0.02
-    window: int = 16
-    symbols: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.window < 1 or self.symbols < 0:
-            raise InputError(
-                "training setting window, symbols", f"are {self.window}, {self.symbols}", "Give at least 1 and 0"
-            )
-        if self.rule == "tbptt":
-            self.check_autograd()
-            return
-        if not learning_rule(self.rule).online or not gradient_form(self.form).streams:
-            raise InputError(
-                f"rule {self.rule!r} in form {self.form!r}",
-                "needs sequences with an end",
-                "Texts learn by rtrl or tbptt",
-            )
 
 
 @dataclass(frozen=True, eq=False)
 class LanguageResult:
     """A trained network with its score."""
 
-    model: BimNet
+    model: BimNet | WordNet
     settings: LanguageSettings
     score: LanguageScore
     rates: tuple[float, ...]
@@ -102,28 +73,45 @@ class LanguageResult:
         }
 
 
+_BASE: dict[str, Any] = {
+    "hidden": (128,),
+    "psp": "delta",
+    "tau_m": 1.0,
+    "k_o": 0.5,
+    "input_delays": (0, 1, 2, 3),
+}
+
+
 def language_config(corpus: Corpus, **options: Any) -> BimConfig:
     """Return the network of the level: 1 x 128, delta kernel, taps 0..3, spikes filtered with k_o = .5; options change it."""
     size = len(corpus.symbols)
-    base: dict[str, Any] = {
-        "n_in": size,
-        "n_out": size,
-        "hidden": (128,),
-        "psp": "delta",
-        "tau_m": 1.0,
-        "k_o": 0.5,
-        "input_delays": (0, 1, 2, 3),
-    }
-    return BimConfig(**(base | options))
+    return BimConfig(**({"n_in": size, "n_out": size} | _BASE | options))
 
 
-_STRETCH = 256  # steps between two looks at the loss
+def words_config(
+    corpus: Corpus, embedding: int = EMBEDDING_WIDTH, shortlist: int = SHORTLIST, **options: Any
+) -> WordsConfig:
+    """Return the same network with taps 0 and 1 between the tables of a vocabulary.
+
+    Args:
+        corpus: of words.
+        embedding: width of a word's vector.
+        shortlist: most frequent words, each with a score of its own.
+        options: fields of `BimConfig` that differ.
+    """
+    shape = BimConfig(**({"n_in": embedding, "n_out": 1} | _BASE | {"input_delays": (0, 1)} | options))
+    first, clusters = make_clusters(len(corpus.symbols), shape.n_features, shortlist)
+    core = msgspec.structs.replace(shape, n_out=readout_size(first, clusters))
+    return WordsConfig(shortlist=first, clusters=clusters, core=core)
+
+
 LANGUAGE_INIT = Init(gain_in=5.0, delta_min=0.05, delta_max=1.0)
+WORDS_INIT = Init(gain_in=1.0, delta_min=0.05, delta_max=1.0)
 
 
 def train_language(
     corpus: Corpus,
-    config: BimConfig | None = None,
+    config: BimConfig | WordsConfig | None = None,
     settings: LanguageSettings | None = None,
     init: Init = LANGUAGE_INIT,
     tuning: bool = False,
@@ -155,7 +143,7 @@ def train_language(
 
 def _train(
     corpus: Corpus,
-    config: BimConfig | None,
+    config: BimConfig | WordsConfig | None,
     settings: LanguageSettings | None,
     init: Init,
     tuning: bool,
@@ -164,24 +152,24 @@ def _train(
     saved: Saved | None,
     device: str,
 ) -> LanguageResult:
-    config, settings = config or language_config(corpus), settings or LanguageSettings()
-    if not config.n_in == config.n_out == len(corpus.symbols):
-        raise InputError(
-            "model config", f"n_in {config.n_in}, n_out {config.n_out}", f"The text has {len(corpus.symbols)} symbols"
-        )
+    config, settings = config or _config_of(corpus), settings or LanguageSettings()
+    _check_ends(config, len(corpus.symbols))
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     check_judged(too_few(len(test), "symbols"), f"text {corpus.name}: test part")
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
     check_device(settings, torch_device(device))
-    net = BimNet(config, settings.seed, init)
+    if isinstance(config, WordsConfig):
+        check_words(settings)
+    net = (
+        WordNet(config, settings.seed, init) if isinstance(config, WordsConfig) else BimNet(config, settings.seed, init)
+    )
     kept = saved and saved.open("bimhw.train/1", corpus.name, config_to_json(config), settings)
     with placed_on(net, torch_device(device)):
-        loop = text_by_autograd(net, bim_forward(net), streams, config.n_in, settings)
-        if settings.rule != "tbptt":
-            loop = online_loop(net, streams, settings)
+        loop = _loop(net, streams, settings)
         loop.run(settings.epochs, progress, kept)
     rates: list[Tensor] = []
-    score = score_corpus(bim_forward(net, rates), corpus, test)
+    core, words = (net.core, word_symbols(net.words)) if isinstance(net, WordNet) else (net, None)
+    score = score_corpus(bim_forward(core, rates), corpus, test, words)
     mean = torch.stack(rates).mean(0).tolist()
     return LanguageResult(
         net,
@@ -197,49 +185,31 @@ def _train(
     )
 
 
-def windows(symbols: Tensor, window: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return consecutive (inputs, next symbols) [window, B] of a pass; a shorter rest at the end is left out."""
-    for start in range(0, len(symbols) - window, window):
-        yield _pairs(symbols, start, window)
+def _config_of(corpus: Corpus) -> BimConfig | WordsConfig:
+    return words_config(corpus) if corpus.words else language_config(corpus)
 
 
-def _pairs(symbols: Tensor, start: int, count: int) -> tuple[Tensor, Tensor]:
-    part = symbols[start : start + count + 1]
-    return part[:-1], part[1:]
+def _check_ends(config: BimConfig | WordsConfig, size: int) -> None:
+    """Raise `InputError` unless a network reads and predicts so many symbols."""
+    ends = (config.vocabulary,) * 2 if isinstance(config, WordsConfig) else (config.n_in, config.n_out)
+    if ends != (size, size):
+        raise InputError("model config", f"reads {ends[0]} symbols, predicts {ends[1]}", f"The text has {size} symbols")
 
 
-class TextBatches:
-    """Stretches of a text in streams side by side, one after the other; the state goes on from one to the next.
-
-    Args:
-        symbols: [T, B].
-        n_symbols: size of the alphabet.
-        window: steps of a stretch.
-        whole: only stretches of the whole length.
-    """
-
-    name = "text"
-
-    def __init__(self, symbols: Tensor, n_symbols: int, window: int, whole: bool) -> None:
-        self.symbols, self.n_symbols, self.window = symbols, n_symbols, window
-        self.starts = range(0, len(symbols) - (window if whole else 1), window)
-        if not self.starts:
-            raise InputError("text", f"{len(symbols)} symbols a stream for windows of {window}", "Give a longer text")
-
-    def batches(self, epoch: int, first: int = 0) -> Iterator[Batch[Tensor]]:
-        """See `Source`; y [T, B] are the next symbols."""
-        for start in self.starts[first:]:
-            x, y = _pairs(self.symbols, start, self.window)
-            yield Batch(one_hot(x, self.n_symbols), y, len(y), begins=start == 0, ends=False)
+def _loop(net: BimNet | WordNet, streams: Tensor, settings: LanguageSettings) -> Loop[Tensor]:
+    if isinstance(net, WordNet):
+        return words_loop(net, streams, settings)
+    if settings.rule != "tbptt":
+        return online_loop(net, streams, settings)
+    return text_by_autograd(net, bim_forward(net), streams, net.config.n_in, settings)
 
 
 def online_loop(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loop[Tensor]:
     """Return the loop of an online rule over streams [T, B]."""
     clock = Clock(settings.epochs * (len(symbols) - 1))
     updater = Updater(net, settings, clock.total, clock.share)
-    source = TextBatches(
-        symbols, net.config.n_in, one_hot_steps(_STRETCH, symbols.shape[1], net.config.n_in), whole=False
-    )
+    one_hot = one_hot_symbols(net.config.n_in)
+    source = TextBatches(symbols, one_hot.encode, one_hot.steps(STRETCH, symbols.shape[1]), whole=False)
     return Loop(ByRule(updater, EachStep(), clock), source, settings.lr)
 
 
@@ -264,7 +234,7 @@ def text_by_autograd(
     Raises:
         InputError: the text is shorter than a window.
     """
-    source = TextBatches(symbols, n_symbols, settings.window, whole=True)
+    source = TextBatches(symbols, one_hot_symbols(n_symbols).encode, settings.window, whole=True)
     total = settings.epochs * len(source.starts)
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
     descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)

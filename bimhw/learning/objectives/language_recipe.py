@@ -6,9 +6,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bimhw.learning.objectives.language import LANGUAGE_INIT, LanguageSettings, language_config
+from bimhw.learning.objectives.language import (
+    LANGUAGE_INIT,
+    WORDS_INIT,
+    LanguageSettings,
+    language_config,
+    words_config,
+)
+from bimhw.learning.recipe import integers
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import Init
+from bimhw.models.words.config import WordsConfig
 from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import InputError
 
@@ -16,6 +24,8 @@ from simulator.base.errors import InputError
 PRESETS: dict[str, dict[str, Any]] = {
     # online: an update every four symbols, over the last sixteen; a third of the time of rtrl (which likes 32 streams)
     "online": {"form": "tr", "block": 4, "lookback": 12, "k_o": 0.2},
+    # words, unless a rule or form is given: all of the window's gradient reaches the embedding
+    "words": {"form": "tr", "block": 4, "lookback": 12},
     # the strongest: two layers by truncated BPTT, binary spikes between them, the membrane of the upper one read too
     "deep": {
         "hidden": "128,128",
@@ -35,7 +45,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class TextRecipe(NamedTuple):
     """All that `bimhw.learning.objectives.language.train_language` needs beside the text."""
 
-    config: BimConfig
+    config: BimConfig | WordsConfig
     settings: LanguageSettings
     init: Init
 
@@ -47,7 +57,7 @@ def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> TextRecipe
         corpus: gives the ends of the network.
         seed: of the initial weights.
         options: ``preset``, a name of `PRESETS`; fields of `BimConfig`, `LanguageSettings` and `Init`; ``epochs`` are passes,
-            ``batch`` streams; None: not given.
+            ``batch`` streams; of words ``embedding`` and ``shortlist`` (`words_config`); None: not given.
 
     Raises:
         InputError: an option that a text does not have, or a value out of its range.
@@ -57,30 +67,26 @@ def language_recipe(corpus: Corpus, seed: int = 0, **options: Any) -> TextRecipe
     if preset is not None and preset not in PRESETS:
         raise InputError(f"preset {preset!r}", "does not exist for a text", f"Presets: {', '.join(PRESETS)}")
     config, settings, init = {}, {}, {}
+    if corpus.words and preset is None and not {"rule", "form"} & given.keys():
+        preset = "words"
     for name, value in (PRESETS.get(preset, {}) | given).items():
         if name in Init.__struct_fields__:
             init[name] = value
         elif name in LanguageSettings.__struct_fields__:
             settings[name] = value
+        elif corpus.words and name in ("embedding", "shortlist"):
+            config[name] = value
         elif name in BimConfig.__struct_fields__ or name == "delays":
-            config["input_delays" if name == "delays" else name] = _integers(value) if name in _LISTS else value
+            config["input_delays" if name == "delays" else name] = integers(name, value) if name in _LISTS else value
         else:
             raise InputError(
                 f"option {name!r}",
                 "does not exist for a text",
                 f"There are: {', '.join(LanguageSettings.__struct_fields__)}",
             )
-    scales = msgspec.structs.replace(LANGUAGE_INIT, **init)
-    return TextRecipe(language_config(corpus, **config), LanguageSettings(seed=seed, **settings), scales)
+    scales = msgspec.structs.replace(WORDS_INIT if corpus.words else LANGUAGE_INIT, **init)
+    make = words_config if corpus.words else language_config
+    return TextRecipe(make(corpus, **config), LanguageSettings(seed=seed, **settings), scales)
 
 
 _LISTS = ("hidden", "delays", "input_delays")
-
-
-def _integers(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, str):
-        return (value,) if isinstance(value, int) else tuple(value)
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError as error:
-        raise InputError("option", f"{value!r} is not a list of integers", "Write for example 64,64") from error

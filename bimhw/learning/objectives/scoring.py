@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from bimhw.models.bim.net import BimNet
 from bimhw.tasks.sources.text import SKIPPED, TEST_STREAMS, Corpus, Ids, LanguageScore, language_metrics
 from simulator.base.errors import InputError
 
-# (inputs [T, B, V] one-hot, state or None) -> (logits [T, B, V], state)
+# (inputs [T, B, M], state or None) -> (outputs [T, B, R], state)
 Carried = Any  # state of a model, tensors in any nesting of tuples; None: the zero state
 Forward = Callable[[Tensor, Carried], tuple[Tensor, Carried]]
+Encode = Callable[[Tensor], Tensor]
 
 
 def bim_forward(net: BimNet, rates: list[Tensor] | None = None) -> Forward:
@@ -51,32 +53,60 @@ def one_hot(symbols: Tensor, size: int) -> Tensor:
     return functional.one_hot(symbols.clamp(min=0), size).float() * (symbols >= 0).unsqueeze(-1)
 
 
-_ONE_HOT = 2**26  # values that are held at once
+_HELD = 2**26  # values that are held at once
 
 
-def one_hot_steps(most: int, streams: int, size: int) -> int:
-    """Return how many steps are taken at once, so that large vocabularies fit into memory; at most `most`."""
-    return max(1, min(most, _ONE_HOT // (streams * size)))
+@dataclass(frozen=True)
+class Symbols:
+    """How a model reads symbols and is scored on them.
+
+    Attributes:
+        encode: symbols [..] to inputs [.., M]; an index below 0 is silence.
+        nats: outputs [n, R] and symbols [n] to the sum of -log p.
+        count: symbols that a step may hold a value for.
+    """
+
+    encode: Encode
+    nats: Callable[[Tensor, Tensor], Tensor]
+    count: int
+
+    def steps(self, most: int, streams: int) -> int:
+        """Return how many steps are taken at once, so that large vocabularies fit into memory; at most `most`."""
+        return max(1, min(most, _HELD // (streams * self.count)))
 
 
-def score_corpus(forward: Forward, corpus: Corpus, ids: Ids) -> LanguageScore:
+def one_hot_symbols(size: int) -> Symbols:
+    """Return the symbols of an alphabet, one-hot at both ends."""
+    return Symbols(
+        lambda symbols: one_hot(symbols, size), lambda y, s: functional.cross_entropy(y, s, reduction="sum"), size
+    )
+
+
+def score_corpus(forward: Forward, corpus: Corpus, ids: Ids, symbols: Symbols | None = None) -> LanguageScore:
     """Score a part of a corpus: all of it where the parts are official, else as `score_text` does.
 
     Args:
         forward: the model.
         corpus: gives the symbols, and how its parts are scored.
         ids: the part.
+        symbols: how the model reads and predicts them; None: one-hot.
 
     Raises:
         InputError: a part too short for the streams.
     """
-    nll, tokens = (score_whole if corpus.official else score_text)(forward, ids, len(corpus.symbols))
+    symbols = symbols or one_hot_symbols(len(corpus.symbols))
+    nll, tokens = (score_whole if corpus.official else score_text)(forward, ids, symbols)
     return language_metrics(nll, tokens, corpus.characters_per_token)
 
 
 @torch.no_grad()
 def score_text(
-    forward: Forward, ids: Ids, n_symbols: int, streams: int = TEST_STREAMS, skip: int = SKIPPED, chunk: int = 512
+    forward: Forward,
+    ids: Ids,
+    alphabet: int | Symbols,
+    streams: int = TEST_STREAMS,
+    skip: int = SKIPPED,
+    chunk: int = 512,
 ) -> tuple[float, int]:
     """Return (nats, scored symbols) of a text, read in streams; the first symbols of each are not scored.
 
@@ -90,12 +120,17 @@ def score_text(
         )
     weights = torch.ones(len(symbols) - 1, streams, dtype=torch.bool)
     weights[:skip] = False
-    return _score(forward, symbols[:-1], symbols[1:], weights, n_symbols, chunk)
+    return _score(forward, symbols[:-1], symbols[1:], weights, alphabet, chunk)
 
 
 @torch.no_grad()
 def score_whole(
-    forward: Forward, ids: Ids, n_symbols: int, streams: int = TEST_STREAMS, warm: int = SKIPPED, chunk: int = 512
+    forward: Forward,
+    ids: Ids,
+    alphabet: int | Symbols,
+    streams: int = TEST_STREAMS,
+    warm: int = SKIPPED,
+    chunk: int = 512,
 ) -> tuple[float, int]:
     """Return (nats, symbols) of a text whose every symbol is scored once.
 
@@ -106,20 +141,21 @@ def score_whole(
     scored = (np.arange(-warm, length)[:, None] >= 0) & (place < len(ids))
     padded = np.concatenate([np.full(warm + 1, -1, np.int64), ids, np.full(length * streams - len(ids), -1, np.int64)])
     inputs, targets = (torch.from_numpy(padded[place + warm + shift]).long() for shift in (0, 1))
-    return _score(forward, inputs, targets.clamp(min=0), torch.from_numpy(scored), n_symbols, chunk)
+    return _score(forward, inputs, targets.clamp(min=0), torch.from_numpy(scored), alphabet, chunk)
 
 
 def _score(
-    forward: Forward, inputs: Tensor, targets: Tensor, scored: Tensor, n_symbols: int, chunk: int
+    forward: Forward, inputs: Tensor, targets: Tensor, scored: Tensor, alphabet: int | Symbols, chunk: int
 ) -> tuple[float, int]:
     """Sum the nats of the targets [T, B] where `scored`, in chunks with the state handed on."""
     state, nll, tokens = None, 0.0, 0
-    chunk = one_hot_steps(chunk, inputs.shape[1], n_symbols)
+    symbols = one_hot_symbols(alphabet) if isinstance(alphabet, int) else alphabet
+    chunk = symbols.steps(chunk, inputs.shape[1])
     for start in range(0, len(inputs), chunk):
         some = slice(start, start + chunk)
-        logits, state = forward(one_hot(inputs[some], n_symbols), state)
+        outputs, state = forward(symbols.encode(inputs[some]), state)
         keep = scored[some]
         if keep.any():
-            nll += float(functional.cross_entropy(logits[keep], targets[some][keep], reduction="sum").double())
+            nll += float(symbols.nats(outputs[keep], targets[some][keep]).double())
             tokens += int(keep.sum())
     return nll, tokens

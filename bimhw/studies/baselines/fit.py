@@ -19,6 +19,9 @@ from bimhw.learning.methods import ByAutograd, ClippedAdam
 from bimhw.learning.objectives.classes import Classes, TaskBatches
 from bimhw.learning.objectives.language import LanguageSettings, text_by_autograd
 from bimhw.learning.objectives.scoring import cut_streams, score_corpus
+from bimhw.learning.objectives.words import word_symbols, words_by_autograd
+from bimhw.models.words.config import EMBEDDING_WIDTH, make_clusters, readout_size
+from bimhw.models.words.net import AdaptiveWords
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
 from bimhw.tasks.metrics import areas, decisions
@@ -96,26 +99,40 @@ def fit_text(
     """Train a baseline on a text by truncated BPTT and score it as `bimhw.learning.objectives.language` does.
 
     A model that cannot carry its state (the Transformer) sees windows of `settings.window` symbols; it is scored on overlapping
-    windows of that length, the second half of each.
+    windows of that length, the second half of each. Words go through the same tables as those of a BIM network.
 
     Raises:
-        InputError: no such baseline or device, a text too short, or the loss is no longer finite.
+        InputError: no such baseline or device, a text too short, words for a model that carries no state, or the loss is no
+            longer finite.
     """
-    size = len(corpus.symbols)
-    model = build(name, size, size, hidden, settings.seed)
+    size, words, symbols = len(corpus.symbols), None, None
+    ends = (size, size)
+    if corpus.words:
+        first, clusters = make_clusters(size, hidden)
+        words = AdaptiveWords(EMBEDDING_WIDTH, first, clusters, settings.seed)
+        symbols, ends = word_symbols(words), (EMBEDDING_WIDTH, readout_size(first, clusters))
+    model = build(name, *ends, hidden, settings.seed)
+    if words is not None and not model.carries:
+        raise InputError(
+            f"baseline {name!r}", "has no state to carry, and words are read in streams", "Take gru or lstm"
+        )
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
     with placed_on(model, torch_device(device)):
-        loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
+        if words is None:
+            loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
+        else:
+            loop = words_by_autograd(words, model, model, streams, settings)
         loop.run(settings.epochs, lambda _: None)
     if model.carries:
-        score = score_corpus(model, corpus, test)
+        score = score_corpus(model, corpus, test, symbols)
     else:
         score = language_metrics(*score_windows(model, test, size, settings.window), corpus.characters_per_token)
     rate = None if model.spikes is None else float(model.spikes.mean())
     seen = settings.epochs * streams.numel()
     bpc, ppl = score.bits_per_character, score.perplexity
-    return FitResult(None, None, None, bpc, ppl, rate, count(model), *_work(loop, seen))
+    parameters = count(model) + (0 if words is None else count(words))
+    return FitResult(None, None, None, bpc, ppl, rate, parameters, *_work(loop, seen))
 
 
 def _work(loop: Loop[Tensor], seen: int) -> tuple[int, int, int, float]:

@@ -11,14 +11,14 @@ import importlib.resources
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8
+from bimhw.tasks.checks import check_folder, check_not_empty, read_utf8, utf8_lines
 from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
 
@@ -27,6 +27,7 @@ ALPHABETS = ("low", "az", "raw")
 _LOW = "abcdefghijklmnopqrstuvwxyz .,()'\"-;:0"
 _AZ = "abcdefghijklmnopqrstuvwxyz "
 UNKNOWN = "<unk>"
+_SPLITS = ("train", "valid", "test")
 END_OF_LINE = "<eos>"
 # The test part is scored in so many streams side by side, the first symbols of each left out.
 TEST_STREAMS, SKIPPED = 16, 50
@@ -47,6 +48,7 @@ class Corpus:
         characters_per_token: code points of the test text for each of its tokens (1 for characters), to turn nats a token into
             bits a character.
         comparable: what may and may not be compared with these figures.
+        words: the symbols are words by falling frequency, not characters.
         official: the parts are files of their own: the validation file is never learnt from, and every test token is scored.
     """
 
@@ -57,6 +59,7 @@ class Corpus:
     test: Ids
     characters_per_token: float
     comparable: str
+    words: bool = False
     official: bool = False
 
     @property
@@ -171,12 +174,12 @@ def wikitext(
             "wikitext", "needs a path to wiki.train.tokens and its kin", "Get wikitext-103-v1.zip and unpack it"
         )
     folder = Path(path)
-    texts = {split: read_text(file) for split, file in _wiki_files(folder).items()}
-    train, held, test = texts["train"], texts["valid"], texts["test"]
+    files = _wiki_files(folder)
     if level == "word":
-        return _word_corpus(f"WikiText ({folder.name})", train, held, test, vocabulary)
+        return _word_corpus(f"WikiText ({folder.name})", files, vocabulary)
     if level != "char":
         raise InputError("level", f"{level!r} is not known", "Choose char or word")
+    train, held, test = (read_text(files[split]) for split in _SPLITS)
     counts = Counter(normalise(train, alphabet))
     symbols = (*sorted(c for c, n in counts.items() if n >= 20), UNKNOWN)
     ids = tuple(_encode(normalise(t, alphabet), symbols) for t in (train, held, test))
@@ -187,12 +190,12 @@ def wikitext(
 def _wiki_files(path: Path) -> dict[str, Path]:
     check_folder(path, "wiki.train.tokens, wiki.valid.tokens and wiki.test.tokens (wikitext-103-v1.zip)")
     found: dict[str, Path] = {}
-    for split in ("train", "valid", "test"):
+    for split in _SPLITS:
         for ending in ("tokens", "raw"):
             hits = sorted(path.rglob(f"wiki.{split}.{ending}"))
             if hits:
                 found.setdefault(split, hits[0])
-    missing = [f"wiki.{s}.tokens" for s in ("train", "valid", "test") if s not in found]
+    missing = [f"wiki.{s}.tokens" for s in _SPLITS if s not in found]
     if missing:
         what = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not there"
         raise InputError(
@@ -201,25 +204,28 @@ def _wiki_files(path: Path) -> dict[str, Path]:
     return found
 
 
-def words(text: str) -> list[str]:
-    """Return the tokens of a WikiText file: split at spaces, and one ``<eos>`` for each line."""
-    tokens: list[str] = []
-    for line in text.splitlines():
-        tokens += line.split()
-        tokens.append(END_OF_LINE)
-    return tokens
+def words(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the tokens of the lines of a WikiText file: split at spaces, and one ``<eos>`` for each line."""
+    for line in lines:
+        yield from line.split()
+        yield END_OF_LINE
 
 
-def _word_corpus(name: str, train: str, held: str, test: str, vocabulary: int | None) -> Corpus:
-    train_words, test_words = words(train), words(test)
-    parts = (train_words, words(held), test_words)
-    counts = Counter(train_words)
+def _word_corpus(name: str, files: Mapping[str, Path], vocabulary: int | None) -> Corpus:
+    """Read the files line by line: the train file of WikiText-103 would fill the memory as strings."""
+    if vocabulary is not None and vocabulary < 1:
+        raise InputError("vocabulary", f"is {vocabulary}", "Give at least 1")
+    train, held, test = (files[split] for split in _SPLITS)
+    counts = Counter(words(utf8_lines(train)))
     kept = [w for w, _ in counts.most_common(vocabulary) if w != UNKNOWN]
     symbols = (UNKNOWN, *kept)
     index = {w: i for i, w in enumerate(symbols)}
-    ids = tuple(np.array([index.get(w, 0) for w in part], np.int32) for part in parts)
+    train_ids, held_ids, test_ids = (
+        np.fromiter((index.get(w, 0) for w in words(utf8_lines(f))), np.int32) for f in (train, held, test)
+    )
     note = f"{len(symbols)} words; out-of-vocabulary test words are scored as <unk>; characters of the .tokens file"
-    return _corpus(name, symbols, ids, len(test) / len(test_words), note, official=True)
+    per_token = sum(map(len, utf8_lines(test))) / len(test_ids)
+    return _corpus(name, symbols, (train_ids, held_ids, test_ids), per_token, note, words=True, official=True)
 
 
 def _encode(text: str, symbols: Sequence[str]) -> Ids:
@@ -235,12 +241,18 @@ def _encode(text: str, symbols: Sequence[str]) -> Ids:
 
 
 def _corpus(
-    name: str, symbols: tuple[str, ...], parts: tuple[Ids, ...], per_token: float, note: str, official: bool = False
+    name: str,
+    symbols: tuple[str, ...],
+    parts: tuple[Ids, ...],
+    per_token: float,
+    note: str,
+    words: bool = False,
+    official: bool = False,
 ) -> Corpus:
     train, validation, test = parts
     for split, ids in (("train", train), ("validation", validation), ("test", test)):
         check_not_empty(len(ids), split, name)
-    return Corpus(name, symbols, train, validation, test, per_token, note, official)
+    return Corpus(name, symbols, train, validation, test, per_token, note, words, official)
 
 
 register_task(

@@ -18,10 +18,10 @@ from bimhw.learning.objectives.language import (
     LanguageSettings,
     language_config,
     train_language,
-    windows,
 )
 from bimhw.learning.objectives.language_recipe import language_recipe
 from bimhw.learning.objectives.scoring import bim_forward, cut_streams, one_hot, score_text, score_whole
+from bimhw.learning.objectives.text_batches import TextBatches
 from bimhw.learning.saved_words import saved_words
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
@@ -38,8 +38,8 @@ def test_streams_are_stretches_of_the_text() -> None:
     ids = np.arange(23, dtype=np.int32)
     streams = cut_streams(ids, 4)
     assert streams.T.tolist() == [list(range(k * 5, k * 5 + 5)) for k in range(4)]
-    pairs = list(windows(streams, 2))
-    assert [(x[:, 1].tolist(), y[:, 1].tolist()) for x, y in pairs] == [([5, 6], [6, 7]), ([7, 8], [8, 9])]
+    batches = TextBatches(streams, lambda symbols: symbols, 2, whole=True).batches(1)
+    assert [(b.x[:, 1].tolist(), b.y[:, 1].tolist()) for b in batches] == [([5, 6], [6, 7]), ([7, 8], [8, 9])]
     with pytest.raises(InputError, match="longer text"):
         cut_streams(ids, 12)
 
@@ -234,7 +234,7 @@ def test_a_large_vocabulary_is_read_in_shorter_stretches(monkeypatch: pytest.Mon
     corpus = character_corpus("the cat sat on the mat. " * 700, "az")
     results = []
     for held in (2**26, 8 * 16 * 27):
-        monkeypatch.setattr(scoring, "_ONE_HOT", held)
+        monkeypatch.setattr(scoring, "_HELD", held)
         results.append(
             train_language(corpus, language_config(corpus, hidden=(8,)), LanguageSettings(batch=4, symbols=200))
         )

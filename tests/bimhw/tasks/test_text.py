@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bimhw.studies.baselines.ngram import witten_bell_nll
+from bimhw.tasks.checks import utf8_lines
 from bimhw.tasks.sources.text import (
     character_corpus,
     language_metrics,
     normalise,
     packaged_text,
-    read_text,
     wikitext,
     words,
 )
@@ -125,8 +125,8 @@ def test_wikitext_words(tmp_path: Path) -> None:
 def test_wikitext_official_token_count(shared: Path) -> None:
     """The test file that WikiText-2 and WikiText-103 share: 245,569 tokens, the valid file 217,646."""
     folder = shared / "data" / "sets" / "wikitext-2"
-    assert len(words(read_text(folder / "wiki.test.tokens"))) == 245_569
-    assert len(words(read_text(folder / "wiki.valid.tokens"))) == 217_646
+    assert sum(1 for _ in words(utf8_lines(folder / "wiki.test.tokens"))) == 245_569
+    assert sum(1 for _ in words(utf8_lines(folder / "wiki.valid.tokens"))) == 217_646
     mini = wikitext(shared / "data" / "sets" / "formats" / "wikitext_mini")
     assert mini.test.max() < len(mini.symbols)
     assert len(mini.whole_train) == len(mini.train)

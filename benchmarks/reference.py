@@ -44,7 +44,7 @@ This table is generated from the code (`python -m benchmarks.reference`).
 |---|---|---|---|---|
 """
 
-_NEURONS = """# Neuron models: where each one runs
+_NEURONS = """# Neuron models by platform
 
 A float twin is the same equation in real numbers. The lowering makes the chip's integers of it: a module of the compiler, or the
 general one, which stores each parameter as a whole number. A Brian2 twin is written apart from the kernels; `bimhw verify` runs

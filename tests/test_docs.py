@@ -21,8 +21,8 @@ PAGES = [
     *(page for part in ("start", "literature") for page in sorted((DOCS / part).glob("*.md"))),
     DOCS / "nn.md",
 ]
-# it trains on the chip for an epoch of digits; tests/bimhw/runs run its commands on fewer samples
-LONG = {"docs/start/learning.md"}
+# they train; tests of runs and sweeps run their commands on fewer samples
+LONG = {"docs/start/learning.md", "docs/start/sweep.md"}
 NOT_RUN = ("make ", "source ", "pip ")  # they set up or test what runs here
 
 

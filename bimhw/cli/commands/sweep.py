@@ -68,15 +68,15 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
             **{k: options[k] for k in ("preset", "samples", "task", "engine", "data", "task_options", "db", "workers",
                                        "dask", "retry", "gpu")},
         )  # fmt: skip
-    if plot is not None:
-        plot_sweep(result, plot)
     if as_json:
         counts = {"computed": result.computed, "functional_runs": result.functional_runs, "failed": result.failed}
         print_json({"rows": list(result.rows), "over_seeds": result.over_seeds(), **counts})
-        sys.exit(1 if result.failed else 0)
-    _print(result, list(axes))
+    else:
+        _print(result, list(axes))
+    if plot is not None and result.failed < len(result.rows):  # without a finished point there is nothing to draw
+        plot_sweep(result, plot)
     if result.failed:
-        click.echo(f"{result.failed} of {len(result.rows)} points failed; --retry does them again", err=True)
+        click.echo(f"{result.failed} of {len(result.rows)} points failed; --retry repeats them", err=True)
         sys.exit(1)
 
 

@@ -120,7 +120,7 @@ def _view(run: RunFolder, gpu: str) -> RunView:
         settings_part(run, program),
     ]
     samples = f"{manifest['samples']} samples" if manifest["samples"] != 1 else "1 sample"
-    split = " of the training split, learnt from one by one" if manifest.get("learning") else ""
+    split = " of the training split, learnt one by one" if manifest.get("learning") else ""
     return RunView(
         name=run.path.name,
         title=f"{manifest['task'] or 'run'} on {chip.name}",
@@ -135,8 +135,8 @@ def _view(run: RunFolder, gpu: str) -> RunView:
 
 
 _RASTER = (
-    "Each mark is one spike. Choose a layer, zoom with the buttons or Ctrl and the wheel, drag to move; "
-    "dashed lines part the samples. Of a long run the beginning is shown."
+    "Each mark is one spike. Choose a layer, zoom with the buttons or Ctrl and the wheel, drag to move. "
+    "Dashed lines separate samples. Only the beginning of a long run is shown."
 )
 
 
@@ -144,16 +144,17 @@ def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energ
     """Return the run in words."""
     used = int(np.unique(program.core[program.core != HOST]).size)
     neurons = sum(p.size for p in program.populations if p.role != "input")
-    said = [f"The network, {neurons:,} neurons, takes {used:,} of the {chip.n_cores:,} cores of {chip.name}."]
+    said = [f"The network ({neurons:,} neurons) uses {used:,} of the {chip.n_cores:,} cores of {chip.name}."]
     if "accuracy" in result:
-        beside = f", the float model {result['float_accuracy']:.1%}" if result.get("float_accuracy") is not None else ""
-        said.append(f"It answers {result['accuracy']:.1%} right in the chip's integers{beside}.")
+        beside = (
+            f", {result['float_accuracy']:.1%} in the float model" if result.get("float_accuracy") is not None else ""
+        )
+        said.append(f"Its accuracy is {result['accuracy']:.1%} in the chip's integers{beside}.")
     per_sample = si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
-    time = f" takes {si(result['mean_latency_us'] * 1e-6, 's')} and" if "mean_latency_us" in result else ""
-    unknown = (
-        f", without {', '.join(costs.report.unknown)}, whose energy nobody published" if costs.report.unknown else ""
-    )
-    said.append(f"A sample{time} costs {per_sample}{unknown}.")
+    time = f"{si(result['mean_latency_us'] * 1e-6, 's')} and " if "mean_latency_us" in result else ""
+    said.append(f"A sample takes {time}{per_sample}.")
+    if costs.report.unknown:
+        said.append(f"Not included, since unpublished: the energy of {', '.join(costs.report.unknown)}.")
     return " ".join([*said, *(_verdict(line) for line in costs.verdict()[:1])])
 
 
@@ -175,8 +176,8 @@ def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping
     if timing is None or "tick_ns" not in result:
         return None
     note = (
-        f"The first steps, at most {MOST_STEPS}: above, what binds each; below, when the somas of the busiest cores work, and "
-        "how long the busiest links are busy (drawn from the step's begin). Timed again without faults or learning phases."
+        f"The first steps, at most {MOST_STEPS}. Top row: what binds each step. Below: working somas of the busiest cores, and "
+        "busy time of the busiest links, drawn from the start of the step. Timed without faults and learning phases."
     )
     return Part("Timeline", note, script="timeline", label="timeline of cores and links")
 
@@ -200,7 +201,7 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def accuracy_part(result: Mapping[str, Any]) -> Part:
-    """Show the chip beside the float model."""
+    """Compare the chip with the float model."""
     rows = []
     if "accuracy" in result:
         rows.append(["accuracy", f"{result['accuracy']:.2%}", _percent(result.get("float_accuracy"))])
@@ -212,7 +213,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
             rows.append([name.replace("_", " "), f"{result[name]:.4f}", "-" if other is None else f"{other:.4f}"])
     rows.append(
         [
-            "spikes per sample, its own steps",
+            "spikes per sample, in its own steps",
             _one_digit(result.get("spikes_per_sample_same_steps", result["spikes_per_sample"])),
             _one_digit(result.get("float_spikes_per_sample")),
         ]
@@ -221,20 +222,20 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
     if "spikes_that_differ" in result:
         differ, slots = result["spikes_that_differ"], result["spike_slots"]
         if "decisions_agree" in result:
-            lines.append(f"{result['decisions_agree']:.1%} of the decisions are the same.")
-        lines.append(f"{differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}) differ in their spike.")
-    note = "The chip computes in its own integers."
+            lines.append(f"{result['decisions_agree']:.1%} of the decisions agree.")
+        lines.append(f"Spikes differ in {differ:,} of {slots:,} neuron-steps ({differ / slots:.2%}).")
+    note = "Results of the chip's integers."
     if not {"accuracy", "rms_error", "outputs"} & set(result):
-        note += " The inputs came without labels, so nothing is right or wrong."
+        note += " The inputs have no labels, so there is no accuracy."
     if "layers" not in result and "float_accuracy" not in result:
-        note += " No float model ran beside it (`bimhw simulate --model` does that)."
-        return Part("What it computes", note, table=Table(("", "chip"), [r[:2] for r in rows], (1,)), lines=lines)
+        note += " `bimhw simulate --model` adds the float model."
+        return Part("Function on the chip", note, table=Table(("", "chip"), [r[:2] for r in rows], (1,)), lines=lines)
     note += " The float model ran on the same samples."
-    return Part("What it computes", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
+    return Part("Function on the chip", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)
 
 
 def _recorded_lines(result: Mapping[str, Any]) -> list[str]:
-    """Show the chip beside the outputs that the data holds."""
+    """Compare the chip with the outputs recorded in the data."""
     if "recorded_differ" not in result:
         return []
     lines = [f"{result['recorded_decisions_agree']:.1%} of the decisions are those of the recorded outputs."]
@@ -252,38 +253,38 @@ def condition_part(run: RunFolder, manifest: Mapping[str, Any]) -> Part:
     rows = sorted(saturated["by_core"].items(), key=lambda row: -row[1])
     updates = max(1, activity.total("neuron_updates"))
     lines = [
-        f"{saturated['total']:,} values left their word and were held at its end, in {updates:,} neuron updates."
-        if rows
-        else "No value left its word."
+        f"{saturated['total']:,} values saturated in {updates:,} neuron updates." if rows else "No value saturated."
     ]
     if rows:
         lines.append("By population: " + ", ".join(f"{k} {n:,}" for k, n in saturated["by_population"].items()) + ".")
     if "faults" in manifest:
         put, sound = manifest["faults"], json.loads(msgspec.json.encode(Faults()))
         put_in = [f"{k} {put[k]}" for k in sound if k == "seed" or put[k] != sound[k]]
-        lines.append("Faults put in: " + ", ".join(put_in) + ".")
-        lines.append("What they did: " + (", ".join(f"{k} {n:,}" for k, n in faults.items()) or "nothing") + ".")
+        lines.append("Injected faults: " + ", ".join(put_in) + ".")
+        lines.append("Effects: " + (", ".join(f"{k} {n:,}" for k, n in faults.items()) or "nothing") + ".")
     table = (
         Table(("core", "saturated values"), [[k, f"{n:,}"] for k, n in rows[:MAX_CORE_ROWS]], (1,)) if rows else None
     )
     if len(rows) > MAX_CORE_ROWS:
-        lines.append(f"The {MAX_CORE_ROWS} cores with most of them are shown, of {len(rows)}.")
-    note = "Sums when they are read, states, and payloads; each held at the end of its word and counted at the neuron's core."
+        lines.append(f"Shown: the {MAX_CORE_ROWS} of {len(rows)} cores with the most.")
+    note = (
+        "Input sums, states and payloads beyond their word are clipped to its range, and counted at the neuron's core."
+    )
     return Part("Saturation and faults" if "faults" in manifest else "Saturation", note, table=table, lines=lines)
 
 
 def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str, npt.NDArray[Any]] | None) -> Part:
-    """Show where the network lies, and how busy each core and link is."""
+    """Show the placement, and how busy each core and link is."""
     t = chip.topology
     n = t.mesh_cores
     held = np.bincount(program.core[program.core != HOST], minlength=n)[:n]
     busy, link = np.where(held > 0, 1.0, np.nan), None
-    what = "neurons held"
+    what = "number of neurons"
     if timing is not None:
         total = max(1, int(timing["step_ticks"].sum()))
         busy = np.where(held > 0, timing["core_busy"][:n] / total, np.nan)
         link = timing["link_busy"][:, :4] / total
-        what = "share of the run in which its soma or synapse stage works"
+        what = "busy share of the soma or synapse stage"
     top = float(np.nanmax(busy)) or 1.0
     names = [f"core {c}: {held[c]} neurons" + (f", busy {busy[c]:.1%}" if held[c] else "") for c in range(n)]
     drawing = svg.mesh(
@@ -298,7 +299,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     )
     used = int((held > 0).sum())
     note = (
-        f"{used:,} of {chip.n_cores:,} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: links by busy time."
+        f"{used:,} of {chip.n_cores:,} cores hold neurons. Shade: {what}, up to {top:.1%}. Lines: busy time of links."
     )
     return Part("Placement on the chip", f"{note} Click a core.", drawing, script="core")
 
@@ -313,20 +314,18 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
     by_step = timing["step_ticks"].astype(np.float64).reshape(-1, steps)
     spread = f"{by_step.min():,.0f} to {by_step.max():,.0f}"
     note = (
-        f"Mean over the samples of each step's ticks (tick {result['tick_ns']:g} ns); single steps range over {spread}. "
+        f"Ticks of each step, mean over the samples (tick {result['tick_ns']:g} ns); single steps range from {spread}. "
         f"A step takes {significant(result['mean_step_ns'] / 1e3, 3)} µs on average, "
         f"a sample {significant(result['mean_latency_us'], 3)} µs. "
-        "Cycle-level of the stated model; never compared with silicon cycle by cycle."
+        "Cycle-level for the stated model; never compared with silicon cycle by cycle."
     )
     drawing = svg.columns(by_step.mean(axis=0), "chip step of a sample", "ticks", "mean ticks of each step of a sample")
     return Part("Time of each step", note, drawing)
 
 
 def limits_part(chip: Chip) -> Part:
-    """Show what the chip file itself states about its numbers."""
-    packets = (
-        "one packet per spike, which forks" if chip.topology.multicast else "one packet per spike and destination core"
-    )
+    """Show the notes of the chip file about its numbers."""
+    packets = "one forking packet per spike" if chip.topology.multicast else "one packet per spike and destination core"
     modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {_MESH}"
     return Part("Limits of the model", lines=[*chip.notes, modelled, _NOT_MODELLED])
 

@@ -45,9 +45,7 @@ def _inference_part(costs: Energy) -> Part | None:
         f"Energy per sample on a logarithmic axis. Chip: {_range(rows[0])} from the stated ranges of its constants"
         f"{_without(report.unknown)}; one sample at a time, and as many copies of the network as fit. {_CASES}."
     )
-    return Part(
-        "Energy of an inference, compared with a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows)
-    )
+    return Part("Energy compared with a GPU", note, _ranges(shown(rows, (1, 256))), _table(rows), verdict(rows))
 
 
 def _learning_part(costs: Energy) -> Part | None:
@@ -55,14 +53,14 @@ def _learning_part(costs: Energy) -> Part | None:
     if not rows or not (costs.learning or costs.learnt):
         return None
     if costs.learnt:
-        chip = f"what it did while it learnt, inference and static power included: {_range(rows[0])}"
+        chip = f"all it did while learning, inference and static power included: {_range(rows[0])}"
         chip += _without(costs.report.unknown)
     else:
-        chip = "the inference above and each form of learning with the time that it takes, counted, not simulated; the least: "
+        chip = "the inference above plus each form of learning with its time, counted, not simulated; the least: "
         chip += _range(rows[0])
     if costs.learners is not None:
         chip += (
-            f"; then throughput mode, {costs.copies} separate learners, each with a network of its own: no batch of one network, "
+            f"; then throughput mode, {costs.copies} separate learners with their own networks: not a batch of one network, "
             "so the verdict leaves them out"
         )
     note = (
@@ -70,7 +68,7 @@ def _learning_part(costs: Energy) -> Part | None:
         f"network and sample. {_CASES}."
     )
     return Part(
-        "Energy of learning, compared with BPTT on a GPU",
+        "Energy of learning compared with BPTT",
         note,
         _ranges(shown(rows, (1, 256))),
         _table(rows),
@@ -89,8 +87,8 @@ def _table(rows: list[ComparisonRow]) -> Table:
         for r in rows
     ]  # fmt: skip
     columns = (
-        "who", "what", "energy", "range", "with board and host", "time of a sample", "its range", "trust in the energy",
-        "in the time", "not in the sums",
+        "platform", "case", "energy", "range", "with board and host", "time per sample", "range of time", "quality of energy",
+        "quality of time", "not included",
     )  # fmt: skip
     return Table(columns, body, (2, 4, 5))
 
@@ -101,11 +99,11 @@ def _times(r: ComparisonRow) -> str:
 
 def _range(r: ComparisonRow) -> str:
     low = si(r.low_uj * 1e-6, "J")
-    return f"{low} to {'anything' if r.high_uj is None else si(r.high_uj * 1e-6, 'J')}"
+    return f"{low} to {'unbounded' if r.high_uj is None else si(r.high_uj * 1e-6, 'J')}"
 
 
 def _without(names: tuple[str, ...]) -> str:
-    return f", without what was never published ({', '.join(names)})" if names else ""
+    return f", without unpublished energies ({', '.join(names)})" if names else ""
 
 
 def _items_part(costs: Energy) -> Part:
@@ -118,7 +116,7 @@ def _items_part(costs: Energy) -> Part:
         c = item.constant
         constant = "unknown" if c.value is None else f"{c.value:,g} {c.unit}"
         value = "unknown" if item.energy_pj is None else si(item.energy_pj * 1e-12, "J")
-        high = "anything" if item.high_pj is None else si(item.high_pj * 1e-12, "J")
+        high = "unbounded" if item.high_pj is None else si(item.high_pj * 1e-12, "J")
         reach = f"{si(item.low_pj * 1e-12, 'J')} to {high}"
         why = ". ".join(text for text in (c.source, c.where, c.note, item.assumption) if text)
         rows.append(
@@ -129,7 +127,7 @@ def _items_part(costs: Energy) -> Part:
     whose = "One sample" if report.samples == 1 else f"All {report.samples:,} samples together"
     note = f"{whose}: {total}. Count x constant; point at a constant or an energy for its source."
     columns = ("item", "unit", "count", "constant", "energy", "range", "provenance")
-    return Part("Where the joules go", note, drawing, Table(columns, rows, (2, 3, 4)), _groups(report))
+    return Part("Energy by item", note, drawing, Table(columns, rows, (2, 3, 4)), _groups(report))
 
 
 def _groups(report: EnergyReport) -> list[str]:

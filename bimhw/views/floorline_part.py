@@ -19,13 +19,13 @@ def floorline_part(run: RunFolder, sync: str) -> Part:
     """Show the terms of the run's first steps: which one binds, how long each is, and what to change."""
     rows = floorline(run).rows()
     note = (
-        f"Steps are kept apart by {SYNCS.get(sync, sync)}. A step is as long as the longest of these, each of its fullest core "
-        "or link (first steps of the run)"
+        f"Steps are synchronised by {SYNCS.get(sync, sync)}. A step takes at least the longest of these terms, each of "
+        "the busiest core or link (first steps of the run)"
     )
-    note += "." if sync == "barrier" else "; they are computed for a barrier."
+    note += "." if sync == "barrier" else "; the terms are those of a barrier."
     bars = [(f"{r['term']} (binds {r['binds_steps']:.0%})", float(r["mean_ns"]) * 1e-9, "chip") for r in rows]
     table = Table(
-        ("Term", "binds steps", "mean, ns", "of a step", "what to change"),
+        ("term", "binds steps", "mean, ns", "share of a step", "what to change"),
         [
             [r["term"], f"{r['binds_steps']:.0%}", f"{r['mean_ns']:,.1f}", f"{r['of_step']:.0%}", r["change"]]
             for r in rows

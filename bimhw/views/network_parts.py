@@ -39,7 +39,7 @@ def network_part(program: Program) -> Part:
     )
     if "calibration" in program.meta:
         note += f" Calibrated on {program.meta['calibration']}."
-    columns = ("layer", "role", "neuron model", "neurons", "synapses into it", "from", "bits of a weight")
+    columns = ("layer", "role", "neuron model", "neurons", "incoming synapses", "from", "weight bits")
     kept = program.facts.fidelity
     notes = [f"Compilation: {kept.text}"] if kept is not None else []
     notes += [str(line) for line in program.meta.get("notes") or ()]
@@ -56,13 +56,9 @@ def resources_part(program: Program, chip: Chip) -> Part:
                      "" if load is None else f"{load:.1%}"])  # fmt: skip
         if load is not None:
             bars.append((name, 100 * load, "gpu" if load > 0.9 else "chip"))
-    note = (
-        "Share of its limit that the fullest core uses. A limit that nobody published is unknown, and is not checked."
-    )
+    note = "Use of each limit by the fullest core. An unpublished limit is unknown and not checked."
     columns = ("resource", "all cores", "fullest core", "limit of a core", "used")
-    return Part(
-        "Resources against limits", note, svg.bars(bars, "%", "use of limits"), Table(columns, rows, (1, 2, 3, 4))
-    )
+    return Part("Resources and limits", note, svg.bars(bars, "%", "use of limits"), Table(columns, rows, (1, 2, 3, 4)))
 
 
 def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
@@ -95,19 +91,19 @@ def output_parts(result: Mapping[str, Any]) -> list[Part]:
         differ = f"{one['recorded_differ']:,} of {one['recorded_of']:,}" if "recorded_differ" in one else "-"
         rows.append([name, *shares, *errors, differ])
     head = ("output", "accuracy", "float model", "RMS error", "float model", "recorded values that differ")
-    note = "Judged by its own labels, targets or recorded values."
-    tables = [confusion_part(one, f"Confusion of {name}") for name, one in found.items()]
-    return [Part("Each output", note, table=Table(head, rows, (1, 2, 3, 4, 5))), *(t for t in tables if t is not None)]
+    note = "Each output is judged by its own labels, targets or recorded values."
+    tables = [confusion_part(one, f"Confusion matrix of {name}") for name, one in found.items()]
+    return [Part("Outputs", note, table=Table(head, rows, (1, 2, 3, 4, 5))), *(t for t in tables if t is not None)]
 
 
-def confusion_part(result: Mapping[str, Any], title: str = "Confusion") -> Part | None:
+def confusion_part(result: Mapping[str, Any], title: str = "Confusion matrix") -> Part | None:
     """Labels against answers."""
     confusion = result.get("confusion")
     if not confusion:
         return None
     rows = [[str(k), *(str(n) if n else "" for n in row)] for k, row in enumerate(confusion) if any(row)]
     columns = ("label", *(str(k) for k in range(len(confusion))))
-    return Part(title, "Rows: label. Columns: answer.", table=Table(columns, rows, tuple(range(1, len(columns)))))
+    return Part(title, "Rows: label. Columns: prediction.", table=Table(columns, rows, tuple(range(1, len(columns)))))
 
 
 def settings_part(run: RunFolder, program: Program) -> Part:

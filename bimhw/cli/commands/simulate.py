@@ -107,7 +107,7 @@ def command(
     saturations = done.result["saturations"]
     if saturations["total"]:
         by_core = sorted(saturations["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]
-        print_table("values that left their word, by core", ("core", "values"), by_core)
+        print_table("saturated values by core", ("core", "values"), by_core)
     if "confusion" in done.result:
         print_table("label (rows) and answer", *_confusion(done.result["confusion"]))
     if done.result.get("faults"):

@@ -90,11 +90,11 @@ function showCore(run, core) {
     ["fullest resource", facts.binding ? `${facts.binding.replace(/_/g, " ")}, ${share(facts.load)} of its limit` : "no limit known"],
     ["neuron updates", facts.updates.toLocaleString("en")], ["spikes", facts.spikes.toLocaleString("en")],
     ["SynOps", facts.synops.toLocaleString("en")],
-    ["messages a step, out / in", `${+facts.sent.toPrecision(3)} / ${+facts.received.toPrecision(3)}`],
+    ["messages per step, out / in", `${+facts.sent.toPrecision(3)} / ${+facts.received.toPrecision(3)}`],
     ["busy", share(facts.busy)],
-    ["queue: wait for service, mean / longest", facts.mean_wait_ns === undefined || facts.mean_wait_ns === null ? "no message in the timeline's steps"
+    ["wait in the queue, mean / longest", facts.mean_wait_ns === undefined || facts.mean_wait_ns === null ? "no message in the first steps"
       : `${si(facts.mean_wait_ns * 1e-9, "s")} / ${si(facts.longest_wait_ns * 1e-9, "s")}`],
-    ["energy of all samples, its own events", facts.energy_pj === null ? "unknown" : si(facts.energy_pj * 1e-12, "J")],
+    ["energy of its events, all samples", facts.energy_pj === null ? "unknown" : si(facts.energy_pj * 1e-12, "J")],
   ];
   box.replaceChildren();
   const title = document.createElement("b"), list = document.createElement("dl");

@@ -142,7 +142,7 @@ def test_each_output_is_judged_by_the_values_of_its_name(tmp_path: Path) -> None
     np.testing.assert_array_equal(run.outputs["scores.first"], wanted["first"].sum(axis=1))
     page = bimhw.report(run.folder, tmp_path / "page.html")
     text = page.read_text() if isinstance(page, Path) else Path(tmp_path / "page.html").read_text()
-    assert "Confusion of first" in text and "Each output" in text
+    assert "Confusion matrix of first" in text and "Outputs" in text
     checked = bimhw.check_nir(model, _time_first(tmp_path, arrays), dt=1.0)
     assert (checked.differ, checked.of) == (0, wanted["second"].size)
 

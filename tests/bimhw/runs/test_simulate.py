@@ -173,7 +173,7 @@ def test_faults_strictness_and_checkpoints_by_command(folder: Path, done: Simula
     saturated = result["saturations"]
     assert sum(saturated["by_core"].values()) == saturated["total"] == sum(saturated["by_population"].values())
     page = write_report(tmp_path / "broken").read_text(encoding="utf-8")
-    assert "Faults put in: seed 1, state_upset_rate 0.001, clock_sigma 0.1." in page
+    assert "Injected faults: seed 1, state_upset_rate 0.001, clock_sigma 0.1." in page
     assert f"state_flips {result['faults']['state_flips']:,}" in page
     whole, saved = call("whole"), call("saved", "--checkpoint", str(tmp_path / "c"), "--checkpoint-every", "37")
     assert whole.exit_code == saved.exit_code == 0
@@ -191,11 +191,11 @@ def test_saturations_are_shown_by_core_and_strict_refuses_them(folder: Path, tmp
     assert shown.exit_code == 0, shown.output
     saturated = RunFolder.open(tmp_path / "run").result["saturations"]
     assert saturated["total"] > 0
-    assert "values that left their word, by core" in " ".join(shown.output.split())
+    assert "saturated values by core" in " ".join(shown.output.split())
     for core, n in sorted(saturated["by_core"].items(), key=lambda item: -item[1])[:MOST_CORES]:
         assert any(core in line and f"{n:,}" in line for line in shown.output.splitlines())
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert f"{saturated['total']:,} values left their word" in page
+    assert f"{saturated['total']:,} values saturated" in page
     refused = CliRunner().invoke(command, [*arguments, "--strict"])
     assert isinstance(refused.exception, SaturationError)
     assert "and the run is strict" in str(refused.exception)

@@ -63,15 +63,15 @@ def test_page_stands_alone(figures: dict[str, object]) -> None:
     assert not re.search(r"<script [^>]*src|<link |\bsrc=|\bfetch\(|XMLHttpRequest|\bimport\(", page)
     assert set(re.findall(r"https?://[^\"\s<]*", page)) == {"http://www.w3.org/2000/svg"}  # a name, nothing is loaded
     for part in (
-        "What it computes",
+        "Function on the chip",
         "Spikes",
         "Placement on the chip",
         "Time of each step",
         "Timeline",
         "What binds a step",
         "compared with a GPU",
-        "compared with BPTT on a GPU",
-        "Where the joules go",
+        "Energy of learning compared with BPTT",
+        "Energy by item",
     ):
         assert part in page
     assert "unknown" in page  # what was never published is said

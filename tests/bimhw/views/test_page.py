@@ -23,7 +23,7 @@ const core = document.querySelector('[data-core="0"]');
 core.dispatchEvent(new MouseEvent("click"));
 seen.core = document.querySelector(".core").textContent;
 seen.chosen = document.querySelectorAll(".chosen").length;
-const items = document.querySelector("#where-the-joules-go table");
+const items = document.querySelector("#energy-by-item table");
 const column = () => [...items.tBodies[0].rows].map(r => r.cells[4].textContent);
 const head = items.tHead.rows[0].cells[4];
 head.click(); seen.down = column(); head.click(); seen.up = column();
@@ -56,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Path) -> None:
     first, second = (bimhw.report(run, tmp_path / name).read_text(encoding="utf-8") for name in ("a.html", "b.html"))
     assert first == second and len(first) < 3_000_000
-    assert "What binds a step" in first and "Steps are kept apart by a barrier of all cores." in first
+    assert "What binds a step" in first and "Steps are synchronised by a barrier of all cores." in first
     assert (
         not re.findall(r"(?:src|href)=\"(?!#)", first)
         and "@import" not in first

@@ -1,7 +1,10 @@
 # %% [markdown]
 # # 1. Start
-# A trained network on a Loihi-2-like chip: does it fit, what does it compute, when, at what energy.
-# These notebooks are Python files in jupytext's percent format: open them in Jupyter with jupytext, or run them with Python.
+# A trained network on a Loihi-2-like chip: fit, function, time and energy.
+#
+# These notebooks are Python files in jupytext's percent format. Open them in Jupyter with jupytext
+# (`jupytext --to ipynb 1_start.py` converts one), or run them with Python. They expect the folder `examples/`;
+# `bimhw examples` makes it.
 
 # %%
 import bimhw
@@ -10,12 +13,18 @@ MODEL = "examples/digits.safetensors"
 bimhw.fit(MODEL, chip="loihi2")
 
 # %% [markdown]
-# `compile` calibrates, quantises and maps. A result has a short text, a table, `.to_frame()` and `.plot()`.
+# ## Compile
+# `compile` calibrates, quantises and maps. Every result prints as a short text, shows as a table in Jupyter, and has
+# `.to_frame()` and `.plot()`.
 
 # %%
 compiled = bimhw.compile(MODEL, chip="loihi2")
 compiled.plot()
 compiled.to_frame()
+
+# %% [markdown]
+# ## Simulate
+# The run folder `start-run` keeps spikes, times and counters. `model` adds the comparison with the float model.
 
 # %%
 run = bimhw.simulate(compiled.program, model=MODEL, samples=20, output="start-run")
@@ -23,13 +32,18 @@ print(run)
 run.plot()
 
 # %% [markdown]
-# Every joule is a count times a sourced constant; the rows that lose against a GPU are in the table too.
+# ## Energy
+# Every joule is a count times a constant with a source. The table includes the GPU rows that beat the chip.
 
 # %%
 costs = bimhw.energy(run.folder, gpu="h100")
 print(costs)
 costs.plot()
 costs.to_frame()[["who", "work", "how", "batch", "low_uj", "uj", "high_uj"]]
+
+# %% [markdown]
+# ## Report
+# One HTML page; open it in a browser.
 
 # %%
 print("open", bimhw.report(run.folder))

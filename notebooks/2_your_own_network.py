@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 2. Your own network
-# A torch module with spiking layers, trained by your own loop, then compiled as it is.
+# A torch module with spiking layers: train it in your own loop, then compile the module itself.
+#
+# Layers of `bimhw.nn` take a sequence [T, B, n]. The task is 8 x 8 digits, one row every two steps.
 
 # %%
 import torch
@@ -14,6 +16,10 @@ task = bimhw.load_task("digits")
 x = torch.as_tensor(task.train.x[:256], dtype=torch.float32).transpose(0, 1)  # [T, B, n]
 y = torch.as_tensor(task.train.y[:256])
 
+# %% [markdown]
+# ## Train
+# An ordinary torch loop; the last four steps decide.
+
 # %%
 optimiser = torch.optim.Adam(net.parameters(), 1e-2)
 for _ in range(20):
@@ -23,12 +29,17 @@ for _ in range(20):
     optimiser.step()
 print(f"loss {loss.item():.3f}")
 
+# %% [markdown]
+# ## Compile
+# The report names cores, synapses and memory.
+
 # %%
 compiled = bimhw.compile(net, chip="loihi2")
 print(compiled)
 
 # %% [markdown]
-# Where the neurons are; a darker core is fuller.
+# ## Placement
+# A darker core is fuller. The picture is also in `own-mesh.png`.
 
 # %%
 placement = bimhw.map(compiled.program, output="own-mesh.png")

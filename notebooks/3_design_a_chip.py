@@ -1,6 +1,6 @@
 # %% [markdown]
 # # 3. Design a chip
-# A chip is a YAML file whose numbers have sources. Start from one, change it, and sweep what matters.
+# A chip is a YAML file; every number has a source. Start from an existing chip, change it, and sweep.
 
 # %%
 from pathlib import Path
@@ -10,10 +10,11 @@ import bimhw
 MODEL = "examples/digits.safetensors"
 chip = bimhw.chips_new("mychip.yaml", like="loihi2")
 text = Path("mychip.yaml").read_text()
-print(chip.name, "has", len(bimhw.chips_check("mychip.yaml").unknown), "numbers that nobody published")
+print(chip.name, "has", len(bimhw.chips_check("mychip.yaml").unknown), "unpublished numbers")
 
 # %% [markdown]
-# Accuracy, energy and latency over chips and bits. Points are stored: run the cell again and nothing is computed twice.
+# ## Sweep
+# Accuracy, energy and latency over chips and bits. Finished points are stored; running the cell again computes nothing.
 
 # %%
 table = bimhw.sweep(MODEL, {"chip": ("loihi2", "mychip.yaml"), "bits": (8, 4)}, samples=20, db="design.sqlite")
@@ -21,7 +22,8 @@ table.plot()
 table.to_frame()[["chip", "bits", "accuracy", "total_uj", "latency_us", "pareto"]]
 
 # %% [markdown]
-# Which constant dominates, and what binds the steps.
+# ## What to change
+# The constants that dominate the energy, and the terms that bind the steps.
 
 # %%
 compiled = bimhw.compile(MODEL, chip="mychip.yaml")

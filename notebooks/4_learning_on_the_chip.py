@@ -16,6 +16,10 @@ bimhw.save_model(trained.model, "small.pt")
 compiled = bimhw.compile("small.pt", chip="loihi2")
 print(compiled)
 
+# %% [markdown]
+# ## Learn
+# The run folder `learnt-run` has operations, spikes, times and energy of learning.
+
 # %%
 learnt = bimhw.learn(compiled.program, task, epochs=1, form="seq", run="learnt-run")
 print(learnt)
@@ -23,7 +27,8 @@ learnt.plot()
 learnt.to_frame()
 
 # %% [markdown]
-# What it took, compared with backpropagation through time on a GPU.
+# ## Cost
+# Energy and time, compared with backpropagation through time on a GPU.
 
 # %%
 costs = bimhw.energy("learnt-run", gpu="h100")

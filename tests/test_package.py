@@ -19,7 +19,9 @@ from tests.test_docs import NOT_RUN, PAGES, ROOT, snippets
 def test_examples_are_copied_once_and_nothing_is_lost(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     files = examples(folder)
-    assert [f.name for f in files] == sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_file())
+    shipped = [p for part in ("examples", "notebooks") for p in sorted((ROOT / part).iterdir()) if p.is_file()]
+    assert [f.name for f in files] == [p.name for p in shipped]
+    assert (folder / "notebooks" / "1_start.py").is_file()
     assert examples(folder) == files
     (folder / "quickstart.py").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"quickstart\.py"):
@@ -85,6 +87,16 @@ def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path)
             for line in code.splitlines():
                 if line.strip() and not line.startswith(NOT_RUN):
                     shell(line)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.py")))
+def test_a_notebook_runs_from_the_wheel(name: str, installed: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment.pop("PYTHONPATH", None)
+    for command in ([str(installed.parent / "bimhw"), "examples"], [str(installed), f"examples/notebooks/{name}"]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
 @pytest.mark.long

@@ -90,7 +90,7 @@ def _table(rows: list[ComparisonRow]) -> Table:
         "platform", "case", "energy", "range", "with board and host", "time per sample", "range of time", "quality of energy",
         "quality of time", "not included",
     )  # fmt: skip
-    return Table(columns, body, (2, 4, 5))
+    return Table(columns, body, (2, 3, 4, 5, 6))
 
 
 def _times(r: ComparisonRow) -> str:

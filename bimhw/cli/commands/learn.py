@@ -62,11 +62,7 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
     show_default=True,
     help="function: compute, then time; events: inside the event-driven simulation.",
 )
-@click.option(
-    "--checkpoint",
-    type=OutputFile(),
-    help="Checkpoint file, written after each epoch; the run resumes from it if it exists.",
-)
+@click.option("--checkpoint", type=OutputFile(), help="Written after each epoch; the run resumes from it if it exists.")
 @click.option(
     "--set",
     "settings",

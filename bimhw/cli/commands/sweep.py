@@ -148,21 +148,33 @@ def _print(result: Any, axes: list[str]) -> None:
     for reason, points in _failed(result.rows).items():
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
         click.echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
-    words = dict.fromkeys((r.get("trust"), r.get("time_trust"), r.get("fidelity")) for r in done)
-    for energy, time, kept in words:
-        click.echo(f"trust in energies: {energy}; in times: {time}; program against its network: {kept or 'not known'}")
+    if done:
+        _print_quality(done)
     if cards := sorted({r["card"] for r in done if r.get("card")}):
         click.echo(
             f"card: fused bound of {', '.join(cards)}, one sample at a time and at the best batch; full chip: as many copies as "
-            "fit (of learning: separate learners, each with a network of its own)"
+            "fit (of learning: separate learners with their own networks)"
         )
     if has_fixed:
         click.echo(
             "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "
-            "that are pruned, relative to that point (1 - sparsity where pruning takes no notice of activity)"
+            "that are pruned, relative to that point (1 - sparsity if pruning ignores activity)"
         )
     click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
                f"{result.functional_runs} functional runs in all")  # fmt: skip
+
+
+def _print_quality(done: list[dict[str, Any]]) -> None:
+    """Print the qualities of energies and times, and how many programs are faithful to their networks."""
+
+    def words(key: str) -> str:
+        return ", ".join(dict.fromkeys(str(r[key]) for r in done if r.get(key))) or "unknown"
+
+    click.echo(f"quality of energies: {words('trust')}; of times: {words('time_trust')}")
+    rough = [r["fidelity"].partition(": ")[2] for r in done if str(r.get("fidelity")).startswith("approximate")]
+    kept = sum(str(r.get("fidelity")).startswith("faithful") for r in done)
+    such = f"; {len(rough)} approximate, such as: {rough[0]}" if rough else ""
+    click.echo(f"{kept} of {len(done)} programs are faithful to their networks{such}")
 
 
 def _failed(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, object]]]:
@@ -196,9 +208,9 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
 def _spread(mean: float, deviation: float | None) -> str:
     """Format mean and deviation, both to the second digit of the deviation."""
     if not deviation:
-        return significant(mean, 4) + ("" if deviation is None else " ± 0")
+        return significant(mean, 4) + ("" if deviation is None else "±0")
     decimals = max(0, 1 - math.floor(math.log10(deviation)))
-    return f"{mean:.{decimals}f} ± {deviation:.{decimals}f}"
+    return f"{mean:.{decimals}f}±{deviation:.{decimals}f}"  # one word: a table does not break it
 
 
 def _cell(value: Any, factor: float) -> str:

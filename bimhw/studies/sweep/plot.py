@@ -1,4 +1,4 @@
-"""Plots of a sweep: accuracy against energy with the front joined; over the sparsity, what pruning saves and activity does."""
+"""Plots of a sweep: accuracy against energy with the Pareto front; SynOp energy over sparsity."""
 
 from __future__ import annotations
 
@@ -54,15 +54,19 @@ def _sparsity(axes: Any, rows: Rows) -> None:
     dense = mean("synapse_uj")[0]
     lines = (
         ("as measured, all projections", [v / dense for v in mean("synapse_uj")], "o-"),
-        ("activity of the densest, all projections", [v / dense for v in mean("synapse_uj_fixed_activity")], "s--"),
-        ("activity of the densest, pruned projections", mean("pruned_synops_fixed_activity"), "^-"),
+        (
+            "at the densest point's activity, all projections",
+            [v / dense for v in mean("synapse_uj_fixed_activity")],
+            "s--",
+        ),
+        ("at the densest point's activity, pruned projections", mean("pruned_synops_fixed_activity"), "^-"),
     )
     axes.plot(kept, [k / kept[0] for k in kept], color="0.7", lw=4, zorder=0, label="kept synapses, 1 - sparsity")
     for label, values, style in lines:
         axes.plot(kept, values, style, label=label, ms=5)
     axes.set(
-        xlabel="share of synapses kept, 1 - sparsity", ylabel="SynOp energy / that of the densest",
-        title=f"what pruning saves on {name} (mean of the points)", xscale="log", yscale="log",
+        xlabel="share of synapses kept, 1 - sparsity", ylabel="SynOp energy relative to the densest point",
+        title=f"SynOp energy after pruning, {name} (mean of the points)", xscale="log", yscale="log",
     )  # fmt: skip
     for target, k, rate in zip(targets, kept, mean("spike_rate"), strict=True):
         axes.annotate(f"{target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,7 +19,7 @@ COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
 SECTIONS = ("timing", "energy", "limits")  # of a chip file; an axis names one of their numbers, as in timing.synapse
 
 
-def check_values(axes: Mapping[str, tuple[Any, ...]]) -> None:
+def check_values(axes: Mapping[str, tuple[object, ...]]) -> None:
     """Raise `InputError` for a value that no point can have; one that some points cannot have is their failure."""
     for value in axes.get("cores", ()):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -35,7 +34,7 @@ def check_values(axes: Mapping[str, tuple[Any, ...]]) -> None:
         if not all(isinstance(v, bool) for v in axes.get(axis, ())):
             raise InputError(f"axis {axis!r}", f"has the values {list(axes[axis])}", "Give true,false")
     for axis in ("supply", "node"):
-        if any(isinstance(v, bool | str) or v <= 0 for v in axes.get(axis, ())):
+        if any(isinstance(v, bool) or not isinstance(v, int | float) or v <= 0 for v in axes.get(axis, ())):
             raise InputError(f"axis {axis!r}", f"has the values {list(axes[axis])}", "Give numbers above 0")
     for axis in ("bits", "state_bits"):
         for value in axes.get(axis, ()):
@@ -52,7 +51,7 @@ def check_values(axes: Mapping[str, tuple[Any, ...]]) -> None:
     _check_chips(axes)
 
 
-def _check_chips(axes: Mapping[str, tuple[Any, ...]]) -> None:
+def _check_chips(axes: Mapping[str, tuple[object, ...]]) -> None:
     """Raise `InputError` for a chip that cannot be loaded, and for a number that none of the chips has."""
     chips = [load_chip(str(name)) for name in axes.get("chip", ("loihi2",))]
     for axis in (a for a in axes if a.split(".")[0] in SECTIONS):

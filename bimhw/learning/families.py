@@ -18,6 +18,7 @@ from bimhw.models.meta.net import MetaInit, MetaNet
 from bimhw.models.nets import Net, NetRun
 from bimhw.models.registry import NetConfig, family_of, trainable
 from bimhw.models.spikessm.net import Draws, PSpikeInit, PSpikeNet
+from bimhw.models.spikessm.s4_net import S4SpikeInit, S4SpikeNet
 from bimhw.models.training import Training
 from bimhw.tasks.registry import task_preset
 from simulator.base.errors import InputError
@@ -38,6 +39,11 @@ def bim() -> Training:
 def p_spikessm() -> Training:
     """Return how P-SpikeSSM networks are trained: by BPTT."""
     return Training(PSpikeInit, P_SPIKESSM_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
+
+
+def p_spikessm_s4() -> Training:
+    """Return how P-SpikeSSM networks of S4 are trained: by BPTT."""
+    return Training(S4SpikeInit, P_SPIKESSM_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
 
 
 def leaky() -> Training:
@@ -83,7 +89,7 @@ class SampledForm:
     """
 
     def __init__(self, net: object, seed: int) -> None:
-        if not isinstance(net, PSpikeNet | MetaNet):
+        if not isinstance(net, PSpikeNet | S4SpikeNet | MetaNet):
             raise InputError(type(net).__name__, "is no network whose neurons draw random numbers")
         self.net, self.seed, self.seen = net, seed, 0
 

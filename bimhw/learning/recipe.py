@@ -52,6 +52,8 @@ def recipe(
             raise unknown_name("option", name, (n for names in fields.values() for n in names))
         parts[home][name] = value
     ends = {"n_in": task.n_in, "n_out": task.n_classes, "input_scale": task.input_scale}
+    if "steps" in fields["config"]:
+        ends["steps"] = task.steps
     config = _build(kinds.config, {"hidden": (64,)} | parts["config"] | ends)
     settings = _build(TrainSettings, parts["settings"] | {"seed": seed})
     return Recipe(config, settings, _build(kinds.init, parts["init"]))

@@ -40,7 +40,11 @@ def crosscheck_torch(model: str | Path | nn.Module, job: Job, seed: int = 0) -> 
     (inputs,) = job.values.values()
     with torch.no_grad():
         spikes = net.run_samples(torch.from_numpy(inputs)[:, None], seed=seed).spikes
-    layers = [p for p in job.network.populations if p.role == "hidden" and get(p.model).emits == "binary"]
+    layers = [
+        p
+        for p in job.network.populations
+        if p.role == "hidden" and get(p.model).emits == "binary" and not get(p.model).traits.serves
+    ]
     if len(layers) != len(spikes):
         raise InputError("--against torch", f"found {len(layers)} spiking layers, the module has {len(spikes)}")
     steps = min(len(inputs), job.steps - max(p.layer for p in layers))

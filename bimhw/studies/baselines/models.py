@@ -200,6 +200,12 @@ def spike(v: Tensor) -> Tensor:
     return out
 
 
+def _s4d_lif(n_in: int, n_out: int, hidden: int) -> Sequencer:
+    from bimhw.studies.baselines.s4d_lif import S4dLif
+
+    return S4dLif(n_in, n_out, hidden)
+
+
 _BUILDERS: dict[str, Callable[[int, int, int], Sequencer]] = {
     "gru": lambda m, c, h: Recurrent(nn.GRU, m, c, h),
     "lstm": lambda m, c, h: Recurrent(nn.LSTM, m, c, h),
@@ -207,6 +213,7 @@ _BUILDERS: dict[str, Callable[[int, int, int], Sequencer]] = {
     "mamba": MambaBlock,
     "cnn": CausalCnn,
     "lif": LifNet,
+    "s4d-lif": _s4d_lif,
 }
 NAMES = tuple(_BUILDERS)
 

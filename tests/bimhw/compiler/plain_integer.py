@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.base.random import random_word
 from simulator.program.program import Program
+from tests.bimhw.compiler import plain_s4
 
 
 def shift(value: Any, right: Any) -> Any:
@@ -194,6 +195,8 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
         if p.model.startswith("leaky"):
             zero = np.zeros((batch, p.size), np.int64)
             state[p.name] = {"u": zero, "v": zero + params[p.name]["v_init"], "last": zero}
+        if p.model.startswith(plain_s4.NAMES):
+            state[p.name] = {w: np.zeros((batch, p.size), np.int64) for w in plain_s4.states_of(p.model)}
         if p.model == "clamp_fuse":
             state[p.name] = {"r": np.zeros((batch, p.size), np.int64)}
         if p.model.startswith("p_ssm_n"):
@@ -218,7 +221,16 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
             for q, matrix in zip(program.projections, dense, strict=True):
                 if q.target == p.name and t - 1 - q.delay >= 0:
                     acc[q.port] += out[q.source][:, t - 1 - q.delay] @ matrix
-            if p.model == "readout_li_two":
+
+            def draw(p: Any = p, t: int = t) -> Any:
+                first = program.first_ids()[p.name]
+                return np.array(
+                    [[int(random_word(seed, b * steps + t, first + i, 0)) for i in range(p.size)] for b in range(batch)]
+                )
+
+            if p.model.startswith(plain_s4.NAMES):
+                out[p.name][:, t] = plain_s4.step(p.model, params[p.name], acc, state[p.name], clip, draw)
+            elif p.model == "readout_li_two":
                 readout_two_step(params[p.name], acc, state[p.name], clip)
             elif p.model == "readout_li":
                 readout_step(params[p.name], acc, state[p.name], clip)
@@ -227,11 +239,8 @@ def run_plain(program: Program, payloads: Any, steps: int, seed: int = 0) -> tup
             elif p.model == "clamp_fuse":
                 out[p.name][:, t] = fuse_step(params[p.name], acc, state[p.name])
             elif p.model.startswith("p_ssm_n"):
-                first, table = program.first_ids()[p.name], np.asarray(p.tables["p"], np.int64)
-                words = [
-                    [int(random_word(seed, b * steps + t, first + i, 0)) for i in range(p.size)] for b in range(batch)
-                ]
-                spikes = p_ssm_step(params[p.name], table, acc["in"], state[p.name], clip, np.array(words))
+                table = np.asarray(p.tables["p"], np.int64)
+                spikes = p_ssm_step(params[p.name], table, acc["in"], state[p.name], clip, draw())
                 out[p.name][:, t] = spikes
             elif p.model == "s6_project":
                 q = params[p.name]

@@ -56,6 +56,14 @@ def p_spikessm(folder: Path) -> Path:
     return bimhw.save_model(PSpikeNet(PSpikeConfig(n_in=6, hidden=(4,), n_out=3)), folder / "m.pt")
 
 
+def p_spikessm_s4(folder: Path) -> Path:
+    from bimhw.models.spikessm.s4_config import S4SpikeConfig
+    from bimhw.models.spikessm.s4_net import S4SpikeNet
+
+    config = S4SpikeConfig(n_in=6, hidden=(8,), n_out=3, n_states=4, steps=STEPS)
+    return bimhw.save_model(S4SpikeNet(config, seed=1), folder / "m.pt")
+
+
 def torch_stack(folder: Path) -> Any:
     import torch
 
@@ -78,6 +86,7 @@ def brian2_network(folder: Path) -> Any:
 
 KINDS: dict[str, Callable[[Path], Any]] = {
     "nir": nir, "npz": npz, "torch": torch_stack, "brian2": brian2_network, "bim": bim, "p-spikessm": p_spikessm,
+    "p-spikessm-s4": p_spikessm_s4,
 }  # fmt: skip
 
 
@@ -119,7 +128,7 @@ def test_the_whole_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def program_in_another_simulator(kind: str, model: Any) -> None:
     """Integers of neurons that Brian2 knows are equal there; others lie beside the float network, which is equal."""
-    against = "torch" if kind == "p-spikessm" else "brian2"  # Brian2 has no such random neurons
+    against = "torch" if kind.startswith("p-spikessm") else "brian2"  # Brian2 has no such random neurons
     own = integers_in_another_simulator(kind)
     if kind == "torch":
         model = nn.save(model, Path("stack.safetensors"))

@@ -120,7 +120,7 @@ def test_learns_a_task_and_repeats_it(name: str) -> None:
     assert a.auc_roc > 0.85
     assert (a.updates, a.seen) == (48, 480)
     assert a.memory_words > 0
-    assert (a.rate is not None) == (name == "lif")
+    assert (a.rate is not None) == (name in ("lif", "s4d-lif"))
 
 
 @pytest.mark.parametrize("name", ["gru", "transformer"])

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
-@click.option(
-    "--family", help="Family of models: bim (default), p-spikessm, p-spikessm-s4, leaky, meta or one of your own."
-)
+@click.option("--family", help="Family of models: bim (default), p-spikessm, p-spikessm-s4, leaky, meta or your own.")
 @click.option(
     "--rule",
     help="rtrl (online, default), hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",
@@ -56,10 +54,7 @@ if TYPE_CHECKING:
 @click.option("--dense-readout", is_flag=True, default=None, help="The readout reads all layers.")
 @click.option("--delays", help="Axonal delays of the input in steps, e.g. 0,1,2,3.")
 @click.option(
-    "--states",
-    "n_states",
-    type=int,
-    help="States per neuron (s6), complex modes (p-spikessm), states of a channel (p-spikessm-s4).",
+    "--states", "n_states", type=int, help="States per neuron (s6, p-spikessm-s4), complex modes (p-spikessm)."
 )
 @click.option("--discretisation", type=click.Choice(["euler", "zoh"]), help="Of the state (s6).")
 @click.option("--epochs", type=int, help="Passes over the training data.")

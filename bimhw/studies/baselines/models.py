@@ -16,21 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bimhw.studies.baselines.s4d_lif import S4dLif
+from bimhw.studies.baselines.sequencer import Sequencer as Sequencer
+from bimhw.studies.baselines.sequencer import spike as spike
 from simulator.base.errors import InputError, unknown_name
-
-
-class Sequencer(nn.Module):
-    """A causal model; `carries` says whether its state may be handed on to the next window."""
-
-    carries = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spikes: Tensor | None = None
-
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Map inputs [T, B, M] to logits [T, B, C] and the state after them."""
-        raise NotImplementedError
 
 
 class Recurrent(Sequencer):
@@ -181,31 +170,6 @@ class LifNet(Sequencer):
         return self.readout(torch.stack(features)), (v, s, f)
 
 
-class _FastSigmoid(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, v: Tensor) -> Tensor:
-        ctx.save_for_backward(v)
-        return (v >= 0).to(v.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grad: Tensor) -> Tensor:
-        (v,) = ctx.saved_tensors
-        scaled: Tensor = grad[0] / (1 + v.abs() / 0.5).square()
-        return scaled
-
-
-def spike(v: Tensor) -> Tensor:
-    """Return [v >= 0] with the derivative 1/(1+|v|/.5)^2."""
-    out: Tensor = _FastSigmoid.apply(v)  # type: ignore[no-untyped-call]
-    return out
-
-
-def _s4d_lif(n_in: int, n_out: int, hidden: int) -> Sequencer:
-    from bimhw.studies.baselines.s4d_lif import S4dLif
-
-    return S4dLif(n_in, n_out, hidden)
-
-
 _BUILDERS: dict[str, Callable[[int, int, int], Sequencer]] = {
     "gru": lambda m, c, h: Recurrent(nn.GRU, m, c, h),
     "lstm": lambda m, c, h: Recurrent(nn.LSTM, m, c, h),
@@ -213,7 +177,7 @@ _BUILDERS: dict[str, Callable[[int, int, int], Sequencer]] = {
     "mamba": MambaBlock,
     "cnn": CausalCnn,
     "lif": LifNet,
-    "s4d-lif": _s4d_lif,
+    "s4d-lif": S4dLif,
 }
 NAMES = tuple(_BUILDERS)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bimhw.models.spikessm.config import PSpikeConfig
 from bimhw.models.spikessm.net import PSpikeInit, PSpikeLayer
-from bimhw.studies.baselines.models import Sequencer, spike
+from bimhw.studies.baselines.sequencer import Sequencer, spike
 
 
 class S4dLif(Sequencer):

@@ -104,7 +104,7 @@ def test_chip_draws_what_the_module_draws(fuse: bool) -> None:
     program = compile(net, parse_chip(CHIP, "t"), calibration=payloads, bits=9, per_row=True, state_bits=24).program
     steps = program.meta["chip_steps"]
     runs = run_samples(program, [encode(program, p) for p in payloads], steps, seed=5)
-    wanted = torch_run(net, payloads, 5)
+    wanted, same = torch_run(net, payloads, 5), np.ones((3, 100, 20), bool)
     for part, ((name, late), spikes) in enumerate(zip(drawn(config), of_module(wanted), strict=True)):
         at, first = slice(late, late + 100), program.first_ids()[name]
         sent = np.stack([s.to_dense(first, 20)[at] for s in runs.spikes])
@@ -112,8 +112,9 @@ def test_chip_draws_what_the_module_draws(fuse: bool) -> None:
             numbers = net.uniform(0, part, Draws(5), torch.zeros(100, 3, 20, dtype=torch.float64))
         near = (numbers - wanted.chances[0][part]).abs().numpy().transpose(1, 0, 2) < 0.005
         assert 0.02 < spikes.mean() < 0.98
-        assert not (sent != spikes)[~near].any()
+        assert not (sent != spikes)[same & ~near].any()
         assert (sent != spikes).mean() < 0.005
+        same = np.cumsum(sent != spikes, 1) == 0  # a sample that differs changes what its state space remembers
 
 
 def test_from_file_to_energy(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_configs_that_are_none(change: dict[str, Any], message: str) -> None:
 
 def test_training_learns_and_its_file_comes_back(tmp_path: Path) -> None:
     task = load_task("recall", steps=20, train=100, test=100)
-    plan = recipe(task, family="p-spikessm-s4", hidden="16", n_states=8, epochs=6, lr=0.03, batch=10, delta_min=0.02)
+    plan = recipe(task, family="p-spikessm-s4", hidden="16", n_states=8, epochs=8, lr=0.05, batch=10, delta_min=0.02)
     result = train(task, plan.config, plan.settings, plan.init)
     assert plan.config.steps == 20
     assert result.final.accuracy > 0.8

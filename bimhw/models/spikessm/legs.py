@@ -6,7 +6,7 @@
 Lambda, P and B come in conjugate pairs; the half with Im Lambda > 0 is kept. With g = 2/Delta and r = 1/(g - Lambda)::
 
     Abar = diag(e) - p q*,  e = (g + Lambda) r,  p = 2 g k r P,  q* h = 2 sum Re(conj(P) r h),  k = 1/(1 + 2 sum Re(|P|^2 r))
-    Bbar = 2 k' with k' = r B - k r P 2 sum Re(conj(P) r B)
+    Bbar = 2 r B - 2 k r P 2 sum Re(conj(P) r B)
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def legs(n_states: int) -> Legs:
     skew = a + np.outer(p, p) + 0.5 * np.eye(n_states)
     frequency, basis = np.linalg.eigh(-1j * skew)
     half = basis[:, n_states // 2 :]
-    to_half = half.conj().T
-    return Legs(-0.5 + 1j * frequency[n_states // 2 :], to_half @ p, to_half @ b, half)
+    low, gain = (np.asarray(half.conj().T @ v, np.complex128) for v in (p, b))
+    return Legs(-0.5 + 1j * frequency[n_states // 2 :], low, gain, half)
 
 
 class Discrete(NamedTuple):

@@ -216,7 +216,7 @@ def _initial(
         return low + (high - low) * torch.rand(shape, generator=generator)
     if name in ("w_mix", "b_mix"):
         bound = config.width**-0.5
-        return torch.rand(shape, generator=generator).mul(2 * bound) - bound
+        return torch.empty(shape).uniform_(-bound, bound, generator=generator)
     start = legs(config.n_states)
     known = {"log_decay": -start.poles.real, "frequency": start.poles.imag}
     known |= {"p_re": start.p.real, "p_im": start.p.imag, "in_re": start.b.real, "in_im": start.b.imag}

@@ -21,6 +21,25 @@ SHD = Workload(
 SYNAPSES = 3873 * 77_169
 PD14 = Workload((LayerShape(3873, 77_169, neuron_flops=20, recurrent=True),), 1)
 
+# GeNN on an RTX 2070, measured by SNABSuite (config_energy/genn_gpu_energy.json): power of the card x time of the run.
+GENN = {
+    "non_spiking": ((1, 100_000, 400_000), 96.07, 1.900),  # inputs, neurons, steps; W, s
+    "input_A2A": ((1_000, 100_000, 80_000), 109.45, 0.822),
+    "input_random": ((1_000, 50_000, 40_000), 74.42, 1.181),
+    "inter_random": ((500, 25_000, 50_000), 111.74, 1.108),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "bound_j"), [("non_spiking", 16.7), ("input_A2A", 11.58), ("input_random", 2.95), ("inter_random", 0.94)]
+)
+def test_the_bound_is_below_genns_measured_runs(name: str, bound_j: float) -> None:
+    (inputs, neurons, steps), watt, seconds = GENN[name]
+    layer = LayerShape(inputs, neurons, neuron_flops=6, state_words=2, external=True)
+    bound = gpu_cost(Workload((layer,), steps), load_gpu("h100"), "inference", 1, case="fused")
+    assert bound.uj / 1e6 == pytest.approx(bound_j, rel=0.03)
+    assert bound.uj / 1e6 < watt * seconds / 5
+
 
 @pytest.mark.parametrize(
     ("workload", "card", "mode", "published_uj"),

@@ -38,11 +38,17 @@ class Case:
     def __getitem__(self, name: str) -> Ints:
         if name not in self.fields:
             raise InputError(f"case {self.name}", f"lacks the field {name!r}", "Take a complete recording")
-        return self.fields[name]
+        values = self.fields[name]
+        if values.size and values.dtype.kind not in ("U" if name.endswith("_columns") else "iub"):
+            raise InputError(f"case {self.name}: {name}", f"holds {values.dtype}", "Take a complete recording")
+        return values
 
     def table(self, name: str, width: int) -> npt.NDArray[np.int64]:
         """Return a field of rows as int64 [rows, width]; an empty one has no rows."""
-        return self[name].astype(np.int64).reshape(-1, width)
+        values = self[name]
+        if values.size % width:
+            raise InputError(f"case {self.name}: {name}", f"holds {values.size} numbers; its rows have {width}")
+        return values.astype(np.int64).reshape(-1, width)
 
     def number(self, name: str) -> int:
         """Return an entry of the config as an integer."""

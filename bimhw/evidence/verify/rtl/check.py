@@ -68,6 +68,8 @@ def _replay(case: Case) -> Row:
         found = design_of(case)
         design = found.name
         comparison = found.replay(case)
-    except (BimhwError, ValueError, IndexError, KeyError, AssertionError) as problem:
-        error = f"{type(problem).__name__}: {problem}"
+    except BimhwError as problem:
+        error = str(problem)
+    except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError) as problem:
+        error = f"case {case.name}: is no recording of {design or 'a known design'} ({problem})"
     return Row(case.name, design, case.kind, comparison, time.perf_counter() - start, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +60,29 @@ def test_a_case_that_breaks_is_a_difference(tmp_path: Path) -> None:
     assert [r.equal for r in rows] == [False, True]
     assert "no known design" in rows[0].error
     assert CliRunner().invoke(cli, ["verify", "--rtl", str(tmp_path)]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("packets", np.array([[0.5, 1, 2]]), "packets: holds float64"),
+        ("ejected", np.array([np.nan]), "ejected: holds float64"),
+        ("packets", np.zeros(4, np.int64), "packets: holds 4 numbers; its rows have 3"),
+        ("injected", np.array(["x"]), "injected: holds <U1"),
+        ("config", 10**30, "is no recording of Catalyst N1 routers"),
+    ],
+)
+def test_a_malformed_field_is_one_message(
+    tmp_path: Path, field: str, value: npt.NDArray[Any] | int, message: str
+) -> None:
+    config, fields = _routers()
+    if field == "config":
+        config = config | {"width": value}
+    else:
+        fields = fields | {field: value}
+    _write(tmp_path / "a", one=(config, fields))
+    (row,) = replay_rtl(tmp_path)
+    assert not row.equal and message in row.error
 
 
 def test_bad_folders_are_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.base.errors import BimhwError, InputError
-from simulator.base.text import first_line
+from simulator.base.text import first_line, printable
 
 MAX_JSON_BYTES = 2**28
 MAX_YAML_CHARACTERS = 2**18  # parsed in pure Python at 100 KB/s: this is 3 s
@@ -142,10 +142,19 @@ def parse_json(text: str | bytes, where: Path | str, way_out: str = "Write it ag
     """Return the value of JSON text.
 
     Raises:
-        InputError: not JSON, too deep, or a number of more digits than Python reads.
+        InputError: not JSON, too deep, a key twice in an object, or a number of more digits than Python reads.
     """
     with boundary(where, "JSON", way_out):
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for n, key in enumerate(keys) if key in keys[:n])
+        raise ValueError(f"it holds {printable(twice, 80)} twice")
+    return value
 
 
 def read_json(path: Path, way_out: str = "Write it again") -> Any:

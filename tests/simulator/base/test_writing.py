@@ -14,7 +14,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_npy, read_npz, write_npz
 from simulator.base.locks import held
 from simulator.base.names import check_name
-from simulator.base.reading import boundary, check_is_file, parse_yaml, read_text
+from simulator.base.reading import boundary, check_is_file, parse_json, parse_yaml, read_text
 from simulator.base.text import printable
 from simulator.base.writing import check_output, check_output_folder, replacing, write_text
 
@@ -153,6 +153,11 @@ def test_an_array_that_is_not_there_is_not_made_room_for(tmp_path: Path) -> None
         read_npy(tmp_path / "c.npy")
     write_npz(tmp_path / "d.npz", {"x": np.array("\N{SNOWMAN}")})
     assert str(read_npz(tmp_path / "d.npz")["x"]) == "\N{SNOWMAN}"
+
+
+def test_a_key_twice_in_json_is_refused() -> None:
+    with pytest.raises(InputError, match="a twice"):
+        parse_json('{"b": 1, "a": 1, "a": 2}', "file")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def _view(run: RunFolder, gpu: str) -> RunView:
         limits_part(chip),
         settings_part(run, program),
     ]
-    samples = f"{manifest['samples']} samples" if manifest["samples"] != 1 else "1 sample"
+    samples = f"{manifest['samples']:,} samples" if manifest["samples"] != 1 else "1 sample"
     split = " of the training split, learnt one by one" if manifest.get("learning") else ""
     return RunView(
         name=run.path.name,
@@ -213,7 +213,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
             rows.append([name.replace("_", " "), f"{result[name]:.4f}", "-" if other is None else f"{other:.4f}"])
     rows.append(
         [
-            "spikes per sample, in its own steps",
+            "spikes per sample (model steps)",
             _one_digit(result.get("spikes_per_sample_same_steps", result["spikes_per_sample"])),
             _one_digit(result.get("float_spikes_per_sample")),
         ]
@@ -228,7 +228,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
     if not {"accuracy", "rms_error", "outputs"} & set(result):
         note += " The inputs have no labels, so there is no accuracy."
     if "layers" not in result and "float_accuracy" not in result:
-        note += " `bimhw simulate --model` adds the float model."
+        note += " For the float model: bimhw simulate --model."
         return Part("Function on the chip", note, table=Table(("", "chip"), [r[:2] for r in rows], (1,)), lines=lines)
     note += " The float model ran on the same samples."
     return Part("Function on the chip", note, table=Table(("", "chip", "float model"), rows, (1, 2)), lines=lines)

@@ -99,6 +99,7 @@ def columns(
     label: str,
     width: int = 1000,
     span: tuple[float, float] | None = None,
+    whole: bool = False,
 ) -> str:
     """Draw one column a value (means of neighbours where there are more than 180 values).
 
@@ -107,6 +108,7 @@ def columns(
         x_label, y_label, label: of the axes and of the drawing.
         width: of the drawing.
         span: first and last x, the first edge of the first column and the last of the last; by default their numbers.
+        whole: label whole numbers of x alone.
     """
     values = np.asarray(values, float)
     if values.size == 0:
@@ -130,7 +132,7 @@ def columns(
             f'height="{h:.2f}" class="chip"/>'
         )
     first, last = span or (0.0, float(values.size))
-    for tick in ticks(first, last, 6):
+    for tick in (t for t in ticks(first, last, 6) if not whole or abs(t - round(t)) < 1e-9):
         x = left + (tick - first) / (last - first) * values.size / group * column
         body.append(text(x, height - bottom + 16, f"{tick:g}", "middle", "soft"))
     body.append(text(left + plot_width / 2, height - 6, x_label, "middle", "soft"))

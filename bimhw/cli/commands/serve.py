@@ -48,4 +48,4 @@ def _list(folder: Path, as_json: bool) -> None:
     for run in found.runs:
         click.echo(f"{run.path}: {run.problem or f'{run.task} on {run.chip}, accuracy {short(run.accuracy)}'}")
     for sweep in found.sweeps:
-        click.echo(f"{sweep.path}: {sweep.problem or f'{sweep.done} points done, {sweep.failed} not'}")
+        click.echo(f"{sweep.path}: {sweep.problem or f'{sweep.done} points done, {sweep.failed} failed'}")

@@ -97,7 +97,7 @@ def command(
         return
     print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), rows(done.result))
     if "layers" in done.result:
-        title = "compared with the float model, by layer (its own steps)"
+        title = "compared with the float model, by layer (model steps)"
         print_table(
             title, ("layer", "differ", "of neuron-steps", "rate", "float rate", "rms error"), _layers(done.result)
         )

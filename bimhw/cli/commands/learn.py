@@ -90,10 +90,7 @@ def command(
     rule_file: str | None,
     **options: Any,
 ) -> None:
-    """Let PROGRAM learn a task on the simulated chip.
-
-    Batch 1, integer words, stochastic rounding.
-    """
+    """Let PROGRAM learn a task on the simulated chip, in integers."""
     from bimhw.models.io import check_output, save_model
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule

@@ -235,10 +235,8 @@ class ByRule:
 
     def learn(self, batch: AnyBatch) -> Learnt:
         """See `Method`."""
-        if batch.begins or self.learner is None:
-            self.lanes = batch.x.shape[1]
-            self.learner = self._begin(self.lanes)
-        learner, losses, spikes = self.learner, [], [0.0] * self.updater.net.config.n_layers
+        learner = self.ready(batch)
+        losses, spikes = [], [0.0] * self.updater.net.config.n_layers
         for u, y in zip(batch.x, self.objective.labels(batch.y, len(batch.x)), strict=True):
             if self.clock is not None:
                 self.clock.steps += 1
@@ -252,6 +250,13 @@ class ByRule:
             self.updater.update(learner.finish())
         loss = float(np.mean(losses)) if losses else 0.0
         return Learnt(loss, tuple(a / len(batch.x) for a in spikes) if self._rates else ())
+
+    def ready(self, batch: AnyBatch) -> Learner:
+        """Return the learner of a batch, a new one where a sequence begins."""
+        if batch.begins or self.learner is None:
+            self.lanes = batch.x.shape[1]
+            self.learner = self._begin(self.lanes)
+        return self.learner
 
     def _begin(self, lanes: int) -> Learner:
         return self.updater.learner(lanes)

@@ -7,6 +7,7 @@ Delta is kept only where A_log is learned. s6 keeps Abar and x (N each), z, d, p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,14 @@ class LayerHistory:
         self.records.append(record)
         self.deltas.append(torch.zeros_like(record.s))
 
+    def extend(self, u: Tensor, record: Record, deltas: Tensor) -> None:
+        """Append steps with their error signals; all [K, B, ...]."""
+        columns = [_steps(v, len(u)) for v in record.drive], [_steps(v, len(u)) for v in record[1:]]
+        drives = (Drive(*parts) for parts in zip(*columns[0], strict=True))
+        self.inputs += u.unbind(0)
+        self.records += (Record(*parts) for parts in zip(drives, *columns[1], strict=True))
+        self.deltas += deltas.unbind(0)
+
     def signal(self, delta: Tensor) -> None:
         """Keep dL/df of the newest step."""
         self.deltas[-1] = delta
@@ -61,6 +70,10 @@ class LayerHistory:
     def events(self) -> int:
         """Count the non-zero inputs in the kept steps."""
         return sum(int(torch.count_nonzero(u)) for u in self.inputs)
+
+
+def _steps(values: Tensor | None, count: int) -> Sequence[Tensor | None]:
+    return (None,) * count if values is None else values.unbind(0)
 
 
 def words_per_step(config: BimConfig) -> int:

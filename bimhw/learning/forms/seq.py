@@ -105,6 +105,44 @@ class SweepLearner(Ends):
         due = self.block is not None and self.since == self.block
         return StepResult(logits, loss, self._sweep() if due else None)
 
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether `learn_block` serves now: compiled loops, error signals that need no step's intermediates."""
+        direct = self.homeostasis is None and (self.credit is None or self.net.config.n_layers == 1)
+        begins = self.block is not None and self.since == 0
+        return direct and begins and cell_is_fused(self.net.config) and takes_loops(self.net.readout.weight)
+
+    @torch.no_grad()
+    def learn_block(self, x: Tensor, target: Tensor) -> tuple[float, Gradients]:
+        """Learn a block at once, by the compiled loops: the same as `observe` at each of its steps.
+
+        Args:
+            x: inputs [K, B, n_in].
+            target: labels [K, B].
+
+        Returns:
+            Mean loss, gradients.
+        """
+        signal, taps = self.net.delayed(x, self.state.taps)
+        self.inputs, ends, made, features = [], [], [], []
+        for i, old in enumerate(self.state.layers):
+            layer = self.net.layer(i)
+            end, record, f = layer.sequence(layer.project(signal), old)
+            made.append((signal, record))
+            ends.append(end)
+            features.append(f)
+            self.inputs.append(signal[-1])
+            signal = record.s
+        self.state = NetState(tuple(ends), taps)
+        feature = self.net.features(features)
+        loss, flat = self.loss_of(self.net.readout(feature).flatten(0, 1), target.flatten(), float(len(x)))
+        self.readout_due = {"readout.weight": flat.T @ feature.flatten(0, 1), "readout.bias": flat.sum(0)}
+        deltas = direct_signals(self.net, flat.view(*target.shape, -1))
+        for history, (inputs, record), delta in zip(self.histories, made, deltas, strict=True):
+            history.extend(inputs, record, delta)
+        self.records = [history.records[-1] for history in self.histories]
+        return loss, self._sweep()
+
     @torch.no_grad()
     def finish(self) -> Gradients | None:
         """Sweep what no block has covered."""

@@ -19,7 +19,8 @@ from torch import Tensor
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
 from bimhw.learning.loop import Loop
-from bimhw.learning.methods import ByAutograd, ByRule, ClippedAdam, Clock
+from bimhw.learning.methods import ByAutograd, ClippedAdam, Clock
+from bimhw.learning.objectives.blocks import ByBlocks
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Forward, bim_forward, cut_streams, one_hot_symbols, score_corpus
 from bimhw.learning.objectives.text_batches import STRETCH, TextBatches
@@ -210,7 +211,7 @@ def online_loop(net: BimNet, symbols: Tensor, settings: LanguageSettings) -> Loo
     updater = Updater(net, settings, clock.total, clock.share)
     one_hot = one_hot_symbols(net.config.n_in)
     source = TextBatches(symbols, one_hot.encode, one_hot.steps(STRETCH, symbols.shape[1]), whole=False)
-    return Loop(ByRule(updater, EachStep(), clock), source, settings.lr)
+    return Loop(ByBlocks(updater, clock), source, settings.lr)
 
 
 def text_by_autograd(

@@ -22,7 +22,8 @@ from bimhw.learning.forms.learner import Gradients, Learner, StepResult
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Batch, Learnt, Loop
-from bimhw.learning.methods import ByAutograd, ByRule, Clock
+from bimhw.learning.methods import ByAutograd, Clock
+from bimhw.learning.objectives.blocks import ByBlocks
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Carried, Forward, Symbols, bim_forward
 from bimhw.learning.objectives.text_batches import STRETCH, TextBatches
@@ -121,7 +122,7 @@ class RowDescent:
         self.adam.load(state)
 
 
-class ByRuleBetweenWords(ByRule):
+class ByRuleBetweenWords(ByBlocks):
     """A forward rule for the network between the tables; their gradients come from its two ends.
 
     Args:
@@ -131,7 +132,7 @@ class ByRuleBetweenWords(ByRule):
     """
 
     def __init__(self, net: WordNet, settings: TrainSettings, clock: Clock) -> None:
-        super().__init__(Updater(net.core, settings, clock.total, clock.share), EachStep(), clock)
+        super().__init__(Updater(net.core, settings, clock.total, clock.share), clock)
         self.words, self.trained, self.adam = net.words, net, RowAdam(net.words)
         self._taps = net.config.core.input_delays
         self._read: list[Tensor] = []  # words of the newest steps [B], oldest first
@@ -165,6 +166,13 @@ class ByRuleBetweenWords(ByRule):
             assert isinstance(learner, RtrlLearner | SweepLearner)
             self._update(learner.below, result.gradients)
         return result
+
+    def _block(self, learner: SweepLearner, x: Tensor, y: Tensor) -> float:
+        self._read += x.unbind(0)
+        with torch.no_grad():
+            loss, gradients = learner.learn_block(self.words.inputs(x), y)
+        self._update(learner.below, gradients)
+        return loss
 
     def _update(self, below: Tensor | None, gradients: Gradients) -> None:
         s = self.updater.settings

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bimhw.learning.device import placed_on, torch_device
@@ -118,7 +118,7 @@ def fit_text(
         )
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
-    with placed_on(model, torch_device(device)):
+    with placed_on(model, torch_device(device)), placed_on(words or nn.Identity(), torch_device(device)):
         if words is None:
             loop = text_by_autograd(model, model, streams, size, settings, carry=model.carries)
         else:

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from bimhw.cli.commands.train import command
 from bimhw.learning.checkpoints import Saved
+from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.objectives.language import (
     LANGUAGE_INIT,
     LanguageSettings,
     language_config,
+    online_loop,
     train_language,
 )
 from bimhw.learning.objectives.language_recipe import language_recipe
@@ -242,3 +244,28 @@ def test_a_large_vocabulary_is_read_in_shorter_stretches(monkeypatch: pytest.Mon
     assert results[0].score.tokens == results[1].score.tokens and results[0].updates == results[1].updates
     weights = [r.model.state_dict() for r in results]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("hidden", ["12", "8,8"])
+@pytest.mark.parametrize("form", ["tr", "blk"])
+def test_blocks_at_once_learn_what_single_steps_learn(
+    form: str, hidden: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the rounding of products of several steps at once; a rest that fills no block is learnt step by step."""
+    config, settings, init = language_recipe(
+        corpus, 0, hidden=hidden, batch=4, form=form, block=5, lookback=3, credit="exact", symbols=1000
+    )
+    streams = cut_streams(corpus.train[:1000], 4)
+    nets, blocks = [], []
+    whole = SweepLearner.learn_block
+    monkeypatch.setattr(SweepLearner, "learn_block", lambda *given: blocks.append(1) or whole(*given))
+    for at_once in (True, False):
+        net = BimNet(config, 0, init)
+        loop = online_loop(net, streams, settings)
+        if not at_once:
+            monkeypatch.setattr(SweepLearner, "takes_blocks", False)
+        loop.run(1, lambda _: None)
+        nets.append(net.state_dict())
+    assert len(blocks) == 249 // 5
+    for name, value in nets[0].items():
+        assert torch.allclose(value, nets[1][name], atol=2e-5), name

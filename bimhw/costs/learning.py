@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from bimhw.costs.local_learning import local_forms
 from energy_models.forms import FORMS, form_counts, form_energy_pj
 from energy_models.learning import LEARNING, Optimiser, learning_constant, learning_counts, psp_of
 from energy_models.spread import weakest
@@ -72,7 +73,7 @@ class LearningPrice:
 def learning_forms(
     program: Program, chip: Chip, rates: Mapping[str, float], inference_nj: float, price: LearningPrice
 ) -> list[dict[str, Any]]:
-    """Return the energy a step of each form for all BIM-D layers of a program.
+    """Return the energy a step of each form for all BIM-D layers of a program, or of each local rule for a leaky network.
 
     Args:
         program: what learns.
@@ -88,7 +89,8 @@ def learning_forms(
     silicon = _with_width(chip, price.trace_bits)
     pairs = list(_pairs(program, price.psp))
     if not pairs:
-        return []
+        local = local_forms(program, silicon, inference_nj, price.block)
+        return [r | {"trust": _word(silicon)} for r in local]
     classes = sum(p.size for p in program.populations if p.role == "output")
     update = _sum(_energy(silicon, _update_counts(*pair[2:5], classes, price), None) for pair in pairs)
     stdp = _sum(_energy(silicon, _stdp_counts(*pair[2:4], rates[pair[0]], rates[pair[1]]), None) for pair in pairs)

@@ -56,6 +56,7 @@ class RuleResult:
         memory: learning bytes by kind over all cores.
         chip_steps: steps done while learning.
         bounded: weights that stand at a bound of their word at the end.
+        auc_roc: beside each accuracy, of a task that is judged by it; None where the samples are of one class.
         times: of the run, where a run folder was asked for.
     """
 
@@ -67,6 +68,7 @@ class RuleResult:
     memory: dict[str, int]
     chip_steps: int
     bounded: int
+    auc_roc: tuple[float | None, ...] = ()
     times: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> Figures:
@@ -132,10 +134,11 @@ def learn_by_rule(
         if samples * machine.steps > PIECE_STEPS:
             machine.let_events_go(chip, None if run is None else Path(run))
         course = _Course(epochs, seed, every or len(data.train), test or data.test, progress or (lambda _: None))
-        accuracy, rates = _taught(machine, data, course)
+        scores, rates = _taught(machine, data, course)
         done = RuleResult(
-            machine.program(), rules.file.name, accuracy, rates, machine.counts.totals(), machine.memory(),
-            machine.simulation.state.step, machine.at_bound(),
+            machine.program(), rules.file.name, tuple(s["accuracy"] for s in scores), rates, machine.counts.totals(),
+            machine.memory(), machine.simulation.state.step, machine.at_bound(),
+            tuple(s["auc_roc"] for s in scores if "auc_roc" in s),
         )  # fmt: skip
         if output is not None:
             done.program.save(output)
@@ -155,9 +158,9 @@ class _Course(NamedTuple):
     progress: Callable[[int], None]
 
 
-def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[list[Figures], tuple[float, ...]]:
     """Learn all epochs; return the scores, and the spike rate by epoch."""
-    accuracy, rates = [], []
+    scores, rates = [], []
     course.progress(0)
     for epoch in range(1, course.epochs + 1):
         before, steps = machine.hidden_spikes(), machine.simulation.state.step
@@ -169,11 +172,11 @@ def _taught(machine: RuleMachine, data: Task, course: _Course) -> tuple[tuple[fl
             course.progress(1)
             if machine.samples % course.every == 0:
                 coming = data.train.take(slice(at, at + course.every))
-                accuracy.append(machine.score(coming if data.ordered and len(coming) else course.test))
+                scores.append(machine.judge(coming if data.ordered and len(coming) else course.test))
         rates.append((machine.hidden_spikes() - before) / (machine.simulation.state.step - steps) / machine.neurons)
     if machine.samples % course.every:
-        accuracy.append(machine.score(course.test))
-    return tuple(accuracy), tuple(rates)
+        scores.append(machine.judge(course.test))
+    return scores, tuple(rates)
 
 
 class RuleMachine:
@@ -270,11 +273,15 @@ class RuleMachine:
 
     def score(self, split: Split) -> float:
         """Return the accuracy of the net as it is now, run apart."""
+        return float(self.judge(split)["accuracy"])
+
+    def judge(self, split: Split) -> Figures:
+        """Return the figures of merit of the net as it is now, run apart."""
         program = self.program()
         trial = SequenceTrial(self.task.name, self.task, split)
         how = How(engine="none", seed=self.seed)
         ran = execute(request_of(trial, program, chip_of_program(program), how))
-        return float(trial.judge(trial.chip_scores(program, ran))["accuracy"])
+        return trial.judge(trial.chip_scores(program, ran))
 
     def at_bound(self) -> int:
         """Return how many weights stand at a bound of their word."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bimhw.compiler.pipeline import compile as compile_model
 from bimhw.costs.compare import energy
 from bimhw.learning.recipe import recipe
@@ -23,9 +25,9 @@ from bimhw.runs.learn import learn, with_classes
 from bimhw.runs.learn_rule import learn_by_rule
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
-from bimhw.tasks.base import Task
+from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
-from simulator.plasticity.rules.rule_file import shipped_rules
+from simulator.plasticity.rules.rule_file import ReadRules, read_rules, shipped_rules
 from simulator.program.program import Program
 
 # Rules of BIM on the chip, in the forms that differ in what they keep; the others are rule files.
@@ -50,6 +52,7 @@ class _Study:
     epochs: int
     level: float
     every: int | None
+    shift: tuple[int, ...]
     progress: Callable[[int], None]
 
 
@@ -63,6 +66,7 @@ def rules(
     hidden: str | tuple[int, ...] = (64,),
     family: str = "bim",
     every: int | None = None,
+    shift: tuple[int, ...] = (0, 0),
     level: float = 0.9,
     train: int | None = None,
     test: int | None = None,
@@ -81,8 +85,10 @@ def rules(
         hidden: neurons of each layer.
         family: of the network, ``bim`` or ``leaky``; built-in rules learn BIM networks only.
         every: samples between two scores (rule files only; default: an epoch).
-        level: accuracy to reach.
-        train, test: samples used; all by default.
+        shift: weight changes of rule files are multiplied by 2 to this power, of hidden layers and of the readout: more labelled
+            steps a sample, or larger inputs, need smaller ones.
+        level: accuracy (or area) to reach.
+        train, test: samples used, drawn evenly (of a stream its first); all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
         settings: fields of the family's config and of its initial weights that differ, such as ``{"recurrent": True}``.
         progress: called with the number of samples done since the last call.
@@ -99,13 +105,17 @@ def rules(
     chosen = _chosen(names, family, data)
     if not 0 < level <= 1:
         raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
+    if len(shift) != 2 or not all(-32 <= each <= 8 for each in shift):
+        raise InputError("shift", f"is {shift}", "Give two powers of 2, -32 to 8")
     data = replace(
-        data, train=data.train.take(slice(0, train)), test=data.test.take(slice(0, test)), validation=None, judged=None
+        data, train=_part(data.train, train, data.ordered), test=_part(data.test, test), validation=None, judged=None
     )
+    if data.metric == "auc" and data.unjudged:
+        raise InputError("test samples", data.unjudged, "Take more")
     rows = []
     for seed in seeds:
         program = _compiled(data, chip, hidden, seed, family, settings or {})
-        study = _Study(data, program, epochs, level, every, progress or (lambda _: None))
+        study = _Study(data, program, epochs, level, every, shift, progress or (lambda _: None))
         rows += [_row(study, name, seed) for name in chosen]
     if plot is not None:
         plot_rules(rows, data.name, Path(plot))
@@ -118,10 +128,20 @@ def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
     built_in = [name for name in chosen if name in BUILT_IN]
     if built_in and family != "bim":
         raise InputError(f"rule {built_in[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
-    if built_in and data.ordered:
+    if built_in and (data.ordered or data.metric == "auc"):
         problem = f"shuffles its samples, and {data.name!r} is a stream"
+        if not data.ordered:
+            problem = f"is scored by accuracy, and {data.name!r} is judged by areas under curves"
         raise InputError(f"rule {built_in[0]!r}", problem, "Take rule files")
     return chosen
+
+
+def _part(split: Split, number: int | None, ordered: bool = False) -> Split:
+    """Return samples of a split in its order: classes may stand one after the other, so the first ones would be no sample."""
+    if number is None or number >= len(split):
+        return split
+    drawn = np.arange(number) if ordered else np.random.default_rng(0).permutation(len(split))[:number]
+    return split.take(np.sort(drawn))
 
 
 def _compiled(
@@ -144,24 +164,31 @@ def _compiled(
 def _row(study: _Study, name: str, seed: int) -> RuleRow:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        accuracy, memory, times = _learnt(study, name, seed, run)
+        scores, memory, times = _learnt(study, name, seed, run)
         report = energy(run).report
         figures, synapses = report.figures(), sum(q.n_synapses for q in study.program.projections)
         packets = RunFolder.open(run).activity().total("packets") / (study.epochs * len(study.task.train))
     each, latency = figures["total_uj_per_inference"] or 0.0, times.get("mean_latency_us")
     whole = study.epochs * len(study.task.train)
     step = len(study.task.train) if name in BUILT_IN or study.every is None else study.every
-    scored = tuple(min(step * (k + 1), whole) for k in range(len(accuracy)))
-    seen = next((n for n, a in zip(scored, accuracy, strict=True) if a >= study.level), None)
+    scored = tuple(min(step * (k + 1), whole) for k in range(len(scores)))
+    seen = next((n for n, a in zip(scored, scores, strict=True) if a >= study.level), None)
     return RuleRow(
-        name, seed, accuracy, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
+        name, seed, scores, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
         None if seen is None else seen * each / 1e3,
-        None if seen is None or latency is None else seen * latency / 1e3, study.task.ordered,
+        None if seen is None or latency is None else seen * latency / 1e3, study.task.ordered, study.task.metric,
     )  # fmt: skip
 
 
+def _shifted(rules: ReadRules, shift: tuple[int, ...]) -> ReadRules:
+    """Return rules whose weight changes are multiplied by 2^shift, (hidden, readout)."""
+    powers = [shift[r.projections == ("readout",)] for r in rules.rules]
+    moved = (r._replace(dw=r.dw._replace(unit=r.dw.unit + n)) for r, n in zip(rules.rules, powers, strict=True))
+    return rules._replace(rules=tuple(moved))
+
+
 def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float, ...], int, dict[str, float]]:
-    """Return accuracy by epoch, learning bytes and times of a rule."""
+    """Return scores, learning bytes and times of a rule."""
     if name in BUILT_IN:
         one = learn(
             study.program,
@@ -173,8 +200,12 @@ def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float
             **BUILT_IN[name],
         )
         return one.accuracy, sum(one.memory.values()), one.times
+    rule = _shifted(read_rules(name), study.shift)
     other = learn_by_rule(
-        study.program, name, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every,
+        study.program, rule, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every,
         progress=study.progress,
     )  # fmt: skip
-    return other.accuracy, sum(other.memory.values()), other.times
+    scores = other.accuracy
+    if study.task.metric == "auc":
+        scores = tuple(area for area in other.auc_roc if area is not None)
+    return scores, sum(other.memory.values()), other.times

@@ -19,9 +19,9 @@ def table(rows: Sequence[RuleRow], level: float) -> str:
     by_rule: dict[str, list[RuleRow]] = {}
     for row in rows:
         by_rule.setdefault(row.rule, []).append(row)
-    stream = any(row.stream for row in rows)
+    stream, figure = any(row.stream for row in rows), rows[0].figure
     lines = [
-        f"| rule | accuracy at the end, % {'| over the stream, % ' * stream}"
+        f"| rule | {figure} at the end, % {'| over the stream, % ' * stream}"
         f"| samples to {level:.0%} | energy to {level:.0%}, mJ | time to {level:.0%}, ms "
         "| uJ a sample | us a sample | learning bytes | bits a synapse | packets a sample |",
         "|---" * (10 + stream) + "|",

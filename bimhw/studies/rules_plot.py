@@ -58,7 +58,7 @@ def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
     front = pareto(means)
     energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
     axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front of the means")
-    said = "accuracy at the end of the stream (%)" if rows[0].stream else "test accuracy (%)"
+    said = "accuracy at the end of the stream (%)" if rows[0].stream else f"test {rows[0].figure} (%)"
     axis.set(xlabel="energy of a sample while learning (µJ)", ylabel=said)
     axis.legend(fontsize=8)
 

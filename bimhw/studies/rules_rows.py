@@ -24,6 +24,7 @@ class RuleRow(msgspec.Struct, frozen=True):
         samples_to_level: training samples up to the first score that reached the level; None: none did.
         energy_to_level_mj, time_to_level_ms: of these samples.
         stream: the task is a stream, see `accuracy`.
+        metric: what `accuracy` is: ``auc``: area under the ROC curve, of a task that is judged by it.
     """
 
     rule: str
@@ -39,6 +40,12 @@ class RuleRow(msgspec.Struct, frozen=True):
     energy_to_level_mj: float | None
     time_to_level_ms: float | None
     stream: bool = False
+    metric: str = "accuracy"
+
+    @property
+    def figure(self) -> str:
+        """Name of what `accuracy` is."""
+        return "AUC-ROC" if self.metric == "auc" else "accuracy"
 
 
 def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:

@@ -18,11 +18,11 @@ reset, whose factor f is 1; the sweep reads f from the history and multiplies by
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Psp = Literal["delta", "exp", "alpha"]
 Eligibility = Literal["trace", "full", "pair"]
-Signal = Literal["chain", "broadcast", "label", "local"]
+Signal = Literal["chain", "broadcast", "label", "local", "none"]
 
 PORTS = 3  # in, d, c
 HISTORY_WORDS = 7  # of a neuron and step: Abar, c, psi, g, x, z, delta
@@ -120,6 +120,36 @@ def s6_sweep_macs(kernel: KernelOperations, states: int, zoh: bool, rates: bool)
     return kernel.back_macs + 3 + states * each
 
 
+class LocalPair(NamedTuple):
+    """What a local rule of leaky networks is made of; `bimhw.learning.local_rules` has the equations.
+
+    Attributes:
+        eligibility: ``trace``, ``full`` or ``pair``.
+        signal: ``chain``, ``broadcast``, ``label`` or ``local``; ``none``: the readout alone learns.
+        filtered: ``readout``: the eligibility is filtered as the readout filters spikes; ``next``: as the layer above does
+            (the readout above the top layer); "": it is not.
+        recurrent, adaptive: the rule is defined for recurrent layers, for ALIF neurons.
+    """
+
+    eligibility: Eligibility
+    signal: Signal
+    filtered: str = ""
+    recurrent: bool = False
+    adaptive: bool = False
+
+
+LOCAL_RULES: dict[str, LocalPair] = {
+    "delta": LocalPair("trace", "none", recurrent=True, adaptive=True),
+    "e-prop": LocalPair("trace", "broadcast", "readout", recurrent=True, adaptive=True),
+    "ottt": LocalPair("trace", "chain"),
+    "ostl": LocalPair("full", "chain", adaptive=True),
+    "otpe": LocalPair("full", "chain", "next", adaptive=True),
+    "s-tllr": LocalPair("pair", "chain", recurrent=True),
+    "etlp": LocalPair("trace", "label", recurrent=True, adaptive=True),
+    "decolle": LocalPair("trace", "local"),
+}
+
+
 @dataclass(frozen=True)
 class LocalOperations:
     """Costs of a local rule of leaky networks in one layer, a sequence (letters as in docs/rules.md).
@@ -174,6 +204,8 @@ def local_operations(eligibility: Eligibility, signal: Signal, filtered: bool, l
         filtered: a filter lies behind the eligibility.
         layer: its sizes.
     """
+    if signal == "none":
+        return LocalOperations(0, 0, 0, 0, 0, 0, 0)
     m, h = layer.inputs, layer.neurons
     synapses, dense = m * h, eligibility == "full" or layer.adaptive or filtered
     if eligibility == "pair":

@@ -22,6 +22,10 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
     "--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Family of the network."
 )
 @click.option("--every", type=click.IntRange(1), help="Samples between two scores, of rule files [an epoch].")
+@click.option(
+    "--shift", default="0,0", show_default=True, help="Powers of 2 on weight changes of rule files, HIDDEN,READOUT."
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data.")
 @click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="Field of the network's config, NAME=VALUE; may be repeated.")
 @click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
@@ -39,6 +43,8 @@ def command(
     hidden: str,
     family: str,
     every: int | None,
+    shift: str,
+    data: Path | None,
     task_options: tuple[str, ...],
     settings: tuple[str, ...],
     level: float,
@@ -52,19 +58,20 @@ def command(
 
     All rules start from the same network.
     """
+    from bimhw.learning.recipe import integers
     from bimhw.studies.rules import rules
     from bimhw.studies.rules_page import check_page, write_table
     from bimhw.studies.rules_rows import pareto
     from bimhw.tasks import load_named
     from bimhw.tasks.named import named_values
 
-    chosen = load_named(task, None, task_options)
+    chosen = load_named(task, data, task_options)
     if page is not None:
         check_page(page, chosen.name)
     with progress(f"learning {task} by rules", None) as advance:
         rows = rules(
             chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
-            level=level, train=train, test=test, plot=plot, progress=advance,
+            shift=integers("shift", shift), level=level, train=train, test=test, plot=plot, progress=advance,
             settings=named_values(settings, "setting", "recurrent=yes"),
         )  # fmt: skip
     if page is not None:
@@ -75,7 +82,7 @@ def command(
 
         print_json([msgspec.to_builtins(r) | {"pareto": (r.rule, r.seed) in front} for r in rows])
         return
-    columns = ("rule", "seed", "accuracy %", "uJ a sample", "us a sample", "bytes", "bits a synapse", "packets",
+    columns = ("rule", "seed", f"{rows[0].figure} %", "uJ a sample", "us a sample", "bytes", "bits a synapse", "packets",
                f"mJ to {level:.0%}", "front")  # fmt: skip
     table = [
         (r.rule, r.seed, 100 * r.accuracy[-1], r.energy_uj, r.latency_us, r.memory_bytes, r.bits_per_synapse,

@@ -133,4 +133,5 @@ class LocalLearner:
     @property
     def memory_words(self) -> int:
         """Learning words of one sequence: eligibilities and the readout's filter."""
-        return sum(e.words for e in self.eligibility) + self.filtered.shape[1]
+        held = 0 if self.rule.signal == "none" else sum(e.words for e in self.eligibility)
+        return held + self.filtered.shape[1]

@@ -6,6 +6,7 @@ e = softmax(y) - onehot [B, C] (divided by B), y* the onehot, g = 1 - kappa the 
     broadcast  L^top = g W_o^T e,   L^l = g B^l e                           e-prop: each neuron hears the error directly
     label      L^l = - g B^l y*                                             ETLP: the label alone, no error
     local      L^l = G^lT (softmax(G^l z^l) - onehot)                       DECOLLE: a fixed random readout of each layer
+    none       L^l = 0                                                      delta rule: the readout alone learns
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from bimhw.learning.forms.learner import softmax_error
 from bimhw.models.leaky.net import LeakyNet, LeakyRecord, slope
 
-Kind = Literal["chain", "broadcast", "label", "local"]
+Kind = Literal["chain", "broadcast", "label", "local", "none"]
 
 
 class Signals:
@@ -42,6 +43,8 @@ class Signals:
     def make(self, error: Tensor, target: Tensor, weight: float, records: list[LeakyRecord]) -> list[Tensor]:
         """Return L of each layer for a labelled step: error [B, C], labels [B]."""
         gain, top = 1 - self.net.config.k_o, self.net.readout.get_parameter("weight")
+        if self.kind == "none":
+            return [torch.zeros_like(r.s) for r in records]
         if self.kind == "local":
             return [softmax_error(r.s @ g.T, target, weight)[1] @ g for r, g in zip(records, self.random, strict=True)]
         if self.kind == "label":

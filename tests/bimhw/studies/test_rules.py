@@ -6,18 +6,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bimhw.cli.commands.rules import command
-from bimhw.runs.learn_rule import RuleMachine
+from bimhw.runs.learn_rule import RuleMachine, learn_by_rule
 from bimhw.runs.rule_words import ready_for_rules
-from bimhw.studies.rules import BUILT_IN, _compiled, rules
-from bimhw.studies.rules_page import check_page, write_table
+from bimhw.studies.rules import BUILT_IN, _compiled, _part, rules
+from bimhw.studies.rules_page import check_page, table, write_table
 from bimhw.studies.rules_rows import RuleRow, pareto
 from bimhw.tasks import load_task
+from bimhw.tasks.base import Split
 from simulator.base.errors import InputError
 from simulator.plasticity.rules.rule_file import read_rules
 
@@ -76,6 +78,12 @@ def test_scores_every_so_many_samples(tmp_path: Path) -> None:
     (row,) = rules(small, "loihi2", ("delta",), hidden=(8,), family="leaky", every=5, epochs=2, level=0.01)
     assert row.scored_at == (5, 10, 15, 20, 24)
     assert len(row.accuracy) == 5
+    (slower,) = rules(
+        small, "loihi2", ("delta",), hidden=(8,), family="leaky", every=5, epochs=2, level=0.01, shift=(0, -30)
+    )
+    assert slower.accuracy != row.accuracy and len(set(slower.accuracy)) == 1, "steps below the rounding change nothing"
+    with pytest.raises(InputError, match=r"shift: is \(9, 0\)"):
+        rules(small, "loihi2", ("delta",), family="leaky", shift=(9, 0))
     with pytest.raises(InputError, match="rule 'rtrl-seq': learns BIM networks, not leaky ones"):
         rules(small, "loihi2", ("rtrl-seq",), family="leaky")
 
@@ -102,6 +110,30 @@ def test_a_stream_is_learnt_in_its_order_and_judged_by_what_comes_next(tmp_path:
         rules(task, "loihi2", ("frozen",))
     with pytest.raises(InputError, match="option 'recurent': is not known"):
         rules(task, "loihi2", ("delta",), family="leaky", settings={"recurent": True})
+
+
+def test_a_task_judged_by_an_area_is_scored_by_it(tmp_path: Path) -> None:
+    small = load_task("cue", cues=1, delay_ms=0, longest_delay_ms=0, step_ms=50, group=2, train=6, test=12)
+    task = replace(small, metric="auc")
+    (row,) = rules(task, "loihi2", ("delta",), hidden=(4,), family="leaky", plot=tmp_path / "areas.png")
+    program, file = _compiled(task, "loihi2", (4,), 0, "leaky", {}), read_rules("delta")
+    learnt = learn_by_rule(program, file, task)
+    assert (row.figure, row.accuracy) == ("AUC-ROC", learnt.auc_roc)
+    machine = RuleMachine(learnt.program, file, task, 0)
+    assert machine.judge(task.test)["auc_roc"] == row.accuracy[-1]
+    assert "AUC-ROC at the end, %" in table([row], 0.9)
+    with pytest.raises(InputError, match="'cue' is judged by areas under curves"):
+        rules(task, "loihi2", ("frozen",))
+    with pytest.raises(InputError, match="test samples: has 3 sequences"):
+        rules(task, "loihi2", ("delta",), family="leaky", test=3)
+
+
+def test_a_part_of_a_sorted_split_holds_all_classes() -> None:
+    split = Split(np.zeros((100, 1, 1), np.int16), np.repeat(np.arange(5), 20))
+    part = _part(split, 30)
+    assert len(part) == 30 and set(part.y.tolist()) == set(range(5)) and (np.diff(part.y) >= 0).all()
+    assert _part(split, 30, ordered=True).y.max() == 1
+    assert _part(split, None) is split and _part(split, 100) is split
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5)), min_size=1, max_size=8))

@@ -11,16 +11,19 @@ from bimhw.models.leaky.config import FAMILY
 from bimhw.models.leaky.net import LeakyNet
 from bimhw.models.nets import Net
 from simulator.base.errors import InputError
+from simulator.plasticity.operations import LOCAL_RULES
 
-RULES: Final = (
-    LocalRule("e-prop", "Bellec et al. 2020", "trace", "broadcast", "readout", recurrent=True, adaptive=True),
-    LocalRule("ottt", "Xiao et al. 2022", "trace", "chain"),
-    LocalRule("ostl", "Bohnstingl et al. 2022", "full", "chain", adaptive=True),
-    LocalRule("otpe", "Summe et al. 2023", "full", "chain", "next", adaptive=True),
-    LocalRule("s-tllr", "Apolinario and Roy 2025", "pair", "chain", recurrent=True),
-    LocalRule("etlp", "Quintana et al. 2024", "trace", "label", recurrent=True, adaptive=True),
-    LocalRule("decolle", "Kaiser et al. 2020", "trace", "local"),
-)
+SOURCES: Final = {
+    "delta": "the readout alone, Widrow and Hoff 1960",
+    "e-prop": "Bellec et al. 2020",
+    "ottt": "Xiao et al. 2022",
+    "ostl": "Bohnstingl et al. 2022",
+    "otpe": "Summe et al. 2023",
+    "s-tllr": "Apolinario and Roy 2025",
+    "etlp": "Quintana et al. 2024",
+    "decolle": "Kaiser et al. 2020",
+}
+RULES: Final = tuple(LocalRule(name, SOURCES[name], *pair) for name, pair in LOCAL_RULES.items())
 
 
 def _registered(rule: LocalRule) -> LearningRule:

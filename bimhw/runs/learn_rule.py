@@ -135,11 +135,7 @@ def learn_by_rule(
             machine.let_events_go(chip, None if run is None else Path(run))
         course = _Course(epochs, seed, every or len(data.train), test or data.test, progress or (lambda _: None))
         scores, rates = _taught(machine, data, course)
-        done = RuleResult(
-            machine.program(), rules.file.name, tuple(s["accuracy"] for s in scores), rates, machine.counts.totals(),
-            machine.memory(), machine.simulation.state.step, machine.at_bound(),
-            tuple(s["auc_roc"] for s in scores if "auc_roc" in s),
-        )  # fmt: skip
+        done = machine.result(scores, rates)
         if output is not None:
             done.program.save(output)
         if run is None:
@@ -282,6 +278,14 @@ class RuleMachine:
         how = How(engine="none", seed=self.seed)
         ran = execute(request_of(trial, program, chip_of_program(program), how))
         return trial.judge(trial.chip_scores(program, ran))
+
+    def result(self, scores: list[Figures], rates: tuple[float, ...]) -> RuleResult:
+        """Return what was learnt, with the scores and rates on the way."""
+        return RuleResult(
+            self.program(), self.rules.file.name, tuple(s["accuracy"] for s in scores), rates, self.counts.totals(),
+            self.memory(), self.simulation.state.step, self.at_bound(),
+            tuple(s["auc_roc"] for s in scores if "auc_roc" in s),
+        )  # fmt: skip
 
     def at_bound(self) -> int:
         """Return how many weights stand at a bound of their word."""

@@ -6,6 +6,7 @@ the step in which it arrives, one step for each layer later than the spikes that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.random import random_word
-from simulator.function.layout import Cells
+from simulator.function.layout import Cells, Synapses
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import FACTOR_MAX, ProductLearning, sent_in
 from simulator.plasticity.rules.rule_file import FactorText
@@ -55,6 +56,19 @@ class Factors:
     expected: float = 0.0
     _highest: dict[int, I32] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Find what each third factor is made of, before anything is learnt."""
+        for each in self.learning:
+            for factor in each.rule.factors.values():
+                if factor.of in ("slope", "peak"):
+                    self._potential_row(each.target)
+                if factor.of == "slope":
+                    self._threshold(each.target)
+                elif factor.of == "spikes":
+                    self._source(factor.population, factor.neuron)
+                elif factor.of == "error" and each.target.name != self.readout:
+                    self._weights_back(each.target)
+
     def reset(self) -> None:
         """Begin a new sample."""
         self._highest.clear()
@@ -92,6 +106,13 @@ class Factors:
 
     def _heard(self, population: str, neuron: int | None) -> int:
         """Return what a neuron of a population sent in the step, or all of them in sum; a word of 8 bits."""
+        cell = self._source(population, neuron)
+        sent = sent_in(self.simulation, cell.first, cell.size)
+        if neuron is not None:
+            sent = sent[neuron : neuron + 1]
+        return int(np.clip(sent.sum(), -FACTOR_MAX, FACTOR_MAX))
+
+    def _source(self, population: str, neuron: int | None) -> Cells:
         cells = {c.name: c for c in self.simulation.layout.cells}
         if population not in cells:
             raise InputError(
@@ -102,10 +123,7 @@ class Factors:
             raise InputError(
                 f"third factor: neuron {neuron}", f"is not in {population!r}", f"It has 0 to {cell.size - 1}"
             )
-        sent = sent_in(self.simulation, cell.first, cell.size)
-        if neuron is not None:
-            sent = sent[neuron : neuron + 1]
-        return int(np.clip(sent.sum(), -FACTOR_MAX, FACTOR_MAX))
+        return cell
 
     def _spread(self, each: ProductLearning, word: Floats, of: str) -> I32:
         """Bring a word for each class to the target's neurons: its own, through the readout's weights, or random signs."""
@@ -120,42 +138,45 @@ class Factors:
 
     def _back(self, cell: Cells, classes: int) -> Floats:
         """Return the weights from a population to the readout, [n, C], in units of their bound."""
+        s = self._weights_back(cell)
+        out = np.zeros((cell.size, classes))
+        out[np.repeat(np.arange(cell.size), np.diff(s.indptr)), s.first + s.indices.astype(np.int64)] = s.weights
+        return out / 128.0
+
+    def _weights_back(self, cell: Cells) -> Synapses:
         layout = self.simulation.layout
         for s in layout.synapses:
             if layout.cells[s.source] is cell and layout.cells[s.target].name == self.readout:
-                out = np.zeros((cell.size, classes))
-                out[np.repeat(np.arange(cell.size), np.diff(s.indptr)), s.first + s.indices.astype(np.int64)] = (
-                    s.weights
-                )
-                return out / 128.0
+                return s
         raise InputError(
             f"third factor of {cell.name!r}",
             f"is the error, and no weights lead from there to {self.readout!r}",
             "Take random_error",
         )
 
-    def _potential(self, cell: Cells) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return potential before a soft reset, and threshold, of each neuron."""
-        words = {w.name: k for k, w in enumerate(cell.model.states)}
-        known = {w.name: k for k, w in enumerate(cell.model.params)}
-        state = next((n for n in _POTENTIALS if n in words), None)
-        bound = next((n for n in _THRESHOLDS if n in known), None)
-        if state is None or bound is None:
-            raise InputError(
-                f"third factor of {cell.name!r}", f"needs a potential, and {cell.model.name} has none", "Take another"
-            )
+    def _potential(self, cell: Cells) -> npt.NDArray[np.int64]:
+        """Return the potential of each neuron before a soft reset."""
         k = self.simulation.layout.cells.index(cell)
-        theta = np.broadcast_to(np.asarray(cell.params[known[bound]], np.int64), cell.size)
+        v: npt.NDArray[np.int64] = self.simulation.state.words[k][self._potential_row(cell)].astype(np.int64)
+        if not any(w.name in _THRESHOLDS for w in cell.model.params):  # a readout: it never spikes
+            return v
         fired = sent_in(self.simulation, cell.first, cell.size) != 0
-        return self.simulation.state.words[k][words[state]].astype(np.int64) + theta * fired, theta
+        return np.asarray(v + self._threshold(cell) * fired)
+
+    def _potential_row(self, cell: Cells) -> int:
+        return _found(_POTENTIALS, [w.name for w in cell.model.states], cell, "potential")
+
+    def _threshold(self, cell: Cells) -> npt.NDArray[np.int64]:
+        row = _found(_THRESHOLDS, [w.name for w in cell.model.params], cell, "threshold")
+        return np.broadcast_to(np.asarray(cell.params[row], np.int64), cell.size)
 
     def _slope(self, cell: Cells) -> I32:
-        v, theta = self._potential(cell)
+        v, theta = self._potential(cell), self._threshold(cell)
         slope = FACTOR_MAX * np.maximum(0, theta - np.abs(v - theta)) // np.maximum(theta, 1)
         return np.asarray(slope, np.int32)
 
     def _peak(self, each: ProductLearning) -> I32:
-        v = self._potential(each.target)[0]
+        v = self._potential(each.target)
         before = self._highest.setdefault(id(each), np.full(v.size, -(2**62), np.int64))
         higher = v > before
         np.maximum(before, v, out=before)
@@ -175,6 +196,16 @@ class Factors:
         each.counts.add("error_words", target, 1 if scalar or label else classes)
         if hidden and not scalar:
             each.counts.add("error_mac", target, each.target.size * (1 if label else classes))
+
+
+def _found(wanted: Sequence[str], words: Sequence[str], cell: Cells, what: str) -> int:
+    """Return the place of the first wanted word among those of a neuron."""
+    for name in wanted:
+        if name in words:
+            return words.index(name)
+    raise InputError(
+        f"third factor of {cell.name!r}", f"needs a {what}, and {cell.model.name} has none", "Take another"
+    )
 
 
 def signs(seed: int, neurons: int, classes: int) -> Floats:

@@ -27,6 +27,7 @@ from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
+from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import ReadRules, read_rules, shipped_rules
 from simulator.program.program import Program
 
@@ -103,15 +104,8 @@ def rules(
         check_plot(Path(plot))
     data = with_classes(load_task(task) if isinstance(task, str) else task)
     chosen = _chosen(names, family, data)
-    if not 0 < level <= 1:
-        raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
-    if len(shift) != 2 or not all(-32 <= each <= 8 for each in shift):
-        raise InputError("shift", f"is {shift}", "Give two powers of 2, -32 to 8")
-    data = replace(
-        data, train=_part(data.train, train, data.ordered), test=_part(data.test, test), validation=None, judged=None
-    )
-    if data.metric == "auc" and data.unjudged:
-        raise InputError("test samples", data.unjudged, "Take more")
+    _check(level, shift)
+    data = _cut(data, train, test)
     rows = []
     for seed in seeds:
         program = _compiled(data, chip, hidden, seed, family, settings or {})
@@ -136,6 +130,23 @@ def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
     return chosen
 
 
+def _check(level: float, shift: tuple[int, ...]) -> None:
+    if not 0 < level <= 1:
+        raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
+    if len(shift) != 2 or not all(-32 <= each <= 8 for each in shift):
+        raise InputError("shift", f"is {shift}", "Give two powers of 2, -32 to 8")
+
+
+def _cut(data: Task, train: int | None, test: int | None) -> Task:
+    """Return the task with so many samples."""
+    data = replace(
+        data, train=_part(data.train, train, data.ordered), test=_part(data.test, test), validation=None, judged=None
+    )
+    if data.metric == "auc" and data.unjudged:
+        raise InputError("test samples", data.unjudged, "Take more")
+    return data
+
+
 def _part(split: Split, number: int | None, ordered: bool = False) -> Split:
     """Return samples of a split in its order: classes may stand one after the other, so the first ones would be no sample."""
     if number is None or number >= len(split):
@@ -158,7 +169,9 @@ def _compiled(
         save_model(build(plan.config, seed, plan.init), file)
         if family == "bim":  # learning puts its weights on a grid with room
             return compile_model(file, chip, task=task).program
-        return compile_model(file, chip, task=task, bits=_WORD - _ROOM).program  # rules take the whole word
+        stored = load_chip(chip).capabilities.weight_bits
+        roomy = _WORD - _ROOM in stored  # else the words that learn are halved (`ready_for_rules`)
+        return compile_model(file, chip, task=task, bits=_WORD - _ROOM if roomy else _WORD).program
 
 
 def _row(study: _Study, name: str, seed: int) -> RuleRow:

@@ -11,6 +11,8 @@ import numpy as np
 
 from bimhw.studies.rules_rows import RuleRow, pareto
 
+_LEAST_POINTS = 10.0  # of accuracy on the axis
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -57,9 +59,22 @@ def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
     axis.margins(x=0.12)
     front = pareto(means)
     energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
-    axis.step(energies, figures, where="post", color="tab:red", linewidth=1, label="Pareto front of the means")
+    axis.step(
+        energies,
+        figures,
+        "o-",
+        where="post",
+        color="tab:red",
+        linewidth=1,
+        markersize=10,
+        markerfacecolor="none",
+        label="Pareto front of the means",
+    )
     said = "accuracy at the end of the stream (%)" if rows[0].stream else f"test {rows[0].figure} (%)"
     axis.set(xlabel="energy of a sample while learning (µJ)", ylabel=said)
+    low, high = axis.get_ylim()
+    spare = max(0.0, _LEAST_POINTS - (high - low)) / 2  # differences of a point are not drawn as large ones
+    axis.set_ylim(low - spare, high + spare)
     axis.legend(fontsize=8)
 
 

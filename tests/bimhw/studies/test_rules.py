@@ -21,7 +21,7 @@ from bimhw.studies.rules_rows import RuleRow, pareto
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split
 from simulator.base.errors import InputError
-from simulator.plasticity.rules.rule_file import read_rules
+from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
 
 
 def test_rules_of_both_kinds_are_priced(tmp_path: Path) -> None:
@@ -126,6 +126,35 @@ def test_a_task_judged_by_an_area_is_scored_by_it(tmp_path: Path) -> None:
         rules(task, "loihi2", ("frozen",))
     with pytest.raises(InputError, match="test samples: has 3 sequences"):
         rules(task, "loihi2", ("delta",), family="leaky", test=3)
+
+
+@pytest.mark.parametrize("chip", ["seneca", "spinnaker2"])
+def test_chips_that_store_no_7_bits_learn_in_halved_words(chip: str) -> None:
+    task = load_task("cue", cues=1, delay_ms=0, longest_delay_ms=0, step_ms=50, group=2, train=2, test=10)
+    program = _compiled(task, chip, (3,), 0, "leaky", {})
+    ready = ready_for_rules(program, read_rules("ottt"), task, 0)
+    assert all(q.weight_bits == 8 and abs(q.weights).max() <= 64 for q in ready.projections)
+
+
+@pytest.mark.parametrize("family", ["leaky", "bim"])
+def test_every_shipped_rule_learns_on_both_families(family: str) -> None:
+    task = load_task("cue", cues=1, delay_ms=0, longest_delay_ms=0, step_ms=50, group=2, train=2, test=10)
+    program = _compiled(task, "loihi2", (3,), 0, family, {})
+    for name in shipped_rules():
+        assert learn_by_rule(program, name, task).rule == name
+
+
+def test_a_third_factor_that_cannot_be_made_is_said_before_anything_is_learnt() -> None:
+    task = load_task("cue", cues=1, delay_ms=0, longest_delay_ms=0, step_ms=50, group=2, train=2, test=10)
+    program = _compiled(task, "loihi2", (3,), 0, "leaky", {})
+    for of, said in (
+        ("slope", "needs a threshold, and readout_li has none"),
+        ("spikes, population: a", "is not in the"),
+    ):
+        text = f"name: a\nrules:\n  - projections: readout\n    factors: {{u1: {{of: {of}}}}}\n    dw: u1*x0\n"
+        file = rules_from(text, "a.yaml")
+        with pytest.raises(InputError, match=said):
+            RuleMachine(ready_for_rules(program, file, task, 0), file, task, 0)
 
 
 def test_a_part_of_a_sorted_split_holds_all_classes() -> None:

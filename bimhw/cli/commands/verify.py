@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+from bimhw.cli.task_options import dataset
 
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 )
 @click.option("--model", type=click.Path(path_type=Path), help="Your own network; with --data, only it is checked.")
 @click.option("--data", type=click.Path(path_type=Path), help="Your own samples for --model.")
+@click.option(
+    "--encode", type=click.Choice(["rate", "latency", "delta", "graded"]), help="Code of real values of --data."
+)
+@click.option("--data-option", "data_options", multiple=True, metavar="NAME=VALUE", help="Of --data: layout, steps ...")
 @click.option("--chip", default="loihi2", show_default=True, help="Chip that --model is compiled for.")
 @click.option("--write", type=OutputFile(), help="Write the outcome as a page (docs/validation.md).")
 @click.option("--dask", help="Address of a Dask scheduler that checks run on.")
@@ -53,6 +58,11 @@ def command(
 
     if write is not None and rtl is not None and not only:
         only = ("",)  # the page holds every check
+    encode, options = own.pop("encode"), own.pop("data_options")
+    if own["data"] is None and (encode is not None or options):
+        raise click.UsageError("--encode and --data-option belong to --data")
+    if encode is not None or options:
+        own["data"] = dataset(own["data"], encode, options)
     drawn = secrets.randbelow(10**6) if seed is None else seed
     if not as_json:
         click.echo(f"seed {drawn}", err=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bimhw.frontends.ann.codes import SHARE, Code, code_of
 from bimhw.frontends.ann.rate import RateAssembly
+from bimhw.frontends.ann.relus import OwnRelus
 from bimhw.frontends.ann.work import AnnWork, ann_work
 from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT
 from bimhw.frontends.frameworks.cell import Cell, array
@@ -96,7 +97,8 @@ def convert(
     """Convert a ReLU network to spiking neurons.
 
     Args:
-        module: Linear, Conv, BatchNorm (folded), AvgPool2d, MaxPool2d, Flatten and nn.ReLU, in any forward; not changed.
+        module: Linear, Conv, BatchNorm (folded), AvgPool2d, MaxPool2d, Flatten and ReLU (a module in one place or several, or
+            a function), in any forward; not changed.
         data: inputs [B, ...] on which thresholds are balanced and accuracy is measured, or what `bimhw.Dataset.open` reads.
         labels: classes [B], or None: those of the data.
         code: ``rate`` or ``sigma-delta`` (`bimhw.frontends.ann.codes`).
@@ -117,11 +119,10 @@ def convert(
             "Use steps >= 1, percentile 0..100, threshold 0..1",
         )
     x, classes = _samples(data, labels)
-    double, x = in_double(module), x.to(torch.float64)
-    names = {m: n or "module" for n, m in double.named_modules()}
-    largest, wanted = _activations(double, x, names, percentile)
+    double, x = OwnRelus(in_double(module)), x.to(torch.float64)
+    largest, wanted = _activations(double, x, percentile)
     cells = {name: chosen.cell(value, threshold) for name, value in largest.items()}
-    network, size = _network(double, x, names, cells, lambda top: chosen.cell(top, threshold), chosen)
+    network, size = _network(double, x, cells, lambda top: chosen.cell(top, threshold), chosen)
     values = array(x).reshape(len(x), size)
     scale = input_scale(values)
     meta = dict(network.meta) | {"kind": "ann"}
@@ -146,57 +147,61 @@ def _samples(data: Any, labels: Any) -> tuple[Tensor, npt.NDArray[np.integer[Any
     return x, classes
 
 
-def _activations(
-    module: nn.Module, x: Tensor, names: Mapping[nn.Module, str], percentile: float
-) -> tuple[dict[str, float], Floats]:
+def _activations(module: OwnRelus, x: Tensor, percentile: float) -> tuple[dict[str, float], Floats]:
     """Return the percentile of each ReLU's activations that are not 0, and the network's own answers."""
     found: dict[str, float] = {}
-    handles = []
-
-    def keep(layer: nn.Module, given: Any, out: Tensor) -> None:
-        name = names[layer]
-        if name in found:
-            raise FitError(f"layer {name!r} (ReLU)", "is used in several places", "Give each place a ReLU of its own")
-        values = array(out)
-        active = values[values > 0]
-        found[name] = float(np.percentile(active, percentile)) if active.size else 1.0
-
-    for layer in module.modules():
-        if isinstance(layer, nn.ReLU):
-            layer.inplace = False
-            handles.append(layer.register_forward_hook(keep))
     with torch.no_grad():
+        module(x[:1])  # makes the layers
+        handles = [
+            layer.register_forward_hook(_keep(found, module.names[layer], percentile)) for layer in module.layers
+        ]
         out = module(x)
     for handle in handles:
         handle.remove()
     if not found:
-        raise FitError(f"module {type(module).__name__!r}", "has no nn.ReLU that is called", "Use nn.ReLU, not F.relu")
+        problem = f"calls no ReLU (its activations: {', '.join(_activation_names(module)) or 'none'})"
+        raise FitError(f"module {type(module.inner).__name__!r}", problem, "Use nn.ReLU or F.relu")
     if not isinstance(out, Tensor) or out.ndim != 2:
         raise FitError("output of the module", "is no tensor [B, classes]", "Return the last layer's values")
     return found, array(out)
 
 
+def _keep(found: dict[str, float], name: str, percentile: float) -> Callable[[nn.Module, Any, Tensor], None]:
+    """Return a hook that keeps the percentile of a layer's activations."""
+
+    def keep(layer: nn.Module, given: Any, out: Tensor) -> None:
+        values = array(out)
+        active = values[values > 0]
+        found[name] = float(np.percentile(active, percentile)) if active.size else 1.0
+
+    return keep
+
+
+def _activation_names(module: nn.Module) -> list[str]:
+    """Return the classes of torch's activations in a module, sorted."""
+    return sorted({type(m).__name__ for m in module.modules() if type(m).__module__ == "torch.nn.modules.activation"})
+
+
 def _network(
-    module: nn.Module,
+    module: OwnRelus,
     x: Tensor,
-    names: Mapping[nn.Module, str],
     cells: Mapping[str, Cell],
     neuron: Callable[[float], Cell],
     code: Code,
 ) -> tuple[Network, int]:
     """Return the spiking network and the width of its input."""
-    trace = Trace(names, cells)
+    trace = Trace(module.names, cells)
     one = x[:2].clone()
-    trace.keep(one, Expr("input", (), "B", tuple(one.shape), INPUT, 0))
     with watching(trace, module):
-        out = module(one)
+        out = module(one, lambda given: trace.keep(given, Expr("input", (), "B", tuple(one.shape), INPUT, 0)))
     expr = trace.of(out)
     if expr is None:
         raise FitError("output of the module", "does not come from its input", "Return the last layer's values")
-    built = RateAssembly(dict(module.named_modules()) | trace.function_layers, dict(cells), False, neuron=neuron)
+    built = RateAssembly(
+        {n: m for m, n in module.names.items()} | trace.function_layers, dict(cells), False, neuron=neuron
+    )
     for name, arrived in trace.arrived.items():
-        shape = next(e.features for e in trace.known.values() if e.op == "spike" and e.what == name)
-        built.cell(name, arrived, shape)
+        built.cell(name, arrived, trace.shapes[name])
     built.cells[ANSWER] = code.answer()
     built.nodes[ANSWER] = built.cells[ANSWER].placeholder(expr.features)
     built.join(built.sources(expr, 0), ANSWER)
@@ -205,7 +210,7 @@ def _network(
     if INPUT not in built.input_shapes:
         raise FitError("input of the module", "does not reach a ReLU", "Give the module's own input")
     nodes = {INPUT: ("Input", {"shape": np.array(built.input_shapes[INPUT])}), **built.nodes}
-    graph = build_graph(nodes, built.edges, type(module).__name__)
+    graph = build_graph(nodes, built.edges, type(module.inner).__name__)
     profile = Profile("ann", Settings(1.0), output="membrane")
     forms = {built.names.get(n, n): c.form() for n, c in built.cells.items()}
     network = lower(graph, profile, forms)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bimhw.frontends.ann.relus import Relu
+
 
 @dataclass(frozen=True)
 class AnnWork:
@@ -32,10 +34,17 @@ class AnnWork:
 
 def ann_work(module: nn.Module, x: Tensor) -> AnnWork:
     """Count the work of a sample by running `module` on the first one of `x`."""
+    own = any(isinstance(m, Relu) for m in module.modules())
+    skipped = (
+        nn.Flatten,
+        nn.Identity,
+        nn.Dropout,
+        *((nn.ReLU,) if own else ()),
+    )  # each call of a ReLU has its own layer
     found = {"macs": 0, "pointwise": 0, "activations": 0, "kernels": 0}
 
     def count(layer: nn.Module, given: object, out: object) -> None:
-        if not isinstance(out, Tensor) or isinstance(layer, nn.Flatten | nn.Identity | nn.Dropout):
+        if not isinstance(out, Tensor) or isinstance(layer, skipped):
             return
         found["activations"] += out.numel()
         found["kernels"] += 1

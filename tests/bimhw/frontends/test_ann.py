@@ -169,3 +169,44 @@ def test_the_saved_program_takes_the_data_that_it_was_made_from(code: str, steps
             answers.append((out["values"], run.result["accuracy"]))
     assert (answers[0][0] == answers[1][0]).all() and answers[0][0].shape[1] >= (steps or found.steps)
     assert answers[0][1] == answers[1][1]
+
+
+class Block(nn.Module):
+    """A residual block as torchvision writes it: one ReLU in two places, in place; `how` says how the ReLU is called."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(2, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4)
+        self.down = nn.Sequential(nn.Conv2d(2, 4, 1, 2, bias=False), nn.BatchNorm2d(4))
+        self.relu, self.pool, self.drop = nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Dropout()
+        self.fc, self.how = nn.Linear(4, 3), how
+
+    def act(self, x: torch.Tensor) -> torch.Tensor:
+        calls = {
+            "module": self.relu, "F.relu": nn.functional.relu, "torch.relu": torch.relu, "relu_": torch.Tensor.relu_,
+            "in place": lambda y: nn.functional.relu(y, inplace=True), "clamp": lambda y: y.clamp(min=0),
+        }  # fmt: skip
+        return calls[self.how](x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
+        out += self.down(x)
+        return self.fc(self.drop(torch.flatten(self.pool(self.act(out)), 1)))
+
+
+@pytest.mark.parametrize("how", ["module", "F.relu", "torch.relu", "relu_", "in place", "clamp"])
+def test_a_relu_in_several_places_or_as_a_function_is_read(how: str) -> None:
+    torch.manual_seed(3)
+    module, x = Block(how).eval(), torch.rand(4, 2, 6, 6).mul(64).round() / 64
+    wanted, before = module(x.clone()).detach().numpy(), x.clone()
+    done = convert(module, x, code="sigma-delta", percentile=100, threshold=1e-9)
+    np.testing.assert_allclose(done.answers[:, -1], wanted, atol=1e-6 * np.abs(wanted).max())
+    assert len(done.thresholds) == 2 and torch.equal(x, before)
+    named = ["relu", "relu.2"]
+    assert sorted(done.thresholds) == named and done.work.pointwise == convert(Block("module").eval(), x).work.pointwise
+
+
+def test_other_activations_are_named() -> None:
+    with pytest.raises(FitError, match=r"calls no ReLU \(its activations: GELU\)"):
+        convert(nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.GELU()), torch.rand(2, 1, 2, 2))

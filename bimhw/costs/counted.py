@@ -27,6 +27,7 @@ from bimhw.costs.counted_work import (
 )
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
+from simulator.function.counting import Counter, Tally
 from simulator.plasticity.layers.net import filled, learning_net
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
@@ -95,7 +96,8 @@ def count_learning(
     books = [LearningCounter(stored, net, shape, few, chip, plan, s) for s in (LOW, NOMINAL, HIGH)]
     base_ns = _time(stored, chip, few, None) if activity.sim_time_ns is not None and chip.timing is not None else None
     scale = activity.samples / shape.samples
-    runs = [_activity(b, activity, shape, scale, base_ns, chip, few, stored) for b in books]
+    more = _traffic_of_absent(program, stored, chip, few)
+    runs = [_activity(b, activity, shape, scale, base_ns, chip, few, stored, more) for b in books]
     word = chip.timing.learn_synapse if chip.timing is not None else None
     timed = base_ns is not None and word is not None and word.value is not None
     low, nominal, high = (_words(b) for b in books)
@@ -108,19 +110,40 @@ def _words(counter: LearningCounter) -> I64:
     return np.rint(counter.book.touched[:, : counter.book.cores]).astype(np.int64)
 
 
+def _traffic_of_absent(program: Program, stored: Program, chip: Chip, few: SpikeTrain) -> dict[str, Count]:
+    """Count what spikes meet at synapses that are absent in the program and stored, as 0, where it learns."""
+    if sum(p.weights.size for p in stored.projections) == sum(p.weights.size for p in program.projections):
+        return {}
+    zero, none = np.zeros(few.steps, np.int64), np.zeros(program.n_neurons, np.int64)
+    full, own = (
+        Counter(p, chip.topology).activity(few, Tally(none, zero, none, zero)).counts for p in (stored, program)
+    )
+    pairs = {name: (_arrays(c), _arrays(own[name])) for name, c in full.items() if name in own}
+    alone = {name: c for name, c in full.items() if name not in own}
+    return alone | {name: Count(*(a - b for a, b in zip(*two, strict=True))) for name, two in pairs.items()}
+
+
 def _time(program: Program, chip: Chip, spikes: SpikeTrain, touched: I64 | None) -> float:
     return run_timing(program, chip, spikes, learn_synapses=touched).sim_time_ns
 
 
 def _activity(
     counter: LearningCounter, activity: Activity, shape: Shape, scale: float, base_ns: float | None, chip: Chip, few: SpikeTrain,
-    stored: Program,
+    stored: Program, more: dict[str, Count],
 ) -> Activity:  # fmt: skip
     """Return the inference of the whole run with its few extra steps, and learning scaled from the samples counted."""
     counts = {name: _longer(name, c, shape) for name, c in activity.counts.items()}
     steps = activity.samples * shape.learn_steps
     for name, count in counter.book.counts().items():
         counts[name] = Count(*(_scaled(a, scale, n) for a, n in zip(_arrays(count), _sizes(count, steps), strict=True)))
+    for name, count in more.items():
+        if count.total:
+            both = [_scaled(a, scale, n) for a, n in zip(_arrays(count), _sizes(count, steps), strict=True)]
+            counts[name] = (
+                Count(*(a + b for a, b in zip(_arrays(counts[name]), both, strict=True)))
+                if name in counts
+                else Count(*both)
+            )
     time = activity.sim_time_ns
     if base_ns is not None and time is not None:
         own_steps = activity.steps / shape.learn_steps / activity.samples  # the extra steps are in base_ns already

@@ -17,20 +17,20 @@ Written by `bimhw verify --full --nir DIR --silicon DIR --rtl DIR --write docs/v
 """
 
 _TAIL = """
-Each check can fail: `tests/bimhw/verify` breaks what each one checks and sees it fail.
+Each check can fail: `tests/bimhw/evidence/verify` breaks what each one checks and sees it fail.
 
 ## On which data
 - Learning, engines, mapping, checkpoints, Brian2: random networks, workloads and inputs, drawn from the seed.
 - `.nir` files: nets trained in snnTorch, SpikingJelly, Norse and sinabs with the spikes that those frameworks computed.
-- Silicon: published measurements of Loihi 1 and Loihi 2; `bimhw silicon DIR` prints every row, what was fitted on which
-  rows, and the leave-one-out error of each fit.
+- Silicon: published measurements in DIR and in the tables that come with bimhw ([silicon.md](silicon.md)); `bimhw silicon DIR`
+  prints every row, what was fitted on which rows, and the leave-one-out error of each fit.
 
 ## Never compared
 - No time stamp was compared with silicon cycle by cycle: the timing model is cycle-level of a stated model.
 - No energy of a single operation of Loihi 2 was ever published; its constants are assumed, with ranges.
 - No figure of a GPU was measured here, unless you ran with a card of your own.
-- The energy of learning on a chip was compared with no measurement.
-- Virtual channels, multicast and a second router network are not modelled.
+- The energy of learning on Loihi was compared with no measurement; on SENECA and SpiNNaker 1 it was ([silicon.md](silicon.md)).
+- Virtual channels and a second router network are not modelled.
 """
 
 

@@ -50,11 +50,11 @@ def selective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return made(S6[request.param], tmp_path_factory.mktemp("net"))
 
 
-def made(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+def made(settings: dict[str, Any], folder: Path, pruned: float = 0.0) -> dict[str, Any]:
     import torch
 
     from bimhw.compiler.decode import encode
-    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.config import BimConfig, mask_shapes
     from bimhw.models.bim.net import BimNet
     from bimhw.models.io import save_model
     from bimhw.runs.execute import joined
@@ -67,7 +67,10 @@ def made(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
         n_in=task.n_in, n_out=task.n_classes, tau_m=5.0, tau_s=2.0, input_scale=task.input_scale, **settings
     )
     path = folder / "net.safetensors"
-    save_model(BimNet(config), path)
+    net = BimNet(config)
+    for name, shape in mask_shapes(config).items() if pruned else ():
+        net.add_mask(name, torch.rand(shape) >= pruned)
+    save_model(net, path)
     program = bimhw.compile(
         path, chip="loihi2", task="digits", neurons_per_core=8, calibration=task.train.x[:20]
     ).program
@@ -128,6 +131,18 @@ def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
     if "learn_events" in operations:  # weights move while it learns, and spikes with them
         assert counted.activities[1].total("learn_events") == pytest.approx(operations["learn_events"], rel=0.1)
     return operations
+
+
+def test_spikes_meet_the_pruned_synapses_that_learning_stores(tmp_path: Path) -> None:
+    """A pruned net learns with every synapse stored: counted synaptic events are those of the full rows."""
+    case = made(NETS["exp"], tmp_path, pruned=0.9)
+    report, _ = simulated(case, "seq")
+    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan("seq"))
+    nominal = chip_energy(counted.activities[1], case["chip"], case["program"])
+    events = report.by("item")["synaptic events"]
+    assert nominal.by("item")["synaptic events"] == pytest.approx(events, rel=0.1)
+    assert nominal.energy_pj() == pytest.approx(report.energy_pj(), rel=0.05)
+    assert case["activity"].total("synaptic_events") < 0.2 * counted.activities[1].total("synaptic_events")
 
 
 def test_replayed_events_by_brute_force(case: dict[str, Any]) -> None:

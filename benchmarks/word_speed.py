@@ -81,6 +81,7 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.word_speed", "--words", str(arguments.words)]
             command += ["--one", name, str(size)]
             rows[name][size] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            print(f"{size:,} words, {name}: {rows[name][size]}", file=sys.stderr, flush=True)
     print(json.dumps(rows, indent=2))
 
 

@@ -83,6 +83,9 @@ _BASE: dict[str, Any] = {
 }
 
 
+_WORD_ENDS = _BASE | {"n_out": 1, "input_delays": (0, 1), "input_scale": 2.0**-6}
+
+
 def language_config(corpus: Corpus, **options: Any) -> BimConfig:
     """Return the network of the level: 1 x 128, delta kernel, taps 0..3, spikes filtered with k_o = .5; options change it."""
     size = len(corpus.symbols)
@@ -100,7 +103,7 @@ def words_config(
         shortlist: most frequent words, each with a score of its own.
         options: fields of `BimConfig` that differ.
     """
-    shape = BimConfig(**({"n_in": embedding, "n_out": 1} | _BASE | {"input_delays": (0, 1)} | options))
+    shape = BimConfig(**(_WORD_ENDS | {"n_in": embedding} | options))
     first, clusters = make_clusters(len(corpus.symbols), shape.n_features, shortlist)
     core = msgspec.structs.replace(shape, n_out=readout_size(first, clusters))
     return WordsConfig(shortlist=first, clusters=clusters, core=core)

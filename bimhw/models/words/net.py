@@ -77,3 +77,8 @@ class WordNet(nn.Module):
         self.config = config
         self.words = AdaptiveWords(config.core.n_in, config.shortlist, config.clusters, seed)
         self.core = BimNet(config.core, seed, init)
+
+    @torch.no_grad()
+    def payloads(self, symbols: Tensor) -> Tensor:
+        """Return what a chip is sent for words [..]: the embedding [.., D] in whole units of the core's ``input_scale``."""
+        return (self.words.inputs(symbols) / self.config.core.input_scale).round().int()

@@ -156,6 +156,9 @@ def test_files_and_the_chip(suffix: str, tmp_path: Path) -> None:
     assert all(torch.equal(v, loaded.state_dict()[n]) for n, v in net.state_dict().items())
     network = family_of(config).network(config, arrays)
     assert [p.name for p in network.populations] == ["input", "layer1", "readout"]
+    symbols = torch.tensor([[0, 39], [-1, 7]])
+    sent = net.payloads(symbols) * config.core.input_scale
+    assert torch.allclose(sent, net.words.inputs(symbols), atol=config.core.input_scale / 2) and not sent[1, 0].any()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.binning import checked
 from bimhw.tasks.checks import extra
 from bimhw.tasks.labels import as_labels
 from simulator.base.errors import InputError
@@ -41,6 +42,7 @@ MOST_EVENT_BYTES = 2**30
 
 def read_fields(source: object, how: Options) -> Fields:
     """Return the fields of a `Dataset` (x, perhaps y, out, name) that a file, a folder or an object holds."""
+    how = checked(how)
     if isinstance(source, str | Path):
         return {"name": Path(source).name} | dict(_read_path(Path(source), how))
     return _read_object(source, how)
@@ -95,7 +97,10 @@ def _read_h5(path: Path, how: Options) -> Fields:
             raise ValueError("its times and units differ in length, or a time is no number of at least 0")
         if "labels" in plain and (labels is None or labels.shape != (len(pairs),)):
             raise ValueError(f"it has {plain['labels'].size} labels for {len(pairs)} samples, one class each")
-    width = int(how.get("size", max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)])))
+    size = how.get("size")
+    if isinstance(size, tuple):
+        raise InputError("data option size", f"is {size[0]} x {size[1]} for a file of channels", "Give one number")
+    width = int(size or max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)]))
     steps = int(how.get("bins", 1 + max((int(t.max(initial=0.0) / step) for t, _ in pairs), default=0)))
     _check_binned(len(pairs) * steps * width, sum(t.size for t, _ in pairs), str(path), how)
     cells = []
@@ -156,6 +161,7 @@ def _frames(recordings: list[Events], how: Options, where: str, signs: int = 2) 
         if t.size and (min(int(t.min()), int(x.min()), int(y.min())) < 0):
             raise InputError(where, "has an event before time 0 or outside of the sensor")
     size = how.get("size")
+    size = (size, size) if isinstance(size, int) else size
     width = int(size[0] if size else 1 + max((int(r[1].max(initial=0)) for r in recordings), default=0))
     height = int(size[1] if size else 1 + max((int(r[2].max(initial=0)) for r in recordings), default=0))
     steps = int(how.get("bins", 1 + max((int(r[0].max(initial=0) / step) for r in recordings), default=0)))

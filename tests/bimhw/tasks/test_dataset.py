@@ -104,6 +104,29 @@ def test_event_files_and_folders(tmp_path: Path) -> None:
         Dataset.open(tmp_path / "one.bin")
 
 
+@pytest.mark.parametrize("size", ["4x3", "4,3", (4, 3), [4, 3]])
+def test_the_size_of_a_sensor_is_given_as_text_or_as_a_pair(tmp_path: Path, size: object) -> None:
+    (tmp_path / "a.csv").write_text("0,1,2,1\n")
+    assert Dataset.open(tmp_path / "a.csv", size=size).samples(2 * 4 * 3).x.shape == (1, 1, 24)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"size": "4x"}, "size: is '', no whole number"),
+        ({"size": "1x2x3"}, "size: is '1x2x3'. Give WIDTHxHEIGHT"),
+        ({"time_step": "soon"}, "time_step: is 'soon'. Give seconds"),
+        ({"time_step": 0}, "time_step: is '0'"),
+        ({"bins": 2.5}, "bins: is '2.5', no whole number"),
+        ({"timestep": 0.1}, "data option 'timestep': is not known. Options: layout, steps, time_step, bins, size"),
+    ],
+)
+def test_wrong_options_of_events_are_named(tmp_path: Path, how: dict[str, object], message: str) -> None:
+    (tmp_path / "a.csv").write_text("0,1,2,1\n")
+    with pytest.raises(InputError, match=message):
+        Dataset.open(tmp_path / "a.csv", **how)
+
+
 def test_aedat4_recordings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("aedat")
     path = aedat4(tmp_path / "a.aedat4", [(1000, 1, 2, 1), (1500, 3, 4, 0), (52000, 7, 5, 1)])

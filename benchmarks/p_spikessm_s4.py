@@ -1,6 +1,6 @@
 """P-SpikeSSM by its authors' definition beside our variant, S4D-LIF and BIM: python -m benchmarks.p_spikessm_s4 [--task psmnist]
 
-Trains each model with about as many parameters and as many passes, on 14 x 14 digits pixel by pixel (``smnist``, ``psmnist``)
+Trains each model with about as many parameters and as many passes, on pooled digits pixel by pixel (``smnist``, ``psmnist``)
 or on short ListOps expressions generated here and read as the Long Range Arena's files (``listops``). Models that compile run
 100 test sequences on the chip too: accuracy, decisions that agree with float, energy a sample.
 """
@@ -82,7 +82,7 @@ def row(name: str, task: Task, epochs: int, seed: int, folder: Path) -> list[str
     facts = bimhw.train(task, model, seed=seed, epochs=epochs, **COMMON, **MODELS[name]).summary()
     run = folder / "run"
     program = bimhw.compile(str(model), "loihi2", task=task).program
-    chip = bimhw.simulate(program, task, SAMPLES, engine="function", model=model, output=run).result
+    chip = bimhw.simulate(program, task, SAMPLES, engine="none", model=model, output=run).result
     report = bimhw.energy(run, "loihi2").report
     total = sum(item.energy_pj or 0 for item in report.items) / report.samples / 1e6
     accuracy = f"{100 * chip['accuracy']:.0f} / {100 * chip['float_accuracy']:.0f}"
@@ -102,13 +102,14 @@ def main() -> None:
     parser.add_argument("--task", choices=("smnist", "psmnist", "listops"), default="psmnist")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pool", type=int, default=4, help="pixels averaged in each direction: 4 gives 49 steps")
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     given = parser.parse_known_args()[0]
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         task = listops(folder) if given.task == "listops" else None
-        task = task or bimhw.load_task("smnist", permuted=given.task == "psmnist", pool=2)
+        task = task or bimhw.load_task("smnist", permuted=given.task == "psmnist", pool=given.pool)
         print(f"{given.task}, {given.epochs} passes, seed {given.seed}", flush=True)
         print(
             "| model | parameters | test accuracy % | spike rate (z / s) | chip / float % of 100 | agree % | uJ a sample |"

@@ -20,6 +20,7 @@ PAGES = [
     ROOT / "README.md",
     *(page for part in ("start", "literature") for page in sorted((DOCS / part).glob("*.md"))),
     DOCS / "nn.md",
+    DOCS / "p-spikessm.md",
 ]
 # they train; tests of runs and sweeps run their commands on fewer samples
 LONG = {"docs/start/learning.md", "docs/start/sweep.md"}

@@ -47,6 +47,7 @@ class Factors:
         readout: the population whose scores are judged.
         seed: of random signs.
         expected: running mean of the reward.
+        critic: the same of each label.
     """
 
     simulation: Simulation
@@ -54,6 +55,7 @@ class Factors:
     readout: str
     seed: int
     expected: float = 0.0
+    critic: dict[int, float] = field(default_factory=dict)
     _highest: dict[int, I32] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,8 +84,10 @@ class Factors:
                 if local or (answer is not None and (factor.at == "label" or answer.last)):
                     each.raw[k] = self._value(each, factor, answer)
                     self._count(each, factor.of)
-        if answer is not None and wanted & {"reward", "surprise"}:
-            self.expected = _MEAN * self.expected + (1 - _MEAN) * (int(answer.scores.argmax()) == answer.label)
+        if answer is not None and wanted & {"reward", "surprise", "critic"}:
+            right = int(answer.scores.argmax()) == answer.label
+            self.expected = _MEAN * self.expected + (1 - _MEAN) * right
+            self.critic[answer.label] = _MEAN * self.critic.get(answer.label, 0.0) + (1 - _MEAN) * right
 
     def _value(self, each: ProductLearning, factor: FactorText, answer: Answer | None) -> I32 | int:
         of = factor.of
@@ -99,6 +103,8 @@ class Factors:
             return 1 if right else -1
         if of == "surprise":
             return round(64 * (right - self.expected))
+        if of == "critic":
+            return round(64 * (right - self.critic.get(answer.label, 0.0)))
         one = np.zeros(answer.scores.size)
         one[answer.label] = 1.0
         word = one - softmax(answer.scores) if of.endswith("error") else one
@@ -192,7 +198,7 @@ class Factors:
             return
         label, hidden = of.endswith("label"), each.target.name != self.readout
         classes = next(c.size for c in self.simulation.layout.cells if c.name == self.readout)
-        scalar = of in ("reward", "surprise")
+        scalar = of in ("reward", "surprise", "critic")
         each.counts.add("error_words", target, 1 if scalar or label else classes)
         if hidden and not scalar:
             each.counts.add("error_mac", target, each.target.size * (1 if label else classes))

@@ -91,16 +91,20 @@ class Equilibrium:
     def settle(self, x: F64, steps: int, state: list[F64] | None = None) -> list[F64]:
         """Return the layers' states after free steps on inputs [B, n_N] (from `state`, or from 0)."""
         state = state or [np.zeros((len(x), n)) for n in self.config.sizes[:-1]]
+        still = x @ self.forward[-1].T + self.biases[-1]
         for _ in range(steps):
-            state = self.step(state, x)
+            state = self._step(state, still)
         return state
 
     def step(self, state: list[F64], x: F64, nudge: F64 | None = None) -> list[F64]:
         """Do one step of all layers at once; `nudge` [B, n_0] is beta (y - s_0) of phase 2."""
-        above = [*state[1:], x]
+        return self._step(state, x @ self.forward[-1].T + self.biases[-1], nudge)
+
+    def _step(self, state: list[F64], still: F64, nudge: F64 | None = None) -> list[F64]:
+        """Do one step with the drive of the input, which stands still, as given."""
         out = []
-        for i, (w, b) in enumerate(zip(self.forward, self.biases, strict=True)):
-            drive = above[i] @ w.T + b
+        for i in range(len(state)):
+            drive = state[i + 1] @ self.forward[i].T + self.biases[i] if i + 1 < len(state) else still
             if i:
                 drive = drive + state[i - 1] @ self.backward[i - 1].T
             out.append(rho(drive))

@@ -29,7 +29,9 @@ from simulator.plasticity.rules.loihi import Trace
 from simulator.plasticity.rules.product_text import RuleError, parse_rule
 from simulator.plasticity.rules.products import Products
 
-Source = Literal["error", "random_error", "label", "random_label", "reward", "surprise", "slope", "peak", "spikes"]
+Source = Literal[
+    "error", "random_error", "label", "random_label", "reward", "surprise", "critic", "slope", "peak", "spikes"
+]
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
 
@@ -48,6 +50,7 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         of: ``error``: label less answer, in units of 1/127, at the readout, or through its weights to what it reads;
             ``random_error``: through fixed random signs; ``label``, ``random_label``: the label's neuron alone, likewise;
             ``reward``: 1 where the answer is right, -1 where it is not; ``surprise``: 64 (R - <R>) of that, R in {0, 1};
+            ``critic``: the same with a mean of each label;
             ``slope``: 127 max(0, 1 - |v - threshold| / threshold) of the target neuron; ``peak``: 1 where its potential is
             higher than ever before in the sample; ``spikes``: the spikes of the step, or the sum of the graded payloads,
             of the population `population`: neurons that tell all others something, or an input that the host drives.

@@ -174,6 +174,18 @@ def test_a_grid_learns_by_reward_and_is_bounded() -> None:
     assert done.operations["learn_weight_mac"] > 0
 
 
+@pytest.mark.long
+def test_neighbours_alone_learn_by_reward(tmp_path: Path) -> None:
+    """Of examples/gain.yaml the rule between neighbours alone: far above the grid before, and above chance."""
+    from benchmarks.gain import part_of_rule
+
+    task = bimhw.load_task("rows")
+    net = gain_grid(GainShape(coupling=70.0, learnt_readout=True))
+    program = bimhw.compile(net, "generic", mapping="file", calibration=task.train.x[:10]).program
+    rule = part_of_rule("neighbours", tmp_path)
+    assert bimhw.learn_by_rule(program, rule, task, epochs=1).accuracy[-1] > 0.65
+
+
 def test_a_grid_that_does_not_fit_is_refused() -> None:
     with pytest.raises(FitError, match="mesh"):
         gain_grid(GainShape(rows=18, columns=18, tile_rows=9, tile_columns=9, classes=9), "generic")

@@ -23,8 +23,10 @@ from bimhw.tasks import load_task
 from bimhw.tasks.sources.spike_sources import bernoulli, markov, poisson
 from simulator.base.errors import InputError
 
+SIZES = [50, 100, 300, pytest.param(1000, marks=pytest.mark.long)]
 
-@pytest.mark.parametrize("n", [50, 100, 400, pytest.param(1000, marks=pytest.mark.long)])
+
+@pytest.mark.parametrize("n", SIZES)
 def test_orthogonal_within_a_hundred_iterations(n: int) -> None:
     got = orthogonal_weights(n, n)
     assert got.errors[-1] < 1e-6 and got.iterations <= 100
@@ -42,6 +44,21 @@ def test_orthogonal_penalty_has_the_stated_gradient() -> None:
     orthogonal_penalty(w).backward()  # type: ignore[no-untyped-call]
     off = w.detach() @ w.detach().T - torch.eye(5)
     torch.testing.assert_close(w.grad, 2 * off @ w.detach() / torch.linalg.matrix_norm(off))
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_the_penalty_alone_leads_to_orthogonal_weights(n: int) -> None:
+    """Scheme 2 from N(0, 1 / 4 n) with steps of E / ||gradient||^2 (Polyak's, as the least E is 0)."""
+    generator = torch.Generator().manual_seed(n)
+    w = (torch.randn(n, n, dtype=torch.float64, generator=generator) / (2 * n**0.5)).requires_grad_()
+    for _ in range(100):
+        error = orthogonal_penalty(w)
+        if float(error) < 1e-6:
+            break
+        (gradient,) = torch.autograd.grad(error, w)
+        with torch.no_grad():
+            w -= error / gradient.square().sum() * gradient
+    assert float(orthogonal_penalty(w)) < 1e-6
 
 
 def test_orthogonal_refuses_a_step_that_diverges() -> None:

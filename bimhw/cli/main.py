@@ -117,11 +117,16 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
     except OSError as error:
-        _discard_output()
         if error.errno is None:  # of a loader of libraries
-            fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)")
-        what = "standard output" if error.filename is None else str(error.filename)
-        fail(f"{printable(what, 300)}: cannot be read or written ({error.strerror or error})")
+            fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
+        what = printable("standard output" if error.filename is None else str(error.filename), 300)
+        problem = f"cannot be read or written ({error.strerror or error})"
+        if as_json and error.filename is not None:
+            _print_error(
+                {"where": what, "problem": problem, "way_out": "Check the path, its rights and the disk"}, "OSError"
+            )
+        _discard_output()
+        fail(f"{what}: {problem}")
     else:
         _ignore_signals(arguments)
         sys.exit(code if isinstance(code, int) else 0)

@@ -57,6 +57,22 @@ def test_wrong_arguments_are_json_too(line: str, capsys: pytest.CaptureFixture[s
     assert error["kind"] == "UsageError" and error["problem"] in said.err and error["where"].startswith("bimhw")
 
 
+def test_an_error_of_the_system_is_json_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "somewhere.yaml")
+
+    monkeypatch.setattr("simulator.chips.listing.list_chips", refuse)
+    monkeypatch.setattr("bimhw.cli.main._discard_output", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["chips", "--json"])
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert ended.value.code == 2 and (error["kind"], error["where"]) == ("OSError", "somewhere.yaml")
+    assert "somewhere.yaml: cannot be read or written (Permission denied)" in said.err
+
+
 @pytest.mark.parametrize(
     ("line", "meant"),
     [

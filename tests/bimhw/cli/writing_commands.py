@@ -17,6 +17,7 @@ simulate m.bimhw --samples 2 -o short
 report run
 report run -o page.html
 table run --markdown table.md
+table run --neurobench
 codesign run --plot codesign.png
 map m.bimhw --run run -o cores.svg --save map2.json
 train digits --epochs 1 --hidden 6 -o t.pt
@@ -32,7 +33,7 @@ nir export net.safetensors -o net.nir
 nir show net.nir --plot graph.png
 nir run net.nir --data samples.npz --chip loihi2 -o nir-run
 stdp-window --plot window.png
-rules digits --rule frozen --train 12 --test 12 --hidden 4 --plot rules.png
+rules digits --rule frozen --train 12 --test 12 --hidden 4 --plot rules.png --page rules.md
 convert net.py:make --data real.npz --steps 8 -o converted.bimhw
 silicon --markdown silicon.md
 crosscheck net.safetensors --data samples.npz --plot distance.png
@@ -69,6 +70,7 @@ def write_inputs(folder: Path) -> None:
     save_model(BimNet(BimConfig(n_in=8, hidden=(6,), n_out=10, input_scale=0.0625), 0), folder / "m.safetensors")
     torch.manual_seed(0)
     bnn.save(torch.nn.Sequential(torch.nn.Linear(3, 4), bnn.LIF(0.5)), folder / "net.safetensors")
+    (folder / "rules.md").write_text("<!-- rules digits -->\n<!-- end -->\n")
     (folder / "arch.yaml").write_text(ARCHITECTURE)
     rng = np.random.default_rng(0)
     own = rng.integers(0, 16, (20, 8, 8)).astype(np.int16)

@@ -284,7 +284,7 @@ MITBIH208 = Table(
         Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_BEATS, "lr": 0.004}),
         Row("BIM-D 1x64, BPTT, spike readout", "bim", {**_BEATS, "rule": "bptt", "epochs": 25, "lr": 0.02}),
         Row("BIM-D 1x64, hidden layer frozen", "bim", {**_BEATS, "rule": "frozen", "lr": 0.01}),
-        *_baselines(2_000, 8, (0.004, 0.01), 16),
+        *_baselines(2_000, 8, (0.001, 0.004, 0.01, 0.03), 16),
         Row("logistic regression on all samples", "linear", {}, seeds=1),
     ),
     "The paper reports 0.92 / 0.88 on PTB-XL without naming the label set; one patient's beats cannot be compared.",

@@ -11,7 +11,7 @@ import numpy as np
 from bimhw.studies.results.plan import SPEAKERS, TABLES, Row, Table
 from bimhw.studies.results.plot import dot_plot
 from bimhw.studies.results.points import Point, point_key
-from bimhw.studies.results.run import LOWER_IS_BETTER, value
+from bimhw.studies.results.run import LOWER_IS_BETTER, chosen, value
 from simulator.base.files import write_text
 from simulator.base.names import VERSION
 
@@ -61,9 +61,12 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
 
 
 def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
-    """Test points of a row, by seed: of the settings that most seeds have (the chosen ones). Settings and training data that the
-    plan no longer holds do not count."""
-    settings = [row.options | choice for choice in row.grid or ({},)]
+    """Test points of a row, by seed: of the settings that most seeds have, of equal ones the chosen. Settings and training data
+    that the plan no longer holds do not count."""
+    best = chosen(
+        table, row, lambda row, options, seed, tuning: points.get(point_key(table.name, row, options, seed, tuning))
+    )
+    settings = sorted((row.options | choice for choice in row.grid or ({},)), key=lambda options: options != best)
     groups = [
         [
             points[key]

@@ -179,15 +179,23 @@ def _ready(
 
 
 def chosen(table: Table, row: Row, get: Callable[..., Point | None]) -> dict[str, Any] | None:
-    """Return the row's options with the best of its grid in validation (equal ones: the more accurate); None: no time left."""
+    """Return the row's options with the best of its grid in validation; None: no time left.
+
+    Of equal ones it is the more accurate, then the one nearest the middle of the grid.
+    """
     if len(row.grid) < 2:
         return row.options | (row.grid[0] if row.grid else {})
     tried = [(get(row, row.options | choice, 0, True), choice) for choice in row.grid]
     if any(p is None for p, _ in tried):
         return None
     sign = -1.0 if table.metric in LOWER_IS_BETTER else 1.0
-    best = max(tried, key=lambda t: (sign * value(t[0], table), t[0].accuracy or 0.0) if t[0] else (0.0, 0.0))
-    return row.options | best[1]
+
+    def rank(k: int) -> tuple[float, float, float]:
+        point = tried[k][0]
+        assert point is not None
+        return sign * value(point, table), point.accuracy or 0.0, -abs(k - (len(tried) - 1) / 2)
+
+    return row.options | tried[max(range(len(tried)), key=rank)][1]
 
 
 def value(point: Point, table: Table) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from bimhw.studies.results import run as run_module
 from bimhw.studies.results.plan import TABLES, Row, Table
 from bimhw.studies.results.points import Point, append_point, point_key, read_points, run_point
 from bimhw.studies.results.report import write_report
-from bimhw.studies.results.run import run_results
+from bimhw.studies.results.run import chosen, run_results
 from bimhw.tasks.features.warp import warp
 from bimhw.tasks.sources.sequences import Part, graded_task
 from simulator.base.errors import InputError, UncheckedWarning
@@ -378,3 +379,18 @@ def test_colouration_is_one_offset_a_band_at_all_steps() -> None:
     for bad in ({"speed": 1.0}, {"colour": -0.1}):
         with pytest.raises(InputError, match="warp"):
             warp(flat, seed=1, **bad)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "lr"), [((0.9, 0.9, 0.9, 0.9), 0.004), ((0.8, 0.8, 0.9, 0.9), 0.01), ((0.8, 0.9, 0.9, 0.95), 0.03)]
+)
+def test_equal_choices_take_the_more_accurate_then_the_middle(accuracies: tuple[float, ...], lr: float) -> None:
+    """An edge of the grid is never taken for being the first of equals."""
+    rates = (0.001, 0.004, 0.01, 0.03)
+    row = Row("a", "baseline", {}, tuple({"lr": r} for r in rates))
+    found = dict(zip(rates, accuracies, strict=True))
+    options = chosen(
+        TABLES["mitbih208"], row,
+        lambda row, options, seed, tuning: SimpleNamespace(auc_roc=1.0, accuracy=found[options["lr"]]),  # type: ignore[arg-type,return-value]
+    )  # fmt: skip
+    assert options == {"lr": lr}

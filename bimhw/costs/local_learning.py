@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ Counts = Mapping[str, int]
 FAMILY = "leaky"
 
 
-def local_forms(program: Program, chip: Chip, inference_nj: float, block: int) -> list[dict[str, Any]]:
+def local_forms(program: Program, chip: Chip, inference_nj: float, block: int) -> list[dict[str, str | float | None]]:
     """Return the energy a step of each local rule that is defined for a program of a leaky network; of any other none.
 
     Args:
@@ -37,7 +36,7 @@ def local_forms(program: Program, chip: Chip, inference_nj: float, block: int) -
     layers = list(_layers(program))
     classes = next(p.size for p in program.populations if p.role == "output")
     recurrent = any(q.source == q.target for q in program.projections)
-    rows = []
+    rows: list[dict[str, str | float | None]] = []
     for name, rule in LOCAL_RULES.items():
         if (recurrent and not rule.recurrent) or (layers[0][0].adaptive and not rule.adaptive):
             continue

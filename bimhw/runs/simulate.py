@@ -171,6 +171,10 @@ def _simulate(
     """Find the trial and the folder, then run, judge and write."""
     if ends.output is not None:
         check_run_folder(ends.output)
+    if not isinstance(program, Program | str | Path):
+        raise InputError(
+            "program", f"is a {type(program).__name__}", "Give a .bimhw file, or result.program of a compilation"
+        )
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)

@@ -166,10 +166,10 @@ def _activations(module: OwnRelus, x: Tensor, percentile: float) -> tuple[dict[s
     return found, array(out)
 
 
-def _keep(found: dict[str, float], name: str, percentile: float) -> Callable[[nn.Module, Any, Tensor], None]:
+def _keep(found: dict[str, float], name: str, percentile: float) -> Callable[[nn.Module, object, Tensor], None]:
     """Return a hook that keeps the percentile of a layer's activations."""
 
-    def keep(layer: nn.Module, given: Any, out: Tensor) -> None:
+    def keep(layer: nn.Module, given: object, out: Tensor) -> None:
         values = array(out)
         active = values[values > 0]
         found[name] = float(np.percentile(active, percentile)) if active.size else 1.0

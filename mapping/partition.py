@@ -1,7 +1,7 @@
 """Parts for neurons: several starts, each refined, the one with the fewest messages kept.
 
-Starts: contiguous blocks (the given one); then, where the graph has structure, METIS if pymetis is installed, else the
-blocks annealed; Mt-KaHyPar only when asked for, as it takes twenty times as long. Never worse than the given blocks.
+Starts: contiguous blocks (the given one); where the graph has structure, METIS if pymetis is installed, else the clusters of
+label propagation, annealed; Mt-KaHyPar only when asked for, as it takes twenty times as long. Never worse than the given blocks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import numpy.typing as npt
 
 from mapping import partitioners as extras
 from mapping.hypergraph import I32, I64, Hypergraph, remote_messages
-from mapping.multilevel import nets_of, refine_lists
+from mapping.multilevel import refine_lists
+from mapping.nets import Nets, nets_of
 from mapping.propagation import order_by_clusters, refine_synapses
 from mapping.refine import Kinds, kinds_state, refine, take
 
 F64 = npt.NDArray[np.float64]
-_PIN_VISITS = 12_000_000  # work of the annealed start
+_PIN_VISITS = 7_000_000  # work of the annealed start
 _MOST_ANNEALINGS = 8
-_MOST_TEMPERATURES, _HOT, _COLD = 25, 20.0, 0.5
-_DENSE = 1 << 27  # nets x parts up to which counts are held as a table; beyond, as lists (`mapping.multilevel`)
+_MOST_TEMPERATURES, _HOT, _COLD = 25, 3.0, 0.5
+_DENSE = 1 << 27  # nets x parts up to which tables are held; beyond, as lists (`mapping.multilevel`)
 _MANY_PINS = 3_000_000  # pins from which lists are faster too
 _CLUSTERS_A_PART = 3
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
@@ -77,18 +78,26 @@ def partition(
     if (graph.n_nets * k > _DENSE or graph.pins.size > _MANY_PINS) and use in ("auto", "builtin"):
         return _of_large(graph, blocks, need, room, seed, kinds, order)
     found: dict[str, I32] = {"blocks": blocks.astype(np.int32)}
-    passes = _passes(graph)
-    found["contiguous"] = refine(graph, blocks, need, room, seed, (), passes, _COARSE, kinds)
-    if use not in ("auto", "builtin") or _worth_more(graph, found, k):
-        first = remote_messages(graph, found["contiguous"], k)
-        name, start = _second_start(graph, blocks, need, room, seed, use, kinds)
-        if start is not None and (name == "annealed" or remote_messages(graph, start, k) < _HOPELESS * first):
-            found[name] = _refined(graph, start, need, room, seed, name == "annealed", kinds)
+    nets, passes = nets_of(graph, np.arange(graph.n)), _passes(graph)
+    second, clusters = use not in ("auto", "builtin"), None
+    if remote_messages(graph, blocks, k) < _STRUCTURED * random_messages(graph, k):
+        found["contiguous"] = refine(nets, blocks, need, room, seed, (), passes, _COARSE, kinds)
+        second = second or _worth_more(graph, found, k)
+    else:  # the order of the neurons holds nothing; do the synapses?
+        clusters = by_clusters(graph, None, need, room, seed, kinds)
+        if clusters is not None and remote_messages(graph, clusters, k) < _STRUCTURED * random_messages(graph, k):
+            second = True
+        else:
+            found["contiguous"] = refine(nets, blocks, need, room, seed, (), passes, _COARSE, kinds)
+    if second:
+        name, start = _second_start(graph, clusters, need, room, seed, use, kinds)
+        if start is not None and (name == "clusters" or "contiguous" not in found or _hopeful(graph, found, start, k)):
+            found[name] = _refined(graph, nets, start, need, room, seed, name == "clusters", kinds)
     tried = {name: remote_messages(graph, part, k) for name, part in found.items()}
     best = min(tried, key=lambda name: tried[name])
-    part = refine(graph, found[best], need, room, seed, (), (passes + 1) // 2, kinds=kinds)
+    part = refine(nets, found[best], need, room, seed, (), (passes + 1) // 2, kinds=kinds)
     messages = remote_messages(graph, part, k)
-    if messages > tried[best]:  # rounding of float32 gains
+    if messages > tried[best]:  # rounding of the rates
         part, messages = found[best], tried[best]
     return Partition(part, messages, best, tried)
 
@@ -99,9 +108,7 @@ def _of_large(
     """Refine blocks of the given order, and parts of the clusters' order where it costs less."""
     k = room.shape[0]
     tried = {"blocks": remote_messages(graph, blocks, k)}
-    if order is None:
-        order = order_by_clusters(graph, graph.n // (_CLUSTERS_A_PART * k), seed)
-    start = repair(cut(order, need, room), need, room, kinds)
+    start = by_clusters(graph, order, need, room, seed, kinds)
     name, first = "blocks", blocks
     if start is not None:
         tried["clusters"] = remote_messages(graph, start, k)
@@ -115,6 +122,15 @@ def _of_large(
     part = np.empty(graph.n, np.int32)
     part[order] = refined
     return Partition(part, remote_messages(graph, part, k), name, tried)
+
+
+def by_clusters(
+    graph: Hypergraph, order: I64 | None, need: F64, room: F64, seed: int, kinds: Kinds | None
+) -> I32 | None:
+    """Return parts of the order by clusters, found if it is not given; None where they do not fit."""
+    if order is None:
+        order = order_by_clusters(graph, max(1, graph.n // (_CLUSTERS_A_PART * room.shape[0])), seed)
+    return repair(cut(order, need, room), need, room, kinds)
 
 
 def cut(order: I64, need: F64, room: F64) -> I32:
@@ -135,14 +151,21 @@ def _worth_more(graph: Hypergraph, found: dict[str, I32], k: int) -> bool:
     return refined < _STRUCTURED * by_chance and not in_order
 
 
-def _refined(graph: Hypergraph, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None) -> I32:
+def _hopeful(graph: Hypergraph, found: dict[str, I32], start: I32, k: int) -> bool:
+    """Return whether another package's parts may become better than what there is."""
+    return remote_messages(graph, start, k) < _HOPELESS * remote_messages(graph, found["contiguous"], k)
+
+
+def _refined(
+    graph: Hypergraph, nets: Nets, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None
+) -> I32:
     """Refine a start; where the graph is small enough, take the best of several annealings."""
     passes, k = _passes(graph), room.shape[0]
     if not anneal:
-        return refine(graph, start, need, room, seed, (), passes, _COARSE, kinds)
+        return refine(nets, start, need, room, seed, (), passes, _COARSE, kinds)
     temperatures = _temperatures(graph)
     times = int(np.clip(_PIN_VISITS / (len(temperatures) * max(graph.pins.size, 1)), 1, _MOST_ANNEALINGS))
-    parts = [refine(graph, start, need, room, seed + i, temperatures, passes, _COARSE, kinds) for i in range(times)]
+    parts = [refine(nets, start, need, room, seed + i, temperatures, passes, _COARSE, kinds) for i in range(times)]
     return min(parts, key=lambda part: remote_messages(graph, part, k))
 
 
@@ -152,7 +175,7 @@ def random_messages(graph: Hypergraph, k: int) -> float:
 
 
 def _second_start(
-    graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, use: str, kinds: Kinds | None
+    graph: Hypergraph, clusters: I32 | None, need: F64, room: F64, seed: int, use: str, kinds: Kinds | None
 ) -> tuple[str, I32 | None]:
     """Return a start that does not know the order of the neurons."""
     k, average = room.shape[0], graph.n / room.shape[0]
@@ -161,7 +184,7 @@ def _second_start(
         return use, repair(extras.mtkahypar(graph, k, imbalance, seed), need, room, kinds)
     if use == "metis" or (use == "auto" and extras.installed("pymetis")):
         return "metis", repair(extras.metis(graph, k, 0.9 * imbalance, seed), need, room, kinds)
-    return "annealed", blocks
+    return "clusters", by_clusters(graph, None, need, room, seed, kinds) if clusters is None else clusters
 
 
 def _passes(graph: Hypergraph) -> int:

@@ -9,6 +9,8 @@ it. An exchange of two cores changes O(K) terms.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numba as nb
@@ -177,14 +179,19 @@ def place(
         begins.append((_slots(cores, start), 0.02))
     if allowed is not None and start is not None:
         begins = [(_slots(cores, start), heat) for heat in (0.02, *[1.0] * restarts)]
-    best, least = np.arange(k), np.inf
-    for slots, heat in begins:
+
+    def annealed(slots: npt.NDArray[np.int64], heat: float, own: np.random.Generator) -> npt.NDArray[np.int64]:
         slot = slots.astype(np.int64)
-        _anneal(both, host, x, y, port, slot, may, tries, heat, _COOLING, rng)
-        at = slot[:k]
+        _anneal(both, host, x, y, port, slot, may, tries, heat, _COOLING, own)
+        return slot[:k]
+
+    with ThreadPoolExecutor(max(1, min(len(begins), os.cpu_count() or 1))) as pool:
+        found = list(pool.map(annealed, *zip(*begins, strict=True), rng.spawn(len(begins))))
+    best, least = np.arange(k), np.inf
+    for at in found:
         cost = float(_cost(table[:k], x[at], y[at]) + table[k] @ port[at])
         if cost < least * (1 - 1e-12):
-            best, least = at.copy(), cost
+            best, least = at, cost
     chosen: I32 = cores[best]
     return chosen
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.hypergraph import F32, I32, I64, Hypergraph
-from mapping.multilevel import Nets
+from mapping.nets import Nets
 from mapping.refine import Kinds, fits, kinds_state, take
 
 F64 = npt.NDArray[np.float64]

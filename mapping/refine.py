@@ -1,11 +1,14 @@
 """Local search on the messages of a partition: move one neuron at a time to the core where its axons cost least.
 
-For a vertex v and a part B, with counts c of each net's pins by part taken without v::
+For a vertex v and a part B, with counts c of each net's pins by part (`mapping.nets`: sources are pins)::
 
-    aff_B = sum_{nets e of v as a pin} rate_e [c_e(B) > 0 or B = part(source_e)] + rate_own [c_own(B) > 0]
+    near(v, B) = sum_{nets e of v} rate_e [c_e(B) > 0]
+    alone(v)   = sum_{nets e of v} rate_e [c_e(A) = 1], A the part of v
 
-and moving v from A to B saves exactly aff_B - aff_A messages. With a temperature the part is drawn by the heat bath
-(Gumbel noise on aff, so that parts are drawn in proportion to exp(aff / T)); without one only moves that save are made.
+and moving v from A to B saves exactly near(v, B) - near(v, A) + alone(v) messages, here in whole units of the rates. The parts
+of a net are bits, 32 to a word, and so are those where it has one pin: a look at a vertex reads some bytes of each of its nets.
+With a temperature the part is drawn by the heat bath (Gumbel noise on what is saved, so that parts are drawn in proportion to
+exp(saved / T)); without one only moves that save are made.
 """
 
 from __future__ import annotations
@@ -16,10 +19,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from mapping.hypergraph import I32, Hypergraph
+from mapping.hypergraph import I32
+from mapping.nets import Nets
+from simulator.base.intrinsics import trailing_zeros
 
 F64 = npt.NDArray[np.float64]
-_LATE = 0.05  # exchanges pay once single moves save less than this share in a pass
+_DENSE = 8.0  # set bits of a word from which all its lanes are added at once
+_BITS = np.array([1 << i for i in range(32)], np.uint32)
+_WHOLE = 2**30  # units of the largest sum of the rates of a vertex's nets
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,45 +56,6 @@ def kinds_state(kinds: Kinds | None, part: I32, need: F64, room: F64) -> tuple[I
 
 
 @nb.njit(cache=True, nogil=True)
-def _count(ptr, pins, part, k):  # type: ignore[no-untyped-def]
-    counts = np.zeros((ptr.size - 1, k), np.uint16)
-    for e in range(ptr.size - 1):
-        for j in range(ptr[e], ptr[e + 1]):
-            counts[e, part[pins[j]]] += np.uint16(1)
-    return counts
-
-
-@nb.njit(cache=True, nogil=True)
-def _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff):  # type: ignore[no-untyped-def]
-    """Compute aff[:] of vertex v; see the module's text."""
-    k = aff.size
-    aff[:] = np.float32(0.0)
-    home = part[v]
-    for j in range(back_ptr[v], back_ptr[v + 1]):
-        e = back[j]
-        row, w = counts[np.uint32(e)], rate[np.uint32(e)]
-        for b in range(k):
-            aff[b] += w if row[b] > 0 else np.float32(0.0)
-        alone = row[home] == 1
-        if alone:
-            aff[home] -= w
-        s = source[e]
-        if s >= 0 and s != v:
-            there = part[s]
-            if row[there] == 0 or (there == home and alone):
-                aff[there] += w
-    own = owned[v]
-    if own >= 0:
-        row, w = counts[own], rate[own]
-        self_pin = False
-        for j in range(back_ptr[v], back_ptr[v + 1]):  # an autapse was counted above already
-            self_pin |= back[j] == own
-        if not self_pin:
-            for b in range(k):
-                aff[b] += w if row[b] > 0 else np.float32(0.0)
-
-
-@nb.njit(cache=True, nogil=True)
 def fits(need, room, b, kind, shared, held):  # type: ignore[no-untyped-def]
     """Tell if a vertex of this kind fits part b; the first of its kind there brings the shared words."""
     ok = True
@@ -111,85 +79,150 @@ def take(need, room, a, b, kind, shared, held):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _move(v, a, b, back_ptr, back, counts, part, need, room, kind, shared, held):  # type: ignore[no-untyped-def]
+def tables(ptr, pins, part, k):  # type: ignore[no-untyped-def]
+    """Return pins of each net by part, uint16 [E, K]; as bits, uint32 [E, K / 32], its parts, and those where it has one pin."""
+    nets = ptr.size - 1
+    counts = np.zeros((nets, k), np.uint16)
+    there, single = np.zeros((nets, (k + 31) // 32), np.uint32), np.zeros((nets, (k + 31) // 32), np.uint32)
+    for e in range(nets):
+        for j in range(ptr[e], ptr[e + 1]):
+            b = part[pins[j]]
+            counts[e, b] += np.uint16(1)
+            bit = np.uint32(1) << np.uint32(b & 31)
+            if counts[e, b] == 1:
+                there[e, b >> 5] |= bit
+                single[e, b >> 5] |= bit
+            elif counts[e, b] == 2:
+                single[e, b >> 5] &= ~bit
+    return counts, there, single
+
+
+@nb.njit(cache=True, nogil=True)
+def score(v, a, back_ptr, back, unit, there, single, dense, out):  # type: ignore[no-untyped-def]
+    """out[b] = units of v's nets that reach part b without v, which lies in part a; `dense`: most bits of a word are set."""
+    out[:] = 0
+    own, bit = a >> 5, np.uint32(1) << np.uint32(a & 31)
+    for j in range(np.uint64(back_ptr[v]), np.uint64(back_ptr[v + 1])):
+        e = np.uint32(back[j])
+        w = unit[e]
+        for i in range(there.shape[1]):
+            word = there[e, i]
+            if i == own:
+                word &= ~(single[e, i] & bit)
+            if dense:
+                _add(out[32 * i : 32 * i + 32], word, w)
+            else:
+                rest = np.uint64(word)
+                while rest:
+                    out[32 * i + np.int64(trailing_zeros(rest))] += w
+                    rest &= rest - np.uint64(1)
+
+
+@nb.njit(nogil=True)
+def _add(lanes, word, w):  # type: ignore[no-untyped-def]
+    """Add w where the word has a bit, in the lanes of a vector."""
+    for i in range(np.uint64(32)):
+        lanes[i] = np.int32(lanes[i] + (w if (word & _BITS[i]) != 0 else np.int32(0)))
+
+
+@nb.njit(cache=True, nogil=True)
+def move(v, a, b, back_ptr, back, counts, there, single, part):  # type: ignore[no-untyped-def]
+    """Move v from part a to part b, and correct the tables."""
+    bit_a, bit_b = np.uint32(1) << np.uint32(a & 31), np.uint32(1) << np.uint32(b & 31)
     for j in range(back_ptr[v], back_ptr[v + 1]):
-        e = back[j]
+        e = np.uint32(back[j])
         counts[e, a] -= np.uint16(1)
+        if counts[e, a] == 0:
+            there[e, a >> 5] &= ~bit_a
+            single[e, a >> 5] &= ~bit_a
+        elif counts[e, a] == 1:
+            single[e, a >> 5] |= bit_a
         counts[e, b] += np.uint16(1)
+        if counts[e, b] == 1:
+            there[e, b >> 5] |= bit_b
+            single[e, b >> 5] |= bit_b
+        elif counts[e, b] == 2:
+            single[e, b >> 5] &= ~bit_b
     part[v] = b
-    take(need[v], room, a, b, kind[v], shared, held)
 
 
 @nb.njit(cache=True, nogil=True)
 def _sweep(  # type: ignore[no-untyped-def]
-    order, back_ptr, back, owned, source, rate, need, kind, shared, held, part, counts, room, temperature, aff, rng
+    order, temperature, dense, rng, back_ptr, back, unit, need, kind, shared, held, part, counts, there, single, room
 ):
-    """Pass once over the vertices; return the messages saved."""
-    saved = 0.0
-    k = aff.size
+    """Pass once over the vertices; return the units saved.
+
+    Without a temperature, a vertex whose best part is full waits; one of that part that wants the other way is exchanged with it.
+    """
+    saved, k, exchange = 0, room.shape[0], temperature == 0
+    saves = np.zeros(32 * there.shape[1], np.int32)
+    size = k if exchange else 0
+    waits = np.full((size, size), -1, np.int64)  # a vertex of one part that wants another
+    of = np.full(unit.size if exchange else 0, -1, np.int64)  # the vertex that looked at a net last
     for v in order:
         a = int(np.int64(part[v]))  # 64 bits as every part below: one compiled form of each helper
-        _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff)
-        best, best_value = a, aff[a]
+        score(v, a, back_ptr, back, unit, there, single, dense, saves)
         if temperature > 0:
-            reach = aff.max() - np.float32(8.0) * temperature  # others are drawn once in 3000 times at most
-            best_value = np.float32(-np.inf)
-            for b in range(k):
-                if aff[b] >= reach and (b == a or fits(need[v], room, b, kind[v], shared, held)):
-                    value = aff[b] - temperature * np.float32(np.log(-np.log(rng.random() + 1e-12)))
-                    if value > best_value:
-                        best, best_value = b, value
+            best = _drawn(saves, v, a, k, temperature, rng, need, kind, shared, held, room)
         else:
+            best = a
             for b in range(k):
-                if aff[b] > best_value and fits(need[v], room, b, kind[v], shared, held):
-                    best, best_value = b, aff[b]
+                if saves[b] > saves[best] and fits(need[v], room, b, kind[v], shared, held):
+                    best = b
+        if exchange:
+            wish = int(np.argmax(saves[:k]))
+            if saves[wish] > saves[best]:
+                u = waits[wish, a]
+                if u >= 0 and part[u] == wish:
+                    waits[wish, a] = -1
+                    gain = np.int64(saves[wish] - saves[a]) + _after(v, u, a, wish, back_ptr, back, unit, counts, of)
+                    if gain > saves[best] - saves[a]:
+                        take(need[v], room, a, wish, kind[v], shared, held)
+                        take(need[u], room, wish, a, kind[u], shared, held)
+                        if room[a].min() >= 0 and room[wish].min() >= 0:
+                            move(v, a, wish, back_ptr, back, counts, there, single, part)
+                            move(u, wish, a, back_ptr, back, counts, there, single, part)
+                            saved += gain
+                            continue
+                        take(need[u], room, a, wish, kind[u], shared, held)
+                        take(need[v], room, wish, a, kind[v], shared, held)
+                if best == a:
+                    waits[a, wish] = v
         if best != a:
-            saved += aff[best] - aff[a]
-            _move(v, a, best, back_ptr, back, counts, part, need, room, kind, shared, held)
+            saved += saves[best] - saves[a]
+            take(need[v], room, a, best, kind[v], shared, held)
+            move(v, a, best, back_ptr, back, counts, there, single, part)
     return saved
 
 
 @nb.njit(cache=True, nogil=True)
-def _swap_sweep(  # type: ignore[no-untyped-def]
-    order, back_ptr, back, owned, source, rate, need, kind, shared, held, part, counts, room, wants, aff, tried
-):
-    """Exchange pairs whose best parts are each other's and full; `wants[v]` is the best part of v."""
-    saved = 0.0
-    k = aff.size
-    first = np.full((k, k), -1, np.int64)  # a vertex of part a that wants part b
-    for v in order:
-        a = int(np.int64(part[v]))  # 64 bits as every part below: one compiled form of each helper
-        _affinity(v, back_ptr, back, owned, source, rate, part, counts, aff)
-        b = np.argmax(aff)
-        wants[v] = b
-        if b == a or aff[b] <= aff[a]:
-            continue
-        u = first[b, a]
-        if u < 0 or part[u] != b:
-            first[a, b] = v
-            continue
-        gain_v = aff[b] - aff[a]
-        take(need[v], room, a, b, kind[v], shared, held)
-        take(need[u], room, b, a, kind[u], shared, held)
-        full = room[a].min() < 0 or room[b].min() < 0
-        take(need[u], room, a, b, kind[u], shared, held)
-        take(need[v], room, b, a, kind[v], shared, held)
-        if full:
-            continue
-        _move(v, a, b, back_ptr, back, counts, part, need, room, kind, shared, held)
-        _affinity(u, back_ptr, back, owned, source, rate, part, counts, tried)
-        gain = gain_v + tried[a] - tried[b]
-        if gain > 1e-6:
-            _move(u, b, a, back_ptr, back, counts, part, need, room, kind, shared, held)
-            saved += gain
-        else:
-            _move(v, b, a, back_ptr, back, counts, part, need, room, kind, shared, held)
-        first[b, a] = -1
-    return saved
+def _drawn(saves, v, a, k, temperature, rng, need, kind, shared, held, room):  # type: ignore[no-untyped-def]
+    """Draw the part of v by the heat bath."""
+    reach = saves[:k].max() - 8.0 * temperature  # others are drawn once in 3000 times at most
+    best, best_value = a, -np.inf
+    for b in range(k):
+        if saves[b] >= reach and (b == a or fits(need[v], room, b, kind[v], shared, held)):
+            value = saves[b] - temperature * np.log(-np.log(rng.random() + 1e-12))
+            if value > best_value:
+                best, best_value = b, value
+    return best
+
+
+@nb.njit(cache=True, nogil=True)
+def _after(v, u, a, b, back_ptr, back, unit, counts, of):  # type: ignore[no-untyped-def]
+    """Return units that moving u from part b to a saves once v has gone from a to b."""
+    for j in range(back_ptr[v], back_ptr[v + 1]):
+        of[back[j]] = v
+    gain = 0
+    for j in range(back_ptr[u], back_ptr[u + 1]):
+        e = np.uint32(back[j])
+        both = int(of[e] == v)
+        gain += unit[e] * (int(counts[e, a] > both) - int(counts[e, b] + both > 1))
+    return gain
 
 
 def refine(
-    graph: Hypergraph,
+    nets: Nets,
     part: I32,
     need: F64,
     room: F64,
@@ -202,7 +235,7 @@ def refine(
     """Improve a partition until moves and exchanges save nothing more.
 
     Args:
-        graph: axons.
+        nets: axons with their sources.
         part: int32 [n], the partition to start from; must fit `room`.
         need: float64 [n, R], what each vertex needs of each resource.
         room: float64 [K, R], what each part has in all.
@@ -212,40 +245,40 @@ def refine(
         least_gain: see there.
         kinds: which words the vertices of a part store in common; none by default.
     """
-    k = room.shape[0]
+    k, n = room.shape[0], part.size
     part = part.astype(np.int32)
     kind, shared, held, left = kinds_state(kinds, part, need, room)
-    counts = _count(graph.ptr, graph.pins, part, k)
-    aff, rng = np.zeros(k, np.float32), np.random.default_rng(seed)
-    fixed = (graph.back_ptr, graph.back, graph.owned, graph.source, graph.rate, need, kind, shared, held)
-    unit = float(graph.rate.mean()) if graph.rate.size else 1.0
+    unit, mean = units(nets)
+    counts, there, single = tables(nets.ptr, nets.pins, part, k)
+    rng = np.random.default_rng(seed)
+    fixed = (rng, nets.back_ptr, nets.back, unit, need, kind, shared, held, part, counts, there, single, left)
     for t in temperatures:
-        order = rng.permutation(graph.n)
-        _sweep(order, *fixed, part, counts, left, np.float32(t * unit), aff, rng)
-    total = max(_messages(counts, graph, part), 1e-12)
-    wants, tried = np.zeros(graph.n, np.int32), np.zeros(k, np.float32)
+        _sweep(rng.permutation(n), t * mean, _is_dense(there), *fixed)
+    total = max(int(_total(counts, unit)), 1)
     for _ in range(most_passes):
-        order = rng.permutation(graph.n)
-        saved = _sweep(order, *fixed, part, counts, left, np.float32(0.0), aff, rng)
-        if saved < _LATE * total:
-            saved += _swap_sweep(order, *fixed, part, counts, left, wants, aff, tried)
-        if saved <= least_gain * total:
+        if _sweep(rng.permutation(n), 0.0, _is_dense(there), *fixed) <= least_gain * total:
             break
     return part
 
 
+def _is_dense(there: npt.NDArray[np.uint32]) -> bool:
+    return bool(there.size) and float(np.bitwise_count(there).mean()) > _DENSE
+
+
+def units(nets: Nets) -> tuple[I32, float]:
+    """Return the rate of each net in whole units, and the mean rate in them; any sum over a vertex's nets fits 31 bits."""
+    of_vertex = np.bincount(nets.pins, np.repeat(nets.rate.astype(np.float64), np.diff(nets.ptr)), 1)
+    scale = _WHOLE / max(float(of_vertex.max()), 1e-300)
+    unit = np.floor(nets.rate * scale).astype(np.int32)
+    return unit, float(nets.rate.mean()) * scale if nets.rate.size else 1.0
+
+
 @nb.njit(cache=True, nogil=True)
-def _total(counts, source, rate, part):  # type: ignore[no-untyped-def]
-    total = 0.0
-    for e in range(source.size):
+def _total(counts, unit):  # type: ignore[no-untyped-def]
+    total = 0
+    for e in range(unit.size):
         n = 0
         for b in range(counts.shape[1]):
             n += counts[e, b] > 0
-        if source[e] >= 0 and counts[e, part[source[e]]] > 0:
-            n -= 1
-        total += n * rate[e]
+        total += max(n - 1, 0) * unit[e]
     return total
-
-
-def _messages(counts: npt.NDArray[np.uint16], graph: Hypergraph, part: I32) -> float:
-    return float(_total(counts, graph.source, graph.rate, part))

@@ -16,10 +16,11 @@ from mapping import partitioners as extras
 from mapping.files import save_mapping
 from mapping.hypergraph import Hypergraph, axon_hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.mapper import map_network
+from mapping.nets import nets_of
 from mapping.network import Network
 from mapping.partition import partition, random_messages, repair
 from mapping.placement import hop_cost, place, snake_order, usable_cores
-from mapping.refine import _affinity, _count, refine
+from mapping.refine import move, refine, score, tables, units
 from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Topology
 from simulator.chips.load import parse_chip
@@ -60,19 +61,27 @@ def test_messages_equal_brute_force(drawn: Any, k: int) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(drawn=graphs, k=st.integers(2, 5))
-def test_affinity_differences_are_the_messages_saved(drawn: Any, k: int) -> None:
+@given(drawn=graphs, k=st.integers(2, 5), dense=st.booleans())
+def test_what_a_move_saves_is_the_messages_saved(drawn: Any, k: int, dense: bool) -> None:
     rng = np.random.default_rng(drawn[0])
     graph = random_graph(rng, *drawn[1:])
     part = rng.integers(0, k, graph.n).astype(np.int32)
-    counts, aff = _count(graph.ptr, graph.pins, part, k), np.zeros(k, np.float32)
-    for v in range(min(graph.n, 6)):
-        _affinity(v, graph.back_ptr, graph.back, graph.owned, graph.source, graph.rate, part, counts, aff)
+    nets = nets_of(graph, np.arange(graph.n))
+    unit, mean = units(nets)
+    held = tables(nets.ptr, nets.pins, part, k)
+    saves, scale = np.zeros(32, np.int32), float(graph.rate.mean()) / mean
+    for v in range(min(graph.n, 6)):  # each is moved in turn: the corrected tables must stay those of the partition
+        a = int(part[v])
+        score(v, a, nets.back_ptr, nets.back, unit, *held[1:], dense, saves)
         before = plain_messages(graph, part)
         for b in range(k):
             moved = part.copy()
             moved[v] = b
-            assert aff[b] - aff[part[v]] == pytest.approx(before - plain_messages(graph, moved), rel=1e-4, abs=1e-4)
+            saved = before - plain_messages(graph, moved)
+            assert float(saves[b] - saves[a]) * scale == pytest.approx(saved, rel=1e-4, abs=1e-4)
+        move(v, a, (a + 1) % k, nets.back_ptr, nets.back, *held, part)
+        for kept, fresh in zip(held, tables(nets.ptr, nets.pins, part, k), strict=True):
+            assert (kept == fresh).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -85,7 +94,7 @@ def test_refining_keeps_the_room_and_never_costs_messages(drawn: Any, k: int, ho
     used = np.zeros((k, 2))
     np.add.at(used, part, need)
     room = used + np.array([1.0, 4.0])
-    better = refine(graph, part, need, room, 0, (5.0, 1.0) if hot else ())
+    better = refine(nets_of(graph, np.arange(graph.n)), part, need, room, 0, (5.0, 1.0) if hot else ())
     used[:] = 0
     np.add.at(used, better, need)
     assert (used <= room).all()

@@ -9,7 +9,8 @@ import mapping.partition as partition_module
 from mapping.flow import as_flow, flow_of
 from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.large_placement import halves, place_large
-from mapping.multilevel import lists_of, nets_of, refine_lists
+from mapping.multilevel import lists_of, refine_lists
+from mapping.nets import nets_of
 from mapping.partition import partition
 from mapping.placement import Crossing, hop_cost, host_hops, place, places, snake_order, usable_cores
 from mapping.propagation import order_by_clusters, refine_synapses

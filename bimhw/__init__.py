@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from bimhw.frontends.brian2.network import from_brian2 as from_brian2
     from bimhw.frontends.diagram.skeleton import from_diagram as diagram
     from bimhw.frontends.diagram.skeleton import from_diagram as from_diagram
-    from bimhw.frontends.nir.check import check_nir as check_nir
-    from bimhw.frontends.nir.check import check_nir as nir_check
     from bimhw.frontends.nir.export import export_nir as export_nir
     from bimhw.frontends.nir.export import export_nir as nir_export
     from bimhw.frontends.nir.read import read_nir as read_nir
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
     from bimhw.runs.learn_rule import learn_by_rule as learn_by_rule
     from bimhw.runs.nir import run_nir as nir_run
     from bimhw.runs.nir import run_nir as run_nir
+    from bimhw.runs.nir_check import check_nir as check_nir
+    from bimhw.runs.nir_check import check_nir as nir_check
     from bimhw.runs.remedies import remedies as remedies
     from bimhw.runs.simulate import simulate as simulate
     from bimhw.studies.demo import demo as demo
@@ -112,7 +112,7 @@ _PUBLIC = {
     "BimhwError": "simulator.base.errors.BimhwError",
     "BimNet": "bimhw.models.bim.net.BimNet",
     "brian2_input": "bimhw.frontends.brian2.network.brian2_input",
-    "check_nir": "bimhw.frontends.nir.check.check_nir",
+    "check_nir": "bimhw.runs.nir_check.check_nir",
     "chip_energy": "energy_models.chip_energy.chip_energy",
     "chips": "simulator.chips.listing.list_chips",
     "chips_check": "simulator.chips.listing.check_chip_file",
@@ -164,7 +164,7 @@ _PUBLIC = {
     "map": "bimhw.views.mapping.map_program",
     "model_of": "bimhw.compiler.readback.model_of",
     "Network": "mapping.network.Network",
-    "nir_check": "bimhw.frontends.nir.check.check_nir",
+    "nir_check": "bimhw.runs.nir_check.check_nir",
     "nir_export": "bimhw.frontends.nir.export.export_nir",
     "nir_run": "bimhw.runs.nir.run_nir",
     "nir_show": "bimhw.frontends.nir.show.show_nir",

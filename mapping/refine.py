@@ -248,10 +248,11 @@ def refine(
     k, n = room.shape[0], part.size
     part = part.astype(np.int32)
     kind, shared, held, left = kinds_state(kinds, part, need, room)
-    unit, mean = units(nets)
+    unit, scale = units(nets)
     counts, there, single = tables(nets.ptr, nets.pins, part, k)
     rng = np.random.default_rng(seed)
     fixed = (rng, nets.back_ptr, nets.back, unit, need, kind, shared, held, part, counts, there, single, left)
+    mean = float(nets.rate.mean()) * scale if nets.rate.size else 1.0
     for t in temperatures:
         _sweep(rng.permutation(n), t * mean, _is_dense(there), *fixed)
     total = max(int(_total(counts, unit)), 1)
@@ -266,11 +267,10 @@ def _is_dense(there: npt.NDArray[np.uint32]) -> bool:
 
 
 def units(nets: Nets) -> tuple[I32, float]:
-    """Return the rate of each net in whole units, and the mean rate in them; any sum over a vertex's nets fits 31 bits."""
+    """Return the rate of each net in whole units, and units of a rate of 1; any sum over a vertex's nets fits 31 bits."""
     of_vertex = np.bincount(nets.pins, np.repeat(nets.rate.astype(np.float64), np.diff(nets.ptr)), 1)
-    scale = _WHOLE / max(float(of_vertex.max()), 1e-300)
-    unit = np.floor(nets.rate * scale).astype(np.int32)
-    return unit, float(nets.rate.mean()) * scale if nets.rate.size else 1.0
+    scale = _WHOLE / max(float(of_vertex.max()), 1e-200)
+    return np.minimum(nets.rate.astype(np.float64) * scale, _WHOLE).astype(np.int32), scale
 
 
 @nb.njit(cache=True, nogil=True)

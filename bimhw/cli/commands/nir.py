@@ -37,17 +37,21 @@ def command() -> None:
 @_DATA_OPTION
 @_PROFILE
 @_DT
+@click.option("--workers", type=click.IntRange(min=1), help="Threads for pieces of samples [default: all cores].")
+@click.option("--dask", help="Address of a Dask scheduler; pieces of samples are its tasks.")
 @json_option
 def check(
-    model: Path, data: Path, data_options: tuple[str, ...], profile: str | None, dt: float | None, as_json: bool
-) -> None:
+    model: Path, data: Path, data_options: tuple[str, ...], profile: str | None, dt: float | None, workers: int | None,
+    dask: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Check MODEL against recorded outputs, in float.
 
     The network runs on x of the data. Values that differ from out are counted; exit code 1 if any do.
     """
-    from bimhw.frontends.nir import check as run
+    from bimhw.runs.nir_check import check_nir
 
-    result = run(model, dataset(data, None, data_options) if data_options else data, profile, dt)
+    given = dataset(data, None, data_options) if data_options else data
+    result = check_nir(model, given, profile, dt, workers, dask)
     _show_check(result, as_json)
     if result.differ:
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,13 @@ from bimhw.frontends.nir.sources import NAMES, choose, decays
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
+from simulator.function.parts import Spread
 
 Values = Mapping[str, npt.NDArray[np.float64]]  # by Input or Output node, [T, B, ...]
 # Values that are not spikes are compared as float32 sources give them.
 RELATIVE, ABSOLUTE = 1e-4, 1e-5
+_PIECE = 64  # samples that run together, wherever they run: sums of floats are then the same
+Comparison = Callable[[NirGraph, Profile, Values, Values], tuple[int, float, bool, int]]
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,11 @@ class CheckResult:
 
 
 def check(
-    model: Path | str, data: Dataset | Path | str | object, profile: str | None = None, dt: float | None = None
+    model: Path | str,
+    data: Dataset | Path | str | object,
+    profile: str | None = None,
+    dt: float | None = None,
+    spread: Spread | None = None,
 ) -> CheckResult:
     """Run the graph of `model` on `x` of `data` in the float engine and compare with `out`.
 
@@ -77,6 +84,7 @@ def check(
             what `bimhw.Dataset.open` reads.
         profile: name or JSON file (`sources.choose`).
         dt: time step.
+        spread: what calls a function on each tuple of arguments, for pieces of samples; one after another by default.
 
     Raises:
         InputError: files or shapes that do not fit; the message names node, array, value and rule.
@@ -84,7 +92,8 @@ def check(
     graph = read_graph(model)
     chosen = choose(graph, profile, dt, Path(model).stem)
     inputs, wanted, found = _data(graph, data)
-    differ, error, exact, size = _compare(graph, chosen, inputs, wanted)
+    compare = partial(_compare, spread or _in_turn)
+    differ, error, exact, size = compare(graph, chosen, inputs, wanted)
     first = next(iter(inputs.values()))
     return CheckResult(
         differ,
@@ -96,12 +105,25 @@ def check(
         chosen,
         decays(graph, chosen),
         (*graph.notes, *chosen.notes, *found),
-        tuple(_hints(graph, chosen, inputs, wanted, differ)) if differ else (),
+        tuple(_hints(compare, graph, chosen, inputs, wanted, differ)) if differ else (),
     )
 
 
-def _compare(graph: NirGraph, profile: Profile, inputs: Values, wanted: Values) -> tuple[int, float, bool, int]:
-    outputs = run_graph(graph, profile, inputs).outputs
+def _in_turn(function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
+    return [function(*task) for task in tasks]
+
+
+def _outputs(graph: NirGraph, profile: Profile, inputs: Values) -> Values:
+    return run_graph(graph, profile, inputs).outputs
+
+
+def _compare(
+    spread: Spread, graph: NirGraph, profile: Profile, inputs: Values, wanted: Values
+) -> tuple[int, float, bool, int]:
+    samples = max(1, *(v.shape[1] for v in inputs.values()))
+    pieces = [{n: v[:, at : at + _PIECE] for n, v in inputs.items()} for at in range(0, samples, _PIECE)]
+    found = spread(_outputs, [(graph, profile, piece) for piece in pieces])
+    outputs = {name: np.concatenate([part[name] for part in found], axis=1) for name in wanted}
     differ, largest = 0, 0.0
     for name, values in wanted.items():
         got = outputs[name]
@@ -125,6 +147,7 @@ def _is_whole(values: npt.NDArray[np.float64]) -> bool:
 
 
 def _hints(
+    compare: Comparison,
     graph: NirGraph,
     profile: Profile,
     inputs: Values,
@@ -133,13 +156,15 @@ def _hints(
 ) -> list[str]:
     """Return other readings under which fewer values differ, the best first (never used, only said)."""
     swapped = tuple({name: v.swapaxes(0, 1) for name, v in values.items()} for values in (inputs, wanted))
-    tried = [("steps and samples of x swapped (--data-option layout=bt)", partial(_compare, graph, profile, *swapped))]
+    tried = [("steps and samples of x swapped (--data-option layout=bt)", partial(compare, graph, profile, *swapped))]
     if graph.of_kind(*FIRING):
-        tried += [(what, partial(_made, graph, make, inputs, wanted)) for what, make in _readings(graph, profile)]
+        tried += [
+            (what, partial(_made, compare, graph, make, inputs, wanted)) for what, make in _readings(graph, profile)
+        ]
     found: list[tuple[int, int, str]] = []
-    for number, (what, compare) in enumerate(tried):
+    for number, (what, again) in enumerate(tried):
         try:
-            count = compare()[0]
+            count = again()[0]
         except InputError:
             continue
         if count < differ:
@@ -148,12 +173,13 @@ def _hints(
 
 
 def _made(
+    compare: Comparison,
     graph: NirGraph,
     make: Callable[[], Profile],
     inputs: Values,
     wanted: Values,
 ) -> tuple[int, float, bool, int]:
-    return _compare(graph, make(), inputs, wanted)
+    return compare(graph, make(), inputs, wanted)
 
 
 def _readings(graph: NirGraph, profile: Profile) -> Iterator[tuple[str, Callable[[], Profile]]]:
@@ -247,6 +273,3 @@ def _wanted(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str)
     if not found:
         raise InputError(where, "has no array 'out'", f"It has: {sorted(arrays)}")
     return found
-
-
-check_nir = check  # its name in `bimhw`

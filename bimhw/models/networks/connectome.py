@@ -16,6 +16,7 @@ Differences: decays to 1/4096, g and v in 24 bits, and g is not cleared by a spi
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import numpy.typing as npt
 
 from mapping.network import Network
 from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
 from simulator.program.blocks import in_blocks
@@ -48,6 +50,8 @@ _INHIBITORY = ("GABA", "GLUT")
 _TAU_M_MS, _TAU_S_MS, _THRESHOLD_MV, _SYNAPSE_MV, _REFRACTORY_MS, _DELAY_MS = 20.0, 5.0, 7.0, 0.275, 2.2, 1.8
 _STIMULUS_SYNAPSES = 250  # of each input, so that every input spike fires its neuron
 _FRACTION, _LOW_BITS = 4096, 7
+_ROW_BYTES = 200  # of a row at the peak: 155 for the arrays, and what pyarrow holds beside them
+_HEAD = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +168,9 @@ def _columns(
     arrow = path.suffix in (".feather", ".parquet")
     with boundary(path, "a table of connections", "Give .csv, .csv.gz, .feather or .parquet"):
         header = list(_arrow(path).schema.names) if arrow else _csv_header(path)
+        rows = int(_arrow(path).count_rows()) if arrow else _csv_rows(path)
+        way_out = f"A machine with {rows * _ROW_BYTES / 1e9:.1f} GB free holds it; give a table of fewer rows"
+        check_memory(rows * _ROW_BYTES, str(path), f"about {rows:,} rows", way_out)
         there = {ours: name for ours, names in wanted.items() for name in names if name in header}
         for ours, names in wanted.items():
             if ours not in there and ours != optional:
@@ -172,15 +179,27 @@ def _columns(
             return _read_arrow(path, there, kinds)
         types = np.dtype([(ours, kinds[ours]) for ours in there])
         places = [header.index(name) for name in there.values()]
-        rows = np.loadtxt(
+        read = np.loadtxt(
             path, types, delimiter=",", skiprows=1, usecols=places, ndmin=1, encoding="utf-8", quotechar='"'
         )
-        return {ours: np.ascontiguousarray(rows[ours]) for ours in there}
+        return {ours: np.ascontiguousarray(read[ours]) for ours in there}
 
 
 def _csv_header(path: Path) -> list[str]:
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
         return [name.strip().strip('"') for name in stream.readline(1 << 16).lstrip("\ufeff").split(",")]
+
+
+def _csv_rows(path: Path) -> int:
+    """Return the rows of a table by its size and its first megabyte."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    taken = len(head)
+    if path.suffix == ".gz":
+        inflate = zlib.decompressobj(31)  # of gzip's format
+        text = inflate.decompress(head, _HEAD)
+        head, taken = text, taken - len(inflate.unconsumed_tail) - len(inflate.unused_data)
+    return round(head.count(b"\n") * path.stat().st_size / max(1, taken))
 
 
 def _arrow(path: Path) -> Any:

@@ -141,3 +141,25 @@ def test_a_bad_table_is_named(tmp_path: Path, broken: str, named: str) -> None:
 def test_a_wrong_option_is_named(table: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         connectome(table, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz", "feather"])
+def test_a_table_beyond_the_memory_is_refused_before_it_is_read(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, n = np.random.default_rng(0), 60_000  # more than a megabyte of text
+    before, after = (ROOT + rng.integers(0, 5000, (2, n))).tolist()
+    lines = [HEADER, *(f"{a},{b},AL_R,{1 + a % 7},ACH" for a, b in zip(before, after, strict=True))]
+    path, text = tmp_path / f"big.{form}", "\n".join(lines) + "\n"
+    if form == "feather":
+        arrow = pytest.importorskip("pyarrow")
+        columns = {"pre_root_id": before, "post_root_id": after, "syn_count": [1] * n, "nt_type": ["ACH"] * n}
+        pytest.importorskip("pyarrow.feather").write_feather(arrow.table(columns), path)
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if form == "csv.gz" else text.encode())
+    monkeypatch.setattr("simulator.base.host_memory.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("numpy.loadtxt", None)
+    with pytest.raises(InputError, match=r"MB for about [\d,]+ rows, and 1 MB are available") as error:
+        connectome(path)
+    rows = int(str(error.value).split("about ")[1].split(" rows")[0].replace(",", ""))
+    assert abs(rows - n) < 0.05 * n and "GB free holds it" in str(error.value)

@@ -187,13 +187,17 @@ def place(
 
     with ThreadPoolExecutor(max(1, min(len(begins), os.cpu_count() or 1))) as pool:
         found = list(pool.map(annealed, *zip(*begins, strict=True), rng.spawn(len(begins))))
-    best, least = np.arange(k), np.inf
+    chosen: I32 = cores[_cheapest(found, table, x, y, port)]
+    return chosen
+
+
+def _cheapest(found: list[npt.NDArray[np.int64]], table: F64, x: F32, y: F32, port: F32) -> npt.NDArray[np.int64]:
+    k, best, least = table.shape[1], found[0], np.inf
     for at in found:
         cost = float(_cost(table[:k], x[at], y[at]) + table[k] @ port[at])
         if cost < least * (1 - 1e-12):
             best, least = at, cost
-    chosen: I32 = cores[best]
-    return chosen
+    return best
 
 
 def _spectral(both: F32, at: tuple[I32, I32], cores: I32) -> npt.NDArray[np.int64]:

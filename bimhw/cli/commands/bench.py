@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -79,7 +80,7 @@ def command(
     print_table(f"{result['net']} on {result['chip']}", ("quantity", "value", "low", "high", "trust"), rows)
 
 
-def _row(name: str, value: object, result: dict[str, Any]) -> tuple[object, ...]:
+def _row(name: str, value: object, result: Mapping[str, object]) -> tuple[object, ...]:
     """Return the cells of a figure; of a time or an energy on the chip with its range and word."""
     for figure, unit in (("sim_time", "us_per_step"), ("energy", "nj_per_step")):
         if name == f"{figure}_{unit}":

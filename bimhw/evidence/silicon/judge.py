@@ -162,7 +162,7 @@ def positive(row: Mapping[str, Any], column: str) -> float | None:
     return value if value and value > 0 else None
 
 
-def negative(row: Mapping[str, Any], *columns: str) -> bool:
+def negative(row: Mapping[str, str], *columns: str) -> bool:
     """Return whether one of the measured columns is below 0."""
     return any((signed(row, c) or 0.0) < 0 for c in columns)
 

@@ -6,13 +6,14 @@ import sys
 
 
 def run() -> None:
-    """Run the command line; Ctrl-C while it is still being imported is one message as well."""
+    """Run the command line; Ctrl-C while it is still being imported, or already ending, is one message as well."""
     try:
         from bimhw.cli.main import main
+
+        main()
     except KeyboardInterrupt:
         sys.stderr.write("bimhw: interrupted\n")
         sys.exit(2)
-    main()
 
 
 if __name__ == "__main__":

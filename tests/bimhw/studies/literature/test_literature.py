@@ -53,12 +53,12 @@ def test_the_penalty_alone_leads_to_orthogonal_weights(n: int) -> None:
     w = (torch.randn(n, n, dtype=torch.float64, generator=generator) / (2 * n**0.5)).requires_grad_()
     for _ in range(100):
         error = orthogonal_penalty(w)
-        if float(error) < 1e-6:
+        if error.item() < 1e-6:
             break
         (gradient,) = torch.autograd.grad(error, w)
         with torch.no_grad():
             w -= error / gradient.square().sum() * gradient
-    assert float(orthogonal_penalty(w)) < 1e-6
+    assert orthogonal_penalty(w).item() < 1e-6
 
 
 def test_orthogonal_refuses_a_step_that_diverges() -> None:

@@ -60,6 +60,13 @@ def test_any_bytes(data: bytes) -> None:
     ends_well(decode_sound, data, "x", 8000)
 
 
+@pytest.mark.parametrize("begins", [b"ID3\x04", b"\xff\xfb\x90\x00", b"OggS"])
+def test_sound_of_other_formats_is_refused_in_silence(begins: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BimhwError, match="neither WAV nor FLAC"):
+        decode_sound(begins * 500, "a.wav", 8000)
+    assert capfd.readouterr() == ("", "")
+
+
 @given(JSON)
 @settings(max_examples=150, deadline=None)
 def test_any_value(value: Any) -> None:

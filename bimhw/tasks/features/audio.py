@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from bimhw.tasks.checks import check_finite, extra
 from simulator.base.errors import InputError
-from simulator.base.reading import boundary
+from simulator.base.reading import boundary, unheard
 from simulator.base.unpacking import check_unpacked
 
 Floats = npt.NDArray[np.float32]
 FLOOR = 1e-3
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"fLaC")  # other formats, such as MP3, have decoders that print
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,13 @@ def decode_sound(data: bytes, where: str, rate_hz: int) -> Floats:
         raise InputError(
             where, f"its header announces {int.from_bytes(data[4:8], 'little') + 8} bytes, {len(data)} are there"
         )
+    if data[:4] not in _MAGIC:
+        raise InputError(
+            where, f"not a whole sound file: begins with {data[:4]!r}, is neither WAV nor FLAC", "Convert it"
+        )
     soundfile = extra("soundfile", "reading sound files")
-    with boundary(where, "a whole sound file", "Copy it again"), soundfile.SoundFile(io.BytesIO(data)) as file:
+    whole = boundary(where, "a whole sound file", "Copy it again")
+    with whole, unheard(), soundfile.SoundFile(io.BytesIO(data)) as file:
         announced = file.frames
         check_unpacked(4 * announced * file.channels, len(data), where)
         signal, rate = file.read(dtype="float32", always_2d=True), file.samplerate

@@ -105,6 +105,8 @@ def _gains(v, a, back_ptr, back, heads, entries, bits, gain, touched):  # type: 
     for j in range(back_ptr[v], back_ptr[v + 1]):
         head = heads[back[j]]
         w, first = head.rate, head.first
+        if w <= 0:  # saves nothing, and a part is new where its gain is 0
+            continue
         for i in range(first, first + head.length):
             entry = np.int64(entries[i])
             if entry == alone:

@@ -125,10 +125,13 @@ def _both_ways(ptr: I64, to: I32, weight: F32, size: I64) -> ClusterGraph:
 
 @nb.njit(cache=True, nogil=True)
 def _near(v, ptr, pins, source, share, back_ptr, back, owned, label, score, touched):  # type: ignore[no-untyped-def]
-    """Add up the weight of v's synapses by the label at their other end; return how many labels were met."""
+    """Add up the weight of v's synapses by the label at their other end; return how many labels were met.
+
+    A label is new where its sum is 0, so a synapse without weight (of a neuron that never fires) must not be met.
+    """
     n = 0
     e = owned[v]
-    if e >= 0:
+    if e >= 0 and share[e] > 0:
         w = share[e]
         for j in range(ptr[e], ptr[e + 1]):
             u = pins[j]
@@ -140,7 +143,7 @@ def _near(v, ptr, pins, source, share, back_ptr, back, owned, label, score, touc
     for j in range(back_ptr[v], back_ptr[v + 1]):
         e = back[j]
         u = source[e]
-        if u >= 0 and u != v:
+        if u >= 0 and u != v and share[e] > 0:
             b = label[u]
             touched[n] = b
             n += int(score[b] == 0)
@@ -174,6 +177,8 @@ def _join_clusters(order, ptr, to, weight, own, cap, label, size):  # type: igno
     for v in order:
         home, n = label[v], 0
         for j in range(ptr[v], ptr[v + 1]):
+            if weight[j] <= 0:
+                continue
             b = label[to[j]]
             touched[n] = b
             n += int(score[b] == 0)
@@ -202,7 +207,7 @@ def _edges(ptr, pins, share, owned, label, first, members):  # type: ignore[no-u
         n = 0
         for i in range(first[c], first[c + 1]):
             e = owned[members[i]]
-            if e < 0:
+            if e < 0 or share[e] <= 0:
                 continue
             for j in range(ptr[e], ptr[e + 1]):
                 b = label[pins[j]]

@@ -163,3 +163,27 @@ def test_sweeps_over_synapses_keep_every_limit(seed: int) -> None:
     part = refine_synapses(nets_of(graph, np.arange(graph.n)), start, need, room, seed)
     after = np.stack([np.bincount(part, need[:, r], minlength=k) for r in range(2)], axis=1)
     assert (after <= room).all()
+
+
+@pytest.mark.parametrize("silent", ["all", "half"])
+def test_neurons_that_never_fire_write_nothing_out_of_bounds(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    """Run the kernels as Python, where an index out of bounds is an error."""
+    import mapping.multilevel as multilevel
+    import mapping.propagation as propagation
+
+    for name in ("_near", "_join", "_join_clusters", "_edges", "_sweep"):
+        monkeypatch.setattr(propagation, name, getattr(propagation, name).py_func)
+    gains = multilevel._gains.py_func
+    monkeypatch.setattr(multilevel, "_sweep_lists", multilevel._sweep_lists.py_func)
+    monkeypatch.setattr(
+        multilevel, "_gains", lambda v, a, p, b, heads, *rest: gains(v, a, p, b, heads.view(np.recarray), *rest)
+    )
+    graph = random_graph(3, n=16, nets=60)
+    rate = np.where(np.arange(graph.n_nets) % 2, graph.rate, 0.0) if silent == "half" else np.zeros(graph.n_nets)
+    graph = make_hypergraph(graph.ptr, graph.pins, graph.source, rate, graph.n)
+    assert sorted(order_by_clusters(graph, 4, 0)) == list(range(graph.n))
+    need, room = np.ones((graph.n, 1)), np.full((4, 1), 5.0)
+    part = (np.arange(graph.n) % 4).astype(np.int32)
+    nets = nets_of(graph, np.arange(graph.n))
+    for refine in (refine_synapses, refine_lists):
+        assert np.bincount(refine(nets, part, need, room, 0, None), minlength=4).max() <= 5

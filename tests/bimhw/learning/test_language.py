@@ -156,9 +156,9 @@ def test_refuses(corpus: Corpus) -> None:
         train_language(corpus, language_config(corpus, n_in=5, n_out=5))
     with pytest.raises(InputError, match="does not exist for a text"):
         language_recipe(corpus, strings=3)
-    with pytest.raises(InputError, match="Presets: online, deep"):
+    with pytest.raises(InputError, match="Presets: online, words, deep"):
         language_recipe(corpus, preset="level")
-    with pytest.raises(InputError, match="list of integers"):
+    with pytest.raises(InputError, match="integers between commas"):
         language_recipe(corpus, hidden="a")
     with pytest.raises(InputError, match="diverged"):
         train_language(

@@ -241,7 +241,7 @@ def test_training_learns_and_repeats() -> None:
     [
         ({"rule": "rtrl"}, "trained by bptt"),
         ({"prune": 0.5}, "no masks"),
-        ({"psp": "exp"}, "See PSpikeConfig, TrainSettings, PSpikeInit"),
+        ({"psp": "exp"}, "Options: family, n_in, hidden"),
         ({"preset": "fsdd"}, "Presets: default"),
         ({"family": "lstm"}, "Families: bim, leaky, meta, p-spikessm"),
     ],

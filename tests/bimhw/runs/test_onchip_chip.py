@@ -316,7 +316,7 @@ def test_a_run_folder_of_learning_is_charged_and_timed(task, tmp_path, monkeypat
     assert (paid.learnt, paid.labelled_steps) == (True, round(done.result.updates / 40))
     assert paid.compare()[0]["what"] == "inference + learning (simulated)"
     page = render(folder)
-    assert "learnt from one by one" in page
+    assert "learnt one by one" in page
     assert "Energy of learning compared with BPTT" in page
     assert "Energy of an inference" not in page
 

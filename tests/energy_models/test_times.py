@@ -12,7 +12,7 @@ from energy_models.times import at_end, time_ratios
 from simulator.chips.load import load_chip
 from simulator.program.spikes import SpikeTrain
 
-MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
+MODEL = Path(__file__).resolve().parents[2] / "examples" / "digits.safetensors"
 
 
 def test_ends_are_those_of_the_file() -> None:

@@ -17,10 +17,10 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
+def prefetch(typingctx: Any, address: Any) -> Any:
     """Ask for the cache line at an address (uint64); never faults."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         i32 = ir.IntType(32)
         pointer = builder.inttoptr(args[0], cgutils.voidptr_t)
         signature_ = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
@@ -32,10 +32,10 @@ def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def mask64(typingctx, address):  # type: ignore[no-untyped-def]
+def mask64(typingctx: Any, address: Any) -> Any:
     """Return the mask whose bit i is set where byte i of the 64 bytes at an address (uint64) is not 0."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(ir.IntType(8), 64)
         pointer = builder.inttoptr(args[0], vector.as_pointer())
         value = builder.load(pointer)
@@ -46,16 +46,16 @@ def mask64(typingctx, address):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), codegen
 
 
-def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
+def _trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Return the number of zero bits below the lowest set bit of a uint64 that is not 0."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
 
 
-def _trailing_zeros_plain(word):  # type: ignore[no-untyped-def]
+def _trailing_zeros_plain(word: Any) -> Any:
     return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
 
@@ -63,20 +63,20 @@ trailing_zeros: Any = _trailing_zeros_plain if getattr(config, "DISABLE_JIT", Fa
 
 
 @intrinsic
-def pointer(typingctx, address):  # type: ignore[no-untyped-def]
+def pointer(typingctx: Any, address: Any) -> Any:
     """Return an address (uint64) as a pointer, for `numba.carray`."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(types.uint64), codegen
 
 
 @intrinsic
-def fetch_add(typingctx, address, amount):  # type: ignore[no-untyped-def]
+def fetch_add(typingctx: Any, address: Any, amount: Any) -> Any:
     """Add to the int64 at an address (uint64) in one indivisible step; returns what it was. Orders memory between threads."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
         return builder.atomic_rmw("add", place, args[1], "seq_cst")
 
@@ -84,10 +84,10 @@ def fetch_add(typingctx, address, amount):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def load_acquired(typingctx, address):  # type: ignore[no-untyped-def]
+def load_acquired(typingctx: Any, address: Any) -> Any:
     """Load the int64 at an address (uint64); what its writer wrote before is seen after."""
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
         return builder.load_atomic(place, "acquire", 8)
 

@@ -1,4 +1,4 @@
-"""Machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, count trailing zeros, atomic counters.
+"""Three machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, count trailing zeros.
 
 They are plain LLVM and compile on every target (SSE2, AVX2, AVX-512, NEON); without them the plain kernel would be the same
 but slower.
@@ -6,7 +6,6 @@ but slower.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -60,38 +59,3 @@ def _trailing_zeros_plain(word: Any) -> Any:
 
 
 trailing_zeros: Any = _trailing_zeros_plain if getattr(config, "DISABLE_JIT", False) else intrinsic(_trailing_zeros)
-
-
-@intrinsic
-def pointer(typingctx: Any, address: Any) -> Any:
-    """Return an address (uint64) as a pointer, for `numba.carray`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.uint64), codegen
-
-
-@intrinsic
-def fetch_add(typingctx: Any, address: Any, amount: Any) -> Any:
-    """Add to the int64 at an address (uint64) in one indivisible step; returns what it was. Orders memory between threads."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.atomic_rmw("add", place, args[1], "seq_cst")
-
-    return types.int64(types.uint64, types.int64), codegen
-
-
-@intrinsic
-def load_acquired(typingctx: Any, address: Any) -> Any:
-    """Load the int64 at an address (uint64); what its writer wrote before is seen after."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
-        return builder.load_atomic(place, "acquire", 8)
-
-    return types.int64(types.uint64), codegen
-
-
-yield_core: Any = types.ExternalFunction("SwitchToThread" if os.name == "nt" else "sched_yield", types.int32())

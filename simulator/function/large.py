@@ -14,16 +14,23 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.function.fast import Rule, rule_of
+from simulator.base.team import Team
+from simulator.function.fast import Rule, compact, fetch_row, lif, lif_counted, prefetch, rule_of
+from simulator.function.fast_run import load, store
 from simulator.function.layout import Layout, Synapses
+from simulator.function.state import Running
 from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain
 
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Integers = npt.NDArray[np.signedinteger]
 Targets = npt.NDArray[np.integer]
+Flags = npt.NDArray[np.uint8]
 
-_SHARED = 10_000_000  # synapses from which a step is long beside what threads wait for one another in it
-_UNEVEN = 1.04  # work of the busiest thread over the mean that is no reason to cut
+_WHOLE = 1 << 16  # neurons up to which one thread is faster with all synapses together (`Plain`)
+_SHARED = 10_000_000  # synapses from which a step is long beside the two turns that threads take in it
+_RANGES_A_THREAD = 4
 _MASK = 64
 
 
@@ -33,13 +40,14 @@ class Rows:
 
     Attributes:
         source: id of the source of row 0.
-        edges: int64 [rows, 2], where each row begins and ends in `target` and `weight`; both in one line of the cache.
+        begin, end: int64 [rows], places in `target` and `weight`.
         target: counted from `offset` neurons after the first of the range; before it where the offset is negative.
         weight: of each synapse.
     """
 
     source: int
-    edges: I64
+    begin: I64
+    end: I64
     target: Targets
     weight: Integers
     offset: int
@@ -56,7 +64,7 @@ class Range:
     @property
     def synapses(self) -> int:
         """Number of synapses."""
-        return sum(int((r.edges[:, 1] - r.edges[:, 0]).sum()) for r in self.rows)
+        return sum(int((r.end - r.begin).sum()) for r in self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,9 @@ def large(layout: Layout, threads: int = 1) -> Large | None:
     ranges = _ranges(layout, rule)
     if ranges is None:
         return None
-    ranges = _shared_out(ranges, threads)
+    if threads > 1 and len(ranges) < _RANGES_A_THREAD * threads:
+        parts = -(-_RANGES_A_THREAD * threads // len(ranges)) if len(ranges) > 1 else threads
+        ranges = tuple(piece for r in ranges for piece in _cut(r, parts))
     total = sum(s.indices.nbytes + s.weights.nbytes for s in layout.synapses)
     return Large(rule, ranges, threads, total)
 
@@ -114,29 +124,7 @@ def _ranges(layout: Layout, rule: Rule) -> tuple[Range, ...] | None:
 
 def _rows(layout: Layout, s: Synapses) -> Rows:
     indices: Targets = s.indices if s.indices.itemsize == 2 else s.indices.view(np.uint32)
-    edges = np.lib.stride_tricks.sliding_window_view(s.indptr, 2)
-    return Rows(layout.cells[s.source].first, edges, indices, s.weights, 0)
-
-
-def _shared_out(ranges: tuple[Range, ...], threads: int) -> tuple[Range, ...]:
-    """Cut as few ranges as threads need for equal work: each cut makes every event look up one row more."""
-    order = sorted(range(len(ranges)), key=lambda k: ranges[k].synapses)
-    work = [r.synapses for r in ranges]
-    for cut in [set[int](), *({k} for k in order), *(set(order[:n]) for n in range(2, len(order) + 1))]:
-        parts = [work[k] / threads for k in cut for _ in range(threads)] + [
-            w for k, w in enumerate(work) if k not in cut
-        ]
-        if _slowest(parts, threads) <= _UNEVEN * sum(work):
-            break
-    return tuple(p for k, r in enumerate(ranges) for p in (_cut(r, threads) if k in cut else [r]))
-
-
-def _slowest(work: list[float], threads: int) -> float:
-    """Return the work of the thread with the most, times the threads, where each takes the largest piece that is left."""
-    busy = [0.0] * threads
-    for w in sorted(work, reverse=True):
-        busy[busy.index(min(busy))] += w
-    return threads * max(busy)
+    return Rows(layout.cells[s.source].first, s.indptr[:-1], s.indptr[1:], indices, s.weights, 0)
 
 
 def _cut(whole: Range, parts: int) -> list[Range]:
@@ -150,19 +138,122 @@ def _cut(whole: Range, parts: int) -> list[Range]:
     bounds = np.unique(np.concatenate([[0], places, [fan_in.size]])).tolist()
     pieces: list[list[Rows]] = [[] for _ in bounds[1:]]
     for r in whole.rows:
-        inner = (_split_rows(r.edges, r.target, b) for b in bounds[1:-1])
-        ends = np.stack([r.edges[:, 0], *inner, r.edges[:, 1]], axis=1)
-        for k, (piece, low) in enumerate(zip(pieces, bounds, strict=False)):
-            piece.append(replace(r, edges=ends[:, k : k + 2], offset=-low))
+        ends = [r.begin, *(_split_rows(r.begin, r.end, r.target, b) for b in bounds[1:-1]), r.end]
+        for piece, (begin, end), low in zip(pieces, pairwise(ends), bounds, strict=False):
+            piece.append(replace(r, begin=begin, end=end, offset=-low))
     return [Range(whole.low + a, whole.low + b, tuple(p)) for (a, b), p in zip(pairwise(bounds), pieces, strict=True)]
 
 
+def advance_large(simulation: Running, form: Large, inputs: SpikeTrain, steps: int, count_active: bool = True) -> None:
+    """Do `steps` steps of a simulation whose layout has this form."""
+    rule = form.rule
+    v, u = load(simulation, rule)
+    active = np.zeros(v.size if count_active else 0, np.int32)
+    cells = [_Cells(rule, r, v, u, active) for r in form.ranges]
+    events: I32 = np.empty(0, np.int32)
+    order = sorted(range(len(cells)), key=lambda k: -form.ranges[k].synapses)  # the longest first
+    team: Team[I32, int] = Team(form.threads)
+    with team:
+        for t in range(steps):
+            done = team.each([cells[k].receive_and_update for k in order], events)
+            known = t < inputs.steps
+            outside = inputs.ids[int(inputs.ptr[t]) : int(inputs.ptr[t + 1])] if known else inputs.ids[:0]
+            events = np.concatenate([outside, *(c.fired for c in cells)], dtype=np.int32)
+            simulation.record.remember(events, None)
+            simulation.record.counts.append(events.size)
+            simulation.record.active.append(sum(done))
+            simulation.record.saturated.append(0)
+        team.each([cells[k].receive for k in order], events)
+    store(simulation, rule, v, u)
+    simulation.state.step += steps
+    if count_active:
+        simulation.active_of_neuron[rule.n_in :] += active[: rule.n]
+
+
+class _Cells:
+    """The neurons of a range while they run.
+
+    Attributes:
+        fired: ids of the last step, ascending.
+    """
+
+    def __init__(self, rule: Rule, own: Range, v: I32, u: Integers, active: I32) -> None:
+        part, n = slice(own.low, own.high), own.high - own.low
+        self._rule, self._rows = rule, own.rows
+        self._v, self._u, self._bias, self._active = v[part], u[part], rule.bias[part], active[part]
+        self._flag = np.zeros(-(-n // _MASK) * _MASK, np.uint8)
+        self._ids = np.empty(n + _MASK, np.int32)
+        self._first = rule.n_in + own.low
+        self.fired: I32 = self._ids[:0]
+
+    def receive(self, events: I32) -> int:
+        """Add what the events send here to the sums."""
+        for r in self._rows:
+            lo, hi = np.searchsorted(events, [r.source, r.source + r.begin.size])
+            if lo < hi:
+                scatter(events[lo:hi], r.source, r.begin, r.end, r.target, r.weight, r.offset, self._u)
+        return 0
+
+    def receive_and_update(self, events: I32) -> int:
+        """Take the last step's events, then do a step; returns the number of active updates."""
+        self.receive(events)
+        r = self._rule
+        end, active = update(
+            self._v, self._u, self._bias, self._flag, r.threshold, r.decay_shift, r.exponent, self._first, self._ids,
+            self._active,
+        )  # fmt: skip
+        self.fired = self._ids[: int(end)]
+        return int(active)
+
+
+_1, _4, _8 = np.uint64(1), np.uint64(4), np.uint64(8)
+
+
 @numba.njit(cache=True, nogil=True)
-def _split_rows(edges: I64, target: Targets, bound: int) -> I64:
+def scatter(
+    ids: I32, source: int, begin: I64, end: I64, target: Targets, weight: Integers, offset: int, u: Integers
+) -> None:
+    """u[target + offset] += weight for every synapse of every event; rows are asked for four events ahead."""
+    targets, weights = np.uint64(target.ctypes.data), np.uint64(weight.ctypes.data)
+    begins, ends = np.uint64(begin.ctypes.data), np.uint64(end.ctypes.data)
+    target_size, weight_size = np.uint64(target.itemsize), np.uint64(weight.itemsize)
+    first, last, shift = np.int32(source), np.uint64(ids.size), np.uint64(offset)
+    for k in range(last):
+        if k + _8 < last:
+            far = np.uint64(np.uint32(ids[k + _8] - first)) * _8
+            prefetch(begins + far)
+            prefetch(ends + far)
+        if k + _4 < last:
+            near = np.uint32(ids[k + _4] - first)
+            a, b = np.uint64(begin[near]), np.uint64(end[near])
+            fetch_row(targets, a, b, target_size)
+            fetch_row(weights, a, b, weight_size)
+        row = np.uint32(ids[k] - first)
+        for j in range(np.uint64(begin[row]), np.uint64(end[row])):
+            u[np.uint64(target[j]) + shift] += weight[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def update(
+    v: I32, u: Integers, bias: I32, flag: Flags, threshold: int, shift: int, exponent: int, first: int, ids: I32,
+    active: I32,
+) -> tuple[np.uint64, np.int32]:  # fmt: skip
+    """One step of a range: returns (end of the ids that fired, active updates); those are counted where `active` is not empty."""
+    mask, s = np.int32((1 << shift) - 1), np.int32(shift)
+    e, limit, n_active = np.int32(exponent), np.int32(threshold), np.int32(0)
+    if active.size:
+        n_active = lif_counted(v, u, bias, flag, mask, s, e, limit, active)
+    else:
+        lif(v, u, bias, flag, mask, s, e, limit)
+    return compact(flag, np.int32(first), ids, np.uint64(0)), n_active
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_rows(begin: I64, end: I64, target: Targets, bound: int) -> I64:
     """Place in each row of the first target that is not below the bound."""
-    out = np.empty(edges.shape[0], np.int64)
-    for row in range(out.size):
-        lo, hi = edges[row]
+    out = np.empty(begin.size, np.int64)
+    for row in range(begin.size):
+        lo, hi = begin[row], end[row]
         while lo < hi:
             middle = (lo + hi) >> 1
             if np.int64(target[middle]) < bound:

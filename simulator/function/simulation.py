@@ -17,8 +17,7 @@ from simulator.function.fast_run import advance_plain
 from simulator.function.faults import Breakage
 from simulator.function.inputs import Drive, check_inputs, split_inputs
 from simulator.function.kernels import collect, narrow, scatter_binary, scatter_delayed, scatter_graded, scatter_shared
-from simulator.function.large import Large, large
-from simulator.function.large_run import advance_large
+from simulator.function.large import Large, advance_large, large
 from simulator.function.layout import PAYLOAD_MAX, Cells, Layout, Synapses, lay_out
 from simulator.function.saturation import add_clipped, add_saturated
 from simulator.function.state import Probe, Record, State

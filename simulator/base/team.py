@@ -1,0 +1,72 @@
+"""A team of threads for many short rounds of work: a round costs some microseconds, a pool's tens."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Generic, TypeVar
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class Team(Generic[A, R]):
+    """Threads that share the calls of a round; the caller is one of them. With one thread all calls are made here.
+
+    What a thread raises is raised by `each`.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._starts = [threading.Semaphore(0) for _ in range(threads - 1)]
+        self._ended = threading.Semaphore(0)
+        self._round: Callable[[], None] | None = None
+        self._threads = [threading.Thread(target=self._work, args=(s,), daemon=True) for s in self._starts]
+
+    def __enter__(self) -> Team[A, R]:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._round = None
+        for start in self._starts:
+            start.release()
+        for thread in self._threads:
+            thread.join()
+
+    def each(self, calls: Sequence[Callable[[A], R]], argument: A) -> list[R]:
+        """Make every call with the argument; returns the results in order."""
+        if not self._threads:
+            return [call(argument) for call in calls]
+        results: dict[int, R] = {}
+        errors: list[BaseException] = []
+        numbers = itertools.count()
+
+        def share() -> None:
+            try:
+                while (k := next(numbers)) < len(calls):
+                    results[k] = calls[k](argument)
+            except BaseException as error:  # raised again by the caller
+                errors.append(error)
+
+        self._round = share
+        for start in self._starts:
+            start.release()
+        share()
+        for _ in self._threads:
+            self._ended.acquire()
+        if errors:
+            raise errors[0]
+        return [results[k] for k in range(len(calls))]
+
+    def _work(self, start: threading.Semaphore) -> None:
+        while True:
+            start.acquire()
+            if self._round is None:
+                return
+            self._round()
+            self._ended.release()

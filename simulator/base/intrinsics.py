@@ -1,4 +1,4 @@
-"""Three machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, count trailing zeros.
+"""Machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, count trailing zeros.
 
 They are plain LLVM and compile on every target (SSE2, AVX2, AVX-512, NEON); without them the plain kernel would be the same
 but slower.
@@ -16,10 +16,10 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def prefetch(typingctx: Any, address: Any) -> Any:
+def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
     """Ask for the cache line at an address (uint64); never faults."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         i32 = ir.IntType(32)
         pointer = builder.inttoptr(args[0], cgutils.voidptr_t)
         signature_ = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
@@ -31,10 +31,10 @@ def prefetch(typingctx: Any, address: Any) -> Any:
 
 
 @intrinsic
-def mask64(typingctx: Any, address: Any) -> Any:
+def mask64(typingctx, address):  # type: ignore[no-untyped-def]
     """Return the mask whose bit i is set where byte i of the 64 bytes at an address (uint64) is not 0."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         vector = ir.VectorType(ir.IntType(8), 64)
         pointer = builder.inttoptr(args[0], vector.as_pointer())
         value = builder.load(pointer)
@@ -45,16 +45,16 @@ def mask64(typingctx: Any, address: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-def _trailing_zeros(typingctx: Any, word: Any) -> Any:
+def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     """Return the number of zero bits below the lowest set bit of a uint64 that is not 0."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
 
 
-def _trailing_zeros_plain(word: Any) -> Any:
+def _trailing_zeros_plain(word):  # type: ignore[no-untyped-def]
     return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
 

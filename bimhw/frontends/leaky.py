@@ -8,15 +8,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.leaky.config import LeakyConfig
-from bimhw.models.registry import Arrays, config_to_json
+from bimhw.models.registry import Arrays
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection, dense_to_csr
 
 Floats = npt.NDArray[np.float64]
-INPUT, READOUT = "input", "readout"
 
 
 def leaky_network(config: LeakyConfig, arrays: Arrays) -> Network:
@@ -38,13 +38,7 @@ def leaky_network(config: LeakyConfig, arrays: Arrays) -> Network:
         )
     )
     projections.append(_dense(f"{READOUT}.{below}", below, READOUT, arrays["readout.weight"]))
-    meta: dict[str, object] = {
-        "kind": config.family,
-        "config": config_to_json(config),
-        "input": {"population": INPUT, "scale": config.input_scale},
-        "output": {"population": READOUT, "state": "y"},
-    }
-    return Network("float", tuple(populations), tuple(projections), meta)
+    return Network("float", tuple(populations), tuple(projections), model_meta(config))
 
 
 def _layer(config: LeakyConfig, name: str, size: int, number: int) -> Population:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.meta.config import MetaConfig
-from bimhw.models.registry import Arrays, config_to_json
+from bimhw.models.registry import Arrays
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.lz76 import model_name
 from simulator.neurons.meta_neuron import LEARNT, META
 from simulator.program.graph import Population, Projection, dense_to_csr
 
-INPUT, COMPLEXITY, READOUT = "input", "complexity", "readout"
+COMPLEXITY = "complexity"
 
 
 def meta_network(config: MetaConfig, arrays: Arrays) -> Network:
@@ -43,13 +44,7 @@ def meta_network(config: MetaConfig, arrays: Arrays) -> Network:
         Population(READOUT, "readout_li", config.n_out, params, layer=number, role="output", shape=(config.n_out,))
     )
     projections.append(_dense(below, READOUT, arrays["readout.weight"]))
-    meta: dict[str, object] = {
-        "kind": config.family,
-        "config": config_to_json(config),
-        "input": {"population": INPUT, "scale": config.input_scale},
-        "output": {"population": READOUT, "state": "y"},
-    }
-    return Network("float", tuple(populations), tuple(projections), meta)
+    return Network("float", tuple(populations), tuple(projections), model_meta(config))
 
 
 def _dense(source: str, target: str, matrix: npt.NDArray[np.floating]) -> Projection:

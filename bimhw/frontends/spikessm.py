@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from bimhw.models.spikessm.config import PSpikeConfig
 from mapping.network import Network
 from simulator.base.errors import FitError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     pass
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-INPUT, ENCODER, READOUT = "input", "encoder", "readout"
+ENCODER = "encoder"
 _LONGEST_WAIT = 63  # a word of 6 bits
 
 
@@ -69,7 +70,7 @@ def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
     populations.append(_readout(config, arrays))
     top = fuse_name(config.n_layers - 1)
     projections.append(_dense(f"{READOUT}.in", top, READOUT, "in", arrays["readout.weight"]))
-    return Network("float", tuple(populations), tuple(projections), _meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta(config))
 
 
 def poles(own: Arrays) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
@@ -108,14 +109,3 @@ def _dense(name: str, source: str, target: str, port: str, matrix: npt.NDArray[A
 def _one_to_one(name: str, source: str, target: str, port: str, size: int, delay: int) -> Projection:
     ones = np.arange(size + 1, dtype=np.int64), np.arange(size, dtype=np.int32), np.ones(size)
     return Projection(name, source, target, port, *ones, delay)
-
-
-def _meta(config: PSpikeConfig) -> dict[str, Any]:
-    from bimhw.models.registry import config_to_json
-
-    return {
-        "kind": config.family,
-        "config": config_to_json(config),
-        "input": {"population": INPUT, "scale": config.input_scale},
-        "output": {"population": READOUT, "state": "y"},
-    }

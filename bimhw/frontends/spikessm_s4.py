@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.frontends.spikessm import INPUT, READOUT, _dense, _one_to_one, layer_name
-from bimhw.models.registry import Arrays, config_to_json
+from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
+from bimhw.frontends.spikessm import _dense, _one_to_one, layer_name
+from bimhw.models.registry import Arrays
 from bimhw.models.spikessm.legs import discretise
 from bimhw.models.spikessm.s4_config import S4SpikeConfig
 from mapping.network import Network
@@ -61,13 +62,7 @@ def s4_spike_network(config: S4SpikeConfig, arrays: Arrays) -> Network:
         Population(READOUT, MEAN, config.n_out, {"b": bias}, layer=late, role="output", shape=(config.n_out,))
     )
     projections.append(_dense(f"{READOUT}.in", below.source, READOUT, "in", matrix))
-    meta: dict[str, object] = {
-        "kind": config.family,
-        "config": config_to_json(config),
-        "input": {"population": INPUT, "scale": config.input_scale},
-        "output": {"population": READOUT, "state": "y"},
-    }
-    return Network("float", tuple(populations), tuple(projections), meta)
+    return Network("float", tuple(populations), tuple(projections), model_meta(config))
 
 
 class _Below:

@@ -13,7 +13,7 @@ Rule = tuple[str, bool, str]
 
 
 def common_rules(config: object, positive: Sequence[str] = (), decays: Sequence[str] = ("k_o",)) -> list[Rule]:
-    """Return the rules of sizes and input scale that every family has, and those of its positive fields and decays."""
+    """Return the rules of sizes and input scale that every family has, of its positive fields and its fields in [0, 1)."""
     value = partial(getattr, config)
     hidden: tuple[int, ...] = value("hidden")
     return [

@@ -113,6 +113,12 @@ def shift(value, right):  # type: ignore[no-untyped-def]
     return value >> right if right >= 0 else value << -right
 
 
+@nb.njit(cache=True, nogil=True)
+def nearest(value, right):  # type: ignore[no-untyped-def]
+    """Shift with rounding to nearest: right for right > 0, else left."""
+    return (value + (np.int64(1) << (right - 1))) >> right if right > 0 else value << -right
+
+
 @nb.njit(cache=True, nogil=True, forceinline=True)
 def clip(value, limit):  # type: ignore[no-untyped-def]
     """Keep `value` within a word whose largest value is `limit`."""

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
-from simulator.neurons.membrane import clip, shift, waits
+from simulator.neurons.membrane import clip, nearest, shift, waits
 
 Floats = npt.NDArray[np.float64]
 
@@ -74,12 +74,6 @@ def gelu(x: Floats) -> Floats:
     from scipy.special import ndtr
 
     return np.asarray(x * ndtr(x), np.float64)
-
-
-@nb.njit(cache=True, nogil=True)
-def nearest(value, right):  # type: ignore[no-untyped-def]
-    """Shift with rounding to nearest: right for right > 0, else left."""
-    return (value + (np.int64(1) << (right - 1))) >> right if right > 0 else value << -right
 
 
 @nb.njit(cache=True, nogil=True)

@@ -35,7 +35,7 @@ import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
 from simulator.neurons.base import FloatStep, NeuronModel, Traits, UpdateOps, Word, register, register_family
-from simulator.neurons.membrane import clip, shift, waits
+from simulator.neurons.membrane import clip, nearest, shift, waits
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,12 +70,6 @@ def probability_table() -> npt.NDArray[np.int32]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _nearest(value, right):  # type: ignore[no-untyped-def]
-    """Shift with rounding to nearest: right for right > 0, else left."""
-    return (value + (np.int64(1) << (right - 1))) >> right if right > 0 else value << -right
-
-
-@nb.njit(cache=True, nogil=True)
 def p_ssm_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id):  # type: ignore[no-untyped-def]
     """Run the integer kernel; states re0, im0, re1, ... wait."""
     saturated, n_modes = np.int64(0), (state.shape[0] - 1) // 2
@@ -90,13 +84,13 @@ def p_ssm_kernel(acc, state, params, table, out, lo, hi, step, seed, first_id): 
             row = MODES + 5 * n
             lr, li, g = np.int64(p[row]), np.int64(p[row + 1]), np.int64(p[row + 2])
             re, im = np.int64(state[2 * n, i]), np.int64(state[2 * n + 1, i])
-            re1 = _nearest(lr * re - li * im, np.int64(POLE_FRAC)) + _nearest(g * u, np.int64(p[SH_G]))
-            im1 = _nearest(lr * im + li * re, np.int64(POLE_FRAC))
+            re1 = nearest(lr * re - li * im, np.int64(POLE_FRAC)) + nearest(g * u, np.int64(p[SH_G]))
+            im1 = nearest(lr * im + li * re, np.int64(POLE_FRAC))
             re, im = clip(re1, limit), clip(im1, limit)
             saturated += np.int64(re != re1) + np.int64(im != im1)
             state[2 * n, i], state[2 * n + 1, i] = re, im
             total += p[row + 3] * re - p[row + 4] * im
-        y = _nearest(total, np.int64(p[SH_C])) + _nearest(np.int64(p[D]) * u, np.int64(p[SH_D])) + p[B]
+        y = nearest(total, np.int64(p[SH_C])) + nearest(np.int64(p[D]) * u, np.int64(p[SH_D])) + p[B]
         entry = (y >> np.int64(Y_FRAC - TABLE_FRAC)) + np.int64(TABLE_ENTRIES // 2)
         chance = np.int64(table[min(max(entry, np.int64(0)), np.int64(TABLE_ENTRIES - 1))])
         drawn = np.int64(random_word(seed, step, first_id + i, STREAM_NEURON)) >> np.int64(16)

@@ -35,16 +35,13 @@ class AnnWork:
 def ann_work(module: nn.Module, x: Tensor) -> AnnWork:
     """Count the work of a sample by running `module` on the first one of `x`."""
     own = any(isinstance(m, Relu) for m in module.modules())
-    skipped = (
-        nn.Flatten,
-        nn.Identity,
-        nn.Dropout,
-        *((nn.ReLU,) if own else ()),
-    )  # each call of a ReLU has its own layer
+    free: tuple[type[nn.Module], ...] = (nn.Flatten, nn.Identity, nn.Dropout)
+    if own:  # each call of a ReLU has a layer of its own, which is counted
+        free += (nn.ReLU,)
     found = {"macs": 0, "pointwise": 0, "activations": 0, "kernels": 0}
 
     def count(layer: nn.Module, given: object, out: object) -> None:
-        if not isinstance(out, Tensor) or isinstance(layer, skipped):
+        if not isinstance(out, Tensor) or isinstance(layer, free):
             return
         found["activations"] += out.numel()
         found["kernels"] += 1

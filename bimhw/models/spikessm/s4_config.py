@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 import msgspec
 
-from bimhw.models.config_rules import check_rules
+from bimhw.models.config_rules import check_rules, common_rules
 from simulator.neurons.p_spike_s4 import MOST_MODES
 
 FAMILY: Final = "p-spikessm-s4"
@@ -42,14 +41,10 @@ class S4SpikeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     def __post_init__(self) -> None:
         even = 2 <= self.n_states <= 2 * MOST_MODES and self.n_states % 2 == 0
         rules = (
-            ("n_in", self.n_in >= 1, "must be at least 1"),
-            ("n_out", self.n_out >= 1, "must be at least 1"),
-            ("hidden", bool(self.hidden) and self.hidden[0] >= 1, "needs at least one layer of at least one neuron"),
+            *common_rules(self, decays=("dropout",)),
             ("hidden", len(set(self.hidden)) == 1, "must have the same width in every layer: they share one stream"),
             ("n_states", even, f"must be even and in 2..{2 * MOST_MODES}"),
-            ("dropout", 0 <= self.dropout < 1, "must be in [0, 1)"),
             ("steps", self.steps >= 1, "must be at least 1"),
-            ("input_scale", 0 < self.input_scale < math.inf, "must be positive"),
         )
         check_rules(self, rules)
 

@@ -1,0 +1,31 @@
+"""What the float networks of stored model families have alike: the names of their ends, and the facts kept beside them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bimhw.models.registry import config_to_json
+
+INPUT, READOUT = "input", "readout"
+
+
+class FamilyConfig(Protocol):
+    """Config of a family with a readout of its own."""
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+
+    @property
+    def input_scale(self) -> float:
+        """Factor of a task's payloads."""
+
+
+def model_meta(config: FamilyConfig) -> dict[str, object]:
+    """Return the facts of a model's network: its config, and the populations where it is fed and read."""
+    return {
+        "kind": config.family,
+        "config": config_to_json(config),
+        "input": {"population": INPUT, "scale": config.input_scale},
+        "output": {"population": READOUT, "state": "y"},
+    }

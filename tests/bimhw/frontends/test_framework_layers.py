@@ -36,6 +36,8 @@ def test_layers_that_are_linear_or_maxima_of_spikes_are_probed(between: nn.Modul
     x = _spikes(8, 2, 1, 6, 6)
     last(torch.nn.Sequential(*list(module)[:-2])(x[0]))  # tells the lazy layer its width
     nn.init.uniform_(first.weight, 0, 2)
+    for weight in between.parameters():  # the layers above were made before the seed
+        nn.init.uniform_(weight, -0.3, 0.5)
     nn.init.normal_(last.weight, 0.1, 1.0)
     read = read_module(module, x)
     assert read.differ == 0 and read.wanted.std() > 0

@@ -23,15 +23,42 @@ from simulator.base.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 Key = tuple[str, int]  # source, delay in steps
+Csr = Any  # a scipy CSR matrix
 SOURCES = (*NEURONS, "Threshold", "Input")
+RESIDUE = 2.0**-43  # a sum of this part of its terms' magnitudes is rounding: its terms cancel
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One linear path: matrix [node, source] (scipy CSR) and the shared kernel where it is one convolution."""
+    """One linear path.
 
-    matrix: Any
+    Attributes:
+        matrix: [node, source].
+        kernel: shared weights, where it is one convolution.
+        summed: sums of the magnitudes of each entry's terms; None where no entry is a sum.
+    """
+
+    matrix: Csr
     kernel: Kernel | None = None
+    summed: Csr = field(default=None, kw_only=True)
+
+    @property
+    def magnitude(self) -> Csr:
+        """Return `summed`, or the magnitudes of the entries."""
+        return abs(self.matrix) if self.summed is None else self.summed
+
+    def without_residues(self) -> Csr:
+        """Return the matrix less the entries whose terms cancel but for rounding."""
+        if self.summed is None or not self.summed.nnz:
+            return self.matrix
+        entries = self.matrix.tocoo()
+        size = np.abs(entries.data)
+        small = np.flatnonzero((size <= RESIDUE * self.summed.max()) & (size > 0))
+        if not small.size:
+            return self.matrix
+        terms = np.asarray(self.summed[entries.row[small], entries.col[small]])
+        entries.data[small[size[small] <= RESIDUE * terms]] = 0
+        return entries.tocsr()
 
     @property
     def identity(self) -> bool:
@@ -41,7 +68,7 @@ class Part:
 
     def __add__(self, other: Part) -> Part:
         """Return the sum of two paths from one source; it is no window any more."""
-        return Part(self.matrix + other.matrix)
+        return Part(self.matrix + other.matrix, summed=self.magnitude + other.magnitude)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +173,8 @@ def _source(node: Node) -> Part:
 def _masked(mask: npt.NDArray[np.bool_], part: Part) -> Part:
     from scipy import sparse
 
-    return Part(sparse.csr_array(sparse.diags_array(mask.astype(np.float64))) @ part.matrix, part.kernel)
+    kept = sparse.csr_array(sparse.diags_array(mask.astype(np.float64)))
+    return Part(kept @ part.matrix, part.kernel, summed=None if part.summed is None else kept @ part.summed)
 
 
 def _through(node: Node, came: Form) -> Form:
@@ -155,7 +183,8 @@ def _through(node: Node, came: Form) -> Form:
     matrix, bias, kernel = as_matrix(node)
     parts = {}
     for key, part in came.parts.items():
-        parts[key] = Part(matrix @ part.matrix, _joined(part, kernel))
+        summed = None if part.identity else abs(matrix) @ part.magnitude
+        parts[key] = Part(matrix @ part.matrix, _joined(part, kernel), summed=summed)
     return Form(matrix.shape[0], parts, matrix @ came.bias + bias)
 
 

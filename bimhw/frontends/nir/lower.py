@@ -179,9 +179,8 @@ def _projection(key: Key, part: Part, target: str, gain: Floats, layers: Mapping
             name = f"{target}.{source}" + (f".d{steps}" if steps else "")
             return replace(shared_projection(part, name, source, target, gain), delay=delay)
         part = as_part(part)
-    by_source = (
-        sparse.csr_array((part.matrix * gain[:, None]).T) if (gain != 1).any() else sparse.csr_array(part.matrix.T)
-    )
+    matrix = part.without_residues()
+    by_source = sparse.csr_array((matrix * gain[:, None] if (gain != 1).any() else matrix).T)
     by_source.sum_duplicates()
     by_source.eliminate_zeros()
     by_source.sort_indices()

@@ -13,7 +13,7 @@ two joined paths, a scale that differs) becomes a matrix, as in `bimhw.frontends
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import product
 
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
-from bimhw.frontends.nir.fold import MATRICES, Algebra, Form, Part
+from bimhw.frontends.nir.fold import MATRICES, RESIDUE, Algebra, Form, Part
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.matrices import MAX_ENTRIES, Kernel, conv_kernel, pool_kernel
@@ -40,12 +40,14 @@ class WindowPart(Part):
 
     Attributes:
         taps: float64 [taps of direction 0, of direction 1, ..., O, C].
+        terms: sums of the magnitudes of what each tap sums, as `taps`.
         reach: of each direction.
         in_shape, out_shape: (C, ...) of the source and (O, ...) of the value.
         plain: every value passes on as it is.
     """
 
     taps: Floats = field(default_factory=lambda: np.zeros(0))
+    terms: Floats = field(default_factory=lambda: np.zeros(0))
     reach: tuple[Reach, ...] = ()
     in_shape: tuple[int, ...] = ()
     out_shape: tuple[int, ...] = ()
@@ -95,7 +97,7 @@ def _source(node: Node) -> Part:
         return MATRICES.source(node)
     reach = tuple(tuple(((i, 0),) for i in range(n)) for n in rest)
     eye = np.eye(channels).reshape(*(1,) * len(rest), channels, channels)
-    return WindowPart(None, None, eye, reach, tuple(node.out_shape), tuple(node.out_shape), True)
+    return WindowPart(None, None, eye, eye, reach, tuple(node.out_shape), tuple(node.out_shape), True)
 
 
 def _through(node: Node, came: Form) -> Form:
@@ -116,8 +118,8 @@ def _part(node: Node, part: Part) -> WindowPart | None:
         scale = spread_values(node.fields["scale"], node.in_shape)
         if not (scale == scale.flat[0]).all():
             return None
-        same = part.plain and scale.flat[0] == 1
-        return WindowPart(None, part.kernel, part.taps * scale.flat[0], part.reach, part.in_shape, part.out_shape, same)
+        by, same = scale.flat[0], part.plain and scale.flat[0] == 1
+        return replace(part, taps=part.taps * by, terms=part.terms * abs(by), plain=same)
     found = _window(node)
     if found is None:
         return None
@@ -125,9 +127,9 @@ def _part(node: Node, part: Part) -> WindowPart | None:
     if math.prod(weight.shape[:-2]) * math.prod(part.taps.shape[:-2]) > MOST_TAPS:
         return None
     joined = kernel if part.plain else kernel.after(part.kernel) if part.kernel is not None else None
-    taps = _joined(weight, part.taps)
+    taps, terms = _joined(weight, part.taps), _joined(abs(weight), part.terms)
     ways = tuple(_after(a, b, t.shape[0]) for a, b, t in _directions(reach, part))
-    return WindowPart(None, joined, taps, ways, part.in_shape, tuple(node.out_shape))
+    return WindowPart(None, joined, taps, terms, ways, part.in_shape, tuple(node.out_shape))
 
 
 def _joined(second: Floats, first: Floats) -> Floats:
@@ -237,16 +239,16 @@ def shared_projection(part: WindowPart, name: str, source: str, target: str, gai
     template, indices, weights = [0], [], []
     for ways in product(*(k.ways for k in kinds)):
         cells = list(product(*ways))  # ((y_0, taps_0), (y_1, taps_1), ...)
-        blocks = [part.taps[np.ix_(*(taps for _, taps in cell))] for cell in cells]
-        values = np.array([b.sum(axis=tuple(range(len(ways)))) for b in blocks])  # [cells, O, C]
-        values = values.reshape(len(cells), part.taps.shape[-2], channels) * gain[0]
+        values = _over(part.taps, cells)
+        values[np.abs(values) <= RESIDUE * _over(part.terms, cells)] = 0
+        values *= gain[0]
         at = np.array([sum(y * lines[1 + d] for d, (y, _) in enumerate(cell)) for cell in cells], np.int64)
         place = np.arange(outputs[0])[:, None] * lines[0] + at  # [O, cells]
         for c in range(channels):
-            row = values[:, :, c].T
-            keep = row != 0
+            sums = values[:, :, c].T
+            keep = sums != 0
             indices.append(place[keep])
-            weights.append(row[keep])
+            weights.append(sums[keep])
             template.append(template[-1] + int(keep.sum()))
     number = kinds[0].kind
     for k in kinds[1:]:
@@ -262,6 +264,13 @@ def shared_projection(part: WindowPart, name: str, source: str, target: str, gai
         layout="conv" if words else "sparse", shared_words=words, row=row, offset=offset, template=rows,
         channels=outputs[0], channel_words=_words_of_a_channel(part, outputs[0]),
     )  # fmt: skip
+
+
+def _over(taps: Floats, cells: list[tuple[tuple[int, tuple[int, ...]], ...]]) -> Floats:
+    """Return the sums [cells, O, C] of the taps that lead to each cell ((y_0, taps_0), (y_1, taps_1), ...)."""
+    axes = tuple(range(taps.ndim - 2))
+    sums = [taps[np.ix_(*(at for _, at in cell))].sum(axis=axes) for cell in cells]
+    return np.array(sums).reshape(len(cells), *taps.shape[-2:])
 
 
 def _words_of_a_channel(part: WindowPart, channels: int) -> int:

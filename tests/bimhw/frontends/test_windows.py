@@ -102,6 +102,42 @@ def test_windows_are_the_unrolled_synapses(graph: Any) -> None:
         np.testing.assert_allclose(a.weights, b.weights, rtol=1e-12)
 
 
+def pooled(weight: tuple[int, ...], side: int = 7) -> Any:
+    """Return a graph Input -> mean of three -> convolution -> IF, in which weights of sum 0 meet means of one value."""
+    shape, spatial = (1, 1, side), (1, side)
+    pool = {"kernel_size": np.array((1, 3)), "stride": np.array((1, 1)), "padding": np.array((0, 1))}
+    fields = {"weight": np.reshape(weight, (1, 1, 1, -1)) / 8, "bias": np.zeros(1), "groups": 1, "stride": (1, 1)}
+    nodes: Any = {
+        "input": ("Input", {"shape": np.array(shape)}),
+        "pool": ("AvgPool2d", pool),
+        "conv": ("Conv2d", fields | {"padding": (0, 1), "dilation": (1, 1), "input_shape": spatial}),
+        "a": ("IF", {"r": np.ones(shape), "v_threshold": np.ones(shape)}),
+        "output": ("Output", {"shape": np.array(shape)}),
+    }
+    return build_graph(nodes, [("input", "pool"), ("pool", "conv"), ("conv", "a"), ("a", "output")], "pooled")
+
+
+@pytest.mark.parametrize("weight", [(-5, 2, 3), (-4, 3, 1), (2, 3, -5), (3, -5, 2)])
+def test_a_sum_whose_terms_cancel_is_no_synapse(weight: tuple[int, ...]) -> None:
+    plain, shared = both(pooled(weight))
+    for q in (plain.projections[0], unrolled(shared.projections[0])):
+        assert q.weights.size == 24 and np.abs(q.weights).min() > 1e-3
+
+
+def test_a_small_weight_beside_large_ones_stays() -> None:
+    weight = np.array([[1e-30, 1.0], [1.0, 0.0]])
+    nodes: Any = {
+        "input": ("Input", {"shape": np.array([2])}),
+        "one": ("Linear", {"weight": weight}),
+        "two": ("Scale", {"scale": np.array([1.0, 1e-25])}),
+        "a": ("IF", {"r": np.ones(2), "v_threshold": np.ones(2)}),
+        "output": ("Output", {"shape": np.array([2])}),
+    }
+    graph = build_graph(nodes, [("input", "one"), ("one", "two"), ("two", "a"), ("a", "output")], "small")
+    for network in both(graph):
+        np.testing.assert_array_equal(np.sort(network.projections[0].weights), [1e-30, 1e-25, 1.0])
+
+
 @settings(max_examples=25, deadline=None)
 @given(chains(), st.integers(0, 2**31))
 def test_the_engines_give_the_same_spikes_counts_and_axons(graph: Any, seed: int) -> None:

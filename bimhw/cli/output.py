@@ -178,8 +178,8 @@ def _is_number(cell: str) -> bool:
 class _Log:
     """Progress without a terminal: one line every `LOG_SECONDS`, none of work that ends sooner."""
 
-    def __init__(self, description: str, total: int | None) -> None:
-        self.description, self.total, self.done = description, total, 0
+    def __init__(self, description: str, total: int | None, unit: str) -> None:
+        self.description, self.total, self.unit, self.done = description, total, unit, 0
         self.begun = self.told = time.monotonic()
 
     def advance(self, n: int) -> None:
@@ -187,15 +187,15 @@ class _Log:
         now = time.monotonic()
         if now - self.told >= LOG_SECONDS:
             self.told = now
-            of = f" of {self.total:,}" if self.total else ""
-            click.echo(f"bimhw: {self.description}: {self.done:,}{of} after {now - self.begun:.0f} s", err=True)
+            count = f"{self.done:,}" + (f" of {self.total:,}" if self.total else "")
+            click.echo(f"bimhw: {self.description}: {count} {self.unit} after {now - self.begun:.0f} s", err=True)
 
 
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress(description: str, total: int | None, unit: str = "samples") -> Iterator[Callable[[int], None]]:
     """Show progress on standard error: a bar on a terminal, elsewhere a line every 10 s; yields ``advance(n)``."""
     if not sys.stderr.isatty():
-        yield _Log(description, total).advance
+        yield _Log(description, total, unit).advance
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -79,11 +79,20 @@ def _requirement(wanted: Requirement) -> Finding:
 
 def _extras() -> list[Finding]:
     """Check each extra: one line, complete or what it lacks."""
-    by_extra: dict[str, list[str]] = {}
+    named: dict[str, list[Requirement]] = {}
     for wanted in _required():
         if (extra := _extra_of(wanted)) and wanted.marker is not None and wanted.marker.evaluate({"extra": extra}):
-            by_extra.setdefault(extra, []).append(wanted.name)
-    return [_extra(extra, [n for n in names if not _installed(n)]) for extra, names in sorted(by_extra.items())]
+            named.setdefault(extra, []).append(wanted)
+    return [
+        _extra(extra, [w.name for w in _leaves(wanted, named) if not _installed(w.name)])
+        for extra, wanted in sorted(named.items())
+    ]
+
+
+def _leaves(wanted: list[Requirement], named: dict[str, list[Requirement]]) -> list[Requirement]:
+    """Replace an extra that names others, as ``bimhw[all]`` does, by what those require."""
+    plain = [w for w in wanted if not w.extras]
+    return plain + [leaf for w in wanted for extra in sorted(w.extras) for leaf in _leaves(named.get(extra, []), named)]
 
 
 def _extra(extra: str, missing: list[str]) -> Finding:

@@ -68,7 +68,7 @@ def demo(
     compiled.program.save(program)
     clock.stage("simulate", "running the test samples on the simulated chip, cycle by cycle")
     done = simulate(program, samples=samples, seed=seed, model=model, output=folder / "run")
-    clock.stage("energy", f"costing every operation, beside {gpu}")
+    clock.stage("energy", f"costing every operation, compared with {gpu}")
     costs = energy(done.folder, gpu=gpu)
     clock.stage("report", "drawing the report")
     report = write_report(done.folder, folder / "report.html", gpu)

@@ -29,7 +29,7 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
         if not as_json:
             click.echo(f"- {line}", err=True)
 
-    with progress("demo", None) as advance:
+    with progress("training", None, "sequences") as advance:
         done = demo(output, chip=chip, gpu=gpu, seed=seed, say=say, progress=advance, **options)
     if as_json:
         files = {k: str(getattr(done, k)) for k in ("model", "program", "run", "report")}

@@ -47,7 +47,7 @@ def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> 
     task = take_task(options)
     task = task if task is None or isinstance(task, str | Dataset) else with_classes(task)
     given = {k: v for k, v in options.items() if v is not None}
-    with progress("fine-tuning", None) as advance:
+    with progress("fine-tuning", None, "sequences") as advance:
         done = finetune(model, task, output=output, progress=advance, **given)
     figures = {
         "float_accuracy": done.float_accuracy,

@@ -59,7 +59,7 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
 
     axes = _axes(options)
     total = options["optuna"] or math.prod(len(values) for values in axes.values())
-    with progress("sweep", total) as advance:
+    with progress("sweep", total, "points") as advance:
         result = sweep(
             source, axes, options=named_values(options["fixed"], "training option", "epochs=4"),
             reading={k: options[k] for k in ("profile", "dt") if options[k] is not None},

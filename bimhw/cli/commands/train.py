@@ -213,12 +213,12 @@ class Run(NamedTuple):
     device: str
 
     @contextmanager
-    def kept(self, total: int) -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
+    def kept(self, total: int, unit: str = "samples") -> Iterator[tuple[Saved | None, Callable[[int], None]]]:
         """Yield the checkpoint and what takes progress; with a checkpoint, Ctrl-C ends the run between two batches."""
         from bimhw.learning.checkpoints import Saved
         from simulator.base.locks import held
 
-        with progress(f"training {self.task}", total) as advance:
+        with progress(f"training {self.task}", total, unit) as advance:
             if self.checkpoint is None:
                 yield None, advance
                 return
@@ -241,7 +241,7 @@ def _train_text(corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
 
     config, settings, init = language_recipe(corpus, run.seed, **options)
     steps = settings.epochs * (len(corpus.whole_train) // settings.batch)
-    with run.kept(steps) as (saved, advance):
+    with run.kept(steps, "steps") as (saved, advance):
         result = train_language(
             corpus, config, settings, init, progress=advance, threads=run.threads, saved=saved, device=run.device
         )
@@ -251,7 +251,7 @@ def _train_text(corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
 def _train_speech(data: SpokenDigits | Transcribed, run: Run, options: dict[str, Any]) -> None:
     from bimhw.learning.objectives.speech import strings_to_learn, train_speech
 
-    with run.kept(strings_to_learn(data, options)) as (saved, advance):
+    with run.kept(strings_to_learn(data, options), "strings") as (saved, advance):
         result = train_speech(data, run.seed, threads=run.threads, saved=saved, progress=advance, **options)
     _save_and_print(f"{run.task}: trained by {result.rule}", result, run)
 

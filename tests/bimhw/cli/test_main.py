@@ -116,7 +116,7 @@ def test_long_work_logs_lines_without_a_terminal(
     monkeypatch.setattr(output, "LOG_SECONDS", 0.0)
     with output.progress("working", 10) as advance:
         advance(4)
-    assert "working: 4 of 10 after 0 s" in capsys.readouterr().err
+    assert "working: 4 of 10 samples after 0 s" in capsys.readouterr().err
 
 
 WIDE = [(f"layer{k}.feature", "a table has long words", 0.123456, f"{k},000", "unknown") for k in range(3)]

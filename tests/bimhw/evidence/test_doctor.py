@@ -24,6 +24,16 @@ def test_this_installation_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"Python", "numpy", "GPU", "kernel cache"} <= {f["what"] for f in found}
 
 
+def test_an_extra_of_extras_is_complete_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["a; extra == 'x'", "b; extra == 'y'", "bimhw[x,y]; extra == 'all'", "bimhw[all]; extra == 'more'"]
+    monkeypatch.setattr(module.importlib.metadata, "requires", lambda _: names)
+    monkeypatch.setattr(module, "_installed", lambda name: name == "a")
+    found = {f.what: f.found for f in module._extras()}
+    assert found == {
+        "extra x": "complete", "extra y": "lacks b", "extra all": "lacks b", "extra more": "lacks b",
+    }  # fmt: skip
+
+
 def test_a_file_of_the_same_name_is_named(tmp_path: Path) -> None:
     (tmp_path / "mapping.py").write_text("")
     root = str(Path(__file__).resolve().parents[3])

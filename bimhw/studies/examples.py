@@ -56,9 +56,7 @@ def _shipped(part: str) -> list[Path]:
         named = importlib.metadata.files("bimhw") or []
     except importlib.metadata.PackageNotFoundError:
         named = []
-    files = sorted(
-        Path(str(f.locate())) for f in named if f"{INSTALLED}{part}/" in f.as_posix() and f.suffix != ".pyc"
-    )
+    files = sorted(Path(str(f.locate())) for f in named if f"{INSTALLED}{part}/" in f.as_posix() and f.suffix != ".pyc")
     if not files:
         raise InputError(part, "are not part of this installation", "Install the wheel of bimhw with pip")
     return files

@@ -28,6 +28,7 @@ from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
 from simulator.base.host_memory import check_memory
 from simulator.base.reading import boundary, read_bytes, read_text, unheard
+from simulator.base.tried import check_survived
 from simulator.base.unpacking import BOMB_BYTES
 
 Array = npt.NDArray[Any]
@@ -137,8 +138,14 @@ def _events_bin(path: Path) -> Events:
 def _events_aedat4(path: Path) -> Events:
     """Read events of all streams of a recording, in time order, from the first one on."""
     aedat = extra("aedat", str(path))
-    with boundary(path, "a whole AEDAT4 recording", "Record it again"), unheard():
-        parts = [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
+
+    def packets(path: Path) -> list[Array]:
+        return [packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet]
+
+    what, way_out = "a whole AEDAT4 recording", "Record it again"
+    with boundary(path, what, way_out), unheard():
+        check_survived(path, packets, what, way_out)
+        parts = packets(path)
     if not any(part.size for part in parts):
         raise InputError(str(path), "holds no events", "Record a stream of events")
     events = np.concatenate(parts)

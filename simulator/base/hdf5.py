@@ -1,18 +1,11 @@
 """HDF5 -> plain dictionaries, with every size known before memory is taken and nothing but plain data accepted.
 
-A damaged file can send the HDF5 library into an endless loop or a crash. So a forked child reads the file first, with a
-time limit; only a file that it survives is read here. (On Linux; elsewhere a fork is missing or not safe, and so is that guard.)
+A damaged file can send the HDF5 library into an endless loop or a crash: it is tried first (`simulator.base.tried`).
 """
 
 from __future__ import annotations
 
-import faulthandler
 import importlib.util
-import os
-import resource
-import signal
-import sys
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +16,12 @@ import numpy as np
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.host_memory import check_memory
 from simulator.base.reading import boundary, check_is_file
+from simulator.base.tried import MAX_BYTES, check_survived
 
 # A file beyond these is refused: they are far above any network that a chip holds (a million neurons with a
 # hundred synapses each take 0.5 GB), and far below what would fill a machine's memory.
-MAX_BYTES = 2**31
 MAX_OBJECTS = 200_000
 MAX_DEPTH = 64
-TIME_LIMIT_S = 4  # of work on a small file; larger ones get a second for each 20 MB. A damaged one may take for ever
 # gzip shrinks at most about 1000 times; a larger array of mostly one value is a bomb, not a network.
 BOMB_BYTES = 2**26
 BOMB_RATIO = 200
@@ -57,8 +49,7 @@ def read_tree(path: Path) -> Tree:
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("h5py", "nir", f"reading {path.name}")
     check_is_file(path)
-    if sys.platform.startswith("linux") and not _survives(path):
-        raise InputError(str(path), "is not a whole HDF5 file (the HDF5 library fails on it)", "Write it again")
+    check_survived(path, _read, "a whole HDF5 file")
     with boundary(path, "a whole HDF5 file"):
         return _read(path)
 
@@ -68,38 +59,6 @@ def _read(path: Path) -> Tree:
 
     with h5py.File(path, "r") as file:
         return _group(file, "", _Budget(str(path)), 0)
-
-
-def _survives(path: Path) -> bool:
-    """Return whether a child process that reads the file ends by itself within the time limit (its result does not matter)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: the child only reads and exits
-        child = os.fork()
-    if child == 0:
-        try:
-            faulthandler.disable()
-            limit = TIME_LIMIT_S + path.stat().st_size // 20_000_000
-            for number in (signal.SIGALRM, signal.SIGPROF):
-                signal.signal(number, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_PROF, limit)  # of its own work: a busy machine damages no file
-            signal.alarm(10 * limit)
-            _bound_memory()
-            _read(path)
-        except MemoryError:
-            os._exit(1)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFEXITED(status)
-
-
-def _bound_memory() -> None:
-    """Let this process take no more than a whole file may hold: rows that share one heap object unfold beyond it."""
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = used + 2 * MAX_BYTES
-    if soft == resource.RLIM_INFINITY or soft > most:
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _group(group: Any, at: str, budget: _Budget, depth: int) -> Tree:

@@ -130,8 +130,9 @@ def _batch(
     done = numbers.start + len(lines)
     if done < numbers.stop:  # the child died in a case
         ended = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit {status >> 8}"
+        ended += f": more than {SECONDS:g} s of CPU" * (ended == "SIGPROF")
         counts["failed"] += 1
-        failures.append(Failure(reader.name, seed, done, f"ended by {ended} (SIGPROF: more than {SECONDS:g} s)"))
+        failures.append(Failure(reader.name, seed, done, f"ended by {ended}"))
         for name, data in reader.files.items():
             (folder / name).write_bytes(data)
         done += 1

@@ -145,10 +145,12 @@ def _damage_array(array: np.ndarray, random: Random) -> np.ndarray:
             info = np.iinfo(out.dtype)
             out[random.randrange(out.size)] = random.choice((info.min, info.max, max(info.min, min(info.max, value))))
         elif out.dtype.kind == "f":
-            out[random.randrange(out.size)] = random.choice((np.nan, np.inf, 1e38, -1e38, 0.0))
+            with np.errstate(over="ignore"):  # of half floats
+                out[random.randrange(out.size)] = random.choice((np.nan, np.inf, 1e38, -1e38, 0.0))
         return out.reshape(array.shape)
     if kind < 0.75:
-        return array.astype(random.choice(("i1", "i2", "i4", "i8", "f4", "f8", "u1")))
+        with np.errstate(all="ignore"):  # the values wrap
+            return array.astype(random.choice(("i1", "i2", "i4", "i8", "f4", "f8", "u1")))
     if kind < 0.9:
         return array.reshape(-1)[: max(0, array.size - random.randrange(1, 4))]
     return np.concatenate([array.reshape(-1)] * 2) if kind < 0.95 else array.reshape(1, *array.shape)

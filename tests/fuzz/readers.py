@@ -237,6 +237,14 @@ def _wav() -> bytes:
     return buffer.getvalue()
 
 
+def _flac() -> bytes:
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.sin(np.arange(5000)), 8000, format="FLAC")
+    return buffer.getvalue()
+
+
 def _data() -> list[Reader]:
     from bimhw.tasks.features.audio import decode_sound
     from bimhw.tasks.sources.annotations import parse_marks
@@ -273,6 +281,7 @@ def _data() -> list[Reader]:
 
     return [
         Reader("wav", {"a.wav": _wav()}, parsed("a.wav", lambda d: decode_sound(d, "a.wav", 8000))),
+        Reader("flac", {"a.flac": _flac()}, parsed("a.flac", lambda d: decode_sound(d, "a.flac", 8000))),
         Reader("annotations", {"a.atr": marks}, parsed("a.atr", lambda d: parse_marks(d, "a.atr"))),
         Reader("summary", {"a-summary.txt": summary}, lambda f: read_summary(f / "a-summary.txt") and None),
         Reader("idx", {"a.idx": idx}, lambda f: read_idx(f / "a.idx") is None),

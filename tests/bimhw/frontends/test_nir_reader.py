@@ -308,7 +308,7 @@ def test_bombs_links_and_deep_nests_are_refused_before_memory_is_taken(tmp_path:
 @pytest.mark.parametrize("seed", range(24))
 def test_damaged_bytes_are_refused_or_read_but_never_crash(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
     """The HDF5 library itself hangs or crashes on some of these; the reader must not."""
-    monkeypatch.setattr("simulator.base.hdf5.TIME_LIMIT_S", 2)
+    monkeypatch.setattr("simulator.base.tried.TIME_LIMIT_S", 2)
     nir.write(tmp_path / "a.nir", nir_chain())
     rng = np.random.default_rng(seed)
     data = bytearray((tmp_path / "a.nir").read_bytes())

@@ -142,6 +142,9 @@ def test_aedat4_recordings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     )
     with pytest.raises(InputError, match="AEDAT4"):
         Dataset.open(whole)
+    whole.write_bytes(aedat4(tmp_path / "d.aedat4", [(1000, 1, 2, 1)]).read_bytes().replace(b"</attr>", b"</\xe1ttr>"))
+    with pytest.raises(InputError, match="crashes"):  # such text makes the library end its process
+        Dataset.open(whole)
     assert capfd.readouterr().err == ""  # the library in Rust prints the stack of its panic
     with pytest.raises(InputError, match="no events"):
         Dataset.open(aedat4(tmp_path / "b.aedat4", []))

@@ -17,7 +17,7 @@ from mapping.words import stored_for
 from simulator.base.errors import FitError, InputError
 from simulator.base.files import write_json
 from simulator.base.names import INPUT_MODEL
-from simulator.base.reading import MAX_JSON_BYTES, boundary, read_bytes
+from simulator.base.reading import MAX_JSON_BYTES, parse_as, read_bytes
 from simulator.chips.chip import Chip
 from simulator.program.chip import with_chip
 from simulator.program.program import HOST, Program
@@ -54,8 +54,7 @@ def read_mapping(path: Path, network: Network) -> I32:
         InputError: no such file, not a mapping, or one of another network.
     """
     data = read_bytes(path, MAX_JSON_BYTES)
-    with boundary(path, "a mapping file", "`bimhw compile --save-mapping` writes one"):
-        content = msgspec.json.decode(data, type=MappingFile)
+    content = parse_as(data, MappingFile, path, "a mapping file", "`bimhw compile --save-mapping` writes one")
     if content.format != FORMAT:
         raise InputError(f"{path}: $.format", f"is {content.format!r}, must be {FORMAT!r}")
     names = [p.name for p in network.populations if p.model != INPUT_MODEL]

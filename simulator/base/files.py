@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
-from simulator.base.reading import MAX_JSON_BYTES
+from simulator.base.reading import MAX_JSON_BYTES, check_unique, parse_json
 from simulator.base.reading import boundary as boundary
 from simulator.base.reading import check_is_file as check_is_file
 from simulator.base.reading import read_text as read_text
@@ -107,11 +107,12 @@ def _check_header(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
-    if len(head) < 8:
-        raise InputError(str(path), f"has {size} bytes and is not a safetensors file")
-    (length,) = struct.unpack("<Q", head)
-    if length > min(size, _MAX_HEADER_BYTES):
-        raise InputError(str(path), "is not a safetensors file, or it is truncated")
+        if len(head) < 8:
+            raise InputError(str(path), f"has {size} bytes and is not a safetensors file")
+        (length,) = struct.unpack("<Q", head)
+        if length > min(size, _MAX_HEADER_BYTES):
+            raise InputError(str(path), "is not a safetensors file, or it is truncated")
+        parse_json(file.read(length), path)
 
 
 def may_be_whole(path: Path) -> bool:
@@ -157,6 +158,7 @@ def _check_npz(path: Path) -> None:
         entries = archive.infolist()
         if len(entries) > _MAX_ARRAYS:
             raise InputError(str(path), f"holds {len(entries):,} arrays; {_MAX_ARRAYS:,} are the most")
+        check_unique(entry.filename.removesuffix(".npy") for entry in entries)
         for entry in entries:
             where = f"{path}: {entry.filename.removesuffix('.npy')}"
             check_unpacked(entry.file_size, min(entry.compress_size, size), where)

@@ -11,13 +11,16 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.text import first_line, printable
 
+T = TypeVar("T")
 MAX_JSON_BYTES = 2**28
 MAX_YAML_CHARACTERS = 2**18  # parsed in pure Python at 100 KB/s: this is 3 s
 MAX_DEPTH = 64
@@ -148,12 +151,31 @@ def parse_json(text: str | bytes, where: Path | str, way_out: str = "Write it ag
         return json.loads(text, object_pairs_hook=_unique)
 
 
+def parse_as(text: str | bytes, kind: type[T], where: Path | str, what: str, way_out: str = "Write it again") -> T:
+    """Return JSON text as a value of the type `kind`, strictly.
+
+    Raises:
+        InputError: as `parse_json`, or it does not fit the type; `what` says what it should have been.
+    """
+    with boundary(where, what, way_out):
+        value = msgspec.json.decode(text, type=kind)
+        json.loads(text, object_pairs_hook=_unique)  # of a key that stands twice msgspec takes the last value
+        return value
+
+
+def check_unique(names: Iterable[str]) -> None:
+    """Raise `ValueError` if a name stands twice: readers would take one of the two in silence."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"it holds {printable(name, 80)} twice")
+        seen.add(name)
+
+
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for n, key in enumerate(keys) if key in keys[:n])
-        raise ValueError(f"it holds {printable(twice, 80)} twice")
+        check_unique(key for key, _ in pairs)
     return value
 
 

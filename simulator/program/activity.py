@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
-from simulator.base.reading import boundary
+from simulator.base.reading import boundary, parse_as
 from simulator.base.spool import Array
 
 Ints = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class Activity:
         """
         arrays = read_npz(path)
         with boundary(path, "the counters of a run", "Simulate again"):
-            facts = msgspec.json.decode(str(arrays["facts"]), type=_Facts)
+            facts = parse_as(str(arrays["facts"]), _Facts, path, "the facts of a run's counters", "Simulate again")
             counts = {n: Count(*(arrays[f"{n}.{grouping}"] for grouping in _GROUPINGS)) for n in facts.names}
             for name, count in counts.items():
                 _check_count(count, facts, f"{path}: {name}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
-from simulator.base.reading import boundary, parse_object
+from simulator.base.reading import boundary, parse_as, parse_object
 from simulator.program.graph import Population, Projection
 from simulator.program.header import Facts, Header, ProjectionHeader
 from simulator.program.meta import ProgramMeta, program_meta
@@ -139,7 +139,8 @@ class Program:
         with boundary(where, "a bimhw program", "Compile it again"):
             if parse_object(metadata.get("bimhw", "{}"), where).get("format") != FORMAT:
                 raise InputError(str(where), "is not a bimhw program", "Make one with: bimhw compile MODEL -o x.bimhw")
-            program = _from_parts(msgspec.json.decode(metadata["bimhw"], type=Header), tensors)
+            header = parse_as(metadata["bimhw"], Header, where, "the header of a bimhw program", "Compile it again")
+            program = _from_parts(header, tensors)
         try:
             program.check()
         except InputError as error:

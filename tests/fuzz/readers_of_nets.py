@@ -29,6 +29,7 @@ def build_nets(scratch: Path) -> list[Reader]:
         _diagram(),
         *_netx(scratch),
         *_events(scratch),
+        *_connections(scratch),
         _training(scratch),
         _state_dict(scratch),
     ]
@@ -104,6 +105,28 @@ def _events(scratch: Path) -> list[Reader]:
         "a.aedat4": aedat4(scratch / "a.aedat4", [(1000, 1, 2, 1), (1500, 3, 4, 0), (52000, 7, 5, 1)]).read_bytes()
     }
     return [Reader("aedat4", files, lambda f: Dataset.open(f / "a.aedat4").samples(96) and None)]
+
+
+def _connections(scratch: Path) -> list[Reader]:
+    from bimhw.models.networks.connectome import read_connections
+
+    columns = {"pre": [10, 11, 12], "post": [11, 12, 10], "syn_count": [5, 7, 1], "nt_type": ["ACH", "GABA", "GLUT"]}
+    rows = ["pre,post,syn_count,nt_type", *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True))]
+    files = {"a.csv": "\n".join(rows).encode()}
+    try:
+        import pyarrow
+        from pyarrow import feather, parquet
+    except ImportError:
+        pass
+    else:
+        feather.write_feather(pyarrow.table(columns), scratch / "a.feather")
+        parquet.write_table(pyarrow.table(columns), scratch / "a.parquet")
+        files |= {f"a.{kind}": (scratch / f"a.{kind}").read_bytes() for kind in ("feather", "parquet")}
+
+    def reader(name: str) -> Reader:
+        return Reader(f"connections{name[1:]}", {name: files[name]}, lambda f: read_connections(f / name) and None)
+
+    return [reader(name) for name in files]
 
 
 def _training(scratch: Path) -> Reader:

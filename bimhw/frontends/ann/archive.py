@@ -6,7 +6,6 @@ beside a list of shapes. Both are read here and nothing is unpickled. The functi
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from simulator.base.errors import FitError, InputError
 from simulator.base.host_memory import check_memory
-from simulator.base.reading import boundary, check_is_file
+from simulator.base.reading import boundary, check_is_file, parse_json
 
 Json = Any  # of the archive
 MOST_JSON = 2**26  # bytes of a list of functions
@@ -60,7 +59,7 @@ def _json(archive: zipfile.ZipFile, end: str, file: Path) -> Json:
     part = _member(archive, end, file)
     if part.file_size > MOST_JSON:
         raise InputError(str(file), f"has {part.file_size:,} bytes in {end!r}, {MOST_JSON:,} at most", _WAY)
-    return json.loads(archive.read(part))
+    return parse_json(archive.read(part), f"{file}: {end}", _WAY)
 
 
 def _weights(archive: zipfile.ZipFile, file: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.base.reading import MAX_JSON_BYTES, boundary, read_bytes
+from simulator.base.reading import MAX_JSON_BYTES, boundary, parse_as, read_bytes
 
 FORMAT: Final = "bimhw-diagram-1"
 WHAT = "a component diagram"
@@ -135,10 +135,10 @@ def read_diagram(source: Path | str | bytes | dict[str, object]) -> Diagram:
     """
     where = str(source) if isinstance(source, Path | str) else "diagram"
     data = read_bytes(Path(source), MAX_JSON_BYTES) if isinstance(source, Path | str) else source
-    with boundary(where, WHAT, WAY_OUT):
-        if isinstance(data, bytes):
-            diagram = msgspec.json.decode(data, type=Diagram)
-        else:
+    if isinstance(data, bytes):
+        diagram = parse_as(data, Diagram, where, WHAT, WAY_OUT)
+    else:
+        with boundary(where, WHAT, WAY_OUT):
             diagram = msgspec.convert(data, Diagram)
     _check(diagram, where)
     return diagram

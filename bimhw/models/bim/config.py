@@ -12,7 +12,7 @@ import msgspec
 
 from bimhw.models.config_rules import Rule, check_rules, common_rules
 from simulator.base.errors import InputError
-from simulator.base.reading import boundary
+from simulator.base.reading import boundary, parse_json
 from simulator.neurons.psp import PspConstants, psp_constants
 
 Kind = Literal["diag", "s6", "complex"]
@@ -178,7 +178,7 @@ def config_from(value: Any, where: str) -> BimConfig:
         InputError: unknown or missing fields, wrong types or values; the message holds the path.
     """
     with boundary(f"{where}: config", "a BIM config", "Was it written by another version?"):
-        content = msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+        content = parse_json(value, f"{where}: config") if isinstance(value, str | bytes) else value
         if isinstance(content, dict) and content.get("family", "bim") != "bim":
             raise InputError(f"{where}: config", f"is of the family {content['family']!r}, and this is for BIM alone")
         return msgspec.convert(content, BimConfig)

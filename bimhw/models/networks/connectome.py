@@ -29,7 +29,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError, MissingExtraError
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
-from simulator.base.reading import boundary, check_is_file
+from simulator.base.reading import boundary, check_is_file, check_unique
 from simulator.program.blocks import in_blocks
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
@@ -168,6 +168,7 @@ def _columns(
     arrow = path.suffix in (".feather", ".parquet")
     with boundary(path, "a table of connections", "Give .csv, .csv.gz, .feather or .parquet"):
         header = list(_arrow(path).schema.names) if arrow else _csv_header(path)
+        check_unique(header)
         rows = int(_arrow(path).count_rows()) if arrow else _csv_rows(path)
         way_out = f"A machine with {rows * _ROW_BYTES / 1e9:.1f} GB free holds it; give a table of fewer rows"
         check_memory(rows * _ROW_BYTES, str(path), f"about {rows:,} rows", way_out)

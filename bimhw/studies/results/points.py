@@ -21,7 +21,7 @@ from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from bimhw.tasks.sources.transcripts import Transcribed
 from simulator.base.errors import InputError, UncheckedWarning, UnjudgedWarning
-from simulator.base.reading import boundary, read_text
+from simulator.base.reading import boundary, parse_object, read_text
 from simulator.base.writing import os_errors
 
 Data = Task | Corpus | SpokenDigits | Transcribed
@@ -104,7 +104,7 @@ def read_points(path: Path) -> dict[str, Point]:
 def _point(line: str, where: str) -> tuple[Point, bool]:
     """Return the point of a line, and whether a hash vouches for it."""
     with boundary(where, "a point", "Remove the line: the point is trained again"):
-        value = json.loads(line)
+        value = parse_object(line, where)
         stated = value.pop("sha256", None)
         if stated is not None and stated != _digest(value):
             raise ValueError("it was altered after it was written: its hash does not fit")

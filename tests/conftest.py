@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the folder ../shared (reference data beside the project), which is not here")
     return SHARED
+
+
+@pytest.fixture
+def few_digits() -> Iterator[None]:
+    """Cut the task digits to 64 images to learn and 64 to judge by."""
+    from bimhw.tasks.registry import TASKS, register_task
+
+    info = TASKS["digits"]
+    whole = info.load()
+    part = replace(whole, train=whole.train.take(slice(0, 64)), test=whole.test.take(slice(0, 64)))
+    register_task(replace(info, load=lambda: part))
+    yield
+    register_task(info)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.reference import llms_page, python_page
+from bimhw.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -38,16 +43,47 @@ def named(page: Path) -> Any:
 
 
 @pytest.mark.parametrize("page", list(map(named, PAGES)))
-def test_snippets_run_as_written(page: Path, tmp_path: Path) -> None:
+def test_snippets_run_as_written(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which has imported and compiled what they need; the next test starts processes."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
-    if python:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(python_of(page), {"__name__": "__main__"})
+        for line in shell_of(page):
+            if line.startswith("bimhw "):
+                by_command_line(line)
+            else:
+                run(["bash", "-c", line], tmp_path, line)
+
+
+def by_command_line(line: str) -> None:
+    command, _, file = line.partition(" > ")
+    printed = io.StringIO()
+    with redirect_stdout(printed), pytest.raises(SystemExit) as done:
+        main(shlex.split(command, comments=True)[1:])
+    assert done.value.code == 0, f"{line}\n{printed.getvalue()}"
+    if file:
+        Path(file).write_text(printed.getvalue(), encoding="utf-8")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_snippets_run_in_processes_of_their_own(page: Path, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    if python := python_of(page):
         run([sys.executable, "-W", "ignore", "-c", python], tmp_path, python)
-    for kind, code in snippets(page):
-        for line in code.splitlines() if kind == "sh" else ():
-            if line.strip() and not line.startswith(NOT_RUN):
-                shell = line.replace("bimhw ", f"{sys.executable} -m bimhw ", 1)
-                run(["bash", "-c", shell], tmp_path, line)
+    for line in shell_of(page):
+        run(["bash", "-c", line.replace("bimhw ", f"{sys.executable} -m bimhw ", 1)], tmp_path, line)
+
+
+def python_of(page: Path) -> str:
+    return "\n".join(code for kind, code in snippets(page) if kind == "python")
+
+
+def shell_of(page: Path) -> list[str]:
+    lines = [line for kind, code in snippets(page) if kind == "sh" for line in code.splitlines()]
+    return [line for line in lines if line.strip() and not line.startswith(NOT_RUN)]
 
 
 def run(command: list[str], folder: Path, shown: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,16 +15,15 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
-def test_example(example: Path, tmp_path: Path) -> None:
+def test_example(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     if example.stem == "snntorch_to_chip":
         pytest.importorskip("snntorch", reason="the example is of snnTorch")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    expected = example.with_suffix(".out")
-    assert done.stdout == expected.read_text(encoding="utf-8") if expected.exists() else done.stdout.strip()
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(example), run_name="__main__")
+    printed, expected = capsys.readouterr().out, example.with_suffix(".out")
+    assert printed == expected.read_text(encoding="utf-8") if expected.exists() else printed.strip()
 
 
 @pytest.mark.long

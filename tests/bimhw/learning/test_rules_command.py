@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 
 from bimhw.cli.main import main
 from bimhw.learning.rules.registry import forms
-from bimhw.tasks.registry import TASKS, register_task
 
 RULES = ("rtrl", *(name for name in forms() if name != "dense"), "hybrid", "stdp", "bptt", "frozen")
 CREDITS = ("filt-win", "filt-inst", "inst", "direct", "dfa", "local", "exact")
@@ -28,17 +25,6 @@ REFUSED: dict[str, dict[str, str]] = {
     "lazy": dict.fromkeys(("filt-win", "filt-inst", "inst", "exact"), "direct"),
 }
 CASES = [(rule, credit) for rule in RULES if rule not in ("bptt", "frozen") for credit in CREDITS]
-
-
-@pytest.fixture
-def few() -> Iterator[None]:
-    """Cut the task digits to 64 images to learn and 64 to judge by."""
-    info = TASKS["digits"]
-    whole = info.load()
-    part = replace(whole, train=whole.train.take(slice(0, 64)), test=whole.test.take(slice(0, 64)))
-    register_task(replace(info, load=lambda: part))
-    yield
-    register_task(info)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -64,7 +50,7 @@ def of(rule: str) -> list[str]:
     return ["--rule", rule, *(["--batch", "1", "--optimiser", "sgd"] if rule == "lazy" else [])]
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(("rule", "credit"), CASES)
 def test_stack(rule: str, credit: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [*of(rule), "--credit", credit, "--hidden", "6,5", "--dense-readout", "--psp", "delta"]
@@ -77,7 +63,7 @@ def test_stack(rule: str, credit: str, tmp_path: Path, capsys: pytest.CaptureFix
         train_and_compile(capsys, tmp_path, *options)
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("kind", [["diag"], ["s6", "--states", "2"]], ids=["diag", "s6"])
 def test_one_layer(rule: str, kind: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +76,7 @@ def test_one_layer(rule: str, kind: list[str], tmp_path: Path, capsys: pytest.Ca
         train_and_compile(capsys, tmp_path, *options)
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(
     "options",
     [

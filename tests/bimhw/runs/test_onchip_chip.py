@@ -266,14 +266,26 @@ def test_learning_memory_is_checked_against_the_chip(task):
         check_learning(program, load_chip("loihi1"))
 
 
+@pytest.mark.usefixtures("few_digits")
 def test_command_learns_writes_and_prints(tmp_path, digits_program):
     out, model = tmp_path / "y.bimhw", tmp_path / "y.pt"
     args = [str(digits_program), "--epochs", "1", "-o", str(out), "--model", str(model), "--form", "seq", "--json"]
-    args += ["--set", "error-bits=8", "--set", "skip_zero=no", "--prune-target", "0.5", "--prune-mode", "gated"]
+    args += [
+        "--set",
+        "error-bits=8",
+        "--set",
+        "skip_zero=no",
+        "--set",
+        "prune_every=4",
+        "--prune-target",
+        "0.5",
+        "--prune-mode",
+        "gated",
+    ]
     printed = CliRunner().invoke(command, args, catch_exceptions=False)
     assert printed.exit_code == 0
     summary = json.loads(printed.stdout)
-    assert summary["updates"] == 1297
+    assert summary["updates"] == 64
     assert set(summary["pruned_share"]) == {"layer1.z", "layer1.d", "layer1.c"}
     assert all(abs(share - 0.5) < 0.1 for share in summary["pruned_share"].values())
     learning = Program.load(out).learning

@@ -164,12 +164,13 @@ def _fill(need, shared, length, kernel, rooms, used, block, fresh, out):  # type
             block += 1
             used[:] = 0.0
             full, held = False, False
-        if not held or i % length == 0:
-            used += kernel
-        if not held:
-            used += shared
-            held = True
-        used += need[i]
+        for r in range(need.shape[1]):  # word by word: an array expression takes memory for every neuron
+            if not held or i % length == 0:
+                used[r] += kernel[r]
+            if not held:
+                used[r] += shared[r]
+            used[r] += need[i, r]
+        held = True
         out[i] = block
     return block
 

@@ -61,38 +61,40 @@ class Pattern:
         return bool(self.channels.nnz == self.channels.shape[0] * self.channels.shape[1])
 
     @cached_property
-    def _by_any_channel(self) -> Bools:
-        """Sources of one channel that reach a whole channel of targets."""
-        sides = [d.any(axis=0) for d in self.dims]
-        return np.asarray(reduce(np.logical_and.outer, sides) if sides else np.ones(1, bool)).reshape(-1)
-
-    @cached_property
-    def _sides(self) -> dict[tuple[int, int, int], Bools]:
+    def _known(self) -> dict[tuple[int, ...], Bools]:
         return {}
 
     def _side(self, d: int, low: int, high: int) -> Bools:
         """Return source positions of direction `d` that reach a target position low .. high - 1; kept, for cores repeat."""
         key = d, low, high
-        if key not in self._sides:
-            self._sides[key] = np.asarray(self.dims[d][low:high].any(axis=0))
-        return self._sides[key]
+        if key not in self._known:
+            self._known[key] = np.asarray(self.dims[d][low:high].any(axis=0))
+        return self._known[key]
 
-    def reached_by(self, low: int, high: int, one_channel: bool) -> Bools:
-        """Return the sources that reach one of the targets low .. high - 1, bool [sources].
+    def reached_from(self, low: int, high: int) -> Bools:
+        """Return the positions whose channels reach one of the targets low .. high - 1, bool [sources / channels]; kept.
 
-        With `one_channel`, those of one channel of a `full` pattern, which stands for all: bool [sources / channels].
+        Of a `full` pattern, every channel of these positions does.
         """
         row = math.prod(self.out_shape[1:])
-        if one_channel and (-(-low // row) + 1) * row <= high:  # a whole channel of targets
-            return self._by_any_channel
-        out = np.zeros(self.in_shape[1:] if one_channel else self.in_shape, bool)
+        key = (low % row, high - low) if (-(-low // row) + 1) * row > high else (0, row)
+        if key not in self._known:
+            out = np.zeros(self.in_shape[1:], bool)
+            for _, *rest in _boxes(key[0], sum(key), self.out_shape):
+                sides = [self._side(d, a, b) for d, (a, b) in enumerate(rest)]
+                out |= reduce(np.logical_and.outer, sides) if sides else True
+            self._known[key] = out.reshape(-1)
+        return self._known[key]
+
+    def reached_by(self, low: int, high: int) -> Bools:
+        """Return the sources that reach one of the targets low .. high - 1, bool [sources]."""
+        if self.full:
+            return np.tile(self.reached_from(low, high), self.in_shape[0])
+        out = np.zeros(self.in_shape, bool)
         for (first, last), *rest in _boxes(low, high, self.out_shape):
+            channels = self.channels.indices[self.channels.indptr[first] : self.channels.indptr[last]]
             sides = [self._side(d, a, b) for d, (a, b) in enumerate(rest)]
-            if not one_channel:
-                channels = np.zeros(self.channels.shape[1], bool)
-                channels[self.channels.indices[self.channels.indptr[first] : self.channels.indptr[last]]] = True
-                sides = [channels, *sides]
-            out |= reduce(np.logical_and.outer, sides) if sides else True
+            out[channels] |= reduce(np.logical_and.outer, sides) if sides else True
         return out.reshape(-1)
 
 
@@ -195,7 +197,7 @@ def _leaving(patterns: tuple[Pattern, ...], runs: tuple[tuple[tuple[int, int, in
     reached: dict[int, Bools] = {}
     for pattern, own in zip(patterns, runs, strict=True):
         for low, high, core in own:
-            sources = pattern.reached_by(low, high, one_channel)
+            sources = pattern.reached_from(low, high) if one_channel else pattern.reached_by(low, high)
             reached[core] = reached[core] | sources if core in reached else sources
     into, fan = np.zeros(max(reached) + 1, np.int64), np.zeros(next(iter(reached.values())).size, np.int64)
     for core, sources in reached.items():

@@ -78,7 +78,7 @@ def fit(
     source = outline or check_network(load_network(model, recorded, **reading))
     lowered = partial(to_integers, calibration=calibration, task=task, seed=seed)
     tried = _Tried(source, outline, options, neurons_per_core, lowered)
-    others = [tried.verdict(load_chip(name)) for name in chip_names() if name != target.name]
+    others = [tried.verdict(load_chip(name), all_axons=False) for name in chip_names() if name != target.name]
     others.sort(key=lambda v: (not v["fits"], v["chips"] is None, v["cores"] or 0, v["chip"]))
     short = [{k: v[k] for k in ("chip", "fits", "cores", "cores_of_chip", "chips", "reason")} for v in others]
     return FitReport(tried.verdict(target) | {"other_chips": short})
@@ -95,10 +95,10 @@ class _Tried:
     lowered: Callable[..., Integers]
     known: dict[int, tuple[Network, Integers]] = field(default_factory=dict)  # by float network, kept
 
-    def verdict(self, on: Chip) -> dict[str, Any]:
-        """Return whether the network fits a chip, and what binds there."""
+    def verdict(self, on: Chip, all_axons: bool = True) -> dict[str, Any]:
+        """Return whether the network fits a chip, and what binds there; axons without a limit only with `all_axons`."""
         try:
-            return _verdict(self._integer(on), on, self.neurons_per_core)
+            return _verdict(self._integer(on), on, self.neurons_per_core, all_axons)
         except FitError as error:
             return _refused(on, error)
 
@@ -116,9 +116,9 @@ class _Tried:
         return self.known[id(own)][1].integer
 
 
-def _verdict(network: Network, chip: Chip, neurons_per_core: int | None) -> dict[str, Any]:
+def _verdict(network: Network, chip: Chip, neurons_per_core: int | None, all_axons: bool) -> dict[str, Any]:
     problem = make_problem(network, chip)
-    program, resources = pack(problem, neurons_per_core)
+    program, resources = pack(problem, neurons_per_core, unlimited_axons=all_axons)
     relays = 0
     if not _holds(program, resources, chip) and not is_patterned(program):
         try:  # a fan-out beyond the axons of a core, where relay neurons help

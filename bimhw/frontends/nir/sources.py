@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,7 +109,7 @@ def derived_dt(graph: NirGraph) -> tuple[float, str] | None:
     plain = graph.of_kind("I", "IF")
     if not leaky and all(np.all(n.fields["r"] == 1) for n in plain):
         return 1.0, "no neuron has a time constant and every r is 1 (one step is one unit of time)"
-    told = np.array([v for n in [*leaky, *plain] for v in _told(n)])
+    told = np.concatenate([np.zeros(0), *(v for n in [*leaky, *plain] for v in _told(n))])
     if told.size == 0 or any(np.all(n.fields["r"] == 1) for n in plain):
         return None
     value = _rounded(float(np.median(told)))
@@ -119,20 +118,17 @@ def derived_dt(graph: NirGraph) -> tuple[float, str] | None:
     return value, "r = tau / dt there in every neuron"
 
 
-def _told(node: Node) -> Iterator[float]:
-    """Time steps that the gains of this node tell; gains of 1 tell nothing."""
+def _told(node: Node) -> list[Floats]:
+    """Return the time steps that the gains of this node tell; gains of 1 tell nothing."""
     f = node.fields
-    tau = f.get("tau", f.get("tau_mem", np.ones(())))
-    r, tau = np.broadcast_arrays(f["r"], tau)
-    yield from _steps(tau, r)
-    if "w_in" in f:
-        w_in, tau = np.broadcast_arrays(f["w_in"], f["tau_syn"])
-        yield from _steps(tau, w_in)
+    told = [_steps(f.get("tau", f.get("tau_mem", np.ones(()))), f["r"])]
+    return [*told, _steps(f["tau_syn"], f["w_in"])] if "w_in" in f else told
 
 
-def _steps(tau: Floats, gain: Floats) -> Iterator[float]:
+def _steps(tau: Floats, gain: Floats) -> Floats:
+    gain, tau = np.broadcast_arrays(gain, tau)
     told = (gain != 1) & (gain != 0) & np.isfinite(gain)
-    yield from (tau[told] / gain[told]).tolist()
+    return np.asarray(tau[told] / gain[told], np.float64)
 
 
 def _rounded(value: float) -> float | None:

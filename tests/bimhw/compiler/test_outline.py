@@ -62,7 +62,7 @@ def test_patterns_are_the_nonzeros_of_the_unrolled_matrices(
         dense = csr_to_dense(q, unrolled.population(q.target).size) != 0
         np.testing.assert_array_equal(p.pattern.fan_in, dense.sum(axis=1))
         low, high = sorted(rng.integers(0, dense.shape[0] + 1, 2).tolist())
-        np.testing.assert_array_equal(p.pattern.reached_by(low, high, False), dense[low:high].any(axis=0))
+        np.testing.assert_array_equal(p.pattern.reached_by(low, high), dense[low:high].any(axis=0))
         assert p.peak >= np.abs(q.weights).max()
     axons = axon_table(programs[0])
     into, fan = pattern_axons(programs[1])

@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from bimhw.learning.event_form import event_form
 from bimhw.learning.forms.bptt import run_compiled
-from bimhw.learning.presets import LEAKY_PRESETS, META_PRESETS, P_SPIKESSM_PRESETS, PRESETS
+from bimhw.learning.presets import EVENT_PRESETS, LEAKY_PRESETS, META_PRESETS, P_SPIKESSM_PRESETS, PRESETS
 from bimhw.learning.rules.registry import learning_rule, rules
 from bimhw.learning.settings import TrainSettings
 from bimhw.models.bim.net import Init, as_bim
+from bimhw.models.event.net import EventInit, EventNet
 from bimhw.models.leaky.config import FAMILY as LEAKY
 from bimhw.models.leaky.net import LeakyInit, LeakyNet
 from bimhw.models.meta.net import MetaInit, MetaNet
@@ -58,6 +60,17 @@ def _leaky_run(net: Net, seed: int) -> Callable[[Tensor], NetRun]:
     return net.run
 
 
+def event() -> Training:
+    """Return how networks learnt by spike times are trained: by EventProp."""
+    return Training(EventInit, EVENT_PRESETS, lambda task: "default", _event_run, rules=("eventprop",), regular=False)
+
+
+def _event_run(net: Net, seed: int) -> Callable[[Tensor], NetRun]:
+    if not isinstance(net, EventNet):
+        raise InputError(type(net).__name__, "is no network learnt by spike times")
+    return event_form(net)
+
+
 def meta() -> Training:
     """Return how networks of meta-neurons are trained: by BPTT."""
     return Training(MetaInit, META_PRESETS, lambda task: "default", SampledForm, rules=("bptt",))
@@ -78,6 +91,9 @@ def check_settings(config: NetConfig, settings: TrainSettings) -> None:
         raise InputError(f"rule {settings.rule!r}", problem, "Leave --rule out")
     if settings.prune and not training.prunes:
         raise InputError("training setting prune", f"is set, and the family {family.name} has no masks", "Set it to 0")
+    if settings.rate_strength and not training.regular:
+        problem = f"is set, and rule {settings.rule} knows no gradient of a number of spikes"
+        raise InputError("training setting rate_strength", problem, "Set it to 0")
 
 
 class SampledForm:

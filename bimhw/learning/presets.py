@@ -55,6 +55,14 @@ P_SPIKESSM_PRESETS = {
 # Leaky networks: online by a local rule, an update at every labelled step.
 LEAKY_PRESETS = {"default": Preset(config={"hidden": (64,)}, settings={"rule": "e-prop", "epochs": 8, "lr_end": 0.02})}
 
+# Networks learnt by spike times: by EventProp, one update a batch of sequences.
+EVENT_PRESETS = {
+    "default": Preset(
+        config={"hidden": (64,)},
+        settings={"rule": "eventprop", "epochs": 8, "batch": 20, "lr": 0.02, "lr_end": 0.02},
+    )
+}
+
 # Meta-neurons: by BPTT, the constants of the neurons beside the weights.
 META_PRESETS = {
     "default": Preset(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
+from bimhw.learning.rules.registry import learning_rule, rule_and_form
 from bimhw.learning.train import TrainSettings
 from bimhw.models.registry import trainable
 from bimhw.models.training import Preset, Training
@@ -30,14 +31,17 @@ def recipe(
         task: gives the ends of the network.
         preset: a name of `bimhw.learning.presets.PRESETS`, a `Preset`, or None for the task's own.
         seed: of everything random.
-        family: of models; None: BIM.
+        family: of models; None: that of the rule, or BIM.
         options: fields of `BimConfig` (`PSpikeConfig`), `TrainSettings` or `Init` (`PSpikeInit`); None leaves a field as it is.
             ``hidden`` and ``delays`` may be texts such as ``"64,64"``.
 
     Raises:
         InputError: an unknown option or a value out of its range.
     """
-    of, training = trainable(family)
+    named = options.get("rule")
+    of, training = trainable(
+        family or (learning_rule(rule_and_form(named, "")[0]).family if isinstance(named, str) else None)
+    )
     kinds = _Kinds(of.config, TrainSettings, training.init)
     base = _preset(preset, task.name, training)
     given = {k: v for k, v in options.items() if v is not None}

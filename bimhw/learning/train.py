@@ -188,7 +188,7 @@ class Trainer(Loop[Tensor]):
             through = Through(run or trainable(family_of(net.config).name)[1].run(net, settings.seed), settings)
             penalty = through.penalty if settings.rate_strength else None
             descent = UpdaterDescent(self.updater)
-            method = ByAutograd(net, through, objective, descent, penalty=penalty, rates=through.rates)
+            method = ByAutograd(net, through, objective, descent, penalty=penalty, rates=through.rates, count=True)
         super().__init__(method, TaskBatches(task, settings.batch, settings.seed, next(net.parameters())), settings.lr)
         self.task, self.judged = task, dict[int, float]()  # test accuracy by epoch, where it was asked for
 
@@ -197,7 +197,10 @@ class Trainer(Loop[Tensor]):
         history = [Epoch(k, e.loss, e.seconds, self.judged.get(k), e.rates) for k, e in enumerate(self.history, 1)]
         task, reason = self.task, self.task.unjudged
         found = {} if reason else areas(task.metric, final.scores, task.test.y)
-        work = (self.updater.updates, self.settings.epochs * len(task.train), self.method.memory_words)
+        held = self.method.memory_words
+        if not learning_rule(self.settings.rule).online:  # autograd keeps a batch
+            held = math.ceil(held / min(self.settings.batch, len(task.train)))
+        work = (self.updater.updates, self.settings.epochs * len(task.train), held)
         return TrainResult(self.net, self.settings, tuple(history), final, *work, found, threads, device, reason)
 
 

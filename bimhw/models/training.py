@@ -33,6 +33,7 @@ class Training:
         run: network and seed -> function that takes a batch of inputs [T, B, n_in] through it with gradients.
         rules: learning rules that train it; None: every rule.
         prunes: whether its synapses have masks.
+        regular: whether `run` carries the gradient of spikes, which the rate regulariser needs.
     """
 
     init: type[msgspec.Struct]
@@ -41,3 +42,4 @@ class Training:
     run: Callable[[Net, int], Callable[[Tensor], NetRun]]
     rules: tuple[str, ...] | None = None
     prunes: bool = False
+    regular: bool = True

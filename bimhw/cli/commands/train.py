@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--preset", help="A tested setting; further options change it; a wrong name lists all.")
-@click.option("--family", help="Family of models: bim (default), p-spikessm, p-spikessm-s4, leaky, meta or your own.")
+@click.option(
+    "--family", help="Family of models: bim (default), p-spikessm, p-spikessm-s4, leaky, event, meta or your own."
+)
 @click.option(
     "--rule",
-    help="rtrl (online, default), hybrid, stdp, bptt, frozen; texts: tbptt; transcripts: ctc.",
+    help="rtrl (online, default), hybrid, stdp, bptt, frozen, eventprop; leaky: e-prop and more; texts: tbptt; transcripts: ctc.",
 )
 @click.option("--form", help="Form of the gradient (rtrl, hybrid): dense (default), seq, tr, blk, lazy.")
 @click.option("--credit", help="How the error reaches lower layers: filt-win (default), inst, direct, dfa, local.")

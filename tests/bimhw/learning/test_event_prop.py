@@ -31,8 +31,11 @@ def first_root(v: float, i: float, c: EventNeurons, end: float) -> float:
     return math.inf if not up.size else brentq(above, grid[up[0]], grid[up[0] + 1], xtol=1e-14, rtol=1e-14)
 
 
-def followed(w: Tensor, spikes: list[tuple[float, int]], c: EventNeurons, end: float) -> list[tuple[Tensor, int]]:
-    """Simulate with states that autograd follows; a spike time is a root, so one Newton step from it carries its gradient."""
+def followed(w: Tensor, spikes: list[tuple[float, ...]], c: EventNeurons, end: float) -> list[tuple[Tensor, int]]:
+    """Simulate with states that autograd follows; a spike time is a root, so one Newton step from it carries its gradient.
+
+    Spikes are (time, input) or (time, input, size).
+    """
     n, m = w.shape[0], w.shape[1] - w.shape[0]
     v, i = [torch.zeros((), dtype=torch.float64) for _ in range(n)], [torch.zeros((), dtype=torch.float64)] * n
     now, queue = torch.zeros((), dtype=torch.float64), sorted(spikes)
@@ -56,11 +59,12 @@ def followed(w: Tensor, spikes: list[tuple[float, int]], c: EventNeurons, end: f
             t = torch.tensor(best, dtype=torch.float64)
             at_v, at_i = flow(who, t)
             t = t - (at_v - c.theta) / ((at_i - at_v) / c.tau_m).detach()
-            source = m + who
+            source, size = m + who, 1.0
         else:
-            t, source = torch.tensor(arriving, dtype=torch.float64), queue.pop(0)[1]
+            source, size = int(queue[0][1]), queue[0][2] if len(queue[0]) > 2 else 1.0
+            t = torch.tensor(queue.pop(0)[0], dtype=torch.float64)
         moved = [flow(k, t) for k in range(n)]
-        v, i, now = [a for a, _ in moved], [b + w[k, source] for k, (_, b) in enumerate(moved)], t
+        v, i, now = [a for a, _ in moved], [b + size * w[k, source] for k, (_, b) in enumerate(moved)], t
         if source >= m:
             v[who] = v[who] * 0
         out.append((t, source))
@@ -73,7 +77,9 @@ def test_the_gradient_of_spike_times_is_that_of_autograd(seed: int) -> None:
     rng = np.random.default_rng(seed)
     c = EventNeurons(tau_m=rng.uniform(5, 25), tau_s=rng.uniform(2, 4.5), theta=rng.uniform(0.5, 1.5))
     w = np.concatenate([rng.uniform(0.5, 4, (3, 4)), rng.uniform(-1.5, 1.5, (3, 3))], axis=1)
-    spikes = [(float(t), int(i)) for t, i in zip(rng.uniform(0, 12, 5), rng.integers(0, 4, 5), strict=True)]
+    spikes: list[tuple[float, ...]] = [
+        (float(t), int(i)) for t, i in zip(rng.uniform(0, 12, 5), rng.integers(0, 4, 5), strict=True)
+    ]
     events = run_events(w, spikes, c, 20.0)
     own = events.sources >= 4
     assume(2 <= own.sum() <= 12)

@@ -143,11 +143,11 @@ def small(family: Any) -> Any:
 
 def test_an_unknown_family_is_refused_with_the_known() -> None:
     with pytest.raises(
-        InputError, match=r"unknown family 'liquid'.*bim, leaky, meta, p-spikessm, p-spikessm-s4, stack"
+        InputError, match=r"unknown family 'liquid'.*bim, event, leaky, meta, p-spikessm, p-spikessm-s4, stack"
     ):
         registry.config_from({"family": "liquid"}, "m.pt")
     done = CliRunner().invoke(command, ["digits", "--family", "liquid"])
-    assert "Families: bim, leaky, meta, p-spikessm" in str(done.exception)
+    assert "Families: bim, event, leaky, meta, p-spikessm" in str(done.exception)
     with pytest.raises(InputError, match="belongs to no family"):
         registry.family_of(object())
 

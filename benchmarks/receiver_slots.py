@@ -1,7 +1,8 @@
 """How much of a step's time hangs on the buffers: python -m benchmarks.receiver_slots [--nets s_5,m_1] [--steps 5]
 
 The reference nets (../shared/bench) on `loihi1-fitted`, one functional run each, timed with other depths of the FIFO that a core
-receives packets in, of the routers' inputs, and on a clock of 1 ns, which BookSim has in SANA-FE. One JSON line a net.
+receives packets in, of the routers' inputs, on a clock of 1 ns, which BookSim has in SANA-FE, and with two
+networks. One JSON line a net.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
         program = program_as_given(net.network, chip)
         spikes = run(program, net.inputs, options.steps).spikes
         times = {what: run_timing(program, changed(chip, v), spikes).sim_time_ns for what, v in VARIANTS.items()}
+        double = msgspec.structs.replace(chip, topology=msgspec.structs.replace(chip.topology, networks=2))
+        times["two networks"] = run_timing(program, double, spikes).sim_time_ns
         line = {what: round(ns / options.steps / 1e3, 4) for what, ns in times.items()}
         print(json.dumps({"net": name, "steps": options.steps, "us_per_step": line}), flush=True)
 

@@ -1,9 +1,9 @@
-"""What neighbour synchronisation and multicast save, and cost: a chain of recurrent layers on 64 chips.
+"""What neighbour synchronisation, multicast and a second network save, and cost: a chain of recurrent layers on 64 chips.
 
     python -m benchmarks synchronisation
 
-The chip is `generic` (a design; its times are assumed), as it is and with `topology.multicast`. One row a case: time of a step,
-energy of a step without static power, and packets over links of a step, each beside the barrier's with unicast.
+The chip is `generic` (a design; its times are assumed), as it is and with `topology.multicast` and `networks: 2`. One row a case:
+time of a step, energy of a step without static power, and packets over links of a step, each beside the barrier's with unicast.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ from simulator.function import run
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
-from simulator.timing.contract import LOCAL
 from simulator.timing.run import run_timing
 from simulator.timing.token_counts import with_tokens
 
 LAYERS, WIDTH, FAN, STEPS = 64, 640, 48, 20
 
 
-def forking(chip: Chip) -> Chip:
-    """Return the same chip with multicast."""
-    return msgspec.structs.replace(chip, topology=msgspec.structs.replace(chip.topology, multicast=True))
+def variants(chip: Chip) -> list[Chip]:
+    """Return the chip with one and with two networks, without and with multicast."""
+    return [
+        msgspec.structs.replace(chip, topology=msgspec.structs.replace(chip.topology, multicast=m, networks=n))
+        for n in (1, 2)
+        for m in (False, True)
+    ]
 
 
 def layered(chip: Chip, seed: int = 0) -> tuple[Program, SpikeTrain, int]:
@@ -58,16 +61,17 @@ def layered(chip: Chip, seed: int = 0) -> tuple[Program, SpikeTrain, int]:
 def measure(name: str, chip: Chip, program: Program, inputs: SpikeTrain, steps: int) -> list[dict[str, Any]]:
     """Rows of one network."""
     rows: list[dict[str, Any]] = []
-    for silicon in (chip, forking(chip)):
+    for silicon in variants(chip):
         what = run(program, inputs, steps, topology=silicon.topology)
         for sync in ("barrier", "neighbour"):
             when = run_timing(program, silicon, what.spikes, sync=sync)  # type: ignore[arg-type]
             energy = chip_energy(with_tokens(what.activity, when, program), silicon, program)
             row = {
                 "net": name, "sync": sync, "multicast": silicon.topology.multicast,
+                "networks": silicon.topology.networks,
                 "us_per_step": when.sim_time_ns / steps / 1e3,
                 "nj_per_step": energy.energy_pj("dynamic") / steps / 1e3,
-                "hops_per_step": int(when.link_busy_ticks[:, :LOCAL].sum()) / steps / when.mesh.flits,
+                "hops_per_step": int(when.link_busy_ticks[:, : when.mesh.n_links].sum()) / steps / when.mesh.flits,
             }  # fmt: skip
             first = rows[0] if rows else row
             rows.append(

@@ -283,7 +283,8 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
     if timing is not None:
         total = max(1, int(timing["step_ticks"].sum()))
         busy = np.where(held > 0, timing["core_busy"][:n] / total, np.nan)
-        link = timing["link_busy"][:, :4] / total
+        links = timing["link_busy"][:, : 4 * t.networks].reshape(-1, t.networks, 4)
+        link = links.max(axis=1) / total  # of two networks, the busier link
         what = "busy share of the soma or synapse stage"
     top = float(np.nanmax(busy)) or 1.0
     names = [f"core {c}: {held[c]} neurons" + (f", busy {busy[c]:.1%}" if held[c] else "") for c in range(n)]
@@ -326,12 +327,13 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
 def limits_part(chip: Chip) -> Part:
     """Show the notes of the chip file about its numbers."""
     packets = "one forking packet per spike" if chip.topology.multicast else "one packet per spike and destination core"
-    modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {_MESH}"
+    mesh = "two networks of routers" if chip.topology.networks == 2 else "routers"
+    modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {mesh} {_MESH}"
     return Part("Limits of the model", lines=[*chip.notes, modelled, _NOT_MODELLED])
 
 
-_MESH = "routers with finite buffers and XY routing, synchronisation of the steps, host input and output."
-_NOT_MODELLED = "Not modelled: virtual channels, adaptive routing, a second router network, message packing, DVFS."
+_MESH = "with finite buffers and XY routing, synchronisation of the steps, host input and output."
+_NOT_MODELLED = "Not modelled: virtual channels, adaptive routing, message packing, DVFS."
 
 
 def _percent(value: float | None) -> str:

@@ -13,6 +13,7 @@ from simulator.chips.chip import Chip
 from simulator.neurons.base import get
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+from simulator.timing.contract import link_name
 from simulator.timing.run import run_timing
 from simulator.timing.terms import step_terms
 from simulator.trace.records import Trace, trace_of
@@ -20,7 +21,6 @@ from simulator.trace.records import Trace, trace_of
 MOST_SPIKES = 40_000
 MOST_STEPS = 24  # of the timeline
 MOST_ROWS = 40  # cores, and links, of the timeline: the busiest
-PORTS = ("north", "east", "south", "west")
 Ints = npt.NDArray[np.int64]
 
 
@@ -186,12 +186,12 @@ def _timeline(trace: Trace, binds: list[str], chip: Chip) -> Timeline:
             bars.append(
                 Bar(row, round(float(trace.soma_start[s, c]) * tick, 1), round(float(trace.soma_end[s, c]) * tick, 1))
             )
-    links = trace.link_busy[:, :, :4]
+    links = trace.link_busy[:, :, : 4 * chip.topology.networks]
     flat = links.reshape(links.shape[0], -1)
     top = np.argsort(-flat.sum(axis=0), kind="stable")[: MOST_ROWS // 2]
     for k in top[flat.sum(axis=0)[top] > 0].tolist():
         router, port = divmod(k, links.shape[2])
-        rows.append(f"link {router // height},{router % height} {PORTS[port]}")
+        rows.append(f"link {router // height},{router % height} {link_name(port)}")
         for s in np.nonzero(flat[:, k])[0].tolist():
             start = float(trace.release[s]) * tick
             bars.append(Bar(len(rows) - 1, round(start, 1), round(start + float(flat[s, k]) * tick, 1)))

@@ -18,7 +18,8 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of these (Hala Point, Loihi 2)
 
 
-_LATER = ("board_link", "board_chips", "multicast")  # fields that files of the first format do not have
+# Fields that files of the first format do not have, and what they mean there.
+_LATER = {"board_link": None, "board_chips": 0, "multicast": False, "networks": 1}
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +59,8 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Several chips stand side by side in x, and their cores are numbered chip after chip: column x is column x % width of
     chip x // width. ``width`` and ``usable_cores`` are of one chip; ``broken_cores`` are numbers in the whole system.
     ``multicast``: the packets of one spike travel as one, which forks at the routers where their ways part.
+    ``networks``: 1, or 2 of routers and links side by side; a packet takes network (destination core) % 2, the host being core
+    ``mesh_cores``. A core feeds both from one FIFO, and one output, which serves both, feeds the core.
     ``board_chips`` neighbours share a board, and links from board to board have times of their own; 0: all on one board.
     """
 
@@ -71,6 +74,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chips: PositiveInt = 1
     board_chips: Annotated[int, msgspec.Meta(ge=0)] = 0
     multicast: bool = False
+    networks: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
 
     @property
     def columns(self) -> int:
@@ -199,10 +203,10 @@ class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def sha256(self) -> str:
         """Return the hash of the chip's content; what came to the format later counts only where a file uses it."""
-        content = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _LATER or v is not None}
+        content = {k: v for k, v in msgspec.to_builtins(self).items() if k not in _LATER or v != _LATER[k]}
         if self.timing is not None:
             content["timing"] = {k: v for k, v in content["timing"].items() if k != "handshake" or v is not None}
-        content["topology"] = {k: v for k, v in content["topology"].items() if k not in _LATER or v}
+        content["topology"] = {k: v for k, v in content["topology"].items() if k not in _LATER or v != _LATER[k]}
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 

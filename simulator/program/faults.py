@@ -39,7 +39,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         seed: key of every random choice below.
         dead_cores: their neurons never fire or update, packets to them are lost.
-        dead_links: router outputs that carry nothing, as (x, y, direction).
+        dead_links: router outputs that carry nothing, as (x, y, direction); where a chip has two networks, those of both.
         drop_rate: probability that a packet between cores is lost.
         stuck_rate: share of the synapses whose weight is stuck.
         stuck_value: where it is stuck: at zero, at the smallest or at the largest value of its word.

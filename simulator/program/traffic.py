@@ -3,7 +3,7 @@
 A spike makes one packet per distinct destination core (its own core included); a packet from router (x, y) to (x', y')
 takes |x - x'| hops along the row, of which those from chip to chip are counted apart, and |y - y'| north-south hops. Inputs
 that live outside the chip enter at the host port, spikes of output populations leave there. Where the mesh multicasts, a spike
-makes one packet, which crosses each link of the tree of these ways once.
+makes one packet, which crosses each link of the tree of these ways once; with two networks, of a tree in each.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
     outside = program.core == HOST
     leaves = host_readers(program) & ~outside
     if topology is not None and topology.multicast:
-        return _trees(axons, program.core, leaves, x, y, chip, board)
+        return _trees(axons, program.core, leaves, topology, x, y, chip, board)
     hops_ew += leaves * np.abs(x[program.core] - x[HOST])
     hops_ns += leaves * np.abs(y[program.core] - y[HOST])
     hops_chip += leaves * np.abs(chip[program.core] - chip[HOST])
@@ -74,10 +74,16 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
     return Reach(packets, here, hops_ew, hops_ns, hops_chip, hops_board, host_in, leaves.astype(np.int64), fan)
 
 
-def _trees(axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64) -> Reach:
+def _trees(
+    axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], topology: Topology, x: I64, y: I64, chip: I64, board: I64
+) -> Reach:  # fmt: skip
     """Return `reach` of a mesh that multicasts."""
     out = np.zeros((7, core.size), np.int64)
-    _measure_trees(axons.ptr, axons.dst, core, leaves, x, y, chip, board, out)
+    for network in range(topology.networks):
+        ours = axons.dst % topology.networks == network
+        ptr = np.append(0, np.cumsum(ours))[axons.ptr]
+        to_host = leaves & (topology.mesh_cores % topology.networks == network)
+        _measure_trees(ptr, axons.dst[ours], core, to_host, x, y, chip, board, out)
     packets, here, hops_ew, hops_ns, hops_chip, hops_board, fan = out
     outside = core == HOST
     here[outside] = 0
@@ -118,13 +124,14 @@ def _measure(ptr: I64, dst: I32, core: I32, x: I64, y: I64, chip: I64, board: I6
 def _measure_trees(
     ptr: I64, dst: I32, core: I32, leaves: npt.NDArray[np.bool_], x: I64, y: I64, chip: I64, board: I64, out: I64
 ) -> None:  # fmt: skip
-    """Count by neuron packets, leaves at the same router, columns, rows, chips and boards of its tree, leaves at cores."""
+    """Add by neuron packets (one at most), leaves at its router, columns, rows, chips, boards of its tree, leaves at cores."""
     for neuron in range(ptr.size - 1):
         home, to_host = core[neuron], leaves[neuron]
         first, stop = ptr[neuron], ptr[neuron + 1]
         if first == stop and not to_host:
             continue
-        out[0, neuron], out[6, neuron] = 1, stop - first
+        out[0, neuron] = 1
+        out[6, neuron] += stop - first
         west = east = home  # the ends of the tree's row
         k = first
         while k < stop or to_host:
@@ -143,6 +150,6 @@ def _measure_trees(
                 out[1, neuron] += int(x[dst[k]] == x[home] and y[dst[k]] == y[home])
                 k += 1
             out[3, neuron] += high - low
-        out[2, neuron] = x[east] - x[west]
-        out[4, neuron] = chip[east] - chip[west]
-        out[5, neuron] = board[east] - board[west]
+        out[2, neuron] += x[east] - x[west]
+        out[4, neuron] += chip[east] - chip[west]
+        out[5, neuron] += board[east] - board[west]

@@ -13,8 +13,8 @@ import numpy as np
 
 from simulator.timing.barrier import release_time
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import I32, I64, LOCAL, Mesh, StepWork
-from simulator.timing.wires import towards, wires
+from simulator.timing.contract import I32, I64, Mesh, StepWork
+from simulator.timing.wires import output_of, wires
 
 _NEVER = 1 << 62
 
@@ -31,7 +31,7 @@ def quiet_bound(mesh: Mesh, work: StepWork) -> tuple[I64, int]:
     quiet = np.empty(mesh.n_endpoints, np.int64)
     links = _bound(
         work.off, work.gap, work.rel, work.dst, work.srv, work.tail, work.start, packets_of(work),
-        w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, mesh.n_ports, mesh.enqueue_ticks, quiet,
+        w.router, w.port, w.side, w.x, w.y, w.far_end, w.hop_ticks, w.flits, mesh.n_ports, mesh.enqueue_ticks, quiet,
     )  # fmt: skip
     return quiet, int(links)
 
@@ -48,7 +48,9 @@ def link_busy_of(mesh: Mesh, work: StepWork) -> I64:
     """Return busy ticks of each router output, int64 [R, P]: XY routing is fixed, so a step's link load needs no timing."""
     w = wires(mesh)
     busy = np.zeros(mesh.n_routers * mesh.n_ports, np.int64)
-    _load(work.off, work.dst, packets_of(work), w.router, w.port, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy)
+    _load(
+        work.off, work.dst, packets_of(work), w.router, w.port, w.side, w.x, w.y, w.far_end, mesh.n_ports, w.flits, busy
+    )
     return busy.reshape(mesh.n_routers, mesh.n_ports)
 
 
@@ -59,26 +61,28 @@ def packets_of(work: StepWork) -> I64:
 
 @numba.njit(cache=True, nogil=True)
 def _load(
-    off: I64, dst: I32, packet: I64, router: I64, port: I64, x: I64, y: I64, far_end: I64, P: int, flits: I64, busy: I64
+    off: I64, dst: I32, packet: I64, router: I64, port: I64, side: I64, x: I64, y: I64, far_end: I64,
+    P: int, flits: I64, busy: I64,
 ) -> None:  # fmt: skip
     last = np.zeros(far_end.size, np.int64)  # packet that crossed each link last: its other leaves share the link
     for c in range(off.size - 1):
         for m in range(off[c], off[c + 1]):
             r, target = router[c], dst[m]
-            d = towards(x, y, r, router[target])
-            while d != LOCAL:
-                if last[r * P + d] != packet[m]:
-                    last[r * P + d] = packet[m]
-                    busy[r * P + d] += flits[r * P + d]
-                r = far_end[r * P + d] // P
-                d = towards(x, y, r, router[target])
-            busy[r * P + port[target]] += flits[r * P + port[target]]
+            out = r * P + output_of(x, y, router, port, side, r, target)
+            while far_end[out] >= 0:
+                if last[out] != packet[m]:
+                    last[out] = packet[m]
+                    busy[out] += flits[out]
+                r = far_end[out] // P
+                out = r * P + output_of(x, y, router, port, side, r, target)
+            busy[out] += flits[out]
 
 
 @numba.njit(cache=True, nogil=True)
 def _bound(
     off: I64, gap: I32, rel: I64, dst: I32, srv: I32, tail: I32, start: I64, packet: I64,
-    router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, P: int, enqueue: int, quiet: I64,
+    router: I64, port: I64, side: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, P: int, enqueue: int,
+    quiet: I64,
 ) -> int:  # fmt: skip
     C, rows = off.size - 1, far_end.size
     first_in, work_in = np.full(C, _NEVER), np.zeros(C, np.int64)
@@ -92,11 +96,10 @@ def _bound(
             ready = max(ready + gap[m], rel[m])
             t, r, target, n = ready + enqueue, router[c], dst[m], 0
             while True:
-                d = towards(x, y, r, router[target])
-                out = r * P + (port[target] if d == LOCAL else d)
+                out = r * P + output_of(x, y, router, port, side, r, target)
                 path[n], at[n] = out, t
                 n += 1
-                if d == LOCAL:
+                if far_end[out] < 0:
                     t += hop_ticks[out] + flits[out] - 1
                     break
                 t += hop_ticks[out]

@@ -148,7 +148,7 @@ def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv:
 def forked(mesh: Mesh, work: StepWork, rng: np.random.Generator, bounds: I64 | None = None) -> StepWork:
     """Return the same work, its messages gathered to packets of up to six leaves, none across `bounds` (default `off`)."""
     w = wires(mesh)
-    place = w.router[work.dst] * mesh.n_ports + w.port[work.dst]
+    place = w.leaf_key[work.dst]
     dst, srv, gap, rel = work.dst.copy(), work.srv.copy(), work.gap.copy(), work.rel.copy()
     ends = np.arange(1, dst.size + 1)
     for first, last in pairwise((work.off if bounds is None else bounds).tolist()):

@@ -34,6 +34,8 @@ def check_mesh(mesh: Mesh) -> None:
         raise InputError(
             "mesh: links between boards", "need a hop >= 1, at least the flits of other links, a barrier >= 0"
         )
+    if mesh.networks not in (1, 2):
+        raise InputError("mesh: networks", f"is {mesh.networks}; it must be 1 or 2")
     if mesh.n_ports > MAX_PORTS:
         raise InputError("mesh: cores_per_router", f"gives {mesh.n_ports} ports a router; the limit is {MAX_PORTS}")
     if mesh.host is not None and not (0 <= mesh.host[0] < mesh.width and 0 <= mesh.host[1] < mesh.height):
@@ -74,7 +76,7 @@ def _check_packets(mesh: Mesh, work: StepWork, ends: I64) -> None:
     if ends.shape != here.shape or (ends <= here).any() or ends[-1] != here.size:
         raise InputError("step work: ends", "does not split the messages into packets")
     w = wires(mesh)
-    place = w.router[work.dst] * mesh.n_ports + w.port[work.dst]
+    place = w.leaf_key[work.dst]
     source = np.repeat(np.arange(work.off.size - 1), np.diff(work.off))
     further = np.flatnonzero(ends[:-1] > here[1:]) + 1
     apart = (ends[further] != ends[further - 1]) | (source[further] != source[further - 1])

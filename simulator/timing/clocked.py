@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from simulator.timing.bound import packets_of
 from simulator.timing.check import check_mesh, check_work
-from simulator.timing.contract import ARR, DONE, GEN, I32, I64, INJ, LOCAL, SRV, Mesh, StepTimes, StepWork
+from simulator.timing.contract import ARR, DONE, GEN, I32, I64, INJ, SRV, Mesh, StepTimes, StepWork
 from simulator.timing.neighbours import LocalTimes, LocalWork, Neighbours, neighbours_from
-from simulator.timing.wires import towards, wires
+from simulator.timing.wires import output_of, wires
 
 Bools = npt.NDArray[np.bool_]
 _NONE = np.zeros(0, np.int64)
@@ -56,8 +56,8 @@ def _run(mesh: Mesh, work: StepWork, first: I64, tail: I32, due: I64, near: Neig
     _clock(
         work.off, work.gap, work.rel, work.dst, work.srv, packets_of(work), first, tail, due.cumsum(axis=0), start,
         near.ptr, near.who, near.ticks, near.sends, mesh.handshake_ticks, shaking,
-        w.router, w.port, w.x, w.y, w.far_end, w.hop_ticks, w.flits, w.endpoint,
-        mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
+        w.router, w.port, w.side, w.x, w.y, w.far_end, w.hop_ticks, w.flits, w.endpoint,
+        mesh.n_links, mesh.n_ports, mesh.enqueue_ticks, mesh.port_slots, mesh.core_slots, mesh.arbiter == "rr",
         stamps, soma_end, quiet, busy.reshape(-1),
     )  # fmt: skip
     return LocalTimes(stamps, start, soma_end, quiet, busy)
@@ -67,8 +67,8 @@ def _run(mesh: Mesh, work: StepWork, first: I64, tail: I32, due: I64, near: Neig
 def _clock(
     off: I64, gap: I32, rel: I64, dst: I32, srv: I32, ends: I64, first: I64, tail: I32, due: I64, start: I64,
     ptr: I64, who: I32, ticks: I64, sends: Bools, handshake: int, shaking: bool,
-    router: I64, port: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
-    P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
+    router: I64, port: I64, side: I64, x: I64, y: I64, far_end: I64, hop_ticks: I64, flits: I64, endpoint: I64,
+    n_links: int, P: int, enqueue: int, port_slots: int, core_slots: int, rotating: bool,
     stamps: I64, soma_end: I64, quiet: I64, link_busy: I64,
 ) -> None:  # fmt: skip
     C, M, rows = off.size - 1, dst.size, far_end.size
@@ -152,7 +152,7 @@ def _clock(
             r, o = out // P, out % P
             if t < link_free[out]:
                 continue
-            if o >= LOCAL:
+            if o >= n_links:
                 if endpoint[out] < 0 or free_core_slots[endpoint[out]] == 0:
                     continue
             elif far_end[out] < 0 or slots[far_end[out]] == 0:
@@ -165,7 +165,7 @@ def _clock(
                     continue
                 m, arrived = ring[row, popped[row] % port_slots], arrival[row, popped[row] % port_slots]
                 stop = beyond[row, popped[row] % port_slots]
-                if granted[row, o] or _leaf(x, y, r, router, port, dst, m, stop, o) == stop:
+                if granted[row, o] or _leaf(x, y, r, router, port, side, dst, m, stop, o) == stop:
                     continue
                 # Message ids ascend with source core, then sequence.
                 if best < 0 or (not rotating and (arrived, m) < (best_arrival, best_message)):
@@ -179,20 +179,20 @@ def _clock(
             turn[out] = (best + 1) % P
             link_free[out] = t + L
             link_busy[out] += L
-            if _all_granted(x, y, r, router, port, dst, m, stop, granted[row]):
+            if _all_granted(x, y, r, router, port, side, dst, m, stop, granted[row]):
                 popped[row] += 1
                 input_free[row] = held[row]
                 returning[held[row] % H, row] += 1
                 granted[row] = False
                 held[row] = 0
             # The branch: the leaves behind this output follow one another.
-            m = _leaf(x, y, r, router, port, dst, m, stop, o)
+            m = _leaf(x, y, r, router, port, side, dst, m, stop, o)
             last = m + 1
-            while last < stop and _leaf(x, y, r, router, port, dst, last, last + 1, o) == last:
+            while last < stop and _leaf(x, y, r, router, port, side, dst, last, last + 1, o) == last:
                 last += 1
-            if best >= LOCAL:
+            if best >= n_links:
                 stamps[m:last, INJ] = t
-            if o >= LOCAL:
+            if o >= n_links:
                 c = endpoint[out]
                 core_ring[c, core_sent[c] % core_slots] = m
                 core_sent[c] += 1
@@ -217,24 +217,24 @@ def _clock(
 
 @numba.njit(cache=True, nogil=True)
 def _leaf(
-    x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, o: int
+    x: I64, y: I64, r: int, router: I64, port: I64, side: I64, dst: I32, m: int, stop: int, o: int
 ) -> int:  # fmt: skip
     """Return the first of the leaves [m, stop) that needs output o of router r; `stop` if none does."""
     for leaf in range(m, stop):
-        d = towards(x, y, r, router[dst[leaf]])
-        if (port[dst[leaf]] if d == LOCAL else d) == o:
+        if output_of(x, y, router, port, side, r, dst[leaf]) == o:
             return leaf
     return stop
 
 
 @numba.njit(cache=True, nogil=True)
-def _all_granted(x: I64, y: I64, r: int, router: I64, port: I64, dst: I32, m: int, stop: int, granted: Bools) -> bool:
+def _all_granted(
+    x: I64, y: I64, r: int, router: I64, port: I64, side: I64, dst: I32, m: int, stop: int, granted: Bools
+) -> bool:  # fmt: skip
     """Return whether every output that the leaves [m, stop) need is granted."""
+    whole = True
     for leaf in range(m, stop):
-        d = towards(x, y, r, router[dst[leaf]])
-        if not granted[port[dst[leaf]] if d == LOCAL else d]:
-            return False
-    return True
+        whole &= granted[output_of(x, y, router, port, side, r, dst[leaf])]
+    return whole
 
 
 @numba.njit(cache=True, nogil=True)

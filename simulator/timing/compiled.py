@@ -53,7 +53,7 @@ def _tables(mesh: Mesh) -> _Tables:
     link[row.reshape(-1)] = w.hop_ticks << 32 | w.flits
     return _Tables(
         entry=entry.astype(np.uint64),
-        where=(place[w.router] | w.port).astype(np.uint64),
+        where=(place[w.router] | w.side << 8 | w.port).astype(np.uint64),
         place=place.astype(np.uint64),
         far=far.astype(np.uint64),
         link_ticks=link.astype(np.uint64),
@@ -97,7 +97,7 @@ def run_steps(
     time_steps(
         off, gap, rel, carries, tail, start,
         t.entry, t.where, t.place, t.far, t.link_ticks, u(max(1, int(carries.size)).bit_length()), u(t.port_bits),
-        u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
+        u(mesh.n_links), u(mesh.enqueue_ticks), u(mesh.port_slots), u(mesh.core_slots), mesh.arbiter == "rr",
         out, soma_end, quiet, grants, ends, local,
     )  # fmt: skip
     return Timed(out, soma_end, quiet, grants[t.row] * wires(mesh).flits.reshape(mesh.n_routers, mesh.n_ports))

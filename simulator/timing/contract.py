@@ -20,6 +20,11 @@ NORTH, EAST, SOUTH, WEST, LOCAL = 0, 1, 2, 3, 4
 GEN, INJ, ARR, SRV, DONE = 0, 1, 2, 3, 4
 
 
+def link_name(port: int) -> str:
+    """Return the name of a router's port to another router: its direction, and its network where it is not the first."""
+    return ("north", "east", "south", "west")[port % LOCAL] + (f" of network {port // LOCAL}" if port >= LOCAL else "")
+
+
 @dataclass(frozen=True)
 class Mesh:
     """A width x height mesh of routers with ``cores_per_router`` cores each; core c sits at router c // cores_per_router,
@@ -35,6 +40,8 @@ class Mesh:
         barrier_hop_ticks: barrier token, per hop to the root router (0).
         sync_ticks: constant of one barrier.
         multicast: whether the packets of one spike travel as one, which forks at the routers where their ways part.
+        networks: 1 or 2 networks of routers and links. A packet takes network (destination's number) % networks. Both meet at
+            each core: one FIFO into them, and one output out of them, which serves the inputs of both.
         handshake_ticks: between an endpoint's last token from its neighbours and its next step, where neighbours synchronise.
         host: router (x, y) that has the host's port, a local port of its own; ``None`` without a host. The host is then
             one more endpoint, number ``n_cores``: a source and a destination of messages like a core.
@@ -70,10 +77,11 @@ class Mesh:
     board_barrier_ticks: int = 0
     handshake_ticks: int = 0
     multicast: bool = False
+    networks: int = 1
 
     @property
     def n_routers(self) -> int:
-        """Number of routers R."""
+        """Number of routers R; the two of a place, where there are two networks, count as one with the ports of both."""
         return self.width * self.height
 
     @property
@@ -88,8 +96,13 @@ class Mesh:
 
     @property
     def n_ports(self) -> int:
-        """Ports of a router: N, E, S, W, its cores, and the host's (unused but at the host's router)."""
-        return 4 + self.cores_per_router + (self.host is not None)
+        """Ports of a router: N, E, S, W of each network, its cores, and the host's (unused but at the host's router)."""
+        return self.n_links + self.cores_per_router + (self.host is not None)
+
+    @property
+    def n_links(self) -> int:
+        """Ports of a router that links to other routers have: the first ones; its first core's port follows."""
+        return LOCAL * self.networks
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +118,7 @@ class StepWork:
         tail: int32 [C], soma work after the core's last message.
         start: int64 [C], start of the step at each core.
         ends: int64 [M], message after the last of those that leave their core as one packet with each message; None: every
-            message is a packet. The messages of a packet are its leaves, sorted by router and port, no two the same; the
+            message is a packet. The messages of a packet are its leaves, sorted by `Wires.leaf_key`, no two the same; the
             later ones have no gap.
     """
 
@@ -126,7 +139,7 @@ class StepTimes:
     Attributes:
         stamps: int64 [M, 5], GEN INJ ARR SRV DONE of each message.
         soma_end: int64 [C].
-        link_busy: int64 [R, P], busy ticks of each router output (N, E, S, W, locals, host).
+        link_busy: int64 [R, P], busy ticks of each router output (N, E, S, W of each network, locals, host).
     """
 
     stamps: I64

@@ -14,11 +14,10 @@ from typing import Protocol
 import simpy
 from simpy.events import Event, EventPriority, Timeout
 
-from simulator.timing.contract import EAST, INJ, LOCAL, NORTH, SOUTH, WEST, Mesh
+from simulator.timing.contract import EAST, INJ, NORTH, SOUTH, WEST, Mesh, link_name
 from simulator.timing.wires import wires
 
 DECIDE = EventPriority(2)
-PORT_NAMES = ("north", "east", "south", "west")
 
 
 class Packet:
@@ -33,20 +32,31 @@ class Packet:
         content: what it carries (a spike of the event-driven engine), opaque to the network.
     """
 
-    __slots__ = ("arrival", "content", "number", "port", "router", "service_ticks", "source", "stamps", "target")
+    __slots__ = (
+        "arrival",
+        "content",
+        "number",
+        "port",
+        "router",
+        "service_ticks",
+        "side",
+        "source",
+        "stamps",
+        "target",
+    )
 
     def __init__(self, number: int, source: int, target: int, service_ticks: int, content: object = None) -> None:
         self.number, self.source, self.target = number, source, target
         self.service_ticks, self.content = service_ticks, content
         self.stamps = [0, 0, 0, 0, 0]
-        self.arrival = self.router = self.port = 0
+        self.arrival = self.router = self.port = self.side = 0
 
 
 class Tree(Packet):
     """Packets that travel as one until their ways part.
 
     Attributes:
-        leaves: the packets, sorted by router and port of their targets.
+        leaves: the packets, sorted as `Wires.leaf_key` says.
     """
 
     __slots__ = ("leaves",)
@@ -183,7 +193,7 @@ class OutputPort(Place):
         w, row = wires(router.mesh), router.number * router.mesh.n_ports + number
         hop_ticks, self.flits = int(w.hop_ticks[row]), int(w.flits[row])
         self.router, self.number, self.target, self.slots = router, number, target, slots
-        self.flight_ticks = hop_ticks + (self.flits - 1 if number >= LOCAL else 0)
+        self.flight_ticks = hop_ticks + (self.flits - 1 if number >= router.mesh.n_links else 0)
         self.requests: list[InputPort] = []
         self.idle = True
         self.turn = 0
@@ -208,7 +218,7 @@ class OutputPort(Place):
         self.idle = False
         self.slots -= 1
         self.busy_ticks += self.flits
-        if granted.number >= LOCAL:
+        if granted.number >= self.router.mesh.n_links:
             for leaf in leaves_of(packet):
                 leaf.stamps[INJ] = int(self.env.now)
 
@@ -239,15 +249,16 @@ class Router:
 
     def port_name(self, number: int) -> str:
         """Name of a port for people."""
-        return PORT_NAMES[number] if number < LOCAL else f"local {number - LOCAL}"
+        first = self.mesh.n_links
+        return link_name(number) if number < first else f"local {number - first}"
 
     def route(self, packet: Packet, in_port: int) -> int:
         """Return the output that a packet needs, by XY routing (x first). Called again for the same head: it must not change."""
         x, y = divmod(packet.router, self.mesh.height)
         if x != self.x:
-            return EAST if x > self.x else WEST
+            return packet.side + (EAST if x > self.x else WEST)
         if y != self.y:
-            return NORTH if y > self.y else SOUTH
+            return packet.side + (NORTH if y > self.y else SOUTH)
         return packet.port
 
     def branches(self, packet: Packet, in_port: int) -> dict[int, Packet]:
@@ -290,9 +301,10 @@ class Fabric:
         self.env, self.mesh = env, mesh
         self._wires = wires(mesh)
         self._router_of, self._port_of = self._wires.router.tolist(), self._wires.port.tolist()
+        self._side_of = self._wires.side.tolist()
         self.routers = [router(env, mesh, r) for r in range(mesh.n_routers)]
         for r in self.routers:
-            for out in range(LOCAL):
+            for out in range(mesh.n_links):
                 far = int(self._wires.far_end[r.number * mesh.n_ports + out])
                 if far >= 0:
                     target = self.routers[far // mesh.n_ports].inputs[far % mesh.n_ports]
@@ -313,7 +325,8 @@ class Fabric:
     def inject(self, packet: Packet) -> None:
         """Send a packet from its endpoint into its router (the caller has used one of its credits)."""
         for leaf in leaves_of(packet):
-            leaf.router, leaf.port = self._router_of[leaf.target], self._port_of[leaf.target]
+            target = leaf.target
+            leaf.router, leaf.port, leaf.side = self._router_of[target], self._port_of[target], self._side_of[target]
         entry = self.routers[self._router_of[packet.source]].inputs[self._port_of[packet.source]]
         after(self.env, self.mesh.enqueue_ticks, lambda _: entry.arrive(packet))
 
@@ -327,5 +340,9 @@ class Fabric:
         """Return every place where a packet waits, in words; empty when the network is."""
         found = [text for r in self.routers for i in r.inputs for text in i.stuck()]
         return found + [
-            text for r in self.routers for o in r.outputs.values() if o.number >= LOCAL for text in o.target.stuck()
+            text
+            for r in self.routers
+            for o in r.outputs.values()
+            if o.number >= self.mesh.n_links
+            for text in o.target.stuck()
         ]

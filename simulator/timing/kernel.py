@@ -26,13 +26,14 @@ import numba
 import numpy as np
 
 from simulator.base.intrinsics import trailing_zeros
+from simulator.timing.arbiter import branch, choose
 from simulator.timing.layout import lay_out
 from simulator.timing.tokens import Tables, settle
 
 # isort: off
 from simulator.timing.words import (
     ASKED, C_DONE, C_END, C_ENTRY, C_GEN, C_MESSAGE, C_RING, C_TAIL, CARRY, DST, FAR, FLITS, GRANT, GRANTS, HEAD, IDLE, KEY,
-    LINK, LOCAL_PORT, MASK, NOW, OCCUPIED, OUT, QUIET, RING, ROW0, SET, STATE, TAIL, TIME, TURN, UP, WAITING, WHEEL, WORDS,
+    LINK, MASK, NOW, OCCUPIED, OUT, QUIET, RING, ROW0, SET, STATE, TAIL, TIME, TURN, UP, WAITING, WHEEL, WORDS,
     I32, I64, U64, U, fill, output_towards, put, put_if,
 )  # fmt: skip
 # isort: on
@@ -45,7 +46,7 @@ _32 = U(32)
 def time_steps(
     off: I64, gap: I32, rel: I64, carries: U64, tail: I32, start: I64,
     entry: U64, where: U64, place: U64, far: U64, link_ticks: U64, key_bits: np.uint64, port_bits: np.uint64,
-    enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
+    n_links: np.uint64, enqueue: np.uint64, port_slots: np.uint64, core_slots: np.uint64, rotating: bool,
     stamps: I64, soma_end: I64, quiet: I64, grants: I64, ends: U64 | None, local: Tables | None,
 ) -> None:  # fmt: skip
     """Time T steps, one after another; every step finds an empty chip.
@@ -57,7 +58,7 @@ def time_steps(
         where: uint64 [C], column << 40 | row << 16 | local port of each endpoint.
         far: uint64 [rows], what an output feeds: the row of the input, or the endpoint of a local port.
         link_ticks: uint64 [rows], hop << 32 | flits of each output; key_bits: bits of a message number.
-        port_bits: rows of a router = 1 << port_bits; enqueue ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
+        port_bits: rows of a router = 1 << port_bits; n_links, enqueue ... core_slots: as in `Mesh`; rotating: the arbiter ``rr``.
         stamps: int64 [M, 5] or [0, 5], written where it has room; soma_end, quiet: int64 [T, C], written.
         grants: int64 [rows], added to.
         ends: uint64 [M], message after the last leaf of each message's packet; None: a packet has one leaf. Either way is
@@ -83,7 +84,7 @@ def time_steps(
     port_mask, key_mask = (_1 << port_bits) - _1, (_1 << key_bits) - _1
     first_router = ROW0 >> router_bits
     lay_out(
-        S, entry, far, link_ticks, nil, port_mask, cores0, rings0, ring_words, core_rings0, core_slots, links0
+        S, entry, far, link_ticks, nil, port_mask, cores0, rings0, ring_words, core_rings0, core_slots, links0, n_links
     )  # fmt: skip
     now = _0
     for step in range(T):
@@ -186,26 +187,11 @@ def time_steps(
                         S[out + STATE] = SET
                         busy = put(S, occupied, busy, out, ready, now)
                     continue
-                # Arbitration.
                 asked = S[out + ASKED]
                 link = S[links_of + (out >> _4)]
                 tail_gone = now + (link & FLITS)
                 first_row = out - (port << _4) - _8
-                if rotating:
-                    turn = S[out + GRANTS] & TURN
-                    ahead = asked >> turn
-                    chosen = turn + trailing_zeros(ahead) if ahead else trailing_zeros(asked)
-                    S[out + GRANTS] = (S[out + GRANTS] & ~TURN) | ((chosen + _1) & port_mask)
-                else:
-                    chosen = trailing_zeros(asked)
-                    rest = asked & (asked - _1)
-                    best = S[first_row + (chosen << _4) + KEY]
-                    while rest:
-                        i = trailing_zeros(rest)
-                        rest &= rest - _1
-                        key = S[first_row + (i << _4) + KEY]
-                        if key < best:
-                            best, chosen = key, i
+                chosen = choose(S, out, asked, first_row, rotating, port_mask)
                 asked ^= _1 << chosen
                 S[out + ASKED] = asked
                 S[out + GRANTS] += GRANT
@@ -217,18 +203,12 @@ def time_steps(
                 gone, popped, beyond = tail_gone, True, m + _1
                 if ends is not None:
                     here = place[(p >> router_bits) - first_router]
-                    beyond = carry & FLITS
-                    while output_towards(where[(carries[m] >> _8) & DST], here) != port:
-                        m += _1
-                    for leaf in range(m + _1, beyond):
-                        if output_towards(where[(carries[leaf] >> _8) & DST], here) != port:
-                            beyond = leaf
-                            break
+                    m, beyond = branch(carries, where, here, port, m, carry & FLITS)
                     gone = max(tail_gone, S[p + IDLE])
                     popped = carry >> _32 == _1
                     S[p + CARRY] = carry - (_1 << _32)
                 S[p + IDLE] = gone
-                if keep and chosen >= LOCAL_PORT:
+                if keep and chosen >= n_links:
                     if ends is None:
                         stamps[m, 1] = np.int64(now - base)
                     else:
@@ -242,7 +222,7 @@ def time_steps(
                     S[p + HEAD] = after
                     S[slot] = gone
                     up = S[p + UP]
-                    if chosen >= LOCAL_PORT:
+                    if chosen >= n_links:
                         w = S[up + C_MESSAGE]
                         if w < S[up + C_END]:  # the soma's next packet takes the slot
                             gen = S[up + C_GEN] + U(gap[w])
@@ -279,7 +259,7 @@ def time_steps(
                     due = max((head - OCCUPIED) >> key_bits, gone)
                     busy = put_if(S, occupied, busy, p, due, now, there, nowhere)
                 # Hand the packet on.
-                if port < LOCAL_PORT:
+                if port < n_links:
                     arrival = now + (link >> _32)
                     key = OCCUPIED | (arrival << key_bits) | m
                     S[into] = key

@@ -10,7 +10,6 @@ from simulator.timing.words import (
     C_RING,
     FAR,
     HEAD,
-    LOCAL_PORT,
     RING,
     ROW0,
     TAIL,
@@ -27,6 +26,7 @@ _3, _4, _8 = U(3), U(4), U(8)
 def lay_out(
     S: U64, entry: U64, far: U64, link_ticks: U64, nil: np.uint64, port_mask: np.uint64, cores0: np.uint64,
     rings0: np.uint64, ring_words: np.uint64, core_rings0: np.uint64, core_slots: np.uint64, links0: np.uint64,
+    n_links: np.uint64,
 ) -> None:  # fmt: skip
     """Write what every step finds; arguments as in `kernel.time_steps`, `..0` the first word of each part of S."""
     for i in range(WHEEL):
@@ -38,7 +38,7 @@ def lay_out(
         ring = rings0 + U(row) * ring_words
         S[p + HEAD] = ring
         S[p + RING] = ring
-        if (U(row) & port_mask) < LOCAL_PORT:
+        if (U(row) & port_mask) < n_links:
             if far[row] < U(far.size):
                 q = ROW0 + (far[row] << _4)
                 S[p + _8 + FAR] = q

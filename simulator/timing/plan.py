@@ -147,10 +147,8 @@ def _packets(
 
 
 def _by_place(mesh: Mesh, ptr: I64, dst: I32, srv: I32) -> tuple[I32, I32]:
-    """Return the rows of each position sorted by router and port, as the leaves of a packet are: the host finds its place."""
-    w = wires(mesh)
-    place = w.router[dst] * mesh.n_ports + w.port[dst]
-    order = np.lexsort((place, np.repeat(np.arange(ptr.size - 1), np.diff(ptr))))
+    """Return the rows of each position sorted as the leaves of a packet are: the host finds its place."""
+    order = np.lexsort((wires(mesh).leaf_key[dst], np.repeat(np.arange(ptr.size - 1), np.diff(ptr))))
     return dst[order], srv[order]
 
 

@@ -85,6 +85,7 @@ def mesh_of(chip: Chip, tiles_used: int | None = None, host: bool = False) -> Me
         sync_ticks=max(0, round(barrier_ns(chip, tiles) / tick)),
         host=topology.host_port if host else None,
         multicast=topology.multicast,
+        networks=topology.networks,
         handshake_ticks=ticks("handshake", 0) if timing.handshake is not None else 0,
     )
     if topology.chips > 1:

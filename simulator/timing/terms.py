@@ -23,7 +23,6 @@ from simulator.program.spikes import SpikeTrain
 from simulator.timing.active import active_updates
 from simulator.timing.barrier import release_time, start_times
 from simulator.timing.bound import link_busy_of
-from simulator.timing.contract import LOCAL
 from simulator.timing.expand import expand
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
@@ -105,7 +104,7 @@ def step_terms(program: Program, chip: Chip, spikes: SpikeTrain) -> StepTerms:
         work = chunk.step(t)
         running = np.concatenate([[0], np.cumsum(work.gap, dtype=np.int64)])
         soma[t] = (np.diff(running[work.off]) + work.tail)[:cores]
-        link[t] = link_busy_of(plan.mesh, work)[:, :LOCAL].max(initial=0)
+        link[t] = link_busy_of(plan.mesh, work)[:, : plan.mesh.n_links].max(initial=0)
     sent = np.diff(chunk.off, axis=1)[:, :cores] * c.out
     terms = np.column_stack(
         [

@@ -72,10 +72,10 @@ def detour_router(ways: Mapping[tuple[int, int], Detour]) -> type[Router]:
             if (x, y) == (self.x, self.y):
                 return packet.port
             if kind == "row" and x != self.x:
-                return self._towards(x, line, x_first=self.y == line)
+                return packet.side + self._towards(x, line, x_first=self.y == line)
             if kind == "column" and y != self.y:
-                return self._towards(line, y, x_first=self.x != line)
-            return self._towards(x, y, x_first=y == self.y)
+                return packet.side + self._towards(line, y, x_first=self.x != line)
+            return packet.side + self._towards(x, y, x_first=y == self.y)
 
         def _towards(self, x: int, y: int, x_first: bool) -> int:
             if x_first:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numba
 import numpy as np
@@ -23,6 +22,8 @@ class Wires:
     Attributes:
         router: int64 [C], router of each endpoint.
         port: int64 [C], its local port there.
+        side: int64 [C], first port (north) of the network that packets to it take.
+        leaf_key: int64 [C], by which leaves of one packet are sorted, so that what goes to one output is a stretch of them.
         x, y: int64 [R], column and row of each router; `towards` routes by them, x first.
         far_end: int64 [R * P], input row that an output's link feeds; -1 at the mesh's edge and for local ports.
         hop_ticks: int64 [R * P], grant -> head in the next buffer, of each output.
@@ -33,6 +34,8 @@ class Wires:
 
     router: I64
     port: I64
+    side: I64
+    leaf_key: I64
     x: I64
     y: I64
     far_end: I64
@@ -46,19 +49,23 @@ class Wires:
 def wires(mesh: Mesh) -> Wires:
     """Return the tables of a mesh (cached: a mesh is frozen)."""
     cores = np.arange(mesh.n_cores, dtype=np.int64)
-    router, port = cores // mesh.cores_per_router, LOCAL + cores % mesh.cores_per_router
+    router, port = cores // mesh.cores_per_router, mesh.n_links + cores % mesh.cores_per_router
     if mesh.host is not None:
         router = np.append(router, mesh.host[0] * mesh.height + mesh.host[1])
-        port = np.append(port, LOCAL + mesh.cores_per_router)
+        port = np.append(port, mesh.n_links + mesh.cores_per_router)
     endpoint = np.full(mesh.n_routers * mesh.n_ports, -1, np.int64)
     endpoint[router * mesh.n_ports + port] = np.arange(mesh.n_endpoints)
     hop, flits = _link_times(mesh)
     x, y = np.divmod(np.arange(mesh.n_routers, dtype=np.int64), mesh.height)
-    return Wires(router, port, x, y, _far_ends(mesh), hop, flits, endpoint, _barrier_ticks(mesh, router))
+    side = np.arange(mesh.n_endpoints, dtype=np.int64) % mesh.networks * LOCAL
+    leaf_key = (side * mesh.n_routers + router) * mesh.n_ports + port
+    return Wires(
+        router, port, side, leaf_key, x, y, _far_ends(mesh), hop, flits, endpoint, _barrier_ticks(mesh, router)
+    )
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def towards(x: Any, y: Any, here: Any, there: Any) -> Any:
+def towards(x: I64, y: I64, here: int, there: int) -> int:
     """Return the output direction from router `here` to `there` by XY routing: east or west first; LOCAL where they are one."""
     dx, dy = x[there] - x[here], y[there] - y[here]
     if dx > 0:
@@ -70,9 +77,16 @@ def towards(x: Any, y: Any, here: Any, there: Any) -> Any:
     return SOUTH if dy < 0 else LOCAL
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def output_of(x: I64, y: I64, router: I64, port: I64, side: I64, here: int, target: int) -> int:
+    """Return the output of router `here` towards an endpoint."""
+    d = towards(x, y, here, router[target])
+    return int(port[target]) if d == LOCAL else int(side[target]) + d
+
+
 def _link_times(mesh: Mesh) -> tuple[I64, I64]:
     hop = np.full((mesh.n_routers, mesh.n_ports), mesh.hop_ticks[LOCAL], np.int64)
-    hop[:, :LOCAL] = mesh.hop_ticks[:LOCAL]
+    hop[:, : mesh.n_links] = mesh.hop_ticks[:LOCAL] * mesh.networks
     flits = np.full((mesh.n_routers, mesh.n_ports), mesh.flits, np.int64)
     x = np.arange(mesh.n_routers) // mesh.height
     levels = (
@@ -82,8 +96,9 @@ def _link_times(mesh: Mesh) -> tuple[I64, I64]:
     for width, hop_ticks, packet in levels:
         for out, edge in ((EAST, width - 1), (WEST, 0)) if width else ():
             crosses = x % width == edge
-            hop[crosses, out] = hop_ticks + packet - mesh.flits
-            flits[crosses, out] = packet
+            for port in range(out, mesh.n_links, LOCAL):
+                hop[crosses, port] = hop_ticks + packet - mesh.flits
+                flits[crosses, port] = packet
     return hop.reshape(-1), flits.reshape(-1)
 
 
@@ -102,7 +117,8 @@ def _far_ends(mesh: Mesh) -> I64:
     for out, (dx, dy) in _STEP.items():
         inside = (x + dx >= 0) & (x + dx < mesh.width) & (y + dy >= 0) & (y + dy < mesh.height)
         neighbour = (x + dx) * mesh.height + y + dy
-        far_end[inside, out] = (neighbour * mesh.n_ports + _OPPOSITE[out])[inside]
+        for side in range(0, mesh.n_links, LOCAL):
+            far_end[inside, side + out] = (neighbour * mesh.n_ports + side + _OPPOSITE[out])[inside]
     return far_end.reshape(-1)
 
 

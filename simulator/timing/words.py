@@ -25,7 +25,6 @@ _0, _1, _2, _6, _8, _63 = U(0), U(1), U(2), U(6), U(8), U(63)
 ROW0 = U(WHEEL)  # the first port's row; a multiple of 16 words x 64 ports
 TURN, GRANT, OUT, DST, FLITS = U(255), U(256), U(255), U(0xFFFFFF), U(0xFFFFFFFF)
 OCCUPIED = U(1 << 62)
-LOCAL_PORT = U(4)
 # Input half of a row: next event in its wheel slot, tick of the event, slot of the head, carry of the head, tick from which
 # the port is idle, key of the head, who sends into it (its output or its core), first slot.
 NEXT, TIME, HEAD, CARRY, IDLE, KEY, UP, RING = U(0), U(1), U(2), U(3), U(4), U(5), U(6), U(7)
@@ -52,9 +51,9 @@ def unpack(carries: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.int32], npt.
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def output_towards(there: np.uint64, here: np.uint64) -> np.uint64:
-    """Return a router's output towards an endpoint, x first, without a branch: N, E, S, W = 0, 1, 2, 3, else its local port."""
+    """Return a router's output towards an endpoint, x first, without a branch: N, E, S, W of its network, else its local port."""
     differs = there ^ here
-    direction = _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
+    direction = ((there >> _8) & OUT) + _2 - (U(there > here) << _1) + U(differs >> U(40) != _0)
     return direction if differs >> U(16) else there & OUT
 
 

@@ -50,8 +50,9 @@ def show(name: str, as_yaml: bool, as_json: bool) -> None:
         c, t = chip.capabilities, chip.topology
         click.echo(f"{chip.name}: {chip.title}")
         chips = f"{t.chips} chips of " if t.chips > 1 else ""
+        options = ", multicast" * t.multicast + ", two router networks" * (t.networks == 2)
         click.echo(
-            f"  {chips}{t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable ({t.source})"
+            f"  {chips}{t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable{options} ({t.source})"
         )
         click.echo(f"  neuron models {', '.join(c.neuron_models)}; {c.spikes} spikes; learning {', '.join(c.learning)}")
         columns = ("number", "value", "unit", "quality", "source")

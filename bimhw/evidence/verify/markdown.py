@@ -30,7 +30,7 @@ Each check can fail: `tests/bimhw/evidence/verify` breaks what each one checks a
 - No energy of a single operation of Loihi 2 was ever published; its constants are assumed, with ranges.
 - No figure of a GPU was measured here, unless you ran with a card of your own.
 - The energy of learning on Loihi was compared with no measurement; on SENECA and SpiNNaker 1 it was ([silicon.md](silicon.md)).
-- Virtual channels and a second router network are not modelled.
+- Virtual channels are not modelled.
 """
 
 

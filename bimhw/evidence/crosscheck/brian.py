@@ -107,7 +107,7 @@ def brian_scope(target: Target) -> Iterator[Any]:
             sys.excepthook = hook  # Brian2's own would hide a traceback in its log file
         b2.BrianLogger.suppress_name("method_choice")
         b2.start_scope()
-        with _unlogged(b2):
+        with _unlogged(b2), _uncached():
             yield from _standalone(b2) if target == "cpp_standalone" else _runtime(b2, target)
 
 
@@ -123,6 +123,19 @@ def _unlogged(b2: Any) -> Iterator[None]:
         yield
     finally:
         logger.addHandler(file)
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Parse each block of code anew: Brian2's key to the parsed ones, all variables, takes ten times as long."""
+    from brian2.codegen import translation
+
+    cached = translation.make_statements
+    translation.make_statements = getattr(cached, "__wrapped__", cached)
+    try:
+        yield
+    finally:
+        translation.make_statements = cached
 
 
 def _runtime(b2: Any, target: str) -> Iterator[Any]:

@@ -191,6 +191,10 @@ def _pool(kind: Callable[..., nn.Module], *names: str) -> Callable[[Values], nn.
     return make
 
 
+def _activation(kind: Callable[..., nn.Module], *names: str) -> Callable[[Values], nn.Module]:
+    return lambda v: kind(**{k: float(v[k]) for k in names if k in v})
+
+
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode")
 _LAYERS: dict[str, Callable[[Values], nn.Module]] = {
     "linear": _linear,
@@ -199,6 +203,12 @@ _LAYERS: dict[str, Callable[[Values], nn.Module]] = {
     "batch_norm": _norm,
     "relu": lambda v: nn.ReLU(),
     "relu_": lambda v: nn.ReLU(),
+    "hardtanh": _activation(nn.Hardtanh, "min_val", "max_val"),
+    "hardtanh_": _activation(nn.Hardtanh, "min_val", "max_val"),
+    "relu6": _activation(nn.ReLU6),
+    "leaky_relu": _activation(nn.LeakyReLU, "negative_slope"),
+    "leaky_relu_": _activation(nn.LeakyReLU, "negative_slope"),
+    "hardsigmoid": _activation(nn.Hardsigmoid),
     "max_pool2d": _pool(nn.MaxPool2d, *_POOL, "dilation"),
     "avg_pool2d": _pool(nn.AvgPool2d, *_POOL, "count_include_pad", "divisor_override"),
     "adaptive_avg_pool2d": _pool(nn.AdaptiveAvgPool2d, "output_size"),

@@ -98,6 +98,7 @@ class Code:
         state: of the outputs that is read.
         steps: of a sample, by default.
         once: the input comes at the first step only.
+        clips: a neuron that is driven beyond its largest activation holds it (one spike a step).
     """
 
     name: str
@@ -106,6 +107,7 @@ class Code:
     state: str
     steps: int
     once: bool
+    clips: bool
 
     def given(self, x: Floats, steps: int) -> Floats:
         """Return inputs [B, n] as [B, T, n]."""
@@ -116,8 +118,8 @@ class Code:
 
 
 CODES: Mapping[str, Code] = {
-    "rate": Code("rate", rate_cell, _sum_cell, "v", 64, False),
-    "sigma-delta": Code("sigma-delta", sigma_delta_cell, _activation_cell, "sent", 1, True),
+    "rate": Code("rate", rate_cell, _sum_cell, "v", 64, False, True),
+    "sigma-delta": Code("sigma-delta", sigma_delta_cell, _activation_cell, "sent", 1, True, False),
 }
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.frontends.ann.codes import SHARE, Code, code_of
+from bimhw.frontends.ann.pieces import WAY, is_activation
 from bimhw.frontends.ann.rate import RateAssembly
 from bimhw.frontends.ann.relus import OwnRelus
 from bimhw.frontends.ann.work import AnnWork, ann_work
@@ -97,8 +98,8 @@ def convert(
     """Convert a ReLU network to spiking neurons.
 
     Args:
-        module: Linear, Conv, BatchNorm (folded), AvgPool2d, MaxPool2d, Flatten and ReLU (a module in one place or several, or
-            a function), in any forward; not changed.
+        module: Linear, Conv, BatchNorm (folded), average and maximum pools, Flatten and ReLU (a module in one place or several,
+            or a function; other activations of straight pieces too, `bimhw.frontends.ann.pieces`), in any forward; not changed.
         data: inputs [B, ...] on which thresholds are balanced and accuracy is measured, or what `bimhw.Dataset.open` reads.
         labels: classes [B], or None: those of the data.
         code: ``rate`` or ``sigma-delta`` (`bimhw.frontends.ann.codes`).
@@ -119,7 +120,7 @@ def convert(
             "Use steps >= 1, percentile 0..100, threshold 0..1",
         )
     x, classes = _samples(data, labels)
-    double, x = OwnRelus(in_double(module)), x.to(torch.float64)
+    double, x = OwnRelus(in_double(module), chosen.clips), x.to(torch.float64)
     largest, wanted = _activations(double, x, percentile)
     cells = {name: chosen.cell(value, threshold) for name, value in largest.items()}
     network, size = _network(double, x, cells, lambda top: chosen.cell(top, threshold), chosen)
@@ -155,12 +156,14 @@ def _activations(module: OwnRelus, x: Tensor, percentile: float) -> tuple[dict[s
         handles = [
             layer.register_forward_hook(_keep(found, module.names[layer], percentile)) for layer in module.layers
         ]
+        module.percentile = percentile
         out = module(x)
+    module.percentile = None
     for handle in handles:
         handle.remove()
     if not found:
         problem = f"calls no ReLU (its activations: {', '.join(_activation_names(module)) or 'none'})"
-        raise FitError(f"module {type(module.inner).__name__!r}", problem, "Use nn.ReLU or F.relu")
+        raise FitError(f"module {type(module.inner).__name__!r}", problem, WAY)
     if not isinstance(out, Tensor) or out.ndim != 2:
         raise FitError("output of the module", "is no tensor [B, classes]", "Return the last layer's values")
     return found, array(out)
@@ -179,7 +182,7 @@ def _keep(found: dict[str, float], name: str, percentile: float) -> Callable[[nn
 
 def _activation_names(module: nn.Module) -> list[str]:
     """Return the classes of torch's activations in a module, sorted."""
-    return sorted({type(m).__name__ for m in module.modules() if type(m).__module__ == "torch.nn.modules.activation"})
+    return sorted({type(m).__name__ for m in module.modules() if is_activation(m)})
 
 
 def _network(
@@ -198,8 +201,9 @@ def _network(
     if expr is None:
         raise FitError("output of the module", "does not come from its input", "Return the last layer's values")
     built = RateAssembly(
-        {n: m for m, n in module.names.items()} | trace.function_layers, dict(cells), False, neuron=neuron
-    )
+        {n: m for m, n in module.names.items()} | trace.function_layers,
+        dict(cells), False, neuron=neuron, spans=module.spans,
+    )  # fmt: skip
     for name, arrived in trace.arrived.items():
         built.cell(name, arrived, trace.shapes[name])
     built.cells[ANSWER] = code.answer()

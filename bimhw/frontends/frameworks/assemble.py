@@ -105,6 +105,11 @@ class Assembly:
         total = self._window_sums(expr, below)
         return self.after(total, name, ("Threshold", {"threshold": np.full(expr.features, 0.5)}))
 
+    def unknown(self, expr: Expr) -> FitError:
+        """Return the error of a function that has no form."""
+        way_out = f"Use layers ({layers.SUPPORTED}), sums, factors and reshapes between the neurons"
+        return FitError(f"function torch.{expr.what}", "has no form on a chip", way_out)
+
     def _window_sums(self, expr: Expr, below: list[str]) -> list[str]:
         """Add the sums over the windows of a maximum pool."""
         name, source = str(expr.what), expr.args[0]
@@ -309,8 +314,7 @@ def _const(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 
 def _unknown(a: Assembly, expr: Expr, step: int) -> list[str]:
-    way_out = f"Use layers ({layers.SUPPORTED}), sums, factors and reshapes between the neurons"
-    raise FitError(f"function torch.{expr.what}", "has no form on a chip", way_out)
+    raise a.unknown(expr)
 
 
 def _binary(a: Assembly, expr: Expr) -> bool:

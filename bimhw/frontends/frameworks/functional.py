@@ -13,7 +13,8 @@ _POOL = ("input", "kernel_size", "stride", "padding")
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 # function -> names of its parameters in order
 _PARAMETERS = {
-    "max_pool2d": (*_POOL, "dilation", "ceil_mode", "return_indices"),
+    **dict.fromkeys(("max_pool1d", "max_pool2d"), (*_POOL, "dilation", "ceil_mode", "return_indices")),
+    **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), ("input", "output_size", "return_indices")),
     "avg_pool2d": (*_POOL, "ceil_mode", "count_include_pad", "divisor_override"),
     "adaptive_avg_pool2d": ("input", "output_size"),
     "conv1d": _CONV,
@@ -30,10 +31,13 @@ def layer_of(name: str, args: Args, kwargs: Kwargs) -> nn.Module | None:
     given.pop("input", None)
     if "weight" in given:
         return _weighted(name, given)
-    if name == "max_pool2d":
+    if "max_pool" in name:
         given["return_indices"] = given.get("return_indices", False)
     kinds: dict[str, Callable[..., nn.Module]] = {
+        "max_pool1d": nn.MaxPool1d,
         "max_pool2d": nn.MaxPool2d,
+        "adaptive_max_pool1d": nn.AdaptiveMaxPool1d,
+        "adaptive_max_pool2d": nn.AdaptiveMaxPool2d,
         "avg_pool2d": nn.AvgPool2d,
         "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
     }

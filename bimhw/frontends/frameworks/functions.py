@@ -208,6 +208,11 @@ def _sum_of(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, sign: float =
     return Expr("add", tuple(parts), axes, tuple(out.shape), value=out)
 
 
+def _copied(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
+    source = trace.of(args[1])
+    return source if source is not None and source.shape == tuple(out.shape) else None
+
+
 def _difference(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     return _sum_of(trace, args, kwargs, out, -1.0)
 
@@ -309,6 +314,7 @@ _HANDLERS: dict[str, Handler] = {
     "select": _select,
     "unbind": _unbound,
     "iter": lambda *_: True,
+    "copy": _copied,
     "stack": _stacked,
     **dict.fromkeys(("add", "iadd", "radd"), _sum_of),
     **dict.fromkeys(("sub", "isub"), _difference),

@@ -114,7 +114,7 @@ def test_digits_stay_within_a_point_in_spikes_and_on_the_chip() -> None:
     ("module", "message"),
     [
         (nn.Sequential(nn.Linear(4, 3)), "calls no ReLU"),
-        (nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Sigmoid(), nn.Linear(3, 2)), r"torch\.sigmoid"),
+        (nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Sigmoid(), nn.Linear(3, 2)), r"layer '2' \(Sigmoid\)"),
         (nn.Sequential(*[nn.Linear(4, 4), nn.ReLU()], nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2)), "layer_norm"),
     ],
 )
@@ -208,5 +208,77 @@ def test_a_relu_in_several_places_or_as_a_function_is_read(how: str) -> None:
 
 
 def test_other_activations_are_named() -> None:
+    x = torch.rand(2, 1, 2, 2)
     with pytest.raises(FitError, match=r"calls no ReLU \(its activations: GELU\)"):
-        convert(nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.GELU()), torch.rand(2, 1, 2, 2))
+        convert(nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.GELU()), x)
+    two = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.raises(FitError, match=r"layer '2' \(GELU\): is no sum of straight pieces.*LeakyReLU"):
+        convert(two, x)
+    last = nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2), nn.Softmax(1))
+    with pytest.raises(FitError, match=r"layer '4' \(Softmax\).*Leave it out"):
+        convert(last, x)
+
+
+def exact(module: nn.Module, x: torch.Tensor) -> None:
+    """Check that sigma-delta neurons with the least threshold answer as the module does, and rates approach it."""
+    wanted, top = module.eval()(x.clone()).detach().numpy(), {"percentile": 100.0}
+    done = convert(module, x, code="sigma-delta", threshold=1e-9, **top)
+    np.testing.assert_allclose(done.answers[:, -1], wanted, atol=1e-6 * np.abs(wanted).max())
+    mean = convert(module, x, steps=128, **top).answers[:, -1] / 128
+    assert np.abs(mean - wanted).max() < 0.06 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        nn.ReLU6(), nn.ReLU6(inplace=True), nn.Hardtanh(-0.3, 0.4), nn.Hardtanh(0, 0.2), nn.LeakyReLU(0.2),
+        nn.LeakyReLU(0.1, inplace=True), nn.PReLU(3, 0.3), nn.PReLU(), nn.Hardsigmoid(),
+    ],
+)  # fmt: skip
+def test_activations_of_straight_pieces_are_sums_of_relus(act: nn.Module) -> None:
+    torch.manual_seed(2)
+    x = torch.rand(4, 1, 5, 5).mul(128).round() / 64 - 1
+    pool = nn.MaxPool2d(2, 2, 1)  # padded beside values that may be negative
+    exact(nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), act, pool, nn.Flatten(), nn.Linear(27, 3)), x)
+
+
+def test_functions_of_straight_pieces_are_read_where_they_are_called() -> None:
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 5), nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.a(x)
+            z = nn.functional.leaky_relu(y, 0.3, inplace=True)  # y itself, too
+            y = y + z.clamp(-0.25, 0.5) + nn.functional.relu6(4 * z) + z.clamp(max=0.125) + z.clamp(min=-0.5)
+            return self.b(nn.functional.hardtanh(y))
+
+    torch.manual_seed(0)
+    exact(Called(), torch.rand(6, 6).mul(128).round() / 64 - 1)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AdaptiveMaxPool2d(2), nn.AdaptiveMaxPool2d(3), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(2, dilation=2),
+        nn.Sequential(nn.Flatten(2), nn.MaxPool1d(3)), nn.Sequential(nn.Flatten(2), nn.AdaptiveMaxPool1d(4)),
+    ],
+)  # fmt: skip
+def test_every_maximum_pool_is_read(pool: nn.Module) -> None:
+    torch.manual_seed(2)
+    x = torch.rand(3, 1, 5, 5).mul(64).round() / 64
+    exact(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), pool, nn.Flatten(), nn.LazyLinear(3)), x)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1)])
+def test_a_pool_before_the_relu_is_read(pool: nn.Module) -> None:
+    torch.manual_seed(2)
+    x = torch.rand(3, 1, 6, 6).mul(64).round() / 64
+    two = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1)
+    exact(
+        nn.Sequential(
+            two[0], pool, nn.ReLU(), two[1], nn.BatchNorm2d(2), pool, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+        ),
+        x,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,31 @@ class FlatParameters:
             p.data.clamp_(-_A_LOG_LIMIT, _A_LOG_LIMIT)
 
 
+class Moments(NamedTuple):
+    """First and second moment of some weights, each [n], and the updates that they come from, this one included."""
+
+    first: Tensor
+    second: Tensor
+    updates: int
+
+
+def adam(
+    values: Tensor, g: Tensor, of: Moments, lr: float, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8
+) -> None:
+    """Update weights [n] and moments in place, by Adam (Kingma & Ba 2015): one compiled pass on the CPU."""
+    if takes_loops(values):
+        from bimhw.learning.forms.kernels import adam_step, call_kernel
+
+        arrays = (t.numpy() for t in (values, g.contiguous(), of.first, of.second))
+        call_kernel(adam_step, *arrays, *betas, lr, of.updates, eps)
+        return
+    b1, b2 = betas
+    of.first.lerp_(g, 1 - b1)
+    of.second.lerp_(g * g, 1 - b2)
+    root = (of.second / (1 - b2**of.updates)).sqrt_().add_(eps)
+    values.addcdiv_(of.first, root, value=-lr / (1 - b1**of.updates))
+
+
 class Optimiser:
     """Turns a gradient vector into a step; its words are `moments` and `count`.
 
@@ -120,21 +145,7 @@ class Optimiser:
     def _adam(self, g: Tensor, lr: float) -> None:
         """Do the same as `direction`, in one pass."""
         self.count += 1
-        if not takes_loops(self.parameters.values):
-            self._adam_anywhere(g, lr)
-            return
-        from bimhw.learning.forms.kernels import adam_step, call_kernel
-
-        arrays = (t.numpy() for t in (self.parameters.values, g.contiguous(), self.first, self.second))
-        call_kernel(adam_step, *arrays, *self.betas, lr, self.count, self.eps)
-
-    def _adam_anywhere(self, g: Tensor, lr: float) -> None:
-        """Do the same in plain operations, on any device."""
-        b1, b2 = self.betas
-        self.first.lerp_(g, 1 - b1)
-        self.second.lerp_(g * g, 1 - b2)
-        root = (self.second / (1 - b2**self.count)).sqrt_().add_(self.eps)
-        self.parameters.values.addcdiv_(self.first, root, value=-lr / (1 - b1**self.count))
+        adam(self.parameters.values, g, Moments(self.first, self.second, self.count), lr, self.betas, self.eps)
 
     @property
     def words(self) -> int:

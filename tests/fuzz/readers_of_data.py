@@ -81,7 +81,9 @@ def _medical(scratch: Path) -> list[Reader]:
     record = {"r.hea": header_lines.encode(), "r.dat": samples.tobytes()}
     return [
         Reader(
-            "edf", {"a.edf": (scratch / "a.edf").read_bytes()}, lambda f: read_edf(f / "a.edf", ("FP1-F7",)) is None
+            "edf",
+            {"a.edf": (scratch / "a.edf").read_bytes()},
+            lambda f: read_edf(f / "a.edf", ("FP1-F7",), lambda x: x) is None,
         ),
         Reader("wfdb", record, lambda f: read_record(f / "r", ("II",)) is None),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from bimhw.cli.output import (
     stopping,
     threads_option,
 )
+from bimhw.cli.streaming import StreamRun, run_stream
 from bimhw.cli.task_options import take_task, with_task_options
 
 if TYPE_CHECKING:
@@ -141,32 +142,32 @@ def command(
     run = Run(task, output, seed, threads, as_json, checkpoint, resume, device)
     if kind != "classes" and options.pop("family") not in (None, "bim"):
         raise click.UsageError(f"{task} is learnt by BIM networks only: leave --family out")
-    if kind != "classes" and stream:
-        raise click.UsageError(f"{task} is learnt as a stream or string by string anyway: leave --stream out")
     if device != "cpu" and (stream or kind == "transcripts"):
         raise click.UsageError(f"{'a stream' if stream else task} is learnt on the CPU: leave --device out")
-    if kind == "text":
+    if stream:
+        _train_stream(source, StreamRun(steps, report_every, checkpoint, resume, output, as_json), run, options)
+    elif kind == "text":
         _train_text(source, run, options)
     elif kind == "transcripts":
         _train_speech(source, run, options)
     else:
-        _train_classes(source, run, options, (steps, report_every) if stream else None)
+        _train_classes(source, run, options)
 
 
-def _train_classes(source: Task, run: Run, options: dict[str, Any], stream: tuple[int | None, int] | None) -> None:
-    from bimhw.learning.recipe import recipe
+def _train_stream(source: Any, how: StreamRun, run: Run, options: dict[str, Any]) -> None:
+    from bimhw.learning.feeds import stream_of
     from bimhw.learning.threads import torch_threads
+
+    with torch_threads(run.threads):
+        run_stream(stream_of(source, run.seed, options), how)
+
+
+def _train_classes(source: Task, run: Run, options: dict[str, Any]) -> None:
+    from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
-    from bimhw.models.bim.config import BimConfig
     from bimhw.models.io import save_model
 
     plan = recipe(source, seed=run.seed, **options)
-    if stream is not None:
-        if not isinstance(plan.config, BimConfig):
-            raise click.UsageError("--stream learns online: it is for BIM networks only")
-        with torch_threads(run.threads):
-            _stream(StreamRun(*stream, run.checkpoint, run.resume), source, plan, run.output, run.as_json)
-        return
     with run.kept(plan.settings.epochs * len(source.train)) as (saved, advance):
         result = train(
             source, plan.config, plan.settings, plan.init, progress=advance, threads=run.threads, saved=saved,
@@ -271,60 +272,6 @@ def _save_and_print(title: str, result: LanguageResult | SpeechResult, run: Run,
     shown = {k: v for k, v in shown_figures(summary).items() if k not in ("config", "settings", "spike_rates")}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
     print_table(title, ("quantity", "value"), list(shown.items()))
-
-
-class StreamRun(NamedTuple):
-    """The options of a stream."""
-
-    steps: int | None
-    report_every: int
-    checkpoint: Path | None
-    resume: bool
-
-
-def _stream(run: StreamRun, source: Any, plan: Any, output: Path | None, as_json: bool) -> None:
-    from bimhw.learning.stream import StreamTrainer
-    from bimhw.models.io import save_model
-    from simulator.base.locks import held
-
-    trainer = StreamTrainer(source, plan.config, plan.settings, plan.init)
-    if run.checkpoint is not None:
-        trainer.checkpoint(run.checkpoint, run.resume)  # refuses one that is there and not to be resumed
-    with held(run.checkpoint) if run.checkpoint is not None else nullcontext():
-        if run.resume and run.checkpoint is not None:
-            trainer.load(run.checkpoint)
-        reports = _learn_stream(trainer, run, as_json)
-    accuracy = None if source.unjudged else trainer.evaluate().accuracy
-    if output is not None:
-        save_model(trainer.net, output)
-    if as_json:
-        print_json({"reports": reports, "step": trainer.step, "test_accuracy": accuracy})
-    else:
-        shown = "not judged" if accuracy is None else f"{accuracy:.3f}"
-        click.echo(f"test accuracy {shown} after {trainer.step:,} steps")
-
-
-def _learn_stream(trainer: Any, run: StreamRun, as_json: bool) -> list[dict[str, Any]]:
-    """Learn up to step ``--steps`` of the stream, or until SIGINT or SIGTERM; what was learnt is in the checkpoint."""
-    reports = []
-    with stopping() as between_steps:
-        try:
-            while run.steps is None or trainer.step < run.steps:
-                count = run.report_every if run.steps is None else min(run.report_every, run.steps - trainer.step)
-                report = trainer.run(count, between_steps)
-                if run.checkpoint is not None:
-                    trainer.save(run.checkpoint)
-                reports.append(report._asdict())
-                if not as_json:
-                    rates = ", ".join(f"{r:.3f}" for r in report.rates)
-                    click.echo(
-                        f"step {report.step:>9,}  accuracy {report.accuracy:.3f}  loss {report.loss:.3f}  rate {rates}"
-                    )
-        except KeyboardInterrupt:
-            if run.checkpoint is not None:
-                trainer.save(run.checkpoint)
-            click.echo(f"stopped after step {trainer.step}", err=True)
-    return reports
 
 
 def shown_figures(summary: dict[str, Any]) -> dict[str, Any]:

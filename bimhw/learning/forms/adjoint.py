@@ -27,6 +27,8 @@ from bimhw.learning.forms.traces import kernel_constants
 from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.bim.net import BimLayer
 
+_FEW = 16  # with fewer than one input in so many, going from event to event is faster than a product of matrices
+
 
 @dataclass
 class Lambdas:
@@ -70,6 +72,15 @@ def fused_sweep(layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambd
     options = (kernel_constants(layer), PSP_CODE[layer.constants.psp], membrane)
     call_kernel(sweep, *given, *options, *(o.numpy() for o in (l_q, l_x, start)))
     return l_q, l_x, Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
+
+
+def by_events(p: Tensor, u: Tensor) -> Tensor:
+    """Return p^T u [H, M] of p [n, H] and u [n, M], by the entries of u that are not 0."""
+    from bimhw.learning.forms.kernels import add_events, call_kernel
+
+    out = p.new_zeros(u.shape[1], p.shape[1])
+    call_kernel(add_events, p.contiguous().numpy(), u.contiguous().numpy(), out.numpy())
+    return out.T
 
 
 class Adjoint:
@@ -184,16 +195,20 @@ class Adjoint:
 
     def gradients(self, h: Stacked, ports: PortAdjoints) -> dict[str, Tensor]:
         """Sum over events of p_port u_j; biases see 1 at every step."""
-        u = h.u.flatten(0, 1)
-        out = {"a_log": ports.a_log, "d": ports.d}
-        for port, p in ports.values.items():
-            flat, mask = p.flatten(0, 1), self.layer._buffers.get(f"mask_{port}")
-            g = flat.T @ u
-            out[f"w_{port}"] = g if mask is None else g * mask
-            out[f"b_{port}"] = flat.sum(0)
+        u, out = h.u.flatten(0, 1), {"a_log": ports.a_log, "d": ports.d}
+        few = takes_loops(u) and int(torch.count_nonzero(u)) * _FEW < u.numel()
+        flat = torch.cat([p.flatten(0, 1) for p in ports.values.values()], -1)
+        sizes = [p.shape[-1] for p in ports.values.values()]
+        weights = torch.split(by_events(flat, u) if few else flat.T @ u, sizes)
+        for port, g, b in zip(ports.values, weights, torch.split(flat.sum(0), sizes), strict=True):
+            mask = self.layer._buffers.get(f"mask_{port}")
+            out[f"w_{port}"], out[f"b_{port}"] = g if mask is None else g * mask, b
         return out
 
     def to_below(self, ports: PortAdjoints) -> Tensor:
         """Return dL/du of every step [T, B, M], through all ports."""
-        terms = [p @ self.layer.weight(port).detach().to(p.dtype) for port, p in ports.values.items()]
-        return torch.stack(terms).sum(0)
+        (port, p), *others = ports.values.items()
+        out = (p @ self.layer.weight(port).detach().to(p.dtype)).flatten(0, 1)
+        for port, other in others:
+            out.addmm_(other.flatten(0, 1), self.layer.weight(port).detach().to(p.dtype))
+        return out.view(*p.shape[:2], -1)

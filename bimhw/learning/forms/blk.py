@@ -62,7 +62,7 @@ class LayerCarry:
         n = self.e.shape[-1]
         y = torch.eye(n).to(self.e).expand(*self.e.shape[:2], n, n)
         gain, own = torch.zeros_like(self.e), torch.zeros_like(self.own)
-        for u, record in zip(reversed(history.inputs), reversed(history.records), strict=True):
+        for u, record, _ in reversed(list(history.steps())):
             step = transition(self.layer, record)
             u1 = torch.cat([u, u.new_ones(len(u), 1)], -1)
             beta = torch.stack(step.ports, 2)  # [B, H, 3, n]

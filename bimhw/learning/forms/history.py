@@ -7,7 +7,8 @@ Delta is kept only where A_log is learned. s6 keeps Abar and x (N each), z, d, p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,62 +19,95 @@ from bimhw.learning.forms.traces import spike_slope
 from bimhw.models.bim.cell import Drive, Record
 from bimhw.models.bim.config import BimConfig
 
-_RECORDED = ("delta", "abar", "gain", "x_old", "x_new", "a_old", "v_pre", "s")
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """One step [B, ...] or, where `steps` is given, so many [K, B, ...]: inputs, record, dL/df."""
+
+    inputs: Tensor
+    record: Record
+    deltas: Tensor
+    steps: int | None = None
+
+    def cut(self, first: int) -> _Piece:
+        """Return the steps from `first` on."""
+        rest = slice(first, None)
+        return _Piece(self.inputs[rest], _of(self.record, rest), self.deltas[rest], len(self) - first)
+
+    def __len__(self) -> int:
+        return 1 if self.steps is None else self.steps
 
 
 @dataclass
 class LayerHistory:
-    """The newest steps of one layer, oldest first; all [B, ...]."""
+    """The newest steps of one layer, oldest first, in pieces as they came."""
 
     config: BimConfig
-    inputs: list[Tensor] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-    deltas: list[Tensor] = field(default_factory=list)
+    pieces: list[_Piece] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return sum(len(piece) for piece in self.pieces)
 
     def push(self, u: Tensor, record: Record) -> None:
         """Append a step without an error signal (see `signal`)."""
-        self.inputs.append(u)
-        self.records.append(record)
-        self.deltas.append(torch.zeros_like(record.s))
+        self.pieces.append(_Piece(u, record, torch.zeros_like(record.s)))
 
     def extend(self, u: Tensor, record: Record, deltas: Tensor) -> None:
         """Append steps with their error signals; all [K, B, ...]."""
-        columns = [_steps(v, len(u)) for v in record.drive], [_steps(v, len(u)) for v in record[1:]]
-        drives = (Drive(*parts) for parts in zip(*columns[0], strict=True))
-        self.inputs += u.unbind(0)
-        self.records += (Record(*parts) for parts in zip(drives, *columns[1], strict=True))
-        self.deltas += deltas.unbind(0)
+        self.pieces.append(_Piece(u, record, deltas, len(u)))
 
     def signal(self, delta: Tensor) -> None:
-        """Keep dL/df of the newest step."""
-        self.deltas[-1] = delta
+        """Keep dL/df of the newest step, which was pushed."""
+        self.pieces[-1] = dataclasses.replace(self.pieces[-1], deltas=delta)
 
-    def drop(self, keep: int) -> None:
-        """Forget all but the newest ``keep`` steps."""
-        for items in (self.inputs, self.records, self.deltas):
-            del items[: max(len(items) - keep, 0)]
+    def forget(self, keep: int) -> None:
+        """Forget all but the newest ``keep`` steps, and all error signals."""
+        left, pieces = keep, list[_Piece]()
+        for piece in reversed(self.pieces):
+            if left <= 0:
+                break
+            kept = piece if len(piece) <= left else piece.cut(len(piece) - left)
+            pieces.append(dataclasses.replace(kept, deltas=torch.zeros_like(kept.deltas)))
+            left -= len(kept)
+        self.pieces = pieces[::-1]
+
+    def steps(self) -> Iterator[tuple[Tensor, Record, Tensor]]:
+        """Yield inputs, record and dL/df of each step, oldest first."""
+        for piece in self.pieces:
+            if piece.steps is None:
+                yield piece.inputs, piece.record, piece.deltas
+                continue
+            for t in range(piece.steps):
+                yield piece.inputs[t], _of(piece.record, t), piece.deltas[t]
 
     def checkpoint(self) -> dict[str, Any]:
         """Return the steps as plain containers of tensors."""
-        records = [(tuple(r.drive), *tuple(r)[1:]) for r in self.records]
-        return {"inputs": list(self.inputs), "records": records, "deltas": list(self.deltas)}
+        inputs, records, deltas = [], [], []
+        for u, r, delta in self.steps():
+            inputs.append(u)
+            records.append((tuple(r.drive), *tuple(r)[1:]))
+            deltas.append(delta)
+        return {"inputs": inputs, "records": records, "deltas": deltas}
 
     @classmethod
     def restored(cls, config: BimConfig, content: dict[str, Any]) -> LayerHistory:
         """Return the history that `checkpoint` was called on."""
-        records = [Record(Drive(*r[0]), *r[1:]) for r in content["records"]]
-        return cls(config, list(content["inputs"]), records, list(content["deltas"]))
+        records = (Record(Drive(*r[0]), *r[1:]) for r in content["records"])
+        return cls(config, [_Piece(*step) for step in zip(content["inputs"], records, content["deltas"], strict=True)])
 
     def events(self) -> int:
         """Count the non-zero inputs in the kept steps."""
-        return sum(int(torch.count_nonzero(u)) for u in self.inputs)
+        return sum(int(torch.count_nonzero(piece.inputs)) for piece in self.pieces)
 
 
-def _steps(values: Tensor | None, count: int) -> Sequence[Tensor | None]:
-    return (None,) * count if values is None else values.unbind(0)
+def newest(record: Record) -> Record:
+    """Return the last step [B, ...] of a record [K, B, ...]."""
+    return _of(record, -1)
+
+
+def _of(record: Record, which: int | slice) -> Record:
+    drive = Drive._make(v if v is None else v[which] for v in record.drive)
+    return Record._make([drive, *(v if v is None else v[which] for v in record[1:])])
 
 
 def words_per_step(config: BimConfig) -> int:
@@ -108,18 +142,20 @@ class Stacked:
 
 def stack(history: LayerHistory) -> Stacked:
     """Return the history as tensors, spike slopes and reset factors worked out."""
-    records = history.records
+    pieces = history.pieces
+    single = all(piece.steps is None for piece in pieces)
 
-    def of(name: str) -> Tensor:
-        return torch.stack([getattr(r, name) for r in records])
+    def joined(values: Iterable[Tensor | None]) -> Tensor | None:
+        held = [v for v in values if v is not None]
+        if not held or single:
+            return torch.stack(held) if held else None
+        return torch.cat([v[None] if p.steps is None else v for v, p in zip(held, pieces, strict=True)])
 
-    drives = [r.drive for r in records]
-    b = None if drives[0].b is None else torch.stack([d.b for d in drives if d.b is not None])
-    z, d, c = (torch.stack([getattr(v, name) for v in drives]) for name in "zdc")
-    m = None if records[0].m is None else of("m")
-    delta, abar, gain, x_old, x_new, a_old, v_pre, s = (of(n) for n in _RECORDED)
-    record = Record(Drive(z, d, b, c), delta, abar, gain, x_old, x_new, a_old, v_pre, m, s)
-    return from_record(history.config, torch.stack(history.inputs), record, torch.stack(history.deltas))
+    drive = Drive._make(map(joined, zip(*(p.record.drive for p in pieces), strict=True)))
+    record = Record._make([drive, *map(joined, zip(*(p.record[1:] for p in pieces), strict=True))])
+    inputs, deltas = joined(p.inputs for p in pieces), joined(p.deltas for p in pieces)
+    assert inputs is not None and deltas is not None
+    return from_record(history.config, inputs, record, deltas)
 
 
 def from_record(config: BimConfig, u: Tensor, record: Record, signal: Tensor) -> Stacked:

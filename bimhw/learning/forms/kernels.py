@@ -18,7 +18,7 @@ def call_kernel(kernel: Any, *arguments: Any) -> None:
     kernel(*arguments)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"}, error_model="numpy")  # a check for 0 stops vectorisation
 def adam_step(
     values: Array, g: Array, first: Array, second: Array, b1: float, b2: float, lr: float, count: int, eps: float
 ) -> None:
@@ -31,6 +31,17 @@ def adam_step(
         first[i] += k1 * (g[i] - first[i])
         second[i] += k2 * (g[i] * g[i] - second[i])
         values[i] -= step * first[i] / (np.sqrt(second[i] * root) + small)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def add_events(p: Array, u: Array, out: Array) -> None:
+    """Update out [M, H] <- out + u^T p, of p [n, H] and u [n, M], by the entries of u that are not 0."""
+    for n in range(len(u)):
+        for m in range(u.shape[1]):
+            w = u[n, m]
+            if w != 0:
+                for h in range(p.shape[1]):
+                    out[m, h] += w * p[n, h]
 
 
 @njit(cache=True, nogil=True)

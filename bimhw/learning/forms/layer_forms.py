@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from bimhw.learning.forms.adjoint import Adjoint
@@ -118,7 +117,6 @@ class _Backward:
             add(gradients, self.carry.gradient(ports.start))
             self.carry.advance(self.history)
         below = self.adjoint.to_below(ports)
-        self.history.drop(self.lookback)
-        self.history.deltas = [torch.zeros_like(d) for d in self.history.deltas]
+        self.history.forget(self.lookback)
         self.since = 0
         return gradients, below

@@ -16,7 +16,7 @@ from torch import Tensor
 from bimhw.learning.forms.adjoint import Adjoint, Lambdas
 from bimhw.learning.forms.counts import OpCounts, sweep_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner, direct_signals
-from bimhw.learning.forms.history import LayerHistory, from_record, words_per_step
+from bimhw.learning.forms.history import LayerHistory, from_record, newest, words_per_step
 from bimhw.learning.forms.learner import (
     Ends,
     Gradients,
@@ -140,7 +140,7 @@ class SweepLearner(Ends):
         deltas = direct_signals(self.net, flat.view(*target.shape, -1))
         for history, (inputs, record), delta in zip(self.histories, made, deltas, strict=True):
             history.extend(inputs, record, delta)
-        self.records = [history.records[-1] for history in self.histories]
+        self.records = [newest(record) for _, record in made]
         return loss, self._sweep()
 
     @torch.no_grad()
@@ -253,5 +253,4 @@ class SweepLearner(Ends):
     def _forget(self) -> None:
         self.readout_due, self.since = {}, 0
         for history in self.histories:
-            history.drop(self.lookback if self.block is not None else 0)
-            history.deltas = [torch.zeros_like(d) for d in history.deltas]
+            history.forget(self.lookback if self.block is not None else 0)

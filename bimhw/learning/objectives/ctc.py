@@ -113,18 +113,27 @@ class CtcResult:
 
 
 def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False) -> StringSets:
-    """Return the training and test strings of the official split; tuning: judged on strings of the validation part.
+    """Return the training and test strings of the official split; tuning: judged on strings of the validation part."""
+    draw, test = string_drawer(data, settings, tuning)
+    return StringSets(tuple(draw(number) for number in range(settings.epochs)), test)
+
+
+def string_drawer(
+    data: SpokenDigits, settings: CtcSettings, tuning: bool = False
+) -> tuple[Callable[[int], Strings], Strings]:
+    """Return what draws the training strings of an epoch (from 0), and the test strings.
 
     The 200 test strings are drawn with seed 0, whatever the settings' seed is.
     """
     parts = data.official()
     train = parts["train"] if tuning else np.concatenate([parts["train"], parts["validation"]])
     test = digit_strings(data, parts["validation" if tuning else "test"], seed=0)
-    drawn = [
-        digit_strings(data, train, settings.strings, seed=1 + settings.seed * 1000 + epoch)
-        for epoch in range(settings.epochs)
-    ]
-    frames = np.concatenate(drawn[0].frames)
+
+    def drawn(epoch: int) -> DigitStrings:
+        return digit_strings(data, train, settings.strings, seed=1 + settings.seed * 1000 + epoch)
+
+    first = drawn(0)
+    frames = np.concatenate(first.frames)
     mean, deviation = frames.mean(0), frames.std(0) + 1e-6
 
     def steps(strings: DigitStrings) -> Strings:
@@ -134,7 +143,7 @@ def string_sets(data: SpokenDigits, settings: CtcSettings, tuning: bool = False)
         ]
         return Strings(inputs, strings.digits, tuple(labels))
 
-    return StringSets(tuple(steps(d) for d in drawn), steps(test))
+    return (lambda epoch: steps(first if epoch == 0 else drawn(epoch))), steps(test)
 
 
 def step_labels(

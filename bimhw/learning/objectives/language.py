@@ -157,7 +157,7 @@ def _train(
     device: str,
 ) -> LanguageResult:
     config, settings = config or _config_of(corpus), settings or LanguageSettings()
-    _check_ends(config, len(corpus.symbols))
+    check_symbols(config, len(corpus.symbols))
     train, test = (corpus.train, corpus.validation) if tuning else (corpus.whole_train, corpus.test)
     check_judged(too_few(len(test), "symbols"), f"text {corpus.name}: test part")
     streams = cut_streams(train[: settings.symbols or None], settings.batch)
@@ -193,7 +193,7 @@ def _config_of(corpus: Corpus) -> BimConfig | WordsConfig:
     return words_config(corpus) if corpus.words else language_config(corpus)
 
 
-def _check_ends(config: BimConfig | WordsConfig, size: int) -> None:
+def check_symbols(config: BimConfig | WordsConfig, size: int) -> None:
     """Raise `InputError` unless a network reads and predicts so many symbols."""
     ends = (config.vocabulary,) * 2 if isinstance(config, WordsConfig) else (config.n_in, config.n_out)
     if ends != (size, size):

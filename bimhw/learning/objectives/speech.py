@@ -125,6 +125,23 @@ def train_speech(
     Raises:
         InputError: an option that is not known or out of its range, broken recordings, a diverged training.
     """
+    config, settings = speech_plan(data, seed, **options)
+    way = Way(config, settings, saved, progress)
+    if isinstance(data, SpokenDigits):
+        with torch_threads(threads):
+            return replace(_digits(data, way, tuning), threads=threads)
+    if settings.rule not in ("ctc", "frozen") or settings.loss != "ctc":
+        raise InputError(
+            f"rule {settings.rule!r}",
+            "needs to know where each symbol is spoken",
+            "Transcripts are learnt by ctc; frozen trains the readout alone",
+        )
+    with torch_threads(threads):
+        return replace(_characters(data.for_tuning() if tuning else data, way), threads=threads)
+
+
+def speech_plan(data: SpokenDigits | Transcribed, seed: int = 0, **options: Any) -> tuple[dict[str, Any], CtcSettings]:
+    """Return the fields of the network's config but for its ends, and the settings; arguments as of `train_speech`."""
     given = {k: v for k, v in options.items() if v is not None}
     for text, name in (("hidden", "hidden"), ("delays", "input_delays")):
         if text in given:
@@ -138,19 +155,7 @@ def train_speech(
         raise InputError(
             f"option {unknown[0]!r}", "does not exist for speech with transcripts", "See CtcSettings and BimConfig"
         )
-    settings = CtcSettings(seed=seed, rule=rule, **given)
-    way = Way(config, settings, saved, progress)
-    if isinstance(data, SpokenDigits):
-        with torch_threads(threads):
-            return replace(_digits(data, way, tuning), threads=threads)
-    if rule not in ("ctc", "frozen") or settings.loss != "ctc":
-        raise InputError(
-            f"rule {rule!r}",
-            "needs to know where each symbol is spoken",
-            "Transcripts are learnt by ctc; frozen trains the readout alone",
-        )
-    with torch_threads(threads):
-        return replace(_characters(data.for_tuning() if tuning else data, way), threads=threads)
+    return config, CtcSettings(seed=seed, rule=rule, **given)
 
 
 def strings_to_learn(data: SpokenDigits | Transcribed, options: Mapping[str, Any]) -> int:

@@ -28,14 +28,13 @@ from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Carried, Forward, Symbols, bim_forward
 from bimhw.learning.objectives.text_batches import STRETCH, TextBatches
 from bimhw.learning.objectives.text_settings import LanguageSettings
+from bimhw.learning.optim import Moments, adam
 from bimhw.learning.rules.registry import gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.updater import Updater
 from bimhw.models.words.net import AdaptiveWords, WordNet
 from simulator.base.errors import InputError
 from simulator.base.schedule import learning_rate
-
-_BETAS = (0.9, 0.99)
 
 
 class RowAdam:
@@ -49,9 +48,7 @@ class RowAdam:
     def __init__(self, words: AdaptiveWords, others: Sequence[nn.Parameter] = ()) -> None:
         self.row = words.embedding.weight
         self.dense = [*words.tails.parameters(), *(p for p in others if p.requires_grad)]
-        self._all: list[torch.optim.Optimizer] = [torch.optim.SparseAdam([self.row], betas=_BETAS)]
-        if self.dense:
-            self._all.append(torch.optim.Adam(self.dense, betas=_BETAS))
+        self._moments = [Moments(torch.zeros_like(p), torch.zeros_like(p), 0) for p in (self.row, *self.dense)]
 
     def squares(self) -> float:
         """Return the sum of the squares of all gradients."""
@@ -63,14 +60,24 @@ class RowAdam:
     def step(self, lr: float, scale: float = 1.0) -> None:
         """Update by the gradients times `scale`, and clear them."""
         self._coalesce()
-        for optimiser in self._all:
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-            for p in (p for group in optimiser.param_groups for p in group["params"] if p.grad is not None):
-                if scale != 1.0:
-                    p.grad.mul_(scale)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        for i, (p, (first, second, count)) in enumerate(zip((self.row, *self.dense), self._moments, strict=True)):
+            if p.grad is None:
+                continue
+            self._moments[i] = moments = Moments(first, second, count + 1)
+            if p.grad.is_sparse:
+                self._rows(p.detach(), p.grad.indices()[0], p.grad.values() * scale, moments, lr)
+            else:
+                flat = Moments(first.view(-1), second.view(-1), count + 1)
+                adam(p.detach().view(-1), (p.grad * scale).view(-1), flat, lr)
+            p.grad = None
+
+    @staticmethod
+    def _rows(table: Tensor, rows: Tensor, g: Tensor, moments: Moments, lr: float) -> None:
+        held = [t[rows] for t in (table, moments.first, moments.second)]
+        values, first, second = (t.view(-1) for t in held)
+        adam(values, g.view(-1), Moments(first, second, moments.updates), lr)
+        for t, new in zip((table, *moments[:2]), held, strict=True):
+            t[rows] = new
 
     def _coalesce(self) -> None:
         if self.row.grad is not None and not self.row.grad.is_coalesced():
@@ -78,12 +85,12 @@ class RowAdam:
 
     def state(self) -> Content:
         """Return all that `load` needs."""
-        return {"optimisers": [o.state_dict() for o in self._all]}
+        return {"moments": [(first.clone(), second.clone(), count) for first, second, count in self._moments]}
 
     def load(self, state: Content) -> None:
         """Continue from `state`."""
-        for optimiser, held in zip(self._all, state["optimisers"], strict=True):
-            optimiser.load_state_dict(held)
+        for i, (moments, (first, second, count)) in enumerate(zip(self._moments, state["moments"], strict=True)):
+            self._moments[i] = Moments(moments.first.copy_(first), moments.second.copy_(second), int(count))
 
 
 class RowDescent:

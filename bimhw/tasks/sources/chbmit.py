@@ -9,7 +9,7 @@ are too few records for that, each is cut in time, which judges nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from simulator.base.reading import boundary, read_bytes, unheard
 
 WHERE = "https://physionet.org/content/chbmit/1.0.0/"
 RATE_HZ = 256
+_AT_ONCE = 600 * RATE_HZ  # samples of a channel that are held at once: whole blocks
 # The bipolar double banana that nearly all records share.
 CHANNELS = (
     *("FP1-F7", "F7-T7", "T7-P7", "P7-O1", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4"),
@@ -34,6 +35,7 @@ CHANNELS = (
 )
 _SEIZURE = re.compile(r"Seizure\s*(\d+\s*)?(Start|End) Time:\s*(\d+)\s*seconds")
 
+Floats = npt.NDArray[np.floating]
 Seizures = tuple[tuple[int, int], ...]
 
 
@@ -148,49 +150,52 @@ def _pairs(marks: list[tuple[str, int]], count: int | None, where: str) -> Seizu
     return tuple(zip(starts, ends, strict=True))
 
 
-def read_edf(path: Path, channels: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Read [T, len(channels)] in microvolt.
+def read_edf(path: Path, channels: Sequence[str], made: Callable[[Floats], Floats]) -> tuple[list[Floats], int]:
+    """Return what is made of ten minutes [T, len(channels)] in microvolt at a time, and the samples of a channel.
 
     Raises:
         InputError: truncated, not EDF, a missing channel, another sampling rate, NaN.
         MissingExtraError: pyedflib is not installed.
     """
     pyedflib = extra("pyedflib", "reading EDF files")
+    parts: list[Floats] = []
     with boundary(path, "a whole EDF file", "Copy it again"), unheard(), pyedflib.EdfReader(str(path)) as file:
         at = pick_channels([label.strip() for label in file.getSignalLabels()], channels, str(path))
         rates = {float(file.getSampleFrequency(i)) for i in at}
-        signal = np.stack([file.readSignal(i) for i in at], axis=1)
-    if rates != {RATE_HZ}:
-        raise InputError(str(path), f"is sampled at {sorted(rates)} Hz, must be {RATE_HZ} Hz")
-    check_finite(signal, str(path))
-    return np.asarray(signal, np.float64)
+        if rates != {RATE_HZ}:
+            raise InputError(str(path), f"is sampled at {sorted(rates)} Hz, must be {RATE_HZ} Hz")
+        samples = min(int(file.getNSamples()[i]) for i in at)
+        for start in range(0, samples, _AT_ONCE):
+            columns = [file.readSignal(i, start, min(_AT_ONCE, samples - start)) for i in at]
+            signal = np.stack(columns, axis=1).astype(np.float64, copy=False)
+            check_finite(signal, str(path))
+            parts.append(made(signal))
+    return parts, samples
 
 
 def _windows(
     folder: Path, name: str, seizures: Seizures, window_s: float, blocks_per_second: int, channels: Sequence[str]
 ) -> Windows:
     _check_annotations(folder / name, seizures)
-    signal = read_edf(folder / name, channels)
-    seconds = len(signal) / RATE_HZ
+    parts, samples = read_edf(folder / name, channels, lambda signal: _steps(signal, RATE_HZ // blocks_per_second))
+    seconds, steps = samples / RATE_HZ, np.concatenate(parts)
     if any(end > seconds for _, end in seizures):
         raise InputError(
             str(folder / name), f"lasts {seconds:.0f} s, its seizures {seizures} end later", "It is mislabelled"
         )
-    steps = _steps(signal, blocks_per_second)
     per_window = round(window_s * blocks_per_second)
     count = len(steps) // per_window
     covered = np.array([_covered(i * window_s, (i + 1) * window_s, seizures) for i in range(count)])
     keep = (covered == 0) | (covered >= 0.5 * window_s)
     shaped = steps[: count * per_window].reshape(count, per_window, -1)
-    return Windows(folder.name, name, shaped[keep].astype(np.float32), (covered[keep] > 0).astype(np.int64))
+    return Windows(folder.name, name, shaped[keep], (covered[keep] > 0).astype(np.int64))
 
 
-def _steps(signal: npt.NDArray[np.float64], blocks_per_second: int) -> npt.NDArray[np.float64]:
-    """Return mean and log line length of each block: [T, M] -> [blocks, 2 M]."""
-    size = RATE_HZ // blocks_per_second
+def _steps(signal: Floats, size: int) -> Floats:
+    """Return mean and log line length of each block of `size` samples: [T, M] -> [blocks, 2 M]."""
     blocks = signal[: len(signal) // size * size].reshape(-1, size, signal.shape[1])
     length = np.abs(np.diff(blocks, axis=1)).mean(1)
-    return np.concatenate([blocks.mean(1), np.log(length + 0.1)], axis=1)
+    return np.asarray(np.concatenate([blocks.mean(1), np.log(length + 0.1)], axis=1), np.float32)
 
 
 def _covered(start: float, end: float, seizures: Seizures) -> float:

@@ -262,11 +262,14 @@ class TrainSpeech(Trained, frozen=True, kw_only=True):
 
 
 class TrainStream(Document, frozen=True):
-    """A model trained on a stream: accuracy and rates as it went."""
+    """A model trained on a stream: accuracy and rates as it went, and the figures of the test data of its kind."""
 
     reports: list[dict[str, Anything]]
     step: int
-    test_accuracy: Figure
+    test_accuracy: Figure = None
+    bits_per_character: Figure = None
+    perplexity: Figure = None
+    word_error_rate: Figure = None
 
 
 class Forgetting(Document, frozen=True):

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bimhw.learning.checkpoints import Saved
+from bimhw.learning.feeds import DigitStream, stream_of
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.ctc import (
     SYMBOLS,
@@ -49,6 +50,20 @@ def tones() -> SpokenDigits:
     digits, takes = (np.array([k[i] for k in keys]) for i in range(2))
     frames = tuple(FrontEnd().frames(s) for s in signals)
     return SpokenDigits(frames, digits, np.zeros(len(keys), int), takes, ("ann",), FrontEnd(), signals)
+
+
+def test_strings_of_a_stream_are_those_of_training(tones: SpokenDigits) -> None:
+    settings = CtcSettings(rule="rtrl", batch=2, strings=4, seed=1)
+    feed, again = DigitStream(tones, settings), DigitStream(tones, settings)
+    shown = [feed.at(t, torch.zeros(1)) for t in range(feed.steps + 2)]
+    for t in reversed(range(feed.steps + 2)):
+        for a, b in zip(shown[t], again.at(t, torch.zeros(1)), strict=True):
+            assert a is not None and b is not None and torch.equal(a, b)
+    strings = string_sets(tones, msgspec.structs.replace(settings, epochs=1)).train[0]
+    assert torch.equal(shown[0][0][1], torch.from_numpy(strings.inputs[1][0]))
+    trainer = stream_of(tones, 1, {"hidden": "4", "batch": 2, "strings": 4})
+    assert trainer.run(30).labelled == 30
+    assert set(trainer.judge()) == {"word_error_rate"}
 
 
 def test_loss_is_the_sum_over_paths() -> None:

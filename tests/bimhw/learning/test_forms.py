@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bimhw.learning.forms.adjoint import by_events
 from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.lazy import LazyLearner
 from bimhw.learning.forms.learner import Learner, add
@@ -180,3 +181,11 @@ def test_whole_sequences_are_steps(
     assert loss == pytest.approx(total / 15, rel=1e-12)
     assert all(0 < r < 1 for r in rates)
     assert whole.counts == steps.counts
+
+
+def test_events_give_the_product_of_matrices() -> None:
+    rng = torch.Generator().manual_seed(0)
+    p, u = torch.randn(40, 7, generator=rng).double(), torch.randn(40, 90, generator=rng).double()
+    u[torch.rand(40, 90, generator=rng) < 0.97] = 0
+    assert torch.allclose(by_events(p, u), p.T @ u, atol=1e-13)
+    assert not by_events(p, torch.zeros(40, 3).double()).any()

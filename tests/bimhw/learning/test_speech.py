@@ -152,7 +152,7 @@ def test_commands(spoken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, word in (
         (["librispeech", "--data", str(spoken), "--rule", "rtrl"], "ctc"),
         (["librispeech", "--data", str(spoken), "--set", "nothing=1"], "nothing"),
-        (["librispeech", "--data", str(spoken), "--stream"], "string by string"),
+        (["librispeech", "--data", str(spoken), "--stream"], "no label at a step"),
         (["librispeech"], "needs a path"),
         (["connected-digits"], "needs a path"),
         (["connected-digits", "--data", str(spoken / "no")], "does not exist"),

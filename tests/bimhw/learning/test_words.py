@@ -75,6 +75,33 @@ def autograd(net: WordNet, symbols: Tensor, targets: Tensor) -> dict[str, Tensor
     return gradients
 
 
+def test_rows_move_as_by_torch() -> None:
+    """Clusters by Adam, rows of the embedding too: those without a gradient keep moments and place."""
+    net, twin = model_of((0,)).words, model_of((0,)).words
+    mine, table = RowAdam(net), twin.embedding.weight.detach().clone()
+    theirs = torch.optim.Adam(twin.tails.parameters(), betas=(0.9, 0.99))
+    rows = torch.zeros(2, *table.shape, dtype=table.dtype)
+    rng = torch.Generator().manual_seed(0)
+    for count in range(1, 4):
+        symbols = torch.randint(0, 30, (7,), generator=rng)
+        for tables in (net, twin):
+            loss = tables.embedding(symbols).square().sum() + sum(p.sin().sum() for p in tables.tails.parameters())
+            loss.backward()
+        seen, g = symbols.unique(), twin.embedding.weight.grad.to_dense()
+        for moment, beta, value in zip(rows, (0.9, 0.99), (g, g * g), strict=True):
+            moment[seen] = beta * moment[seen] + (1 - beta) * value[seen]
+        step = rows[0] / (1 - 0.9**count) / ((rows[1] / (1 - 0.99**count)).sqrt() + 1e-8)
+        table[seen] -= 0.1 * step[seen]
+        mine.step(0.1)
+        theirs.param_groups[0]["lr"] = 0.1
+        theirs.step()
+        twin.zero_grad()
+        with torch.no_grad():
+            twin.embedding.weight.copy_(table)
+        for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
+
+
 class Caught(RowAdam):
     """Sums the gradients instead of moving by them."""
 

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from energy_models.gpu_card import GpuCard
 from energy_models.gpu_work import FLOAT_BYTES, GpuWork, LayerShape, Mode, Schedule, Workload, gpu_work, workload_of
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 __all__ = [
     "BATCHES", "CASES", "MODES", "Case", "End", "GpuCost", "GpuWork", "LayerShape", "Mode", "Schedule", "Workload", "best_batch",
@@ -37,8 +38,8 @@ PACKED = 2.0  # element-wise rate of packed 16-bit words over that of fp32
 End = Literal["low", "value", "high"]
 
 
-@dataclass(frozen=True)
-class GpuCost:
+@dataclass(frozen=True, repr=False)
+class GpuCost(Shown):
     """Time and energy of one sample on a card.
 
     Attributes:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from energy_models.spread import Spread, spread, spreads_by
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
 Floats = npt.NDArray[np.float64]
@@ -131,8 +132,8 @@ class Item:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class EnergyReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class EnergyReport(Shown):
     """What a run cost.
 
     Attributes:

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
 Stage = Literal["float", "integer"]
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Shown):
     """A spiking network as a graph.
 
     Attributes:

@@ -14,22 +14,30 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from benchmarks.reference import llms_page, python_page
-from bimhw.cli.main import main
+from bimhw.cli.main import cli, main
 
+FREE = click.Context(cli)
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     *(page for part in ("start", "literature") for page in sorted((DOCS / part).glob("*.md"))),
-    DOCS / "nn.md",
-    DOCS / "p-spikessm.md",
-]
-# they train; tests of runs and sweeps run their commands on fewer samples
-LONG = {"docs/start/learning.md", "docs/start/sweep.md"}
-NOT_RUN = ("make ", "source ", "pip ")  # they set up or test what runs here
+    *(DOCS / f"{name}.md" for name in (
+        "nn", "p-spikessm", "function", "timing", "on-chip-learning", "scale", "frontends"
+    )),
+]  # fmt: skip
+ELSEWHERE = {  # pages whose snippets another test runs
+    "docs/frameworks.md": "tests/bimhw/frontends/test_guides.py",
+    "docs/neurons.md": "tests/simulator/neurons/test_docs.py",
+}
+# they train or run long; tests of runs and sweeps run their commands on fewer samples
+LONG = {"start/learning", "start/sweep", "function", "timing", "on-chip-learning", "scale", "frontends"}
+# they set up or test what runs here, or read a file of 100 MB that is the user's
+NOT_RUN = ("make ", "source ", "pip ", "bimhw compile connections.csv.gz")
 
 
 def snippets(page: Path) -> Iterator[tuple[str, str]]:
@@ -39,7 +47,7 @@ def snippets(page: Path) -> Iterator[tuple[str, str]]:
 
 def named(page: Path) -> Any:
     name = page.relative_to(ROOT).as_posix()
-    return pytest.param(page, id=name, marks=pytest.mark.long if name in LONG else ())
+    return pytest.param(page, id=name, marks=pytest.mark.long if name[5:-3] in LONG else ())
 
 
 @pytest.mark.parametrize("page", list(map(named, PAGES)))
@@ -84,6 +92,42 @@ def python_of(page: Path) -> str:
 def shell_of(page: Path) -> list[str]:
     lines = [line for kind, code in snippets(page) if kind == "sh" for line in code.splitlines()]
     return [line for line in lines if line.strip() and not line.startswith(NOT_RUN)]
+
+
+def test_every_page_with_snippets_is_run() -> None:
+    pages = {p.relative_to(ROOT).as_posix() for p in DOCS.rglob("*.md") if list(snippets(p))}
+    assert pages - {p.relative_to(ROOT).as_posix() for p in PAGES} == set(ELSEWHERE)
+    assert all((ROOT / test).is_file() for test in ELSEWHERE.values())
+
+
+def commands(page: Path) -> Iterator[str]:
+    text = page.read_text(encoding="utf-8")
+    fenced = re.findall(r"^```\w*\n(.*?)^```$", text, flags=re.M | re.S)
+    lines = [line for block in fenced for line in block.splitlines()] + re.findall(r"`(bimhw [^`]*)`", text)
+    for line in lines:
+        yield from (part.strip() for part in line.split("#")[0].split("&&") if part.strip().startswith("bimhw "))
+
+
+def test_every_command_named_on_a_page_and_its_options_exist() -> None:
+    unknown = [
+        (page.name, line, word)
+        for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")))
+        for line in commands(page)
+        for word in unknown_words(line)
+    ]
+    assert unknown == []
+
+
+def unknown_words(line: str) -> list[str]:
+    words = line.replace("[", "").replace("]", "").split()[1:]
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words and (found := command.get_command(FREE, words[0])):
+        command, words = found, words[1:]
+    if command is cli:
+        return [w for w in words[:1] if w[0] not in "-." and w != "COMMAND"]
+    known = {name for p in command.get_params(FREE) for name in (*p.opts, *p.secondary_opts)} | {"-h"}
+    options = [w.split("=")[0].rstrip(".,;:)|") for w in words if re.match("--?[a-z]", w)]
+    return [option for option in options if option not in known]
 
 
 def run(command: list[str], folder: Path, shown: str) -> None:

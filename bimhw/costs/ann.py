@@ -20,6 +20,7 @@ from bimhw.tasks.dataset import Dataset
 from energy_models.gpu import BATCHES, CASES, GpuCost, cost_of_work
 from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.gpu_work import BOUND_BYTES, FLOAT_BYTES, GpuWork
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 
@@ -43,8 +44,8 @@ def ann_costs(work: AnnWork, card: GpuCard, batches: tuple[int, ...] = BATCHES) 
     ]
 
 
-@dataclass(frozen=True, eq=False)
-class OnChip:
+@dataclass(frozen=True, eq=False, repr=False)
+class OnChip(Shown):
     """A converted network on a chip, its ReLU network on GPUs.
 
     Attributes:

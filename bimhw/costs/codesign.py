@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from bimhw.costs.result import Energy
 from bimhw.costs.rows import EXACT, ModeRow, modes
 from bimhw.runs.folder import RunFolder
 from energy_models.spread import trust
+from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.meta import ProgramFidelity
@@ -29,8 +31,8 @@ TIME_STEPS = 64  # steps that are timed again for each constant
 TIME_FACTOR = 2.0
 
 
-@dataclass(frozen=True)
-class Codesign:
+@dataclass(frozen=True, repr=False)
+class Codesign(Shown):
     """Answers for one run; every list is ready to print, largest effect first.
 
     Attributes:
@@ -56,6 +58,13 @@ class Codesign:
     floorline: list[dict[str, Any]] = field(default_factory=list)
     modes: list[ModeRow] = field(default_factory=list)
     fidelity: ProgramFidelity | None = None
+
+    def _facts(self) -> Mapping[str, Value]:
+        top = self.energy_sensitivity[0]["item"] if self.energy_sensitivity else None
+        return {"dominant_item": top, "verdict": self.verdict[0] if self.verdict else "no card to compare with"}
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        return self.energy_sensitivity
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""

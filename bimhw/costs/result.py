@@ -13,11 +13,12 @@ from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, verdict
 from energy_models.gpu import GpuCost, Mode
 from energy_models.items import EnergyReport
 from energy_models.spread import UNKNOWN, trust
+from simulator.base.shown import Shown
 from simulator.program.meta import ProgramFidelity
 
 
-@dataclass(frozen=True, eq=False)
-class LearningCost:
+@dataclass(frozen=True, eq=False, repr=False)
+class LearningCost(Shown):
     """Learning from a run's samples by one form, inference included: counted, not simulated.
 
     Attributes:

@@ -35,6 +35,7 @@ from bimhw.models.io import check_output, load_model, save_model
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.program.graph import csr_to_dense
 
 FINE_TUNING = TrainSettings(rule="bptt", epochs=30, lr=0.006, lr_end=0.02)
@@ -114,8 +115,8 @@ class _Runner(nn.Module):
         return run_compiled(self.net, x, state)
 
 
-@dataclass(frozen=True, eq=False)
-class FineTuned:
+@dataclass(frozen=True, eq=False, repr=False)
+class FineTuned(Shown):
     """A network whose weights are those that the compiler stores.
 
     Attributes:

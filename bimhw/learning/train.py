@@ -27,6 +27,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_judged, say_unjudged
 from bimhw.tasks.metrics import areas
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 __all__ = ["Epoch", "TrainResult", "TrainSettings", "Trainer", "check_fit", "train"]
 
@@ -42,8 +43,8 @@ class Epoch:
     rates: tuple[float, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class TrainResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainResult(Shown):
     """A trained network with its history."""
 
     model: Net

@@ -23,6 +23,7 @@ from mapping.limits import check_capabilities
 from mapping.objective import DEFAULT
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import INPUT_MODEL
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.function import Simulation
@@ -37,8 +38,8 @@ from simulator.program.spikes import SpikeTrain
 Engine = Literal["compiled", "clocked", "simpy", "bound", "none"]
 
 
-@dataclass(frozen=True)
-class BenchResult:
+@dataclass(frozen=True, repr=False)
+class BenchResult(Shown):
     """One bench run; CPU times are of all its threads, compilation apart.
 
     Attributes:

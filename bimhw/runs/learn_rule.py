@@ -26,6 +26,7 @@ from bimhw.runs.trials import SequenceTrial, request_of
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.base.writing import check_output
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter
@@ -42,8 +43,8 @@ Figures = dict[str, Any]
 _TRACE_BITS, _TAG_BITS, _DELAY_BITS, _FACTOR_BITS = 7, 9, 6, 8
 
 
-@dataclass(frozen=True, eq=False)
-class RuleResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class RuleResult(Shown):
     """A program that has learnt by a rule file.
 
     Attributes:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bimhw.runs.request import How
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.meta import ProgramFidelity
@@ -85,7 +86,7 @@ class OutputResult(msgspec.Struct, frozen=True, kw_only=True):
     recorded_decisions_agree: Number = UNSET
 
 
-class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What came out; ``result.json``. A figure that the run does not have is UNSET and not in the file.
 
     Attributes:

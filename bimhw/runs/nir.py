@@ -23,14 +23,15 @@ from bimhw.runs.request import Engine, How
 from bimhw.runs.trials import request_of
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 
 if TYPE_CHECKING:
     from bimhw.compiler.result import CompileResult
 
 
-@dataclass(frozen=True, eq=False)
-class OnChip:
+@dataclass(frozen=True, eq=False, repr=False)
+class OnChip(Shown):
     """What `run_nir` found.
 
     Attributes:

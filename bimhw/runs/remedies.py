@@ -12,6 +12,7 @@ from bimhw.compiler.pipeline import compile as compile_model
 from bimhw.runs.simulate import simulate
 from bimhw.tasks.dataset import as_dataset
 from simulator.base.errors import FitError, InputError
+from simulator.base.shown import Shown
 
 SAMPLES = 100
 MOST_BITS = 9
@@ -32,8 +33,8 @@ class Remedy:
     points: float
 
 
-@dataclass(frozen=True)
-class Remedies:
+@dataclass(frozen=True, repr=False)
+class Remedies(Shown):
     """What storing the weights otherwise brings.
 
     Attributes:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simulator.base.shown import Shown
+
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class DemoResult:
+@dataclass(frozen=True, repr=False)
+class DemoResult(Shown):
     """Files and figures of a demonstration."""
 
     model: Path

@@ -22,10 +22,11 @@ from bimhw.models.registry import NetConfig
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.shown import Shown
 
 
-@dataclass(frozen=True)
-class Forgetting:
+@dataclass(frozen=True, repr=False)
+class Forgetting(Shown):
     """Accuracies on the test splits of both tasks.
 
     Attributes:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from simulator.base.shown import Shown
 
-class RuleRow(msgspec.Struct, frozen=True):
+
+class RuleRow(Shown, msgspec.Struct, frozen=True):
     """One rule with one seed.
 
     Attributes:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.checks import too_few
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,8 @@ class Split:
         return Split(self.x[index], self.y[index])
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Shown):
     """A classification task over sequences of graded or binary spikes.
 
     Attributes:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.shown import Shown
 
 Array = npt.NDArray[Any]
 Layout = Literal["tb", "bt", "static"]
@@ -56,8 +57,8 @@ class Samples:
         return np.broadcast_to(whole, self.x.shape)
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Shown):
     """Recorded samples: inputs, and perhaps labels or targets and the outputs of another framework.
 
     Attributes:

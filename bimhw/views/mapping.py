@@ -10,13 +10,14 @@ from bimhw.runs.folder import RunFolder, rates_of_run
 from mapping.files import save_mapping
 from mapping.view import MappingView, view_mapping
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 
 
-@dataclass(frozen=True, eq=False)
-class Placement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Placement(Shown):
     """A program on its mesh.
 
     Attributes:

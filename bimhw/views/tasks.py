@@ -8,12 +8,13 @@ from pathlib import Path
 
 from bimhw.views import table as parts
 from bimhw.views.neurobench import neurobench
+from simulator.base.shown import Shown, Value
 
 _CARDS = "energy of a sample on cards: optimistic bound .. realistic case (batch), estimates; nothing was measured"
 
 
-@dataclass(frozen=True, eq=False)
-class TaskTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class TaskTable(Shown):
     """Runs as columns.
 
     Attributes:
@@ -21,6 +22,12 @@ class TaskTable:
     """
 
     metrics: Mapping[str, Mapping[str, object]]
+
+    def _facts(self) -> Mapping[str, Value]:
+        return {"runs": ", ".join(self.metrics)}
+
+    def _records(self) -> Sequence[Mapping[str, Value]]:
+        return [{"run": run, **figures} for run, figures in self.metrics.items()]
 
     def tables(self) -> list[tuple[str, tuple[str, ...], list[tuple[object, ...]]]]:
         """Return title, columns and rows of each table."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
+from numbers import Real
+from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
+
+from msgspec import UNSET
 
 from simulator.base.errors import InputError, MissingExtraError
 
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Value = object  # a number, a text or None
+FEW = 4  # entries of a collection that are written out
 PLAIN_BELOW = 1e9  # larger numbers are written with an exponent
 
 
@@ -45,12 +51,34 @@ def si(value: float, unit: str) -> str:
     return f"{rounded / 1000.0**exponent:.3g} {prefix}{unit}"
 
 
+def _brief(value: object) -> Value:
+    """Shorten a field: an array to its type and shape, a collection to its length, an object to its class."""
+    if isinstance(value, Real):
+        return value
+    if isinstance(value, str | Path):
+        return shorten(str(value), 80, placeholder=" ...")
+    shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if kind is not None and shape is not None:
+        return f"{kind} {list(shape)}"
+    if isinstance(value, Shown) or not isinstance(value, Collection):
+        return type(value).__name__
+    few = isinstance(value, Sequence) and len(value) <= FEW and all(isinstance(v, int | float | str) for v in value)
+    return " ".join(short(v) for v in value) if few else f"{len(value)} entries"
+
+
+def _is_given(value: object) -> bool:
+    """Tell a field with a value from one that is unset, None or an empty collection."""
+    return value is not None and value is not UNSET and not (isinstance(value, tuple | list | dict) and not value)
+
+
 class Shown:
-    """A result with `__repr__`, `_repr_html_`, `to_frame` and `plot`; a class says its facts, records and drawing."""
+    """A result with `__repr__`, `_repr_html_`, `to_frame` and `plot`; a class may give its own facts, records and drawing."""
 
     def _facts(self) -> Mapping[str, Value]:
-        """Name -> value of the few figures that matter."""
-        raise NotImplementedError
+        """Name -> value of the few figures that matter; all fields in brief, where a class gives no others."""
+        names = getattr(self, "__struct_fields__", ()) or getattr(self, "__dataclass_fields__", {})
+        values = {str(name): getattr(self, name) for name in names if not name.startswith("_")}
+        return {name: _brief(value) for name, value in values.items() if _is_given(value)}
 
     def _records(self) -> Sequence[Mapping[str, Value]]:
         """Return the rows of the data frame."""

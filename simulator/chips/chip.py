@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -161,7 +162,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     barrier: Quantity
 
 
-class Chip(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One chip, or several of one kind as a system. ``timing: null`` marks a chip whose times were never published (energy only).
 
     ``core_limits`` holds limits of single cores that differ from ``limits``: ``{"0-3": {"neurons_per_core": 512}}``,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.base.writing import replacing
 from simulator.chips.chip import Chip
 from simulator.chips.energy_keys import ENERGY_UNITS
@@ -19,8 +20,8 @@ from simulator.chips.rounding import rounded_times
 from simulator.chips.rules import quantities
 
 
-@dataclass(frozen=True)
-class ChipCheck:
+@dataclass(frozen=True, repr=False)
+class ChipCheck(Shown):
     """A chip file that keeps every rule.
 
     Attributes:

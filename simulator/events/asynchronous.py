@@ -21,6 +21,7 @@ import simpy
 from simpy.events import Event, Timeout
 
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.events.core import Spike, deliver
 from simulator.events.routes import routes_of
@@ -37,8 +38,8 @@ from simulator.timing.simpy_timing import SynapseStage, check_drained
 Job = tuple[int, int, int]  # population, neuron, payload of a driven input (0: an update)
 
 
-@dataclass(frozen=True, eq=False)
-class FreeRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class FreeRun(Shown):
     """What happened, and when.
 
     Attributes:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 from simulator.chips.chip import Topology
 from simulator.function.checkpoint import advance_samples_saving, advance_saving
 from simulator.function.counting import Counter, Tally
@@ -26,8 +27,8 @@ from simulator.program.spikes import SpikeTrain, window
 I32 = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
-class FunctionRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class FunctionRun(Shown):
     """What a program did.
 
     Attributes:
@@ -46,8 +47,8 @@ class FunctionRun:
     tally: Tally
 
 
-@dataclass(frozen=True, eq=False)
-class SampleRuns:
+@dataclass(frozen=True, eq=False, repr=False)
+class SampleRuns(Shown):
     """What a program did on several samples.
 
     Attributes:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.shown import Shown
 from simulator.function.layout import Layout
 
 I32 = npt.NDArray[np.int32]
@@ -17,8 +18,8 @@ I64 = npt.NDArray[np.int64]
 Probe = tuple[str, str]  # population, state
 
 
-@dataclass(eq=False)
-class State:
+@dataclass(eq=False, repr=False)
+class State(Shown):
     """All that a run carries from step to step.
 
     Attributes:

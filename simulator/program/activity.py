@@ -15,6 +15,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.reading import boundary, parse_as
+from simulator.base.shown import Shown
 from simulator.base.spool import Array
 
 Ints = npt.NDArray[np.int64]
@@ -40,8 +41,8 @@ class Count:
         return int(self.by_step.sum())
 
 
-@dataclass(frozen=True, eq=False)
-class Activity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Activity(Shown):
     """All counters of a run.
 
     Names in use (a name absent means 0): ``synaptic_events`` (SynOps: one synapse met by one spike, counted in the step

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.reading import boundary, parse_as, parse_object
+from simulator.base.shown import Shown
 from simulator.program.graph import Population, Projection
 from simulator.program.header import Facts, Header, ProjectionHeader
 from simulator.program.meta import ProgramMeta, program_meta
@@ -28,8 +29,8 @@ FORMAT = "bimhw-program-1"
 HOST = -1  # core number of neurons that live outside the chip
 
 
-@dataclass(frozen=True, eq=False)
-class Program:
+@dataclass(frozen=True, eq=False, repr=False)
+class Program(Shown):
     """A mapped integer network.
 
     Attributes:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class SpikeTrain:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpikeTrain(Shown):
     """Events by step: the events of step t are ``ids[ptr[t]:ptr[t+1]]``, ids ascending within a step.
 
     Attributes:

@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.shown import Shown
 from simulator.timing.contract import I64, Mesh, StepTimes, StepWork
 from simulator.timing.forked_tokens import Tokens
 
 Engine = Literal["clocked", "simpy", "compiled", "bound"]
 
 
-@dataclass(frozen=True, eq=False)
-class TimingRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class TimingRun(Shown):
     """When everything of a run happened.
 
     Attributes:

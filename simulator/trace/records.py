@@ -13,6 +13,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz, write_npz
 from simulator.base.reading import boundary
+from simulator.base.shown import Shown
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.contract import I32, I64
 from simulator.timing.run import TimingRun
@@ -20,8 +21,8 @@ from simulator.timing.run import TimingRun
 FORMAT = 1
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Shown):
     """Messages, spikes, states, busy cores and link load of a window of steps (and of some cores).
 
     Attributes:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.shown import Shown
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,8 +34,8 @@ class Divergence:
     cause: str
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """How far two runs are apart.
 
     Attributes:

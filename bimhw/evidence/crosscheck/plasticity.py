@@ -21,6 +21,7 @@ from bimhw.learning.rules.stdp import StdpSettings
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 Floats = npt.NDArray[np.float64]
 Rule = Literal["stdp", "stdp-nearest", "hybrid", "hybrid-nearest"]
@@ -58,8 +59,8 @@ class Pairing:
     start: Floats
 
 
-@dataclass(frozen=True)
-class LearningCheck:
+@dataclass(frozen=True, repr=False)
+class LearningCheck(Shown):
     """How far the two weight trajectories lie apart.
 
     Attributes:

@@ -12,6 +12,7 @@ from bimhw.evidence.silicon import counts, kws, pair, pilotnet, quartz, vendor
 from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet, number
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary, read_json, read_text, read_yaml
+from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 
@@ -20,8 +21,8 @@ LOIHI1, LOIHI2 = "loihi1-fitted", "loihi2"
 JUDGING = ("quartz", "kws", "pilotnet", "counts", "learning", "total")  # the pair has its own sigma
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """All sets of a folder, the files that were not recognised, and what of the others was left out, with the reason."""
 
     sets: tuple[DataSet, ...]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bimhw.evidence.verify.check import Check, Outcome, Setting, run_checks
 from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 if TYPE_CHECKING:
     from bimhw.evidence.verify.rtl.check import Row
@@ -19,8 +20,8 @@ OWN = "own network"  # begins the names of its checks
 RTL = "published RTL"  # name of the check that replays recordings
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Verification(Shown):
     """Outcomes of the checks.
 
     Attributes:

@@ -30,14 +30,15 @@ from bimhw.tasks.dataset import Dataset, as_dataset
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
+from simulator.base.shown import Shown
 
 Floats = npt.NDArray[np.float64]
 ANSWER = "answer"
 _RUN_AT_ONCE = 128  # samples in the float engine side by side
 
 
-@dataclass(frozen=True, eq=False)
-class Converted:
+@dataclass(frozen=True, eq=False, repr=False)
+class Converted(Shown):
     """A spiking network that came of a ReLU network.
 
     Attributes:

@@ -20,14 +20,15 @@ from bimhw.frontends.diagram.check import Finding, findings
 from bimhw.frontends.diagram.read import Component, Diagram, Interface, read_diagram
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
+from simulator.base.shown import Shown
 from simulator.neurons import leaky
 from simulator.program.graph import Population, Projection
 
 F64 = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Skeleton:
+@dataclass(frozen=True, eq=False, repr=False)
+class Skeleton(Shown):
     """A network made from a diagram.
 
     Attributes:

@@ -20,6 +20,7 @@ from bimhw.frontends.nir.sources import NAMES, choose, decays
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
+from simulator.base.shown import Shown
 from simulator.function.parts import Spread
 
 Values = Mapping[str, npt.NDArray[np.float64]]  # by Input or Output node, [T, B, ...]
@@ -29,8 +30,8 @@ _PIECE = 64  # samples that run together, wherever they run: sums of floats are 
 Comparison = Callable[[NirGraph, Profile, Values, Values], tuple[int, float, bool, int]]
 
 
-@dataclass(frozen=True)
-class CheckResult:
+@dataclass(frozen=True, repr=False)
+class CheckResult(Shown):
     """What `check` found.
 
     Attributes:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from simulator.base.shown import Shown
+
 Edge = tuple[str, str]
 Shape = tuple[int, ...]
 
@@ -41,8 +43,8 @@ class Node:
         return f"node {self.name!r} ({self.kind})"
 
 
-@dataclass(frozen=True, eq=False)
-class NirGraph:
+@dataclass(frozen=True, eq=False, repr=False)
+class NirGraph(Shown):
     """A checked graph.
 
     Attributes:

@@ -9,12 +9,13 @@ from bimhw.frontends.nir.graph import NirGraph
 from bimhw.frontends.nir.order import order
 from bimhw.frontends.nir.read import read_graph
 from bimhw.frontends.nir.sources import choose, decays, tells_dt
+from simulator.base.shown import Shown
 
 _NO_DT = "the file does not tell its time step; give --dt or --profile to see how it would run"
 
 
-@dataclass(frozen=True, eq=False)
-class NirOutline:
+@dataclass(frozen=True, eq=False, repr=False)
+class NirOutline(Shown):
     """A .nir file as it would be run.
 
     Attributes:

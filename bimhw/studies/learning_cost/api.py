@@ -19,6 +19,7 @@ from bimhw.studies.learning_cost.window import (
     verdict,
     window,
 )
+from simulator.base.shown import Shown
 
 
 def learning_cost(
@@ -54,8 +55,8 @@ def _layer(kind: str, psp: str) -> dict[str, Any]:
     return {"kind": kind, "psp": psp}  # texts from outside: `BimConfig` refuses what it does not know
 
 
-@dataclass(frozen=True, eq=False)
-class StdpWindow:
+@dataclass(frozen=True, eq=False, repr=False)
+class StdpWindow(Shown):
     """Update of a synapse against t_post - t_pre.
 
     Attributes:

@@ -23,6 +23,7 @@ from bimhw.learning.forms.seq import SweepLearner
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
 from simulator.base.errors import InputError
+from simulator.base.shown import Shown
 
 _WORD = 4  # bytes of float32
 
@@ -40,8 +41,8 @@ class CostRow:
     seq_ops: float | None
 
 
-@dataclass(frozen=True)
-class LearningCost:
+@dataclass(frozen=True, repr=False)
+class LearningCost(Shown):
     """The rows, and from which T on RTRL's traces take less memory than BPTT's or SEQ's words (None: not below the limit)."""
 
     rows: tuple[CostRow, ...]

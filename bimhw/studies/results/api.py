@@ -9,10 +9,11 @@ from pathlib import Path
 from bimhw.studies.results.points import read_points
 from bimhw.studies.results.report import write_report
 from bimhw.studies.results.run import run_results
+from simulator.base.shown import Shown
 
 
-@dataclass(frozen=True)
-class ResultsPage:
+@dataclass(frozen=True, repr=False)
+class ResultsPage(Shown):
     """The page that was written.
 
     Attributes:

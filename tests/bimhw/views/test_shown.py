@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import statistics
+import typing
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 
 import bimhw
@@ -39,6 +43,31 @@ def test_a_result_shows_itself(results: dict[str, Shown], name: str) -> None:
     assert result.plot(ax=ax) is ax and ax.has_data() and ax.get_title()
     assert result.plot() is not ax
     plt.close("all")
+
+
+def test_what_public_functions_return_is_short_in_a_shell() -> None:
+    """A class with arrays or collections among its fields shows itself; plain settings may use their own repr."""
+    long = []
+    for name in bimhw._PUBLIC:
+        thing = getattr(bimhw, name)
+        try:
+            kind = thing if inspect.isclass(thing) else typing.get_type_hints(thing)["return"]
+        except NameError:  # named for type checkers alone
+            continue
+        fields = getattr(kind, "__dataclass_fields__", {})
+        if any(re.search("rray|Mapping|list|dict|Ints|I64", str(f.type)) for f in fields.values()):
+            long += (
+                [name] if not issubclass(kind, Shown) and kind not in (bimhw.SweepSpec, bimhw.LearnerSettings) else []
+            )
+    assert long == []
+
+
+def test_fields_are_shown_in_brief() -> None:
+    train = bimhw.SpikeTrain.from_dense(np.ones((1000, 3), np.int32))
+    assert repr(train) == "SpikeTrain(ptr: int64 [1001], ids: int32 [3000])"
+    chip = bimhw.load_chip("loihi2")
+    assert len(repr(chip)) < 500 and repr(chip).startswith("Chip(name: loihi2")
+    assert len(repr(bimhw.load_task("digits"))) < 500
 
 
 def test_html_is_escaped() -> None:

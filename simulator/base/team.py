@@ -19,10 +19,15 @@ class Team(Generic[A, R]):
     """
 
     def __init__(self, threads: int) -> None:
-        self._starts = [threading.Semaphore(0) for _ in range(threads - 1)]
-        self._ended = threading.Semaphore(0)
+        # Two locks a thread, released by the other side: the plain lock wakes a thread faster than a semaphore does.
+        self._starts, self._ends = ([threading.Lock() for _ in range(threads - 1)] for _ in range(2))
+        for lock in (*self._starts, *self._ends):
+            lock.acquire()
         self._round: Callable[[], None] | None = None
-        self._threads = [threading.Thread(target=self._work, args=(s,), daemon=True) for s in self._starts]
+        self._threads = [
+            threading.Thread(target=self._work, args=ends, daemon=True)
+            for ends in zip(self._starts, self._ends, strict=True)
+        ]
 
     def __enter__(self) -> Team[A, R]:
         for thread in self._threads:
@@ -57,16 +62,16 @@ class Team(Generic[A, R]):
         for start in self._starts:
             start.release()
         share()
-        for _ in self._threads:
-            self._ended.acquire()
+        for end in self._ends:
+            end.acquire()
         if errors:
             raise errors[0]
         return [results[k] for k in range(len(calls))]
 
-    def _work(self, start: threading.Semaphore) -> None:
+    def _work(self, start: threading.Lock, end: threading.Lock) -> None:
         while True:
             start.acquire()
             if self._round is None:
                 return
             self._round()
-            self._ended.release()
+            end.release()

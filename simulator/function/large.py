@@ -40,17 +40,28 @@ class Rows:
 
     Attributes:
         source: id of the source of row 0.
-        begin, end: int64 [rows], places in `target` and `weight`.
+        bounds: int64, row r is [bounds[r * stride], bounds[r * stride + 1]) of `target` and `weight`.
+        stride: 1 where rows follow one another; 2 where each has bounds of its own.
         target: counted from `offset` neurons after the first of the range; before it where the offset is negative.
         weight: of each synapse.
     """
 
     source: int
-    begin: I64
-    end: I64
+    bounds: I64
+    stride: int
     target: Targets
     weight: Integers
     offset: int
+
+    @property
+    def begin(self) -> I64:
+        """Begin of each row, int64 [rows]."""
+        return self.bounds[: -1 : self.stride]
+
+    @property
+    def end(self) -> I64:
+        """End of each row, int64 [rows]."""
+        return self.bounds[1 :: self.stride]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +107,7 @@ def large(layout: Layout, threads: int = 1) -> Large | None:
     if ranges is None:
         return None
     if threads > 1 and len(ranges) < _RANGES_A_THREAD * threads:
-        parts = -(-_RANGES_A_THREAD * threads // len(ranges)) if len(ranges) > 1 else threads
-        ranges = tuple(piece for r in ranges for piece in _cut(r, parts))
+        ranges = _balanced(ranges, threads)
     total = sum(s.indices.nbytes + s.weights.nbytes for s in layout.synapses)
     return Large(rule, ranges, threads, total)
 
@@ -124,23 +134,37 @@ def _ranges(layout: Layout, rule: Rule) -> tuple[Range, ...] | None:
 
 def _rows(layout: Layout, s: Synapses) -> Rows:
     indices: Targets = s.indices if s.indices.itemsize == 2 else s.indices.view(np.uint32)
-    return Rows(layout.cells[s.source].first, s.indptr[:-1], s.indptr[1:], indices, s.weights, 0)
+    return Rows(layout.cells[s.source].first, s.indptr, 1, indices, s.weights, 0)
 
 
-def _cut(whole: Range, parts: int) -> list[Range]:
-    """Cut a range into so many of about equally many synapses, at whole masks."""
+def _balanced(ranges: tuple[Range, ...], threads: int) -> tuple[Range, ...]:
+    """Cut the ranges where the threads' equal shares end, and nowhere else: both halves of a row cost its memory lines again."""
+    load_ = np.cumsum([r.synapses + r.high - r.low for r in ranges])
+    shares = load_[-1] * np.arange(1, threads) / threads
+    before = np.append(0, load_[:-1])
+    pieces = (
+        _cut(r, [(s - first) / (last - first) for s in shares if first < s < last])
+        for r, first, last in zip(ranges, before, load_, strict=True)
+    )
+    return tuple(piece for cut in pieces for piece in cut)
+
+
+def _cut(whole: Range, shares: list[float]) -> list[Range]:
+    """Cut a range behind these shares of its synapses, at whole masks."""
+    if not shares:
+        return [whole]
     fan_in = np.zeros(whole.high - whole.low, np.int64)
     for r in whole.rows:
         own = np.bincount(r.target)
         fan_in[: own.size] += own
     load_ = np.cumsum(fan_in + 1)
-    places = np.searchsorted(load_, load_[-1] * np.arange(1, parts) / parts) // _MASK * _MASK
+    places = np.searchsorted(load_, load_[-1] * np.array(shares)) // _MASK * _MASK
     bounds = np.unique(np.concatenate([[0], places, [fan_in.size]])).tolist()
     pieces: list[list[Rows]] = [[] for _ in bounds[1:]]
     for r in whole.rows:
         ends = [r.begin, *(_split_rows(r.begin, r.end, r.target, b) for b in bounds[1:-1]), r.end]
         for piece, (begin, end), low in zip(pieces, pairwise(ends), bounds, strict=False):
-            piece.append(replace(r, begin=begin, end=end, offset=-low))
+            piece.append(replace(r, bounds=np.stack([begin, end], axis=1).reshape(-1), stride=2, offset=-low))
     return [Range(whole.low + a, whole.low + b, tuple(p)) for (a, b), p in zip(pairwise(bounds), pieces, strict=True)]
 
 
@@ -152,10 +176,11 @@ def advance_large(simulation: Running, form: Large, inputs: SpikeTrain, steps: i
     cells = [_Cells(rule, r, v, u, active) for r in form.ranges]
     events: I32 = np.empty(0, np.int32)
     order = sorted(range(len(cells)), key=lambda k: -form.ranges[k].synapses)  # the longest first
+    turns, last = [cells[k].receive_and_update for k in order], [cells[k].receive for k in order]
     team: Team[I32, int] = Team(form.threads)
     with team:
         for t in range(steps):
-            done = team.each([cells[k].receive_and_update for k in order], events)
+            done = team.each(turns, events)
             known = t < inputs.steps
             outside = inputs.ids[int(inputs.ptr[t]) : int(inputs.ptr[t + 1])] if known else inputs.ids[:0]
             events = np.concatenate([outside, *(c.fired for c in cells)], dtype=np.int32)
@@ -163,7 +188,7 @@ def advance_large(simulation: Running, form: Large, inputs: SpikeTrain, steps: i
             simulation.record.counts.append(events.size)
             simulation.record.active.append(sum(done))
             simulation.record.saturated.append(0)
-        team.each([cells[k].receive for k in order], events)
+        team.each(last, events)
     store(simulation, rule, v, u)
     simulation.state.step += steps
     if count_active:
@@ -179,19 +204,27 @@ class _Cells:
 
     def __init__(self, rule: Rule, own: Range, v: I32, u: Integers, active: I32) -> None:
         part, n = slice(own.low, own.high), own.high - own.low
-        self._rule, self._rows = rule, own.rows
+        self._rule = rule
         self._v, self._u, self._bias, self._active = v[part], u[part], rule.bias[part], active[part]
         self._flag = np.zeros(-(-n // _MASK) * _MASK, np.uint8)
         self._ids = np.empty(n + _MASK, np.int32)
         self._first = rule.n_in + own.low
+        # What `receive` asks of each projection: ids of its sources, arguments of `scatter`.
+        self._rows = [
+            (
+                np.array([r.source, r.source + r.begin.size], np.int32),
+                (r.source, r.bounds, r.stride, r.target, r.weight, r.offset, self._u),
+            )
+            for r in own.rows
+        ]
         self.fired: I32 = self._ids[:0]
 
     def receive(self, events: I32) -> int:
         """Add what the events send here to the sums."""
-        for r in self._rows:
-            lo, hi = np.searchsorted(events, [r.source, r.source + r.begin.size])
+        for sources, rows in self._rows:
+            lo, hi = events.searchsorted(sources)
             if lo < hi:
-                scatter(events[lo:hi], r.source, r.begin, r.end, r.target, r.weight, r.offset, self._u)
+                scatter(events[lo:hi], *rows)
         return 0
 
     def receive_and_update(self, events: I32) -> int:
@@ -211,25 +244,25 @@ _1, _4, _8 = np.uint64(1), np.uint64(4), np.uint64(8)
 
 @numba.njit(cache=True, nogil=True)
 def scatter(
-    ids: I32, source: int, begin: I64, end: I64, target: Targets, weight: Integers, offset: int, u: Integers
+    ids: I32, source: int, bounds: I64, stride: int, target: Targets, weight: Integers, offset: int, u: Integers
 ) -> None:
     """u[target + offset] += weight for every synapse of every event; rows are asked for four events ahead."""
     targets, weights = np.uint64(target.ctypes.data), np.uint64(weight.ctypes.data)
-    begins, ends = np.uint64(begin.ctypes.data), np.uint64(end.ctypes.data)
+    places, each = np.uint64(bounds.ctypes.data), np.uint64(stride)
     target_size, weight_size = np.uint64(target.itemsize), np.uint64(weight.itemsize)
     first, last, shift = np.int32(source), np.uint64(ids.size), np.uint64(offset)
     for k in range(last):
         if k + _8 < last:
-            far = np.uint64(np.uint32(ids[k + _8] - first)) * _8
-            prefetch(begins + far)
-            prefetch(ends + far)
+            far = places + np.uint64(np.uint32(ids[k + _8] - first)) * each * _8
+            prefetch(far)
+            prefetch(far + _8)
         if k + _4 < last:
-            near = np.uint32(ids[k + _4] - first)
-            a, b = np.uint64(begin[near]), np.uint64(end[near])
+            near = np.uint64(np.uint32(ids[k + _4] - first)) * each
+            a, b = np.uint64(bounds[near]), np.uint64(bounds[near + _1])
             fetch_row(targets, a, b, target_size)
             fetch_row(weights, a, b, weight_size)
-        row = np.uint32(ids[k] - first)
-        for j in range(np.uint64(begin[row]), np.uint64(end[row])):
+        row = np.uint64(np.uint32(ids[k] - first)) * each
+        for j in range(np.uint64(bounds[row]), np.uint64(bounds[row + _1])):
             u[np.uint64(target[j]) + shift] += weight[j]
 
 

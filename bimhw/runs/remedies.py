@@ -10,12 +10,13 @@ from typing import Any
 
 from bimhw.compiler.pipeline import compile as compile_model
 from bimhw.runs.simulate import simulate
-from bimhw.tasks.dataset import as_dataset
+from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import FitError, InputError
 from simulator.base.shown import Shown
 
 SAMPLES = 100
 MOST_BITS = 9
+EPOCHS = 5  # of the fine-tuning that is tried: a part of `bimhw finetune`'s
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class Remedy:
     points: float
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What fine-tuning brings, judged on the data's own test split, which it does not see.
+
+    Attributes:
+        before, after: accuracy with rounded weights and float states.
+        samples: of the test split.
+        epochs: passes over the other samples.
+    """
+
+    before: float
+    after: float
+    samples: int
+    epochs: int
+
+
 @dataclass(frozen=True, repr=False)
 class Remedies(Shown):
     """What storing the weights otherwise brings.
@@ -41,18 +58,25 @@ class Remedies(Shown):
         samples: that every way was run on.
         float_accuracy: of the network before its weights were stored; None where its model is no file.
         ways: the one asked for first, then the others, best first.
+        trained: by fine-tuning with the weights stored as asked for; None for networks and data that it does not take.
     """
 
     samples: int
     float_accuracy: float | None
     ways: tuple[Remedy, ...]
+    trained: Trained | None = None
 
     def lines(self) -> list[str]:
         """Return sentences for people."""
         asked, *others = self.ways
         beside = "" if self.float_accuracy is None else f", {self.float_accuracy:.1%} in float"
         first = f"accuracy on {self.samples} samples: {asked.accuracy:.1%} on the chip{beside}"
-        return [first, *(f"{w.option}: {w.accuracy:.1%}, {w.points:+.1f} points" for w in others)]
+        said = [first, *(f"{w.option}: {w.accuracy:.1%}, {w.points:+.1f} points" for w in others)]
+        if self.trained is not None:
+            t = self.trained
+            figure = f"{t.before:.1%} becomes {t.after:.1%}, {100 * (t.after - t.before):+.1f} points"
+            said.append(f"bimhw finetune: {figure} ({t.epochs} epochs; {t.samples} samples that it does not see)")
+        return said
 
 
 def remedies(
@@ -96,7 +120,20 @@ def remedies(
             continue
         found.append(Remedy(option, accuracy, 100 * (accuracy - first)))
     found.sort(key=lambda way: -way.accuracy)
-    return Remedies(count, in_float, (Remedy("", first, 0.0), *found))
+    return Remedies(count, in_float, (Remedy("", first, 0.0), *found), _trained(model, given, asked))
+
+
+def _trained(model: object, data: Dataset, asked: dict[str, Any]) -> Trained | None:
+    """Return what a short fine-tuning brings, or None for a network or data that it does not take."""
+    if isinstance(model, str | Path) and Path(model).suffix not in (".pt", ".safetensors"):
+        return None
+    from bimhw.learning.finetune import finetune
+
+    try:
+        done = finetune(model, data, epochs=EPOCHS, **asked)  # type: ignore[arg-type]  # others are refused by finetune
+        return Trained(done.rounded_accuracy, done.accuracy, len(data.task().test), EPOCHS)
+    except (InputError, FitError):
+        return None
 
 
 def _ways(bits: int, per_row: bool, free_scales: bool) -> Iterator[tuple[str, dict[str, object]]]:

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 import bimhw
 from bimhw.cli.main import cli
+from bimhw.learning.finetune import finetune
 from bimhw.models.stack import LIF, Stack
-from bimhw.runs.remedies import remedies
+from bimhw.runs.remedies import EPOCHS, remedies
 from simulator.base.errors import InputError
 
 
@@ -57,3 +58,15 @@ def test_compile_says_the_points(outlier: tuple[Path, Path], tmp_path: Path) -> 
 def test_data_without_classes_is_one_message(outlier: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="no labels of classes"):
         remedies(outlier[0], data=bimhw.Dataset(np.zeros((5, 3, 10))))
+
+
+def test_fine_tuning_is_measured_on_samples_that_it_does_not_see(tmp_path: Path) -> None:
+    x, y = np.zeros((60, 6, 4), np.uint8), np.arange(60) % 2
+    x[np.arange(60), :, y] = 1
+    own = bimhw.Dataset(x, y, layout="bt", name="own")
+    model = bimhw.save_model(bimhw.train(own, hidden=(6,), epochs=4).model, tmp_path / "m.pt")
+    found = remedies(model, data=own, samples=4, bits=4)
+    alone = finetune(model, own, bits=4, epochs=EPOCHS)
+    assert found.trained is not None and found.trained.samples == 12
+    assert (found.trained.before, found.trained.after) == (alone.rounded_accuracy, alone.accuracy)
+    assert "bimhw finetune: " in found.lines()[-1] and "12 samples that it does not see" in found.lines()[-1]

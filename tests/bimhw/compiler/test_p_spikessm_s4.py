@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,20 @@ def test_float_network_is_the_module(config: S4SpikeConfig, seed: int) -> None:
     assert np.abs(seen["readout", "y"][:, at] - wanted.logits.numpy().transpose(1, 0, 2)).max() < 1e-9
 
 
-@settings(max_examples=6, deadline=None)
-@given(
+@dataclass(frozen=True)
+class Case:
+    """A network, its inputs' seed and how it is compiled."""
+
+    config: S4SpikeConfig
+    seed: int
+    bits: int
+    per_row: bool
+    free: bool
+    state_bits: int
+
+
+CASES = st.builds(
+    Case,
     config=CONFIGS,
     seed=st.integers(0, 2**31),
     bits=st.sampled_from([2, 8]),
@@ -73,12 +86,14 @@ def test_float_network_is_the_module(config: S4SpikeConfig, seed: int) -> None:
     free=st.booleans(),
     state_bits=st.sampled_from([12, 16]),
 )
-def test_simulator_equals_plain_integers(
-    config: S4SpikeConfig, seed: int, bits: int, per_row: bool, free: bool, state_bits: int
-) -> None:
+
+
+def check_integers(case: Case) -> None:
+    """Compare spikes, states and saturations with plain integers."""
+    config, seed = case.config, case.seed
     net, payloads = random_net(config, seed), inputs(config, seed, 2, 12)
     chip = parse_chip(CHIP, "test")
-    how = {"bits": bits, "per_row": per_row, "free_scales": free, "state_bits": state_bits}
+    how = {"bits": case.bits, "per_row": case.per_row, "free_scales": case.free, "state_bits": case.state_bits}
     program = compile(net, chip, calibration=payloads, **how).program  # type: ignore[arg-type]
     steps = program.meta["chip_steps"]
     assert steps == config.chip_steps(12)
@@ -94,6 +109,19 @@ def test_simulator_equals_plain_integers(
         for name, word in probes:
             assert (runs.probes[name, word][k] == np.stack([s[word][k] for s in states[name]])).all()
     assert runs.activity.total("saturations") == saturated
+
+
+@settings(max_examples=6, deadline=None)
+@given(CASES)
+def test_simulator_equals_plain_integers(case: Case) -> None:
+    check_integers(case)
+
+
+@pytest.mark.long
+@settings(max_examples=60, deadline=None)
+@given(CASES)
+def test_simulator_equals_plain_integers_often(case: Case) -> None:
+    check_integers(case)
 
 
 @pytest.mark.parametrize("fuse", [True, False])

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from bimhw.studies.forgetting import forget_classes as forgetting
     from bimhw.studies.learning_cost.api import learning_cost as learning_cost
     from bimhw.studies.learning_cost.api import stdp_window as stdp_window
+    from bimhw.studies.learning_cost.rules import rule_cost as rule_cost
     from bimhw.studies.results.api import results as results
     from bimhw.studies.rules import rules as rules
     from bimhw.studies.serve.server import serve as serve
@@ -176,6 +177,7 @@ _PUBLIC = {
     "replay_rtl": "bimhw.evidence.verify.rtl.check.replay_rtl",
     "report": "bimhw.views.build.write_report",
     "results": "bimhw.studies.results.api.results",
+    "rule_cost": "bimhw.studies.learning_cost.rules.rule_cost",
     "run": "simulator.function.run",
     "run_converted": "bimhw.costs.ann.run_converted",
     "run_events": "simulator.events.run.run_events",

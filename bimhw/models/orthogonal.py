@@ -13,7 +13,7 @@ Scheme 2, while training: add the regulariser's gradient to that of the loss::
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,10 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
+Start = Literal["normal", "orthogonal", "local"]
 F64 = npt.NDArray[np.float64]
 
 
@@ -80,6 +82,16 @@ def orthogonal_weights(
         wide = wide - 4 * alpha * (wide @ wide.T - unit) @ wide
         errors.append(float(np.linalg.norm(wide @ wide.T - unit)))
     return Orthogonal(wide if rows <= columns else wide.T, tuple(errors))
+
+
+def orthogonal_start(rows: int, columns: int, how: Start, generator: torch.Generator) -> Tensor:
+    """Return initial weights, orthogonal by torch's QR (``orthogonal``) or by the local rule (``local``)."""
+    import torch
+
+    if how == "orthogonal":
+        return torch.nn.init.orthogonal_(torch.empty(rows, columns), generator=generator)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    return torch.from_numpy(orthogonal_weights(rows, columns, seed=seed).weights).float()
 
 
 def orthogonal_penalty(w: Tensor) -> Tensor:

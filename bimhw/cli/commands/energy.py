@@ -109,13 +109,21 @@ def _explain(result: Energy, name: str, cards: Sequence[str], as_json: bool) -> 
     items = list(result.report.items)
     items += [] if best is None else [i for i in best.nominal.items if i.hardware == "learning"]
     if name != "all":
-        chosen = [i for i in items if name in (i.name, i.key)]
-        items = chosen or [result.report.item(name)]
+        items = [i for i in items if name in (i.name, i.key)] or [_no_row(result, name)]
     if as_json:
         print_json([i.as_json() | {"explanation": i.explain()} for i in items])
         return
     for item in items:
         click.echo(item.explain())
+
+
+def _no_row(result: Energy, name: str) -> Item:
+    """Return an item of the report, or say which command prices a rule."""
+    from bimhw.studies.learning_cost.rules import is_rule, priced_elsewhere
+
+    if is_rule(name):
+        raise priced_elsewhere(name)
+    return result.report.item(name)
 
 
 def _explained_card(result: Energy, name: str) -> list[str]:

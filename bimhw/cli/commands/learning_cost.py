@@ -21,10 +21,13 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 @click.option(
     "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of this many steps and measure its memory."
 )
+@click.option("--rule", help="Count one local rule in a layer of leaky neurons instead (e-prop, ottt, ...).")
 @click.option("--plot", type=OutputFile(), help="Write memory and work against T as .png, .svg or .pdf.")
 @seed_option
 @json_option
-def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed: int, as_json: bool, **o: Any) -> None:
+def command(
+    steps: str, rate: float, stream: int | None, rule: str | None, plot: Path | None, seed: int, as_json: bool, **o: Any
+) -> None:
     """Measure memory and operations of RTRL and BPTT.
 
     The result names the length T from which RTRL takes less memory.
@@ -36,6 +39,11 @@ def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed
     from bimhw.studies.learning_cost.cost import stream_memory
     from bimhw.studies.learning_cost.plots import check_plot, plot_cost
 
+    if rule is not None:
+        if plot is not None or stream is not None:
+            raise click.UsageError("--rule counts one layer: leave --plot and --stream out")
+        _print_rule(rule, o["inputs"], o["hidden"], as_json)
+        return
     if plot is not None:
         check_plot(plot)
     result = learning_cost(steps=integers("steps", steps), rate=rate, seed=seed, **o)
@@ -63,6 +71,19 @@ def command(steps: str, rate: float, stream: int | None, plot: Path | None, seed
     if memory:
         streamed = [(t, words / 1024, resident / 1024**2) for t, words, resident in memory]
         print_table("RTRL on a stream", ("step", "traces KiB", "process MiB"), streamed)
+
+
+def _print_rule(rule: str, inputs: int, hidden: int, as_json: bool) -> None:
+    import msgspec
+
+    from bimhw.studies.learning_cost.rules import rule_cost
+
+    cost = msgspec.to_builtins(rule_cost(rule, inputs, hidden))
+    if as_json:
+        print_json(cost)
+        return
+    rows = [(name.replace("_", " "), value) for name, value in cost.items()]
+    print_table(f"{inputs} inputs, {hidden} leaky neurons, 10 classes, counted", ("quantity", "value"), rows)
 
 
 def _sentence(name: str, steps: int | None) -> str:

@@ -16,6 +16,7 @@ from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import RUNNING, BimConfig, layer_shapes, mask_shapes
 from bimhw.models.bim.loops import cell_is_fused, takes_loops
 from bimhw.models.nets import Net
+from bimhw.models.orthogonal import Start, orthogonal_start
 from bimhw.models.registry import family_of
 from simulator.base.errors import InputError
 
@@ -23,6 +24,7 @@ from simulator.base.errors import InputError
 class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Initial weights: N(0, (gain/sqrt(M))^2) per port; Delta log-uniform in [delta_min, delta_max].
 
+    mixing: W_in between layers as above (``normal``), or gain_in times orthogonal (`bimhw.models.orthogonal.orthogonal_start`).
     ``complex`` layers: omega uniform in [0, omega_max] (radians a step), C_re = 1, C_im ~ N(0, 1), 0 without rotation.
     """
 
@@ -32,6 +34,7 @@ class Init(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     delta_min: float = 0.02
     delta_max: float = 0.5
     omega_max: float = 0.3
+    mixing: Start = "normal"
 
 
 class NetState(NamedTuple):
@@ -59,6 +62,10 @@ class BimLayer(nn.Module):
         for name, shape in layer_shapes(config, index).items():
             if name in gains:
                 value = torch.randn(shape, generator=generator) * (gains[name] / math.sqrt(shape[1]))
+                if name == "w_in" and index and init.mixing != "normal":
+                    rows, columns = shape
+                    scale = gains[name] * math.sqrt(max(rows, columns) / columns)
+                    value = scale * orthogonal_start(rows, columns, init.mixing, generator)
             else:
                 value = _initial(name, shape, init, generator)
             if name in RUNNING:

@@ -13,7 +13,7 @@ Surrogate: dz/dv := psi = 1 / (1 + |v - A| / w)^2. Layers follow each other in t
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bimhw.models.leaky.config import LeakyConfig, parameter_shapes
 from bimhw.models.nets import Net
-from bimhw.models.orthogonal import orthogonal_weights
+from bimhw.models.orthogonal import Start, orthogonal_start
 
 
 class LeakyInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,7 +38,7 @@ class LeakyInit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     gain_in: float = 2.0
     gain_rec: float = 0.5
     gain_out: float = 1.0
-    recurrence: Literal["normal", "orthogonal", "local"] = "normal"
+    recurrence: Start = "normal"
 
 
 class LeakyRun(NamedTuple):
@@ -90,13 +90,6 @@ def slope(distance: Tensor, width: float) -> Tensor:
     return 1 / (1 + distance.abs() / width) ** 2
 
 
-def _orthogonal(size: int, how: str, generator: torch.Generator) -> Tensor:
-    if how == "orthogonal":
-        return nn.init.orthogonal_(torch.empty(size, size), generator=generator)
-    seed = int(torch.randint(2**31, (1,), generator=generator))
-    return torch.from_numpy(orthogonal_weights(size, size, seed=seed).weights).float()
-
-
 class LeakyNet(Net):
     """A leaky network; see the module.
 
@@ -120,7 +113,7 @@ class LeakyNet(Net):
             gain = scales.gain_out if place == "readout" else gains[last]
             value = torch.randn(shape, generator=generator) * gain / shape[1] ** 0.5
             if last == "recurrent" and scales.recurrence != "normal":
-                value = gain * _orthogonal(shape[0], scales.recurrence, generator)
+                value = gain * orthogonal_start(shape[0], shape[1], scales.recurrence, generator)
             self.get_submodule(place).register_parameter(last, nn.Parameter(value))
 
     def rest(self, batch: int) -> tuple[LeakyState, ...]:

@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet, Init
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyInit, LeakyNet
 from bimhw.models.orthogonal import orthogonal_penalty, orthogonal_weights
@@ -196,3 +198,13 @@ def test_recurrent_weights_begin_orthogonal(how: str) -> None:
         np.testing.assert_allclose(w @ w.T, 0.49 * np.eye(n), atol=1e-5)
     first = [m.layers[0].get_parameter("weight") for m in (net, plain)]
     assert torch.equal(*first)
+
+
+@pytest.mark.parametrize("how", ["orthogonal", "local"])
+def test_mixing_between_bim_layers_begins_orthogonal(how: str) -> None:
+    init = Init(mixing=how, gain_in=2.0)  # type: ignore[arg-type]
+    net = BimNet(BimConfig(n_in=3, hidden=(12, 12), n_out=2), 1, init)
+    weights = net.layer(1).get_parameter("w_in").detach()
+    assert torch.allclose(weights @ weights.T, 4 * torch.eye(12), atol=1e-5)
+    plain = BimNet(BimConfig(n_in=3, hidden=(12, 12), n_out=2), 1, Init(gain_in=2.0))
+    assert torch.equal(net.layer(0).get_parameter("w_in"), plain.layer(0).get_parameter("w_in"))

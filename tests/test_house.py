@@ -26,7 +26,12 @@ def trees() -> dict[str, tuple[str, ast.Module]]:
     return {name: (text, ast.parse(text)) for name, text in texts.items()}
 
 
-def functions() -> Iterator[tuple[str, int, bool]]:
+@cache
+def functions() -> list[tuple[str, int, bool]]:
+    return list(_functions())
+
+
+def _functions() -> Iterator[tuple[str, int, bool]]:
     for name, (_, tree) in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

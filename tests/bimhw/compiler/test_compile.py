@@ -97,7 +97,7 @@ choices = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(config=configs, options=choices, seed=st.integers(0, 2**31))
 def test_simulator_equals_plain_integers(config: BimConfig, options: dict[str, Any], seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -52,7 +52,7 @@ def torch_run(net: PSpikeNet, payloads: Any, seed: int) -> Any:
         return net.run(x, Draws(seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(config=CONFIGS, seed=st.integers(0, 2**31))
 def test_float_network_is_the_module(config: PSpikeConfig, seed: int) -> None:
     net, payloads = random_net(config, seed), inputs(config, seed, 3, 25)
@@ -69,7 +69,7 @@ def test_float_network_is_the_module(config: PSpikeConfig, seed: int) -> None:
     assert np.abs(seen["readout", "y"][:, at] - wanted.logits.numpy().transpose(1, 0, 2)).max() < 1e-10
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     config=CONFIGS,
     seed=st.integers(0, 2**31),

@@ -105,7 +105,7 @@ def test_frozen_hidden_layers_stay(corpus: Corpus) -> None:
 def test_a_text_that_is_broken_off_gives_the_same_weights(corpus: Corpus, tmp_path: Path, rule: str) -> None:
     """State, traces and optimiser go on within a pass."""
     config = language_config(corpus, hidden=(8,))
-    few = LanguageSettings(rule=rule, batch=4, epochs=2, symbols=2400, window=64, prune=0.4)
+    few = LanguageSettings(rule=rule, batch=4, epochs=2, symbols=1200, window=32, prune=0.4)
     whole = train_language(corpus, config, few)
     saved, seen = Saved(tmp_path / "run.pt"), []
 

@@ -114,9 +114,9 @@ def test_what_is_learnt_does_not_depend_on_the_mapping_or_on_a_break(task, tmp_p
 @pytest.mark.parametrize("form", ["dense", "seq", "tr", "blk"])
 def test_forms_learn_the_task_and_count_their_work(task, form):
     program = compiled(task, net(hidden=(12,)))
-    result = learn_task(program, task, epochs=6, form=form, block=5, history=5, lr=0.004, seed=1)
+    result = learn_task(program, task, epochs=3, form=form, block=5, history=5, lr=0.008, seed=1)
     assert result.accuracy[-1] >= 0.9
-    ops, n = result.result.operations, 6 * len(task.train)
+    ops, n = result.result.operations, 3 * len(task.train)
     synapses = 4 * 12
     assert ops["learn_history_write"] == 7 * 12 * T * n
     assert ops["learn_error_words"] == 2 * 5 * n
@@ -127,7 +127,7 @@ def test_forms_learn_the_task_and_count_their_work(task, form):
         assert "learn_trace_rmw" not in ops
     if form == "seq":
         events = sum(int((x != 0).sum()) for x in task.train.x)
-        assert ops["learn_events"] == 3 * 12 * events * 6
+        assert ops["learn_events"] == 3 * 12 * events * 3
         assert ops["learn_sweep_mac"] == 17 * 12 * T * n
     if form == "blk":
         assert ops["learn_trace_rmw"] == 14 * synapses * 2 * n

@@ -96,7 +96,7 @@ kinds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, len(NETS) - 1), kinds, st.integers(1, 9), st.booleans())
 def test_weights_spikes_and_stamps_equal_function_first_then_compiled(seed, net, kind, n_cores, together):
     if NETS[net][4]:

@@ -18,7 +18,7 @@ from simulator.plasticity import learn
 from simulator.plasticity.forms import base, block, sweep
 from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, PORTS, KernelOperations
 
-M, H, C, T, N = 6, 5, 2, 12, 4  # inputs, neurons, classes, steps, samples
+M, H, C, T, N = 6, 5, 2, 12, 2  # inputs, neurons, classes, steps, samples
 K, L = 4, 8  # block, look-back
 
 

@@ -14,7 +14,7 @@ from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
-from bimhw.studies.learning_cost.cost import bptt_bytes, break_even, learning_cost, stream_memory
+from bimhw.studies.learning_cost.cost import LearningCost, bptt_bytes, break_even, learning_cost, stream_memory
 from simulator.base.errors import InputError
 from simulator.plasticity.operations import OPERATIONS
 
@@ -51,29 +51,32 @@ def test_blk_does_dense_work_once_a_block(psp: str, carry: int) -> None:
     assert learner.counts.event_ops == (3 + OPERATIONS[psp].words()) * 20 * int(x.sum())
 
 
-def test_dense_operations() -> None:
-    result = learning_cost(config("alpha"), (8,))
-    assert result.rows[0].rtrl_ops == (31 + 3) * 24 * 20
+@pytest.fixture(scope="module")
+def cost() -> LearningCost:
+    return learning_cost(config(), (16, 32, 64))
 
 
-def test_bptt_memory_grows_with_t_and_rtrl_does_not() -> None:
-    rows = learning_cost(config(), (16, 32, 64)).rows
+def test_dense_operations(cost: LearningCost) -> None:
+    assert cost.rows[0].rtrl_ops == (31 + 3) * 24 * 20
+
+
+def test_bptt_memory_grows_with_t_and_rtrl_does_not(cost: LearningCost) -> None:
+    rows = cost.rows
     growth = [b.bptt_bytes - a.bptt_bytes for a, b in itertools.pairwise(rows)]
     assert growth[1] == pytest.approx(2 * growth[0], rel=0.05)
     assert len({r.rtrl_bytes for r in rows}) == 1
     assert rows[1].seq_bytes == 2 * rows[0].seq_bytes
 
 
-def test_break_even_is_where_the_measurements_cross() -> None:
-    result = learning_cost(config(), (16,))
+def test_break_even_is_where_the_measurements_cross(cost: LearningCost) -> None:
     net = BimNet(config())
-    t = result.break_even_bptt
+    t = cost.break_even_bptt
     assert t is not None
 
     def measured(steps: int) -> int:
         return bptt_bytes(net, (torch.rand(steps, 1, 24) < 0.1).float())
 
-    assert measured(t) > result.rows[0].rtrl_bytes >= measured(t - 1)
+    assert measured(t) > cost.rows[0].rtrl_bytes >= measured(t - 1)
     assert break_even(lambda t: t, 10_000) is None
     assert break_even(lambda t: t, 99) == 100
 

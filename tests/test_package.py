@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from bimhw.studies.examples import examples
 from simulator.base.errors import InputError
-from tests.test_docs import NOT_RUN, PAGES, ROOT, snippets
+from tests.test_docs import PAGES, ROOT, python_of, shell_of
 
 
 def test_examples_are_copied_once_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -65,28 +66,41 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+# Walk a page in one process, as one that starts anew for each command imports torch each time.
+WALK = """
+import contextlib, io, json, pathlib, shlex, subprocess, bimhw
+from bimhw.cli.main import main
+assert "site-packages" in bimhw.__file__
+bimhw.examples()
+python, shell = json.loads(pathlib.Path("page.json").read_text())
+exec(python, {"__name__": "__main__"})
+for line in shell:
+    if not line.startswith("bimhw "):
+        subprocess.run(["bash", "-c", line], check=True)
+        continue
+    command, _, file = line.partition(" > ")
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            main(shlex.split(command, comments=True)[1:])
+    except SystemExit as end:
+        assert end.code == 0, line
+    if file:
+        pathlib.Path(file).write_text(printed.getvalue())
+"""
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{installed.parent}:{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
 
-    def shell(line: str) -> None:
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-
-    shell("python -c 'import bimhw; assert \"site-packages\" in bimhw.__file__'")
-    shell("bimhw examples")
-    python = "\n".join(code for kind, code in snippets(page) if kind == "python")
-    (tmp_path / "snippets.py").write_text(python, encoding="utf-8")
-    shell("python -W ignore snippets.py")
-    for kind, code in snippets(page):
-        if kind == "sh":
-            for line in code.splitlines():
-                if line.strip() and not line.startswith(NOT_RUN):
-                    shell(line)
+    (tmp_path / "page.json").write_text(json.dumps([python_of(page), shell_of(page)]), encoding="utf-8")
+    done = subprocess.run(
+        [str(installed), "-W", "ignore", "-c", WALK], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.long

@@ -34,11 +34,12 @@ class RunLine(msgspec.Struct, frozen=True):
 
 
 class SweepLine(msgspec.Struct, frozen=True):
-    """A sweep in the list: points by how they ended, who is running it now, its points."""
+    """A sweep in the list: points by how they ended, how many there will be, who is running it now, its points."""
 
     path: str
     done: int = 0
     failed: int = 0
+    planned: int = 0
     running: str | None = None
     points: tuple[StoredPoint, ...] = ()
     problem: str = ""
@@ -116,8 +117,8 @@ def _number(values: Mapping[str, object], key: str) -> float | None:
 
 def _sweep_line(path: Path, name: str) -> SweepLine:
     try:
-        points = tuple(read_points(path))
+        points, planned = read_points(path)
     except BimhwError as error:
         return SweepLine(name, problem=str(error))
     done = sum(p.status == "done" for p in points)
-    return SweepLine(name, done, len(points) - done, holder(path), points)
+    return SweepLine(name, done, len(points) - done, planned, holder(path), tuple(points))

@@ -155,6 +155,8 @@ class Session:
             else:
                 say(1)
         if waiting:
+            found = [self._store.get(key) for points in waiting.values() for key, _ in points]
+            self._store.plan(self._store.count() + sum(stored is None for stored in found))
             if self._team is None:
                 self._team = self._open.enter_context(workers(attempt, self._n_workers, self._dask))
             _work(self._team, waiting, self._store, self._folder, self.spec, say)

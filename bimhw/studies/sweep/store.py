@@ -114,6 +114,10 @@ class Store:
         )
         self._run("insert or replace into points values (?, ?, ?, ?, ?, ?)", (*values, _digest(*values)))
 
+    def plan(self, points: int) -> None:
+        """Store how many points there will be; SQLite's user version is free for it."""
+        self._run(f"pragma user_version = {points:d}")
+
     def count(self) -> int:
         """Return the number of stored points."""
         return int(self._run("select count(*) from points")[0][0])
@@ -134,8 +138,8 @@ def _read_point(path: Path, key: str, axes: str, status: str, result: str, reaso
         return msgspec.convert(point | {"axes": json.loads(axes), "result": json.loads(result)}, StoredPoint)
 
 
-def read_points(path: Path) -> list[StoredPoint]:
-    """Return the points stored so far, in the order of their ends; a sweep that is running goes on.
+def read_points(path: Path) -> tuple[list[StoredPoint], int]:
+    """Return the points stored so far, in the order of their ends, and how many there will be; a running sweep goes on.
 
     Raises:
         InputError: the file is not a sweep's, or a point was altered.
@@ -146,4 +150,5 @@ def read_points(path: Path) -> list[StoredPoint]:
     ):
         _check_whole(db.execute(_WHOLE).fetchall(), path)
         rows = db.execute("select key, axes, status, result, reason, sha256 from points order by rowid").fetchall()
-        return [_read_point(path, *row) for row in rows]
+        planned = int(db.execute("pragma user_version").fetchone()[0])
+        return [_read_point(path, *row) for row in rows], planned

@@ -176,6 +176,7 @@ class ServedSweep(Document, frozen=True):
     path: str
     done: int
     failed: int
+    planned: int
     running: str | None
     points: list[StoredPoint]
     problem: str

@@ -34,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(place / "generic" / "run <b>", broken)
     (broken / "result.json").write_text("{", encoding="utf-8")
     with Store(place / "sweep.sqlite") as store:
+        store.plan(36)
         store.put("a", {"bits": 8}, {"status": "done", "result": {"accuracy": 0.5, "total_uj": 2.0}})
         store.put("b", {"bits": 4}, {"status": "failed", "reason": "does not fit"})
     (place / "other.sqlite").write_bytes(b"no database")
@@ -64,9 +65,9 @@ def test_the_list_names_what_is_there_and_what_is_broken(folder: Path) -> None:
     assert [r.path for r in found.runs] == ["broken", "generic/run <b>", "loihi2/run <b>"]
     assert [bool(r.problem) for r in found.runs] == [True, False, False]
     assert found.runs[2].chip == "loihi2" and found.runs[2].samples == 2 and found.runs[2].latency_us is not None
-    assert [(s.path, s.done, s.failed, bool(s.problem)) for s in found.sweeps] == [
-        ("other.sqlite", 0, 0, True),
-        ("sweep.sqlite", 1, 1, False),
+    assert [(s.path, s.done, s.failed, s.planned, bool(s.problem)) for s in found.sweeps] == [
+        ("other.sqlite", 0, 0, 0, True),
+        ("sweep.sqlite", 1, 1, 36, False),
     ]
 
 

@@ -23,6 +23,9 @@ def pareto_front(costs: Sequence[Sequence[float]]) -> list[bool]:
 
 Rows = Sequence[dict[str, Any]]
 DEFAULT_CHIP = "loihi2"
+MARKERS = "os^Dv<>p"
+MOST_NAMED = 6  # points of a front that still have room for their settings
+NOT_NAMED = {"chip", "seed", "seeds", "pareto"}  # by colour and marker, or no axis
 
 
 def by_chip(rows: Rows) -> dict[str, Rows]:
@@ -45,13 +48,16 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
     for number, (name, own) in enumerate(by_chip(rows).items()):
         x, y = [r["total_uj"] for r in own], [100 * r["accuracy"] for r in own]
         size, alpha, label = (10, 0.3, None) if several else (24, 0.8, name)
-        axes.scatter(x, y, s=size, alpha=alpha, label=label, lw=0, color=f"C{number}")
+        marker = MARKERS[number % len(MARKERS)]  # chips differ in print without colours, too
+        axes.scatter(x, y, s=size, alpha=alpha, label=label, lw=0, color=f"C{number}", marker=marker)
         if several:
-            _deviations(axes, means[name], name, f"C{number}")
-    best = [(s["total_uj_mean"], 100 * s["accuracy_mean"]) for s in settings if s["pareto"]]
-    front = sorted(best if several else [(r["total_uj"], 100 * r["accuracy"]) for r in rows if r["pareto"]])
+            _deviations(axes, means[name], name, f"C{number}", marker)
+    best = [(s["total_uj_mean"], 100 * s["accuracy_mean"], s) for s in settings if s["pareto"]]
+    single = [(r["total_uj"], 100 * r["accuracy"], r["axes"]) for r in rows if r["pareto"]]
+    front = sorted(best if several else single, key=lambda point: point[:2])
+    _name_points(axes, front, settings if several else [r["axes"] for r in rows])
     label = f"Pareto front (energy, latency, accuracy){' of the means' if several else ''}"
-    axes.plot([e for e, _ in front], [a for _, a in front], lw=1, color="0.5", zorder=0, label=label)
+    axes.plot([e for e, _, _ in front], [a for _, a, _ in front], lw=1, color="0.5", zorder=0, label=label)
     axes.set(xlabel="energy per inference (µJ)", ylabel="accuracy (%)", title="accuracy against energy")
     energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
     if energies and max(energies) > 20 * min(energies):
@@ -72,11 +78,20 @@ def plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _deviations(axes: Axes, settings: Rows, name: str, colour: str) -> None:
+def _name_points(axes: Axes, front: Sequence[tuple[float, float, dict[str, Any]]], settings: Rows) -> None:
+    """Write beside the points of a front of few what sets each apart: the axes that take several values."""
+    axis_names = [k for k in front[0][2] if k not in NOT_NAMED and not k.endswith(("_mean", "_sd"))] if front else []
+    varied = [k for k in axis_names if len({str(s.get(k)) for s in settings}) > 1]
+    for energy, accuracy, setting in front if len(front) <= MOST_NAMED else ():
+        text = ", ".join(f"{k} {setting[k]}" for k in varied)
+        axes.annotate(text, (energy, accuracy), (7, 2), textcoords="offset points", fontsize=7, color="0.3")
+
+
+def _deviations(axes: Axes, settings: Rows, name: str, colour: str, marker: str) -> None:
     """Draw mean and standard deviation of each setting over its seeds."""
     centre = [[s[f"{key}_mean"] for s in settings] for key in ("total_uj", "accuracy")]
     spread = [[s[f"{key}_sd"] or 0.0 for s in settings] for key in ("total_uj", "accuracy")]
     axes.errorbar(
         centre[0], [100 * v for v in centre[1]], [100 * v for v in spread[1]], spread[0],
-        fmt="s", color=colour, ms=5, capsize=2, lw=1, label=f"{name}, mean ± s.d. over seeds",
+        fmt=marker, color=colour, ms=5, capsize=2, lw=1, label=f"{name}, mean ± s.d. over seeds",
     )  # fmt: skip

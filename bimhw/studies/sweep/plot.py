@@ -69,7 +69,9 @@ def _sparsity(axes: Any, rows: Rows) -> None:
         title=f"SynOp energy after pruning, {name} (mean of the points)", xscale="log", yscale="log",
     )  # fmt: skip
     for target, k, rate in zip(targets, kept, mean("spike_rate"), strict=True):
-        axes.annotate(f"{target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3")
+        axes.annotate(
+            f"sparsity {target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3"
+        )
     axes.set_ylim(top=2.5)
     axes.margins(x=0.12)
     plain_ticks(axes.xaxis)

@@ -501,3 +501,19 @@ def test_faults_are_axes(model: Path, tmp_path: Path) -> None:
                          ({"faults.droprate": (0.1,)}, r"Did you mean 'faults\.drop_rate'")):  # fmt: skip
         with pytest.raises(InputError, match=message):
             spec_of(model, **bad).check()
+
+
+def test_the_picture_tells_chips_and_the_front_apart() -> None:
+    from matplotlib.figure import Figure
+
+    from bimhw.studies.sweep.pareto import draw_front
+
+    points = [
+        {"axes": {"bits": bits, "chip": chip, "seed": 0}, "accuracy": bits / 10, "total_uj": uj, "pareto": uj < 10}
+        for bits, chip, uj in ((4, "generic", 1.0), (8, "generic", 2.0), (8, "loihi2", 90.0))
+    ]
+    axes = Figure().subplots()
+    draw_front(axes, points, [{"seeds": 1, "pareto": False}])
+    assert sorted(t.get_text() for t in axes.texts) == ["bits 4", "bits 8"]
+    first, second = (c.get_paths()[0].vertices for c in axes.collections)
+    assert first.shape != second.shape and axes.get_xscale() == "log"

@@ -141,7 +141,7 @@ def run_of(near: Neighbours, source: I64, target: I64, step: I64, gap: I64, srv:
         off, gap.astype(np.int32), np.zeros(source.size, np.int64), target.astype(np.int32), srv.astype(np.int32),
         zero.astype(np.int32), zero,
     )  # fmt: skip
-    first = off[:-1] + np.vstack([zero, count.cumsum(axis=1).T])
+    first = np.ascontiguousarray(off[:-1] + np.vstack([zero, count.cumsum(axis=1).T]))
     return LocalWork(near, work, first, tail.astype(np.int32), due, np.arange(source.size))
 
 

@@ -68,6 +68,8 @@ def time_steps(
     """
     T, C, rows = off.shape[0], entry.size, far.size
     keep, timed = stamps.shape[0] > 0, rel.size > 0
+    # Not a literal, each of which would have `settle` compiled once more.
+    none: int = np.int64(0)  # type: ignore[assignment]
     nil = ROW0 + (U(rows) << _4)
     cores0, ring_words = nil + U(16), port_slots << _1
     rings0 = cores0 + (U(C) << _3)
@@ -104,7 +106,7 @@ def time_steps(
                 S, occupied, busy, core, now, base, gap, rel, carries, ends, where,
                 place[(p >> router_bits) - first_router], enqueue, ring_words, key_bits, stamps,
             )  # fmt: skip
-        n_ended, n_told = 0, 0  # of endpoints whose soma is through with its step, and that know all of it
+        n_ended, n_told = none, none  # of endpoints whose soma is through with its step, and that know all of it
         if local is not None:
             for c in range(C):
                 core = cores0 + (U(c) << _3)
@@ -115,7 +117,7 @@ def time_steps(
                 S, occupied, busy, now, base, local, n_ended, n_told, cores0, gap, rel, carries, ends, where, place,
                 router_bits, first_router, enqueue, ring_words, key_bits, stamps,
             )  # fmt: skip
-            n_ended = 0
+            n_ended = none
         if rotating:
             for row in range(rows):
                 S[ROW0 + (U(row) << _4) + _8 + GRANTS] &= ~TURN
@@ -318,7 +320,7 @@ def time_steps(
                         S, occupied, busy, now, base, local, n_ended, n_told, cores0, gap, rel, carries, ends, where, place,
                         router_bits, first_router, enqueue, ring_words, key_bits, stamps,
                     )  # fmt: skip
-                    n_ended, n_told = 0, 0
+                    n_ended, n_told = none, none
         for c in range(C):
             core = cores0 + (U(c) << _3)
             over = S[core + C_GEN] + U(tail[step, c])

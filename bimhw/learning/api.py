@@ -14,11 +14,12 @@ from bimhw.models.training import Preset
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
+from bimhw.tasks.own import OwnSamples, own_samples
 from simulator.base.errors import InputError
 
 
 def train(
-    task: str | Task | Dataset | None = None,
+    task: str | Task | OwnSamples | None = None,
     output: str | Path | None = None,
     preset: str | Preset | None = None,
     seed: int = 0,
@@ -57,13 +58,14 @@ def train(
     return result
 
 
-def _source(task: str | Task | Dataset | None, data: str | Path | Dataset | None) -> Task:
+def _source(task: str | Task | OwnSamples | None, data: str | Path | Dataset | None) -> Task:
     if task is None and data is not None:
         return as_dataset(data).task()
-    if isinstance(task, Dataset):
-        return task.task()
+    own = own_samples(task)
+    if own is not None:
+        return own.task()
     if isinstance(task, Task):
         return task
     if isinstance(data, Dataset):
         raise InputError("data", "is a Dataset beside a named task", "Give one of them")
-    return load_task(task or "digits", **({} if data is None else {"path": data}))
+    return load_task("digits" if task is None else str(task), **({} if data is None else {"path": data}))

@@ -33,7 +33,7 @@ from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.bim.net import BimNet, NetState, Run, as_bim
 from bimhw.models.io import check_output, load_model, save_model
 from bimhw.tasks.base import Task
-from bimhw.tasks.dataset import Dataset
+from bimhw.tasks.own import OwnSamples, own_samples
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.program.graph import csr_to_dense
@@ -138,7 +138,7 @@ class FineTuned(Shown):
 
 def finetune(
     model: BimNet | str | Path,
-    task: str | Task | Dataset | None = None,
+    task: str | Task | OwnSamples | None = None,
     output: str | Path | None = None,
     *,
     bits: int = 8,
@@ -156,7 +156,7 @@ def finetune(
 
     Args:
         model: a network or its file; not changed.
-        task: name or task that it was trained on, or labelled samples of your own; digits models are recognised.
+        task: name or task that it was trained on, or labelled samples (`Dataset.open`); digits models are recognised.
         output: model file to write; compiled with the same options it stores exactly the weights that were trained.
         bits, per_row, free_scales: as in `bimhw.compile`.
         epochs, lr, batch: of the fine-tuning, by BPTT with Adam and cosine decay.
@@ -211,14 +211,15 @@ def _tuned(
     return FineTuned(net, options, before, without, evaluate(net, data).accuracy, trainer.updater.updates)
 
 
-def _task(net: BimNet, task: str | Task | Dataset | None) -> Task:
+def _task(net: BimNet, task: str | Task | OwnSamples | None) -> Task:
     if isinstance(task, Task):
         return task
-    if isinstance(task, Dataset):
-        return task.task(net.config.n_in, net.config.input_scale)
+    own = own_samples(task)
+    if own is not None:
+        return own.task(net.config.n_in, net.config.input_scale)
     from bimhw.tasks import load_task
 
-    name = task or guessed_task(module_network(net))
+    name = guessed_task(module_network(net)) if task is None else str(task)
     if not name:
         raise InputError("task", "is not given, and the model is none of the digits'", "Give --task NAME")
     return load_task(name)

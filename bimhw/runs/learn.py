@@ -12,10 +12,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.classes import task_for
 from bimhw.runs.course import Course
 from bimhw.runs.folder import check_run_folder, reserved
-from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.own import OwnSamples
 from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
 from mapping.usage import Resource
@@ -103,7 +104,7 @@ class OnChipResult(Shown):
 
 def learn(
     program: Program | str | Path,
-    task: str | Task = "digits",
+    task: str | Task | OwnSamples = "digits",
     output: str | Path | None = None,
     *,
     epochs: int = 8,
@@ -119,7 +120,7 @@ def learn(
     """Learn a task on the chip, one sample at a time.
 
     Args:
-        program, task: compiled for the task, or its file; a task or its name.
+        program, task: compiled for the task, or its file; a task, its name, or labelled samples (`bimhw.Dataset.open`).
         output, test: program file to write; split to score on (default: the task's).
         epochs, seed: passes over the training split; seed of their order and of stochastic rounding.
         run, force: run folder to write of all that was done, for `bimhw.energy` and the report; replace another run in it.
@@ -164,11 +165,11 @@ def learn(
 
 
 def _ready(
-    program: Program | str | Path, task: str | Task, options: Mapping[str, Any], seed: int
+    program: Program | str | Path, task: str | Task | OwnSamples, options: Mapping[str, Any], seed: int
 ) -> tuple[Program, Task]:
     """Return the program prepared for learning, and the task."""
     source = program if isinstance(program, Program) else Program.load(program)
-    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    data = task_for(source, task)
     _check_task(source, data)
     return ready_to_learn(source, data, in_fields(options), seed), data
 
@@ -319,19 +320,6 @@ def score(learner: Learner, task: Task, split: Split, unit: float = 1.0) -> floa
         scores = net.sample(x if unit == 1.0 else x * unit, silent, learn=False).scores
         right += int(scores[task.decision_steps].mean(axis=0).argmax() == y)
     return right / len(split)
-
-
-def with_classes(task: object) -> Task:
-    """Return a classification task as it is.
-
-    Raises:
-        InputError: a text or transcripts.
-    """
-    if isinstance(task, Task):
-        task.check_one_label("learning on the chip")
-        return task
-    what = f"task {getattr(task, 'name', task)!r}"
-    raise InputError(what, "has no classes of sequences to learn on the chip", "bimhw data list names those")
 
 
 def _check_task(program: Program, task: Task) -> None:

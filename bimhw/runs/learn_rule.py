@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
+from bimhw.runs.classes import task_for
 from bimhw.runs.execute import execute
 from bimhw.runs.folder import check_run_folder, reserved
 from bimhw.runs.judge import hidden
-from bimhw.runs.learn import with_classes
 from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, write_learning_run
 from bimhw.runs.long_learning import LongLearning
 from bimhw.runs.pieces import PIECE_STEPS
@@ -23,8 +23,8 @@ from bimhw.runs.request import How
 from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial, request_of
-from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.own import OwnSamples
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 from simulator.base.writing import check_output
@@ -89,7 +89,7 @@ class RuleResult(Shown):
 def learn_by_rule(
     program: Program | str | Path,
     rule: str | Path | ReadRules,
-    task: str | Task = "digits",
+    task: str | Task | OwnSamples = "digits",
     output: str | Path | None = None,
     *,
     epochs: int = 1,
@@ -105,7 +105,7 @@ def learn_by_rule(
     Args:
         program: compiled for the task, or its file.
         rule: rule file, the name of one in the package, or one that was read.
-        task, output: a name or a task; program file to write.
+        task, output: a name, a task or labelled samples; program file to write.
         epochs: passes over the training split.
         seed: of the order and of stochastic rounding.
         run, force: run folder to write of all that was done while learning, and whether another run in it is replaced.
@@ -126,7 +126,7 @@ def learn_by_rule(
         if number < 1:
             raise InputError(what, f"is {number}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
-    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    data = task_for(source, task)
     ready, samples = ready_for_rules(source, rules, data, seed), epochs * len(data.train)
     chip = chip_of_program(ready)
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())

@@ -20,8 +20,9 @@ from bimhw.costs.compare import energy
 from bimhw.learning.recipe import recipe
 from bimhw.models.io import save_model
 from bimhw.models.nets import build
+from bimhw.runs.classes import with_classes
 from bimhw.runs.folder import RunFolder
-from bimhw.runs.learn import learn, with_classes
+from bimhw.runs.learn import learn
 from bimhw.runs.learn_rule import learn_by_rule
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task

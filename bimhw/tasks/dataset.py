@@ -245,9 +245,10 @@ class Dataset(Shown):
             flat = x.reshape(x.shape[0], 1, width)
             return np.broadcast_to(flat, (x.shape[0], self.steps or 1, width))
         if x.ndim < 2 or math.prod(x.shape[2:]) != width:
-            raise InputError(
-                f"{self.name}: x", f"has shape {x.shape}, needs {_AXES[layout]} with {width} values a step"
-            )
+            frames = x.ndim == 5
+            way = "The size of the sensor may be missing: --data-option size=34x34" if frames else ""
+            problem = f"has shape {x.shape}, needs {_AXES[layout]} with {width} values a step"
+            raise InputError(f"{self.name}: x", problem, way)
         first = x.swapaxes(0, 1) if layout == "tb" else x
         if self.steps is not None and first.shape[1] != self.steps:
             raise InputError("steps", f"is {self.steps}, {self.name} has {first.shape[1]} steps a sample")

@@ -41,7 +41,7 @@ def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> 
     Compile the result with the same options.
     """
     from bimhw.learning.finetune import finetune
-    from bimhw.runs.learn import with_classes
+    from bimhw.runs.classes import with_classes
     from bimhw.tasks.dataset import Dataset
 
     task = take_task(options)

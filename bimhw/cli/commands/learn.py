@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bimhw.runs.learn import OnChipResult
     from bimhw.runs.learn_rule import RuleResult
     from bimhw.tasks.base import Task
-    from bimhw.tasks.dataset import Dataset
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
@@ -92,14 +91,16 @@ def command(
 ) -> None:
     """Let PROGRAM learn a task on the simulated chip, in integers."""
     from bimhw.models.io import check_output, save_model
+    from bimhw.runs.classes import task_for
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule
     from bimhw.tasks.named import named_values
+    from simulator.program.program import Program
 
     if model is not None:
         check_output(model)
     if task is None and data is not None:
-        source = _own_samples(program, dataset(data, encode, data_options))
+        source = task_for(Program.load(program), dataset(data, encode, data_options))
     else:
         source = _named(task or "digits", data, task_options)
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
@@ -134,17 +135,8 @@ def command(
         _show(source.name, summary)
 
 
-def _own_samples(program: Path, samples: Dataset) -> Task:
-    """Return the user's samples as a task of the program's inputs."""
-    from simulator.program.program import Program
-
-    loaded = Program.load(program)
-    entry = loaded.meta["input"]
-    return samples.task(loaded.population(entry["population"]).size, entry["scale"])
-
-
 def _named(name: str, data: Path | None, options: tuple[str, ...]) -> Task:
-    from bimhw.runs.learn import with_classes
+    from bimhw.runs.classes import with_classes
     from bimhw.tasks import load_named
 
     return with_classes(load_named(name, data, options))

@@ -8,6 +8,7 @@ from pathlib import Path
 from bimhw.runs.request import Engine
 from bimhw.studies.sweep.run import SweepResult, run_sweep
 from bimhw.studies.sweep.spec import SweepSpec
+from simulator.base.errors import InputError
 
 
 def sweep(
@@ -62,7 +63,7 @@ def sweep(
     """
     spec = SweepSpec(
         str(source), {axis: tuple(values) for axis, values in axes.items()}, options or {}, preset, samples, task,
-        engine, None if data is None else str(data), tuple(task_options), reading or {}, data_options or {},
+        engine, _path(data), tuple(task_options), reading or {}, data_options or {},
         gpu,
     )  # fmt: skip
     if trials is None:
@@ -70,3 +71,10 @@ def sweep(
     from bimhw.studies.sweep.search import search
 
     return search(spec, trials, db, n_workers=workers, dask=dask, progress=progress)
+
+
+def _path(data: object) -> str | None:
+    if data is None or isinstance(data, str | Path):
+        return None if data is None else str(data)
+    what, way = f"data of type {type(data).__name__!r}", "Save them: np.savez('data.npz', x=x, y=y)"
+    raise InputError(what, "are no file, by which a sweep's store knows its samples again", way)

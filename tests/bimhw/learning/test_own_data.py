@@ -80,6 +80,20 @@ def test_finetune_takes_samples(tmp_path: Path) -> None:
         finetune(trained.model, bimhw.Dataset(x, layout="bt"), epochs=1)
 
 
+def test_learning_takes_a_dataset_of_torch_as_it_is(tmp_path: Path) -> None:
+    x, y = np.zeros((60, 6, 4), np.uint8), np.arange(60) % 2
+    x[np.arange(60), :, y] = 1
+    pairs = [(one, int(label)) for one, label in zip(x, y, strict=True)]
+    own = bimhw.Dataset(x, y, layout="bt")
+    trained, same = bimhw.train(pairs, hidden=(6,), epochs=2), bimhw.train(own, hidden=(6,), epochs=2)
+    assert trained.final.accuracy == same.final.accuracy
+    tuned = [finetune(trained.model, data, bits=4, epochs=1).accuracy for data in (pairs, own)]
+    assert tuned[0] == tuned[1]
+    program = bimhw.compile(trained.model, "loihi2", data=pairs).program
+    learnt = [bimhw.learn(program, data, epochs=1) for data in (pairs, own)]
+    assert learnt[0].program.sha256() == learnt[1].program.sha256()
+
+
 def test_a_crosscheck_takes_samples(tmp_path: Path) -> None:
     pytest.importorskip("brian2")
     model = leaky_net(tmp_path / "m.nir")

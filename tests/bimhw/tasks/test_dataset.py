@@ -97,6 +97,8 @@ def test_event_files_and_folders(tmp_path: Path) -> None:
     assert frames[0, 0, 1, 0, 0] == frames[1, 0, 1, 0, 1] == 1 and (frames[:, 1, 0, 1, 2] == 1).all()
     event = bytes([2, 1, 0x80 | 0x00, 0x29, 0x04])  # x 2, y 1, ON, t 10500
     (tmp_path / "one.bin").write_bytes(event)
+    with pytest.raises(InputError, match=r"needs .* with 18 values a step.*size of the sensor may be missing"):
+        Dataset.open(tmp_path / "one.bin").samples(18)
     one = Dataset.open(tmp_path / "one.bin", time_step=0.01).samples(2 * 2 * 3)
     assert np.argwhere(one.x.reshape(1, 2, 2, 2, 3)).tolist() == [[0, 1, 1, 1, 2]]
     (tmp_path / "one.bin").write_bytes(event[:4])

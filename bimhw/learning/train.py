@@ -25,7 +25,7 @@ from bimhw.models.nets import Net, NetRun, build
 from bimhw.models.registry import NetConfig, config_to_json, family_of, trainable
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_judged, say_unjudged
-from bimhw.tasks.metrics import areas
+from bimhw.tasks.metrics import figures_of
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
 
@@ -197,7 +197,7 @@ class Trainer(Loop[Tensor]):
         """Return the network with its history and the figures of the test split."""
         history = [Epoch(k, e.loss, e.seconds, self.judged.get(k), e.rates) for k, e in enumerate(self.history, 1)]
         task, reason = self.task, self.task.unjudged
-        found = {} if reason else areas(task.metric, final.scores, task.test.y)
+        found = {} if reason else figures_of(task, final.scores)
         held = self.method.memory_words
         if not learning_rule(self.settings.rule).online:  # autograd keeps a batch
             held = math.ceil(held / min(self.settings.batch, len(task.train)))

@@ -55,6 +55,7 @@ class Task(Shown):
             the score of class 1), or ``macro_auc`` (several labels: the mean of these areas over the labels).
         makeshift: why the split is none to judge by, where data that is not complete had to be split in another way.
         ordered: the training split is a stream, to be learnt in its order and judged by what comes next.
+        window_s: seconds of a sequence, where the test split is recordings in the order of time: its events are judged, too.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Task(Shown):
     metric: str = "accuracy"
     makeshift: str = ""
     ordered: bool = False
+    window_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, split in (("train", self.train), ("test", self.test)):

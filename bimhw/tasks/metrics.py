@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.base import Task
 from bimhw.tasks.checks import check_finite, extra
 from simulator.base.errors import InputError
 
@@ -76,6 +77,39 @@ def areas(metric: str, scores: Floats, labels: Labels) -> dict[str, float]:
         return {}
     margin = scores[:, 1] - scores[:, 0] if metric == "auc" else scores
     return {"auc_roc": auc_roc(margin, labels), "auc_pr": auc_pr(margin, labels)}
+
+
+DETECTIONS = ("sensitivity", "specificity", "event_sensitivity", "false_alarms_per_hour")
+
+
+def detections(found: Labels, labels: Labels, window_s: float) -> dict[str, float]:
+    """Return `DETECTIONS` of windows in the order of time: shares of windows, then events.
+
+    An event is a run of windows of class 1; it is found where one of them is decided so. A run of decisions for class 1 without
+    an event's window in it is a false alarm; hours are those of the windows.
+
+    Args:
+        found: decided classes [n].
+        labels: classes [n].
+        window_s: seconds of a window.
+    """
+    events, alarms = _runs(labels == 1), _runs(found == 1)
+    seen = sum(bool((found[event] == 1).any()) for event in events)
+    false = sum(not (labels[alarm] == 1).any() for alarm in alarms)
+    shares = [float((found[labels == c] == c).mean()) if (labels == c).any() else float("nan") for c in (1, 0)]
+    figures = (*shares, seen / max(len(events), 1), false / (len(labels) * window_s / 3600))
+    return dict(zip(DETECTIONS, figures, strict=True))
+
+
+def _runs(on: npt.NDArray[np.bool_]) -> list[slice]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(np.int8)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def figures_of(task: Task, scores: Floats) -> dict[str, float]:
+    """Return the `areas` of a task's test split from mean logits [n, C], and its `detections` where it is in order of time."""
+    found = areas(task.metric, scores, task.test.y)
+    return found | (detections(decisions(scores, task.test.y), task.test.y, task.window_s) if task.window_s else {})
 
 
 def decisions(scores: Floats, labels: Labels) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from bimhw.cli.output import device_option, json_option, print_json
 
 
 @click.command()
-@click.option("--table", "tables", multiple=True, help="Only this table (may be repeated).")
+@click.option("--table", "tables", multiple=True, help="Only this table, or group of tables (may be repeated).")
 @click.option("--row", "rows", multiple=True, help="Only rows whose label holds this text (may be repeated).")
 @click.option("--data", "data", multiple=True, help="Your data: NAME=PATH (fsdd=...), or its path with one --table.")
 @click.option("--seeds", type=click.IntRange(1, 100), help="Most seeds a row.")
@@ -64,10 +64,10 @@ def _only(tables: tuple[str, ...], text: str) -> str:
     Raises:
         InputError: no table or several, or one that takes none.
     """
-    from bimhw.studies.results.plan import TABLES
+    from bimhw.studies.results.plan import TABLES, named_tables
     from simulator.base.errors import InputError
 
-    names = {TABLES[t].path for t in tables if t in TABLES}
+    names = {t.path for found in named_tables(tables).values() for t in found}
     if len(names) == 1 and (name := names.pop()):
         return name
     takes = ", ".join(sorted({t.path for t in TABLES.values()} - {""}))

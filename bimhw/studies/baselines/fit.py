@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ from bimhw.models.words.config import EMBEDDING_WIDTH, make_clusters, readout_si
 from bimhw.models.words.net import AdaptiveWords
 from bimhw.studies.baselines.models import Sequencer, build, count
 from bimhw.tasks.base import Task
-from bimhw.tasks.metrics import areas, decisions
+from bimhw.tasks.metrics import decisions, figures_of
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from simulator.base.errors import InputError
 
@@ -42,7 +42,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 @dataclass(frozen=True)
 class FitResult:
-    """Figures of a baseline; areas where the task is judged by them, bits per character on texts, else None."""
+    """Figures of a baseline; areas and `DETECTIONS` where the task is judged by them, bits per character on texts, else None."""
 
     accuracy: float | None
     auc_roc: float | None
@@ -55,6 +55,10 @@ class FitResult:
     seen: int
     memory_words: int
     seconds: float
+    sensitivity: float | None = None
+    specificity: float | None = None
+    event_sensitivity: float | None = None
+    false_alarms_per_hour: float | None = None
 
 
 def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") -> FitResult:
@@ -74,10 +78,17 @@ def fit_task(name: str, task: Task, settings: FitSettings, device: str = "cpu") 
     found: dict[str, float] = {}
     accuracy = None
     if not task.unjudged:
-        found = areas(task.metric, scores, task.test.y)
+        found = figures_of(task, scores)
         accuracy = float((decisions(scores, task.test.y) == task.test.y).mean())
     work = _work(loop, settings.epochs * len(task.train))
-    return FitResult(accuracy, found.get("auc_roc"), found.get("auc_pr"), None, None, rate, count(model), *work)
+    result = FitResult(accuracy, found.get("auc_roc"), found.get("auc_pr"), None, None, rate, count(model), *work)
+    return replace(
+        result,
+        sensitivity=found.get("sensitivity"),
+        specificity=found.get("specificity"),
+        event_sensitivity=found.get("event_sensitivity"),
+        false_alarms_per_hour=found.get("false_alarms_per_hour"),
+    )
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
-from bimhw.tasks.metrics import areas, decisions
+from bimhw.tasks.metrics import decisions, figures_of
 
 _STRENGTHS = (0.001, 0.01, 0.1)  # C, the inverse of the regularisation
 
@@ -30,7 +30,7 @@ def fit_linear(task: Task, tuned: bool = True) -> dict[str, float | None]:
         strength = max(_STRENGTHS, key=lambda c: _accuracy(_scores(inner, c), inner.test.y))
     scores = _scores(task, strength)
     size = task.steps * task.n_in + 1
-    judged = {} if task.unjudged else areas(task.metric, scores, task.test.y)
+    judged = {} if task.unjudged else figures_of(task, scores)
     return {
         "accuracy": None if task.unjudged else _accuracy(scores, task.test.y),
         **judged,

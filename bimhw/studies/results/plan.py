@@ -6,14 +6,16 @@ settings found. Options are those of `bimhw train` (rows ``bim``), of `FitSettin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from bimhw.studies.results.plan_connected import CONNECTED
 from bimhw.studies.results.plan_paper import PAPER, lr_grid
 from bimhw.studies.results.plan_spikessm import PSMNIST, RECALL
 from bimhw.studies.results.rows import Row, Table
+from simulator.base.errors import unknown_name
 
-__all__ = ["SPEAKERS", "TABLES", "Row", "Table"]
+__all__ = ["SPEAKERS", "TABLES", "Row", "Table", "named_tables"]
 
 
 def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: int = 32) -> tuple[Row, ...]:
@@ -137,6 +139,8 @@ def _left_out(speaker: str) -> Table:
         _LEFT_OUT_NOTE,
         task_options={"leave_out": speaker, "warped": 10, "colour": 0.3},
         path="fsdd",
+        group="fsdd-speakers",
+        left_out=speaker,
     )
 
 
@@ -326,3 +330,16 @@ TABLES: dict[str, Table] = {
         *PAPER,
     )
 }
+
+
+def named_tables(names: Iterable[str]) -> dict[str, list[Table]]:
+    """Return the tables of each name, which is that of a table or of a group.
+
+    Raises:
+        InputError: no such table or group.
+    """
+    found = {name: [t for t in TABLES.values() if name in (t.name, t.group)] for name in names}
+    for name, tables in found.items():
+        if not tables:
+            raise unknown_name("table", name, (*TABLES, *dict.fromkeys(t.group for t in TABLES.values() if t.group)))
+    return found

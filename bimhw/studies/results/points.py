@@ -17,6 +17,7 @@ import numpy as np
 
 from bimhw.studies.results.plan import TABLES, Row
 from bimhw.tasks.base import Task
+from bimhw.tasks.metrics import DETECTIONS
 from bimhw.tasks.sources.fsdd import SpokenDigits
 from bimhw.tasks.sources.text import Corpus, language_metrics
 from bimhw.tasks.sources.transcripts import Transcribed
@@ -38,6 +39,7 @@ class Point:
         options: all settings.
         seed: of weights and order.
         accuracy, auc_roc, auc_pr, bits_per_character, perplexity, word_error_rate: on the part it was judged on.
+        sensitivity, specificity, event_sensitivity, false_alarms_per_hour: see `bimhw.tasks.metrics.detections`.
         rate: spikes per neuron and step (mean of layers).
         parameters: trained ones of the model.
         updates: of the weights.
@@ -60,6 +62,10 @@ class Point:
     bits_per_character: float | None = None
     perplexity: float | None = None
     word_error_rate: float | None = None
+    sensitivity: float | None = None
+    specificity: float | None = None
+    event_sensitivity: float | None = None
+    false_alarms_per_hour: float | None = None
     rate: float | None = None
     parameters: int | None = None
     updates: int | None = None
@@ -181,7 +187,7 @@ def run_point(
     return Point(point_key(table, row, options, seed, tuning), table, row.label, tuning, options, seed, **figures)
 
 
-JUDGED = ("accuracy", "auc_roc", "auc_pr", "bits_per_character", "perplexity", "word_error_rate")
+JUDGED = ("accuracy", "auc_roc", "auc_pr", "bits_per_character", "perplexity", "word_error_rate", *DETECTIONS)
 
 
 def unjudged(data: Data) -> str:
@@ -215,6 +221,7 @@ def _bim(task: Task, options: dict[str, Any], seed: int, tuning: bool) -> dict[s
         "accuracy": facts["test_accuracy"],
         "auc_roc": facts.get("auc_roc"),
         "auc_pr": facts.get("auc_pr"),
+        **{name: facts.get(name) for name in DETECTIONS},
         "rate": float(np.mean(facts["spike_rates"])),
         "parameters": facts["parameters"],
         "updates": facts["updates"],

@@ -8,14 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.studies.results.plan import SPEAKERS, TABLES, Row, Table
+from bimhw.studies.results.plan import TABLES, Row, Table
+from bimhw.studies.results.plan_paper import CASE_BY_CASE
 from bimhw.studies.results.plot import dot_plot
 from bimhw.studies.results.points import Point, point_key
 from bimhw.studies.results.run import LOWER_IS_BETTER, chosen, value
+from bimhw.tasks.metrics import DETECTIONS
 from simulator.base.files import write_text
 from simulator.base.names import VERSION
 
-_LEFT_OUT = tuple(f"fsdd-{speaker}" for speaker in SPEAKERS)
+_UNITS = {
+    "accuracy": "accuracy %",
+    "auc_roc": "AUC-ROC",
+    "bits_per_character": "bits/character",
+    "word_error_rate": "WER %",
+}
+_FACTS = ("seeds", "rate", "parameters", "updates", "seen", "s")
 
 _HEAD = """# Results
 
@@ -39,10 +47,17 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         The files written.
     """
     (folder / "results").mkdir(parents=True, exist_ok=True)
-    parts, files = [_HEAD], []
+    parts, files, done = [_HEAD], [], set[str]()
     for table in TABLES.values():
         rows = [(row, found) for row in table.rows if (found := _of(points, table, row))]
-        if not rows or table.name in _LEFT_OUT:
+        if table.group:
+            if all(t.name not in done for t in TABLES.values() if t.group == table.group):
+                section, plot = _left_out(points, table.group, folder / "results")
+                parts.append(section)
+                files += plot
+            done.add(table.name)
+            continue
+        if not rows:
             continue
         parts.append(_section(table, rows, points))
         dots = [(r.label, r.kind.startswith("bim"), made) for r, found in rows if (made := _figures(found, table))]
@@ -51,10 +66,6 @@ def write_report(points: Mapping[str, Point], folder: Path) -> list[Path]:
         lower = table.metric in LOWER_IS_BETTER
         files.append(dot_plot(dots, table.metric, lower, table.name, folder / "results" / f"{table.name}.svg"))
         parts.append(f"![{table.title}](results/{table.name}.svg)\n")
-        if table.name == "fsdd":
-            left_out, plot = _speakers(points, folder / "results")
-            parts.append(left_out)
-            files += plot
     parts += [_missing(points), _versions()]
     write_text(folder / "results.md", "\n".join(p for p in parts if p))
     return [folder / "results.md", *files]
@@ -79,18 +90,12 @@ def _of(points: Mapping[str, Point], table: Table, row: Row) -> list[Point]:
 
 
 def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[str, Point]) -> str:
-    unit = {
-        "accuracy": "accuracy %",
-        "auc_roc": "AUC-ROC",
-        "bits_per_character": "bits/character",
-        "word_error_rate": "WER %",
-    }[table.metric]
     second = {"accuracy": "", "auc_roc": "AUC-PR", "bits_per_character": "perplexity", "word_error_rate": ""}[
         table.metric
     ]
     head = [
         "model",
-        unit,
+        _UNITS[table.metric],
         *([second] if second else []),
         "seeds",
         "rate",
@@ -170,34 +175,37 @@ def _spread(values: list[float], metric: str) -> str:
 
 
 def _mean(points: list[Point], name: str) -> str:
-    values = [getattr(p, name) for p in points if getattr(p, name) is not None]
+    values = _held(points, name)
     if not values:
         return ""
     mean = float(np.mean(values))
     return f"{mean:.2f}" if name == "rate" else f"{mean:,.0f}"
 
 
-def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path]]:
-    """Write leave-one-speaker-out as one section: each speaker's mean over seeds, the mean of six of each seed; its plot."""
-    tables = [TABLES[name] for name in _LEFT_OUT]
-    lines, dots = [], []
+def _left_out(points: Mapping[str, Point], group: str, folder: Path) -> tuple[str, list[Path]]:
+    """Write tables that leave one thing out each as a section: its mean over seeds, the mean of all of a seed; a plot."""
+    tables = [t for t in TABLES.values() if t.group == group and any(_of(points, t, row) for row in t.rows)]
+    if not tables:
+        return "", []
+    metric = tables[0].metric
+    lines, dots, detected = [], [], []
     for row in tables[0].rows:
         found = [_of(points, table, row) for table in tables]
         if not any(found):
             continue
-        scores = [[value(p, table) for p in group] for table, group in zip(tables, found, strict=True)]
+        scores = [_figures(group, table) for table, group in zip(tables, found, strict=True)]
         every = [p for group in found for p in group]
         whole = [float(np.mean(of_seed)) for of_seed in zip(*scores, strict=False)]
-        cells = [_spread([float(np.mean(s))] if s else [], "accuracy") for s in scores]
-        mean = f"**{_spread(whole, 'accuracy')}**" if whole else "not all run"
+        cells = [_spread([float(np.mean(s))] if s else [], metric) for s in scores]
+        mean = f"**{_spread(whole, metric)}**" if whole else "not all run"
         facts = [_mean(every, n) for n in ("rate", "parameters", "updates", "seen", "seconds")]
         lines.append(_line([row.label, *cells, mean, str(len(whole)), *facts]))
+        means = [_spread(_held(every, name), "") for name in DETECTIONS]
+        detected += [_line([row.label, *means])] if any(means) else []
         if whole:
             dots.append((row.label, row.kind.startswith("bim"), whole))
-    if not lines:
-        return "", []
-    head = ["model", *SPEAKERS, "mean of six", "seeds", "rate", "parameters", "updates", "seen", "s"]
-    title = "Spoken digits, leave one speaker out (accuracy %)"
+    title = f"{tables[0].title.rpartition(', ')[0]}, leave one out ({_UNITS[metric]})"
+    head = ["model", *(t.left_out for t in tables), f"mean of {len(tables)}", *_FACTS]
     parts = [
         f"## {title}",
         "",
@@ -206,18 +214,28 @@ def _speakers(points: Mapping[str, Point], folder: Path) -> tuple[str, list[Path
         _line(head),
         _line(["---"] * len(head)),
         *lines,
+        "",
     ]
-    parts += ["", tables[0].note, ""]
+    if detected:
+        names = ["model", *(name.replace("_", " ") for name in DETECTIONS)]
+        parts += [_line(names), _line(["---"] * len(names)), *detected, ""]
+    parts += [tables[0].note, ""]
     if not dots:
         return "\n".join(parts), []
-    plot = dot_plot(dots, "accuracy", False, "fsdd-speakers", folder / "fsdd-speakers.svg")
-    return "\n".join([*parts, f"![{title}](results/fsdd-speakers.svg)\n"]), [plot]
+    plot = dot_plot(dots, metric, False, group, folder / f"{group}.svg")
+    return "\n".join([*parts, f"![{title}](results/{group}.svg)\n"]), [plot]
+
+
+def _held(points: list[Point], name: str) -> list[float]:
+    return [v for p in points if (v := getattr(p, name)) is not None]
 
 
 def _missing(points: Mapping[str, Point]) -> str:
     """List the rows of the plan whose seeds are not all there."""
     lines = []
     for table in TABLES.values():
+        if table.group == CASE_BY_CASE:  # as many as a copy has
+            continue
         for row in table.rows:
             there = len(_of(points, table, row))
             if there < row.seeds:

@@ -44,6 +44,8 @@ class Table:
         note: printed below the table.
         seen: rows whose settings were chosen with the test split in sight, and which settings: (label or its begin, what).
         rows: the models.
+        group: of the tables that differ by what is left out of training: they are one section, and ``--table`` takes its name.
+        left_out: what this table leaves out.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Table:
     task_options: dict[str, Any] = field(default_factory=dict)
     path: str = ""
     seen: tuple[tuple[str, str], ...] = ()
+    group: str = ""
+    left_out: str = ""
 
     def seen_of(self, row: Row) -> list[str]:
         """Return which settings of a row were chosen with the test split in sight."""

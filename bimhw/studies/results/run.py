@@ -11,11 +11,12 @@ from typing import Any
 from bimhw.learning.device import torch_device
 from bimhw.runs.workers import spreading
 from bimhw.studies.results.hours import hours
-from bimhw.studies.results.plan import TABLES, Row, Table
+from bimhw.studies.results.plan import TABLES, Row, Table, named_tables
+from bimhw.studies.results.plan_paper import CASE_BY_CASE
 from bimhw.studies.results.points import Data, Point, append_point, decides, point_key, read_points, run_point, unjudged
 from bimhw.tasks.registry import load
 from bimhw.tasks.sources.fsdd import load_spoken_digits
-from simulator.base.errors import InputError, unknown_name
+from simulator.base.errors import InputError
 from simulator.base.locks import held
 
 # higher is better but for these
@@ -49,17 +50,17 @@ def run_results(
     Raises:
         InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
     """
-    _check_known(tables, rows)
+    asked = _asked(tables, rows)
     torch_device(device)
     points, paths, end = read_points(store), paths or {}, time.monotonic() + (budget_s or float("inf"))
     store.parent.mkdir(parents=True, exist_ok=True)
     with held(store), spreading(dask) as spread:
-        for name in tables or TABLES:
-            table = TABLES[name]
+        for table in asked:
+            name = table.name
             try:
                 data = _data(table, paths)
             except InputError as error:
-                if tables:
+                if tables and (name in tables or table.path not in paths):
                     raise
                 say(f"{name}: left out ({error})")
                 continue
@@ -96,14 +97,19 @@ def _say_hours(table: Table, data: Data, points: Mapping[str, Point], say: Calla
             say(f"{table.name}: {row.label}: about {long:,.1f} hours on this machine ({row.seeds} seeds and its grid)")
 
 
-def _check_known(tables: Sequence[str], rows: Sequence[str]) -> None:
-    unknown = [t for t in tables if t not in TABLES]
-    if unknown:
-        raise unknown_name("table", unknown[0], TABLES)
-    labels = [r.label for t in tables or TABLES for r in TABLES[t].rows]
+def _asked(tables: Sequence[str], rows: Sequence[str]) -> list[Table]:
+    """Return the tables; of those that leave cases out only where they, or their group, are named.
+
+    Raises:
+        InputError: an unknown table, or a text that no row's label holds.
+    """
+    named = [t for group in named_tables(tables).values() for t in group]
+    asked = named or [t for t in TABLES.values() if t.group != CASE_BY_CASE]
+    labels = [r.label for t in asked for r in t.rows]
     nowhere = [text for text in rows if not any(text in label for label in labels)]
     if nowhere:
         raise InputError(f"row {nowhere[0]!r}", "is in no label", f"Labels: {'; '.join(dict.fromkeys(labels))}")
+    return asked
 
 
 def _data(table: Table, paths: Mapping[str, Path]) -> Data:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +80,8 @@ def load(
         raise InputError(
             "chbmit", f"{blocks_per_second} blocks a second, window {window_s} s", "Blocks must divide 256"
         )
-    found = read_windows(Path(path), cases, window_s, blocks_per_second, channels)
+    where, chosen = Path(path), None if cases is None else tuple(cases)
+    found = _held(where, chosen, window_s, blocks_per_second, tuple(channels), _stamps(where))
     split = _split(found, test_case)
     parts = [_part(p, name, str(path), split.makeshift) for p, name in ((split.train, "train"), (split.test, "test"))]
     facts = {"source": WHERE, "licence": "ODC-BY 1.0", "split": f"{split.how}; there is no official one"}
@@ -93,7 +95,22 @@ def load(
         validation=None if split.makeshift else _validation(split.train),
         metric="auc",
     )
-    return replace(task, makeshift=split.makeshift)
+    return replace(task, makeshift=split.makeshift, window_s=window_s)
+
+
+Stamps = tuple[tuple[str, int], ...]
+
+
+def _stamps(path: Path) -> Stamps:
+    return tuple(sorted((str(p), p.stat().st_mtime_ns) for p in path.rglob("chb*") if p.is_file()))
+
+
+@lru_cache(maxsize=1)
+def _held(
+    path: Path, cases: tuple[str, ...] | None, window_s: float, blocks: int, channels: tuple[str, ...], stamps: Stamps
+) -> list[Windows]:
+    """Return `read_windows`, kept until other ones are read: leaving out case after case reads a folder once."""
+    return read_windows(path, cases, window_s, blocks, channels)
 
 
 def read_windows(

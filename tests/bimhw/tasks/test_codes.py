@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bimhw.tasks.features.encoders import delta, graded, latency, rate
-from bimhw.tasks.metrics import accuracy, auc_pr, auc_roc, word_errors
+from bimhw.tasks.metrics import accuracy, auc_pr, auc_roc, detections, word_errors
 from simulator.base.errors import InputError
 
 UNIT = hnp.arrays(np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=5), elements=st.floats(0, 1))
@@ -123,3 +123,13 @@ def test_metrics_refuse() -> None:
     ):
         with pytest.raises(InputError):
             call()
+
+
+def test_events_are_runs_of_windows() -> None:
+    """Two events, one found by its last window; an alarm that touches an event is none, two others are; 12 windows of 60 s."""
+    labels = np.array([0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0])
+    found = np.array([0, 0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0])
+    figures = detections(found, labels, 60.0)
+    assert figures["sensitivity"] == 1 / 4 and figures["specificity"] == 5 / 8 - 1 / 8
+    assert figures["event_sensitivity"] == 1 / 2
+    assert figures["false_alarms_per_hour"] == pytest.approx(2 / (12 / 60))

@@ -64,6 +64,26 @@ def test_tunes_on_validation_and_trains_the_best(plan: None, tmp_path: Path) -> 
     assert again.accuracy == tested[0].accuracy
 
 
+def test_tables_of_a_group_are_one_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case that a copy does not hold is said and left out; each table has its own points."""
+
+    def data(table: Table, paths: object) -> Any:
+        if table.left_out == "c":
+            raise InputError("test_case", "'c' is not there")
+        return replace(toy(), window_s=60.0)
+
+    for case in "abc":
+        one = replace(TABLE, name=f"toy-{case}", rows=ROWS[2:], group="toys", left_out=case)
+        monkeypatch.setitem(TABLES, one.name, one)
+    monkeypatch.setattr(run_module, "_data", data)
+    said: list[str] = []
+    points = run_results(tmp_path / "p.jsonl", ["toys"], {"": tmp_path}, say=said.append)
+    assert sorted(p.table for p in points.values()) == ["toy-a", "toy-b"]
+    assert [s for s in said if "left out" in s] == ["toy-c: left out (test_case: 'c' is not there)"]
+    text = write_report(points, tmp_path)[0].read_text()
+    assert "| model | a | b | mean of 2 |" in text and "| event sensitivity |" in text
+
+
 def figures(points: dict[str, Point]) -> dict[str, Point]:
     """Points without their wall time."""
     return {k: replace(p, seconds=0.0) for k, p in points.items()}

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from energy_models.spread import Spread, spread, spreads_by
-from simulator.base.errors import InputError
+from simulator.base.errors import unknown_name
 from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
@@ -165,7 +165,7 @@ class EnergyReport(Shown):
         for item in self.items:
             if name in (item.name, item.key):
                 return item
-        raise InputError(f"item {name!r}", "is not in the report", f"It has: {', '.join(i.name for i in self.items)}")
+        raise unknown_name("item", name, (i.name for i in self.items))
 
     def select(self, kind: Kind | None = None) -> tuple[Item, ...]:
         """Return items of one kind, or all."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Value = object  # a number, a text or None
-FEW = 4  # entries of a collection that are written out
+FEW, WIDE = 4, 80  # entries of a collection that are written out; characters of a text
 PLAIN_BELOW = 1e9  # larger numbers are written with an exponent
 
 
@@ -56,14 +56,14 @@ def _brief(value: object) -> Value:
     if isinstance(value, Real):
         return value
     if isinstance(value, str | Path):
-        return shorten(str(value), 80, placeholder=" ...")
+        return shorten(str(value), WIDE, placeholder=" ...")
     shape, kind = getattr(value, "shape", None), getattr(value, "dtype", None)
     if kind is not None and shape is not None:
         return f"{kind} {list(shape)}"
     if isinstance(value, Shown) or not isinstance(value, Collection):
         return type(value).__name__
     few = isinstance(value, Sequence) and len(value) <= FEW and all(isinstance(v, int | float | str) for v in value)
-    return " ".join(short(v) for v in value) if few else f"{len(value)} entries"
+    return shorten(", ".join(map(short, value)), WIDE, placeholder=" ...") if few else f"{len(value)} entries"
 
 
 def _is_given(value: object) -> bool:

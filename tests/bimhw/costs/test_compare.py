@@ -168,7 +168,7 @@ def test_other_chip_and_bounds(folder: Path, capsys: pytest.CaptureFixture[str])
         (("energy", "nowhere"), "is not a folder of a run"),
         (("energy", "RUN", "--gpu", "b200"), "GPU 'b200': is not known"),
         (("energy", "RUN", "--chip", "loihi9"), "Chips: "),
-        (("energy", "RUN", "--explain", "magic"), "is not in the report"),
+        (("energy", "RUN", "--explain", "magic"), "is not known"),
         (("energy", "RUN", "--bound", "spike"), "is not KEY=LOW:HIGH"),
         (("chips", "show", "loihi9"), "Chips: "),
         (("chips", "check", "nowhere.yaml"), "does not exist"),

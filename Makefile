@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long fuzz lint mutants bench frameworks results docs clean
+.PHONY: demo test test-long warm fuzz lint mutants bench frameworks results docs clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -25,8 +25,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+# Kernels are compiled beside the linters, once, and not by each worker.
+test: $(STAMP)
+	$(MAKE) --no-print-directory -j 2 lint warm
 	$(BIN)/python -m pytest -m 'not long' -n auto --dist loadfile
+
+warm: $(STAMP)
+	$(BIN)/python -m tests.warm
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import bimhw
+from tests.thinned import first
 
 MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -108,8 +109,7 @@ def _without_texts(page: str) -> str:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-@pytest.mark.parametrize("runs", [1, 2])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "runs"), first(2, [(1280, 1), (390, 2), (1280, 2), (390, 1)]))
 def test_the_click_path_in_a_browser(run: Path, tmp_path: Path, runs: int, width: int) -> None:
     page = bimhw.report(run, tmp_path / "page.html", beside=run if runs == 2 else None)
     page.write_text(page.read_text(encoding="utf-8").replace("</body>", CLICKS), encoding="utf-8")

@@ -6,7 +6,7 @@ Grammar::
     product = factor { "*" factor }
     factor  = scale | variable | [ "sgn" ] "(" bracket ")"
     scale   = integer [ "^" power ];                      power = [sign] integer | "(" [sign] integer ")"
-    bracket = variable [ sign integer ] | integer sign variable | [sign] scale
+    bracket = [sign] variable [ sign integer ] | [sign] integer sign variable | [sign] scale
 
 `sgn` is -1, 0 or 1; ** is ^. Variables: x0, x1, x2 (source: spike of the epoch, traces), y0, y1, y2, y3 (target), w (weight),
 t (tag), d (delay), u1 to u9 (third factors that the rule names; else 1 every 2^k epochs), u0 (1 in every epoch).
@@ -160,22 +160,27 @@ class _Parser:
 
     def _scale_alone(self) -> bool:
         """Return whether a bracket holds a scale, as Lava writes negative ones: (-2), (2^-3)."""
-        tokens = self.tokens[self.k : self.k + 3]
-        if tokens[0].kind == "mark":
-            return tokens[0].text in ("+", "-") and tokens[1].kind == "number"
+        tokens = self.tokens[self.k + (self.now.text in ("+", "-")) :][:3]
         return tokens[0].kind == "number" and not (tokens[1].text in ("+", "-") and tokens[2].kind == "name")
 
     def bracket(self, scale: list[int]) -> Factor:
-        """Read V, V + C, V - C, C + V or C - V after ( up to its )."""
-        first = self.now
-        if first.kind == "number":
-            constant, mark, variable = self.integer(), self.take("+", "-"), self.variable()
-            if mark == "-":  # C - V = -(V - C)
-                scale[0], constant = -scale[0], -constant
+        """Read V, V + C, V - C, C + V or C - V, or with a sign before, after ( up to its )."""
+        first, minus = self.now, self.take("+", "-") == "-"
+        if self.now.kind == "number":
+            constant = self.integer() * (-1 if minus else 1)
+            mark = self.take("+", "-")
+            if mark is None:
+                raise RuleError(
+                    self.now.at, f"{self.now.text!r} stands where + or - should", "Write (integer + variable)"
+                )
+            variable, minus = self.variable(), mark == "-"
+            constant = -constant if minus else constant
         else:
             variable, mark = self.variable(), self.take("+", "-")
             constant = self.integer() if mark else 0
-            constant = -constant if mark == "-" else constant
+            constant = -constant if (mark == "-") != minus else constant
+        if minus:  # C - V = -(V - C)
+            scale[0] = -scale[0]
         self.close("Write (variable + integer)")
         if abs(constant) > 127:
             raise RuleError(

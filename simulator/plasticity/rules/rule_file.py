@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -34,6 +34,10 @@ Source = Literal[
 ]
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
+_PLAIN = re.compile(r".")
+# One character of the value, as it is written within quotes; escapes of white space, which does not count.
+_ESCAPES = {"'": re.compile(r"''|."), '"': re.compile(r"\\(?:x.{2}|u.{4}|U.{8}|.|$)|.")}
+_SPACES = ("\\", "\\n", "\\t", "\\ ", "\\r", "\\_", "\\N", "\\L", "\\P", "\\x20", "\\u0020")
 
 
 class TraceText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -260,6 +264,14 @@ def _struct_of(path: list[str | int]) -> type[msgspec.Struct]:
     return RuleText if len(path) == 3 else TraceText if "traces" in path else FactorText
 
 
+def _way_out(message: str, path: list[str | int]) -> str:
+    """Return the values of the enumeration that a value is none of, else where a whole file stands."""
+    if message.startswith("Invalid enum value"):
+        field = next(f for f in msgspec.structs.fields(_struct_of(path)) if f.name == path[-1])
+        return f"It is one of: {', '.join(get_args(field.type))}"
+    return "See docs/on-chip-learning.md for a whole file"
+
+
 class _Places:
     """Lines and columns of a YAML text."""
 
@@ -291,7 +303,7 @@ class _Places:
             path.append(unknown[1])
             known = ", ".join(_struct_of(path).__struct_fields__)
             return self.error(tuple(path), "is no field of a rule file", f"Fields here: {known}")
-        return self.error(tuple(path), text, "See docs/on-chip-learning.md for a whole file")
+        return self.error(tuple(path), text, _way_out(text, path))
 
     def _value(self, path: Path_) -> tuple[int, int]:
         node, place = self.tree, (0, 0)
@@ -315,13 +327,13 @@ class _Places:
             line, column = line + 1, 0
         elif mark in ("'", '"'):
             column += 1
+        written = _ESCAPES.get(mark, _PLAIN)
         while line < len(self.lines):
-            row = self.lines[line]
-            while column < len(row):
-                if not row[column].isspace():
-                    if wanted == 0:
-                        return line, column
-                    wanted -= 1
-                column += 1
+            for found in written.finditer(self.lines[line], column):
+                if found[0].isspace() or found[0] in _SPACES:
+                    continue
+                if wanted == 0:
+                    return line, found.start()
+                wanted -= 1
             line, column = line + 1, 0
         return len(self.lines) - 1, len(self.lines[-1])

@@ -17,7 +17,7 @@ from simulator.plasticity.rules.product_text import VARIABLES, RuleError, parse_
 from simulator.plasticity.rules.products import Products, apply_products, graded_trace_step
 from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
 
-FORMS = ("V + C", "C + V", "C - V", "sgn")
+FORMS = ("V + C", "C + V", "C - V", "-V + C", "-C + V", "sgn")
 factor = st.tuples(st.sampled_from(VARIABLES), st.integers(-4, 4), st.sampled_from(FORMS))
 product = st.tuples(st.integers(1, 7), st.integers(-12, 2), st.lists(factor, min_size=1, max_size=2), st.booleans())
 
@@ -39,7 +39,9 @@ def _text(v: str, c: int, form: str) -> str:
         return f"sgn({v} {'-' if c < 0 else '+'} {abs(c)})"
     if form == "V + C":
         return v if c == 0 else f"({v} {'+' if c > 0 else '-'} {abs(c)})"
-    return f"({abs(c)} {form[2]} {v})"
+    if form == "-V + C":
+        return f"(-{v} {'-' if c < 0 else '+'} {abs(c)})"
+    return f"({'-' * (form[0] == '-')}{abs(c)} {form[-3]} {v})"
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,7 +80,8 @@ def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
         for name, c, form in factors:
             v = int(values[name])
             term *= {
-                "V + C": v + c, "C + V": abs(c) + v, "C - V": abs(c) - v, "sgn": (v + c > 0) - (v + c < 0),
+                "V + C": v + c, "C + V": abs(c) + v, "C - V": abs(c) - v, "-V + C": c - v,
+                "-C + V": v - abs(c), "sgn": (v + c > 0) - (v + c < 0),
             }[form]  # fmt: skip
         dz += term
     if dz == 0:
@@ -217,6 +220,7 @@ rules:
         ("    dw", "    factors: {u1: {of: error, neuron: 1}}\n    dw", 5, 15, "a neuron of no population"),
         ("    dw", "    factors: {u1: {of: spikes, population: a, neuron: -1}}\n    dw", 5, 55, "Expected `int` >= 0"),
         ("x1*y0", "x1*u10", 5, 17, "'u10' is no variable"),
+        ("2^-4*x1*y0", "sgn(5 x1)", 5, 15, r"stands where \+ or -"),
         ("2^-4*x1*y0", "x1**2", 5, 11, r"'\*\*' stands where"),
         ("2^-4*x1*y0", "__import__('os')", 5, 20, "belongs to no rule"),
         ("2^-4*x1*y0", "x1*(y0*2)", 5, 15, "stands where \\) should"),
@@ -224,6 +228,9 @@ rules:
         ("hidden", "[hidden, 3]", 3, 27, "Expected `str`, got `int`"),
         ("impulse: 16", "impulse: .nan", 4, 14, "has the impulse nan"),
         ("{impulse", "{impuls", 4, 27, "Fields here: impulse, tau"),
+        ("name: mine", "name: mine\nsign: plus", 2, 7, "It is one of: mixed, excitatory, inhibitory"),
+        ("dw: 2^-4*x1*y0", 'dw: "2^-4 \\\n      *q0"', 6, 8, "'q0' is no variable"),
+        ("dw: 2^-4*x1*y0", 'dw: "2^-4\\u002ax1*q0"', 5, 23, "'q0' is no variable"),
     ],
 )
 def test_a_fault_in_a_file_has_line_and_column(old: str, new: str, line: int, column: int, said: str) -> None:

@@ -27,22 +27,43 @@ def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:
     """Return the rule of each projection that learns.
 
     Raises:
-        InputError: a rule that fits no projection.
+        InputError: a rule that fits no projection, or that names one or a population that the program does not have.
     """
     readout = (program.meta.get("output") or {}).get("population")
     out: dict[str, Rule] = {}
     for rule in rules.rules:
-        fits = [
-            q.name for q in program.projections if any(_fits(q.name, q.target, n, readout) for n in rule.projections)
-        ]
-        if not fits:
+        fits = {
+            n: [q.name for q in program.projections if _fits(q.name, q.target, n, readout)] for n in rule.projections
+        }
+        wrong = [n for n, found in fits.items() if not (found or _is_pattern(n))]
+        if wrong or not any(fits.values()):
             raise InputError(
-                f"rule file {rules.file.name!r}: projections {', '.join(rule.projections)}",
+                f"{rule.places['projections']}: {', '.join(wrong or fits)}",
                 "are none of the program's",
                 f"It has {', '.join(q.name for q in program.projections)}",
             )
-        out |= {name: rule for name in fits if name not in out}
+        _check_populations(program, rule)
+        learning = {name for found in fits.values() for name in found}
+        out |= {q.name: rule for q in program.projections if q.name in learning and q.name not in out}
     return out
+
+
+def _is_pattern(name: str) -> bool:
+    return name in ("hidden", "readout") or any(mark in name for mark in "*?[")
+
+
+def _check_populations(program: Program, rule: Rule) -> None:
+    sizes = {p.name: p.size for p in program.populations}
+    for k, factor in rule.factors.items():
+        if not factor.population:
+            continue
+        where, name = rule.places[k], factor.population
+        if name not in sizes:
+            raise InputError(f"{where}: population {name!r}", "is not in the program", f"It has {', '.join(sizes)}")
+        if factor.neuron is not None and factor.neuron >= sizes[name]:
+            raise InputError(
+                f"{where}: neuron {factor.neuron}", f"is not in {name!r}", f"It has 0 to {sizes[name] - 1}"
+            )
 
 
 def _fits(name: str, target: str, pattern: str, readout: str | None) -> bool:

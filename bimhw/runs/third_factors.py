@@ -66,8 +66,6 @@ class Factors:
                     self._potential_row(each.target)
                 if factor.of == "slope":
                     self._threshold(each.target)
-                elif factor.of == "spikes":
-                    self._source(factor.population, factor.neuron)
                 elif factor.of == "error" and each.target.name != self.readout:
                     self._weights_back(each.target)
 
@@ -112,24 +110,11 @@ class Factors:
 
     def _heard(self, population: str, neuron: int | None) -> int:
         """Return what a neuron of a population sent in the step, or all of them in sum; a word of 8 bits."""
-        cell = self._source(population, neuron)
+        cell = next(c for c in self.simulation.layout.cells if c.name == population)
         sent = sent_in(self.simulation, cell.first, cell.size)
         if neuron is not None:
             sent = sent[neuron : neuron + 1]
         return int(np.clip(sent.sum(), -FACTOR_MAX, FACTOR_MAX))
-
-    def _source(self, population: str, neuron: int | None) -> Cells:
-        cells = {c.name: c for c in self.simulation.layout.cells}
-        if population not in cells:
-            raise InputError(
-                f"third factor: population {population!r}", "is not in the program", f"It has {', '.join(cells)}"
-            )
-        cell = cells[population]
-        if neuron is not None and neuron >= cell.size:
-            raise InputError(
-                f"third factor: neuron {neuron}", f"is not in {population!r}", f"It has 0 to {cell.size - 1}"
-            )
-        return cell
 
     def _spread(self, each: ProductLearning, word: Floats, of: str) -> I32:
         """Bring a word for each class to the target's neurons: its own, through the readout's weights, or random signs."""

@@ -102,7 +102,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(NamedTuple):
-    """The rule of some projections, ready to run."""
+    """The rule of some projections, ready to run; `places` tells where its file names projections and each third factor."""
 
     projections: tuple[str, ...]
     dw: Products
@@ -110,6 +110,7 @@ class Rule(NamedTuple):
     dd: Products
     traces: Mapping[str, Trace]
     factors: Mapping[int, FactorText]
+    places: Mapping[str | int, str]
 
     def names(self) -> set[str]:
         """Return the variables that its products read."""
@@ -186,6 +187,7 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
     read = {name for each in (dw, dt, dd) for name in each.names()}
     traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
     factors = {}
+    where: dict[str | int, str] = {"projections": places.text((*path, "projections"))}
     for name, factor in text.factors.items():
         _check_factor(name, factor, (*path, "factors", name), places)
         word = name
@@ -198,6 +200,7 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
             dw, dt, dd = (each.renamed(name, word) for each in (dw, dt, dd))
             read = read - {name} | {word}
         factors[int(word[1])] = factor
+        where[int(word[1])] = places.text((*path, "factors", name))
     for name in sorted(read & set(TRACES)):
         if name not in traces:
             key = next(k for k, each in (("dw", dw), ("dt", dt), ("dd", dd)) if name in each.names())
@@ -211,7 +214,7 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
     if not text.projections:
         raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
     names = [text.projections] if isinstance(text.projections, str) else text.projections
-    return Rule(tuple(names), dw, dt, dd, traces, factors)
+    return Rule(tuple(names), dw, dt, dd, traces, factors, where)
 
 
 def _check_factor(name: str, factor: FactorText, path: Path_, places: _Places) -> None:
@@ -281,13 +284,16 @@ class _Places:
         self.where, self.lines = where, text.splitlines()
         self.tree: Any = YAML(typ="rt", pure=True).load(io.StringIO(text))
 
-    def error(self, path: Path_, problem: str, way_out: str, within: tuple[str, int] | None = None) -> InputError:
-        """Return the error at a value; `within`: its text, and the character in it."""
+    def text(self, path: Path_, within: tuple[str, int] | None = None) -> str:
+        """Return file, line, column and name of a value; `within`: its text, and the character in it."""
         line, column = self._value(path)
         if within is not None:
             line, column = self._within(line, column, *within)
-        name = ".".join(str(p) for p in path) or "the file"
-        return InputError(f"{self.where}, line {line + 1}, column {column + 1}: {name}", problem, way_out)
+        return f"{self.where}, line {line + 1}, column {column + 1}: {'.'.join(str(p) for p in path) or 'the file'}"
+
+    def error(self, path: Path_, problem: str, way_out: str, within: tuple[str, int] | None = None) -> InputError:
+        """Return the error at a value; see `text`."""
+        return InputError(self.text(path, within), problem, way_out)
 
     def of_validation(self, error: msgspec.ValidationError, raw: Any) -> InputError:
         """Return the error for what does not have the fields or types of a rule file."""

@@ -108,6 +108,8 @@ rules:
 def test_the_doors_refuse_what_does_not_fit(program: Path, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="are none of the program's"):
         learn_by_rule(program, rules_from(STRONG.replace("readout", "no*"), "x.yaml"), task)
+    with pytest.raises(InputError, match=r"x\.yaml, line \d+, column \d+: rules\.0\.projections: readuot: are none"):
+        learn_by_rule(program, rules_from(STRONG.replace("readout", "[readout, readuot]"), "x.yaml"), task)
     with pytest.raises(InputError, match="does not exist"):
         learn_by_rule(program, tmp_path / "none.yaml", task)
     runner = CliRunner()

@@ -32,28 +32,31 @@ class Watch:
     """Resident memory and CPU time of a run, by tenths of its samples."""
 
     def __init__(self, samples: int) -> None:
-        self.samples, self.done = samples, 0
-        self.largest, self.ends = [0] * 10, [time.process_time()] * 11
+        self.samples, self.largest = samples, [0] * 10
+        self.done, self.cpu = [0], [time.process_time()]
 
     def __call__(self, n: int) -> None:
         """Note that so many more samples are done."""
         if not n:  # it begins now
-            self.ends[0] = time.process_time()
+            self.cpu[0] = time.process_time()
             return
-        tenth = min(9, self.done * 10 // self.samples)
-        self.done += n
+        tenth = min(9, self.done[-1] * 10 // self.samples)
         self.largest[tenth] = max(self.largest[tenth], resident())
-        for k in range(tenth + 1, min(10, self.done * 10 // self.samples) + 1):
-            self.ends[k] = time.process_time()
+        self.done.append(self.done[-1] + n)
+        self.cpu.append(time.process_time())
 
     def figures(self) -> dict[str, float]:
-        """Return memory (MB) and CPU time (us a sample) of the first tenth and of the rest or the last one."""
+        """Return memory (MB) and CPU time (us a sample) of the first tenth and of the rest or the last one.
+
+        Pieces end where they end: the time at the end of a tenth lies on the line between two of them.
+        """
         at_end = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         rest = max(*self.largest[1:], resident())
-        cpu = np.diff(self.ends) / (self.samples / 10) * 1e6
+        ends = np.interp(np.linspace(0, self.samples, 11), self.done, self.cpu)
+        cpu = np.diff(ends) / (self.samples / 10) * 1e6
         return {
             "first_mb": self.largest[0] / 1e6, "rest_mb": rest / 1e6, "peak_mb": at_end / 1e6,
-            "first_us": float(cpu[0]), "last_us": float(cpu[-1]), "median_us": float(np.median(cpu)),
+            "first_us": float(cpu[0]), "last_us": float(cpu[-1]), "least_us": float(cpu.min()), "most_us": float(cpu.max()),
         }  # fmt: skip
 
 

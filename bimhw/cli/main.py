@@ -20,6 +20,7 @@ import click
 
 from bimhw.cli.examples import documented
 from simulator.base.errors import BimhwError
+from simulator.base.reading import lacks_memory
 from simulator.base.text import first_line, printable
 
 GROUPS = {
@@ -86,9 +87,6 @@ def cli() -> None:
     """Hardware co-design for neuromorphic chips: fit, function, timing, energy and learning of spiking networks."""
 
 
-_NO_ROOM = ("failed to map segment", "annot allocate memory")  # what the system's loader says for want of memory
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: errors that a user can act on are one message on stderr and exit code 2, without a traceback."""
     _prepare()
@@ -113,7 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         _discard_output()
         sys.exit(1)
     except ImportError as error:
-        if not any(words in str(error) for words in _NO_ROOM):
+        if not lacks_memory(error):
             raise
         fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
     except OSError as error:

@@ -49,6 +49,11 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
         raise
     except MemoryError as error:
         raise InputError(str(where), "asks for more memory than there is", way_out) from error
+    except ImportError as error:
+        if not lacks_memory(error):
+            raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+        problem = f"cannot be read: a library cannot be loaded ({first_line(error)})"
+        raise InputError(str(where), problem, "Allow more memory (ulimit -v)") from error
     except RecursionError as error:
         raise InputError(str(where), f"is not {what} (it nests too deep)", way_out) from error
     except OSError as error:
@@ -61,6 +66,11 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
         if type(error).__name__ != "PanicException":  # of libraries in Rust: not derived from Exception
             raise
         raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+
+
+def lacks_memory(error: ImportError) -> bool:
+    """Return whether a library could not be loaded for want of memory, as the system's loader says it."""
+    return any(words in str(error) for words in ("failed to map segment", "annot allocate memory"))
 
 
 def _refuse_devices(path: Path) -> None:

@@ -16,7 +16,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -30,7 +30,7 @@ from tests.fuzz.readers import build
 SECONDS = 5.0  # of CPU
 MEGABYTES = 500
 LONGEST = 1500  # characters of a message
-_BATCH = 250
+_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -74,20 +74,32 @@ def outcome(reader: Reader, folder: Path, seed: int, number: int, sound: object)
 
 def fuzz(scratch: Path, cases: int, seed: int, only: str = "") -> tuple[Counter[str], list[Failure]]:
     """Spread so many cases over all readers (or those whose name holds `only`); return the outcomes and the failures."""
-    readers = [r for r in build(scratch) if only in r.name]
     counts: Counter[str] = Counter()
     failures: list[Failure] = []
+    for _ in fuzzing(scratch, cases, seed, only, counts, failures):
+        pass
+    return counts, failures
+
+
+def fuzzing(
+    scratch: Path, cases: int, seed: int, only: str, counts: Counter[str], failures: list[Failure]
+) -> Iterator[None]:
+    """Fuzz in rounds of one batch for each reader, so that an interrupted run has met all of them; yield after each round."""
+    readers = [r for r in build(scratch) if only in r.name]
+    sound = []
     for k, reader in enumerate(readers):
         folder = scratch / f"reader-{k}"
         for name, data in reader.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        sound = _sound(reader, folder)
-        share = cases // len(readers) + (k < cases % len(readers))
-        at = 0
-        while at < share:
-            at = _batch(reader, folder, seed, range(at, min(share, at + _BATCH)), sound, counts, failures)
-    return counts, failures
+        sound.append(_sound(reader, folder))
+    shares = [cases // len(readers) + (k < cases % len(readers)) for k in range(len(readers))]
+    for start in range(0, max(shares, default=0), _BATCH):
+        for k, reader in enumerate(readers):
+            at, stop = start, min(shares[k], start + _BATCH)
+            while at < stop:
+                at = _batch(reader, scratch / f"reader-{k}", seed, range(at, stop), sound[k], counts, failures)
+        yield
 
 
 def _sound(reader: Reader, folder: Path) -> object:
@@ -211,9 +223,11 @@ def main(arguments: list[str] | None = None) -> int:
     seed = int.from_bytes(os.urandom(4), "little") if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        counts, failures = fuzz(Path(scratch), given.cases, seed, given.only)
+        counts: Counter[str] = Counter()
+        failures: list[Failure] = []
+        for _ in fuzzing(Path(scratch), given.cases, seed, given.only, counts, failures):
+            print(", ".join(f"{n:,} {what}" for what, n in sorted(counts.items())), flush=True)
         _keep(failures, given.corpus, Path(scratch))
-    print(", ".join(f"{n:,} {what}" for what, n in sorted(counts.items())))
     return 1 if failures else 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs
+from tests.bimhw.cli.writing_commands import TIMED, WRITING, tree, write_inputs
 
 ROOT = Path(__file__).parents[3]
 MODEL = ROOT / "examples" / "digits.safetensors"
@@ -79,6 +79,14 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with inputs; each test goes on in it."""
+    folder = tmp_path_factory.mktemp("limited") / "sound"
+    write_inputs(folder)
+    return folder
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("line", WRITING + TIMED, ids=lambda line: "-".join(line.split()[:2]))
 def test_every_command_in_poor_surroundings(line: str, odd: Path, tmp_path: Path) -> None:
@@ -88,6 +96,33 @@ def test_every_command_in_poor_surroundings(line: str, odd: Path, tmp_path: Path
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
     if Path("/dev/full").exists() and not line.startswith("examples"):
         refused(bimhw(f"$bimhw {line} >/dev/full", fresh), b"standard output")
-    poor = bimhw(f"ulimit -v 250000; $bimhw {line}", fresh)
-    if poor.returncode:  # a small one is enough for some
-        refused(poor, b"")
+
+
+LIMITS = ("-v 250000", "-v 700000", "-v 1100000", "-n 12", "-n 64", "-f 1")  # KB of memory, open files, KB of a file
+TOGETHER = {"sweep.sqlite", "docs/results/points.jsonl"}  # kept point by point
+
+
+def _limited(line: str, sound: Path, folder: Path, limits: tuple[str, ...]) -> None:
+    """Run a line under limits; where it fails, it says one thing, and every file is as before."""
+    before = tree(sound)
+    for limit in limits:
+        there = shutil.copytree(sound, folder / limit.replace(" ", ""))
+        done = bimhw(f"ulimit {limit}; $bimhw {line}", there)
+        if done.returncode:  # a small one is enough for some
+            refused(done, b"")
+            after = tree(there)
+            assert {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)} <= TOGETHER, limit
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_small_limits(tmp_path: Path) -> None:
+    (tmp_path / "sound").mkdir()
+    _limited("chips new mychip.yaml --like loihi2", tmp_path / "sound", tmp_path, ("-n 7", "-f 1"))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+@pytest.mark.parametrize("line", WRITING + TIMED, ids=lambda line: "-".join(line.split()[:2]))
+def test_every_command_under_small_limits(line: str, limited: Path, tmp_path: Path) -> None:
+    _limited(line, limited, tmp_path, LIMITS)
+    assert bimhw(f"$bimhw {line}", limited).returncode == 0  # leaves what the next commands need

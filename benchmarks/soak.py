@@ -3,14 +3,15 @@
 Each run has a process of its own and a tiny network (8 inputs, 4 hidden neurons, 10 outputs, loihi2). ``simulate`` runs samples
 of 100 steps of data of its own and writes the run folder; ``learn`` learns by the form seq, ``rule`` by the rule file delta, on
 samples of 24 steps, with a run folder and its times. Resident memory is read after every piece or sample: its largest value in
-the first tenth is compared with the largest afterwards, the writing of the folder included. Speed is CPU time a step. A shorter
-run of the same kind comes first, so that no tenth loads or compiles kernels.
+the first tenth is compared with the largest afterwards, the writing of the folder included. Speed is CPU time a step in whole
+pieces. A shorter run of the same kind comes first, so that no tenth loads or compiles kernels.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -29,10 +30,14 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Watch:
-    """Resident memory and CPU time of a run, by tenths of its samples."""
+    """Resident memory and CPU time of a run, by tenths of its samples.
 
-    def __init__(self, samples: int) -> None:
-        self.samples, self.largest = samples, [0] * 10
+    What a run has recorded is counted and timed at the end of each piece: CPU time is noted there alone, and the time at the
+    end of a tenth lies on the line between two pieces.
+    """
+
+    def __init__(self, samples: int, piece: int) -> None:
+        self.samples, self.piece, self.now, self.largest = samples, piece, 0, [0] * 10
         self.done, self.cpu = [0], [time.process_time()]
 
     def __call__(self, n: int) -> None:
@@ -40,20 +45,19 @@ class Watch:
         if not n:  # it begins now
             self.cpu[0] = time.process_time()
             return
-        tenth = min(9, self.done[-1] * 10 // self.samples)
+        tenth = min(9, self.now * 10 // self.samples)
         self.largest[tenth] = max(self.largest[tenth], resident())
-        self.done.append(self.done[-1] + n)
-        self.cpu.append(time.process_time())
+        self.now += n
+        if self.now - self.done[-1] >= self.piece:
+            self.done.append(self.now)
+            self.cpu.append(time.process_time())
 
     def figures(self) -> dict[str, float]:
-        """Return memory (MB) and CPU time (us a sample) of the first tenth and of the rest or the last one.
-
-        Pieces end where they end: the time at the end of a tenth lies on the line between two of them.
-        """
+        """Return memory (MB) and CPU time (us a sample) of the first tenth and of the rest or the last one."""
         at_end = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         rest = max(*self.largest[1:], resident())
-        ends = np.interp(np.linspace(0, self.samples, 11), self.done, self.cpu)
-        cpu = np.diff(ends) / (self.samples / 10) * 1e6
+        marks = np.linspace(0, self.done[-1], 11)
+        cpu = np.diff(np.interp(marks, self.done, self.cpu)) / np.diff(marks) * 1e6
         return {
             "first_mb": self.largest[0] / 1e6, "rest_mb": rest / 1e6, "peak_mb": at_end / 1e6,
             "first_us": float(cpu[0]), "last_us": float(cpu[-1]), "least_us": float(cpu.min()), "most_us": float(cpu.max()),
@@ -85,7 +89,7 @@ def _simulate(program: object, kind: str, steps: int, folder: Path) -> dict[str,
 
     x = (np.random.default_rng(0).random((steps // 100, 100, CHANNELS)) < 0.2).astype(np.uint8)
     bimhw.simulate(program, data=bimhw.Dataset(x[: WARM // 100], layout="bt"), output=folder / "warm", workers=1)
-    watch = Watch(len(x))
+    watch = Watch(len(x), 1)  # called after each piece
     bimhw.simulate(program, data=bimhw.Dataset(x, layout="bt"), output=folder / "run", workers=1, progress=watch)
     return watch.figures() | {"each": 100}
 
@@ -93,7 +97,9 @@ def _simulate(program: object, kind: str, steps: int, folder: Path) -> dict[str,
 def _learn(program: object, kind: str, steps: int, folder: Path) -> dict[str, float]:
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule
+    from bimhw.runs.pieces import PIECE_STEPS
     from bimhw.tasks.base import Split, Task
+    from simulator.program.activity import Activity
 
     rng, each = np.random.default_rng(0), 24
     x, y = rng.integers(0, 4, (500, each, CHANNELS)).astype(np.int16), np.arange(500) % CLASSES
@@ -105,7 +111,8 @@ def _learn(program: object, kind: str, steps: int, folder: Path) -> dict[str, fl
     if kind == "rule":
         act, how = learn_by_rule, {"rule": "delta"}
     act(program, task=task, epochs=WARM // each // len(x), run=folder / "warm", **how)
-    watch = Watch(epochs * len(x))
+    warm = Activity.load(folder / "warm" / "activity.npz")
+    watch = Watch(epochs * len(x), math.ceil(PIECE_STEPS * warm.samples / warm.steps))
     act(program, task=task, epochs=epochs, run=folder / "run", progress=watch, **how)
     return watch.figures() | {"each": each}
 
@@ -127,15 +134,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(watched(options.one, options.steps, Path(folder))))
         return
-    print(
-        f"{'run':>9} {'steps':>10} {'MB, first tenth':>16} {'afterwards':>11} {'growth':>7} {'us/step first':>14} {'last':>7}"
-    )
+    heads = f"{'MB, first tenth':>16} {'afterwards':>11} {'growth':>7} {'us/step first':>14} {'last':>7} {'tenths':>15}"
+    print(f"{'run':>9} {'steps':>10} {heads}")
     for kind in options.runs:
         r = soak(kind, options.steps)
         growth, each = r["rest_mb"] / r["first_mb"] - 1, r["each"]
         print(
             f"{kind:>9} {options.steps:>10,} {r['first_mb']:>16.1f} {r['rest_mb']:>11.1f} {growth:>7.1%} "
-            f"{r['first_us'] / each:>14.1f} {r['last_us'] / each:>7.1f}",
+            f"{r['first_us'] / each:>14.1f} {r['last_us'] / each:>7.1f} "
+            f"{r['least_us'] / each:>7.1f} {r['most_us'] / each:>7.1f}",
             flush=True,
         )
 

@@ -158,9 +158,9 @@ class Twin:
         c, on, cycles = self.c, self.c["DO_EPROP"], 0
         for i in range(max(self.inputs, self.neurons)):
             cycles += 1
-            fired = i < self.neurons and self.z[i]
-            if not fired and i not in driven:
+            if not self.z[i] and i not in driven:
                 continue
+            fired = self.z[i] and i < self.neurons  # a unit beyond that fires, at a threshold of 0 or less, takes time alone
             cycles += self.neurons // 2 * 2 + 2 * (i in driven and i >= self.neurons and on & 1)
             for k in range(self.outputs if fired else 0):
                 self.y[k] = sat16(self.y[k] + (self.w_out[i][k] << c["FP_LOC_WOUT"]))
@@ -241,7 +241,7 @@ def test_random_nets_are_the_twins(seed: int) -> None:
     c["SEED_STRND_ONEUR"] = pick(1, 2**15 - 1)
     most = max(inputs, neurons, outputs) // 2 + 1
     alpha = np.where(rng.random(most) < 0.2, ONE, (rng.choice([7, 7, 7, 8], most) << 12) | rng.integers(0, 4096, most))
-    threshold = rng.integers(1, 600, most)
+    threshold = rng.integers(int(rng.choice([1, 1, -300])), 600, most)
     tables = [rng.integers(-128, 128, shape) for shape in ((inputs, neurons), (neurons, neurons), (neurons, outputs))]
     np.fill_diagonal(tables[1], rng.integers(-120, 121, neurons))
     twin = Twin(c, alpha.tolist(), threshold.tolist(), *tables)

@@ -40,6 +40,7 @@ class CalibrationData:
         decision_steps: steps of a sample over which the output is averaged.
         assumed: what the user should be told because it was made up.
         scales: input -> value of payload 1, where the data is real-valued and the network does not say it; else empty.
+        loss_steps: steps of a sample that have a label in learning; empty where that is not known.
     """
 
     payloads: Payloads
@@ -48,6 +49,7 @@ class CalibrationData:
     decision_steps: tuple[int, ...] = ()
     assumed: str = ""
     scales: Mapping[str, float] = field(default_factory=dict)
+    loss_steps: tuple[int, ...] = ()
 
 
 def calibration_data(
@@ -122,11 +124,12 @@ def _from_task(
             f"has {task.n_in} channels in units of {task.input_scale:g}, the model has {width} in units of {scale:g}",
             "Name the task the model was trained on",
         )
-    decision = tuple(int(i) for i in np.nonzero(task.decision_steps)[0])
+    decision, loss = (tuple(np.flatnonzero(steps).tolist()) for steps in (task.decision_steps, task.loss_steps))
     if calibration is not None:
-        return CalibrationData(_checked(calibration, width), "the given samples", name, decision)
+        return CalibrationData(_checked(calibration, width), "the given samples", name, decision, loss_steps=loss)
     payloads = training_payloads(task, seed)
-    return CalibrationData(payloads, f"{len(payloads)} training samples of {name}", name, decision)
+    source = f"{len(payloads)} training samples of {name}"
+    return CalibrationData(payloads, source, name, decision, loss_steps=loss)
 
 
 def _from_dataset(data: Dataset, network: Network, seed: int) -> CalibrationData:

@@ -182,6 +182,7 @@ def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, opti
         output["scale"] = 2.0 ** -lowered.fracs[output["population"]][output["state"]]
         decision = data.decision_steps or (steps - 1,)
         output["window"] = [t + population.layer for t in decision]
+        output |= {"loss": list(data.loss_steps)} if data.loss_steps else {}
         output.setdefault("reduce", "mean")
     notes = [*network.meta.get("notes", []), *lowered.notes]
     return (

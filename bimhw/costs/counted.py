@@ -37,7 +37,7 @@ from simulator.timing.run import run_timing
 __all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "forms_of"]
 
 I64 = npt.NDArray[np.int64]
-LOW, NOMINAL, HIGH = Shares(0.0, 0.0, 0.0), Shares(0.6, 0.9, 0.3), Shares(1.0, 1.0, 1.0)
+LOW, NOMINAL, HIGH = Shares(0.0, 0.0, 0.0), Shares(0.6, 0.9, 0.3), Shares(1.0, 1.0, 1.0, True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,7 @@ class Shares(NamedTuple):
     errors: float
     reached: float
     changed: float
+    everywhere: bool = False  # labels at every step, not only at those that decide
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Shape:
     chip_steps: int  # of a sample of inference
     learn_steps: int  # of a sample that is learnt from
     answer: int  # chip steps from a model step to its scores
-    labelled: tuple[int, ...]  # model steps with a label
+    labelled: tuple[int, ...]  # model steps with a label; where the program does not say, those that decide
 
     @staticmethod
     def of(program: Program, net: Net, spikes: SpikeTrain, activity: Activity, every_step: bool) -> Shape:
@@ -118,7 +119,9 @@ class Shape:
         learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1 + sums)
         output = program.facts.output
         window = () if output is None or output.window is None else output.window
-        labelled = tuple(k for k in window if 0 <= k < steps) or (steps - 1,)
+        late = 0 if output is None or output.latency is None else output.latency
+        given = () if output is None else output.loss
+        labelled = tuple(k for k in given or (k - late for k in window) if 0 <= k < steps) or (steps - 1,)
         if every_step:
             labelled = tuple(range(steps))
         counted = max(1, min(samples, COUNTED_STEPS // max(1, learn_steps)))
@@ -173,6 +176,7 @@ class LearningCounter:
             plan,
             shares,
         )
+        self.labelled = np.arange(shape.steps) if shares.everywhere else np.array(shape.labelled)
         self.number = {p.name: k for k, p in enumerate(program.populations)}
         self.first = program.first_ids()
         self.book = Book(spikes.steps, chip.topology.mesh_cores, len(program.populations))
@@ -212,7 +216,7 @@ class LearningCounter:
             if plan.form == "dense":
                 self._add("trace_rmw", name, part, taus + visit, float(synapses @ np.array(costs.sizes())))
                 self._add("trace_mac", name, part, taus + visit, float(synapses @ np.array(costs.trace_macs())))
-                self._add("weight_mac", name, part, np.array(shape.labelled) + visit, total * shares.errors)
+                self._add("weight_mac", name, part, self.labelled + visit, total * shares.errors)
             else:
                 self._sweeps(layer, part, mine, events, visit, due)
             ends = [t + visit for t, _ in due]
@@ -264,7 +268,7 @@ class LearningCounter:
         if self.plan.form == "blk":
             synapses = live.sum(axis=(1, 2)).astype(np.float64)
             self._add("carry_mac", name, part, np.arange(shape.steps) + visit, float(part.size * costs.propagator_macs))
-            self._add("carry_mac", name, part, np.array(shape.labelled) + visit, float(part.size * costs.states))
+            self._add("carry_mac", name, part, self.labelled + visit, float(part.size * costs.states))
             self._add(
                 "carry_mac", name, part, at, back * float(part.size * (costs.propagator_macs + costs.injection_macs))
             )
@@ -283,7 +287,7 @@ class LearningCounter:
 
     def _third_factor(self, k: int, layer: Layer, part: Part, visit: int) -> None:
         """Count error words through the readout weights, and from layer to layer through input weights (filt-Win)."""
-        labelled, name = np.array(self.shape.labelled), layer.population.name
+        labelled, name = self.labelled, layer.population.name
         if self.net.from_layer[k] is not None:
             self._add("error_mac", name, part, labelled + self.shape.answer + 1, part.size * self.net.readout.size)
         if k:
@@ -297,7 +301,7 @@ class LearningCounter:
         reached: float | None = None,
     ) -> None:  # fmt: skip
         """Count the optimiser's words, the random numbers and the weights written of each update at a core."""
-        steps, reached = np.array(at), self.shares.reached if reached is None else reached
+        steps, reached = np.array(at), self._reached() if reached is None else np.full(len(at), reached)
         own = [b for b in biases if b in self.program.population(name).params]
         self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)
         self._add("lut", name, part, steps, (rows + len(own)) * part.size)
@@ -307,9 +311,15 @@ class LearningCounter:
         self._add("weight_updates", name, part, steps, synapses * reached * self.shares.changed)
         self._add("neuron_word_updates", name, part, steps, len(own) * part.size * reached * self.shares.changed)
 
+    def _reached(self) -> Floats:
+        """Return the share of neurons with an error by each update: none, where no step since the last one has a label."""
+        ends = np.array([t for t, _ in self.shape.due(self.plan)])
+        seen = np.searchsorted(self.labelled, ends, side="right")
+        return np.where(np.diff(seen, prepend=0) > 0, self.shares.reached, 0.0)
+
     def _readout(self) -> None:
         shape, name = self.shape, self.net.readout.name
-        labelled = np.array(shape.labelled)
+        labelled = self.labelled
         features = sum(
             layer.size for layer, q in zip(self.net.layers, self.net.from_layer, strict=True) if q is not None
         )

@@ -231,7 +231,8 @@ def _with_steps(program: Program, trial: DataTrial) -> Program:
         return program
     meta |= {"sample_steps": trial.steps, "chip_steps": trial.chip_steps(program)}
     if (meta.get("output") or {}).get("window"):
-        meta["output"] = dict(meta["output"]) | {"window": [int(meta["output"]["latency"]) + t for t in trial.window]}
+        window = [int(meta["output"]["latency"]) + t for t in trial.window]
+        meta["output"] = {k: v for k, v in meta["output"].items() if k != "loss"} | {"window": window}
     return replace(program, meta=meta)
 
 

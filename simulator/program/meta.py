@@ -60,6 +60,7 @@ class ProgramOutput(msgspec.Struct, frozen=True):
         latency: chip steps from a sample's step to the output of that step.
         scale: value of 1 in the state's word.
         window: chip steps over which the output is reduced to scores.
+        loss: steps of a sample that have a label in learning.
         reduce: how: the mean over the window, or the maximum over the sample's own steps.
     """
 
@@ -68,6 +69,7 @@ class ProgramOutput(msgspec.Struct, frozen=True):
     latency: Step | None = None
     scale: Scale | None = None
     window: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)] | None = None
+    loss: tuple[Step, ...] = ()
     reduce: Literal["mean", "max"] = "mean"
 
 

@@ -103,6 +103,15 @@ def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], for
     agrees(case, form)
 
 
+def test_an_update_without_a_label_since_the_last_one_changes_nothing(case: dict[str, Any]) -> None:
+    """Labels stand at the steps 8..15 of 16: two of the four updates of TR with K = 4 see an error."""
+    assert case["program"].facts.output.loss == tuple(range(8, 16))
+    plan = LearningPlan("tr", block=4, lookback=0)
+    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], plan)
+    _, nominal, high = (a.total("learn_random") for a in counted.activities)
+    assert nominal == pytest.approx(0.9 * high / 2, rel=1e-3)
+
+
 @pytest.mark.parametrize("form", ["seq", "tr"])
 def test_counted_learning_of_s6(selective: dict[str, Any], form: Any) -> None:
     """S6 sweeps its states and sends sums to the neurons of B and C, which walk the same events a step later."""
@@ -122,7 +131,7 @@ def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
     assert nominal.sim_time_ns == pytest.approx(report.sim_time_ns, rel=0.05)
     assert low.low_pj() <= report.low_pj() and high.high_pj() >= report.energy_pj()  # no range below the simulated one
     exact = {"learn_trace_rmw", "learn_sweep_mac", "learn_history_read", "learn_history_write", "learn_feature_rmw",
-             "learn_trace_mac", "learn_optimiser_rmw", "learn_lut", "learn_shared_words"}  # fmt: skip
+             "learn_trace_mac", "learn_optimiser_rmw", "learn_lut", "learn_shared_words", "learn_error_words"}  # fmt: skip
     for name in exact & set(operations):
         assert counted.activities[1].total(name) == operations[name], name
     for name in ("learn_weight_updates", "learn_optimiser_mac", "learn_random"):

@@ -160,7 +160,9 @@ class Twin:
             cycles += 1
             if not self.z[i] and i not in driven:
                 continue
-            fired = self.z[i] and i < self.neurons  # a unit beyond that fires, at a threshold of 0 or less, takes time alone
+            fired = (
+                self.z[i] and i < self.neurons
+            )  # a unit beyond that fires, at a threshold of 0 or less, takes time alone
             cycles += self.neurons // 2 * 2 + 2 * (i in driven and i >= self.neurons and on & 1)
             for k in range(self.outputs if fired else 0):
                 self.y[k] = sat16(self.y[k] + (self.w_out[i][k] << c["FP_LOC_WOUT"]))

@@ -301,15 +301,16 @@ class LearningCounter:
         reached: float | None = None,
     ) -> None:  # fmt: skip
         """Count the optimiser's words, the random numbers and the weights written of each update at a core."""
-        steps, reached = np.array(at), self._reached() if reached is None else np.full(len(at), reached)
+        steps = np.array(at)
+        seen = self._reached() if reached is None else np.full(len(at), reached)
         own = [b for b in biases if b in self.program.population(name).params]
         self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)
         self._add("lut", name, part, steps, (rows + len(own)) * part.size)
-        drawn = (rows * lines + len(own)) * part.size * reached
+        drawn = (rows * lines + len(own)) * part.size * seen
         self._add("optimiser_mac", name, part, steps, drawn)
         self._add("random", name, part, steps, drawn)
-        self._add("weight_updates", name, part, steps, synapses * reached * self.shares.changed)
-        self._add("neuron_word_updates", name, part, steps, len(own) * part.size * reached * self.shares.changed)
+        self._add("weight_updates", name, part, steps, synapses * seen * self.shares.changed)
+        self._add("neuron_word_updates", name, part, steps, len(own) * part.size * seen * self.shares.changed)
 
     def _reached(self) -> Floats:
         """Return the share of neurons with an error by each update: none, where no step since the last one has a label."""

@@ -269,7 +269,8 @@ def _save_and_print(title: str, result: LanguageResult | SpeechResult, run: Run,
     if run.as_json:
         print_json(summary)
         return
-    shown = {k: v for k, v in shown_figures(summary).items() if k not in ("config", "settings", "spike_rates")}
+    hidden = {"config", "settings", "spike_rates"} | ({"model"} if run.output is None else set())
+    shown = {k: v for k, v in shown_figures(summary).items() if k not in hidden}
     shown["spike rates"] = ", ".join(f"{r:.3f}" for r in summary["spike_rates"])
     print_table(title, ("quantity", "value"), list(shown.items()))
 

@@ -15,12 +15,14 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import log_softmax
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bimhw.learning.checkpoints import Checkpoint
 from bimhw.learning.loop import Batch, Loop, Progress
 from bimhw.learning.methods import AnyBatch, ByAutograd, ClippedAdam
+from bimhw.learning.objectives.beam import Beam, beam_search
 from bimhw.learning.objectives.classes import EachStep
 from bimhw.learning.objectives.scoring import Forward
 from bimhw.learning.rules.registry import learning_rule
@@ -47,6 +49,10 @@ class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_onl
         loss: of the rules bptt and ctc: ``ctc``, or ``steps``: cross-entropy with the label of each step.
         strings: of a set.
         smooth: decoding takes the mean over the last so many steps (causal).
+        beam: strings that decoding keeps a step (`bimhw.learning.objectives.beam`), of characters only; 0: the best path.
+        order: of the n-gram of the training transcripts.
+        lm_weight: of its log p.
+        bonus: for each character.
     """
 
     rule: str = "ctc"
@@ -57,12 +63,19 @@ class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_onl
     lr: float = 0.01
     lr_end: float = 0.02
     smooth: int = 1
+    beam: int = 0
+    order: int = 6
+    lm_weight: float = 0.5
+    bonus: float = 0.5
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, ok, rule in (
             ("loss", self.loss in get_args(StringLoss), f"must be one of {', '.join(get_args(StringLoss))}"),
             ("smooth", self.smooth >= 1, "must be at least 1"),
+            ("beam", self.beam >= 0, "must be 0 or more"),
+            ("order", 1 <= self.order <= 20, "must be 1 to 20"),
+            ("lm_weight", self.lm_weight >= 0, "must be 0 or more"),
             ("strings", self.strings >= 1, "must be at least 1"),
         ):
             if not ok:
@@ -281,14 +294,20 @@ def strings_by_autograd(
 
 @torch.no_grad()
 def decode(
-    forward: Forward, frames: Sequence[Floats], smooth: int = 1, batch: int = 64, blank: int = BLANK
+    forward: Forward,
+    frames: Sequence[Floats],
+    smooth: int = 1,
+    batch: int = 64,
+    blank: int = BLANK,
+    beam: Beam | None = None,
 ) -> list[list[int]]:
-    """Decode best paths of sequences; of several steps the mean of their log-probabilities (the logits have the same maximum)."""
+    """Decode sequences by the best path, or by a beam; of several steps the mean of their logits."""
     found = []
     for first in range(0, len(frames), batch):
         x, lengths = padded(frames[first : first + batch])
         logits: Any = forward(x, None)[0].numpy()
-        found += [best_path(moving_mean(logits[: int(n), i], smooth), blank) for i, n in enumerate(lengths)]
+        means = [moving_mean(logits[: int(n), i], smooth) for i, n in enumerate(lengths)]
+        found += [best_path(m, blank) if beam is None else beam_search(log_softmax(m, -1), blank, beam) for m in means]
     return found
 
 

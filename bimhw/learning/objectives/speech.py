@@ -3,50 +3,47 @@
 Connected digits: `bimhw.learning.objectives.ctc`, or online by a label at every step
 (`bimhw.learning.objectives.ctc_online`). LibriSpeech: two log-mel
 frames of 12.5 ms are a step, z-scored on the training utterances and rounded to 1/16; characters by CTC (which is BPTT: it needs
-the whole utterance before its first gradient), best path, words at the spaces. No language model, no lexicon.
+the whole utterance before its first gradient), best path or ``beam``, words at the spaces. Batches hold
+utterances of similar length.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from bimhw.learning.checkpoints import Checkpoint, Saved
 from bimhw.learning.loop import Progress
 from bimhw.learning.objectives import ctc
+from bimhw.learning.objectives.beam import Beam, NGram
 from bimhw.learning.objectives.ctc import (
     CtcResult,
     CtcSettings,
     StringBatches,
-    Targets,
     decode,
     fit_ctc,
-    pairs,
     string_sets,
     strings_by_autograd,
 )
 from bimhw.learning.objectives.ctc_online import fit_online
 from bimhw.learning.objectives.scoring import Forward, bim_forward
+from bimhw.learning.objectives.utterances import Kept, Spelt, first_pass, shuffled
 from bimhw.learning.recipe import integers
 from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.threads import torch_threads
 from bimhw.models.bim.config import BimConfig, config_to_json
 from bimhw.models.bim.net import BimNet
 from bimhw.tasks.checks import say_unjudged
-from bimhw.tasks.features.audio import Floats
-from bimhw.tasks.features.encoders import payloads
 from bimhw.tasks.metrics import word_errors
 from bimhw.tasks.sources.fsdd import SpokenDigits
-from bimhw.tasks.sources.librispeech import FRONT, SYMBOLS, Utterance
+from bimhw.tasks.sources.librispeech import FRONT, SYMBOLS
 from bimhw.tasks.sources.sequences import INPUT_SCALE
 from bimhw.tasks.sources.transcripts import Transcribed
 from simulator.base.errors import InputError
@@ -155,7 +152,12 @@ def speech_plan(data: SpokenDigits | Transcribed, seed: int = 0, **options: Any)
         raise InputError(
             f"option {unknown[0]!r}", "does not exist for speech with transcripts", "See CtcSettings and BimConfig"
         )
-    return config, CtcSettings(seed=seed, rule=rule, **given)
+    settings = CtcSettings(seed=seed, rule=rule, **given)
+    if settings.beam and isinstance(data, SpokenDigits):
+        raise InputError(
+            "training setting beam", "is for characters, and digits have no language model", "Leave it out"
+        )
+    return config, settings
 
 
 def strings_to_learn(data: SpokenDigits | Transcribed, options: Mapping[str, Any]) -> int:
@@ -233,97 +235,18 @@ def fit_characters(
     Raises:
         InputError: an utterance too short for its transcript, or the loss is no longer finite.
     """
-    scale, kept = _first_pass(data.train), Kept()
+    (scale, lengths), kept = first_pass(data.train), Kept()
     symbols = [np.array(u.symbols(), np.int64) for u in data.train]
     total = settings.epochs * math.ceil(len(symbols) / settings.batch)
-    source = StringBatches(_shuffled(data.train, scale, kept, symbols, settings.seed), settings, _BLANK)
+    source = StringBatches(shuffled(data.train, scale, kept, symbols, lengths, settings), settings, _BLANK)
     loop = strings_by_autograd(net, forward, source, settings, total)
     loop.run(settings.epochs, progress, checkpoint)
-    found = decode(forward, Spelt(data.test, scale), settings.smooth, blank=_BLANK)
+    beam = None
+    if settings.beam:
+        model = NGram([u.symbols() for u in data.train], _BLANK, settings.order)
+        beam = Beam(settings.beam, model, settings.lm_weight, settings.bonus)
+    found = decode(forward, Spelt(data.test, scale), settings.smooth, blank=_BLANK, beam=beam)
     texts = ["".join(SYMBOLS[i] for i in path) for path in found]
     errors = word_errors([u.text for u in data.test], texts)
     seconds = sum(e.seconds for e in loop.history)
     return CtcResult(errors, loop.method.updates, settings.epochs * len(symbols), seconds)
-
-
-class Scale(NamedTuple):
-    """Mean and standard deviation of each band over the training utterances."""
-
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
-
-
-KEPT_BYTES = 2**31  # of inputs: 180 hours of speech
-
-
-class Kept:
-    """Payloads [T, bands] of utterances, one byte each, up to so many bytes; what is beyond is made anew each time."""
-
-    def __init__(self, limit: int = KEPT_BYTES) -> None:
-        self.left = limit
-        self._of: dict[Path, npt.NDArray[np.int8]] = {}
-
-    def payloads(self, utterance: Utterance, scale: Scale) -> npt.NDArray[np.int8]:
-        """Return the payloads of an utterance, kept or made."""
-        found = self._of.get(utterance.file)
-        if found is None:
-            found = payloads((utterance.frames() - scale.mean) / scale.deviation).astype(np.int8)
-            if found.nbytes <= self.left:
-                self._of[utterance.file] = found
-                self.left -= found.nbytes
-        return found
-
-
-class Spelt(Sequence[Floats]):
-    """The inputs [T_i, 2 bands] of utterances, made when they are first asked for, so that any number of hours can be learnt.
-
-    Args:
-        utterances: what is read.
-        scale: of the bands.
-        kept: holds what was made; None: for this sequence alone.
-    """
-
-    def __init__(self, utterances: Sequence[Utterance], scale: Scale, kept: Kept | None = None) -> None:
-        self.utterances, self.scale, self.kept = utterances, scale, kept or Kept()
-
-    def __len__(self) -> int:
-        return len(self.utterances)
-
-    @overload
-    def __getitem__(self, index: int) -> Floats: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Floats]: ...
-    def __getitem__(self, index: int | slice) -> Floats | list[Floats]:
-        if isinstance(index, slice):
-            return [self._inputs(u) for u in self.utterances[index]]
-        return self._inputs(self.utterances[index])
-
-    def _inputs(self, utterance: Utterance) -> Floats:
-        return pairs(np.float32(INPUT_SCALE) * self.kept.payloads(utterance, self.scale))
-
-
-def _first_pass(utterances: Sequence[Utterance]) -> Scale:
-    """Scale of the bands; CTC needs a step a character and one between two equal ones, which is checked here."""
-    count, total, squares = 0, np.zeros(FRONT.bands), np.zeros(FRONT.bands)
-    for utterance in utterances:
-        frames, symbols = utterance.frames().astype(np.float64), np.array(utterance.symbols())
-        needed = len(symbols) + int((symbols[1:] == symbols[:-1]).sum())
-        if len(frames) // 2 < needed:
-            raise InputError(
-                str(utterance.file),
-                f"lasts {len(frames) // 2} steps of 25 ms, its transcript of {len(symbols)} characters needs {needed}",
-                "It is truncated or mislabelled",
-            )
-        count, total, squares = count + len(frames), total + frames.sum(0), squares + (frames**2).sum(0)
-    mean = total / count
-    return Scale(mean, np.sqrt(np.maximum(squares / count - mean**2, 0)) + 1e-6)
-
-
-def _shuffled(
-    utterances: Sequence[Utterance], scale: Scale, kept: Kept, symbols: Targets, seed: int
-) -> Callable[[int], tuple[Sequence[Floats], Targets]]:
-    def read(epoch: int) -> tuple[Sequence[Floats], Targets]:
-        order = np.random.default_rng((seed, epoch - 1)).permutation(len(symbols))
-        return Spelt([utterances[i] for i in order], scale, kept), [symbols[i] for i in order]
-
-    return read

@@ -11,7 +11,8 @@ import pytest
 
 from bimhw.cli.main import main
 from bimhw.learning.objectives.ctc import pairs
-from bimhw.learning.objectives.speech import Spelt, train_speech
+from bimhw.learning.objectives.speech import train_speech
+from bimhw.learning.objectives.utterances import Spelt, first_pass
 from bimhw.tasks import load_named, load_task
 from bimhw.tasks.features.encoders import graded
 from bimhw.tasks.sources.librispeech import Utterance
@@ -92,10 +93,9 @@ def test_learns_to_spell(tmp_path: Path) -> None:
 
 
 def test_inputs_are_graded_spikes_on_the_training_scale(spoken: Path) -> None:
-    from bimhw.learning.objectives.speech import _first_pass
 
     utterances = load(spoken).train
-    inputs = Spelt(utterances, _first_pass(utterances))
+    inputs = Spelt(utterances, first_pass(utterances)[0])
     rows = np.concatenate(inputs[0:50])
     np.testing.assert_array_equal(rows * 16, np.rint(rows * 16))
     frames = np.concatenate([u.frames() for u in utterances])
@@ -104,10 +104,10 @@ def test_inputs_are_graded_spikes_on_the_training_scale(spoken: Path) -> None:
 
 
 def test_inputs_are_made_once_and_the_same_beyond_what_is_kept(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bimhw.learning.objectives.speech import Kept, _first_pass
+    from bimhw.learning.objectives.utterances import Kept
 
     utterances = load(spoken).train[:6]
-    scale, made, frames = _first_pass(utterances), list[str](), Utterance.frames
+    scale, made, frames = first_pass(utterances)[0], list[str](), Utterance.frames
 
     def counted(self: Utterance) -> Any:
         made.append(self.name)

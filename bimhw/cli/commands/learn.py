@@ -12,6 +12,7 @@ from bimhw.cli.renamed import renamed
 from bimhw.cli.task_options import dataset, with_task_options
 
 if TYPE_CHECKING:
+    from bimhw.tasks.dataset import Dataset
     from bimhw.runs.learn import OnChipResult
     from bimhw.runs.learn_rule import RuleResult
     from bimhw.tasks.base import Task
@@ -91,16 +92,14 @@ def command(
 ) -> None:
     """Let PROGRAM learn a task on the simulated chip, in integers."""
     from bimhw.models.io import check_output, save_model
-    from bimhw.runs.classes import task_for
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule
     from bimhw.tasks.named import named_values
-    from simulator.program.program import Program
 
     if model is not None:
         check_output(model)
     if task is None and data is not None:
-        source = task_for(Program.load(program), dataset(data, encode, data_options))
+        source = _own_samples(program, dataset(data, encode, data_options))
     else:
         source = _named(task or "digits", data, task_options)
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
@@ -133,6 +132,13 @@ def command(
         print_json(summary)
     else:
         _show(source.name, summary)
+
+
+def _own_samples(program: Path, samples: Dataset) -> Task:
+    from bimhw.runs.classes import task_for
+    from simulator.program.program import Program
+
+    return task_for(Program.load(program), samples)
 
 
 def _named(name: str, data: Path | None, options: tuple[str, ...]) -> Task:

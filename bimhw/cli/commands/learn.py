@@ -12,10 +12,10 @@ from bimhw.cli.renamed import renamed
 from bimhw.cli.task_options import dataset, with_task_options
 
 if TYPE_CHECKING:
-    from bimhw.tasks.dataset import Dataset
     from bimhw.runs.learn import OnChipResult
     from bimhw.runs.learn_rule import RuleResult
     from bimhw.tasks.base import Task
+    from bimhw.tasks.dataset import Dataset
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 

@@ -8,7 +8,7 @@ negative. A loop over several layers that has fewer steps than layers cannot be 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,18 @@ def lower(
         role: Any = "output" if name in outputs else "hidden"
         populations.append(Population(name, model, form.size, params, layer=layers[name], role=role, shape=shape))
         projections += [_projection(key, part, name, gain, layers) for key, part in form.parts.items()]
-    return Network("float", tuple(populations), tuple(projections), _meta(graph, profile, shown))
+    return Network("float", tuple(populations), tuple(_named(projections)), _meta(graph, profile, shown))
+
+
+def _named(projections: list[Projection]) -> Iterator[Projection]:
+    """Yield projections with a name each: a.b.c is the path from c to a.b, and from b.c to a."""
+    taken: set[str] = set()
+    for q in projections:
+        name, n = q.name, 2
+        while name in taken:
+            name, n = f"{q.name}.again{n}", n + 1
+        taken.add(name)
+        yield q if name == q.name else replace(q, name=name)
 
 
 def _readouts(graph: NirGraph, forms: Mapping[str, Form]) -> dict[str, Form]:

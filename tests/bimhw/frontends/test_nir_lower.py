@@ -241,3 +241,14 @@ def test_upstream_files_compile_and_run_in_integers(shared: Path, chip: Chip, na
 
 def hidden_input(program: Any) -> str:
     return next(p.name for p in program.populations if p.model == "input")
+
+
+def test_paths_of_dotted_names_have_names_of_their_own() -> None:
+    one = ("IF", {"r": np.ones(2), "v_threshold": np.ones(2)})
+    ends = {"input": ("Input", {"shape": np.array([2])}), "output": ("Output", {"shape": np.array([2])})}
+    nodes: Any = ends | dict.fromkeys(("c", "a.b", "b.c", "a"), one)
+    edges = [("input", "c"), ("c", "a.b"), ("a.b", "b.c"), ("b.c", "a"), ("a", "output")]
+    graph = build_graph(nodes, edges, "dotted")
+    network = lower(graph, choose(graph, "euler", 1.0))
+    assert len({q.name for q in network.projections}) == 4
+    assert {q.name for q in network.projections} > {"a.b.c", "a.b.c.again2"}

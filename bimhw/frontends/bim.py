@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.frontends.model_meta import INPUT, READOUT, model_meta
 from mapping.network import Network
 from simulator.base.errors import FitError
 from simulator.base.names import INPUT_MODEL
@@ -29,7 +30,6 @@ _PORTS = {"s6": (("z", "w_in"), ("d", "w_delta"))}
 _OWN_PORTS = (("z", "w_in"), ("d", "w_delta"), ("c", "w_c"))  # of the kinds whose neurons own all their parameters
 _STEPS = {"diag": 1, "complex": 1, "s6": 2}  # chip steps of a layer
 _LONGEST_WAIT = 63  # a word of 6 bits
-INPUT, READOUT = "input", "readout"
 
 
 def layer_name(layer: int) -> str:
@@ -60,7 +60,7 @@ def bim_network(config: BimConfig, arrays: Arrays) -> Network:
         projections += _into_layer(config, arrays, layer)
     populations.append(_readout(config, arrays))
     projections += _into_readout(config, arrays)
-    return Network("float", tuple(populations), tuple(projections), _meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta("bim", config))
 
 
 def layer_network(config: BimConfig, arrays: Arrays) -> Network:
@@ -239,14 +239,3 @@ def _into_readout(config: BimConfig, arrays: Arrays) -> list[Projection]:
         source, delay = layer_name(layer), last - _number(config, layer)
         out.append(_dense(f"{READOUT}.{source}", source, READOUT, port, block, delay))
     return out
-
-
-def _meta(config: BimConfig) -> dict[str, Any]:
-    from bimhw.models.bim.config import config_to_json
-
-    return {
-        "kind": "bim",
-        "config": config_to_json(config),
-        "input": {"population": INPUT, "scale": config.input_scale},
-        "output": {"population": READOUT, "state": "y"},
-    }

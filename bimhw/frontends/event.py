@@ -26,7 +26,7 @@ def event_network(config: EventConfig, arrays: Arrays) -> Network:
         matrix = config.gain * np.asarray(arrays[weight], np.float64)
         projections.append(Projection(f"{name}.in", below, name, "in", *dense_to_csr(matrix)))
         below = name
-    meta = model_meta(config) | {"output": {"population": READOUT, "state": "v"}}
+    meta = model_meta(config.family, config) | {"output": {"population": READOUT, "state": "v"}}
     return Network("float", tuple(populations), tuple(projections), meta)
 
 

@@ -38,7 +38,7 @@ def leaky_network(config: LeakyConfig, arrays: Arrays) -> Network:
         )
     )
     projections.append(_dense(f"{READOUT}.{below}", below, READOUT, arrays["readout.weight"]))
-    return Network("float", tuple(populations), tuple(projections), model_meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
 def _layer(config: LeakyConfig, name: str, size: int, number: int) -> Population:

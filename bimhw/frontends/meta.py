@@ -44,7 +44,7 @@ def meta_network(config: MetaConfig, arrays: Arrays) -> Network:
         Population(READOUT, "readout_li", config.n_out, params, layer=number, role="output", shape=(config.n_out,))
     )
     projections.append(_dense(below, READOUT, arrays["readout.weight"]))
-    return Network("float", tuple(populations), tuple(projections), model_meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
 def _dense(source: str, target: str, matrix: npt.NDArray[np.floating]) -> Projection:

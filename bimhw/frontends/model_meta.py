@@ -9,22 +9,18 @@ from bimhw.models.registry import config_to_json
 INPUT, READOUT = "input", "readout"
 
 
-class FamilyConfig(Protocol):
-    """Config of a family with a readout of its own."""
-
-    @property
-    def family(self) -> str:
-        """Name of the family."""
+class ScaledConfig(Protocol):
+    """Config of a family whose input is a task's payloads."""
 
     @property
     def input_scale(self) -> float:
         """Factor of a task's payloads."""
 
 
-def model_meta(config: FamilyConfig) -> dict[str, object]:
+def model_meta(kind: str, config: ScaledConfig) -> dict[str, object]:
     """Return the facts of a model's network: its config, and the populations where it is fed and read."""
     return {
-        "kind": config.family,
+        "kind": kind,
         "config": config_to_json(config),
         "input": {"population": INPUT, "scale": config.input_scale},
         "output": {"population": READOUT, "state": "y"},

@@ -70,7 +70,7 @@ def p_spikessm_network(config: PSpikeConfig, arrays: Arrays) -> Network:
     populations.append(_readout(config, arrays))
     top = fuse_name(config.n_layers - 1)
     projections.append(_dense(f"{READOUT}.in", top, READOUT, "in", arrays["readout.weight"]))
-    return Network("float", tuple(populations), tuple(projections), model_meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
 def poles(own: Arrays) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:

@@ -62,7 +62,7 @@ def s4_spike_network(config: S4SpikeConfig, arrays: Arrays) -> Network:
         Population(READOUT, MEAN, config.n_out, {"b": bias}, layer=late, role="output", shape=(config.n_out,))
     )
     projections.append(_dense(f"{READOUT}.in", below.source, READOUT, "in", matrix))
-    return Network("float", tuple(populations), tuple(projections), model_meta(config))
+    return Network("float", tuple(populations), tuple(projections), model_meta(config.family, config))
 
 
 class _Below:

@@ -24,8 +24,9 @@ from bimhw.learning.rules.registry import forms, gradient_form, learning_rule
 from bimhw.learning.settings import TrainSettings
 from bimhw.learning.train import check_ends
 from bimhw.learning.updater import Updater
-from bimhw.models.bim.config import BimConfig, config_to_json
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
+from bimhw.models.registry import config_to_json
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import say_unjudged
 from simulator.base.errors import InputError

@@ -68,11 +68,6 @@ def show(name: str, as_yaml: bool, as_json: bool) -> None:
             click.echo(f"  - {note}")
 
 
-def _quantity_row(path: str, q: Any) -> tuple[Any, ...]:
-    value = q.value if q.value is None or q.value != int(q.value) else int(q.value)
-    return (path, value, q.unit, q.quality, ", ".join(x for x in (q.source, q.where, q.note) if x))
-
-
 @command.command()
 @click.argument("file")
 @json_option

@@ -38,8 +38,9 @@ from bimhw.learning.objectives.utterances import Kept, Spelt, first_pass, shuffl
 from bimhw.learning.recipe import integers
 from bimhw.learning.rules.registry import learning_rule
 from bimhw.learning.threads import torch_threads
-from bimhw.models.bim.config import BimConfig, config_to_json
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet
+from bimhw.models.registry import config_to_json
 from bimhw.tasks.checks import say_unjudged
 from bimhw.tasks.metrics import word_errors
 from bimhw.tasks.sources.fsdd import SpokenDigits

@@ -166,11 +166,6 @@ def mask_shapes(config: BimConfig) -> dict[str, tuple[int, ...]]:
     return {name.replace(".w_", ".mask_"): shape for name, shape in parameter_shapes(config).items() if ".w_" in name}
 
 
-def config_to_json(config: BimConfig) -> str:
-    """Return the config as JSON text, keys in a fixed order."""
-    return msgspec.json.encode(config, order="sorted").decode()
-
-
 def config_from(value: Any, where: str) -> BimConfig:
     """Return a config from JSON text or from a plain dict.
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.models.bim.config import BimConfig, config_from, config_to_json, parameter_shapes
+from bimhw.models.bim.config import BimConfig, config_from, parameter_shapes
 from bimhw.models.bim.net import BimNet
 from bimhw.models.io import load_arrays, load_model, save_model
+from bimhw.models.registry import config_to_json
 from simulator.base.errors import InputError
 
 

@@ -22,8 +22,9 @@ from bimhw.compiler.calibrate import Calibration, calibrate
 from bimhw.compiler.data import guessed_task, training_payloads
 from bimhw.compiler.lower.network import store_weights
 from bimhw.compiler.options import CompileOptions
-from bimhw.frontends.bim import INPUT, bim_network
+from bimhw.frontends.bim import bim_network
 from bimhw.frontends.checkpoints import module_network
+from bimhw.frontends.model_meta import INPUT
 from bimhw.learning.device import placed_on, torch_device
 from bimhw.learning.evaluate import evaluate
 from bimhw.learning.forms.bptt import run_compiled

@@ -40,9 +40,9 @@ def check_device(settings: TrainSettings, device: torch.device) -> None:
     """Raise `InputError` where a training needs the compiled CPU loops."""
     rule = learning_rule(settings.rule)
     single = rule.forms and gradient_form(settings.form).single
-    if device.type == "cpu" or not (rule.stdp or single or settings.prune):
+    if device.type == "cpu" or not (rule.stdp or rule.loops or single or settings.prune):
         return
-    what = f"form {settings.form!r}" if single else f"rule {settings.rule!r}" if rule.stdp else "pruning"
+    what = f"form {settings.form!r}" if single else f"rule {settings.rule!r}" if rule.stdp or rule.loops else "pruning"
     raise InputError(f"device {device}", f"does not have {what}, which runs on the CPU", "Leave --device out")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from bimhw.compiler.pipeline import compile as compile_model
 from bimhw.costs.compare import energy
 from bimhw.learning.recipe import recipe
+from bimhw.learning.rules.registry import rules as host_rules
 from bimhw.models.io import save_model
 from bimhw.models.nets import build
 from bimhw.runs.classes import with_classes
@@ -120,7 +121,14 @@ def rules(
 def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
     """Return the names of the rules; raise `InputError` for one that does not go with the network or the task."""
     chosen = list(names) or [*(BUILT_IN if family == "bim" else ()), *shipped_rules()]
-    built_in = [name for name in chosen if name in BUILT_IN]
+    built_in, files = [n for n in chosen if n in BUILT_IN], [n for n in chosen if n not in BUILT_IN]
+    for name in files:
+        if name in host_rules() and name not in shipped_rules():
+            here = ", ".join((*BUILT_IN, *shipped_rules()))
+            raise InputError(
+                f"rule {name!r}", "is one of `bimhw train`, on the host", f"Rules of a chip: {here}, or a file"
+            )
+        read_rules(name)
     if built_in and family != "bim":
         raise InputError(f"rule {built_in[0]!r}", f"learns BIM networks, not {family} ones", "Take a rule file")
     if built_in and (data.ordered or data.metric == "auc"):

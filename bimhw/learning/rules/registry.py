@@ -130,6 +130,7 @@ class LearningRule:
         chip: the rule on a chip; None: that of the name, or there is none.
         only: the one kind of data that it is for, ``texts`` or ``transcripts``; "": any.
         family: the one family of models that it is for; "": the family says which rules train it.
+        loops: its loops are compiled for the CPU.
     """
 
     name: str
@@ -141,6 +142,7 @@ class LearningRule:
     chip: ChipRule | None = None
     only: str = ""
     family: str = ""
+    loops: bool = False
 
     @property
     def online(self) -> bool:

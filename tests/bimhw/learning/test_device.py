@@ -35,7 +35,8 @@ def test_what_is_not_here_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "settings", [{"rule": "stdp"}, {"form": "lazy", "batch": 1, "optimiser": "sgd"}, {"prune": 0.5}]
+    "settings",
+    [{"rule": "stdp"}, {"rule": "eventprop"}, {"form": "lazy", "batch": 1, "optimiser": "sgd"}, {"prune": 0.5}],
 )
 def test_rules_that_stay_on_the_cpu_say_so(settings: dict[str, object]) -> None:
     with pytest.raises(InputError, match="runs on the CPU"):

@@ -39,7 +39,9 @@ def test_rules_of_both_kinds_are_priced(tmp_path: Path) -> None:
         assert row.energy_to_level_mj == (None if expected is None else pytest.approx(expected))
     assert picture.stat().st_size > 5000
     with pytest.raises(InputError, match="does not exist"):
-        rules(small, "loihi2", ("nothing",), hidden=(8,))
+        rules(small, "loihi2", ("frozen", "nothing"), hidden=(8,))
+    with pytest.raises(InputError, match="on the host"):
+        rules(small, "loihi2", ("frozen", "eventprop"), hidden=(8,))
     assert {"rtrl-dense", "rtrl-seq", "stdp", "hybrid", "frozen"} == set(BUILT_IN)
 
 

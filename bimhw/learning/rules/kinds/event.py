@@ -6,5 +6,7 @@ from bimhw.learning.rules.registry import LearningRule, register_rule
 from bimhw.models.event.config import FAMILY
 
 register_rule(
-    LearningRule("eventprop", "the exact gradient of spike times, offline (Wunderlich and Pehle 2021)", family=FAMILY)
+    LearningRule(
+        "eventprop", "the exact gradient of spike times, offline (Wunderlich and Pehle 2021)", family=FAMILY, loops=True
+    )
 )

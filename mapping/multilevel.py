@@ -13,6 +13,7 @@ import numpy.typing as npt
 from mapping.hypergraph import I32
 from mapping.nets import Nets
 from mapping.refine import Kinds, fits, kinds_state, take
+from simulator.base.intrinsics import prefetch
 
 F64 = npt.NDArray[np.float64]
 _SWEEPS, _FEW_SWEEPS = 8, 2
@@ -97,12 +98,28 @@ def _lists(ptr, pins, part, k, bits, heads, entries):  # type: ignore[no-untyped
 
 
 @nb.njit(cache=True, nogil=True)
+def _fetch(back, j, stop, heads, entries):  # type: ignore[no-untyped-def]
+    """Ask for the parts of the net four ahead, and for the head of that eight ahead: they lie all over memory."""
+    if j + 8 < stop:
+        prefetch(np.uint64(heads.ctypes.data) + np.uint64(back[j + 8]) * np.uint64(heads.itemsize))
+    if j + 4 < stop:
+        ahead = heads[back[j + 4]]
+        line = np.uint64(entries.ctypes.data) + np.uint64(ahead.first) * np.uint64(entries.itemsize)
+        beyond = line + np.uint64(ahead.length) * np.uint64(entries.itemsize)
+        while line < beyond:
+            prefetch(line)
+            line += np.uint64(64)
+
+
+@nb.njit(cache=True, nogil=True)
 def _gains(v, a, back_ptr, back, heads, entries, bits, gain, touched):  # type: ignore[no-untyped-def]
     """Return messages that each part near v would save it: rates of v's nets that are there without v. Return how many parts."""
     n = 0
     alone = (1 << bits) | a
     mask = (1 << bits) - 1
-    for j in range(back_ptr[v], back_ptr[v + 1]):
+    stop = back_ptr[v + 1]
+    for j in range(back_ptr[v], stop):
+        _fetch(back, j, stop, heads, entries)
         head = heads[back[j]]
         w, first = head.rate, head.first
         if w <= 0:  # saves nothing, and a part is new where its gain is 0

@@ -105,7 +105,7 @@ def partition(
 def _of_large(
     graph: Hypergraph, blocks: I32, need: F64, room: F64, seed: int, kinds: Kinds | None, order: I64 | None
 ) -> Partition:
-    """Refine blocks of the given order, and parts of the clusters' order where it costs less."""
+    """Refine blocks of the given order, or parts of the clusters' order where it costs less."""
     k = room.shape[0]
     tried = {"blocks": remote_messages(graph, blocks, k)}
     start = by_clusters(graph, order, need, room, seed, kinds)
@@ -115,13 +115,17 @@ def _of_large(
         if tried["clusters"] < tried["blocks"]:
             name, first = "clusters", start
     order = np.argsort(first, kind="stable")
+    rank = np.argsort(order)
     own = None if kinds is None else Kinds(kinds.kind[order], kinds.shared)
     nets = nets_of(graph, order)
-    refined = refine_synapses(nets, first[order], need[order], room, seed, own)
-    refined = refine_lists(nets, refined, need[order], room, seed, own)
-    part = np.empty(graph.n, np.int32)
-    part[order] = refined
-    return Partition(part, remote_messages(graph, part, k), name, tried)
+    starts = [refine_synapses(nets, first[order], need[order], room, seed, own)]
+    if (
+        remote_messages(graph, starts[0][rank], k) >= tried[name]
+    ):  # fewer cut synapses, but more messages: try without, too
+        starts.append(first[order])
+    parts = [refine_lists(nets, start, need[order], room, seed, own)[rank] for start in starts]
+    messages, best = min((remote_messages(graph, part, k), i) for i, part in enumerate(parts))
+    return Partition(parts[best], messages, name, tried)
 
 
 def by_clusters(

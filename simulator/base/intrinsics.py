@@ -15,8 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-@intrinsic
-def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
+def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]
     """Ask for the cache line at an address (uint64); never faults."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -54,8 +53,14 @@ def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), codegen
 
 
+def _prefetch_plain(address):  # type: ignore[no-untyped-def]
+    """Do nothing."""
+
+
 def _trailing_zeros_plain(word):  # type: ignore[no-untyped-def]
     return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
 
-trailing_zeros: Any = _trailing_zeros_plain if getattr(config, "DISABLE_JIT", False) else intrinsic(_trailing_zeros)
+_PLAIN = getattr(config, "DISABLE_JIT", False)
+prefetch: Any = _prefetch_plain if _PLAIN else intrinsic(_prefetch)
+trailing_zeros: Any = _trailing_zeros_plain if _PLAIN else intrinsic(_trailing_zeros)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import mapping.partition as partition_module
+from benchmarks.mapping import layered
 from mapping.flow import as_flow, flow_of
 from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.large_placement import halves, place_large
@@ -78,6 +79,15 @@ def test_lists_refine_within_the_limits_and_count_right(seed: int) -> None:
     assert remote_messages(graph, part, k) < remote_messages(graph, start, k)
     again = refine_lists(nets_of(graph, np.arange(graph.n)), start, need, room, seed, kinds)
     np.testing.assert_array_equal(part, again)
+
+
+def test_large_graphs_keep_blocks_that_cut_many_synapses_but_send_few_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, k = layered(2000, 40), 40
+    blocks = (np.arange(graph.n) * k // graph.n).astype(np.int32)
+    monkeypatch.setattr(partition_module, "_DENSE", 0)
+    found = partition(graph, blocks, np.ones((graph.n, 1)), np.full((k, 1), 52.0), 0, "builtin")
+    assert found.messages < remote_messages(graph, blocks, k)
+    assert found.messages == pytest.approx(remote_messages(graph, found.part, k))
 
 
 def test_a_planted_partition_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

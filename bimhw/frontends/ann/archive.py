@@ -114,6 +114,8 @@ class _Archive(nn.Module):
             ((kind, value),) = one["arg"].items()
             if kind == "as_tensor" and value["name"] not in held:
                 sources.append(value["name"])
+            elif kind == "as_tensors":
+                sources += [v["name"] for v in value]
             elif kind != "as_none":
                 values[one["name"]] = held[value["name"]] if kind == "as_tensor" else value
         self.layers[name] = make(values)
@@ -129,6 +131,17 @@ class _Archive(nn.Module):
 class _Sum(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return a + b
+
+
+class _Function(nn.Module):
+    """A function of the values that arrive."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *values: Tensor) -> Tensor:
+        return self.function(*values)
 
 
 class _Reshape(nn.Module):
@@ -166,6 +179,42 @@ def _conv(kind: Callable[..., nn.Module]) -> Callable[[Values], nn.Module]:
             k: v[k] if isinstance(v[k], str) else tuple(v[k]) for k in ("stride", "padding", "dilation") if k in v
         }
         return _filled(kind(inputs * groups, outputs, tuple(kernel), groups=groups, bias="bias" in v, **options), v)
+
+    return make
+
+
+def _transposed(v: Values) -> nn.Module:
+    inputs, outputs, *kernel = v["weight"].shape
+    groups = int(v.get("groups", 1))
+    options = {k: tuple(v[k]) for k in ("stride", "padding", "output_padding", "dilation") if k in v}
+    make: Callable[..., nn.Module] = nn.ConvTranspose2d
+    return _filled(make(inputs, outputs * groups, tuple(kernel), groups=groups, bias="bias" in v, **options), v)
+
+
+def _prelu(v: Values) -> nn.Module:
+    return _filled(nn.PReLU(v["weight"].numel()), v)
+
+
+def _mean(v: Values) -> nn.Module:
+    dims, keep = tuple(v["dim"]), bool(v.get("keepdim"))
+    return _Function(lambda x: x.mean(dims, keep))
+
+
+def _cat(v: Values) -> nn.Module:
+    dim = int(v.get("dim", 0))
+    return _Function(lambda *values: torch.cat(values, dim))
+
+
+def _pad(v: Values) -> nn.Module:
+    sizes, mode, value = list(v["pad"]), str(v.get("mode", "constant")), float(v.get("value") or 0.0)
+    return _Function(lambda x: nn.functional.pad(x, sizes, mode, value if mode == "constant" else None))
+
+
+def _upsample(mode: str) -> Callable[[Values], nn.Module]:
+    def make(v: Values) -> nn.Module:
+        how: dict[str, Json] = {"mode": mode, "align_corners": bool(v["align_corners"]) if mode == "bilinear" else None}
+        size = tuple(v["output_size"]) if v.get("output_size") else None
+        return nn.Upsample(size=size, scale_factor=None if size else tuple(v["scale_factors"]), **how)
 
     return make
 
@@ -219,4 +268,11 @@ _LAYERS: dict[str, Callable[[Values], nn.Module]] = {
     "contiguous": lambda v: nn.Identity(),
     "clone": lambda v: nn.Identity(),
     "add": lambda v: _Sum(),
+    "prelu": _prelu,
+    "conv_transpose2d": _transposed,
+    "mean": _mean,
+    "cat": _cat,
+    "pad": _pad,
+    "upsample_nearest2d": _upsample("nearest"),
+    "upsample_bilinear2d": _upsample("bilinear"),
 }

@@ -63,6 +63,35 @@ def test_an_archive_is_converted_as_its_module_is(residual: tuple[nn.Module, Pat
     np.testing.assert_allclose(own.answers, read.answers, atol=1e-9)
 
 
+class Joined(nn.Module):
+    """What a network of today has beside layers: concat, pads, means, upsampling, transposed convolution, slopes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.act = (
+            nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"),
+            nn.Conv2d(2, 2, 3),
+            nn.PReLU(5),
+        )
+        self.pad, self.up = nn.ZeroPad2d(1), nn.Upsample(scale_factor=2)
+        self.more, self.out = nn.ConvTranspose2d(5, 4, 2, 2), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.act(torch.cat([self.a(x), nn.functional.relu6(self.b(self.pad(x)))], 1))
+        result: torch.Tensor = self.out(nn.functional.leaky_relu(self.more(self.up(y)), 0.2).mean((2, 3)))
+        return result
+
+
+@pytest.mark.long  # torch.export takes seconds
+def test_an_archive_of_joined_and_resized_maps_is_read(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    module = Joined()
+    path = _exported(module, torch.rand(2, 2, 4, 4), tmp_path / "joined.pt2")
+    x = torch.rand(5, 2, 4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        np.testing.assert_allclose(read_archive(path)(x), module.double()(x), atol=1e-12)
+
+
 @pytest.mark.long  # torch.export takes seconds
 def test_a_function_without_a_spiking_form_is_named(tmp_path: Path) -> None:
     path = _exported(nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1)), torch.rand(2, 3), tmp_path / "s.pt2")

@@ -24,23 +24,29 @@ _UNTRIED = "Settings of the small set of the same kind; only the learning rate w
 def _series(parameters: int, epochs: int) -> tuple[Row, ...]:
     fixed = {"parameters": parameters, "epochs": epochs, "batch": 16}
     return (
-        Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_SERIES, "epochs": epochs}, lr_grid(0.002, 0.004), 3),
+        Row(
+            "BIM-D 1x64, online RTRL, spike readout",
+            "bim",
+            {**_SERIES, "epochs": epochs},
+            lr_grid(0.002, 0.004, 0.008),
+            3,
+        ),
         Row(
             "BIM-D 1x64, BPTT, spike readout",
             "bim",
             {**_SERIES, "epochs": epochs, "rule": "bptt"},
-            lr_grid(0.01, 0.02),
+            lr_grid(0.005, 0.01, 0.02),
             3,
         ),
         Row(
             "BIM-D 1x64, hidden layer frozen",
             "bim",
             {**_SERIES, "epochs": epochs, "rule": "frozen"},
-            lr_grid(0.004, 0.01),
+            lr_grid(0.002, 0.004, 0.01),
             3,
         ),
-        Row("GRU, BPTT", "baseline", {"model": "gru", **fixed}, lr_grid(0.004, 0.01), 3),
-        Row("1-D CNN, BPTT", "baseline", {"model": "cnn", **fixed}, lr_grid(0.004, 0.01), 3),
+        Row("GRU, BPTT", "baseline", {"model": "gru", **fixed}, lr_grid(0.002, 0.004, 0.01), 3),
+        Row("1-D CNN, BPTT", "baseline", {"model": "cnn", **fixed}, lr_grid(0.002, 0.004, 0.01), 3),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     )
 
@@ -57,14 +63,14 @@ WIKITEXT = Table(
             "BIM-D 1x128, online RTRL, spike readout, one pass",
             "bim-text",
             {"k_o": 0.2, "batch": 32},
-            lr_grid(0.004, 0.008),
+            lr_grid(0.002, 0.004, 0.008),
             3,
         ),
         Row(
             "BIM-D 2x128, T-BPTT 16, spikes between the layers, membrane on top, one pass",
             "bim-text",
             {"preset": "deep", "epochs": 1},
-            lr_grid(0.005, 0.01),
+            lr_grid(0.005, 0.01, 0.02),
             3,
         ),
         Row(
@@ -76,14 +82,14 @@ WIKITEXT = Table(
             "GRU-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "gru", "hidden": 128, **_ONE},
-            lr_grid(0.005, 0.01),
+            lr_grid(0.005, 0.01, 0.02),
             3,
         ),
         Row(
             "LSTM-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "lstm", "hidden": 128, **_ONE},
-            lr_grid(0.005, 0.01),
+            lr_grid(0.005, 0.01, 0.02),
             3,
         ),
     ),
@@ -98,8 +104,8 @@ WORDS = Table(
     "wikitext",
     "bits_per_character",
     (
-        Row("BIM-D 1x128, online TR, spike readout, one pass", "bim-text", {}, lr_grid(0.002, 0.004), 3),
-        Row("BIM-D 1x128, T-BPTT 16, spike readout, one pass", "bim-text", _ONE, lr_grid(0.004, 0.008), 3),
+        Row("BIM-D 1x128, online TR, spike readout, one pass", "bim-text", {}, lr_grid(0.002, 0.004, 0.008), 3),
+        Row("BIM-D 1x128, T-BPTT 16, spike readout, one pass", "bim-text", _ONE, lr_grid(0.002, 0.004, 0.008), 3),
         Row(
             "BIM-D 1x128, hidden layer and embedding frozen, one pass",
             "bim-text",
@@ -111,7 +117,7 @@ WORDS = Table(
             "LSTM-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "lstm", "hidden": 128, **_ONE},
-            lr_grid(0.002, 0.004),
+            lr_grid(0.002, 0.004, 0.008),
             3,
         ),
     ),
@@ -129,7 +135,13 @@ LIBRISPEECH = Table(
     "librispeech",
     "word_error_rate",
     (
-        Row("BIM-D 1x128, CTC, BPTT, spike readout", "bim-ctc", {"hidden": (128,), **_CTC}, lr_grid(0.004, 0.01), 3),
+        Row(
+            "BIM-D 1x128, CTC, BPTT, spike readout",
+            "bim-ctc",
+            {"hidden": (128,), **_CTC},
+            lr_grid(0.002, 0.004, 0.01),
+            3,
+        ),
         Row(
             "the same, beam of 16 with a character 6-gram",
             "bim-ctc",
@@ -146,7 +158,13 @@ LIBRISPEECH = Table(
             ),
             1,
         ),
-        Row("GRU-128, CTC, BPTT", "baseline-ctc", {"model": "gru", "hidden": 128, **_CTC}, lr_grid(0.002, 0.004), 3),
+        Row(
+            "GRU-128, CTC, BPTT",
+            "baseline-ctc",
+            {"model": "gru", "hidden": 128, **_CTC},
+            lr_grid(0.002, 0.004, 0.008),
+            3,
+        ),
     ),
     "A word error rate on LibriSpeech with a recogniser that the paper does not describe.",
     _UNTRIED

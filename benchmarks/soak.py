@@ -56,7 +56,9 @@ class Watch:
         """Return memory (MB) and CPU time (us a sample) of the first tenth and of the rest or the last one."""
         at_end = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         rest = max(*self.largest[1:], resident())
-        marks = np.linspace(0, self.done[-1], 11)
+        marks = np.linspace(
+            self.done[min(1, len(self.done) - 2)], self.done[-1], 11
+        )  # after the first piece, which is cheaper
         cpu = np.diff(np.interp(marks, self.done, self.cpu)) / np.diff(marks) * 1e6
         return {
             "first_mb": self.largest[0] / 1e6, "rest_mb": rest / 1e6, "peak_mb": at_end / 1e6,

@@ -22,15 +22,25 @@ from torch.autograd.function import FunctionCtx
 from bimhw.learning.event_prop import EventNeurons, Events, Floats, event_gradient, run_events
 from bimhw.models.event.config import EventConfig
 from bimhw.models.event.net import EventNet, EventRun
+from simulator.base.errors import InputError
 
 Ints = npt.NDArray[np.int64]
 
 
 def event_form(net: EventNet) -> Callable[[Tensor], EventRun]:
-    """Return what takes inputs [T, B, n_in] through a network event by event, with gradients."""
+    """Return what takes inputs [T, B, n_in] through a network event by event, with gradients.
+
+    It raises `InputError` where the top layer is silent in the first batch: no gradient would wake it.
+    """
+    heard = False
 
     def run(x: Tensor) -> EventRun:
+        nonlocal heard
         filtered, *spikes = _Events.apply(x, net.config, *net.weights)  # type: ignore[no-untyped-call]
+        if not (heard or spikes[-1].any()):
+            problem = "is silent in the first batch, and a silent neuron has no gradient of spike times"
+            raise InputError(f"layer {net.config.n_layers}", problem, "Raise gain_in or mean_in (--set gain_in=8)")
+        heard = True
         return EventRun(filtered @ net.readout.get_parameter("weight").T, tuple(spikes))
 
     return run

@@ -92,6 +92,8 @@ def test_what_eventprop_does_not_do_is_refused() -> None:
         bimhw.train(task, family="event", rule="bptt")
     with pytest.raises(InputError, match="is for event networks"):
         bimhw.train(task, family="leaky", rule="eventprop")
+    with pytest.raises(InputError, match="layer 1: is silent in the first batch"):
+        bimhw.train(task, rule="eventprop", hidden=(2,), theta=1e6)
     with pytest.raises(InputError, match="no gradient"):
         bimhw.train(task, family="event", rate_strength=0.1)
     with pytest.raises(InputError, match="must differ from tau_s"):

@@ -284,10 +284,13 @@ class Dataset(Shown):
     def width(self) -> int:
         """Return the values of a step, as the layout tells; without one, all axes but the first two.
 
+        Values [B, n] with a number of steps are the same at every step.
+
         Raises:
             InputError: x has too few axes to tell.
         """
-        lead = 1 if self.layout == "static" else 2
+        still = self.layout is None and self.x.ndim == 2 and self.steps is not None
+        lead = 1 if still or self.layout == "static" else 2
         if self.x.ndim <= lead:
             raise InputError(
                 f"{self.name}: x",

@@ -224,3 +224,12 @@ def test_labelled_samples_become_a_task() -> None:
 
 def test_it_is_public() -> None:
     assert bimhw.Dataset is Dataset
+
+
+@pytest.mark.parametrize("encoding", [None, "rate", "latency"])
+def test_still_values_with_steps_make_a_task(encoding: str | None) -> None:
+    x = np.random.default_rng(0).random((20, 3))
+    task = Dataset(x, np.arange(20) % 2, steps=6, encoding=encoding).task()
+    assert task.train.x.shape == (16, 6, 3)
+    with pytest.raises(InputError, match="does not tell the values of a step"):
+        Dataset(x, np.arange(20) % 2).task()

@@ -23,6 +23,7 @@ from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from tests.bimhw.frontends.test_nir_reader import write_raw
+from tests.thinned import first
 
 pytest.importorskip("brian2", reason="needs the extra brian2")
 MODEL = Path(__file__).parents[4] / "examples" / "digits.safetensors"
@@ -37,7 +38,7 @@ def _check(seed: int, size: int, steps: int) -> Comparison:
     return result
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(2, range(4)))
 def test_random_networks(seed: int) -> None:
     assert _check(seed, 40, 70).events > 20
 

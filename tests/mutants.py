@@ -151,8 +151,8 @@ TESTED |= {
     "a weight is not shifted": (
         "simulator.function.kernels", "+= int(weights[j]) << shift", "+= int(weights[j])", FUNCTION, "dictionary"),
     "a payload is not scaled": (
-        "simulator.function.kernels", "value = int(payload[k]) << shift\n", "value = 1 << shift\n",
-        FUNCTION, "dictionary"),
+        "simulator.function.kernels", "value = int(payload[k]) << shift\n        for j in range(np",
+        "value = 1 << shift\n        for j in range(np", FUNCTION, "dictionary"),
     "a sum is not cleared": (
         "simulator.function.kernels", " acc[port, i] = 0\n", " acc[port, i] = acc[port, i]\n", FUNCTION, "dictionary"),
     "a saturated sum wraps": (
@@ -180,14 +180,14 @@ TESTED |= {
     "the definition frees a slot with the last branch granted": (
         "simulator.timing.clocked", "held[row] = max(held[row], t + L)", "held[row] = t + L", FORKS, MESHES),
     "a shared link is loaded by every leaf": (
-        "simulator.timing.bound", "if last[r * P + d] != packet[m]:", "if packet[m]:", FORKS, MESHES),
+        "simulator.timing.bound", "if last[out] != packet[m]:", "if packet[m]:", FORKS, MESHES),
     "a fork pays for every leaf": (
         "simulator.timing.expand", "if ends.size:  # one packet", "if False:  # one packet",
         FORKS, "events_equal"),
     "a tree's column begins at its first leaf": (
         "simulator.program.traffic", "            low = high = y[home]", "            low = high = y[c]", FORKS, "brute_force"),
     "the host has no place among the leaves": (
-        "simulator.timing.plan", "np.lexsort((place, np", "np.lexsort((dst, np", FORKS, "events_equal"),
+        "simulator.timing.plan", "np.lexsort((wires(mesh).leaf_key[dst], np", "np.lexsort((dst, np", FORKS, "events_equal"),
     "tokens and barriers are both paid": (
         "energy_models.chip_energy", 'not (key == "barrier" and by_neighbours)', "True", CHIP, "stand_in"),
     "leaves are received once": (

@@ -18,7 +18,8 @@ from typing import Any
 
 TIMING = Path(__file__).resolve().parents[1] / "simulator" / "timing"
 KERNEL = TIMING / "kernel.py"
-PARTS = ("words", "tokens", "kernel")  # modules of the compiled kernel, each of which imports those before it
+# Modules of the compiled kernel, each of which imports those before it.
+PARTS = ("words", "arbiter", "tokens", "kernel")
 CASES, LIMIT_S = 120, 90  # CPU seconds, so that a busy machine makes no verdict
 
 # what is wrong -> (text of the kernel, text in its place)
@@ -29,6 +30,7 @@ MUTANTS: dict[str, tuple[str, str]] = {
         "max((head - OCCUPIED) >> key_bits, gone)",
         "max((head - OCCUPIED) >> key_bits, now + _1)",
     ),
+    "both networks are one": ("((there >> _8) & OUT) + _2", "_2"),
     "an idle input forgets its last tail": ("max(arrival, S[far_end + IDLE])", "arrival"),
     "the youngest packet wins": ("if key < best:", "if key > best:"),
     "the lowest port wins": ("if key < best:", "if key < _0:"),
@@ -72,8 +74,8 @@ MUTANTS: dict[str, tuple[str, str]] = {
 FORKED: dict[str, tuple[str, str]] = {
     "a slot is free when the first tail has left": ("gone = max(tail_gone, S[p + IDLE])", "gone = tail_gone"),
     "a head leaves with its first branch": ("popped = carry >> _32 == _1", "popped = True"),
-    "a branch takes the leaves of the next one": ("  beyond = leaf\n", "  beyond = beyond\n"),
-    "a branch has the leaves of the head": ("                        m += _1\n", "                        m += _0\n"),
+    "a branch takes the leaves of the next one": (" += _1\n    return m, beyond", " += _1\n    return m, stop"),
+    "a branch has the leaves of the head": ("!= port:\n        m += _1", "!= port and m < _0:\n        m += _1"),
     "outputs are asked once a leaf": ("if out != last:", "if out != nil:"),
 }  # fmt: skip
 
@@ -145,6 +147,7 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
 }  # fmt: skip
 
 LOCAL, FORKS = "tests/simulator/timing/test_neighbours.py", "tests/simulator/timing/test_multicast.py"
+NETWORKS = "tests/simulator/timing/test_networks.py"
 FUNCTION, UPDATES = "tests/simulator/function/test_function.py", "tests/simulator/plasticity/test_update_parts.py"
 HANDS, MESHES = "random_meshes or by_hand", "random_trees or by_hand or holds_the_slot"
 TESTED |= {
@@ -188,6 +191,11 @@ TESTED |= {
         "simulator.program.traffic", "            low = high = y[home]", "            low = high = y[c]", FORKS, "brute_force"),
     "the host has no place among the leaves": (
         "simulator.timing.plan", "np.lexsort((wires(mesh).leaf_key[dst], np", "np.lexsort((dst, np", FORKS, "events_equal"),
+    "a tree of each network leads to the host": (
+        "simulator.program.traffic", "leaves & (topology.mesh_cores % topology.networks == network)", "leaves",
+        NETWORKS, "brute_force"),
+    "the definition has one network": (
+        "simulator.timing.wires", "% mesh.networks * LOCAL", "% 1 * LOCAL", NETWORKS, "by_hand"),
     "tokens and barriers are both paid": (
         "energy_models.chip_energy", 'not (key == "barrier" and by_neighbours)', "True", CHIP, "stand_in"),
     "leaves are received once": (
@@ -216,7 +224,7 @@ CHECK = """
 import dataclasses, sys, types
 import numpy as np
 import simulator.timing
-for name in ("words", "tokens", "kernel"):
+for name in ("words", "arbiter", "tokens", "kernel"):
     path = f"{sys.argv[1]}/{name}.py"
     source = open(path, encoding="utf-8").read().replace("cache=True, ", "")
     module = types.ModuleType(f"simulator.timing.{name}")
@@ -237,6 +245,7 @@ for seed in range(int(sys.argv[2])):
         assert (a.stamps == b.stamps).all() and (a.quiet == b.quiet).all() and (a.start == b.start).all(), seed
         continue
     mesh, work = random_case(seed, 200)
+    mesh = dataclasses.replace(mesh, networks=1 + seed // 2 % 2)
     if sys.argv[3] == "forks":
         work = forked(mesh, work, np.random.default_rng(seed))
     a, b = run_clocked(mesh, work), run_compiled(mesh, work)

@@ -17,7 +17,8 @@ import numpy as np
 from torch import nn
 
 from bimhw.frontends import bim
-from bimhw.frontends.stack import flat_layers, module_network
+from bimhw.frontends.chain import flat_layers
+from bimhw.frontends.stack import module_network
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.module import BimModule
 from bimhw.models.registry import Arrays, family_of
@@ -51,7 +52,7 @@ def nn_network(model: nn.Module, input_shape: tuple[int, ...] | None = None, inp
     """Return the float network of a stack with BIM layers.
 
     Args:
-        model: a BIM layer, or `torch.nn.Sequential` of BIM layers, filters and what `bimhw.frontends.stack` knows.
+        model: a BIM layer, or a chain of BIM layers, filters and what `bimhw.frontends.stack` knows (`bimhw.frontends.chain`).
         input_shape: of one sample and step; needed where the first layer does not tell it.
         input_scale: the stack was trained on integer payloads times this.
 

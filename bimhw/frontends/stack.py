@@ -6,13 +6,13 @@ The stack becomes a graph of NIR's stateless nodes with our neurons between them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from bimhw.frontends.chain import flat_layers
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower, outline
@@ -73,22 +73,6 @@ def module_graph(module: nn.Module, input_shape: tuple[int, ...] | None = None) 
     nodes[OUTPUT] = ("Output", {})
     graph = build_graph(nodes, [*edges, (last, OUTPUT)], type(module).__name__)
     return graph, forms
-
-
-def flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the layers in order with their dotted names; Dropout and Identity do nothing and are left out."""
-    if not isinstance(module, nn.Sequential):
-        raise FitError(
-            f"module {prefix or type(module).__name__!r} ({type(module).__name__})",
-            "is not a sequence of layers, so its graph is not known",
-            "Use torch.nn.Sequential or bimhw.models.stack.Stack, or export it to NIR",
-        )
-    for name, layer in module.named_children():
-        full = f"{prefix}{name}"
-        if isinstance(layer, nn.Sequential):
-            yield from flat_layers(layer, f"{full}.")
-        elif not isinstance(layer, nn.Identity | nn.Dropout):
-            yield full, layer
 
 
 def _first_width(layers: list[tuple[str, nn.Module]]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
-from bimhw.frontends.stack import flat_layers
+from bimhw.frontends.chain import flat_layers
 from bimhw.models.bim.module import BimModule
 from bimhw.models.io import load_arrays, write_contents
 from bimhw.models.registry import Arrays
@@ -25,7 +25,7 @@ def save(
     """Save a stack as a model file (.pt or .safetensors): layers and options as text, tensors beside them, no code.
 
     Args:
-        net: a BIM layer, or `torch.nn.Sequential` of layers that a chip can run.
+        net: a BIM layer, or a chain of layers that a chip can run (`bimhw.frontends.chain`).
         path: the suffix chooses the format.
         input_shape: of one sample and step, where the first layer does not tell it.
         input_scale: the stack was trained on a task's integer payloads times this.

@@ -243,7 +243,7 @@ def test_training_learns_and_repeats() -> None:
         ({"prune": 0.5}, "no masks"),
         ({"psp": "exp"}, "Options: family, n_in, hidden"),
         ({"preset": "fsdd"}, "Presets: default"),
-        ({"family": "lstm"}, "Families: bim, leaky, meta, p-spikessm"),
+        ({"family": "lstm"}, "Families: bim, event, leaky, meta, p-spikessm"),
     ],
 )
 def test_what_the_family_does_not_have(options: dict[str, Any], message: str) -> None:

@@ -335,6 +335,6 @@ def test_a_rule_refuses_what_it_is_not_defined_for() -> None:
     with pytest.raises(InputError, match="rule 'decolle': is not defined for ALIF"):
         LocalLearner(Case(0, hidden=(3,), adaptive=True).net, BY_NAME["decolle"], 1)
     with pytest.raises(InputError, match="rule 'e-prop': is for leaky networks"):
-        bimhw.train("digits", rule="e-prop", epochs=1)
+        bimhw.train("digits", family="bim", rule="e-prop", epochs=1)
     with pytest.raises(InputError, match="rule 'rtrl': does not train the family leaky"):
         bimhw.train("digits", family="leaky", rule="rtrl", epochs=1)

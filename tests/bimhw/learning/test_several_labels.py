@@ -16,7 +16,7 @@ from bimhw.learning.forms.learner import softmax_error
 from bimhw.learning.recipe import recipe
 from bimhw.learning.stream import StreamTrainer
 from bimhw.learning.train import train
-from bimhw.runs.learn import with_classes
+from bimhw.runs.classes import with_classes
 from bimhw.studies.baselines.fit import FitSettings, fit_task
 from bimhw.tasks import Split, Task
 from bimhw.tasks.metrics import areas, decisions

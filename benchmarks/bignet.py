@@ -22,7 +22,7 @@ import numpy.typing as npt
 from simulator.base.host_memory import check_memory
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
-from simulator.program.blocks import BLOCK, n_blocks, of_blocks, place_blocks, rows_of
+from simulator.program.blocks import BLOCK, Pointers, n_blocks, of_blocks, place_blocks, pointer_type, rows_of
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -38,10 +38,11 @@ def network(neurons: int, synapses: int, activity: float, seed: int = 0) -> Prog
         InputError: it would not fit the memory.
     """
     blocks, fan_out = n_blocks(neurons), synapses // neurons
-    need = 3 * synapses + 8 * blocks * neurons + 40 * neurons
+    pointer = np.dtype(pointer_type(synapses))
+    need = 3 * synapses + pointer.itemsize * blocks * neurons + 40 * neurons
     way_out = f"A machine with {need / 1e9:.1f} GB free holds it; take fewer --synapses"
     check_memory(need, "bignet", f"{neurons:,} neurons and {synapses:,} synapses", way_out)
-    ptr = np.zeros((blocks, neurons + 1), np.int64)
+    ptr: Pointers = np.zeros((blocks, neurons + 1), pointer)
     shares = np.diff(np.minimum(np.arange(blocks + 1) * BLOCK, neurons)) / neurons
     _lengths(ptr, np.cumsum(fan_out * shares), seed)
     place_blocks(ptr)
@@ -59,7 +60,7 @@ def network(neurons: int, synapses: int, activity: float, seed: int = 0) -> Prog
 
 
 @numba.njit
-def _lengths(ptr: npt.NDArray[np.int64], share: npt.NDArray[np.float64], seed: int) -> None:
+def _lengths(ptr: Pointers, share: npt.NDArray[np.float64], seed: int) -> None:
     """Synapses of each row in each block, of the same sum for every row."""
     np.random.seed(seed)  # noqa: NPY002 - numba's own generator inside a kernel
     for row in range(ptr.shape[1] - 1):
@@ -72,7 +73,7 @@ def _lengths(ptr: npt.NDArray[np.int64], share: npt.NDArray[np.float64], seed: i
 
 @numba.njit
 def _fill(
-    row_ptr: npt.NDArray[np.int64], size: int, seed: int, indices: npt.NDArray[np.uint16], weights: npt.NDArray[np.int8]
+    row_ptr: Pointers, size: int, seed: int, indices: npt.NDArray[np.uint16], weights: npt.NDArray[np.int8]
 ) -> None:
     """Fill each row with ascending targets, one from each of equal slices, and weights of -20 to 20."""
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
@@ -85,6 +86,14 @@ def _fill(
             low, high = size * k // length, size * (k + 1) // length
             indices[start + k] = low + np.int64((state & np.uint64(0xFFFFFFFF)) % np.uint64(high - low))
             weights[start + k] = np.int64((state >> np.uint64(40)) % np.uint64(41)) - 20
+
+
+def synapse_bytes(program: Program) -> tuple[float, float]:
+    """Return the memory of a synapse: without and with its share of the row pointers."""
+    synapses = sum(q.n_synapses for q in program.projections)
+    held = sum(q.indices.nbytes + q.weights.nbytes for q in program.projections)
+    pointers = sum(q.indptr.nbytes for q in program.projections)
+    return held / synapses, (held + pointers) / synapses
 
 
 def timed(program: Program, steps: int, threads: int) -> tuple[float, float, int, str]:
@@ -113,10 +122,8 @@ def main() -> None:
     began = time.perf_counter()
     program = network(int(options.neurons), int(options.synapses), options.activity)
     made, synapses = time.perf_counter() - began, sum(q.n_synapses for q in program.projections)
-    held = sum(q.indices.nbytes + q.weights.nbytes for q in program.projections)
-    pointers = sum(q.indptr.nbytes for q in program.projections)
     print(f"{program.n_neurons:,} neurons in one population, {synapses:,} synapses, made in {made:.1f} s")
-    print(f"{held / synapses:.2f} bytes a synapse, {(held + pointers) / synapses:.2f} with row pointers")
+    print("{:.2f} bytes a synapse, {:.2f} with row pointers".format(*synapse_bytes(program)))
     numbers = [int(n) for n in options.threads.split(",")]
     best = {n: min((timed(program, options.steps, n) for _ in range(3)), key=lambda r: r[0]) for n in numbers}
     for n, (wall, cpu, spikes, digest) in best.items():

@@ -30,7 +30,7 @@ from simulator.base.files import read_npz
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
 from simulator.neurons.lif import initial_v
-from simulator.program.blocks import n_blocks, worth_blocks
+from simulator.program.blocks import n_blocks, pointer_type, worth_blocks
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
@@ -115,7 +115,8 @@ def _foresee(path: Path) -> bool:
         need, there = _HELD * sum(sizes.values()), host_memory.available_bytes()
         if split:
             rest = sum(size for name, size in sizes.items() if name not in SYNAPSES)
-            need = _HELD * rest + 2 * synapses + sizes["weights"] + 8 * n_blocks(neurons) * neurons
+            pointer_bytes = np.dtype(pointer_type(synapses)).itemsize
+            need = _HELD * rest + 2 * synapses + sizes["weights"] + pointer_bytes * n_blocks(neurons) * neurons
         if there is None or need <= there:
             return split
     share = there / need

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mapping.words import value_bits
 from simulator.base.errors import InputError
-from simulator.program.blocks import n_blocks, of_blocks, place_blocks
+from simulator.program.blocks import Pointers, n_blocks, of_blocks, place_blocks, pointer_type
 from simulator.program.graph import Projection
 
 SYNAPSES = ("indices", "weights")
@@ -42,7 +42,7 @@ def read_blocks(path: Path, indptr: I64, n_in: int, like: tuple[Projection, ...]
         InputError: targets out of range or order, or as many weights as there are no synapses.
     """
     n = indptr.size - 1
-    ptr = np.zeros((n_blocks(n - n_in), n + 1), np.int64)
+    ptr: Pointers = np.zeros((n_blocks(n - n_in), n + 1), pointer_type(int(indptr[-1])))
     with zipfile.ZipFile(path) as archive:
         _count(archive, indptr, n_in, ptr, str(path))
         place_blocks(ptr)
@@ -56,7 +56,7 @@ def read_blocks(path: Path, indptr: I64, n_in: int, like: tuple[Projection, ...]
     return tuple(found)
 
 
-def _count(archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: I64, where: str) -> None:
+def _count(archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: Pointers, where: str) -> None:
     row, last, at = 0, -1, 0
     with _array(archive, "indices", int(indptr[-1]), where) as pieces:
         for piece in pieces:
@@ -71,7 +71,7 @@ def _count(archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: I64, where: st
 
 
 def _place(
-    archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: I64, where: str
+    archive: zipfile.ZipFile, indptr: I64, n_in: int, ptr: Pointers, where: str
 ) -> tuple[npt.NDArray[np.uint16], Integers]:
     total = int(indptr[-1])
     with _array(archive, "indices", total, where) as targets, _array(archive, "weights", total, where) as words:
@@ -107,7 +107,9 @@ def _pieces(stream: IO[bytes], dtype: np.dtype[np.integer], size: int) -> Iterat
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_piece(indptr: I64, piece: Integers, at: int, row: int, last: int, low: int, out: I64) -> tuple[int, int]:
+def _count_piece(
+    indptr: I64, piece: Integers, at: int, row: int, last: int, low: int, out: Pointers
+) -> tuple[int, int]:
     """Count a piece that begins at place `at`; returns (row, last target), the row as -1 - row where a target is wrong."""
     high = indptr.size - 1
     for k in range(piece.size):
@@ -124,7 +126,7 @@ def _count_piece(indptr: I64, piece: Integers, at: int, row: int, last: int, low
 
 @numba.njit(cache=True, nogil=True)
 def _place_piece(
-    indptr: I64, piece: Integers, words: Integers, at: int, row: int, block: int, place: int, low: int, ptr: I64,
+    indptr: I64, piece: Integers, words: Integers, at: int, row: int, block: int, place: int, low: int, ptr: Pointers,
     indices: npt.NDArray[np.uint16], weights: Integers,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Put a piece that begins at place `at` where it belongs; returns (row, block, next place in it)."""

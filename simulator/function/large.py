@@ -23,7 +23,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
+Pointers = npt.NDArray[np.signedinteger]
 Integers = npt.NDArray[np.signedinteger]
 Targets = npt.NDArray[np.integer]
 Flags = npt.NDArray[np.uint8]
@@ -40,27 +40,27 @@ class Rows:
 
     Attributes:
         source: id of the source of row 0.
-        bounds: int64, row r is [bounds[r * stride], bounds[r * stride + 1]) of `target` and `weight`.
+        bounds: int32 or int64, row r is [bounds[r * stride], bounds[r * stride + 1]) of `target` and `weight`.
         stride: 1 where rows follow one another; 2 where each has bounds of its own.
         target: counted from `offset` neurons after the first of the range; before it where the offset is negative.
         weight: of each synapse.
     """
 
     source: int
-    bounds: I64
+    bounds: Pointers
     stride: int
     target: Targets
     weight: Integers
     offset: int
 
     @property
-    def begin(self) -> I64:
-        """Begin of each row, int64 [rows]."""
+    def begin(self) -> Pointers:
+        """Begin of each row, [rows]."""
         return self.bounds[: -1 : self.stride]
 
     @property
-    def end(self) -> I64:
-        """End of each row, int64 [rows]."""
+    def end(self) -> Pointers:
+        """End of each row, [rows]."""
         return self.bounds[1 :: self.stride]
 
 
@@ -244,18 +244,18 @@ _1, _4, _8 = np.uint64(1), np.uint64(4), np.uint64(8)
 
 @numba.njit(cache=True, nogil=True)
 def scatter(
-    ids: I32, source: int, bounds: I64, stride: int, target: Targets, weight: Integers, offset: int, u: Integers
+    ids: I32, source: int, bounds: Pointers, stride: int, target: Targets, weight: Integers, offset: int, u: Integers
 ) -> None:
     """u[target + offset] += weight for every synapse of every event; rows are asked for four events ahead."""
     targets, weights = np.uint64(target.ctypes.data), np.uint64(weight.ctypes.data)
     places, each = np.uint64(bounds.ctypes.data), np.uint64(stride)
-    target_size, weight_size = np.uint64(target.itemsize), np.uint64(weight.itemsize)
+    size, target_size, weight_size = np.uint64(bounds.itemsize), np.uint64(target.itemsize), np.uint64(weight.itemsize)
     first, last, shift = np.int32(source), np.uint64(ids.size), np.uint64(offset)
     for k in range(last):
         if k + _8 < last:
-            far = places + np.uint64(np.uint32(ids[k + _8] - first)) * each * _8
+            far = places + np.uint64(np.uint32(ids[k + _8] - first)) * each * size
             prefetch(far)
-            prefetch(far + _8)
+            prefetch(far + size)
         if k + _4 < last:
             near = np.uint64(np.uint32(ids[k + _4] - first)) * each
             a, b = np.uint64(bounds[near]), np.uint64(bounds[near + _1])
@@ -282,9 +282,9 @@ def update(
 
 
 @numba.njit(cache=True, nogil=True)
-def _split_rows(begin: I64, end: I64, target: Targets, bound: int) -> I64:
+def _split_rows(begin: Pointers, end: Pointers, target: Targets, bound: int) -> Pointers:
     """Place in each row of the first target that is not below the bound."""
-    out = np.empty(begin.size, np.int64)
+    out = np.empty(begin.size, begin.dtype)
     for row in range(begin.size):
         lo, hi = begin[row], end[row]
         while lo < hi:

@@ -13,6 +13,7 @@ from simulator.base.errors import InputError
 from simulator.function.kernels import add_magnitudes, first_unordered_row
 from simulator.neurons import base
 from simulator.neurons.base import NeuronModel
+from simulator.program.blocks import has_short_targets
 from simulator.program.graph import Population, Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection, add_shared_magnitudes
@@ -63,7 +64,7 @@ class Synapses:
     source: int
     target: int
     port: int
-    indptr: I64
+    indptr: I64  # or int32 beside 16-bit targets, where the program has them so
     indices: I32  # or uint16, where the program has them so; counted from `first`
     weights: npt.NDArray[Any]
     delay: int
@@ -135,7 +136,7 @@ def _synapses(p: Projection, index: Mapping[str, int], models: Sequence[NeuronMo
         index[p.source],
         index[p.target],
         target.ports.index(p.port),
-        np.ascontiguousarray(indptr, np.int64),
+        np.ascontiguousarray(indptr, indptr.dtype if has_short_targets(p) and indptr.dtype == np.int32 else np.int64),
         np.ascontiguousarray(p.indices, np.uint16 if p.indices.dtype == np.uint16 else np.int32),
         weights.copy() if p.plastic else np.ascontiguousarray(weights),
         p.delay,

@@ -1,7 +1,8 @@
 """Synapses of a large population in blocks of 65,536 targets: 16-bit indices, 3 bytes a synapse with 8-bit weights.
 
-A block is a projection of its own (`Projection.first`), so every engine runs it as it runs any other. It costs 8 bytes of row
-pointers a source, so a projection is split only where that is less than the 2 bytes saved at each synapse.
+A block is a projection of its own (`Projection.first`), so every engine runs it as it runs any other. It costs row
+pointers: 8 bytes a source in a file, 4 in memory, where those of a block have 32 bits. A projection is split only where the 8
+bytes are less than the 2 saved at each synapse.
 """
 
 from __future__ import annotations
@@ -17,15 +18,33 @@ from simulator.program.graph import Projection
 
 BLOCK = 1 << 16
 LEAST = 1 << 22  # synapses below which a split saves nothing worth having
-_POINTER_BYTES, _SAVED_BYTES = 8, 2
+_POINTER_BYTES, _SAVED_BYTES = 8, 2  # as stored in a file
+_MOST_32 = 2**31 - 1
 
 I64 = npt.NDArray[np.int64]
+Pointers = npt.NDArray[np.signedinteger]  # int32 where `pointer_type` allows, else int64
 Integers = npt.NDArray[np.integer]
 
 
 def n_blocks(size: int) -> int:
     """Return how many blocks a population of `size` targets has."""
     return -(-size // BLOCK)
+
+
+def pointer_type(synapses: int) -> type[np.int32 | np.int64]:
+    """Return the type of row pointers into so many synapses of 16-bit targets."""
+    return np.int32 if synapses <= _MOST_32 else np.int64
+
+
+def has_short_targets(q: Projection) -> bool:
+    """Return whether the targets have 16 bits: those of a block, or of a small population where the front end has them so."""
+    return q.indices.dtype == np.uint16
+
+
+def with_short_pointers(q: Projection) -> Projection:
+    """Return a checked projection with row pointers of `pointer_type` beside 16-bit targets; itself with other targets."""
+    kind = pointer_type(q.n_synapses)
+    return replace(q, indptr=q.indptr.astype(kind)) if has_short_targets(q) and q.indptr.dtype != kind else q
 
 
 def worth_blocks(rows: int, synapses: int, size: int) -> bool:
@@ -49,12 +68,15 @@ def in_blocks(q: Projection, size: int) -> tuple[Projection, ...]:
     return of_blocks(q, ptr, indices, weights)
 
 
-def of_blocks(like: Projection, ptr: I64, indices: npt.NDArray[np.uint16], weights: Integers) -> tuple[Projection, ...]:
+def of_blocks(
+    like: Projection, ptr: Pointers, indices: npt.NDArray[np.uint16], weights: Integers
+) -> tuple[Projection, ...]:
     """Return one projection a block.
 
     Args:
         like: what they have in common; its name gets the number of the block.
-        ptr: int64 [blocks, rows + 1], row pointers into `indices` and `weights`; block follows block.
+        ptr: [blocks, rows + 1], row pointers into `indices` and `weights`, of `pointer_type` or int64; block follows block. They
+            are counted anew in each block, in place, and those of 32 bits are not copied.
         indices: uint16, targets counted from the first of each block.
         weights: of the same length.
     """
@@ -63,7 +85,8 @@ def of_blocks(like: Projection, ptr: I64, indices: npt.NDArray[np.uint16], weigh
         own = slice(int(row[0]), int(row[-1]))
         if own.start < own.stop:
             row -= own.start
-            rows = {"indptr": row, "indices": indices[own], "weights": weights[own]}
+            indptr = row.astype(pointer_type(own.stop - own.start), copy=False)
+            rows = {"indptr": indptr, "indices": indices[own], "weights": weights[own]}
             parts.append(replace(like, name=f"{like.name}.{b}", first=BLOCK * b, **rows))
     return tuple(parts)
 
@@ -72,8 +95,8 @@ def rows_of(parts: Sequence[Projection]) -> tuple[I64, Integers]:
     """Return (row pointers, targets ascending in each row) of blocks of one source, in ascending order of `first`."""
     if len(parts) == 1:
         q = parts[0]
-        return q.indptr, q.indices if q.first == 0 else q.targets
-    indptr: I64 = np.zeros_like(parts[0].indptr)
+        return q.indptr.astype(np.int64, copy=False), q.indices if q.first == 0 else q.targets
+    indptr: I64 = np.zeros(parts[0].indptr.size, np.int64)
     for q in parts:
         indptr += q.indptr
     targets, at = np.empty(int(indptr[-1]), np.int32), indptr[:-1].copy()
@@ -82,16 +105,16 @@ def rows_of(parts: Sequence[Projection]) -> tuple[I64, Integers]:
     return indptr, targets
 
 
-def block_pointers(indptr: I64, indices: Integers, blocks: int) -> I64:
-    """Return the row pointers of each block, int64 [blocks, rows + 1], block following block."""
-    out = np.zeros((blocks, indptr.size), np.int64)
+def block_pointers(indptr: I64, indices: Integers, blocks: int) -> Pointers:
+    """Return the row pointers of each block, [blocks, rows + 1], block following block."""
+    out: Pointers = np.zeros((blocks, indptr.size), pointer_type(int(indptr[-1])))
     count_blocks(indptr, indices, 0, out)
     place_blocks(out)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def count_blocks(indptr: I64, indices: Integers, low: int, out: I64) -> None:
+def count_blocks(indptr: I64, indices: Integers, low: int, out: Pointers) -> None:
     """out[block, row + 1] += 1 for every synapse; `low` is subtracted from every index."""
     for row in range(indptr.size - 1):
         for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
@@ -99,7 +122,7 @@ def count_blocks(indptr: I64, indices: Integers, low: int, out: I64) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def place_blocks(out: I64) -> None:
+def place_blocks(out: Pointers) -> None:
     """Turn counts of `count_blocks` into pointers."""
     at = 0
     for b in range(out.shape[0]):
@@ -110,7 +133,7 @@ def place_blocks(out: I64) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _deal(
-    indptr: I64, indices: Integers, weights: Integers, ptr: I64, local: npt.NDArray[np.uint16], values: Integers
+    indptr: I64, indices: Integers, weights: Integers, ptr: Pointers, local: npt.NDArray[np.uint16], values: Integers
 ) -> None:
     for row in range(indptr.size - 1):
         block, at = np.int64(-1), np.int64(0)

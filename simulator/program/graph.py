@@ -50,7 +50,7 @@ class Projection:
     accumulator of each target at step ``t + 1 + delay``.
 
     Attributes:
-        indptr: int64 [source.size + 1], row pointers.
+        indptr: int64 [source.size + 1], row pointers; int32 beside 16-bit targets of fewer than 2^31 synapses.
         indices: int32 or uint16 [nnz], target neuron counted from `first`, ascending and unique in a row.
         weights: [nnz] float64 (float stage), or int8/int16/int32 (integer stage).
         delay: extra steps (axonal delay), >= 0.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
 from simulator.base.reading import boundary, parse_as, parse_object
 from simulator.base.shown import Shown
+from simulator.program.blocks import has_short_targets, with_short_pointers
 from simulator.program.graph import Population, Projection
 from simulator.program.header import Facts, Header, ProjectionHeader
 from simulator.program.meta import ProgramMeta, program_meta
@@ -109,7 +110,7 @@ class Program(Shown):
             tensors |= {f"pop{i}.table.{k}": v for k, v in p.tables.items()}
         for i, q in enumerate(self.projections):
             projections.append(_plain(q))
-            tensors |= {f"proj{i}.{k}": getattr(q, k) for k in _arrays(q)}
+            tensors |= {f"proj{i}.{k}": _stored(q, k) for k in _arrays(q)}
         if self.inputs is not None:
             tensors |= _input_tensors(self.inputs)
         header = {
@@ -146,7 +147,7 @@ class Program(Shown):
             program.check()
         except InputError as error:
             raise InputError(f"{where}: {error.where}", error.problem, error.way_out or "Compile it again") from error
-        return program
+        return replace(program, projections=tuple(with_short_pointers(q) for q in program.projections))
 
     def sha256(self) -> str:
         """Hash everything that decides what the chip does."""
@@ -160,7 +161,7 @@ class Program(Shown):
         for q in self.projections:
             digest.update(json.dumps(_plain(q)).encode())
             for name in _arrays(q):
-                digest.update(np.ascontiguousarray(getattr(q, name)).tobytes())
+                digest.update(np.ascontiguousarray(_stored(q, name)).tobytes())
         digest.update(self.core.tobytes() + json.dumps(dict(self.learning), sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -181,6 +182,12 @@ def _plain(q: Projection) -> dict[str, object]:
 def _arrays(q: Projection) -> tuple[str, ...]:
     own = ("indptr", "indices", "weights")
     return (*own, "row", "offset", "template") if isinstance(q, SharedProjection) else own
+
+
+def _stored(q: Projection, name: str) -> Array:
+    """Return an array of a projection as files and hashes have it: row pointers have 64 bits beside 16-bit targets, too."""
+    array: Array = getattr(q, name)
+    return array.astype(np.int64, copy=False) if name == "indptr" and has_short_targets(q) else array
 
 
 def _projection_from(header: ProjectionHeader, tensors: dict[str, Array], i: int) -> Projection:

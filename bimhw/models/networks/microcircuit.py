@@ -31,6 +31,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
 from simulator.base.names import INPUT_MODEL
+from simulator.program.blocks import with_short_pointers
 from simulator.program.graph import Population, Projection
 from simulator.program.spikes import SpikeTrain
 
@@ -258,9 +259,10 @@ def _projection(
     weights = _weights(count, weight / 2**exponent, rng)
     ptr = _merge(ptr, targets, weights, np.zeros(target[1], np.int32), np.zeros(target[1], np.bool_))
     kept = int(ptr[-1])
-    return Projection(
+    made = Projection(
         name, source[0], target[0], "in", ptr, targets[:kept], weights[:kept], delay=delay, exponent=exponent
     )
+    return with_short_pointers(made)
 
 
 def _weights(count: int, mean: float, rng: np.random.Generator, at_once: int = 1 << 20) -> npt.NDArray[np.int8]:

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import bimhw
+from benchmarks import bignet
 from bimhw.frontends.npz import read_plain
 from mapping.hypergraph import axon_hypergraph
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.function import Simulation
 from simulator.function.large import Large
+from simulator.function.layout import lay_out
 from simulator.function.run import recorded_spikes
 from simulator.program import blocks
 from simulator.program.axons import axon_table
@@ -59,18 +61,26 @@ def _split(program: Program) -> Program:
     return replace(program, projections=parts)
 
 
+def _with_pointers(program: Program, kind: type[np.signedinteger]) -> Program:
+    parts = tuple(replace(q, indptr=q.indptr.astype(kind)) for q in program.projections)
+    return replace(program, projections=parts)
+
+
 def _inputs(steps: int = 12) -> SpikeTrain:
     return SpikeTrain.from_dense((np.random.default_rng(1).random((steps, N_IN)) < 0.3).astype(np.int32))
 
 
 def test_loops_and_threads_give_the_same_bytes(whole: Program) -> None:
     split, found = _split(whole), set()
+    wide = _with_pointers(split, np.int64)
     for program, options in (
         (whole, {}), (whole, {"fast": False}), (whole, {"threads": 2}), (split, {}), (split, {"fast": False}),
-        (split, {"threads": 2}), (split, {"threads": 3}),
+        (split, {"threads": 2}), (split, {"threads": 3}), (wide, {}), (wide, {"threads": 2}),
     ):  # fmt: skip
         simulation = Simulation(program, graded_inputs=False, **options)
-        large = (program is split or "threads" in options) and "fast" not in options
+        pointers = {s.indptr.dtype for s in simulation.layout.synapses}
+        assert pointers == {np.dtype(np.int32 if program is split else np.int64)}
+        large = (program is not whole or "threads" in options) and "fast" not in options
         assert isinstance(simulation.fast_form, Large) == large
         simulation.advance(_inputs(), 7)
         simulation.advance(SpikeTrain(np.zeros(1, np.int64), np.zeros(0, np.int32)), 5)
@@ -144,7 +154,48 @@ def test_a_file_keeps_the_blocks(whole: Program, tmp_path: Path) -> None:
     split.save(tmp_path / "x.bimhw")
     again = Program.load(tmp_path / "x.bimhw")
     assert [q.first for q in again.projections] == [q.first for q in split.projections]
+    assert [q.indptr.dtype for q in again.projections] == [np.int32] * 6
+    wide = _with_pointers(split, np.int64)
+    wide.save(tmp_path / "wide.bimhw")
+    assert (tmp_path / "wide.bimhw").read_bytes() == (tmp_path / "x.bimhw").read_bytes()
+    assert wide.sha256() == split.sha256()
     assert again.sha256() == split.sha256() != replace(whole, chip="loihi2", chip_sha256="0").sha256()
+
+
+def test_row_pointers_have_32_bits_where_a_block_fits_them(whole: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond that they have 64, block by block, with the same numbers."""
+    split = _split(whole)
+    assert [q.indptr.dtype for q in split.projections] == [np.int32] * 6
+    sizes = sorted(q.n_synapses for q in split.projections)
+    monkeypatch.setattr(blocks, "_MOST_32", sizes[2])
+    wide = _split(whole)
+    for q, p in zip(split.projections, wide.projections, strict=True):
+        assert p.indptr.dtype == (np.int32 if q.n_synapses <= sizes[2] else np.int64)
+        assert (p.indptr == q.indptr).all() and (p.indices == q.indices).all() and (p.weights == q.weights).all()
+        assert blocks.with_short_pointers(q).indptr.dtype == p.indptr.dtype
+
+
+def test_bytes_of_a_synapse() -> None:
+    """A target, a weight, and a row pointer of 4 bytes for each source and block; at the benchmark's sizes at most 3.2."""
+    neurons, fan_out = 70_000, 8
+    program = bignet.network(neurons, neurons * fan_out, 0.01)
+    assert bignet.synapse_bytes(program) == (3.0, pytest.approx(3 + 4 * 2 * (neurons + 1) / (neurons * fan_out)))
+    for q, s in zip(program.projections, lay_out(program).synapses, strict=True):
+        assert np.shares_memory(q.indptr, s.indptr) and np.shares_memory(q.indices, s.indices)
+        assert np.shares_memory(q.weights, s.weights)
+    neurons, synapses = 200_000, 20_000_000
+    assert 3 + 4 * 4 * (neurons + 1) / synapses <= 3.2
+
+
+def test_row_pointers_beyond_32_bits_are_refused_before_they_are_shortened(whole: Program, tmp_path: Path) -> None:
+    """2^32 + 5 would pass as 5."""
+    split = _with_pointers(_split(whole), np.int64)
+    ptr = split.projections[0].indptr.copy()
+    ptr[3] += 1 << 32
+    wrong = replace(split, projections=(replace(split.projections[0], indptr=ptr), *split.projections[1:]))
+    replace(wrong, chip="loihi2", chip_sha256="0").save(tmp_path / "x.bimhw")
+    with pytest.raises(InputError, match="go backwards"):
+        Program.load(tmp_path / "x.bimhw")
 
 
 @pytest.mark.parametrize("bad", [{"first": -1}, {"first": N}, {"first": N - 100}, {"plastic": "delta"}])

@@ -27,15 +27,17 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
         return share
 
 
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), help="Threads for samples and steps [default: all cores]."
+)
+
+
 def with_timing_options(function: F) -> F:
     """Add ``--timing-sample`` and ``--workers``."""
     sample = click.option(
         "--timing-sample", type=Share(), help="Time this share of the steps only (1%); the interval is stated."
     )
-    workers = click.option(
-        "--workers", type=click.IntRange(min=1), help="Threads for samples and steps [default: all cores]."
-    )
-    return sample(workers(function))
+    return sample(workers_option(function))
 
 
 def describe_sample(figures: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -67,6 +68,7 @@ def run_converted(
     samples: int | None = None,
     seed: int = 0,
     engine: Engine = "compiled",
+    workers: int | None = None,
 ) -> OnChip:
     """Compile a converted network, run it on data, and cost it beside the ReLU network on GPUs.
 
@@ -78,13 +80,14 @@ def run_converted(
         samples: that are run, the first ones; all by default.
         seed: of the mapping.
         engine: of the times.
+        workers: threads for samples and steps, the same result for any number; all cores of the machine by default.
 
     Raises:
         FitError: the chip cannot run the network, or it does not fit.
     """
     silicon = chip if isinstance(chip, Chip) else load_chip(chip)
     compiled = compile(found.network, silicon, data=data, seed=seed)
-    program, how = compiled.program, How(engine=engine, seed=seed)
+    program, how = compiled.program, How(engine=engine, seed=seed, threads=workers or os.cpu_count() or 1)
     trial = DataTrial.of(program, data, samples, None)
     run = execute(request_of(trial, program, silicon, how))
     costs = energy(run.activity, silicon, program=program, spikes=run.joined)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -75,6 +76,7 @@ def run_nir(
     output: Path | str | None = None,
     engine: Engine = "compiled",
     decode: str | None = None,
+    workers: int | None = None,
     force: bool = False,
     **options: Any,
 ) -> OnChip:
@@ -89,6 +91,7 @@ def run_nir(
         output: run folder to write, for `bimhw energy`, `report` and the others; none by default.
         engine: timing engine of the run folder (compiled, simpy, clocked, bound, events) or ``none``.
         decode: how outputs become answers (count, first, membrane, max); by default as the network tells.
+        workers: threads for samples and steps, the same result for any number; all cores of the machine by default.
         force: replace another run in `output`.
         options: of `bimhw.compile` (bits, state_bits ...).
 
@@ -109,7 +112,8 @@ def run_nir(
     silicon = load_chip(chip)
     compiled = compile(model, silicon, data=made, profile=profile, dt=dt, seed=seed, **options)
     trial = DataTrial.of(compiled.program, made, None, decode)
-    how, name = How(engine=engine, seed=seed), made.name if data is not None else ""
+    how = How(engine=engine, seed=seed, threads=workers or os.cpu_count() or 1)
+    name = made.name if data is not None else ""
     comparison, figures = _judged(compiled, silicon, trial, how, name, output, force)
     notes = (*compiled.float_network.meta["notes"], *figures.get("notes", []))
     return OnChip(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.timing_options import workers_option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.IntRange(1), help="Number run on the chip [all].")
 @click.option("--gpu", multiple=True, default=("h100",), show_default=True, help="GPU for the ReLU network.")
 @click.option("-o", "--output", type=OutputFile(), help="Write the program (.bimhw).")
+@workers_option
 @seed_option
 @json_option
 def command(module: str, data: Path, output: Path | None, as_json: bool, **options: Any) -> None:
@@ -51,9 +53,9 @@ def command(module: str, data: Path, output: Path | None, as_json: bool, **optio
     from bimhw.tasks.dataset import Dataset
 
     given = Dataset.open(data)
-    chip, samples, gpu, seed = (options.pop(k) for k in ("chip", "samples", "gpu", "seed"))
+    chip, samples, gpu, seed, workers = (options.pop(k) for k in ("chip", "samples", "gpu", "seed", "workers"))
     found = convert(_module(module), given.x, given.y, **options)
-    done = run_converted(found, found.dataset(given.x, given.y), chip, gpu, samples, seed)
+    done = run_converted(found, found.dataset(given.x, given.y), chip, gpu, samples, seed, workers=workers)
     report, result = done.compiled.report, done.result.to_json()
     figures = found.to_json() | {
         "chip": report["chip"],

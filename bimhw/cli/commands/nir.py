@@ -10,6 +10,7 @@ import click
 
 from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import dataset
+from bimhw.cli.timing_options import workers_option
 
 if TYPE_CHECKING:
     from bimhw.frontends.nir.check import CheckResult
@@ -128,6 +129,7 @@ def _print_decays(kept: Any) -> None:
 @click.option(
     "--engine", default="compiled", show_default=True, help="Timing of the run folder: compiled, simpy, none ..."
 )
+@workers_option
 @seed_option
 @force_option
 @json_option

@@ -150,6 +150,9 @@ def test_the_command_writes_a_program(tmp_path: Path) -> None:
     assert any(line.startswith("LOSES") for line in figures["verdict"]) and figures["result"]["samples"] == 8
     assert figures["neurons"] == 9 and out.exists() and list(figures["curve"]) == ["1", "2", "4", "8", "16"]
     assert bimhw.Program.load(out).meta["input"]["scale"] == 2.0**-7
+    for workers in ("1", "3"):
+        again = CliRunner().invoke(command, [*arguments, "--workers", workers])
+        assert again.stdout == done.stdout, "another number of workers says something else"
 
 
 @pytest.mark.parametrize(("code", "steps"), [("rate", None), ("sigma-delta", None), ("sigma-delta", 3)])

@@ -45,6 +45,20 @@ def test_coarse_weights_change_spikes_and_the_command_counts_them(tmp_path: Path
     assert found["cores"] >= 1 and found["chip"] == "loihi2"
 
 
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "m.nir", *if_chain(0.0137))
+    found = set()
+    for workers in ("1", "3", None):
+        folder = tmp_path / f"run{workers}"
+        chosen = [] if workers is None else ["--workers", workers]
+        words = ["run", str(path), "--samples", "5", "-o", str(folder), "--json", *chosen]
+        said = CliRunner().invoke(command, words, catch_exceptions=False)
+        written = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+        assert "timing.npz" in written
+        found.add((said.stdout, tuple(sorted(written.items()))))
+    assert len(found) == 1
+
+
 def test_recorded_outputs_are_compared_too(tmp_path: Path) -> None:
     from bimhw.frontends.nir import choose, read_graph, run_graph
 

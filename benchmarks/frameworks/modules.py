@@ -208,11 +208,25 @@ def alif_module(rng: np.random.Generator) -> Made:
         "reset_fn": [act.MembraneSubtract(), act.MembraneReset()][int(rng.integers(2))],
     }  # fmt: skip
     back = nn.Linear(8, 8, bias=False)
-    recurrent = rng.integers(2) and more["tau_syn"] is None
-    first = sl.ALIFRecurrent(rec_connect=back, **more) if recurrent else sl.ALIF(**more)
+    first = sl.ALIFRecurrent(rec_connect=back, **more) if rng.integers(2) else sl.ALIF(**more)
     module = nn.Sequential(nn.Linear(12, 8), first, nn.Linear(8, 5), sl.ALIF(**more))
     _gain(module, 4.0)
     return module, _spikes(rng, BATCH, STEPS, 12)
+
+
+def alpha_module(rng: np.random.Generator) -> Made:
+    """snnTorch's Alpha under each reset_mechanism, its decays one for a layer or one a neuron."""
+    snn = importlib.import_module("snntorch")
+    reset = str(rng.choice(["subtract", "zero", "none"]))
+
+    def alpha(n: int) -> nn.Module:
+        beta = torch.rand(n) * 0.6 + 0.1 if rng.integers(2) else torch.tensor(float(rng.uniform(0.0, 0.7)))
+        slow = beta + (1 - beta) * float(rng.uniform(0.2, 0.9))
+        return snn.Alpha(alpha=slow, beta=beta, threshold=torch.rand(n) + 0.2, reset_mechanism=reset, init_hidden=True)
+
+    module = nn.Sequential(nn.Linear(12, 8), alpha(8), nn.Linear(8, 5), alpha(5))
+    _gain(module, 3.0)
+    return module, _spikes(rng, STEPS, BATCH, 12)
 
 
 def rockpool_module(rng: np.random.Generator) -> Made:
@@ -246,6 +260,7 @@ MAKERS = {
     "rockpool": rockpool_module,
     "lsnn": lsnn_module,
     "alif": alif_module,
+    "alpha": alpha_module,
 }
 
 

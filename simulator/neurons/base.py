@@ -23,9 +23,10 @@ from simulator.base.errors import InputError
 #   lo, hi                     the neurons to update (a core's slice)
 #   step, seed, first_id       keys of the counter-based random numbers; first_id is the logical id of neuron 0
 IntegerKernel = Callable[..., int]
+Params = Mapping[str, npt.NDArray[Any]]  # parameter name -> [n] or ()
 # float_step(acc {port: [n]}, state {name: [n]}, params {name: [n] or ()}) -> out [n]; updates state in place
 FloatStep = Callable[
-    [dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Mapping[str, npt.NDArray[Any]]],
+    [dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]], Params],
     npt.NDArray[np.float64],
 ]
 # sample_params(rng, n) -> parameter name -> float64 [n] or ()

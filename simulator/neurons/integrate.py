@@ -28,7 +28,7 @@ def sample_fire(rng: np.random.Generator, n: int) -> dict[str, Any]:
 
 
 @numba.njit(cache=True, nogil=True)
-def saturated(x: int, limit: int) -> Any:
+def saturated(x: int, limit: int) -> tuple[int, int]:
     """Return (x within +-limit, 1 if it was beyond)."""
     if x > limit or x < -limit:
         return min(max(x, -limit), limit), 1

@@ -19,9 +19,10 @@ import numpy.typing as npt
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.lower import NeuronForm, leaky_form
-from simulator.neurons import leaky
+from simulator.neurons import double_exponential, leaky
 
 Floats = npt.NDArray[np.float64]
+Flat = Callable[[Floats], Floats]  # broadcasts a parameter to the layer's shape, flattened
 NodeSpec = tuple[str, dict[str, Any]]  # a NIR primitive and its fields
 Layer = Any  # a module of a framework
 # what a layer takes in a call: one step [B, ...], or all steps as [T, B, ...], [B, T, ...], or both merged into one axis
@@ -58,6 +59,8 @@ class Cell:
         membrane: place of the membrane among the tensors that a call returns after the spikes; None where it is not there.
         notes: what was assumed.
         adaptation: of a threshold that each spike raises (`simulator.neurons.alif`, fires where it is reached).
+        opposite: what a second current keeps in a step, whose difference from the first (`keep`) is the membrane
+            (`simulator.neurons.double_exponential`, fires above the threshold).
         current: silent layer that takes what arrives and hands its value on, `current_lag` steps later.
     """
 
@@ -79,6 +82,7 @@ class Cell:
     membrane: int | None = None
     notes: tuple[str, ...] = ()
     adaptation: Adaptation | None = None
+    opposite: Floats | None = None
     current: Cell | None = None
     current_lag: int = 0
 
@@ -100,16 +104,10 @@ class Cell:
                 return spread(values, node.in_shape).reshape(-1)
 
             keep, gain, rest = flat(self.keep), flat(self.gain), flat(self.rest)
-            if self.adaptation is not None and self.theta is not None:
-                soft = float(self.reset == leaky.SOFT)
-                params = {
-                    "dv": 4096 * (1 - keep),
-                    "bias": bias * gain + rest,
-                    "vth": flat(self.theta),
-                    "soft": np.array(soft),
-                }
-                params |= {"da": 4096 * (1 - flat(self.adaptation.keep)), "jump": flat(self.adaptation.jump)}
-                return "adaptive_lif", params | {"v_reset": flat(self.v_reset)}, gain
+            if self.theta is not None and self.adaptation is not None:
+                return self._adaptive(flat, self.theta, self.adaptation, bias)
+            if self.theta is not None and self.opposite is not None:
+                return self._double_exponential(flat, self.theta, self.opposite, bias)
             fires = self.theta is not None
             more: dict[str, Any] = {
                 "fires": float(fires),
@@ -128,6 +126,35 @@ class Cell:
             return leaky_form(f"leaky_cuba{graded}", keep, total, rest, **more)
 
         return make
+
+    def _adaptive(self, flat: Flat, theta: Floats, adaptation: Adaptation, bias: Floats) -> NeuronForm:
+        """Return the form of a cell whose threshold adapts, behind a current where it has one."""
+        gain = flat(self.gain)
+        params = {
+            "dv": 4096 * (1 - flat(self.keep)),
+            "da": 4096 * (1 - flat(adaptation.keep)),
+            "vth": flat(theta),
+            "jump": flat(adaptation.jump),
+            "v_reset": flat(self.v_reset),
+            "soft": np.array(float(self.reset == leaky.SOFT)),
+        }
+        if self.keep_u is None:
+            return "adaptive_lif", params | {"bias": bias * gain + flat(self.rest)}, gain
+        gain = gain * flat(self.gain_u)
+        params |= {"du": 4096 * (1 - flat(self.keep_u)), "bias_u": bias * gain, "bias": flat(self.rest)}
+        return "adaptive_cuba", params, gain
+
+    def _double_exponential(self, flat: Flat, theta: Floats, opposite: Floats, bias: Floats) -> NeuronForm:
+        """Return the form of a cell of two currents."""
+        params = {
+            "keep_slow": double_exponential.KEEP_ONE * flat(self.keep),
+            "keep_fast": double_exponential.KEEP_ONE * flat(opposite),
+            "gain": double_exponential.GAIN_ONE * flat(self.gain),
+            "bias": bias,
+            "vth": flat(theta),
+            "reset": np.array(float(self.reset)),
+        }
+        return "double_exponential", params, np.ones(bias.shape)
 
 
 def array(value: Any) -> Floats:

@@ -84,11 +84,16 @@ class ALIF(StatefulLayer):
     def reset_states(self) -> None:
         """Keep nothing: the states live in forward."""
 
+    def back(self, z: torch.Tensor) -> torch.Tensor:
+        """Feed nothing back."""
+        return torch.zeros_like(z)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        v = i = b = torch.zeros_like(x[:, 0])
+        v = i = b = z = torch.zeros_like(x[:, 0])
         keep, out = self.alpha_mem_calculated.double(), []
         for t in range(x.shape[1]):
-            i = x[:, t] if self.alpha_syn_calculated is None else self.alpha_syn_calculated.double() * (i + x[:, t])
+            now = x[:, t] + self.back(z)
+            i = now if self.alpha_syn_calculated is None else self.alpha_syn_calculated.double() * (i + now)
             i = (1 - keep) * i
             v = keep * v + i
             theta = self.b0.double() + self.adapt_scale * b
@@ -99,20 +104,87 @@ class ALIF(StatefulLayer):
         return torch.stack(out, dim=1)
 
 
-for _cls in (SingleSpike, MembraneSubtract, StatefulLayer, ALIF):
+class ALIFRecurrent(ALIF):
+    """The same with weights from its own spikes of the step before."""
+
+    def __init__(self, syn: float | None, size: int = 8) -> None:
+        super().__init__(syn)
+        self.rec_connect = nn.Linear(size, size, bias=False)
+
+    def back(self, z: torch.Tensor) -> torch.Tensor:
+        """Weigh the spikes of the step before."""
+        out: torch.Tensor = self.rec_connect(z)
+        return out
+
+
+for _cls in (SingleSpike, MembraneSubtract, StatefulLayer, ALIF, ALIFRecurrent):
     _cls.__module__ = "sinabs.small"
 
 
+@pytest.mark.parametrize("kind", [ALIF, ALIFRecurrent])
 @pytest.mark.parametrize("syn", [None, 0.6])
-def test_an_adaptive_threshold_is_read_and_runs_on_a_chip(syn: float | None) -> None:
+def test_an_adaptive_threshold_is_read_and_runs_on_a_chip(syn: float | None, kind: type[ALIF]) -> None:
     torch.manual_seed(2)
-    module: Any = nn.Sequential(nn.Linear(6, 8), ALIF(syn), nn.Linear(8, 4), ALIF(syn))
+    module: Any = nn.Sequential(nn.Linear(6, 8), kind(syn), nn.Linear(8, 4), ALIF(syn))
     for layer in (module[0], module[2]):
         nn.init.uniform_(layer.weight, -1, 2)
     x = _spikes(2, 20, 6)
+    _reads_and_runs(module, x, "adaptive_lif" if syn is None else "adaptive_cuba")
+
+
+def _reads_and_runs(module: nn.Module, x: torch.Tensor, neuron: str, steps_first: bool = False) -> None:
+    """Assert that the float engine gives the module's spikes, and a chip all but 5 % of them."""
     read = read_module(module, x)
     assert read.differ == 0 and 0.1 < read.wanted.mean() < 0.9
+    assert [p.model for p in read.network.populations if p.role != "input"] == [neuron, neuron]
     program = bimhw.compile(module, "loihi2", sample=x).program
-    data = bimhw.Dataset(x.numpy(), out=read.wanted, layout="bt")
+    samples = x.transpose(0, 1) if steps_first else x
+    data = bimhw.Dataset(samples.numpy(), out=read.wanted, layout="bt")
     run = bimhw.simulate(program, data=data, engine="none").result
     assert run["recorded_differ"] <= 0.05 * np.size(read.wanted)  # of 8-bit weights
+
+
+class SpikingNeuron(nn.Module):
+    """The root of snnTorch's neurons."""
+
+
+class Alpha(SpikingNeuron):
+    """snnTorch's Alpha by its equations, one step a call."""
+
+    state_quant, inhibition, graded_spikes_factor = False, False, 1.0
+
+    def __init__(self, reset: int, beta: float = 0.5) -> None:
+        super().__init__()
+        self.reset_mechanism_val, self.threshold = reset, torch.tensor(0.5)
+        self.alpha, self.beta = torch.tensor(0.8).double(), torch.tensor(beta).double()
+        self.reset_mem()
+
+    def reset_mem(self) -> None:
+        """Zero the states."""
+        self.exc = self.inh = self.mem = torch.zeros(())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        reset = (self.mem > self.threshold).double()
+        exc, inh = self.alpha * self.exc + x, self.beta * self.inh - x
+        gain = torch.log(self.alpha) / (torch.log(self.beta) - torch.log(self.alpha)) + 1
+        mem = gain * (exc + inh)
+        if self.reset_mechanism_val == 0:
+            exc, inh, mem = exc - reset * self.threshold, inh * (1 - reset), mem + reset * self.inh
+        elif self.reset_mechanism_val == 1:
+            exc, inh, mem = exc * (1 - reset), inh * (1 - reset), mem * (1 - reset)
+        self.exc, self.inh, self.mem = exc, inh, mem
+        return (mem > self.threshold).double()
+
+
+for _cls in (SpikingNeuron, Alpha):
+    _cls.__module__ = "snntorch.small"
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+@pytest.mark.parametrize("reset", [0, 1, 2])
+def test_an_alpha_neuron_is_read_and_runs_on_a_chip(reset: int, beta: float) -> None:
+    torch.manual_seed(3)
+    module: Any = nn.Sequential(nn.Linear(6, 8), Alpha(reset, beta), nn.Linear(8, 4), Alpha(reset, beta))
+    for layer in (module[0], module[2]):
+        nn.init.uniform_(layer.weight, -1, 1.5)
+    _reads_and_runs(module, _spikes(20, 2, 6), "double_exponential", steps_first=True)

@@ -79,12 +79,9 @@ def _adaptive(m: Layer) -> Cell:
     norm, more = 1 - alpha if m.norm_input else np.ones(()), dict[str, Any]()
     if m.alpha_syn_calculated is not None:
         into = norm * array(m.alpha_syn_calculated)  # sinabs keeps the normalised current
-        more["current"] = Cell(keep=into, gain=into, rest=np.zeros(()))
+        more |= {"keep_u": into, "gain_u": into}
         norm = np.ones(())
     if hasattr(m, "rec_connect"):
-        if "current" in more:
-            problem = "feeds spikes back through a current in one step, and the current is a layer of its own here"
-            raise Unreadable(problem, "Use tau_syn=None, or ALIF without recurrence")
         more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
         if np.any(more["recurrent"][1].get("bias", 0)):
             raise Unreadable("has a bias on its recurrent weights that starts in the second step", "Use bias=False")

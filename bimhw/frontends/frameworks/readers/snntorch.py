@@ -1,4 +1,4 @@
-"""snnTorch: Leaky, RLeaky, Synaptic, RSynaptic, Lapicque, with every reset_mechanism, reset_delay and spike factor.
+"""snnTorch: Leaky, RLeaky, Synaptic, RSynaptic, Lapicque, Alpha, with every reset_mechanism, reset_delay and spike factor.
 
 Equations as in snnTorch 1.0.0, where a reset with ``reset_delay`` acts in the step after the spike.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array, linear
 from bimhw.frontends.frameworks.layers import conv
 from bimhw.frontends.frameworks.readers import Unreadable
-from simulator.neurons import leaky
+from simulator.neurons import double_exponential, leaky
 
 
 def reset(module: Any) -> None:
@@ -91,9 +91,19 @@ def _lapicque(m: Any) -> Cell:
 
 
 def _alpha(m: Any) -> Cell:
-    raise Unreadable("is an alpha neuron, whose reset no chip neuron has", "Use Synaptic")
+    """Read an Alpha: mem = gain (i - j), i and j currents of the same input that keep alpha and beta of themselves."""
+    slow, fast = _clamped(m.alpha), _clamped(m.beta)
+    with np.errstate(divide="ignore"):  # log 0 of a beta of 0: a gain of 1
+        gain = np.log(slow) / (np.log(fast) - np.log(slow)) + 1
+    number = _ALPHA_RESETS[int(m.reset_mechanism_val)]
+    return Cell(keep=slow, opposite=fast, membrane=2, **_base(m, number) | {"gain": gain})
 
 
+_ALPHA_RESETS = (
+    double_exponential.SUBTRACT,
+    double_exponential.CLEAR,
+    double_exponential.NONE,
+)  # by reset_mechanism_val
 BASES = ("SpikingNeuron",)
 CELLS = {
     "Leaky": _leaky,

@@ -1,6 +1,6 @@
 """Digits, speech, ECG, EEG and a language model side by side: trained online, compiled, run on the simulated chip, charged.
 
-    python -m benchmarks.tasks_table --fsdd FSDD.zip --ecg LABELS -o docs/table.md     # tasks without data are left out, aloud
+    python -m benchmarks.tasks_table --fsdd FSDD.zip --ecg LABELS -o docs/table.md     # tasks without data are named and left out
 
 FSDD is the user's copy of the Free Spoken Digit Dataset, LABELS a folder with labels.csv (or 208.atr) of MIT-BIH record 208; the
 signals of ECG and EEG come from `bimhw data fetch mitbih208` and `bimhw data fetch scp1`. Some minutes of one core in all. Writes
@@ -113,16 +113,16 @@ def _page(found: dict[str, Any]) -> str:
 
 _HEAD = """# Tasks on one chip
 
-Written by `python -m benchmarks.tasks_table --fsdd FSDD.zip --ecg LABELS -o docs/table.md`; do not edit by hand. One BIM-D layer,
-trained online by exact RTRL (one seed), compiled to int8, the whole test split (of the text: two stretches) on the chip.
+Written by `python -m benchmarks.tasks_table --fsdd FSDD.zip --ecg LABELS -o docs/table.md`; do not edit by hand. One BIM-D layer
+is trained online by exact RTRL (one seed) and compiled to int8. The chip runs the whole test split (of the text: two stretches).
 
 """
 _FOOT = """
-A sample of the text is a stretch of thousands of symbols: its tokens are the steps. Constants of {chip} are Loihi 1's and
-digital op energies, `assumed`; energies of spikes, packets and host traffic were never published and are not in the sums
-([energy.md](energy.md)). No card was measured ([gpu.md](gpu.md)). Learning is counted from the events of the run, its time
-included, one update a sample (of the text: one every 16 symbols). BPTT and RTRL on a card include the forward
-pass. The metrics by NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
+A sample of the text is a stretch of thousands of symbols; each step is one token. Constants of {chip} are Loihi 1's and
+digital op energies, `assumed`. Energies of spikes, packets and host traffic were never published and are not in the sums
+([energy.md](energy.md)). No card was measured ([gpu.md](gpu.md)). Learning is counted from the events of the run, with
+its time and one update per sample (of the text: one every 16 symbols). BPTT and RTRL on a card include the forward
+pass. The metrics under NeuroBench's names are in [table-neurobench.json](table-neurobench.json).
 """
 
 

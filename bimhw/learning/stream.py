@@ -30,6 +30,7 @@ from bimhw.models.registry import config_to_json
 from bimhw.tasks.base import Task
 from bimhw.tasks.checks import say_unjudged
 from simulator.base.errors import InputError
+from simulator.base.near import missing_path
 from simulator.base.reading import boundary
 
 _FORMAT = "bimhw.stream/5"
@@ -221,7 +222,7 @@ class StreamTrainer:
         """
         content = self.checkpoint(path, resume=True).read()
         if content is None:
-            raise InputError(str(path), "does not exist", "Start the stream without --resume")
+            raise missing_path(path, "Start the stream without --resume")
         with boundary(path, "a checkpoint of this network", "Start the stream anew, or take an older one"):
             self.step = int(content["step"])
             self.method.load(content["method"])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError, MissingExtraError, UnjudgedWarning
+from simulator.base.near import missing_path
 from simulator.base.reading import check_is_file, read_bytes
 
 
@@ -32,7 +33,7 @@ def extra(module: str, needed_for: str) -> Any:
 def check_folder(path: Path, holds: str) -> None:
     """Raise `InputError` unless `path` is a folder; `holds` says what should lie in it."""
     if not path.exists():
-        raise InputError(str(path), "does not exist", f"Give the folder that holds {holds}")
+        raise missing_path(path, f"Give the folder that holds {holds}")
     if not path.is_dir():
         raise InputError(str(path), "is a file, not a folder", f"Give the folder that holds {holds}")
 

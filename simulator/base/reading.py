@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from simulator.base.errors import BimhwError, InputError
+from simulator.base.near import missing_path
 from simulator.base.text import first_line, printable
 
 T = TypeVar("T")
@@ -117,7 +118,7 @@ def check_is_file(path: Path) -> None:
     """Raise `InputError` unless `path` is a regular file that can be read."""
     with boundary(path, "a path"):
         if not path.exists():
-            raise InputError(str(path), "does not exist", "Check the path")
+            raise missing_path(path)
         if path.is_dir():
             raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
         with path.open("rb"):

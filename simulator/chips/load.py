@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.near import near_paths
 from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.chips.rules import check_chip
 from simulator.chips.system import with_chips
+
+_SUFFIXES = (".yaml", ".yml")
 
 
 def chip_names() -> list[str]:
@@ -40,9 +43,10 @@ def load_chip(name_or_path: str) -> Chip:
     base, _, n = name_or_path.rpartition("-x")
     if base and n.isdecimal() and not path.exists():
         return with_chips(load_chip(base), int(n))
-    if path.suffix not in (".yaml", ".yml") and not path.exists():
+    if path.suffix not in _SUFFIXES and not path.exists():
         more = "or the path of a YAML file; NAME-x4 is a system of 4"
-        raise unknown_name("chip", name_or_path, chip_names(), more=more)
+        files = [str(p) for p in near_paths(path) if p.suffix in _SUFFIXES]
+        raise unknown_name("chip", name_or_path, [*chip_names(), *files], more=more)
     return parse_chip(read_text(path), str(path))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from bimhw.evidence.silicon import counts, kws, pair, pilotnet, quartz, vendor
 from bimhw.evidence.silicon.judge import LINE, MARK_ENERGY, MARK_TIME, DataSet, number
 from simulator.base.errors import InputError
+from simulator.base.near import missing_path
 from simulator.base.reading import boundary, read_json, read_text, read_yaml
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
@@ -82,7 +83,7 @@ def compare_silicon(
     """
     root = PUBLISHED if folder is None else Path(folder)
     if not root.is_dir():
-        raise InputError(str(root), "is not a folder", "Give the folder of the measurement files")
+        raise missing_path(root, "Give the folder of the measurement files", "is not a folder")
     first, second = (load_chip(c) if isinstance(c, str) else c for c in (loihi1, loihi2))
     chips = Chips(first, second, others or {})
     tables = {p: _columns(p) for p in sorted(root.rglob("*.csv")) if not _hidden(p, root)}

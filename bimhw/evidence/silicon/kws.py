@@ -64,7 +64,7 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
         measured_us = number(r, "us_per_timestep")
         if measured_us and core_us is not None:
             out.append(Row(_name(r), "step time", "us/step", measured_us, core_us, excluded=_HOST))
-    fitted = (f"firing rate {rate:.4f} a step ({how})", *_leave_one_out(runs, chip))
+    fitted = (f"firing rate {rate:.4f} per step ({how})", *_leave_one_out(runs, chip))
     return DataSet(name, "kws", chip.name, tuple(out), fitted, (*_ASSUMPTIONS, *falls, *gaps))
 
 
@@ -88,11 +88,11 @@ def _name(row: Mapping[str, str]) -> str:
     return row.get("run") or row.get(LINE) or "run"
 
 
-_LINE = "a straight line through the slope that was fitted: any constants give this error"
-_HOST = "host-bound: the x86 core and the host set the pace; the cores' time alone is shown"
+_LINE = "a straight line through the fitted slope: any constants give this error"
+_HOST = "host-bound: the x86 core and the host set the pace; only the cores' time is shown"
 _ASSUMPTIONS = (
-    "added layers of 256 neurons are fully connected, one core each, and send one packet a spike",
-    "the slope of the energy over the neurons is judged, so the fixed part of the chip and host drops out",
+    "each added layer has 256 neurons on one core, is fully connected, and sends one packet per spike",
+    "the slope of energy over neurons is compared, so the fixed energy of chip and host cancels",
 )
 
 
@@ -189,7 +189,7 @@ def _rate(runs: Sequence[Run], chip: Chip) -> tuple[float, str]:
             STORED_RATE[chip.name],
             f"stored: fitted on the published runs of N = {FIT_ON[0]} and {FIT_ON[1]}; {STORED_ERROR}",
         )
-    return STORED_RATE["loihi1-fitted"], "stored for loihi1-fitted, used as it is for this chip"
+    return STORED_RATE["loihi1-fitted"], "stored for loihi1-fitted, used unchanged for this chip"
 
 
 def _leave_one_out(runs: Sequence[Run], chip: Chip) -> tuple[str, ...]:

@@ -16,42 +16,51 @@ it, if the host sets its pace, or if its error does not depend on the constants.
 Signed error = (predicted - measured) / measured. The figure of a set is its mean absolute error.
 
 *Vendor* repeats the prediction with the vendor's published constants alone, without later fits:
-Davies et al. 2018 for Loihi 1, Intel's brief for Loihi 2, Hoeppner et al. 2019 for SpiNNaker 1, Tang et al. 2023 for SENECA;
-the constants of ODIN and TrueNorth are their designers' in both columns.
+Davies et al. 2018 for Loihi 1, Intel's brief for Loihi 2, Hoeppner et al. 2019 for SpiNNaker 1, Tang et al. 2023 for SENECA.
+The constants of ODIN and TrueNorth are their designers' in both columns.
 SANA-FE states {100 * MARK_ENERGY:.1f} % (dynamic energy) and {100 * MARK_TIME:.1f} % (step time) on Loihi 1, the worst of three
 applications.
 """
 _NOT_REBUILT = (
     (
         "SHD with delays on Loihi 2 (arXiv:2510.13757)",
-        "steps and firing rates of a sample, and what the energy holds, not given",
+        "steps and firing rates of a sample are not given, nor what the energy includes",
     ),
     (
         "winner-take-all networks on Loihi 2 (OzU-CAST)",
-        "their times fitted `barrier` and `neuron_op`; no spikes beside the power",
+        "`barrier` and `neuron_op` were fitted on its times; spikes are not given with the power",
     ),
     (
         "e-prop on SpiNNaker 2 (Rostami et al. 2022)",
         "54.7 kJ in 586 h is a mean power; no other energy of its cores is known",
     ),
-    ("EMSTDP on Loihi 1 (Shrestha et al. 2021)", "energy of the whole board; phases and spikes of a sample not given"),
-    ("backpropagation on Loihi 1 (Renner et al. 2021)", "energy of the whole board; spikes of a sample not given"),
+    (
+        "EMSTDP on Loihi 1 (Shrestha et al. 2021)",
+        "the energy is that of the whole board; phases and spikes of a sample are not given",
+    ),
+    (
+        "backpropagation on Loihi 1 (Renner et al. 2021)",
+        "the energy is that of the whole board; spikes of a sample are not given",
+    ),
     (
         "Speck (Yao et al. 2024)",
-        "power against spikes of one network: a line through a fitted point; no energy of an operation is published",
+        "only power over spikes of one network is given: a line through a fitted point. No energy of an operation is published",
     ),
     ("Xylo, AKD1000", "no energy or time of an operation is published, so a prediction would be a fit"),
-    ("ReckOn", "5.3 pJ an operation is the whole power over the operations; spikes of its tasks are not given"),
-    ("MNIST on ODIN (15 nJ a sample)", "it ends with the first output spike; after how many inputs is not given"),
+    ("ReckOn", "5.3 pJ per operation is the total power over all operations; spikes of its tasks are not given"),
+    (
+        "MNIST on ODIN (15 nJ a sample)",
+        "a sample ends with the first output spike; the number of inputs before it is not given",
+    ),
     (
         "applications on TrueNorth (63 mW video, PNAS 2016, TCAD 2015)",
-        "power without spikes, or without a supply: 49 to 64 mW at 0.75 V would be static power for the most part",
+        "power is given without spikes or supply voltage; at 0.75 V, 49 to 64 mW would be mostly static power",
     ),
     (
         "LASSO, SLAM, keyword, control and DVS networks on Loihi 1",
-        "spikes of a sample not given, or energy of the board",
+        "spikes of a sample are not given, or the energy is that of the board",
     ),
-    ("whole networks on SENECA", "a power simulator's figures; its single operations are the constants"),
+    ("whole networks on SENECA", "the figures come from a power simulator; its single operations are the constants"),
 )
 
 
@@ -96,11 +105,11 @@ def _vendor_part(result: Comparison, vendor: Comparison, exchanged: Mapping[str,
 
 _VENDORS = """## What the vendors' constants lack
 
-Mean |error| of the dynamic energy with the vendor's constants, with one group of them as it was fitted since, and with all.
-`=`: the group makes no difference.
+Mean |error| of the dynamic energy: with the vendor's constants, with one group of them replaced by its later fit, and with
+all replaced. `=`: the group makes no difference.
 
-- Davies et al. give pre-silicon energies of Loihi 1: none for a spike or a packet that leaves a core, and one energy of a
-  synaptic event for all formats.
+- Davies et al. give pre-silicon energies of Loihi 1. They give none for a spike or a packet that leaves a core, and one
+  energy of a synaptic event for all formats.
 - Intel gives no energy of a Loihi 2 step.
 - Hoeppner et al. give a neuron and an event of SpiNNaker's chip, without SDRAM, regulators and the rest of the board. The
   measurements include all of these.

@@ -40,7 +40,7 @@ def _cells(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
     """Step time and dynamic energy of every cell; both rest on terms that were fitted on such cells."""
     energy_nj, rows = step_energy_nj(chip), []
-    fit = "the per-step term was fitted on cells of this kind; judged against its own sigma only"
+    fit = "the per-step constant was fitted on such cells; this one is compared with its own sigma only"
     for label, cell in _cells(cells):
         joules = cell.get("dynamic_energy")
         if joules is not None:
@@ -60,7 +60,7 @@ def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
         chip.name,
         tuple(rows),
         (_fit(rows, chip),),
-        ("two updates a step, no input in most", *_sigmas(rows)),
+        ("two neuron updates per step; most steps have no input", *_sigmas(rows)),
     )
 
 
@@ -91,7 +91,7 @@ def _sigmas(rows: Sequence[Row]) -> Iterator[str]:
     """Yield how far the predicted energies lie from the measured ones, in the measurements' own deviations."""
     away = [abs(r.predicted - r.measured) / r.sigma for r in rows if r.quantity == "dynamic energy" and r.sigma]
     if away:
-        yield f"dynamic energy against its own sigma: {max(away):.2f} sigma at most over {len(away)} cells"
+        yield f"largest error of dynamic energy over {len(away)} cells: {max(away):.2f} of the cell's own sigma"
 
 
 def _fit(rows: Sequence[Row], chip: Chip) -> str:

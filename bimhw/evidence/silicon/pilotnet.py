@@ -93,9 +93,7 @@ def _time(
         c, how = spread.STORED, "stored: the shape of the published LIF run's trace"
     else:
         c = spread.coefficient(layers, shape)
-        how = (
-            f"as the shape of the trace of {len(trace)} steps, which vary by {100 * shape:.1f} %; its mean is not used"
-        )
+        how = f"from the shape of the trace, whose {len(trace)} steps vary by {100 * shape:.1f} %; its mean is not used"
     mean, _ = spread.longest(layers, c)
     return (
         mean / 1e3 + floor - max(layers) / 1e3,
@@ -111,7 +109,7 @@ def counts_per_update(printed: Mapping[str, Any], cores: Cores, steps: float) ->
     describes (cores of a layer x neurons of such a core).
     """
     of_layer, of_core = (printed.get(k) for k in ("cores_per_layer", "neurons_per_core"))
-    text = "the counter of neuron updates counts {0} a neuron and step ({1}), and 1 a spike: updates = (count - spikes) / {0}"
+    text = "the update counter adds {0} per neuron and step ({1}) and 1 per spike: updates = (count - spikes) / {0}"
     if isinstance(of_layer, Mapping) and isinstance(of_core, Mapping):
         neurons = sum((number(of_layer, k) or 0.0) * (number(of_core, k) or 0.0) for k in of_core)
         counted = sum(max(0.0, _number(c, "neuron_updates") - _number(c, "spikes_out")) for c in cores)
@@ -122,13 +120,13 @@ def counts_per_update(printed: Mapping[str, Any], cores: Cores, steps: float) ->
 
 
 _FITTED = (
-    "a step's own energy (item 'steps'): mean of the pairs of neurons, leave-one-out error 12.5 %; 0.05 % of this sum",
+    "energy of a step (item 'steps'): mean of the two-neuron networks, leave-one-out error 12.5 %; 0.05 % of this sum",
 )
 _ASSUMPTIONS = (
-    "activity is the board's, by core (digitised: +-0.43e7 counts a core); empty cells count as 0",
-    "every neuron is charged as an active LIF update, whatever its model",
-    "energies of spikes, packets and their hops are unknown on Loihi 2 and left out",
-    "time is the mean of the longest layer's work and the barrier; only means by core are known: layers are independent",
+    "activity was measured on the board, per core (digitised: +-0.43e7 counts per core); empty cells count as 0",
+    "every neuron is charged as an active LIF update, regardless of its model",
+    "energies of spikes, packets and their hops are unknown on Loihi 2 and omitted",
+    "step time is the mean work of the slowest layer plus the barrier; only means per core are known, so layers are independent",
 )
 
 

@@ -113,26 +113,26 @@ def x86_time_us(rows: Sequence[Mapping[str, str]]) -> tuple[float, str]:
         if exponent is not None and ratio and us and steps and exponent < CORE_BOUND_LOG2:
             found.append(ratio * us * steps)
     if not found:
-        return STORED_X86_US, f"x86 time of a sample {STORED_X86_US:.0f} us (stored: {_STORED})"
+        return STORED_X86_US, f"x86 time per sample: {STORED_X86_US:.0f} us (stored: {_STORED})"
     mean = sum(found) / len(found)
     others = [(sum(found) - x) / (len(found) - 1) for x in found] if len(found) > 1 else []
     error = sum(abs(o - x) / x for o, x in zip(others, found, strict=True)) / len(found) if others else None
     left = "one row only" if error is None else f"leave-one-out error {100 * error:.1f} %"
     return (
         mean,
-        f"x86 time of a sample {mean:.0f} us (measured on the {len(found)} host-bound rows of this file; {left})",
+        f"x86 time per sample: {mean:.0f} us (measured on the {len(found)} host-bound rows of this file; {left})",
     )
 
 
 _STORED = "mean of the published rows of 2^3 and 2^5 steps, leave-one-out error 17.8 %"
-_HOST = "host-bound: the x86 core sets the pace of short codes; the cores' time alone is shown"
+_HOST = "host-bound: the x86 core sets the pace of short codes; only the cores' time is shown"
 _ASSUMPTIONS = (
-    "one degree of freedom: the spikes a neuron and sample, read off the code's description; 1 or 3 would give other energies",
-    f"{SPIKES} spikes a neuron and sample (the first one, and the code's own second one); no energy was fitted on this set",
-    "convolution and pooling layers use the chip's conv synapse format, the last layer its dense one",
-    f"5,410 neurons in logical order on {CORES} cores of equal size; the 784 pixels come from the host",
-    "the x86 core feeds the input between the cores' steps, so its time of a sample adds to theirs",
-    "only codes of 2^7 steps and more are core-bound, so only they judge the step time",
+    "one degree of freedom: spikes per neuron and sample, from the code's description; 1 or 3 would give other energies",
+    f"{SPIKES} spikes per neuron and sample (the first, and the code's second); no energy was fitted on this set",
+    "convolution and pooling layers use the chip's convolution format, and the last layer uses its dense format",
+    f"5,410 neurons fill {CORES} cores of equal size in logical order; the 784 pixels come from the host",
+    "the x86 core sends the input between the cores' steps, so its time per sample is added",
+    "only codes of 2^7 steps or more are core-bound, so only they judge the step time",
 )
 
 

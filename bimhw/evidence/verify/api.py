@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bimhw.evidence.verify.check import Check, Outcome, Setting, run_checks
 from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
+from simulator.base.near import missing_path
 from simulator.base.shown import Shown
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def verify(
     folders = {k: None if f is None else Path(f) for k, f in (("nir", nir), ("silicon", silicon), ("rtl", rtl))}
     for folder in folders.values():
         if folder is not None and not folder.is_dir():
-            raise InputError(str(folder), "is not a folder", "Check the path")
+            raise missing_path(folder, problem="is not a folder")
     if (model is None) != (data is None):
         raise InputError(
             "verify", "takes a model of your own with its data", "Give both --model and --data, or neither"

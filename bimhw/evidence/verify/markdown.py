@@ -10,26 +10,26 @@ from bimhw.evidence.verify.rtl.check import Row
 _HEAD = """# Validation
 
 Written by `bimhw verify --full --nir DIR --silicon DIR --rtl DIR --write docs/validation.md` (seed {seed}, {size} cases). Run
-`bimhw verify` to see it on your machine: each time on new random cases, whose seed it prints.
+`bimhw verify` on your machine: each run draws new random cases and prints their seed.
 
 | check | compared with | figure | value | limit | result |
 |---|---|---|---|---|---|
 """
 
 _TAIL = """
-Each check can fail: `tests/bimhw/evidence/verify` breaks what each one checks and sees it fail.
+Each check can fail: the tests in `tests/bimhw/evidence/verify` break what it covers and confirm the failure.
 
-## On which data
+## Data
 - Learning, engines, mapping, checkpoints, Brian2: random networks, workloads and inputs, drawn from the seed.
-- `.nir` files: nets trained in snnTorch, SpikingJelly, Norse and sinabs with the spikes that those frameworks computed.
-- Silicon: published measurements in DIR and in the tables that come with bimhw ([silicon.md](silicon.md)); `bimhw silicon DIR`
-  prints every row, what was fitted on which rows, and the leave-one-out error of each fit.
+- `.nir` files: networks trained in snnTorch, SpikingJelly, Norse and sinabs, with the spikes recorded there.
+- Silicon: published measurements in DIR and in the tables that come with bimhw ([silicon.md](silicon.md)). `bimhw silicon DIR`
+  prints every row, the rows that each fit used, and the leave-one-out error of the fit.
 
 ## Never compared
-- No time stamp was compared with silicon cycle by cycle: the timing model is cycle-level of a stated model.
-- No energy of a single operation of Loihi 2 was ever published; its constants are assumed, with ranges.
-- No figure of a GPU was measured here, unless you ran with a card of your own.
-- The energy of learning on Loihi was compared with no measurement; on SENECA and SpiNNaker 1 it was ([silicon.md](silicon.md)).
+- No time stamp was compared with silicon cycle by cycle. Timing is cycle-level for a stated model.
+- No energy of a single operation of Loihi 2 was ever published. Its constants are assumed, with ranges.
+- No GPU figure was measured here. `bimhw energy RUN --measure MODEL` measures on your own card.
+- Learning energy on Loihi was not compared with a measurement. On SENECA and SpiNNaker 1 it was ([silicon.md](silicon.md)).
 - Virtual channels are not modelled.
 """
 
@@ -48,7 +48,7 @@ def markdown(outcomes: Sequence[Outcome], setting: Setting, replayed: Sequence[R
 
 _RTL_HEAD = """
 ## Published RTL
-Recorded runs of hardware descriptions, replayed by the chip models ([rtl.md](rtl.md)): equal to published RTL, not to silicon.
+The chip models replay recorded runs of hardware descriptions ([rtl.md](rtl.md)): published RTL, not silicon.
 
 | design | kind | cases | equal | words | bits off | stamps | cycles off |
 |---|---|---|---|---|---|---|---|

@@ -193,7 +193,7 @@ def _case(name: str) -> Table:
         name=f"chbmit-{name}",
         title="CHB-MIT: seizure windows of 4 s, each case left out",
         note=_UNTRIED
-        + "An event is a run of seizure windows, found where one of them is; alarms outside are counted an hour.",
+        + "An event is a run of seizure windows; it is found if one of them is. False alarms are counted per hour.",
         task_options={"test_case": name},
         group=CASE_BY_CASE,
         left_out=name,

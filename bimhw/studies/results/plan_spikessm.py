@@ -7,14 +7,14 @@ from typing import Any
 from bimhw.studies.results.rows import Row, Table
 
 _CLAIM = (
-    "None: the table holds the second family of models (docs/p-spikessm.md) against the first. The P-SpikeSSM paper's own "
+    "None. The table compares the second family of models (docs/p-spikessm.md) with the first. The P-SpikeSSM paper's own "
     "figures are for larger nets on full data sets."
 )
 _NOTE = (
-    "Eight passes over a small training split: settings for a few minutes, not for the best figure. P-SpikeSSM fires "
+    "Eight passes over a small training split take a few minutes; they are not set for the best figure. P-SpikeSSM fires "
     "at random: its accuracy is that of one draw of all spikes (seed 0 of the evaluation). BIM and P-SpikeSSM begin "
     "with time steps Delta of the same least value, and both readouts have the filter 0.9. P-SpikeSSM's learning rate "
-    "was the better of two in shorter trial runs on the validation part of psmnist; the other rows without a choice "
+    "was the better of two in shorter trial runs on the validation part of psmnist. The other rows without a choice "
     "above took one value."
 )
 _LONG: dict[str, Any] = {"epochs": 8, "batch": 50, "lr_end": 0.02, "delta_min": 0.005}
@@ -58,8 +58,9 @@ PSMNIST = Table(
     "accuracy",
     _rows("64,64", 8, 13_500, (0.02, 0.05), _TURNING),
     _CLAIM,
-    f"Not the official split nor size: pixels are averaged two by two, and the digits are the 5,000 of a package. {_NOTE} "
-    "The setting of the complex row was chosen on the last 800 training digits in trial runs; one test figure without the "
+    "Neither the split nor the size is the official one: pixels are averaged two by two, from 5,000 digits of a package. "
+    f"{_NOTE} "
+    "The setting of the complex row was chosen in trial runs on the last 800 training digits. One test figure without the "
     "slower rate of its angles (83.5 %) was seen before.",
     task_options={"permuted": True, "pool": 2},
 )
@@ -71,6 +72,6 @@ RECALL = Table(
     "accuracy",
     _rows("32,32", 4, 4_000, (0.02,)),
     _CLAIM,
-    f"A toy of long range: `bimhw/tasks/sources/recall.py` says what it is; chance is 50 %. {_NOTE}",
+    f"A toy task of long range, defined in `bimhw/tasks/sources/recall.py`; chance is 50 %. {_NOTE}",
     task_options={"steps": 400, "cues": 2, "classes": 2},
 )

@@ -27,12 +27,15 @@ _FACTS = ("seeds", "rate", "parameters", "updates", "seen", "s")
 
 _HEAD = """# Results
 
-Written by `make results` (`bimhw results`) from `docs/results/points.jsonl`; do not edit by hand. Mean +- standard deviation
-over the seeds given (one seed: no deviation). Settings of rows with a grid were chosen on a validation part of the training
-split, never on the test split; the last run trains on all of it. "updates", "seen" (sequences or symbols, with repetition) and
-"rate" (spikes per neuron and step) are means over seeds; "memory" is, for online rules, the learning words of one sequence, for
-BPTT the words that autograd keeps for the backward pass of one batch. Seconds are of one core that other work shared: an order
-of magnitude only.
+`make results` (`bimhw results`) writes this page from `docs/results/points.jsonl`; do not edit it by hand. Figures are mean +-
+standard deviation over the seeds given; one seed has no deviation. Settings of rows with a grid were chosen on a validation part
+of the training split, never on the test split. The last run trains on the whole training split.
+
+- *rate*: spikes per neuron and step. *updates*, *seen*: updates and sequences (or symbols), repetitions included. All three are
+  means over seeds.
+- *memory*: for online rules, the learning words of one sequence; for BPTT, the words that autograd keeps for the backward pass of
+  one batch.
+- *s*: seconds on a core that other work shared, an order of magnitude only.
 """
 
 
@@ -119,13 +122,16 @@ def _section(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[
     if reasons := dict.fromkeys(p.not_judged for _, found in rows for p in found if p.not_judged):
         lines += [
             "",
-            f"**Not judged**: the test part {'; '.join(reasons)}. The rows were trained, and no figure is given.",
+            f"**Not judged**: the test part {'; '.join(reasons)}. The rows were trained; no figure is given.",
         ]
     lines += ["", _settings(rows)]
     if edges := _edges(table, rows, points):
-        lines += ["", f"On an edge of what was tried, so a better value may lie beyond: {'; '.join(edges)}."]
+        lines += ["", f"On the edge of the values tried, so a better one may lie beyond: {'; '.join(edges)}."]
     if seen := [f"{row.label}: {', '.join(what)}" for row, _ in rows if (what := table.seen_of(row))]:
-        lines += ["", f"**Settings chosen with this test split in sight**, which flatters the row: {'; '.join(seen)}."]
+        lines += [
+            "",
+            f"**Settings chosen with knowledge of this test split**, which flatters the row: {'; '.join(seen)}.",
+        ]
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines) + "\n"
@@ -155,7 +161,7 @@ def _edges(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[st
             tried = sorted({choice[name] for choice in choices if isinstance(choice.get(name), int | float)})
             chosen = found[0].options.get(name)
             if len(tried) > 1 and chosen in (tried[0], tried[-1]):
-                which = "least" if chosen == tried[0] else "largest"
+                which = "smallest" if chosen == tried[0] else "largest"
                 out.append(f"{row.label}: {name} {chosen:g} ({which} of {len(tried)})")
     return out
 
@@ -243,7 +249,7 @@ def _missing(points: Mapping[str, Point]) -> str:
     if not lines:
         return ""
     return "\n".join(
-        ["## Not yet run", "", "`make results` goes on with these; nothing above stands in for them.", "", *lines, ""]
+        ["## Not yet run", "", "`make results` continues with these rows. No row above replaces them.", "", *lines, ""]
     )
 
 

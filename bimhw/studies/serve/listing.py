@@ -12,6 +12,7 @@ from bimhw.runs.folder import RunFolder
 from bimhw.studies.sweep.store import StoredPoint, read_points
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import holder
+from simulator.base.near import missing_path
 
 MOST_ENTRIES = 5000  # runs and sweeps that a list holds; a larger folder is refused
 
@@ -59,7 +60,7 @@ def list_folder(folder: Path) -> Listing:
         InputError: not a folder, or one of more than `MOST_ENTRIES` runs and sweeps.
     """
     if not folder.is_dir():
-        raise InputError(str(folder), "is not a folder", "Give the folder that holds runs")
+        raise missing_path(folder, "Give the folder that holds runs", "is not a folder")
     runs, sweeps = [], []
     for path in _found(folder):
         name = _name(path, folder)

@@ -27,6 +27,7 @@ from energy_models.scaling import scaled_chip
 from mapping.network import Network
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.names import VERSION
+from simulator.base.near import missing_path
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.rules import check_chip
@@ -106,7 +107,7 @@ class SweepSpec:
         from bimhw.tasks import TASKS
 
         if self.is_model and not Path(self.source).is_file():
-            raise InputError(self.source, "does not exist", "Give a task's name or a model file")
+            raise missing_path(self.source, "Give a task's name or a model file")
         name = self.task if self.is_model else self.source
         if name is not None and name in TASKS and TASKS[name].kind == "text":
             raise InputError(

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from bimhw.tasks.features.audio import Floats, FrontEnd, decode_sound
 from bimhw.tasks.features.encoders import graded
 from simulator.base.errors import InputError
+from simulator.base.near import missing_path
 from simulator.base.reading import boundary, read_bytes
 from simulator.base.unpacking import read_member
 
@@ -138,7 +139,7 @@ def _parts(**masks: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.int64]]:
 def _files(path: Path) -> Iterator[tuple[tuple[int, str, int], str, bytes]]:
     """Yield (digit, speaker, index), a name for messages, and the bytes of each recording."""
     if not path.exists():
-        raise InputError(str(path), "does not exist", "Give the folder or zip of the spoken digits")
+        raise missing_path(path, "Give the folder or zip of the spoken digits")
     if path.is_dir():
         for file in path.rglob("*.wav"):
             key = _key(file.name, str(file))

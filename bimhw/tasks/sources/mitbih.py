@@ -25,6 +25,7 @@ from bimhw.tasks.sources.sequences import Part, graded_task
 from bimhw.tasks.sources.wfdb_files import read_marks, read_record
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
+from simulator.base.near import missing_path
 
 WHERE = "https://physionet.org/content/mitdb/1.0.0/"
 RATE_HZ = 360
@@ -175,7 +176,7 @@ def _excerpt_marks(path: Path) -> Marks:
 
 def _csv_marks(path: Path) -> Marks:
     if not path.is_file():
-        raise InputError(str(path), "does not exist", f"Get 208.atr at {WHERE}")
+        raise missing_path(path, f"Get 208.atr at {WHERE}")
     samples, symbols = [], []
     for number, row in enumerate(csv.DictReader(io.StringIO(read_utf8(path), newline="")), 2):
         text, symbol = row.get("sample_in_excerpt") or "", row.get("symbol")

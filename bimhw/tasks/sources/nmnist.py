@@ -19,6 +19,7 @@ from bimhw.tasks.base import Split, Task, late_steps
 from bimhw.tasks.checks import check_not_empty
 from bimhw.tasks.registry import TaskInfo, register_task
 from simulator.base.errors import InputError
+from simulator.base.near import missing_path
 from simulator.base.reading import boundary
 from simulator.base.unpacking import read_member
 
@@ -94,7 +95,7 @@ def _binned(data: bytes, where: str, steps: int, duration_ms: float, pool: int) 
 def _samples(path: Path, split: str) -> Iterator[tuple[str, int, bytes]]:
     """Yield (name for messages, label, bytes) of a split, in a fixed order."""
     if not path.exists():
-        raise InputError(str(path), "does not exist", "Give the folder or zip of N-MNIST")
+        raise missing_path(path, "Give the folder or zip of N-MNIST")
     if path.is_file():
         with boundary(path, "a whole zip file", "Copy it again"), zipfile.ZipFile(path) as archive:
             yield from _sorted(archive.namelist(), lambda name: read_member(archive, name, str(path)), str(path), split)

@@ -10,6 +10,7 @@ from pathlib import Path
 from bimhw.evidence.verify.rtl.case import Case, Comparison, read_cases
 from bimhw.evidence.verify.rtl.designs import design_of
 from simulator.base.errors import BimhwError, InputError
+from simulator.base.near import missing_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ def replay_rtl(folder: Path | str, done: Callable[[Row], None] = lambda row: Non
     """
     where = Path(folder)
     if not where.is_dir():
-        raise InputError(str(where), "is not a folder", "Check the path")
+        raise missing_path(where, problem="is not a folder")
     files = sorted(where.rglob("cases.npz"))
     if not files:
         raise InputError(str(where), "holds no cases.npz", "Give a folder of recorded runs")

@@ -232,7 +232,7 @@ def test_page_names_edges_that_were_tried_and_settings_seen_on_test(
     chosen = row.options | GRID[1]
     key = point_key("toy", row, chosen, 0, False)
     points[key] = Point(key, "toy", "online", False, chosen, 0, accuracy=0.5)
-    assert "On an edge" not in write_report(points, tmp_path)[0].read_text()  # nothing was tried beside it
+    assert "On the edge" not in write_report(points, tmp_path)[0].read_text()  # nothing was tried beside it
     for choice in GRID:
         key = point_key("toy", row, row.options | choice, 0, True)
         points[key] = Point(key, "toy", "online", True, row.options | choice, 0, accuracy=0.5)

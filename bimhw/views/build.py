@@ -167,7 +167,7 @@ def _verdict(line: str) -> str:
 def _beside(views: list[RunView]) -> Part:
     """Show the figures of both runs, by what they are."""
     first, second = ({t["label"]: t["value"] for t in v.tiles} for v in views)
-    rows = [[label, first.get(label, ""), second.get(label, "")] for label in dict.fromkeys([*first, *second])]
+    rows = [[label, first.get(label, "–"), second.get(label, "–")] for label in dict.fromkeys([*first, *second])]
     return Part("Side by side", table=Table(("figure", *(v.name for v in views)), rows, (1, 2)))
 
 
@@ -325,11 +325,11 @@ def cycles_part(timing: Mapping[str, npt.NDArray[Any]], result: Mapping[str, Any
 
 
 def limits_part(chip: Chip) -> Part:
-    """Show the notes of the chip file about its numbers."""
+    """Show what the model covers; the notes of the chip file stand among the assumptions."""
     packets = "one forking packet per spike" if chip.topology.multicast else "one packet per spike and destination core"
     mesh = "two networks of routers" if chip.topology.networks == 2 else "routers"
     modelled = f"Modelled: neuron and synapse integers, spikes, {packets}, {mesh} {_MESH}"
-    return Part("Limits of the model", lines=[*chip.notes, modelled, _NOT_MODELLED])
+    return Part("Limits of the model", lines=[modelled, _NOT_MODELLED])
 
 
 _MESH = "with finite buffers and XY routing, synchronisation of the steps, host input and output."

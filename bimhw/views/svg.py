@@ -51,7 +51,7 @@ def ranges_log(
     ends = [e for _, low, value, top, _ in shown for e in (low, value, top) if e is not None and e > 0]
     low = math.floor(math.log10(min(ends)) - 1e-9)
     high = max(low + 1, math.ceil(math.log10(max(ends)) + 1e-9))
-    left = max(310, min(560, 20 + round(LETTER * max(len(name) for name, *_ in shown))))  # of the names
+    left = _left([name for name, *_ in shown])
     right, row_height = 220, 28
     scale = (width - left - right) / (high - low)
     height = row_height * len(shown) + 34
@@ -76,12 +76,17 @@ def ranges_log(
     return frame(width, height, "".join(body), label)
 
 
+def _left(names: Sequence[str]) -> int:
+    """Return the width of the names on the left of a drawing."""
+    return max(120, min(560, 20 + round(LETTER * max(map(len, names)))))
+
+
 def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
     """Draw horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
     if not rows:
         return ""
     top = max(v for _, v, _ in rows) or 1.0
-    left, right, row_height = 310, 110, 24
+    left, right, row_height = _left([name for name, *_ in rows]), 110, 24
     body = []
     for i, (name, value, kind) in enumerate(rows):
         y = 4 + i * row_height

@@ -22,7 +22,12 @@ from simulator.base.shown import significant
 @click.option("--rate", help="Spike rates that the regulariser aims at.")
 @click.option("--lambda", "lam", help="Weights of the gradient against STDP.")
 @click.option("--chip", help="Chips, by name or YAML file; loihi2 if not given.")
-@click.option("--cores", help="Most neurons on a core.")
+@click.option(
+    "--neurons-per-core",
+    "--cores",
+    "cores",
+    help="Most neurons on a core. The number of cores: --axis topology.width=2,4,8.",
+)
 @click.option("--mapping", help="Mappers, e.g. auto,blocks (see `compile`); auto if not given.")
 @click.option("--copies", help="Copies of the network, a sample on each, e.g. 1,4,max: latency against throughput.")
 @click.option("--objective", help="What mappings minimise, e.g. time,energy; edp if not given.")
@@ -30,7 +35,10 @@ from simulator.base.shown import significant
 @click.option("--node", help="Process nodes [nm].")
 @click.option("--seeds", help="Seeds, e.g. 0,1,2.")
 @click.option(
-    "--axis", multiple=True, metavar="NAME=V1,V2", help="Any option of `train`, or a number of the chip file."
+    "--axis",
+    multiple=True,
+    metavar="NAME=V1,V2",
+    help="Any option of `train`, or a number of the chip file, like topology.width=2,4.",
 )
 @click.option("--set", "fixed", multiple=True, metavar="NAME=VALUE", help="Training option of all points.")
 @click.option("--preset", help="Training preset.")
@@ -125,6 +133,10 @@ _MODES = ("full_uj", "learning_uj", "learners_uj", "card_uj", "card_full_uj")  #
 _FIXED = ("synapse_uj_fixed_activity", "pruned_synops_fixed_activity")
 
 
+def _heading(axis: str) -> str:
+    return "neurons per core" if axis == "cores" else axis  # the figure `cores` is the number of cores in use
+
+
 def _print(result: Any, axes: list[str]) -> None:
     done = [r for r in result.rows if r["status"] == "done"]
     has_fixed = any(r[_FIXED[0]] is not None for r in done)
@@ -141,7 +153,7 @@ def _print(result: Any, axes: list[str]) -> None:
         )
         for r in result.rows
     ]
-    headings = (*axes, *(_COLUMNS[f][0] for f in figures), "status" if seeds > 1 else "front")
+    headings = (*map(_heading, axes), *(_COLUMNS[f][0] for f in figures), "status" if seeds > 1 else "front")
     print_table("sweep (energies and times of a sample)", headings, rows, keys=len(axes))
     if seeds > 1:
         _print_over_seeds(result.over_seeds(), [a for a in axes if a != "seed"])
@@ -201,7 +213,7 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
         )
         for r in rows
     ]
-    headings = (*axes, "seeds", "accuracy %", "total µJ", "latency µs", "spike rate", "front")
+    headings = (*map(_heading, axes), "seeds", "accuracy %", "total µJ", "latency µs", "spike rate", "front")
     print_table("mean ± standard deviation over seeds (n - 1)", headings, body, keys=len(axes))
 
 

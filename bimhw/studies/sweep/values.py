@@ -14,9 +14,16 @@ from simulator.base.errors import InputError, unknown_name
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.quantity import Quantity
+from simulator.chips.rules import check_chip
 
 COMPILE_AXES = ("bits", "state_bits", "per_row", "free_scales")
-SECTIONS = ("timing", "energy", "limits")  # of a chip file; an axis names one of their numbers, as in timing.synapse
+SECTIONS = (
+    "timing",
+    "energy",
+    "limits",
+    "topology",
+)  # of a chip file; an axis names one of their numbers: timing.synapse
+MESH = ("width", "height", "cores_per_router", "usable_cores")  # of the topology
 
 
 def check_values(axes: Mapping[str, tuple[object, ...]]) -> None:
@@ -55,9 +62,10 @@ def _check_chips(axes: Mapping[str, tuple[object, ...]]) -> None:
     """Raise `InputError` for a chip that cannot be loaded, and for a number that none of the chips has."""
     chips = [load_chip(str(name)) for name in axes.get("chip", ("loihi2",))]
     for axis in (a for a in axes if a.split(".")[0] in SECTIONS):
-        refused = [_refusal(chip, axis, axes[axis][0]) for chip in chips]
-        if all(refused) and refused[0] is not None:
-            raise refused[0]
+        for value in axes[axis]:
+            refused = [_refusal(chip, axis, value) for chip in chips]
+            if all(refused) and refused[0] is not None:
+                raise refused[0]
 
 
 def _refusal(chip: Chip, axis: str, value: object) -> InputError | None:
@@ -77,6 +85,8 @@ def with_number(chip: Chip, path: str, value: object) -> Chip:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"axis {path!r}", f"has the value {value!r}, which is no number", "Give numbers")
     section, _, name = path.partition(".")
+    if section == "topology":
+        return _with_mesh(chip, path, name, value)
     home = getattr(chip, section)
     old = home.get(name) if isinstance(home, dict) else getattr(home, name, None)
     if not isinstance(old, Quantity):
@@ -87,3 +97,20 @@ def with_number(chip: Chip, path: str, value: object) -> Chip:
     if isinstance(home, dict):
         return msgspec.structs.replace(chip, **{section: home | {name: new}})
     return msgspec.structs.replace(chip, **{section: msgspec.structs.replace(home, **{name: new})})
+
+
+def _with_mesh(chip: Chip, path: str, name: str, value: float) -> Chip:
+    """Return a chip with another mesh. One whose file uses every core of its mesh uses every core of the new one."""
+    if name not in MESH:
+        raise unknown_name("axis", path, [f"topology.{m}" for m in MESH], listed="Numbers of the topology")
+    if not isinstance(value, int) or value < 1:
+        raise InputError(f"axis {path!r}", f"has the value {value!r}", "Give integers from 1 on")
+    old = chip.topology
+    mesh = msgspec.structs.replace(old, **{name: value})
+    if name != "usable_cores":
+        cores, before = (t.width * t.height * t.cores_per_router for t in (mesh, old))
+        usable = cores if old.usable_cores == before else min(old.usable_cores, cores)
+        mesh = msgspec.structs.replace(mesh, usable_cores=usable)
+    new = msgspec.structs.replace(chip, topology=mesh)
+    check_chip(new, f"axis {path!r} with the value {value}")
+    return new

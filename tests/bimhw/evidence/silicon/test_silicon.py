@@ -300,7 +300,7 @@ def test_counter_of_updates_is_calibrated_on_the_described_neurons(tmp_path: Pat
     (tmp_path / "a.csv").write_text(CORES + f"1e6,300,,{counts * 5100 + 300},0\n0,100,,{counts * 4900 + 100},1\n")
     (found,) = compare_silicon(tmp_path).sets
     assert found.rows[0].predicted == pytest.approx((1e6 * 23.6 + 1e4 * 81) / 100e6 + 0.0342)
-    assert any(f"counts {counts} a neuron" in a for a in found.assumptions)
+    assert any(f"adds {counts} per neuron" in a for a in found.assumptions)
 
 
 def test_pairs_with_missing_and_noisy_cells(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_pairs_with_missing_and_noisy_cells(tmp_path: Path) -> None:
     (found,) = compare_silicon(tmp_path).sets
     assert [(r.name, r.quantity) for r in found.rows] == [
         ("10 Hz, delay 1 ms", "dynamic energy"), ("10 Hz, delay 2 ms", "step time")]  # fmt: skip
-    assert found.rows[0].measured == pytest.approx(-5) and any("sigma at most" in a for a in found.assumptions)
+    assert found.rows[0].measured == pytest.approx(-5) and any("own sigma" in a for a in found.assumptions)
     cells["10"]["2"] = {"total_time": {"mean": float("nan")}}
     (tmp_path / "a.json").write_text(json.dumps(cells))
     with pytest.raises(InputError, match="delay 2 ms, total_time"):

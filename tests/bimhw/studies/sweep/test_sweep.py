@@ -16,8 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +28,9 @@ from bimhw.studies.sweep import evaluate
 from bimhw.studies.sweep.pareto import pareto_front
 from bimhw.studies.sweep.run import run_sweep
 from bimhw.studies.sweep.spec import SweepSpec
+from bimhw.studies.sweep.values import with_number
 from simulator.base.errors import InputError
+from simulator.chips.load import load_chip
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -68,6 +72,24 @@ def test_one_functional_run_serves_all_hardware(model: Path, tmp_path: Path, mon
     assert by["loihi2", 4, 1.0, 10.0]["cores"] > by["loihi2", 16, 1.0, 10.0]["cores"]
     again = run_sweep(spec_of(model, **axes), tmp_path / "s.sqlite")
     assert again.computed == 0 and table(again.rows) == table(result.rows) and len(timed) == 8
+
+
+def test_a_mesh_of_another_size(model: Path, tmp_path: Path) -> None:
+    """A chip that uses all of its mesh uses all of the new one; its result is that of a chip file written so."""
+    small = load_chip("loihi2")
+    mesh = msgspec.structs.replace(small.topology, width=1, height=1, usable_cores=4)
+    assert with_number(with_number(small, "topology.width", 1), "topology.height", 1).topology == mesh
+    fewer = with_number(with_number(small, "topology.usable_cores", 100), "topology.width", 7)
+    assert fewer.topology.usable_cores == 100  # a mesh that was not full stays as it is
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        yaml.safe_dump(msgspec.to_builtins(msgspec.structs.replace(small, topology=mesh))), encoding="utf-8"
+    )
+    swept = run_sweep(spec_of(model, **{"topology.height": (1, 4), "topology.width": (1,)}), tmp_path / "a.sqlite").rows
+    written = run_sweep(spec_of(model, chip=(str(path),)), tmp_path / "b.sqlite").rows
+    for figure in ("accuracy", "total_uj", "latency_us", "cores"):
+        assert swept[0][figure] == written[0][figure]
+    assert swept[0]["cores"] <= 4 < swept[1]["cores"] <= 16
 
 
 def _counting(function: Any, calls: list[int]) -> Any:
@@ -430,6 +452,10 @@ def test_plot(model: Path, tmp_path: Path) -> None:
         (("--chip", "loihi2,loihi2"), "names a value twice"),
         (("--axis", "timing.hop=1"), "is not a number of chip 'loihi2'"),
         (("--axis", "timing.synapse=fast"), "is no number"),
+        (("--axis", "timing.synapse=1,fast"), "is no number"),
+        (("--axis", "topology.widht=2"), "Did you mean 'topology.width'"),
+        (("--axis", "topology.width=2,0"), "Give integers from 1 on"),
+        (("--axis", "topology.usable_cores=4000"), "the mesh has 8 x 4 x 4 = 128 cores"),
         (("--chip", "loihi2,loihi3"), "Did you mean 'loihi2'"),
         (("--chip", "nowhere.yaml"), "nowhere.yaml"),
         (("--bits", "8,a"), "Give integers"),

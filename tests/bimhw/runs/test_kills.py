@@ -200,12 +200,17 @@ def _wait(process: Child, folder: Path, lasts: float, random: Random) -> None:
     if random.random() < 0.5:
         time.sleep(max(0.0, end - time.monotonic()))
         return
-    changes, seen = random.randrange(1, 8), set(folder.rglob("*"))
+    changes, seen = random.randrange(1, 8), _names(folder)
     end = time.monotonic() + lasts
     while changes and not process.ended() and time.monotonic() < end:
         time.sleep(0.002)
-        now = set(folder.rglob("*"))
+        now = _names(folder)
         changes, seen = changes - (now != seen), now
+
+
+def _names(folder: Path) -> set[Path]:
+    """Return what is in a folder; one that goes while it is read is left out (`Path.rglob` raises)."""
+    return {Path(at, name) for at, dirs, files in os.walk(folder) for name in (*dirs, *files)}
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from bimhw.cli.main import cli
 
 CASES = {
     "sweep x.pth --db s.sqlite": "Give the module itself from Python",
-    "sweep x.xyz --db s.sqlite": "does not exist. Give a task's name or a model file",
+    "sweep x.xyz --db s.sqlite": "does not exist. Did you mean 'x.pth'? Give a task's name or a model file",
     "train x.pth": "is the name of a file, not of a task. Give a task's name",
     "train x.nir": "a model is compiled: bimhw compile FILE",
     "forgetting x.pth": "is the name of a file, not of a task",

@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -30,6 +31,8 @@ GROUPS = {
     "Answers": ("energy", "report", "serve", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),
 }  # every command in one group: tests/bimhw/cli/test_main.py
+
+_stopped = threading.Event()  # by a signal: code in C may turn its KeyboardInterrupt into an error of its own
 
 
 class _Commands(click.Group):
@@ -125,6 +128,11 @@ def main(arguments: list[str] | None = None) -> None:
             )
         _discard_output()
         fail(f"{what}: {problem}")
+    except Exception:
+        if not _stopped.is_set():
+            raise
+        _ignore_signals(arguments)
+        fail("interrupted", as_json)
     else:
         _ignore_signals(arguments)
         sys.exit(code if isinstance(code, int) else 0)
@@ -157,8 +165,11 @@ def _ignore_signals(arguments: list[str] | None) -> None:
 
 def _prepare() -> None:
     """Make SIGTERM end a command as Ctrl-C does; escape what a terminal cannot show; print warnings on one line."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _stopped.clear()
+    if threading.current_thread() is threading.main_thread():
+        for kind, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(kind) is usual:
+                signal.signal(kind, _interrupt)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell (>&-)
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lasts
@@ -167,6 +178,11 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
         warnings.showwarning = lambda message, *_: click.echo(f"bimhw: note: {printable(str(message))}", err=True)
+
+
+def _interrupt(kind: int, frame: FrameType | None) -> None:
+    _stopped.set()
+    signal.default_int_handler(kind, frame)
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bimhw.cli.main import main
 from tests.bimhw.cli.writing_commands import TIMED, WRITING, tree, write_inputs
 
 ROOT = Path(__file__).parents[3]
@@ -131,3 +133,23 @@ def test_small_limits(tmp_path: Path) -> None:
 def test_every_command_under_small_limits(line: str, limited: Path, tmp_path: Path) -> None:
     _limited(line, limited, tmp_path, LIMITS)
     assert bimhw(f"$bimhw {line}", limited).returncode == 0  # leaves what the next commands need
+
+
+def test_a_signal_that_a_library_turns_into_its_own_error_is_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code in C may meet the KeyboardInterrupt and raise an error of its own, as matplotlib does."""
+
+    def swallowed() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise TypeError("incompatible function arguments") from None
+
+    monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: swallowed())
+    with pytest.raises(SystemExit) as ended:
+        main(["chips"])
+    assert ended.value.code == 2 and "interrupted" in capsys.readouterr().err
+    monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: int("x"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(["chips"])

@@ -44,6 +44,17 @@ def assert_same(a: StepTimes, b: StepTimes, what: object) -> None:
     np.testing.assert_array_equal(a.link_busy, b.link_busy, err_msg=f"link_busy of {what}")
 
 
+def agreed(mesh: Mesh, work: StepWork, what: object) -> StepTimes:
+    """Return the times on which all engines agree to the tick; links are as counted, and no time is below its bound."""
+    expected = run_clocked(mesh, work)
+    assert_same(expected, run_compiled(mesh, work), what)
+    assert_same(expected, run_simpy(mesh, work), what)
+    np.testing.assert_array_equal(expected.link_busy, link_busy_of(mesh, work))
+    quiet, _ = quiet_bound(mesh, work)
+    assert (quiet <= quiet_times(work, expected)).all()
+    return expected
+
+
 @pytest.mark.parametrize("block", first(2, range(8)))
 def test_simpy_equals_clocked(block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):
@@ -64,12 +75,7 @@ def test_compiled_equals_clocked(block: int) -> None:
 def test_all_engines_agree_on_systems_of_chips_and_boards(block: int) -> None:
     for seed in range(block * 50, block * 50 + 50):
         mesh, work = random_system(seed, 12)
-        expected = run_clocked(mesh, work)
-        assert_same(expected, run_compiled(mesh, work), f"system {seed}: {mesh}")
-        assert_same(expected, run_simpy(mesh, work), f"system {seed}: {mesh}")
-        np.testing.assert_array_equal(expected.link_busy, link_busy_of(mesh, work))
-        quiet, _ = quiet_bound(mesh, work)
-        assert (quiet <= quiet_times(work, expected)).all()
+        agreed(mesh, work, f"system {seed}: {mesh}")
 
 
 @pytest.mark.parametrize("chips", first(2, [64, 65, 300, 1152]))

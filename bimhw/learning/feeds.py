@@ -102,8 +102,10 @@ class DigitStream:
         return {"word_error_rate": digit_errors(self.test.digits, found).rate}
 
 
-def stream_of(source: Corpus | SpokenDigits | Transcribed, seed: int, options: Mapping[str, Any]) -> StreamTrainer:
-    """Return what learns a text or connected digits as a stream, from the options of `bimhw train`.
+def stream_of(
+    source: Task | Corpus | SpokenDigits | Transcribed, seed: int, options: Mapping[str, Any]
+) -> StreamTrainer:
+    """Return what learns a task, a text or connected digits as a stream, from the options of `bimhw train`.
 
     Raises:
         InputError: transcribed utterances, words, an option that is not known, or a rule that needs sequences with an end.

@@ -33,7 +33,7 @@ FloatStep = Callable[
 Words = npt.NDArray[np.int32]  # accumulators, states and parameters of a kernel
 SampleParams = Callable[[np.random.Generator, int], dict[str, Any]]
 # float_tables(params) -> table name -> int32 [any]
-FloatTables = Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, npt.NDArray[np.int32]]]
+FloatTables = Callable[[Params], dict[str, npt.NDArray[np.int32]]]
 
 
 @dataclass(frozen=True)

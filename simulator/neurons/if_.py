@@ -8,14 +8,11 @@ where V is int32 and saturates at +-(2^31 - 1), counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 
 
@@ -51,7 +48,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     x = state["v"] + acc["in"] + params["bias"]
     fired = x >= params["vth"]

@@ -10,14 +10,13 @@ toward minus infinity; 0.04 is 10486 / 2^18. I is the port accumulator: weights 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.sampling import dyadic
 
 V_MAX = 2**23 - 1
@@ -65,7 +64,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     v, u = state["v"], state["u"]
     for _ in range(2):

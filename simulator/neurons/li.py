@@ -7,14 +7,13 @@ where dv is the decay in 1/4096 a step (0: perfect integrator) and V is int32, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, V_INIT, V_MAX, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -48,7 +47,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     state["v"][:] = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
     return np.zeros_like(state["v"])

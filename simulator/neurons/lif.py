@@ -16,14 +16,13 @@ without decay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import BIAS, HELD, SOFT, V_INIT, V_MAX, V_RESET, VTH, reset, sample_fire, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -76,7 +75,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     x = state["v"] * (1 - params["dv"] / 4096) + acc["in"] + params["bias"]
     held, soft = state["held"] > 0, params["soft"] != 0

@@ -18,7 +18,6 @@ the offset of du.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import HELD, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -118,7 +117,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     state["u"][:] = state["u"] * (1 - (params["du"] + 1) / 4096) + 64 * acc["in"]
     v = state["v"] * (1 - params["dv"] / 4096) + state["u"] + params["bias_mant"] * 2.0 ** params["bias_exp"]

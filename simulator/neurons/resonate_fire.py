@@ -11,14 +11,13 @@ Source: Izhikevich 2001, doi:10.1016/S0893-6080(01)00078-8, with a reset to the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import V_MAX, VTH, saturated
 from simulator.neurons.sampling import dyadic
 
@@ -63,7 +62,7 @@ def _kernel(
     return beyond
 
 
-def _float_step(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, npt.NDArray[Any]]) -> Floats:
+def _float_step(acc: dict[str, Floats], state: dict[str, Floats], params: Params) -> Floats:
     lr, li = params["lr"] / 2.0**POLE_FRAC, params["li"] / 2.0**POLE_FRAC
     x = lr * state["re"] - li * state["im"] + acc["in"]
     y = li * state["re"] + lr * state["im"]

@@ -13,14 +13,13 @@ Source: the sigma-delta neurons of Loihi 2's demonstrations (Orchard et al. 2021
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.neurons.base import NeuronModel, Traits, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, Traits, UpdateOps, Word, Words, register
 from simulator.neurons.integrate import V_MAX, saturated
 from simulator.neurons.membrane import PAYLOAD_LIMIT
 from simulator.neurons.sampling import dyadic
@@ -65,7 +64,7 @@ def _kernel(
     return beyond
 
 
-def _float_step(acc: dict[str, Floats], state: dict[str, Floats], params: Mapping[str, npt.NDArray[Any]]) -> Floats:
+def _float_step(acc: dict[str, Floats], state: dict[str, Floats], params: Params) -> Floats:
     state["sigma"] = state["sigma"] + acc["in"]
     y = state["sigma"] + params["bias"]
     y = np.where(params["relu"] != 0, np.maximum(y, 0), y)

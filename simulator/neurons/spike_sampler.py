@@ -10,15 +10,12 @@ of (seed, step, logical id, stream 0): the same under every mapping.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from simulator.base.random import STREAM_NEURON, random_word
-from simulator.neurons.base import NeuronModel, UpdateOps, Word, Words, register
+from simulator.neurons.base import NeuronModel, Params, UpdateOps, Word, Words, register
 
 TABLE_ENTRIES = 256
 
@@ -54,7 +51,7 @@ def _kernel(
 def _float_step(
     acc: dict[str, npt.NDArray[np.float64]],
     state: dict[str, npt.NDArray[np.float64]],
-    params: Mapping[str, npt.NDArray[Any]],
+    params: Params,
 ) -> npt.NDArray[np.float64]:
     """Return the firing probability with the logistic table of `sigmoid_table`, not a sample."""
     x = (acc["in"] + params["bias"]) / 2.0 ** params["shift"]

@@ -140,15 +140,20 @@ def _uncached() -> Iterator[None]:
 
 def _runtime(b2: Any, target: str) -> Iterator[Any]:
     # Without these optimisations Brian2 keeps the order of operations of the statements, and so their last bit.
-    wanted = {"target": target, "loop_invariant_optimisations": False}
-    before = {name: getattr(b2.prefs.codegen, name) for name in wanted}
+    # Ctrl-C would end Brian2's run half-way in peace, and what it had until then would be judged.
+    wanted = {
+        "codegen.target": target,
+        "codegen.loop_invariant_optimisations": False,
+        "core.stop_on_keyboard_interrupt": False,
+    }
+    before = {name: b2.prefs[name] for name in wanted}
     for name, value in wanted.items():
-        setattr(b2.prefs.codegen, name, value)
+        b2.prefs[name] = value
     try:
         yield b2
     finally:
         for name, value in before.items():
-            setattr(b2.prefs.codegen, name, value)
+            b2.prefs[name] = value
 
 
 def _standalone(b2: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from bimhw.compiler.pipeline import compile
-from bimhw.evidence.crosscheck.brian import run_brian, statements_of
+from bimhw.evidence.crosscheck.brian import brian_scope, run_brian, statements_of
 from bimhw.evidence.crosscheck.cases import models, random_inputs, random_network
 from bimhw.evidence.crosscheck.check import cross_check, crosscheck_float, crosscheck_program
 from bimhw.evidence.crosscheck.compare import Comparison
@@ -211,3 +212,9 @@ def test_what_brian2_cannot_express_is_named() -> None:
 def test_bad_input(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         cross_check(MODEL, **arguments)  # type: ignore[arg-type]
+
+
+def test_an_interrupt_ends_the_check_and_not_brian2s_run_alone() -> None:
+    """Brian2 takes the first Ctrl-C as a wish to stop its run in peace; half a run would be judged."""
+    with brian_scope("numpy") as b2, pytest.raises(KeyboardInterrupt):
+        b2.Network(b2.NetworkOperation(lambda: signal.raise_signal(signal.SIGINT))).run(b2.ms)

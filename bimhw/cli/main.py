@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import difflib
+import errno
 import importlib
 import io
 import json
@@ -15,12 +16,13 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from types import FrameType
+from typing import NoReturn
 
 import click
 
 from bimhw.cli.examples import documented
 from simulator.base.errors import BimhwError
+from simulator.base.interrupts import check_interrupted, noted
 from simulator.base.reading import lacks_memory
 from simulator.base.text import first_line, printable
 
@@ -31,8 +33,6 @@ GROUPS = {
     "Answers": ("energy", "report", "serve", "codesign", "table", "sweep"),
     "Trust": ("verify", "crosscheck", "crosscheck-learning", "silicon", "learning-cost", "stdp-window"),
 }  # every command in one group: tests/bimhw/cli/test_main.py
-
-_stopped = threading.Event()  # by a signal: code in C may turn its KeyboardInterrupt into an error of its own
 
 
 class _Commands(click.Group):
@@ -96,49 +96,61 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         sys.unraisablehook = _unraisable
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    with noted(signal.SIGINT, signal.SIGTERM):
+        try:
+            code = _run(arguments)
+        except (click.Abort, KeyboardInterrupt):
+            _ignore_signals(arguments)
+            fail("interrupted", as_json)
+        except Exception as error:
+            _tell(error, as_json)
+        else:
+            _ignore_signals(arguments)
+            sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run(arguments: list[str] | None) -> object:
+    """Return what a command returned; any error after a signal is the interrupt."""
     try:
-        code = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
+        code: object = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
         sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
-    except BimhwError as error:
+    except Exception as error:
+        check_interrupted(error)
+        raise
+    return code
+
+
+def _tell(error: Exception, as_json: bool) -> NoReturn:
+    """End with the one message of an error, or raise it again if it is bimhw's fault."""
+    if isinstance(error, BimhwError):
         fail(str(error), as_json, error.to_dict())
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         _refuse(error, as_json)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _ignore_signals(arguments)
-        fail("interrupted", as_json)
-    except MemoryError:
+    if isinstance(error, click.exceptions.Exit):
+        sys.exit(error.exit_code)
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         fail("out of memory: use a smaller network, fewer samples or fewer recorded steps", as_json)
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         _discard_output()
         sys.exit(1)
-    except ImportError as error:
-        if not lacks_memory(error):
-            raise
+    unloaded = (
+        error.errno is None if isinstance(error, OSError) else isinstance(error, ImportError) and lacks_memory(error)
+    )
+    if unloaded:
         fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
-    except OSError as error:
-        if error.errno is None:  # of a loader of libraries
-            fail(f"a library cannot be loaded ({first_line(error)}): allow more memory (ulimit -v)", as_json)
-        what = printable("standard output" if error.filename is None else str(error.filename), 300)
-        problem = f"cannot be read or written ({error.strerror or error})"
-        if as_json and error.filename is not None:
-            _print_error(
-                {"where": what, "problem": problem, "way_out": "Check the path, its rights and the disk"}, "OSError"
-            )
-        _discard_output()
-        fail(f"{what}: {problem}")
-    except Exception:
-        if not _stopped.is_set():
-            raise
-        _ignore_signals(arguments)
-        fail("interrupted", as_json)
-    else:
-        _ignore_signals(arguments)
-        sys.exit(code if isinstance(code, int) else 0)
+    if not isinstance(error, OSError):
+        raise error
+    what = printable("standard output" if error.filename is None else str(error.filename), 300)
+    problem = f"cannot be read or written ({error.strerror or error})"
+    if as_json and error.filename is not None:
+        _print_error(
+            {"where": what, "problem": problem, "way_out": "Check the path, its rights and the disk"}, "OSError"
+        )
+    _discard_output()
+    fail(f"{what}: {problem}")
 
 
-def _refuse(error: click.ClickException, as_json: bool) -> None:
+def _refuse(error: click.ClickException, as_json: bool) -> NoReturn:
     """Report wrong arguments, with the usage line of the command."""
     message = printable(error.format_message(), 700)
     command = "bimhw"
@@ -164,12 +176,7 @@ def _ignore_signals(arguments: list[str] | None) -> None:
 
 
 def _prepare() -> None:
-    """Make SIGTERM end a command as Ctrl-C does; escape what a terminal cannot show; print warnings on one line."""
-    _stopped.clear()
-    if threading.current_thread() is threading.main_thread():
-        for kind, usual in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-            if signal.getsignal(kind) is usual:
-                signal.signal(kind, _interrupt)
+    """Escape what a terminal cannot show; print warnings on one line."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell (>&-)
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lasts
@@ -178,11 +185,6 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
         warnings.showwarning = lambda message, *_: click.echo(f"bimhw: note: {printable(str(message))}", err=True)
-
-
-def _interrupt(kind: int, frame: FrameType | None) -> None:
-    _stopped.set()
-    signal.default_int_handler(kind, frame)
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
@@ -202,7 +204,7 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fail(message: str, as_json: bool = False, error: dict[str, str] | None = None) -> None:
+def fail(message: str, as_json: bool = False, error: dict[str, str] | None = None) -> NoReturn:
     """Print one message, with ``--json`` as an object on standard output too, and end with exit code 2."""
     if as_json:
         _print_error(error or {"where": "bimhw", "problem": message, "way_out": ""}, "Error")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from simulator.base.errors import BimhwError, InputError
+from simulator.base.interrupts import check_interrupted
 from simulator.base.near import missing_path
 from simulator.base.text import first_line, printable
 
@@ -46,27 +47,28 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
             if isinstance(where, Path):
                 _refuse_devices(where)
             yield
-    except BimhwError:
-        raise
-    except MemoryError as error:
-        raise InputError(str(where), "asks for more memory than there is", way_out) from error
-    except ImportError as error:
-        if not lacks_memory(error):
-            raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
-        problem = f"cannot be read: a library cannot be loaded ({first_line(error)})"
-        raise InputError(str(where), problem, "Allow more memory (ulimit -v)") from error
-    except RecursionError as error:
-        raise InputError(str(where), f"is not {what} (it nests too deep)", way_out) from error
-    except OSError as error:
-        if error.strerror is None:
-            raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
-        raise InputError(str(where), f"cannot be read ({error.strerror})", "Check the path and its rights") from error
     except Exception as error:
-        raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+        check_interrupted(error)
+        if isinstance(error, BimhwError):
+            raise
+        raise _told(error, str(where), what, way_out) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of libraries in Rust: not derived from Exception
             raise
-        raise InputError(str(where), f"is not {what} ({first_line(error)})", way_out) from error
+        raise _told(error, str(where), what, way_out) from error
+
+
+def _told(error: BaseException, where: str, what: str, way_out: str) -> InputError:
+    if isinstance(error, MemoryError):
+        return InputError(where, "asks for more memory than there is", way_out)
+    if isinstance(error, ImportError) and lacks_memory(error):
+        problem = f"cannot be read: a library cannot be loaded ({first_line(error)})"
+        return InputError(where, problem, "Allow more memory (ulimit -v)")
+    if isinstance(error, RecursionError):
+        return InputError(where, f"is not {what} (it nests too deep)", way_out)
+    if isinstance(error, OSError) and error.strerror is not None:
+        return InputError(where, f"cannot be read ({error.strerror})", "Check the path and its rights")
+    return InputError(where, f"is not {what} ({first_line(error)})", way_out)
 
 
 def lacks_memory(error: ImportError) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simulator.base.errors import BimhwError, MissingExtraError
+from simulator.base.interrupts import check_interrupted
 from simulator.function.parts import Spread
 
 if TYPE_CHECKING:
@@ -125,5 +126,6 @@ def run_check(check: Check, setting: Setting) -> Outcome:
     except (Skip, MissingExtraError) as reason:
         note = str(reason)
     except (BimhwError, ArithmeticError, ValueError, IndexError, KeyError, RuntimeError, AssertionError) as error:
+        check_interrupted(error)
         note = f"error: {type(error).__name__}: {error}"
     return Outcome(check, value, time.perf_counter() - start, note)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
+from simulator.base.interrupts import check_interrupted, noted
 from simulator.base.reading import boundary, read_object
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -58,14 +60,16 @@ def attempt(stage: str, work: str, spec: SweepSpec, axes: dict[str, Any]) -> dic
 
     torch.set_num_threads(1)  # the same sums in the same order, however many workers there are
     point, folder = Point(spec, axes), Path(work)
-    try:
-        if stage == "function":
-            function_run(point, folder)
-            return {"status": "done", "result": {}}
-        return {"status": "done", "result": msgspec.to_builtins(evaluate(point, folder))}
-    except Exception as error:  # whatever went wrong is this point's outcome and must not stop the others
-        reason = str(error) if isinstance(error, BimhwError) else f"{type(error).__name__}: {error}"
-        return {"status": "stopped" if _disk_fails(error, folder) else "failed", "reason": reason}
+    with noted(signal.SIGINT):
+        try:
+            if stage == "function":
+                function_run(point, folder)
+                return {"status": "done", "result": {}}
+            return {"status": "done", "result": msgspec.to_builtins(evaluate(point, folder))}
+        except Exception as error:  # whatever went wrong is this point's outcome and must not stop the others
+            check_interrupted(error)
+            reason = str(error) if isinstance(error, BimhwError) else f"{type(error).__name__}: {error}"
+            return {"status": "stopped" if _disk_fails(error, folder) else "failed", "reason": reason}
 
 
 def _disk_fails(error: BaseException, folder: Path) -> bool:

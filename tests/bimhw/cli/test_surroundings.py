@@ -7,11 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bimhw.cli.main import main
+from bimhw.evidence.verify.check import Check, Setting, run_check
+from bimhw.studies.sweep.evaluate import attempt
+from bimhw.studies.sweep.spec import SweepSpec
+from simulator.base.interrupts import noted
+from simulator.base.reading import boundary
 from tests.bimhw.cli.writing_commands import TIMED, WRITING, tree, write_inputs
 
 ROOT = Path(__file__).parents[3]
@@ -135,25 +141,56 @@ def test_every_command_under_small_limits(line: str, limited: Path, tmp_path: Pa
     assert bimhw(f"$bimhw {line}", limited).returncode == 0  # leaves what the next commands need
 
 
-def test_a_signal_that_a_library_turns_into_its_own_error_is_an_interrupt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Code in C may meet the KeyboardInterrupt and raise an error of its own, as matplotlib does."""
-
-    def swallowed() -> None:
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            raise TypeError("incompatible function arguments") from None
-
-    monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: swallowed())
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # another test's Brian2 has its own
+def swallowed() -> object:
+    """Raise what code in C may make of a signal that meets it, as matplotlib does."""
     try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RuntimeError("incompatible function arguments") from None
+
+
+def read_swallowed() -> None:
+    with boundary("m.npz", "a whole .npz file"):
+        swallowed()
+
+
+def nested(number: int, frame: object) -> None:
+    """Stand for the handler that a library has put in place, as Brian2 does."""
+    signal.default_int_handler(number, None)
+
+
+@pytest.mark.parametrize("work", [swallowed, read_swallowed])
+@pytest.mark.parametrize("handler", [signal.default_int_handler, nested])
+def test_a_signal_that_a_library_turns_into_its_own_error_is_an_interrupt(
+    work: Callable[[], object],
+    handler: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: work())
         with pytest.raises(SystemExit) as ended:
+            main(["chips"])
+        assert ended.value.code == 2 and capsys.readouterr().err == "bimhw: interrupted\n"
+        assert signal.getsignal(signal.SIGINT) is handler
+        monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: int("x"))
+        with pytest.raises(ValueError, match="invalid literal"):  # it is forgotten with the command
             main(["chips"])
     finally:
         signal.signal(signal.SIGINT, before)
-    assert ended.value.code == 2 and "interrupted" in capsys.readouterr().err
-    monkeypatch.setattr("bimhw.cli.main.cli.main", lambda **_: int("x"))
-    with pytest.raises(ValueError, match="invalid literal"):
-        main(["chips"])
+
+
+@pytest.mark.parametrize("work", ["sweep", "verify"])
+def test_an_interrupted_part_is_no_outcome(work: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A point of a sweep, or a check, that a signal ended has not failed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with noted(signal.SIGINT), pytest.raises(KeyboardInterrupt):
+            if work == "verify":
+                run_check(Check("a", "b", "c", 0.0, lambda _: float(bool(swallowed()))), Setting(0))
+            else:
+                monkeypatch.setattr("bimhw.studies.sweep.evaluate.evaluate", lambda *_: swallowed())
+                attempt("point", str(tmp_path), SweepSpec("digits", {}), {})
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -10,6 +10,7 @@ from pathlib import Path
 from bimhw.evidence.verify.rtl.case import Case, Comparison, read_cases
 from bimhw.evidence.verify.rtl.designs import design_of
 from simulator.base.errors import BimhwError, InputError
+from simulator.base.interrupts import check_interrupted
 from simulator.base.near import missing_path
 
 
@@ -72,5 +73,6 @@ def _replay(case: Case) -> Row:
     except BimhwError as problem:
         error = str(problem)
     except (ValueError, TypeError, LookupError, ArithmeticError, MemoryError, AssertionError) as problem:
+        check_interrupted(problem)
         error = f"case {case.name}: is no recording of {design or 'a known design'} ({problem})"
     return Row(case.name, design, case.kind, comparison, time.perf_counter() - start, error)

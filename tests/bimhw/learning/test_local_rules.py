@@ -312,6 +312,15 @@ def test_decolle_is_autograd_of_its_local_losses(seed: int) -> None:
     equal(found, wanted)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.booleans())
+def test_delta_is_the_gradient_of_the_readout_alone(seed: int, adaptive: bool, recurrent: bool) -> None:
+    case = Case(seed, hidden=(4, 3), adaptive=adaptive, recurrent=recurrent)
+    w = case.weights()
+    _, _, zs, _ = _forward(case)
+    equal(case.learnt("delta")[0], gradients(case.loss(case.readout(w, zs[-1])), w))
+
+
 @pytest.mark.parametrize("name", list(BY_NAME))
 def test_a_learner_goes_on_from_its_checkpoint(name: str) -> None:
     case = Case(3, hidden=(4, 3))

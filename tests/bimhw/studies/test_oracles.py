@@ -1,0 +1,47 @@
+"""The table of oracles in docs/rules.md: every rule has one, and the test that it names has as many random cases as it says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from bimhw.learning.rules.registry import rules as host_rules
+from simulator.plasticity.rules.rule_file import shipped_rules
+
+ROOT = Path(__file__).parents[3]
+
+
+def rows() -> list[tuple[set[str], str, Path, str, int]]:
+    text = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    table = text.split("<!-- oracles -->\n")[1].split("<!-- end -->")[0]
+    out = []
+    for line in table.splitlines()[2:]:
+        rule, where, _, test, cases = (cell.strip() for cell in line.strip("|").split("|"))
+        file, name = test.strip("`").split("::")
+        out.append((set(re.findall(r"`([^`]+)`", rule)), where.split(",")[0], ROOT / file, name, int(cases)))
+    return out
+
+
+def cases_of(file: Path, name: str) -> int:
+    """Count a test's random cases: Hypothesis' examples, or the end of the ranges that its seeds are taken from."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    test = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    found = []
+    for node in (n for d in test.decorator_list for n in ast.walk(d)):
+        if isinstance(node, ast.keyword) and node.arg == "max_examples":
+            found.append(ast.literal_eval(node.value))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+            found.append(ast.literal_eval(node.args[-1]))
+    return int(max(found))
+
+
+def test_every_rule_has_an_oracle_of_fifty_cases() -> None:
+    listed = rows()
+    for place, registered in (
+        ("host", {r.name for r in host_rules().values() if r.family}),
+        ("chip", set(shipped_rules())),
+    ):
+        assert set().union(*(names for names, where, *_ in listed if where == place)) == registered
+    for _, _, file, name, cases in listed:
+        assert cases_of(file, name) == cases >= 50, name

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, Protocol
 
 from simulator.base.errors import InputError, MissingExtraError
@@ -48,6 +50,18 @@ class Here:
             yield name, self._function(*arguments)
 
 
+def _end_with_parent() -> None:
+    """End this process when its parent is killed: it would wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Processes:
     """Local processes. A process that dies takes its points with it: they are tried again in a new pool."""
 
@@ -58,7 +72,7 @@ class Processes:
         self._tries: dict[str, int] = {}
 
     def _start(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
 
     def submit(self, name: str, arguments: Arguments) -> None:
         """Queue a call."""

@@ -59,11 +59,11 @@ class _Membrane(torch.autograd.Function):
         zero = torch.zeros_like(v)
         old = LayerState(zero, r, i, v, ref, zero, f)
         reads = layer.config.reads_membrane(layer.index)
-        new, record, features = fused.membrane_record(q, old, layer.config, layer.constants, reads)
+        new, v_pre, m, s, features = fused.membrane(q, old, layer.config, layer.constants, reads)
         ctx.layer = layer
-        ctx.save_for_backward(record.v_pre, record.s, *([] if record.m is None else [record.m]))
+        ctx.save_for_backward(v_pre, s, *([] if m is None else [m]))
         ctx.mark_non_differentiable(new.ref)
-        return new.r, new.i, new.v, new.f, new.ref, features, record.s
+        return new.r, new.i, new.v, new.f, new.ref, features, s
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

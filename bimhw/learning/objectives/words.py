@@ -13,12 +13,13 @@ A row of the embedding moves when its word was read, a cluster when one of its w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from bimhw.learning.checkpoints import Content
-from bimhw.learning.forms.learner import Gradients, Learner, StepResult
+from bimhw.learning.forms.learner import Gradients, Learner, StepResult, softmax_error
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Batch, Learnt, Loop
@@ -65,10 +66,10 @@ class RowAdam:
                 continue
             self._moments[i] = moments = Moments(first, second, count + 1)
             if p.grad.is_sparse:
-                self._rows(p.detach(), p.grad.indices()[0], p.grad.values() * scale, moments, lr)
+                self._rows(p.detach(), p.grad.indices()[0], _scaled(p.grad.values(), scale), moments, lr)
             else:
                 flat = Moments(first.view(-1), second.view(-1), count + 1)
-                adam(p.detach().view(-1), (p.grad * scale).view(-1), flat, lr)
+                adam(p.detach().view(-1), _scaled(p.grad, scale).view(-1), flat, lr)
             p.grad = None
 
     @staticmethod
@@ -91,6 +92,10 @@ class RowAdam:
         """Continue from `state`."""
         for i, (moments, (first, second, count)) in enumerate(zip(self._moments, state["moments"], strict=True)):
             self._moments[i] = Moments(moments.first.copy_(first), moments.second.copy_(second), int(count))
+
+
+def _scaled(g: Tensor, scale: float) -> Tensor:
+    return g if scale == 1.0 else g * scale
 
 
 class RowDescent:
@@ -129,6 +134,26 @@ class RowDescent:
         self.adam.load(state)
 
 
+@torch.no_grad()
+def word_errors(words: AdaptiveWords, outputs: Tensor, symbols: Tensor, weight: float) -> tuple[float, Tensor]:
+    """Return the mean -log p and `weight` times its gradient at the outputs; add that of the clusters to their ``grad``."""
+    error = torch.zeros_like(outputs)
+    (head, *projected), (to_head, *below) = words.parts(outputs), words.parts(error)
+    of_head, rows = words.places(symbols)
+    loss, gradient = softmax_error(head, of_head, weight)
+    to_head.copy_(gradient)
+    for tail, part, to_part, (due, within) in zip(words.tails, projected, below, rows, strict=True):
+        if not len(due):
+            continue
+        share, read, table = len(due) / len(symbols), part[due], tail.get_parameter("weight")
+        more, gradient = softmax_error(read @ table.T, within, weight * share)
+        loss += share * more
+        to_part[due] = gradient @ table
+        own = gradient.T @ read
+        table.grad = own if table.grad is None else table.grad.add_(own)
+    return loss, error
+
+
 class ByRuleBetweenWords(ByBlocks):
     """A forward rule for the network between the tables; their gradients come from its two ends.
 
@@ -153,17 +178,8 @@ class ByRuleBetweenWords(ByBlocks):
     def _begin(self, lanes: int) -> Learner:
         learner = self.updater.learner(lanes)
         assert isinstance(learner, RtrlLearner | SweepLearner)
-        learner.loss_of, learner.sends_below = self._loss_of, True
+        learner.loss_of, learner.sends_below = partial(word_errors, self.words), True
         return learner
-
-    def _loss_of(self, outputs: Tensor, symbols: Tensor, weight: float) -> tuple[float, Tensor]:
-        """Return the mean loss and its gradient at the outputs; that of the clusters is added to their ``grad``."""
-        with torch.enable_grad():
-            leaf = outputs.detach().requires_grad_()
-            loss = self.words.nats(leaf, symbols).mean()
-            (weight * loss).backward()  # type: ignore[no-untyped-call]
-        assert leaf.grad is not None
-        return float(loss.detach()), leaf.grad
 
     def _observe(self, learner: Learner, u: Tensor, y: Tensor | None) -> StepResult:
         self._read.append(u)

@@ -86,6 +86,14 @@ def softplus(d: Tensor) -> Tensor:
     return functional.softplus(d, threshold=40.0)
 
 
+def decays(d: Tensor, a_log: Tensor, variance: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute of kind ``complex`` Delta = softplus(d), Abar = exp(-e^a_log Delta) and the gain 1 - Abar or sqrt(1 - Abar^2)."""
+    delta = softplus(d)
+    exponent = a_log.exp() * delta
+    abar = torch.exp(-exponent)
+    return delta, abar, torch.sqrt(-torch.expm1(-2 * exponent)) if variance else 1 - abar
+
+
 def select(drive: Drive, a_log: Tensor, x: Tensor, config: BimConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute the selective state: (Delta, Abar, G, x_new).
 

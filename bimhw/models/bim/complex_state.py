@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bimhw.models.bim.cell import Drive, LayerState, Record, membrane_step, softplus
+from bimhw.models.bim.cell import Drive, LayerState, Record, decays, membrane_step
 from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.loops import takes_loops
 from simulator.neurons.psp import PspConstants
@@ -68,10 +68,7 @@ def own(layer: Layer) -> Own:
 
 def select(drive: Drive, o: Own, x: Tensor, config: BimConfig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute (Delta, Abar, g, x_new) of one step; x [B, H, 2] holds the real and the imaginary part."""
-    delta = softplus(drive.d)
-    exponent = o.a_log.exp() * delta
-    abar = torch.exp(-exponent)
-    gain = 1 - abar if config.state_gain == "dc" else torch.sqrt(-torch.expm1(-2 * exponent))
+    delta, abar, gain = decays(drive.d, o.a_log, config.state_gain == "variance")
     cos, sin = o.omega.cos(), o.omega.sin()
     real, imaginary = x.unbind(-1)
     re = abar * (cos * real - sin * imaginary) + gain * drive.z
@@ -137,7 +134,8 @@ def membrane_steps(layer: Layer, q: Tensor, state: LayerState) -> tuple[LayerSta
     if takes_loops(q) and not layer.config.adapt_beta and not torch.is_grad_enabled():
         from bimhw.models.bim import fused
 
-        return fused.membrane(q, state, layer.config, layer.constants, reads)
+        state, _, _, s, f = fused.membrane(q, state, layer.config, layer.constants, reads)
+        return state, f, s
     features, spikes = [], []
     for now in q:
         state, _, _, s = membrane_step(now, state, layer.config, layer.constants, reads)

@@ -49,18 +49,26 @@ class AdaptiveWords(nn.Module):
 
     def nats(self, outputs: Tensor, symbols: Tensor) -> Tensor:
         """Return -log p of words [n], given the readout's outputs [n, R]."""
+        head, *projected = self.parts(outputs)
+        of_head, rows = self.places(symbols)
+        nats = functional.cross_entropy(head, of_head, reduction="none")
+        for tail, part, (due, within) in zip(self.tails, projected, rows, strict=True):
+            if len(due):
+                nats = nats.index_add(0, due, functional.cross_entropy(tail(part[due]), within, reduction="none"))
+        return nats
+
+    def parts(self, outputs: Tensor) -> tuple[Tensor, ...]:
+        """Split what the readout gives into the head and the projection of each cluster."""
         heads = self.shortlist + len(self.clusters)
-        head, *projected = torch.split(outputs, [heads, *(c.width for c in self.clusters)], -1)
+        return torch.split(outputs, [heads, *(c.width for c in self.clusters)], -1)
+
+    def places(self, symbols: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return the class of each word in the head, and for each cluster which words are its own, and which these are."""
         ends = torch.tensor([self.shortlist, *(c.size for c in self.clusters)], device=symbols.device).cumsum(0)
         place = torch.bucketize(symbols, ends, right=True)  # 0: the shortlist, k: cluster k
-        of_head = torch.where(place > 0, self.shortlist + place - 1, symbols)
-        nats = functional.cross_entropy(head, of_head, reduction="none")
-        for k, (tail, part) in enumerate(zip(self.tails, projected, strict=True), 1):
-            rows = (place == k).nonzero().squeeze(1)
-            if len(rows):
-                within = functional.cross_entropy(tail(part[rows]), symbols[rows] - ends[k - 1], reduction="none")
-                nats = nats.index_add(0, rows, within)
-        return nats
+        rows = [(place == k).nonzero().squeeze(1) for k in range(1, len(ends))]
+        within = [(due, symbols[due] - end) for due, end in zip(rows, ends, strict=False)]
+        return torch.where(place > 0, self.shortlist + place - 1, symbols), within
 
 
 class WordNet(nn.Module):

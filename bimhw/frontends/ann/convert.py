@@ -17,10 +17,11 @@ from bimhw.frontends.ann.pieces import WAY, is_activation
 from bimhw.frontends.ann.rate import RateAssembly
 from bimhw.frontends.ann.relus import OwnRelus
 from bimhw.frontends.ann.work import AnnWork, ann_work
-from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT
+from bimhw.frontends.frameworks.assemble import OUTPUT
 from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr
 from bimhw.frontends.frameworks.module import in_double, input_scale, payloads
+from bimhw.frontends.frameworks.nodes import INPUT
 from bimhw.frontends.frameworks.trace import Trace
 from bimhw.frontends.frameworks.watch import watching
 from bimhw.frontends.nir.lower import lower

@@ -12,42 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from bimhw.frontends.frameworks import layers
-from bimhw.frontends.frameworks.affine import MOST_ENTRIES, Affine, affine_layer, windows
-from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec, array
+from bimhw.frontends.frameworks import constants, layers
+from bimhw.frontends.frameworks.affine import Affine, affine_layer, windows
+from bimhw.frontends.frameworks.cell import Cell, array
 from bimhw.frontends.frameworks.expression import Expr, leaves, signature
-from bimhw.frontends.nir.graph import Edge
-from bimhw.frontends.nir.lower import FormOf
+from bimhw.frontends.frameworks.nodes import Nodes
 from simulator.base.errors import FitError, InputError
 
-INPUT, OUTPUT = "input", "output"
+OUTPUT = "output"
 
 
 @dataclass(eq=False)
-class Assembly:
-    """Nodes and edges as they are found.
+class Assembly(Nodes):
+    """Nodes and edges as they are found in a trace.
 
     Attributes:
         modules: name -> layer.
         cells: name -> neuron layer.
         binary_input: the sample holds only 0 and 1.
-        nodes, edges: of the NIR graph.
-        inputs: names of the Input nodes.
-        input_shapes: of those that are used.
-        names: neuron layer -> its node, as no other node is called.
-        forms: node -> its neuron.
     """
 
     modules: Mapping[str, Any]
     cells: dict[str, Cell]
     binary_input: bool
-    nodes: dict[str, NodeSpec] = field(default_factory=dict)
-    edges: list[Edge] = field(default_factory=list)
-    inputs: tuple[str, ...] = (INPUT,)
-    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    forms: dict[str, FormOf] = field(default_factory=dict)
-    _made: dict[Any, list[str]] = field(default_factory=dict)
     _alive: list[Expr] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,17 +52,18 @@ class Assembly:
             inner = self._current(inner, cell, cell.current, shape)
         target = inner
         if cell.before is not None:
-            target = self._add(f"{name}.in", cell.before)
+            target = self.add(f"{name}.in", cell.before)
             self.edges.append((target, inner))
         self.join(self.sources(arrived[-1], len(arrived) - 1), target)
         if cell.recurrent is not None:
-            back = self._add(f"{name}.recurrent", cell.recurrent)
+            weights = constants.later(self, name, cell.recurrent, inner, shape) if cell.late_bias else cell.recurrent
+            back = self.add(f"{name}.recurrent", weights)
             self.join(self.delayed(self.sent(name), 1, shape), back)
             self.edges.append((back, inner))
 
     def _current(self, name: str, cell: Cell, current: Cell, shape: tuple[int, ...]) -> str:
         """Add the layer that holds the current of another and return its node."""
-        node = self._add(f"{name}.current", current.placeholder(shape))
+        node = self.add(f"{name}.current", current.placeholder(shape))
         self.forms[node] = current.form()
         self.join(self.delayed([node], cell.current_lag, shape), name)
         return node
@@ -83,7 +71,7 @@ class Assembly:
     def output(self, expr: Expr, step: int, membrane: bool, name: str = OUTPUT) -> str:
         """Add an Output and return its name."""
         sources = [self.names[str(expr.what)]] if membrane else self.sources(expr, step)
-        name = self._add(name, ("Output", {}))
+        name = self.add(name, ("Output", {}))
         self.join(sources, name)
         return name
 
@@ -134,56 +122,11 @@ class Assembly:
                     "A chip does the same in every step",
                 )
 
-    def unused(self, name: str) -> str:
-        """Return a name that no node has yet."""
-        name = "".join(c if c.isprintable() else "_" for c in name) or "module"
-        taken, k = name, 2
-        while taken in self.nodes or taken in self.inputs or taken in self.names.values():
-            taken, k = f"{name}.{k}", k + 1
-        return taken
-
-    def _add(self, name: str, spec: NodeSpec) -> str:
-        name = self.unused(name)
-        self.nodes[name] = spec
-        return name
-
-    def join(self, sources: list[str], target: str) -> None:
-        """Add the edges from nodes to one."""
-        for source in sources:
-            if (source, target) in self.edges:
-                twin = self._add(f"{source}.again", ("Scale", {"scale": np.ones(())}))
-                self.edges += [(source, twin), (twin, target)]
-            else:
-                self.edges.append((source, target))
-
-    def after(self, sources: list[str], name: str, spec: NodeSpec) -> list[str]:
-        """Add a node behind others."""
-        node = self._add(name, spec)
-        self.join(sources, node)
-        return [node]
-
-    def reshaped(self, sources: list[str], shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
-        """Return nodes whose values have another shape."""
-        return sources if shape == wanted else self.after(sources, "flatten", layers.flattening(shape, wanted))
-
     def matrix(self, sources: list[str], part: Affine, shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
         """Add a linear function by its matrix, from values of `shape` to those of `wanted`."""
         nodes = self.reshaped(sources, shape, part.matrix.shape[1:])
         nodes = self.after(nodes, part.name, ("Affine", {"weight": part.matrix, "bias": part.bias}))
         return self.reshaped(nodes, part.matrix.shape[:1], wanted)
-
-    def constant(self, value: Floats, expr: Expr) -> list[str]:
-        """Return a node that gives a constant, of which `expr` is a sum: a bias on weights of 0 from the input."""
-        lead, size = expr.shape[: len(expr.shape) - len(expr.features)], int(np.prod(expr.features))
-        rows = np.broadcast_to(value, expr.shape).reshape(int(np.prod(lead)), size)
-        name, shape = next(iter(self.input_shapes.items()), (INPUT, ()))
-        inputs = int(np.prod(shape))
-        if (rows != rows[:1]).any() or not self.input_shapes or inputs * size > MOST_ENTRIES:
-            way_out = "Put it into the bias of a layer, or give the module its input"
-            raise FitError("a constant tensor", "is fed in where the input or spikes are expected", way_out)
-        spec: NodeSpec = ("Affine", {"weight": np.zeros((size, inputs)), "bias": rows[0].copy()})
-        nodes = self.after(self.reshaped([name], shape, (inputs,)), "constant", spec)
-        return self.reshaped(nodes, (size,), expr.features)
 
     def sent(self, name: str) -> list[str]:
         """Return the node that gives a layer's spikes, with their factor."""
@@ -193,16 +136,6 @@ class Assembly:
             return [node]
         if key not in self._made:
             self._made[key] = self.after([node], f"{node}.factor", ("Scale", {"scale": scale}))
-        return self._made[key]
-
-    def delayed(self, sources: list[str], lag: int, shape: tuple[int, ...]) -> list[str]:
-        """Return nodes whose values are `lag` steps old."""
-        if lag == 0:
-            return sources
-        key = ("delay", tuple(sources), lag)
-        if key not in self._made:
-            spec: NodeSpec = ("Delay", {"delay": np.full(shape, float(lag))})
-            self._made[key] = self.after(sources, f"{sources[0]}.delay{lag}", spec)
         return self._made[key]
 
 
@@ -290,7 +223,7 @@ def _add(a: Assembly, expr: Expr, step: int) -> list[str]:
         if part.op != "const":
             out += a.sources(part, step)
         elif np.any(array(part.what)):
-            out += a.constant(array(part.what), expr)
+            out += constants.constant(a, array(part.what), expr)
     return out
 
 
@@ -309,8 +242,7 @@ def _affine(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 
 def _const(a: Assembly, expr: Expr, step: int) -> list[str]:
-    way_out = "Put it into the bias of a layer, or give the module its input"
-    raise FitError("a constant tensor", "is fed in where the input or spikes are expected", way_out)
+    raise constants.unexpected()
 
 
 def _unknown(a: Assembly, expr: Expr, step: int) -> list[str]:

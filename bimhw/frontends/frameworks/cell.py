@@ -55,6 +55,7 @@ class Cell:
         scale: of the spikes that leave; None for 1.
         before: weights inside the layer on its input.
         recurrent: weights inside the layer from its own spikes of the step before.
+        late_bias: the bias of `recurrent` is fed back as spikes are, so not in the first step.
         time: what it takes in a call.
         membrane: place of the membrane among the tensors that a call returns after the spikes; None where it is not there.
         notes: what was assumed.
@@ -78,6 +79,7 @@ class Cell:
     scale: Floats | None = None
     before: NodeSpec | None = None
     recurrent: NodeSpec | None = None
+    late_bias: bool = False
     time: Time = "step"
     membrane: int | None = None
     notes: tuple[str, ...] = ()

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bimhw.frontends.frameworks.assemble import INPUT, OUTPUT, Assembly
+from bimhw.frontends.frameworks.assemble import OUTPUT, Assembly
 from bimhw.frontends.frameworks.cell import Cell
 from bimhw.frontends.frameworks.expression import Nest
+from bimhw.frontends.frameworks.nodes import INPUT
 from bimhw.frontends.frameworks.outputs import Answer
 from bimhw.frontends.frameworks.readers import frameworks, is_cell, known_cells, read_cell, reset_cell
 from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run, parameters

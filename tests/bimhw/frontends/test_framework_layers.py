@@ -11,7 +11,7 @@ from torch import nn
 
 import bimhw
 from bimhw.frontends.frameworks.module import read_module
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
 
 
@@ -92,7 +92,7 @@ class ALIF(StatefulLayer):
         v = i = b = z = torch.zeros_like(x[:, 0])
         keep, out = self.alpha_mem_calculated.double(), []
         for t in range(x.shape[1]):
-            now = x[:, t] + self.back(z)
+            now = x[:, t] + self.back(z) if t else x[:, t]
             i = now if self.alpha_syn_calculated is None else self.alpha_syn_calculated.double() * (i + now)
             i = (1 - keep) * i
             v = keep * v + i
@@ -107,9 +107,9 @@ class ALIF(StatefulLayer):
 class ALIFRecurrent(ALIF):
     """The same with weights from its own spikes of the step before."""
 
-    def __init__(self, syn: float | None, size: int = 8) -> None:
+    def __init__(self, syn: float | None, size: int = 8, bias: bool = False) -> None:
         super().__init__(syn)
-        self.rec_connect = nn.Linear(size, size, bias=False)
+        self.rec_connect = nn.Linear(size, size, bias=bias)
 
     def back(self, z: torch.Tensor) -> torch.Tensor:
         """Weigh the spikes of the step before."""
@@ -132,11 +132,24 @@ def test_an_adaptive_threshold_is_read_and_runs_on_a_chip(syn: float | None, kin
     _reads_and_runs(module, x, "adaptive_lif" if syn is None else "adaptive_cuba")
 
 
-def _reads_and_runs(module: nn.Module, x: torch.Tensor, neuron: str, steps_first: bool = False) -> None:
+@pytest.mark.parametrize("syn", [None, 0.6])
+def test_a_recurrent_bias_comes_from_the_second_step_on(syn: float | None) -> None:
+    torch.manual_seed(2)
+    module: Any = nn.Sequential(nn.Linear(6, 8), ALIFRecurrent(syn, bias=True), nn.Linear(8, 4), ALIF(syn))
+    nn.init.uniform_(module[1].rec_connect.bias, 0.5, 1)
+    nn.init.uniform_(module[2].weight, -1, 2)
+    neuron = "adaptive_lif" if syn is None else "adaptive_cuba"
+    _reads_and_runs(module, _spikes(2, 20, 6), neuron, more=("leaky",))
+
+
+def _reads_and_runs(
+    module: nn.Module, x: torch.Tensor, neuron: str, steps_first: bool = False, more: tuple[str, ...] = ()
+) -> None:
     """Assert that the float engine gives the module's spikes, and a chip all but 5 % of them."""
     read = read_module(module, x)
     assert read.differ == 0 and 0.1 < read.wanted.mean() < 0.9
-    assert [p.model for p in read.network.populations if p.role != "input"] == [neuron, neuron]
+    models = sorted(p.model for p in read.network.populations if p.role != "input")
+    assert models == sorted([neuron, neuron, *more])
     program = bimhw.compile(module, "loihi2", sample=x).program
     samples = x.transpose(0, 1) if steps_first else x
     data = bimhw.Dataset(samples.numpy(), out=read.wanted, layout="bt")
@@ -188,3 +201,67 @@ def test_an_alpha_neuron_is_read_and_runs_on_a_chip(reset: int, beta: float) -> 
     for layer in (module[0], module[2]):
         nn.init.uniform_(layer.weight, -1, 1.5)
     _reads_and_runs(module, _spikes(20, 2, 6), "double_exponential", steps_first=True)
+
+
+class BaseNode(nn.Module):
+    """The root of SpikingJelly's neurons."""
+
+
+class KLIFNode(BaseNode):
+    """SpikingJelly's KLIF by its equations, one step a call."""
+
+    tau, v_threshold, step_mode = 2.0, 1.0, "s"
+
+    def __init__(self, k: float, scale_reset: bool, v_reset: float | None, decay_input: bool = False) -> None:
+        super().__init__()
+        self.k, self.scale_reset, self.v_reset = nn.Parameter(torch.tensor(k)), scale_reset, v_reset
+        self.decay_input = decay_input
+        self.reset()
+
+    def reset(self) -> None:
+        """Zero the membrane."""
+        self.v: Any = 0.0 if self.v_reset is None else self.v_reset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rest = 0.0 if self.v_reset is None else self.v_reset
+        f = torch.relu(self.k * (self.v - (self.v - rest) / self.tau + (x / self.tau if self.decay_input else x)))
+        z = (f >= self.v_threshold).to(x.dtype)
+        kept = self.k if self.scale_reset else 1.0
+        after = (f - self.v_threshold) / kept if self.v_reset is None else self.v_reset
+        self.v = (1 - z) * f / kept + z * after
+        return z
+
+
+class PSN(nn.Module):
+    """A neuron of SpikingJelly's that has no form here, and no base class in common with the others."""
+
+
+for _cls in (BaseNode, KLIFNode, PSN):
+    _cls.__module__ = "spikingjelly.activation_based.neuron.small"
+
+
+@pytest.mark.parametrize(("k", "most"), [(0.6, 2.0), (1.3, 0.8)])
+@pytest.mark.parametrize("scale_reset", [False, True])
+@pytest.mark.parametrize("v_reset", [None, 0.125])
+def test_a_klif_is_read(k: float, most: float, scale_reset: bool, v_reset: float | None) -> None:
+    torch.manual_seed(4)
+    node = KLIFNode(k, scale_reset, v_reset, k < 1)
+    module: Any = nn.Sequential(nn.Linear(6, 8), node, nn.Linear(8, 4), KLIFNode(k, scale_reset, v_reset))
+    for layer in (module[0], module[2]):
+        nn.init.uniform_(layer.weight, -1, most)
+    read = read_module(module, _spikes(20, 2, 6))
+    assert read.differ == 0 and 0 < read.wanted.mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("node", "problem"),
+    [
+        (KLIFNode(-1.0, False, None), "k <= 0"),
+        (KLIFNode(3.0, False, None), "grows by itself"),
+        (KLIFNode(1.0, False, -0.5), "resets below 0"),
+        (PSN(), "layer '1' .PSN.: is a neuron that has no form here"),
+    ],
+)
+def test_what_no_neuron_here_does_is_named(node: nn.Module, problem: str) -> None:
+    with pytest.raises(FitError, match=problem):
+        read_module(nn.Sequential(nn.Linear(6, 8), node), _spikes(5, 2, 6))

@@ -1,8 +1,8 @@
 """Readers of the frameworks' neuron layers: one module a framework, found by the package that a class comes from.
 
 A reader module has ``CELLS``, class name -> function from the layer to its `Cell`; ``BASES``, names of the classes that all
-neuron layers of the framework descend from, so that an unknown one is named; and ``reset``, which returns a layer to its
-start. Nothing is imported from a framework: the objects are at hand.
+neuron layers of the framework descend from, so that an unknown one is named; perhaps ``HOME``, the package of nothing but
+neuron layers; and ``reset``, which returns a layer to its start. Nothing is imported from a framework: the objects are at hand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def _found(module: Any) -> tuple[ModuleType, str] | None:
         reader = _reader(cls.__module__.split(".")[0])
         if reader is None:
             continue
-        if cls.__name__ in reader.CELLS or any(b.__name__ in reader.BASES for b in cls.__mro__[:-1]):
+        named = cls.__name__ in reader.CELLS or any(b.__name__ in reader.BASES for b in cls.__mro__[:-1])
+        if named or cls.__module__.startswith(getattr(reader, "HOME", "-")):
             return reader, cls.__name__
         return None
     return None

@@ -54,5 +54,5 @@ def _synapse(m: Any) -> Cell:
     return Cell(keep=beta, gain=beta, rest=np.zeros(()), time="BT")
 
 
-BASES = ("LIFBaseTorch", "RateTorch", "AHPLIFTorch")
+BASES = ("LIFBaseTorch", "LIFNeuronTorch", "RateTorch", "AHPLIFTorch")
 CELLS = {"LIFTorch": _lif, "ExpSynTorch": _synapse}

@@ -53,11 +53,7 @@ def _cell(m: Layer) -> Cell:
     gain = 1 - alpha if m.norm_input else np.ones(())
     if hasattr(m, "rec_connect"):
         more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
-        bias = more["recurrent"][1].get("bias", np.zeros(()))
-        if np.any(bias):  # sinabs feeds nothing back in the first step, not even the bias
-            if alpha_syn is not None or bias.ndim != 1 or type(m.rec_connect).__name__ != "Linear":
-                raise Unreadable("has a bias on its recurrent weights that starts in the second step", "Use bias=False")
-            more["v_init"] = -gain * bias / alpha
+        more["late_bias"] = True
     squeezed = any(c.__name__ == "SqueezeMixin" for c in type(m).__mro__)
     return Cell(keep=alpha, gain=gain, rest=np.zeros(()), time="merged" if squeezed else "BT", **more)
 
@@ -83,8 +79,7 @@ def _adaptive(m: Layer) -> Cell:
         norm = np.ones(())
     if hasattr(m, "rec_connect"):
         more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
-        if np.any(more["recurrent"][1].get("bias", 0)):
-            raise Unreadable("has a bias on its recurrent weights that starts in the second step", "Use bias=False")
+        more["late_bias"] = True
     return Cell(
         keep=alpha, gain=norm, rest=np.zeros(()), theta=array(m.b0), cmp=leaky.REACHED, time="BT",
         reset=leaky.SOFT if how == "MembraneSubtract" else leaky.HARD,

@@ -17,7 +17,8 @@ from simulator.neurons import double_exponential, leaky
 
 def reset(module: Any) -> None:
     """Zero the hidden states."""
-    module.reset_mem()
+    if hasattr(module, "reset_mem"):
+        module.reset_mem()
 
 
 def _clamped(value: Any) -> Floats:
@@ -104,7 +105,7 @@ _ALPHA_RESETS = (
     double_exponential.CLEAR,
     double_exponential.NONE,
 )  # by reset_mechanism_val
-BASES = ("SpikingNeuron",)
+BASES = ("SpikingNeuron", "LeakyParallel", "StateLeaky", "AssociativeLeaky", "LinearLeaky")
 CELLS = {
     "Leaky": _leaky,
     "RLeaky": _rleaky,

@@ -243,7 +243,7 @@ class RuleMachine:
             answer = Answer(self._scores(), self._label, at == self._labelled[-1])
         self.factors.make(answer)
         for each in self.learning:
-            each(simulation)
+            each(simulation, last=simulation.state.step - self._from == self.steps)
 
     def _scores(self) -> npt.NDArray[np.float64]:
         layout = self.simulation.layout

@@ -18,7 +18,7 @@ from simulator.base.random import random_word
 from simulator.function.layout import Cells, Synapses
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.product_hook import FACTOR_MAX, ProductLearning, sent_in
-from simulator.plasticity.rules.rule_file import FactorText
+from simulator.plasticity.rules.rule_file import LOCAL, FactorText
 from simulator.plasticity.rules.third_factor import softmax
 
 I32 = npt.NDArray[np.int32]
@@ -78,7 +78,7 @@ class Factors:
         wanted = {f.of for each in self.learning for f in each.rule.factors.values()}
         for each in self.learning:
             for k, factor in each.rule.factors.items():
-                local = factor.of in ("slope", "peak", "spikes")
+                local = factor.of in LOCAL
                 if local or (answer is not None and (factor.at == "label" or answer.last)):
                     each.raw[k] = self._value(each, factor, answer)
                     self._count(each, factor.of)

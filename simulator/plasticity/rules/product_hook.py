@@ -3,6 +3,9 @@
 A source's event is a spike that arrives (sent 1 + delay steps ago), a target's one a spike sent in the step. Traces and third
 factors are updated before the rule is applied. Changed weights act on spikes from the next step on. Where delays are learnt, each
 synapse has its own, and a source's event is the spike on its arrival at the core, 1 step after it was sent.
+
+Epochs begin with the sample and end with it at the latest. A third factor that is not filtered is the sum of what came in the
+epoch; slope and peak are those of its last step.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from simulator.plasticity.rules.rule_file import Rule
 from simulator.plasticity.words.counts import LearnCounts
 
 I32 = npt.NDArray[np.int32]
+OF_THE_STEP = ("slope", "peak")  # third factors that are states, not events
 BOUNDS = {"mixed": (-256, 254), "excitatory": (0, 255), "inhibitory": (-256, 0)}
 TAG = (-256, 255)
 FACTOR_MAX = 127
@@ -70,6 +74,7 @@ class ProductLearning:
         self.x, self.y = np.zeros((3, m), np.int32), np.zeros((4, h), np.int32)
         self.raw, self.u = np.zeros((10, h), np.int32), np.zeros((10, h), np.int32)
         self._filtered = np.zeros((10, h), np.int64)
+        self._steps, self._epochs = 0, 0  # of the epoch so far, and those that are over
         self.tags = np.zeros(self.weights.size, np.int32)
         if not self.delayed:
             self.delays = np.full(self.weights.size, s.delay, np.int32)
@@ -83,9 +88,10 @@ class ProductLearning:
         """Begin a new sample: zero traces, tags and third factors."""
         for a in (self.x, self.y, self.raw, self.u, self._filtered, self.tags, self._arriving):
             a[...] = 0
+        self._steps = 0
 
-    def __call__(self, simulation: Simulation) -> None:
-        """Follow a step."""
+    def __call__(self, simulation: Simulation, last: bool = False) -> None:
+        """Follow a step; `last`: of its sample."""
         step = simulation.state.step - 1
         slot = step % len(self._arriving)
         arrived = self._arriving[slot].copy()
@@ -95,8 +101,10 @@ class ProductLearning:
         self.x[0] |= arrived != 0
         self.y[0] |= sent != 0
         self._factors()
-        if (step + 1) % self.epoch == 0:
-            self._apply(simulation.seed, (step + 1) // self.epoch - 1)
+        self._steps += 1
+        if last or self._steps == self.epoch:
+            self._apply(simulation.seed, self._epochs)
+            self._steps, self._epochs = 0, self._epochs + 1
         self.raw[...] = 0
 
     def _traces(self, seed: int, step: int, arrived: I32, sent: I32) -> None:
@@ -114,7 +122,8 @@ class ProductLearning:
     def _factors(self) -> None:
         for k, factor in self.rule.factors.items():
             if not factor.tau:
-                self.u[k] = self.raw[k]
+                before = 0 if factor.of in OF_THE_STEP or not self._steps else self.u[k]
+                self.u[k] = np.clip(before + self.raw[k], -FACTOR_MAX - 1, FACTOR_MAX)
                 continue
             decay = round(2**16 * math.exp(-1 / factor.tau))
             self._filtered[k] = ((self._filtered[k] * decay) >> 16) + (self.raw[k].astype(np.int64) << 8)

@@ -32,6 +32,7 @@ from simulator.plasticity.rules.products import Products
 Source = Literal[
     "error", "random_error", "label", "random_label", "reward", "surprise", "critic", "slope", "peak", "spikes"
 ]
+LOCAL = ("slope", "peak", "spikes")  # made by neurons in every step; the host makes the others at labelled steps
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
 _PLAIN = re.compile(r".")
@@ -59,7 +60,7 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             higher than ever before in the sample; ``spikes``: the spikes of the step, or the sum of the graded payloads,
             of the population `population`: neurons that tell all others something, or an input that the host drives.
         tau: it is filtered with this decay time in steps; 0: it is not.
-        at: ``label``: only at steps with a label; ``end``: only at the last of them.
+        at: ``label``: only at steps with a label; ``end``: only at the last of them; slope, peak and spikes come in every step.
         neuron: of the population, that alone is heard; None: all are.
     """
 
@@ -190,6 +191,8 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
     where: dict[str | int, str] = {"projections": places.text((*path, "projections"))}
     for name, factor in text.factors.items():
         _check_factor(name, factor, (*path, "factors", name), places)
+        if name not in read:
+            raise places.error((*path, "factors", name), "is read by no product", "Use it, or leave it out")
         word = name
         if name[0] == "y":  # Loihi 2 hands a third factor over in the place of a target's trace
             if name in traces:
@@ -227,6 +230,8 @@ def _check_factor(name: str, factor: FactorText, path: Path_, places: _Places) -
     if bool(factor.population) != (factor.of == "spikes"):
         fault = "names a population, and is no spikes" if factor.population else "is spikes of no population"
         raise places.error(path, fault, "Write {of: spikes, population: NAME}")
+    if factor.at == "end" and factor.of in LOCAL:
+        raise places.error(path, f"is {factor.of}, which comes in every step, not at the end", "Leave at out")
 
 
 def _products(text: str, path: Path_, places: _Places) -> Products:

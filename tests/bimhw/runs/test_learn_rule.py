@@ -105,6 +105,27 @@ rules:
         learn_by_rule(program, rules_from(text.replace("layer1", "nobody"), "x.yaml"), one)
 
 
+@pytest.mark.parametrize(("at", "labels"), [("end", 1), ("label", 8)])
+def test_an_epoch_ends_with_the_sample_and_sums_what_came(program: Path, task: Task, at: str, labels: int) -> None:
+    """dw = 2 u1, and u1 = 1 of the label's neuron at its labelled steps: an epoch longer than the sample loses none of them."""
+    text = f"""name: late
+epoch: 63
+rounding: nearest
+rules:
+  - projections: readout
+    factors: {{u1: {{of: label, at: {at}}}}}
+    dw: 2*u1
+"""
+    one = replace(task, train=task.train.take(slice(0, 1)))
+    learnt = learn_by_rule(program, rules_from(text, "late.yaml"), one).program
+    frozen = learn_by_rule(program, rules_from(text.replace("2*u1", "2^-20*u1"), "frozen.yaml"), one).program
+    after, before = ({q.name: q for q in p.projections}["readout.layer1"] for p in (learnt, frozen))
+    moved = after.weights.astype(int) - before.weights
+    assert int(task.loss_steps.sum()) == 8
+    assert set(moved[after.indices == one.train.y[0]]) == {2 * labels}
+    assert not moved[after.indices != one.train.y[0]].any()
+
+
 def test_the_doors_refuse_what_does_not_fit(program: Path, task: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="are none of the program's"):
         learn_by_rule(program, rules_from(STRONG.replace("readout", "no*"), "x.yaml"), task)

@@ -99,7 +99,10 @@ def twin(p: Program, x, host, rule, epoch: int, seed: int, nearest: bool):
                 old = {k: list(values) for k, values in words.items()}
                 for at, (j, i) in enumerate(synapses):
                     values = {k: old[k][at] for k in "wtd"} | {"x0": x0[j], "x1": x1[j], "y0": y0[i], "y1": y1[i]}
-                    values |= {"u1": host[t, i], "u3": number % 8 == 0}
+                    came = 0  # of u1 in the epoch, a word of 8 bits
+                    for k in range(t + 1 - epoch, t + 1):
+                        came = max(-128, min(127, came + int(host[k, i])))
+                    values |= {"u1": came, "u3": number % 8 == 0}
                     r = 64 if nearest else int(random_word(seed, number, j << 32 | i, STREAM_PRODUCTS + stream)) & 127
                     words[name][at] = change(rule[name], old[name][at], values, low, high, r)
             x0, y0 = [0] * M, [0] * H
@@ -113,12 +116,13 @@ def test_weights_tags_and_delays_equal_the_twin(seed, dw, dt, dd, epoch, nearest
     p = network(rng, delay)
     x = (rng.random((T, M)) < 0.3) * rng.integers(1, 3, (T, M))
     host = rng.integers(-128, 128, (T, H))
+    heard = "factors: {u1: {of: error}}" if "u1" in written(dw) + written(dt) + written(dd) else ""
     text = f"""name: all
 rounding: {"nearest" if nearest else "stochastic"}
 rules:
   - projections: "*"
     traces: {{x1: {{impulse: 20.3, tau: 5}}, y1: {{impulse: 20.3, tau: 5}}}}
-    factors: {{u1: {{of: error}}}}
+    {heard}
     dw: "{written(dw)}"
     dt: "{written(dt)}"
     dd: "{written(dd)}"

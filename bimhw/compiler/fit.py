@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,8 @@ def fit(
     profile: str | None = None,
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
+    sample: object = None,
+    reading: Mapping[str, object] | None = None,
 ) -> FitReport:
     """Check whether a model fits a chip, packed tightly; nothing is written.
 
@@ -64,7 +66,7 @@ def fit(
 
     Args:
         model, chip, calibration, task, data, bits, state_bits, per_row, neurons_per_core, chips, seed: as in `bimhw.compile`.
-        profile, dt, input_shape: how a .nir file or a torch stack is read, as there.
+        profile, dt, input_shape, sample, reading: how a file or a module is read, as there.
 
     Raises:
         InputError: a file or an argument that is not what it must be.
@@ -72,10 +74,10 @@ def fit(
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     task = task if data is None else as_dataset(data)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
-    reading = {"profile": profile, "dt": dt, "input_shape": input_shape}
-    outline = load_outline(model, **reading)
+    named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample} | dict(reading or {})
+    outline = load_outline(model, **named)
     recorded = task if isinstance(task, Dataset) else None
-    source = outline or check_network(load_network(model, recorded, **reading))
+    source = outline or check_network(load_network(model, recorded, **named))
     lowered = partial(to_integers, calibration=calibration, task=task, seed=seed)
     tried = _Tried(source, outline, options, neurons_per_core, lowered)
     others = [tried.verdict(load_chip(name), all_axons=False) for name in chip_names() if name != target.name]

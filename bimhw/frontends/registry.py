@@ -111,6 +111,8 @@ def front_end_of(model: object) -> AnyFrontEnd:
     """
     if isinstance(model, str | Path):
         suffix = Path(model).suffix
+        if suffix.startswith(".py:"):  # FILE.py:FUNCTION, as `convert` takes it
+            suffix = ".py"
         for front_end in front_ends():
             if suffix in front_end.suffixes:
                 return front_end

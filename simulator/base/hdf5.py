@@ -28,6 +28,7 @@ BOMB_RATIO = 200
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 
 Tree = dict[str, Any]
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass
@@ -49,9 +50,23 @@ def read_tree(path: Path) -> Tree:
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("h5py", "nir", f"reading {path.name}")
     check_is_file(path)
+    if not _is_signed(path):
+        raise InputError(str(path), "is not an HDF5 file, as .nir, .net and .h5 files are", "Name such a file")
     check_survived(path, _read, "a whole HDF5 file")
     with boundary(path, "a whole HDF5 file"):
         return _read(path)
+
+
+def _is_signed(path: Path) -> bool:
+    """Return whether HDF5's signature stands at byte 0, 512, 1024, 2048 and so on."""
+    with path.open("rb") as file:
+        at, size = 0, path.stat().st_size
+        while at < size:
+            file.seek(at)
+            if file.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+            at = max(512, 2 * at)
+    return False
 
 
 def _read(path: Path) -> Tree:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 @click.option("--rate", type=float, default=0.1, show_default=True, help="Random input spikes per channel and step.")
 @click.option("--target", type=click.Choice(["numpy", "cython", "cpp_standalone"]), default="numpy", show_default=True)
 @click.option("--model", "source", type=click.Path(path_type=Path), help="Float model of a .bimhw program.")
+@click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
+@click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--plot", type=OutputFile(), help="Draw the distance over time (.png, .pdf, .svg).")
 @seed_option
 @json_option

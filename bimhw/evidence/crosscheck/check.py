@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bimhw.evidence.crosscheck.brian import Target, TwinRun, run_brian
 from bimhw.evidence.crosscheck.compare import Comparison, compare
+from bimhw.evidence.crosscheck.inputs import Job, prepare
 from bimhw.runs.execute import execute
 from bimhw.runs.request import How, Request
 from bimhw.tasks.base import Task
@@ -171,6 +172,10 @@ def cross_check(
     seed: int = 0,
     target: Target = "numpy",
     source: str | Path | None = None,
+    profile: str | None = None,
+    dt: float | None = None,
+    input_shape: tuple[int, ...] | None = None,
+    sample: object = None,
 ) -> list[Comparison]:
     """Cross-check a model file, a network or a program, one comparison a sample.
 
@@ -178,7 +183,8 @@ def cross_check(
     so must the chip's integers where Brian2 can compute them; and the integers are reported beside the float network.
 
     Args:
-        model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a `Network` or a `Program`.
+        model: `.pt`, `.safetensors`, `.nir` (float network), `.bimhw` or `.npz` (integers), a module, a `Network` or a
+            `Program`.
         against: ``brian2``; or ``torch``, the module of a trained model, which has neurons that Brian2 lacks.
         task: task whose test samples are the input; else random spikes of `rate`, or a `.npz` file's own.
         data: samples of your own instead: a `bimhw.Dataset`, or what `Dataset.open` reads.
@@ -188,31 +194,32 @@ def cross_check(
         seed: of random input.
         target: Brian2's code generation, numpy or cython.
         source: for a `.bimhw` file whose models Brian2 cannot compute in integers: the float model it came from.
+        profile, dt, input_shape, sample: how a .nir file or a module is read, as in `bimhw.compile`.
 
     Raises:
         InputError: an unknown simulator, file, task or neuron model.
         MissingExtraError: Brian2 is not installed.
     """
-    from bimhw.evidence.crosscheck.inputs import prepare
-
     if against not in AGAINST:
         raise unknown_name("simulator", against, AGAINST, listed="Known")
-    jobs = prepare(model, task if data is None else as_dataset(data), samples, steps, rate, seed, source)
+    reading = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
+    jobs = prepare(model, task if data is None else as_dataset(data), samples, steps, rate, seed, source, reading)
     if against == "torch":
         from bimhw.evidence.crosscheck.modules import crosscheck_torch
 
         return [crosscheck_torch(model if source is None else source, job, seed) for job in jobs]
-    results = []
-    for job in jobs:
-        if job.program is not None and job.network is not None:
-            twin = twin_of(job.network, job.values, job.steps, target)
-            results.append(crosscheck_float(job.network, job.values, job.steps, target, twin))
-            if has_integer_twin(job.program):
-                results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
-            results.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin))
-        elif job.program is not None:
-            results.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
-        else:
-            assert job.network is not None
-            results.append(crosscheck_float(job.network, job.values, job.steps, target))
-    return results
+    return [found for job in jobs for found in _checked(job, target, seed)]
+
+
+def _checked(job: Job, target: Target, seed: int) -> list[Comparison]:
+    """Return the comparisons of one job with Brian2."""
+    if job.program is None:
+        assert job.network is not None
+        return [crosscheck_float(job.network, job.values, job.steps, target)]
+    if job.network is None:
+        return [crosscheck_program(job.program, job.train, job.steps, target, seed)]
+    twin = twin_of(job.network, job.values, job.steps, target)
+    found = [crosscheck_float(job.network, job.values, job.steps, target, twin)]
+    if has_integer_twin(job.program):
+        found.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
+    return [*found, crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin)]

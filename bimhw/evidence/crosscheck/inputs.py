@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,14 @@ def prepare(
     rate: float,
     seed: int,
     source: str | Path | None,
+    reading: Mapping[str, object],
 ) -> list[Job]:
     """Return the jobs of a cross-check; see `bimhw.evidence.crosscheck.check.cross_check` for the arguments."""
     suffix = Path(model).suffix if isinstance(model, str | Path) else ""
     if suffix == ".bimhw" or isinstance(model, Program):
         program = model if isinstance(model, Program) else Program.load(model)
         return _of_program(program, task, samples, steps, rate, seed, source)
-    network = load_network(model, task if isinstance(task, Dataset) else None)
+    network = load_network(model, task if isinstance(task, Dataset) else None, **reading)
     if network.stage == "integer":
         return [_integer(network, steps, rate, seed)]
     depth = max(p.layer for p in network.populations)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import bimhw
+from bimhw.evidence.crosscheck.inputs import prepare
 from bimhw.frontends.frameworks.module import read_module
 from simulator.base.errors import FitError, InputError
 from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
@@ -55,6 +56,14 @@ def test_a_layer_that_is_called_twice_in_a_step_is_named() -> None:
 
     with pytest.raises(InputError, match=r"first of their 2 calls only.*one state for both"):
         read_module(Twice(), _spikes(5, 2, 6))
+
+
+def test_every_function_that_takes_a_module_takes_its_sample() -> None:
+    torch.manual_seed(0)
+    module, x = nn.Sequential(nn.Linear(6, 4), LIFNode(1.5)), _spikes(5, 2, 6)
+    assert bimhw.fit(module, "loihi2", sample=x)["fits"]
+    jobs = prepare(module, None, (0,), 5, 0.1, 0, None, {"sample": x})
+    assert [j.network.stage for j in jobs if j.network] == ["float"]
 
 
 class SingleSpike:

@@ -16,7 +16,9 @@ from simulator.base.errors import InputError
 from simulator.chips.load import load_chip
 
 
-@pytest.mark.parametrize("name", ["net.pkl", "net.onnx", "net.pt2", "net.pth", "net.h5", "net.py", "NET.ONNX"])
+@pytest.mark.parametrize(
+    "name", ["net.pkl", "net.onnx", "net.pt2", "net.pth", "net.h5", "net.py", "net.py:make", "NET.ONNX"]
+)
 def test_a_file_of_another_kind_says_the_way_in(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(InputError, match=r"sample=x.*\.nir"):

@@ -6,9 +6,26 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.intrinsics import add_eight
+
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Integers = npt.NDArray[np.signedinteger]
+_0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(8)
+
+
+@numba.njit(nogil=True)
+def add_row(
+    sums: Integers, offset: np.uint64, target: npt.NDArray[np.integer], weight: Integers, start: np.uint64,
+    end: np.uint64, factor: int,
+) -> None:  # fmt: skip
+    """sums[target + offset] += weight * factor for the synapses `start` to `end` - 1."""
+    while start + _8 <= end:
+        add_eight(sums, offset, target, weight, start, factor)
+        start += _8
+    while start < end:
+        sums[np.uint64(target[start]) + offset] += int(weight[start]) * factor
+        start += _1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -72,8 +89,7 @@ def scatter_binary(
     """Add weight << shift to acc[target] for every synapse of every event."""
     for k in range(ids.size):
         row = ids[k] - first_id
-        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-            acc[np.uint32(indices[j])] += int(weights[j]) << shift
+        add_row(acc, _0, indices, weights, np.uint64(indptr[row]), np.uint64(indptr[row + 1]), 1 << shift)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -84,8 +100,7 @@ def scatter_graded(
     for k in range(ids.size):
         row = ids[k] - first_id
         value = int(payload[k]) << shift
-        for j in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):
-            acc[np.uint32(indices[j])] += int(weights[j]) * value
+        add_row(acc, _0, indices, weights, np.uint64(indptr[row]), np.uint64(indptr[row + 1]), value)
 
 
 @numba.njit(cache=True, nogil=True)

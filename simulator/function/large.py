@@ -14,9 +14,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from simulator.base.intrinsics import prefetch
 from simulator.base.team import Team
-from simulator.function.fast import Rule, compact, fetch_row, lif, lif_counted, prefetch, rule_of
+from simulator.function.fast import Rule, compact, fetch_row, lif, lif_counted, rule_of
 from simulator.function.fast_run import load, store
+from simulator.function.kernels import add_row
 from simulator.function.layout import Layout, Synapses
 from simulator.function.state import Running
 from simulator.program.program import Program
@@ -262,8 +264,7 @@ def scatter(
             fetch_row(targets, a, b, target_size)
             fetch_row(weights, a, b, weight_size)
         row = np.uint64(np.uint32(ids[k] - first)) * each
-        for j in range(np.uint64(bounds[row]), np.uint64(bounds[row + _1])):
-            u[np.uint64(target[j]) + shift] += weight[j]
+        add_row(u, shift, target, weight, np.uint64(bounds[row]), np.uint64(bounds[row + _1]), 1)
 
 
 @numba.njit(cache=True, nogil=True)

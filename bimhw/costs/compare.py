@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.copies import learning_throughput, throughput
-from bimhw.costs.counted import CountedLearning, LearningPlan, count_learning, forms_of
+from bimhw.costs.counted import CountedLearning, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.measured import measure_gpu
 from bimhw.costs.result import Energy, LearningCost, cheapest_exact
 from bimhw.runs.folder import RunFolder
@@ -31,6 +31,7 @@ from energy_models.items import EnergyReport
 from energy_models.scaling import scaled_chip
 from energy_models.times import time_ratios, time_word
 from mapping.copies import copies_of, first_copy, most_copies
+from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
@@ -91,14 +92,18 @@ def energy(
         if held > 1 and forms:
             learners = _learners(forms, learning, chip, bounds, held)
     labelled = _updates_per_sample(result, activity) if learned else _labelled(program, result, steps)
-    board = chip.energy["board"].value if "board" in chip.energy else None
     return Energy(
         report, learning, steps, tuple(costs), labelled,
         tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
-        result.get("test_accuracy", result.get("accuracy")), held, full, board, ran,
+        result.get("test_accuracy", result.get("accuracy")), held, full, _board_mw(chip), ran,
         _time_ratios(program, chip, activity, spikes), None if program is None else program.facts.fidelity,
-        (time_word(chip, program, False), time_word(chip, program, True)), learners, _notes(learning, ran, learners),
+        (time_word(chip, program, False), time_word(chip, program, True)), learners,
+        _recounted(program, spikes, activity, chip, report) if learned else _notes(learning, ran, learners),
     )  # fmt: skip
+
+
+def _board_mw(chip: Chip) -> float | None:
+    return chip.energy["board"].value if "board" in chip.energy else None
 
 
 def _counted(
@@ -162,6 +167,22 @@ def _notes(learning: Sequence[LearningCost], ran: int, learners: LearningCost | 
     if not all(c.timed for c in learning):
         lines.append("the chip file has no time for a word of learning, or no timing ran: learning takes no time here")
     return (*lines, _SEPARATE) if learners is not None else tuple(lines)
+
+
+def _recounted(
+    program: Program | None, spikes: SpikeTrain | None, activity: Activity, chip: Chip, report: EnergyReport
+) -> tuple[str, ...]:
+    """Count a run that learnt from its own spikes, beside what the learner did."""
+    if program is None or spikes is None or not spikes.steps:
+        return ()
+    try:
+        counted = count_learnt(program, spikes, activity, chip)
+    except (FitError, InputError):  # another rule than the gradient
+        return ()
+    ratio = chip_energy(counted.activities[1], chip, program).energy_pj() / report.energy_pj()
+    return (
+        f"the same learning counted from this run's spikes and shares of errors: {ratio:.3f} of the simulated energy",
+    )
 
 
 _OF_ONE = "learning is counted from a run of one network; this run was of copies that do not learn"

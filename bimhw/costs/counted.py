@@ -10,34 +10,32 @@ A core's learning phase takes ``learn_synapse`` of the chip file for each synapt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.costs.counted_work import (
-    CHIP_FORMS,
-    SHARED_FORMS,
-    ChipForm,
-    LearningCounter,
-    LearningPlan,
-    Shape,
-    Shares,
-    whole,
-)
+from bimhw.costs.counted_work import LearningCounter, Share, Shares, whole
+from bimhw.costs.plan import CHIP_FORMS, SHARED_FORMS, ChipForm, LearningPlan, Shape
 from simulator.base.errors import FitError
 from simulator.chips.chip import Chip
 from simulator.function.counting import Counter, Tally
+from simulator.plasticity.config import learn_config
 from simulator.plasticity.layers.net import filled, learning_net
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 from simulator.timing.run import run_timing
 
-__all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "forms_of"]
+__all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_learning", "count_learnt", "forms_of"]
 
 I64 = npt.NDArray[np.int64]
-LOW, NOMINAL, HIGH = Shares(0.0, 0.0, 0.0), Shares(0.6, 0.9, 0.3), Shares(1.0, 1.0, 1.0, True)
+Floats = npt.NDArray[np.float64]
+NONE, ALL = Share(0.0, 0.0, 0.0, 0.0), Share(1.0, 1.0, 1.0, 1.0)
+# Nominal: three nets while they learn digits; a readout's error words are hardly ever 0.
+LOW, HIGH = Shares(NONE, NONE), Shares(ALL, ALL, True)
+NOMINAL = Shares(Share(0.7, 0.75, 0.7, 1.0), Share(1.0, 1.0, 0.5, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +88,75 @@ def count_learning(
         FitError: a network that does not learn on the chip.
     """
     net = learning_net(program)
-    shape = Shape.of(program, net, spikes, activity, every_step)
-    few = shape.first_samples(spikes)
     stored = filled(program, net)
-    books = [LearningCounter(stored, net, shape, few, chip, plan, s) for s in (LOW, NOMINAL, HIGH)]
+    shape = Shape.of(program, net, spikes, activity, every_step)
+    few = shape.chosen(spikes)
+    counters = [LearningCounter(stored, net, shape, few, chip, plan, s) for s in (LOW, NOMINAL, HIGH)]
+    return _counted(counters, activity, chip, _traffic_of_absent(program, stored, chip, few))
+
+
+def count_learnt(
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, every_step: bool = False
+) -> CountedLearning:
+    """Count a run that learnt from its own spikes, and from its own shares of what errors decide.
+
+    The counts then rest on nothing that learning changes, so they are the learner's own, found another way.
+
+    Args:
+        program: what the run began with or came to.
+        spikes, activity, chip, every_step: as in `count_learning`.
+
+    Raises:
+        FitError: a network that does not learn on the chip, or a rule that is not counted.
+    """
+    config, net = learn_config(program.learning), learning_net(program)
+    if config.rule != "rtrl" or config.accumulate > 1 or config.form not in forms_of(program) or not config.skip_zero:
+        raise FitError("learning", f"by rule {config.rule!r}, form {config.form!r} is not counted", "Simulate it")
+    plan = LearningPlan(config.form, config.block, config.history, config.every)
+    stored = filled(program, net)
+    shape = Shape.of(stored, net, spikes, activity, every_step)
+    few = shape.chosen(spikes)
+    scale = activity.samples / shape.samples
+    most = LearningCounter(stored, net, shape, few, chip, plan, Shares(ALL, ALL)).book.by_population
+    own = _own_shares(stored, activity, most, scale)
+    counter = LearningCounter(stored, net, shape, few, chip, plan, Shares(ALL, ALL, False, own))
+    inference = {name: c for name, c in activity.counts.items() if not name.startswith("learn_")}
+    time = None if activity.sim_time_ns is None or chip.timing is None else _time(stored, chip, few, None) * scale
+    return _counted([counter] * 3, replace(activity, counts=inference, sim_time_ns=time), chip, {})
+
+
+def _own_shares(
+    program: Program, activity: Activity, most: Mapping[str, Floats], scale: float
+) -> dict[str, Share]:  # fmt: skip
+    """Divide what a run that learnt did in each population by the most that errors could have made it do."""
+
+    def share(kind: str, k: int) -> float:
+        name = f"learn_{kind}"
+        if name not in most or not most[name][k]:
+            return 1.0
+        did = activity.counts[name].by_population[k] if name in activity.counts else 0
+        return float(did / (most[name][k] * scale))
+
+    own = {}
+    for k, p in enumerate(program.populations):
+        errors = min(share("weight_mac", k), share("error_messages", k))
+        reached = share("random", k)
+        each = [share(kind, k) / max(reached, 1e-12) for kind in ("weight_updates", "neuron_word_updates")]
+        own[p.name] = Share(errors, reached, *each)
+    return own
+
+
+def _counted(
+    counters: list[LearningCounter], activity: Activity, chip: Chip, more: dict[str, Count]
+) -> CountedLearning:  # fmt: skip
+    first = counters[0]
+    shape, few, stored, plan = first.shape, first.spikes, first.program, first.plan
     base_ns = _time(stored, chip, few, None) if activity.sim_time_ns is not None and chip.timing is not None else None
     scale = activity.samples / shape.samples
-    more = _traffic_of_absent(program, stored, chip, few)
-    runs = [_activity(b, activity, shape, scale, base_ns, chip, few, stored, more) for b in books]
+    runs = [_activity(c, activity, scale, base_ns, chip, more) for c in counters]
     word = chip.timing.learn_synapse if chip.timing is not None else None
     timed = base_ns is not None and word is not None and word.value is not None
-    low, nominal, high = (_words(b) for b in books)
+    low, nominal, high = (_words(c) for c in counters)
     return CountedLearning(
         plan, (runs[0], runs[1], runs[2]), shape.updates(plan), timed, stored, few, shape.samples, (low, nominal, high)
     )
@@ -128,10 +184,10 @@ def _time(program: Program, chip: Chip, spikes: SpikeTrain, touched: I64 | None)
 
 
 def _activity(
-    counter: LearningCounter, activity: Activity, shape: Shape, scale: float, base_ns: float | None, chip: Chip, few: SpikeTrain,
-    stored: Program, more: dict[str, Count],
+    counter: LearningCounter, activity: Activity, scale: float, base_ns: float | None, chip: Chip, more: dict[str, Count]
 ) -> Activity:  # fmt: skip
     """Return the inference of the whole run with its few extra steps, and learning scaled from the samples counted."""
+    shape = counter.shape
     counts = {name: _longer(name, c, shape) for name, c in activity.counts.items()}
     steps = activity.samples * shape.learn_steps
     for name, count in counter.book.counts().items():
@@ -147,7 +203,7 @@ def _activity(
     time = activity.sim_time_ns
     if base_ns is not None and time is not None:
         own_steps = activity.steps / shape.learn_steps / activity.samples  # the extra steps are in base_ns already
-        time += (_time(stored, chip, few, _words(counter)) - base_ns * own_steps) * scale
+        time += (_time(counter.program, chip, counter.spikes, _words(counter)) - base_ns * own_steps) * scale
     return replace(activity, counts=counts, steps=steps, sim_time_ns=time)
 
 

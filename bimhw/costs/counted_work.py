@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.costs.plan import LearningPlan, Shape
 from simulator.chips.chip import Chip
 from simulator.plasticity.layers.net import Layer, Net, live_synapses
 from simulator.plasticity.layers.parts import Part, parts_of
 from simulator.plasticity.operations import HISTORY_WORDS, KERNEL_OPERATIONS, s6_history_words, s6_sweep_macs
 from simulator.plasticity.words.counts import TOUCHED
-from simulator.program.activity import Activity, Count
+from simulator.program.activity import Count
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 I64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-ChipForm = Literal["dense", "seq", "tr", "blk"]
-CHIP_FORMS: tuple[ChipForm, ...] = ("dense", "seq", "tr", "blk")
-SHARED_FORMS: tuple[ChipForm, ...] = (
-    "seq",
-    "tr",
-)  # where B and C are shared, traces would take words for every channel
-COUNTED_STEPS = 2_000  # chip steps that are counted and timed; the rest of a longer run is taken to be alike
 
 
-class Shares(NamedTuple):
-    """What errors decide: neurons with an error at a labelled step, and by an update; synapses of these that change."""
+class Share(NamedTuple):
+    """What errors decide in a population.
+
+    Attributes:
+        errors: neurons with an error at a labelled step.
+        reached: neurons with an error since the last update, of the updates with a labelled step since.
+        changed: synapses of these neurons that an update changes.
+        words: words of their own (biases) that an update changes.
+    """
 
     errors: float
     reached: float
     changed: float
+    words: float
+
+
+class Shares(NamedTuple):
+    """The same of a net: of its hidden layers, of its readout, and of populations that have shares of their own."""
+
+    hidden: Share
+    readout: Share
     everywhere: bool = False  # labels at every step, not only at those that decide
-
-
-@dataclass(frozen=True)
-class LearningPlan:
-    """How a sample is learnt from.
-
-    Attributes:
-        form: of the gradient.
-        block: K, steps between two updates of tr and blk.
-        lookback: L, older steps that a window of tr visits too.
-        every: labelled steps between two updates of dense; 0: one update a sample.
-    """
-
-    form: ChipForm = "dense"
-    block: int = 16
-    lookback: int = 32
-    every: int = 0
+    own: Mapping[str, Share] = {}
 
 
 @dataclass(eq=False)
@@ -97,85 +91,14 @@ def whole(values: npt.NDArray[np.floating[Any]]) -> I64:
     return np.diff(running).astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """Steps of the run and of its samples when they are learnt from."""
-
-    samples: int  # that are counted
-    steps: int  # of the network, a sample
-    chip_steps: int  # of a sample of inference
-    learn_steps: int  # of a sample that is learnt from
-    answer: int  # chip steps from a model step to its scores
-    labelled: tuple[int, ...]  # model steps with a label; where the program does not say, those that decide
-
-    @staticmethod
-    def of(program: Program, net: Net, spikes: SpikeTrain, activity: Activity, every_step: bool) -> Shape:
-        """Read them off a program and its run."""
-        samples = max(1, activity.samples)
-        chip_steps = spikes.steps // samples
-        steps = min(chip_steps, program.facts.sample_steps or chip_steps)
-        answer = net.readout.layer
-        sums = any(layer.shared is not None for layer in net.layers)  # they arrive a step later
-        learn_steps = max(chip_steps, steps + answer + 1 + len(net.layers) - 1 + sums)
-        output = program.facts.output
-        window = () if output is None or output.window is None else output.window
-        late = 0 if output is None or output.latency is None else output.latency
-        given = () if output is None else output.loss
-        labelled = tuple(k for k in given or (k - late for k in window) if 0 <= k < steps) or (steps - 1,)
-        if every_step:
-            labelled = tuple(range(steps))
-        counted = max(1, min(samples, COUNTED_STEPS // max(1, learn_steps)))
-        return Shape(counted, steps, chip_steps, learn_steps, answer, labelled)
-
-    def first_samples(self, spikes: SpikeTrain) -> SpikeTrain:
-        """Return the samples that are counted, each in the steps that learning takes."""
-        end = int(spikes.ptr[self.samples * self.chip_steps])
-        counts = np.zeros((self.samples, self.learn_steps), np.int64)
-        counts[:, : self.chip_steps] = np.diff(spikes.ptr[: self.samples * self.chip_steps + 1]).reshape(
-            self.samples, -1
-        )
-        ptr = np.zeros(counts.size + 1, np.int64)
-        np.cumsum(counts.ravel(), out=ptr[1:])
-        return SpikeTrain(ptr, spikes.ids[:end], None if spikes.payload is None else spikes.payload[:end])
-
-    def due(self, plan: LearningPlan) -> list[tuple[int, int]]:
-        """Return (model step, steps visited backward) of each update of a sample; dense visits none."""
-        last = self.steps - 1
-        if plan.form == "dense":
-            every = plan.every or len(self.labelled)
-            ends = [t for k, t in enumerate(self.labelled, 1) if k % every == 0]
-            return [(t, 0) for t in dict.fromkeys([*ends, last] if len(self.labelled) % every else ends)]
-        ends = [last] if plan.form == "seq" else sorted({*range(plan.block - 1, self.steps, plan.block), last})
-        back = plan.lookback if plan.form == "tr" else 0
-        fresh = [b - a for a, b in zip([-1, *ends], ends, strict=False)]
-        return [(t, min(t + 1, n + back)) for t, n in zip(ends, fresh, strict=True)]
-
-    def updates(self, plan: LearningPlan) -> float:
-        """Return the weight updates of a sample."""
-        return float(len(self.due(plan)))
-
-
 class LearningCounter:
     """The learner's operations, from events."""
 
     def __init__(
-        self,
-        program: Program,
-        net: Net,
-        shape: Shape,
-        spikes: SpikeTrain,
-        chip: Chip,
-        plan: LearningPlan,
-        shares: Shares,
-    ) -> None:
-        self.program, self.net, self.shape, self.spikes, self.plan, self.shares = (
-            program,
-            net,
-            shape,
-            spikes,
-            plan,
-            shares,
-        )
+        self, program: Program, net: Net, shape: Shape, spikes: SpikeTrain, chip: Chip, plan: LearningPlan, shares: Shares
+    ) -> None:  # fmt: skip
+        self.program, self.net, self.shape, self.spikes = program, net, shape, spikes
+        self.plan, self.shares = plan, shares
         self.labelled = np.arange(shape.steps) if shares.everywhere else np.array(shape.labelled)
         self.number = {p.name: k for k, p in enumerate(program.populations)}
         self.first = program.first_ids()
@@ -184,6 +107,10 @@ class LearningCounter:
         for k, layer in enumerate(net.layers):
             self._layer(k, layer)
         self._readout()
+
+    def _share(self, name: str) -> Share:
+        usual = self.shares.readout if name == self.net.readout.name else self.shares.hidden
+        return self.shares.own.get(name, usual)
 
     def _parts(self, name: str) -> tuple[Part, ...]:
         first = self.first[name]
@@ -198,7 +125,7 @@ class LearningCounter:
         self.book.add(name, self.number[population], part.core, np.minimum(steps, self.book.steps - 1), values)
 
     def _layer(self, k: int, layer: Layer) -> None:
-        shape, name, plan, shares = self.shape, layer.population.name, self.plan, self.shares
+        shape, name, plan = self.shape, layer.population.name, self.plan
         below = len(self.net.layers) - 1 - k
         visit = shape.answer + 1 + below  # chip steps from a model step to its late visit
         taus = np.arange(shape.steps)
@@ -216,7 +143,7 @@ class LearningCounter:
             if plan.form == "dense":
                 self._add("trace_rmw", name, part, taus + visit, float(synapses @ np.array(costs.sizes())))
                 self._add("trace_mac", name, part, taus + visit, float(synapses @ np.array(costs.trace_macs())))
-                self._add("weight_mac", name, part, self.labelled + visit, total * shares.errors)
+                self._add("weight_mac", name, part, self.labelled + visit, total * self._share(name).errors)
             else:
                 self._sweeps(layer, part, mine, events, visit, due)
             ends = [t + visit for t, _ in due]
@@ -291,32 +218,34 @@ class LearningCounter:
         if self.net.from_layer[k] is not None:
             self._add("error_mac", name, part, labelled + self.shape.answer + 1, part.size * self.net.readout.size)
         if k:
-            self._add("error_messages", name, part, labelled + visit, part.size * self.shares.errors)
+            self._add("error_messages", name, part, labelled + visit, part.size * self._share(name).errors)
         if k + 1 < len(self.net.layers):
-            upper = self.net.layers[k + 1].size
-            self._add("error_mac", name, part, labelled + visit - 1, part.size * upper * self.shares.errors)
+            upper = self.net.layers[k + 1].population
+            self._add(
+                "error_mac", name, part, labelled + visit - 1, part.size * upper.size * self._share(upper.name).errors
+            )
 
     def _update(
         self, name: str, part: Part, at: list[int], rows: int, lines: int, synapses: float, biases: tuple[str, ...],
         reached: float | None = None,
     ) -> None:  # fmt: skip
         """Count the optimiser's words, the random numbers and the weights written of each update at a core."""
-        steps = np.array(at)
-        seen = self._reached() if reached is None else np.full(len(at), reached)
+        steps, share = np.array(at), self._share(name)
+        seen = self._reached(share) if reached is None else np.full(len(at), reached)
         own = [b for b in biases if b in self.program.population(name).params]
         self._add("optimiser_rmw", name, part, steps, (rows + len(own)) * part.size)
         self._add("lut", name, part, steps, (rows + len(own)) * part.size)
         drawn = (rows * lines + len(own)) * part.size * seen
         self._add("optimiser_mac", name, part, steps, drawn)
         self._add("random", name, part, steps, drawn)
-        self._add("weight_updates", name, part, steps, synapses * seen * self.shares.changed)
-        self._add("neuron_word_updates", name, part, steps, len(own) * part.size * seen * self.shares.changed)
+        self._add("weight_updates", name, part, steps, synapses * seen * share.changed)
+        self._add("neuron_word_updates", name, part, steps, len(own) * part.size * seen * share.words)
 
-    def _reached(self) -> Floats:
+    def _reached(self, share: Share) -> Floats:
         """Return the share of neurons with an error by each update: none, where no step since the last one has a label."""
         ends = np.array([t for t, _ in self.shape.due(self.plan)])
         seen = np.searchsorted(self.labelled, ends, side="right")
-        return np.where(np.diff(seen, prepend=0) > 0, self.shares.reached, 0.0)
+        return np.where(np.diff(seen, prepend=0) > 0, share.reached, 0.0)
 
     def _readout(self) -> None:
         shape, name = self.shape, self.net.readout.name
@@ -329,7 +258,7 @@ class LearningCounter:
         ends = [t + shape.answer + 1 for t, _ in shape.due(self.plan)]
         for part in parts:
             synapses = float(features * part.size)
-            self._add("weight_mac", name, part, labelled + shape.answer + 1, synapses * self.shares.errors)
+            self._add("weight_mac", name, part, labelled + shape.answer + 1, synapses * self._share(name).errors)
             self._update(name, part, ends, 1, features, synapses, ("b",))
 
 

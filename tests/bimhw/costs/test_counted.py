@@ -12,7 +12,7 @@ import pytest
 
 import bimhw
 from bimhw.costs.copies import learning_throughput, throughput, together
-from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, forms_of
+from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.explain import chip_rows, explain_card, explain_chip
 from bimhw.costs.rows import modes
 from bimhw.tasks import load_task
@@ -81,20 +81,26 @@ def made(settings: dict[str, Any], folder: Path, pruned: float = 0.0) -> dict[st
     return {"program": program, "spikes": spikes, "activity": activity, "chip": chip, "task": task}
 
 
-def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
-    """Return what the learner itself did on the same samples, its learning phases timed."""
+def learnt_run(case: dict[str, Any], form: str, block: int = 5, lookback: int = 4) -> tuple[Any, Any]:
+    """Return the learner after the same samples, and its run with its learning phases timed."""
     from bimhw.runs.learn import ready_to_learn, step_labels
     from bimhw.runs.learn_run import learnt_by, timing_arrays
     from simulator.plasticity import Learner, learn, learn_config
 
     task = replace(case["task"], train=case["task"].train.take(np.arange(SAMPLES)))
-    ready = ready_to_learn(case["program"], task, {"form": form, "block": 5, "history": 4})
+    ready = ready_to_learn(case["program"], task, {"form": form, "block": block, "history": lookback})
     learner = Learner(ready, learn_config(ready.learning), 0, timed=True)
     learn(ready, task.train.x, step_labels(task, task.train), seed=0, learner=learner)
     learnt = learnt_by(learner, case["chip"])
     ticks = timing_arrays(learnt.timings)["step_ticks"].sum()
     counted = replace(learnt.activity, sim_time_ns=float(ticks) * learnt.timings[0].tick_ns)
-    return chip_energy(counted, case["chip"], ready), learner.counts.totals()
+    return learner, replace(learnt, activity=counted)
+
+
+def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
+    """Return what the learner itself did on the same samples, its learning phases timed."""
+    learner, learnt = learnt_run(case, form)
+    return chip_energy(learnt.activity, case["chip"], learner.program), learner.counts.totals()
 
 
 @pytest.mark.parametrize("form", CHIP_FORMS)
@@ -109,7 +115,7 @@ def test_an_update_without_a_label_since_the_last_one_changes_nothing(case: dict
     plan = LearningPlan("tr", block=4, lookback=0)
     counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], plan)
     _, nominal, high = (a.total("learn_random") for a in counted.activities)
-    assert nominal == pytest.approx(0.9 * high / 2, rel=1e-3)
+    assert 0.75 * high / 2 < nominal < high / 2  # 3 of 4 hidden neurons, the readout's all
 
 
 @pytest.mark.parametrize("form", ["seq", "tr"])
@@ -140,6 +146,33 @@ def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
     if "learn_events" in operations:  # weights move while it learns, and spikes with them
         assert counted.activities[1].total("learn_events") == pytest.approx(operations["learn_events"], rel=0.1)
     return operations
+
+
+@pytest.mark.parametrize("case", ["exp"], indirect=True)
+def test_a_run_that_learnt_counted_from_its_own_spikes(case: dict[str, Any]) -> None:
+    """On the learner's own spikes and shares of errors, every counter is the learner's."""
+    recounts(case, "tr", 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("form", "block"), [("dense", 5), ("seq", 5), ("tr", 16), ("tr", 4), ("tr", 1), ("blk", 1)])
+def test_every_form_counted_from_its_own_spikes(case: dict[str, Any], form: str, block: int) -> None:
+    recounts(case, form, block)
+
+
+def recounts(case: dict[str, Any], form: str, block: int) -> None:
+    """Count a run that learnt; a core's waits differ a little, for the shares of errors are spread evenly over the steps."""
+    learner, learnt = learnt_run(case, form, block)
+    own = learnt.activity
+    counted = count_learnt(learner.program, learnt.spikes, own, case["chip"]).activities[1]
+    assert set(counted.counts) == set(own.counts)
+    for name in own.counts:
+        assert counted.total(name) == pytest.approx(own.total(name), rel=0.01, abs=1), name
+    both = [chip_energy(a, case["chip"], learner.program).energy_pj() for a in (counted, own)]
+    assert both[0] == pytest.approx(both[1], rel=0.015)
+    costs = bimhw.energy(own, case["chip"], program=learnt.program, spikes=learnt.spikes)
+    found = re.search(r"shares of errors: ([0-9.]+) of", " ".join(costs.notes))
+    assert found and float(found[1]) == pytest.approx(1, abs=0.05)  # of the weights that it came to
 
 
 def test_spikes_meet_the_pruned_synapses_that_learning_stores(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
 .bin         N-MNIST and N-Caltech: five bytes an event
 .aedat4      events of a DV camera, by the package aedat (extra ``tasks``)
-folder       one file a sample; sub-folders are the classes, in the order of their names
+folder       one file a sample (events, or x [T, ...] as .npy or .npz); sub-folders are the classes, in the order of their names
 ===========  ==========================================================================================
 """
 
@@ -203,15 +203,31 @@ def _counts(cells: list[Array], shape: tuple[int, ...]) -> Array:
 
 
 def _read_folder(path: Path, how: Options) -> Fields:
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _EVENTS)
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*_EVENTS, *_ARRAYS))
     if not files:
-        raise InputError(str(path), "holds no recordings", f"One file a sample: {', '.join(_EVENTS)}")
+        raise InputError(str(path), "holds no recordings", f"One file a sample: {', '.join((*_EVENTS, *_ARRAYS))}")
+    arrays = [p.suffix.lower() in _ARRAYS for p in files]
+    if any(arrays) and not all(arrays):
+        raise InputError(str(path), "holds both events and arrays", "Give each a folder of its own")
     names = sorted({p.parent.name for p in files if p.parent != path}, key=lambda n: (not n.isdigit(), n.zfill(9)))
-    with boundary(path, "a folder of recordings"):
-        x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
     labelled = all(p.parent != path for p in files)
     y = np.array([names.index(p.parent.name) for p in files], np.int64) if labelled else None
+    with boundary(path, "a folder of recordings"):
+        if any(arrays):
+            parts, notes = _one_length([_sample(p) for p in files], 0, 1, path.name)
+            return {"x": np.stack(parts), "y": y, "notes": notes} | ({"layout": "bt"} if parts[0].ndim > 1 else {})
+        x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
     return {"x": x, "y": y, "layout": "bt"}
+
+
+def _sample(path: Path) -> Array:
+    """Return the array of one sample: an .npy, or x or the only array of an .npz."""
+    if path.suffix.lower() == ".npy":
+        return read_npy(path)
+    arrays = read_npz(path)
+    if "x" not in arrays and len(arrays) != 1:
+        raise InputError(str(path), "has no array 'x'", f"It has: {sorted(arrays)}")
+    return arrays["x"] if "x" in arrays else next(iter(arrays.values()))
 
 
 def _read_object(source: object, how: Options) -> Fields:
@@ -309,6 +325,7 @@ def _labels(values: list[Value]) -> Array:
     return np.unique(stacked, return_inverse=True)[1] if stacked.dtype.kind in "US" else stacked
 
 
+_ARRAYS = (".npy", ".npz")
 _BY_SUFFIX: dict[str, Callable[[Path, Options], Fields]] = {
     ".npz": _read_npz, ".npy": _read_npy, ".h5": _read_h5, ".hdf5": _read_h5,
     ".csv": _read_events, ".bin": _read_events, ".aedat4": _read_events,

@@ -272,5 +272,5 @@ def _wanted(graph: NirGraph, arrays: Mapping[str, npt.NDArray[Any]], where: str)
             raise InputError(f"{where}: {key}", "has values that are not finite numbers")
         found[name] = values.astype(np.float64)
     if not found:
-        raise InputError(where, "has no array 'out'", f"It has: {sorted(arrays)}")
+        raise InputError(where, "has no recorded outputs 'out' to compare with", "Use bimhw simulate --data")
     return found

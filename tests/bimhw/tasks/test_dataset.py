@@ -233,3 +233,29 @@ def test_still_values_with_steps_make_a_task(encoding: str | None) -> None:
     assert task.train.x.shape == (16, 6, 3)
     with pytest.raises(InputError, match="does not tell the values of a step"):
         Dataset(x, np.arange(20) % 2).task()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_folder_of_arrays_holds_one_sample_a_file(tmp_path: Path, suffix: str) -> None:
+    arrays = [RNG.random((t, 3)) for t in (4, 2, 4)]
+    for k, values in enumerate(arrays):
+        (tmp_path / "ab"[k % 2]).mkdir(exist_ok=True)
+        path = tmp_path / "ab"[k % 2] / f"{k}{suffix}"
+        if suffix == ".npy":
+            np.save(path, values)
+        else:
+            np.savez(path, **{"frames" if k else "x": values})
+    samples = Dataset.open(tmp_path).samples(3)
+    assert samples.x.shape == (3, 4, 3) and samples.y is not None and samples.y.tolist() == [0, 0, 1]
+    np.testing.assert_array_equal(samples.x[1], arrays[2])
+    np.testing.assert_array_equal(samples.x[2], [*arrays[1], [0] * 3, [0] * 3])
+    assert any("2 to 4 steps end in zeros" in n for n in samples.notes)
+    (tmp_path / "a" / "x.csv").write_text("0,1,2,1\n")
+    with pytest.raises(InputError, match="both events and arrays"):
+        Dataset.open(tmp_path)
+
+
+def test_a_folder_of_archives_names_one_without_x(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", u=np.ones((2, 3)), v=np.ones(1))
+    with pytest.raises(InputError, match=r"a.npz: has no array 'x'. It has: \['u', 'v'\]"):
+        Dataset.open(tmp_path)

@@ -1,4 +1,4 @@
-"""What a run costs on a chip: activity x the chip file's constants, itemised.
+"""Cost of a run on a chip: activity x the chip file's constants, itemised.
 
     E [pJ] = sum over items of count x constant
 
@@ -62,7 +62,7 @@ def chip_energy(
 
 @dataclass(frozen=True, eq=False)
 class _Split:
-    """Which part of the neuron updates the chip's neuron constants describe.
+    """Part of the neuron updates that the chip's neuron constants describe.
 
     Attributes:
         native: bool [populations].

@@ -1,4 +1,4 @@
-"""What the same network costs on a GPU: inference, BPTT and RTRL in three cases, named by what runs.
+"""Cost of the same network on a GPU: inference, BPTT and RTRL in three cases, named by what runs.
 
     fused   t = max(products / tensor peak + element-wise / (2 x fp32 peak), least bytes / bandwidth)
             one persistent kernel, states on chip, no launch, peak rates of 16-bit words: no program is faster

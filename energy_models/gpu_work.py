@@ -1,4 +1,4 @@
-"""What a GPU computes for a network: exact counts of floating-point operations, bytes and kernel launches.
+"""Work of a GPU for a network: exact counts of floating-point operations, bytes and kernel launches.
 
 One layer with M inputs, H neurons, P ports, B samples at once, T steps:
 forward products 2 P M H B T; backward the same for the weights, and again for the inputs where a layer is below; readout

@@ -24,7 +24,7 @@ Grouping = Literal["item", "hardware", "kind", "core", "population", "step"]
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How often something happened, by three groupings with one total.
+    """Counts of an event, by three groupings with one total.
 
     Attributes:
         by_core: [cores + 1], the last entry is the host or the chip as a whole.
@@ -66,12 +66,12 @@ class Item:
 
     @property
     def count(self) -> float:
-        """How often, in total."""
+        """Total count."""
         return self.counts.total
 
     @property
     def known(self) -> bool:
-        """Whether the constant is known (a count of 0 needs none)."""
+        """True if the constant is known (a count of 0 needs none)."""
         return self.constant.value is not None or self.count == 0
 
     @property
@@ -134,7 +134,7 @@ class Item:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EnergyReport(Shown):
-    """What a run cost.
+    """Cost of a run.
 
     Attributes:
         chip: name of the chip.

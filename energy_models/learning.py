@@ -1,4 +1,4 @@
-"""What learning on a chip costs: operations of a learning step, and the constants that each is charged at.
+"""Cost of learning on a chip: operations of a learning step, and the constants that each is charged at.
 
 Counter names are those of `simulator.plasticity.words.counts`. A read-modify-write is a read and a write of a state word, a
 multiply-accumulate a multiplication and an addition.

@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Priced(Protocol):
-    """What is summed: so many operations of one constant."""
+    """Summand: so many operations of one constant."""
 
     @property
     def count(self) -> float:

@@ -29,7 +29,7 @@ MOST_CORES = 50_000  # beyond which axons are not counted
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Which sources reach which targets.
+    """Pairs of sources and targets.
 
     Attributes:
         channels: bool [O, C], scipy CSR.

@@ -78,7 +78,7 @@ def _no_room(program: Program, chip: Chip, core: int, free: int, relays: int) ->
 
 
 class _Room:
-    """What the usable cores still have, while relays are put on them."""
+    """Room that the usable cores still have, while relays are put on them."""
 
     def __init__(self, program: Program, chip: Chip, axons: AxonTable) -> None:
         n, on = chip.topology.mesh_cores, program.core != HOST

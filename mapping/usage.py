@@ -1,4 +1,4 @@
-"""What each core of a mapped program uses of each resource."""
+"""Use of each resource by each core of a mapped program."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Resource:
 
     @property
     def over(self) -> bool:
-        """Whether a core is beyond its limit."""
+        """True if a core is beyond its limit."""
         return bool((self.used > self.limits).any())
 
 

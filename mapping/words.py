@@ -1,4 +1,4 @@
-"""How many bits the words of a network take on a core.
+"""Bits that the words of a network take on a core.
 
 A dense projection stores its full matrix; a sparse one stores each synapse with its target's index; convolution weights
 are stored once on each core that needs them, on chips with shared kernels, and as sparse synapses elsewhere. A parameter

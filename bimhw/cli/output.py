@@ -1,4 +1,4 @@
-"""What every command shares: `--json`, tables on a terminal, progress."""
+"""Parts that every command shares: `--json`, tables on a terminal, progress."""
 
 from __future__ import annotations
 

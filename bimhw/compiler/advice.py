@@ -34,7 +34,7 @@ _WORTH = 0.8  # a remedy is named where it leaves at most this share of the erro
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """How a float network was stored.
+    """Storage of a float network.
 
     Attributes:
         network: float stage.

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """What the neurons of a population send in a step, over samples and steps: mean and variance, float64 [n]."""
+    """Values that the neurons of a population send in a step, over samples and steps: mean and variance, float64 [n]."""
 
     mean: Floats
     variance: Floats
@@ -31,7 +31,7 @@ class Drive:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What a float run showed.
+    """Result of a float run.
 
     Attributes:
         largest: (population, word) -> largest absolute value; words are states, ports' values and intermediates.

@@ -1,4 +1,4 @@
-"""What integers change: a compiled program beside its float network, population by population."""
+"""Differences that integers make: a compiled program beside its float network, population by population."""
 
 from __future__ import annotations
 

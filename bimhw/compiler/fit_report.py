@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FitReport(Shown, dict[str, Any]):
-    """Whether a model fits a chip; the keys are those that `bimhw.fit` lists."""
+    """Verdict on a model and a chip; the keys are those that `bimhw.fit` lists."""
 
     def _facts(self) -> Mapping[str, Value]:
         keys = ("chip", "fits", "reason", "way_out", "cores", "cores_of_chip", "chips", "binding")

@@ -1,4 +1,4 @@
-"""What a user may choose about quantisation and memory layout."""
+"""Options of quantisation and memory layout."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CompileResult(Shown):
-    """What `compile` returns.
+    """Result of `compile`.
 
     Attributes:
         program: mapped integers, ready to save.

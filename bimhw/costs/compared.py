@@ -1,4 +1,4 @@
-"""How an energy comparison shows itself."""
+"""Display of an energy comparison."""
 
 from __future__ import annotations
 

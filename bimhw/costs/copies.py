@@ -1,4 +1,4 @@
-"""What a run would cost on copies of its network (`mapping.copies`): counters repeated, hops and times counted anew.
+"""Cost of a run on copies of its network (`mapping.copies`): counters repeated, hops and times counted anew.
 
 The copies share the mesh, the host port and the barrier; the timing engine runs them together. A program that was compiled
 with copies is simulated as it is, and needs none of this.

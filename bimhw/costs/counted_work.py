@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Share(NamedTuple):
-    """What errors decide in a population.
+    """Shares of a population that errors decide.
 
     Attributes:
         errors: neurons with an error at a labelled step.

@@ -1,4 +1,4 @@
-"""What learning costs on the chip beside inference: by rule, form, PSP kernel, steps an update, trace width, price of an event.
+"""Cost of learning on the chip beside inference: by rule, form, PSP kernel, steps an update, trace width, price of an event.
 
 A step of exact learning costs what its form does (`energy_models.forms`); an update, paid every K steps, adds error words, third
 factor, weights written and the optimiser's words (`energy_models.learning`). Below lambda = 1 pairwise STDP comes on top (its

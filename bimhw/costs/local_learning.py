@@ -1,4 +1,4 @@
-"""What the local rules of leaky networks cost on the chip beside inference, from the table of operations.
+"""Cost of the local rules of leaky networks on the chip beside inference, from the table of operations.
 
 Every step pays for eligibilities and slopes of the hidden layers and for the readout's filter; a labelled step, paid as an update
 every K steps, for the words of error or label that each core gets, signals, products and weights written. An optimiser has

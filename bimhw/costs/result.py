@@ -50,7 +50,7 @@ def cheapest_exact(costs: Iterable[LearningCost]) -> LearningCost | None:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Energy(ComparedEnergy):
-    """What a run cost, and what the same work costs elsewhere.
+    """Cost of a run, and of the same work elsewhere.
 
     Attributes:
         report: the chip's items.
@@ -99,7 +99,7 @@ class Energy(ComparedEnergy):
 
     @property
     def learnt(self) -> bool:
-        """Whether the run itself learnt (then learning is among the report's items)."""
+        """True if the run itself learnt (then learning is among the report's items)."""
         return any(i.hardware == "learning" for i in self.report.items)
 
     def rows(self) -> list[ComparisonRow]:

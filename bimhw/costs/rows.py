@@ -14,7 +14,7 @@ Work = Literal["inference", "learning", "bptt", "rtrl"]
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """What one sample costs somewhere.
+    """Cost of one sample on one device.
 
     Attributes:
         who: name of the chip or card.
@@ -66,7 +66,7 @@ class ComparisonRow:
 
     @property
     def separate(self) -> bool:
-        """Whether the row is of learners side by side, each with a network of its own: no batch of one network."""
+        """True if the row is of learners side by side, each with a network of its own: no batch of one network."""
         return self.side == "chip" and self.work == "learning" and self.batch > 1
 
     @property

@@ -10,8 +10,8 @@ from torch import fx, nn
 from simulator.base.errors import FitError
 
 _WAY_OUT = (
-    "Let forward call layers one after the other and return what the last one gives (a mean over time belongs to "
-    "the loss), or use torch.nn.Sequential, or export it to NIR"
+    "In forward, call layers one after the other and return the last one's result; a mean over time belongs to "
+    "the loss. Or use torch.nn.Sequential, or export the network to NIR"
 )
 Layers = Iterator[tuple[str, nn.Module]]
 

@@ -1,4 +1,4 @@
-"""What the float networks of stored model families have alike: the names of their ends, and the facts kept beside them."""
+"""Facts that the float networks of stored model families share: the names of their ends, and the facts kept beside them."""
 
 from __future__ import annotations
 

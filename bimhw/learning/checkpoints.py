@@ -21,7 +21,7 @@ _EVERY_S = 60.0  # between two writes within an epoch
 
 
 class Saved(NamedTuple):
-    """Where a run is kept, and whether to go on from there."""
+    """Place of a checkpoint, and the choice to resume from it."""
 
     path: Path
     resume: bool = False

@@ -1,4 +1,4 @@
-"""Where torch computes: a device by its name, tensors and networks moved there and back."""
+"""Device of torch: a device by its name, tensors and networks moved there and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training does differently for each family: inputs through the network with gradients, initial scales, presets."""
+"""Parts of training that differ by family: inputs through the network with gradients, initial scales, presets."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Source(Protocol[Y]):
 
 
 class Objective(Protocol[Read]):
-    """What the error is."""
+    """Error that training minimises."""
 
     def loss(self, logits: Tensor, y: Read) -> Tensor:
         """Return the mean loss of logits [T, B, C], in nats."""

@@ -15,7 +15,7 @@ from simulator.base.errors import InputError, unknown_name
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """All that `bimhw.learning.train.train` needs beside the task."""
+    """Everything that `bimhw.learning.train.train` needs beside the task."""
 
     config: Any  # of the family
     settings: TrainSettings
@@ -64,7 +64,7 @@ def recipe(
 
 
 class _Kinds(NamedTuple):
-    """What a recipe of a family consists of."""
+    """Parts of a family's recipe."""
 
     config: type[msgspec.Struct]
     settings: type[msgspec.Struct]

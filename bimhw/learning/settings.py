@@ -1,4 +1,4 @@
-"""How to train: one frozen value, saved beside every result."""
+"""Settings of training: one frozen value, saved beside every result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.base.schedule import LR_COURSES, LrCourse
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train.
+    """Settings of training.
 
     Attributes:
         rule: what is learnt, see `bimhw.learning.rules.registry`: ``rtrl`` the exact gradient online; ``hybrid`` that and STDP;

@@ -95,7 +95,7 @@ class TaskStream:
 
 
 class StreamReport(NamedTuple):
-    """Of the steps since the last report: labelled steps, prequential accuracy and loss, spike rates."""
+    """Figures since the last report: labelled steps, prequential accuracy and loss, spike rates."""
 
     step: int
     labelled: int

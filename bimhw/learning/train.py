@@ -34,7 +34,7 @@ __all__ = ["Epoch", "TrainResult", "TrainSettings", "Trainer", "check_fit", "tra
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch gave; test figures only where they were asked for."""
+    """Result of an epoch; test figures only where they were asked for."""
 
     number: int
     loss: float

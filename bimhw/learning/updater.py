@@ -1,4 +1,4 @@
-"""What turns gradients into weights: optimiser, learning rate, STDP, pruning, rate regulariser; and its state."""
+"""From gradients to weights: optimiser, learning rate, STDP, pruning, rate regulariser; and its state."""
 
 from __future__ import annotations
 

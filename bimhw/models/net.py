@@ -19,7 +19,7 @@ class NetRun(Protocol):
 
     @property
     def spikes(self) -> Sequence[Tensor]:
-        """Of each layer, [T, B, H]."""
+        """Spikes of each layer, [T, B, H]."""
 
 
 class Net(nn.Module):

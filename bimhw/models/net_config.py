@@ -1,4 +1,4 @@
-"""What every config of a network that a task trains has."""
+"""Fields that every config of a trained network has."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _NETWORK_FIELDS = ("n_in", "hidden", "n_out", "readout", "dense_readout", "input
 
 @dataclass(frozen=True)
 class LayerKind:
-    """How one class of layers is stored: its constructor's options from a layer, and the layer from them."""
+    """Storage of one class of layers: its constructor's options from a layer, and the layer from them."""
 
     kind: str
     cls: type[nn.Module]

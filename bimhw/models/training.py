@@ -1,4 +1,4 @@
-"""What training needs of a family of models, and tested settings by name."""
+"""Interface of a family of models to training, and tested settings by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Training:
-    """How a family is trained.
+    """Training of a family.
 
     Attributes:
         init: msgspec struct of the scales of the initial weights.

@@ -1,4 +1,4 @@
-"""What went wrong on the chip during a run, as figures: values that left their word, and what faults did."""
+"""Figures of what went wrong on the chip during a run: values that left their word, and what faults did."""
 
 from __future__ import annotations
 

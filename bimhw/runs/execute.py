@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a program did on some samples, and when.
+    """Result of a program on some samples, with its times.
 
     Attributes:
         spikes: all events of each sample, inputs included; steps counted from its start. Of a program with copies, each sample
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def joined(self) -> SpikeTrain:
-        """All that happened on the chip as one train: samples, or rounds of samples side by side, one after another."""
+        """Spikes of the whole run as one train: samples, or rounds of samples side by side, one after another."""
         return joined(self.spikes if self.rounds is None else self.rounds)
 
     def timing_arrays(self) -> dict[str, npt.NDArray[np.int64]] | None:

@@ -83,7 +83,7 @@ class RunFolder:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What was run."""
+        """Manifest of the run."""
         path = self.path / "manifest.json"
         value = read_object(path, _AGAIN)
         files = value.get("files")
@@ -93,7 +93,7 @@ class RunFolder:
 
     @property
     def result(self) -> dict[str, Any]:
-        """What came out."""
+        """Result of the run."""
         return read_object(self._checked("result.json"), _AGAIN)
 
     def chip(self) -> Chip:

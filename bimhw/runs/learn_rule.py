@@ -146,7 +146,7 @@ def learn_by_rule(
 
 
 class _Course(NamedTuple):
-    """How a machine is taught; see `learn_by_rule`."""
+    """Course of a machine's learning; see `learn_by_rule`."""
 
     epochs: int
     seed: int

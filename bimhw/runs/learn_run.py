@@ -61,7 +61,7 @@ class Learnt:
 
 @dataclass(frozen=True, eq=False)
 class LearntParts:
-    """What a run of learning leaves.
+    """Results of a run of learning.
 
     Attributes:
         program: with the weights learnt.

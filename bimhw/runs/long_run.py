@@ -28,7 +28,7 @@ _HASHED_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class LongRun:
-    """What is kept of a run.
+    """Kept parts of a run.
 
     Attributes:
         seconds, wall_s: CPU time of the function alone, and by the clock on the wall.

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LongSamples:
-    """What a long run left.
+    """Results of a long run.
 
     Attributes:
         figures: of the run.

@@ -20,7 +20,7 @@ Number = float | None | UnsetType  # UNSET: not judged; None: judged, and withou
 
 
 class RunManifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was run, with what; ``manifest.json``.
+    """Program, data and settings of a run; ``manifest.json``.
 
     Attributes:
         bimhw, python, packages: versions.
@@ -87,7 +87,7 @@ class OutputResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What came out; ``result.json``. A figure that the run does not have is UNSET and not in the file.
+    """Results of a run; ``result.json``. A figure that the run does not have is UNSET and not in the file.
 
     Attributes:
         task, samples: what was run.

@@ -1,4 +1,4 @@
-"""How often membranes changed in a run, found by running its program again on its recorded inputs."""
+"""Changes of membranes in a run, found by running its program again on its recorded inputs."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OnChip(Shown):
-    """What `run_nir` found.
+    """Result of `run_nir`.
 
     Attributes:
         chip: name.

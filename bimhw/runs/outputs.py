@@ -101,7 +101,7 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What is read of a program.
+    """Outputs that are read of a program.
 
     Attributes:
         all: every output, by its name in the model; two names may show the same neurons.

@@ -36,7 +36,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Trained:
-    """What fine-tuning brings, judged on the data's own test split, which it does not see.
+    """Gain of fine-tuning, judged on the data's own test split, which it does not see.
 
     Attributes:
         before, after: accuracy with rounded weights and float states.
@@ -52,7 +52,7 @@ class Trained:
 
 @dataclass(frozen=True, repr=False)
 class Remedies(Shown):
-    """What storing the weights otherwise brings.
+    """Gains of storing the weights in other ways.
 
     Attributes:
         samples: that every way was run on.

@@ -23,7 +23,7 @@ _SOUND = Faults()
 
 @dataclass(frozen=True)
 class How:
-    """How a program is run.
+    """Settings of a program's run.
 
     Attributes:
         engine: timing engine; ``events`` computes and times in one event-driven simulation; ``none``: function only.

@@ -149,7 +149,7 @@ def simulate(
 
 @dataclass(frozen=True)
 class _Ends:
-    """What a run writes, and the float model that it is judged by."""
+    """Files that a run writes, and the float model that it is judged by."""
 
     output: str | Path | None
     force: bool

@@ -30,7 +30,7 @@ _POTENTIALS = ("V", "v", "y")
 
 
 class Answer(NamedTuple):
-    """Of a labelled step: scores [C], label, whether it is the last of its sample."""
+    """Answer at a labelled step: scores [C], label, whether it is the last of its sample."""
 
     scores: Floats
     label: int

@@ -1,4 +1,4 @@
-"""What a program is run on: sequences with a class each, or stretches of a text; how its scores are judged."""
+"""Inputs of a program's run: sequences with a class each, or stretches of a text; how its scores are judged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Trial(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the task."""
+        """Name of the task."""
 
     @property
     def count(self) -> int:

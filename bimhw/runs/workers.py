@@ -1,4 +1,4 @@
-"""Where work is done: here, in local processes, or on a Dask cluster.
+"""Places of work: here, in local processes, or on a Dask cluster.
 
 `workers` has one interface for all three: submit, finished. `spreading` sends the parts of one run to a cluster.
 """

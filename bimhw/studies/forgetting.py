@@ -50,7 +50,7 @@ class Forgetting(Shown):
 
 
 class KeepSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to keep the first task; see `bimhw.learning.continual`.
+    """Ways to keep the first task; see `bimhw.learning.continual`.
 
     Attributes:
         keep: the way.
@@ -123,7 +123,7 @@ def forgetting(
 
 
 class _Memory:
-    """What is carried from task to task."""
+    """State carried from task to task."""
 
     def __init__(self, keep: KeepSettings, seed: int) -> None:
         self.keep = keep

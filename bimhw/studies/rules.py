@@ -48,7 +48,7 @@ _WORD, _ROOM = 8, 1  # bits of a weight; of them, those that weights may grow by
 
 @dataclass(frozen=True)
 class _Study:
-    """What all rules share."""
+    """Settings that all rules share."""
 
     task: Task
     program: Program

@@ -1,4 +1,4 @@
-"""What a task is: integer sequences with labels, when the loss counts, when the decision falls."""
+"""Definition of a task: integer sequences with labels, when the loss counts, when the decision falls."""
 
 from __future__ import annotations
 

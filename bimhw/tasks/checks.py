@@ -1,4 +1,4 @@
-"""What every loader checks, so that bad data ends in one clear message and not in a wrong number."""
+"""Checks of every loader, so that bad data ends in one clear message and not in a wrong number."""
 
 from __future__ import annotations
 

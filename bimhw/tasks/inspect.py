@@ -1,4 +1,4 @@
-"""What data is here, and what a folder of the user's holds: behind `bimhw data list` and `bimhw data check`."""
+"""Data that is here, and content of a user's folder: behind `bimhw data list` and `bimhw data check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the scripts of the report draw: cores, spikes, timeline; typed, and embedded in the page as JSON."""
+"""Data that the scripts of the report draw: cores, spikes, timeline; typed, and embedded in the page as JSON."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class PageData(msgspec.Struct, frozen=True):
-    """Of one run."""
+    """Data of one run's page."""
 
     name: str
     cores: list[CoreFacts]

@@ -1,4 +1,4 @@
-"""What a registry holds is found by folder: each module of a package is imported, and registers what it adds."""
+"""Registries found by folder: each module of a package is imported, and registers what it adds."""
 
 from __future__ import annotations
 

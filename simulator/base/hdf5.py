@@ -33,7 +33,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 @dataclass
 class _Budget:
-    """What may still be read from one file."""
+    """Budget of what may still be read from one file."""
 
     where: str
     bytes_left: int = MAX_BYTES

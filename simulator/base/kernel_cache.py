@@ -1,4 +1,4 @@
-"""Where numba keeps its compiled kernels: beside the code, else in the user's cache, else in a temporary folder."""
+"""Place of numba's compiled kernels: beside the code, else in the user's cache, else in a temporary folder."""
 
 from __future__ import annotations
 

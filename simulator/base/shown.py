@@ -1,4 +1,4 @@
-"""How a result shows itself: one line in a shell, a table in a notebook, a data frame, a drawing."""
+"""Display of a result: one line in a shell, a table in a notebook, a data frame, a drawing."""
 
 from __future__ import annotations
 

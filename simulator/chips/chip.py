@@ -24,7 +24,7 @@ _LATER = {"board_link": None, "board_chips": 0, "multicast": False, "networks": 
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a core can do.
+    """Capabilities of a core.
 
     Attributes:
         neuron_models: names of neuron models it can run; ``["*"]`` for a programmable neuron.

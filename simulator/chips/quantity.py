@@ -34,5 +34,5 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def known(self) -> bool:
-        """Whether a nominal value exists."""
+        """True if a nominal value exists."""
         return self.value is not None

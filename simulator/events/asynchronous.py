@@ -40,7 +40,7 @@ Job = tuple[int, int, int]  # population, neuron, payload of a driven input (0: 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FreeRun(Shown):
-    """What happened, and when.
+    """Spikes of a free run, with their times.
 
     Attributes:
         tick_ns: length of a tick.

@@ -45,7 +45,7 @@ from simulator.timing.simpy_timing import check_drained, link_busy
 
 
 class Learning(Protocol):
-    """What learns on the cores when a step's other work is done."""
+    """Learner on the cores, called when a step's other work is done."""
 
     def begin(self, done: Callable[[I64], None]) -> None:
         """Learn while the chip is quiet; then call `done` with the ticks that each endpoint was busy with it."""

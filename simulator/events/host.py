@@ -1,4 +1,4 @@
-"""What a core of the event-driven engine asks of the chip that it sits on."""
+"""Interface of a chip to a core of the event-driven engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simulator.timing.plan import Plan
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """Which synapses of one projection each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row r of the plan."""
+    """Synapses of one projection that each packet meets: ``order[lo[r]:hi[r]]`` for the packet of row r of the plan."""
 
     order: I64
     lo: I64
@@ -29,7 +29,7 @@ class Route:
 
 @dataclass(eq=False)
 class OpenStep:
-    """What the cores have said so far of a step that is not over everywhere.
+    """Reports of the cores so far on a step that is not over everywhere.
 
     Attributes:
         fired: ids and payloads of those that fired.

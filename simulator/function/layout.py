@@ -49,7 +49,7 @@ class Cells:
 
     @property
     def wide(self) -> bool:
-        """Whether the accumulators need 64 bits: what may arrive does not provably fit 32."""
+        """True if the accumulators need 64 bits: what may arrive does not provably fit 32."""
         return self.bound > _INT32_MAX
 
 
@@ -82,7 +82,7 @@ class Synapses:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Everything that does not change while a program runs (but for plastic weights)."""
+    """Constants of a program's run (but for plastic weights)."""
 
     program: Program
     cells: tuple[Cells, ...]

@@ -28,7 +28,7 @@ _PARTS_A_WORKER = 4
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What all parts have in common.
+    """Setup that all parts share.
 
     Attributes:
         program: what to run.
@@ -53,7 +53,7 @@ class Setup:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What some samples did.
+    """Results of some samples.
 
     Attributes:
         record: events, probes and counts of their steps.

@@ -29,7 +29,7 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FunctionRun(Shown):
-    """What a program did.
+    """Result of a program's run.
 
     Attributes:
         spikes: every event of every step, inputs included, logical ids ascending within a step; payload None where all
@@ -49,7 +49,7 @@ class FunctionRun(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SampleRuns(Shown):
-    """What a program did on several samples.
+    """Results of a program on several samples.
 
     Attributes:
         spikes: of each sample, steps counted from its start.

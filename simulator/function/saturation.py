@@ -1,4 +1,4 @@
-"""Which neurons saturated: a kernel says how many values left their word, not whose.
+"""Neurons that saturated: a kernel says how many values left their word, not whose.
 
 It is asked again on copies, for halves of the population whose count is not 0, down to single neurons. A kernel is a function
 of its arguments, so the parts add up to the whole; nothing is spent in steps in which nothing saturates.

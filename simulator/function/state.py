@@ -20,7 +20,7 @@ Probe = tuple[str, str]  # population, state
 
 @dataclass(eq=False, repr=False)
 class State(Shown):
-    """All that a run carries from step to step.
+    """State of a run between steps.
 
     Attributes:
         step: steps done since the start; the key of the random numbers, never reset.
@@ -43,7 +43,7 @@ def _words() -> MutableSequence[int]:
 
 @dataclass(eq=False)
 class Record:
-    """What a run keeps of every step; the activity is counted from it afterwards."""
+    """Record of every step of a run; the activity is counted from it afterwards."""
 
     ids: list[I32] = field(default_factory=list)
     payload: list[I32 | None] = field(default_factory=list)  # None: all 1

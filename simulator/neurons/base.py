@@ -1,4 +1,4 @@
-"""What a neuron model is: ports, state words, an integer kernel, a float twin and operation counts.
+"""Definition of a neuron model: ports, state words, an integer kernel, a float twin and operation counts.
 
 A model is one file that builds one `NeuronModel` and calls `register`; a user does the same in their own file.
 """

@@ -1,4 +1,4 @@
-"""What on-chip learning is told: one frozen value, JSON-able, stored in `Program.learning`."""
+"""Settings of on-chip learning: one frozen value, JSON-able, stored in `Program.learning`."""
 
 from __future__ import annotations
 
@@ -119,22 +119,22 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def wide(self) -> bool:
-        """Whether nothing is rounded."""
+        """True if nothing is rounded."""
         return self.words == "wide"
 
     @property
     def gradient(self) -> bool:
-        """Whether hidden layers follow their gradient."""
+        """True if hidden layers follow their gradient."""
         return chip_rule(self.rule).gradient
 
     @property
     def stdp(self) -> bool:
-        """Whether the input port has an STDP term."""
+        """True if the input port has an STDP term."""
         return chip_rule(self.rule).stdp(self)
 
     @property
     def hidden(self) -> bool:
-        """Whether hidden layers learn at all."""
+        """True if hidden layers learn at all."""
         return chip_rule(self.rule).hidden
 
     def bound(self, port: str) -> float:

@@ -38,7 +38,7 @@ class EpochResult:
 
 @dataclass(frozen=True, eq=False)
 class LearnResult:
-    """What learning made.
+    """Result of learning.
 
     Attributes:
         program: with the weights and biases learnt.

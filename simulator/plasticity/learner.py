@@ -36,7 +36,7 @@ Moments = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What one sample gave: mean cross-entropy of the labelled steps, scores [T, C], spikes of each layer."""
+    """Result of one sample: mean cross-entropy of the labelled steps, scores [T, C], spikes of each layer."""
 
     loss: float
     scores: Floats
@@ -102,7 +102,7 @@ class Learner:
 
     @property
     def hidden(self) -> list[LayerLearner | SharedLearner]:
-        """All that has weight matrices below the readout's."""
+        """Layers with weight matrices below the readout's."""
         return [*self.layers, *self.shared]
 
     def _parts(self, population: str) -> tuple[Part, ...]:

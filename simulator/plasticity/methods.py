@@ -15,7 +15,7 @@ from simulator.base.found import import_all
 
 
 class Settings(Protocol):
-    """What rules and forms read of a `LearnConfig`, which names them."""
+    """Settings that rules and forms read of a `LearnConfig`, which names them."""
 
     @property
     def lam(self) -> float:
@@ -32,7 +32,7 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class ChipRule:
-    """What the hidden layers learn from.
+    """Rule by which the hidden layers learn.
 
     Attributes:
         name: as in `LearnConfig.rule`.
@@ -51,7 +51,7 @@ class ChipRule:
 
 @dataclass(frozen=True)
 class ChipForm:
-    """How the gradient of a BIM-D layer is computed.
+    """Form in which the gradient of a BIM-D layer is computed.
 
     Attributes:
         name: as in `LearnConfig.form`.

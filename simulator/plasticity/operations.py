@@ -121,7 +121,7 @@ def s6_sweep_macs(kernel: KernelOperations, states: int, zoh: bool, rates: bool)
 
 
 class LocalPair(NamedTuple):
-    """What a local rule of leaky networks is made of; `bimhw.learning.local_rules` has the equations.
+    """Parts of a local rule of leaky networks; `bimhw.learning.local_rules` has the equations.
 
     Attributes:
         eligibility: ``trace``, ``full`` or ``pair``.
@@ -175,7 +175,7 @@ class LocalOperations:
 
 @dataclass(frozen=True)
 class LocalLayer:
-    """What the costs of a local rule depend on.
+    """Layer sizes that set the costs of a local rule.
 
     Attributes:
         inputs: M, its own last spikes included where it is recurrent.

@@ -1,4 +1,4 @@
-"""When learning happens: the compiled (or any other) timing of what a learner did, its learning phases included."""
+"""Times of learning: the compiled (or any other) timing of what a learner did, its learning phases included."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from simulator.timing.run import TimingRun, run_timing
 
 @dataclass(frozen=True, eq=False)
 class Noted:
-    """What the timing of a run that learnt needs.
+    """Facts that the timing of a run that learnt needs.
 
     Attributes:
         program: that ran; synapses that pruning switched off keep their place in memory.

@@ -1,4 +1,4 @@
-"""What happened, counted: the only thing that the energy models read."""
+"""Counted activity of a run: the only thing that the energy models read."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Activity(Shown):
 
 
 class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an activity file holds beside its counters."""
+    """Content of an activity file beside its counters."""
 
     steps: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
     samples: Annotated[int, msgspec.Meta(ge=0, le=2**40)]

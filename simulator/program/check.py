@@ -1,4 +1,4 @@
-"""What a program must be before any compiled kernel sees it: names, types, shapes, ranges, tables.
+"""Checks of a program before any compiled kernel sees it: names, types, shapes, ranges, tables.
 
 A kernel checks nothing, so every index that it follows is checked here: targets, cores, delays, table entries.
 """
@@ -26,15 +26,15 @@ _MAX_CORES = 2**20  # far above any mesh that a chip file may describe
 
 
 class Checked(Protocol):
-    """What is checked of a `simulator.program.program.Program`."""
+    """Checked parts of a `simulator.program.program.Program`."""
 
     @property
     def populations(self) -> Sequence[Population]:
-        """In logical order."""
+        """Populations in logical order."""
 
     @property
     def projections(self) -> Sequence[Projection | SharedProjection]:
-        """In order."""
+        """Projections in order."""
 
     @property
     def core(self) -> npt.NDArray[np.int32]:

@@ -45,7 +45,7 @@ class ProjectionHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of a program that is no array."""
+    """Parts of a program that are no arrays."""
 
     format: str
     chip: Name

@@ -106,7 +106,7 @@ class WordOptions(msgspec.Struct, frozen=True):
 
 
 class ProgramFidelity(msgspec.Struct, frozen=True):
-    """What a compilation kept of its network.
+    """Fidelity of a compilation to its network.
 
     Attributes:
         word: faithful (the same neurons and connections; weights and states rounded to the words of the chip) or approximate.
@@ -127,7 +127,7 @@ class ProgramFidelity(msgspec.Struct, frozen=True):
 
 
 class ProgramMeta(msgspec.Struct, frozen=True):
-    """What bimhw reads of a program's meta.
+    """Meta fields of a program that bimhw reads.
 
     Attributes:
         task: name of the task that it was compiled for.

@@ -1,1 +1,1 @@
-"""When things happen: engines that turn `StepWork` into `StepTimes`."""
+"""Timing: engines that turn `StepWork` into `StepTimes`."""

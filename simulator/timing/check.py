@@ -1,4 +1,4 @@
-"""Is this a mesh, and is this work for it? Every engine asks first, so that no kernel meets what it cannot run."""
+"""Checks of a mesh and its work. Every engine calls them first, so that no kernel meets what it cannot run."""
 
 from __future__ import annotations
 

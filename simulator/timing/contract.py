@@ -107,7 +107,7 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class StepWork:
-    """What a timing engine sees of one step.
+    """Work of one step, as a timing engine sees it.
 
     Attributes:
         off: int64 [C + 1], messages of core c are [off[c], off[c+1]).
@@ -134,7 +134,7 @@ class StepWork:
 
 @dataclass(frozen=True, eq=False)
 class StepTimes:
-    """When everything of one step happened.
+    """Times of one step.
 
     Attributes:
         stamps: int64 [M, 5], GEN INJ ARR SRV DONE of each message.

@@ -73,7 +73,7 @@ def leaves_of(packet: Packet) -> list[Packet]:
 
 
 class Sink(Protocol):
-    """What a link can end at."""
+    """End of a link."""
 
     def arrive(self, packet: Packet) -> None:
         """Take in a packet (phase A)."""
@@ -83,7 +83,7 @@ class Sink(Protocol):
 
 
 class Sender(Protocol):
-    """Who holds the credits of a buffer."""
+    """Holder of the credits of a buffer."""
 
     def slot_freed(self) -> None:
         """Note that one more packet fits (phase A)."""
@@ -287,7 +287,7 @@ def _oldest(port: InputPort) -> tuple[int, int]:
 
 
 class Fabric:
-    """All routers and links of a mesh. `attach` connects an endpoint; `inject` hands a packet to its router.
+    """Routers and links of a mesh. `attach` connects an endpoint; `inject` hands a packet to its router.
 
     Args:
         env: the simulation.

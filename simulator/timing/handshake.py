@@ -16,7 +16,7 @@ from simulator.timing.simpy_timing import SynapseStage, check_drained, link_busy
 
 
 class Handshake:
-    """What each endpoint has heard of its neighbours, and when it goes on.
+    """Handshake of each endpoint with its neighbours: tokens heard, and the time to go on.
 
     Args:
         env: the simulation.

@@ -1,4 +1,4 @@
-"""What every timing engine gives of a run."""
+"""Result of every timing engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Engine = Literal["clocked", "simpy", "compiled", "bound"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TimingRun(Shown):
-    """When everything of a run happened.
+    """Times of a run.
 
     Attributes:
         engine: which engine said so.

@@ -36,7 +36,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class TimingSample:
-    """Which steps were timed, and what follows from them.
+    """Sample of timed steps, and the estimate from it.
 
     Attributes:
         steps: int64 [n], timed steps, ascending.

@@ -1,4 +1,4 @@
-"""What a run did and when, as records: arrays (.npz), Chrome/Perfetto JSON, VCD, NIRData."""
+"""Traces of a run as records: arrays (.npz), Chrome/Perfetto JSON, VCD, NIRData."""
 
 from simulator.trace.chrome import chrome_events, write_chrome
 from simulator.trace.nirdata import nir_data

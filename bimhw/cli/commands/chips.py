@@ -99,7 +99,7 @@ def new(file: str, like: str, as_json: bool) -> None:
     if as_json:
         print_json({"file": file, "name": chip.name, "like": like})
     else:
-        click.echo(f"{file}: chip {chip.name!r}, started from {like}; then: bimhw chips check {file}")
+        click.echo(f"{file}: chip {chip.name!r}, started from {like}")
 
 
 @command.command("import")

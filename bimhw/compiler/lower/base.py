@@ -32,7 +32,7 @@ GENERAL = "bimhw.compiler.lower.words"
 
 @dataclass(frozen=True)
 class PortUnitOf:
-    """What a model asks of the unit of a port's accumulator.
+    """Demand of a model on the unit of a port's accumulator.
 
     Attributes:
         fixed: the unit must be 1 (the model's words have units of their own), else the weights choose it.
@@ -60,7 +60,7 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Lowering:
-    """How a family of models is lowered."""
+    """Lowering of a family of models."""
 
     lower: Lower
     out_scale: OutScale = field(default=lambda population, calibration, options: 1.0)

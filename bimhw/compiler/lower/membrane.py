@@ -1,4 +1,4 @@
-"""What the lowerings of BIM neurons share: binary points, the words of kernel and membrane, the unit of a sent membrane.
+"""Parts that the lowerings of BIM neurons share: binary points, the words of kernel and membrane, the unit of a sent membrane.
 
 q, r, I and V have binary points of their own, from calibration; constants of the PSP 15 fractional bits. The threshold and
 its adaptation have the binary point of V.

@@ -34,7 +34,7 @@ STEP_MS = 1.0
 
 @dataclass(frozen=True, eq=False)
 class TwinRun:
-    """What the twin did.
+    """Result of the twin's run.
 
     Attributes:
         out: population -> what it sent, float64 [T, n].

@@ -36,7 +36,7 @@ class Divergence:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Shown):
-    """How far two runs are apart.
+    """Distance of two runs.
 
     Attributes:
         against: the other simulator.
@@ -67,7 +67,7 @@ class Comparison(Shown):
 
     @property
     def equal(self) -> bool:
-        """Whether every value sent is the same and every state within the tolerance."""
+        """True if every value sent is the same and every state within the tolerance."""
         return self.differ == 0 and (self.tolerance is None or self.max_state_error <= self.tolerance)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a cross-check runs: the network or program, and one input for each sample."""
+"""Jobs of a cross-check: the network or program, and one input for each sample."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Pairing:
 
 @dataclass(frozen=True, repr=False)
 class LearningCheck(Shown):
-    """How far the two weight trajectories lie apart.
+    """Distance of two weight trajectories.
 
     Attributes:
         rule: the rule.
@@ -83,7 +83,7 @@ class LearningCheck(Shown):
 
     @property
     def equal(self) -> bool:
-        """Whether the trajectories agree to `TOLERANCE`."""
+        """True if the trajectories agree to `TOLERANCE`."""
         return self.difference <= TOLERANCE
 
 

@@ -1,4 +1,4 @@
-"""What a prediction is worth: measured and predicted side by side, errors as SANA-FE states them.
+"""Judgement of predictions: measured and predicted side by side, errors as SANA-FE states them.
 
 relative error = (predicted - measured) / measured;  the figure of a set is the mean of its absolute values
 """
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def core_above(self) -> bool:
-        """Whether the cores alone would take longer than was measured, which no true model says."""
+        """True if the cores alone would take longer than was measured, which no true model says."""
         return self.quantity == "step time" and self.core_time > self.measured
 
     @property

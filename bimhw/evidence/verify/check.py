@@ -1,4 +1,4 @@
-"""What a check is, and the loop that runs them."""
+"""Definition of a check, and the loop that runs all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """How to check.
+    """Settings of a check.
 
     Attributes:
         seed: of everything drawn; printed, so that a failure can be repeated.

@@ -1,4 +1,4 @@
-"""How a ReLU network's activations become spikes: a rate code, or changes sent as graded spikes.
+"""Codes of a ReLU network's activations as spikes: a rate code, or changes sent as graded spikes.
 
 ===============  ==========================================================================================================
 rate             integrate-and-fire neurons, threshold lam (the layer's largest activation), reset by subtraction, start at

@@ -31,7 +31,7 @@ Time = Literal["step", "TB", "BT", "merged"]
 
 @dataclass(frozen=True, eq=False)
 class Adaptation:
-    """How a threshold adapts.
+    """Adaptation of a threshold.
 
     Attributes:
         keep: what its raised part keeps in a step, before it is compared.
@@ -90,7 +90,7 @@ class Cell:
 
     @property
     def binary(self) -> bool:
-        """Whether it sends only 0 and 1."""
+        """True if it sends only 0 and 1."""
         return self.theta is not None and self.cmp != leaky.MULTI and self.scale is None
 
     def placeholder(self, shape: tuple[int, ...]) -> NodeSpec:

@@ -1,4 +1,4 @@
-"""What the functions of torch between the layers mean: function name -> how the result came about."""
+"""Meaning of torch's functions between the layers: function name -> how the result came about."""
 
 from __future__ import annotations
 

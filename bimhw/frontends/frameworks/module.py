@@ -59,12 +59,12 @@ class Read:
 
     @property
     def wanted(self) -> Floats:
-        """What the module gives as its first result."""
+        """First result of the module."""
         return next(iter(self.outputs.values()))[0]
 
     @property
     def got(self) -> Floats:
-        """What the float engine gives for it."""
+        """Same result from the float engine."""
         return next(iter(self.outputs.values()))[1]
 
     @property

@@ -1,4 +1,4 @@
-"""What a module gives out: which of its results are answers, spikes or a membrane, in every step or over time."""
+"""Outputs of a module: which of its results are answers, spikes or a membrane, in every step or over time."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from bimhw.frontends.frameworks.expression import Expr, Nest
 
 @dataclass(eq=False)
 class Trace:
-    """What a run showed.
+    """Trace of a run.
 
     Attributes:
         names: module -> dotted name.

@@ -11,7 +11,7 @@ from mapping.network import Network
 
 
 class ConnectomeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table of connections is read; see `bimhw.models.networks.connectome.connectome`.
+    """Options for reading a table of connections; see `bimhw.models.networks.connectome.connectome`.
 
     Attributes:
         neurons: path of the table of neurons.

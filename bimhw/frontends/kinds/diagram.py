@@ -11,7 +11,7 @@ from mapping.network import Network
 
 
 class DiagramOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a component diagram is read.
+    """Options for reading a component diagram.
 
     Attributes:
         connections_seed: of the random connections.

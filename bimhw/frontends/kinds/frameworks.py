@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FrameworkOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a module of a framework is read.
+    """Options for reading a module of a framework.
 
     Attributes:
         sample: input as its forward takes it; [T, B, ...] for a module that does one step a call. Several inputs are a tuple,

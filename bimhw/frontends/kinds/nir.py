@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NirOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a .nir file is run.
+    """Options for running a .nir file.
 
     Attributes:
         profile: name, JSON file or content of a profile, see `bimhw.frontends.nir.profile`.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NnOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a torch stack with BIM layers is read.
+    """Options for reading a torch stack with BIM layers.
 
     Attributes:
         input_shape: of one sample and step, where the first layer does not tell it.

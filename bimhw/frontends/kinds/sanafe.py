@@ -12,7 +12,7 @@ from mapping.network import Network
 
 
 class SanafeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a SANA-FE network file is read.
+    """Options for reading a SANA-FE network file.
 
     Attributes:
         steps: to run; by default as many as the longest list of input spikes has, or 100.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a torch stack is read.
+    """Options for reading a torch stack.
 
     Attributes:
         input_shape: of one sample and step, where the first layer does not tell it.

@@ -26,7 +26,7 @@ _LIMIT = 2**23 - 1  # Lava's states have 24 bits
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """What a layer's neurons are on a chip.
+    """Neurons of a layer on a chip.
 
     Attributes:
         model, params: neuron model and its integers.

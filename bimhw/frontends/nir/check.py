@@ -32,7 +32,7 @@ Comparison = Callable[[NirGraph, Profile, Values, Values], tuple[int, float, boo
 
 @dataclass(frozen=True, repr=False)
 class CheckResult(Shown):
-    """What `check` found.
+    """Result of `check`.
 
     Attributes:
         differ, of: values of the recorded output that differ, and how many there are.
@@ -230,7 +230,7 @@ def _data(graph: NirGraph, data: Dataset | Path | str | object) -> tuple[Values,
 
 
 def _time_first(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
-    """Whether x is [T, B, ...], as far as labels and outputs tell."""
+    """Return whether x is [T, B, ...], as far as labels and outputs tell."""
     x, y, out = (
         next((v for k, v in arrays.items() if k == kind or k.startswith(f"{kind}.")), None)
         for kind in ("x", "y", "out")

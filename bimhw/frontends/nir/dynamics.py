@@ -52,7 +52,7 @@ class Neuron:
 
     @property
     def fires(self) -> bool:
-        """Whether the node emits spikes (else its membrane)."""
+        """True if the node emits spikes (else its membrane)."""
         return "v_threshold" in self.p
 
     def step(self, x: Floats) -> Floats:

@@ -82,7 +82,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Algebra:
-    """How paths are held: as matrices, or as patterns (`patterns.py`).
+    """Representation of paths: as matrices, or as patterns (`patterns.py`).
 
     Attributes:
         source: node -> the path from it to itself.

@@ -39,7 +39,7 @@ class Node:
 
     @property
     def where(self) -> str:
-        """How errors name this node."""
+        """Name of this node in errors."""
         return f"node {self.name!r} ({self.kind})"
 
 

@@ -20,7 +20,7 @@ from simulator.base.errors import InputError
 
 @dataclass(frozen=True)
 class Order:
-    """How to run one step.
+    """Order of the work of one step.
 
     Attributes:
         nodes: every node once, each after all whose value of this step it needs.

@@ -51,7 +51,7 @@ _MAX_PROFILE_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """How one neuron is stepped; the fields are the keys of the module's docstring."""
+    """Settings of one neuron's step; the fields are the keys of the module's docstring."""
 
     dt: float | None = None
     integrator: str = "euler"
@@ -63,7 +63,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Profile:
-    """How a file is run.
+    """Profile of a file.
 
     Attributes:
         name: where it comes from, for people.

@@ -88,7 +88,7 @@ def run_layer(layer: BimLayer, drive: Drive, state: LayerState) -> tuple[LayerSt
 
 
 class _Loop(torch.autograd.Function):
-    """All steps of a ``diag`` layer as one node of the graph."""
+    """Steps of a ``diag`` layer as one node of the graph."""
 
     @staticmethod
     def forward(ctx: Any, layer: BimLayer, *tensors: Tensor) -> tuple[Tensor, ...]:

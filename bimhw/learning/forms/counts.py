@@ -18,7 +18,7 @@ from simulator.plasticity.operations import OPERATIONS, PORTS
 
 @dataclass
 class OpCounts:
-    """What was done.
+    """Counted operations.
 
     Attributes:
         neuron_macs: multiply-accumulates on per-neuron words.

@@ -63,7 +63,7 @@ class CreditAssigner:
 
     @property
     def same_step(self) -> bool:
-        """Whether the lower layers' signals belong to E^V- (``inst``) instead of E^f."""
+        """True if the lower layers' signals belong to E^V- (``inst``) instead of E^f."""
         return self.rule == "inst"
 
     def reset(self) -> None:

@@ -17,7 +17,7 @@ from bimhw.models.bim.net import BimLayer
 
 
 class Eligibility(Protocol):
-    """What a gradient form keeps of the steps so far."""
+    """State that a gradient form keeps of the steps so far."""
 
     def push(self, x: Tensor, record: Record) -> None:
         """Take in a step."""

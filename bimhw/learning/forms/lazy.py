@@ -89,7 +89,7 @@ class LazyLayer:
 
     @property
     def counts(self) -> OpCounts:
-        """What was done: the visits that the loops counted, times the operations of a visit."""
+        """Operations done: the visits that the loops counted, times the operations of a visit."""
         per_neuron = dict(zip(TALLY, (self.tally / self._blocks).round().astype(int).tolist(), strict=True))
         return lazy_counts(self.config, self.config.hidden[self.layer.index], per_neuron, self._events, self._steps)
 
@@ -153,7 +153,7 @@ class LazyLearner:
 
     @property
     def counts(self) -> OpCounts:
-        """What was done since `reset`."""
+        """Operations done since `reset`."""
         total = OpCounts()
         for layer in self.layers:
             total += layer.counts

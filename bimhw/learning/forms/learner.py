@@ -1,4 +1,4 @@
-"""What all online learners share: one step in, logits out, gradients when the rule has them."""
+"""Interface of all online learners: one step in, logits out, gradients when the rule has them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LossOf = Callable[[Tensor, Tensor, float], tuple[float, Tensor]]  # as `softmax_
 
 
 class StepResult(NamedTuple):
-    """Of one step: logits [B, C], the loss if there was a label, gradients if the rule is due."""
+    """Result of one step: logits [B, C], the loss if there was a label, gradients if the rule is due."""
 
     logits: Tensor
     loss: float | None
@@ -25,7 +25,7 @@ class StepResult(NamedTuple):
 
 
 class Spiking(Protocol):
-    """What a layer showed in a step."""
+    """Spikes and membranes of a layer in a step."""
 
     @property
     def s(self) -> Tensor:
@@ -37,7 +37,7 @@ class Learner(Protocol):
 
     @property
     def records(self) -> Sequence[Spiking]:
-        """What each layer showed in the newest step."""
+        """Record of each layer in the newest step."""
 
     @property
     def inputs(self) -> Sequence[Tensor]:
@@ -82,7 +82,7 @@ def softmax_error(logits: Tensor, target: Tensor, weight: float) -> tuple[float,
 
 
 class Ends:
-    """What the two ends of a learner's network are joined to.
+    """Connections of the two ends of a learner's network.
 
     Attributes:
         loss_of: loss and error of the readout's outputs.

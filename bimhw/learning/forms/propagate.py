@@ -37,7 +37,7 @@ def check_supported(config: BimConfig, form: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """Of one layer and step.
+    """Transition of one layer and step.
 
     Attributes:
         matrix: M [B, H, n, n].

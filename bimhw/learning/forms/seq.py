@@ -107,7 +107,7 @@ class SweepLearner(Ends):
 
     @property
     def takes_blocks(self) -> bool:
-        """Whether `learn_block` serves now: compiled loops, error signals that need no step's intermediates."""
+        """True if `learn_block` serves now: compiled loops, error signals that need no step's intermediates."""
         direct = self.homeostasis is None and (self.credit is None or self.net.config.n_layers == 1)
         begins = self.block is not None and self.since == 0
         return direct and begins and cell_is_fused(self.net.config) and takes_loops(self.net.readout.weight)
@@ -168,7 +168,7 @@ class SweepLearner(Ends):
 
     @property
     def takes_sequences(self) -> bool:
-        """Whether `sequence` serves: SEQ by the compiled loops, error signals that need no step's intermediates."""
+        """True if `sequence` serves: SEQ by the compiled loops, error signals that need no step's intermediates."""
         plain = self.block is None and self.homeostasis is None and self.credit is None
         return plain and cell_is_fused(self.net.config) and takes_loops(self.net.readout.weight)
 

@@ -16,7 +16,7 @@ from simulator.base.errors import InputError
 
 @dataclass(frozen=True)
 class LocalRule:
-    """What a rule is made of.
+    """Parts of a local rule.
 
     Attributes:
         name: as in `--rule`.

@@ -55,7 +55,7 @@ class NGram:
 
 
 class Beam(NamedTuple):
-    """How a string is searched for: strings kept a step, n-gram, its weight w, the bonus b of a symbol."""
+    """Settings of the search for a string: strings kept a step, n-gram, its weight w, the bonus b of a symbol."""
 
     width: int
     model: NGram

@@ -43,7 +43,7 @@ Targets = Sequence[npt.NDArray[np.int64]]
 
 
 class CtcSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train on strings: `TrainSettings`, where an epoch of connected digits is a set drawn anew, seen once.
+    """Settings of training on strings: `TrainSettings`, where an epoch of connected digits is a set drawn anew, seen once.
 
     Attributes:
         loss: of the rules bptt and ctc: ``ctc``, or ``steps``: cross-entropy with the label of each step.

@@ -43,7 +43,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class TextRecipe(NamedTuple):
-    """All that `bimhw.learning.objectives.language.train_language` needs beside the text."""
+    """Everything that `bimhw.learning.objectives.language.train_language` needs beside the text."""
 
     config: BimConfig | WordsConfig
     settings: LanguageSettings

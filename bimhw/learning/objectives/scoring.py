@@ -58,7 +58,7 @@ _HELD = 2**26  # values that are held at once
 
 @dataclass(frozen=True)
 class Symbols:
-    """How a model reads symbols and is scored on them.
+    """Reading of symbols by a model, and its scores.
 
     Attributes:
         encode: symbols [..] to inputs [.., M]; an index below 0 is silence.

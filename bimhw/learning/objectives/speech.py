@@ -170,7 +170,7 @@ def strings_to_learn(data: SpokenDigits | Transcribed, options: Mapping[str, Any
 
 
 class Way(NamedTuple):
-    """How a network is trained: its config but for the ends, settings, checkpoint, progress."""
+    """Settings of a network's training: its config but for the ends, settings, checkpoint, progress."""
 
     config: dict[str, Any]
     settings: CtcSettings

@@ -1,4 +1,4 @@
-"""How to train on a text."""
+"""Settings of training on a text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from simulator.base.errors import InputError
 
 
 class LanguageSettings(TrainSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How to train on a text: `TrainSettings`, where ``epochs`` are passes and ``batch`` streams read side by side.
+    """Settings of training on a text: `TrainSettings`, where ``epochs`` are passes and ``batch`` streams read side by side.
 
     Attributes:
         rule: an online rule, which updates at every symbol or block, or ``tbptt``: once a window by truncated BPTT.

@@ -91,7 +91,7 @@ def _each_sequence(settings: Steps, labelled: Sequence[bool]) -> int:
 
 @dataclass(frozen=True)
 class GradientForm:
-    """How the gradient of a rule is computed.
+    """Form in which the gradient of a rule is computed.
 
     Attributes:
         name: as in `--form`.
@@ -118,7 +118,7 @@ class GradientForm:
 
 @dataclass(frozen=True)
 class LearningRule:
-    """What the layers learn from.
+    """Rule by which the layers learn.
 
     Attributes:
         name: as in `--rule`.
@@ -146,7 +146,7 @@ class LearningRule:
 
     @property
     def online(self) -> bool:
-        """Whether it learns while a sequence runs."""
+        """True if it learns while a sequence runs."""
         return self.forms or self.make is not None
 
 

@@ -17,7 +17,7 @@ from simulator.neurons.psp import PspConstants
 
 
 class Drive(NamedTuple):
-    """What the input spikes u give at the ports of a layer."""
+    """Drive that the input spikes u give at the ports of a layer."""
 
     z: Tensor  # [.., H] input
     d: Tensor  # [.., H] before the softplus: Delta = softplus(d)
@@ -26,7 +26,7 @@ class Drive(NamedTuple):
 
 
 class LayerState(NamedTuple):
-    """All that a layer remembers between steps; words a configuration does not use stay 0."""
+    """Words that a layer keeps between steps; words a configuration does not use stay 0."""
 
     x: Tensor  # diag [B, H], s6 [B, H, N], complex [B, H, 2]: selective state
     r: Tensor  # [B, H] alpha kernel

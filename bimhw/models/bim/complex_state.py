@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Layer(Protocol):
-    """What is needed of a layer of `bimhw.models.bim.net`."""
+    """Interface needed of a layer of `bimhw.models.bim.net`."""
 
     config: BimConfig
     constants: PspConstants

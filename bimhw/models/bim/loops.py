@@ -1,4 +1,4 @@
-"""Which tensors and layers the compiled CPU loops take; all others go through plain torch operations, on any device."""
+"""Tensors and layers that the compiled CPU loops take; all others go through plain torch operations, on any device."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class BimLayer(nn.Module):
 
     @property
     def fused(self) -> bool:
-        """Whether the compiled loop runs this layer now (it gives no gradients)."""
+        """True if the compiled loop runs this layer now (it gives no gradients)."""
         if torch.is_grad_enabled() or not cell_is_fused(self.config):
             return False
         return takes_loops(self.get_parameter("w_in"))

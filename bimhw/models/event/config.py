@@ -46,12 +46,12 @@ class EventConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def keeps(self) -> tuple[float, float]:
-        """What membrane and current keep of themselves in a step, e^(-1 / tau)."""
+        """Factor that membrane and current keep in a step, e^(-1 / tau)."""
         return math.exp(-1 / self.tau_m), math.exp(-1 / self.tau_s)
 
     @property
     def gain(self) -> float:
-        """What a current of 1 adds to the membrane in a step."""
+        """Membrane that a current of 1 adds in a step."""
         slow, fast = self.keeps
         return self.tau_s / (self.tau_m - self.tau_s) * (slow - fast)
 

@@ -59,7 +59,7 @@ class LeakyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     @property
     def adaptive(self) -> bool:
-        """Whether the neurons are ALIF."""
+        """True if the neurons are ALIF."""
         return self.adapt_jump > 0
 
 

@@ -49,7 +49,7 @@ class LeakyRun(NamedTuple):
 
 
 class LeakyState(NamedTuple):
-    """Of one layer: membrane after the reset r, raised part a, last spikes z, each [B, H]."""
+    """State of one layer: membrane after the reset r, raised part a, last spikes z, each [B, H]."""
 
     r: Tensor
     a: Tensor
@@ -57,7 +57,7 @@ class LeakyState(NamedTuple):
 
 
 class LeakyRecord(NamedTuple):
-    """What a step of a layer showed: inputs [B, M], membrane v, threshold A and spikes s, each [B, H]."""
+    """Record of a step of a layer: inputs [B, M], membrane v, threshold A and spikes s, each [B, H]."""
 
     x: Tensor
     v: Tensor

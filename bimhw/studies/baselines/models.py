@@ -1,4 +1,4 @@
-"""What BIM is held against, each with one interface: inputs [T, B, M] and a state -> logits [T, B, C] and the next state.
+"""Baselines of BIM, each with one interface: inputs [T, B, M] and a state -> logits [T, B, C] and the next state.
 
 Gated recurrent nets (Cho 2014, Hochreiter 1997), a causal Transformer (Vaswani 2017), a Mamba block without spikes (Gu & Dao
 2023), a causal 1-D CNN and a recurrent LIF network with surrogate gradients (Neftci 2019). All causal: a logit at t sees

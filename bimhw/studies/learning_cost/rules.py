@@ -1,4 +1,4 @@
-"""What one learning rule costs a layer, from its table of operations, or which command prices it."""
+"""Cost of one learning rule for a layer, from its table of operations, or the command that prices it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a table will take, measured on a small part of its data before it is begun."""
+"""Estimated time of a table, measured on a small part of its data before it is begun."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `make results` trains: tables of rows; a row is one model with its settings, a grid that is tuned, and seeds.
+"""Plan of `make results`: tables of rows; a row is one model with its settings, a grid that is tuned, and seeds.
 
 Every row with a grid is tuned on the validation part of the training split (seed 0); the test split is used once a seed, with the
 settings found. Options are those of `bimhw train` (rows ``bim``), of `FitSettings` (``baseline``), of `LanguageSettings` (texts).
@@ -108,11 +108,11 @@ _LEFT_OUT_NOTE = (
     "Trained once over ten warped copies of the other five speakers' 2,500 recordings (`warped=10 colour=0.3`), the same "
     "data for every row. The GRU gains more from it than BIM does. SEQ is BPTT inside each neuron, one update per batch. "
     "Rule, rate and augmentation of the BIM rows were chosen by holding out two speakers at a time and training on the "
-    "other four: eight copies, one seed, one setting for all six folds. Mean of six, membrane readout: colouration 0 80.1, "
-    ".4 82.8, .7 78.4, wider warps 80.1, masks of time and band 80.8, each band less its mean over the file 75.1; spike "
-    "readout: 79.9, with colouration .4 77.8. A speaker held out for that choice is the test speaker of another fold: "
-    "the setting has seen every test speaker. As above, the membrane row is not a spiking result: compare it with the row "
-    "with spiking switched off, and quote the row with the spike readout."
+    "other four. They had eight copies, one seed and one setting for all six folds. Mean of six, membrane readout: "
+    "colouration 0 80.1, .4 82.8, .7 78.4, wider warps 80.1, masks of time and band 80.8, each band less its mean over the "
+    "file 75.1; spike readout: 79.9, with colouration .4 77.8. A speaker held out for that choice is the test speaker of "
+    "another fold: the setting has seen every test speaker. As above, the membrane row is not a spiking result. Compare it "
+    "with the row with spiking switched off, and quote the row with the spike readout."
 )
 
 

@@ -1,4 +1,4 @@
-"""What a table of results is: rows, each one model with its settings, the grid that is tuned, and how many seeds."""
+"""Tables of results: rows, each one model with its settings, the grid that is tuned, and how many seeds."""
 
 from __future__ import annotations
 

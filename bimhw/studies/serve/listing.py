@@ -1,4 +1,4 @@
-"""What lies in a folder: runs and sweeps, with the few figures that tell them apart."""
+"""Content of a folder: runs and sweeps, with the few figures that tell them apart."""
 
 from __future__ import annotations
 

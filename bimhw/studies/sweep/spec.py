@@ -1,4 +1,4 @@
-"""What a sweep is: a task or a model, axes with their values, and the points of their product.
+"""Specification of a sweep: a task or a model, axes with their values, and the points of their product.
 
 An axis is one of ``sparsity``, ``rate``, ``lambda``, ``bits``, ``state_bits``, ``per_row``, ``free_scales``, ``chip``, ``cores``
 (neurons per core), ``mapping``, ``copies`` (of the network, a sample on each; or ``max``), ``objective`` (of the mapping),
@@ -157,7 +157,7 @@ class SweepSpec:
 
     @property
     def is_model(self) -> bool:
-        """Whether the source is a file; no task has a dot in its name."""
+        """True if the source is a file; no task has a dot in its name."""
         return bool(Path(self.source).suffix)
 
     def load_task(self, name: str) -> Task:

@@ -64,13 +64,13 @@ class Corpus:
 
     @property
     def whole_train(self) -> Ids:
-        """What the last run trains on: train and validation part together, or the train file where the parts are official."""
+        """Data of the last run: train and validation part together, or the train file where the parts are official."""
         return self.train if self.official else np.concatenate([self.train, self.validation])
 
 
 @dataclass(frozen=True)
 class LanguageScore:
-    """What a language model is judged by, all of it from one sum of nats."""
+    """Score of a language model, all of it from one sum of nats."""
 
     nll_nats: float
     tokens: int

@@ -1,4 +1,4 @@
-"""What all documents share."""
+"""Base of all documents."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class OtherChip(Document, frozen=True):
 
 
 class Fit(Document, frozen=True):
-    """Whether a network fits, and what binds."""
+    """Verdict on a network and a chip, and the resource that binds."""
 
     chip: str
     fits: bool

@@ -150,7 +150,7 @@ class EnergyBy(Document, frozen=True):
 
 
 class Codesign(Document, frozen=True):
-    """What dominates, where the break-even lies, what each form of learning costs; one object a row."""
+    """Dominant items, break-even, and the cost of each form of learning; one object a row."""
 
     verdict: list[str]
     energy_sensitivity: list[dict[str, Value]]

@@ -136,7 +136,7 @@ class NirShow(Document, frozen=True):
 
 
 class DiagramFinding(Document, frozen=True):
-    """What a component diagram contradicts, does not use or does not reach; see docs/literature/scid.md."""
+    """Finding in a component diagram: a contradiction, something unused or unreached; see docs/literature/scid.md."""
 
     kind: str
     path: str
@@ -212,7 +212,7 @@ class Epoch(Document, frozen=True):
 
 
 class Trained(Document, frozen=True, kw_only=True):
-    """What training of any kind tells."""
+    """Result of training of any kind."""
 
     model: str | None
     config: dict[str, Anything]

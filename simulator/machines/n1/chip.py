@@ -35,7 +35,7 @@ DRAIN, START, RUN, ROUTE, MESH_DONE, SERIAL_DONE = 1, 2, 3, 4, 11, 8
 
 
 class Interconnect(Protocol):
-    """What carries packets from routing to the next drain; `now` is the cycle since reset."""
+    """Carrier of packets from routing to the next drain; `now` is the cycle since reset."""
 
     done: int
 
@@ -126,7 +126,7 @@ class SerialQueue:
 
 @dataclass(frozen=True, eq=False)
 class ChipRun:
-    """What a chip did; c counts from the edge that takes the step's start.
+    """Result of a chip's run; c counts from the edge that takes the step's start.
 
     Attributes:
         cycles: int64 [T], length of each step.

@@ -16,7 +16,7 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class CoreRun:
-    """What a core did in T steps.
+    """Result of a core's T steps.
 
     Attributes:
         spikes: int64 [spikes, 4], (step, cycle within the step, neuron, payload).

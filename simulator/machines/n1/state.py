@@ -1,4 +1,4 @@
-"""What a Catalyst N1 core holds: its programmed tables and its state words, as arrays that the compiled kernels share."""
+"""State of a Catalyst N1 core: its programmed tables and its state words, as arrays that the compiled kernels share."""
 
 from __future__ import annotations
 

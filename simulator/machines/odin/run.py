@@ -17,7 +17,7 @@ ROOM = 1 << 12  # rows of the logs to start with
 
 @dataclass(frozen=True, eq=False)
 class OdinRun:
-    """What happened; times are clock edges since the start.
+    """Events of a run; times are clock edges since the start.
 
     Attributes:
         inputs: int64 [k, 4], (request set, acknowledge seen, acknowledge gone, address).

@@ -1,4 +1,4 @@
-"""What ODIN holds: neurons, synapses, the event queue, and the logs of a run."""
+"""State of ODIN: neurons, synapses, the event queue, and the logs of a run."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ SEEN = 3  # cycles from the tick's rise to the first phase
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a sample of T ticks did; w = max(inputs, neurons) units.
+    """Result of a sample of T ticks; w = max(inputs, neurons) units.
 
     Attributes:
         spikes: int64 [spikes, 2], (tick, neuron).

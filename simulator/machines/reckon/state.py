@@ -1,4 +1,4 @@
-"""What ReckOn holds: registers, weights, states and random generators."""
+"""State of ReckOn: registers, weights, states and random generators."""
 
 from __future__ import annotations
 

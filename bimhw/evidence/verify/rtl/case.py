@@ -60,7 +60,7 @@ class Case:
 
 @dataclass
 class Comparison:
-    """What a model's run of a case differs by.
+    """Differences of a model's run from a case.
 
     Attributes:
         bits: compared words of values (spikes, states, weights, packets) and the bits in which they differ, by field.

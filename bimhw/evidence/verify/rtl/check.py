@@ -27,7 +27,7 @@ class Row:
 
     @property
     def equal(self) -> bool:
-        """Whether the model ran and differs in nothing."""
+        """True if the model ran and differs in nothing."""
         return not (self.error or self.comparison.bits_off or self.comparison.cycles_off)
 
     def as_json(self) -> dict[str, object]:

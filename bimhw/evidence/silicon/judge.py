@@ -121,22 +121,25 @@ class DataSet:
         }
 
 
+LEAST, MOST = 1e-30, 1e30  # of a number other than 0, in any unit of these files
+
+
 def number(row: Mapping[str, Any], column: str) -> float | None:
     """Return a cell as a number; None where it is empty or absent.
 
     Raises:
-        ValueError: it is not a finite number of at least 0: no count, time or energy of these files can be below.
+        ValueError: it is not 0 or a number from 1e-30 to 1e30: no count, time or energy of these files lies beyond.
     """
     cell = row.get(column)
     if cell is None or (isinstance(cell, str) and not cell.strip()):
         return None
     where = f"{row[LINE]}, column {column!r}" if LINE in row else repr(column)
     try:
-        value = float(cell)
+        value = math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError):
         raise ValueError(f"{where} holds {cell!r}, which is no number") from None
-    if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{where} holds {cell!r}; it must be a finite number of at least 0")
+    if value and not LEAST <= value <= MOST:
+        raise ValueError(f"{where} holds {cell!r}; it must be a finite number of at least 0 (0, or {LEAST} to {MOST})")
     return value
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bimhw.evidence.silicon.judge import DataSet, Row, number
+from bimhw.evidence.silicon.judge import LEAST, MOST, DataSet, Row, number
 from bimhw.evidence.silicon.pilotnet import _native
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
@@ -68,8 +67,9 @@ def _finite(value: Any, where: str) -> float | None:
     """Return a number of either sign: an energy that is a difference may be below 0 where noise is larger than it."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{where} holds {value!r}; it must be a finite number")
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or (value and not LEAST <= abs(value) <= MOST):
+        raise ValueError(f"{where} holds {value!r}; it must be a finite number (0, or {LEAST} to {MOST} in size)")
     return float(value)
 
 

@@ -317,9 +317,14 @@ def test_pairs_with_missing_and_noisy_cells(tmp_path: Path) -> None:
     assert [(r.name, r.quantity) for r in found.rows] == [
         ("10 Hz, delay 1 ms", "dynamic energy"), ("10 Hz, delay 2 ms", "step time")]  # fmt: skip
     assert found.rows[0].measured == pytest.approx(-5) and any("own sigma" in a for a in found.assumptions)
-    cells["10"]["2"] = {"total_time": {"mean": float("nan")}}
+    for wrong in (float("nan"), True, 1e308):
+        cells["10"]["2"] = {"total_time": {"mean": wrong}}
+        (tmp_path / "a.json").write_text(json.dumps(cells))
+        with pytest.raises(InputError, match="delay 2 ms, total_time"):
+            compare_silicon(tmp_path)
+    cells["10"] = {"1": {"dynamic_energy": {"mean": 1e308, "std": 0.2}}}
     (tmp_path / "a.json").write_text(json.dumps(cells))
-    with pytest.raises(InputError, match="delay 2 ms, total_time"):
+    with pytest.raises(InputError, match="delay 1 ms, dynamic_energy mean"):
         compare_silicon(tmp_path)
 
 
@@ -361,7 +366,8 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a file of measurements"):
         compare_silicon(tmp_path)
     for cells, message in (("3,51,5 uJ,2", "no number"),
-                           ("99,51,1,2", "t_max_log2 is 99"), ("inf,51,1,2", "finite")):  # fmt: skip
+                           ("99,51,1,2", "t_max_log2 is 99"), ("inf,51,1,2", "finite"),
+                           ("3,51,1e308,2", "to 1e.30"), ("3,51,1e-320,2", "to 1e.30")):  # fmt: skip
         (tmp_path / "a.csv").write_text(
             f"t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep\n{cells}\n"
         )

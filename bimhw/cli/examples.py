@@ -98,10 +98,14 @@ def _then(callback: Callable[..., object], steps: tuple[str, ...]) -> Callable[.
         value = callback(*args, **kwargs)
         context = click.get_current_context()
         if not context.params.get("as_json") and context.invoked_subcommand is None:
-            given = {k: v for k, v in context.params.items() if v not in (None, ())}
+            from shlex import quote
+
+            from bimhw.cli.output import echo
+
+            given = {k: quote(str(v)) for k, v in context.params.items() if v not in (None, ())}
             shown = [step for step in steps if _names(step) <= given.keys()]
             if shown:
-                click.echo(f"next: {'  or  '.join(step.format(**given) for step in shown)}", err=True)
+                echo(f"next: {'  or  '.join(step.format(**given) for step in shown)}", err=True)
         return value
 
     run.next_step = True  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -25,6 +25,9 @@ from simulator.base.errors import BimhwError
 from simulator.base.interrupts import check_interrupted, noted
 from simulator.base.reading import lacks_memory
 from simulator.base.text import first_line, printable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 GROUPS = {
     "Start": ("demo", "examples", "doctor", "schema", "chips", "data"),
@@ -95,6 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
     _prepare()
     if arguments is None:
         sys.unraisablehook = _unraisable
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            file = io.BufferedWriter(_Forgiving(sys.stderr.fileno(), "w", closefd=False))
+            sys.stderr = io.TextIOWrapper(file, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     with noted(signal.SIGINT, signal.SIGTERM):
         try:
@@ -185,6 +191,16 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:
         warnings.showwarning = lambda message, *_: click.echo(f"bimhw: note: {printable(str(message))}", err=True)
+
+
+class _Forgiving(io.FileIO):
+    """Standard error where the disk is full or no one reads: a message that is lost must not end the work."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:

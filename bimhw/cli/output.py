@@ -77,6 +77,11 @@ def device_option(function: F) -> F:
     )(function)
 
 
+def echo(text: str, err: bool = False) -> None:
+    """Print a text; what a terminal would obey (escape codes, directions of writing) in the names that it holds is escaped."""
+    click.echo(printable(text, max(len(text), 400)), err=err)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON with sorted keys."""
     click.echo(json.dumps(value, indent=2, sort_keys=True, default=_plain))
@@ -100,6 +105,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.console import Console
     from rich.text import Text
 
+    columns = [printable(name) for name in columns]
     cells = [[printable(c) if isinstance(c, str) else short(c) for c in row] for row in rows]
     console = Console(width=_width(), highlight=False)
     words = [min(MOST_WORD, max(map(_longest_word, texts))) for texts in _columns(columns, cells)]
@@ -164,7 +170,7 @@ def _longest_word(text: str) -> int:
 def _width() -> int | None:
     """Return the columns of a table: those of COLUMNS, else of the terminal (None), else 110."""
     asked = os.environ.get("COLUMNS", "")
-    return max(20, int(asked)) if asked.isdigit() else None if sys.stdout.isatty() else 110
+    return max(20, int(asked)) if asked.isdecimal() else None if sys.stdout.isatty() else 110
 
 
 def _is_number(cell: str) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +69,10 @@ def holder(path: Path | str) -> str | None:
 
 
 def _lock_of(target: Path) -> Path:
-    return target.parent / f".{target.name[:200]}.lock"
+    name, stored = target.name, os.fsencode(target.name)
+    if len(stored) > 200:  # a file's name has at most 255 bytes
+        name = f"{stored[:180].decode(errors='ignore')}-{zlib.crc32(stored):08x}"
+    return target.parent / f".{name}.lock"
 
 
 def _name_in(handle: int) -> str:

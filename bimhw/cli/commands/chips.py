@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
 
 
 @click.group(invoke_without_command=True)
@@ -48,13 +48,13 @@ def show(name: str, as_yaml: bool, as_json: bool) -> None:
         print_json(chip_json(chip))
     else:
         c, t = chip.capabilities, chip.topology
-        click.echo(f"{chip.name}: {chip.title}")
+        echo(f"{chip.name}: {chip.title}")
         chips = f"{t.chips} chips of " if t.chips > 1 else ""
         options = ", multicast" * t.multicast + ", two router networks" * (t.networks == 2)
-        click.echo(
+        echo(
             f"  {chips}{t.width} x {t.height} routers x {t.cores_per_router} cores, {chip.n_cores} usable{options} ({t.source})"
         )
-        click.echo(f"  neuron models {', '.join(c.neuron_models)}; {c.spikes} spikes; learning {', '.join(c.learning)}")
+        echo(f"  neuron models {', '.join(c.neuron_models)}; {c.spikes} spikes; learning {', '.join(c.learning)}")
         columns = ("number", "value", "unit", "quality", "source")
         print_table(
             "",
@@ -65,7 +65,7 @@ def show(name: str, as_yaml: bool, as_json: bool) -> None:
             ],
         )
         for note in chip.notes:
-            click.echo(f"  - {note}")
+            echo(f"  - {note}")
 
 
 @command.command()
@@ -80,11 +80,11 @@ def check(file: str, as_json: bool) -> None:
         facts = {"file": file, "name": found.name, "ok": True, "unknown": list(found.unknown)}
         print_json(facts | {"rounded": list(found.rounded), "sha256": found.sha256})
         return
-    click.echo(f"{file}: chip {found.name!r} keeps every rule")
+    echo(f"{file}: chip {found.name!r} keeps every rule")
     for path in found.unknown:
-        click.echo(f"  unknown: {path}")
+        echo(f"  unknown: {path}")
     for line in found.rounded:
-        click.echo(f"  rounded: {line}")
+        echo(f"  rounded: {line}")
 
 
 @command.command()
@@ -99,7 +99,7 @@ def new(file: str, like: str, as_json: bool) -> None:
     if as_json:
         print_json({"file": file, "name": chip.name, "like": like})
     else:
-        click.echo(f"{file}: chip {chip.name!r}, started from {like}")
+        echo(f"{file}: chip {chip.name!r}, started from {like}")
 
 
 @command.command("import")
@@ -128,9 +128,9 @@ def import_(file: str, output: str | None, soma: str, synapse: str, as_json: boo
     if as_json:
         print_json({"file": str(path), "name": chip.name, "cores": chip.n_cores, "notes": list(notes)})
         return
-    click.echo(f"{path}: chip {chip.name!r}, {chip.n_cores} cores, {chip.topology.cores_per_router} a tile")
+    echo(f"{path}: chip {chip.name!r}, {chip.n_cores} cores, {chip.topology.cores_per_router} a tile")
     for note in notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 @command.command()

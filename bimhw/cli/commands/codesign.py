@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.comparison import copies_option
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.costs.rows import ModeRow
@@ -85,12 +85,12 @@ def command(
             columns = tuple(rows[0])
             print_table(title, [c.replace("_", " ") for c in columns], [tuple(r[c] for c in columns) for r in rows])
         elif part != "on_chip":
-            click.echo(f"{title}: nothing to say for this run")
+            echo(f"{title}: nothing to say for this run")
     _print_modes(result.modes)
     for line in result.verdict:
-        click.echo(line)
+        echo(line)
     if result.fidelity is not None:
-        click.echo(f"program against its network: {result.fidelity.text}")
+        echo(f"program against its network: {result.fidelity.text}")
 
 
 def _print_modes(rows: list[ModeRow]) -> None:

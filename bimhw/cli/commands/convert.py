@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table, seed_option
 from bimhw.cli.timing_options import workers_option
 
 if TYPE_CHECKING:
@@ -82,18 +82,18 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
     rows: list[tuple[Any, ...]] = [(t, found.curve.get(t, "-"), found.agreement[t]) for t in found.agreement]
     print_table(f"{module}: {found.code.name}", ("steps", "accuracy", "decides as the ReLU network"), rows)
     if found.ann_accuracy is not None:
-        click.echo(f"accuracy of the ReLU network: {found.ann_accuracy:.4g}")
+        echo(f"accuracy of the ReLU network: {found.ann_accuracy:.4g}")
     on_chip = figures["result"].get("accuracy")
     chip = f"{figures['neurons']:,} neurons on {figures['cores']} cores of {figures['chip']}"
-    click.echo(chip if on_chip is None else f"accuracy on the chip: {on_chip:.4g} ({chip})")
-    click.echo("spiking network on the chip, ReLU network on a GPU")
+    echo(chip if on_chip is None else f"accuracy on the chip: {on_chip:.4g} ({chip})")
+    echo("spiking network on the chip, ReLU network on a GPU")
     print_comparison(r for r in shown(done.energy.rows()) if r.work == "inference")
     for line in figures["verdict"]:
-        click.echo(line)
+        echo(line)
     for note in figures["notes"]:
-        click.echo(f"  - {note}")
+        echo(f"  - {note}")
     if "program" in figures:
-        click.echo(f"saved {figures['program']}")
+        echo(f"saved {figures['program']}")
 
 
 def _module(text: str) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import echo, json_option, print_json, print_table
 
 
 @click.group("data", epilog="Example: bimhw data list")
@@ -40,7 +40,7 @@ def fetch_command(name: str, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "folder": str(folder), "files": [m.keep_as for m in source.members]})
         return
-    click.echo(f"{', '.join(m.keep_as for m in source.members)} in {folder}\nLicence: {source.licence}")
+    echo(f"{', '.join(m.keep_as for m in source.members)} in {folder}\nLicence: {source.licence}")
 
 
 @command.command("check")

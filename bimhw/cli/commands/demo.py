@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import echo, json_option, print_json, print_table, progress, seed_option
 
 
 @click.command()
@@ -27,7 +27,7 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
 
     def say(line: str) -> None:
         if not as_json:
-            click.echo(f"- {line}", err=True)
+            echo(f"- {line}", err=True)
 
     with progress("training", None, "sequences") as advance:
         done = demo(output, chip=chip, gpu=gpu, seed=seed, say=say, progress=advance, **options)
@@ -40,8 +40,8 @@ def command(output: Path, chip: str, gpu: str, seed: int, as_json: bool, **optio
         f"unknown, in no sum: {', '.join(done.figures['energy_unknown']) or 'nothing'}",
         *done.figures["verdict"],
     ):
-        click.echo(line)
-    click.echo(f"report {done.report}")
+        echo(line)
+    echo(f"report {done.report}")
 
 
 def rows(figures: Any) -> list[tuple[str, str]]:

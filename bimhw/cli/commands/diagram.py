@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import echo, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -27,10 +27,10 @@ def command(file: Path, seed: int, as_json: bool) -> None:
         print_json(figures)
     else:
         sizes = ", ".join(f"{figures[k]:,} {k}" for k in ("components", "interfaces", "neurons", "synapses"))
-        click.echo(f"{file.name}: {sizes}")
+        echo(f"{file.name}: {sizes}")
         if skeleton.findings:
             print_table("findings", ["kind", "path", "finding"], [[f.kind, f.path, f.text] for f in skeleton.findings])
-        click.echo(_verdict(skeleton.consistent, skeleton.diagram.anatomy is not None))
+        echo(_verdict(skeleton.consistent, skeleton.diagram.anatomy is not None))
     if not skeleton.consistent:
         sys.exit(1)
 

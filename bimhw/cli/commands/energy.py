@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bimhw.cli.comparison import copies_option, print_comparison
-from bimhw.cli.output import json_option, print_json, print_table
+from bimhw.cli.output import echo, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.costs.result import Energy
@@ -103,7 +103,7 @@ def _explain(result: Energy, name: str, cards: Sequence[str], as_json: bool) -> 
             print_json([{"row": name, "explanation": text} for text in texts])
             return
         for text in texts:
-            click.echo(text)
+            echo(text)
         return
     best = result.best_learning
     items = list(result.report.items)
@@ -114,7 +114,7 @@ def _explain(result: Energy, name: str, cards: Sequence[str], as_json: bool) -> 
         print_json([i.as_json() | {"explanation": i.explain()} for i in items])
         return
     for item in items:
-        click.echo(item.explain())
+        echo(item.explain())
 
 
 def _no_row(result: Energy, name: str) -> Item:
@@ -151,7 +151,7 @@ def _by(report: EnergyReport, grouping: str, as_json: bool) -> None:
     columns = (grouping, "nJ", "low", "high", "trust", "share")
     print_table(f"energy on {report.chip} by {grouping}", columns, [*rows, _spread("sum", whole, 1e3, "")])
     if report.unknown:
-        click.echo(f"not in the sum, since no energy was ever published: {', '.join(report.unknown)}")
+        echo(f"not in the sum, since no energy was ever published: {', '.join(report.unknown)}")
 
 
 def _spread(name: str, s: Spread, divide: float, *more: str) -> tuple[str | float, ...]:
@@ -196,13 +196,13 @@ def _print(result: Energy) -> None:
     print_comparison(result.rows())
     _print_equal_work(result)
     for line in result.verdict():
-        click.echo(line)
+        echo(line)
     if result.fidelity is not None:
-        click.echo(f"program against its network: {result.fidelity.text}")
+        echo(f"program against its network: {result.fidelity.text}")
     notes = [*report.assumptions, *result.notes, *(a for cost in result.gpu for a in cost.assumptions)]
-    click.echo("assumptions")
+    echo("assumptions")
     for note in dict.fromkeys(notes):
-        click.echo(f"  - {note}")
+        echo(f"  - {note}")
 
 
 def _print_equal_work(result: Energy) -> None:

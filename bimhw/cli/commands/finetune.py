@@ -10,6 +10,7 @@ import click
 from bimhw.cli.output import (
     OutputFile,
     device_option,
+    echo,
     json_option,
     print_json,
     print_table,
@@ -70,4 +71,4 @@ def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> 
         f"{model}: {done.options.bits} bits", ("quantity", "value"), [(t, figures[k]) for k, t in names.items()]
     )
     if output is not None:
-        click.echo(f"saved {output}")
+        echo(f"saved {output}")

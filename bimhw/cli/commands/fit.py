@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.output import echo, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 
 
@@ -40,7 +40,7 @@ def command(model: str, as_json: bool, **options: Any) -> None:
     else:
         _show(model, result)
     if not result["fits"]:
-        click.echo(f"bimhw: {model}: {result['reason']}. {result['way_out']}", err=True)
+        echo(f"bimhw: {model}: {result['reason']}. {result['way_out']}", err=True)
         sys.exit(2)
 
 

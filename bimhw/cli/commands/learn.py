@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, echo, force_option, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.renamed import renamed
 from bimhw.cli.task_options import dataset, with_task_options
 
@@ -187,4 +187,4 @@ def _show(task: str, summary: dict[str, Any]) -> None:
     print_table("learning memory", ("kind", "bytes"), list(summary["learning_bytes"].items()))
     for saved in (summary["program"], summary["run"]):
         if saved:
-            click.echo(f"saved {saved}")
+            echo(f"saved {saved}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
 from simulator.base.shown import significant
 
 
@@ -33,13 +33,13 @@ def command(program: Path, run: Path | None, output: Path | None, save: Path | N
         return
     columns = ("core", "router", "neurons", "load", "binds", "messages out", "messages in", "populations")
     print_table(f"{program} on {placed.chip.name}, rates: {placed.rates}", columns, [_row(r) for r in facts["cores"]])
-    click.echo(
+    echo(
         f"{significant(facts['hops_per_step'], 4)} hops a step; "
         f"{significant(facts['chip_messages_per_step'], 4)} from chip to chip"
     )
     for what, path in (("picture", output), ("mapping", save)):
         if path is not None:
-            click.echo(f"{what} {path}")
+            echo(f"{what} {path}")
 
 
 def _row(r: dict[str, Any]) -> tuple[Any, ...]:

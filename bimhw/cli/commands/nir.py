@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, echo, force_option, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import dataset
 from bimhw.cli.timing_options import workers_option
 
@@ -63,12 +63,12 @@ def _show_check(result: CheckResult, as_json: bool) -> None:
         print_json(result.to_json())
         return
     for note in result.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     _print_decays(result.decays)
     kind = "values" if result.exact else "values (beyond 1e-5 + 1e-4 of the value)"
-    click.echo(f"{result.differ} of {result.of} {kind} differ; largest difference {result.max_abs_error:.4g}")
+    echo(f"{result.differ} of {result.of} {kind} differ; largest difference {result.max_abs_error:.4g}")
     for hint in result.hints:
-        click.echo(f"hint: {hint}")
+        echo(f"hint: {hint}")
 
 
 @command.command()
@@ -89,9 +89,9 @@ def show(model: Path, profile: str | None, dt: float | None, plot: str | None, a
     if as_json:
         print_json(outline.as_json())
         return
-    click.echo(str(outline.graph))
+    echo(str(outline.graph))
     for note in outline.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     _print_decays(outline.decays)
 
 
@@ -147,22 +147,22 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         print_json(found.to_json())
         return
     for note in found.notes:
-        click.echo(f"note: {note}")
+        echo(f"note: {note}")
     report, rows = found.report, found.comparison["populations"]
     columns = ["population", "differ", "of", "float_rate", "rate", "rms_error"]
     title = f"integers on {found.chip} and float ({found.inputs}); {report['cores']} of {report['cores_of_chip']} cores"
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
-    click.echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
+    echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:
         error, share = found.result["recorded_rms_error"], f"{found.differ} of {found.of} values differ by quantisation"
-        click.echo(f"rms error against out: {error:.2%} of its size ({share})")
-        click.echo(f"decisions that agree with out: {found.result['recorded_decisions_agree']:.1%}")
+        echo(f"rms error against out: {error:.2%} of its size ({share})")
+        echo(f"decisions that agree with out: {found.result['recorded_decisions_agree']:.1%}")
     if "accuracy" in found.result:
         recorded = found.result.get("recorded_accuracy")
         beside = "" if recorded is None else f"; of out {recorded:.1%}"
-        click.echo(f"accuracy on the chip {found.result['accuracy']:.1%}{beside}")
+        echo(f"accuracy on the chip {found.result['accuracy']:.1%}{beside}")
     if options["output"] is not None:
-        click.echo(f"run folder: {options['output']}")
+        echo(f"run folder: {options['output']}")
 
 
 @command.command()
@@ -181,5 +181,5 @@ def export(source: Path, output: Path, dt: float, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(output), "nodes": _nodes(graph), "edges": [list(e) for e in graph.edges]})
         return
-    click.echo(str(graph))
-    click.echo(f"written: {output} (tau, r and delays for dt = {dt:g} s)")
+    echo(str(graph))
+    echo(f"written: {output} (tau, r and delays for dt = {dt:g} s)")

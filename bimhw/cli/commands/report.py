@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json
+from bimhw.cli.output import OutputFile, echo, json_option, print_json
 
 
 @click.command()
@@ -26,4 +26,4 @@ def command(run: Path, beside: Path | None, output: Path | None, gpu: str, as_js
     if as_json:
         print_json({"report": str(path)})
     else:
-        click.echo(f"report {path}")
+        echo(f"report {path}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import device_option, json_option, print_json
+from bimhw.cli.output import device_option, echo, json_option, print_json
 
 
 @click.command()
@@ -49,13 +49,13 @@ def command(
             paths[_only(tables, text)] = Path(text)
 
     def say(text: str) -> None:
-        click.echo(text, err=True)
+        echo(text, err=True)
 
     written = results(tables, rows, paths, seeds, minutes, docs, report_only, say, dask, device)
     if as_json:
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return
-    click.echo(f"{written.points} points; wrote {written.files[0]}")
+    echo(f"{written.points} points; wrote {written.files[0]}")
 
 
 def _only(tables: tuple[str, ...], text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import json_option, print_json
+from bimhw.cli.output import echo, json_option, print_json
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command(folder: Path, port: int, list_only: bool, as_json: bool) -> None:
         return
 
     def ready(address: str) -> None:
-        print_json({"address": address}) if as_json else click.echo(f"{address}  (Ctrl-C ends it)")
+        print_json({"address": address}) if as_json else echo(f"{address}  (Ctrl-C ends it)")
 
     with contextlib.suppress(KeyboardInterrupt):
         serve(folder, port, ready)
@@ -46,6 +46,6 @@ def _list(folder: Path, as_json: bool) -> None:
         print_json(msgspec.to_builtins(found))
         return
     for run in found.runs:
-        click.echo(f"{run.path}: {run.problem or f'{run.task} on {run.chip}, accuracy {short(run.accuracy)}'}")
+        echo(f"{run.path}: {run.problem or f'{run.task} on {run.chip}, accuracy {short(run.accuracy)}'}")
     for sweep in found.sweeps:
-        click.echo(f"{sweep.path}: {sweep.problem or f'{sweep.done} points done, {sweep.failed} failed'}")
+        echo(f"{sweep.path}: {sweep.problem or f'{sweep.done} points done, {sweep.failed} failed'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.evidence.silicon.compare import Comparison
@@ -43,16 +43,16 @@ def command(folder: Path | None, loihi1: str, loihi2: str, markdown: Path | None
         columns = ("row", "quantity", "measured", "predicted", "of it cores", "unit", "error %", "judges")
         print_table(f"{s.name} ({s.kind}, constants of {s.chip})", columns, _rows(s))
         for text in (*(f"fitted: {f}" for f in s.fitted), *s.assumptions):
-            click.echo(f"  - {text}")
+            echo(f"  - {text}")
     print_table(
         "one figure a set: mean |error|",
         ("set", *(f"{q} %" for q in QUANTITIES)),
         list(_figures(result, theirs, QUANTITIES)),
     )
     for name in result.not_recognised:
-        click.echo(f"not recognised: {name}")
+        echo(f"not recognised: {name}")
     for reason in result.left_out:
-        click.echo(f"left out: {reason}")
+        echo(f"left out: {reason}")
 
 
 def _variant(folder: Path | None, name: str) -> Comparison:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, force_option, json_option, print_json, print_table, progress, seed_option
+from bimhw.cli.output import OutputFile, echo, force_option, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 from bimhw.cli.timing_options import describe_sample, with_timing_options
 
@@ -113,10 +113,10 @@ def command(
     if done.result.get("faults"):
         print_table("faults", ("what", "count"), list(done.result["faults"].items()))
     if "timing_sample" in done.result:
-        click.echo(describe_sample(done.result["timing_sample"]))
+        echo(describe_sample(done.result["timing_sample"]))
     for note in done.result.get("notes", ()):
-        click.echo(f"note: {note}")
-    click.echo(f"run {done.folder}")
+        echo(f"note: {note}")
+    echo(f"run {done.folder}")
 
 
 def _confusion(table: list[list[int]]) -> tuple[list[str], list[list[object]]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
+from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
 from simulator.base.shown import significant
 
@@ -84,7 +84,7 @@ def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> No
     if plot is not None and result.failed < len(result.rows):  # without a finished point there is nothing to draw
         plot_sweep(result, plot)
     if result.failed:
-        click.echo(f"{result.failed} of {len(result.rows)} points failed; --retry repeats them", err=True)
+        echo(f"{result.failed} of {len(result.rows)} points failed; --retry repeats them", err=True)
         sys.exit(1)
 
 
@@ -159,20 +159,20 @@ def _print(result: Any, axes: list[str]) -> None:
         _print_over_seeds(result.over_seeds(), [a for a in axes if a != "seed"])
     for reason, points in _failed(result.rows).items():
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
-        click.echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
+        echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
     if done:
         _print_quality(done)
     if cards := sorted({r["card"] for r in done if r.get("card")}):
-        click.echo(
+        echo(
             f"card: fused bound of {', '.join(cards)}, one sample at a time and at the best batch; full chip: as many copies as "
             "fit (of learning: separate learners with their own networks)"
         )
     if has_fixed:
-        click.echo(
+        echo(
             "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "
             "that are pruned, relative to that point (1 - sparsity if pruning ignores activity)"
         )
-    click.echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
+    echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
                f"{result.functional_runs} functional runs in all")  # fmt: skip
 
 
@@ -182,11 +182,11 @@ def _print_quality(done: list[dict[str, Any]]) -> None:
     def words(key: str) -> str:
         return ", ".join(dict.fromkeys(str(r[key]) for r in done if r.get(key))) or "unknown"
 
-    click.echo(f"quality of energies: {words('trust')}; of times: {words('time_trust')}")
+    echo(f"quality of energies: {words('trust')}; of times: {words('time_trust')}")
     rough = [r["fidelity"].partition(": ")[2] for r in done if str(r.get("fidelity")).startswith("approximate")]
     kept = sum(str(r.get("fidelity")).startswith("faithful") for r in done)
     such = f"; {len(rough)} approximate, such as: {rough[0]}" if rough else ""
-    click.echo(f"{kept} of {len(done)} programs are faithful to their networks{such}")
+    echo(f"{kept} of {len(done)} programs are faithful to their networks{such}")
 
 
 def _failed(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, object]]]:

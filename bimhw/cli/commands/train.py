@@ -12,6 +12,7 @@ import click
 from bimhw.cli.output import (
     OutputFile,
     device_option,
+    echo,
     json_option,
     print_json,
     print_table,
@@ -185,7 +186,7 @@ def _print(summary: dict[str, Any], title: str, output: Path | None, as_json: bo
         return
     print_table(title, ("quantity", "value"), list(_rows(summary)))
     if output is not None:
-        click.echo(f"saved {output}")
+        echo(f"saved {output}")
 
 
 def _say_form(options: dict[str, Any]) -> None:
@@ -197,9 +198,7 @@ def _say_form(options: dict[str, Any]) -> None:
         return
     rule, form = rule_and_form(given, options["form"] or "dense")
     if rule != given:
-        click.echo(
-            f"--rule {given} is now --rule {rule} --form {form}; the old name goes with the next release", err=True
-        )
+        echo(f"--rule {given} is now --rule {rule} --form {form}; the old name goes with the next release", err=True)
         options |= {"rule": rule, "form": form}
 
 
@@ -234,7 +233,7 @@ class Run(NamedTuple):
                 with held(self.checkpoint), stopping() as between:
                     yield Saved(self.checkpoint, self.resume), count
             except KeyboardInterrupt:
-                click.echo(f"stopped; --checkpoint {self.checkpoint} --resume continues from here", err=True)
+                echo(f"stopped; --checkpoint {self.checkpoint} --resume continues from here", err=True)
                 raise
 
 

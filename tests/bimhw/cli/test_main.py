@@ -12,7 +12,7 @@ import pytest
 import bimhw
 from bimhw.cli import output
 from bimhw.cli.main import GROUPS, cli, main
-from bimhw.cli.output import print_table
+from bimhw.cli.output import echo, print_table
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -145,3 +145,17 @@ def test_a_word_longer_than_a_column_can_be_is_folded(
     print_table("files", ("file", "size"), [("/a" * 60, 3)])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 60 and "".join("".join(line.split("│")[1:2]).strip() for line in lines) == "/a" * 60
+
+
+def test_what_a_terminal_would_obey_is_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of folders come from others, as those of files do."""
+    name = "a\x1b[31m\u202e"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "manifest.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        main(["serve", str(tmp_path), "--list"])
+    print_table(name, (name, "b"), [(name, 1)])
+    echo(name, err=True)
+    printed = "".join(capsys.readouterr())
+    assert printed.count("\\x1b[31m\\u202e") >= 5
+    assert all(c.isprintable() or c == "\n" for c in printed)

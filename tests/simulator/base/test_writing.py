@@ -12,7 +12,7 @@ import pytest
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy, read_npz, write_npz
-from simulator.base.locks import held
+from simulator.base.locks import held, holder
 from simulator.base.names import check_name
 from simulator.base.reading import boundary, check_is_file, parse_json, parse_yaml, read_text
 from simulator.base.text import printable
@@ -107,6 +107,12 @@ def test_the_second_process_hears_who_holds_a_path(tmp_path: Path) -> None:
         with held(tmp_path / "a"), held(tmp_path / "a"):  # freed by its death; held twice by one process
             assert (tmp_path / ".a.lock").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_as_long_as_the_system_allows_can_be_held(tmp_path: Path) -> None:
+    long = "\u5b57" * 84  # 252 bytes; two names that differ at their end
+    with held(tmp_path / f"{long}.1"), held(tmp_path / f"{long}.2"):
+        assert holder(tmp_path / f"{long}.1") and len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(

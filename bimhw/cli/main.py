@@ -15,12 +15,14 @@ import signal
 import sys
 import threading
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from bimhw.cli.examples import documented
+from bimhw.cli.heartbeat import heartbeat
 from simulator.base.errors import BimhwError
 from simulator.base.interrupts import check_interrupted, noted
 from simulator.base.reading import lacks_memory
@@ -118,12 +120,20 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> object:
     """Return what a command returned; any error after a signal is the interrupt."""
     try:
-        code: object = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
+        with _alive(arguments):
+            code: object = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
         sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except Exception as error:
         check_interrupted(error)
         raise
     return code
+
+
+def _alive(arguments: list[str] | None) -> AbstractContextManager[None]:
+    """Return what logs that the command works; `serve` does until it is stopped."""
+    named = [word for word in sys.argv[1:] if not word.startswith("-")][:1]
+    quiet = arguments is not None or named in ([], ["serve"])
+    return contextlib.nullcontext() if quiet else heartbeat(named[0])
 
 
 def _tell(error: Exception, as_json: bool) -> NoReturn:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bimhw.cli import heartbeat
 from simulator.base.shown import short
 from simulator.base.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-LOG_SECONDS = 10.0
 MOST_WORD = 40  # characters; a longer word, a path for instance, may be broken in a table
 MARGIN = 3  # two blanks and a line beside each column of a table
 F = TypeVar("F", bound=Callable[..., Any])
@@ -182,7 +182,7 @@ def _is_number(cell: str) -> bool:
 
 
 class _Log:
-    """Progress without a terminal: one line every `LOG_SECONDS`, none of work that ends sooner."""
+    """Progress without a terminal: one line every `heartbeat.LOG_SECONDS`, none of work that ends sooner."""
 
     def __init__(self, description: str, total: int | None, unit: str) -> None:
         self.description, self.total, self.unit, self.done = description, total, unit, 0
@@ -191,10 +191,10 @@ class _Log:
     def advance(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
-        if now - self.told >= LOG_SECONDS:
+        if now - self.told >= heartbeat.LOG_SECONDS:
             self.told = now
             count = f"{self.done:,}" + (f" of {self.total:,}" if self.total else "")
-            click.echo(f"bimhw: {self.description}: {count} {self.unit} after {now - self.begun:.0f} s", err=True)
+            heartbeat.log(f"{self.description}: {count} {self.unit} after {now - self.begun:.0f} s")
 
 
 @contextmanager

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
+import threading
 from pathlib import Path
 
 import click
 import pytest
 
 import bimhw
-from bimhw.cli import output
+from bimhw.cli import heartbeat, output
 from bimhw.cli.main import GROUPS, cli, main
 from bimhw.cli.output import echo, print_table
 
@@ -113,10 +116,25 @@ def test_long_work_logs_lines_without_a_terminal(
     with output.progress("working", 10) as advance:
         advance(1)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(output, "LOG_SECONDS", 0.0)
+    monkeypatch.setattr(heartbeat, "LOG_SECONDS", 0.0)
     with output.progress("working", 10) as advance:
         advance(4)
     assert "working: 4 of 10 samples after 0 s" in capsys.readouterr().err
+
+
+def test_a_silent_command_logs_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged, told = threading.Event(), list[str]()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # no terminal
+    monkeypatch.setattr(heartbeat, "LOG_SECONDS", 0.01)
+
+    def log(message: str) -> None:
+        told.append(message)
+        logged.set()
+
+    monkeypatch.setattr(heartbeat, "log", log)
+    with heartbeat.heartbeat("fit"):
+        assert logged.wait(60)
+    assert told[0].startswith("fit: at work for ")
 
 
 WIDE = [(f"layer{k}.feature", "a table has long words", 0.123456, f"{k},000", "unknown") for k in range(3)]

@@ -10,14 +10,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from mapping.exchange import called, choose, swap, wait, waiting_room
 from mapping.hypergraph import I32
 from mapping.nets import Nets
-from mapping.refine import Kinds, fits, kinds_state, take
+from mapping.refine import Kinds, kinds_state, take
 from simulator.base.intrinsics import prefetch
 
 F64 = npt.NDArray[np.float64]
 _SWEEPS, _FEW_SWEEPS = 8, 2
-_WAITING = 16  # vertices of a part that wait for an exchange
 _MANY_PINS = 4_000_000  # larger graphs get few sweeps
 _HEAD = np.dtype([("first", np.int64), ("length", np.int32), ("rate", np.float32)])
 _WINDOW = 64  # neighbouring parts whose vertices are swept together, for the cache
@@ -146,41 +146,20 @@ def _shift(v, a, b, back_ptr, back, heads, entries, bits, part):  # type: ignore
 def _sweep_lists(  # type: ignore[no-untyped-def]
     order, back_ptr, back, heads, entries, bits, need, kind, shared, held, left, part
 ):
-    """Pass once over the vertices; return the messages saved.
-
-    A vertex whose best part is full waits there in one of `_WAITING` places; one of that part that wants the other way is
-    exchanged with it, if both together save.
-    """
+    """Pass once over the vertices; return the messages saved."""
     k = left.shape[0]
     gain, touched = np.zeros(k, np.float32), np.empty(k + 1, np.int64)
-    waits, wants = np.full((k, _WAITING), -1, np.int64), np.full((k, _WAITING), -1, np.int64)
-    turn = np.zeros(k, np.int64)
+    waits, wants, turn = waiting_room(k)
     saved = 0.0
     for v in order:
         a = np.int64(part[v])
         n = _gains(v, a, back_ptr, back, heads, entries, bits, gain, touched)
         here = gain[a]
-        best, most, wish, highest = a, here, a, here
-        for i in range(n):
-            b = touched[i]
-            if gain[b] > highest:
-                wish, highest = b, gain[b]
-            if gain[b] > most and fits(need[v], left, b, kind[v], shared, held):
-                best, most = b, gain[b]
-        for i in range(n):
-            gain[touched[i]] = 0.0
+        best, most, wish, highest = choose(gain, touched, n, a, need[v], left, kind[v], shared, held)
         if wish != best:
-            other = -1
-            for i in range(_WAITING):
-                u = waits[wish, i]
-                if u >= 0 and wants[wish, i] == a and part[u] == wish:
-                    other = i
-                    break
-            if other >= 0:
-                u = waits[wish, other]
-                waits[wish, other] = -1
-                take(need[v], left, a, wish, kind[v], shared, held)
-                take(need[u], left, wish, a, kind[u], shared, held)
+            u = called(waits, wants, part, a, wish)
+            if u >= 0:
+                swap(v, a, u, wish, need, left, kind, shared, held)
                 _shift(v, a, wish, back_ptr, back, heads, entries, bits, part)
                 n = _gains(u, wish, back_ptr, back, heads, entries, bits, gain, touched)
                 both = highest - here + gain[a] - gain[wish]
@@ -190,12 +169,10 @@ def _sweep_lists(  # type: ignore[no-untyped-def]
                     _shift(u, wish, a, back_ptr, back, heads, entries, bits, part)
                     saved += both
                     continue
-                take(need[u], left, a, wish, kind[u], shared, held)
-                take(need[v], left, wish, a, kind[v], shared, held)
+                swap(u, a, v, wish, need, left, kind, shared, held)
                 _shift(v, wish, a, back_ptr, back, heads, entries, bits, part)
             if best == a:
-                waits[a, turn[a]], wants[a, turn[a]] = v, wish
-                turn[a] = (turn[a] + 1) % _WAITING
+                wait(v, a, wish, waits, wants, turn)
         if best != a:
             saved += most - here
             take(need[v], left, a, best, kind[v], shared, held)

@@ -15,15 +15,15 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from mapping.exchange import called, choose, swap, wait, waiting_room
 from mapping.hypergraph import F32, I32, I64, Hypergraph
 from mapping.nets import Nets
-from mapping.refine import Kinds, fits, kinds_state, take
+from mapping.refine import Kinds, kinds_state, take
 
 F64 = npt.NDArray[np.float64]
 _ROUNDS, _COARSE_ROUNDS = 3, 4
 _GROWTH = 2  # a cluster of the next level holds so many times as much
 _LEAST, _FEW = 4, 8  # vertices of a cluster of the first level; clusters at which the hierarchy ends
-_WAITING = 16  # vertices of a part that wait for an exchange
 _WINDOW = 64  # neighbouring parts whose vertices are swept together, for the cache
 _MANY_PINS = 20_000_000  # larger graphs get one round less
 
@@ -256,36 +256,19 @@ def refine_synapses(
 def _sweep(  # type: ignore[no-untyped-def]
     order, ptr, pins, source, share, back_ptr, back, owned, need, kind, shared, held, left, part
 ):
-    """Pass once; a vertex whose best part is full waits there, and one of that part that wants the other way takes its place."""
+    """Pass once over the vertices."""
     k = left.shape[0]
     score, touched = np.zeros(k, np.float32), np.empty(k + 1, np.int32)
-    waits, wants = np.full((k, _WAITING), -1, np.int64), np.full((k, _WAITING), -1, np.int64)
-    turn = np.zeros(k, np.int64)
+    waits, wants, turn = waiting_room(k)
     for v in order:
         a = np.int64(part[v])
         n = _near(v, ptr, pins, source, share, back_ptr, back, owned, part, score, touched)
         here = score[a]
-        best, most, wish, highest = a, here, a, here
-        for i in range(n):
-            b = np.int64(touched[i])
-            if score[b] > highest:
-                wish, highest = b, score[b]
-            if score[b] > most and fits(need[v], left, b, kind[v], shared, held):
-                best, most = b, score[b]
-        for i in range(n):
-            score[touched[i]] = 0.0
+        best, most, wish, highest = choose(score, touched, n, a, need[v], left, kind[v], shared, held)
         if wish != best:
-            other = -1
-            for i in range(_WAITING):
-                u = waits[wish, i]
-                if u >= 0 and wants[wish, i] == a and part[u] == wish:
-                    other = i
-                    break
-            if other >= 0:
-                u = waits[wish, other]
-                waits[wish, other] = -1
-                take(need[v], left, a, wish, kind[v], shared, held)
-                take(need[u], left, wish, a, kind[u], shared, held)
+            u = called(waits, wants, part, a, wish)
+            if u >= 0:
+                swap(v, a, u, wish, need, left, kind, shared, held)
                 part[v] = wish
                 n = _near(u, ptr, pins, source, share, back_ptr, back, owned, part, score, touched)
                 both = highest - here + score[a] - score[wish]
@@ -295,11 +278,9 @@ def _sweep(  # type: ignore[no-untyped-def]
                     part[u] = a
                     continue
                 part[v] = a
-                take(need[u], left, a, wish, kind[u], shared, held)
-                take(need[v], left, wish, a, kind[v], shared, held)
+                swap(u, a, v, wish, need, left, kind, shared, held)
             if best == a:
-                waits[a, turn[a]], wants[a, turn[a]] = v, wish
-                turn[a] = (turn[a] + 1) % _WAITING
+                wait(v, a, wish, waits, wants, turn)
         if best != a:
             take(need[v], left, a, best, kind[v], shared, held)
             part[v] = best

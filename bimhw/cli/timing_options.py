@@ -1,7 +1,8 @@
-"""Options of commands that time a run: the share of its steps, the number of threads."""
+"""Options of long runs: the share of steps that is timed, the number of threads or processes."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -30,6 +31,12 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # generic in the newest
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), help="Threads for samples and steps [default: all cores]."
 )
+
+
+processes_option = click.option(
+    "--workers", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1, show_default="all cores",
+    help="Processes that share the work.",
+)  # fmt: skip
 
 
 def with_timing_options(function: F) -> F:

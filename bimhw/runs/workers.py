@@ -1,17 +1,19 @@
 """Places of work: here, in local processes, or on a Dask cluster.
 
-`workers` has one interface for all three: submit, finished. `spreading` sends the parts of one run to a cluster.
+`workers` has one interface for all three: submit, finished. `spreading` sends the parts of one run to a cluster,
+`side_by_side` shares tasks among processes of this machine.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, Protocol
 
 from simulator.base.errors import InputError, MissingExtraError
@@ -149,6 +151,51 @@ def workers(function: Callable[..., dict[str, Any]], count: int = 1, dask: str |
             pool.close()
     else:
         yield Here(function)
+
+
+def side_by_side(
+    function: Call, tasks: Sequence[Arguments], workers: int = 1, done: Callable[[], None] = lambda: None
+) -> list[Any]:
+    """Call a function on each tuple of arguments, in processes, and return the results in order.
+
+    Args:
+        function: of a module, so that another process finds it.
+        tasks: its arguments; one alone is done in this process.
+        workers: processes. A script that asks for more than one needs ``if __name__ == "__main__"``.
+        done: called after each task.
+
+    Raises:
+        InputError: a process died, mostly for lack of memory.
+    """
+    processes = min(len(tasks), workers)
+    found = []
+    if processes <= 1:
+        for task in tasks:
+            found.append(function(*task))
+            done()
+        return found
+    others = set(active_children())
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _only_the_parent_ends_this)
+    try:
+        for future in [pool.submit(function, *task) for task in tasks]:
+            found.append(future.result())
+            done()
+    except BaseException as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(active_children()) - others:
+            process.terminate()
+        if isinstance(error, BrokenProcessPool):
+            raise InputError(
+                "a worker process", "died, mostly for lack of memory", "Take fewer: --workers 1"
+            ) from error
+        raise
+    pool.shutdown()
+    return found
+
+
+def _only_the_parent_ends_this() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent answers it
+    _end_with_parent()
 
 
 @contextlib.contextmanager

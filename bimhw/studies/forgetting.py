@@ -19,6 +19,7 @@ from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.nets import Net, build
 from bimhw.models.registry import NetConfig
+from bimhw.runs.workers import side_by_side
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError, unknown_name
@@ -160,6 +161,7 @@ def forget_classes(
     rules: Sequence[str] = ("rtrl", "bptt"),
     seed: int = 0,
     keep: KeepSettings | None = None,
+    workers: int = 1,
     **options: Any,
 ) -> dict[str, Forgetting]:
     """Learn the classes of a task in two halves, one after the other, and measure what is forgotten.
@@ -170,6 +172,7 @@ def forget_classes(
         rules: learning rules to compare.
         seed: of weights, order and replay.
         keep: how the first half is kept; None: not at all.
+        workers: processes that share the rules. The result is the same for any number.
         options: of training (``hidden``, ``epochs``, ``lr`` ...).
 
     Returns:
@@ -179,8 +182,7 @@ def forget_classes(
         InputError: an unknown task or option, or a cut outside of the classes.
     """
     data = load_task(task) if isinstance(task, str) else task
-    parts, found = split_classes(data, cut), {}
-    for rule in rules:
-        plan = recipe(data, seed=seed, rule=rule, **options)
-        found[rule] = forgetting(*parts, plan.config, plan.settings, plan.init, keep)
-    return found
+    parts = split_classes(data, cut)
+    plans = [recipe(data, seed=seed, rule=rule, **options) for rule in rules]
+    tasks = [(*parts, plan.config, plan.settings, plan.init, keep) for plan in plans]
+    return dict(zip(rules, side_by_side(forgetting, tasks, workers), strict=True))

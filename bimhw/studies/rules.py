@@ -25,6 +25,7 @@ from bimhw.runs.classes import with_classes
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import learn
 from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.runs.workers import side_by_side
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
@@ -56,7 +57,6 @@ class _Study:
     level: float
     every: int | None
     shift: tuple[int, ...]
-    progress: Callable[[int], None]
 
 
 def rules(
@@ -76,6 +76,7 @@ def rules(
     plot: str | Path | None = None,
     settings: Mapping[str, str | float | bool] | None = None,
     progress: Callable[[int], None] | None = None,
+    workers: int = 1,
 ) -> list[RuleRow]:
     """Learn a task by several rules on a chip, and price each.
 
@@ -94,7 +95,8 @@ def rules(
         train, test: samples used, drawn evenly (of a stream its first); all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
         settings: fields of the family's config and of its initial weights that differ, such as ``{"recurrent": True}``.
-        progress: called with the number of samples done since the last call.
+        progress: called with the number of samples of each rule that is done.
+        workers: processes that share rules and seeds. The result is the same for any number.
 
     Raises:
         InputError: an unknown rule, a task or a plot that does not work.
@@ -108,11 +110,12 @@ def rules(
     chosen = _chosen(names, family, data)
     _check(level, shift)
     data = _cut(data, train, test)
-    rows = []
-    for seed in seeds:
-        program = _compiled(data, chip, hidden, seed, family, settings or {})
-        study = _Study(data, program, epochs, level, every, shift, progress or (lambda _: None))
-        rows += [_row(study, name, seed) for name in chosen]
+    nets = {seed: _compiled(data, chip, hidden, seed, family, settings or {}) for seed in seeds}
+    studies = {seed: _Study(data, net, epochs, level, every, shift) for seed, net in nets.items()}
+    tasks = [(study, name, seed) for seed, study in studies.items() for name in chosen]
+    rows: list[RuleRow] = side_by_side(
+        _row, tasks, workers, lambda: progress(epochs * len(data.train)) if progress else None
+    )
     if plot is not None:
         plot_rules(rows, data.name, Path(plot))
     return rows
@@ -218,15 +221,11 @@ def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float
             epochs=study.epochs,
             seed=seed,
             run=run,
-            progress=study.progress,
             **BUILT_IN[name],
         )
         return one.accuracy, sum(one.memory.values()), one.times
     rule = _shifted(read_rules(name), study.shift)
-    other = learn_by_rule(
-        study.program, rule, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every,
-        progress=study.progress,
-    )  # fmt: skip
+    other = learn_by_rule(study.program, rule, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every)
     scores = other.accuracy
     if study.task.metric == "auc":
         scores = tuple(area for area in other.auc_roc if area is not None)

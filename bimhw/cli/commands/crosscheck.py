@@ -10,6 +10,7 @@ import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
+from bimhw.cli.timing_options import processes_option
 
 if TYPE_CHECKING:
     from bimhw.evidence.crosscheck.compare import Comparison
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
 @click.option("--plot", type=OutputFile(), help="Draw the distance over time (.png, .pdf, .svg).")
+@processes_option
 @seed_option
 @json_option
 def command(model: Path, samples: int, plot: Path | None, as_json: bool, **options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.output import json_option, print_json, print_table, seed_option
+from bimhw.cli.timing_options import processes_option
 
 if TYPE_CHECKING:
     from bimhw.learning.continual import Keep
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Samples that replay stores.")
 @click.option("--strength", type=float, default=1.0, show_default=True, help="Of consolidate, metaplastic.")
+@processes_option
 @seed_option
 @json_option
 def command(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
+from bimhw.cli.timing_options import processes_option
 
 
 @click.command()
@@ -33,6 +34,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, p
 @click.option("--test", type=click.IntRange(1), help="Test samples used [all].")
 @click.option("--plot", type=OutputFile(), help="Pareto picture (.png, .svg, .pdf).")
 @click.option("--page", type=OutputFile(), help="Markdown page whose table of this task is replaced.")
+@processes_option
 @json_option
 def command(
     task: str,
@@ -52,6 +54,7 @@ def command(
     test: int | None,
     plot: Path | None,
     page: Path | None,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Compare learning rules on TASK: accuracy, energy, time.
@@ -72,7 +75,7 @@ def command(
         rows = rules(
             chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
             shift=integers("shift", shift), level=level, train=train, test=test, plot=plot, progress=advance,
-            settings=named_values(settings, "setting", "recurrent=yes"),
+            settings=named_values(settings, "setting", "recurrent=yes"), workers=workers,
         )  # fmt: skip
     if page is not None:
         write_table(page, chosen.name, rows, level)

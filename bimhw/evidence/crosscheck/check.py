@@ -14,6 +14,7 @@ from bimhw.evidence.crosscheck.compare import Comparison, compare
 from bimhw.evidence.crosscheck.inputs import Job, prepare
 from bimhw.runs.execute import execute
 from bimhw.runs.request import How, Request
+from bimhw.runs.workers import side_by_side
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
@@ -176,6 +177,7 @@ def cross_check(
     dt: float | None = None,
     input_shape: tuple[int, ...] | None = None,
     sample: object = None,
+    workers: int = 1,
 ) -> list[Comparison]:
     """Cross-check a model file, a network or a program, one comparison a sample.
 
@@ -195,6 +197,7 @@ def cross_check(
         target: Brian2's code generation, numpy or cython.
         source: for a `.bimhw` file whose models Brian2 cannot compute in integers: the float model it came from.
         profile, dt, input_shape, sample: how a .nir file or a module is read, as in `bimhw.compile`.
+        workers: processes that share the samples. The result is the same for any number.
 
     Raises:
         InputError: an unknown simulator, file, task or neuron model.
@@ -208,7 +211,7 @@ def cross_check(
         from bimhw.evidence.crosscheck.modules import crosscheck_torch
 
         return [crosscheck_torch(model if source is None else source, job, seed) for job in jobs]
-    return [found for job in jobs for found in _checked(job, target, seed)]
+    return [found for each in side_by_side(_checked, [(job, target, seed) for job in jobs], workers) for found in each]
 
 
 def _checked(job: Job, target: Target, seed: int) -> list[Comparison]:

@@ -13,6 +13,7 @@ from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.traces import spike_slope
 from bimhw.learning.rules.registry import forms
 from bimhw.models.bim.cell import LayerState, Record
+from bimhw.models.bim.loops import check_first_order
 from bimhw.models.bim.module import BimModule
 from simulator.base.errors import InputError, unknown_name
 
@@ -149,6 +150,7 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad: Tensor) -> tuple[Any, ...]:
+        check_first_order()
         below, gradients = ctx.online.learn(ctx.step, grad[0])
         own = [gradients.get(name) for name in ctx.names]
         return None, None, None, None if below is None else below.to(ctx.kind), *own

@@ -16,7 +16,7 @@ from bimhw.learning.forms.history import from_record
 from bimhw.models.bim import complex_state, fused
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
-from bimhw.models.bim.loops import cell_is_fused, takes_loops
+from bimhw.models.bim.loops import cell_is_fused, check_first_order, takes_loops
 from bimhw.models.bim.net import BimLayer, BimNet, NetState, Run, RunLayer
 
 
@@ -67,6 +67,7 @@ class _Membrane(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        check_first_order()
         r, i, v, f, _, signal, message = grads
         v_pre, s, *m = ctx.saved_tensors
         none = torch.zeros_like(s)
@@ -106,6 +107,7 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        check_first_order()
         x, r, i, v, f, _, signal, message = grads
         z, d, c, delta, abar, gain, x_old, x_new, v_pre, s, *m = ctx.saved_tensors
         record = Record(Drive(z, d, None, c), delta, abar, gain, x_old, x_new, s, v_pre, m[0] if m else None, s)

@@ -20,6 +20,7 @@ from numba import njit
 from torch import Tensor
 
 from bimhw.models.bim.cell import decays
+from bimhw.models.bim.loops import check_first_order
 
 Array = npt.NDArray[np.float64]  # or float32
 
@@ -44,6 +45,7 @@ class ComplexScan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Sweep back over the steps."""
+        check_first_order()
         d, a_log, *arrays = ctx.saved_tensors
         ports = [torch.empty_like(d) for _ in range(3)]
         owned = [torch.zeros_like(a_log) for _ in range(5)]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bimhw.models.bim.config import BimConfig
+from simulator.base.errors import InputError
 
 
 def takes_loops(like: Tensor) -> bool:
@@ -18,6 +19,16 @@ def takes_loops(like: Tensor) -> bool:
 
 
 _ON: ContextVar[bool] = ContextVar("compiled loops", default=True)
+
+
+def check_first_order() -> None:
+    """Raise `InputError` within a backward that is itself to be differentiated (``create_graph=True``)."""
+    if torch.is_grad_enabled():
+        raise InputError(
+            "gradient of a BIM layer",
+            "has no derivative of its own in the compiled loops",
+            "Leave out create_graph=True",
+        )
 
 
 @contextmanager

@@ -189,3 +189,10 @@ def test_state_dict_and_copies() -> None:
     other.load_state_dict(net.state_dict())
     torch.testing.assert_close(twin(x), net(x))
     torch.testing.assert_close(other(x), net(x))
+
+
+@pytest.mark.parametrize("kind", ["diag", "complex"])
+def test_loops_have_no_second_derivative(kind: str) -> None:
+    layer, x = bnn.BIM(4, 5, kind=kind), torch.ones(3, 1, 4, requires_grad=True)
+    with pytest.raises(InputError, match="no derivative of its own"):
+        torch.autograd.grad(layer(x).sum(), x, create_graph=True)

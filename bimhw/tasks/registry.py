@@ -8,8 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from bimhw.tasks.base import Task
 from bimhw.tasks.named import named_values
@@ -78,6 +81,12 @@ class _Tasks(Mapping[str, TaskInfo]):
 
 
 TASKS: Mapping[str, TaskInfo] = _Tasks()
+# Plain types of a loader's options; the loader itself checks ranges.
+_KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "bool": (lambda v: isinstance(v, bool | np.bool_) or v in (0, 1), "yes or no"),
+    "int": (lambda v: isinstance(v, Integral) and not isinstance(v, bool), "a whole number"),
+    "float": (lambda v: isinstance(v, Real) and not isinstance(v, bool), "a number"),
+}
 
 
 def task_preset(name: str) -> str:
@@ -154,6 +163,10 @@ def _call(info: TaskInfo, options: Figures) -> Data:
         raise InputError(
             f"task {info.name!r}", f"has no option {unknown[0]!r}", f"Its options: {', '.join(known) or 'none'}"
         )
+    for name, value in options.items():
+        is_kind, rule = _KINDS.get(str(known[name].annotation), (None, ""))
+        if is_kind is not None and not is_kind(value):
+            raise InputError(f"task {info.name!r}: {name}", f"is {value!r}, must be {rule}", "Correct it")
     where = str(options.get("path") or f"task {info.name!r}")
     with boundary(where, f"data of the task {info.name!r}", "Check the folder and the options, or copy the data again"):
         return info.load(**options)

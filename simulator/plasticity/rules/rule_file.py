@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-from simulator.base.errors import InputError
+from simulator.base.errors import InputError, unknown_name
 from simulator.base.reading import boundary, parse_yaml, read_text
 from simulator.plasticity.rules.loihi import Trace
 from simulator.plasticity.rules.product_text import RuleError, parse_rule
@@ -147,9 +147,8 @@ def read_rules(source: str | Path) -> ReadRules:
         )
         return rules_from(text, f"{source}.yaml")
     if not Path(source).exists() and Path(source).suffix not in (".yaml", ".yml"):
-        raise InputError(
-            f"rule file {str(source)!r}", "does not exist", f"Give a file, or one of {', '.join(shipped_rules())}"
-        )
+        unknown = unknown_name("rule file", source, shipped_rules(), more="or a file of your own")
+        raise InputError(f"rule file {str(source)!r}", "does not exist", unknown.way_out)
     return rules_from(read_text(Path(source), MOST_CHARACTERS), str(source))
 
 

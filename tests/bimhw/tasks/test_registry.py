@@ -13,6 +13,7 @@ from bimhw.tasks import TASKS, load_task
 from bimhw.tasks import registry as tasks_registry
 from bimhw.tasks.inspect import check_data, inventory
 from bimhw.tasks.registry import task_preset
+from simulator.base.errors import InputError
 
 MODULE = """
 import numpy as np
@@ -64,3 +65,18 @@ def test_the_folder_holds_every_task() -> None:
     for info in TASKS.values():
         assert callable(info.load)
         assert info.what
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "rule"),
+    [
+        ("digits", "whole", "maybe", "must be yes or no"),
+        ("digits", "repeat", "two", "must be a whole number"),
+        ("digits", "repeat", True, "must be a whole number"),
+        ("temporal-order", "steps", 50.5, "must be a whole number"),
+        ("drift", "at", "half", "must be a number"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(name: str, option: str, value: object, rule: str) -> None:
+    with pytest.raises(InputError, match=f"task '{name}': {option}: is {value!r}, {rule}"):
+        load_task(name, **{option: value})

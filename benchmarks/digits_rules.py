@@ -1,0 +1,152 @@
+"""Every registered rule on digits beside the frozen layer of its network: python -m benchmarks.digits_rules
+
+On the host each rule of `bimhw train` takes the learning rate of ``RATES`` that scores best on held-out training digits after a
+pass with seed 0, then learns ``--epochs`` passes. On the chip (`loihi2`) the built-in rules learn a BIM network and the shipped
+rule files a leaky one, ``--chip-epochs`` passes at their own rates. Leaky networks see the whole picture in each of 8 steps, the
+others two steps of each row. ``--only`` takes the rows of one part, ``--page FILE`` writes the table of all into a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+from torch.nn import functional
+
+import bimhw
+from bimhw.learning.evaluate import inputs
+from bimhw.learning.event_form import event_form
+from bimhw.learning.rules.registry import rules as host_rules
+from bimhw.models.event.config import EventConfig
+from bimhw.models.event.net import EventNet
+from bimhw.studies.rules import BUILT_IN
+from bimhw.studies.rules_page import check_page
+from bimhw.tasks.base import Split, Task
+from simulator.plasticity.rules.rule_file import shipped_rules
+
+RATES = (0.006, 0.02)
+FROZEN = {"bim": "frozen", "leaky": "delta", "event": "readout"}
+TRIAL = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rule's test accuracy by seed, in %, and its learning rate where one was chosen."""
+
+    part: str
+    network: str
+    rule: str
+    rate: float | None
+    accuracy: tuple[float, ...]
+
+
+def task_of(network: str, train: int) -> Task:
+    """Return digits as a network sees them, at most `train` of them to learn from."""
+    task = bimhw.load_task("digits", whole=network == "leaky")
+    return replace(task, train=task.train.take(slice(0, train)), validation=None, judged=None)
+
+
+def on_host(rule: str, task: Task, network: str, seeds: int, epochs: int) -> Row:
+    """Choose the rate of a rule, and train each seed."""
+
+    def score(data: Task, seed: int, passes: int, lr: float) -> float:
+        if rule == FROZEN["event"]:
+            return frozen_events(data, seed, passes, lr)
+        options = {"rule": rule, "family": network, "hidden": "64", "batch": 20, "lr_end": 0.02}
+        return 100 * bimhw.train(data, seed=seed, epochs=passes, lr=lr, **options).final.accuracy
+
+    tuning = task.for_tuning()
+    lr = max(RATES, key=lambda lr: score(tuning, 0, TRIAL, lr))
+    return Row("host", network, rule, lr, tuple(score(task, seed, epochs, lr) for seed in range(seeds)))
+
+
+def frozen_events(task: Task, seed: int, epochs: int, lr: float) -> float:
+    """Train the readout of a network of the family ``event`` alone; its layer's response does not change, so it is run once."""
+    torch.manual_seed(seed)
+    config = EventConfig(n_in=task.n_in, hidden=(64,), n_out=64, input_scale=task.input_scale)
+    net = EventNet(config, seed)
+    with torch.no_grad():
+        net.readout.get_parameter("weight").copy_(torch.eye(64))
+
+    @torch.no_grad()
+    def seen(split: Split) -> torch.Tensor:
+        return event_form(net)(inputs(split, task, torch.zeros(1))).logits
+
+    weight = torch.nn.Parameter(torch.zeros(task.n_classes, 64))
+    adam, x, y = torch.optim.Adam([weight], lr), seen(task.train), torch.from_numpy(task.train.y)
+    labelled = torch.from_numpy(task.label_steps)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(y)).split(20):
+            logits = x[labelled][:, batch] @ weight.T
+            loss = functional.cross_entropy(logits.flatten(0, 1), y[batch].repeat(len(logits)))
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+    scores = (seen(task.test)[torch.from_numpy(task.decision_steps)] @ weight.T).mean(0)
+    return 100 * float((scores.argmax(1) == torch.from_numpy(task.test.y)).float().mean())
+
+
+def on_chip(rule: str, task: Task, network: str, seeds: int, epochs: int) -> Row:
+    """Learn by a rule on the chip."""
+    found = bimhw.rules(task, "loihi2", [rule], family=network, epochs=epochs, seeds=range(seeds))
+    return Row("chip", network, rule, None, tuple(100 * each.accuracy[-1] for each in found))
+
+
+def names() -> Iterator[tuple[str, str, str]]:
+    """Yield part, network and rule of every row: from the registries, so that none can be forgotten."""
+    for rule in host_rules().values():
+        if not rule.only:
+            yield "host", rule.family or "bim", rule.name
+    yield "host", "event", FROZEN["event"]
+    for name in BUILT_IN:
+        yield "chip", "bim", name
+    for name in shipped_rules():
+        yield "chip", "leaky", name
+
+
+def table(rows: list[Row]) -> str:
+    """Return all rows, those of one network together, each beside its frozen layer."""
+    lines = [
+        "| where | network | rule | rate | accuracy, % | less the frozen layer, points |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in sorted(rows, key=lambda r: (r.part, r.network, -mean(r.accuracy))):
+        frozen = next(r for r in rows if (r.part, r.network, r.rule) == (row.part, row.network, FROZEN[row.network]))
+        rate = "" if row.rate is None else f"{row.rate:g}"
+        spread = f"{mean(row.accuracy):.1f}" + (f" +- {stdev(row.accuracy):.1f}" if len(row.accuracy) > 1 else "")
+        gain = "frozen" if row is frozen else f"{mean(row.accuracy) - mean(frozen.accuracy):+.1f}"
+        lines.append(f"| {row.part} | {row.network} | `{row.rule}` | {rate} | {spread} | {gain} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, value in (("seeds", 3), ("epochs", 4), ("chip-epochs", 1), ("train", 1297)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--only", default="", help="part and network, such as 'host leaky'")
+    parser.add_argument(
+        "--page", type=Path, help="Markdown page with the marks <!-- rules digits-all --> to write into"
+    )
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.page is not None:
+        check_page(given.page, "digits-all")
+    rows = []
+    for part, network, rule in names():
+        if f"{part} {network}".startswith(given.only):
+            learn, epochs = (on_host, given.epochs) if part == "host" else (on_chip, given.chip_epochs)
+            rows.append(learn(rule, task_of(network, given.train), network, given.seeds, epochs))
+            print(rows[-1], flush=True)
+    print(table(rows))
+    if given.page is not None:
+        begin, end = check_page(given.page, "digits-all")
+        text = given.page.read_text(encoding="utf-8")
+        given.page.write_text(text[:begin] + table(rows) + text[end:], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

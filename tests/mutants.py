@@ -124,6 +124,12 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "bimhw.costs.counted", "time += (", "time += 0.0 * (", COUNTED, "pays_for_its_time"),
     "learning misses the events of a step": (
         "bimhw.costs.counted_work", "running[:, ends + 1] - running", "running[:, ends] - running", COUNTED, "brute_force"),
+    "the first samples stand for the run": (
+        "bimhw.costs.plan", "* runs // self.samples * each", "* each", COUNTED, "all_over"),
+    "a run that learnt has the usual errors": (
+        "bimhw.costs.counted_work", "self.shares.own.get(name, usual)", "usual", COUNTED, "a_run_that_learnt"),
+    "a bias changes as seldom as a weight": (
+        "bimhw.costs.counted_work", "seen * share.words", "seen * share.changed", COUNTED, "a_run_that_learnt"),
     "a step reads the mean of its trace": (
         "bimhw.evidence.silicon.spread", "float(values.std() / values.mean())", "float(values.std())", CAUSES, "shape"),
     "the longest layer is the longest alone": (

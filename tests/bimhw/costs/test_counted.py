@@ -148,6 +148,20 @@ def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
     return operations
 
 
+def test_samples_that_are_counted_lie_all_over_the_run(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of eight samples two are counted: the first and the fifth, each followed by the silent steps of learning."""
+    spikes, steps = case["spikes"], case["program"].meta["chip_steps"]
+    monkeypatch.setattr("bimhw.costs.plan.COUNTED_STEPS", 2 * steps + 8)
+    counted = count_learning(case["program"], spikes, case["activity"], case["chip"], LearningPlan("seq"))
+    assert counted.samples == 2 and counted.spikes.steps > 2 * steps
+    half = counted.spikes.steps // 2
+    for k, sample in enumerate((0, 4)):
+        own, there = counted.spikes.ptr[k * half :], spikes.ptr[sample * steps :]
+        assert np.array_equal(np.diff(own[: steps + 1]), np.diff(there[: steps + 1])) and own[half] == own[steps]
+        assert np.array_equal(counted.spikes.ids[own[0] : own[half]], spikes.ids[there[0] : there[steps]])
+    assert counted.activities[1].samples == SAMPLES
+
+
 @pytest.mark.parametrize("case", ["exp"], indirect=True)
 def test_a_run_that_learnt_counted_from_its_own_spikes(case: dict[str, Any]) -> None:
     """On the learner's own spikes and shares of errors, every counter is the learner's."""

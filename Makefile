@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-long warm fuzz lint mutants bench frameworks results docs clean
+.PHONY: demo test tested test-long random coverage warm fuzz lint mutants bench frameworks results docs clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -25,10 +25,24 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Kernels are compiled beside the linters, once, and not by each worker.
+# Beside the linters, kernels are compiled once, and not by each worker.
 test: $(STAMP)
-	$(MAKE) --no-print-directory -j 2 lint warm
+	$(MAKE) --no-print-directory -j 2 lint tested
+
+tested: warm
 	$(BIN)/python -m pytest -m 'not long' -n auto --dist loadfile
+
+# Files, and tests within them, in the order of a seed, which is printed: `make random SEED=7 ONLY=tests/mapping`.
+SEED ?= $(shell date +%s)
+random: $(STAMP)
+	$(BIN)/python -m pytest -m 'not long' --random-order --random-order-seed=$(SEED) $(ONLY)
+
+# Lines that Python runs, in processes of their own too, but not the bodies that numba compiles.
+coverage: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m 'not long' -n auto --dist loadfile $(ONLY)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=92
 
 warm: $(STAMP)
 	$(BIN)/python -m tests.warm

@@ -90,7 +90,8 @@ def _flow(ptr, pins, rate, part, k, order, nets):  # type: ignore[no-untyped-def
         if at + n > to.size:
             grown = max(2 * to.size, at + n)
             bigger, more = np.empty(grown, np.int32), np.empty(grown, np.float64)
-            bigger[:at], more[:at] = to[:at], value[:at]
+            for i in range(at):
+                bigger[i], more[i] = to[i], value[i]
             to, value = bigger, more
         touched[:n].sort()
         for i in range(n):

@@ -218,7 +218,8 @@ def _edges(ptr, pins, share, owned, label, first, members):  # type: ignore[no-u
         if at + n > to.size:
             room = max(2 * to.size, at + n)
             more, heavier = np.empty(room, np.int32), np.empty(room, np.float32)
-            more[:at], heavier[:at] = to[:at], weight[:at]
+            for i in range(at):
+                more[i], heavier[i] = to[i], weight[i]
             to, weight = more, heavier
         for i in range(n):
             b = touched[i]

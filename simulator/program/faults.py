@@ -256,7 +256,8 @@ def hits(rate: float, places: int, seed: int, step: int, stream: int, which: int
         at += 1 + int(gap)
         if n == out.size:
             larger = np.empty(2 * n, np.int64)
-            larger[:n] = out
+            for k in range(n):
+                larger[k] = out[k]
             out = larger
         out[n] = at
         n += 1

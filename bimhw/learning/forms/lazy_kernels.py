@@ -221,8 +221,10 @@ def lazy_step(
         own_row[:] = 0
         own_traces(own, values, own_row, U(block * own_words * W), U(0), k, shape)
         for p in range(5):
-            single[p, first : first + count] = own_row[p * W : p * W + count]
-        signals[first : first + count] = rate * given[ERROR][0, first : first + count]
+            for j in range(count):
+                single[p, first + j] = own_row[p * W + j]
+        for j in range(count):
+            signals[first + j] = rate * given[ERROR][0, first + j]
         for i in range(live[-1]):
             move_propagator(f, U((live[i] * blocks + block) * size * W), values, k, shape)
         if fresh < 0:
@@ -245,6 +247,7 @@ def lazy_step(
     tally[_LEARNT] += blocks * live[-1]
     for i in range(live[-1]):
         for block in range(blocks):
-            signal[:] = signals[block * W : block * W + W]
+            for j in range(W):
+                signal[j] = signals[block * W + j]
             at = live[i] * blocks + block
             receive(a, U(at * n * W), f, U(at * size * W), signal, n)

@@ -132,7 +132,8 @@ def derive(
     for i in range(given[0].shape[0]):
         at = U(i * VALUES * W)
         for row in range(GIVEN):
-            values[i * VALUES * W + row * W : i * VALUES * W + row * W + count] = given[row][i, first : first + count]
+            for j in range(count):
+                values[i * VALUES * W + row * W + j] = given[row][i, first + j]
         for j in range(U(count)):
             p = at + j
             rate = np.exp(a_log[first + j])
@@ -192,7 +193,9 @@ def packed_step(
     batch, fan_in = u.shape
     hidden, blocks, words = len(direct), (fan_in + W - 1) // W, len(shape)
     inputs = np.zeros((batch, blocks * W), e.dtype)
-    inputs[:, :fan_in] = u
+    for i in range(batch):
+        for j in range(fan_in):
+            inputs[i, j] = u[i, j]
     flat = inputs.ravel()
     values = np.zeros(batch * VALUES * W, e.dtype)
     row, own_row = np.empty(blocks * 3 * W, e.dtype), np.empty(5 * W, e.dtype)
@@ -206,7 +209,8 @@ def packed_step(
             at = U((first // W * batch + i) * (5 * words + 3) * W)
             own_traces(own, values, own_row, at, U(i * VALUES * W), k, shape)
         for p in range(5):
-            single[p, first : first + count] = own_row[p * W : p * W + count]
+            for j in range(count):
+                single[p, first + j] = own_row[p * W + j]
         for h in range(first, first + count):
             row[:] = 0
             for i in range(batch):
@@ -226,6 +230,6 @@ def packed_step(
                 _synapses(e, flat, row, at, U(i * blocks * W), n, k, shape)
             for p in range(3):
                 for block in range(blocks):
-                    j, o = block * W, (3 * block + p) * W
-                    n_in = min(W, fan_in - j)
-                    ports[p][h, j : j + n_in] = row[o : o + n_in]
+                    at_in, o = block * W, (3 * block + p) * W
+                    for j in range(min(W, fan_in - at_in)):
+                        ports[p][h, at_in + j] = row[o + j]

@@ -148,7 +148,8 @@ def packed_s6_step(
     blocks = fan_in // W + 1
     flat = np.zeros(batch * blocks * W, e.dtype)
     for i in range(batch):
-        flat[i * blocks * W : i * blocks * W + fan_in] = u[i]
+        for j in range(fan_in):
+            flat[i * blocks * W + j] = u[i, j]
         flat[i * blocks * W + fan_in] = 1
     group = (3 + 2 * words) * W
     size = states * group + 2 * words * W
@@ -177,14 +178,16 @@ def packed_s6_step(
                     _state(e, flat, row, sums, at + U(n * group), q, o + U((2 + 2 * n) * W), v, r, k, shape)
                 _sums(e, row, sums, at + U(states * group), o, r, k, shape)
         for block in range(blocks):
-            j, o = block * W, block * (2 + 2 * states) * W
-            wide = min(W, fan_in + 1 - j)
-            rows[0, h, j : j + wide] = row[o : o + wide]
-            rows[1, h, j : j + wide] = row[o + W : o + W + wide]
+            first, o = block * W, block * (2 + 2 * states) * W
+            for j in range(min(W, fan_in + 1 - first)):
+                rows[0, h, first + j] = row[o + j]
+                rows[1, h, first + j] = row[o + W + j]
             t = block * 2 * states * W
-            total[t : t + 2 * states * W] += row[o + 2 * W : o + (2 + 2 * states) * W]
+            for j in range(2 * states * W):
+                total[t + j] += row[o + 2 * W + j]
     for block in range(blocks):
         wide = min(W, fan_in + 1 - block * W)
         for n in range(2 * states):
             t = (block * 2 * states + n) * W
-            shared[n // 2, n % 2, block * W : block * W + wide] = total[t : t + wide]
+            for j in range(wide):
+                shared[n // 2, n % 2, block * W + j] = total[t + j]

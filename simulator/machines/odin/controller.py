@@ -53,22 +53,20 @@ def _input(c: Chip, o: Options, address: int, start: int, until: int, outputs: I
     kind, high = kind_of(address), (address >> 8) & 255
     free = 0
     if kind == REFERENCE and not address & 128:
-        end, free = array(c, o, start, -1, until, outputs, count)
+        every = int(np.int64(-1))  # a literal would have numba compile the function once more
+        end, free = array(c, o, start, every, until, outputs, count)
         return TREF, end, free
     end = start + SINGLE
-    if kind == REFERENCE:
+    if kind in (REFERENCE, STIMULUS):
+        stimulus = kind == STIMULUS
+        target, weight, inhibitory = high, 0, False
+        if stimulus:
+            target, weight, inhibitory = address & 255, conducted(c, o, high, address & 255), c.inhibitory[high] != 0
         if end <= until:
-            free = _single(o, high, neuron(c, o, high, 0, False, True), end, outputs, count)
-        return TREF, end, free
-    if kind == STIMULUS:
-        target = address & 255
-        if end <= until:
-            weight = conducted(c, o, high, target)
-            if o.sdsp_on_syn_stim:
+            if stimulus and o.sdsp_on_syn_stim:
                 learn(c, o, high, target)
-            spike = neuron(c, o, target, weight, c.inhibitory[high] != 0, False)
-            free = _single(o, target, spike, end, outputs, count)
-        return SYNAPSE, end, free
+            free = _single(o, target, neuron(c, o, target, weight, inhibitory, not stimulus), end, outputs, count)
+        return SYNAPSE if stimulus else TREF, end, free
     if kind == QUEUED:
         push(c, ((address >> 3) & 31) << 8 | high)
         return PUSH, start + 1, free
@@ -154,7 +152,12 @@ def run(
         inputs[k, 1] = end
         if state == TREF:
             at = count[N_SNAPS]
-            snaps[at], snap_lif[at], snap_izh[at] = end, c.lif, c.izh_state
+            snaps[at] = end
+            for i in range(NEURONS):
+                for j in range(c.lif.shape[1]):
+                    snap_lif[at, i, j] = c.lif[i, j]
+                for j in range(c.izh_state.shape[1]):
+                    snap_izh[at, i, j] = c.izh_state[i, j]
             count[N_SNAPS] += 1
         now = end + RELEASE
         if now > until:

@@ -54,15 +54,18 @@ def _step_matrix(w, i, const, psp, membrane, m, kq):  # type: ignore[no-untyped-
     if psp == ALPHA:
         kq[1], kq[2] = const[C_RHO, i], const[C_B, i]
         kq[3], kq[4] = f * const[C_P_VR, i], h * const[C_P_VR, i]
-        m[:, 1] = kq
+        for r in range(5):
+            m[r, 1] = kq[r]
         m[2, 2], m[3, 2], m[4, 2] = const[C_RHO, i], f * const[C_P_VI, i], h * const[C_P_VI, i]
     elif psp == EXP:
         kq[2], kq[3], kq[4] = const[C_RHO, i], f * const[C_P_VI, i], h * const[C_P_VI, i]
-        m[:, 2] = kq
+        for r in range(5):
+            m[r, 2] = kq[r]
     else:
         kq[3], kq[4] = f, h
-    kq *= lc
-    m[:, 0] = w[H_ABAR, i] * w[H_C, i] * kq
+    for r in range(5):
+        kq[r] *= lc
+        m[r, 0] = w[H_ABAR, i] * w[H_C, i] * kq[r]
     m[0, 0] += w[H_ABAR, i]
     m[3, 3], m[4, 3], m[4, 4] = f * const[C_KAP, i], h * const[C_KAP, i], k_o
 
@@ -138,7 +141,8 @@ def inject(hist, events, order, const, psp, membrane, live, e, words):  # type: 
         for t in range(order.size):
             w = hist[order[t]]
             _step_matrix(w, i, const, psp, membrane, m, kq)
-            x[:] = w[H_C, i] * kq
+            for part in range(5):
+                x[part] = w[H_C, i] * kq[part]
             x[0] += 1.0
             for part in range(5):
                 beta[0, part] = (1.0 - w[H_ABAR, i]) * x[part] + const[C_D, i] * kq[part]
@@ -165,5 +169,7 @@ def inject(hist, events, order, const, psp, membrane, live, e, words):  # type: 
             for r in range(5):
                 e[3, r, 0, i] = put(e[3, r, 0, i] + beta[3, r], K_TRACE + 15 + r, words)
             _product(y, m, K_CARRY, words, out)
-            y[:] = out
+            for r in range(5):
+                for part in range(5):
+                    y[r, part] = out[r, part]
     return done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
@@ -13,6 +13,7 @@ from simulator.base.shown import si
 
 _FONT = 'font-family="inherit" font-size="12"'
 LETTER, TICK = 6.4, 52  # mean width of a letter; least room of a tick's label
+WIDE, NARROW = 1000, 350  # widths of a drawing: on a screen, on a phone
 
 
 def frame(width: int, height: int, body: str, label: str) -> str:
@@ -20,6 +21,23 @@ def frame(width: int, height: int, body: str, label: str) -> str:
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}" '
         f'style="max-width:{width}px" {_FONT}>{body}</svg>'
+    )
+
+
+def _of_both_widths(draw: Callable[[int], str]) -> str:
+    """Return a drawing for a screen and one for a phone; the page's CSS shows one of them."""
+    return "".join(
+        draw(width).replace("<svg ", f'<svg class="{kind}" ', 1) for width, kind in ((WIDE, "screen"), (NARROW, "phone"))
+    )
+
+
+def _above(y: float, name: str) -> str:
+    """Draw the name of a row above it, on a phone; a long one is squeezed to the width."""
+    drawn = text(0, y, name)
+    return (
+        drawn.replace("<text ", f'<text textLength="{NARROW}" lengthAdjust="spacingAndGlyphs" ')
+        if (LETTER * len(name) > NARROW)
+        else drawn
     )
 
 
@@ -38,21 +56,21 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [first + i * step for i in range(int((high - first) / step + 1e-9) + 1)]
 
 
-def ranges_log(
-    rows: Sequence[tuple[str, float, float, float | None, str]], unit: str, label: str, width: int = 1000
-) -> str:
+def ranges_log(rows: Sequence[tuple[str, float, float, float | None, str]], unit: str, label: str) -> str:
     """Draw values with their ranges on a logarithmic axis, which has no zero for bars to begin at.
 
     Each row is (name, low, value, high or None, css class): a dot at the value, a line from the low to the high end.
     """
     shown = [r for r in rows if r[2] > 0]
-    if not shown:
-        return ""
+    return _of_both_widths(lambda width: _ranges_log(shown, unit, label, width)) if shown else ""
+
+
+def _ranges_log(shown: Sequence[tuple[str, float, float, float | None, str]], unit: str, label: str, width: int) -> str:
     ends = [e for _, low, value, top, _ in shown for e in (low, value, top) if e is not None and e > 0]
     low = math.floor(math.log10(min(ends)) - 1e-9)
     high = max(low + 1, math.ceil(math.log10(max(ends)) + 1e-9))
-    left = _left([name for name, *_ in shown])
-    right, row_height = 220, 28
+    narrow = width == NARROW
+    left, right, row_height = (24, 24, 54) if narrow else (_left([name for name, *_ in shown]), 220, 28)
     scale = (width - left - right) / (high - low)
     height = row_height * len(shown) + 34
     body = []
@@ -65,14 +83,15 @@ def ranges_log(
         body.append(f'<line x1="{x:.1f}" y1="4" x2="{x:.1f}" y2="{height - 26}" class="grid"/>')
         body.append(text(x, height - 8, si(10.0**power, unit), "middle", "soft"))
     for i, (name, least, value, most, kind) in enumerate(shown):
-        y = 6 + i * row_height + 9
+        y = 6 + i * row_height + (36 if narrow else 9)
         end = value if most is None else max(value, most)
-        body.append(text(left - 10, y + 5, name, "end"))
+        body.append(_above(y - 26, name) if narrow else text(left - 10, y + 5, name, "end"))
         body.append(f'<rect x="{at(least):.1f}" y="{y - 3}" width="{max(1.0, at(end) - at(least)):.1f}" height="6" rx="3" '
                     f'class="{kind}" fill-opacity="0.45"/>')  # fmt: skip
         body.append(f'<circle cx="{at(value):.1f}" cy="{y}" r="6" class="{kind}"/>')
         reach = f"{si(least, unit)} .. {si(end, unit)}" if most is not None else f"bound {si(least, unit)}"
-        body.append(text(at(end) + 10, y + 5, f"{si(value, unit)}  ({reach})"))
+        told = f"{si(value, unit)}  ({reach})"
+        body.append(text(0, y - 11, told, kind="soft") if narrow else text(at(end) + 10, y + 5, told))
     return frame(width, height, "".join(body), label)
 
 
@@ -81,18 +100,21 @@ def _left(names: Sequence[str]) -> int:
     return max(120, min(560, 20 + round(LETTER * max(map(len, names)))))
 
 
-def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int = 1000) -> str:
+def bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str) -> str:
     """Draw horizontal bars on a linear axis from 0; each row is (name, value, css class)."""
-    if not rows:
-        return ""
+    return _of_both_widths(lambda width: _bars(rows, unit, label, width)) if rows else ""
+
+
+def _bars(rows: Sequence[tuple[str, float, str]], unit: str, label: str, width: int) -> str:
     top = max(v for _, v, _ in rows) or 1.0
-    left, right, row_height = _left([name for name, *_ in rows]), 110, 24
+    narrow = width == NARROW
+    left, right, row_height = (0, 80, 38) if narrow else (_left([name for name, *_ in rows]), 110, 24)
     body = []
     for i, (name, value, kind) in enumerate(rows):
-        y = 4 + i * row_height
+        y = 4 + i * row_height + (15 if narrow else 0)
         length = max(1.0, value / top * (width - left - right))
-        body.append(text(left - 10, y + 13, name, "end"))
-        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{row_height - 7}" rx="2" class="{kind}"/>')
+        body.append(_above(y - 3, name) if narrow else text(left - 10, y + 13, name, "end"))
+        body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="17" rx="2" class="{kind}"/>')
         body.append(text(left + length + 6, y + 13, f"{value:.3g} %" if unit == "%" else si(value, unit)))
     return frame(width, row_height * len(rows) + 8, "".join(body), label)
 
@@ -102,7 +124,6 @@ def columns(
     x_label: str,
     y_label: str,
     label: str,
-    width: int = 1000,
     span: tuple[float, float] | None = None,
     whole: bool = False,
 ) -> str:
@@ -111,13 +132,25 @@ def columns(
     Args:
         values: heights.
         x_label, y_label, label: of the axes and of the drawing.
-        width: of the drawing.
         span: first and last x, the first edge of the first column and the last of the last; by default their numbers.
         whole: label whole numbers of x alone.
     """
     values = np.asarray(values, float)
-    if values.size == 0:
-        return ""
+    return (
+        _of_both_widths(lambda width: _columns(values, (x_label, y_label, label), width, span, whole))
+        if values.size
+        else ""
+    )
+
+
+def _columns(
+    values: npt.NDArray[np.float64],
+    labels: tuple[str, str, str],
+    width: int,
+    span: tuple[float, float] | None,
+    whole: bool,
+) -> str:
+    x_label, y_label, label = labels
     group = max(1, math.ceil(values.size / 180))
     padded = np.concatenate([values, np.full(-values.size % group, np.nan)]).reshape(-1, group)
     shown = np.nanmean(padded, axis=1)
@@ -137,7 +170,7 @@ def columns(
             f'height="{h:.2f}" class="chip"/>'
         )
     first, last = span or (0.0, float(values.size))
-    for tick in (t for t in ticks(first, last, 6) if not whole or abs(t - round(t)) < 1e-9):
+    for tick in (t for t in ticks(first, last, 6 if width == WIDE else 4) if not whole or abs(t - round(t)) < 1e-9):
         x = left + (tick - first) / (last - first) * values.size / group * column
         body.append(text(x, height - bottom + 16, f"{tick:g}", "middle", "soft"))
     body.append(text(left + plot_width / 2, height - 6, x_label, "middle", "soft"))

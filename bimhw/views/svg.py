@@ -27,7 +27,8 @@ def frame(width: int, height: int, body: str, label: str) -> str:
 def _of_both_widths(draw: Callable[[int], str]) -> str:
     """Return a drawing for a screen and one for a phone; the page's CSS shows one of them."""
     return "".join(
-        draw(width).replace("<svg ", f'<svg class="{kind}" ', 1) for width, kind in ((WIDE, "screen"), (NARROW, "phone"))
+        draw(width).replace("<svg ", f'<svg class="{kind}" ', 1)
+        for width, kind in ((WIDE, "screen"), (NARROW, "phone"))
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -28,6 +29,25 @@ MOST_NAMED = 6  # points of a front that still have room for their settings
 NOT_NAMED = {"chip", "seed", "seeds", "pareto"}  # by colour and marker, or no axis
 
 
+class Height(msgspec.Struct, frozen=True):
+    """Figure of a sweep's vertical axis: its key in the rows, factor, name and unit."""
+
+    key: str
+    factor: float
+    name: str
+    unit: str
+
+
+ACCURACY = Height("accuracy", 100.0, "accuracy", "%")
+LATENCY = Height("latency_us", 1.0, "latency", "µs")
+
+
+def height_of(rows: Rows) -> Height:
+    """Return accuracy, or latency where all points are equally accurate."""
+    alike = len(rows) > 1 and len({r["accuracy"] for r in rows}) == 1
+    return LATENCY if alike and all(r.get(LATENCY.key) is not None for r in rows) else ACCURACY
+
+
 def by_chip(rows: Rows) -> dict[str, Rows]:
     """Return the rows of each chip, in the order of their first row."""
     names = dict.fromkeys(str(r["axes"].get("chip", DEFAULT_CHIP)) for r in rows)
@@ -35,7 +55,7 @@ def by_chip(rows: Rows) -> dict[str, Rows]:
 
 
 def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
-    """Draw accuracy against energy with the Pareto front.
+    """Draw accuracy against energy with the Pareto front; latency where all points are equally accurate.
 
     Args:
         axes: to draw on.
@@ -44,21 +64,29 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
             compared, and the points stand faint behind them: the front of points would choose lucky seeds.
     """
     several = any(s["seeds"] > 1 for s in settings)
+    height = height_of(rows)
     means = {name: [s for s in settings if str(s.get("chip", DEFAULT_CHIP)) == name] for name in by_chip(rows)}
     for number, (name, own) in enumerate(by_chip(rows).items()):
-        x, y = [r["total_uj"] for r in own], [100 * r["accuracy"] for r in own]
+        x, y = [r["total_uj"] for r in own], [height.factor * r[height.key] for r in own]
         size, alpha, label = (10, 0.3, None) if several else (24, 0.8, name)
         marker = MARKERS[number % len(MARKERS)]  # chips differ in print without colours, too
         axes.scatter(x, y, s=size, alpha=alpha, label=label, lw=0, color=f"C{number}", marker=marker)
         if several:
-            _deviations(axes, means[name], name, f"C{number}", marker)
-    best = [(s["total_uj_mean"], 100 * s["accuracy_mean"], s) for s in settings if s["pareto"]]
-    single = [(r["total_uj"], 100 * r["accuracy"], r["axes"]) for r in rows if r["pareto"]]
+            _deviations(axes, means[name], height, name, f"C{number}", marker)
+    best = [(s["total_uj_mean"], height.factor * s[f"{height.key}_mean"], s) for s in settings if s["pareto"]]
+    single = [(r["total_uj"], height.factor * r[height.key], r["axes"]) for r in rows if r["pareto"]]
     front = sorted(best if several else single, key=lambda point: point[:2])
     _name_points(axes, front, settings if several else [r["axes"] for r in rows])
     label = f"Pareto front (energy, latency, accuracy){' of the means' if several else ''}"
-    axes.plot([e for e, _, _ in front], [a for _, a, _ in front], lw=1, color="0.5", zorder=0, label=label)
-    axes.set(xlabel="energy per inference (µJ)", ylabel="accuracy (%)", title="accuracy against energy")
+    if len(front) > 1:
+        axes.plot([e for e, _, _ in front], [a for _, a, _ in front], lw=1, color="0.5", zorder=0, label=label)
+    alike = "" if height is ACCURACY else f" (accuracy {100 * rows[0]['accuracy']:.3g} % everywhere)"
+    axes.set(
+        xlabel="energy per inference (µJ)", ylabel=f"{height.name} ({height.unit})", title=f"{height.name} against energy{alike}"
+    )  # fmt: skip
+    if height is ACCURACY:  # no tick above 100 %
+        low = axes.get_ylim()[0]
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 100])
     energies = [r["total_uj"] for r in rows if r["total_uj"] > 0]
     if energies and max(energies) > 20 * min(energies):
         axes.set_xscale("log")  # chips lie decades apart
@@ -87,11 +115,11 @@ def _name_points(axes: Axes, front: Sequence[tuple[float, float, dict[str, Any]]
         axes.annotate(text, (energy, accuracy), (7, 2), textcoords="offset points", fontsize=7, color="0.3")
 
 
-def _deviations(axes: Axes, settings: Rows, name: str, colour: str, marker: str) -> None:
+def _deviations(axes: Axes, settings: Rows, height: Height, name: str, colour: str, marker: str) -> None:
     """Draw mean and standard deviation of each setting over its seeds."""
-    centre = [[s[f"{key}_mean"] for s in settings] for key in ("total_uj", "accuracy")]
-    spread = [[s[f"{key}_sd"] or 0.0 for s in settings] for key in ("total_uj", "accuracy")]
+    centre = [[s[f"{key}_mean"] for s in settings] for key in ("total_uj", height.key)]
+    spread = [[s[f"{key}_sd"] or 0.0 for s in settings] for key in ("total_uj", height.key)]
     axes.errorbar(
-        centre[0], [100 * v for v in centre[1]], [100 * v for v in spread[1]], spread[0],
+        centre[0], [height.factor * v for v in centre[1]], [height.factor * v for v in spread[1]], spread[0],
         fmt=marker, color=colour, ms=5, capsize=2, lw=1, label=f"{name}, mean ± s.d. over seeds",
     )  # fmt: skip

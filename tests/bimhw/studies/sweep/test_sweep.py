@@ -543,3 +543,23 @@ def test_the_picture_tells_chips_and_the_front_apart() -> None:
     assert sorted(t.get_text() for t in axes.texts) == ["bits 4", "bits 8"]
     first, second = (c.get_paths()[0].vertices for c in axes.collections)
     assert first.shape != second.shape and axes.get_xscale() == "log"
+
+
+def test_points_of_one_accuracy_are_drawn_by_their_latency() -> None:
+    from matplotlib.figure import Figure
+
+    from bimhw.studies.sweep.pareto import draw_front
+
+    points = [
+        {"axes": {"cores": n}, "accuracy": 1.0, "total_uj": 2.0 * n, "latency_us": 8.0 / n, "pareto": True}
+        for n in (1, 2)
+    ]
+    axes = Figure().subplots()
+    draw_front(axes, points, [{"seeds": 1, "pareto": False}])
+    assert axes.get_ylabel() == "latency (µs)" and "accuracy 100 % everywhere" in axes.get_title()
+    assert axes.lines[0].get_xydata().tolist() == [[2.0, 8.0], [4.0, 4.0]]
+    for point, accuracy in zip(points, (1.0, 0.9), strict=True):
+        point["accuracy"] = accuracy
+    axes = Figure().subplots()
+    draw_front(axes, points, [{"seeds": 1, "pareto": False}])
+    assert axes.get_ylabel() == "accuracy (%)" and max(axes.get_yticks()) <= 100

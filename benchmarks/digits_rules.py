@@ -78,7 +78,7 @@ def frozen_events(task: Task, seed: int, epochs: int, lr: float) -> float:
 
     weight = torch.nn.Parameter(torch.zeros(task.n_classes, 64))
     adam, x, y = torch.optim.Adam([weight], lr), seen(task.train), torch.from_numpy(task.train.y)
-    labelled = torch.from_numpy(task.label_steps)
+    labelled = torch.from_numpy(task.loss_steps)
     for _ in range(epochs):
         for batch in torch.randperm(len(y)).split(20):
             logits = x[labelled][:, batch] @ weight.T

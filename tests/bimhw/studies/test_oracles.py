@@ -45,3 +45,22 @@ def test_every_rule_has_an_oracle_of_fifty_cases() -> None:
         assert set().union(*(names for names, where, *_ in listed if where == place)) == registered
     for _, _, file, name, cases in listed:
         assert cases_of(file, name) == cases >= 50, name
+
+
+def part_of_page(start: str, end: str) -> str:
+    return (ROOT / "docs" / "rules.md").read_text(encoding="utf-8").split(start)[1].split(end)[0]
+
+
+def test_every_rule_has_a_row_on_digits_and_a_reason_where_it_loses() -> None:
+    rows = [
+        line.strip("|").split("|")
+        for line in part_of_page("<!-- rules digits-all -->\n", "<!-- end -->").splitlines()[2:]
+    ]
+    gains = {row[2].strip(" `"): row[-1].strip() for row in rows}
+    assert gains.keys() == {r.name for r in host_rules().values() if not r.only} | {"readout"}
+    said = part_of_page("<!-- rules digits-all -->", "\n### ").split("<!-- end -->")[1]
+    for rule, gain in gains.items():
+        assert gain == "frozen" or float(gain) > 0 or f"`{rule}`" in said, rule
+    learnt = part_of_page("<!-- rules digits-whole -->", "<!-- end -->")
+    below = part_of_page("The other shipped rules stay below", "\n\n")
+    assert all(f"`{rule}`" in learnt + below for rule in shipped_rules())

@@ -26,7 +26,7 @@ import numba
 import numpy as np
 
 from simulator.base.intrinsics import trailing_zeros
-from simulator.timing.arbiter import branch, choose
+from simulator.timing.arbiter import branch
 from simulator.timing.layout import lay_out
 from simulator.timing.tokens import Tables, settle
 
@@ -193,7 +193,23 @@ def time_steps(
                 link = S[links_of + (out >> _4)]
                 tail_gone = now + (link & FLITS)
                 first_row = out - (port << _4) - _8
-                chosen = choose(S, out, asked, first_row, rotating, port_mask)
+                # The input served: the first from the output's turn on, or the one with the oldest head. In line: a call here
+                # would count references to S, two locked instructions a grant.
+                chosen = trailing_zeros(asked)
+                if rotating:
+                    turn = S[out + GRANTS] & TURN
+                    ahead = asked >> turn
+                    chosen = turn + trailing_zeros(ahead) if ahead else chosen
+                    S[out + GRANTS] = (S[out + GRANTS] & ~TURN) | ((chosen + _1) & port_mask)
+                else:
+                    rest = asked & (asked - _1)
+                    best = S[first_row + (chosen << _4) + KEY]
+                    while rest:
+                        i = trailing_zeros(rest)
+                        rest &= rest - _1
+                        key = S[first_row + (i << _4) + KEY]
+                        if key < best:
+                            best, chosen = key, i
                 asked ^= _1 << chosen
                 S[out + ASKED] = asked
                 S[out + GRANTS] += GRANT

@@ -64,6 +64,8 @@ def read_tables(path: Path) -> Tables:
     where = str(path)
     network = _map(_map(raw, where).get("network"), f"{where}: network")
     groups = [_group(entry, where) for entry in _list(network.get("groups"), f"{where}: groups")]
+    if not groups or len({g.name for g in groups}) < len(groups):
+        raise InputError(f"{where}: groups", "holds no group, or two of one name", WAY)
     tables = Tables(str(network.get("name", path.stem)), {g.name: g for g in groups})
     for key, value in _pairs(network.get("edges", []), f"{where}: edges"):
         tables.edges.append(_edge(tables, key, attributes(value, f"{where}: {key}"), where))
@@ -147,6 +149,9 @@ def _edge(tables: Tables, key: str, given: Attributes, where: str) -> Edges:
     source, arrow, target = key.partition("->")
     if not arrow:
         raise InputError(f"{where}: edges: {key}", "is not SOURCE -> TARGET", WAY)
+    if ".." in key:
+        problem = "names several neurons at one end: SANA-FE takes the first alone"
+        raise InputError(f"{where}: edges: {key}", problem, "Write one edge a pair, or a sparse list of pairs")
     (a, rows), (b, columns) = _address(tables, source, where), _address(tables, target, where)
     kind = str(given.pop("type", "" if "." in key else "dense"))
     weight = given.pop("weight", given.pop("w", 0.0))

@@ -133,6 +133,7 @@ def test_what_a_chip_file_cannot_say_is_named(tmp_path: Path) -> None:
         ("reset_mode: hard", "reset_mode: none", "reset_mode: is"),
         ("reset: 0.25", "reset: 0.3", "0.3, which is no multiple of 1/64"),
         ("in.1 -> b.2: [synapse", "in.1 -> b.7: [synapse", "is beyond the group's 4 neurons"),
+        ("in.1 -> b.2: [synapse", "in.0..1 -> b.2: [synapse", "SANA-FE takes the first alone"),
         ("in.1 -> b.2: [synapse", "in.1 -> c: [synapse", "names no group; there are in, a, b"),
         ("in -> a: [type: dense", "a -> in: [type: dense", "ends at an input"),
         ("core: 0.0", "core: 0.4", "no TILE.CORE of 2 cores"),
@@ -146,6 +147,13 @@ def test_what_has_no_counterpart_is_refused_by_name(old: str, new: str, message:
     (tmp_path / "net.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         sanafe_network(tmp_path / "net.yaml", STEPS, cores_per_tile=2)
+
+
+@pytest.mark.parametrize("groups", ["[]", "[{name: a, neurons: [0]}, {name: a, neurons: [0]}]"])
+def test_groups_have_neurons_and_names_of_their_own(groups: str, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(f"network: {{name: x, groups: {groups}, edges: []}}\nmappings: []\n")
+    with pytest.raises(InputError, match="holds no group, or two of one name"):
+        sanafe_network(tmp_path / "net.yaml", 5, cores_per_tile=2)
 
 
 def test_resting_neurons_are_named(tmp_path: Path) -> None:

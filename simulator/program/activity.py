@@ -19,6 +19,7 @@ from simulator.base.shown import Shown
 from simulator.base.spool import Array
 
 Ints = npt.NDArray[np.int64]
+MOST_COUNTED = 2**60  # of one counter: sums of several stay within 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +157,8 @@ def _check_count(count: Count, facts: _Facts, where: str) -> None:
             )
         if values.size and int(values.min()) < 0:
             raise InputError(f"{where}.{grouping}", f"counts {int(values.min())}", "Simulate again")
+        if values.sum(dtype=np.float64) > MOST_COUNTED:
+            raise InputError(f"{where}.{grouping}", f"sums to more than {MOST_COUNTED:,}", "Simulate again")
         totals.add(int(values.sum()))
     if len(totals) != 1:
         raise InputError(where, f"sums to {sorted(totals)} by core, step and population", "Simulate again")

@@ -40,8 +40,26 @@ from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM)
+BEGIN = """
+import os, signal
+from bimhw.__main__ import run
+try:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+except KeyboardInterrupt:
+    os._exit(2)
+run()
+"""
 POINTS = Path("docs/results/points.jsonl")
 KILLS = int(os.environ.get("BIMHW_KILLS", "1"))
+
+
+def let_stop() -> None:
+    """Let the signals through; one that came before ends the process as it ends a command."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    except KeyboardInterrupt:
+        os._exit(2)
 
 
 class Child:
@@ -50,11 +68,13 @@ class Child:
     def __init__(self, folder: Path, arguments: str, fresh: bool) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the process lasts
         self._code: int | None = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the command begins: Python's own start is not ours
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads
             self.pid = os.fork()
         if self.pid == 0:
             self._begin(folder, arguments.split(), fresh)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
     def _begin(self, folder: Path, arguments: list[str], fresh: bool) -> NoReturn:
         os.chdir(folder)
@@ -63,12 +83,13 @@ class Child:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL if fresh else signal.default_int_handler)
         if fresh:
-            os.execve(sys.executable, [sys.executable, "-m", "bimhw", *arguments], ENVIRONMENT)
+            os.execve(sys.executable, [sys.executable, "-c", BEGIN, *arguments], ENVIRONMENT)
         sys.argv = ["bimhw", *arguments]
         sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
         code: object = 1
+        warnings.simplefilter("ignore")
+        let_stop()
         try:
-            warnings.simplefilter("ignore")
             run()
         except SystemExit as done:
             code = done.code or 0

@@ -45,3 +45,11 @@ def test_another_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(3))
     with pytest.raises(InputError, match="counters of a run"):
         Activity.load(tmp_path / "a.npz")
+
+
+def test_counters_whose_sum_leaves_64_bits_are_refused(tmp_path: Path) -> None:
+    """Four times 2^62 wrap to 0, and would agree with counters of nothing."""
+    nothing = np.zeros(2, np.int64)
+    Activity({"spikes": Count(np.full(4, 2**62), nothing, nothing)}, 2, 1, ("in", "hidden")).save(tmp_path / "a.npz")
+    with pytest.raises(InputError, match="sums to more than"):
+        Activity.load(tmp_path / "a.npz")

@@ -98,7 +98,7 @@ def energy(
         result.get("test_accuracy", result.get("accuracy")), held, full, _board_mw(chip), ran,
         _time_ratios(program, chip, activity, spikes), None if program is None else program.facts.fidelity,
         (time_word(chip, program, False), time_word(chip, program, True)), learners,
-        _recounted(program, spikes, activity, chip, report) if learned else _notes(learning, ran, learners),
+        _recounted(program, spikes, activity, chip, report, result) if learned else _notes(learning, ran, learners),
     )  # fmt: skip
 
 
@@ -170,13 +170,14 @@ def _notes(learning: Sequence[LearningCost], ran: int, learners: LearningCost | 
 
 
 def _recounted(
-    program: Program | None, spikes: SpikeTrain | None, activity: Activity, chip: Chip, report: EnergyReport
-) -> tuple[str, ...]:
+    program: Program | None, spikes: SpikeTrain | None, activity: Activity, chip: Chip, report: EnergyReport,
+    result: Mapping[str, Any],
+) -> tuple[str, ...]:  # fmt: skip
     """Count a run that learnt from its own spikes, beside what the learner did."""
     if program is None or spikes is None or not spikes.steps:
         return ()
     try:
-        counted = count_learnt(program, spikes, activity, chip)
+        counted = count_learnt(program, spikes, activity, chip, "bits_per_character" in result)
     except (FitError, InputError):  # another rule than the gradient
         return ()
     ratio = chip_energy(counted.activities[1], chip, program).energy_pj() / report.energy_pj()

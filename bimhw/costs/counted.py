@@ -110,7 +110,8 @@ def count_learnt(
         FitError: a network that does not learn on the chip, or a rule that is not counted.
     """
     config, net = learn_config(program.learning), learning_net(program)
-    if config.rule != "rtrl" or config.accumulate > 1 or config.form not in forms_of(program) or not config.skip_zero:
+    plain = config.rule == "rtrl" and config.accumulate == 1 and config.skip_zero and not config.prune_target
+    if config.form not in forms_of(program) or not plain:
         raise FitError("learning", f"by rule {config.rule!r}, form {config.form!r} is not counted", "Simulate it")
     plan = LearningPlan(config.form, config.block, config.history, config.every)
     stored = filled(program, net)

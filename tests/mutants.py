@@ -158,10 +158,14 @@ FUNCTION, UPDATES = "tests/simulator/function/test_function.py", "tests/simulato
 HANDS, MESHES = "random_meshes or by_hand", "random_trees or by_hand or holds_the_slot"
 TESTED |= {
     "a weight is not shifted": (
-        "simulator.function.kernels", "+= int(weights[j]) << shift", "+= int(weights[j])", FUNCTION, "dictionary"),
+        "simulator.function.kernels", "np.uint64(indptr[row + 1]), 1 << shift)", "np.uint64(indptr[row + 1]), 1)", FUNCTION,
+        "dictionary"),
+    "one synapse of eight is lost": (
+        "simulator.base.intrinsics", "for lane in range(8):", "for lane in range(7):",
+        "tests/simulator/function/test_kernels.py", "adds_each_synapse"),
     "a payload is not scaled": (
-        "simulator.function.kernels", "value = int(payload[k]) << shift\n        for j in range(np",
-        "value = 1 << shift\n        for j in range(np", FUNCTION, "dictionary"),
+        "simulator.function.kernels", "value = int(payload[k]) << shift\n        add_row(",
+        "value = 1 << shift\n        add_row(", FUNCTION, "dictionary"),
     "a sum is not cleared": (
         "simulator.function.kernels", " acc[port, i] = 0\n", " acc[port, i] = acc[port, i]\n", FUNCTION, "dictionary"),
     "a saturated sum wraps": (

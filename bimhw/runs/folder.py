@@ -122,6 +122,7 @@ class RunFolder:
         payload = arrays["payload"] if arrays["payload"].size else None
         train = SpikeTrain(arrays["ptr"], arrays["ids"], payload)
         train.check(str(path))
+        self._check_steps(path, train.steps)
         return train
 
     def timing(self) -> dict[str, Array] | None:
@@ -133,7 +134,13 @@ class RunFolder:
         for name, values in arrays.items():
             if values.dtype.kind not in "iu" or (values.size and int(values.min()) < 0):
                 raise InputError(f"{path}: {name}", "holds times that are no whole numbers of at least 0", _AGAIN)
+        self._check_steps(path, arrays["step_ticks"].size)
         return arrays
+
+    def _check_steps(self, path: Path, steps: int) -> None:
+        counted = self.activity().steps
+        if steps != counted:
+            raise InputError(str(path), f"has {steps:,} steps, the run's counters {counted:,}", _AGAIN)
 
     def outputs(self) -> dict[str, Array]:
         """Return what the outputs sent or held, and their scores; nothing where the run was none of data."""

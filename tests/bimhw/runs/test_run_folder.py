@@ -18,6 +18,9 @@ from bimhw.runs import simulate as module
 from bimhw.runs.course import Course
 from bimhw.runs.folder import RunFolder
 from simulator.base.errors import InputError
+from simulator.base.files import write_npz
+from simulator.base.reading import read_object
+from simulator.base.writing import write_json
 from simulator.plasticity.learn import EpochResult
 from simulator.program.program import Program
 
@@ -78,6 +81,20 @@ def test_a_run_that_fails_leaves_no_folder(program: Program, tmp_path: Path, mon
     with pytest.raises(InputError, match="broke"):
         simulate(program, tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_spikes_of_another_run_are_refused_although_every_hash_fits(program: Program, tmp_path: Path) -> None:
+    simulate(program, tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
+    assert run.spikes().steps == run.activity().steps
+    write_npz(
+        run.path / "spikes.npz", {"ptr": np.zeros(2, np.int64), "ids": np.zeros(0, np.int32), "payload": np.zeros(0)}
+    )
+    manifest = read_object(run.path / "manifest.json")
+    manifest["files"]["spikes.npz"] = folder_module.file_sha256(run.path / "spikes.npz")
+    write_json(run.path / "manifest.json", manifest | {"sha256": folder_module._own_sha256(manifest)})
+    with pytest.raises(InputError, match="has 1 steps, the run's counters"):
+        run.spikes()
 
 
 def test_a_checkpoint_of_learning_holds_no_time() -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,13 +100,15 @@ def brian_scope(target: Target) -> Iterator[Any]:
     """Set up Brian2 with a code generation target, its warnings kept quiet; put its preferences back afterwards."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Brian2 and what it imports warn of their own deprecations
-        hook = sys.excepthook
+        hook, on_interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)
         try:
             import brian2 as b2
         except ImportError as error:
             raise MissingExtraError("brian2", "brian2", "the cross-check against Brian2") from error
         finally:
             sys.excepthook = hook  # Brian2's own would hide a traceback in its log file
+            if threading.current_thread() is threading.main_thread():  # Brian2's own fails where SIGINT is ignored
+                signal.signal(signal.SIGINT, on_interrupt)
         b2.BrianLogger.suppress_name("method_choice")
         b2.start_scope()
         with _unlogged(b2), _uncached():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,5 +218,20 @@ def test_bad_input(arguments: dict[str, object], message: str) -> None:
 
 def test_an_interrupt_ends_the_check_and_not_brian2s_run_alone() -> None:
     """Brian2 takes the first Ctrl-C as a wish to stop its run in peace; half a run would be judged."""
-    with brian_scope("numpy") as b2, pytest.raises(KeyboardInterrupt):
-        b2.Network(b2.NetworkOperation(lambda: signal.raise_signal(signal.SIGINT))).run(b2.ms)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with brian_scope("numpy") as b2, pytest.raises(KeyboardInterrupt):
+            signal.signal(signal.SIGINT, b2._InterruptHandler(signal.default_int_handler))
+            b2.Network(b2.NetworkOperation(lambda: signal.raise_signal(signal.SIGINT))).run(b2.ms)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_brian2_leaves_an_ignored_interrupt_ignored() -> None:
+    """A background job of a shell ignores SIGINT; the handler that Brian2 installs cannot call that one."""
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "from bimhw.evidence.crosscheck.brian import brian_scope\n"
+        "with brian_scope('numpy'): signal.raise_signal(signal.SIGINT)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

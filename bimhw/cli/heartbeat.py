@@ -1,4 +1,7 @@
-"""Sign of life without a terminal: a line on standard error where a command has been silent for ten seconds."""
+"""Sign of life: a line on standard error where a command has been silent for ten seconds.
+
+On a terminal, only of work that is named by `doing` and shows no bar of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import click
 
 LOG_SECONDS = 10.0
 _last = [time.monotonic()]  # when a line was logged
+_doing: list[tuple[str, float]] = []  # what the command does now, and since when
 
 
 def log(message: str) -> None:
@@ -20,14 +24,17 @@ def log(message: str) -> None:
     click.echo(f"bimhw: {message}", err=True)
 
 
+def doing(what: str) -> None:
+    """Name the work that begins now, for the lines of the heartbeat."""
+    _doing[:] = [(what, time.monotonic())]
+
+
 @contextmanager
 def heartbeat(name: str) -> Iterator[None]:
-    """Log that a command works, every `LOG_SECONDS` that bring no other line; nothing on a terminal."""
-    if sys.stderr.isatty():
-        yield
-        return
+    """Log that a command works, every `LOG_SECONDS` that bring no other line; on a terminal only named work."""
     over, begun = threading.Event(), time.monotonic()
     _last[0] = begun
+    _doing.clear()
     thread = threading.Thread(target=_beat, args=(name, begun, over), daemon=True)
     with suppress(RuntimeError):  # no memory for a thread
         thread.start()
@@ -40,6 +47,11 @@ def heartbeat(name: str) -> Iterator[None]:
 def _beat(name: str, begun: float, over: threading.Event) -> None:
     while not over.wait(max(0.01, _last[0] + LOG_SECONDS - time.monotonic())):
         now = time.monotonic()
-        if now - _last[0] >= LOG_SECONDS:
-            with suppress(OSError, ValueError):  # standard error is closed
-                log(f"{name}: at work for {now - begun:.0f} s")
+        if now - _last[0] < LOG_SECONDS:
+            continue
+        what, since = next(iter(_doing), ("", begun))
+        if sys.stderr.isatty() and not what:
+            _last[0] = now
+            continue
+        with suppress(OSError, ValueError):  # standard error is closed
+            log(f"{name}: {what + ': ' if what else ''}at work for {now - since:.0f} s")

@@ -38,6 +38,7 @@ def command(
 
     Finished runs are not repeated.
     """
+    from bimhw.cli.heartbeat import doing
     from bimhw.studies.results.api import results
 
     paths: dict[str, Path] = {}
@@ -51,7 +52,7 @@ def command(
     def say(text: str) -> None:
         echo(text, err=True)
 
-    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say, dask, device)
+    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say, dask, device, doing)
     if as_json:
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return

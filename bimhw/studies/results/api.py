@@ -36,6 +36,7 @@ def results(
     say: Callable[[str], None] = print,
     dask: str | None = None,
     device: str = "cpu",
+    begins: Callable[[str], None] = lambda what: None,
 ) -> ResultsPage:
     """Train the missing rows of the results, then write ``results.md`` with its plots.
 
@@ -50,6 +51,7 @@ def results(
         say: called with a line of progress.
         dask: address of a Dask scheduler that trains side by side.
         device: where torch trains tasks and texts, by its name; strings stay on the CPU.
+        begins: called with the name of each run before it.
 
     Raises:
         InputError: an unknown table or row, no such device, or missing data of a table asked for by name.
@@ -58,6 +60,8 @@ def results(
     store = folder / "results" / "points.jsonl"
     if not report_only:
         paths = {name: Path(path) for name, path in (data or {}).items()}
-        run_results(store, tables, paths, seeds, None if minutes is None else 60 * minutes, say, rows, dask, device)
+        budget_s = None if minutes is None else 60 * minutes
+        run_results(store, tables, paths, seeds, budget_s, say, rows, dask, device, begins)
+    begins("writing the page")
     points = read_points(store)
     return ResultsPage(len(points), tuple(write_report(points, folder)))

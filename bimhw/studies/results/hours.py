@@ -15,11 +15,11 @@ from bimhw.tasks.sources.transcripts import Transcribed
 from simulator.base.errors import UnjudgedWarning
 
 SEQUENCES, SYMBOLS = 32, 8_000  # of the small part
-WORTH = 100  # times the small part: below it a table is soon done, and the trial would cost more than it tells
+WORTH = 20  # passes over the small part: a row of fewer is soon done, and the trial would cost more than it tells
 
 
 def small_part(data: Data) -> tuple[Data, float] | None:
-    """Return a small part of data and how many times the whole holds it; None: the data is small itself."""
+    """Return a small part of data and how many times the whole holds it; None: there is no part of such data."""
     if isinstance(data, Task):
         share = len(data.train) / SEQUENCES
         part: Data = replace(
@@ -36,13 +36,13 @@ def small_part(data: Data) -> tuple[Data, float] | None:
         )
     else:
         return None
-    return (part, share) if share >= WORTH else None
+    return part, max(1.0, share)
 
 
 def hours(table: Table, row: Row, data: Data) -> float | None:
     """Estimate the hours of a row, its grid and seeds: one pass over a small part, timed, times what the whole holds.
 
-    The first pass compiles and is not counted; scoring the test part is not in it. None: the data is small.
+    The first pass compiles and is not counted; scoring the test part is not in it. None: the row is short.
     """
     found = small_part(data)
     if found is None or row.kind in ("linear", "ngram"):
@@ -50,6 +50,9 @@ def hours(table: Table, row: Row, data: Data) -> float | None:
     part, share = found
     options: dict[str, Any] = row.options | (row.grid[0] if row.grid else {})
     passes = float(options.get("epochs", options.get("passes", 1)))
+    runs = row.seeds + (len(row.grid) if len(row.grid) > 1 else 0)
+    if share * passes * runs < WORTH:
+        return None
     once = {"passes" if "passes" in options else "epochs": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnjudgedWarning)
@@ -57,5 +60,4 @@ def hours(table: Table, row: Row, data: Data) -> float | None:
             start = time.perf_counter()
             run_point(part, table.name, row, options | once, 0, False)
             seconds = time.perf_counter() - start
-    runs = row.seeds + (len(row.grid) if len(row.grid) > 1 else 0)
     return seconds * share * passes * runs / 3600

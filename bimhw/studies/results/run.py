@@ -33,6 +33,7 @@ def run_results(
     rows: Sequence[str] = (),
     dask: str | None = None,
     device: str = "cpu",
+    begins: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Point]:
     """Train every missing point: for each table the grids first, then all rows with seed 0, then seed 1, and so on.
 
@@ -46,6 +47,7 @@ def run_results(
         rows: only those whose label holds one of these texts; none: all.
         dask: address of a Dask scheduler that trains points side by side; its workers may die.
         device: where torch trains tasks and texts.
+        begins: told the name of each run, and of other long work, before it.
 
     Raises:
         InputError: an unknown table, a text that no row's label holds, or missing data of a table asked for by name.
@@ -57,6 +59,7 @@ def run_results(
     with held(store), spreading(dask) as spread:
         for table in asked:
             name = table.name
+            begins(f"{name}: reading the data")
             try:
                 data = _data(table, paths)
             except InputError as error:
@@ -67,13 +70,14 @@ def run_results(
             wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
             table = _able(replace(table, rows=wanted), data, say)
             if table.path == table.task:  # a whole set of the user's
-                _say_hours(table, data, points, say)
+                _say_hours(table, data, points, say, begins)
             while spread is not None and time.monotonic() < end and (ready := _ready(table, data, points, seeds)):
+                begins(f"{name}: {len(ready)} runs on Dask")
                 for point in spread(run_point, [(data, name, *what, device) for what in ready]):
                     points[point.key] = point
                     append_point(store, point)
                     say(_line(table, point))
-            _run_table(table, data, store, points, seeds, end, say, device)
+            _run_table(table, data, store, points, seeds, end, say, device, begins)
     return points
 
 
@@ -89,12 +93,24 @@ def _able(table: Table, data: Data, say: Callable[[str], None]) -> Table:
     return table
 
 
-def _say_hours(table: Table, data: Data, points: Mapping[str, Point], say: Callable[[str], None]) -> None:
-    """Say how long each row that is not begun will take, where that is long."""
+def _say_hours(
+    table: Table, data: Data, points: Mapping[str, Point], say: Callable[[str], None], begins: Callable[[str], None]
+) -> None:
+    """Say how long each row that is not begun will take, where a timed trial is worth its time."""
     begun = {p.row for p in points.values() if p.table == table.name}
     for row in table.rows:
-        if row.label not in begun and (long := hours(table, row, data)) is not None:
-            say(f"{table.name}: {row.label}: about {long:,.1f} hours on this machine ({row.seeds} seeds and its grid)")
+        if row.label not in begun:
+            begins(f"{table.name}: {row.label}: timing a small part of the data")
+            if (long := hours(table, row, data)) is not None:
+                runs = f"{row.seeds} seeds{' and its grid' if len(row.grid) > 1 else ''}"
+                say(f"{table.name}: {row.label}: {_in_words(long)} on this machine ({runs})")
+
+
+def _in_words(hours: float) -> str:
+    """Return a duration in hours, or in minutes below one hour."""
+    if hours >= 1:
+        return f"about {hours:,.1f} hours"
+    return f"about {60 * hours:.0f} min" if 60 * hours >= 1 else "under a minute"
 
 
 def _asked(tables: Sequence[str], rows: Sequence[str]) -> list[Table]:
@@ -133,12 +149,14 @@ def _run_table(
     end: float,
     say: Callable[[str], None],
     device: str,
+    begins: Callable[[str], None],
 ) -> None:
     def get(row: Row, options: dict[str, Any], seed: int, tuning: bool) -> Point | None:
         key = point_key(table.name, row, options, seed, tuning)
         if key not in points or stale(points[key], data):
             if time.monotonic() > end:
                 return None
+            begins(_run_name(table, row.label, seed, tuning))
             points[key] = run_point(data, table.name, row, options, seed, tuning, device)
             append_point(store, points[key])
             say(_line(table, points[key]))
@@ -153,10 +171,13 @@ def _run_table(
                     return
 
 
+def _run_name(table: Table, label: str, seed: int, tuning: bool) -> str:
+    return f"{table.name}: {label}, seed {seed}{' (tuning)' if tuning else ''}"
+
+
 def _line(table: Table, point: Point) -> str:
-    tuning = " (tuning)" if point.tuning else ""
     figure = "trained, not judged" if point.not_judged else f"{value(point, table):.4f}"
-    return f"{table.name}: {point.row}, seed {point.seed}{tuning}: {figure}"
+    return f"{_run_name(table, point.row, point.seed, point.tuning)}: {figure}"
 
 
 def stale(point: Point, data: Data) -> bool:

@@ -122,9 +122,15 @@ def test_long_work_logs_lines_without_a_terminal(
     assert "working: 4 of 10 samples after 0 s" in capsys.readouterr().err
 
 
-def test_a_silent_command_logs_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def _logged(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO) -> tuple[threading.Event, list[str]]:
+    """Return what is set once a line is logged, and the lines."""
     logged, told = threading.Event(), list[str]()
-    monkeypatch.setattr(sys, "stderr", io.StringIO())  # no terminal
+    monkeypatch.setattr(sys, "stderr", stderr)
     monkeypatch.setattr(heartbeat, "LOG_SECONDS", 0.01)
 
     def log(message: str) -> None:
@@ -132,9 +138,24 @@ def test_a_silent_command_logs_that_it_works(monkeypatch: pytest.MonkeyPatch) ->
         logged.set()
 
     monkeypatch.setattr(heartbeat, "log", log)
+    return logged, told
+
+
+def test_a_silent_command_logs_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged, told = _logged(monkeypatch, io.StringIO())
     with heartbeat.heartbeat("fit"):
         assert logged.wait(60)
     assert told[0].startswith("fit: at work for ")
+
+
+def test_a_terminal_is_told_of_named_work_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other work shows a bar there, which a line would tear."""
+    logged, told = _logged(monkeypatch, _Terminal())
+    with heartbeat.heartbeat("fit"):
+        assert not logged.wait(0.1)
+        heartbeat.doing("row 1")
+        assert logged.wait(60)
+    assert told[0].startswith("fit: row 1: at work for ")
 
 
 WIDE = [(f"layer{k}.feature", "a table has long words", 0.123456, f"{k},000", "unknown") for k in range(3)]

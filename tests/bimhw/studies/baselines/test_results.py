@@ -353,6 +353,24 @@ def test_hours_are_those_of_a_small_part_times_what_the_whole_holds(monkeypatch:
     assert long is not None and 1 <= long * 3600 / (0.01 * 100 * 2 * (2 + 2)) < 5  # share, epochs, seeds and grid
     assert asked == [(32, ROWS[0].options | GRID[0] | {"epochs": 1})] * 2
     assert hours_module.hours(TABLE, ROWS[2], many) is None  # linear
+    one = replace(ROWS[1], options=ROWS[1].options | {"epochs": 40}, seeds=1)  # 40 passes over 40 sequences
+    assert 0.01 * 40 * 40 / 32 / 3600 <= (hours_module.hours(TABLE, one, small) or 0) < 0.1
+
+
+def test_the_time_of_a_row_is_said_in_words(
+    plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a user's own set, also of a small one; and each run is named before it begins."""
+    times = {"online": 2.25, "gru": 0.005, "linear": None}
+    monkeypatch.setattr(run_module, "hours", lambda table, row, data: times[row.label])
+    for tables in (run_module.TABLES, TABLES):
+        monkeypatch.setitem(tables, "toy", replace(TABLE, path="digits"))
+    said, begun = list[str](), list[str]()
+    run_results(tmp_path / "p.jsonl", ["toy"], {"digits": tmp_path}, seeds=1, say=said.append, begins=begun.append)
+    assert said[0] == "toy: online: about 2.2 hours on this machine (2 seeds and its grid)"
+    assert said[1] == "toy: gru: under a minute on this machine (2 seeds)"
+    runs = [text.rpartition(":")[0] for text in said[2:]]
+    assert begun[0] == "toy: reading the data" and begun[-5:] == runs and "toy: online, seed 0 (tuning)" in runs
 
 
 def test_a_plain_path_needs_one_table_that_takes_it() -> None:

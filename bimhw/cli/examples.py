@@ -7,6 +7,8 @@ from functools import wraps
 
 import click
 
+from bimhw.cli.needs import NEEDS, refusing
+
 # full name of a command -> its example; tests/bimhw/cli/test_every_command.py runs those that take seconds
 EXAMPLES = {
     "bench": "bimhw bench net.npz --chip generic",
@@ -78,12 +80,14 @@ NEXT = {
 
 
 def documented(command: click.Command, name: str) -> click.Command:
-    """Return the command with its example in the help and its next step at the end; idempotent."""
+    """Return the command with its example in the help, its needs checked and its next step at the end; idempotent."""
     if isinstance(command, click.Group):
         for child, inner in command.commands.items():
             documented(inner, f"{name} {child}")
     if name in EXAMPLES and not (command.epilog or "").startswith("Example"):
         command.epilog = f"Example: {EXAMPLES[name]}"
+    if name in NEEDS and command.callback is not None and not hasattr(command.callback, "refuses"):
+        command.callback = refusing(command.callback, NEEDS[name])
     steps = NEXT.get(name, ())
     if steps and command.callback is not None and not hasattr(command.callback, "next_step"):
         command.callback = _then(command.callback, steps)

@@ -68,6 +68,8 @@ def calibration_data(
         InputError: wrong width or type.
     """
     if isinstance(task, Dataset):
+        if calibration is not None:
+            raise InputError("calibration", "is ignored beside samples of your own, which calibrate too", "Give one")
         return _from_dataset(task, network, seed)
     width, scale = _input(network)
     if task is not None and not isinstance(task, str):

@@ -27,6 +27,7 @@ from bimhw.tasks.dataset import Dataset
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.found import import_all
+from simulator.base.misplaced import check_no_run_folder
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
@@ -116,6 +117,7 @@ def front_end_of(model: object) -> AnyFrontEnd:
         for front_end in front_ends():
             if suffix in front_end.suffixes:
                 return front_end
+        check_no_run_folder(model)
         if suffix.lower() in WAYS_IN:
             raise InputError(str(model), *WAYS_IN[suffix.lower()])
         raise InputError(str(model), f"has the unknown suffix {suffix!r}", f"Models end in {', '.join(suffixes())}")

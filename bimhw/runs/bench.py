@@ -22,6 +22,7 @@ from mapping.files import program_as_given
 from mapping.limits import check_capabilities
 from mapping.objective import DEFAULT
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.names import INPUT_MODEL
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
@@ -223,6 +224,7 @@ class _Timed:
 
 
 def _build(path: Path | str, chip: Chip, mapping: str, faults: Faults, objective: str, threads: int) -> _Built:
+    check_no_run_folder(path)
     if Path(path).suffix != ".npz":
         way = f"Compile it (bimhw compile {path}) and run the program: bimhw simulate"
         raise InputError(str(path), "is not a plain network, which ends in .npz", way)

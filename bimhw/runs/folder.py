@@ -31,7 +31,7 @@ import numpy.typing as npt
 from simulator.base.errors import InputError
 from simulator.base.files import may_be_whole, read_npz, write_npz
 from simulator.base.locks import held
-from simulator.base.near import missing_path
+from simulator.base.misplaced import no_run_folder
 from simulator.base.reading import boundary, check_is_file, read_object
 from simulator.base.spool import Array, Spool
 from simulator.base.writing import check_output_folder, os_errors, replacing_files, write_json
@@ -64,7 +64,7 @@ class RunFolder:
         """
         folder = Path(path)
         if not folder.is_dir():
-            raise missing_path(folder, "Make one with: bimhw simulate x.bimhw", "is not a folder of a run")
+            raise no_run_folder(folder)
         if not (folder / "manifest.json").is_file():
             raise InputError(str(folder), "has no manifest.json", "Give a folder that `bimhw simulate` wrote")
         run = RunFolder(folder)

@@ -11,6 +11,7 @@ from bimhw.tasks.facts import corpus_facts, task_facts
 from bimhw.tasks.fetch import SOURCES, data_folder
 from bimhw.tasks.registry import TASKS, TaskInfo, load_corpus, load_task
 from simulator.base.errors import InputError
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.near import missing_path
 from simulator.base.reading import boundary
 
@@ -38,6 +39,7 @@ def recognise(path: Path) -> str:
     """
     if not path.exists():
         raise missing_path(path)
+    check_no_run_folder(path)
     if path.is_dir():
         names = [p.relative_to(path).as_posix() for p in sorted(path.rglob("*")) if p.is_file()]
     elif zipfile.is_zipfile(path):

@@ -27,6 +27,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
 from simulator.base.host_memory import check_memory
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.reading import boundary, read_bytes, read_text, unheard
 from simulator.base.tried import check_survived
 from simulator.base.unpacking import BOMB_BYTES
@@ -51,6 +52,7 @@ def read_fields(source: object, how: Options) -> Fields:
 
 def _read_path(path: Path, how: Options) -> Fields:
     if path.is_dir():
+        check_no_run_folder(path)
         return _read_folder(path, how)
     check_is_file(path)
     reader = _BY_SUFFIX.get(path.suffix.lower())

@@ -18,6 +18,7 @@ from bimhw.tasks.base import Task
 from bimhw.tasks.named import named_values
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.found import import_all
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.reading import boundary
 
 Origin = Literal["package", "fetch", "path"]
@@ -146,6 +147,8 @@ def load_named(name: str, path: Path | None = None, options: Sequence[str] = ())
 
 
 def _info(name: str) -> TaskInfo:
+    if name not in TASKS:
+        check_no_run_folder(name)
     if name not in TASKS and ("." in name or "/" in name):
         way = (
             "Give a task's name (bimhw data list). Data goes in by --data FILE; a model is compiled: bimhw compile FILE"

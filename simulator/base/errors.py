@@ -61,11 +61,21 @@ def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str =
         more: what else would be valid, as in ``or the path of a YAML file``.
     """
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, 3, 0.65)
+    near = difflib.get_close_matches(str(name), names, 3, 0.65) or [n for n in names if _akin(str(name), n)][:3]
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     heading = listed or f"{kind.rpartition(': ')[2]}s".capitalize()
     way_out = f"{hint}{heading}: {', '.join(names)}" + (f"; {more}" if more else "")
     return InputError(f"{kind} {name!r}", "is not known", way_out)
+
+
+def _akin(given: str, known: str) -> bool:
+    """Return whether some word of each begins alike: ``synapse`` and ``synaptic events``."""
+    words = [(a, b) for a in given.lower().split() for b in known.lower().split()]
+    return any(_shared_start(a, b) >= max(4, 0.6 * max(len(a), len(b))) for a, b in words)
+
+
+def _shared_start(a: str, b: str) -> int:
+    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 class FitError(BimhwError):

@@ -19,6 +19,7 @@ import msgspec
 
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.interrupts import check_interrupted
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.near import missing_path
 from simulator.base.text import first_line, printable
 
@@ -122,6 +123,7 @@ def check_is_file(path: Path) -> None:
         if not path.exists():
             raise missing_path(path)
         if path.is_dir():
+            check_no_run_folder(path)
             raise InputError(str(path), "is a folder, not a file", "Give the file inside it")
         with path.open("rb"):
             pass

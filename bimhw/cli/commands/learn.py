@@ -9,13 +9,12 @@ import click
 
 from bimhw.cli.output import OutputFile, echo, force_option, json_option, print_json, print_table, progress, seed_option
 from bimhw.cli.renamed import renamed
-from bimhw.cli.task_options import dataset, with_task_options
+from bimhw.cli.task_options import take_task, with_task_options
 
 if TYPE_CHECKING:
     from bimhw.runs.learn import OnChipResult
     from bimhw.runs.learn_rule import RuleResult
     from bimhw.tasks.base import Task
-    from bimhw.tasks.dataset import Dataset
 
 _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight-bits": "bits"}
 
@@ -98,10 +97,8 @@ def command(
 
     if model is not None:
         check_output(model)
-    if task is None and data is not None:
-        source = _own_samples(program, dataset(data, encode, data_options))
-    else:
-        source = _named(task or "digits", data, task_options)
+    asked = {"task": task if data is not None else task or "digits", "data": data, "task_options": task_options}
+    source = _source(program, asked | {"encode": encode, "data_options": data_options})
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
         result: OnChipResult | RuleResult
@@ -134,18 +131,17 @@ def command(
         _show(source.name, summary)
 
 
-def _own_samples(program: Path, samples: Dataset) -> Task:
-    from bimhw.runs.classes import task_for
+def _source(program: Path, asked: dict[str, object]) -> Task:
+    """Return the task that the options name, or the user's own samples as the program's task."""
+    from bimhw.runs.classes import task_for, with_classes
+    from bimhw.tasks import load_named
+    from bimhw.tasks.dataset import Dataset
     from simulator.program.program import Program
 
-    return task_for(Program.load(program), samples)
-
-
-def _named(name: str, data: Path | None, options: tuple[str, ...]) -> Task:
-    from bimhw.runs.classes import with_classes
-    from bimhw.tasks import load_named
-
-    return with_classes(load_named(name, data, options))
+    chosen = take_task(asked)
+    if isinstance(chosen, Dataset):
+        return task_for(Program.load(program), chosen)
+    return with_classes(load_named(chosen or "digits") if chosen is None or isinstance(chosen, str) else chosen)
 
 
 def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:

@@ -40,8 +40,6 @@ def command(
     from bimhw.studies.learning_cost.plots import check_plot, plot_cost
 
     if rule is not None:
-        if plot is not None or stream is not None:
-            raise click.UsageError("--rule counts one layer: leave --plot and --stream out")
         _print_rule(rule, o["inputs"], o["hidden"], as_json)
         return
     if plot is not None:

@@ -124,10 +124,6 @@ def command(
     from bimhw.tasks.dataset import Dataset
     from bimhw.tasks.named import named_values
 
-    if resume and checkpoint is None:
-        raise click.UsageError("--resume needs --checkpoint")
-    if steps is not None and not stream:
-        raise click.UsageError("--steps belongs to --stream")
     options |= named_values(more, "--set", "refractory=2") | {"preset": preset}
     if output is not None:
         check_output(output)

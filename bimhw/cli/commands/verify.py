@@ -59,8 +59,6 @@ def command(
     if write is not None and rtl is not None and not only:
         only = ("",)  # the page holds every check
     encode, options = own.pop("encode"), own.pop("data_options")
-    if own["data"] is None and (encode is not None or options):
-        raise click.UsageError("--encode and --data-option belong to --data")
     if encode is not None or options:
         own["data"] = dataset(own["data"], encode, options)
     drawn = secrets.randbelow(10**6) if seed is None else seed

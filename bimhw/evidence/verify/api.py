@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bimhw.evidence.verify.check import Check, Outcome, Setting, run_checks
 from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.near import missing_path
 from simulator.base.shown import Shown
 
@@ -88,10 +89,7 @@ def verify(
     for folder in folders.values():
         if folder is not None and not folder.is_dir():
             raise missing_path(folder, problem="is not a folder")
-    if (model is None) != (data is None):
-        raise InputError(
-            "verify", "takes a model of your own with its data", "Give both --model and --data, or neither"
-        )
+    _check_own(model, data)
     if model is not None and not (only or nir or silicon or rtl or full):
         only = (OWN,)
     if rtl is not None and not (only or nir or silicon or full):
@@ -111,6 +109,19 @@ def verify(
         here = run_checks([c for c in chosen if c.name == RTL], setting, done)
         outcomes = sorted([*there, *here], key=lambda o: [c.name for c in chosen].index(o.check.name))
     return Verification(setting, tuple(outcomes), tuple(replayed))
+
+
+def _check_own(model: Path | str | None, data: object) -> None:
+    """Raise `InputError` unless a model comes with its data, and both are there."""
+    if (model is None) != (data is None):
+        raise InputError(
+            "verify", "takes a model of your own with its data", "Give both --model and --data, or neither"
+        )
+    for file in (model, data):
+        if isinstance(file, str | Path):
+            check_no_run_folder(file)
+            if not Path(file).exists():
+                raise missing_path(file)
 
 
 def _named(only: Sequence[str]) -> list[Check]:

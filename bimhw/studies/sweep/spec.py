@@ -26,6 +26,7 @@ from energy_models.gpu_card import load_gpu
 from energy_models.scaling import scaled_chip
 from mapping.network import Network
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.names import VERSION
 from simulator.base.near import missing_path
 from simulator.chips.chip import Chip
@@ -106,6 +107,7 @@ class SweepSpec:
     def _check_options(self) -> None:
         from bimhw.tasks import TASKS
 
+        check_no_run_folder(self.source)
         if self.is_model and not Path(self.source).is_file():
             raise missing_path(self.source, "Give a task's name or a model file")
         name = self.task if self.is_model else self.source

@@ -13,6 +13,7 @@ from bimhw.models.registry import config_from, config_to_json, family_of
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
 from simulator.base.errors import InputError, UncheckedWarning
+from simulator.base.misplaced import check_no_run_folder
 from simulator.base.reading import boundary, check_is_file
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def read_contents(path: str | Path) -> tuple[Any, Arrays]:
     Raises:
         InputError: no such file, a pickled module, a checkpoint of something else.
     """
+    check_no_run_folder(path)
     path = _checked_suffix(Path(path))
     check_is_file(path)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)

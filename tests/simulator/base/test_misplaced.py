@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _told(line: str) -> str:
     done = CliRunner().invoke(cli, line.split())
     assert done.exit_code != 0
-    return " ".join(str(done.exception if not done.output else done.output).split())
+    return " ".join(f"{done.output} {done.exception}".split())
 
 
 @pytest.mark.parametrize("line", PLACES)

@@ -97,8 +97,9 @@ def command(
 
     if model is not None:
         check_output(model)
-    asked = {"task": task if data is not None else task or "digits", "data": data, "task_options": task_options}
-    source = _source(program, asked | {"encode": encode, "data_options": data_options})
+    asked: dict[str, object] = {"task": task if data is not None else task or "digits", "data": data}
+    asked |= {"task_options": task_options, "encode": encode, "data_options": data_options}
+    source = _source(program, asked)
     given = {k: v for k, v in options.items() if v is not None} | named_values(settings, "--set", "error_bits=8")
     with progress(f"learning {source.name} on the chip", epochs * len(source.train)) as advance:
         result: OnChipResult | RuleResult

@@ -21,11 +21,10 @@ import numpy.typing as npt
 
 from mapping.hypergraph import I32
 from mapping.nets import Nets
-from simulator.base.intrinsics import trailing_zeros
+from simulator.base.intrinsics import sum_where_set, trailing_zeros
 
 F64 = npt.NDArray[np.float64]
 _DENSE = 8.0  # set bits of a word from which all its lanes are added at once
-_BITS = np.array([1 << i for i in range(32)], np.uint32)
 _WHOLE = 2**30  # units of the largest sum of the rates of a vertex's nets
 
 
@@ -100,29 +99,26 @@ def tables(ptr, pins, part, k):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def score(v, a, back_ptr, back, unit, there, single, dense, out):  # type: ignore[no-untyped-def]
     """out[b] = units of v's nets that reach part b without v, which lies in part a; `dense`: most bits of a word are set."""
-    out[:] = 0
-    own, bit = a >> 5, np.uint32(1) << np.uint32(a & 31)
-    for j in range(np.uint64(back_ptr[v]), np.uint64(back_ptr[v + 1])):
-        e = np.uint32(back[j])
-        w = unit[e]
-        for i in range(there.shape[1]):
-            word = there[e, i]
-            if i == own:
-                word &= ~(single[e, i] & bit)
-            if dense:
-                _add(out[32 * i : 32 * i + 32], word, w)
-            else:
-                rest = np.uint64(word)
+    own, lane = np.uint64(a) >> np.uint64(5), np.uint32(a & 31)
+    start, stop, words = np.uint64(back_ptr[v]), np.uint64(back_ptr[v + 1]), np.uint64(there.shape[1])
+    if dense:
+        for i in range(words):
+            sum_where_set(out, back, start, stop, there, words, i, unit)
+    else:
+        out[:] = 0
+        for j in range(start, stop):
+            e = np.uint32(back[j])
+            w = unit[e]
+            for i in range(words):
+                rest = np.uint64(there[e, i])
                 while rest:
-                    out[32 * i + np.int64(trailing_zeros(rest))] += w
+                    out[np.uint64(32) * i + trailing_zeros(rest)] += w
                     rest &= rest - np.uint64(1)
-
-
-@nb.njit(nogil=True)
-def _add(lanes, word, w):  # type: ignore[no-untyped-def]
-    """Add w where the word has a bit, in the lanes of a vector."""
-    for i in range(np.uint64(32)):
-        lanes[i] = np.int32(lanes[i] + (w if (word & _BITS[i]) != 0 else np.int32(0)))
+    alone = np.int32(0)  # every net of v is there; take those with no other pin away
+    for j in range(start, stop):
+        e = np.uint32(back[j])
+        alone += unit[e] * np.int32((single[e, own] >> lane) & np.uint32(1))
+    out[a] -= alone
 
 
 @nb.njit(cache=True, nogil=True)

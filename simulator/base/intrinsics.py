@@ -1,4 +1,4 @@
-"""Machine instructions that numba does not offer: prefetch, a 64-byte non-zero mask, trailing zeros, eight sums at once.
+"""Machine instructions that numba does not offer: prefetch, a 64-byte mask, trailing zeros, eight or 32 sums at once.
 
 They are plain LLVM and compile on every target (SSE2, AVX2, AVX-512, NEON); without them the plain kernel would be the same
 but slower.
@@ -13,6 +13,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+_LANES = [1 << i for i in range(32)]
 
 
 def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]
@@ -74,6 +76,40 @@ def _add_eight(typingctx, sums, offset, targets, weights, at, factor):  # type: 
     return types.none(sums, types.uint64, targets, weights, types.uint64, types.int64), codegen
 
 
+def _sum_where_set(typingctx, sums, of, start, stop, words, stride, i, weights):  # type: ignore[no-untyped-def]
+    """Set sums[32 i + b] to the sum of weights[of[j]], start <= j < stop, where bit b of words[of[j], i] is set.
+
+    `words` has `stride` columns; all values have 32 bits, and nothing checks the bounds. The 32 sums stay in registers.
+    """
+    if any(kind.layout != "C" or kind.dtype.bitwidth != 32 for kind in (sums, of, words, weights)):
+        return None
+    i32, i64 = ir.IntType(32), ir.IntType(64)
+    lanes = ir.VectorType(i32, 32)
+    none, unset, bits = ir.Constant(lanes, None), ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, _LANES)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        to, nets, table, by = (
+            context.make_array(signature.args[k])(context, builder, args[k]).data for k in (0, 1, 4, 7)
+        )
+
+        def spread(value: Any) -> Any:
+            return builder.shuffle_vector(builder.insert_element(unset, value, i32(0)), unset, none)
+
+        total = cgutils.alloca_once_value(builder, none)  # type: ignore[no-untyped-call]
+        with cgutils.for_range_slice(builder, args[2], args[3], i64(1), i64) as (j, _):
+            net = builder.zext(builder.load(builder.gep(nets, [j])), i64)
+            word = builder.load(builder.gep(table, [builder.add(builder.mul(net, args[5]), args[6])]))
+            is_set = builder.icmp_unsigned("!=", builder.and_(spread(word), bits), none)
+            addend = builder.select(is_set, spread(builder.load(builder.gep(by, [net]))), none)
+            builder.store(builder.add(builder.load(total), addend), total)
+        place = builder.bitcast(builder.gep(to, [builder.mul(args[6], i64(32))]), lanes.as_pointer())
+        builder.store(builder.load(total), place).align = 4
+        return context.get_dummy_value()
+
+    size = types.uint64
+    return types.none(sums, of, size, size, words, size, size, weights), codegen
+
+
 def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     """Return the number of zero bits below the lowest set bit of a uint64 that is not 0."""
 
@@ -92,11 +128,18 @@ def _prefetch_plain(address):  # type: ignore[no-untyped-def]
     """Do nothing."""
 
 
+def _sum_where_set_plain(sums, of, start, stop, words, stride, i, weights):  # type: ignore[no-untyped-def]
+    nets = of[int(start) : int(stop)]
+    hit = (words[nets, int(i)][:, None] & np.array(_LANES, np.uint32)) != 0
+    sums[32 * int(i) : 32 * int(i) + 32] = weights[nets] @ hit
+
+
 def _trailing_zeros_plain(word):  # type: ignore[no-untyped-def]
     return np.uint64((int(word) & -int(word)).bit_length() - 1)
 
 
 _PLAIN = getattr(config, "DISABLE_JIT", False)
+sum_where_set: Any = _sum_where_set_plain if _PLAIN else intrinsic(_sum_where_set)
 add_eight: Any = _add_eight_plain if _PLAIN else intrinsic(_add_eight)
 prefetch: Any = _prefetch_plain if _PLAIN else intrinsic(_prefetch)
 trailing_zeros: Any = _trailing_zeros_plain if _PLAIN else intrinsic(_trailing_zeros)

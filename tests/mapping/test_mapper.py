@@ -85,6 +85,24 @@ def test_what_a_move_saves_is_the_messages_saved(drawn: Any, k: int, dense: bool
 
 
 @settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), k=st.integers(1, 130), dense=st.booleans())
+def test_scores_of_many_parts_are_counted_pins(seed: int, k: int, dense: bool) -> None:
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng, 60, 2, 0.3)
+    part = rng.integers(0, k, graph.n).astype(np.int32)
+    nets = nets_of(graph, np.arange(graph.n))
+    unit, _ = units(nets)
+    counts, there, single = tables(nets.ptr, nets.pins, part, k)
+    saves = np.full(32 * there.shape[1], 7, np.int32)
+    for v in range(graph.n):
+        of_v = nets.back[nets.back_ptr[v] : nets.back_ptr[v + 1]]
+        others = counts[of_v].astype(int) - (np.arange(k) == part[v])
+        score(v, int(part[v]), nets.back_ptr, nets.back, unit, there, single, dense, saves)
+        assert (saves[:k] == unit[of_v] @ (others > 0)).all()
+        assert not saves[k:].any()
+
+
+@settings(max_examples=30, deadline=None)
 @given(drawn=graphs, k=st.integers(1, 5), hot=st.booleans())
 def test_refining_keeps_the_room_and_never_costs_messages(drawn: Any, k: int, hot: bool) -> None:
     rng = np.random.default_rng(drawn[0])

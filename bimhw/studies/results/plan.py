@@ -11,6 +11,7 @@ from typing import Any
 
 from bimhw.studies.results.plan_connected import CONNECTED
 from bimhw.studies.results.plan_paper import PAPER, lr_grid
+from bimhw.studies.results.plan_speakers import FSDD_PRESET, MEMBRANE, SPEAKERS, left_out
 from bimhw.studies.results.plan_spikessm import PSMNIST, RECALL
 from bimhw.studies.results.rows import Row, Table
 from simulator.base.errors import unknown_name
@@ -34,9 +35,7 @@ def _baselines(parameters: int, epochs: int, rates: tuple[float, ...], batch: in
 
 
 _DIGITS: dict[str, Any] = {"hidden": "128", "surrogate_width": 1.5, "epochs": 25, "lr_end": 0.02, "batch": 64}
-_FSDD: dict[str, Any] = {"preset": "fsdd"}
-_MEMBRANE: dict[str, Any] = {"readout": "membrane", "k_membrane": 0.8}
-_SMALL: dict[str, Any] = {**_FSDD, "hidden": "64", "epochs": 1, "k_o": 0.9}
+_SMALL: dict[str, Any] = {**FSDD_PRESET, "hidden": "64", "epochs": 1, "k_o": 0.9}
 _SERIES: dict[str, Any] = {"preset": "series"}
 
 DIGITS = Table(
@@ -71,16 +70,19 @@ FSDD = Table(
     "fsdd",
     "accuracy",
     (
-        Row("BIM-D 1x128, online RTRL, spike readout", "bim", _FSDD, lr_grid(0.002, 0.004)),
-        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_FSDD, "rule": "bptt"}, lr_grid(0.01, 0.02)),
+        Row("BIM-D 1x128, online RTRL, spike readout", "bim", FSDD_PRESET, lr_grid(0.002, 0.004)),
+        Row("BIM-D 1x128, BPTT, spike readout", "bim", {**FSDD_PRESET, "rule": "bptt"}, lr_grid(0.01, 0.02)),
         Row(
-            "BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_FSDD, "rule": "frozen"}, lr_grid(0.004, 0.01)
+            "BIM-D 1x128, hidden layer frozen, spike readout",
+            "bim",
+            {**FSDD_PRESET, "rule": "frozen"},
+            lr_grid(0.004, 0.01),
         ),
-        Row("BIM-D 1x128, online RTRL, membrane readout", "bim", {**_FSDD, **_MEMBRANE}, lr_grid(0.002, 0.004)),
+        Row("BIM-D 1x128, online RTRL, membrane readout", "bim", {**FSDD_PRESET, **MEMBRANE}, lr_grid(0.002, 0.004)),
         Row(
             "the same with spiking switched off (theta = 1e9)",
             "bim",
-            {**_FSDD, **_MEMBRANE, "theta": 1e9},
+            {**FSDD_PRESET, **MEMBRANE, "theta": 1e9},
             lr_grid(0.004),
         ),
         Row(
@@ -100,49 +102,6 @@ FSDD = Table(
     path="fsdd",
     seen=(("BIM-D 1x64, ONE epoch, online RTRL", "one earlier setting of this row"),),
 )
-
-SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-
-
-_LEFT_OUT_NOTE = (
-    "Trained once over ten warped copies of the other five speakers' 2,500 recordings (`warped=10 colour=0.3`), the same "
-    "data for every row. The GRU gains more from it than BIM does. SEQ is BPTT inside each neuron, one update per batch. "
-    "Rule, rate and augmentation of the BIM rows were chosen by holding out two speakers at a time and training on the "
-    "other four. They had eight copies, one seed and one setting for all six folds. Mean of six, membrane readout: "
-    "colouration 0 80.1, .4 82.8, .7 78.4, wider warps 80.1, masks of time and band 80.8, each band less its mean over the "
-    "file 75.1; spike readout: 79.9, with colouration .4 77.8. A speaker held out for that choice is the test speaker of "
-    "another fold: the setting has seen every test speaker. As above, the membrane row is not a spiking result. Compare it "
-    "with the row with spiking switched off, and quote the row with the spike readout."
-)
-
-
-def _left_out(speaker: str) -> Table:
-    warped = {**_FSDD, "epochs": 1}
-    swept = {**warped, "rule": "seq", "lr": 0.01}
-    gru = {"model": "gru", "parameters": 14_000, "epochs": 1, "batch": 32, "lr": 0.01}
-    return Table(
-        f"fsdd-{speaker}",
-        f"Spoken digits, speaker {speaker} left out",
-        "fsdd",
-        "accuracy",
-        (
-            Row("BIM-D 1x128, SEQ, membrane readout", "bim", {**swept, **_MEMBRANE}, seeds=3),
-            Row(
-                "the same with spiking switched off (theta = 1e9)", "bim", {**swept, **_MEMBRANE, "theta": 1e9}, seeds=3
-            ),
-            Row("BIM-D 1x128, SEQ, spike readout", "bim", swept, seeds=3),
-            Row("BIM-D 1x128, online RTRL, membrane readout", "bim", {**warped, **_MEMBRANE}, seeds=3),
-            Row("BIM-D 1x128, online RTRL, spike readout", "bim", warped, seeds=3),
-            Row("GRU, BPTT", "baseline", gru, seeds=3),
-        ),
-        "The paper's word error rates of LibriSpeech cannot be compared with isolated digits of six speakers.",
-        _LEFT_OUT_NOTE,
-        task_options={"leave_out": speaker, "warped": 10, "colour": 0.3},
-        path="fsdd",
-        group="fsdd-speakers",
-        left_out=speaker,
-    )
-
 
 _ONE = {"rule": "tbptt", "window": 16}
 _TOP: dict[str, Any] = {
@@ -328,7 +287,7 @@ TABLES: dict[str, Table] = {
         CONNECTED,
         PSMNIST,
         RECALL,
-        *(_left_out(s) for s in SPEAKERS),
+        *(left_out(s) for s in SPEAKERS),
         *PAPER,
     )
 }

@@ -39,6 +39,8 @@ def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the metrics of `bimhw.views.neurobench` on `generic`, a chip that takes any integers."""
     from bimhw.runs.execute import joined
     from bimhw.runs.folder import write_run
+    from bimhw.runs.manifest import run_manifest
+    from bimhw.runs.request import How
     from bimhw.views.neurobench import neurobench
     from simulator.chips.load import load_chip
     from simulator.function import run_samples
@@ -64,7 +66,9 @@ def ours(net: dict[str, Any], folder: Path) -> dict[str, Any]:
     core = np.concatenate([np.full(sizes[0], HOST), np.zeros(sum(sizes[1:]))]).astype(np.int32)
     program = Program(chip.name, chip.sha256(), tuple(populations), tuple(projections), core, meta=meta)
     runs = run_samples(program, [SpikeTrain.from_dense(u) for u in inputs], meta["chip_steps"])
-    write_run(folder, program, chip, {"chip": chip.name}, {}, joined(runs.spikes), runs.activity, None)
+    manifest = run_manifest(program, chip, "", SAMPLES, How(engine="none")).to_json()
+    result = {"task": "", "samples": SAMPLES}
+    write_run(folder, program, chip, manifest, result, joined(runs.spikes), runs.activity, None)
     return {k: v for k, v in neurobench(folder).items() if not k.startswith("bimhw.")}
 
 

@@ -21,6 +21,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.belonging import (
+    AGAIN,
+    Frame,
+    check_activity,
+    check_chip_of,
+    check_length,
+    check_manifest,
+    check_outputs,
+    check_result,
+    check_spikes,
+    check_times,
+    check_timing,
+)  # fmt: skip
 from simulator.base.errors import InputError
 from simulator.base.files import may_be_whole, read_npz, write_npz
 from simulator.base.locks import held
@@ -45,13 +59,12 @@ Arrays = Mapping[str, Array | Spool]
 PARTS = ("program.bimhw", "chip.json", "result.json", "spikes.npz", "activity.npz", "timing.npz", "outputs.npz")
 """Files whose hashes the manifest holds; a run is refused where one of them is not what was written."""
 
-_AGAIN = "Run the simulation again"
 _OF_THE_WRITER = {"files", "sha256", "bimhw", "python", "packages", "model_sha256"}  # they do not tell runs apart
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Reads the parts of a run folder."""
+    """Reads the parts of a run folder; a part that does not belong to its program, chip and counters is refused."""
 
     path: Path
 
@@ -78,42 +91,57 @@ class RunFolder:
         check_is_file(path)
         stated = self.manifest["files"].get(name)
         if not may_be_whole(path) or stated != file_sha256(path):
-            raise InputError(str(path), "is not the file that this run wrote (its hash does not fit)", _AGAIN)
+            raise InputError(str(path), "is not the file that this run wrote (its hash does not fit)", AGAIN)
         return path
 
     @property
     def manifest(self) -> dict[str, Any]:
         """Manifest of the run."""
         path = self.path / "manifest.json"
-        value = read_object(path, _AGAIN)
+        value = read_object(path, AGAIN)
         files = value.get("files")
         if not isinstance(files, dict) or value.get("sha256") != _own_sha256(value):
-            raise InputError(str(path), "was altered, or written before runs had hashes", _AGAIN)
+            raise InputError(str(path), "was altered, or written before runs had hashes", AGAIN)
+        check_manifest(value, path)
         return value
 
     @property
     def result(self) -> dict[str, Any]:
         """Result of the run."""
-        return read_object(self._checked("result.json"), _AGAIN)
+        path = self._checked("result.json")
+        value = read_object(path, AGAIN)
+        check_result(value, self.manifest, path)
+        return value
 
     def chip(self) -> Chip:
         """Return the chip it ran on."""
         path = self._checked("chip.json")
-        with boundary(path, "a chip", _AGAIN):
-            chip = msgspec.convert(read_object(path, _AGAIN), Chip)
+        with boundary(path, "a chip", AGAIN):
+            chip = msgspec.convert(read_object(path, AGAIN), Chip)
         check_chip(chip, str(path))
+        check_chip_of(chip, self.manifest, path)
         return chip
 
     def program(self) -> Program:
         """Return the program that ran."""
         program = Program.load(self._checked("program.bimhw"))
         if program.sha256() != self.manifest.get("program_sha256"):
-            raise InputError(str(self.path / "program.bimhw"), "is not the program of this run", _AGAIN)
+            raise InputError(str(self.path / "program.bimhw"), "is not the program of this run", AGAIN)
         return program
+
+    @cached_property
+    def _frame(self) -> Frame:
+        return Frame.of(self.program(), self.chip())
 
     def activity(self) -> Activity:
         """Return the counters."""
-        return Activity.load(self._checked("activity.npz"))
+        path = self._checked("activity.npz")
+        activity = Activity.load(path)
+        check_activity(activity, self._frame, self.manifest["samples"], path)
+        times = self._times()
+        if times is not None:
+            check_length(times["step_ticks"], self.result.get("tick_ns"), activity, path)
+        return activity
 
     def spikes(self) -> SpikeTrain:
         """Return all spikes, samples one after another."""
@@ -121,30 +149,32 @@ class RunFolder:
         arrays = read_npz(path, ("ptr", "ids", "payload"))
         payload = arrays["payload"] if arrays["payload"].size else None
         train = SpikeTrain(arrays["ptr"], arrays["ids"], payload)
-        train.check(str(path))
-        self._check_steps(path, train.steps)
+        check_spikes(train, self._frame, self.activity(), path)
         return train
 
     def timing(self) -> dict[str, Array] | None:
         """Return cycles and loads, or None where no timing engine ran."""
+        arrays = self._times()
+        if arrays is not None:
+            check_timing(arrays, self._frame, self.activity(), self.path / "timing.npz")
+        return arrays
+
+    def _times(self) -> dict[str, Array] | None:
         if "timing.npz" not in self.manifest["files"]:
             return None
         path = self._checked("timing.npz")
         arrays = read_npz(path, ("step_ticks", "core_busy", "link_busy"))
-        for name, values in arrays.items():
-            if values.dtype.kind not in "iu" or (values.size and int(values.min()) < 0):
-                raise InputError(f"{path}: {name}", "holds times that are no whole numbers of at least 0", _AGAIN)
-        self._check_steps(path, arrays["step_ticks"].size)
+        check_times(arrays, path)
         return arrays
-
-    def _check_steps(self, path: Path, steps: int) -> None:
-        counted = self.activity().steps
-        if steps != counted:
-            raise InputError(str(path), f"has {steps:,} steps, the run's counters {counted:,}", _AGAIN)
 
     def outputs(self) -> dict[str, Array]:
         """Return what the outputs sent or held, and their scores; nothing where the run was none of data."""
-        return read_npz(self._checked("outputs.npz")) if "outputs.npz" in self.manifest["files"] else {}
+        if "outputs.npz" not in self.manifest["files"]:
+            return {}
+        path = self._checked("outputs.npz")
+        arrays = read_npz(path)
+        check_outputs(arrays, self.manifest["samples"], path)
+        return arrays
 
 
 def rates_of_run(run: RunFolder) -> dict[str, npt.NDArray[np.float64]]:

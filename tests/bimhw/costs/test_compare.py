@@ -12,6 +12,8 @@ import pytest
 import bimhw
 from bimhw.cli.main import main
 from bimhw.runs.folder import seal, write_run
+from bimhw.runs.manifest import run_manifest
+from bimhw.runs.request import How
 from simulator.chips.load import load_chip
 from simulator.function import run
 from simulator.program.activity import Activity
@@ -44,7 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(program, inputs, 10)
     activity = replace(done.activity, sim_time_ns=2e4, samples=2)
     path = tmp_path_factory.mktemp("runs") / "a"
-    write_run(path, program, chip, {"chip": chip.name}, {}, done.spikes, activity, None)
+    manifest = run_manifest(program, chip, "own", 2, How(engine="none")).to_json()
+    write_run(path, program, chip, manifest, {"task": "own", "samples": 2}, done.spikes, activity, None)
     return path
 
 
@@ -119,7 +122,8 @@ def test_a_text_has_a_label_at_every_step(folder: Path, tmp_path: Path) -> None:
 
     assert bimhw.energy(folder).labelled_steps == 1
     shutil.copytree(folder, tmp_path / "text")
-    (tmp_path / "text" / "result.json").write_text(json.dumps({"bits_per_character": 2.4, "accuracy": 0.5}))
+    result = {"task": "own", "samples": 2, "bits_per_character": 2.4, "accuracy": 0.5}
+    (tmp_path / "text" / "result.json").write_text(json.dumps(result))
     seal(tmp_path / "text", json.loads((tmp_path / "text" / "manifest.json").read_text()))
     costs = bimhw.energy(tmp_path / "text")
     assert costs.labelled_steps == 5 and costs.accuracy == 0.5

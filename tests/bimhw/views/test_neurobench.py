@@ -81,11 +81,11 @@ def test_changed_weights_leave_membranes_unknown(tmp_path: Path) -> None:
 
     beside_neurobench.ours(beside_neurobench.make("spikes"), tmp_path / "run")
     spikes = RunFolder.open(tmp_path / "run").spikes()
-    keep = np.flatnonzero(spikes.ids >= 12)[:1]  # one spike of a neuron less
     step = np.repeat(np.arange(spikes.steps), spikes.counts())
-    counts = np.bincount(np.delete(step, keep), minlength=spikes.steps)
-    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    arrays = {"ptr": ptr, "ids": np.delete(spikes.ids, keep), "payload": np.zeros(0, np.int32)}
+    ids = np.where(
+        (spikes.ids >= 12) & (spikes.ids < 22), 33 - spikes.ids, spikes.ids
+    )  # of layer 1, each of another neuron
+    arrays = {"ptr": spikes.ptr, "ids": ids[np.lexsort((ids, step))].astype(np.int32), "payload": np.zeros(0, np.int32)}
     manifest = RunFolder.open(tmp_path / "run").manifest
     write_npz(tmp_path / "run" / "spikes.npz", arrays)
     seal(tmp_path / "run", manifest)

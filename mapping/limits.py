@@ -49,12 +49,25 @@ def check_capabilities(network: Network, chip: Chip, weight_bits: int | None = N
             f"{', '.join(chip.capabilities.neuron_models)}",
             _chips_that_run(network),
         )
+    _check_units(network, chip)
     for p in network.populations:
         _check_graded(p, payload_bits(network, p), chip)
     for q in network.projections:
         _check_delay(q, chip)
         _check_bits(q, chip, weight_bits or (None if network.stage == "integer" else q.weight_bits))
         _check_learning(q, chip)
+
+
+def _check_units(network: Network, chip: Chip) -> None:
+    """Refuse a hardware unit that the network asks for by name (`Network.meta`, ``units``) and no core has."""
+    for kind, asked in network.meta.get("units", {}).items():
+        for name, who in asked.items():
+            if not chip.has_unit(kind, name):
+                raise FitError(
+                    who,
+                    f"asks for the {kind} unit {name!r}, and a core of chip {chip.name!r} has {', '.join(chip.units[kind])}",
+                    "Correct the name, or import the architecture that has the unit",
+                )
 
 
 def _missing_model(network: Network, chip: Chip) -> Population | None:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bimhw.compiler.choices import check_quantisation, samples_of
 from bimhw.compiler.fit_report import FitReport
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.outline import outline_integers
 from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network, load_outline
-from bimhw.tasks.dataset import Dataset, as_dataset
+from bimhw.tasks.dataset import Dataset
 from mapping.blocks import pack, pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
 from mapping.network import Network
@@ -72,12 +73,13 @@ def fit(
         InputError: a file or an argument that is not what it must be.
     """
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
-    task = task if data is None else as_dataset(data)
+    task = samples_of(task, data, calibration)
     options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample} | dict(reading or {})
     outline = load_outline(model, **named)
     recorded = task if isinstance(task, Dataset) else None
     source = outline or check_network(load_network(model, recorded, **named))
+    check_quantisation(source.stage, options)
     lowered = partial(to_integers, calibration=calibration, task=task, seed=seed)
     tried = _Tried(source, outline, options, neurons_per_core, lowered)
     others = [tried.verdict(load_chip(name), all_axons=False) for name in chip_names() if name != target.name]

@@ -20,7 +20,7 @@ MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of thes
 
 
 # Fields that files of the first format do not have, and what they mean there.
-_LATER = {"board_link": None, "board_chips": 0, "multicast": False, "networks": 1}
+_LATER: dict[str, object] = {"units": {}, "board_link": None, "board_chips": 0, "multicast": False, "networks": 1}
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,7 +169,8 @@ class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numbers within one chip, the first entry that names a core counts. The keys of ``energy`` and their units are those of
     `simulator.chips.energy_keys.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
     the constants of reading and writing one are for. ``link`` is from one chip to the next, ``board_link`` from one board
-    of ``topology.board_chips`` to the next.
+    of ``topology.board_chips`` to the next. ``units`` names a core's hardware units by kind,
+    ``{"soma": ["lif", "input[0..7]"]}``: a network that asks for one by name is held against it.
     """
 
     name: str
@@ -186,6 +187,11 @@ class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_word_bits: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     core_limits: dict[str, dict[str, float]] = {}
     board_link: Link | None = None
+    units: dict[str, tuple[str, ...]] = {}
+
+    def has_unit(self, kind: str, name: str) -> bool:
+        """Return whether a core has a unit of this name, plain or one of a range; True where the chip names none."""
+        return not self.units.get(kind) or any(name in _names(unit) for unit in self.units[kind])
 
     def limit_of(self, name: str, core: int) -> float | None:
         """Return a limit (a field of `Limits`) of one core: its own, where it differs from the chip's; None if unknown."""
@@ -209,6 +215,15 @@ class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             content["timing"] = {k: v for k, v in content["timing"].items() if k != "handshake" or v is not None}
         content["topology"] = {k: v for k, v in content["topology"].items() if k not in _LATER or v != _LATER[k]}
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def _names(unit: str) -> tuple[str, ...]:
+    """Return the names that mean a unit: ``u[0..1]`` is u, u[0], u[1] and itself."""
+    base, _, numbers = unit.removesuffix("]").partition("[")
+    first, dots, last = numbers.partition("..")
+    if not dots or not (first + last).isdecimal():
+        return (unit, base)
+    return (unit, base, *(f"{base}[{k}]" for k in range(int(first), int(last) + 1)))
 
 
 def core_range(text: str) -> tuple[int, int]:

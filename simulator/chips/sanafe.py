@@ -144,6 +144,7 @@ def chip_from_sanafe(
         limits=_limits(core, numbers),
         timing=_timing(top, tile, units, numbers),
         energy=_energy(tile, units, numbers),
+        units={kind: tuple(u.name for u in getattr(core, kind)) for kind in ("synapse", "dendrite", "soma")},
     )
     named = (*numbers.notes, *_not_read((top, tile, core, *(getattr(units, k) for k in _KINDS)), numbers))
     chip = msgspec.structs.replace(chip, notes=named)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.frontends.sanafe.read import WAY, Attributes, Group, Tables, read_tables
+from bimhw.frontends.sanafe.read import UNITS, WAY, Attributes, Group, Tables, read_tables
 from mapping.network import Network
 from mapping.words import narrowed, value_bits
 from simulator.base.errors import InputError
@@ -97,13 +97,27 @@ def _network(tables: Tables, path: Path, steps: int | None, cores_per_tile: int 
     if core is None:
         notes.append("its mapping is left: give --read cores_per_tile=N and --mapping file to take it over")
     train = SpikeTrain.from_dense(_spikes(inputs, length, where), 0)
-    meta = {"source": path.name, "steps": length, "notes": notes}
+    meta = {"source": path.name, "steps": length, "notes": notes, "units": _units(tables, neurons, where)}
     return Network("integer", (*first, *populations), tuple(projections), meta, inputs=train, core=core)
 
 
 def _is_input(given: Attributes) -> bool:
     soma = str(given.get("at.soma", given.get("soma_hw_name", given.get("soma", ""))))
     return "spikes" in given or "rate" in given or "poisson" in given or "input" in soma
+
+
+def _units(tables: Tables, neurons: list[_Neuron], where: str) -> dict[str, dict[str, str]]:
+    """Return the hardware units that neurons and edges ask for: kind -> name -> who asks first."""
+    out: dict[str, dict[str, str]] = {kind: {} for kind in UNITS}
+    owners = [(n.given, f"{where}: {n.group}.{n.index}") for n in neurons]
+    owners += [(e.attributes, f"{where}: {e.source} -> {e.target}") for e in tables.edges]
+    for given, who in owners:
+        for kind, found in out.items():
+            for key in (f"at.{kind}", f"at.{kind}_hw_name", f"{kind}_hw_name", f"default_{kind}_hw_name", kind):
+                name = given.get(key)
+                if isinstance(name, str):
+                    found.setdefault(name, who)
+    return out
 
 
 def _list(given: Attributes) -> list[object]:

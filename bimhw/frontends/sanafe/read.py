@@ -14,7 +14,7 @@ from simulator.base.reading import parse_yaml, read_text
 
 WAY = "Give a SANA-FE 2 network file (groups, edges, mappings)"
 MOST_NEURONS = 1_000_000
-_UNITS = ("soma", "dendrite", "synapse")
+UNITS = ("soma", "dendrite", "synapse")
 Attributes = dict[str, object]
 
 
@@ -82,7 +82,7 @@ def attributes(value: object, where: str) -> Attributes:
     parts = value if isinstance(value, list) else [value]
     for part in parts:
         for key, inner in (_map(part, where) if part is not None else {}).items():
-            if key in _UNITS and isinstance(inner, Mapping | list):
+            if key in UNITS and isinstance(inner, Mapping | list):
                 out |= attributes(inner, where)
             else:
                 out[str(key)] = inner

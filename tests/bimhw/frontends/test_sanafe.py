@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from energy_models.chip_energy import chip_energy
 from mapping.files import program_as_given
 from mapping.mapper import map_network
 from mapping.network import Network
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip, parse_chip
 from simulator.chips.sanafe import chip_from_sanafe, chip_yaml
 from simulator.function import Simulation, run, run_samples
@@ -147,6 +148,37 @@ def test_what_has_no_counterpart_is_refused_by_name(old: str, new: str, message:
     (tmp_path / "net.yaml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         sanafe_network(tmp_path / "net.yaml", STEPS, cores_per_tile=2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "- b: {core: 0.0, soma: lif}",
+            "- b: {core: 0.0, soma: nope}",
+            r"b\.0: asks for the soma unit 'nope', and a core",
+        ),
+        (
+            'soma: "input[3]"',
+            'soma: "input[8]"',
+            r"in\.3: asks for the soma unit 'input\[8\]'.* has lif, input\[0\.\.7\]",
+        ),
+        ("threshold", "synapse_hw_name: fast, threshold", r"asks for the synapse unit 'fast', and a core .* has syn"),
+        ("threshold", "dendrite_hw_name: tree, threshold", r"asks for the dendrite unit 'tree', and a core .* has den"),
+        ("b.2: [synapse", "b.2: [synapse_hw_name: fast, synapse", r"in -> b: asks for the synapse unit 'fast'"),
+    ],
+)
+def test_units_that_no_core_has_are_refused_by_name(old: str, new: str, message: str, tmp_path: Path) -> None:
+    net = _files(tmp_path, 2)
+    text = re.sub(r"- b: {core: \d\.\d", "- b: {core: 0.0", net.read_text())
+    assert old in text
+    chip, _ = chip_from_sanafe(tmp_path / "arch.yaml", name="mine")
+    net.write_text(text)
+    assert bimhw.fit(net, chip)["fits"]
+    net.write_text(text.replace(old, new, 1))
+    with pytest.raises(FitError, match=message):
+        bimhw.compile(net, chip, mapping="blocks")
+    assert "asks for the" in str(bimhw.fit(net, chip)["reason"])
 
 
 @pytest.mark.parametrize("groups", ["[]", "[{name: a, neurons: [0]}, {name: a, neurons: [0]}]"])

@@ -23,6 +23,7 @@ from simulator.chips.chip import Chip
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
 from simulator.program.axons import axon_table
+from simulator.program.entries import bits_of_payloads
 from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -117,8 +118,7 @@ def _input_meta(network: Network, payloads: npt.NDArray[np.integer] | None) -> d
     names = [p.name for p in network.populations if p.model == INPUT_MODEL]
     if len(names) != 1:
         return {}
-    largest, least = (1, 0) if payloads is None else (int(payloads.max(initial=0)), int(payloads.min(initial=0)))
-    bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
+    bits = 0 if payloads is None else bits_of_payloads(payloads)
     return {"input": {"population": names[0], "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}}
 
 

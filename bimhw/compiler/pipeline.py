@@ -35,7 +35,7 @@ from mapping.spec import check_network, with_defaults
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
-from simulator.program.entries import by_input, input_populations, scale_facts
+from simulator.program.entries import bits_of_payloads, by_input, input_populations, scale_facts
 from simulator.program.meta import input_entry
 
 
@@ -155,10 +155,10 @@ def to_integers(
 
 
 def _with_payloads(network: Network, data: CalibrationData) -> Network:
-    """Return the network with the bits of its input's payloads in the meta; 0 where all spikes are binary."""
-    largest, least = int(data.payloads.max(initial=0)), int(data.payloads.min(initial=0))
-    bits = 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
-    entry = {"population": _input_name(network), "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
+    """Return the network with the bits of its input's payloads in the meta: its own, or more where the data has more."""
+    own = network.meta.get("input", {})
+    bits = max(bits_of_payloads(data.payloads), int(own.get("payload_bits", 0)))
+    entry = {"population": _input_name(network), "scale": 1.0} | own | {"payload_bits": bits}
     entry |= scale_facts(data.scales) if data.scales else {}
     return replace(network, meta=dict(network.meta) | {"input": entry})
 

@@ -74,7 +74,7 @@ def run_converted(
 
     Args:
         found: of `bimhw.convert`.
-        data: of `Converted.dataset`; calibrates, and is run.
+        data: of `Converted.dataset`; is run, and calibrates where `convert` had no samples apart for that.
         chip: name, YAML file or chip.
         gpu: cards, by name or YAML file.
         samples: that are run, the first ones; all by default.
@@ -86,7 +86,8 @@ def run_converted(
         FitError: the chip cannot run the network, or it does not fit.
     """
     silicon = chip if isinstance(chip, Chip) else load_chip(chip)
-    compiled = compile(found.network, silicon, data=data, seed=seed)
+    calibrating = found.calibrating()
+    compiled = compile(found.network, silicon, data=data if calibrating is None else calibrating, seed=seed)
     program, how = compiled.program, How(engine=engine, seed=seed, threads=workers or os.cpu_count() or 1)
     trial = DataTrial.of(program, data, samples, None)
     run = execute(request_of(trial, program, silicon, how))

@@ -34,6 +34,12 @@ def by_input(values: npt.NDArray[Scalar], populations: Sequence[Population]) -> 
     return out
 
 
+def bits_of_payloads(payloads: npt.NDArray[np.integer]) -> int:
+    """Return the bits of a word that holds these payloads, sign included; 0 where all spikes are binary."""
+    largest, least = int(payloads.max(initial=0)), int(payloads.min(initial=0))
+    return 0 if largest <= 1 and least >= 0 else 1 + max(largest, -least - 1).bit_length()
+
+
 def column_scales(entry: ProgramInput, populations: Sequence[Population]) -> float | npt.NDArray[np.float64]:
     """Return the value of payload 1: one for all inputs, or one a column where they differ."""
     inputs = input_populations(populations)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("module", metavar="FILE.py:NAME|FILE.pt2")
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="Samples x [B, ...] and perhaps y [B].")
+@click.option(
+    "--calibrate", type=click.Path(path_type=Path), help="Samples that balance the thresholds [those of --data]."
+)
 @click.option("--code", type=click.Choice(["rate", "sigma-delta"]), default="rate", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Time steps of a sample [rate: 64, sigma-delta: 1].")
 @click.option(
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 @workers_option
 @seed_option
 @json_option
-def command(module: str, data: Path, output: Path | None, as_json: bool, **options: Any) -> None:
+def command(
+    module: str, data: Path, calibrate: Path | None, output: Path | None, as_json: bool, **options: Any
+) -> None:
     """Convert a ReLU network to spiking neurons and cost both.
 
     The network is what the function NAME of FILE.py returns (the file is run), or a FILE.pt2. The spiking network runs on the
@@ -53,8 +58,9 @@ def command(module: str, data: Path, output: Path | None, as_json: bool, **optio
     from bimhw.tasks.dataset import Dataset
 
     given = Dataset.open(data)
+    calibration = None if calibrate is None else Dataset.open(calibrate).x
     chip, samples, gpu, seed, workers = (options.pop(k) for k in ("chip", "samples", "gpu", "seed", "workers"))
-    found = convert(_module(module), given.x, given.y, **options)
+    found = convert(_module(module), given.x, given.y, calibration=calibration, **options)
     done = run_converted(found, found.dataset(given.x, given.y), chip, gpu, samples, seed, workers=workers)
     report, result = done.compiled.report, done.result.to_json()
     figures = found.to_json() | {
@@ -79,6 +85,7 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
     from bimhw.cli.comparison import print_comparison
     from bimhw.costs.rows import shown
 
+    echo(found.samples.note().replace("calibration data holds", "--calibrate FILE holds"))
     rows: list[tuple[Any, ...]] = [(t, found.curve.get(t, "-"), found.agreement[t]) for t in found.agreement]
     print_table(f"{module}: {found.code.name}", ("steps", "accuracy", "decides as the ReLU network"), rows)
     if found.ann_accuracy is not None:
@@ -90,7 +97,7 @@ def _show(module: str, found: Converted, done: OnChip, figures: dict[str, Any]) 
     print_comparison(r for r in shown(done.energy.rows()) if r.work == "inference")
     for line in figures["verdict"]:
         echo(line)
-    for note in figures["notes"]:
+    for note in (n for n in figures["notes"] if n != found.samples.note()):
         echo(f"  - {note}")
     if "program" in figures:
         echo(f"saved {figures['program']}")

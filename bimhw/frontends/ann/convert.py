@@ -32,10 +32,43 @@ from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
 from simulator.base.shown import Shown
+from simulator.program.entries import bits_of_payloads
 
 Floats = npt.NDArray[np.float64]
 ANSWER = "answer"
+_CALIBRATING = 256  # samples of calibration that the chip's words are calibrated on
 _RUN_AT_ONCE = 128  # samples in the float engine side by side
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples of a conversion.
+
+    Attributes:
+        calibration: number that balanced the thresholds.
+        judged: number that accuracy and agreement are of.
+        shared: number of those judged that are among those that balanced.
+        inputs: those that balanced [B, n], where they were given apart, to calibrate the chip's words too; else None.
+    """
+
+    calibration: int
+    judged: int
+    shared: int
+    inputs: Floats | None = None
+
+    @classmethod
+    def of(cls, balancing: Floats, judged: Floats, apart: bool) -> Samples:
+        """Return the counts of samples [B, n]."""
+        known = {row.tobytes() for row in balancing}
+        shared = sum(row.tobytes() in known for row in judged) if apart else len(judged)
+        return cls(len(balancing), len(judged), shared, balancing if apart else None)
+
+    def note(self) -> str:
+        """Return which samples were used for what."""
+        if self.inputs is None:
+            return f"the same {self.judged} samples balance the thresholds and are judged: calibration data holds them apart"
+        among = f", {self.shared} of them among the former" if self.shared else ", none of them among the former"
+        return f"thresholds balanced on {self.calibration} samples, accuracy judged on {self.judged}{among}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +84,7 @@ class Converted(Shown):
         curve: number of steps T -> accuracy of the spiking network after T steps; empty without labels.
         agreement: T -> share of samples on which both decide the same.
         thresholds: layer -> threshold.
+        samples: which balanced the thresholds, and which are judged.
         answers: float64 [B, T, classes], the answer after each step. Of a rate code, divided by T, or of sigma-delta as it
             is, it approaches the ReLU network's.
     """
@@ -64,6 +98,7 @@ class Converted(Shown):
     agreement: Mapping[int, float]
     thresholds: Mapping[str, float]
     answers: Floats
+    samples: Samples
 
     def payloads(self, x: Any) -> npt.NDArray[np.int32]:
         """Return inputs [B, ...] as payloads [B, T, n]: the same in every step, or once (sigma-delta)."""
@@ -74,6 +109,10 @@ class Converted(Shown):
         y = None if labels is None else np.asarray(labels).reshape(-1)
         return Dataset(self.payloads(x), y, layout="bt", name="data of the ReLU network")
 
+    def calibrating(self) -> Dataset | None:
+        """Return the samples that balanced the thresholds as data for `bimhw.compile`, where they were given apart."""
+        return None if self.samples.inputs is None else self.dataset(self.samples.inputs[:_CALIBRATING])
+
     def to_json(self) -> dict[str, Any]:
         """Return the figures."""
         return {
@@ -83,6 +122,9 @@ class Converted(Shown):
             "curve": dict(self.curve),
             "agreement": dict(self.agreement),
             "thresholds": dict(self.thresholds),
+            "calibration_samples": self.samples.calibration,
+            "judged_samples": self.samples.judged,
+            "shared_samples": self.samples.shared,
             "notes": list(self.network.meta["notes"]),
         }
 
@@ -92,6 +134,7 @@ def convert(
     data: Any,
     labels: Any = None,
     *,
+    calibration: object = None,
     code: str = "rate",
     steps: int | None = None,
     percentile: float = 99.9,
@@ -102,8 +145,10 @@ def convert(
     Args:
         module: Linear, Conv, BatchNorm (folded), average and maximum pools, Flatten and ReLU (a module in one place or several,
             or a function; other activations of straight pieces too, `bimhw.frontends.ann.pieces`), in any forward; not changed.
-        data: inputs [B, ...] on which thresholds are balanced and accuracy is measured, or what `bimhw.Dataset.open` reads.
+        data: inputs [B, ...] on which accuracy is judged, or what `bimhw.Dataset.open` reads.
         labels: classes [B], or None: those of the data.
+        calibration: samples like `data` that balance the thresholds, and are not judged; by default `data` does both, as a
+            note says.
         code: ``rate`` or ``sigma-delta`` (`bimhw.frontends.ann.codes`).
         steps: time steps of a sample; by default 64 of a rate code and 1 of sigma-delta.
         percentile: of a layer's activations that its threshold is set to; 100 is the largest.
@@ -123,19 +168,36 @@ def convert(
         )
     x, classes = _samples(data, labels)
     double, x = OwnRelus(in_double(module), chosen.clips), x.to(torch.float64)
-    largest, wanted = _activations(double, x, percentile)
+    balancing = x if calibration is None else _alike(_samples(calibration, None)[0].to(torch.float64), x)
+    largest, wanted = _activations(double, balancing, percentile)
+    if calibration is not None:
+        with torch.no_grad():
+            wanted = array(double(x))
     cells = {name: chosen.cell(value, threshold) for name, value in largest.items()}
     network, size = _network(double, x, cells, lambda top: chosen.cell(top, threshold), chosen)
-    values = array(x).reshape(len(x), size)
-    scale = input_scale(values)
-    meta = dict(network.meta) | {"kind": "ann"}
+    values, first = (array(part).reshape(len(part), size) for part in (x, balancing))
+    samples = Samples.of(first, values, calibration is not None)
+    scale, meta = input_scale(np.concatenate([values, first])), dict(network.meta) | {"kind": "ann"}
     meta["input"] = dict(network.meta["input"]) | {"scale": scale, "once": chosen.once}
-    said = f"converted from a ReLU network: {chosen.name} code, steps of a sample: {steps}, payloads of {scale:g}"
-    meta["notes"] = [*meta["notes"], said]
     network = replace(network, meta=meta)
-    network = replace(network, samples=payloads(network, chosen.given(values[:_RUN_AT_ONCE], steps)))
-    done = Converted(network, steps, chosen, ann_work(double, x), None, {}, {}, largest, np.zeros(0))
+    meta["input"]["payload_bits"] = bits_of_payloads(payloads(network, values[None]))
+    said = f"converted from a ReLU network: {chosen.name} code, steps of a sample: {steps}, payloads of {scale:g}"
+    meta["notes"] = [*meta["notes"], said, samples.note()]
+    network = replace(network, meta=meta)
+    network = replace(network, samples=payloads(network, chosen.given(first[:_RUN_AT_ONCE], steps)))
+    done = Converted(network, steps, chosen, ann_work(double, x), None, {}, {}, largest, np.zeros(0), samples)
     return _measured(done, np.round(values / scale) * scale, wanted, classes)
+
+
+def _alike(calibration: Tensor, x: Tensor) -> Tensor:
+    """Return samples of calibration, checked to be of the shape of those that are judged."""
+    if not len(calibration) or calibration.shape[1:] != x.shape[1:]:
+        raise InputError(
+            "calibration data",
+            f"are {list(calibration.shape)}, and a sample of the data is {list(x.shape[1:])}",
+            "Give samples [B, ...] of the same shape",
+        )
+    return calibration
 
 
 def _samples(data: Any, labels: Any) -> tuple[Tensor, npt.NDArray[np.integer[Any]] | None]:

@@ -107,6 +107,9 @@ class Convert(Document, frozen=True):
     agreement: dict[str, float]
     thresholds: dict[str, float]
     ann_accuracy: Figure
+    calibration_samples: int
+    judged_samples: int
+    shared_samples: int
     ann_work: AnnWork
     chip: str
     cores: int

@@ -155,6 +155,31 @@ def test_the_command_writes_a_program(tmp_path: Path) -> None:
         assert again.stdout == done.stdout, "another number of workers says something else"
 
 
+def test_thresholds_are_balanced_on_samples_of_their_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    x, y = np.random.default_rng(0).random((12, 4)), np.arange(12) % 3
+    first = np.random.default_rng(1).random((9, 4)) / 2
+    apart, alone = convert(net, x, y, calibration=first, steps=8), convert(net, first, steps=8)
+    assert apart.thresholds == alone.thresholds != convert(net, x, y, steps=8).thresholds
+    assert apart.ann_accuracy == (net(torch.tensor(x).float()).argmax(1).numpy() == y).mean()
+    assert (apart.samples.calibration, apart.samples.judged, apart.samples.shared) == (9, 12, 0)
+    assert apart.answers.shape == (12, 8, 3) and "none of them among the former" in apart.network.meta["notes"][-1]
+    assert convert(net, x, y, calibration=x[:5], steps=8).samples.shared == 5
+    assert "same 12 samples" in convert(net, x, y, steps=8).network.meta["notes"][-1]
+    beside = run_converted(apart, apart.dataset(x, y), "loihi2")
+    assert beside.compiled.report["calibration"].startswith("9 samples") and beside.result.samples == 12
+    with pytest.raises(InputError, match=r"calibration data: are \[9, 3\], and a sample of the data is \[4\]"):
+        convert(net, x, y, calibration=first[:, :3])
+    made = "net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))"
+    (tmp_path / "net.py").write_text(f"import torch\ntorch.manual_seed(0)\n{made}\n")
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    np.savez(tmp_path / "first.npz", x=first)
+    given = [f"{tmp_path}/net.py:net", "--data", f"{tmp_path}/d.npz", "--calibrate", f"{tmp_path}/first.npz"]
+    found = json.loads(CliRunner().invoke(command, [*given, "--steps", "8", "--json"]).stdout)
+    assert found["thresholds"] == dict(apart.thresholds) and found["shared_samples"] == 0
+
+
 @pytest.mark.parametrize(("code", "steps"), [("rate", None), ("sigma-delta", None), ("sigma-delta", 3)])
 def test_the_saved_program_takes_the_data_that_it_was_made_from(code: str, steps: int | None, tmp_path: Path) -> None:
     """`bimhw simulate net.bimhw --data samples.npz` decides as the conversion did on the chip."""

@@ -135,10 +135,14 @@ class RunFolder:
 
     def activity(self) -> Activity:
         """Return the counters."""
+        return self._activity
+
+    @cached_property
+    def _activity(self) -> Activity:  # spikes and times are held against it
         path = self._checked("activity.npz")
         activity = Activity.load(path)
         check_activity(activity, self._frame, self.manifest["samples"], path)
-        times = self._times()
+        times = self._times
         if times is not None:
             check_length(times["step_ticks"], self.result.get("tick_ns"), activity, path)
         return activity
@@ -154,11 +158,12 @@ class RunFolder:
 
     def timing(self) -> dict[str, Array] | None:
         """Return cycles and loads, or None where no timing engine ran."""
-        arrays = self._times()
+        arrays = self._times
         if arrays is not None:
             check_timing(arrays, self._frame, self.activity(), self.path / "timing.npz")
         return arrays
 
+    @cached_property
     def _times(self) -> dict[str, Array] | None:
         if "timing.npz" not in self.manifest["files"]:
             return None

@@ -1,4 +1,4 @@
-"""What a mapping is judged by: time, energy, their product, cores or messages, on a sample of steps.
+"""Objective of a mapping: time, energy, their product, cores or messages, on a sample of steps.
 
 A sample of spikes does not depend on the mapping, so every candidate meets the same one. Its steps are timed by the compiled
 engine, its counters charged by the chip's constants: the figures that `simulate` and `energy` give, on fewer steps.

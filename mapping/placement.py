@@ -1,4 +1,4 @@
-"""Which core of the mesh each part of a partition gets: annealed exchanges that shorten messages x hops.
+"""Placement of a partition's parts on the cores of the mesh: annealed exchanges that shorten messages x hops.
 
     cost = sum_{p,q} F_pq hops(core_p, core_q) + sum_p F_host,p hops(port, core_p)
 
@@ -37,7 +37,7 @@ _UNKNOWN_CROSSING = 8.0  # hops that a link between chips counts as where its ti
 
 @dataclass(frozen=True)
 class Crossing:
-    """What links between chips are worth in hops.
+    """Worth of links between chips, in hops.
 
     Attributes:
         chip: hops of a link between two chips of a board.

@@ -7,7 +7,8 @@ from functools import wraps
 
 import click
 
-from bimhw.cli.needs import NEEDS, refusing
+from bimhw.cli.needs import refusing
+from simulator.base.needs import NEEDS
 
 # full name of a command -> its example; tests/bimhw/cli/test_every_command.py runs those that take seconds
 EXAMPLES = {

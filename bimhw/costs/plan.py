@@ -1,4 +1,4 @@
-"""What is learnt by and when: the form with its parameters, and the steps of a run and of its samples."""
+"""Plan of learning: the form with its parameters, and the steps of a run and of its samples."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COUNTED_STEPS = 2_000  # chip steps that are counted and timed; the rest of a lo
 
 @dataclass(frozen=True)
 class LearningPlan:
-    """How a sample is learnt from.
+    """Way in which a sample is learnt.
 
     Attributes:
         form: of the gradient.

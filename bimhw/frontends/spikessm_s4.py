@@ -66,7 +66,7 @@ def s4_spike_network(config: S4SpikeConfig, arrays: Arrays) -> Network:
 
 
 class _Below:
-    """What a layer reads: a linear map of a population's spikes, GELU of it or not; one to one where it has no matrix."""
+    """Input of a layer: a linear map of a population's spikes, GELU of it or not; one to one where it has no matrix."""
 
     def __init__(self, source: str, matrix: Floats | None, bias: Floats, gelu: bool) -> None:
         self.source, self.matrix, self.bias, self.gelu = source, matrix, bias, gelu

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bimhw.learning.heeded import check_heeded
 from bimhw.learning.recipe import recipe
 from bimhw.learning.train import TrainResult
 from bimhw.learning.train import train as run_training
@@ -50,6 +51,7 @@ def train(
         check_output(output)
     source = _source(task, data)
     plan = recipe(source, preset, seed, **options)
+    check_heeded(options, plan.settings)
     result = run_training(
         source, plan.config, plan.settings, plan.init, progress=progress, threads=threads, device=device
     )

@@ -47,7 +47,7 @@ def event_form(net: EventNet) -> Callable[[Tensor], EventRun]:
 
 
 class _Context(FunctionCtx):
-    """What the backward pass reads."""
+    """Values that the backward pass reads."""
 
     config: EventConfig
     steps: int

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bimhw.learning.heeded import check_heeded
 from bimhw.learning.objectives.ctc import SYMBOLS, CtcSettings, Strings, decode, string_drawer
 from bimhw.learning.objectives.language import check_symbols
 from bimhw.learning.objectives.language_recipe import language_recipe
@@ -112,6 +113,7 @@ def stream_of(
     """
     if isinstance(source, Task):
         plan = recipe(source, seed=seed, **options)
+        check_heeded(options, plan.settings)
         if not isinstance(plan.config, BimConfig) or not isinstance(plan.init, Init | None):
             raise InputError(
                 f"family {options['family']!r}", "does not learn online", "--stream is for BIM networks only"
@@ -119,6 +121,7 @@ def stream_of(
         return StreamTrainer(source, plan.config, plan.settings, plan.init)
     if isinstance(source, Corpus):
         config, settings, init = language_recipe(source, seed, **options)
+        check_heeded(options, settings)
         feed = TextStream(source, settings.batch)
         assert isinstance(config, BimConfig)  # of symbols
         return StreamTrainer(feed, config, settings, init)

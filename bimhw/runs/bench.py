@@ -24,6 +24,7 @@ from mapping.objective import DEFAULT
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.misplaced import check_no_run_folder
 from simulator.base.names import INPUT_MODEL
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -107,6 +108,7 @@ class BenchResult(Shown):
         return asdict(self)
 
 
+@refuses_ignored("bench")
 def bench(
     path: Path | str,
     *,

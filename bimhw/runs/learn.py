@@ -21,7 +21,9 @@ from mapping.copies import copies_of
 from mapping.learning_limits import check_learning
 from mapping.usage import Resource
 from simulator.base.errors import InputError, unknown_name
+from simulator.base.heeded import refuse_unheeded
 from simulator.base.locks import held
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown, Value
 from simulator.base.writing import check_output
 from simulator.chips.chip import Chip
@@ -30,6 +32,7 @@ from simulator.plasticity import LearnConfig, Learner, LearnResult, calibrate, l
 from simulator.plasticity import learn as learn_program
 from simulator.plasticity.budget import learning_memory
 from simulator.plasticity.checkpoint import save_learning
+from simulator.plasticity.config import HEEDED
 from simulator.plasticity.learn import live_synapses_of
 from simulator.plasticity.rules.pruning import sparsity
 from simulator.program.chip import chip_of_program
@@ -102,6 +105,7 @@ class OnChipResult(Shown):
         } | self.times
 
 
+@refuses_ignored("learn")
 def learn(
     program: Program | str | Path,
     task: str | Task | OwnSamples = "digits",
@@ -171,7 +175,9 @@ def _ready(
     source = program if isinstance(program, Program) else Program.load(program)
     data = task_for(source, task)
     _check_task(source, data)
-    return ready_to_learn(source, data, in_fields(options), seed), data
+    fields = in_fields(options)
+    refuse_unheeded(HEEDED, options, config_to_learn(source, data, fields))
+    return ready_to_learn(source, data, fields, seed), data
 
 
 def _check_ends(run: str | Path | None, output: str | Path | None, checkpoint: str | Path | None, engine: str) -> None:
@@ -257,39 +263,44 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
 
     A program that was prepared before keeps its configuration where the options do not say otherwise.
     """
-    from bimhw.models.bim.config import config_from
-
     if (copies := copies_of(program)) > 1:
         raise InputError(
             "on-chip learning",
             f"needs one network, and the program has {copies} copies: no path of the chip sums their weight changes",
             "Compile without --copies; `bimhw energy` counts what that many separate learners cost",
         )
+    config = config_to_learn(program, task, options)
     if program.learning:
         base = learn_config(program.learning)
-        config = learn_config(plain_options(base) | options)
         if base.fracs and msgspec.structs.replace(config, fracs=base.fracs) == base:
             return program
-    else:
-        fields: dict[str, Any] = {"state_bits": min(24, program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS)}
-        if "config" in program.meta:
-            model = config_from(program.meta["config"], "program")
-            fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
-        fields |= options
-        defaults: dict[str, Any] = {
-            "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
-            "lr_end": LAST_RATE,
-            "every": int(task.loss_steps.sum()),
-        }
-        if any(is_s6(p.model) for p in program.populations):
-            defaults["form"] = "seq"  # the one that its shared B and C can do for whole sequences
-        fields = defaults | fields
-        config = learn_config(fields)
     config = msgspec.structs.replace(config, fracs={})
     prepared = prepare(program, config)
     n = min(CALIBRATION_SAMPLES, len(task.train))
     part = task.train.take(np.random.default_rng(seed).permutation(len(task.train))[:n])
     return calibrate(prepared, list(part.x), list(step_labels(task, part)), config, seed)
+
+
+def config_to_learn(program: Program, task: Task, options: Mapping[str, object]) -> LearnConfig:
+    """Return the settings of learning: the options, then those the program holds, else those of its model and task."""
+    from bimhw.models.bim.config import config_from
+
+    if program.learning:
+        return learn_config(plain_options(learn_config(program.learning)) | dict(options))
+    fields: dict[str, Any] = {"state_bits": min(24, program.meta["options"]["state_bits"] + STATE_HEADROOM_BITS)}
+    if "config" in program.meta:
+        model = config_from(program.meta["config"], "program")
+        fields |= {n: getattr(model, n) for n in ("surrogate", "surrogate_width", "detach_reset")}
+    fields |= options
+    defaults: dict[str, Any] = {
+        "lr": LEARNING_RATE[fields.get("optimiser", "rms")],
+        "lr_end": LAST_RATE,
+        "every": int(task.loss_steps.sum()),
+    }
+    if any(is_s6(p.model) for p in program.populations):
+        defaults["form"] = "seq"  # the one that its shared B and C can do for whole sequences
+    fields = defaults | fields
+    return learn_config(fields)
 
 
 def plain_options(config: LearnConfig) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from bimhw.runs.request import Engine, How
 from bimhw.runs.trials import request_of
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
 
@@ -62,6 +63,7 @@ class OnChip(Shown):
         return {**plain, **figures, **judged, "notes": list(self.notes)}
 
 
+@refuses_ignored("nir run")
 def run_nir(
     model: Path | str,
     chip: str = "loihi2",

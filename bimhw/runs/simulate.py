@@ -28,6 +28,7 @@ from bimhw.tasks.dataset import Dataset, as_dataset
 from bimhw.tasks.sources.text import Corpus
 from mapping.copies import first_copy
 from simulator.base.errors import InputError
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
@@ -91,6 +92,7 @@ class SimulationResult(Shown):
             super()._draw(axes)
 
 
+@refuses_ignored("simulate")
 def simulate(
     program: Program | str | Path,
     task: str | Task | Corpus | Dataset | None = None,

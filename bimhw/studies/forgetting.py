@@ -12,6 +12,7 @@ import numpy as np
 
 from bimhw.learning.continual import KEEPS, Keep, own_rows, plasticity
 from bimhw.learning.evaluate import evaluate
+from bimhw.learning.heeded import check_heeded
 from bimhw.learning.recipe import recipe
 from bimhw.learning.replay import ReplayBatches, Reservoir
 from bimhw.learning.settings import TrainSettings
@@ -184,5 +185,6 @@ def forget_classes(
     data = load_task(task) if isinstance(task, str) else task
     parts = split_classes(data, cut)
     plans = [recipe(data, seed=seed, rule=rule, **options) for rule in rules]
+    check_heeded(options, *(p.settings for p in plans))
     tasks = [(*parts, plan.config, plan.settings, plan.init, keep) for plan in plans]
     return dict(zip(rules, side_by_side(forgetting, tasks, workers), strict=True))

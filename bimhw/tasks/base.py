@@ -94,7 +94,7 @@ class Task(Shown):
 
     @property
     def unjudged(self) -> str:
-        """Why the test split cannot judge a model by this metric; "": it can."""
+        """Reason why the test split cannot judge a model by this metric; "": it can."""
         if reason := self.makeshift or too_few(len(self.test), "sequences"):
             return reason
         if self.metric not in ("auc", "macro_auc"):

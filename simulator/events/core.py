@@ -20,7 +20,7 @@ from simulator.timing.simpy_timing import SynapseStage
 
 
 class Spike(NamedTuple):
-    """What a packet carries.
+    """Content of a packet.
 
     Attributes:
         step: step in which it was emitted.
@@ -38,7 +38,7 @@ class Spike(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a soma remembers of a step that is kept: when it began, its work after the last packet, when it was through."""
+    """Record of a soma's step: when it began, its work after the last packet, when it was through."""
 
     start: int
     tail: int

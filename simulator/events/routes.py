@@ -1,4 +1,4 @@
-"""Which synapses a packet meets, and whose a place in the plan is."""
+"""Synapses that a packet meets, and owners of the places in the plan."""
 
 from __future__ import annotations
 

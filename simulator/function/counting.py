@@ -27,7 +27,7 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """What the step loop counts itself because spikes do not tell.
+    """Counts that the step loop keeps itself because spikes do not tell them.
 
     Attributes:
         active_by_neuron, active_by_step: updates with an input that is not 0 or with a spike.

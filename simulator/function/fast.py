@@ -34,7 +34,7 @@ _U16_NEURONS = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """What all neurons of a fast layout do. Inputs are ids [0, n_in), LIF neuron i is id n_in + i.
+    """Update that all neurons of a fast layout share. Inputs are ids [0, n_in), LIF neuron i is id n_in + i.
 
     Attributes:
         n_in, n: inputs and LIF neurons.

@@ -151,7 +151,7 @@ def sample_state(grid: membrane.Grid) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SelectiveState:
-    """What stands before the membrane of a BIM neuron that owns its parameters: ports z, d, c, and a state.
+    """Part of a BIM neuron with its own parameters before the membrane: ports z, d, c, and a state.
 
     Attributes:
         family: of the models; their names are `variant_name` of it.

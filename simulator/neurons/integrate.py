@@ -1,4 +1,4 @@
-"""What the plain integrators (``if``, ``li``, ``lif``, ``loihi_cuba``) share: saturation, the reset, parameter words."""
+"""Common parts of the plain integrators (``if``, ``li``, ``lif``, ``loihi_cuba``): saturation, the reset, parameter words."""
 
 from __future__ import annotations
 

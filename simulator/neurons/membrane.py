@@ -1,4 +1,4 @@
-"""What follows the selective state of a BIM neuron: PSP kernel, membrane, threshold, reset, refractory time.
+"""Part of a BIM neuron behind its selective state: PSP kernel, membrane, threshold, reset, refractory time.
 
 Float equations of one neuron in step t, from the output q of its selective state::
 

@@ -177,7 +177,7 @@ _NAME = re.compile(r"s6_(euler|zoh)_(delta|exp|alpha)_n([1-9][0-9]*)(_adaptive)?
 
 
 class Kind(NamedTuple):
-    """What a model's name says."""
+    """Facts in a model's name."""
 
     discretisation: str
     psp: str

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from simulator.base.errors import InputError
+from simulator.base.heeded import Heed
 from simulator.base.schedule import LrCourse
 from simulator.plasticity.methods import chip_form, chip_rule
 
@@ -176,6 +177,27 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
 
 
 _RANGES = ("weight_range", "delta_range", "c_range", "readout_range")
+
+
+def _learns_by(c: LearnConfig, share: float) -> float:
+    return chip_rule(c.rule).share(msgspec.structs.replace(c, lam=share))
+
+
+HEEDED: Sequence[Heed[LearnConfig]] = (
+    Heed(("every",), "forms without a sweep (dense)", lambda c: chip_form(c.form).sweep is None and c.accumulate == 1),
+    Heed(("block",), "forms tr and blk", lambda c: chip_form(c.form).blocks),
+    Heed(("history", "lookback"), "form tr", lambda c: chip_form(c.form).lookback),
+    Heed(("lam",), "rule hybrid", lambda c: _learns_by(c, 0.25) != _learns_by(c, 0.75)),
+    Heed(
+        ("kappa", "a_plus", "a_minus", "tau_plus", "tau_minus", "pairing"),
+        "STDP: rule stdp, or hybrid with lam below 1",
+        lambda c: c.stdp,
+    ),
+    Heed(("credit", "surrogate", "surrogate_width", "detach_reset"), "rules with a gradient", lambda c: c.gradient),
+    Heed(("beta", "eps"), "optimiser rms", lambda c: c.optimiser == "rms"),
+    Heed(("prune_mode", "prune_every"), "a share to prune (prune)", lambda c: c.prune_target > 0),
+    Heed(("lr_course",), "a decay (lr_end below 1)", lambda c: c.lr_end < 1),
+)
 
 
 def learn_config(value: Mapping[str, Any] | LearnConfig, where: str = "learning") -> LearnConfig:

@@ -1,4 +1,4 @@
-"""What learning reads of neurons that run in integers: their words before a step, decoded into the record of the step.
+"""Words that learning reads of neurons in integers: their words before a step, decoded into the record of the step.
 
 Record of an s6 neuron [8 + 4 N]: z, Delta, sigmoid(d), V-, m, s in the rows `R_Z`, `R_DT`, `R_SIG`, `R_V`, `R_M`, `R_S`, then
 from `R_STATES` on Abar_n, x_n (after the step), B_n, C_n of the N states. That of BIM-D is in `record`.

@@ -34,7 +34,7 @@ _MASK = np.uint64(0xFFFFFFFF)
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is broken.
+    """Broken parts of a chip.
 
     Attributes:
         seed: key of every random choice below.
@@ -62,7 +62,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def touches_function(self) -> bool:
-        """Whether spikes may differ from those of a sound chip."""
+        """True if spikes may differ from those of a sound chip."""
         rates = (self.drop_rate, self.stuck_rate, self.weight_flip_rate, self.weight_upset_rate, self.state_upset_rate)
         return bool(self.dead_cores) or any(rates)
 

@@ -24,7 +24,7 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Reach:
-    """What one spike of each neuron sends, int64 [N] each.
+    """Messages that one spike of each neuron sends, int64 [N] each.
 
     Attributes:
         packets: sent by its core, to cores and to the host (0 where the neuron lives at the host).

@@ -1,4 +1,4 @@
-"""Who got input: neurons whose accumulators are not 0 at a step, or that fire; their update may cost more time."""
+"""Neurons that got input: those whose accumulators are not 0 at a step, or that fire; their update may cost more time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which leaves of the head of an input go through an output."""
+"""Choice of the leaves of an input's head that go through an output."""
 
 from __future__ import annotations
 

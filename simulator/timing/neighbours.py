@@ -34,7 +34,7 @@ from simulator.timing.words import unpack
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Who exchanges spikes with whom.
+    """Pairs of cores that exchange spikes.
 
     Attributes:
         ptr: int64 [C + 1], neighbours of endpoint c are rows [ptr[c], ptr[c + 1]).
@@ -79,7 +79,7 @@ class LocalWork:
 
 @dataclass(frozen=True, eq=False)
 class LocalTimes:
-    """When everything of a run happened.
+    """Times of all events of a run.
 
     Attributes:
         stamps: int64 [M, 5], as in `StepTimes`, in the order of the work.

@@ -1,4 +1,4 @@
-"""Who sends what to whom: a program on a mesh as flat tables, from which each step's `StepWork` is expanded."""
+"""Messages between cores: a program on a mesh as flat tables, from which each step's `StepWork` is expanded."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def uniform(self) -> bool:
-        """Whether an update costs the same with and without input, so that timing need not know who got input."""
+        """True if an update costs the same with and without input, so that timing need not know who got input."""
         return bool((self.update_active == self.update_inactive).all())
 
 

@@ -1,4 +1,4 @@
-"""Which term binds a step: the max-affine view of a core-by-core bound.
+"""Binding term of a step: the max-affine view of a core-by-core bound.
 
     T >= barrier + max(neurons, spikes out, packets in, synapses, heaviest link)
 

@@ -20,7 +20,7 @@ _3 = U(3)
 
 
 class Tables(NamedTuple):
-    """Who waits for whom, what is known, and the results. Times count from the kernel's own tick 0.
+    """Waits between cores, known times, and the results. Times count from the kernel's own tick 0.
 
     Attributes:
         first: int64 [T + 1, C], messages of step s at endpoint c are [first[s, c], first[s + 1, c]).

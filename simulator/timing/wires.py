@@ -1,4 +1,4 @@
-"""How the mesh is wired: the tables that every engine reads (which output a packet needs, where a link ends)."""
+"""Wiring of the mesh: the tables that every engine reads (which output a packet needs, where a link ends)."""
 
 from __future__ import annotations
 

@@ -160,11 +160,13 @@ def _train_stream(source: Any, how: StreamRun, run: Run, options: dict[str, Any]
 
 
 def _train_classes(source: Task, run: Run, options: dict[str, Any]) -> None:
+    from bimhw.learning.heeded import check_heeded
     from bimhw.learning.recipe import recipe
     from bimhw.learning.train import train
     from bimhw.models.io import save_model
 
     plan = recipe(source, seed=run.seed, **options)
+    check_heeded(options, plan.settings)
     with run.kept(plan.settings.epochs * len(source.train)) as (saved, advance):
         result = train(
             source, plan.config, plan.settings, plan.init, progress=advance, threads=run.threads, saved=saved,
@@ -234,10 +236,12 @@ class Run(NamedTuple):
 
 
 def _train_text(corpus: Corpus, run: Run, options: dict[str, Any]) -> None:
+    from bimhw.learning.heeded import check_heeded
     from bimhw.learning.objectives.language import train_language
     from bimhw.learning.objectives.language_recipe import language_recipe
 
     config, settings, init = language_recipe(corpus, run.seed, **options)
+    check_heeded(options, settings)
     steps = settings.epochs * (len(corpus.whole_train) // settings.batch)
     with run.kept(steps, "steps") as (saved, advance):
         result = train_language(

@@ -21,6 +21,7 @@ from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import unknown_name
 from simulator.base.names import INPUT_MODEL
+from simulator.base.needs import refuses_ignored
 from simulator.neurons.base import get
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -161,6 +162,7 @@ def _compared(
     )
 
 
+@refuses_ignored("crosscheck")
 def cross_check(
     model: Any,
     *,

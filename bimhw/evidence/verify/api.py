@@ -13,6 +13,7 @@ from bimhw.runs.workers import spreading
 from simulator.base.errors import InputError
 from simulator.base.misplaced import check_no_run_folder
 from simulator.base.near import missing_path
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Verification(Shown):
         return head | {"checks": checks, "rtl": rows}
 
 
+@refuses_ignored("verify")
 def verify(
     full: bool = False,
     seed: int | None = None,

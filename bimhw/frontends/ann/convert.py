@@ -31,6 +31,7 @@ from bimhw.tasks.dataset import Dataset, as_dataset
 from mapping.float_run import record
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 from simulator.program.entries import bits_of_payloads
 
@@ -129,6 +130,7 @@ class Converted(Shown):
         }
 
 
+@refuses_ignored("convert")
 def convert(
     module: nn.Module,
     data: Any,

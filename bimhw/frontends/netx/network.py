@@ -36,7 +36,7 @@ _NOT_READ = {
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What stands behind the layers read so far."""
+    """State behind the layers read so far."""
 
     population: Population
     shape: Shape

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from bimhw.learning.checkpoints import Checkpoint, Saved
+from bimhw.learning.heeded import check_heeded
 from bimhw.learning.loop import Progress
 from bimhw.learning.objectives import ctc
 from bimhw.learning.objectives.beam import Beam, NGram
@@ -154,6 +155,7 @@ def speech_plan(data: SpokenDigits | Transcribed, seed: int = 0, **options: Any)
             f"option {unknown[0]!r}", "does not exist for speech with transcripts", "See CtcSettings and BimConfig"
         )
     settings = CtcSettings(seed=seed, rule=rule, **given)
+    check_heeded(options, settings)
     if settings.beam and isinstance(data, SpokenDigits):
         raise InputError(
             "training setting beam", "is for characters, and digits have no language model", "Leave it out"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.credit import Credit
@@ -89,6 +89,9 @@ def _each_sequence(settings: Steps, labelled: Sequence[bool]) -> int:
     return 1
 
 
+OF_FORMS: Final = ("credit", "k_credit", "block", "lookback")  # what a rule or form of your own may read
+
+
 @dataclass(frozen=True)
 class GradientForm:
     """Form in which the gradient of a rule is computed.
@@ -103,6 +106,7 @@ class GradientForm:
         operations: counters of one step (`energy_models.forms`); None: those of the name, or none are known.
         chip: the form on a chip; None: that of the name, or there is none.
         layer: the form of one layer behind any loss (`bimhw.nn.BIM`); None: there is none.
+        settings: fields of `LearnerSettings` that it reads.
     """
 
     name: str
@@ -114,6 +118,7 @@ class GradientForm:
     operations: FormCounts | None = None
     chip: ChipForm | None = None
     layer: LayerForm | None = None
+    settings: tuple[str, ...] = OF_FORMS
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ class LearningRule:
         only: the one kind of data that it is for, ``texts`` or ``transcripts``; "": any.
         family: the one family of models that it is for; "": the family says which rules train it.
         loops: its loops are compiled for the CPU.
+        settings: fields of `LearnerSettings` that its `make` reads; with `forms`, the form says which.
     """
 
     name: str
@@ -143,6 +149,7 @@ class LearningRule:
     only: str = ""
     family: str = ""
     loops: bool = False
+    settings: tuple[str, ...] = OF_FORMS
 
     @property
     def online(self) -> bool:
@@ -269,21 +276,37 @@ def _without_sweep(credit: SweepCredit) -> Credit:
 
 
 register_form(
-    GradientForm("dense", "exact forward traces, an update at every labelled step", _dense, layer=forward_traces)
-)
+    GradientForm(
+        "dense", "exact forward traces, an update at every labelled step", _dense, layer=forward_traces,
+        settings=("credit", "k_credit"),
+    )
+)  # fmt: skip
 register_form(
     GradientForm(
         "seq", "a sweep inside each neuron, one update a sequence", _seq, _each_sequence, streams=False,
-        layer=whole_sequence,
+        layer=whole_sequence, settings=("credit",),
     )
 )  # fmt: skip
-register_form(GradientForm("tr", "the sweep over a sliding window", _tr, _each_block, layer=sliding_window))
-register_form(GradientForm("blk", "blocks with a carry, exact", _blk, _each_block, layer=carried_blocks))
-register_form(GradientForm("lazy", "work at events only (batch 1, sgd)", _lazy, single=True))
+register_form(
+    GradientForm(
+        "tr", "the sweep over a sliding window", _tr, _each_block, layer=sliding_window,
+        settings=("credit", "block", "lookback"),
+    )
+)  # fmt: skip
+register_form(
+    GradientForm(
+        "blk", "blocks with a carry, exact", _blk, _each_block, layer=carried_blocks, settings=("credit", "block")
+    )
+)
+register_form(GradientForm("lazy", "work at events only (batch 1, sgd)", _lazy, single=True, settings=("credit",)))
 register_rule(LearningRule("rtrl", "the exact gradient online", forms=True))
 register_rule(LearningRule("hybrid", "the gradient and STDP on W_in", forms=True, stdp=True))
-register_rule(LearningRule("stdp", "STDP on W_in, readout online", make=_stdp, stdp=True, hidden=False))
-register_rule(LearningRule("bptt", "back-propagation through time, one update a sequence"))
-register_rule(LearningRule("tbptt", "truncated BPTT, one update a window", only="texts"))
-register_rule(LearningRule("ctc", "BPTT of the loss of whole transcripts", only="transcripts"))
-register_rule(LearningRule("frozen", "only the readout, online", make=_frozen, hidden=False))
+register_rule(
+    LearningRule(
+        "stdp", "STDP on W_in, readout online", make=_stdp, stdp=True, hidden=False, settings=("credit", "k_credit")
+    )
+)
+register_rule(LearningRule("bptt", "back-propagation through time, one update a sequence", settings=()))
+register_rule(LearningRule("tbptt", "truncated BPTT, one update a window", only="texts", settings=()))
+register_rule(LearningRule("ctc", "BPTT of the loss of whole transcripts", only="transcripts", settings=()))
+register_rule(LearningRule("frozen", "only the readout, online", make=_frozen, hidden=False, settings=()))

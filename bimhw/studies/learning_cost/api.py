@@ -19,9 +19,11 @@ from bimhw.studies.learning_cost.window import (
     verdict,
     window,
 )
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 
 
+@refuses_ignored("learning-cost")
 def learning_cost(
     inputs: int = 64,
     hidden: int = 64,
@@ -80,6 +82,7 @@ class StdpWindow(Shown):
         return curves | {"verdict": self.verdict}
 
 
+@refuses_ignored("stdp-window")
 def stdp_window(
     psp: str = "alpha",
     tau_m: float = 5.0,

@@ -9,6 +9,7 @@ from pathlib import Path
 from bimhw.studies.results.points import read_points
 from bimhw.studies.results.report import write_report
 from bimhw.studies.results.run import run_results
+from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown
 
 
@@ -25,6 +26,7 @@ class ResultsPage(Shown):
     files: tuple[Path, ...]
 
 
+@refuses_ignored("results")
 def results(
     tables: Sequence[str] = (),
     rows: Sequence[str] = (),

@@ -167,13 +167,16 @@ def model_file(point: Point, folder: Path) -> Path:
     """Return the trained model of a point; train it where it is not there yet."""
     if point.spec.is_model:
         return Path(point.spec.source)
-    from bimhw.learning.api import train
+    from bimhw.learning.recipe import recipe
+    from bimhw.learning.train import train
+    from bimhw.models.io import save_model
 
     path = folder / f"model-{point.model_key()}.pt"
     if not path.is_file():
         with replacing(path) as temporary:
             task = point.spec.load_task(point.spec.source)
-            train(task, temporary, point.spec.preset, point.seed, **point.training())
+            plan = recipe(task, point.spec.preset, point.seed, **point.training())
+            save_model(train(task, plan.config, plan.settings, plan.init).model, temporary)
     return path
 
 

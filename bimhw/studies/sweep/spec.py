@@ -120,11 +120,13 @@ class SweepSpec:
         if self.is_model:
             self._check_model()
             return
+        from bimhw.learning.heeded import check_heeded
         from bimhw.learning.recipe import recipe
 
         task = self.load_task(self.source)
-        for point in self.points():
-            recipe(task, self.preset, point.seed, **point.training())
+        points = self.points()
+        plans = [recipe(task, self.preset, point.seed, **point.training()) for point in points]
+        check_heeded({name: True for point in points for name in point.training()}, *(p.settings for p in plans))
 
     def _check_model(self) -> None:
         """Refuse at once, before anything is written, a model that cannot be read or says not what it is run on."""

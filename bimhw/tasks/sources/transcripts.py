@@ -28,7 +28,7 @@ class Transcribed:
 
     @property
     def unjudged(self) -> str:
-        """Why the test part cannot judge a model; "": it can."""
+        """Reason why the test part cannot judge a model; "": it can."""
         return self.makeshift or too_few(sum(len(u.text.split()) for u in self.test), "words")
 
     def for_tuning(self) -> Transcribed:

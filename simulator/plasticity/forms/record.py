@@ -1,4 +1,4 @@
-"""What learning reads of a neuron's update: its intermediates of one step as real numbers, and the history words of them.
+"""Record that learning reads of a neuron's update: its intermediates of one step as real numbers, and the history words of them.
 
 psi = m surrogate(V- - theta);   g = -a Abar (x_old - z) sig(d),  sig(d) = 1 - Abar^(1/a)
 f:  soft 1 (detached) or 1 - theta psi;   hard m (1 - s) (detached) or m (1 - s) - m V- psi;     m = [ref = 0]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import click
 import pytest
 
+import bimhw
+from benchmarks.reference import twin
 from bimhw.cli.main import cli, main
-from bimhw.cli.needs import NEEDS, Need
+from simulator.base.errors import InputError
+from simulator.base.needs import NEEDS, Need, parameter
 
 _VALUES = {"integer range": "10", "integer": "10", "float": "0.5", "float range": "0.5"}
 
@@ -69,6 +74,45 @@ def test_one_message(name: str, need: Need, option: str, capsys: pytest.CaptureF
     assert told.count("Error:") == 1
     assert "Traceback" not in told
     assert "belongs to" in told or "is ignored with" in told
+
+
+def _twin_cases() -> list[tuple[str, Need, str]]:
+    """Return the cases whose options are parameters of the command's function."""
+    named = {name: inspect.signature(getattr(bimhw, twin(name))).parameters for name in NEEDS}
+    return [
+        (name, need, option)
+        for name, need, option in _cases()
+        if parameter(option) in named[name] and parameter(need.of) in named[name]
+    ]
+
+
+def _other(value: object, but: tuple[str, ...] = ()) -> object:
+    """Return a value that is neither the default nor one of `but`."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True if isinstance(value, bool) else "none of these"
+    return value + 1
+
+
+@pytest.mark.parametrize(("name", "need", "option"), _twin_cases(), ids=lambda v: v if isinstance(v, str) else "")
+def test_the_function_refuses_it_too(name: str, need: Need, option: str) -> None:
+    function = getattr(bimhw, twin(name))
+    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+    given = {parameter(option): _other(defaults[parameter(option)])}
+    if need.values or need.absent:
+        given[parameter(need.of)] = _other(defaults[parameter(need.of)])
+    required = {
+        n: "x" for n, p in inspect.signature(function).parameters.items()
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    }  # fmt: skip
+    with pytest.raises(InputError, match=parameter(option)) as refused:
+        function(**required | given)
+    assert parameter(need.of) in str(refused.value)
+
+
+def test_a_function_takes_its_own_defaults() -> None:
+    """Defaults that a caller passes on are no options given: the missing file is the error."""
+    with pytest.raises(InputError, match="nowhere"):
+        bimhw.simulate("nowhere.bimhw", trace=None, trace_window=range(20), checkpoint_every=1000, timing_sample=None)
 
 
 def test_defaults_are_no_options_given(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,10 @@ def test_a_form_of_ones_own_trains_learns_and_is_priced(task: Task) -> None:
     for name, value in mine.model.state_dict().items():
         assert torch.equal(value, window.model.state_dict()[name])
     program = compile(mine.model, "loihi2", calibration=task.train.x).program
-    short, tr = (learn(program, task, epochs=1, form=f, block=5, lookback=n) for f, n in (("short", 7), ("tr", 0)))
+    short = learn(program, task, epochs=1, form="short", block=5)
+    tr = learn(program, task, epochs=1, form="tr", block=5, lookback=0)
+    with pytest.raises(InputError, match="'lookback'"):  # its `ChipForm` has none
+        learn(program, task, epochs=1, form="short", lookback=7)
     for a, b in zip(short.program.projections, tr.program.projections, strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
     assert energy_forms.form_counts("short", 4, 10) == {"learn_sweep_mac": 2 * 17 * 10}

@@ -7,6 +7,10 @@ from bimhw.models.event.config import FAMILY
 
 register_rule(
     LearningRule(
-        "eventprop", "the exact gradient of spike times, offline (Wunderlich and Pehle 2021)", family=FAMILY, loops=True
+        "eventprop",
+        "the exact gradient of spike times, offline (Wunderlich and Pehle 2021)",
+        family=FAMILY,
+        loops=True,
+        settings=(),
     )
 )

@@ -32,7 +32,9 @@ def _registered(rule: LocalRule) -> LearningRule:
             raise InputError(f"rule {rule.name!r}", "is for leaky networks", "Train with --family leaky")
         return LocalLearner(net, rule, batch, settings.seed)
 
-    return LearningRule(rule.name, f"local rule of leaky networks ({rule.source})", make=make, family=FAMILY)
+    return LearningRule(
+        rule.name, f"local rule of leaky networks ({rule.source})", make=make, family=FAMILY, settings=()
+    )
 
 
 for _rule in RULES:

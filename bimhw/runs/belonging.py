@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.figures import AGAIN, check_figures
 from bimhw.runs.manifest import RunManifest, RunResult
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
@@ -26,7 +27,6 @@ from simulator.program.activity import MOST_COUNTED, Activity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
-AGAIN = "Run the simulation again"
 _LINKS = 4  # ports of a router to its neighbours, of each network
 _TIME_TOLERANCE = 1e-9
 
@@ -41,6 +41,7 @@ class Frame:
         copies: of the network in the program.
         used: cores that hold a neuron.
         topology: of the chip.
+        tick_ns: of the chip; None where it has no times.
     """
 
     sizes: Mapping[str, int]
@@ -48,6 +49,7 @@ class Frame:
     copies: int
     used: int
     topology: Topology
+    tick_ns: float | None
 
     @staticmethod
     def of(program: Program, chip: Chip) -> Frame:
@@ -58,6 +60,7 @@ class Frame:
             copies_of(program),
             int(np.unique(program.core[program.core >= 0]).size),
             chip.topology,
+            None if chip.timing is None else chip.timing.tick.value,
         )
 
     @property
@@ -75,7 +78,7 @@ def check_manifest(value: Mapping[str, Any], path: Path) -> None:
 
 
 def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Path) -> None:
-    """Raise `InputError` unless a result has the fields of one, and the task and samples of its manifest."""
+    """Raise `InputError` unless a result has the fields of one, possible figures, and the task and samples of its manifest."""
     total = value.get("saturations")
     if isinstance(total, int) and total >= 0:  # runs beside a NIR network state the total alone
         value = {k: v for k, v in value.items() if k != "saturations"}
@@ -85,6 +88,7 @@ def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Pa
         raise _other(path, "samples", result.samples, "the manifest", manifest["samples"])
     if manifest["task"] and result.task != manifest["task"]:  # "": of random spikes
         raise _other(path, "task", f"{result.task!r}", "the manifest", f"{manifest['task']!r}")
+    check_figures(value, path)
 
 
 def check_chip_of(chip: Chip, manifest: Mapping[str, Any], path: Path) -> None:
@@ -133,9 +137,9 @@ def check_times(arrays: Mapping[str, Array], path: Path) -> None:
             raise InputError(f"{path}: {name}", "holds times that are no whole numbers of at least 0", AGAIN)
 
 
-def check_length(step_ticks: Array, tick_ns: object, activity: Activity, path: Path) -> None:
+def check_length(step_ticks: Array, tick_ns: float | None, activity: Activity, path: Path) -> None:
     """Raise `InputError` unless the steps of a run, checked by `check_times`, took the time that its counters state."""
-    took = float(step_ticks.sum()) * (tick_ns if isinstance(tick_ns, int | float) else math.nan)
+    took = float(step_ticks.sum()) * (math.nan if tick_ns is None else tick_ns)
     if activity.sim_time_ns is None or not math.isclose(took, activity.sim_time_ns, rel_tol=_TIME_TOLERANCE):
         raise _other(path, "ns", activity.sim_time_ns, "the run's steps", f"{took:g}")
 

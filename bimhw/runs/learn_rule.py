@@ -14,8 +14,8 @@ import numpy.typing as npt
 from bimhw.compiler.decode import encode
 from bimhw.runs.classes import task_for
 from bimhw.runs.execute import execute
+from bimhw.runs.figures import hidden
 from bimhw.runs.folder import check_run_folder, reserved
-from bimhw.runs.judge import hidden
 from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, write_learning_run
 from bimhw.runs.long_learning import LongLearning
 from bimhw.runs.pieces import PIECE_STEPS

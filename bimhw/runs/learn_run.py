@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.runs.figures import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.folder import Arrays, run_parts, write_parts
-from bimhw.runs.judge import hidden_spikes, spike_rate, timing_figures
 from bimhw.runs.manifest import run_manifest
 from bimhw.runs.request import Engine, How
 from simulator.chips.chip import Chip

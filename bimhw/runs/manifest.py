@@ -86,6 +86,18 @@ class OutputResult(msgspec.Struct, frozen=True, kw_only=True):
     recorded_decisions_agree: Number = UNSET
 
 
+class LayerResult(msgspec.Struct, frozen=True):
+    """Layer of the chip beside that of the float model; see `bimhw.compiler.compare.Difference`."""
+
+    population: str
+    differ: int
+    of: int
+    graded: bool
+    float_rate: float
+    rate: float
+    rms_error: float
+
+
 class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Results of a run; ``result.json``. A figure that the run does not have is UNSET and not in the file.
 
@@ -146,7 +158,7 @@ class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
     float_spikes_per_sample: Number = UNSET
     spikes_that_differ: int | UnsetType = UNSET
     spike_slots: int | UnsetType = UNSET
-    layers: list[dict[str, Any]] | UnsetType = UNSET
+    layers: list[LayerResult] | UnsetType = UNSET
     tick_ns: Number = UNSET
     mean_step_ticks: Number = UNSET
     max_step_ticks: Number = UNSET

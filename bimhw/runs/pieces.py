@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from bimhw.runs.answers import DataTrial, OwnTrial
 from bimhw.runs.execute import Run, arrays_of, execute, time_run
-from bimhw.runs.judge import time_figures
+from bimhw.runs.figures import time_figures
 from bimhw.runs.request import How, Probe
 from bimhw.runs.trials import SequenceTrial, Trial, request_of
 from mapping.copies import copies_of
@@ -137,7 +137,7 @@ class TimeFold:
             first = last
 
     def figures(self, samples: int) -> dict[str, float]:
-        """Return `bimhw.runs.judge.timing_figures` of the whole run."""
+        """Return `bimhw.runs.figures.timing_figures` of the whole run."""
         by_sample = np.array(self.by_sample, np.int64)
         return time_figures(by_sample, self._step_ticks.rows, self.largest, self.tick_ns, samples)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bimhw.costs.compare import energy
 from bimhw.costs.result import Energy
 from bimhw.runs.condition import fault_figures, saturation_figures
+from bimhw.runs.copies import rounds_of
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
 from bimhw.views.energy_parts import energy_parts
@@ -214,7 +215,7 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
     rows.append(
         [
             "spikes per sample (model steps)",
-            _one_digit(result.get("spikes_per_sample_same_steps", result["spikes_per_sample"])),
+            _one_digit(result.get("spikes_per_sample_same_steps", result.get("spikes_per_sample"))),
             _one_digit(result.get("float_spikes_per_sample")),
         ]
     )
@@ -306,7 +307,7 @@ def mesh_part(program: Program, chip: Chip, run: RunFolder, timing: Mapping[str,
 
 
 def _times(run: RunFolder, timing: Mapping[str, npt.NDArray[Any]]) -> list[Part]:
-    steps = timing["step_ticks"].size // run.result["samples"]
+    steps = timing["step_ticks"].size // rounds_of(run.program(), run.result["samples"])
     return [cycles_part(timing, run.result, steps), floorline_part(run, run.manifest.get("sync", "barrier"))]
 
 

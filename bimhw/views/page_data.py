@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.costs.result import Energy
+from bimhw.runs.copies import rounds_of
 from bimhw.runs.folder import RunFolder, rates_of_run
 from mapping.view import view_mapping
 from simulator.chips.chip import Chip
@@ -96,8 +97,7 @@ class PageData(msgspec.Struct, frozen=True):
 def page_data(run: RunFolder, costs: Energy) -> PageData:
     """Collect what the page draws of a run."""
     program, chip, spikes = run.program(), run.chip(), run.spikes()
-    samples = int(run.manifest["samples"])
-    raster = _raster(program, spikes, spikes.steps // max(1, samples))
+    raster = _raster(program, spikes, spikes.steps // rounds_of(program, run.manifest["samples"]))
     if chip.timing is None:
         return PageData(run.path.name, _cores(run, program, chip, costs, {}), raster)
     first = _first(spikes, MOST_STEPS)

@@ -21,7 +21,8 @@ import numpy.typing as npt
 from bimhw.costs.sweep_figures import SweepFigures
 from bimhw.runs.condition import fault_figures
 from bimhw.runs.execute import execute, time_run
-from bimhw.runs.judge import judge, spike_rate
+from bimhw.runs.figures import spike_rate
+from bimhw.runs.judge import judge
 from bimhw.runs.request import How
 from bimhw.runs.trials import request_of, trial_of
 from bimhw.studies.sweep.faulty import AGAIN, faulty_run

@@ -33,11 +33,15 @@ def compiled(chip: str) -> bimhw.Program:
     return bimhw.compile(BimNet(BimConfig(n_in=5, hidden=(4,), n_out=3), 0), chip=chip).program
 
 
+def labelled(samples: int) -> bimhw.Dataset:
+    return bimhw.Dataset(X[:samples], y=np.arange(samples) % 3, layout="bt")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name, samples in (("run", 3), ("short", 2)):
-        bimhw.simulate(compiled("loihi2"), data=bimhw.Dataset(X[:samples], layout="bt"), output=folder / name)
+        bimhw.simulate(compiled("loihi2"), data=labelled(samples), output=folder / name)
     return folder
 
 
@@ -104,6 +108,21 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
     "another task": ("result.json", lambda v: v.update(task="\x1b[31m"), "task, the manifest"),
     "no task": ("result.json", lambda v: v.pop("task"), "is not the result of a run"),
     "a list": ("result.json", lambda v: v.update(accuracy=[]), "is not the result of a run"),
+    "no accuracy": ("result.json", lambda v: v.update(accuracy=None), "accuracy: has no value"),
+    "too accurate": ("result.json", lambda v: v.update(accuracy=1e308), "accuracy: is 1e"),
+    "another accuracy": ("result.json", lambda v: v.update(accuracy=0.9), "accuracy: is 0.9, the run gives"),
+    "another confusion": ("result.json", lambda v: v["confusion"][0].append(1), "confusion: does not count 3 samples"),
+    "not a number": ("result.json", lambda v: v.update(spike_rate=float("nan")), "spike_rate: is nan|not.* JSON"),
+    "below 0": ("result.json", lambda v: v.update(mean_latency_us=-1.0), "mean_latency_us: is -1"),
+    "beyond floats": ("result.json", lambda v: v.update(recorded_of=10**400), "recorded_of: is 1000"),
+    "null time": ("result.json", lambda v: v.update(mean_step_ns=None), "mean_step_ns: has no value"),
+    "another time": ("result.json", lambda v: v.update(p99_latency_us=1.0), "p99_latency_us: is 1.0, the run gives"),
+    "without a time": ("result.json", lambda v: v.pop("mean_latency_us"), "has no mean_latency_us"),
+    "half a comparison": ("result.json", lambda v: v.update(recorded_differ=5), "has no recorded_"),
+    "other spikes": ("result.json", lambda v: v.update(spikes_per_sample=5), "spikes_per_sample: is 5, the run gives"),
+    "other copies": ("result.json", lambda v: v.update(copies=2), "copies: is 2, the run gives 1"),
+    "saturated": ("result.json", lambda v: v["saturations"].update(total=3), "saturations: is .* the run gives"),
+    "layers of text": ("result.json", lambda v: v.update(layers=[{"of": "x"}]), "is not the result of a run"),
     "another chip": ("chip.json", lambda v: v.update(name="loihi1"), "is not the chip of this run"),
     "other limits": ("chip.json", lambda v: v["topology"].update(width=99), "is not the chip of this run"),
 }

@@ -94,7 +94,7 @@ def test_spikes_of_another_run_are_refused_although_every_hash_fits(program: Pro
     manifest["files"]["spikes.npz"] = folder_module.file_sha256(run.path / "spikes.npz")
     write_json(run.path / "manifest.json", manifest | {"sha256": folder_module._own_sha256(manifest)})
     with pytest.raises(InputError, match="has 1 steps, the run's counters"):
-        run.spikes()
+        RunFolder.open(run.path).spikes()
 
 
 def test_a_checkpoint_of_learning_holds_no_time() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
+from bimhw.learning.dropout import dropped
 from bimhw.learning.evaluate import Evaluation, evaluate
 from bimhw.learning.families import SampledForm, check_settings
 from bimhw.learning.loop import Loop
@@ -189,7 +190,8 @@ class Trainer(Loop[Tensor]):
             through = Through(run or trainable(family_of(net.config).name)[1].run(net, settings.seed), settings)
             penalty = through.penalty if settings.rate_strength else None
             descent = UpdaterDescent(self.updater)
-            method = ByAutograd(net, through, objective, descent, penalty=penalty, rates=through.rates, count=True)
+            forward = dropped(net, through, settings)
+            method = ByAutograd(net, forward, objective, descent, penalty=penalty, rates=through.rates, count=True)
         super().__init__(method, TaskBatches(task, settings.batch, settings.seed, next(net.parameters())), settings.lr)
         self.task, self.judged = task, dict[int, float]()  # test accuracy by epoch, where it was asked for
 

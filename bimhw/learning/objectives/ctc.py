@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bimhw.learning.checkpoints import Checkpoint
+from bimhw.learning.dropout import dropped
 from bimhw.learning.loop import Batch, Loop, Progress
 from bimhw.learning.methods import AnyBatch, ByAutograd, ClippedAdam
 from bimhw.learning.objectives.beam import Beam, beam_search
@@ -283,13 +284,13 @@ def strings_by_autograd(
         net: what is trained.
         forward: the same as `Forward`.
         source: the strings.
-        settings: loss, learning rate, pruning.
+        settings: loss, learning rate, dropout, pruning.
         total: updates in all, for the decay of the learning rate.
     """
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
     descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
     objective = EachStep() if source.by_step else Ctc(source.blank)
-    return Loop(ByAutograd(net, forward, objective, descent), source, settings.lr)
+    return Loop(ByAutograd(net, dropped(net, forward, settings), objective, descent), source, settings.lr)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bimhw.learning.checkpoints import Saved
 from bimhw.learning.device import check_device, placed_on, torch_device
+from bimhw.learning.dropout import dropped
 from bimhw.learning.loop import Loop
 from bimhw.learning.methods import ByAutograd, ClippedAdam, Clock
 from bimhw.learning.objectives.blocks import ByBlocks
@@ -232,7 +233,7 @@ def text_by_autograd(
         forward: the same as `Forward`.
         symbols: [T, B].
         n_symbols: size of the alphabet.
-        settings: window, passes, learning rate, pruning.
+        settings: window, passes, learning rate, dropout, pruning.
         carry: hand the state from window to window (not for attention without a cache).
 
     Raises:
@@ -242,4 +243,5 @@ def text_by_autograd(
     total = settings.epochs * len(source.starts)
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
     descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
+    forward = dropped(net, forward, settings)
     return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.learning.checkpoints import Content
+from bimhw.learning.dropout import dropped
 from bimhw.learning.forms.learner import Gradients, Learner, StepResult, softmax_error
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepLearner
@@ -290,7 +291,8 @@ def words_by_autograd(
         return forward(words.inputs(x), state)
 
     trained = nn.ModuleDict({"words": words, "core": core})
-    return Loop(ByAutograd(trained, run, EachWord(words), descent, carry, count=True), source, settings.lr)
+    method = ByAutograd(trained, dropped(core, run, settings), EachWord(words), descent, carry, count=True)
+    return Loop(method, source, settings.lr)
 
 
 def _as_they_are(symbols: Tensor) -> Tensor:

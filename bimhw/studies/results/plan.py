@@ -12,7 +12,7 @@ from typing import Any
 from bimhw.studies.results.plan_connected import CONNECTED
 from bimhw.studies.results.plan_paper import PAPER, lr_grid
 from bimhw.studies.results.plan_speakers import FSDD_PRESET, MEMBRANE, SPEAKERS, left_out
-from bimhw.studies.results.plan_spikessm import PSMNIST, RECALL
+from bimhw.studies.results.plan_spikessm import COMPLEX, PSMNIST, RECALL
 from bimhw.studies.results.rows import Row, Table
 from simulator.base.errors import unknown_name
 
@@ -57,11 +57,20 @@ DIGITS = Table(
             {**_DIGITS, "rule": "bptt", "batch": 8},
             lr_grid(0.006, 0.012, 0.024),
         ),
+        Row(
+            "BIM complex 1x50, input taps of 0, 2 and 4 steps, BPTT, spike readout",
+            "bim",
+            {**_DIGITS, **COMPLEX, "rule": "bptt", "psp": "delta", "hidden": "50", "delays": "0,2,4", "batch": 32},
+            lr_grid(0.01, 0.02, 0.04),
+        ),
         Row("BIM-D 1x128, hidden layer frozen", "bim", {**_DIGITS, "rule": "frozen"}, lr_grid(0.012, 0.024)),
         *_baselines(4_500, 25, (0.003, 0.01, 0.03, 0.1), 64),
         Row("logistic regression on all pixels", "linear", {}, seeds=1),
     ),
     "None for this set. The paper has no figure to compare.",
+    "The complex row has the block of permuted MNIST (variance gain, norm of the batch, A_log learned). Block and taps were "
+    "chosen on training images held out (one fold in five, one seed): the block alone, 110 neurons 93.1 %; taps alone, 50 "
+    "neurons 93.8; both, 46 neurons 96.5, without rotation 95.4.",
 )
 
 FSDD = Table(

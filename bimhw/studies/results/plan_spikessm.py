@@ -19,7 +19,7 @@ _NOTE = (
 )
 _LONG: dict[str, Any] = {"epochs": 8, "batch": 50, "lr_end": 0.02, "delta_min": 0.005}
 _BIM: dict[str, Any] = {**_LONG, "psp": "delta", "k_o": 0.9}
-_COMPLEX: dict[str, Any] = {"kind": "complex", "state_gain": "variance", "norm": "batch", "learn_a_log": True}
+COMPLEX: dict[str, Any] = {"kind": "complex", "state_gain": "variance", "norm": "batch", "learn_a_log": True}
 
 
 def _lr(*values: float) -> tuple[dict[str, Any], ...]:
@@ -46,7 +46,7 @@ _TURNING = tuple(
     Row(
         f"BIM complex 2x64, BPTT{passes}, spike readout",
         "bim",
-        {**_BIM, **_COMPLEX, "hidden": "64,64", "rule": "bptt", **more},
+        {**_BIM, **COMPLEX, "hidden": "64,64", "rule": "bptt", **more},
         _lr(0.02),
         seeds=3,
     )

@@ -1,0 +1,67 @@
+"""Dropout of the readout's features: the masks' share and scale, only while training, the same after an interruption."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bimhw.learning.dropout import Dropped
+from bimhw.learning.recipe import recipe
+from bimhw.learning.train import Trainer, TrainSettings
+from bimhw.models.nets import build
+from bimhw.tasks.base import Split, Task, late_steps
+from simulator.base.errors import InputError
+
+
+def _task() -> Task:
+    rng = np.random.default_rng(0)
+    parts = [Split(rng.integers(0, 3, (n, 6, 4)), rng.integers(0, 3, n)) for n in (24, 20)]
+    return Task("few", 3, 0.5, *parts, late_steps(6, 3), late_steps(6, 2))
+
+
+def test_a_sequence_has_one_mask_of_the_share_asked_for() -> None:
+    readout = torch.nn.Linear(400, 400, bias=False)
+    torch.nn.init.eye_(readout.weight)
+    given = 1 + torch.rand(5, 50, 400, generator=torch.Generator().manual_seed(0))
+    masked = Dropped(readout, lambda x, state: (readout(x), state), 0.25, seed=3)
+    out, _ = masked(given, None)
+    factor = (out / given).detach()
+    torch.testing.assert_close(factor, factor[:1].expand_as(factor))  # the same for all steps
+    kept = (factor[0] > 0).float()
+    torch.testing.assert_close(factor[0], kept / 0.75)
+    assert abs(float(kept.mean()) - 0.75) < 4 * (0.25 * 0.75 / kept.numel()) ** 0.5
+    assert float(kept.mean(0).std()) < 0.1  # each sequence has its own
+    assert masked.seen == 50
+    assert torch.equal(readout(given), given)
+
+
+def _begun(task: Task, share: float) -> Trainer:
+    plan = recipe(task, rule="bptt", hidden=8, epochs=2, batch=8, lr=0.05, dropout=share)
+    return Trainer(build(plan.config, 0, plan.init), task, plan.settings)
+
+
+def test_a_resumed_run_draws_what_the_whole_one_does() -> None:
+    task = _task()
+    whole, first, second, without = (_begun(task, share) for share in (0.4, 0.4, 0.4, 0.0))
+    for trainer in (whole, without):
+        for number in (1, 2):
+            trainer.epoch(number, lambda _: None)
+    first.epoch(1, lambda _: None)
+    second._load(first.state())
+    second.epoch(2, lambda _: None)
+    assert torch.equal(whole.updater.parameters.values, second.updater.parameters.values)
+    assert not torch.equal(whole.updater.parameters.values, without.updater.parameters.values)
+
+
+@pytest.mark.parametrize(("rule", "share"), [("rtrl", 0.1), ("frozen", 0.1), ("bptt", 1.0), ("bptt", -0.1)])
+def test_a_share_out_of_range_or_without_effect_is_refused(rule: str, share: float) -> None:
+    with pytest.raises(InputError, match="dropout"):
+        TrainSettings(rule=rule, dropout=share)
+
+
+def test_only_bim_networks_have_it() -> None:
+    task = _task()
+    plan = recipe(task, family="p-spikessm", hidden=4, dropout=0.1)
+    with pytest.raises(InputError, match="dropout: is for BIM"):
+        Trainer(build(plan.config, 0, plan.init), task, plan.settings)

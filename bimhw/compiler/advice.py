@@ -1,8 +1,9 @@
 """Advice on quantisation: which layers lose most by storing their weights, why, and what would help, with the figures.
 
-The figure is the root mean square of (stored - float) weight over that of the float weights. The remedies are tried on the
-layer itself: a scale for each row, free scales, both, and more bits as far as the chip stores them. Training
-(`bimhw finetune`) is named where none of them brings it below the limit.
+The figure is the root mean square of (stored - float) weight over that of the float weights, or, where that is worse, the
+error of what the layer's neurons receive (`bimhw.compiler.row_errors`): one outlier hides the first, never the second.
+The remedies are tried on the layer itself: a scale for each row, free scales, both, and more bits as far as the chip stores
+them. Training (`bimhw finetune`) is named where none of them brings it below the limit.
 """
 
 from __future__ import annotations
@@ -13,22 +14,27 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from bimhw.compiler.calibrate import Drive
+from bimhw.compiler.calibrate import Calibration
+from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.quantise import quantise_port
+from bimhw.compiler.quantise import PortWeights, quantise_port
+from bimhw.compiler.row_errors import layer_error
 from mapping.network import Network
 from simulator.program.graph import Projection
 from simulator.program.shared import SharedProjection
 
-LIMIT = 0.05  # relative error of a layer from which advice is given
+LIMIT = 0.05  # relative error of a layer's weights from which advice is given
+ROW_LIMIT = 0.1  # error of what its neurons receive
+MARK = " off (rms"  # in every sentence of advice
 MOST_LAYERS = 3
-OUTLIER = 8.0  # times the layer's root mean square
+OUTLIER = 32.0  # times the layer's median weight
 MOST_BITS = 9
 _SCALES = (
     ({"per_row": True}, "--per-row"),
     ({"free_scales": True}, "--free-scales"),
     ({"per_row": True, "free_scales": True}, "--per-row --free-scales"),
 )
+_TRAIN = "; training with them rounded helps (bimhw finetune, of .pt and .safetensors)"
 _WORTH = 0.8  # a remedy is named where it leaves at most this share of the error
 
 
@@ -39,55 +45,86 @@ class Stored:
     Attributes:
         network: float stage.
         errors: projection -> relative error of its stored weights.
+        rows: projection -> error of what its target neurons receive.
         scales: population -> value of a spike of payload 1.
-        drives: population -> statistics of what it sends; scales are chosen for them.
+        calibrated: what populations send; scales are chosen for it.
         options: of the compiler.
         widths: bits of a weight that the chip stores.
     """
 
     network: Network
     errors: Mapping[str, float]
+    rows: Mapping[str, float]
     scales: Mapping[str, float]
-    drives: Mapping[str, Drive]
+    calibrated: Calibration
     options: CompileOptions
     widths: tuple[int, ...]
 
 
+def off(error: float, rows: float) -> str:
+    """Return how far a layer's stored weights are off in words, or "" below both limits."""
+    if rows > ROW_LIMIT and rows > error:
+        return f"what its neurons receive is {rows:.1%}{MARK} over rows)"
+    return f"its stored weights are {error:.1%}{MARK})" if error > LIMIT else ""
+
+
 def advice(stored: Stored) -> tuple[str, ...]:
-    """Return one sentence for each of the worst layers whose error is above `LIMIT`, worst first."""
-    errors = stored.errors
-    bad = [q for q in stored.network.projections if errors.get(q.name, 0.0) > LIMIT]
-    return tuple(_sentence(stored, q, errors[q.name]) for q in sorted(bad, key=lambda q: -errors[q.name])[:MOST_LAYERS])
+    """Return one sentence for each of the worst layers whose error is above its limit, worst first."""
+    names = [q.name for q in stored.network.projections]
+    worst = {name: max(stored.errors.get(name, 0.0), stored.rows.get(name, 0.0)) for name in names}
+    bad = [q for q in stored.network.projections if off(stored.errors.get(q.name, 0.0), stored.rows.get(q.name, 0.0))]
+    return tuple(_sentence(stored, q) for q in sorted(bad, key=lambda q: -worst[q.name])[:MOST_LAYERS])
 
 
-def _sentence(stored: Stored, q: Projection, error: float) -> str:
-    tried = [(text, found) for text, found in _remedies(stored, q) if found < _WORTH * error]
+def _sentence(stored: Stored, q: Projection) -> str:
+    own, rows = stored.errors.get(q.name, 0.0), stored.rows.get(q.name, 0.0)
+    by_row = rows > ROW_LIMIT and rows > own
+    error, limit = (rows, ROW_LIMIT) if by_row else (own, LIMIT)
+    tried = [(text, found) for text, found in _remedies(stored, q, by_row, limit) if found < _WORTH * error]
     helps = "; ".join(f"{text}: {found:.1%}" for text, found in tried) or "no other scale helps"
-    train = "" if any(found <= LIMIT for _, found in tried) else "; bimhw finetune trains what is left"
-    return f"projection {q.name!r}: its stored weights are {error:.1%} off (rms){_outlier(q)}. {helps}{train}"
+    train = "" if any(found <= limit for _, found in tried) else _TRAIN
+    return f"projection {q.name!r}: {off(own, rows)}{_zeros(stored, q)}{_outlier(q)}. {helps}{train}"
+
+
+def _zeros(stored: Stored, q: Projection) -> str:
+    """Return how many weights are stored as 0, if any."""
+    kept = next(p for p in _port(stored, q, stored.options).projections if p.name == q.name)
+    used, left = int(np.count_nonzero(q.weights)), int(np.count_nonzero(kept.weights))
+    if (stored.options.per_row and isinstance(q, SharedProjection)) or left == used:
+        return ""
+    return f"; {used - left:,} of {used:,} weights become 0"
 
 
 def _outlier(q: Projection) -> str:
     weights = np.asarray(q.weights, np.float64)
-    rms = float(np.sqrt(np.mean(weights * weights))) if weights.size else 0.0
-    if rms == 0 or float(np.abs(weights).max()) < OUTLIER * rms:
+    size = np.abs(weights)
+    median = float(np.median(size[size > 0])) if size.any() else 0.0
+    if median == 0 or float(size.max()) < OUTLIER * median:
         return ""
-    at = int(np.abs(weights).argmax())
+    at = int(size.argmax())
+    times = f"is {size[at] / median:.0f} times the layer's median and sets its scale"
     if isinstance(q, SharedProjection):
-        size = f"{abs(weights[at]) / rms:.0f}"
-        return f"; the kernel's weight {weights[at]:.3g} is {size} times the layer's rms and sets its scale"
+        return f"; the kernel's weight {weights[at]:.3g} {times}"
     source = int(np.searchsorted(q.indptr, at, side="right")) - 1
-    return (
-        f"; the weight {weights[at]:.3g} from neuron {source} to {q.first + int(q.indices[at])} is {abs(weights[at]) / rms:.0f} "
-        "times the layer's rms and sets its scale"
-    )
+    return f"; the weight {weights[at]:.3g} from neuron {source} to {int(q.targets[at])} {times}"
 
 
-def _remedies(stored: Stored, q: Projection) -> Iterator[tuple[str, float]]:
+def _port(stored: Stored, q: Projection, options: CompileOptions) -> PortWeights:
+    """Return the weights into a projection's port, stored with other options."""
+    population = stored.network.population(q.target)
+    into = [p for p in stored.network.projections if (p.target, p.port) == (q.target, q.port)]
+    fixed = lowering_of(population).port_unit(population, q.port).fixed
+    return quantise_port(into, population.size, stored.scales, options, stored.calibrated.drives, fixed, by_row=True)
+
+
+def _remedies(stored: Stored, q: Projection, by_row: bool, limit: float) -> Iterator[tuple[str, float]]:
     def error(changed: CompileOptions) -> float:
-        return float(quantise_port([q], size, stored.scales, changed, stored.drives).rms_error[q.name])
+        port = _port(stored, q, changed)
+        if not by_row:
+            return port.rms_error[q.name]
+        return layer_error(port.row_errors[q.name], stored.calibrated.rates.get(q.target))
 
-    options, size = stored.options, stored.network.population(q.target).size
+    options = stored.options
     for changed, text in _SCALES:
         per_row = "per_row" in changed and isinstance(q, SharedProjection)  # would unroll the kernel
         if not per_row and not any(getattr(options, name) for name in changed):
@@ -95,6 +132,6 @@ def _remedies(stored: Stored, q: Projection) -> Iterator[tuple[str, float]]:
     wider = [bits for bits in sorted(stored.widths) if options.bits < bits <= MOST_BITS]
     for bits in wider:
         found = error(replace(options, bits=bits))
-        if found <= LIMIT or bits == wider[-1]:
+        if found <= limit or bits == wider[-1]:
             yield f"--bits {bits}", found
             return

@@ -9,28 +9,42 @@ from bimhw.tasks.sources.text import Corpus
 from mapping.mapper import METHODS
 from mapping.network import Network
 from mapping.objective import DEFAULT
+from mapping.words import stored_bits
 from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
 
 Given = str | Task | Corpus | Dataset | None
 
 
 def check_choices(
-    network: Network, options: CompileOptions, mapping: str, neurons_per_core: int | None, objective: str
+    network: Network,
+    chip: Chip,
+    options: CompileOptions,
+    bits: int | None,
+    mapping: str,
+    neurons_per_core: int | None,
+    objective: str,
 ) -> None:
     """Refuse what a network leaves nothing to quantise for, or a mapping nothing to choose; as the two checks below."""
-    check_quantisation(network.stage, options)
+    check_quantisation(network, chip, options, bits)
     check_mapping(mapping, neurons_per_core, objective)
 
 
-def check_quantisation(stage: str, options: CompileOptions) -> None:
-    """Refuse options of quantisation for a network that holds integers already.
+def check_quantisation(network: Network, chip: Chip, options: CompileOptions, bits: int | None) -> None:
+    """Refuse options of quantisation for a network that holds integers already; `bits` may name the width that they have.
 
     Raises:
-        InputError: an option beside its default, by name.
+        InputError: an option beside its default, by name, or another width than the integers'.
     """
-    usual = CompileOptions()
+    if network.stage != "integer":
+        return
+    usual = CompileOptions(bits=options.bits)
     changed = [f for f in options.__struct_fields__ if getattr(options, f) != getattr(usual, f)]
-    if stage == "integer" and changed:
+    if bits is not None and bits != max(
+        (stored_bits(q, chip) or q.weight_bits for q in network.projections), default=bits
+    ):
+        changed.insert(0, "bits")
+    if changed:
         raise InputError(
             f"option {changed[0]}",
             f"is {getattr(options, changed[0])}, but the network holds integers, which are kept as they are",

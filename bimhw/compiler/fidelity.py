@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from bimhw.compiler.advice import off
+from bimhw.compiler.lower.network import LoweredNetwork
 from mapping.network import Network
 from simulator.program.meta import ProgramFidelity
 
-WEIGHT_ERROR = 0.05  # rms error over rms weight, above which a projection is another one
 
-
-def fidelity(given: Network, run: Network, weight_errors: Mapping[str, float], assumed: str) -> ProgramFidelity:
+def fidelity(given: Network, run: Network, lowered: LoweredNetwork, assumed: str) -> ProgramFidelity:
     """Judge a compilation.
 
     Args:
         given: the network as its front end made it.
         run: the network that was lowered, in the chip's own neuron models.
-        weight_errors: projection -> rms error over rms weight.
+        lowered: what became of it; errors of weights above the limits of advice are reasons.
         assumed: note of a calibration with made-up inputs; empty where data calibrated.
     """
     models = {p.name: p.model for p in given.populations}
@@ -25,10 +23,7 @@ def fidelity(given: Network, run: Network, weight_errors: Mapping[str, float], a
         for p in run.populations
         if p.name in models and p.model != models[p.name]
     ]
-    reasons += [
-        f"{name}: stored weights are {100 * error:.1f} % off"
-        for name, error in weight_errors.items()
-        if error > WEIGHT_ERROR
-    ]
+    words = {name: off(error, lowered.row_errors.get(name, 0.0)) for name, error in lowered.weight_errors.items()}
+    reasons += [f"{name}: {how}" for name, how in words.items() if how]
     reasons += [f"formats rest on made-up inputs: {assumed}"] if assumed else []
     return ProgramFidelity("approximate" if reasons else "faithful", tuple(reasons))

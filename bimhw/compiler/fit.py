@@ -14,7 +14,7 @@ import numpy as np
 from bimhw.compiler.choices import check_quantisation, samples_of
 from bimhw.compiler.fit_report import FitReport
 from bimhw.compiler.lower.for_chip import for_chip
-from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.options import CompileOptions, width
 from bimhw.compiler.outline import outline_integers
 from bimhw.compiler.pipeline import Integers, to_integers
 from bimhw.frontends import load_network, load_outline
@@ -45,7 +45,7 @@ def fit(
     calibration: Any = None,
     task: str | Task | Corpus | Dataset | None = None,
     data: Dataset | str | Path | object = None,
-    bits: int = 8,
+    bits: int | None = None,
     state_bits: int = 16,
     per_row: bool = False,
     neurons_per_core: int | None = None,
@@ -74,12 +74,12 @@ def fit(
     """
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     task = samples_of(task, data, calibration)
-    options = CompileOptions(bits=bits, state_bits=state_bits, per_row=per_row)
+    options = CompileOptions(bits=width(bits), state_bits=state_bits, per_row=per_row)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample} | dict(reading or {})
     outline = load_outline(model, **named)
     recorded = task if isinstance(task, Dataset) else None
     source = outline or check_network(load_network(model, recorded, **named))
-    check_quantisation(source.stage, options)
+    check_quantisation(source, target, options, bits)
     lowered = partial(to_integers, calibration=calibration, task=task, seed=seed)
     tried = _Tried(source, outline, options, neurons_per_core, lowered)
     others = [tried.verdict(load_chip(name), all_axons=False) for name in chip_names() if name != target.name]

@@ -8,6 +8,8 @@ import msgspec
 
 from simulator.base.errors import InputError
 
+DEFAULT_BITS = 8  # of a stored weight
+
 
 class CompileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Options of the compiler.
@@ -20,7 +22,7 @@ class CompileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         layout: how synapses lie in memory; ``auto`` takes the smaller.
     """
 
-    bits: int = 8
+    bits: int = DEFAULT_BITS
     per_row: bool = False
     free_scales: bool = False
     state_bits: int = 16
@@ -30,3 +32,8 @@ class CompileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         for name, low, high in (("bits", 1, 9), ("state_bits", 8, 24)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"option {name}", f"is {getattr(self, name)}, must be {low} to {high}")
+
+
+def width(bits: int | None) -> int:
+    """Return the bits of a weight that were asked for, or the usual ones."""
+    return DEFAULT_BITS if bits is None else bits

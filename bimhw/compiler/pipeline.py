@@ -18,7 +18,7 @@ from bimhw.compiler.fidelity import fidelity
 from bimhw.compiler.integer import compile_integer
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.network import LoweredNetwork, lower
-from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.options import CompileOptions, width
 from bimhw.compiler.replicas import Copies, with_copies
 from bimhw.compiler.report import compile_report
 from bimhw.compiler.result import CompileResult
@@ -46,7 +46,7 @@ def compile(
     calibration: npt.NDArray[np.integer[Any]] | None = None,
     task: str | Task | Corpus | Dataset | None = None,
     data: Dataset | str | Path | object = None,
-    bits: int = 8,
+    bits: int | None = None,
     per_row: bool = False,
     free_scales: bool = False,
     state_bits: int = 16,
@@ -85,14 +85,14 @@ def compile(
         InputError: a file, an argument or data that is not what it must be.
         FitError: the chip cannot run the model, or it does not fit.
     """
-    options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales, state_bits=state_bits)
+    options = CompileOptions(bits=width(bits), per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
     task = samples_of(task, data, calibration)
     network = check_network(
         load_network(model, task if isinstance(task, Dataset) else None, **named | dict(reading or {}))
     )
-    check_choices(network, options, mapping, neurons_per_core, objective)
+    check_choices(network, target, options, bits, mapping, neurons_per_core, objective)
     if network.stage == "integer":
         alone = compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)
     else:
@@ -110,7 +110,7 @@ def _mapped(
         objective=objective, spikes=sample_spikes(made.integer, made.data.payloads, seed),
     )  # fmt: skip
     mapped.program.check()
-    kept = fidelity(given, made.network, made.lowered.weight_errors, made.data.assumed).as_json()
+    kept = fidelity(given, made.network, made.lowered, made.data.assumed).as_json()
     report = compile_report(mapped, target, made.lowered, made.calibrated, made.data) | {"fidelity": kept}
     return CompileResult(
         with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures), fidelity=kept),
@@ -148,7 +148,8 @@ def to_integers(
     calibrated = calibrate(network, _values(network, data), data.source, not data.assumed)
     lowered = lower(network, calibrated, options, _input_scales(network))
     widths = chip.capabilities.weight_bits
-    helps = advice(Stored(network, lowered.weight_errors, lowered.out_scales, calibrated.drives, options, widths))
+    errors = lowered.weight_errors, lowered.row_errors
+    helps = advice(Stored(network, *errors, lowered.out_scales, calibrated, options, widths))
     lowered = replace(lowered, notes=(*lowered.notes, *helps))
     integer = check_network(replace(lowered.network, meta=_meta(network, data, lowered, options)))
     return Integers(network, integer, lowered, calibrated, data)

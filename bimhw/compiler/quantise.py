@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Drive
 from bimhw.compiler.fixed import store, weight_fracs, weight_limit, weight_scales
 from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.row_errors import Received, row_errors
 from mapping.words import dense_bits, sparse_bits
 from simulator.base.errors import FitError
 from simulator.program.graph import Projection
@@ -37,11 +38,13 @@ class PortWeights:
         projections: integer stage.
         unit: value of 1 in the port's accumulator, shape () or (n_target,).
         rms_error: root mean square of (stored - float) weight over the root mean square weight, by projection name.
+        row_errors: by projection name, see `bimhw.compiler.row_errors`; empty unless they were asked for.
     """
 
     projections: tuple[Projection, ...]
     unit: Floats
     rms_error: Mapping[str, float]
+    row_errors: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def quantise_port(
@@ -51,6 +54,7 @@ def quantise_port(
     options: CompileOptions,
     drives: Mapping[str, Drive] | None = None,
     fixed: bool = False,
+    by_row: bool = False,
 ) -> PortWeights:
     """Quantise all projections into one port.
 
@@ -62,6 +66,7 @@ def quantise_port(
         drives: source population -> statistics of what it sends, where known; see `Synapses`.
         fixed: the accumulator has the unit 1; each projection is stored in multiples of the least 2^k, k >= 0, that holds
             its weights.
+        by_row: the errors of the rows are computed too.
     """
     if not projections:
         return PortWeights((), np.asarray(1.0), {})
@@ -70,13 +75,34 @@ def quantise_port(
     groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source)) for q in projections]
     units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options)
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
-    out, errors = [], {}
+    out, errors, misses = [], {}, []
     for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
         each = unit[q.first :][q.indices] if unit.ndim else unit
         stored = store(synapses.values / each, options.bits)
-        errors[q.name] = _relative_rms(stored * each - synapses.values, synapses.values)
+        miss = stored * each - synapses.values
+        errors[q.name] = _relative_rms(miss, synapses.values)
+        misses += [miss] if by_row else []
         out.append(_integer(q, stored, n_target, exponent, options))
-    return PortWeights(tuple(out), port_unit, errors)
+    if not by_row:
+        return PortWeights(tuple(out), port_unit, errors)
+    plane = max(n_target // q.channels if isinstance(q, SharedProjection) else 1 for q in projections)
+    received = [_received(q, scales[q.source], (drives or {}).get(q.source), n_target, plane) for q in projections]
+    rows = row_errors(received, [g.values for g in groups], misses)
+    return PortWeights(tuple(out), port_unit, errors, {q.name: r for q, r in zip(projections, rows, strict=True)})
+
+
+def _received(q: Projection, scale: float, drive: Drive | None, n_target: int, plane: int) -> Received:
+    """Return what arrives over the weights of a projection; of a shared kernel, at the first neuron of its channel."""
+    ones = np.ones(q.indptr.size - 1)
+    mean, variance = (0 * ones, ones) if drive is None else (drive.mean / scale, drive.variance / scale**2)
+    if isinstance(q, SharedProjection):
+        offset = np.zeros(q.template.size - 1, np.int64)
+        offset[q.row] = q.offset  # every source of a row leads to the same channels
+        channel = (q.indices + np.repeat(offset, np.diff(q.template))) // (n_target // q.channels)
+        each = _power_of_rows(q, variance + mean * mean)
+        return Received(channel * (n_target // q.channels), np.zeros(each.size), each, n_target, plane)
+    source = np.repeat(np.arange(ones.size), np.diff(q.indptr))
+    return Received(q.targets, mean[source], variance[source], n_target, plane)
 
 
 def finer(port: PortWeights, n_target: int, bits: int) -> PortWeights:
@@ -94,7 +120,7 @@ def finer(port: PortWeights, n_target: int, bits: int) -> PortWeights:
     room = _ACCUMULATOR_BITS - math.ceil(math.log2(max(1.0, float(sums.max(initial=0)))))
     more = max(0, min(bits, room, *(_MAX_EXPONENT - q.exponent for q in port.projections)))
     moved = tuple(replace(q, exponent=q.exponent + more) for q in port.projections)
-    return PortWeights(moved, port.unit * 2.0**-more, port.rms_error)
+    return replace(port, projections=moved, unit=port.unit * 2.0**-more)
 
 
 def _fixed_units(groups: Sequence[Synapses], bits: int) -> tuple[list[Floats], list[int]]:
@@ -147,10 +173,14 @@ def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Fl
 
     Sources are taken as independent and of mean 0, since a row stands for many targets.
     """
-    power: Floats = np.zeros(q.template.size - 1)
-    np.add.at(power, q.row, variance + mean * mean)
-    each = np.repeat(power, np.diff(q.template))
+    each = _power_of_rows(q, variance + mean * mean)
     return Synapses(values, scale, q.indices, np.zeros(values.size), each)
+
+
+def _power_of_rows(q: SharedProjection, power: Floats) -> Floats:
+    """Return the sum of the sources' `power` for each word of the rows that they share."""
+    summed = np.bincount(q.row, weights=power, minlength=q.template.size - 1)
+    return np.repeat(summed, np.diff(q.template))
 
 
 def arriving(drive: Drive) -> tuple[Floats, Floats]:

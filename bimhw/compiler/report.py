@@ -40,6 +40,7 @@ def compile_report(
                 "weight_bits": q.weight_bits,
                 "delay": q.delay,
                 "relative_rms_weight_error": lowered.weight_errors.get(q.name.removesuffix(".relayed"), 0.0),
+                "relative_rms_row_error": lowered.row_errors.get(q.name.removesuffix(".relayed"), 0.0),
             }
             for q in program.projections
         ],

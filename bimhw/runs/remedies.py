@@ -13,9 +13,13 @@ from bimhw.runs.simulate import simulate
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import FitError, InputError
 from simulator.base.shown import Shown
+from simulator.program.program import Program
 
 SAMPLES = 100
 MOST_BITS = 9
+MOST_STATE_BITS = 24
+LOSS = 0.01  # of accuracy, from which a compilation looks for what would help
+_WORK = 2e9  # synapses x steps that a compilation spends on its accuracy
 EPOCHS = 5  # of the fine-tuning that is tried: a part of `bimhw finetune`'s
 
 
@@ -69,14 +73,47 @@ class Remedies(Shown):
     def lines(self) -> list[str]:
         """Return sentences for people."""
         asked, *others = self.ways
-        beside = "" if self.float_accuracy is None else f", {self.float_accuracy:.1%} in float"
-        first = f"accuracy on {self.samples} samples: {asked.accuracy:.1%} on the chip{beside}"
+        first = Measured(self.samples, asked.accuracy, self.float_accuracy).text()
         said = [first, *(f"{w.option}: {w.accuracy:.1%}, {w.points:+.1f} points" for w in others)]
         if self.trained is not None:
             t = self.trained
             figure = f"{t.before:.1%} becomes {t.after:.1%}, {100 * (t.after - t.before):+.1f} points"
             said.append(f"bimhw finetune: {figure} ({t.epochs} epochs; {t.samples} samples that it does not see)")
         return said
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Accuracy of a program on some samples; `in_float`: of its network before, None where its model is no file."""
+
+    samples: int
+    accuracy: float
+    in_float: float | None
+
+    @property
+    def loses(self) -> bool:
+        """Return whether the chip loses more than `LOSS` and more than one sample."""
+        return self.in_float is not None and self.in_float - self.accuracy > max(LOSS, 1.5 / self.samples)
+
+    def text(self) -> str:
+        """Return a sentence."""
+        beside = "" if self.in_float is None else f", {self.in_float:.1%} in float"
+        return f"accuracy on {self.samples} samples: {self.accuracy:.1%} on the chip{beside}"
+
+
+def affordable(program: Program, data: Dataset) -> int:
+    """Return on how many of the samples a compilation can tell the accuracy; 0 where they would say little."""
+    work = sum(q.n_synapses for q in program.projections) * (program.facts.sample_steps or 1)
+    labelled = 0 if data.y is None else int(data.y.size)
+    count = min(SAMPLES, labelled, int(_WORK / max(1, work)))
+    return count if count >= min(10, labelled) else 0
+
+
+def measure(program: Program, data: Dataset, samples: int, model: str | Path | None) -> Measured:
+    """Run the first samples on the chip, and in float where the model is a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = simulate(program, data=data, samples=samples, engine="none", output=Path(folder) / "run", model=model)
+    return Measured(samples, float(run.result["accuracy"]), run.result.get("float_accuracy"))
 
 
 def remedies(
@@ -88,6 +125,8 @@ def remedies(
     bits: int = 8,
     per_row: bool = False,
     free_scales: bool = False,
+    state_bits: int = 16,
+    first: Measured | None = None,
     **options: Any,
 ) -> Remedies:
     """Run a network with its weights stored in other ways, on labelled samples, and compare the accuracies.
@@ -100,6 +139,8 @@ def remedies(
         bits: of a weight.
         per_row: a scale for each row.
         free_scales: scales that are no powers of two.
+        state_bits: of a state word.
+        first: the way that is asked for, where it was measured already.
         options: of `bimhw.compile`.
 
     Raises:
@@ -111,16 +152,19 @@ def remedies(
         raise InputError(given.name, "has no labels of classes y [B]", "Give y to measure accuracy")
     count = min(samples, int(given.y.size))
     asked = {"bits": bits, "per_row": per_row, "free_scales": free_scales}
-    first, in_float = _accuracy(model, chip, given, count, options | asked, isinstance(model, str | Path))
+    wide = options | {"state_bits": state_bits}
+    if first is None:
+        first = _measured(model, chip, given, count, wide | asked, model if isinstance(model, str | Path) else None)
     found = []
-    for option, change in _ways(bits, per_row, free_scales):
+    for option, change in _ways(bits, per_row, free_scales, state_bits):
         try:
-            accuracy, _ = _accuracy(model, chip, given, count, options | asked | change, False)
+            accuracy = _measured(model, chip, given, first.samples, wide | asked | change, None).accuracy
         except FitError:  # the chip does not store such weights, or the network no longer fits
             continue
-        found.append(Remedy(option, accuracy, 100 * (accuracy - first)))
+        found.append(Remedy(option, accuracy, 100 * (accuracy - first.accuracy)))
     found.sort(key=lambda way: -way.accuracy)
-    return Remedies(count, in_float, (Remedy("", first, 0.0), *found), _trained(model, given, asked))
+    ways = (Remedy("", first.accuracy, 0.0), *found)
+    return Remedies(first.samples, first.in_float, ways, _trained(model, given, asked))
 
 
 def _trained(model: object, data: Dataset, asked: dict[str, Any]) -> Trained | None:
@@ -136,7 +180,7 @@ def _trained(model: object, data: Dataset, asked: dict[str, Any]) -> Trained | N
         return None
 
 
-def _ways(bits: int, per_row: bool, free_scales: bool) -> Iterator[tuple[str, dict[str, object]]]:
+def _ways(bits: int, per_row: bool, free_scales: bool, state_bits: int) -> Iterator[tuple[str, dict[str, object]]]:
     if not per_row:
         yield "--per-row", {"per_row": True}
     if not free_scales:
@@ -146,14 +190,11 @@ def _ways(bits: int, per_row: bool, free_scales: bool) -> Iterator[tuple[str, di
     for more in (8, MOST_BITS):
         if more > bits:
             yield f"--bits {more}", {"bits": more}
+    if state_bits < MOST_STATE_BITS:
+        yield f"--state-bits {MOST_STATE_BITS}", {"state_bits": MOST_STATE_BITS}
 
 
-def _accuracy(
-    model: Any, chip: str, data: Any, count: int, options: dict[str, Any], beside: bool
-) -> tuple[float, float | None]:
-    """Return the accuracy on the chip, and in float where the model is a file."""
-    program = compile_model(model, chip, data=data, **options).program
-    with tempfile.TemporaryDirectory() as folder:
-        source = model if beside else None
-        run = simulate(program, data=data, samples=count, engine="none", output=Path(folder) / "run", model=source)
-    return float(run.result["accuracy"]), run.result.get("float_accuracy")
+def _measured(
+    model: Any, chip: str, data: Dataset, count: int, options: dict[str, Any], beside: str | Path | None
+) -> Measured:
+    return measure(compile_model(model, chip, data=data, **options).program, data, count, beside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 from bimhw.cli.task_options import take_task, with_task_options
 from simulator.base.errors import InputError
 from simulator.base.shown import significant
+
+if TYPE_CHECKING:
+    from bimhw.compiler.result import CompileResult
 
 
 @click.command("compile")
@@ -21,7 +24,7 @@ from simulator.base.shown import significant
 @click.option(
     "--chips", type=click.IntRange(min=1), default=1, show_default=True, help="Number of such chips in the system."
 )
-@click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
+@click.option("--bits", type=int, help="Bits of a stored weight [8; of integers, their own].")
 @click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
@@ -96,8 +99,8 @@ def command(
         source = f"calibration ({result.report['calibration']})"
         plot_mapping(result.program, chip_of_program(result.program), Path(plot), result.rates, source)
     report = dict(result.report) | {"program": str(path)}
-    if any("off (rms)" in note for note in report["notes"]) and _labelled(task) and not payloads:
-        report["notes"] = [*report["notes"], *_points(model, task, by, reading, options)]
+    if _labelled(task) and payloads is None and result.float_network.stage == "float":
+        report["notes"] = [*report["notes"], *_points(result, model, task, by, reading, options)]
     if as_json:
         print_json(report)
     else:
@@ -110,12 +113,26 @@ def _labelled(task: object) -> bool:
     return y is not None and y.ndim == 1 and y.dtype.kind in "iu"
 
 
-def _points(model: str, task: object, mapping: str, reading: dict[str, object], options: dict[str, Any]) -> list[str]:
-    """Estimate what the advice on stored weights brings on the labelled samples."""
-    from bimhw.runs.remedies import remedies
+def _points(
+    result: CompileResult,
+    model: str,
+    task: Any,
+    mapping: str,
+    reading: dict[str, object],
+    options: dict[str, Any],
+) -> list[str]:
+    """Measure the accuracy on the labelled samples; where it or the weights lose, estimate what would bring it back."""
+    from bimhw.compiler.advice import MARK
+    from bimhw.runs.remedies import affordable, measure, remedies
 
-    given = {k: v for k, v in options.items() if k != "copies"}
-    return remedies(model, data=task, mapping=mapping, reading=reading, **given).lines()
+    count = affordable(result.program, task)
+    if not count:
+        return []
+    first = measure(result.program, task, count, model)
+    if not first.loses and not any(MARK in note for note in result.report["notes"]):
+        return [first.text()]
+    given = {k: v for k, v in options.items() if k != "copies" and v is not None}
+    return remedies(model, data=task, mapping=mapping, reading=reading, first=first, **given).lines()
 
 
 def _whole_number(copies: str) -> int:

@@ -1,4 +1,7 @@
-"""Leaky integrators (`simulator.neurons.leaky`) -> integers: one binary point for x, u and v from calibration."""
+"""Leaky integrators (`simulator.neurons.leaky`) -> integers: one binary point for x, u and v from calibration.
+
+A threshold `_BEYOND` times the others and all that the membranes reached does not set it: that neuron never fires.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,29 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 MARGIN = 1.2  # unseen data may go this far beyond the calibrated range before a word saturates
 _PAYLOAD_BITS = 16
+_BEYOND = 16.0
+_MOST = 2**23 - 1  # of a threshold's word
 _VALUES = ("theta", "v_reset", "v_init", "v_min", "bias", "bias_u")  # parameters with the binary point of v
 
 
 def frac_of(population: Population, calibration: Calibration, options: CompileOptions) -> int:
     """Return the fractional bits of x, u and v."""
-    seen = calibration.of(population.name, "v_pre", "v", "u")
-    given = [population.params[name] for name in _VALUES if name in population.params]
-    largest = max(float(np.abs(value[np.isfinite(value)]).max(initial=0.0)) for value in given)
-    return frac_bits(MARGIN * max(seen, largest), options.state_bits, options.state_bits - 1)
+    given = {name: np.asarray(population.params[name]) for name in _VALUES if name in population.params}
+    given["theta"] = given["theta"][~_beyond(population, calibration)]
+    largest = max(float(np.abs(value[np.isfinite(value)]).max(initial=0.0)) for value in given.values())
+    return frac_bits(MARGIN * max(_seen(population, calibration), largest), options.state_bits, options.state_bits - 1)
+
+
+def _seen(population: Population, calibration: Calibration) -> float:
+    return calibration.of(population.name, "v_pre", "v", "u")
+
+
+def _beyond(population: Population, calibration: Calibration) -> npt.NDArray[np.bool_]:
+    """Return which thresholds are out of reach."""
+    theta = np.asarray(population.params["theta"])
+    reach = _BEYOND * max(float(np.median(theta)), _seen(population, calibration)) if theta.size else 0.0
+    beyond: npt.NDArray[np.bool_] = (theta > reach) & (reach > 0)
+    return beyond
 
 
 def lower_leaky(
@@ -36,14 +53,17 @@ def lower_leaky(
 ) -> Lowered:
     """Lower a leaky population to integer parameters; see `simulator.neurons.leaky` for their meaning."""
     frac = frac_of(population, calibration, options)
-    limit = 2 ** (options.state_bits - 1) - 1
+    limit, beyond = 2 ** (options.state_bits - 1) - 1, _beyond(population, calibration)
     out: dict[str, Ints] = {}
     out["mul"], out["sh"] = multiplier(units["in"] * 2.0**frac)
     for name in _VALUES:
         if name in population.params:
             value = _bounded(population.params[name], -limit * 2.0**-frac)
             where = f"population {population.name!r}: parameter {name!r}"
+            if name == "theta":
+                value = np.where(beyond, 0.0, value)
             out[name] = to_fixed(_on_grid(name, value, population, frac), frac, options.state_bits, where)
+    out["theta"] = np.where(beyond, np.int32(min(limit + 1, _MOST)), out["theta"]).astype(np.int32)
     for name in ("keep", "keep_u"):
         if name in population.params:
             out[name] = np.round(population.params[name] * 2.0**leaky.KEEP_FRAC).astype(np.int32)

@@ -12,6 +12,7 @@ from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.quantise import finer, quantise_port
+from bimhw.compiler.row_errors import layer_error
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.neurons.base import get
@@ -29,6 +30,7 @@ class LoweredNetwork:
         fracs: population -> word -> fractional bits.
         out_scales: population -> value of a spike of payload 1.
         weight_errors: projection -> relative root-mean-square error of its stored weights.
+        row_errors: projection -> error of what its target neurons receive (`bimhw.compiler.row_errors`).
         notes: what populations do otherwise than in the float network.
     """
 
@@ -36,6 +38,7 @@ class LoweredNetwork:
     fracs: Mapping[str, Mapping[str, int]]
     out_scales: Mapping[str, float]
     weight_errors: Mapping[str, float]
+    row_errors: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
 
@@ -50,7 +53,7 @@ def lower(
         options: bits and layouts.
         input_scales: input population -> value of a spike of payload 1.
     """
-    weights = store_weights(network, calibration, options, input_scales)
+    weights = store_weights(network, calibration, options, input_scales, by_row=True)
     populations: list[Population] = []
     fracs: dict[str, Mapping[str, int]] = {}
     notes: list[str] = []
@@ -65,7 +68,10 @@ def lower(
         notes += lowered.notes
     projections = tuple(weights.projections[q.name] for q in network.projections)
     integer = Network("integer", tuple(populations), projections, network.meta)
-    return LoweredNetwork(integer, fracs, weights.out_scales, weights.errors, tuple(notes))
+    rows = {
+        q.name: layer_error(weights.row_errors[q.name], calibration.rates.get(q.target)) for q in network.projections
+    }
+    return LoweredNetwork(integer, fracs, weights.out_scales, weights.errors, rows, tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +83,14 @@ class StoredWeights:
         units: (population, port) -> value of 1 in its accumulator, () or [n].
         out_scales: population -> value of a spike of payload 1.
         errors: projection -> relative root-mean-square error.
+        row_errors: projection -> error of each row; empty unless they were asked for.
     """
 
     projections: Mapping[str, Projection]
     units: Mapping[tuple[str, str], Floats]
     out_scales: Mapping[str, float]
     errors: Mapping[str, float]
+    row_errors: Mapping[str, Floats]
 
     def real(self, name: str, n_target: int) -> Floats:
         """Return the weights of a projection that the stored integers stand for, float64 [n_target, n_source]."""
@@ -92,23 +100,29 @@ class StoredWeights:
 
 
 def store_weights(
-    network: Network, calibration: Calibration, options: CompileOptions, input_scales: Mapping[str, float]
+    network: Network,
+    calibration: Calibration,
+    options: CompileOptions,
+    input_scales: Mapping[str, float],
+    by_row: bool = False,
 ) -> StoredWeights:
-    """Quantise the weights of a float network, port by port; arguments as in `lower`."""
+    """Quantise the weights of a float network, port by port; arguments as in `lower` and `quantise_port`."""
     scales = {p.name: _out_scale(p, calibration, options, input_scales) for p in network.populations}
     stored: dict[str, Projection] = {}
     units: dict[tuple[str, str], Floats] = {}
     errors: dict[str, float] = {}
+    rows: dict[str, Floats] = {}
     for population in network.populations:
         for port in () if population.model == INPUT_MODEL else get(population.model).ports:
             into = [q for q in network.projections if q.target == population.name and q.port == port]
             asked = lowering_of(population).port_unit(population, port)
-            done = quantise_port(into, population.size, scales, options, calibration.drives, asked.fixed)
+            done = quantise_port(into, population.size, scales, options, calibration.drives, asked.fixed, by_row)
             done = finer(done, population.size, asked.finer) if asked.finer else done
             units[population.name, port] = done.unit
             stored |= {q.name: q for q in done.projections}
             errors |= done.rms_error
-    return StoredWeights(stored, units, scales, errors)
+            rows |= done.row_errors
+    return StoredWeights(stored, units, scales, errors, rows)
 
 
 def _out_scale(

@@ -233,7 +233,7 @@ def _compiled(
         return given.program, given.rates, data
     options = CompileOptions(**point.compilation())
     made = to_integers(network, chip, None, data, options, point.seed)
-    kept = fidelity(network, made.network, made.lowered.weight_errors, made.data.assumed)
+    kept = fidelity(network, made.network, made.lowered, made.data.assumed)
     program = with_meta(map_blocks(made.integer, chip)[0], fidelity=kept.as_json())
     return program, made.calibrated.rates, data
 

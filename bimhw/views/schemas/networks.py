@@ -6,7 +6,7 @@ import msgspec
 
 from bimhw.runs.manifest import RunResult
 from bimhw.views.schemas.base import Anything, Document, Figure
-from bimhw.views.schemas.shared import Fidelity, Layer, Resource, Row
+from bimhw.views.schemas.shared import Fidelity, Layer, ProjectionFacts, Resource, Row
 
 
 class Layout(Document, frozen=True):
@@ -49,17 +49,6 @@ class PopulationFacts(Document, frozen=True):
     on_chip: bool
     rate: Figure
     formats: dict[str, int]
-
-
-class ProjectionFacts(Document, frozen=True):
-    """A projection: its synapses and how its weights are stored."""
-
-    name: str
-    synapses: int
-    weight_bits: int
-    layout: str
-    delay: int
-    relative_rms_weight_error: Figure
 
 
 class Compile(Document, frozen=True):

@@ -65,3 +65,15 @@ class Row(Document, frozen=True):
     high_us: Figure
     system_uj: Figure
     unknown: list[str]
+
+
+class ProjectionFacts(Document, frozen=True):
+    """A projection: its synapses and how its weights are stored."""
+
+    name: str
+    synapses: int
+    weight_bits: int
+    layout: str
+    delay: int
+    relative_rms_weight_error: Figure
+    relative_rms_row_error: Figure

@@ -40,6 +40,14 @@ def test_integers_are_not_quantised(net: Path, form: str, option: str) -> None:
             bimhw.fit(model, "loihi1-fitted", **{option: OTHER[option]})
 
 
+def test_the_width_of_the_integers_may_be_said(net: Path) -> None:
+    own = max(q.weight_bits for q in bimhw.compile(net, "loihi1-fitted", mapping="blocks").network.projections)
+    assert bimhw.compile(net, "loihi1-fitted", mapping="blocks", bits=own).network.stage == "integer"
+    assert bimhw.fit(net, "loihi1-fitted", bits=own)["fits"]
+    with pytest.raises(InputError, match=f"option bits: is {own - 1}, but the network holds integers"):
+        bimhw.compile(net, "loihi1-fitted", mapping="blocks", bits=own - 1)
+
+
 def test_a_mapping_that_is_given_leaves_no_choice(net: Path, tmp_path: Path) -> None:
     for mapping, option in (
         ("file", {"neurons_per_core": 3}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyNet
 from mapping.float_run import record
 from simulator.base.errors import InputError
+from simulator.program.graph import Population
 
 CONFIGS = st.builds(
     LeakyConfig,
@@ -68,3 +70,30 @@ def test_a_config_out_of_range_is_named(tmp_path: Path) -> None:
         bimhw.train("digits", tmp_path / "x.pt", family="leaky", k_o=1.0)
     net = LeakyNet(LeakyConfig(n_in=1, hidden=(2,), n_out=2), 0)
     assert save_model(net, tmp_path / "m.pt").is_file()
+
+
+def test_a_threshold_beyond_reach_costs_the_others_nothing() -> None:
+    """A neuron that never fires has no say in the membrane's binary point, and fires on the chip as often."""
+    from bimhw.models.stack import LIF, Stack
+
+    torch.manual_seed(0)
+    net = Stack(torch.nn.Linear(6, 5, bias=False), LIF(0.8))
+    with torch.no_grad():
+        net[0].weight.abs_()
+    x = (np.random.default_rng(0).random((2, 12, 6)) < 0.5).astype(np.int32)
+    plain = bimhw.compile(net, "loihi2", calibration=x, mapping="blocks")
+    far = replace(plain.float_network, populations=tuple(map(_far, plain.float_network.populations)))
+    made = bimhw.compile(far, "loihi2", calibration=x, mapping="blocks").network.population("1").params
+    usual = plain.network.population("1").params
+    assert {k: int(v) for k, v in made.items() if k not in ("theta",)} == {
+        k: int(v) for k, v in usual.items() if k != "theta"
+    }
+    assert made["theta"].tolist() == [*[int(usual["theta"])] * 4, int(usual["limit"]) + 1]
+
+
+def _far(p: Population) -> Population:
+    if "theta" not in p.params:
+        return p
+    theta = np.broadcast_to(p.params["theta"], (p.size,)).copy()
+    theta[-1] = 1e5
+    return replace(p, params={**p.params, "theta": theta})

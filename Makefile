@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test tested test-long random coverage warm fuzz lint mutants bench frameworks results docs clean
+.PHONY: demo test tested test-long random coverage warm warm-learners fuzz lint mutants bench frameworks results docs clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -27,9 +27,9 @@ lint: $(STAMP)
 
 # Beside the linters, kernels are compiled once, and not by each worker.
 test: $(STAMP)
-	$(MAKE) --no-print-directory -j 2 lint tested
+	$(MAKE) --no-print-directory -j 3 lint tested
 
-tested: warm
+tested: warm warm-learners
 	$(BIN)/python -m pytest -m 'not long' -n auto --dist loadfile
 
 # Files, and tests within them, in the order of a seed, which is printed: `make random SEED=7 ONLY=tests/mapping`.
@@ -46,6 +46,9 @@ coverage: $(STAMP)
 
 warm: $(STAMP)
 	$(BIN)/python -m tests.warm
+
+warm-learners: $(STAMP)
+	$(BIN)/python -m tests.warm_learners
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long

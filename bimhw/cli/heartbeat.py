@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 import click
 
 LOG_SECONDS = 10.0
-_last = [time.monotonic()]  # when a line was logged
+_due = [0.0]  # when a line is owed
 _doing: list[tuple[str, float]] = []  # what the command does now, and since when
 
 
 def log(message: str) -> None:
-    """Log a line on standard error."""
-    _last[0] = time.monotonic()
+    """Log a line on standard error; the heartbeat keeps still for longer than progress, which comes every `LOG_SECONDS`."""
+    _due[0] = time.monotonic() + 1.5 * LOG_SECONDS
     click.echo(f"bimhw: {message}", err=True)
 
 
@@ -33,7 +33,7 @@ def doing(what: str) -> None:
 def heartbeat(name: str) -> Iterator[None]:
     """Log that a command works, every `LOG_SECONDS` that bring no other line; on a terminal only named work."""
     over, begun = threading.Event(), time.monotonic()
-    _last[0] = begun
+    _due[0] = begun + LOG_SECONDS
     _doing.clear()
     thread = threading.Thread(target=_beat, args=(name, begun, over), daemon=True)
     with suppress(RuntimeError):  # no memory for a thread
@@ -45,13 +45,14 @@ def heartbeat(name: str) -> Iterator[None]:
 
 
 def _beat(name: str, begun: float, over: threading.Event) -> None:
-    while not over.wait(max(0.01, _last[0] + LOG_SECONDS - time.monotonic())):
+    while not over.wait(max(0.01, _due[0] - time.monotonic())):
         now = time.monotonic()
-        if now - _last[0] < LOG_SECONDS:
+        if now < _due[0]:
             continue
         what, since = next(iter(_doing), ("", begun))
         if sys.stderr.isatty() and not what:
-            _last[0] = now
+            _due[0] = now + LOG_SECONDS
             continue
         with suppress(OSError, ValueError):  # standard error is closed
             log(f"{name}: {what + ': ' if what else ''}at work for {now - since:.0f} s")
+        _due[0] = now + LOG_SECONDS

@@ -253,7 +253,7 @@ for (const button of $$("button[data-show]")) button.onclick = () => {
   redraw();
 };
 addEventListener("resize", redraw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", redraw);
 // a drawing is first painted when it comes into view
 const seen_ = new IntersectionObserver(entries => entries.filter(e => e.isIntersecting).forEach(e => {
   seen_.unobserve(e.target); e.target.paint();

@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import threading
+import time
 from pathlib import Path
 
 import click
@@ -146,6 +147,11 @@ def test_a_silent_command_logs_that_it_works(monkeypatch: pytest.MonkeyPatch) ->
     with heartbeat.heartbeat("fit"):
         assert logged.wait(60)
     assert told[0].startswith("fit: at work for ")
+
+
+def test_progress_keeps_the_heartbeat_still() -> None:
+    heartbeat.log("working: 4 of 10 samples after 10 s")
+    assert heartbeat._due[0] - time.monotonic() > heartbeat.LOG_SECONDS
 
 
 def test_a_terminal_is_told_of_named_work_only(monkeypatch: pytest.MonkeyPatch) -> None:

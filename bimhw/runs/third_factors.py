@@ -27,6 +27,7 @@ _SIGNS = 0x51  # stream of the random signs
 _MEAN = 0.99  # of the expected reward
 _THRESHOLDS = ("theta", "vth", "threshold")
 _POTENTIALS = ("V", "v", "y")
+_RAISED = (("a", "jump"), ("A", "beta"))  # the raised part of a threshold, and what a spike adds
 
 
 class Answer(NamedTuple):
@@ -105,8 +106,16 @@ class Factors:
             return round(64 * (right - self.critic.get(answer.label, 0.0)))
         one = np.zeros(answer.scores.size)
         one[answer.label] = 1.0
-        word = one - softmax(answer.scores) if of.endswith("error") else one
+        scores = self._own_scores(each.target, one.size) if of == "local_error" else answer.scores
+        word = one - softmax(scores) if of.endswith("error") else one
         return self._spread(each, word, of)
+
+    def _own_scores(self, cell: Cells, classes: int) -> Floats:
+        """Return the scores of a hidden layer's own fixed readout: its signs over the root of its size."""
+        if cell.name == self.readout:
+            raise InputError("third factor local_error", "is of a hidden layer, not of the readout", "Take error")
+        scores: Floats = sent_in(self.simulation, cell.first, cell.size) @ signs(self.seed, cell.size, classes)
+        return np.asarray(scores / cell.size**0.5)
 
     def _heard(self, population: str, neuron: int | None) -> int:
         """Return what a neuron of a population sent in the step, or all of them in sum; a word of 8 bits."""
@@ -120,7 +129,7 @@ class Factors:
         """Bring a word for each class to the target's neurons: its own, through the readout's weights, or random signs."""
         if each.target.name == self.readout:
             return np.round(word * (1 if of.endswith("label") else FACTOR_MAX)).astype(np.int32)
-        if of.startswith("random"):
+        if of.startswith(("random", "local")):
             back = signs(self.seed, each.target.size, word.size)
         else:
             back = self._back(each.target, word.size)
@@ -151,8 +160,10 @@ class Factors:
         v: npt.NDArray[np.int64] = self.simulation.state.words[k][self._potential_row(cell)].astype(np.int64)
         if not any(w.name in _THRESHOLDS for w in cell.model.params):  # a readout: it never spikes
             return v
-        fired = sent_in(self.simulation, cell.first, cell.size) != 0
-        return np.asarray(v + self._threshold(cell) * fired)
+        return np.asarray(v + self._reached(cell) * self._fired(cell))
+
+    def _fired(self, cell: Cells) -> npt.NDArray[np.bool_]:
+        return np.asarray(sent_in(self.simulation, cell.first, cell.size) != 0)
 
     def _potential_row(self, cell: Cells) -> int:
         return _found(_POTENTIALS, [w.name for w in cell.model.states], cell, "potential")
@@ -161,9 +172,19 @@ class Factors:
         row = _found(_THRESHOLDS, [w.name for w in cell.model.params], cell, "threshold")
         return np.broadcast_to(np.asarray(cell.params[row], np.int64), cell.size)
 
+    def _reached(self, cell: Cells) -> npt.NDArray[np.int64]:
+        """Return the threshold that the potential was held against: with its raised part, less what the spike itself added."""
+        theta, states = self._threshold(cell), [w.name for w in cell.model.states]
+        if not cell.model.traits.adaptive:
+            return theta
+        raised, jump = next(pair for pair in _RAISED if pair[0] in states)
+        k, row = self.simulation.layout.cells.index(cell), [w.name for w in cell.model.params].index(jump)
+        now = self.simulation.state.words[k][states.index(raised)].astype(np.int64)
+        return np.asarray(theta + now - np.asarray(cell.params[row], np.int64) * self._fired(cell))
+
     def _slope(self, cell: Cells) -> I32:
         v, theta = self._potential(cell), self._threshold(cell)
-        slope = FACTOR_MAX * np.maximum(0, theta - np.abs(v - theta)) // np.maximum(theta, 1)
+        slope = FACTOR_MAX * np.maximum(0, theta - np.abs(v - self._reached(cell))) // np.maximum(theta, 1)
         return np.asarray(slope, np.int32)
 
     def _peak(self, each: ProductLearning) -> I32:
@@ -184,9 +205,13 @@ class Factors:
         label, hidden = of.endswith("label"), each.target.name != self.readout
         classes = next(c.size for c in self.simulation.layout.cells if c.name == self.readout)
         scalar = of in ("reward", "surprise", "critic")
-        each.counts.add("error_words", target, 1 if scalar or label else classes)
+        own = of == "local_error"  # the label alone comes from outside
+        each.counts.add("error_words", target, 1 if scalar or label or own else classes)
         if hidden and not scalar:
             each.counts.add("error_mac", target, each.target.size * (1 if label else classes))
+        if own:
+            each.counts.add("error_mac", target, classes * int(self._fired(each.target).sum()))
+            each.counts.add("lut", target, classes)
 
 
 def _found(wanted: Sequence[str], words: Sequence[str], cell: Cells, what: str) -> int:

@@ -34,7 +34,7 @@ _OLD = {"lam": "lambda", "history": "lookback", "prune-target": "prune", "weight
 @click.option("--rule", help="Learning rule: rtrl, hybrid, stdp, frozen [rtrl]; loihi: that of --rule-file.")
 @click.option(
     "--rule-file",
-    help="Your own rule (YAML), or a shipped one: delta, e-prop, etlp, ottt, r-stdp, s-tllr, sdsp, tempotron.",
+    help="Your own rule (YAML), or a shipped one: see docs/rules.md.",
 )
 @click.option("--form", help="Form of the gradient: dense, seq, tr, blk [dense; s6 models: seq].")
 @click.option("--optimiser", type=click.Choice(["rms", "sgd"]), help="rms: one word per neuron and port [rms].")

@@ -30,8 +30,9 @@ from simulator.plasticity.rules.product_text import RuleError, parse_rule
 from simulator.plasticity.rules.products import Products
 
 Source = Literal[
-    "error", "random_error", "label", "random_label", "reward", "surprise", "critic", "slope", "peak", "spikes"
-]
+    "error", "random_error", "local_error", "label", "random_label", "reward", "surprise", "critic", "slope", "peak",
+    "spikes",
+]  # fmt: skip
 LOCAL = ("slope", "peak", "spikes")  # made by neurons in every step; the host makes the others at labelled steps
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
@@ -53,12 +54,12 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         of: ``error``: label less answer, in units of 1/127, at the readout, or through its weights to what it reads;
-            ``random_error``: through fixed random signs; ``label``, ``random_label``: the label's neuron alone, likewise;
+            ``random_error``: through fixed random signs; ``local_error``: the same of a layer's own answer, whose scores are its
+            spikes times these signs over the root of their number; ``label``, ``random_label``: the label's neuron alone;
             ``reward``: 1 where the answer is right, -1 where it is not; ``surprise``: 64 (R - <R>) of that, R in {0, 1};
-            ``critic``: the same with a mean of each label;
-            ``slope``: 127 max(0, 1 - |v - threshold| / threshold) of the target neuron; ``peak``: 1 where its potential is
-            higher than ever before in the sample; ``spikes``: the spikes of the step, or the sum of the graded payloads,
-            of the population `population`: neurons that tell all others something, or an input that the host drives.
+            ``critic``: that with a mean of each label; ``slope``: 127 max(0, 1 - |v - A| / threshold), A adapts;
+            ``peak``: 1 where its potential is higher than ever before in the sample; ``spikes``: the spikes of the step, or
+            the sum of the graded payloads, of the population `population`: modulators, or an input that the host drives.
         tau: it is filtered with this decay time in steps; 0: it is not.
         at: ``label``: only at steps with a label; ``end``: only at the last of them; slope, peak and spikes come in every step.
         neuron: of the population, that alone is heard; None: all are.

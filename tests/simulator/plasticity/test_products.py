@@ -242,7 +242,9 @@ def test_a_fault_in_a_file_has_line_and_column(old: str, new: str, line: int, co
     assert f"r.yaml, line {line}, column {column}" in str(caught.value)
 
 
-SHIPPED = {"delta", "prototype", "r-stdp", "tempotron", "sdsp", "e-prop", "ottt", "s-tllr", "etlp"}
+SHIPPED = {
+    "delta", "prototype", "r-stdp", "tempotron", "sdsp", "e-prop", "e-prop-alif", "ottt", "ostl", "s-tllr", "etlp", "decolle",
+}  # fmt: skip
 
 
 def test_the_shipped_rules_are_read() -> None:

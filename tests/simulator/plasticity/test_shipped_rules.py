@@ -51,6 +51,17 @@ HIDDEN = {
         X1, {"u1": SLOPE, "u2": ERROR, "u3": ("slope", 3)},
         lambda u1, u2, u3, x1, x0, **_: power(-19, u1 * u2 * x1) - power(-18, u3 * u2 * x0),
     ),
+    "ostl": Stated(
+        X1, {"u1": SLOPE, "u2": ERROR},
+        lambda u1, u2, x1, t, **_: power(-19, u1 * u2 * (x1 + t)),
+        lambda u1, x1, t, **_: -power(-2, t) - power(-9, 3 * u1 * (x1 + t)),
+    ),
+    "e-prop-alif": Stated(
+        X1, {"u1": SLOPE, "u2": ERROR},
+        lambda u1, u2, x1, t, **_: power(-19, u1 * u2 * (x1 - t)),
+        lambda u1, x1, t, **_: power(-11, 3 * u1 * (x1 - t)) - power(-8, 5 * t),
+    ),
+    "decolle": Stated(X1, {"u1": SLOPE, "u2": ("local_error", 0)}, lambda u1, u2, x1, **_: power(-20, u1 * u2 * x1)),
     "r-stdp": Stated(
         {"x1": (16, 4), "y1": (16, 4)}, {"u1": ("surprise", 0)},
         lambda u1, t, **_: power(-11, u1 * t),

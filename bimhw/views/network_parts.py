@@ -76,9 +76,10 @@ def learning_part(program: Program, result: Mapping[str, Any]) -> Part | None:
     before, after = result.get("weights_before"), weight_counts(program)
     both = [after] if before is None else [before, after]
     low, high = (f(v for w in both for v in w["values"] or (0,)) for f in (min, max))
-    for name, counted in zip(("weights before", "weights after")[-len(both) :], both, strict=True):
-        counts, _ = np.histogram(counted["values"], BINS, (low, high + 1), weights=counted["counts"])
-        drawing += svg.columns(counts.astype(float), f"{name}, as stored", "synapses", name, span=(low, high + 1))
+    bins = [np.histogram(w["values"], BINS, (low, high + 1), weights=w["counts"])[0].astype(float) for w in both]
+    top = max(float(counts.max()) for counts in bins)
+    for name, counts in zip(("weights before", "weights after")[-len(both) :], bins, strict=True):
+        drawing += svg.columns(counts, f"{name}, as stored", "synapses", name, span=(low, high + 1), top=top)
     note = "Accuracy on the test split after each epoch, computed by the chip; below, the weights before and after."
     return Part("Learning", note, drawing, Table(("epoch", "test accuracy", "training loss (nats)"), rows, (0, 1, 2)))
 

@@ -127,6 +127,7 @@ def columns(
     label: str,
     span: tuple[float, float] | None = None,
     whole: bool = False,
+    top: float | None = None,
 ) -> str:
     """Draw one column a value (means of neighbours where there are more than 180 values).
 
@@ -135,10 +136,11 @@ def columns(
         x_label, y_label, label: of the axes and of the drawing.
         span: first and last x, the first edge of the first column and the last of the last; by default their numbers.
         whole: label whole numbers of x alone.
+        top: end of the axis of heights; the highest column by default.
     """
     values = np.asarray(values, float)
     return (
-        _of_both_widths(lambda width: _columns(values, (x_label, y_label, label), width, span, whole))
+        _of_both_widths(lambda width: _columns(values, (x_label, y_label, label), width, span, whole, top))
         if values.size
         else ""
     )
@@ -150,13 +152,14 @@ def _columns(
     width: int,
     span: tuple[float, float] | None,
     whole: bool,
+    top: float | None,
 ) -> str:
     x_label, y_label, label = labels
     group = max(1, math.ceil(values.size / 180))
     padded = np.concatenate([values, np.full(-values.size % group, np.nan)]).reshape(-1, group)
     shown = np.nanmean(padded, axis=1)
     left, bottom, height = 78, 40, 210
-    top = float(shown.max()) or 1.0
+    top = top or float(shown.max()) or 1.0
     plot_width, plot_height = width - left - 12, height - bottom - 12
     body = []
     for tick in ticks(0, top, 4):
@@ -203,7 +206,7 @@ def mesh(
         chip_width: routers in x of one chip; a line parts the chips of a system (0: one chip).
     """
     per_row = math.ceil(math.sqrt(cores_per_router))
-    cell = 24 if width_routers <= 12 else 10
+    cell = 40 if width_routers * (per_row * 40 + 40) <= 620 else 24 if width_routers <= 12 else 10
     tile = per_row * cell + (40 if width_routers <= 12 else 16)
     width, height = width_routers * tile + 12, height_routers * tile + 12
     top_link = float(link.max()) if link is not None and link.size and link.max() > 0 else 1.0

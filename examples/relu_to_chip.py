@@ -20,7 +20,7 @@ for batch in torch.cat([train[torch.randperm(len(train))] for _ in range(15)]).s
     nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
     optimiser.step()
 for code, steps in (("sigma-delta", 1), ("rate", 32)):
-    done = bimhw.convert(net.eval(), x[test], y[test], code=code, steps=steps)
+    done = bimhw.convert(net.eval(), x[test], y[test], calibration=x[train], code=code, steps=steps)
     run = bimhw.run_converted(done, done.dataset(x[test], y[test]), "loihi2", gpu=["h100"])
     print(f"{code}: ReLU network {done.ann_accuracy:.1%}, spiking {done.curve[steps]:.1%}, "
           f"on the chip {run.result.accuracy:.1%}")  # fmt: skip

@@ -19,6 +19,7 @@ from bimhw.runs.folder import check_run_folder, reserved, write_parts, write_run
 from bimhw.runs.judge import judge
 from bimhw.runs.long_samples import StoredOutputs, run_samples_long
 from bimhw.runs.manifest import RunManifest, RunResult, run_manifest
+from bimhw.runs.own_model import check_own_model
 from bimhw.runs.pieces import in_pieces
 from bimhw.runs.request import Engine, How, Sync
 from bimhw.runs.trace import DEFAULT_STEPS, check_trace, write_window
@@ -180,6 +181,8 @@ def _simulate(
     name = "program" if isinstance(program, Program) else Path(program).stem
     loaded = program if isinstance(program, Program) else Program.load(program)
     silicon = chip_of(loaded, chip)
+    if ends.model is not None:
+        check_own_model(loaded, ends.model)
     trial = trial_of(first_copy(loaded), what, samples, decode)
     if ends.trace is not None:
         _check_trace(ends.trace, how, silicon, rounds_of(loaded, trial.count) * trial.chip_steps(loaded))

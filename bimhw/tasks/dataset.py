@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
+from bimhw.tasks.width import inputs_text, values_of
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.shown import Shown
 
@@ -23,6 +24,7 @@ ENCODINGS = ("rate", "latency", "delta", "graded")
 _AXES = {"tb": "[T, B, ...]", "bt": "[B, T, ...]", "static": "[B, ...], the same at every step"}
 
 
+_STILL = "Use rate, latency or graded"
 _GENERAL = ("layout", "steps", "encoding", "seed", "name")  # fields that a caller may set for any source
 
 
@@ -145,7 +147,7 @@ class Dataset(Shown):
             return replace(self, steps=steps).samples(width, count, names, once=once)
         if self.inputs:
             return self._side_by_side(count, names or {}, once)
-        channels = width // 2 if self.encoding == "delta" else width
+        channels = values_of(width, self.encoding)
         layout, note = self._layout(channels)
         x = self._batch_first(self.x, layout, channels)
         if once and layout == "static" and self.encoding is None:
@@ -187,9 +189,7 @@ class Dataset(Shown):
 
     def _is_still(self, width: int, names: Mapping[str, int] | None) -> bool:
         parts = [replace(self, x=self.inputs[n], inputs={}) for n in self.inputs] or [self]
-        widths = [(names or {}).get(n, width) for n in self.inputs] or [
-            width // 2 if self.encoding == "delta" else width
-        ]
+        widths = [values_of((names or {}).get(n, width), self.encoding) for n in self.inputs or [""]]
         return all(part._layout(w)[0] == "static" for part, w in zip(parts, widths, strict=True))
 
     def _side_by_side(self, count: int | None, names: Mapping[str, int], once: bool = False) -> Samples:
@@ -227,7 +227,7 @@ class Dataset(Shown):
                 f"{self.name}: x",
                 f"has shape {shape}"
                 + ("" if labels is None else f" for {labels} labels")
-                + f"; the network has {width} inputs",
+                + f"; the network takes {inputs_text(width, self.encoding)}",
                 f"Give x as {_AXES['tb']} or {_AXES['bt']}",
             )
         found = fits[0]
@@ -236,18 +236,24 @@ class Dataset(Shown):
 
     def _batch_first(self, x: Array, layout: Layout, width: int) -> Array:
         if layout == "static":
+            if self.encoding == "delta":
+                raise InputError(
+                    "encoding 'delta'", f"sends changes, and {self.name} has none: x is {_AXES[layout]}", _STILL
+                )
             if self.steps is None and self.encoding not in ("rate", "latency"):
                 raise InputError(
                     f"{self.name}: x", "is the same at every step, so it does not tell T", "Give --data-option steps=T"
                 )
             if math.prod(x.shape[1:]) != width:
-                raise InputError(f"{self.name}: x", f"has shape {x.shape}; the network has {width} inputs")
+                raise InputError(
+                    f"{self.name}: x", f"has shape {x.shape}; the network takes {inputs_text(width, self.encoding)}"
+                )
             flat = x.reshape(x.shape[0], 1, width)
             return np.broadcast_to(flat, (x.shape[0], self.steps or 1, width))
         if x.ndim < 2 or math.prod(x.shape[2:]) != width:
-            frames = x.ndim == 5
-            way = "The size of the sensor may be missing: --data-option size=34x34" if frames else ""
-            problem = f"has shape {x.shape}, needs {_AXES[layout]} with {width} values a step"
+            way = "The size of the sensor may be missing: --data-option size=34x34" if x.ndim == 5 else ""
+            taken = inputs_text(width, self.encoding)
+            problem = f"has shape {x.shape}, needs {_AXES[layout]} with {width} values a step for {taken}"
             raise InputError(f"{self.name}: x", problem, way)
         first = x.swapaxes(0, 1) if layout == "tb" else x
         if self.steps is not None and first.shape[1] != self.steps:

@@ -259,3 +259,16 @@ def test_a_folder_of_archives_names_one_without_x(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", u=np.ones((2, 3)), v=np.ones(1))
     with pytest.raises(InputError, match=r"a.npz: has no array 'x'. It has: \['u', 'v'\]"):
         Dataset.open(tmp_path)
+
+
+def test_the_delta_code_counts_two_inputs_a_value() -> None:
+    x = np.linspace(0, 1, 2 * 5 * 6).reshape(2, 5, 6)
+    with pytest.raises(InputError, match=r"with 3 values a step for 6 inputs, ON and OFF of 3 values"):
+        Dataset(x, layout="bt", encoding="delta").samples(6)
+    with pytest.raises(InputError, match=r"the network takes 8 inputs, ON and OFF of 4 values"):
+        Dataset(x, encoding="delta").samples(8)
+    with pytest.raises(InputError, match="two inputs of each value, and the network has 7"):
+        Dataset(x, layout="bt", encoding="delta").samples(7)
+    with pytest.raises(InputError, match="sends changes, and data has none"):
+        Dataset(x[:, 0], layout="static", steps=5, encoding="delta").samples(12)
+    assert Dataset(x, layout="bt", encoding="delta").samples(12).x.shape == (2, 5, 12)

@@ -1,0 +1,50 @@
+"""A float model beside a run must be the program's own: another one is refused, a copy with other bytes is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bimhw
+from bimhw.models.stack import LIF, Stack
+from bimhw.runs.own_model import check_own_model
+from simulator.base.errors import InputError
+
+pytest.importorskip("nir")
+X = (np.random.default_rng(0).random((3, 8, 1, 6, 6)) < 0.4).astype(np.int32)
+
+
+def conv(seed: int, hidden: int = 5) -> Stack:
+    torch.manual_seed(seed)
+    return Stack(
+        nn.Conv2d(1, 2, 3, bias=False), LIF(0.8), nn.Flatten(), nn.Linear(32, hidden, bias=False), LIF(0.8),
+        nn.Linear(hidden, 3, bias=False), LIF(0.8),
+    )  # fmt: skip
+
+
+def written(net: Stack, path: Path) -> Path:
+    import nir
+
+    bimhw.export_nir(net, path, input_shape=(1, 6, 6))
+    graph = nir.read(path)
+    graph.metadata["note"] = path.name
+    nir.write(path, graph)
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"bits": 4}, {"per_row": True, "free_scales": True}])
+def test_only_the_own_network_is_compared(options: dict[str, object], tmp_path: Path) -> None:
+    own, copy = (written(conv(0), tmp_path / f"{name}.nir") for name in ("own", "copy"))
+    assert own.read_bytes() != copy.read_bytes()
+    program = bimhw.compile(own, calibration=X.reshape(3, 8, 36), mapping="blocks", **options).program
+    check_own_model(program, own)
+    check_own_model(program, copy)
+    with pytest.raises(InputError, match="another network than the one that was compiled: the stored weights of"):
+        check_own_model(program, written(conv(1), tmp_path / "trained.nir"))
+    with pytest.raises(InputError, match="has 6 neurons, the program's 5 neurons"):
+        bimhw.simulate(program, model=written(conv(0, 6), tmp_path / "wider.nir"), output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

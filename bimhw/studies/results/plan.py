@@ -237,13 +237,22 @@ SCP1 = Table(
     (
         Row("BIM-D 1x128, BPTT, spike readout", "bim", {**_SCP1, "rule": "bptt", "lr": 0.02}),
         Row("BIM-D 1x128, online RTRL, spike readout", "bim", {**_SCP1, "lr": 0.004, "epochs": 20}),
+        Row(
+            "BIM complex 1x128, BPTT, spike readout",
+            "bim",
+            {**_SCP1, **COMPLEX, "rule": "bptt", "k_o": 0.95, "lr": 0.01, "epochs": 20},
+        ),
         Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_SCP1, "rule": "frozen", "lr": 0.01}),
         *_baselines(20_000, 20, (0.004, 0.01), 16),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "The paper reports seizure detection on CHB-MIT; this set has no seizures and cannot be compared.",
     "Settings of the BIM rows were chosen by four-fold cross-validation over the training trials. Compare every row with the "
-    "frozen one. Where that does as well, the set checks the pipeline and the metric; it does not rank rules.",
+    "frozen one. Where that does as well, the set checks the pipeline and the metric; it does not rank rules. "
+    "The test part is another session: a gain within the training part need not last. Four folds of that part, one seed: "
+    "online 89.1, complex as in the row 92.7, with k_o .9 92.1, real states 91.8 (k_o .95 92.2, .97 92.3; rate .02 91.7, "
+    ".004 with dropout .3 90.2; dropout .3 91.4; averaged weights 91.6), two real layers 91.8, noise of .5 on the input 88.8. "
+    "The complex row is no better on the test part than the online one.",
 )
 
 _BEATS: dict[str, Any] = {"preset": "series", "psp": "delta"}
@@ -275,12 +284,20 @@ VOWELS = Table(
     (
         Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_SERIES, "epochs": 25}, lr_grid(0.002, 0.004)),
         Row(
+            "BIM real blocks 1x62, BPTT, dropout .2, spike readout",
+            "bim",
+            {**_SERIES, **COMPLEX, "rotate": False, "hidden": "62", "psp": "delta", "rule": "bptt", "epochs": 40}
+            | {"batch": 32, "lr": 0.02, "dropout": 0.2},
+        ),
+        Row(
             "BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "epochs": 25, "rule": "frozen"}, lr_grid(0.004, 0.01)
         ),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "None. To tell nine speakers apart is not word recognition.",
-    "Compare every row with the frozen one.",
+    "Compare every row with the frozen one. Real blocks as with spoken digits of left-out speakers, here of one layer. "
+    "Five folds of the training part, seeds 0 and 1: 97.2; with taps of 0, 1, 2 or 0, 2, 4 steps at as many parameters 95.2 "
+    "and 95.4. Seed 0: without dropout 95.9, with k_o .9 97.0; dropout .4 97.0; with k_o .9 or .95 97.0, rotation 96.7.",
 )
 
 # In the order of their worth: an interrupted run has the most wanted figures first.

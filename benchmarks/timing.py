@@ -3,9 +3,9 @@
     python -m benchmarks.timing [NET ...]
 
 One JSON line a net: CPU seconds of one thread for 1000 steps of function + cycle-level timing, messages a second of timing
-alone (plan, expansion and kernel, best of three runs), two threads (same results, CPU and wall time), and messages a second
-of the event-driven engine. SANAFE_PYTHON names the Python of an environment of its own that has SANA-FE 2.2.9; its three
-timing models then run on the same nets, before and after ours.
+alone (plan, expansion and kernel, best of three runs), the router outputs that a message passes and the time of each, two
+threads (same results, CPU and wall time), and messages a second of the event-driven engine. SANAFE_PYTHON names the Python
+of an environment of its own that has SANA-FE 2.2.9; its three timing models then run on the same nets, before and after ours.
 """
 
 from __future__ import annotations
@@ -70,11 +70,14 @@ def measure(path: Path) -> dict[str, Any]:
     before = sum(engine.messages)
     events_s, _, _ = best_of(1, lambda: engine.advance(net.inputs, EVENT_STEPS))
     messages = int(timed.messages.sum())
+    passed = int(timed.link_busy_ticks.sum()) // timed.mesh.flits  # no link of this chip leads to another chip
     return {
         "net": path.stem,
         "messages_per_step": messages / STEPS,
         "function_and_timing_cpu_s_per_1000": (function_s + timing_s) / STEPS * 1000,
         "timing_messages_per_s": messages / timing_s,
+        "outputs_per_message": passed / messages,
+        "ns_per_output": timing_s / passed * 1e9,
         "sim_time_us_per_step": timed.sim_time_ns / STEPS / 1000,
         "two_threads": {"same": same(timed, twice), "cpu": two_s / timing_s, "wall_gain": wall_1 / wall_2},
         "simpy_messages_per_s": (sum(engine.messages) - before) / events_s,

@@ -23,7 +23,8 @@ _PIN_VISITS = 7_000_000  # work of the annealed start
 _MOST_ANNEALINGS = 8
 _MOST_TEMPERATURES, _HOT, _COLD = 25, 3.0, 0.5
 _DENSE = 1 << 27  # nets x parts up to which tables are held; beyond, as lists (`mapping.multilevel`)
-_MANY_PINS = 3_000_000  # pins from which lists are faster too
+_MANY_PINS = 3_000_000  # pins from which one start, by clusters, is refined
+_TABLES, _TABLE_PASSES = 2, 2  # nets x parts / pins up to which tables take no more memory than lists; passes over them
 _CLUSTERS_A_PART = 3
 _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
@@ -123,7 +124,15 @@ def _of_large(
         remote_messages(graph, starts[0][rank], k) >= tried[name]
     ):  # fewer cut synapses, but more messages: try without, too
         starts.append(first[order])
-    parts = [refine_lists(nets, start, need[order], room, seed, own)[rank] for start in starts]
+    tables = graph.n_nets * k <= min(_TABLES * graph.pins.size, _DENSE)
+    parts = [
+        (
+            refine(nets, start, need[order], room, seed, (), _TABLE_PASSES, kinds=own)
+            if tables
+            else refine_lists(nets, start, need[order], room, seed, own)
+        )[rank]
+        for start in starts
+    ]
     messages, best = min((remote_messages(graph, part, k), i) for i, part in enumerate(parts))
     return Partition(parts[best], messages, name, tried)
 

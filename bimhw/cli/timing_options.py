@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from simulator.base.host_memory import available_bytes
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -33,8 +35,16 @@ workers_option = click.option(
 )
 
 
+_PROCESS_BYTES = 1 << 30  # of a process with torch and a small network
+
+
+def _processes() -> int:
+    cores, there = os.cpu_count() or 1, available_bytes()
+    return cores if there is None else max(1, min(cores, there // _PROCESS_BYTES))
+
+
 processes_option = click.option(
-    "--workers", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1, show_default="all cores",
+    "--workers", type=click.IntRange(min=1), default=_processes, show_default="all cores, one for each free GB",
     help="Processes that share the work.",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ import click
 
 from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
+from bimhw.cli.timing_options import processes_option
 from simulator.base.shown import significant
 
 
@@ -50,7 +51,7 @@ from simulator.base.shown import significant
 @click.option("--samples", type=int, help="Test samples a point; all by default.")
 @click.option("--engine", default="compiled", show_default=True, help="Timing engine, or none.")
 @click.option("--db", type=click.Path(path_type=Path), default=Path("sweep.sqlite"), show_default=True, help="Results.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Local processes.")
+@processes_option
 @click.option("--dask", help="Address of a Dask scheduler; its workers must see the results' folder.")
 @click.option("--optuna", type=int, help="Search with this many trials (Optuna) instead of the whole product.")
 @click.option("--retry", is_flag=True, help="Repeat failed points.")

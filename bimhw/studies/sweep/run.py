@@ -158,7 +158,8 @@ class Session:
             found = [self._store.get(key) for points in waiting.values() for key, _ in points]
             self._store.plan(self._store.count() + sum(stored is None for stored in found))
             if self._team is None:
-                self._team = self._open.enter_context(workers(attempt, self._n_workers, self._dask))
+                count = self._n_workers if len(points) > 1 else 1
+                self._team = self._open.enter_context(workers(attempt, count, self._dask))
             _work(self._team, waiting, self._store, self._folder, self.spec, say)
         rows = tuple(
             _row(point, self._store.get(key), self._folder, self.spec) for point, key in zip(points, keys, strict=True)

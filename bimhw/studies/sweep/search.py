@@ -13,7 +13,7 @@ from bimhw.studies.sweep.spec import Point, SweepSpec, digest
 from simulator.base.errors import InputError, MissingExtraError
 
 TOLD = "told"  # attribute of a trial whose point was computed; a trial that a killed search left behind lacks it
-DASK_BATCH = 8  # points in flight on a cluster
+BATCH = 8  # points asked for at once: a search must not depend on how many workers there are
 
 
 def search(
@@ -50,8 +50,7 @@ def search(
             known = session.run([Point(spec, dict(t.params)) for t in told], progress=progress)
             rows, runs = list(known.rows), known.functional_runs
         while len(rows) < trials:
-            most = DASK_BATCH if dask is not None else n_workers
-            batch = [study.ask() for _ in range(min(most, trials - len(rows)))]
+            batch = [study.ask() for _ in range(min(BATCH, trials - len(rows)))]
             points = [
                 Point(spec, {axis: t.suggest_categorical(axis, list(values)) for axis, values in spec.axes.items()})
                 for t in batch

@@ -186,11 +186,14 @@ def side_by_side(
             process.terminate()
         if isinstance(error, BrokenProcessPool):
             raise InputError(
-                "a worker process", "died, mostly for lack of memory", "Take fewer: --workers 1"
+                "a worker process", "died, mostly for lack of memory", "Take fewer: --workers 1. " + _GUARD
             ) from error
         raise
     pool.shutdown()
     return found
+
+
+_GUARD = 'A script of your own must begin its work below `if __name__ == "__main__":`, as workers import it'
 
 
 def _only_the_parent_ends_this() -> None:

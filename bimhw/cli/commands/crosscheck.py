@@ -37,9 +37,8 @@ def command(model: Path, samples: int, plot: Path | None, as_json: bool, **optio
 
     Exit code 1 if they should be equal and differ.
 
-    MODEL: .pt, .safetensors or .nir (float: spikes equal, states within 1e-10), .npz (integers: everything equal), or
-    .bimhw (its integers are equal), or .bimhw with --model (its float network is equal too; the chip's integers follow,
-    with the first divergence).
+    MODEL is a float network (.pt, .safetensors, .nir: spikes equal, states within 1e-10) or one of integers (.npz, .bimhw:
+    all equal). With --model, the float network of a .bimhw is compared too, and the first divergence of its integers named.
     """
     from bimhw.evidence.crosscheck.check import cross_check
 

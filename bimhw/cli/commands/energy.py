@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "--explain",
     metavar="ITEM|ROW",
-    help="Show the arithmetic of one item, by name or key; 'all' for every item; of a row: run, copies, a form of learning "
-    "(seq ...), learners, or a card of --gpu.",
+    help="Show the arithmetic of one item, by name or key, or of 'all'. Of a row: run, copies, a form of learning (seq ...), "
+    "learners, or a card of --gpu.",
 )
 @click.option(
     "--bound", multiple=True, metavar="KEY=LOW:HIGH", help="Your bounds [pJ] for a constant that was never published."

@@ -112,10 +112,13 @@ def test_what_is_learnt_does_not_depend_on_the_mapping_or_on_a_break(task, tmp_p
         load_learning(Learner(program, learn_config(program.learning), 4), tmp_path / "half.safetensors")
 
 
+BLOCKS = {"tr": {"block": 5, "history": 5}, "blk": {"block": 5}}
+
+
 @pytest.mark.parametrize("form", first(2, ["dense", "seq", "tr", "blk"]))
 def test_forms_learn_the_task_and_count_their_work(task, form):
     program = compiled(task, net(hidden=(12,)))
-    result = learn_task(program, task, epochs=3, form=form, block=5, history=5, lr=0.008, seed=1)
+    result = learn_task(program, task, epochs=3, form=form, lr=0.008, seed=1, **BLOCKS.get(form, {}))
     assert result.accuracy[-1] >= 0.9
     ops, n = result.result.operations, 3 * len(task.train)
     synapses = 4 * 12

@@ -374,12 +374,15 @@ def test_gradient_of_narrow_words_points_the_same_way(task, bits, least):
         assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > least, name
 
 
+BLOCKS = {"block": 5, "history": 5}
+
+
 @pytest.mark.parametrize(("form", "discretisation"), [("seq", "zoh"), ("tr", "euler")])
 def test_learns_the_task_and_counts_its_work(task, form, discretisation):
     h, n, epochs = 12, 2, 6
     net = net_of("exp", (h,), n_states=n, discretisation=discretisation)
     program = compiled(task, net, mapping="blocks")  # on one core: each core keeps B and C of its own
-    result = learn_task(program, task, epochs=epochs, form=form, block=5, history=5, lr=0.004, seed=1)
+    result = learn_task(program, task, epochs=epochs, form=form, lr=0.004, seed=1, **(BLOCKS if form == "tr" else {}))
     assert result.accuracy[-1] >= 0.9
     ops, samples = result.result.operations, epochs * len(task.train)
     visits = T if form == "seq" else 5 + 10 + 9  # swept steps of a sample; tr: blocks of 5, 5, 4 with 5 older steps

@@ -1,6 +1,6 @@
 """Temporal order: how the recurrent weights of a spiking layer begin, or those between two BIM layers, and what it learns.
 
-python -m benchmarks.temporal_order [--model leaky|bim] [--steps 50] [--bits 2] [--epochs 20] [--seeds 3] [--hidden 64]
+python -m benchmarks.temporal_order [--model leaky|bim] [--steps 30] [--epochs 8] [--seeds 3] [--bits 2 3] [--hidden 50 100 200]
 
 `leaky`: one recurrent layer of ALIF neurons; W_rec begins so. `bim`: two layers of complex states; W_in of the upper begins so.
 Trained by BPTT on 1,000 sequences; weights from N(0, 1 / n), orthogonal by torch's QR, or orthogonal by the local rule. Accuracy
@@ -27,29 +27,33 @@ MODELS: dict[str, dict[str, Any]] = {
 START = {"leaky": "recurrence", "bim": "mixing"}
 
 
+def accuracy(given: argparse.Namespace, bits: int, n: int, start: str, seed: int) -> float:
+    """Return the test accuracy of a seed in %."""
+    task = bimhw.load_task("temporal-order", steps=given.steps, bits=bits, train=1000, test=300, seed=seed)
+    hidden = (n,) if given.model == "leaky" else (n, n)
+    net = bimhw.train(
+        task, seed=seed, rule="bptt", hidden=hidden, k_o=0.9, epochs=given.epochs, batch=50,
+        **MODELS[given.model], **{START[given.model]: start},
+    ).model  # fmt: skip
+    return 100 * evaluate(net, task).accuracy
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", choices=sorted(MODELS), default="leaky")
-    for name, value in (("steps", 50), ("bits", 2), ("epochs", 20), ("seeds", 3), ("hidden", 64)):
+    for name, value in (("steps", 30), ("epochs", 8), ("seeds", 3)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--bits", type=int, nargs="+", default=[2, 3])
+    parser.add_argument("--hidden", type=int, nargs="+", default=[50, 100, 200])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    hidden = (given.hidden,) if given.model == "leaky" else (given.hidden, given.hidden)
-    print(
-        f"| {given.model} begins | accuracy by seed, %, {given.bits} bits, {given.steps} steps |\n|---|---|", flush=True
-    )
-    for start in STARTS:
-        row = []
-        for seed in range(given.seeds):
-            task = bimhw.load_task(
-                "temporal-order", steps=given.steps, bits=given.bits, train=1000, test=300, seed=seed
-            )
-            net = bimhw.train(
-                task, seed=seed, rule="bptt", hidden=hidden, k_o=0.9, epochs=given.epochs, batch=50,
-                **MODELS[given.model], **{START[given.model]: start},
-            ).model  # fmt: skip
-            row.append(100 * evaluate(net, task).accuracy)
-        print(f"| {start} | {' '.join(f'{a:.0f}' for a in row)} |", flush=True)
+    print(f"| {given.model}, {given.steps} steps: bits | n | {' | '.join(STARTS)} |\n|---|---|---|---|---|", flush=True)
+    for bits in given.bits:
+        for n in given.hidden:
+            cells = [
+                " ".join(f"{accuracy(given, bits, n, start, k):.0f}" for k in range(given.seeds)) for start in STARTS
+            ]
+            print(f"| {bits} | {n} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

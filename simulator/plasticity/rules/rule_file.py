@@ -209,11 +209,10 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
             key = next(k for k, each in (("dw", dw), ("dt", dt), ("dd", dd)) if name in each.names())
             raise places.error((*path, key), f"reads the trace {name}, which has no constants", f"Add {name} to traces")
     if "t" in read and not text.dt:
-        raise places.error(
-            (*path, "dw" if "t" in dw.names() else "dd"),
-            "reads the tag t, which no dt changes",
-            "Add dt, or leave t out",
-        )
+        key = "dw" if "t" in dw.names() else "dd"
+        raise places.error((*path, key), "reads the tag t, which no dt changes", "Add dt, or leave t out")
+    for name in sorted(traces.keys() - read):
+        raise places.error((*path, "traces", name), "is read by no product", "Use it, or leave it out")
     if not text.projections:
         raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
     names = [text.projections] if isinstance(text.projections, str) else text.projections

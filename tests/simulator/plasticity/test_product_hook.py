@@ -116,12 +116,14 @@ def test_weights_tags_and_delays_equal_the_twin(seed, dw, dt, dd, epoch, nearest
     p = network(rng, delay)
     x = (rng.random((T, M)) < 0.3) * rng.integers(1, 3, (T, M))
     host = rng.integers(-128, 128, (T, H))
-    heard = "factors: {u1: {of: error}}" if "u1" in written(dw) + written(dt) + written(dd) else ""
+    read = written(dw) + written(dt) + written(dd)
+    heard = "factors: {u1: {of: error}}" if "u1" in read else ""
+    traced = ", ".join(f"{name}: {{impulse: 20.3, tau: 5}}" for name in ("x1", "y1") if name in read)
     text = f"""name: all
 rounding: {"nearest" if nearest else "stochastic"}
 rules:
   - projections: "*"
-    traces: {{x1: {{impulse: 20.3, tau: 5}}, y1: {{impulse: 20.3, tau: 5}}}}
+    traces: {{{traced}}}
     {heard}
     dw: "{written(dw)}"
     dt: "{written(dt)}"

@@ -217,6 +217,7 @@ rules:
         ("    dw", "    factors: {u1: {off: error}}\n    dw", 5, 25, "Fields here: of, tau, at, population, neuron"),
         ("    dw", "    factors: {u12: {of: error}}\n    dw", 5, 15, "no third factor"),
         ("    dw", "    factors: {u1: {of: reward}}\n    dw", 5, 15, "u1: is read by no product"),
+        ("traces: {", "traces: {y3: {impulse: 1, tau: 2}, ", 4, 14, "y3: is read by no product"),
         ("x1*y0", "x1*u2\n    factors: {u2: {of: slope, at: end}}", 6, 15, "comes in every step"),
         ("    dw", "    factors: {u1: {of: spikes}}\n    dw", 5, 15, "spikes of no population"),
         ("    dw", "    factors: {u1: {of: error, neuron: 1}}\n    dw", 5, 15, "a neuron of no population"),

@@ -281,8 +281,12 @@ class Rule(Document, frozen=True):
     rule: str
     seed: int
     accuracy: list[float]
+    scored_at: list[int]
+    metric: str
+    stream: bool
     energy_uj: Figure
     latency_us: Figure
+    samples_to_level: int | None
     energy_to_level_mj: Figure
     time_to_level_ms: Figure
     memory_bytes: int

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import click
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import bimhw
+from benchmarks.nets import write_net
 from benchmarks.reference import commands, doors_page, json_page, prints_json, twin
 from bimhw.cli.examples import EXAMPLES, NEXT
 from bimhw.cli.main import cli
 from bimhw.views.schemas import DOCUMENTS, documents, schema
 from simulator.base.errors import InputError
+from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL = dict(commands())
@@ -86,6 +89,48 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             if more:
                 assert json.loads(done.stdout)
                 check_document(name, done.stdout)
+
+
+# those that write nothing; the files are of `write_inputs`, and of the commands that write
+READING = """
+bench plain.npz --repeats 1
+chips check mychip.yaml
+chips show loihi2
+chips
+chips schema
+crosscheck-learning --steps 20
+data list
+diagram examples/reaching.json
+doctor
+energy run --gpu h100
+fit m.safetensors --chip loihi2
+forgetting digits --hidden 4 --epochs 1 --rule frozen
+nir check net.nir --data recorded.npz --dt 1e-4
+schema simulate
+serve . --list
+silicon
+""".strip().splitlines()
+BY_THEMSELVES = {"demo", "data check", "data fetch"}  # a minute, a data set, a download
+
+
+@pytest.mark.long
+def test_every_command_prints_its_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    write_net(tmp_path / "plain.npz", 100, (5, 20), 0.05, n_in=20, steps=20)
+    np.savez("recorded.npz", x=np.ones((8, 3, 3), np.float32), out=np.zeros((8, 3, 4), np.float32))  # [T, B, n]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    done = []
+    for line in (*WRITING, *TIMED, *READING):
+        words = shlex.split(line)
+        name = next(n for n in (" ".join(words[:2]), words[0]) if n in ALL)
+        ended = CliRunner().invoke(cli, words if name == "chips schema" else [*words, "--json"])  # is JSON itself
+        assert ended.exit_code in ((0, 1) if name == "nir check" else (0,)), (
+            f"{line}: {ended.output} {ended.exception!r}"
+        )
+        check_document(name, ended.stdout)
+        done.append(name)
+    assert set(done) | BY_THEMSELVES == ALL.keys()
 
 
 def check_document(name: str, text: str) -> None:

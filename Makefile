@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One thread a process: results do not depend on it, and two workers do not fight over two cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test tested test-long random coverage warm warm-learners fuzz lint mutants bench frameworks results docs clean
+.PHONY: demo test tested test-long random coverage uncompiled warm warm-learners fuzz lint mutants bench frameworks results docs clean
 
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
@@ -43,6 +43,13 @@ coverage: $(STAMP)
 	$(BIN)/coverage run -m pytest -m 'not long' -n auto --dist loadfile $(ONLY)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=92
+
+# Bodies of kernels as plain Python, on small inputs; integers wrap there with a warning.
+UNCOMPILED := $(addprefix tests/,mapping/test_kernels.py $(addprefix simulator/,base/test_random.py neurons/test_neurons.py \
+  function/test_kernels.py function/test_saturation.py program/test_axons.py program/test_faults.py events/test_asynchronous.py \
+  plasticity/test_forms.py plasticity/test_products.py plasticity/test_update_parts.py machines/test_n1_core.py machines/test_n1_router.py))
+uncompiled: $(STAMP)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m 'not long' -W 'ignore:overflow encountered:RuntimeWarning' $(UNCOMPILED)
 
 warm: $(STAMP)
 	$(BIN)/python -m tests.warm

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.runs.figures import AGAIN, check_figures
-from bimhw.runs.manifest import RunManifest, RunResult
+from bimhw.runs.figures import AGAIN, check_figures, check_more
+from bimhw.runs.manifest import MoreFigures, RunManifest, RunResult
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
@@ -84,11 +84,13 @@ def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Pa
         value = {k: v for k, v in value.items() if k != "saturations"}
     with boundary(path, "the result of a run", AGAIN):
         result = msgspec.convert(value, RunResult)
+        more = msgspec.convert(value, MoreFigures)
     if result.samples != manifest["samples"]:
         raise _other(path, "samples", result.samples, "the manifest", manifest["samples"])
     if manifest["task"] and result.task != manifest["task"]:  # "": of random spikes
         raise _other(path, "task", f"{result.task!r}", "the manifest", f"{manifest['task']!r}")
     check_figures(value, path)
+    check_more(more, value, path)
 
 
 def check_chip_of(chip: Chip, manifest: Mapping[str, Any], path: Path) -> None:

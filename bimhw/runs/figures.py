@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.copies import rounds_of
+from bimhw.runs.manifest import MoreFigures
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
@@ -28,11 +30,13 @@ Stated = Mapping[str, Any]
 _SHARES = ("accuracy", "decisions_agree", "auc_")
 _UNDEFINED = ("auc_", "relative_rms_error", "perplexity")  # of one class, of constant targets, beyond the largest float
 _PARTS = (("spikes_that_differ", "spike_slots"), ("recorded_differ", "recorded_of"), ("differ", "of"))
+_BESIDE = ("spikes_per_sample_same_steps", "float_spikes_per_sample", "spikes_that_differ", "spike_slots")
 TIMES = (
     "tick_ns", "mean_step_ticks", "max_step_ticks", "mean_step_ns", "mean_latency_us", "p99_latency_us", "samples_per_s",
 )  # fmt: skip
 _TOGETHER = {
     "spikes_that_differ": ("spike_slots",),
+    "differ": ("of",),
     "recorded_differ": ("recorded_of", "recorded_decisions_agree"),
 }
 _TOLERANCE = 1e-9
@@ -116,7 +120,29 @@ def check_figures(result: Stated, path: Path) -> None:
                 raise _false(f"{where}: {part}", figures[part], f"at most {figures[whole]}")
         for beside in ("", "float_"):
             _check_confusion(beside, figures, result["samples"], where)
-    _check_equal(spike_figures(result.get("layers", ()), result["samples"]), result, path)
+    due = spike_figures(result.get("layers", ()), result["samples"])
+    _check_equal({name: due.get(name) for name in _BESIDE}, result, path)
+
+
+def check_more(more: MoreFigures, result: Stated, path: Path) -> None:
+    """Raise `InputError` unless the figures of learning are possible, and sums and the last accuracy are those stated."""
+    shares = {"test_accuracy_by_epoch": more.test_accuracy_by_epoch, "spike_rates": more.spike_rates}
+    shares["pruned_share"] = list(more.pruned_share.values())
+    numbers = {k: list(v.values()) for k, v in (("operations", more.operations), ("bytes", more.learning_bytes))}
+    for name, values in (shares | numbers | {"loss_nats_by_epoch": more.loss_nats_by_epoch}).items():
+        top = 1.0 if name in shares else sys.float_info.max
+        for value in values:
+            if not 0 <= value <= top:
+                raise _false(f"{path}: {name}", value, f"0 to {top:g}")
+    if more.test_accuracy_by_epoch:
+        last = more.test_accuracy_by_epoch[-1]
+        _check_equal({"test_accuracy": last, "accuracy": last}, result, path)
+    rows = more.populations
+    if (more.differ, more.of) != (sum(r.differ for r in rows), sum(r.of for r in rows)):
+        raise _false(f"{path}: differ", more.differ, "the populations have other sums")
+    before = more.weights_before
+    if before is not UNSET and (len(before.values) != len(before.counts) or min(before.counts, default=0) < 0):
+        raise InputError(f"{path}: weights_before", "holds other counts than values", AGAIN)
 
 
 def check_computed(
@@ -137,6 +163,8 @@ def check_computed(
     """
     kept = program.facts.fidelity
     counted = activity_figures(program, activity) | {"copies": copies_of(program), "faults": fault_figures(activity)}
+    counted |= {"spikes": activity.total("spikes"), "chip_steps": activity.steps}
+    counted["operations"] = {name: activity.total(name) for name in result.get("operations", ())}
     counted |= {} if kept is None else {"fidelity": kept.as_json()}
     stated = result.get("saturations")
     if isinstance(stated, int):
@@ -168,8 +196,9 @@ def _tables(result: Stated, where: str) -> Iterator[tuple[str, Stated]]:
     yield where, result
     for name, figures in result.get("outputs", {}).items():
         yield f"{where}: outputs: {name}", figures
-    for k, row in enumerate(result.get("layers", ())):
-        yield f"{where}: layers: {k}", row
+    for rows in ("layers", "populations"):
+        for k, row in enumerate(result.get(rows, ())):
+            yield f"{where}: {rows}: {k}", row
 
 
 def _check_figure(where: str, name: str, value: object) -> None:

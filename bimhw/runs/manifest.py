@@ -179,6 +179,35 @@ class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return value
 
 
+class WeightCounts(msgspec.Struct, frozen=True):
+    """Synapses by their stored weight."""
+
+    values: list[int]
+    counts: list[int]
+
+
+class MoreFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Further figures in ``result.json``: of learning (`OnChipResult.summary`), and beside a float network (`Comparison`)."""
+
+    rule: str = ""
+    fit: dict[str, dict[str, float | None]] = {}
+    spikes: int = 0
+    populations: list[LayerResult] = []
+    differ: int = 0
+    of: int = 0
+    test_accuracy: Number = UNSET
+    test_accuracy_by_epoch: list[float] = []
+    loss_nats_by_epoch: list[float] = []
+    spike_rates: list[float] = []
+    updates: int = 0
+    chip_steps: int = 0
+    weights_at_bound: int = 0
+    weights_before: WeightCounts | UnsetType = UNSET
+    operations: dict[str, int] = {}
+    learning_bytes: dict[str, int] = {}
+    pruned_share: dict[str, float] = {}
+
+
 def run_manifest(program: Program, chip: Chip, task: str, samples: int, how: How) -> RunManifest:
     """Return the manifest of a run: versions, hashes, and how it was run."""
     from importlib.metadata import version

@@ -187,7 +187,7 @@ def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
     tiles = []
     if "accuracy" in result:
         tiles.append({"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"})
-    elif "relative_rms_error" in result:
+    elif result.get("relative_rms_error") is not None:
         tiles.append({"value": f"{result['relative_rms_error']:.1%}", "label": "RMS error over the targets' spread"})
     if "bits_per_character" in result:
         bits = f"{result['bits_per_character']:.3f}"
@@ -211,7 +211,8 @@ def accuracy_part(result: Mapping[str, Any]) -> Part:
     for name in ("bits_per_character", "perplexity"):
         if name in result:
             other = result.get(f"float_{name}")
-            rows.append([name.replace("_", " "), f"{result[name]:.4f}", "-" if other is None else f"{other:.4f}"])
+            shown = ["-" if figure is None else f"{figure:.4f}" for figure in (result[name], other)]
+            rows.append([name.replace("_", " "), *shown])
     rows.append(
         [
             "spikes per sample (model steps)",

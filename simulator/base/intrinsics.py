@@ -121,7 +121,7 @@ def _trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
 
 def _add_eight_plain(sums, offset, targets, weights, at, factor):  # type: ignore[no-untyped-def]
     for j in range(int(at), int(at) + 8):
-        sums[int(targets[j]) + int(offset)] += int(weights[j]) * int(factor)
+        sums[(int(targets[j]) + int(offset)) % 2**64] += int(weights[j]) * int(factor)
 
 
 def _prefetch_plain(address):  # type: ignore[no-untyped-def]

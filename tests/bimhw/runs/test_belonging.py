@@ -123,6 +123,17 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
     "other copies": ("result.json", lambda v: v.update(copies=2), "copies: is 2, the run gives 1"),
     "saturated": ("result.json", lambda v: v["saturations"].update(total=3), "saturations: is .* the run gives"),
     "layers of text": ("result.json", lambda v: v.update(layers=[{"of": "x"}]), "is not the result of a run"),
+    "populations of text": ("result.json", lambda v: v.update(populations=[1]), "is not the result of a run"),
+    "more than there is": ("result.json", lambda v: v.update(differ=1, of=2), "differ: is 1, the populations"),
+    "other steps learnt": ("result.json", lambda v: v.update(chip_steps=7), "chip_steps: is 7, the run gives 18"),
+    "other operations": ("result.json", lambda v: v.update(operations={"a": 3}), "operations: is .* the run gives"),
+    "learnt too well": ("result.json", lambda v: v.update(test_accuracy_by_epoch=[0.5, 2.0]), "is 2.0, 0 to 1"),
+    "weights of text": ("result.json", lambda v: v.update(weights_before={"values": 1}), "is not the result of a run"),
+    "half the weights": (
+        "result.json",
+        lambda v: v.update(weights_before={"values": [1], "counts": []}),
+        "other counts",
+    ),
     "another chip": ("chip.json", lambda v: v.update(name="loihi1"), "is not the chip of this run"),
     "other limits": ("chip.json", lambda v: v["topology"].update(width=99), "is not the chip of this run"),
 }

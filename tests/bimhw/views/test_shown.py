@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import bimhw
+from bimhw.views.build import _tiles, accuracy_part
 from simulator.base.shown import Shown
 
 matplotlib.use("Agg")
@@ -100,3 +101,11 @@ def test_mean_and_deviation_over_seeds() -> None:
     assert dense["accuracy_sd"] == pytest.approx(statistics.stdev(accuracies[0.0]))
     assert sparse["accuracy_sd"] is None and sparse["latency_us_mean"] is None
     assert dense["pareto"] and not sparse["pareto"]
+
+
+def test_figures_without_a_value_are_shown_as_a_dash() -> None:
+    """Constant targets have no relative error, and a perplexity beyond the largest float is none."""
+    result = {"rms_error": 0.1, "relative_rms_error": None, "bits_per_character": 2000.0, "perplexity": None}
+    part = accuracy_part(result)
+    assert part.table is not None and ["perplexity", "-"] in part.table.rows
+    assert "RMS" not in str(_tiles({"rms_error": 0.1, "relative_rms_error": None}))

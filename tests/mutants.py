@@ -130,6 +130,8 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "bimhw.costs.counted_work", "self.shares.own.get(name, usual)", "usual", COUNTED, "a_run_that_learnt"),
     "a bias changes as seldom as a weight": (
         "bimhw.costs.counted_work", "seen * share.words", "seen * share.changed", COUNTED, "a_run_that_learnt"),
+    "a pilot says nothing of time": (
+        "bimhw.costs.pilot", "time * factors.get(_TIME, 1.0)", "time", COUNTED, "all_samples"),
     "a step reads the mean of its trace": (
         "bimhw.evidence.silicon.spread", "float(values.std() / values.mean())", "float(values.std())", CAUSES, "shape"),
     "the longest layer is the longest alone": (

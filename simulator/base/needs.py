@@ -70,7 +70,11 @@ NEEDS: dict[str, tuple[Need, ...]] = {
         Need(("--rate",), "--data", absent=True, why=_RANDOM),
     ),
     "energy": (
-        Need(("--explain", "--gpu", "--scan", "--copies", "--measure"), "--by", absent=True, why="--by prints one grouping"),
+        Need(
+            ("--explain", "--gpu", "--scan", "--copies", "--measure", "--block", "--lookback", "--pilot"),
+            "--by", absent=True, why="--by prints one grouping",
+        ),
+        Need(("--task", "--data", "--task-option", "--encode", "--data-option"), "--pilot"),
     ),
     "forgetting": (
         Need(("--samples",), "--keep", ("replay",)),

@@ -11,24 +11,20 @@ import numpy as np
 import pytest
 
 import bimhw
+from benchmarks.counted_learning import NETS, PLANS, Case, learnt_run, made, ratios
 from bimhw.costs.copies import learning_throughput, throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.explain import chip_rows, explain_card, explain_chip
+from bimhw.costs.pilot import Pilot
 from bimhw.costs.rows import modes
-from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu_card import load_gpu
 from mapping.copies import most_copies, replicate
-from simulator.base.errors import FitError
+from simulator.base.errors import FitError, InputError
 from simulator.program.program import HOST, Program
 from simulator.timing.run import run_timing
 
 SAMPLES = 8
-NETS = {
-    "alpha, two layers": {"hidden": (20, 16), "psp": "alpha"},
-    "exp": {"hidden": (24,), "psp": "exp"},
-    "delta": {"hidden": (24,), "psp": "delta"},
-}
 S6 = {
     "delta": {"kind": "s6", "n_states": 2, "hidden": (24,), "psp": "delta"},
     "zoh, exp, two layers": {
@@ -39,100 +35,53 @@ S6 = {
 
 
 @pytest.fixture(scope="module", params=list(NETS))
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Return a compiled net of its own kernel and depth, and its run on samples of digits."""
-    return made(NETS[request.param], tmp_path_factory.mktemp("net"))
+    return made(NETS[request.param], tmp_path_factory.mktemp("net"), SAMPLES)
 
 
 @pytest.fixture(scope="module", params=list(S6))
-def selective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def selective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Return the same of S6 layers, whose B and C are shared by all channels."""
-    return made(S6[request.param], tmp_path_factory.mktemp("net"))
+    return made(S6[request.param], tmp_path_factory.mktemp("net"), SAMPLES)
 
 
-def made(settings: dict[str, Any], folder: Path, pruned: float = 0.0) -> dict[str, Any]:
-    import torch
-
-    from bimhw.compiler.decode import encode
-    from bimhw.models.bim.config import BimConfig, mask_shapes
-    from bimhw.models.bim.net import BimNet
-    from bimhw.models.io import save_model
-    from bimhw.runs.execute import joined
-    from simulator.chips.load import load_chip
-    from simulator.function import run_samples
-
-    task = load_task("digits")
-    torch.manual_seed(1)
-    config = BimConfig(
-        n_in=task.n_in, n_out=task.n_classes, tau_m=5.0, tau_s=2.0, input_scale=task.input_scale, **settings
-    )
-    path = folder / "net.safetensors"
-    net = BimNet(config)
-    for name, shape in mask_shapes(config).items() if pruned else ():
-        net.add_mask(name, torch.rand(shape) >= pruned)
-    save_model(net, path)
-    program = bimhw.compile(
-        path, chip="loihi2", task="digits", neurons_per_core=8, calibration=task.train.x[:20]
-    ).program
-    runs = run_samples(program, [encode(program, x) for x in task.train.x[:SAMPLES]], program.meta["chip_steps"])
-    spikes, chip = joined(runs.spikes), load_chip("loihi2")
-    time = run_timing(program, chip, spikes).sim_time_ns
-    activity = replace(runs.activity, sim_time_ns=time, samples=SAMPLES)
-    return {"program": program, "spikes": spikes, "activity": activity, "chip": chip, "task": task}
-
-
-def learnt_run(case: dict[str, Any], form: str, block: int = 5, lookback: int = 4) -> tuple[Any, Any]:
-    """Return the learner after the same samples, and its run with its learning phases timed."""
-    from bimhw.runs.learn import ready_to_learn, step_labels
-    from bimhw.runs.learn_run import learnt_by, timing_arrays
-    from simulator.plasticity import Learner, learn, learn_config
-
-    task = replace(case["task"], train=case["task"].train.take(np.arange(SAMPLES)))
-    ready = ready_to_learn(case["program"], task, {"form": form, "block": block, "history": lookback})
-    learner = Learner(ready, learn_config(ready.learning), 0, timed=True)
-    learn(ready, task.train.x, step_labels(task, task.train), seed=0, learner=learner)
-    learnt = learnt_by(learner, case["chip"])
-    ticks = timing_arrays(learnt.timings)["step_ticks"].sum()
-    counted = replace(learnt.activity, sim_time_ns=float(ticks) * learnt.timings[0].tick_ns)
-    return learner, replace(learnt, activity=counted)
-
-
-def simulated(case: dict[str, Any], form: str) -> tuple[Any, dict[str, int]]:
+def simulated(case: Case, form: str) -> tuple[Any, dict[str, int]]:
     """Return what the learner itself did on the same samples, its learning phases timed."""
-    learner, learnt = learnt_run(case, form)
-    return chip_energy(learnt.activity, case["chip"], learner.program), learner.counts.totals()
+    learner, learnt = learnt_run(case, LearningPlan(form, 5, 4))
+    return chip_energy(learnt.activity, case.chip, learner.program), learner.counts.totals()
 
 
 @pytest.mark.parametrize("form", CHIP_FORMS)
-def test_counted_learning_costs_what_the_learner_costs(case: dict[str, Any], form: Any) -> None:
-    assert forms_of(case["program"]) == CHIP_FORMS
+def test_counted_learning_costs_what_the_learner_costs(case: Case, form: Any) -> None:
+    assert forms_of(case.program) == CHIP_FORMS
     agrees(case, form)
 
 
-def test_an_update_without_a_label_since_the_last_one_changes_nothing(case: dict[str, Any]) -> None:
+def test_an_update_without_a_label_since_the_last_one_changes_nothing(case: Case) -> None:
     """Labels stand at the steps 8..15 of 16: two of the four updates of TR with K = 4 see an error."""
-    assert case["program"].facts.output.loss == tuple(range(8, 16))
+    assert case.program.facts.output.loss == tuple(range(8, 16))
     plan = LearningPlan("tr", block=4, lookback=0)
-    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], plan)
+    counted = count_learning(case.program, case.spikes, case.activity, case.chip, plan)
     _, nominal, high = (a.total("learn_random") for a in counted.activities)
     assert 0.75 * high / 2 < nominal < high / 2  # 3 of 4 hidden neurons, the readout's all
 
 
 @pytest.mark.parametrize("form", ["seq", "tr"])
-def test_counted_learning_of_s6(selective: dict[str, Any], form: Any) -> None:
+def test_counted_learning_of_s6(selective: Case, form: Any) -> None:
     """S6 sweeps its states and sends sums to the neurons of B and C, which walk the same events a step later."""
-    assert forms_of(selective["program"]) == ("seq", "tr")
+    assert forms_of(selective.program) == ("seq", "tr")
     operations = agrees(selective, form)
     assert operations["learn_shared_words"] > 0
 
 
-def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
+def agrees(case: Case, form: Any) -> dict[str, int]:
     """Compare counted energy and time with the learner's; return its operations."""
     report, operations = simulated(case, form)
     counted = count_learning(
-        case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan(form, block=5, lookback=4)
+        case.program, case.spikes, case.activity, case.chip, LearningPlan(form, block=5, lookback=4)
     )
-    low, nominal, high = (chip_energy(a, case["chip"], case["program"]) for a in counted.activities)
+    low, nominal, high = (chip_energy(a, case.chip, case.program) for a in counted.activities)
     assert nominal.energy_pj() == pytest.approx(report.energy_pj(), rel=0.05)
     assert nominal.sim_time_ns == pytest.approx(report.sim_time_ns, rel=0.05)
     assert low.low_pj() <= report.low_pj() and high.high_pj() >= report.energy_pj()  # no range below the simulated one
@@ -148,11 +97,11 @@ def agrees(case: dict[str, Any], form: Any) -> dict[str, int]:
     return operations
 
 
-def test_samples_that_are_counted_lie_all_over_the_run(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_that_are_counted_lie_all_over_the_run(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of eight samples two are counted: the first and the fifth, each followed by the silent steps of learning."""
-    spikes, steps = case["spikes"], case["program"].meta["chip_steps"]
+    spikes, steps = case.spikes, case.program.meta["chip_steps"]
     monkeypatch.setattr("bimhw.costs.plan.COUNTED_STEPS", 2 * steps + 8)
-    counted = count_learning(case["program"], spikes, case["activity"], case["chip"], LearningPlan("seq"))
+    counted = count_learning(case.program, spikes, case.activity, case.chip, LearningPlan("seq"))
     assert counted.samples == 2 and counted.spikes.steps > 2 * steps
     half = counted.spikes.steps // 2
     for k, sample in enumerate((0, 4)):
@@ -163,47 +112,72 @@ def test_samples_that_are_counted_lie_all_over_the_run(case: dict[str, Any], mon
 
 
 @pytest.mark.parametrize("case", ["exp"], indirect=True)
-def test_a_run_that_learnt_counted_from_its_own_spikes(case: dict[str, Any]) -> None:
+def test_a_run_that_learnt_counted_from_its_own_spikes(case: Case) -> None:
     """On the learner's own spikes and shares of errors, every counter is the learner's."""
     recounts(case, "tr", 1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("form", "block"), [("dense", 5), ("seq", 5), ("tr", 16), ("tr", 4), ("tr", 1), ("blk", 1)])
-def test_every_form_counted_from_its_own_spikes(case: dict[str, Any], form: str, block: int) -> None:
+def test_every_form_counted_from_its_own_spikes(case: Case, form: str, block: int) -> None:
     recounts(case, form, block)
 
 
-def recounts(case: dict[str, Any], form: str, block: int) -> None:
+def recounts(case: Case, form: str, block: int) -> None:
     """Count a run that learnt; a core's waits differ a little, for the shares of errors are spread evenly over the steps."""
-    learner, learnt = learnt_run(case, form, block)
+    learner, learnt = learnt_run(case, LearningPlan(form, block, 4))
     own = learnt.activity
-    counted = count_learnt(learner.program, learnt.spikes, own, case["chip"]).activities[1]
+    counted = count_learnt(learner.program, learnt.spikes, own, case.chip).activities[1]
     assert set(counted.counts) == set(own.counts)
     for name in own.counts:
         assert counted.total(name) == pytest.approx(own.total(name), rel=0.01, abs=1), name
-    both = [chip_energy(a, case["chip"], learner.program).energy_pj() for a in (counted, own)]
+    both = [chip_energy(a, case.chip, learner.program).energy_pj() for a in (counted, own)]
     assert both[0] == pytest.approx(both[1], rel=0.015)
-    costs = bimhw.energy(own, case["chip"], program=learnt.program, spikes=learnt.spikes)
+    costs = bimhw.energy(own, case.chip, program=learnt.program, spikes=learnt.spikes)
     found = re.search(r"shares of errors: ([0-9.]+) of", " ".join(costs.notes))
     assert found and float(found[1]) == pytest.approx(1, abs=0.05)  # of the weights that it came to
 
 
+@pytest.mark.parametrize("case", ["exp"], indirect=True)
+def test_a_pilot_of_all_samples_is_the_run(case: Case) -> None:
+    """Corrected by the learner itself, every counter and the time are the learner's."""
+    plan = LearningPlan("tr", 4, 4)
+    counted = count_learning(case.program, case.spikes, case.activity, case.chip, plan)
+    known = Pilot(case.task, SAMPLES).correct(counted, case.program, case.chip)
+    own = learnt_run(case, plan)[1].activity
+    for name in own.counts.keys() & counted.activities[1].counts.keys():
+        assert known.activities[1].total(name) == pytest.approx(own.total(name), rel=2e-3, abs=2), name
+    assert known.activities[1].sim_time_ns == pytest.approx(own.sim_time_ns, rel=1e-3)
+    for name in counted.activities[1].counts:
+        low, nominal, high = (a.total(name) for a in known.activities)
+        assert low <= nominal <= high, name
+    with pytest.raises(InputError, match="must be in 2"):
+        bimhw.energy(case.activity, case.chip, program=case.program, spikes=case.spikes, pilot=Pilot(case.task, 9))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+def test_a_pilot_of_half_the_samples_counts_all(case: Case, plan: LearningPlan) -> None:
+    """Spikes of two layers nearly double where weights change at every step."""
+    _, energy, low, high = ratios(case, plan, SAMPLES // 2)
+    assert energy == pytest.approx(1, abs=0.05) and low <= 1 <= high
+
+
 def test_spikes_meet_the_pruned_synapses_that_learning_stores(tmp_path: Path) -> None:
     """A pruned net learns with every synapse stored: counted synaptic events are those of the full rows."""
-    case = made(NETS["exp"], tmp_path, pruned=0.9)
+    case = made(NETS["exp"], tmp_path, SAMPLES, pruned=0.9)
     report, _ = simulated(case, "seq")
-    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan("seq"))
-    nominal = chip_energy(counted.activities[1], case["chip"], case["program"])
+    counted = count_learning(case.program, case.spikes, case.activity, case.chip, LearningPlan("seq"))
+    nominal = chip_energy(counted.activities[1], case.chip, case.program)
     events = report.by("item")["synaptic events"]
     assert nominal.by("item")["synaptic events"] == pytest.approx(events, rel=0.1)
     assert nominal.energy_pj() == pytest.approx(report.energy_pj(), rel=0.05)
-    assert case["activity"].total("synaptic_events") < 0.2 * counted.activities[1].total("synaptic_events")
+    assert case.activity.total("synaptic_events") < 0.2 * counted.activities[1].total("synaptic_events")
 
 
-def test_replayed_events_by_brute_force(case: dict[str, Any]) -> None:
+def test_replayed_events_by_brute_force(case: Case) -> None:
     """SEQ replays every event that arrives in a model step, at every synapse of its three ports."""
-    program, spikes = case["program"], case["spikes"]
+    program, spikes = case.program, case.spikes
     chip_steps, steps = program.meta["chip_steps"], program.meta["sample_steps"]
     first, total = program.first_ids(), 0
     for p in program.populations:
@@ -216,21 +190,21 @@ def test_replayed_events_by_brute_force(case: dict[str, Any]) -> None:
                 ids = spikes.ids[spikes.ptr[t] : spikes.ptr[t + 1]]
                 if 0 <= t % chip_steps + 1 + delay - p.layer < steps:
                     total += 3 * p.size * int(((ids >= first[source]) & (ids < first[source] + size)).sum())
-    counted = count_learning(program, spikes, case["activity"], case["chip"], LearningPlan("seq"))
+    counted = count_learning(program, spikes, case.activity, case.chip, LearningPlan("seq"))
     assert counted.activities[1].total("learn_events") == total
 
 
-def test_learning_pays_for_its_time(case: dict[str, Any]) -> None:
+def test_learning_pays_for_its_time(case: Case) -> None:
     """Without the learning phases the static energy would be that of inference."""
     plan = LearningPlan("dense")
-    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], plan)
-    assert counted.timed and counted.activities[1].sim_time_ns > 1.5 * case["activity"].sim_time_ns  # type: ignore[operator]
-    still = replace(case["activity"], sim_time_ns=None)
-    assert not count_learning(case["program"], case["spikes"], still, case["chip"], plan).timed
+    counted = count_learning(case.program, case.spikes, case.activity, case.chip, plan)
+    assert counted.timed and counted.activities[1].sim_time_ns > 1.5 * case.activity.sim_time_ns  # type: ignore[operator]
+    still = replace(case.activity, sim_time_ns=None)
+    assert not count_learning(case.program, case.spikes, still, case.chip, plan).timed
 
 
-def test_rows_of_energy_charge_every_form(case: dict[str, Any]) -> None:
-    costs = bimhw.energy(case["activity"], case["chip"], program=case["program"], spikes=case["spikes"])
+def test_rows_of_energy_charge_every_form(case: Case) -> None:
+    costs = bimhw.energy(case.activity, case.chip, program=case.program, spikes=case.spikes)
     rows = [r for r in costs.rows() if r.work == "learning" and not r.separate]
     assert {r.how for r in rows} == set(CHIP_FORMS) and [r.uj for r in rows] == sorted(r.uj for r in rows)
     inference = costs.rows()[0]
@@ -241,30 +215,30 @@ def test_rows_of_energy_charge_every_form(case: dict[str, Any]) -> None:
     assert best is not None and best.plan.form == "seq"
 
 
-def test_copies_share_a_barrier_and_one_chips_static_power(case: dict[str, Any]) -> None:
-    program, chip = case["program"], case["chip"]
+def test_copies_share_a_barrier_and_one_chips_static_power(case: Case) -> None:
+    program, chip = case.program, case.chip
     used = np.unique(program.core[program.core != HOST]).size
     most = most_copies(program, chip)
     assert most == 1 + (128 - used) // used
-    many, counted = throughput(program, chip, case["spikes"], case["activity"], most)
+    many, counted = throughput(program, chip, case.spikes, case.activity, most)
     assert np.unique(many.core[many.core != HOST]).size == used * most
     assert counted.samples >= most and counted.samples % most == 0
-    one, all_ = (chip_energy(a, chip, p) for a, p in ((case["activity"], program), (counted, many)))
+    one, all_ = (chip_energy(a, chip, p) for a, p in ((case.activity, program), (counted, many)))
     assert all_.energy_pj("static") / counted.samples < 0.5 * one.energy_pj("static") / SAMPLES
     per = counted.total("synaptic_events") / counted.samples
-    assert per == pytest.approx(case["activity"].total("synaptic_events") / SAMPLES, rel=0.02)
+    assert per == pytest.approx(case.activity.total("synaptic_events") / SAMPLES, rel=0.02)
     with pytest.raises(FitError, match=f"at most {most} of this program"):
         replicate(program, chip, most + 1)
 
 
-def test_copies_compute_what_one_computes(case: dict[str, Any]) -> None:
+def test_copies_compute_what_one_computes(case: Case) -> None:
     """Two copies run at once on two samples give the spikes of the samples one after the other."""
     from simulator.function import run
     from simulator.program.spikes import SpikeTrain
 
-    program, steps = case["program"], case["program"].meta["chip_steps"]
-    both = replicate(program, case["chip"], 2)
-    merged = together(case["spikes"], steps, SAMPLES, program.n_neurons, 2, 1)
+    program, steps = case.program, case.program.meta["chip_steps"]
+    both = replicate(program, case.chip, 2)
+    merged = together(case.spikes, steps, SAMPLES, program.n_neurons, 2, 1)
     first = {
         p.name: n for p, n in zip(both.populations, np.cumsum([0, *(p.size for p in both.populations)]), strict=False)
     }
@@ -282,10 +256,10 @@ def test_copies_compute_what_one_computes(case: dict[str, Any]) -> None:
         assert sorted(a.tolist()) == sorted(b.tolist())
 
 
-def test_one_learner_side_by_side_is_one_learner(case: dict[str, Any]) -> None:
+def test_one_learner_side_by_side_is_one_learner(case: Case) -> None:
     """A single learner of the throughput mode costs what the counted learner costs, at each of the shares."""
-    counted = count_learning(case["program"], case["spikes"], case["activity"], case["chip"], LearningPlan("seq"))
-    many, activities = learning_throughput(counted, case["chip"], 1)
+    counted = count_learning(case.program, case.spikes, case.activity, case.chip, LearningPlan("seq"))
+    many, activities = learning_throughput(counted, case.chip, 1)
     for alone, beside in zip(counted.activities, activities, strict=True):
         assert beside.samples == alone.samples and beside.steps == alone.steps
         assert beside.sim_time_ns == pytest.approx(alone.sim_time_ns, rel=5e-3)  # there extra steps take the mean time
@@ -296,13 +270,13 @@ def test_one_learner_side_by_side_is_one_learner(case: dict[str, Any]) -> None:
             "hops_chip",
         }:  # of synapses to be, too
             assert beside.total(name) == pytest.approx(alone.total(name), rel=1e-3, abs=2), name
-    assert many.n_neurons == case["program"].n_neurons
+    assert many.n_neurons == case.program.n_neurons
 
 
-def test_separate_learners_touch_words_at_their_own_cores(case: dict[str, Any]) -> None:
+def test_separate_learners_touch_words_at_their_own_cores(case: Case) -> None:
     """The time of many learners is the timing engine's, with each core's words by brute force; all else is shared."""
-    chip, copies = case["chip"], 3
-    counted = count_learning(case["program"], case["spikes"], case["activity"], chip, LearningPlan("dense"))
+    chip, copies = case.chip, 3
+    counted = count_learning(case.program, case.spikes, case.activity, chip, LearningPlan("dense"))
     many, activities = learning_throughput(counted, chip, copies)
     steps = counted.spikes.steps // counted.samples
     rounds = activities[1].samples // copies
@@ -328,8 +302,8 @@ def test_separate_learners_touch_words_at_their_own_cores(case: dict[str, Any]) 
     assert dynamic[1] == pytest.approx(dynamic[0], rel=0.01)
 
 
-def test_learners_are_a_row_of_their_own(case: dict[str, Any]) -> None:
-    costs = bimhw.energy(case["activity"], case["chip"], "h100", program=case["program"], spikes=case["spikes"])
+def test_learners_are_a_row_of_their_own(case: Case) -> None:
+    costs = bimhw.energy(case.activity, case.chip, "h100", program=case.program, spikes=case.spikes)
     rows = [r for r in costs.rows() if r.separate]
     assert len(rows) == 1 and rows[0].how == "seq" and rows[0].batch == costs.copies > 1
     assert "separate learners" in rows[0].what and not any("separate learners" in line for line in costs.verdict())
@@ -342,9 +316,9 @@ def test_learners_are_a_row_of_their_own(case: dict[str, Any]) -> None:
         assert m.chip_over_card == m.chip_uj / m.card_uj and m.chip_word and m.card_word
 
 
-def test_every_row_can_be_recomputed_from_its_words(case: dict[str, Any]) -> None:
+def test_every_row_can_be_recomputed_from_its_words(case: Case) -> None:
     """The numbers in the explanation of a row give the row's own number."""
-    costs = bimhw.energy(case["activity"], case["chip"], "h100", program=case["program"], spikes=case["spikes"])
+    costs = bimhw.energy(case.activity, case.chip, "h100", program=case.program, spikes=case.spikes)
     rows = {(r.how, r.batch): r for r in costs.rows() if r.side == "chip"}
     for name, report in chip_rows(costs).items():
         text = explain_chip(name, report)

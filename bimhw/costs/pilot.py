@@ -1,0 +1,135 @@
+"""A few samples learnt on the simulated chip, so that a count knows how spikes change while weights change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.compiler.decode import encode
+from bimhw.costs.counted import CountedLearning, count_learning
+from bimhw.costs.counted_work import whole
+from bimhw.costs.plan import LearningPlan
+from bimhw.runs.execute import joined
+from bimhw.runs.learn import ready_to_learn, step_labels
+from bimhw.runs.learn_run import learnt_by
+from bimhw.tasks.base import Split, Task
+from simulator.base.errors import InputError
+from simulator.chips.chip import Chip
+from simulator.function import run_samples
+from simulator.plasticity import Learner, learn, learn_config
+from simulator.plasticity.learn import activity as activity_of
+from simulator.plasticity.words.counts import TOUCHED
+from simulator.program.activity import Activity, Count
+from simulator.program.program import Program
+from simulator.timing.run import run_timing
+
+I64 = npt.NDArray[np.int64]
+Totals = Mapping[str, float]
+_TIME = "time"
+_SAME = {"state_resets"}  # between samples, whatever they are
+_WORDS = tuple(f"learn_{name}" for name in sorted(TOUCHED))
+
+
+@dataclass(frozen=True, eq=False)
+class Pilot:
+    """Samples to learn before one counts.
+
+    Attributes:
+        task: whose training samples are learnt, the first that learning presents.
+        samples: their number. Spikes change most in the first ones: the later half stands for the rest of a run.
+        seed: of their order and of stochastic rounding.
+    """
+
+    task: Task
+    samples: int
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise `InputError` for a number of samples that cannot be learnt."""
+        most = len(self.task.train)
+        if not 2 <= self.samples <= most:
+            raise InputError("pilot", f"is {self.samples} samples, must be in 2..{most} of task {self.task.name!r}")
+
+    def correct(self, counted: CountedLearning, program: Program, chip: Chip) -> CountedLearning:
+        """Multiply each counter and the time by what learning made of them in the pilot.
+
+        Args:
+            counted: from a run of inference.
+            program: that ran.
+            chip: that it ran on.
+
+        Returns:
+            The nominal counters times their factors; a range only grows.
+        """
+        planned, half = counted.activities[1].samples, self.samples // 2
+        order = np.random.default_rng((self.seed, 1)).permutation(len(self.task.train))
+        few = self.task.train.take(order[: self.samples])
+        parts = (few.take(slice(half)), few.take(slice(half, None)))
+        weights = (min(1.0, planned / half), max(0, planned - half) / (self.samples - half))
+        did = _weighted(_learnt(program, self, parts, chip, counted.plan, planned), weights)
+        plain = _weighted([_counted(program, part, chip, counted.plan) for part in parts], weights)
+        factors = {name: did[name] / plain[name] for name in (plain.keys() & did.keys()) - _SAME if plain[name]}
+        words = sum(did.get(name, 0.0) for name in _WORDS) / max(1.0, sum(plain.get(name, 0.0) for name in _WORDS))
+        least, most = ({name: end(1.0, f) for name, f in factors.items()} for end in (min, max))
+        low, nominal, high = counted.activities
+        few_words, some, many = counted.touched
+        return replace(
+            counted,
+            activities=(_times(low, least), _times(nominal, factors), _times(high, most)),
+            touched=(_scaled(few_words, min(1.0, words)), _scaled(some, words), _scaled(many, max(1.0, words))),
+        )
+
+
+def _learnt(
+    program: Program, pilot: Pilot, parts: tuple[Split, Split], chip: Chip, plan: LearningPlan, planned: int
+) -> list[Totals]:  # fmt: skip
+    """Learn the samples; return counters and time of either part."""
+    task = replace(pilot.task, train=Split(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("x", "y"))))
+    every = {"every": plan.every} if plan.every else {}
+    options = {"form": plan.form, "block": plan.block, "history": plan.lookback} | every
+    ready = ready_to_learn(program, task, options, pilot.seed)
+    learner = Learner(ready, learn_config(ready.learning), pilot.seed, timed=True)
+    runs = []
+    for part in parts:
+        courses = max(1, round(planned / len(part)))
+        learn(ready, part.x, step_labels(task, part), shuffle=False, learner=learner, of_epochs=courses)
+        runs.append(activity_of(learner))
+    ticks = [t.step_ticks * t.tick_ns for t in learnt_by(learner, chip).timings]
+    time = np.concatenate(ticks) if ticks else np.zeros(0)
+    early, both = _totals(runs[0], float(time[: runs[0].steps].sum())), _totals(runs[1], float(time.sum()))
+    return [early, {name: n - early.get(name, 0) for name, n in both.items()}]
+
+
+def _counted(program: Program, part: Split, chip: Chip, plan: LearningPlan) -> Totals:
+    """Count learning from inference of these samples."""
+    runs = run_samples(program, [encode(program, x) for x in part.x], program.facts.chip_steps or len(part.x[0]))
+    spikes = joined(runs.spikes)
+    time = None if chip.timing is None else run_timing(program, chip, spikes).sim_time_ns
+    activity = replace(runs.activity, sim_time_ns=time, samples=len(part))
+    nominal = count_learning(program, spikes, activity, chip, plan).activities[1]
+    return _totals(nominal, nominal.sim_time_ns or 0.0)
+
+
+def _totals(activity: Activity, time: float) -> Totals:
+    return {name: float(c.total) for name, c in activity.counts.items()} | {_TIME: time}
+
+
+def _weighted(parts: list[Totals], weights: tuple[float, float]) -> Totals:
+    names = parts[0].keys() | parts[1].keys()
+    return {name: sum(p.get(name, 0.0) * w for p, w in zip(parts, weights, strict=True)) for name in names}
+
+
+def _scaled(values: I64, factor: float) -> I64:
+    return whole((values * factor).ravel()).reshape(values.shape)
+
+
+def _times(activity: Activity, factors: Totals) -> Activity:
+    counts = {
+        name: Count(*(_scaled(v, factors.get(name, 1.0)) for v in (c.by_core, c.by_step, c.by_population)))
+        for name, c in activity.counts.items()
+    }
+    time = activity.sim_time_ns
+    return replace(activity, counts=counts, sim_time_ns=None if time is None else time * factors.get(_TIME, 1.0))

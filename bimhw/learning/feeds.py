@@ -104,13 +104,23 @@ class DigitStream:
 
 
 def stream_of(
-    source: Task | Corpus | SpokenDigits | Transcribed, seed: int, options: Mapping[str, Any]
+    source: Task | Corpus | SpokenDigits | Transcribed, seed: int, options: Mapping[str, object]
 ) -> StreamTrainer:
     """Return what learns a task, a text or connected digits as a stream, from the options of `bimhw train`.
 
     Raises:
-        InputError: transcribed utterances, words, an option that is not known, or a rule that needs sequences with an end.
+        InputError: transcribed utterances, words, an unknown or unread option, or a rule that needs sequences with an end.
     """
+    trainer = _stream_of(source, seed, options)
+    for name in ("epochs", "lr_end", "lr_course"):
+        if options.get(name) is not None:
+            raise InputError(f"option {name!r}", "is ignored by a stream, which has no end", "Leave it out")
+    return trainer
+
+
+def _stream_of(
+    source: Task | Corpus | SpokenDigits | Transcribed, seed: int, options: Mapping[str, Any]
+) -> StreamTrainer:
     if isinstance(source, Task):
         plan = recipe(source, seed=seed, **options)
         check_heeded(options, plan.settings)

@@ -105,7 +105,6 @@ NEEDS: dict[str, tuple[Need, ...]] = {
     "stdp-window": (Need(("--epochs", "--seed"), "--trained"),),
     "train": (
         Need(("--steps", "--report-every"), "--stream"),
-        Need(("--epochs", "--lr-end"), "--stream", absent=True, why="a stream has no epochs"),
         Need(("--resume",), "--checkpoint"),
     ),
     "verify": (Need(("--chip",), "--model"), Need(("--encode", "--data-option"), "--data")),

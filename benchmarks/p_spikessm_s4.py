@@ -33,17 +33,15 @@ RATES = (0.003, 0.01, 0.03)
 S4D_LIF = "S4D-LIF"
 COMMON: dict[str, Any] = {"batch": 50, "lr_end": 0.02, "clip": 1.0, "hidden": "64,64", "rule": "bptt"}
 MODELS: dict[str, dict[str, Any]] = {
-    "P-SpikeSSM, authors', N = 16, 16 Delta": {
+    "P-SpikeSSM, authors', their Delta": {"family": "p-spikessm-s4", "n_states": 16},
+    "P-SpikeSSM, authors', 16 Delta": {
         "family": "p-spikessm-s4", "n_states": 16, "delta_min": 0.016, "delta_max": 1.6,
     },
+    "P-SpikeSSM, authors', their Delta, no ClampFuse": {"family": "p-spikessm-s4", "n_states": 16, "fuse": False},
+    "P-SpikeSSM, our variant, 8 modes": {"family": "p-spikessm", "n_states": 8, "delta_min": 0.005},
     "BIM complex": {
         "kind": "complex", "state_gain": "variance", "norm": "batch", "learn_a_log": True, "psp": "delta", "k_o": 0.9,
         "delta_min": 0.005,
-    },
-    "P-SpikeSSM, authors', N = 16, their Delta": {"family": "p-spikessm-s4", "n_states": 16},
-    "P-SpikeSSM, our variant, 8 modes": {"family": "p-spikessm", "n_states": 8, "delta_min": 0.005},
-    "P-SpikeSSM, authors', N = 16, 16 Delta, no ClampFuse": {
-        "family": "p-spikessm-s4", "n_states": 16, "delta_min": 0.016, "delta_max": 1.6, "fuse": False,
     },
 }  # fmt: skip
 

@@ -130,6 +130,15 @@ def dense_narrow(
         noise: uint64 [5]: 1 for stochastic rounding (0: to nearest), seed, chip step, stream of the layer, number of the
             first neuron.
     """
+    dense_lines(e, g, u, hist, const, live, psp, membrane, labelled, words, noise, np.arange(e.shape[1]))
+
+
+@numba.njit(cache=True, nogil=True)
+def dense_lines(
+    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
+    membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Do as `dense_narrow` for some lines of synapses, of these numbers, the first of them line 0."""
     lines, n = e.shape[1], e.shape[3]
     zero, one, h, rest = np.zeros(n), np.ones(n, np.uint8), np.empty(n), np.empty(n)
     r, stochastic = np.full((5, n), 0.5), noise[0] != 0
@@ -144,7 +153,7 @@ def dense_narrow(
             c = hist[H_C] if port < 2 else zero
             q = const[C_D] if port == 0 else (zero if port == 1 else hist[H_X])
             if stochastic:
-                _draw_traces(r, noise, j, port, psp)
+                _draw_traces(r, noise, numbers[j], port, psp)
             _line(e[port, j], a, b, c, q, x, live[port, j], hist, const, h, psp, words, K_TRACE + 5 * port, r)
         if labelled:
             for port in range(3):

@@ -6,7 +6,7 @@ import numpy as np
 
 from simulator.plasticity.forms import block
 from simulator.plasticity.forms.base import dense_step
-from simulator.plasticity.forms.dense import dense_narrow
+from simulator.plasticity.forms.dense import dense_lines
 from simulator.plasticity.forms.sweep import replay
 from simulator.plasticity.forms.sweep import sweep as sweep_back
 from simulator.plasticity.layers.diag import LayerLearner, Visit
@@ -19,16 +19,19 @@ from simulator.plasticity.words.words import H_DELTA
 def advance_traces(layer: LayerLearner, part: Part, tau: int, labelled: bool) -> None:
     """Advance all traces by a step and add to the gradient sums where the step carries an error (dense)."""
     slot, c, mine, costs = tau % layer.ring, layer.config, part.columns, layer.costs
-    live, e, g = part.take(layer.live), part.take(layer.e), part.take(layer.g)
+    live = part.take(layer.live)
     hist, const = (np.ascontiguousarray(a[:, mine]) for a in (layer.hist[slot], layer.const))
     psp, membrane = layer.layer.psp, layer.layer.membrane
-    args = (e, g, layer.events[slot], hist, const, live, psp, membrane, labelled, layer.words)
+    lines = np.flatnonzero(layer.touched)
+    at = (slice(None), lines, slice(None), mine) if layer.fast else (slice(None), slice(None), lines, mine)
+    here = (slice(None), lines, mine)
+    e, g = np.ascontiguousarray(layer.e[at]), np.ascontiguousarray(layer.g[here])
+    args = (e, g, layer.events[slot, lines], hist, const, np.ascontiguousarray(layer.live[here]), psp, membrane)
     if layer.fast:
-        dense_narrow(*args, layer.noise(part))
+        dense_lines(*args, labelled, layer.words, layer.noise(part), lines)
     else:
-        dense_step(*args)
-    part.give(layer.e, e)
-    part.give(layer.g, g)
+        dense_step(*args, labelled, layer.words)
+    layer.e[at], layer.g[here] = e, g
     synapses = live[:, :-1].sum(axis=(1, 2), dtype=np.int64)
     words = int(np.dot(synapses, costs.sizes()))
     layer.count("trace_rmw", part, words)

@@ -154,6 +154,8 @@ class LayerLearner:
         self.ring = max(self.form.kept(c, steps), 1) + self.lag + 2
         self.hist = np.zeros((self.ring, self.history_rows, self.h))
         self.events = np.zeros((self.ring, self.m1))
+        self.touched = np.zeros(self.m1, bool)  # lines that carried something in this sample; all others' traces are 0
+        self.touched[[0, -1]] = True
         self.spikes, self.features = np.zeros((self.ring, self.h)), np.zeros((self.ring, self.h))
         self.feature = np.zeros(self.h)
         traces = c.gradient and self.form.traces
@@ -175,6 +177,7 @@ class LayerLearner:
     def arrive(self, tau: int, u: Floats) -> None:
         """Note the inputs of a model step; all cores of the layer got them."""
         self.events[tau % self.ring, :-1], self.events[tau % self.ring, -1] = u, 1.0
+        self.touched[:-1] |= u != 0
 
     def observe_part(self, part: Part, tau: int) -> None:
         """Do what `observe` does at one core."""

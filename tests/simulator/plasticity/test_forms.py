@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator.base.random import philox4x32
 from simulator.plasticity.forms import block
 from simulator.plasticity.forms.base import ALPHA, DELTA, EXP, dense_step
-from simulator.plasticity.forms.dense import dense_narrow
+from simulator.plasticity.forms.dense import dense_lines, dense_narrow
 from simulator.plasticity.forms.sweep import replay, sweep
 from simulator.plasticity.words import words
 
@@ -239,3 +239,29 @@ def test_stochastic_traces_are_floors_of_their_keyed_random_numbers(seed, psp, b
             w[4] = rounded(k[i] * w[4] + (1 - k[i]) * psi[i] * v, t, line, port, 4, i)
     assert np.array_equal(e, want)
     assert np.count_nonzero(want) > 20
+
+
+@pytest.mark.parametrize("psp", [DELTA, EXP, ALPHA])
+def test_lines_that_carried_nothing_may_be_left_out(psp):
+    """Words of silent lines are 0 in any rounding, and the other lines keep the random numbers of their own place."""
+    const, hist, u, live = random_net(np.random.default_rng(5), psp)
+    u = u.copy()
+    u[:, 1::2] = 0
+    lines = np.flatnonzero(u.any(axis=0) | (np.arange(M1) == 0))
+    fracs = {n: 20 if n.startswith("g_") else 4 for n in words.NAMES if n.startswith(("e_", "g_"))}
+    one = words.narrow(fracs, dict.fromkeys(fracs, 8) | {n: 32 for n in fracs if n.startswith("g_")})
+    other = one.copy()
+    e, g, f, k = (
+        np.zeros((4, M1, 5, H)),
+        np.zeros((4, M1, H)),
+        np.zeros((4, lines.size, 5, H)),
+        np.zeros((4, lines.size, H)),
+    )
+    few = np.ascontiguousarray(live[:, lines])
+    for t in range(T):
+        noise = np.array([1, 7, t, 4, 0], np.uint64)
+        dense_narrow(e, g, u[t], hist[t], const, live, psp, False, True, one, noise)
+        dense_lines(f, k, u[t, lines], hist[t], const, few, psp, False, True, other, noise, lines)
+    assert lines.size < M1 and np.array_equal(e[:, lines], f) and np.array_equal(g[:, lines], k)
+    assert np.array_equal(np.delete(e, lines, 1), np.zeros((4, M1 - lines.size, 5, H)))
+    assert np.array_equal(one, other)

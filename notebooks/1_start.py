@@ -15,12 +15,12 @@ bimhw.fit(MODEL, chip="loihi2")
 # %% [markdown]
 # ## Compile
 # `compile` calibrates, quantises and maps. Every result prints as a short text, shows as a table in Jupyter, and has
-# `.to_frame()` and `.plot()`.
+# `.plot()`. With pandas (`pip install 'bimhw[frame]'`), `.to_frame()` gives it as a table to compute with.
 
 # %%
 compiled = bimhw.compile(MODEL, chip="loihi2")
 compiled.plot()
-compiled.to_frame()
+compiled
 
 # %% [markdown]
 # ## Simulate
@@ -39,7 +39,7 @@ run.plot()
 costs = bimhw.energy(run.folder, gpu="h100")
 print(costs)
 costs.plot()
-costs.to_frame()[["who", "work", "how", "batch", "low_uj", "uj", "high_uj"]]
+costs
 
 # %% [markdown]
 # ## Report

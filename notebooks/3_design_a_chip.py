@@ -8,9 +8,9 @@ from pathlib import Path
 import bimhw
 
 MODEL = "examples/digits.safetensors"
-chip = bimhw.chips_new("mychip.yaml", like="loihi2")
-text = Path("mychip.yaml").read_text()
-print(chip.name, "has", len(bimhw.chips_check("mychip.yaml").unknown), "unpublished numbers")
+if not Path("mychip.yaml").exists():
+    bimhw.chips_new("mychip.yaml", like="loihi2")
+print("mychip has", len(bimhw.chips_check("mychip.yaml").unknown), "unpublished numbers")
 
 # %% [markdown]
 # ## Sweep
@@ -19,7 +19,7 @@ print(chip.name, "has", len(bimhw.chips_check("mychip.yaml").unknown), "unpublis
 # %%
 table = bimhw.sweep(MODEL, {"chip": ("loihi2", "mychip.yaml"), "bits": (8, 4)}, samples=20, db="design.sqlite")
 table.plot()
-table.to_frame()[["chip", "bits", "accuracy", "total_uj", "latency_us", "pareto"]]
+table
 
 # %% [markdown]
 # ## What to change

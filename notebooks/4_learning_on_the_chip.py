@@ -24,7 +24,7 @@ print(compiled)
 learnt = bimhw.learn(compiled.program, task, epochs=1, form="seq", run="learnt-run")
 print(learnt)
 learnt.plot()
-learnt.to_frame()
+learnt
 
 # %% [markdown]
 # ## Cost

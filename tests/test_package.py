@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -37,6 +38,26 @@ def test_examples_of_the_clone_stay_as_they_are(monkeypatch: pytest.MonkeyPatch)
     assert all(f.is_file() for f in examples())
 
 
+# Packages of an extra are hidden from a page that does not name the extra: a plain install lacks them.
+EXTRAS = {"frame": "pandas", "nir": "nir h5py", "brian2": "brian2", "search": "optuna", "trace": "vcd", "gpu": "pynvml"}
+HIDDEN = """
+import os, sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in os.environ.get("HIDDEN", "").split():
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+def hidden_from(text: str) -> dict[str, str]:
+    """Return the environment variable that hides the packages of the extras that a text does not name."""
+    named = set(",".join(re.findall(r"bimhw\[([a-z0-9,]+)\]", text)).split(","))
+    return {"HIDDEN": " ".join(packages for extra, packages in EXTRAS.items() if extra not in named)}
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an environment with the wheel alone; what it depends on comes from the environment of the tests."""
@@ -62,7 +83,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.check_output([str(python), "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
     )
     theirs = [p for p in sys.path if p.endswith("site-packages")]
-    (ours / "dependencies.pth").write_text("\n".join(theirs), encoding="utf-8")
+    (ours / "dependencies.pth").write_text("\n".join(["import hidden", *theirs]), encoding="utf-8")
+    (ours / "hidden.py").write_text(HIDDEN, encoding="utf-8")
     return python
 
 
@@ -94,6 +116,7 @@ for line in shell:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{installed.parent}:{os.environ['PATH']}"}
+    environment |= hidden_from(page.read_text(encoding="utf-8"))
     environment.pop("PYTHONPATH", None)
 
     (tmp_path / "page.json").write_text(json.dumps([python_of(page), shell_of(page)]), encoding="utf-8")
@@ -106,7 +129,7 @@ def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path)
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.py")))
 def test_a_notebook_runs_from_the_wheel(name: str, installed: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"} | hidden_from("")
     environment.pop("PYTHONPATH", None)
     for command in ([str(installed.parent / "bimhw"), "examples"], [str(installed), f"examples/notebooks/{name}"]):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)

@@ -25,6 +25,7 @@ from simulator.base.intrinsics import sum_where_set, trailing_zeros
 
 F64 = npt.NDArray[np.float64]
 _DENSE = 8.0  # set bits of a word from which all its lanes are added at once
+_PIECE = 4096  # nets at once
 _WHOLE = 2**30  # units of the largest sum of the rates of a vertex's nets
 
 
@@ -264,7 +265,10 @@ def _is_dense(there: npt.NDArray[np.uint32]) -> bool:
 
 def units(nets: Nets) -> tuple[I32, float]:
     """Return the rate of each net in whole units, and units of a rate of 1; any sum over a vertex's nets fits 31 bits."""
-    of_vertex = np.bincount(nets.pins, np.repeat(nets.rate.astype(np.float64), np.diff(nets.ptr)), 1)
+    of_vertex, rate = np.zeros(max(1, nets.back_ptr.size - 1)), nets.rate.astype(np.float64)
+    for first in range(0, nets.rate.size, _PIECE):  # all pins at once would take 16 bytes each
+        ptr = nets.ptr[first : first + _PIECE + 1]
+        np.add.at(of_vertex, nets.pins[ptr[0] : ptr[-1]], np.repeat(rate[first : first + _PIECE], np.diff(ptr)))
     scale = _WHOLE / max(float(of_vertex.max()), 1e-200)
     return np.minimum(nets.rate.astype(np.float64) * scale, _WHOLE).astype(np.int32), scale
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.base.errors import InputError
+from simulator.base.host_memory import check_memory
 from simulator.base.reading import boundary, check_is_file
 from simulator.base.unpacking import check_unpacked
 from simulator.base.writing import replacing
@@ -38,7 +39,7 @@ def load_torch(path: Path, what: str, way_out: str = "Write it again") -> dict[s
 
     check_is_file(path)
     with boundary(path, what, way_out):
-        _check_zip(path)
+        _check_size(path)
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -55,12 +56,14 @@ def load_torch(path: Path, what: str, way_out: str = "Write it again") -> dict[s
         return content
 
 
-def _check_zip(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        return  # torch's older form
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            check_unpacked(entry.file_size, min(entry.compress_size, path.stat().st_size), f"{path}: {entry.filename}")
+def _check_size(path: Path) -> None:
+    size = unpacked = path.stat().st_size
+    if zipfile.is_zipfile(path):  # not torch's older form
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                check_unpacked(entry.file_size, min(entry.compress_size, size), f"{path}: {entry.filename}")
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    check_memory(unpacked, str(path), "its tensors", "Use a machine with more, or a smaller network")
 
 
 def content_sha256(value: Any) -> str:

@@ -52,6 +52,7 @@ def read_tree(path: Path) -> Tree:
     check_is_file(path)
     if not _is_signed(path):
         raise InputError(str(path), "is not an HDF5 file, as .nir, .net and .h5 files are", "Name such a file")
+    check_memory(path.stat().st_size, str(path), "its arrays", "Use a machine with more, or a smaller network")
     check_survived(path, _read, "a whole HDF5 file")
     with boundary(path, "a whole HDF5 file"):
         return _read(path)

@@ -281,6 +281,15 @@ def test_names_that_would_write_on_a_terminal_are_refused(tmp_path: Path) -> Non
         read_graph(path)
 
 
+def test_a_file_beyond_memory_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "g.nir", "w") as file:
+        file["a"], file["b"] = np.zeros(600), np.zeros(600)  # each would fit
+    monkeypatch.setattr("simulator.base.host_memory.available_bytes", lambda: 6000)
+    monkeypatch.setattr("h5py.File", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(InputError, match=r"g.nir: needs 0 MB for its arrays, and 0 MB are available"):
+        read_graph(tmp_path / "g.nir")
+
+
 def test_bombs_links_and_deep_nests_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "big.nir", chain(), CHAIN)
     with h5py.File(path, "a") as file:

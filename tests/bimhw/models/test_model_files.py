@@ -36,6 +36,16 @@ def test_round_trip(tmp_path: Path, suffix: str, kind: str) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / f"m{suffix}"]
 
 
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_beyond_memory_is_refused_unread(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(small(), tmp_path / f"m{suffix}")
+    monkeypatch.setattr("simulator.base.host_memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("torch.load", lambda *_, **__: pytest.fail("was read"))
+    monkeypatch.setattr("safetensors.safe_open", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(InputError, match=r"needs 0 MB for its .*, and 0 MB are available\. Use a machine with more"):
+        load_model(tmp_path / f"m{suffix}")
+
+
 def test_safetensors_needs_no_torch(tmp_path: Path) -> None:
     save_model(small(), tmp_path / "m.safetensors")
     code = "import sys; from bimhw.models.io import load_arrays; load_arrays(sys.argv[1]); assert 'torch' not in sys.modules"

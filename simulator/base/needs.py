@@ -155,5 +155,6 @@ def differs(value: object, default: object) -> bool:
     """Return whether an argument's value says something that its default does not."""
     if value is None or value is default or value is False:
         return False
-    plain = isinstance(value, str | int | float | range | tuple | list)
-    return not (plain and (value == default or value == ()))
+    if isinstance(value, tuple | list | dict) and not value:
+        return False
+    return not (isinstance(value, str | int | float | range | tuple | list) and value == default)

@@ -24,7 +24,7 @@ def japanese_vowels(path: str | Path | None = None) -> Task:
         "source": "UCI Japanese Vowels, UEA form (Kudo et al. 1999)",
         "licence": "CC BY 4.0",
         "split": "official, 270 train / 370 test",
-        "note": "speaker identification (nine speakers); a frozen random hidden layer does as well as any learning rule",
+        "note": "speaker identification (nine speakers); a frozen random hidden layer comes within 4 points of learning it",
     }
     if path is not None:
         return archive_task("japanese-vowels", Path(path), facts, steps=None)

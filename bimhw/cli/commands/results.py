@@ -52,7 +52,7 @@ def command(
     def say(text: str) -> None:
         echo(text, err=True)
 
-    written = results(tables, rows, paths, seeds, minutes, docs, report_only, say, dask, device, doing)
+    written = results(tables, rows, paths or None, seeds, minutes, docs, report_only, say, dask, device, doing)
     if as_json:
         print_json({"points": written.points, "files": [str(f) for f in written.files]})
         return

@@ -69,8 +69,8 @@ DIGITS = Table(
     ),
     "None for this set. The paper has no figure to compare.",
     "The complex row has the block of permuted MNIST (variance gain, norm of the batch, A_log learned). Block and taps were "
-    "chosen on training images held out (one fold in five, one seed): the block alone, 110 neurons 93.1 %; taps alone, 50 "
-    "neurons 93.8; both, 46 neurons 96.5, without rotation 95.4.",
+    "chosen on training images held out (one fold in five, one seed): the block alone, 110 neurons without rotation, "
+    "93.1 %; taps alone, 50 neurons 93.8; both, 46 neurons 96.5, without rotation 95.4.",
 )
 
 FSDD = Table(

@@ -124,7 +124,7 @@ class SweepSpec:
         from bimhw.learning.recipe import recipe
 
         task = self.load_task(self.source)
-        points = self.points()
+        points = list(self.points())
         plans = [recipe(task, self.preset, point.seed, **point.training()) for point in points]
         check_heeded({name: True for point in points for name in point.training()}, *(p.settings for p in plans))
 

@@ -114,6 +114,12 @@ def test_point_equals_the_plain_way(model: Path, tmp_path: Path) -> None:
     assert row["latency_us"] == pytest.approx(figures["sim_time_us_per_inference"], rel=1e-12)
 
 
+def test_an_option_that_no_point_reads_is_refused_before_the_first() -> None:
+    with pytest.raises(InputError, match="'lookback': belongs to form tr"):
+        SweepSpec("digits", {"bits": (8,)}, {"lookback": 3}).check()
+    SweepSpec("digits", {"form": ("dense", "tr")}, {"lookback": 3}).check()
+
+
 def test_sparsity_axis_trains_and_shows_measured_activity(tmp_path: Path) -> None:
     options = {"hidden": "16", "epochs": 1, "prune_mode": "resampled"}
     spec = SweepSpec("digits", {"sparsity": (0, 0.8)}, options, samples=10)

@@ -84,7 +84,9 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
 def test_a_refused_sweep_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = nir(tmp_path)
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(cli, ["sweep", str(model), "--dt", "1", "--bits", "4,8", "--db", "s.sqlite"])
+    done = CliRunner().invoke(
+        cli, ["sweep", str(model), "--dt", "1", "--bits", "4,8", "--db", "s.sqlite", "--workers", "1"]
+    )
     assert isinstance(done.exception, InputError) and "Give --data FILE" in str(done.exception)
     assert not list(tmp_path.glob("s.sqlite*"))
 

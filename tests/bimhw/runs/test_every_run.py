@@ -117,7 +117,8 @@ def test_the_whole_way(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (
         "Placement on the chip" in page and "Time of each step" in page and ("accuracy on the chip" in page) is not own
     )
-    swept = bimhw_command("sweep", "m.bimhw", *how, "--chip", "loihi2", "--mapping", "blocks,auto", "--db", "s.sqlite")
+    swept = bimhw_command("sweep", "m.bimhw", *how, "--chip", "loihi2", "--mapping", "blocks,auto", "--db", "s.sqlite",
+                         "--workers", "1")  # fmt: skip
     assert [row["status"] for row in swept["rows"]] == ["done", "done"]
     for row in swept["rows"]:
         assert row["accuracy"] == figures.get("accuracy")

@@ -328,7 +328,7 @@ def start(model: Path, db: Path, axes: Axes, *more: str) -> subprocess.Popen[byt
         "--db",
         str(db),
     ]
-    arguments += ["--json", *more]
+    arguments += ["--workers", "1", "--json", *more]
     for name, values in axes.items():
         arguments += [f"--{name}", ",".join(map(str, values))]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

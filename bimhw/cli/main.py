@@ -144,7 +144,7 @@ def _tell(error: Exception, as_json: bool) -> NoReturn:
         _refuse(error, as_json)
     if isinstance(error, click.exceptions.Exit):
         sys.exit(error.exit_code)
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if _is_memory(error):
         fail("out of memory: use a smaller network, fewer samples or fewer recorded steps", as_json)
     if isinstance(error, BrokenPipeError):
         _discard_output()
@@ -164,6 +164,15 @@ def _tell(error: Exception, as_json: bool) -> NoReturn:
         )
     _discard_output()
     fail(f"{what}: {problem}")
+
+
+def _is_memory(error: Exception) -> bool:
+    """Return whether memory ran out; under a limit of it, C code may then return without an exception set."""
+    if isinstance(error, SystemError) and sys.platform != "win32":
+        import resource
+
+        return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 def _refuse(error: click.ClickException, as_json: bool) -> NoReturn:

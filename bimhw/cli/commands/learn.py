@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,9 @@ def command(
     from bimhw.tasks.named import named_values
 
     if model is not None:
+        from bimhw.compiler.readback import model_of
+
+        import_module("bimhw.models.bim.net")  # torch may not fit the memory: better before the work than after
         check_output(model)
     asked: dict[str, object] = {"task": task if data is not None else task or "digits", "data": data}
     asked |= {"task_options": task_options, "encode": encode, "data_options": data_options}
@@ -119,8 +123,6 @@ def command(
         else:
             result = learn(program, source, output, epochs=epochs, seed=seed, run=run, progress=advance, **given)
     if model is not None:
-        from bimhw.compiler.readback import model_of
-
         save_model(model_of(result.program), model)
     summary = result.summary() | {
         "program": None if output is None else str(output),

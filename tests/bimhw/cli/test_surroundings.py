@@ -57,6 +57,24 @@ def test_too_little_memory_for_the_libraries(tmp_path: Path) -> None:
     refused(bimhw(f"ulimit -v 250000; $bimhw fit {MODEL}", tmp_path), b"memory")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+def test_c_code_without_memory_sets_no_exception(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import resource
+
+    def without(**_: object) -> None:
+        raise SystemError("error return without exception set")
+
+    monkeypatch.setattr("bimhw.cli.main.cli.main", without)
+    with pytest.raises(SystemError):  # memory is not limited: a fault of bimhw
+        main(["chips"])
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (700_000_000, resource.RLIM_INFINITY))
+    with pytest.raises(SystemExit) as ended:
+        main(["chips"])
+    assert ended.value.code == 2 and "out of memory" in capsys.readouterr().err
+
+
 INTERRUPTED = """
 import os, signal
 import bimhw.cli.main as room
@@ -111,7 +129,8 @@ def test_every_command_in_poor_surroundings(line: str, odd: Path, tmp_path: Path
 
 LIMITS = ("-v 250000", "-v 700000", "-v 1100000", "-n 12", "-n 64", "-f 1")  # KB of memory, open files, KB of a file
 ABORTED = (b"cannot allocate memory", b"bad_alloc")  # the libraries of C and C++ end the process themselves
-TOGETHER = {"sweep.sqlite", "docs/results/points.jsonl"}  # kept point by point
+TOGETHER = {"sweep.sqlite", "docs/results/points.jsonl", "sim.ckpt", "learn.ckpt", "train.ckpt", "stream.ckpt"}
+"""What keeps the work done so far, of a command that fails too."""
 
 
 def _limited(line: str, sound: Path, folder: Path, limits: tuple[str, ...]) -> None:

@@ -190,7 +190,7 @@ def _timed(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.long) if name.endswith("in Brian2") else name
 
 
-@pytest.mark.parametrize("name", map(_timed, sorted(BREAKS)))
+@pytest.mark.parametrize("name", [_timed(name) for name in sorted(BREAKS)])
 def test_check_passes_and_sees_a_fault(name: str, monkeypatch: Patch) -> None:
     if name.endswith("in Brian2"):
         pytest.importorskip("brian2", reason="needs the extra brian2")

@@ -100,7 +100,11 @@ def _data(item: Any, at: str, budget: _Budget) -> Any:
     _check_storage(item, where)
     declared, stored = int(item.size or 0) * item.dtype.itemsize, int(item.id.get_storage_size())
     if declared > budget.bytes_left:
-        raise InputError(where, f"holds {declared:,} bytes; a file may hold {MAX_BYTES:,}", "Use a smaller network")
+        raise InputError(
+            where,
+            f"holds {declared:,} bytes; a file may hold {MAX_BYTES:,}",
+            "Use a smaller network, or write it as an .npz (docs/function.md), which memory alone limits",
+        )
     if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
         raise InputError(where, f"unpacks {stored:,} bytes to {declared:,}: more than {BOMB_RATIO} times")
     check_memory(declared, where, "one array", "Use a machine with more, or a smaller network")

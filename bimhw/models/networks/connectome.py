@@ -213,6 +213,7 @@ def _arrow(path: Path) -> Any:
 
 def _read_arrow(path: Path, there: dict[str, str], kinds: dict[str, str]) -> dict[str, Column]:
     table = _arrow(path).to_table(columns=list(there.values()))
+    table.validate(full=True)  # Arrow trusts the offsets of a file, and crashes where they lead out of it
     return {ours: np.asarray(table[name].to_numpy()).astype(kinds[ours]) for ours, name in there.items()}
 
 

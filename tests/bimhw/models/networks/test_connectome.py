@@ -68,6 +68,20 @@ def test_compressed_and_arrow_tables_are_the_same(table: Path, tmp_path: Path) -
         assert (matrix(connectome(tmp_path / name)) == MATRIX).all()
 
 
+def test_offsets_of_an_arrow_table_that_lead_out_of_it_are_refused(table: Path, tmp_path: Path) -> None:
+    """Arrow itself reads them, and crashes where the texts are taken."""
+    feather = pytest.importorskip("pyarrow.feather")
+    csv = pytest.importorskip("pyarrow.csv")
+    path = tmp_path / "c.feather"
+    feather.write_feather(csv.read_csv(table), path, compression="uncompressed")
+    sound = path.read_bytes()
+    ends = np.cumsum([len(row["nt_type"]) for row in csv.read_csv(table).to_pylist()], dtype="<i4").tobytes()
+    assert sound.count(ends) == 1
+    path.write_bytes(sound.replace(ends, b"\x00\x00\x00\x7f" + ends[4:]))
+    with pytest.raises(InputError, match="is not a table of connections"):
+        connectome(path)
+
+
 def test_a_list_of_neurons_orders_them(table: Path, tmp_path: Path) -> None:
     neurons = tmp_path / "neurons.csv"
     neurons.write_text("root_id,group\n" + "".join(f"{ROOT + k},x\n" for k in (7, 6, 5, 9)), encoding="utf-8")

@@ -172,6 +172,8 @@ def _is_memory(error: Exception) -> bool:
         import resource
 
         return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    if isinstance(error, RuntimeError):
+        return lacks_memory(error)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 

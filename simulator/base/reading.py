@@ -28,6 +28,9 @@ MAX_JSON_BYTES = 2**28
 MAX_YAML_CHARACTERS = 2**18  # parsed in pure Python at 100 KB/s: this is 3 s
 MAX_DEPTH = 64
 MAX_YAML_NODES = 2**18  # with every alias followed
+_NO_MEMORY = (
+    "failed to map segment", "annot allocate memory", "can't allocate memory", "std::bad_alloc", "can't start new thread",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -60,7 +63,7 @@ def boundary(where: Path | str, what: str, way_out: str = "Write it again") -> I
 
 
 def _told(error: BaseException, where: str, what: str, way_out: str) -> InputError:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and lacks_memory(error)):
         return InputError(where, "asks for more memory than there is", way_out)
     if isinstance(error, ImportError) and lacks_memory(error):
         problem = f"cannot be read: a library cannot be loaded ({first_line(error)})"
@@ -72,9 +75,9 @@ def _told(error: BaseException, where: str, what: str, way_out: str) -> InputErr
     return InputError(where, f"is not {what} ({first_line(error)})", way_out)
 
 
-def lacks_memory(error: ImportError) -> bool:
-    """Return whether a library could not be loaded for want of memory, as the system's loader says it."""
-    return any(words in str(error) for words in ("failed to map segment", "annot allocate memory"))
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error is want of memory, as the system's loader or a library in C words it."""
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 def _refuse_devices(path: Path) -> None:

@@ -61,9 +61,14 @@ class Stored:
     widths: tuple[int, ...]
 
 
+def _by_row(error: float, rows: float) -> bool:
+    """Return whether what the neurons receive is the figure to tell."""
+    return rows > ROW_LIMIT and rows > error
+
+
 def off(error: float, rows: float) -> str:
     """Return how far a layer's stored weights are off in words, or "" below both limits."""
-    if rows > ROW_LIMIT and rows > error:
+    if _by_row(error, rows):
         return f"what its neurons receive is {rows:.1%}{MARK} over rows)"
     return f"its stored weights are {error:.1%}{MARK})" if error > LIMIT else ""
 
@@ -78,7 +83,7 @@ def advice(stored: Stored) -> tuple[str, ...]:
 
 def _sentence(stored: Stored, q: Projection) -> str:
     own, rows = stored.errors.get(q.name, 0.0), stored.rows.get(q.name, 0.0)
-    by_row = rows > ROW_LIMIT and rows > own
+    by_row = _by_row(own, rows)
     error, limit = (rows, ROW_LIMIT) if by_row else (own, LIMIT)
     tried = [(text, found) for text, found in _remedies(stored, q, by_row, limit) if found < _WORTH * error]
     helps = "; ".join(f"{text}: {found:.1%}" for text, found in tried) or "no other scale helps"

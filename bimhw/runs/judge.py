@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy.typing as npt
@@ -21,9 +21,6 @@ from simulator.base.errors import InputError
 from simulator.program.activity import Activity
 from simulator.program.faults import Faults
 from simulator.program.program import Program
-
-if TYPE_CHECKING:
-    pass
 
 Array = npt.NDArray[Any]
 Figures = dict[str, Any]

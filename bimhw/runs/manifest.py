@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from bimhw.compiler.compare import Difference
 from bimhw.runs.request import How
 from simulator.base.shown import Shown
 from simulator.chips.chip import Chip
@@ -86,18 +87,6 @@ class OutputResult(msgspec.Struct, frozen=True, kw_only=True):
     recorded_decisions_agree: Number = UNSET
 
 
-class LayerResult(msgspec.Struct, frozen=True):
-    """Layer of the chip beside that of the float model; see `bimhw.compiler.compare.Difference`."""
-
-    population: str
-    differ: int
-    of: int
-    graded: bool
-    float_rate: float
-    rate: float
-    rms_error: float
-
-
 class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Results of a run; ``result.json``. A figure that the run does not have is UNSET and not in the file.
 
@@ -158,7 +147,7 @@ class RunResult(Shown, msgspec.Struct, frozen=True, kw_only=True):
     float_spikes_per_sample: Number = UNSET
     spikes_that_differ: int | UnsetType = UNSET
     spike_slots: int | UnsetType = UNSET
-    layers: list[LayerResult] | UnsetType = UNSET
+    layers: list[Difference] | UnsetType = UNSET
     tick_ns: Number = UNSET
     mean_step_ticks: Number = UNSET
     max_step_ticks: Number = UNSET
@@ -192,7 +181,7 @@ class MoreFigures(msgspec.Struct, frozen=True, kw_only=True):
     rule: str = ""
     fit: dict[str, dict[str, float | None]] = {}
     spikes: int = 0
-    populations: list[LayerResult] = []
+    populations: list[Difference] = []
     differ: int = 0
     of: int = 0
     test_accuracy: Number = UNSET

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends import load_network
+from bimhw.runs.folder import file_sha256
 from mapping.copies import first_copy
 from mapping.network import Network
 from simulator.base.errors import InputError
@@ -30,7 +30,7 @@ def check_own_model(program: Program, model: str | Path) -> None:
     weight. Parameters of neurons are not compared then.
     """
     check_is_file(Path(model))
-    if hashlib.sha256(Path(model).read_bytes()).hexdigest() == program.facts.model_sha256:
+    if file_sha256(Path(model)) == program.facts.model_sha256:
         return
     problem = _difference(first_copy(program), load_network(model, None, **program.facts.reading))
     if problem:

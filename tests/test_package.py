@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -58,27 +59,30 @@ def hidden_from(text: str) -> dict[str, str]:
     return {"HIDDEN": " ".join(packages for extra, packages in EXTRAS.items() if extra not in named)}
 
 
+# A PYTHONPATH at the tree of the tests would hide whether the wheel is whole, and pip would find bimhw there.
+BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the tracked files: no wheel takes up what an older build left, and none leaves anything here."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")[:-1]:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an environment with the wheel alone; what it depends on comes from the environment of the tests."""
     place = tmp_path_factory.mktemp("wheel")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(place),
-        str(ROOT),
-    ]
-    subprocess.run(pip, check=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w"]
+    subprocess.run([*pip, str(place), str(source)], check=True, env=BARE)
     venv.create(place / "venv", with_pip=True)
     python = place / "venv" / "bin" / "python"
     (wheel,) = place.glob("bimhw-*.whl")
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)], check=True, env=BARE)
     ours = Path(
         subprocess.check_output([str(python), "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
     )
@@ -115,10 +119,8 @@ for line in shell:
 @pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{installed.parent}:{os.environ['PATH']}"}
+    environment = BARE | {"OMP_NUM_THREADS": "1", "PATH": f"{installed.parent}:{os.environ['PATH']}"}
     environment |= hidden_from(page.read_text(encoding="utf-8"))
-    environment.pop("PYTHONPATH", None)
-
     (tmp_path / "page.json").write_text(json.dumps([python_of(page), shell_of(page)]), encoding="utf-8")
     done = subprocess.run(
         [str(installed), "-W", "ignore", "-c", WALK], cwd=tmp_path, capture_output=True, text=True, env=environment
@@ -129,17 +131,16 @@ def test_a_page_runs_from_the_wheel(page: Path, installed: Path, tmp_path: Path)
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.py")))
 def test_a_notebook_runs_from_the_wheel(name: str, installed: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"} | hidden_from("")
-    environment.pop("PYTHONPATH", None)
+    environment = BARE | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"} | hidden_from("")
     for command in ([str(installed.parent / "bimhw"), "examples"], [str(installed), f"examples/notebooks/{name}"]):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
 @pytest.mark.long
-def test_the_source_archive_holds_all_that_is_tracked(tmp_path: Path) -> None:
+def test_the_source_archive_holds_all_that_is_tracked(source: Path, tmp_path: Path) -> None:
     build = "import setuptools.build_meta as b, sys; b.build_sdist(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, env=BARE, check=True, capture_output=True)
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         inside = {name.partition("/")[2] for name in tar.getnames()}

@@ -178,7 +178,10 @@ def _is_memory(error: Exception) -> bool:
 
 
 def _refuse(error: click.ClickException, as_json: bool) -> NoReturn:
-    """Report wrong arguments, with the usage line of the command."""
+    """Report wrong arguments, with the usage line of the command; a group without a command shows its help."""
+    if type(error).__name__ == "NoArgsIsHelpError" and not as_json:  # older clicks have none
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     message = printable(error.format_message(), 700)
     command = "bimhw"
     if isinstance(error, click.UsageError) and error.ctx is not None:

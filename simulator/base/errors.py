@@ -61,7 +61,9 @@ def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str =
         more: what else would be valid, as in ``or the path of a YAML file``.
     """
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, 3, 0.65) or [n for n in names if _akin(str(name), n)][:3]
+    of_lower = {n.lower(): n for n in reversed(names)}  # of two that differ in case alone, the first
+    near = [of_lower[n] for n in difflib.get_close_matches(str(name).lower(), of_lower, 3, 0.65)]
+    near = near or [n for n in names if _akin(str(name), n)][:3]
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     heading = listed or f"{kind.rpartition(': ')[2]}s".capitalize()
     way_out = f"{hint}{heading}: {', '.join(names)}" + (f"; {more}" if more else "")

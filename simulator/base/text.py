@@ -25,3 +25,8 @@ def first_line(error: BaseException) -> str:
         text = text[1:-1]
     lines = text.splitlines()
     return printable(lines[0], 200) if lines and lines[0] else type(error).__name__
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1 point`` and ``1,200 points``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -79,7 +79,7 @@ def command(
     from bimhw.compiler.pipeline import compile
     from bimhw.tasks.named import named_values
 
-    path = Path(output) if output else Path(Path(model).with_suffix(".bimhw").name)
+    path = Path(output or f"{Path(model).stem or 'program'}.bimhw")  # `.` and `/` have no name
     if path.exists() and Path(model).exists() and path.samefile(model):
         raise InputError(str(path), "is the program that is compiled again", "Name another file with -o")
     payloads = read_payloads(Path(calibration)) if calibration else None
@@ -155,7 +155,7 @@ def _mapping(method: str, manual: str | None) -> str:
 def _show(report: dict[str, Any]) -> None:
     title = (
         f"{report['program']}: {report['neurons']:,} neurons, {report['synapses']:,} synapses, {report['axons']:,} axons "
-        f"on {report['cores']} of {report['cores_of_chip']} cores of {report['chip']}"
+        f"on {report['cores']:,} of {report['cores_of_chip']:,} cores of {report['chip']}"
     )
     rows = [
         [r["name"], "" if r["total"] is None else r["total"], r["worst_core"], _whole(r["limit"]), _percent(r["load"])]

@@ -48,7 +48,7 @@ def _show(model: str, result: dict[str, Any]) -> None:
     if result["resources"]:
         title = (
             f"{model} on {result['chip']}: {result['neurons']:,} neurons, {result['synapses']:,} synapses, "
-            f"{result['cores']} of {result['cores_of_chip']} cores; most of: {result['binding']}"
+            f"{result['cores']:,} of {result['cores_of_chip']:,} cores; binding: {result['binding']}"
             + (f"; {result['relay_neurons']} relay neurons" if result["relay_neurons"] else "")
         )
         print_table(

@@ -150,7 +150,9 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         echo(f"note: {note}")
     report, rows = found.report, found.comparison["populations"]
     columns = ["population", "differ", "of", "float_rate", "rate", "rms_error"]
-    title = f"integers on {found.chip} and float ({found.inputs}); {report['cores']} of {report['cores_of_chip']} cores"
+    title = (
+        f"integers on {found.chip} and float ({found.inputs}); {report['cores']:,} of {report['cores_of_chip']:,} cores"
+    )
     print_table(title, columns, [[r[c] for c in columns] for r in rows])
     echo(f"{found.comparison['differ']} of {found.comparison['of']} neuron-steps differ from float")
     if found.differ is not None:

@@ -14,6 +14,7 @@ from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_ta
 from bimhw.cli.task_options import data_values, with_task_options
 from bimhw.cli.timing_options import processes_option
 from simulator.base.shown import significant
+from simulator.base.text import counted
 
 
 @click.command()
@@ -173,8 +174,8 @@ def _print(result: Any, axes: list[str]) -> None:
             "fixed: SynOps under the spikes of the least sparse point of the same seed; pruned fixed: those of the projections "
             "that are pruned, relative to that point (1 - sparsity if pruning ignores activity)"
         )
-    echo(f"{result.computed} points computed, {len(result.rows) - result.computed} stored; "
-               f"{result.functional_runs} functional runs in all")  # fmt: skip
+    computed, runs = counted(result.computed, "point"), counted(result.functional_runs, "functional run")
+    echo(f"{computed} computed, {len(result.rows) - result.computed:,} stored; {runs} in all")
 
 
 def _print_quality(done: list[dict[str, Any]]) -> None:
@@ -187,7 +188,7 @@ def _print_quality(done: list[dict[str, Any]]) -> None:
     rough = [r["fidelity"].partition(": ")[2] for r in done if str(r.get("fidelity")).startswith("approximate")]
     kept = sum(str(r.get("fidelity")).startswith("faithful") for r in done)
     such = f"; {len(rough)} approximate, such as: {rough[0]}" if rough else ""
-    echo(f"{kept} of {len(done)} programs are faithful to their networks{such}")
+    echo(f"faithful to their networks: {kept:,} of {counted(len(done), 'program')}{such}")
 
 
 def _failed(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, object]]]:

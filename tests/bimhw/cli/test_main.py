@@ -40,6 +40,25 @@ def test_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0 and bimhw.__version__ in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("group", ["chips", "data", "nir"])
+def test_a_group_without_a_command_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([group])
+    said = "".join(capsys.readouterr())
+    assert "Error" not in said and said.count("Usage:") <= 1
+
+
+@pytest.mark.parametrize("model", [".", "..", "/", ""])
+def test_a_model_without_a_name_is_one_message(
+    model: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["compile", model, "--chip", "loihi2"])
+    assert ended.value.code == 2 and capsys.readouterr().err.startswith("bimhw: ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["fit", "no-such-model.pt", "--json"])
@@ -87,6 +106,7 @@ def test_an_error_of_the_system_is_json_too(
         ("train digits --set refractry=2", "refractory"),
         ("schema simulat", "simulate"),
         ("fit {model} --chip lohi2", "loihi2"),
+        ("fit {model} --chip LOIHI2", "'loihi2' or"),
         ("nir shwo x", "show"),
         ("data lst", "list"),
     ],

@@ -17,11 +17,12 @@ from bimhw.costs.result import Energy
 from bimhw.costs.rows import EXACT, ModeRow, modes
 from bimhw.runs.folder import RunFolder
 from energy_models.spread import trust
+from mapping.copies import most_copies
 from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.meta import ProgramFidelity
-from simulator.program.program import Program
+from simulator.program.program import HOST, Program
 from simulator.program.spikes import SpikeTrain
 
 if TYPE_CHECKING:
@@ -103,11 +104,22 @@ def codesign(
         learning_forms(program, chip, _rates(folder, program), inference_nj, price),
         [r | {"trust": costs.time_words[0]} for r in roofline(folder, chip)],
         chip_learning(costs),
-        costs.verdict() + _other_sync(folder),
+        costs.verdict() + _one_copy(costs, program, chip) + _other_sync(folder),
         [] if chip.timing is None else [r | {"trust": costs.time_words[0]} for r in floorline(folder).rows()],
         modes(costs.rows()),
         costs.fidelity,
     )
+
+
+def _one_copy(costs: Energy, program: Program, chip: Chip) -> list[str]:
+    """Say why throughput mode is latency mode, where no second copy fits beside the mapped network."""
+    if costs.ran > 1 or costs.full is not None or most_copies(program, chip) > 1:
+        return []
+    used = np.unique(program.core[program.core != HOST]).size
+    return [
+        f"throughput mode shows one copy: this mapping takes {used} of {chip.n_cores} cores. "
+        "`bimhw compile --objective cores --copies max` places as many as fit"
+    ]
 
 
 def _other_sync(folder: RunFolder) -> list[str]:

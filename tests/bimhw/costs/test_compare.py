@@ -230,8 +230,16 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0 and "step time" in out and "density of synapses" in out
     code, out, _ = call("codesign", str(folder), "--plot", str(folder / "d.png"), capsys=capsys)
     assert code == 0 and (folder / "d.png").read_bytes().startswith(b"\x89PNG")
+    assert "one copy" not in out
     code, _, err = call("codesign", str(folder), "--event-pj", "-1", capsys=capsys)
     assert code == 2 and "--event-pj: is -1.0" in err
+
+
+def test_codesign_says_where_one_copy_is_all_that_fits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bimhw.costs import codesign
+
+    monkeypatch.setattr(codesign, "most_copies", lambda *_: 1)
+    assert any("takes 2 of 128 cores" in line for line in codesign.codesign(folder, copies=1).verdict)
 
 
 def test_learning_is_held_against_inference_alone(

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.tasks.base import Task
-from bimhw.tasks.dataset import Array, Dataset, power_of_two_scale
+from bimhw.tasks.dataset import Dataset, power_of_two_scale
+from bimhw.tasks.samples import Array
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy

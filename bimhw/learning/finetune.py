@@ -217,7 +217,7 @@ def _task(net: BimNet, task: str | Task | OwnSamples | None) -> Task:
         return task
     own = own_samples(task)
     if own is not None:
-        return own.task(net.config.n_in, net.config.input_scale)
+        return own.task(net.config.n_in, net.config.input_scale, classes=net.config.n_out)
     from bimhw.tasks import load_task
 
     name = guessed_task(module_network(net)) if task is None else str(task)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from bimhw.compiler.decode import encode
 from bimhw.runs.execute import Run
 from bimhw.runs.outputs import Figures, Outputs, beside_recorded, judged, reduce
-from bimhw.tasks.dataset import Dataset, Samples
+from bimhw.tasks.dataset import Dataset
+from bimhw.tasks.samples import Samples
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.program.entries import by_input, column_scales, input_populations, scale_facts

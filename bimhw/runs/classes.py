@@ -10,7 +10,7 @@ from simulator.program.program import Program
 
 
 def task_for(program: Program, task: str | Task | OwnSamples) -> Task:
-    """Return the task that a program learns; samples take the program's inputs and their scale.
+    """Return the task that a program learns; samples take the program's inputs, their scale and its classes.
 
     Raises:
         InputError: a text or transcripts, or samples without classes.
@@ -18,8 +18,10 @@ def task_for(program: Program, task: str | Task | OwnSamples) -> Task:
     own = own_samples(task)
     if own is not None:
         entry = program.meta.get("input", {})
-        width = next((p.size for p in program.populations if p.role == "input"), 0)
-        return own.task(width, float(entry.get("scale", 1.0)))
+        width, classes = (
+            next((p.size for p in program.populations if p.role == role), None) for role in ("input", "output")
+        )
+        return own.task(width or 0, float(entry.get("scale", 1.0)), classes=classes)
     return with_classes(load_task(task) if isinstance(task, str) else task)
 
 

@@ -177,7 +177,7 @@ def _ready(
     _check_task(source, data)
     fields = in_fields(options)
     refuse_unheeded(HEEDED, options, config_to_learn(source, data, fields))
-    return ready_to_learn(source, data, fields, seed), data
+    return ready_to_learn(source, data, fields, seed, fits=True), data
 
 
 def _check_ends(run: str | Path | None, output: str | Path | None, checkpoint: str | Path | None, engine: str) -> None:
@@ -258,10 +258,11 @@ def _learner(program: Program, chip: Chip, seed: int, engine: LearnEngine, timed
     return EventLearner(program, config, chip, seed)
 
 
-def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0) -> Program:
+def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: int = 0, fits: bool = False) -> Program:
     """Return the program prepared and calibrated for learning a task with these options.
 
-    A program that was prepared before keeps its configuration where the options do not say otherwise.
+    A program prepared before keeps its configuration where the options do not differ. `fits`: words that the chip cannot
+    hold raise `FitError` before the long calibration.
     """
     if (copies := copies_of(program)) > 1:
         raise InputError(
@@ -276,6 +277,8 @@ def ready_to_learn(program: Program, task: Task, options: dict[str, Any], seed: 
             return program
     config = msgspec.structs.replace(config, fracs={})
     prepared = prepare(program, config)
+    if fits:
+        check_learning(prepared, chip_of_program(program), steps=task.steps)
     n = min(CALIBRATION_SAMPLES, len(task.train))
     part = task.train.take(np.random.default_rng(seed).permutation(len(task.train))[:n])
     return calibrate(prepared, list(part.x), list(step_labels(task, part)), config, seed)

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
+from bimhw.tasks.samples import Array, Samples
 from bimhw.tasks.width import inputs_text, values_of
 from simulator.base.errors import InputError, unknown_name
 from simulator.base.shown import Shown
 
-Array = npt.NDArray[Any]
 Layout = Literal["tb", "bt", "static"]
 LAYOUTS: tuple[Layout, ...] = ("tb", "bt", "static")
 ENCODINGS = ("rate", "latency", "delta", "graded")
@@ -26,37 +25,6 @@ _AXES = {"tb": "[T, B, ...]", "bt": "[B, T, ...]", "static": "[B, ...], the same
 
 _STILL = "Use rate, latency or graded"
 _GENERAL = ("layout", "steps", "encoding", "seed", "name")  # fields that a caller may set for any source
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Samples that fit one network.
-
-    Attributes:
-        x: [B, T, n]; integers are payloads, real values are still to be quantised. A static input is a view of one step.
-        y: int64 [B] labels, float64 [B, C] or [B, T, C] values for regression, or None.
-        out: [B, T, m], recorded outputs of the network's own framework, or None.
-        notes: what was found by shape.
-        targets, recorded: y and out of single outputs, by the output's name.
-    """
-
-    x: Array
-    y: Array | None
-    out: Array | None
-    notes: tuple[str, ...]
-    targets: Mapping[str, Array] = field(default_factory=dict)
-    recorded: Mapping[str, Array] = field(default_factory=dict)
-
-    def payloads(self, scale: float | npt.NDArray[np.float64], bits: int = 16) -> npt.NDArray[np.int32]:
-        """Return integers [B, T, n]: real values over `scale` (one, or one a column), rounded and held in words of `bits`;
-        integers as they are."""
-        step = self.x[:, :1] if self.x.strides[1] == 0 else self.x  # a static input is one step
-        if np.issubdtype(step.dtype, np.integer) or step.dtype == np.bool_:
-            whole = step.astype(np.int32)
-        else:
-            top = 2 ** (bits - 1) - 1 if bits else 1
-            whole = np.clip(np.rint(step / scale), -top - 1 if bits else 0, top).astype(np.int32)
-        return np.broadcast_to(whole, self.x.shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -305,33 +273,40 @@ class Dataset(Shown):
             )
         return math.prod(self.x.shape[lead:]) * (2 if self.encoding == "delta" else 1)
 
-    def task(self, width: int | None = None, input_scale: float | None = None, test_share: float = 0.2) -> Task:
+    def task(
+        self,
+        width: int | None = None,
+        input_scale: float | None = None,
+        test_share: float = 0.2,
+        classes: int | None = None,
+    ) -> Task:
         """Return the labelled samples as a task to learn: the last `test_share` of each class is its test split.
 
         Args:
             width: inputs of the network; as the data tell, by default.
             input_scale: value of payload 1; by default 1 for whole numbers, else a power of two that gives 8 bits.
             test_share: of the samples of each class.
+            classes: of the network, of which the samples may show some; by default the largest label says it.
 
         Raises:
-            InputError: no labels, or too few samples.
+            InputError: no labels, a label that the network has no class for, or too few samples.
         """
         samples = self.samples(self.width() if width is None else width)
         if input_scale is None:
             whole = samples.x.dtype.kind in "iub" or bool((samples.x == np.rint(samples.x)).all())
             input_scale = 1.0 if whole else power_of_two_scale(samples.x, 8)
-        y = None if samples.y is None else as_labels(samples.y, f"{self.name}: y")
+        y = None if samples.y is None else as_labels(samples.y, f"{self.name}: y", classes)
         if y is None:
             raise InputError(self.name, "has no labels y [B] to learn", "Give y, one class a sample")
-        payloads = samples.payloads(input_scale)
         test = np.zeros(y.size, np.bool_)
         for label in np.unique(y):
             own = np.flatnonzero(y == label)
             test[own[own.size - max(1, round(test_share * own.size)) :]] = own.size > 1
-        steps = payloads.shape[1]
-        every = np.ones(steps, np.bool_)
-        train, held = (Split(np.ascontiguousarray(payloads[at]), y[at]) for at in (~test, test))
-        return Task(self.name, int(y.max()) + 1, input_scale, train, held, every, every, {"source": self.name})
+        every = np.ones(samples.x.shape[1], np.bool_)
+        train, held = (Split(samples.kept(at, input_scale), y[at]) for at in (~test, test))
+        return Task(
+            self.name, classes or int(y.max()) + 1, input_scale, train, held, every, every, {"source": self.name}
+        )
 
 
 def power_of_two_scale(x: Array, bits: int) -> float:

@@ -13,6 +13,7 @@ folder       one file a sample (events, or x [T, ...] as .npy or .npz); sub-fold
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,9 @@ def _read_h5(path: Path, how: Options) -> Fields:
     with boundary(path, "in the layout of SHD and SSC", "It needs spikes/times and spikes/units, or arrays x and y"):
         times, units = tree["spikes"]["times"], tree["spikes"]["units"]
         labels = as_labels(plain["labels"], f"{path}: labels") if "labels" in plain else None
-        pairs = [
-            (np.asarray(t, np.float64), np.asarray(u).astype(np.int64, casting="same_kind"))
-            for t, u in zip(times, units, strict=True)
-        ]
+        pairs = [(np.asarray(t), np.asarray(u)) for t, u in zip(times, units, strict=True)]
+        if any(u.dtype.kind not in "iu" for _, u in pairs):
+            raise ValueError("its units are no whole numbers")
         if any(t.shape != u.shape or t.ndim != 1 or not np.isfinite(t).all() or (t < 0).any() for t, u in pairs):
             raise ValueError("its times and units differ in length, or a time is no number of at least 0")
         if "labels" in plain and (labels is None or labels.shape != (len(pairs),)):
@@ -104,15 +104,17 @@ def _read_h5(path: Path, how: Options) -> Fields:
     if isinstance(size, tuple):
         raise InputError("data option size", f"is {size[0]} x {size[1]} for a file of channels", "Give one number")
     width = int(size or max([SHD_UNITS, *(int(u.max(initial=0)) + 1 for _, u in pairs)]))
-    steps = int(how.get("bins", 1 + max((int(t.max(initial=0.0) / step) for t, _ in pairs), default=0)))
+    steps = int(how.get("bins", 1 + max((int(float(t.max(initial=0)) / step) for t, _ in pairs), default=0)))
     _check_binned(len(pairs) * steps * width, sum(t.size for t, _ in pairs), str(path), how)
-    cells = []
-    for k, (t, u) in enumerate(pairs):
-        at = (t / step).astype(np.int64)
-        inside = (at < steps) & (u >= 0) & (u < width)
-        cells.append(((k * steps + at) * width + u)[inside])
-    x = _counts(cells, (len(pairs), steps, width))
+    x = _counts((_cells_of_units(t, u, step, steps, width) for t, u in pairs), (len(pairs), steps, width))
     return {"x": x, "y": labels, "layout": "bt"}
+
+
+def _cells_of_units(times: Array, units: Array, step: float, steps: int, width: int) -> Array:
+    """Return the flat index into [steps, width] of each spike inside of it."""
+    at, unit = (times.astype(np.float64) / step).astype(np.int64), units.astype(np.int64)
+    inside = (at < steps) & (unit >= 0) & (unit < width)
+    return (at * width + unit)[inside]
 
 
 def _events_csv(path: Path) -> Events:
@@ -176,13 +178,15 @@ def _frames(recordings: list[Events], how: Options, where: str, signs: int = 2) 
     steps = int(how.get("bins", 1 + max((int(r[0].max(initial=0) / step) for r in recordings), default=0)))
     events = sum(r[0].size for r in recordings)
     _check_binned(signs * len(recordings) * steps * width * height, events, where, how)
-    cells = []
-    for k, (t, x, y, p) in enumerate(recordings):
+
+    def cells(recording: Events) -> Array:
+        t, x, y, p = recording
         at = (t / step).astype(np.int64)
         inside = (at < steps) & (x < width) & (y < height)
-        sign = np.minimum(p, signs - 1)
-        cells.append((((k * steps + at) * signs + sign) * height + y)[inside] * width + x[inside])
-    return _counts(cells, (len(recordings), steps, signs, height, width))
+        flat: Array = (((at * signs + np.minimum(p, signs - 1)) * height + y) * width + x)[inside]
+        return flat.astype(np.int64)
+
+    return _counts(map(cells, recordings), (len(recordings), steps, signs, height, width))
 
 
 def _check_binned(size: int, events: int, where: str, how: Options) -> None:
@@ -196,11 +200,23 @@ def _check_binned(size: int, events: int, where: str, how: Options) -> None:
         )
 
 
-def _counts(cells: list[Array], shape: tuple[int, ...]) -> Array:
-    """Return how often each cell (an index into `shape`, flat) occurs: in bytes where they hold it."""
-    at, n = np.unique(np.concatenate([*cells, np.empty(0, np.int64)]), return_counts=True)
-    out = np.zeros(shape, np.uint8 if n.max(initial=0) < 256 else np.int32)
-    out.reshape(-1)[at] = n
+def _counts(samples: Iterable[Array], shape: tuple[int, ...]) -> Array:
+    """Return how often each cell occurs in each sample (its cells are flat indices into shape[1:]): in bytes where they hold it.
+
+    Sample by sample: sorting or holding the events of a whole recording took most of the time and memory of reading it.
+    """
+    out = np.zeros(shape, np.uint8)
+    size = math.prod(shape[1:])
+    for k, cells in enumerate(samples):
+        if size <= 16 * cells.size:
+            counts = np.bincount(cells, minlength=size)
+            at = np.flatnonzero(counts)
+            n = counts[at]
+        else:  # few events on a large sensor
+            at, n = np.unique(cells, return_counts=True)
+        if out.dtype == np.uint8 and n.max(initial=0) > 255:
+            out = out.astype(np.int32)
+        out[k].reshape(-1)[at] = n
     return out
 
 

@@ -18,8 +18,10 @@ from bimhw.runs.learn import learn, ready_to_learn
 from bimhw.runs.learn_run import weight_counts
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
+from bimhw.tasks.dataset import Dataset
 from bimhw.views.build import write_report
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
+from simulator.chips.listing import new_chip
 from simulator.program.program import Program
 
 OPTIONS = {"steps": 20, "classes": 2, "train": 8, "test": 4}
@@ -144,6 +146,29 @@ def test_task_options_and_old_names(program: Program, tmp_path: Path) -> None:
     for name in ("--lam is now --lambda", "--history is now --lookback", "--weight-bits is now --bits"):
         assert name in old.stderr
     assert "--history" not in CliRunner().invoke(command, ["--help"]).output
+
+
+def test_words_beyond_a_core_are_refused_before_the_calibration(
+    task: Task, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "small.yaml"
+    new_chip(file, "loihi2")
+    text = file.read_text("utf-8")
+    small = text.replace("synapse_bytes_per_core: {value: 131072", "synapse_bytes_per_core: {value: 200")
+    assert small != text
+    file.write_text(small, "utf-8")
+    config = BimConfig(n_in=task.n_in, hidden=(6,), n_out=2, input_scale=task.input_scale)
+    narrow = compile(BimNet(config, 1), str(file), calibration=task.train.x).program
+    monkeypatch.setattr("bimhw.runs.learn.calibrate", lambda *_: pytest.fail("calibrated what cannot learn"))
+    with pytest.raises(FitError, match="with its learning words, the limit is 200"):
+        learn(narrow, task, form="dense")
+
+
+def test_a_network_learns_samples_that_show_some_of_its_classes(task: Task, program: Program) -> None:
+    few = Dataset(task.train.x, np.zeros(len(task.train), np.int64), layout="bt")  # the program has two
+    assert learn(program, few, epochs=1).accuracy
+    with pytest.raises(InputError, match=r"has the label 2, and the outputs are 0\.\.1"):
+        learn(program, Dataset(task.train.x, np.full(len(task.train), 2), layout="bt"), epochs=1)
 
 
 def test_a_text_is_refused(program: Program, tmp_path: Path) -> None:

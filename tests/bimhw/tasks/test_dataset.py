@@ -86,6 +86,29 @@ def test_shd_files_are_binned(tmp_path: Path) -> None:
     assert samples.y is not None and samples.y.tolist() == [4, 9]
 
 
+def test_counts_above_a_byte_are_kept_and_unsigned_bytes_become_a_tasks_payloads_as_they_are(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    counts = {3: 300, 5: 255}  # of unit 3 and 5 in the first step of the second sample
+    with h5py.File(tmp_path / "busy.h5", "w") as file:
+        units = [np.array([699], np.uint16), np.repeat(list(counts), list(counts.values())).astype(np.uint16)]
+        for name, rows, kind in (("times", [0 * u for u in units], np.float32), ("units", units, np.uint16)):
+            data = file.create_dataset(f"spikes/{name}", (2,), h5py.vlen_dtype(kind))
+            for k, row in enumerate(rows):
+                data[k] = row.astype(kind)
+        file["labels"] = np.array([0, 1], np.uint16)
+        file["extra/keys"] = np.array([b"null", b"eins"])
+        file["extra/meta_info/gender"] = np.array([b"male", b"female"])
+    x = Dataset.open(tmp_path / "busy.h5").x
+    assert x.shape == (2, 1, 700) and x[0, 0, 699] == 1
+    assert {unit: int(x[1, 0, unit]) for unit in counts} == counts and x.sum() == 556
+    few = Dataset(np.repeat(x[:1].astype(np.uint8), 4, axis=0), np.arange(4) // 2, layout="bt")
+    assert few.task().train.x.dtype == np.uint8
+    task = few.task(classes=20)  # the samples at hand show two of the network's classes
+    assert task.n_classes == 20
+    with pytest.raises(InputError, match=r"has the label 3, and the outputs are 0\.\.2"):
+        Dataset(few.x, 3 * np.asarray(few.y), layout="bt").task(classes=3)
+
+
 def test_event_files_and_folders(tmp_path: Path) -> None:
     for label, shift in (("0", 0), ("1", 1)):
         (tmp_path / label).mkdir()

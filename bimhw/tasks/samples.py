@@ -42,7 +42,7 @@ class Samples:
             whole = np.clip(np.rint(step / scale), -top - 1 if bits else 0, top).astype(np.int32)
         return np.broadcast_to(whole, self.x.shape)
 
-    def kept(self, at: npt.NDArray[np.bool_], scale: float) -> npt.NDArray[np.integer[Any]]:
+    def kept(self, at: npt.NDArray[np.bool_], scale: float) -> Array:
         """Return the payloads of the samples `at`. Counts stay in narrow words: at four bytes each they fill the memory first."""
         x = self.x[at]
         narrow = x.dtype in (np.uint8, np.int8, np.int16)

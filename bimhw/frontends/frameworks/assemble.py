@@ -15,7 +15,7 @@ import numpy as np
 from bimhw.frontends.frameworks import constants, layers
 from bimhw.frontends.frameworks.affine import Affine, affine_layer, windows
 from bimhw.frontends.frameworks.cell import Cell, array
-from bimhw.frontends.frameworks.expression import Expr, leaves, signature
+from bimhw.frontends.frameworks.expression import Expr, leaves, signature, within
 from bimhw.frontends.frameworks.nodes import Nodes
 from simulator.base.errors import FitError, InputError
 
@@ -96,7 +96,9 @@ class Assembly(Nodes):
     def unknown(self, expr: Expr) -> FitError:
         """Return the error of a function that has no form."""
         way_out = f"Use layers ({layers.SUPPORTED}), sums, factors and reshapes between the neurons"
-        return FitError(f"function torch.{expr.what}", "has no form on a chip", way_out)
+        first = [e for e in within(expr) if e.op == "unknown"][-1]  # what was done with its result has no form either
+        function, *inside = first.what
+        return FitError(" in ".join((f"function torch.{function}", *inside)), "has no form on a chip", way_out)
 
     def _window_sums(self, expr: Expr, below: list[str]) -> list[str]:
         """Add the sums over the windows of a maximum pool."""

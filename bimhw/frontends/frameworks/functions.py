@@ -52,7 +52,7 @@ def note(trace: Trace, func: Callable[..., Any], args: Args, kwargs: Kwargs, out
     ones = _flat(out)
     found = [made] * len(ones) if isinstance(made, Expr) else affine(trace, func, args, kwargs, out)
     for k, one in enumerate(ones):
-        unknown = Expr("unknown", tuple(sources), sources[0].axes, tuple(one.shape), plain)
+        unknown = Expr("unknown", tuple(sources), sources[0].axes, tuple(one.shape), (plain, *trace.inside[-1:]))
         trace.keep(one, unknown if found is None else found[k])
 
 
@@ -70,8 +70,15 @@ def _layer(trace: Trace, name: str, args: Args, kwargs: Kwargs, out: Nest) -> Ex
     made = None if source is None or not isinstance(out, Tensor) else layer_of(name, args, kwargs)
     if source is None or made is None or any(trace.of(t) is not None for t in _flat(args[1:])):
         return None
-    key = (name, *(id(v) if isinstance(v, Tensor) else str(v) for v in (*args[1:], *kwargs.values())))
+    key = (name, *(_content(v) for v in (*args[1:], *kwargs.values())))
     return Expr("layer", (source,), source.axes, tuple(out.shape), trace.function_layer(name, key, made))
+
+
+def _content(value: Nest) -> object:
+    """Return a value that equal arguments share: a forward may make its weight anew in every step (w.t(), w * mask)."""
+    if not isinstance(value, Tensor):
+        return str(value)
+    return tuple(value.shape), hash(value.detach().cpu().contiguous().numpy().tobytes())
 
 
 Made = Expr | bool | None  # how a result came about; True: noted already; None: not known
@@ -185,7 +192,7 @@ def _written(trace: Trace, args: Args) -> None:
         axes = "TB" if picked[0] == 0 else "BT"
         trace.keep(target, Expr("stack", (*parts, source), axes, tuple(target.shape), value=target))
     else:
-        trace.keep(target, Expr("unknown", (source,), "B", tuple(target.shape), "setitem"))
+        trace.keep(target, Expr("unknown", (source,), "B", tuple(target.shape), ("setitem",)))
 
 
 def _factor(trace: Trace, value: Nest) -> Nest:

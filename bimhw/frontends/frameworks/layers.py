@@ -23,6 +23,7 @@ _MAXIMA = (
     nn.AdaptiveMaxPool3d,
 )
 _LEAVES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_MAXIMA, nn.Flatten)
+_HOMES = ("torch", "snntorch", "spikingjelly", "norse", "sinabs", "rockpool")  # whose layers do as their classes say
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -33,7 +34,17 @@ def does_nothing(module: Any) -> bool:
 
 def is_leaf(module: Any) -> bool:
     """Return whether a layer is taken as a whole, not looked into."""
-    return isinstance(module, (*_LEAVES, *_NORMS)) or does_nothing(module) or type(module).__name__ in _BY_NAME
+    plain = isinstance(module, (*_LEAVES, *_NORMS)) and not _computes_its_weights(module)
+    return plain or does_nothing(module) or type(module).__name__ in _BY_NAME
+
+
+def _computes_its_weights(module: nn.Module) -> bool:
+    """Return whether a descendant may use other weights than its own: a user's forward, or SpikingJelly's WSConv2d.
+
+    Such a layer is looked into: its functions are read with the weights that they are given.
+    """
+    home = type(module).forward.__module__.split(".")[0]
+    return home not in _HOMES or hasattr(module, "get_weight")
 
 
 def is_norm(module: Any) -> bool:

@@ -23,7 +23,7 @@ from bimhw.frontends.frameworks.cell import Cell
 from bimhw.frontends.frameworks.expression import Nest
 from bimhw.frontends.frameworks.nodes import INPUT
 from bimhw.frontends.frameworks.outputs import Answer
-from bimhw.frontends.frameworks.readers import frameworks, is_cell, known_cells, read_cell, reset_cell
+from bimhw.frontends.frameworks.readers import frameworks, is_cell, keeps_state, known_cells, read_cell, reset_all
 from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run, parameters
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.profile import Profile, Settings
@@ -146,9 +146,7 @@ def _tensor(sample: Nest) -> Tensor:
 
 def in_double(module: nn.Module) -> nn.Module:
     """Return a copy of the module in float64 and evaluation."""
-    for inner in nn.Module.modules(module):
-        if is_cell(inner):
-            reset_cell(inner)
+    reset_all(module)
     try:
         twin = copy.deepcopy(module)
     except (AttributeError, RuntimeError, TypeError):  # sinabs' recurrent layers cannot be copied
@@ -183,6 +181,10 @@ def _cast_in(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 
 def _cells(module: nn.Module) -> dict[str, Cell]:
+    for name, m in nn.Module.named_modules(module):
+        if keeps_state(m) and not any(nn.Module.children(m)):
+            problem = "keeps a state from step to step and is no neuron layer that is known"
+            raise FitError(f"layer {name!r} ({type(m).__name__})", problem, "Take it out, or use a neuron layer")
     found = {
         name or "module": read_cell(name or "module", m) for name, m in nn.Module.named_modules(module) if is_cell(m)
     }

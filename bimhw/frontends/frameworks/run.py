@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from bimhw.frontends.frameworks.cell import Cell, array
-from bimhw.frontends.frameworks.expression import Expr, within
+from bimhw.frontends.frameworks.expression import Expr, Nest, within
 from bimhw.frontends.frameworks.outputs import Answer, find_answers
-from bimhw.frontends.frameworks.readers import is_cell, reset_cell
+from bimhw.frontends.frameworks.readers import reset_all
 from bimhw.frontends.frameworks.trace import Trace, tensors
 from bimhw.frontends.frameworks.watch import watching
 from simulator.base.errors import FitError, InputError
@@ -65,7 +65,21 @@ class Run:
             calls = {1}
         if calls == {1}:
             return self._step_by_step()
-        return self._loop(trace, out)
+        return self._loop(*(self._walked(trace, out) or (trace, out)))
+
+    def _walked(self, trace: Trace, out: Nest) -> tuple[Trace, Nest] | None:
+        """Return the run with the sample's axes known, where the forward joins batch and time before it walks."""
+        if trace.time_axes or not _unread(trace):
+            return None
+        steps = len(next(iter(trace.arrived.values())))
+        for axes, axis in (("TB", 0), ("BT", 1)):
+            fits = all(x.ndim > 2 and x.shape[axis] == steps for x in self.inputs.values())
+            if self.time_axis in (None, axis) and fits:
+                found, result = self._watch(axes)
+                found.time_axes.update(dict.fromkeys(self.inputs, axis))
+                if not _unread(found):
+                    return found, result
+        return None
 
     def _watch(self, axes: str, sizes: tuple[int, int] | None = None, still: bool = False) -> tuple[Trace, Any]:
         """Run it on the whole sample, whose axes are these; `sizes` (B, T) of a merged one."""
@@ -87,9 +101,7 @@ class Run:
         return Trace(names, self.cells)
 
     def _reset(self) -> None:
-        for m in nn.Module.modules(self.module):
-            if is_cell(m):
-                reset_cell(m)
+        reset_all(self.module)
 
     def _at_once(self, axes: str) -> Ran:
         """Run a module whose layers take all steps at once."""
@@ -115,7 +127,7 @@ class Run:
         except (FitError, *WRONG_SHAPE):
             return None
         came = [c for calls in trace.arrived.values() for c in calls]
-        if any(c.axes not in ("TB", "BT") or any(e.op == "unknown" for e in within(c)) for c in came):
+        if _unread(trace) or any(c.axes not in ("TB", "BT") for c in came):
             return None
         self._check_called(trace)
         first = next(iter(trace.arrived.values()))[0]
@@ -202,8 +214,16 @@ class Run:
         calls = {n: len(c) for n, c in trace.arrived.items()}
         if unused:
             raise FitError(f"layer {unused[0]!r}", "is not called in a run of the module", "Take it out")
-        if len(set(calls.values())) != 1:
+        alike = {
+            (self.cells[n].time == "step", k) for n, k in calls.items()
+        }  # a layer over time is called once for all steps
+        if len(alike) != len({step for step, _ in alike}):
             raise FitError("neuron layers", f"are called different numbers of times: {calls}", "Call each once a step")
+
+
+def _unread(trace: Trace) -> bool:
+    """Return whether a function of no known form feeds a neuron layer."""
+    return any(e.op == "unknown" for calls in trace.arrived.values() for c in calls for e in within(c))
 
 
 def _held(x: Tensor, steps: int) -> Floats:

@@ -29,6 +29,7 @@ class Trace:
         function_layers: name -> layer in the form of a function.
         still: the sample has no axis of time; the forward makes one.
         time_axes: input -> axis that a forward walks along, once it does.
+        inside: modules that run, the innermost last.
     """
 
     names: Mapping[nn.Module, str]
@@ -39,6 +40,7 @@ class Trace:
     function_layers: dict[str, nn.Module] = field(default_factory=dict)
     still: bool = False
     time_axes: dict[str, int] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)
     _names: dict[object, str] = field(default_factory=dict)
     _alive: list[Any] = field(default_factory=list)
 

@@ -11,17 +11,25 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from bimhw.frontends.frameworks.expression import Args, Expr, Kwargs, Nest
-from bimhw.frontends.frameworks.functions import note
+from bimhw.frontends.frameworks.functions import note, reshape
 from bimhw.frontends.frameworks.layers import does_nothing, is_leaf
 from bimhw.frontends.frameworks.readers import is_cell
 from bimhw.frontends.frameworks.trace import Trace, tensors
 from simulator.base.errors import FitError
+
+_OF_ONE_TYPE = (
+    "linear", "matmul", "mm", "bmm", "addmm", "einsum", "bilinear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+)  # functions that mix no types  # fmt: skip
 
 
 @contextmanager
 def watching(trace: Trace, module: nn.Module) -> Iterator[None]:
     """Note what happens while `module` runs."""
     hooks, handles = _Hooks(trace), []
+    for inner in nn.Module.modules(module):
+        if inner is not module:
+            handles.append(inner.register_forward_pre_hook(hooks.begin))
+            handles.append(inner.register_forward_hook(hooks.end))
     for inner in _leaves(trace, module):
         handles.append(inner.register_forward_pre_hook(hooks.enter, with_kwargs=True))
         handles.append(inner.register_forward_hook(hooks.leave, with_kwargs=True))
@@ -52,6 +60,14 @@ class _Hooks:
     def enter(self, module: nn.Module, args: Args, kwargs: Kwargs) -> None:
         self.depth += 1
 
+    def begin(self, module: nn.Module, args: Args) -> None:
+        """Note which module runs, so that a function of no known form is named with it."""
+        self.trace.inside.append(f"layer {self.trace.names[module]!r} ({type(module).__name__})")
+
+    def end(self, module: nn.Module, args: Args, out: Nest) -> None:
+        """Note that it is done."""
+        self.trace.inside.pop()
+
     def leave(self, module: nn.Module, args: Args, kwargs: Kwargs, out: Nest) -> None:
         self.depth -= 1
         if self.depth:
@@ -62,7 +78,10 @@ class _Hooks:
             self._called(name, given, out)
         elif given and (source := self.trace.of(given[0])) is not None and isinstance(out, Tensor):
             same = does_nothing(module)
-            expr = Expr("same" if same else "layer", (source,), source.axes, tuple(out.shape), name)
+            joined = (
+                reshape(source, tuple(out.shape)) if isinstance(module, nn.Flatten) and module.start_dim == 0 else None
+            )
+            expr = joined or Expr("same" if same else "layer", (source,), source.axes, tuple(out.shape), name)
             self.trace.keep(out, expr)
 
     def _called(self, name: str, given: list[Tensor], out: Nest) -> None:
@@ -111,11 +130,10 @@ class _Noting(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: Args = (), kwargs: Kwargs | None = None
     ) -> Nest:
-        if getattr(func, "__name__", "") in ("linear", "matmul") and any(
-            t.dtype == torch.float64 for t in tensors(args)
-        ):
-            args = tuple(a.double() if isinstance(a, Tensor) else a for a in args)  # neurons that give float32 spikes
-        out = func(*args, **(kwargs or {}))
+        given = args
+        if getattr(func, "__name__", "") in _OF_ONE_TYPE and any(t.dtype == torch.float64 for t in tensors(args)):
+            given = tuple(a.double() if isinstance(a, Tensor) else a for a in args)  # neurons that give float32 spikes
+        out = func(*given, **(kwargs or {}))
         if self.hooks.depth == 0:
             note(self.hooks.trace, func, args, kwargs or {}, out)
         return out

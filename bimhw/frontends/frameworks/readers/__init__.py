@@ -13,6 +13,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from torch import nn
+
 from bimhw.frontends.frameworks.cell import Cell
 from simulator.base.errors import FitError
 
@@ -73,11 +75,19 @@ def read_cell(name: str, module: Any) -> Cell:
         raise FitError(where, error.problem, error.way_out) from None
 
 
-def reset_cell(module: Any) -> None:
-    """Return a layer to the state before its first step."""
-    found = _found(module)
-    assert found is not None
-    found[0].reset(module)
+def reset_all(module: nn.Module) -> None:
+    """Return all layers of a module to the state before their first step, with what containers keep of the last step."""
+    for inner in nn.Module.modules(module):
+        found = _found(inner)
+        if found is not None:
+            found[0].reset(inner)
+        elif keeps_state(inner):
+            inner.reset()  # type: ignore[operator]  # a method of SpikingJelly's MemoryModule
+
+
+def keeps_state(module: object) -> bool:
+    """Return whether a module that is no neuron layer keeps something from step to step, as SpikingJelly says of its own."""
+    return bool(getattr(module, "_memories", None)) and not is_cell(module)
 
 
 class Unreadable(Exception):

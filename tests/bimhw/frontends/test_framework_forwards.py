@@ -1,0 +1,165 @@
+"""Forwards as users write them: functions with weights made anew, layers of their own, wrappers over time, mixed step modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from bimhw.frontends.frameworks.module import read_module
+from simulator.base.errors import FitError
+from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
+
+
+class FloatNode(LIFNode):
+    """Its spikes are float32 whatever it is given, as snnTorch's are."""
+
+    def _one(self, x: torch.Tensor) -> torch.Tensor:
+        return super()._one(x).float()
+
+
+class SynapseFilter(nn.Module):
+    """A state of its own without being a neuron layer, told as SpikingJelly tells it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memories = {"out": 0.0}
+
+    def reset(self) -> None:
+        self._memories["out"] = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._memories["out"] = 0.5 * self._memories["out"] + x  # type: ignore[assignment]
+        return self._memories["out"]  # type: ignore[return-value]
+
+
+class Recurrent(nn.Module):
+    """Walks through the steps itself, and keeps its last output from call to call until it is reset."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.back, self.node = nn.Linear(12, 6), LIFNode(1.5)
+        self._memories: dict[str, Any] = {"y": None}
+
+    def reset(self) -> None:
+        self._memories["y"] = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = []
+        for step in x:
+            last = torch.zeros_like(step) if self._memories["y"] is None else self._memories["y"]
+            self._memories["y"] = self.node(self.back(torch.cat([step, last], 1)))
+            rows.append(self._memories["y"])
+        return torch.stack(rows)
+
+
+for _cls in (SynapseFilter, Recurrent):
+    _cls.__module__ = "spikingjelly.small"
+
+
+class Scaled(nn.Linear):
+    """A layer whose forward is not its class's."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, 3 * self.weight * (self.weight > 0), self.bias)
+
+
+Step = Callable[["TwoLayers", torch.Tensor, int], torch.Tensor]
+_FORMS: dict[str, Step] = {
+    "linear": lambda m, x, k: F.linear(x, m.w[k]),
+    "a weight made anew": lambda m, x, k: F.linear(x, m.w[k].t() * 1.0),
+    "matmul": lambda m, x, k: x @ m.w[k].t(),
+    "einsum": lambda m, x, k: torch.einsum("bi,oi->bo", x, m.w[k]),
+    "mm": lambda m, x, k: torch.mm(x, m.w[k]),
+    "a layer's own forward": lambda m, x, k: m.own[k](x),
+}
+
+
+class TwoLayers(nn.Module):
+    """Two layers of one shape, each with weights of its own, walked through step by step."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.w = nn.ParameterList([torch.rand(6, 6) * 1.5 for _ in range(2)])
+        self.own = nn.ModuleList([Scaled(6, 6) for _ in range(2)])
+        self.n1, self.n2 = FloatNode(1.5), FloatNode(2.0, None)
+        self.form = _FORMS[form]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.n2(self.form(self, self.n1(self.form(self, s, 0)), 1)) for s in x])
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_functions_are_read_with_the_weights_that_they_are_given(form: str) -> None:
+    torch.manual_seed(4)
+    read = read_module(TwoLayers(form), _spikes(10, 2, 6))
+    assert read.differ == 0 and 0.02 < read.wanted.mean() < 0.98
+
+
+class OverTime(nn.Module):
+    """A wrapper that joins batch and time for a convolution, before a loop over the steps."""
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.conv, self.fc, self.batch_first = nn.Conv2d(1, 3, 3), nn.Linear(48, 5), batch_first
+        self.node = LIFNode(1.5)
+        nn.init.uniform_(self.fc.weight, -0.2, 0.4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.fc(self.conv(x.flatten(0, 1)).flatten(1)).reshape(*x.shape[:2], 5)
+        axis = 1 if self.batch_first else 0
+        return torch.stack([self.node(z.select(axis, t)) for t in range(z.shape[axis])], axis)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_wrapper_that_joins_batch_and_time_is_read(batch_first: bool) -> None:
+    torch.manual_seed(5)
+    read = read_module(OverTime(batch_first), _spikes(*((2, 9) if batch_first else (9, 2)), 1, 6, 6))
+    assert read.differ == 0 and read.wanted.any() and not read.wanted.all()
+    assert read.x.shape == (2, 9, 36)
+
+
+def test_layers_over_time_stand_beside_layers_called_step_by_step_and_containers_start_anew() -> None:
+    torch.manual_seed(6)
+    first, last = LIFNode(1.5, step_mode="m"), LIFNode(2.0, step_mode="m")
+    module = nn.Sequential(nn.Linear(4, 6), first, Recurrent(), nn.Linear(6, 3), last)
+    for k in (0, 3):
+        nn.init.uniform_(module[k].weight, 0, 2)  # type: ignore[arg-type]
+    nn.init.uniform_(module[2].back.weight, -0.5, 1.0)  # type: ignore[arg-type,union-attr]
+    x = _spikes(12, 2, 4)
+    module(x)  # leaves states behind
+    read = read_module(module, x)
+    assert read.differ == 0 and read.wanted.std() > 0
+
+
+def test_a_flatten_of_batch_and_time_joins_them() -> None:
+    torch.manual_seed(7)
+    nodes = [LIFNode(1.5, step_mode="m"), LIFNode(2.0, step_mode="m")]
+    joined, parted = nn.Sequential(nn.Flatten(0, 1), nn.Conv2d(1, 2, 3)), nn.Unflatten(0, (8, 2))
+    module = nn.Sequential(*joined, parted, nodes[0], nn.Flatten(2), nn.Linear(32, 3), nodes[1])
+    for k in (1, 5):
+        nn.init.uniform_(module[k].weight, 0, 1)  # type: ignore[arg-type]
+    read = read_module(module, _spikes(8, 2, 1, 6, 6))
+    assert read.differ == 0 and read.wanted.any()
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (nn.GRU(6, 6), r"function torch.gru in layer '1' \(GRU\)"),
+        (nn.Softmax(-1), r"function torch.softmax in layer '1' \(Softmax\)"),
+        (SynapseFilter(), r"layer '1' \(SynapseFilter\): keeps a state"),
+    ],
+)
+def test_what_has_no_form_is_named_with_its_layer(layer: nn.Module, message: str) -> None:
+    class First(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x[0] if isinstance(x, tuple) else x
+
+    module = nn.Sequential(nn.Linear(6, 6), layer, First(), nn.Linear(6, 3), LIFNode(step_mode="m"))
+    with pytest.raises(FitError, match=message):
+        read_module(module, _spikes(5, 2, 6))

@@ -13,10 +13,11 @@ import numpy as np
 from mapping.limits import check_limits
 from mapping.usage import usage
 from simulator.base.errors import FitError
+from simulator.base.names import COPY_MARK
 from simulator.chips.chip import Chip
 from simulator.program.program import HOST, Program
 
-MARK = "#"
+MARK = COPY_MARK
 COPIES = "copies"  # key of the meta
 
 

@@ -18,7 +18,7 @@ from simulator.base.errors import FitError, InputError
 from simulator.base.files import write_json
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import MAX_JSON_BYTES, parse_as, read_bytes
-from simulator.chips.chip import Chip
+from simulator.chips.chip import MOST_MESH_CORES, Chip
 from simulator.program.chip import with_chip
 from simulator.program.program import HOST, Program
 
@@ -26,7 +26,7 @@ FORMAT = "bimhw-mapping-1"
 I32 = npt.NDArray[np.int32]
 
 
-Core = Annotated[int, msgspec.Meta(ge=0, lt=2**20)]
+Core = Annotated[int, msgspec.Meta(ge=0, lt=MOST_MESH_CORES)]
 
 
 class MappingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

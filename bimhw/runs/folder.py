@@ -52,6 +52,7 @@ from simulator.base.writing import check_output_folder, os_errors, replacing_fil
 from simulator.chips.chip import Chip
 from simulator.chips.rules import check_chip
 from simulator.program.activity import Activity
+from simulator.program.chip import check_cores
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -146,6 +147,7 @@ class RunFolder:
 
     @cached_property
     def _frame(self) -> Frame:
+        check_cores(self._program, self._chip)
         return Frame.of(self._program, self._chip)
 
     def activity(self) -> Activity:

@@ -33,7 +33,7 @@ from simulator.base.needs import refuses_ignored
 from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
-from simulator.program.chip import chip_of_program
+from simulator.program.chip import check_cores, chip_of_program
 from simulator.program.faults import Faults
 from simulator.program.program import Program
 
@@ -262,6 +262,7 @@ def chip_of(program: Program, chip: str | Chip | None = None) -> Chip:
         if silicon.name == program.chip:
             raise InputError("program", f"{what}, and that chip's file has changed since", "Compile it again")
         raise InputError("program", f"{what}, not for {silicon.name!r}", f"Compile it again with --chip {silicon.name}")
+    check_cores(program, silicon)
     return silicon
 
 

@@ -12,6 +12,9 @@ INPUT_MODEL = "input"
 
 MAX_NAME = 200
 
+COPY_MARK = "#"
+"""Between the name of a population and the number of its copy, 1 and more; the first copy has the plain name."""
+
 
 def check_name(name: str, kind: str) -> None:
     """Raise `InputError` unless a name is printable, not empty and at most `MAX_NAME` characters long."""

@@ -16,6 +16,8 @@ from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+MOST_CORES = 2**20  # of one chip: a mapper keeps some 3 KB by core
+MOST_MESH_CORES = 2**23  # of a system: 1,152 chips of 4,096 cores have 4.7 million
 MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of these (Hala Point, Loihi 2)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import MOST_CHIPS, Chip, core_range
+from simulator.chips.chip import MOST_CHIPS, MOST_CORES, MOST_MESH_CORES, Chip, core_range
 from simulator.chips.energy_keys import ENERGY_UNITS
 from simulator.chips.quantity import Quantity
 
@@ -118,7 +118,14 @@ def _known_numbers_have_a_source(chip: Chip, where: str) -> None:
 
 def _cores_fit_the_mesh(chip: Chip, where: str) -> None:
     t = chip.topology
-    cores = t.width * t.height * t.cores_per_router
+    cores = t.chip_cores
+    if cores > MOST_CORES:
+        _fail(
+            where,
+            "$.topology",
+            f"has {t.width} x {t.height} x {t.cores_per_router} = {cores:,} cores; {MOST_CORES:,} are the most",
+            "Describe a smaller mesh",
+        )
     if t.usable_cores > cores:
         _fail(
             where,
@@ -156,6 +163,9 @@ def _chips_are_linked(chip: Chip, where: str) -> None:
     n = chip.topology.chips
     if n > MOST_CHIPS:
         _fail(where, "$.topology.chips", f"is {n}; a system has at most {MOST_CHIPS}", "Give fewer")
+    if chip.topology.mesh_cores > MOST_MESH_CORES:
+        cores = f"gives {chip.topology.mesh_cores:,} cores; a system has at most {MOST_MESH_CORES:,}"
+        _fail(where, "$.topology.chips", cores, "Give fewer")
     if n > 1 and chip.timing is not None and chip.link is None:
         _fail(where, "$.link", f"is missing for a system of {n} chips", "Give hop, packet and barrier")
     boards = 0 < chip.topology.board_chips < n

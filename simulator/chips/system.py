@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from simulator.base.errors import InputError
-from simulator.chips.chip import MOST_CHIPS, Chip, Link, Topology
+from simulator.chips.chip import MOST_CHIPS, MOST_MESH_CORES, Chip, Link, Topology
 
 
 def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
@@ -17,13 +17,16 @@ def with_chips(chip: Chip, n_chips: int, link: Link | None = None) -> Chip:
         link: between two of them; by default the chip's own.
 
     Raises:
-        InputError: a number that is not 1..`MOST_CHIPS`, or a chip that is a system already.
+        InputError: a number that is not 1..`MOST_CHIPS`, more cores than `MOST_MESH_CORES`, or a chip that is a system already.
     """
     t = chip.topology
     if not 1 <= n_chips <= MOST_CHIPS:
         raise InputError(
             f"n_chips of {chip.name!r}", f"is {n_chips}; it must be 1..{MOST_CHIPS}", "Give another number"
         )
+    if n_chips * t.chip_cores > MOST_MESH_CORES:
+        cores = f"gives {n_chips * t.chip_cores:,} cores; a system has at most {MOST_MESH_CORES:,}"
+        raise InputError(f"n_chips of {chip.name!r}", cores, "Give fewer")
     if n_chips == 1:
         return chip
     if t.chips > 1:

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.errors import InputError
-from simulator.base.names import INPUT_MODEL, check_name
+from simulator.base.names import COPY_MARK, INPUT_MODEL, check_name
+from simulator.chips.chip import MOST_MESH_CORES
 from simulator.neurons import base
 from simulator.program.graph import Population, Projection
 from simulator.program.header import MAX_DELAY, check_meta
-from simulator.program.meta import MAX_NEURONS
+from simulator.program.meta import MAX_NEURONS, program_meta
 from simulator.program.shared import SharedProjection, check_shared
 from simulator.program.spikes import SpikeTrain
 
 _INT32_MAX = 2**31 - 1
-_MAX_CORES = 2**20  # far above any mesh that a chip file may describe
 
 
 class Checked(Protocol):
@@ -69,8 +69,24 @@ def check_program(program: Checked) -> None:
     for q in program.projections:
         _check_projection(q, sizes, models)
     check_meta(program.meta, set(sizes))
+    _check_copies(program)
     if program.inputs is not None:
         program.inputs.check("program: inputs", program.n_neurons)
+
+
+def _check_copies(program: Checked) -> None:
+    """Raise `InputError` unless a program of several copies holds the populations and projections of the first one again."""
+    copies = program_meta(program.meta).copies
+    if copies == 1:
+        return
+    for kind, facts in (
+        ("populations", [(p.name, p.model, p.size) for p in program.populations]),
+        ("projections", [(q.name, q.delay, q.exponent) for q in program.projections]),
+    ):
+        n = len(facts) // copies
+        due = [(f"{f[0]}{COPY_MARK}{k}" if k else f[0], *f[1:]) for k in range(copies if n else 0) for f in facts[:n]]
+        if facts != due:
+            raise InputError("program: meta: copies", f"is {copies}, and its {kind} are not so many times the same")
 
 
 def _check_core(program: Checked) -> None:
@@ -79,9 +95,10 @@ def _check_core(program: Checked) -> None:
         raise InputError("program: core", f"has shape {core.shape}, not ({n},)")
     if core.dtype.kind != "i" or core.dtype.itemsize > 8:
         raise InputError("program: core", f"has type {core.dtype}; it must hold signed integers")
-    if n and not -1 <= int(core.min()) <= int(core.max()) < _MAX_CORES:
+    if n and not -1 <= int(core.min()) <= int(core.max()) < MOST_MESH_CORES:
         raise InputError(
-            "program: core", f"has cores {core.min()}..{core.max()}; the range is -1 (the host) to {_MAX_CORES - 1}"
+            "program: core",
+            f"has cores {core.min()}..{core.max()}; the range is -1 (the host) to {MOST_MESH_CORES - 1}",
         )
 
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from simulator.base.errors import InputError
+from simulator.base.reading import boundary
 from simulator.chips.chip import Chip
 from simulator.chips.load import chip_names, load_chip
-from simulator.program.program import Program
+from simulator.chips.rules import check_chip
+from simulator.program.program import HOST, Program
 
 _KEY = "chip_file"
 
@@ -32,12 +35,39 @@ def chip_of_program(program: Program) -> Chip:
     """Return the chip that a program was compiled for.
 
     Raises:
-        InputError: it is no chip that comes with bimhw, and its content is not in the program.
+        InputError: it is no chip that comes with bimhw, and its content is not in the program; it lacks a core of the program.
     """
     content = program.meta.get(_KEY)
     if content is None:
-        return load_chip(program.chip)
-    try:
-        return msgspec.convert(content, Chip)
-    except msgspec.ValidationError as error:
-        raise InputError("program: chip_file", str(error), "Compile it again") from error
+        chip = load_chip(program.chip)
+    else:
+        with boundary("program: chip_file", "a chip", "Compile it again"):
+            chip = msgspec.convert(content, Chip)
+            check_chip(chip, "program: chip_file")
+    check_cores(program, chip)
+    return chip
+
+
+def check_cores(program: Program, chip: Chip, cores: int | None = None) -> None:
+    """Raise `InputError` unless every neuron is on the host or on a core that the chip has, and that works.
+
+    A kernel that counts by core takes every core for one of the mesh.
+
+    Args:
+        program: mapped.
+        chip: it is to run on.
+        cores: of a mesh other than the chip's own.
+    """
+    n = chip.topology.mesh_cores if cores is None else cores
+    worst = int(program.core.max(initial=HOST))
+    if worst >= n:
+        raise InputError(
+            f"program: core {worst}",
+            f"cannot be reached; chip {chip.name!r} has a mesh of {n} cores (0..{n - 1})",
+            "Map the program again for this chip",
+        )
+    broken = set(np.unique(program.core).tolist()) & set(chip.topology.broken_cores)
+    if broken:
+        raise InputError(
+            f"program: cores {sorted(broken)}", f"are broken on chip {chip.name!r}", "Map the program again"
+        )

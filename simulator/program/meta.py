@@ -152,6 +152,8 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         source: name of the file that brought the inputs.
         resting: population -> ranges (first, last + 1) of the neurons that are charged no update while they rest; None: all
             are charged.
+        copies: of the network in the program; copy k >= 1 of the population ``p`` is ``p#k``.
+        units: kind -> name -> who asks for that unit of a core first (SANA-FE).
         mapping, chip_file: figures of the mapping; the chip file's content, where it is not one of bimhw's.
     """
 
@@ -177,6 +179,8 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     reading: dict[str, object] = {}
     source: str | None = None
     resting: dict[Name, tuple[tuple[Size, Size], ...]] | None = None
+    copies: Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)] = 1
+    units: dict[str, dict[str, str]] = {}
     mapping: dict[str, Any] | None = None
     chip_file: dict[str, Any] | None = None
 

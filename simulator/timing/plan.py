@@ -9,11 +9,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.neurons import base
 from simulator.program.axons import AxonTable, axon_table, host_readers
+from simulator.program.chip import check_cores
 from simulator.program.program import HOST, Program
 from simulator.program.work import operations
 from simulator.timing.contract import I32, I64, Mesh
@@ -71,7 +71,7 @@ def make_plan(program: Program, chip: Chip, mesh: Mesh | None = None, axons: Axo
     with_host = bool((outside & (axons.fan_cores > 0)).any() or (to_host & ~outside).any())
     if mesh is None:
         mesh = mesh_of(chip, tiles_in_use(program.core[~outside], chip), with_host)
-    _check_cores(program, chip, mesh)
+    check_cores(program, chip, mesh.n_cores)
     endpoint = np.where(outside, mesh.n_cores, program.core)
     neuron = np.argsort(endpoint, kind="stable").astype(np.int32)
     neuron = neuron[endpoint[neuron] < mesh.n_endpoints]  # host neurons of a mesh without a host never send
@@ -114,22 +114,6 @@ def _updates(program: Program, chip: Chip, costs: Costs, native: int) -> I64:
         programmed = None if own else costs.programmed(operations(p))
         parts.append(np.full(p.size, native if programmed is None else programmed, np.int64))
     return np.concatenate(parts)
-
-
-def _check_cores(program: Program, chip: Chip, mesh: Mesh) -> None:
-    core = program.core
-    worst = int(core.max(initial=HOST))
-    if worst >= mesh.n_cores:
-        raise InputError(
-            f"program: core {worst}",
-            f"cannot be reached; chip {chip.name!r} has a mesh of {mesh.n_cores} cores (0..{mesh.n_cores - 1})",
-            "Map the program again for this chip",
-        )
-    broken = set(np.unique(core).tolist()) & set(chip.topology.broken_cores)
-    if broken:
-        raise InputError(
-            f"program: cores {sorted(broken)}", f"are broken on chip {chip.name!r}", "Map the program again"
-        )
 
 
 def _packets(

@@ -85,6 +85,16 @@ def test_systems_that_do_not_exist_are_refused(name: str) -> None:
         load_chip(name)
 
 
+def test_a_system_beyond_every_memory_is_refused() -> None:
+    wide = msgspec.structs.replace(small(), topology=msgspec.structs.replace(small().topology, width=2**16))
+    with pytest.raises(InputError, match=r"gives 301,989,888 cores; a system has at most 8,388,608"):
+        with_chips(wide, MOST_CHIPS)
+    raw: dict[str, Any] = json.loads(msgspec.json.encode(with_chips(wide, 2)))
+    with pytest.raises(InputError, match=r"topology\.chips: gives 301,989,888 cores"):
+        parse_chip(json.dumps(raw | {"topology": raw["topology"] | {"chips": MOST_CHIPS}}), "mine.yaml")
+    assert load_chip(f"truenorth-x{MOST_CHIPS}").topology.mesh_cores == 4_718_592
+
+
 def test_a_chip_file_may_be_a_system_and_needs_its_link() -> None:
     raw: dict[str, Any] = json.loads(msgspec.json.encode(with_chips(small(), 2)))
     assert parse_chip(json.dumps(raw), "mine.yaml").topology.chips == 2

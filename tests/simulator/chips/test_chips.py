@@ -154,6 +154,8 @@ def setter(path: str, new: Any) -> Callable[[dict[str, Any]], None]:
         ("energy.op_mul.value", "8,5", r"\$\.energy\.op_mul\.value.*'8,5'"),
         ("timing.barrier_by_tiles", {"4": {"value": 1}}, r"\$\.timing\.barrier_by_tiles\.4"),
         ("energy", {}, r"\$\.energy: is empty"),
+        ("topology.width", 2**18, r"\$\.topology: has 262144 x 4 x 4 = 4,194,304 cores; 1,048,576 are the most"),
+        ("topology.height", 2**60, r"\$\.topology: has 8 x 1152921504606846976 x 4"),
         ("topology.usable_cores", 129, r"\$\.topology\.usable_cores: is 129; the mesh has 8 x 4 x 4 = 128"),
         ("topology.host_port", [8, 0], r"\$\.topology\.host_port"),
         ("topology.broken_cores", [128], r"\$\.topology\.broken_cores\[0\]: is 128"),

@@ -20,12 +20,12 @@ def measure(rows: int, targets: int, mode: int) -> float:
     rng = np.random.default_rng(0)
     weights = rng.integers(-127, 128, (rows, targets)).astype(np.int8)
     change, live = rng.integers(-60_000, 60_000, (rows, targets)), np.ones((rows, targets), np.uint8)
-    update_weights(weights, change, live, 127, mode, 1, 0, 0, 0)
+    update_weights(weights, change, live, 127, mode, 1, 0, 0, 0, 0)
     best = float("inf")
     for _ in range(REPEATS):
         start = time.thread_time()
         for k in range(INNER):
-            update_weights(weights, change, live, 127, mode, 1, k, 0, 0)
+            update_weights(weights, change, live, 127, mode, 1, k, 0, 0, 0)
         best = min(best, (time.thread_time() - start) / INNER)
     return best / weights.size * 1e9
 

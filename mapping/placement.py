@@ -161,7 +161,7 @@ def place(
         return place_large(
             flow, topology, cores, places(topology, cores, crossing), host_hops(topology, cores, crossing), seed
         )
-    may = np.ones((k, cores.size), bool) if allowed is None else allowed[:, np.searchsorted(usable, cores)]
+    may = np.ones((k, cores.size), bool) if allowed is None else allowed[:, np.searchsorted(usable, cores)].copy("C")
     port = host_hops(topology, cores, crossing).astype(np.float32)
     if k <= 1:
         return np.full(k, cores[np.where(may[0], port, np.inf).argmin()] if k else 0, np.int32)

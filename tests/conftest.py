@@ -24,6 +24,14 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_process() -> Iterator[None]:
+    """Let a command work in this process unless a test asks for more: a worker imports torch anew, for 5 s of CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bimhw.cli.timing_options.available_bytes", lambda: 0)
+        yield
+
+
 @pytest.fixture
 def few_digits() -> Iterator[None]:
     """Cut the task digits to 64 images to learn and 64 to judge by."""

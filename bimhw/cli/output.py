@@ -53,10 +53,22 @@ class OutputFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
+        self._check(value)
+        return Path(value)
+
+    def _check(self, path: str) -> None:
         from simulator.base.writing import check_output
 
-        check_output(value)
-        return Path(value)
+        check_output(path)
+
+
+class PictureFile(OutputFile):
+    """A picture to write, its ending checked at once as well."""
+
+    def _check(self, path: str) -> None:
+        from bimhw.views.figure import check_picture
+
+        check_picture(path)
 
 
 def threads_option(function: F) -> F:

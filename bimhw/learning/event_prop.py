@@ -94,7 +94,7 @@ def run_events(
     w = np.asarray(weights, np.float64)
     m = w.shape[1] - w.shape[0]
     times, slopes, sizes, sources = *(np.empty(most_events) for _ in range(3)), np.empty(most_events, np.int64)
-    constants = (neurons.tau_m, neurons.tau_s, neurons.theta)
+    constants = (float(neurons.tau_m), float(neurons.tau_s), float(neurons.theta))
     count = run_kernel(w, _inputs(w, spikes, m, end), *constants, float(end), times, sources, slopes, sizes)
     if count < 0:
         raise InputError("network", f"has more than {most_events:,} events until {end:g}", "Lower the weights")
@@ -127,8 +127,8 @@ def event_gradient(weights: Floats, events: Events, by_time: Floats, neurons: Ev
         neurons: constants of the run.
     """
     of = (events.times, events.sources, events.slopes, events.sizes, np.asarray(by_time, np.float64))
-    constants = (neurons.tau_m, neurons.tau_s, neurons.theta)
-    grad: Floats = gradient_kernel(np.asarray(weights, np.float64), *of, *constants, events.end)
+    constants = (float(neurons.tau_m), float(neurons.tau_s), float(neurons.theta))
+    grad: Floats = gradient_kernel(np.asarray(weights, np.float64), *of, *constants, float(events.end))
     return grad
 
 

@@ -102,4 +102,6 @@ def integers(name: str, value: Any) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in value.split(","))
     except ValueError as error:
-        raise InputError(f"option {name}", f"is {value!r}", "Give integers between commas, e.g. 64,64") from error
+        raise InputError(
+            f"option {name}", f"is {value!r}", "Give integers separated by commas, such as 64,64"
+        ) from error

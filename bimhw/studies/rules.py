@@ -101,11 +101,11 @@ def rules(
     Raises:
         InputError: an unknown rule, a task or a plot that does not work.
     """
-    from bimhw.studies.learning_cost.plots import check_plot
     from bimhw.studies.rules_plot import plot_rules
+    from bimhw.views.figure import check_picture
 
     if plot is not None:
-        check_plot(Path(plot))
+        check_picture(plot)
     data = with_classes(load_task(task) if isinstance(task, str) else task)
     chosen = _chosen(names, family, data)
     _check(level, shift)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.costs.codesign import Codesign
-from bimhw.views.figure import save_figure
+from bimhw.views.figure import check_picture, save_figure
 from simulator.base.errors import InputError
 
 MOST_BARS = 10
@@ -19,8 +19,7 @@ def plot_codesign(result: Codesign, path: Path) -> None:
     Raises:
         InputError: an ending that is not one of these.
     """
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(str(path), "must end in .png, .svg or .pdf")
+    check_picture(path)
     import matplotlib
 
     matplotlib.use("Agg")

@@ -5,15 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulator.base.writing import replacing
+from simulator.base.errors import InputError
+from simulator.base.writing import check_output, replacing
 
 _DATES = {".svg": "Date", ".svgz": "Date", ".pdf": "CreationDate", ".ps": "CreationDate", ".eps": "CreationDate"}
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_picture(path: Path | str) -> None:
+    """Refuse a picture that cannot be written, before the work that it shows.
+
+    Raises:
+        InputError: another ending than .png, .svg or .pdf, or as `check_output`.
+    """
+    if Path(path).suffix.lower() not in PICTURES:
+        raise InputError(str(path), "must end in .png, .svg or .pdf", "Change the name")
+    check_output(path)
 
 
 def save_figure(figure: Any, path: Path, dpi: int = 150) -> None:
-    """Write a matplotlib figure; the ending of the path chooses the format."""
+    """Write a matplotlib figure; the ending of the path chooses the format.
+
+    Raises:
+        InputError: as `check_picture`.
+    """
     import matplotlib as mpl
 
+    check_picture(path)
     ending = path.suffix.lower()
     metadata = {_DATES[ending]: None} if ending in _DATES else None
     with mpl.rc_context({"svg.hashsalt": "bimhw"}), replacing(path) as temporary:

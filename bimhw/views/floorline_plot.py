@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bimhw.views.figure import save_figure
-from simulator.base.errors import InputError
+from bimhw.views.figure import check_picture, save_figure
 from simulator.timing.terms import TERMS, StepTerms
 
 _COLOURS = dict(zip((*TERMS, "barrier"), ("C0", "C1", "C2", "C3", "C4", "0.5"), strict=True))
@@ -25,8 +24,7 @@ def plot_floorline(terms: StepTerms, synapse_ns: float, title: str, path: Path) 
     Raises:
         InputError: another ending.
     """
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(str(path), "must end in .png, .svg or .pdf")
+    check_picture(path)
     import matplotlib
 
     matplotlib.use("Agg")

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.views.figure import save_figure
+from bimhw.views.figure import check_picture, save_figure
 from mapping.view import MappingView, view_mapping
-from simulator.base.errors import InputError
 from simulator.base.shown import significant
 from simulator.chips.chip import Chip, Topology
 from simulator.program.program import Program
@@ -37,8 +36,7 @@ def plot_mapping(
     Raises:
         InputError: an ending that is not one of these.
     """
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(str(path), "must end in .png, .svg or .pdf")
+    check_picture(path)
     import matplotlib
 
     matplotlib.use("Agg")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bimhw.cli.comparison import copies_option
-from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
+from bimhw.cli.output import PictureFile, echo, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from bimhw.costs.rows import ModeRow
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     help="Of the weight update.",
 )
 @copies_option
-@click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
-@click.option("--floorline", type=OutputFile(), help="Draw what binds each step (.png, .svg, .pdf).")
+@click.option("--plot", type=PictureFile(), help="Write a plot (.png, .svg, .pdf).")
+@click.option("--floorline", type=PictureFile(), help="Draw what binds each step (.png, .svg, .pdf).")
 @json_option
 def command(
     run: Path,

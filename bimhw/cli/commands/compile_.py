@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import OutputFile, PictureFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 from simulator.base.errors import InputError
 from simulator.base.shown import significant
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     "--copies", default="1", show_default=True, metavar="N|max", help="Copies of the network, each with its own sample."
 )
 @click.option("--save-mapping", type=OutputFile(), help="Write the mapping (JSON) to edit and use again.")
-@click.option("--plot", type=OutputFile(), help="Picture of the mapping: .png, .svg or .pdf.")
+@click.option("--plot", type=PictureFile(), help="Picture of the mapping: .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(

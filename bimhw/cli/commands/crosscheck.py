@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import PictureFile, json_option, print_json, print_table, seed_option
 from bimhw.cli.task_options import take_task, with_task_options
 from bimhw.cli.timing_options import processes_option
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--model", "source", type=click.Path(path_type=Path), help="Float model of a .bimhw program.")
 @click.option("--profile", help="How to run a .nir file: a source's name or a JSON file (docs/frontends.md).")
 @click.option("--dt", type=float, help="Time step of a .nir file.")
-@click.option("--plot", type=OutputFile(), help="Draw the distance over time (.png, .pdf, .svg).")
+@click.option("--plot", type=PictureFile(), help="Draw the distance over time (.png, .pdf, .svg).")
 @processes_option
 @seed_option
 @json_option

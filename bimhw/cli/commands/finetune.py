@@ -19,6 +19,7 @@ from bimhw.cli.output import (
     threads_option,
 )
 from bimhw.cli.task_options import take_task, with_task_options
+from simulator.base.text import counted
 
 
 @click.command()
@@ -68,7 +69,9 @@ def command(model: Path, output: Path | None, as_json: bool, **options: Any) -> 
         "updates": "weight updates",
     }
     print_table(
-        f"{model}: {done.options.bits} bits", ("quantity", "value"), [(t, figures[k]) for k, t in names.items()]
+        f"{model}: weights of {counted(done.options.bits, 'bit')}",
+        ("quantity", "value"),
+        [(t, figures[k]) for k, t in names.items()],
     )
     if output is not None:
         echo(f"saved {output}")

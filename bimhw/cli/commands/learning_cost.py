@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import PictureFile, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
     "--stream", type=click.IntRange(10), help="Also run RTRL on a stream of this many steps and measure its memory."
 )
 @click.option("--rule", help="Count one local rule in a layer of leaky neurons instead (e-prop, ottt, ...).")
-@click.option("--plot", type=OutputFile(), help="Write memory and work against T as .png, .svg or .pdf.")
+@click.option("--plot", type=PictureFile(), help="Write memory and work against T as .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(
@@ -37,13 +37,11 @@ def command(
     from bimhw.models.bim.net import BimNet
     from bimhw.studies.learning_cost.api import learning_cost
     from bimhw.studies.learning_cost.cost import stream_memory
-    from bimhw.studies.learning_cost.plots import check_plot, plot_cost
+    from bimhw.studies.learning_cost.plots import plot_cost
 
     if rule is not None:
         _print_rule(rule, o["inputs"], o["hidden"], as_json)
         return
-    if plot is not None:
-        check_plot(plot)
     result = learning_cost(steps=integers("steps", steps), rate=rate, seed=seed, **o)
     if plot is not None:
         plot_cost(result, plot)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table
+from bimhw.cli.output import OutputFile, PictureFile, echo, json_option, print_json, print_table
 from simulator.base.shown import significant
 
 
@@ -16,7 +16,7 @@ from simulator.base.shown import significant
 @click.option(
     "--run", type=click.Path(path_type=Path), help="Run folder of this program; its spikes give the load of links."
 )
-@click.option("-o", "--output", type=OutputFile(), help="Picture: .png, .svg or .pdf.")
+@click.option("-o", "--output", type=PictureFile(), help="Picture: .png, .svg or .pdf.")
 @click.option("--save", type=OutputFile(), help="Write the mapping (JSON), for compile --mapping FILE.")
 @json_option
 def command(program: Path, run: Path | None, output: Path | None, save: Path | None, as_json: bool) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bimhw.cli.output import OutputFile, echo, force_option, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import (
+    OutputFile,
+    PictureFile,
+    echo,
+    force_option,
+    json_option,
+    print_json,
+    print_table,
+    seed_option,
+)
 from bimhw.cli.task_options import dataset
 from bimhw.cli.timing_options import workers_option
 
@@ -75,7 +84,7 @@ def _show_check(result: CheckResult, as_json: bool) -> None:
 @_MODEL
 @_PROFILE
 @_DT
-@click.option("--plot", type=OutputFile(), help="Draw the graph: .png, .svg or .pdf.")
+@click.option("--plot", type=PictureFile(), help="Draw the graph: .png, .svg or .pdf.")
 @json_option
 def show(model: Path, profile: str | None, dt: float | None, plot: str | None, as_json: bool) -> None:
     """Print the graph of MODEL and how it would be run."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, progress
+from bimhw.cli.output import OutputFile, PictureFile, json_option, print_json, print_table, progress
 from bimhw.cli.timing_options import processes_option
 
 
@@ -32,7 +32,7 @@ from bimhw.cli.timing_options import processes_option
 @click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
 @click.option("--train", type=click.IntRange(1), help="Training samples used [all].")
 @click.option("--test", type=click.IntRange(1), help="Test samples used [all].")
-@click.option("--plot", type=OutputFile(), help="Pareto picture (.png, .svg, .pdf).")
+@click.option("--plot", type=PictureFile(), help="Pareto picture (.png, .svg, .pdf).")
 @click.option("--page", type=OutputFile(), help="Markdown page whose table of this task is replaced.")
 @processes_option
 @json_option

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, json_option, print_json, print_table, seed_option
+from bimhw.cli.output import PictureFile, json_option, print_json, print_table, seed_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from bimhw.cli.output import OutputFile, json_option, print_json, print_table, s
 @click.option("--lambda", "lambdas", type=float, multiple=True, help="Weight of the gradient; may be repeated.")
 @click.option("--trained", is_flag=True, help="Also train a network on digits and measure there.")
 @click.option("--epochs", type=int, default=4, show_default=True, help="Of that training.")
-@click.option("--plot", type=OutputFile(), help="Write the curves as .png, .svg or .pdf.")
+@click.option("--plot", type=PictureFile(), help="Write the curves as .png, .svg or .pdf.")
 @seed_option
 @json_option
 def command(
@@ -32,10 +32,8 @@ def command(
     Section 4.6 of the BIM paper claims the STDP window.
     """
     from bimhw.studies.learning_cost.api import stdp_window
-    from bimhw.studies.learning_cost.plots import check_plot, plot_window
+    from bimhw.studies.learning_cost.plots import plot_window
 
-    if plot is not None:
-        check_plot(plot)
     found = stdp_window(lambdas=lambdas or (1.0, 0.9, 0.5, 0.1), trained=trained, epochs=epochs, seed=seed, **o)
     if plot is not None:
         plot_window(found.pairing, found.trained, plot)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bimhw.cli.output import OutputFile, echo, json_option, print_json, print_table, progress
+from bimhw.cli.output import PictureFile, echo, json_option, print_json, print_table, progress
 from bimhw.cli.task_options import data_values, with_task_options
 from bimhw.cli.timing_options import processes_option
 from simulator.base.shown import significant
@@ -56,7 +56,7 @@ from simulator.base.text import counted
 @click.option("--dask", help="Address of a Dask scheduler; its workers must see the results' folder.")
 @click.option("--optuna", type=int, help="Search with this many trials (Optuna) instead of the whole product.")
 @click.option("--retry", is_flag=True, help="Repeat failed points.")
-@click.option("--plot", type=OutputFile(), help="Write a plot (.png, .svg, .pdf).")
+@click.option("--plot", type=PictureFile(), help="Write a plot (.png, .svg, .pdf).")
 @json_option
 def command(source: str, as_json: bool, plot: Path | None, **options: Any) -> None:
     """Sweep axes of training, compilation and chip.

@@ -132,7 +132,7 @@ def _named(only: Sequence[str]) -> list[Check]:
 
     chosen = [c for c in CHECKS if not only or any(text.lower() in c.name.lower() for text in only)]
     if not chosen:
-        raise InputError(f"only {' '.join(only)}", "names no check", f"Checks: {'; '.join(c.name for c in CHECKS)}")
+        raise InputError(f"check {' '.join(only)!r}", "is not known", f"Checks: {'; '.join(c.name for c in CHECKS)}")
     return chosen
 
 

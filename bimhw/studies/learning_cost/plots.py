@@ -11,17 +11,6 @@ import numpy as np
 from bimhw.studies.learning_cost.cost import LearningCost
 from bimhw.studies.learning_cost.window import Curve
 from bimhw.views.figure import save_figure
-from simulator.base.errors import InputError
-
-ENDINGS = (".png", ".svg", ".pdf")
-
-
-def check_plot(path: Path) -> None:
-    """Raise `InputError` unless a plot can be written there: due before what is to be plotted is computed."""
-    if path.suffix not in ENDINGS:
-        raise InputError(str(path), f"must end in {', '.join(ENDINGS)}", "Change the name")
-    if not path.parent.is_dir():
-        raise InputError(str(path), f"the folder {str(path.parent)!r} does not exist", "Create it first")
 
 
 def plot_window(curves: Sequence[Curve], trained: Sequence[Curve], path: Path) -> None:

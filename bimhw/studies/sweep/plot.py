@@ -8,7 +8,7 @@ from typing import Any
 
 from bimhw.studies.sweep.pareto import by_chip, draw_front, plain_ticks
 from bimhw.studies.sweep.run import SweepResult
-from bimhw.views.figure import save_figure
+from bimhw.views.figure import check_picture, save_figure
 from simulator.base.errors import InputError
 
 Rows = Sequence[dict[str, Any]]
@@ -20,8 +20,7 @@ def plot_sweep(result: SweepResult, path: Path) -> None:
     Raises:
         InputError: no finished point, or an ending that is not one of these.
     """
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(str(path), "must end in .png, .svg or .pdf")
+    check_picture(path)
     rows = [r for r in result.rows if r["status"] == "done"]
     if not rows:
         raise InputError("sweep", "has no finished point to plot", "See the reasons of the failures")
@@ -68,13 +67,19 @@ def _sparsity(axes: Any, rows: Rows) -> None:
         xlabel="share of synapses kept, 1 - sparsity", ylabel="SynOp energy relative to the densest point",
         title=f"SynOp energy after pruning, {name} (mean of the points)", xscale="log", yscale="log",
     )  # fmt: skip
+    top = max(1.0, *(v for _, values, _ in lines for v in values))
     for target, k, rate in zip(targets, kept, mean("spike_rate"), strict=True):
         axes.annotate(
-            f"sparsity {target:g}\nrate {rate:.2f}", (k, 1.25), ha="center", va="bottom", fontsize=7, color="0.3"
+            f"sparsity {target:g}\nspike rate {rate:.2f}",
+            (k, 1.06 * top),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color="0.3",
         )
-    axes.set_ylim(top=2.5)
+    axes.set_ylim(top=1.35 * top)
     axes.margins(x=0.12)
     plain_ticks(axes.xaxis)
     plain_ticks(axes.yaxis)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower right")

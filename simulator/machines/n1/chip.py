@@ -197,7 +197,7 @@ def run_chip(
         starts: [T], cycle since reset at which each step takes its start.
     """
     given = np.asarray(external, np.int64).reshape(-1, 4)
-    begin = np.asarray(starts, np.int64)
+    begin, options = np.asarray(starts, np.int64), Options.of(options)
     logs, cycles, v = _Logs(), np.zeros(begin.size, np.int64), []
     for t, first in enumerate(begin.tolist()):
         for _, core, neuron, value in given[given[:, 0] == t].tolist():

@@ -60,7 +60,7 @@ def run_core(
     Raises:
         InputError: an input outside the core or the run, or microcode that does not come to a halt.
     """
-    n = core.v.size
+    n, options = core.v.size, Options.of(options)
     given = _by_step(external, 3, steps, "external")
     rewards = _by_step(reward, 2, steps, "reward")
     if given.size and not 0 <= int(given[:, 1].min()) <= int(given[:, 1].max()) < n:

@@ -43,6 +43,11 @@ class Options(NamedTuple):
     skip_idle: int = 0
     scale_u: int = 0
 
+    @classmethod
+    def of(cls, switches: Options) -> Options:
+        """Return the switches as integers: a bool among them would have every kernel of the core compiled anew."""
+        return cls(*map(int, switches))
+
 
 class Core(NamedTuple):
     """Arrays of one core with n neurons and m synapse entries.

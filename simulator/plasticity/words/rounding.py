@@ -81,7 +81,7 @@ def fill_uniform(out: npt.NDArray[np.float64], seed: Word, step: Word, source: W
 @numba.njit(cache=True, nogil=True)
 def update_weights(
     weights: Integers, change: npt.NDArray[np.int64], live: npt.NDArray[np.uint8], limit: int, mode: int, seed: Word,
-    update: Word, projection: int, first: int, left: int = 0,
+    update: Word, projection: int, first: int, left: int,
 ) -> tuple[np.int64, np.int64, int]:  # fmt: skip
     """Apply a change to the weights of one projection (rows = sources, targets of a row in logical order).
 

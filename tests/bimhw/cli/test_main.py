@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ import bimhw
 from bimhw.cli import heartbeat, output
 from bimhw.cli.main import GROUPS, cli, main
 from bimhw.cli.output import echo, print_table
+from bimhw.views.figure import save_figure
+from simulator.base.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -57,6 +60,28 @@ def test_a_model_without_a_name_is_one_message(
         main(["compile", model, "--chip", "loihi2"])
     assert ended.value.code == 2 and capsys.readouterr().err.startswith("bimhw: ")
     assert not list(tmp_path.iterdir())
+
+
+def _all_commands(group: click.Group = cli) -> Iterator[click.Command]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield from _all_commands(command) if isinstance(command, click.Group) else [command]
+
+
+def test_every_picture_has_its_ending_checked_before_the_work(tmp_path: Path) -> None:
+    found = 0
+    for command in _all_commands():
+        for option in command.params:
+            if isinstance(option.type, output.OutputFile) and ".png" in str(getattr(option, "help", "")):
+                found += 1
+                with pytest.raises(InputError, match=r"must end in \.png, \.svg or \.pdf"):
+                    option.type.convert(str(tmp_path / "x.gif"), option, None)
+                with pytest.raises(InputError, match="does not exist"):
+                    option.type.convert(str(tmp_path / "none" / "x.png"), option, None)
+    assert found >= 10
+    with pytest.raises(InputError, match="must end in"):
+        save_figure(None, tmp_path / "x.gif")
 
 
 def test_an_error_is_json_where_json_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

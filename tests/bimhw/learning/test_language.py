@@ -158,7 +158,7 @@ def test_refuses(corpus: Corpus) -> None:
         language_recipe(corpus, strings=3)
     with pytest.raises(InputError, match="Presets: online, words, deep"):
         language_recipe(corpus, preset="level")
-    with pytest.raises(InputError, match="integers between commas"):
+    with pytest.raises(InputError, match="integers separated by commas"):
         language_recipe(corpus, hidden="a")
     with pytest.raises(InputError, match="diverged"):
         train_language(

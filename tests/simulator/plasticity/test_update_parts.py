@@ -86,9 +86,9 @@ def test_update_equals_its_numpy_twin_whatever_the_chunking(seed, kind, mode):
             fill_random(random[j], seed, 9, j, 1 + 256 * 3)
     want = np.where(live, update_weights_twin(w, change, random[:, :h], limit), w)
     whole, cut = w.copy(), w.copy()
-    update_weights(whole, change, live, limit, mode, seed, 9, 3, 0)
+    update_weights(whole, change, live, limit, mode, seed, 9, 3, 0, 0)
     for j in reversed(range(m)):
-        update_weights(cut[j : j + 1], change[j : j + 1], live[j : j + 1], limit, mode, seed, 9, 3, j)
+        update_weights(cut[j : j + 1], change[j : j + 1], live[j : j + 1], limit, mode, seed, 9, 3, j, 0)
     assert np.array_equal(whole, want)
     assert np.array_equal(cut, want)
 
@@ -96,17 +96,17 @@ def test_update_equals_its_numpy_twin_whatever_the_chunking(seed, kind, mode):
 def test_stochastic_rounding_is_unbiased_where_nearest_is_frozen():
     change = np.full((64, 512), int(0.2 * 2**16))
     live, nearest = np.ones(change.shape, np.uint8), np.zeros(change.shape, np.int8)
-    update_weights(nearest, change, live, 127, NEAREST, 0, 0, 0, 0)
+    update_weights(nearest, change, live, 127, NEAREST, 0, 0, 0, 0, 0)
     assert not nearest.any()
     moved = np.zeros(change.shape, np.int8)
-    written, bounded, drawn = update_weights(moved, change, live, 127, STOCHASTIC, 0, 0, 0, 0)
+    written, bounded, drawn = update_weights(moved, change, live, 127, STOCHASTIC, 0, 0, 0, 0, 0)
     assert (written, bounded, drawn) == (change.size, 0, change.size)
     assert moved.mean() == pytest.approx(0.2, abs=5 * math.sqrt(0.2 * 0.8 / change.size))
 
 
 def test_weights_stop_at_the_hard_bound():
     w, live = np.array([[126, -126]], np.int8), np.ones((1, 2), np.uint8)
-    _, bounded, _ = update_weights(w, np.array([[5 << 16, -(5 << 16)]]), live, 127, NEAREST, 0, 0, 0, 0)
+    _, bounded, _ = update_weights(w, np.array([[5 << 16, -(5 << 16)]]), live, 127, NEAREST, 0, 0, 0, 0, 0)
     assert w.tolist() == [[127, -127]]
     assert bounded == 2
 

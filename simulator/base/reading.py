@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -156,7 +157,16 @@ def read_text(path: Path, most: int = 2**30) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(str(path), f"is not text in UTF-8 (byte {error.start})", "Give a text file") from error
+        place = f"{path}, {line_and_column(error.object[: error.start].decode('utf-8-sig'))}"
+        at = len(data) - len(error.object) + error.start  # a byte order mark was cut off
+        problem = f"is not text in UTF-8 (byte {at} is 0x{data[at]:02x})"
+        raise InputError(place, problem, "Give a text file, saved as UTF-8") from error
+
+
+def line_and_column(before: str) -> str:
+    """Return the place, counted from 1, of the character after a text."""
+    lines = re.split(r"\r\n|\r|\n", before)
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}"
 
 
 def parse_json(text: str | bytes, where: Path | str, way_out: str = "Write it again") -> Any:
@@ -238,13 +248,14 @@ def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> 
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.reader import ReaderError
 
     if len(text) > MAX_YAML_CHARACTERS:
         raise InputError(
             str(where), f"has {len(text):,} characters; {MAX_YAML_CHARACTERS:,} are the most", "Give a smaller file"
         )
-    if _flow_depth(text) > MAX_DEPTH:
-        raise InputError(str(where), f"nests deeper than {MAX_DEPTH}", way_out)
+    if (deep := _too_deep(text)) is not None:
+        raise InputError(f"{where}, {line_and_column(text[:deep])}", f"nests deeper than {MAX_DEPTH}", way_out)
     with boundary(where, "YAML", way_out):
         try:
             value = YAML(typ="safe", pure=True).load(text)
@@ -255,6 +266,10 @@ def parse_yaml(text: str, where: Path | str, way_out: str = "Mend the file") -> 
             place = f"{where}, line {mark.line + 1}, column {mark.column + 1}"
             problem = (error.problem or error.context or "").splitlines()[0]
             raise InputError(place, f"is not YAML: {problem}", way_out) from error
+        except ReaderError as error:
+            place = f"{where}, {line_and_column(text[: error.position])}"
+            problem = f"is not YAML: it holds the control character #x{error.character:04x}"
+            raise InputError(place, problem, way_out) from error
         _size(value, str(where), {}, 0)
         return value
 
@@ -268,16 +283,17 @@ def read_yaml(path: Path, way_out: str = "Mend the file") -> Any:
     return parse_yaml(read_text(path, 4 * MAX_YAML_CHARACTERS), path, way_out)
 
 
-def _flow_depth(text: str) -> int:
-    """Return how many brackets are open at once at most, quoted ones included (a bound, found before parsing)."""
-    depth = most = 0
-    for c in text:
+def _too_deep(text: str) -> int | None:
+    """Return where more than `MAX_DEPTH` brackets are open, quoted ones included (a bound, found before parsing)."""
+    depth = 0
+    for at, c in enumerate(text):
         if c in "[{":
             depth += 1
-            most = max(most, depth)
+            if depth > MAX_DEPTH:
+                return at
         elif c in "]}":
             depth = max(0, depth - 1)
-    return most
+    return None
 
 
 def _size(value: Any, where: str, known: dict[int, int], depth: int) -> int:

@@ -126,6 +126,8 @@ class _Parser:
             if len(terms) == MOST_PRODUCTS:
                 raise RuleError(self.now.at, f"the rule has more than {MOST_PRODUCTS} products", "Write fewer")
             terms.append(self.product(mark))
+        if self.now.text == ")":
+            raise RuleError(self.now.at, "')' closes no bracket", "Leave it out, or open one")
         if self.now.kind != "end":
             raise RuleError(self.now.at, f"{self.now.text!r} stands where + - or * should", "Write products with *")
         return tuple(terms)

@@ -166,6 +166,8 @@ def rules_from(text: str, where: str) -> ReadRules:
 def _read(text: str, where: str) -> ReadRules:
     raw = parse_yaml(text, where)
     places = _Places(text, where)
+    if raw is None:
+        raise places.error((), "is empty", "See docs/on-chip-learning.md for a whole file")
     try:
         file = msgspec.convert(raw, RuleFile)
     except msgspec.ValidationError as error:

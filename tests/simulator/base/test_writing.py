@@ -14,7 +14,7 @@ from simulator.base.errors import InputError
 from simulator.base.files import read_npy, read_npz, write_npz
 from simulator.base.locks import held, holder
 from simulator.base.names import check_name
-from simulator.base.reading import boundary, check_is_file, parse_json, parse_yaml, read_text
+from simulator.base.reading import boundary, check_is_file, parse_json, parse_yaml, read_text, read_yaml
 from simulator.base.text import printable
 from simulator.base.writing import check_output, check_output_folder, replacing, write_text
 
@@ -146,6 +146,23 @@ def test_bombs_are_refused(tmp_path: Path) -> None:
     for text in (levels, "&a [*a]", "[" * 10_000, "x: " * 200_000):
         with pytest.raises(InputError):
             parse_yaml(text, "y")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"a: 1\r\nb: caf\xe9\n", "line 2, column 7: is not text in UTF-8 .byte 12 is 0xe9"),
+        (b"\xef\xbb\xbfa: \xff", "line 1, column 4: is not text in UTF-8 .byte 6 is 0xff"),
+        ("a: 1".encode("utf-16"), "line 1, column 1: is not text in UTF-8"),
+        (b"a: 1\rb: \0", "line 2, column 4: is not YAML: it holds the control character #x0000"),
+        ("a: \u00e9\nb: 2\x0c".encode(), "line 2, column 5: is not YAML: it holds the control character #x000c"),
+        (b"a:\n  " + b"[" * 70, "line 2, column 67: nests deeper than 64"),
+    ],
+)
+def test_a_faulty_character_has_line_and_column(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.yaml").write_bytes(data)
+    with pytest.raises(InputError, match=f"a.yaml, {said}"):
+        read_yaml(tmp_path / "a.yaml")
 
 
 def test_an_array_that_is_not_there_is_not_made_room_for(tmp_path: Path) -> None:

@@ -64,3 +64,11 @@ def test_every_rule_has_a_row_on_digits_and_a_reason_where_it_loses() -> None:
     learnt = part_of_page("<!-- rules digits-whole -->", "<!-- end -->")
     below = part_of_page("The other shipped rules stay below", "\n\n")
     assert all(f"`{rule}`" in learnt + below for rule in shipped_rules())
+
+
+def test_what_the_systems_of_the_literature_hold_is_tested() -> None:
+    page = (ROOT / "docs" / "literature.md").read_text(encoding="utf-8").split("## What the tests hold")[1]
+    named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", page)
+    assert len(named) > 10
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), name

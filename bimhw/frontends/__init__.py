@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bimhw.frontends.registry import front_end_of, options_for
+from bimhw.models.tensors import unwrapped
 from simulator.base.files import check_is_file
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def load_outline(model: object, **reading: object) -> Network | None:
     Raises:
         InputError: as there.
     """
+    model = unwrapped(model)
     front_end = front_end_of(model)
     if front_end.outline is None:
         return None
@@ -44,6 +46,7 @@ def load_network(model: object, recorded: Dataset | None = None, **reading: obje
     Raises:
         InputError: no such file, an unknown kind of file or object, or an option that its kind does not have.
     """
+    model = unwrapped(model)
     front_end = front_end_of(model)
     options = options_for(front_end, reading)
     if not isinstance(model, str | Path):

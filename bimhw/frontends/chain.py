@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from bimhw.models.tensors import unwrapped
 from simulator.base.errors import FitError
 
 _WAY_OUT = (
@@ -24,14 +25,15 @@ def flat_layers(module: nn.Module, prefix: str = "") -> Layers:
     Raises:
         FitError: no layers, or a forward that is not a chain of layers, by the first operation that breaks it.
     """
+    module = unwrapped(module)
     if isinstance(module, nn.Sequential):
         children: Layers = iter(module.named_children())
     elif _is_layer(module):
         raise _no_chain(module, prefix, "is one layer, not a sequence of layers")
     else:
         children = _chain(module, prefix)
-    for name, layer in children:
-        full = f"{prefix}{name}"
+    for name, wrapped in children:
+        full, layer = f"{prefix}{name}", unwrapped(wrapped)
         if isinstance(layer, nn.Sequential) or not _is_layer(layer):
             yield from flat_layers(layer, f"{full}.")
         elif not isinstance(layer, nn.Identity | nn.Dropout):
@@ -46,7 +48,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return _is_layer(m)
+        return _is_layer(m) or unwrapped(m) is not m
 
 
 def _chain(module: nn.Module, prefix: str) -> Layers:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from bimhw.models.io import load_arrays
 from bimhw.models.registry import Arrays, NetConfig, family_of
+from bimhw.models.tensors import as_array
 from mapping.network import Network
 from simulator.base.reading import boundary
 
@@ -24,7 +25,7 @@ def load_checkpoint(path: Path) -> Network:
 def module_network(model: nn.Module) -> Network:
     """Return the float network of a module in memory, whose ``config`` tells its family."""
     config = cast("NetConfig", model.config)
-    arrays: Arrays = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    arrays: Arrays = {name: as_array(value) for name, value in model.state_dict().items()}
     family = family_of(config)
     family.check(config, arrays, "model")
     return family.network(config, arrays)

@@ -27,6 +27,7 @@ from bimhw.models.spikessm.module import PSpikeSSM
 from bimhw.models.stack import Filter, Neuron, Recurrent
 from bimhw.models.stack_config import StackConfig
 from bimhw.models.stack_files import build_stack
+from bimhw.models.tensors import as_array
 from mapping.network import Network
 from mapping.splice import splice
 from simulator.base.errors import FitError, InputError
@@ -152,7 +153,7 @@ def _readout(layers: Layers, at: int, name: str, k: float) -> tuple[str, Network
 
 
 def _arrays(layer: nn.Module) -> dict[str, Any]:
-    state = {k: v.detach().cpu().numpy() for k, v in layer.state_dict().items()}
+    state = {k: as_array(v) for k, v in layer.state_dict().items()}
     return {k: v if v.dtype == np.bool_ else v.astype(np.float64) for k, v in state.items()}
 
 

@@ -19,6 +19,7 @@ from bimhw.frontends.nir.lower import FormOf, NeuronForm, leaky_form, lower, out
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
 from bimhw.models.stack import Neuron, Recurrent
+from bimhw.models.tensors import as_array
 from mapping.network import Network
 from simulator.base.errors import FitError, InputError
 from simulator.neurons import leaky
@@ -84,7 +85,7 @@ def _first_width(layers: list[tuple[str, nn.Module]]) -> tuple[int, ...]:
 
 
 def _array(tensor: Any) -> Floats:
-    out: Floats = tensor.detach().cpu().numpy().astype(np.float64)
+    out: Floats = as_array(tensor).astype(np.float64)
     return out
 
 

@@ -33,6 +33,7 @@ from bimhw.learning.threads import torch_threads
 from bimhw.learning.train import Trainer, check_fit
 from bimhw.models.bim.net import BimNet, NetState, Run, as_bim
 from bimhw.models.io import check_output, load_model, save_model
+from bimhw.models.tensors import as_array
 from bimhw.tasks.base import Task
 from bimhw.tasks.own import OwnSamples, own_samples
 from simulator.base.errors import InputError
@@ -94,7 +95,7 @@ def _origins(net: BimNet) -> tuple[dict[str, npt.NDArray[np.int64]], dict[str, t
         Projection -> number of each of its weights [n_target, n_source], -1: none of the model's; and the shapes of the weight
         parameters, whose elements are numbered through in this order.
     """
-    arrays = {name: value.detach().cpu().numpy().astype(np.float64) for name, value in net.named_parameters()}
+    arrays = {name: as_array(value).astype(np.float64) for name, value in net.named_parameters()}
     shapes = {name: value.shape for name, value in arrays.items() if value.ndim == 2 and name.split(".")[-1] != "a_log"}
     first = 2  # 0: no synapse; 1: a wire of the front end's own
     for name, shape in shapes.items():

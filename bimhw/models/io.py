@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from bimhw.models.registry import config_from, config_to_json, family_of
+from bimhw.models.tensors import as_array
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
 from simulator.base.errors import InputError, UncheckedWarning
@@ -43,7 +44,7 @@ def write_contents(path: str | Path, config: str, state_dict: Mapping[str, Tenso
     path = _checked_suffix(Path(path))
     state = {k: v.detach().cpu().contiguous() for k, v in state_dict.items()}
     if path.suffix == ".safetensors":
-        arrays = {k: v.numpy() for k, v in state.items()}
+        arrays = {k: as_array(v) for k, v in state.items()}
         facts = {CONFIG_KEY: config, FORMAT_KEY: FORMAT}
         files.write_safetensors(path, arrays, facts, hashed=True)
     else:
@@ -180,7 +181,4 @@ def _as_arrays(state: object, path: Path) -> Arrays:
             raise InputError(
                 f"{path}: {name}", "is no plain tensor of numbers", "Save it dense, in float32, on the CPU"
             )
-    return {
-        str(k): v.detach().to(torch.float32).numpy() if v.dtype == torch.bfloat16 else v.detach().numpy()
-        for k, v in state.items()
-    }
+    return {str(k): as_array(v) for k, v in state.items()}

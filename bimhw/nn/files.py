@@ -14,6 +14,7 @@ from bimhw.models.io import load_arrays, write_contents
 from bimhw.models.registry import Arrays
 from bimhw.models.stack_config import StackConfig
 from bimhw.models.stack_files import KINDS, LayerKind, build_neuron, build_stack, stack_config
+from bimhw.models.tensors import unwrapped
 from bimhw.nn.bim import BIM
 from bimhw.nn.neurons import IF, LI, LIF, CubaLIF
 from simulator.base.errors import InputError
@@ -33,6 +34,7 @@ def save(
     Raises:
         InputError: a layer without a stored form, or a path that cannot be written.
     """
+    net = unwrapped(net)
     layers: list[nn.Module] = [net] if isinstance(net, BimModule) else [layer for _, layer in flat_layers(net)]
     config = stack_config(layers, input_shape, input_scale)
     return write_contents(path, msgspec.json.encode(config).decode(), nn.Sequential(*layers).state_dict())

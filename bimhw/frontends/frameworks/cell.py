@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bimhw.frontends.nir.dynamics import spread
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.lower import NeuronForm, leaky_form
+from bimhw.models.tensors import as_array
 from simulator.neurons import double_exponential, leaky
 
 Floats = npt.NDArray[np.float64]
@@ -162,7 +163,7 @@ class Cell:
 def array(value: Any) -> Floats:
     """Return a tensor or number as float64."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = as_array(value)
     return np.asarray(value, np.float64)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bimhw.models.tensors import as_array
+
 Args = tuple[Any, ...]  # of a call
 Kwargs = Mapping[str, Any]
 Nest = Any  # tensors in tuples, lists and dicts
@@ -79,7 +81,7 @@ def signature(expr: Expr, step: int, memo: dict[int, Any]) -> Any:
     lag = None if expr.step is None else step - expr.step
     what = expr.what.key() if expr.op == "affine" else expr.what
     if expr.op in ("const", "scale") and hasattr(what, "detach"):
-        what = what.detach().cpu().numpy().tobytes()
+        what = as_array(what).tobytes()
     out = hash((expr.op, what, lag, tuple(signature(a, step, memo) for a in expr.args)))
     memo[id(expr)] = out
     return out

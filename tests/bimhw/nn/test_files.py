@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import bimhw
 import bimhw.nn as bnn
@@ -63,6 +66,32 @@ def test_saved_and_loaded(name: str, suffix: str, tmp_path: Path) -> None:
     for p, q in zip(a.projections, b.projections, strict=True):
         np.testing.assert_array_equal(p.weights, q.weights)
     assert bimhw.compile(path, chip="loihi2").report["neurons"] > 0
+
+
+def numbers(net: object) -> list[object]:
+    """Return every number of a float network, whatever its layers are called."""
+    found = bimhw.load_network(net)
+    params = [{k: np.asarray(v).tolist() for k, v in p.params.items()} for p in found.populations]
+    return [*params, *((q.indices.tolist(), q.weights.tolist()) for q in found.projections)]
+
+
+def in_parallel(net: nn.Module) -> nn.Module:
+    return nn.DataParallel(net)
+
+
+@pytest.mark.parametrize("wrap", [lambda net: torch.compile(net, backend="eager"), AveragedModel, in_parallel])
+@pytest.mark.parametrize("name", nets())
+def test_bfloat16_weights_and_wrapped_modules_are_read(
+    name: str, wrap: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    """The numbers are those of the same weights in float32; of a wrapper the module inside counts."""
+    half = nets()[name].bfloat16()
+    plain = copy.deepcopy(half).float()
+    expected = numbers(plain)
+    assert numbers(half) == numbers(wrap(half)) == expected
+    assert numbers(nn.Sequential(wrap(half[:-1]), half[-1])) == expected
+    path = bnn.save(wrap(half), tmp_path / "net.safetensors")
+    assert numbers(path) == numbers(bnn.save(plain, tmp_path / "plain.safetensors")) == expected
 
 
 def test_equal_nets_give_equal_bytes(tmp_path: Path) -> None:

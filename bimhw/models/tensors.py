@@ -1,0 +1,33 @@
+"""Torch's tensors as arrays, and modules without torch's wrappers; torch itself is not loaded here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Wrapper -> where it keeps the module: torch.compile, averaged weights, several cards.
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "AveragedModel": "module",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+}
+
+
+def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+    """Return the numbers of a tensor; of types that numpy lacks (bfloat16) in float32, which holds them exactly."""
+    here = tensor.detach().cpu()
+    known = not here.is_floating_point() or str(here.dtype) in ("torch.float16", "torch.float32", "torch.float64")
+    array: npt.NDArray[Any] = (here if known else here.float()).numpy()
+    return array
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the module that torch.compile, AveragedModel or DataParallel wraps; anything else as it is."""
+    while type(model).__module__.startswith("torch.") and type(model).__name__ in _WRAPPERS:
+        model = getattr(model, _WRAPPERS[type(model).__name__])
+    return model

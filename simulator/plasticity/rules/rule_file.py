@@ -36,6 +36,8 @@ Source = Literal[
 LOCAL = ("slope", "peak", "spikes")  # made by neurons in every step; the host makes the others at labelled steps
 TRACES = ("x1", "x2", "y1", "y2", "y3")
 MOST_CHARACTERS = 100_000
+_WHOLE = "See docs/on-chip-learning.md for a whole file"
+Path_ = tuple[str | int, ...]
 _PLAIN = re.compile(r".")
 # One character of the value, as it is written within quotes; escapes of white space, which does not count.
 _ESCAPES = {"'": re.compile(r"''|."), '"': re.compile(r"\\(?:x.{2}|u.{4}|U.{8}|.|$)|.")}
@@ -167,7 +169,7 @@ def _read(text: str, where: str) -> ReadRules:
     raw = parse_yaml(text, where)
     places = _Places(text, where)
     if raw is None:
-        raise places.error((), "is empty", "See docs/on-chip-learning.md for a whole file")
+        raise places.error((), "is empty", _WHOLE)
     try:
         file = msgspec.convert(raw, RuleFile)
     except msgspec.ValidationError as error:
@@ -177,9 +179,6 @@ def _read(text: str, where: str) -> ReadRules:
     if not file.rules:
         raise places.error(("rules",), "are none", "Give at least one")
     return ReadRules(file, tuple(_rule(r, ("rules", k), places) for k, r in enumerate(file.rules)))
-
-
-Path_ = tuple[str | int, ...]
 
 
 def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
@@ -278,7 +277,7 @@ def _way_out(message: str, path: list[str | int]) -> str:
     if message.startswith("Invalid enum value"):
         field = next(f for f in msgspec.structs.fields(_struct_of(path)) if f.name == path[-1])
         return f"It is one of: {', '.join(get_args(field.type))}"
-    return "See docs/on-chip-learning.md for a whole file"
+    return _WHOLE
 
 
 class _Places:

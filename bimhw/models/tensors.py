@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Module = TypeVar("Module")
 
 # Wrapper -> where it keeps the module: torch.compile, averaged weights, several cards.
 _WRAPPERS = {
@@ -18,15 +21,15 @@ _WRAPPERS = {
 }
 
 
-def as_array(tensor: Tensor) -> npt.NDArray[Any]:
+def as_array(tensor: Tensor) -> npt.NDArray[np.generic]:
     """Return the numbers of a tensor; of types that numpy lacks (bfloat16) in float32, which holds them exactly."""
     here = tensor.detach().cpu()
     known = not here.is_floating_point() or str(here.dtype) in ("torch.float16", "torch.float32", "torch.float64")
-    array: npt.NDArray[Any] = (here if known else here.float()).numpy()
+    array: npt.NDArray[np.generic] = (here if known else here.float()).numpy()
     return array
 
 
-def unwrapped(model: Any) -> Any:
+def unwrapped(model: Module) -> Module:
     """Return the module that torch.compile, AveragedModel or DataParallel wraps; anything else as it is."""
     while type(model).__module__.startswith("torch.") and type(model).__name__ in _WRAPPERS:
         model = getattr(model, _WRAPPERS[type(model).__name__])

@@ -101,9 +101,10 @@ def compare_silicon(
     if not sets:
         unknown = f"; not recognised: {', '.join(strange)}" if strange else ""
         reasons = f"; left out: {'; '.join(left_out)}" if left_out else ""
+        nothing = "measurement that can be predicted" if left_out else "file of a known kind of measurement"
         raise InputError(
             str(root),
-            f"holds no file of a known kind of measurement{unknown}{reasons}",
+            f"holds no {nothing}{unknown}{reasons}",
             "Known kinds are in docs/energy.md",
         )
     return Comparison(tuple(sets), tuple(strange), tuple(left_out))
@@ -143,12 +144,9 @@ def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]
     loihi1, loihi2 = chips.loihi1, chips.loihi2
     if path.suffix == ".csv":
         columns = tables[path]
-        if counts.recognises(columns):
-            yield from counts.predict(name, _csv(path), chips.others)
-        for kind, chip in ((quartz, loihi1), (kws, loihi1)):
-            if kind.recognises(columns):
-                found = kind.predict(name, _csv(path), chip)
-                yield found if found.rows else f"{name}: holds no row that can be predicted"
+        found = counts.predict(name, _csv(path), chips.others) if counts.recognises(columns) else []
+        found += [kind.predict(name, _csv(path), loihi1) for kind in (quartz, kws) if kind.recognises(columns)]
+        yield from (f if f.rows else _empty(f) for f in found)
     elif path.suffix == ".json":
         cells = _json(path)
         if pair.looks_like(cells):
@@ -165,6 +163,12 @@ def _predict(path: Path, name: str, chips: Chips, tables: Mapping[Path, set[str]
             else:
                 trace = _trace(path, key, printed, tables)
                 yield pilotnet.predict(f"{name}: {key}", result, _csv(table), loihi2, trace)
+
+
+def _empty(found: DataSet) -> str:
+    """Return why a set without rows is left out."""
+    gaps = [a for a in found.assumptions if "is left out" in a or "judges no energy" in a or "outside the model" in a]
+    return f"{found.name}: holds no row that can be predicted" + (f" ({'; '.join(gaps)})" if gaps else "")
 
 
 def _activity(path: Path, key: str, keys: Iterable[str], tables: Mapping[Path, set[str]]) -> Path | None:

@@ -18,6 +18,7 @@ import msgspec
 from bimhw.evidence.silicon.judge import LINE, QUANTITIES, DataSet, Quantity, Row, number, signed
 from energy_models.chip_energy import chip_energy, counters
 from energy_models.scaling import scaled_chip
+from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.program.activity import Activity
@@ -48,28 +49,44 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chips: Chips | None = 
     sets: dict[tuple[str, Quantity], list[Row]] = {}
     notes: dict[tuple[str, Quantity], list[str]] = {}
     for row in rows:
-        key = row["chip"].strip(), _quantity(row)
+        key = _text(row, "chip"), _quantity(row)
         found, said = sets.setdefault(key, []), notes.setdefault(key, [])
-        measured, label = signed(row, "measured_pj"), row["network"].strip()
+        measured, label = signed(row, "measured_pj"), _text(row, "network") or row.get(LINE, "a row")
         if not measured or measured < 0:
             said.append(f"{row.get(LINE, label)} is left out: its measured energy is missing or negative")
             continue
-        judges = row["judges"].strip()
-        chip = (chips or {}).get(key[0]) or load_chip(key[0])
-        predicted = energy_pj(chip, row, key[1] == "total energy")
-        why = _cannot_judge(row, key[1], predicted) or ("" if judges == "yes" else judges)
+        try:
+            chip = (chips or {}).get(key[0]) or load_chip(key[0])
+            predicted = energy_pj(chip, row, key[1] == "total energy")
+        except InputError as error:  # a chip that no file describes, or a supply where the chip's own is unknown
+            said.append(f"{row.get(LINE, label)} is left out: {error}")
+            continue
+        why = _cannot_judge(row, key[1], predicted, chip) or _said_to_judge(row)
         found.append(Row(label, key[1], "pJ", measured, predicted, None, why))
-        if (row.get("given") or "").strip():
-            said.append(f"{label}: {row['given'].strip()}")
+        if given := _text(row, "given"):
+            said.append(f"{label}: {given}")
     return [
         DataSet(f"{name}: {chip}", _KIND[quantity], chip, tuple(found), (), tuple(notes[chip, quantity]))
         for (chip, quantity), found in sets.items()
     ]
 
 
-def _cannot_judge(row: Mapping[str, str], quantity: Quantity, predicted: float) -> str:
+def _text(row: Mapping[str, str], column: str) -> str:
+    """Return a cell; "" where the row ends before it."""
+    return (row.get(column) or "").strip()
+
+
+def _said_to_judge(row: Mapping[str, str]) -> str:
+    """Return why the table does not let a row judge; empty if it does."""
+    said = _text(row, "judges")
+    return "" if said.lower() == "yes" else said or "the table does not say that it judges"
+
+
+def _cannot_judge(row: Mapping[str, str], quantity: Quantity, predicted: float, chip: Chip) -> str:
     if predicted <= 0:
         return "the chip file has no energy of what this row counts"
+    if lacks := [op for op, n in _operations(row).items() if n and _price(chip, op) is None]:
+        return f"the chip file has no energy of {', '.join(lacks)}"
     return (
         "a total energy without time_ns lacks its static part"
         if quantity == "total energy" and not number(row, "time_ns")
@@ -129,7 +146,14 @@ def energy_pj(chip: Chip, row: Mapping[str, str], with_static: bool = False) -> 
     report = chip_energy(activity, native)
     per_step = report.by("item").get("steps", 0.0)
     total = (report.energy_pj("dynamic") - per_step) / SCALE + report.energy_pj("static")
-    operations = {op: number(row, op) or 0.0 for op in OPERATIONS}
-    if (row.get("rule") or "").strip():
-        operations |= rule_operations(row["rule"])
-    return total + sum(n * (chip.energy[op].value or 0.0) for op, n in operations.items() if n)
+    return total + sum(n * (_price(chip, op) or 0.0) for op, n in _operations(row).items() if n)
+
+
+def _operations(row: Mapping[str, str]) -> dict[str, float]:
+    """Return the operations of a row: its own columns, or those of its rule."""
+    rule = _text(row, "rule")
+    return {op: number(row, op) or 0.0 for op in OPERATIONS} | (rule_operations(rule) if rule else {})
+
+
+def _price(chip: Chip, operation: str) -> float | None:
+    return chip.energy[operation].value if operation in chip.energy else None

@@ -124,14 +124,22 @@ class DataSet:
 LEAST, MOST = 1e-30, 1e30  # of a number other than 0, in any unit of these files
 
 
+MISSING = frozenset(("", "nan", "na", "n/a", "none", "null", "-"))  # what tables write where nothing was measured
+
+
+def is_missing(cell: object) -> bool:
+    """Return whether a cell says that nothing was measured: empty, absent, or not a number (NaN)."""
+    return cell is None or str(cell).strip().lower() in MISSING
+
+
 def number(row: Mapping[str, Any], column: str) -> float | None:
-    """Return a cell as a number; None where it is empty or absent.
+    """Return a cell as a number; None where it is missing.
 
     Raises:
         ValueError: it is not 0 or a number from 1e-30 to 1e30: no count, time or energy of these files lies beyond.
     """
     cell = row.get(column)
-    if cell is None or (isinstance(cell, str) and not cell.strip()):
+    if is_missing(cell):
         return None
     where = f"{row[LINE]}, column {column!r}" if LINE in row else repr(column)
     try:
@@ -144,7 +152,7 @@ def number(row: Mapping[str, Any], column: str) -> float | None:
 
 
 def signed(row: Mapping[str, Any], column: str) -> float | None:
-    """Return a measured energy or power as a number of either sign; None where it is empty.
+    """Return a measured energy or power as a number of either sign; None where it is missing.
 
     What is measured as a difference can be negative; such a row judges nothing, and is no reason to stop.
 
@@ -152,7 +160,7 @@ def signed(row: Mapping[str, Any], column: str) -> float | None:
         ValueError: it is not a finite number.
     """
     cell = row.get(column)
-    text = str(cell).strip() if cell is not None else ""
+    text = "" if is_missing(cell) else str(cell).strip()
     if text.startswith("-"):
         value = number({**row, column: text[1:]}, column)
         return None if value is None else -value

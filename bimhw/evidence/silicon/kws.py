@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bimhw.evidence.silicon.judge import LINE, DataSet, Row, negative, number, positive
+from bimhw.evidence.silicon.judge import LINE, DataSet, Row, is_missing, negative, number, positive
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
@@ -59,6 +59,8 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
             falls.append(f"{label} judges nothing: the measured energy does not rise")
             continue
         out.append(Row(label, "dynamic energy", "pJ/neuron/step", measured, predicted, excluded=why or _LINE))
+    if len(_means(runs)) < 2:
+        falls.append("every energy is left out: runs of one size give no slope over the neurons")
     core_us = step_us(chip, rate)
     for r in rows:
         measured_us = number(r, "us_per_timestep")
@@ -110,7 +112,7 @@ def joules_of(row: Mapping[str, str]) -> float | None:
     """Return the dynamic energy of a step [J]: as the row states, or from that of an inference, or from power and time."""
     step, inference, watt = (positive(row, c) for c in COLUMNS)
     us, run, idle = (number(row, c) for c in ("us_per_timestep", "P_run_W", "P_idle_boot_W"))
-    if not (row.get("P_dyn_W") or "").strip() and run and idle:
+    if is_missing(row.get("P_dyn_W")) and run and idle:
         watt = run - idle if run > idle else None
     if step:
         return step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bimhw.evidence.silicon.judge import LEAST, MOST, DataSet, Row, number
+from bimhw.evidence.silicon.judge import LEAST, MOST, DataSet, Row, is_missing, number
 from bimhw.evidence.silicon.pilotnet import _native
 from energy_models.chip_energy import chip_energy, counters
 from simulator.chips.chip import Chip
@@ -65,7 +65,7 @@ def predict(name: str, cells: Cells, chip: Chip) -> DataSet:
 
 def _finite(value: Any, where: str) -> float | None:
     """Return a number of either sign: an energy that is a difference may be below 0 where noise is larger than it."""
-    if value is None:
+    if is_missing(value):
         return None
     known = isinstance(value, int | float) and not isinstance(value, bool)
     if not known or (value and not LEAST <= abs(value) <= MOST):

@@ -61,9 +61,11 @@ def predict(name: str, rows: Sequence[Mapping[str, str]], chip: Chip) -> DataSet
         exponent, steps = number(row, "t_max_log2"), steps_of(row)
         joules, time = energy_uj_of(row), number(row, "us_per_timestep")
         if exponent is not None and exponent > MOST_LOG2:
-            raise ValueError(
-                f"{row.get(LINE, 'a row')}: t_max_log2 is {exponent:g}; codes of up to 2^{MOST_LOG2} steps are known"
+            place = row.get(LINE, "a row")
+            gaps.append(
+                f"{place} is left out: t_max_log2 is {exponent:g}; codes of up to 2^{MOST_LOG2} steps are known"
             )
+            continue
         coded = exponent is not None and exponent >= 1 and exponent == round(exponent)
         if exponent is None or not coded or steps is None or steps < SPIKES or not (joules or time):
             gaps.append(

@@ -126,6 +126,32 @@ def test_a_negative_energy_is_a_row_that_judges_nothing(tmp_path: Path) -> None:
     assert second.figure("dynamic energy") == pytest.approx(0, abs=1e-9)
 
 
+def test_a_row_that_cannot_be_judged_is_named_and_ends_nothing(tmp_path: Path) -> None:
+    """Of NaN, of a code, chip, supply or operation that is not known, and of rows that end early."""
+    head = "t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep"
+    (tmp_path / "a.csv").write_text(f"{head}\n7,651,NaN,n/a\n14,83000,3,2\n3,51,33.77,nan\n")
+    table = "chip,network,measured_pj,neuron_updates,supply_v,rule,judges\n"
+    cases = [
+        "loihi3,a,1,1,,,yes", "spinnaker2,b,1,1,0.5,,yes", "spinnaker1,c,896000,10,,x*y,yes", "spinnaker1,d,896000,10",
+        "spinnaker1,e,896000,10,,,Yes",
+    ]  # fmt: skip
+    (tmp_path / "b.csv").write_text(table + "\n".join(cases) + "\n")
+    (tmp_path / "c.csv").write_text("n_copies,n_layers_per_copy,P_dyn_W\n2,10,0.08\n")
+    (tmp_path / "d.json").write_text('{"25": {"0": {"dynamic_energy": {"mean": NaN}, "total_time": {"mean": 11.6}}}}')
+    found = compare_silicon(tmp_path)
+    quartz_set, counted, two_neurons = found.sets
+    assert [(r.name, r.quantity) for r in quartz_set.rows] == [("t_max 2^3", "dynamic energy")]
+    assert [a.split(" is left out")[0] for a in quartz_set.assumptions if "left out" in a] == ["line 2", "line 3"]
+    assert {r.name: r.excluded for r in counted.rows} == {
+        "c": "the chip file has no energy of op_mul, op_add, op_state_read, op_state_write",
+        "d": "the table does not say that it judges", "e": "",
+    }  # fmt: skip
+    assert [r.quantity for r in two_neurons.rows] == ["step time"]
+    reasons = " ".join(found.left_out)
+    assert "'loihi3': is not known" in reasons and "does not state its supply" in reasons and "no slope" in reasons
+    assert found.not_recognised == ()
+
+
 def test_quartz_prediction_is_pinned() -> None:
     """Two spikes a neuron and sample: 1 or 3 would halve it or add half (t_max 2^7, 651 steps; measured 290.11 uJ)."""
     energy_uj, core_us = quartz.sample(FITTED, 128, 651)
@@ -249,7 +275,7 @@ def test_files_of_the_same_columns_in_other_forms(tmp_path: Path) -> None:
     assert again.rows == found.rows
     value = compare_silicon(tmp_path).as_json()["mean_over_sets"]
     assert value["dynamic_energy"] > 0 and value["step_time"] is None and value["step_time_of_cores_alone"] is None
-    (tmp_path / "a.csv").write_text(QUARTZ + "\n,20,6,nan,331,5\n")
+    (tmp_path / "a.csv").write_text(QUARTZ + "\n,20,6,inf,331,5\n")
     with pytest.raises(InputError, match=r"line 2, column .lmt_active_ratio."):
         compare_silicon(tmp_path)
     (tmp_path / "b.csv").write_text("some,other\n1,2\n")
@@ -317,7 +343,7 @@ def test_pairs_with_missing_and_noisy_cells(tmp_path: Path) -> None:
     assert [(r.name, r.quantity) for r in found.rows] == [
         ("10 Hz, delay 1 ms", "dynamic energy"), ("10 Hz, delay 2 ms", "step time")]  # fmt: skip
     assert found.rows[0].measured == pytest.approx(-5) and any("own sigma" in a for a in found.assumptions)
-    for wrong in (float("nan"), True, 1e308):
+    for wrong in (float("inf"), True, 1e308):
         cells["10"]["2"] = {"total_time": {"mean": wrong}}
         (tmp_path / "a.json").write_text(json.dumps(cells))
         with pytest.raises(InputError, match="delay 2 ms, total_time"):
@@ -366,7 +392,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a file of measurements"):
         compare_silicon(tmp_path)
     for cells, message in (("3,51,5 uJ,2", "no number"),
-                           ("99,51,1,2", "t_max_log2 is 99"), ("inf,51,1,2", "finite"),
+                           ("99,51,1,2", "line 2 is left out: t_max_log2 is 99"), ("inf,51,1,2", "finite"),
                            ("3,51,1e308,2", "to 1e.30"), ("3,51,1e-320,2", "to 1e.30")):  # fmt: skip
         (tmp_path / "a.csv").write_text(
             f"t_max_log2,steps_per_sample,core_dyn_uJ_per_sample,us_per_timestep\n{cells}\n"

@@ -2,7 +2,8 @@
 
     python -m benchmarks.counted_learning [--samples 8] [--pilot 4] [--net exp]
 
-Ratios counted / simulated: without a pilot, with one, and the counted range over the simulated energy. Digits, on loihi2.
+Ratios counted / simulated: without a pilot, with one, as `bimhw energy` prints by itself, and that range over the simulated
+energy. Digits, on loihi2.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 import bimhw
 from bimhw.costs.counted import count_learning
-from bimhw.costs.pilot import Pilot
+from bimhw.costs.pilot import PILOT, Pilot
 from bimhw.costs.plan import ChipForm, LearningPlan
 from bimhw.tasks import Task, load_task
 from energy_models.chip_energy import chip_energy
@@ -100,17 +101,18 @@ def learnt_run(case: Case, plan: LearningPlan) -> tuple[Learner, Learnt]:
     return learner, replace(learnt, activity=learnt.parts().activity)
 
 
-def ratios(case: Case, plan: LearningPlan, pilot: int) -> tuple[float, float, float, float]:
-    """Return counted over simulated energy without and with a pilot, and the counted range without one."""
+def ratios(case: Case, plan: LearningPlan, pilot: int) -> tuple[float, float, float, float, float]:
+    """Return counted over simulated energy without and with a pilot and by default, and the range of the default."""
     learner, learnt = learnt_run(case, plan)
     simulated = chip_energy(learnt.activity, case.chip, learner.program)
     counted = count_learning(case.program, case.spikes, case.activity, case.chip, plan)
     known = Pilot(case.task, pilot).correct(counted, case.program, case.chip)
-    low, nominal, high = (chip_energy(a, case.chip, case.program) for a in counted.activities)
-    after = chip_energy(known.activities[1], case.chip, case.program)
+    own = Pilot(case.task, min(PILOT, len(case.task.train))).correct(counted, case.program, case.chip)
+    each = (counted.activities[1], known.activities[1], *(own if plan.fast else counted).activities)
+    plain, corrected, low, nominal, high = (chip_energy(a, case.chip, case.program) for a in each)
     return (
-        nominal.energy_pj() / simulated.energy_pj(), after.energy_pj() / simulated.energy_pj(),
-        low.low_pj() / simulated.low_pj(), high.high_pj() / simulated.high_pj(),
+        plain.energy_pj() / simulated.energy_pj(), corrected.energy_pj() / simulated.energy_pj(),
+        nominal.energy_pj() / simulated.energy_pj(), low.low_pj() / simulated.low_pj(), high.high_pj() / simulated.high_pj(),
     )  # fmt: skip
 
 
@@ -132,13 +134,11 @@ def main(arguments: list[str] | None = None) -> None:
             case = made(NETS[net], Path(folder), given.samples)
         for plan in PLANS:
             found.append(ratios(case, plan, given.pilot))
-            plain, pilot, low, high = found[-1]
-            print(
-                f"{net}, {name(plan)}: {plain:.3f}, with a pilot {pilot:.3f}, range {low:.2f} .. {high:.2f}", flush=True
-            )
-    each = np.array(found)
-    for what, values in (("without", each[:, 0]), ("with", each[:, 1])):
-        print(f"{values.size} cases {what} a pilot: {values.min():.3f} .. {values.max():.3f}")
+            plain, pilot, own, low, high = found[-1]
+            figures = f"{plain:.3f}, with a pilot {pilot:.3f}, by default {own:.3f} ({low:.2f} .. {high:.2f})"
+            print(f"{net}, {name(plan)}: {figures}", flush=True)
+    for what, values in zip(("without a pilot", "with a pilot", "by default"), np.array(found).T, strict=False):
+        print(f"{values.size} cases {what}: {values.min():.3f} .. {values.max():.3f}")
 
 
 if __name__ == "__main__":

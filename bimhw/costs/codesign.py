@@ -13,6 +13,7 @@ import numpy as np
 from bimhw.costs.compare import energy
 from bimhw.costs.counted import LearningPlan
 from bimhw.costs.learning import LearningPrice, learning_forms
+from bimhw.costs.pilot import Pilot
 from bimhw.costs.result import Energy
 from bimhw.costs.rows import EXACT, ModeRow, modes
 from bimhw.runs.folder import RunFolder
@@ -47,6 +48,7 @@ class Codesign(Shown):
         roofline: what limits SynOps/s, and how much of it the run reaches.
         floorline: share of steps that each term binds, its mean time, and what to change (`simulator.timing.terms`).
         fidelity: how far the program is the network that it was compiled from; None where it does not say.
+        notes: how learning was counted.
     """
 
     energy_sensitivity: list[dict[str, Any]]
@@ -59,6 +61,7 @@ class Codesign(Shown):
     floorline: list[dict[str, Any]] = field(default_factory=list)
     modes: list[ModeRow] = field(default_factory=list)
     fidelity: ProgramFidelity | None = None
+    notes: list[str] = field(default_factory=list)
 
     def _facts(self) -> Mapping[str, Value]:
         top = self.energy_sensitivity[0]["item"] if self.energy_sensitivity else None
@@ -75,8 +78,9 @@ class Codesign(Shown):
 
 
 def codesign(
-    run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None, copies: int | None = None
-) -> Codesign:
+    run: Path | str, gpu: tuple[str, ...] = ("h100",), price: LearningPrice | None = None, copies: int | None = None,
+    pilot: Pilot | bool | None = None,
+) -> Codesign:  # fmt: skip
     """Answer the design questions of a run folder.
 
     Args:
@@ -84,6 +88,7 @@ def codesign(
         gpu: cards to break even with.
         price: parameters of the comparison of learning forms.
         copies: of the network in throughput mode; None: as many as the chip holds, 1: none.
+        pilot: samples that forms of learning learn first, as in `bimhw.energy`.
 
     Raises:
         InputError: not a run folder, an unknown card, a parameter out of its range.
@@ -94,7 +99,7 @@ def codesign(
     folder = RunFolder.open(run)
     chip, program = folder.chip(), folder.program()
     plan = LearningPlan(block=price.block, lookback=price.lookback)
-    costs = energy(folder, chip, gpu, plan=plan, copies=copies)
+    costs = energy(folder, chip, gpu, plan=plan, copies=copies, pilot=pilot)
     dynamic = sum(i.energy_pj or 0.0 for i in costs.report.select("dynamic") if i.hardware != "learning")
     inference_nj = dynamic / 1e3 / max(1, costs.report.steps)
     return Codesign(
@@ -108,6 +113,7 @@ def codesign(
         [] if chip.timing is None else [r | {"trust": costs.time_words[0]} for r in floorline(folder).rows()],
         modes(costs.rows()),
         costs.fidelity,
+        list(costs.notes),
     )
 
 
@@ -246,7 +252,7 @@ def chip_learning(costs: Energy) -> list[dict[str, Any]]:
                 "form": cost.plan.form, "learners": cost.copies, "exact": cost.plan.form in EXACT, "low_uj": low, "uj": nominal,
                 "high_uj": high, "of it static_uj": static,
                 "us": None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples, "updates": cost.updates,
-                "trust": trust(report.items),
+                "pilot": cost.pilot, "trust": trust(report.items),
             }
         )  # fmt: skip
     return _ranked(rows)

@@ -10,7 +10,7 @@ from typing import Any
 from bimhw.costs.copies import learning_throughput, throughput
 from bimhw.costs.counted import CountedLearning, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.measured import measure_gpu
-from bimhw.costs.pilot import Pilot
+from bimhw.costs.pilot import Pilot, corrected
 from bimhw.costs.result import Energy, LearningCost, cheapest_exact
 from bimhw.runs.folder import RunFolder
 from energy_models.chip_energy import chip_energy
@@ -54,7 +54,7 @@ def energy(
     spikes: SpikeTrain | None = None,
     copies: int | None = None,
     plan: LearningPlan | None = None,
-    pilot: Pilot | None = None,
+    pilot: Pilot | bool | None = None,
 ) -> Energy:
     """Itemise the energy of a run, beside GPUs.
 
@@ -69,7 +69,7 @@ def energy(
         program, spikes: what ran and all its events, where `run` is an `Activity`; without events neither learning nor copies.
         copies: of the network in throughput mode (None: as many as the chip holds, 1: none).
         plan: block and look-back of the forms of learning.
-        pilot: samples that each form learns first, to know how its spikes change.
+        pilot: samples that each form learns first; by default a few of the run's task, where it updates every 1 to 3 steps.
 
     Raises:
         InputError: not a run folder, an unknown chip or card, another program's run; `FitError`: more copies than fit.
@@ -83,10 +83,11 @@ def energy(
     costs = [] if workload is None else [c for card in cards for c in gpu_costs(workload, card, scan)]
     learned = any(name.startswith("learn_") for name in activity.counts)
     learning: tuple[LearningCost, ...] = ()
-    full, held, learners = None, 1, None
+    full, held, learners, piloted = None, 1, None, ""
     ran = 1 if program is None else copies_of(program)
     if program is not None and spikes is not None and not learned and spikes.steps and ran == 1:
-        forms = _counted(program, spikes, activity, chip, plan or LearningPlan(), "bits_per_character" in result, pilot)
+        counted = _counted(program, spikes, activity, chip, plan or LearningPlan(), "bits_per_character" in result)
+        forms, piloted = corrected(counted, _folder(run), program, chip, pilot)
         learning = tuple(_charged(c, c.activities, chip, program, bounds) for c in forms)
         held, full = _full(program, spikes, activity, chip, bounds, copies)
         if held > 1 and forms:
@@ -98,7 +99,7 @@ def energy(
         result.get("test_accuracy", result.get("accuracy")), held, full, _board_mw(chip), ran,
         _time_ratios(program, chip, activity, spikes), None if program is None else program.facts.fidelity,
         (time_word(chip, program, False), time_word(chip, program, True)), learners,
-        _recounted(program, spikes, activity, chip, report, result) if learned else _notes(learning, ran, learners, pilot),
+        _recounted(program, spikes, activity, chip, report, result) if learned else _notes(learning, ran, learners, piloted),
     )  # fmt: skip
 
 
@@ -107,18 +108,13 @@ def _board_mw(chip: Chip) -> float | None:
 
 
 def _counted(
-    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, plan: LearningPlan, every_step: bool,
-    pilot: Pilot | None,
+    program: Program, spikes: SpikeTrain, activity: Activity, chip: Chip, plan: LearningPlan, every_step: bool
 ) -> tuple[CountedLearning, ...]:  # fmt: skip
     """Count every form that the chip can do; none on a chip without on-chip learning."""
     if not chip.capabilities.learning:
         return ()
     plans = [replace(plan, form=form) for form in forms_of(program)]
-    counted = tuple(count_learning(program, spikes, activity, chip, p, every_step) for p in plans)
-    if pilot is None:
-        return counted
-    pilot.check()
-    return tuple(pilot.correct(c, program, chip) for c in counted)
+    return tuple(count_learning(program, spikes, activity, chip, p, every_step) for p in plans)
 
 
 def _charged(
@@ -126,7 +122,7 @@ def _charged(
     bounds: Mapping[str, tuple[float, float]] | None, copies: int = 1,
 ) -> LearningCost:  # fmt: skip
     low, nominal, high = (chip_energy(a, chip, program, bounds) for a in activities)
-    return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies)
+    return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies, counted.pilot)
 
 
 def _learners(
@@ -163,7 +159,7 @@ def _time_ratios(
 
 
 def _notes(
-    learning: Sequence[LearningCost], ran: int, learners: LearningCost | None, pilot: Pilot | None
+    learning: Sequence[LearningCost], ran: int, learners: LearningCost | None, piloted: str
 ) -> tuple[str, ...]:  # fmt: skip
     if not learning:
         return (_OF_ONE,) if ran > 1 else ()
@@ -171,10 +167,7 @@ def _notes(
         "learning is counted from the events of the run, core by core; what errors decide (neurons reached, weights that "
         "change) has a low, a nominal and a high share; one update a sample, or one every K steps (tr, blk)"
     ]
-    if pilot is not None:
-        lines.append(f"each counter and the time by what {pilot.samples} samples made of it while they were learnt")
-    elif learning[0].plan.block == 1:
-        lines.append("at an update every step, spikes change while it learns: a pilot (--pilot 12) knows how much")
+    lines += [piloted] if piloted else []
     if not all(c.timed for c in learning):
         lines.append("the chip file has no time for a word of learning, or no timing ran: learning takes no time here")
     return (*lines, _SEPARATE) if learners is not None else tuple(lines)
@@ -251,12 +244,15 @@ def _network_steps(program: Program | None, activity: Activity) -> float:
     return min(chip_steps, float(program.facts.sample_steps or chip_steps))
 
 
+def _folder(run: Path | str | RunFolder | Activity) -> RunFolder | None:
+    """Return a run's folder; None for counters alone."""
+    return None if isinstance(run, Activity) else run if isinstance(run, RunFolder) else RunFolder.open(run)
+
+
 def _result(run: Path | str | RunFolder | Activity) -> Mapping[str, Any]:
     """Return the result that a run folder holds; nothing for counters alone."""
-    if isinstance(run, Activity):
-        return {}
-    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    return folder.result if (folder.path / "result.json").is_file() else {}
+    folder = _folder(run)
+    return folder.result if folder is not None and (folder.path / "result.json").is_file() else {}
 
 
 def _updates_per_sample(result: Mapping[str, Any], activity: Activity) -> int:

@@ -50,6 +50,7 @@ class CountedLearning:
         stored: the program with every synapse that learning may fill.
         spikes, samples: events and number of the samples that were counted, in the learner's steps.
         touched: synaptic words touched by step of these samples and core, at each of the shares.
+        pilot: samples that were learnt to correct the count; 0: none, and the plan is `fast`; None: none is needed.
     """
 
     plan: LearningPlan
@@ -60,6 +61,7 @@ class CountedLearning:
     spikes: SpikeTrain
     samples: int
     touched: tuple[I64, I64, I64]
+    pilot: int | None = None
 
 
 def forms_of(program: Program) -> tuple[ChipForm, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +12,16 @@ from bimhw.compiler.decode import encode
 from bimhw.costs.counted import CountedLearning, count_learning
 from bimhw.costs.counted_work import whole
 from bimhw.costs.plan import LearningPlan
+from bimhw.runs.classes import task_for, with_classes
 from bimhw.runs.execute import joined
+from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import ready_to_learn, step_labels
 from bimhw.runs.learn_run import learnt_by
+from bimhw.tasks import load_named
 from bimhw.tasks.base import Split, Task
-from simulator.base.errors import InputError
+from bimhw.tasks.dataset import Dataset
+from bimhw.tasks.sources.text import Corpus
+from simulator.base.errors import BimhwError, InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
 from simulator.plasticity import Learner, learn, learn_config
@@ -26,6 +31,8 @@ from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
 from simulator.timing.run import run_timing
 
+PILOT = 12  # samples that are learnt by themselves, where counts alone would not do
+MOST_STEPS = 1_000  # of these samples
 I64 = npt.NDArray[np.int64]
 Totals = Mapping[str, float]
 _TIME = "time"
@@ -80,7 +87,75 @@ class Pilot:
             counted,
             activities=(_times(low, least), _times(nominal, factors), _times(high, most)),
             touched=(_scaled(few_words, min(1.0, words)), _scaled(some, words), _scaled(many, max(1.0, words))),
+            pilot=self.samples,
         )
+
+
+def pilot_of(run: RunFolder, samples: int, chosen: str | Task | Corpus | Dataset | None = None) -> Pilot:
+    """Return the pilot of a run: on its own task, or on one that is named.
+
+    Raises:
+        InputError: a run that learnt, or a task without classes.
+    """
+    if run.manifest.get("learning"):
+        raise InputError("--pilot", "corrects counts, and this run learnt: its learning was simulated", "Leave it out")
+    if isinstance(chosen, Dataset):
+        return Pilot(task_for(run.program(), chosen), samples)
+    task = run.manifest["task"] if chosen is None else chosen
+    return Pilot(with_classes(load_named(task) if isinstance(task, str) else task), samples)
+
+
+def corrected(
+    counted: Sequence[CountedLearning], run: RunFolder | None, program: Program, chip: Chip, pilot: Pilot | bool | None
+) -> tuple[tuple[CountedLearning, ...], str]:
+    """Correct counts by what learning makes of them.
+
+    Args:
+        counted: each form.
+        run: that was counted; None where there are counters alone, which name no task.
+        program, chip: that ran.
+        pilot: samples that every form learns; None: `PILOT` of the run's task for the forms that update `fast`; False: none.
+
+    Returns:
+        The forms, and what was done or why not; "" where nothing was needed.
+
+    Raises:
+        InputError: samples that cannot be learnt, where `pilot` names them.
+    """
+    if isinstance(pilot, Pilot):
+        pilot.check()
+        return tuple(pilot.correct(c, program, chip) for c in counted), _DONE.format(pilot.samples)
+    if not any(c.plan.fast for c in counted):
+        return tuple(counted), ""
+    plain = tuple(replace(c, pilot=0) if c.plan.fast else c for c in counted)
+    try:
+        own = None if pilot is False else _own(run, program, max(c.activities[1].samples for c in counted))
+        if own is None:
+            return plain, _WITHOUT.format("none was asked for" if pilot is False else _NO_TASK)
+        done = tuple(own.correct(c, program, chip) if c.plan.fast else c for c in counted)
+    except BimhwError as error:
+        return plain, _WITHOUT.format(error)
+    return done, _DONE.format(own.samples)
+
+
+def _own(run: RunFolder | None, program: Program, planned: int) -> Pilot | None:
+    """Return the pilot that needs no asking: as many samples as the run has, at most `PILOT`, in at most `MOST_STEPS`."""
+    if run is None or not run.manifest["task"]:
+        return None
+    steps = program.facts.sample_steps or 1
+    samples = min(PILOT, max(2, planned), MOST_STEPS // steps)
+    if samples < 2:
+        raise InputError("--pilot", f"of samples of {steps:,} steps takes long", "Ask for it: --pilot 2")
+    pilot = pilot_of(run, samples)
+    pilot.check()
+    return pilot
+
+
+_DONE = "spikes change while it learns: counters and time are corrected by what {} samples made of them while they were learnt"
+_WITHOUT = (
+    "without a pilot: with an update every 1 to 3 steps spikes change while it learns, and a count may be 25 % low ({})"
+)
+_NO_TASK = "counters name no task to learn"
 
 
 def _learnt(

@@ -20,6 +20,7 @@ SHARED_FORMS: tuple[ChipForm, ...] = (
     "seq",
     "tr",
 )  # where B and C are shared, traces would take words for every channel
+SLOW = 4  # steps between updates from which on a count needs no pilot
 COUNTED_STEPS = 2_000  # chip steps that are counted and timed; the rest of a longer run is taken to be alike
 
 
@@ -38,6 +39,11 @@ class LearningPlan:
     block: int = 16
     lookback: int = 32
     every: int = 0
+
+    @property
+    def fast(self) -> bool:
+        """True if weights change so often that spikes change with them: a count alone is up to 25 % too low then."""
+        return self.block < SLOW if self.form in ("tr", "blk") else self.form == "dense" and 0 < self.every < SLOW
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ class LearningCost(Shown):
         updates: weight updates of a sample.
         timed: the learning phases' time is in the static power.
         copies: separate learners side by side, each with a network of its own; the reports are of all of them.
+        pilot: samples that were learnt to correct the count; 0: none, and the count needed them; None: it needs none.
     """
 
     plan: LearningPlan
@@ -36,6 +37,7 @@ class LearningCost(Shown):
     updates: float
     timed: bool
     copies: int = 1
+    pilot: int | None = None
 
     def uj_per_sample(self) -> tuple[float, float, float]:
         """Return low, nominal and high energy of a sample."""
@@ -111,8 +113,8 @@ class Energy(ComparedEnergy):
         for cost in [*sorted(self.learning, key=lambda c: c.uj_per_sample()[1]), *together]:
             low, _, high = cost.uj_per_sample()
             row = self._chip_row(cost.nominal, "learning", cost.plan.form, cost.copies)
-            low_us, high_us = self._us(cost.low, 0), self._us(cost.high, 1)
-            out.append(replace(row, low_uj=low, high_uj=high, updates=cost.updates, low_us=low_us, high_us=high_us))
+            row = replace(row, low_uj=low, high_uj=high, updates=cost.updates, pilot=cost.pilot)
+            out.append(replace(row, low_us=self._us(cost.low, 0), high_us=self._us(cost.high, 1)))
         return [*out, *map(self._gpu_row, self.gpu), *map(self._measured_row, self.measured)]
 
     def _chip_row(self, report: EnergyReport, work: str, how: str, copies: int = 1) -> ComparisonRow:

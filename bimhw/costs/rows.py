@@ -31,6 +31,7 @@ class ComparisonRow:
         unknown: what costs energy and is in none of the sums.
         scan: the card computes all steps by a parallel scan, which a reset forbids: a bound.
         time_word: how far the time can be trusted (the weakest of the times that the run uses).
+        pilot: of counted learning, samples learnt to correct the count; 0: none, though it needs some; None: it needs none.
     """
 
     who: str
@@ -50,12 +51,18 @@ class ComparisonRow:
     unknown: tuple[str, ...] = ()
     scan: bool = False
     time_word: str = UNKNOWN
+    pilot: int | None = None
 
     @property
     def what(self) -> str:
         """The row in words."""
         if self.side == "chip":
-            text = "inference" if self.work == "inference" else f"inference + learning ({_HOW.get(self.how, self.how)})"
+            known = "" if self.pilot is None else f", pilot of {self.pilot}" if self.pilot else ", no pilot"
+            text = (
+                "inference"
+                if self.work == "inference"
+                else f"inference + learning ({_HOW.get(self.how, self.how)}{known})"
+            )
             return (
                 text
                 if self.batch == 1
@@ -86,7 +93,7 @@ class ComparisonRow:
 
 _COLUMNS = (
     "who", "what", "side", "work", "how", "batch", "low_uj", "uj", "high_uj", "system_uj", "low_us", "us", "high_us", "updates",
-    "word", "time_word", "unknown", "scan",
+    "word", "time_word", "unknown", "scan", "pilot",
 )  # fmt: skip
 _WORK = {"inference": "inference", "bptt": "training (BPTT)", "rtrl": "training (RTRL)", "learning": "learning"}
 _HOW = {

@@ -59,10 +59,13 @@ _RANDOM = "random spikes are the input without it"
 _LAYER = "--rule counts one layer of leaky neurons"
 _TIMED = ("compiled", "simpy", "clocked", "bound")
 
+_OF_PILOT = Need(("--task", "--data", "--task-option", "--encode", "--data-option"), "--pilot")
+
 # full name of a command -> what its options need; tests/bimhw/cli/test_needs.py walks all
 NEEDS: dict[str, tuple[Need, ...]] = {
     "bench": (Need(("--objective",), "--mapping", ("auto",)), Need(("--timing-sample",), "--engine", _TIMED)),
     "chips show": (Need(("--json",), "--yaml", absent=True, why="--yaml prints the file itself"),),
+    "codesign": (_OF_PILOT,),
     "convert": (Need(("--threshold",), "--code", ("sigma-delta",)),),
     "crosscheck": (
         Need(("--target",), "--against", ("brian2",)),
@@ -74,7 +77,7 @@ NEEDS: dict[str, tuple[Need, ...]] = {
             ("--explain", "--gpu", "--scan", "--copies", "--measure", "--block", "--lookback", "--pilot"),
             "--by", absent=True, why="--by prints one grouping",
         ),
-        Need(("--task", "--data", "--task-option", "--encode", "--data-option"), "--pilot"),
+        _OF_PILOT,
     ),
     "forgetting": (
         Need(("--samples",), "--keep", ("replay",)),

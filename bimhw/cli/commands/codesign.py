@@ -9,6 +9,7 @@ import click
 
 from bimhw.cli.comparison import copies_option
 from bimhw.cli.output import PictureFile, echo, json_option, print_json, print_table
+from bimhw.cli.pilot import take_pilot, with_pilot_options
 
 if TYPE_CHECKING:
     from bimhw.costs.rows import ModeRow
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     help="Of the weight update.",
 )
 @copies_option
+@with_pilot_options
 @click.option("--plot", type=PictureFile(), help="Write a plot (.png, .svg, .pdf).")
 @click.option("--floorline", type=PictureFile(), help="Draw what binds each step (.png, .svg, .pdf).")
 @json_option
@@ -45,6 +47,7 @@ def command(
     run: Path,
     gpu: tuple[str, ...],
     copies: int | None,
+    pilot: int | None,
     plot: Path | None,
     floorline: Path | None,
     as_json: bool,
@@ -57,8 +60,9 @@ def command(
     from bimhw.costs.codesign import codesign
     from bimhw.costs.learning import LearningPrice
 
+    learnt = take_pilot(run, pilot, options)
     price = LearningPrice(**options)
-    result = codesign(run, gpu, price, copies)
+    result = codesign(run, gpu, price, copies, learnt)
     if plot is not None:
         from bimhw.views.codesign_plot import plot_codesign
 
@@ -83,14 +87,18 @@ def command(
         rows = getattr(result, part)
         if rows:
             columns = tuple(rows[0])
-            print_table(title, [c.replace("_", " ") for c in columns], [tuple(r[c] for c in columns) for r in rows])
+            body = [tuple("" if r[c] is None and c in _NOT_NEEDED else r[c] for c in columns) for r in rows]
+            print_table(title, [c.replace("_", " ") for c in columns], body)
         elif part != "on_chip":
             echo(f"{title}: nothing to say for this run")
     _print_modes(result.modes)
-    for line in result.verdict:
+    for line in (*result.verdict, *result.notes):
         echo(line)
     if result.fidelity is not None:
         echo(f"program against its network: {result.fidelity.text}")
+
+
+_NOT_NEEDED = ("pilot", "place by energy", "place by time")  # columns in which None is no unknown figure
 
 
 def _print_modes(rows: list[ModeRow]) -> None:

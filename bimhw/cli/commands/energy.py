@@ -10,10 +10,9 @@ import click
 
 from bimhw.cli.comparison import copies_option, print_comparison
 from bimhw.cli.output import echo, json_option, print_json, print_table
-from bimhw.cli.task_options import take_task, with_task_options
+from bimhw.cli.pilot import take_pilot, with_pilot_options
 
 if TYPE_CHECKING:
-    from bimhw.costs.pilot import Pilot
     from bimhw.costs.result import Energy
     from energy_models.items import EnergyReport, Grouping, Item
     from energy_models.spread import Spread
@@ -49,14 +48,7 @@ if TYPE_CHECKING:
     "--block", type=click.IntRange(1), default=16, show_default=True, help="K: steps between updates (tr, blk)."
 )
 @click.option("--lookback", type=click.IntRange(0), default=32, show_default=True, help="L: steps that tr looks back.")
-@click.option(
-    "--pilot",
-    type=click.IntRange(2),
-    metavar="N",
-    help="Learn N samples of --task by each form, and correct its counts by what learning made of them.",
-)
-@click.option("--task", help="Task of --pilot.  [that of the run]")
-@with_task_options
+@with_pilot_options
 @click.option("--measure", type=click.Path(path_type=Path), help="Run this model file on this machine's NVIDIA card.")
 @json_option
 def command(
@@ -87,7 +79,7 @@ def command(
     bounds = dict(_bound(text) for text in bound)
     result = energy(
         run, chip, gpu, bounds=bounds, supply_v=supply_v, process_nm=process_nm, measure=measure, scan=scan, copies=copies,
-        plan=LearningPlan(block=block, lookback=lookback), pilot=_pilot(run, pilot, task),
+        plan=LearningPlan(block=block, lookback=lookback), pilot=take_pilot(run, pilot, task),
     )  # fmt: skip
     if by is not None:
         _by(result.report, by, as_json)
@@ -99,27 +91,6 @@ def command(
         print_json(result.as_json())
         return
     _print(result)
-
-
-def _pilot(run: Path, samples: int | None, options: dict[str, object]) -> Pilot | None:
-    """Return the samples to learn: of the run's own task, where the options name none."""
-    from bimhw.costs.pilot import Pilot
-    from bimhw.runs.classes import task_for, with_classes
-    from bimhw.runs.folder import RunFolder
-    from bimhw.tasks import load_named
-    from bimhw.tasks.dataset import Dataset
-    from simulator.base.errors import InputError
-
-    chosen = take_task(options)
-    if samples is None:
-        return None
-    folder = RunFolder.open(run)
-    if folder.manifest.get("learning"):
-        raise InputError("--pilot", "corrects counts, and this run learnt: its learning was simulated", "Leave it out")
-    if isinstance(chosen, Dataset):
-        return Pilot(task_for(folder.program(), chosen), samples)
-    name = folder.manifest["task"] if chosen is None else chosen
-    return Pilot(with_classes(load_named(name) if isinstance(name, str) else name), samples)
 
 
 def _bound(text: str) -> tuple[str, tuple[float, float]]:

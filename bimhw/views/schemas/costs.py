@@ -162,6 +162,7 @@ class Codesign(Document, frozen=True):
     floorline: list[dict[str, Value]]
     modes: list[dict[str, Value]]
     fidelity: Fidelity | None
+    notes: list[str]
 
 
 class _Point(Document, frozen=True):

@@ -56,6 +56,7 @@ class Row(Document, frozen=True):
     time_word: str
     batch: int
     scan: bool
+    pilot: int | None
     updates: float
     uj: Figure
     low_uj: Figure

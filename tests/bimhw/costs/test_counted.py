@@ -12,11 +12,15 @@ import pytest
 
 import bimhw
 from benchmarks.counted_learning import NETS, PLANS, Case, learnt_run, made, ratios
+from bimhw.costs.codesign import codesign
 from bimhw.costs.copies import learning_throughput, throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.explain import chip_rows, explain_card, explain_chip
+from bimhw.costs.learning import LearningPrice
 from bimhw.costs.pilot import Pilot
 from bimhw.costs.rows import modes
+from bimhw.runs.folder import RunFolder
+from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu_card import load_gpu
 from mapping.copies import most_copies, replicate
@@ -159,8 +163,50 @@ def test_a_pilot_of_all_samples_is_the_run(case: Case) -> None:
 @pytest.mark.parametrize("plan", PLANS, ids=str)
 def test_a_pilot_of_half_the_samples_counts_all(case: Case, plan: LearningPlan) -> None:
     """Spikes of two layers nearly double where weights change at every step."""
-    _, energy, low, high = ratios(case, plan, SAMPLES // 2)
-    assert energy == pytest.approx(1, abs=0.05) and low <= 1 <= high
+    _, energy, own, low, high = ratios(case, plan, SAMPLES // 2)
+    assert energy == pytest.approx(1, abs=0.05)
+    assert own == pytest.approx(1, abs=0.05) and low <= 1 <= high  # as `bimhw energy` prints
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of a small net on three samples of digits."""
+    folder = tmp_path_factory.mktemp("run")
+    program = made(NETS["delta"] | {"hidden": (8,)}, folder, 2).program
+    return bimhw.simulate(program, "digits", 3, output=folder / "run").folder
+
+
+def test_forms_that_update_every_step_learn_a_pilot_by_themselves(digits_run: Path) -> None:
+    """By default, of tr and blk with an update every 1 to 3 steps; what cannot or must not be done is said."""
+    run = RunFolder.open(digits_run)
+    fast, slow = LearningPlan(block=3, lookback=1), LearningPlan(block=4)
+    rows = {r.how: r for r in bimhw.energy(run, plan=fast, copies=1).rows() if r.work == "learning"}
+    assert {how: r.pilot for how, r in rows.items()} == {"dense": None, "seq": None, "tr": 3, "blk": 3}
+    assert rows["tr"].what == "inference + learning (truncated TR, counted, pilot of 3)"
+    plain = bimhw.energy(run, plan=fast, copies=1, pilot=False)
+    alone = {r.how: r for r in plain.rows() if r.work == "learning"}
+    assert alone["tr"].pilot == 0 and alone["tr"].what.endswith("counted, no pilot)") and rows["seq"] == alone["seq"]
+    assert "none was asked for" in " ".join(plain.notes)
+    pilot = Pilot(load_task("digits"), 3)
+    (counted,) = (c for c in bimhw.energy(run, plan=fast, copies=1, pilot=pilot).learning if c.plan.form == "tr")
+    assert rows["tr"].uj == counted.uj_per_sample()[1] != alone["tr"].uj
+    assert all(r.pilot is None for r in bimhw.energy(run, plan=slow, copies=1).rows())
+    counters = bimhw.energy(run.activity(), run.chip(), program=run.program(), spikes=run.spikes(), plan=fast, copies=1)
+    assert "counters name no task" in " ".join(counters.notes)
+
+
+def test_a_pilot_of_long_samples_waits_to_be_asked(digits_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bimhw.costs.pilot.MOST_STEPS", 31)  # two samples of 16 take 32
+    found = bimhw.energy(digits_run, plan=LearningPlan(block=1, lookback=0), copies=1)
+    assert "takes long" in " ".join(found.notes) and {c.pilot for c in found.learning} == {None, 0}
+
+
+def test_codesign_says_which_forms_a_pilot_corrected(digits_run: Path) -> None:
+    found = codesign(digits_run, price=LearningPrice(block=1, lookback=0), copies=1)
+    assert {r["form"]: r["pilot"] for r in found.on_chip} == {"dense": None, "seq": None, "tr": 3, "blk": 3}
+    assert any("corrected by what 3 samples made" in line for line in found.notes)
+    rows = {r.how: r for r in bimhw.energy(digits_run, plan=LearningPlan(block=1, lookback=0), copies=1).rows()}
+    assert all(r["uj"] == pytest.approx(rows[r["form"]].uj, rel=1e-12) for r in found.on_chip)
 
 
 def test_spikes_meet_the_pruned_synapses_that_learning_stores(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def number(row: Mapping[str, Any], column: str) -> float | None:
         ValueError: it is not 0 or a number from 1e-30 to 1e30: no count, time or energy of these files lies beyond.
     """
     cell = row.get(column)
-    if is_missing(cell):
+    if cell is None or is_missing(cell):
         return None
     where = f"{row[LINE]}, column {column!r}" if LINE in row else repr(column)
     try:

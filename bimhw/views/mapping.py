@@ -11,6 +11,7 @@ from mapping.files import save_mapping
 from mapping.view import MappingView, view_mapping
 from simulator.base.errors import InputError
 from simulator.base.shown import Shown
+from simulator.base.writing import together
 from simulator.chips.chip import Chip
 from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
@@ -64,8 +65,9 @@ def map_program(
             what = "this program" if isinstance(program, Program) else program
             raise InputError(str(run), f"is not a run of {what}", "Simulate this program")
         rates, source = rates_of_run(folder), f"the spikes of {run}"
-    if output is not None:
-        plot_mapping(loaded, chip, Path(output), rates, source)
-    if save is not None:
-        save_mapping(loaded, Path(save))
+    with together():
+        if output is not None:
+            plot_mapping(loaded, chip, Path(output), rates, source)
+        if save is not None:
+            save_mapping(loaded, Path(save))
     return Placement(loaded, chip, view_mapping(loaded, chip, rates), source)

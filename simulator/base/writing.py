@@ -11,6 +11,7 @@ import socket
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from simulator.base.errors import InputError
 _SERIAL = itertools.count()
 _HOST = f"{zlib.crc32(socket.gethostname().encode(errors='replace')):08x}"
 _PART = ".bimhw-part-"
+_HELD: ContextVar[list[tuple[Path, Path]] | None] = ContextVar("held", default=None)
 
 
 def check_output(path: Path | str, *inputs: Path | str | None) -> Path:
@@ -83,8 +85,32 @@ def replacing(path: Path) -> Iterator[Path]:
             if target.exists():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             yield temporary
-            temporary.replace(target)
+            held = _HELD.get()
+            if held is None:
+                temporary.replace(target)
+            else:
+                held.append((temporary, target))
         finally:
+            if (temporary, target) not in (_HELD.get() or ()):
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Let the files that the block writes by `replacing` appear at its end: all of them, or none where it fails.
+
+    A kill between two renames can still part them.
+    """
+    held: list[tuple[Path, Path]] = []
+    token = _HELD.set(held)
+    try:
+        yield
+        for temporary, target in held:
+            with os_errors(str(target)):
+                temporary.replace(target)
+    finally:
+        _HELD.reset(token)
+        for temporary, _ in held:
             temporary.unlink(missing_ok=True)
 
 

@@ -59,16 +59,18 @@ def command(
     """
     from bimhw.costs.codesign import codesign
     from bimhw.costs.learning import LearningPrice
+    from simulator.base.writing import together
 
     learnt = take_pilot(run, pilot, options)
     price = LearningPrice(**options)
     result = codesign(run, gpu, price, copies, learnt)
-    if plot is not None:
-        from bimhw.views.codesign_plot import plot_codesign
+    with together():
+        if plot is not None:
+            from bimhw.views.codesign_plot import plot_codesign
 
-        plot_codesign(result, plot)
-    if floorline is not None:
-        _draw_floorline(run, floorline)
+            plot_codesign(result, plot)
+        if floorline is not None:
+            _draw_floorline(run, floorline)
     if as_json:
         print_json(result.as_json())
         return

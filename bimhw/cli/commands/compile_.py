@@ -87,17 +87,7 @@ def command(
     task, reading = take_task(options), named_values(read_options, "reading option", "dt=0.001")
     options["copies"] = "max" if copies == "max" else _whole_number(copies)
     result = compile(model, calibration=payloads, task=task, mapping=by, reading=reading, **options)
-    result.program.save(path)
-    if save_mapping:
-        from mapping.files import save_mapping as write
-
-        write(result.program, Path(save_mapping))
-    if plot:
-        from bimhw.views.mapping_plot import plot_mapping
-        from simulator.program.chip import chip_of_program
-
-        source = f"calibration ({result.report['calibration']})"
-        plot_mapping(result.program, chip_of_program(result.program), Path(plot), result.rates, source)
+    _write(result, path, save_mapping, plot)
     report = dict(result.report) | {"program": str(path)}
     if _labelled(task) and payloads is None and result.float_network.stage == "float":
         report["notes"] = [*report["notes"], *_points(result, model, task, by, reading, options)]
@@ -105,6 +95,24 @@ def command(
         print_json(report)
     else:
         _show(report)
+
+
+def _write(result: CompileResult, path: Path, save_mapping: str | None, plot: str | None) -> None:
+    """Write program, mapping and picture, all or none: a picture may not find the memory to be drawn."""
+    from simulator.base.writing import together
+
+    with together():
+        result.program.save(path)
+        if save_mapping:
+            from mapping.files import save_mapping as write
+
+            write(result.program, Path(save_mapping))
+        if plot:
+            from bimhw.views.mapping_plot import plot_mapping
+            from simulator.program.chip import chip_of_program
+
+            source = f"calibration ({result.report['calibration']})"
+            plot_mapping(result.program, chip_of_program(result.program), Path(plot), result.rates, source)
 
 
 def _labelled(task: object) -> bool:

@@ -16,7 +16,7 @@ from simulator.base.locks import held, holder
 from simulator.base.names import check_name
 from simulator.base.reading import boundary, check_is_file, parse_json, parse_yaml, read_text, read_yaml
 from simulator.base.text import printable
-from simulator.base.writing import check_output, check_output_folder, replacing, write_text
+from simulator.base.writing import check_output, check_output_folder, replacing, together, write_text
 
 
 def test_a_device_and_a_pipe_are_not_replaced(tmp_path: Path) -> None:
@@ -59,6 +59,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         part.write_text("half")
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_of_one_block_appear_together(fails: bool, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("before")
+    try:
+        with together():
+            write_text(old, "after")
+            write_text(new, "after")
+            assert old.read_text() == "before" and not new.exists()
+            if fails:
+                raise MemoryError
+    except MemoryError:
+        assert old.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["old"]
+    else:
+        assert not fails and old.read_text() == new.read_text() == "after"
+        assert {p.name for p in tmp_path.iterdir()} == {"old", "new"}
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:

@@ -14,4 +14,4 @@ x = (torch.rand(50, 8, 16) < 0.3).float()  # [T, B, inputs]
 compiled = bimhw.compile(net, chip="loihi2", sample=x)
 run = bimhw.simulate(compiled.program, data=bimhw.Dataset(x.numpy()), output="snntorch-run")
 print(f"{compiled.report['cores']} cores, {run.result['mean_latency_us']:.1f} us and "
-      f"{bimhw.energy(run.folder).rows()[0].uj:.3g} uJ a sample")  # fmt: skip
+      f"{bimhw.energy(run.folder).rows()[0].uj:.3g} uJ per sample")  # fmt: skip

@@ -97,7 +97,7 @@ def _check_fan_in(problem: MappingProblem) -> None:
         raise FitError(
             f"population {name!r}",
             f"has a neuron with {least:,} inputs, and a core of chip {problem.chip.name!r} has {limit:,.0f} in_axons",
-            "Reduce its fan-in, or choose a chip with more axons a core",
+            "Reduce its fan-in, or choose a chip with more axons per core",
         )
 
 

@@ -25,7 +25,7 @@ _WIDTH = "Compile with --bits of one of these; integers keep their values, so sc
 WAYS_OUT = {
     "neurons": "Split the population over more cores (more cores, or a larger chip)",
     "synapse_bytes": "Use fewer weight bits, prune, or more cores",
-    "state_bytes": "Use fewer neurons a core, a frozen A_log (one shared table), or more cores",
+    "state_bytes": "Use fewer neurons per core, a frozen A_log (one shared table), or more cores",
     "memory_bytes": "Use fewer weight bits, prune, or put fewer neurons on the core (--neurons-per-core)",
     "in_axons": "Reduce the fan-in of the core's neurons, or spread them over more cores",
     "out_axons": "Reduce the number of cores that one neuron reaches, or put fewer neurons on the core",

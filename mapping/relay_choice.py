@@ -20,7 +20,7 @@ from simulator.program.graph import Population
 from simulator.program.program import HOST, Program
 
 I64 = npt.NDArray[np.int64]
-RELAY_WAY_OUT = "Reduce the number of cores that its neurons reach, or choose a chip with more axons a core"
+RELAY_WAY_OUT = "Reduce the number of cores that its neurons reach, or choose a chip with more axons per core"
 _PAYLOAD = {"mul": 1, "fires": 0, "theta": 1, "v_min": -(2**23), "limit": 2**23 - 1}
 # A spike makes the membrane 1 (loihi_cuba: 64), which is enough; nothing is kept for the next step.
 _SPIKE: dict[str, Mapping[str, int]] = {

@@ -29,7 +29,7 @@ from bimhw.views.network_parts import (
     settings_part,
 )
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
-from bimhw.views.parts import Part, Table
+from bimhw.views.parts import Part, Table, beside_part, run_names
 from simulator.base.files import write_text
 from simulator.base.shown import si, significant
 from simulator.chips.chip import Chip
@@ -80,7 +80,10 @@ def render(*runs: RunFolder, gpu: str = "h100") -> str:
     """Return the page as text."""
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    views = [_view(run, gpu) for run in runs]
+    views = [_view(run, name, gpu) for run, name in zip(runs, run_names([r.path for r in runs]), strict=True)]
+    figures = [
+        {t["label"]: t["value"] for t in v.tiles} | {"cores that hold neurons": f"{len(v.data.cores):,}"} for v in views
+    ]
     environment = Environment(loader=PackageLoader("bimhw.views"), autoescape=select_autoescape(), trim_blocks=True)
     source = environment.loader.get_source if environment.loader is not None else None
     assert source is not None
@@ -90,7 +93,7 @@ def render(*runs: RunFolder, gpu: str = "h100") -> str:
         .render(
             title=" and ".join(dict.fromkeys(v.title for v in views)),
             runs=views,
-            beside=_beside(views) if len(views) > 1 else None,
+            beside=beside_part([v.name for v in views], figures) if len(views) > 1 else None,
             css=source(environment, "report.css")[0],
             script=source(environment, "report.js")[0],
             data=data,
@@ -99,7 +102,7 @@ def render(*runs: RunFolder, gpu: str = "h100") -> str:
     )
 
 
-def _view(run: RunFolder, gpu: str) -> RunView:
+def _view(run: RunFolder, name: str, gpu: str) -> RunView:
     program, chip, result, manifest = run.program(), run.chip(), run.result, run.manifest
     timing = run.timing()
     costs = energy(run, gpu=gpu)
@@ -123,7 +126,7 @@ def _view(run: RunFolder, gpu: str) -> RunView:
     samples = f"{manifest['samples']:,} samples" if manifest["samples"] != 1 else "1 sample"
     split = " of the training split, learnt one by one" if manifest.get("learning") else ""
     return RunView(
-        name=run.path.name,
+        name=name,
         title=f"{manifest['task'] or 'run'} on {chip.name}",
         subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",
         answer=answer(program, chip, result, costs),
@@ -163,13 +166,6 @@ def _verdict(line: str) -> str:
     outcome, _, rest = line.partition(": ")
     word = {"LOSES": "it loses", "wins": "it wins"}.get(outcome, "the outcome is undecided")
     return f"Compared with a GPU {word}: {rest}."
-
-
-def _beside(views: list[RunView]) -> Part:
-    """Show the figures of both runs, by what they are."""
-    first, second = ({t["label"]: t["value"] for t in v.tiles} for v in views)
-    rows = [[label, first.get(label, "–"), second.get(label, "–")] for label in dict.fromkeys([*first, *second])]
-    return Part("Side by side", table=Table(("figure", *(v.name for v in views)), rows, (1, 2)))
 
 
 def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping[str, Any]) -> Part | None:

@@ -1,4 +1,4 @@
-"""Plot of a mapping: cores of the mesh by load, links by messages a step, borders of chips, the host's port."""
+"""Plot of a mapping: cores of the mesh by load, links by messages per step, borders of chips, the host's port."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plot_mapping(
         program: mapped.
         chip: its chip.
         path: of the picture.
-        rates: population -> messages a step of each neuron; all 1 where unknown.
+        rates: population -> messages per step of each neuron; all 1 where unknown.
         source: where the rates come from, for the title.
 
     Raises:
@@ -50,9 +50,9 @@ def plot_mapping(
     _links(axes, view, t)
     _frame(axes, t)
     used = int((view.neurons > 0).sum())
-    text = f"{program.chip}: {used} of {chip.n_cores} cores, {significant(view.link.sum(), 4)} hops a step"
+    text = f"{program.chip}: {used} of {chip.n_cores} cores, {significant(view.link.sum(), 4)} hops per step"
     if t.chips > 1:
-        text += f", {significant(view.chip_messages, 4)} messages a step between chips"
+        text += f", {significant(view.chip_messages, 4)} messages per step between chips"
     axes.set_title(f"{text}\nrates: {source or 'one message a step of every neuron'}", fontsize=9, loc="left")
     save_figure(figure, path)
     plt.close(figure)
@@ -108,7 +108,7 @@ def _links(axes: Any, view: MappingView, t: Topology) -> None:
         arrow |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 5 + 4 * share}
         axes.annotate("", end, start, arrowprops=arrow, zorder=2)
     axes.set_xlabel(
-        f"column of routers; arrows: messages a step over a link, thickest {significant(top, 3)}", fontsize=8
+        f"column of routers; arrows: messages per step over a link, thickest {significant(top, 3)}", fontsize=8
     )
 
 

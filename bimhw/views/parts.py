@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Drawing = Literal["", "raster", "timeline", "core"]
@@ -45,3 +46,18 @@ class Part:
     def id(self) -> str:
         """Anchor of the section."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """Return the names of runs: of their folders, with the folder above where two are called the same, else A and B."""
+    for names in ([p.name for p in paths], [f"{p.resolve().parent.name}/{p.name}" for p in paths]):
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} {chr(ord('A') + k)}" for k, name in enumerate(p.name for p in paths)]
+
+
+def beside_part(names: Sequence[str], figures: Sequence[dict[str, str]]) -> Part:
+    """Show the figures of two runs, by what they are."""
+    first, second = figures
+    rows = [[label, first.get(label, "–"), second.get(label, "–")] for label in dict.fromkeys([*first, *second])]
+    return Part("Side by side", table=Table(("figure", *names), rows, (1, 2)))

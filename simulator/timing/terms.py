@@ -32,8 +32,8 @@ I32 = npt.NDArray[np.int32]
 F64 = npt.NDArray[np.float64]
 TERMS = ("neurons", "packets out", "packets in", "synapses", "heaviest link")
 CHANGES = {
-    "neurons": "fewer neurons a core (more cores), or a cheaper update",
-    "packets out": "fewer destination cores a neuron (--objective messages), or fewer neurons a core",
+    "neurons": "fewer neurons per core (more cores), or a cheaper update",
+    "packets out": "fewer destination cores per neuron (--objective messages), or fewer neurons per core",
     "packets in": "fewer packets into the fullest core: neurons that share inputs on one core, or more cores",
     "synapses": "prune, lower rates, or fewer neurons on the fullest core",
     "heaviest link": "another placement, fewer messages between chips, or wider links",

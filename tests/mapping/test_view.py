@@ -106,6 +106,6 @@ def test_command_draws_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert saved.read_bytes() == (tmp_path / "again.json").read_bytes()
     assert code("map", str(path), "-o", str(tmp_path / "m.svg")) == 0
     assert "<svg" in (tmp_path / "m.svg").read_text()
-    assert "hops a step" in capsys.readouterr().out
+    assert "hops per step" in capsys.readouterr().out
     assert code("map", str(path), "-o", str(tmp_path / "m.bmp")) == 2
     assert "must end in .png" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("name", "title", "cores", "neurons a core", "spikes", "neuron models", "timing")
+    columns = ("name", "title", "cores", "neurons per core", "spikes", "neuron models", "timing")
     print_table("chips", columns, [tuple(_cell(r[c.replace(" ", "_")]) for c in columns) for r in rows])
 
 

@@ -176,7 +176,7 @@ def _show(report: dict[str, Any]) -> None:
     m = report["mapping"]
     click.echo(
         f"mapping {m['method']}: {significant(m['messages_per_step'], 4)} messages between cores and "
-        f"{significant(m['hops_per_step'], 4)} hops a step, "
+        f"{significant(m['hops_per_step'], 4)} hops per step, "
         "as expected from the calibration's rates"
     )
     _show_objectives(m)
@@ -186,7 +186,7 @@ def _show(report: dict[str, Any]) -> None:
     if "chips" in m:
         click.echo(
             f"{m['chips']} chips hold neurons; "
-            f"{significant(m['chip_messages_per_step'], 4)} messages a step leave their chip"
+            f"{significant(m['chip_messages_per_step'], 4)} messages per step leave their chip"
         )
     kept = report["fidelity"]
     click.echo(": ".join([kept["word"], *(["; ".join(kept["reasons"])] if kept["reasons"] else [])]))

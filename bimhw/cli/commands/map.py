@@ -34,7 +34,7 @@ def command(program: Path, run: Path | None, output: Path | None, save: Path | N
     columns = ("core", "router", "neurons", "load", "binds", "messages out", "messages in", "populations")
     print_table(f"{program} on {placed.chip.name}, rates: {placed.rates}", columns, [_row(r) for r in facts["cores"]])
     echo(
-        f"{significant(facts['hops_per_step'], 4)} hops a step; "
+        f"{significant(facts['hops_per_step'], 4)} hops per step; "
         f"{significant(facts['chip_messages_per_step'], 4)} from chip to chip"
     )
     for what, path in (("picture", output), ("mapping", save)):

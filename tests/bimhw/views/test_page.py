@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import bimhw
+from bimhw.views.parts import run_names
 from tests.thinned import first
 
 MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
@@ -76,6 +77,14 @@ def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Pat
     assert sum(c["energy_pj"] for c in data["cores"]) == pytest.approx(
         sum(v for k, v in by_core.items() if k != "chip")
     )
+
+
+def test_two_runs_are_told_apart(run: Path, tmp_path: Path) -> None:
+    page = bimhw.report(run, tmp_path / "page.html", beside=run).read_text(encoding="utf-8")
+    assert "<h1>run A: digits on loihi2</h1>" in page and "<h1>run B: digits on loihi2</h1>" in page
+    assert "cores that hold neurons" in page
+    names = [["a", "b"], ["x/run", "y/run"]]
+    assert [run_names([tmp_path / n for n in two]) for two in names] == names
 
 
 def test_outputs_that_spike_have_their_band_in_the_raster(run: Path, tmp_path: Path) -> None:

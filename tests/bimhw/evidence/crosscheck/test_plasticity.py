@@ -17,6 +17,7 @@ from bimhw.evidence.crosscheck.plasticity import (
     RULES,
     TOLERANCE,
     Floats,
+    LearningCheck,
     Pairing,
     Rule,
     brian_weights,
@@ -98,6 +99,13 @@ def test_a_wrong_decay_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_command_and_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     import bimhw.evidence.crosscheck.plasticity as plasticity
 
+    found: list[LearningCheck] = []
+
+    def kept(**options: Any) -> list[LearningCheck]:
+        found.extend(cross_check_learning(**options))
+        return found
+
+    monkeypatch.setattr(plasticity, "cross_check_learning", kept)
     arguments = ["crosscheck-learning", "--steps", "40", "--pre", "2", "--post", "3", "--seed", "4"]
     done = CliRunner().invoke(cli, [*arguments, "--json"])
     assert done.exit_code == 0, done.output
@@ -105,7 +113,7 @@ def test_command_and_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert printed["equal"]
     assert [r["rule"] for r in printed["runs"]] == list(RULES)
     assert all(r["synapses"] == 6 and r["steps"] == 40 for r in printed["runs"])
-    wrong = [replace(c, difference=1e-8) for c in cross_check_learning(5, 1, 1)]
+    wrong = [replace(c, difference=1e-8) for c in found]
     monkeypatch.setattr(plasticity, "cross_check_learning", lambda **options: wrong)
     assert CliRunner().invoke(cli, arguments).exit_code == 1
     with pytest.raises(InputError, match="hebb"):

@@ -142,8 +142,8 @@ _STATES = (
     Word("wait", 8, signed=False, meaning="steps left before the first update"),
 )
 _PARAMS = (
-    Word("dv", 13, signed=False, meaning="decay of v a step, in 1/4096"),
-    Word("da", 13, signed=False, meaning="decay of a a step, in 1/4096"),
+    Word("dv", 13, signed=False, meaning="decay of v a step, in 1/4096", decay=True),
+    Word("da", 13, signed=False, meaning="decay of a a step, in 1/4096", decay=True),
     BIAS,
     VTH,
     V_RESET,
@@ -177,7 +177,7 @@ CUBA = register(
         states=(*_STATES, Word("u", 32, meaning="synaptic current")),
         params=(
             *_PARAMS,
-            Word("du", 13, signed=False, meaning="decay of u a step, in 1/4096"),
+            Word("du", 13, signed=False, meaning="decay of u a step, in 1/4096", decay=True),
             Word("bias_u", 32, meaning="added to the current at every step", unit="in"),
         ),
         kernel=_cuba_kernel,

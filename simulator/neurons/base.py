@@ -47,6 +47,7 @@ class Word:
         meaning: one line of documentation.
         unit: of a parameter, the port in whose accumulator's unit its value is held; "" for a value stored as it is.
             The compiler divides by that unit, so that a threshold and the weights share one scale.
+        decay: a share of a state lost in each step; one below a hundredth of the word's least step is stored as 0.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Word:
     signed: bool = True
     meaning: str = ""
     unit: str = ""
+    decay: bool = False
 
 
 @dataclass(frozen=True)

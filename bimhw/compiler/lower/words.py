@@ -3,7 +3,8 @@
 A parameter whose `Word` names a port is divided by the value of 1 in that port's accumulator, so that thresholds and
 weights share one scale. The accumulator of a port that no word names has the unit 1: weights are then stored as
 multiples of 2^k, k >= 0, of the model's own input unit (1/256 mV for ``izhikevich``).
-Error: half a unit of each word; a parameter that this changes by more than a tenth is refused.
+Error: half a unit of each word; a parameter that this changes by more than a tenth is refused. A decay so slow that its word
+cannot hold a hundredth of it becomes 0, with a note: the state then keeps all of itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from simulator.program.graph import Population
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 _MOST_CHANGE = 0.1  # of a parameter by rounding
+_NO_DECAY = 0.01  # of a decay word's least step
 _WAIT = "wait"  # the word of the models that wait for their layer
 
 
@@ -32,7 +34,7 @@ def lower_words(
     population: Population, units: Mapping[str, Floats], calibration: Calibration, options: CompileOptions
 ) -> Lowered:
     """Return the population in whole numbers; its parameters need no format of their own."""
-    model, params = get(population.model), dict[str, Ints]()
+    model, params, notes = get(population.model), dict[str, Ints](), list[str]()
     for word in model.params:
         if word.name == _WAIT:
             params[_WAIT] = np.asarray(population.layer, np.int32)
@@ -44,7 +46,14 @@ def lower_words(
                 f"lacks the parameter {word.name!r} of model {model.name!r}",
                 "Give it",
             )
-        params[word.name] = stored_word(population, word, np.asarray(given, np.float64), units.get(word.unit))
+        value = np.asarray(given, np.float64)
+        if word.decay and ((value > 0) & (value < _NO_DECAY)).any():
+            least = float(value[(value > 0) & (value < _NO_DECAY)].min())
+            notes.append(
+                f"population {population.name!r}: {word.name!r} of {least:g} ({word.meaning}) is stored as 0: no decay"
+            )
+            value = np.where(value < _NO_DECAY, 0.0, value)
+        params[word.name] = stored_word(population, word, value, units.get(word.unit))
     tables = population.tables
     if model.tables and not tables:
         if model.float_tables is None:
@@ -56,7 +65,7 @@ def lower_words(
         tables = model.float_tables(population.params)
     made = replace(population, params=params, tables=tables)
     waits = _WAIT in params or rests(made, population.layer)
-    return Lowered(made, {}, () if waits else (early(population),))
+    return Lowered(made, {}, tuple(notes) if waits else (*notes, early(population)))
 
 
 def early(population: Population) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.frontends.nir.dynamics import spread as spread_values
-from bimhw.frontends.nir.fold import MATRICES, RESIDUE, Algebra, Form, Part
+from bimhw.frontends.nir.fold import MATRICES, RESIDUE, Algebra, Csr, Form, Part
 from bimhw.frontends.nir.graph import Node
 from bimhw.frontends.nir.linear import apply
 from bimhw.frontends.nir.matrices import MAX_ENTRIES, Kernel, conv_kernel, pool_kernel
@@ -64,6 +64,12 @@ class WindowPart(Part):
         pairs = (sum(len({y for y, _ in at}) for at in d) for d in self.reach)
         return int(math.prod(pairs) * self.taps.shape[-1] * self.taps.shape[-2])
 
+    @property
+    def n_entries(self) -> int:
+        """Paths by taps whose weight is not 0: a pool joins no channels, which `n_paths` counts as pairs."""
+        uses = reduce(np.multiply.outer, [_uses(d, k) for d, k in zip(self.reach, self.taps.shape, strict=False)])
+        return int((uses * np.count_nonzero(self.taps, axis=(-2, -1))).sum())
+
     def __add__(self, other: Part) -> Part:
         """Return the sum of two paths from one source, as a matrix."""
         return as_part(self) + as_part(other)
@@ -79,16 +85,40 @@ def as_part(part: Part) -> Part:
 
     if not isinstance(part, WindowPart):
         return part
+    if part.n_paths > MAX_ENTRIES and part.n_entries <= MAX_ENTRIES:
+        return Part(_by_taps(part), part.kernel)
     if part.n_paths > MAX_ENTRIES:
         raise FitError(
             "graph",
-            f"unrolls to {part.n_paths:,} synapses where windows meet other paths; {MAX_ENTRIES:,} is the most",
+            f"unrolls to {part.n_entries:,} synapses where windows meet other paths; {MAX_ENTRIES:,} is the most",
             "Use a smaller layer, or give each path a neuron",
         )
     q = unrolled(shared_projection(part, "", "", "", np.ones(1)))
     shape = (math.prod(part.out_shape), math.prod(part.in_shape))
     matrix = sparse.csr_array(sparse.csr_array((q.weights, q.indices, q.indptr), shape=shape[::-1]).T)
     return Part(matrix, part.kernel)
+
+
+def _uses(direction: Reach, taps: int) -> npt.NDArray[np.int64]:
+    """Return how many pairs of positions each tap of a direction joins."""
+    return np.bincount([t for at in direction for _, t in at], minlength=taps).astype(np.int64)
+
+
+def _by_taps(part: WindowPart) -> Csr:
+    """Return a path's matrix [output, source] tap by tap, the weights that are 0 left out."""
+    from scipy import sparse
+
+    total = sparse.csr_array((math.prod(part.out_shape), math.prod(part.in_shape)))
+    for tap in product(*(range(k) for k in part.taps.shape[:-2])):
+        places = [
+            sparse.csr_array(
+                (np.ones(len(at)), ([y for _, y in at], [i for i, _ in at])), shape=(part.out_shape[1 + d], len(reach))
+            )
+            for d, (reach, t) in enumerate(zip(part.reach, tap, strict=True))
+            for at in [[(i, y) for i, ys in enumerate(reach) for y, k in ys if k == t]]
+        ]
+        total = total + sparse.csr_array(reduce(sparse.kron, [sparse.csr_array(part.taps[tap]), *places]))
+    return total
 
 
 def _source(node: Node) -> Part:

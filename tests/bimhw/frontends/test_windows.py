@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import bimhw
 from bimhw.frontends.nir import build_graph, choose
 from bimhw.frontends.nir import lower as lowering
-from bimhw.frontends.nir.fold import MATRICES
+from bimhw.frontends.nir.fold import MATRICES, fold
 from bimhw.frontends.nir.lower import lower
 from bimhw.frontends.nir.windows import WINDOWS
 from mapping.float_run import record
 from mapping.network import Network
 from mapping.usage import usage
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
 from simulator.events.run import run_events
 from simulator.function import run
@@ -115,6 +115,28 @@ def pooled(weight: tuple[int, ...], side: int = 7) -> Any:
         "output": ("Output", {"shape": np.array(shape)}),
     }
     return build_graph(nodes, [("input", "pool"), ("pool", "conv"), ("conv", "a"), ("a", "output")], "pooled")
+
+
+def test_a_pool_of_many_channels_before_a_linear_layer_counts_its_own_synapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool joins no channels: 6 x 4 x 4 of them to 6 sums are 96 paths, not the 576 of all pairs of channels."""
+    rng = np.random.default_rng(3)
+    spec: Any = {"kernel_size": np.array([4, 4]), "stride": np.array([4, 4]), "padding": np.array([0, 0])}
+    nodes: Any = {
+        "input": ("Input", {"shape": np.array([6, 4, 4])}), "pool": ("AvgPool2d", spec),
+        "flat": ("Flatten", {"start_dim": 0, "end_dim": -1, "input_type": np.array([6, 1, 1])}),
+        "fc": ("Linear", {"weight": rng.normal(size=(3, 6))}), "n": ("IF", {"r": np.ones(3), "v_threshold": np.ones(3)}),
+        "output": ("Output", {"shape": np.array([3])}),
+    }  # fmt: skip
+    edges = list(zip(list(nodes), list(nodes)[1:], strict=False))
+    graph = build_graph(nodes, edges, "pooled")
+    wanted = fold(graph, choose(graph, None, None), WINDOWS)["n"].parts["input", 0]
+    monkeypatch.setattr("bimhw.frontends.nir.windows.MAX_ENTRIES", 100)
+    found = fold(graph, choose(graph, None, None), WINDOWS)["n"].parts["input", 0]
+    np.testing.assert_array_equal(found.matrix.toarray(), wanted.matrix.toarray())
+    np.testing.assert_allclose(found.matrix.toarray(), np.repeat(nodes["fc"][1]["weight"], 16, axis=1) / 16)
+    monkeypatch.setattr("bimhw.frontends.nir.windows.MAX_ENTRIES", 95)
+    with pytest.raises(FitError, match="unrolls to 96 synapses"):
+        fold(graph, choose(graph, None, None), WINDOWS)
 
 
 @pytest.mark.parametrize("weight", [(-5, 2, 3), (-4, 3, 1), (2, 3, -5), (3, -5, 2)])

@@ -23,7 +23,8 @@ def command(context: click.Context, as_json: bool) -> None:
         print_json(rows)
         return
     columns = ("name", "title", "cores", "neurons per core", "spikes", "neuron models", "timing")
-    print_table("chips", columns, [tuple(_cell(r[c.replace(" ", "_")]) for c in columns) for r in rows])
+    keys = [c.replace(" per ", " a ").replace(" ", "_") for c in columns]
+    print_table("chips", columns, [tuple(_cell(r[key]) for key in keys) for r in rows])
 
 
 def _cell(value: Any) -> Any:

@@ -43,7 +43,14 @@ def test_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0 and bimhw.__version__ in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("group", ["chips", "data", "nir"])
+def test_chips_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["chips"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and all(name in said for name in ("loihi2", "xylo", "8,192"))
+
+
+@pytest.mark.parametrize("group", ["data", "nir"])
 def test_a_group_without_a_command_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([group])

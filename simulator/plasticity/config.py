@@ -12,6 +12,7 @@ from simulator.base.errors import InputError
 from simulator.base.heeded import Heed
 from simulator.base.schedule import LrCourse
 from simulator.plasticity.methods import chip_form, chip_rule
+from simulator.plasticity.rules.loihi import MOST_TAU
 
 
 class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -149,13 +150,18 @@ class LearnConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return chip_rule(self.rule).share(self)
 
 
+_MOST = 1e6  # of a rate or an amplitude: products with words stay far within a float
+
+
 def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
     widths = [(n, 4 <= getattr(c, n) <= 24, "must be 4 to 24") for n in ("trace_bits", "history_bits", "adjoint_bits")]
     positive = [
-        (n, 0 < getattr(c, n) < math.inf, "must be positive") for n in ("lr", "tau_plus", "tau_minus", "a_plus")
+        (n, 0 < getattr(c, n) <= most, f"must be positive and at most {most:g}")
+        for names, most in ((("lr", "a_plus", "surrogate_width"), _MOST), (("tau_plus", "tau_minus"), MOST_TAU))
+        for n in names
     ]
     counts = [(n, getattr(c, n) >= 1, "must be at least 1") for n in ("every", "accumulate", "block", "prune_every")]
-    power = "must be a power of two (then a weight's unit is one too)"
+    power = f"must be a power of two from {_MOST**-1:g} to {_MOST:g} (then a weight's unit is one too)"
     return [
         *widths,
         *positive,
@@ -166,9 +172,8 @@ def _rules(c: LearnConfig) -> list[tuple[str, bool, str]]:
         ("lam", 0 <= c.lam <= 1, "must be in [0, 1]"),
         ("beta", 0 < c.beta < 1, "must be in (0, 1)"),
         ("lr_end", 0 <= c.lr_end <= 1, "must be in [0, 1]"),
-        *((n, getattr(c, n) > 0 and math.log2(getattr(c, n)).is_integer(), power) for n in _RANGES),
-        ("surrogate_width", 0 < c.surrogate_width < math.inf, "must be positive"),
-        *((n, 0 <= getattr(c, n) < math.inf, "must be at least 0 and finite") for n in ("kappa", "a_minus", "eps")),
+        *((n, _MOST**-1 < getattr(c, n) < _MOST and math.log2(getattr(c, n)).is_integer(), power) for n in _RANGES),
+        *((n, 0 <= getattr(c, n) <= _MOST, f"must be in [0, {_MOST:g}]") for n in ("kappa", "a_minus", "eps")),
         ("accumulator_bits", 16 <= c.accumulator_bits <= 40, "must be 16 to 40 (fewer bias the sums)"),
         ("error_bits", 4 <= c.error_bits <= 24, "must be 4 to 24 (a graded spike's payload)"),
         ("state_bits", c.state_bits == 0 or 8 <= c.state_bits <= 24, "must be 0 or 8 to 24"),

@@ -24,6 +24,7 @@ from simulator.plasticity.words.rounding import MODES, update_weights
 Floats = npt.NDArray[np.float64]
 
 _CHANGE_LIMIT = 2.0**40  # in 2^-16 of a weight's unit: far beyond any bound
+_MOST_FACTOR = 2.0**200  # of a gradient; its own words end far below the largest float over this
 _MEMORY = 0.99  # of the running mean squares behind kappa
 
 
@@ -161,7 +162,8 @@ class Row:
 def _fixed_change(g: Any, step: Any, unit: Any, change: Any) -> None:
     """Compute change = round(g w 2^16) with w = step / unit as a word of a 16-bit mantissa."""
     for i in range(g.shape[1]):
-        mantissa, exponent = math.frexp(step[i] / unit[i])
+        # finite, so that a gradient of 0 changes nothing
+        mantissa, exponent = math.frexp(min(max(step[i] / unit[i], -_MOST_FACTOR), _MOST_FACTOR))
         w = math.ldexp(math.floor(mantissa * 65536.0 + 0.5), exponent)  # 2^16 (step / unit)
         for j in range(g.shape[0]):
             change[j, i] = np.int64(math.floor(min(max(g[j, i] * w, -_CHANGE_LIMIT), _CHANGE_LIMIT) + 0.5))

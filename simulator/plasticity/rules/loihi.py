@@ -35,6 +35,9 @@ TRACE_MAX = 127
 MOST_TAU = 1e9  # steps
 MOST_EXPONENT = 24  # of two, in the scale of a product
 FRACTION = 7  # 16-bit accumulator over a 9-bit variable
+_MOST_STEP = 2.0**17  # in units of the accumulator, which it saturates from any weight
+_MOST_PRODUCT = 2**53  # S prod (V + C), which a float64 holds exactly
+_LARGEST = {"x0": 1, "y0": 1, "w": 256, "1": 1}  # of the variables; all others are traces
 _STREAM_RULE = STREAM_TRACE + 256
 Variable = Literal["x0", "x1", "x2", "y0", "y1", "y2", "y3", "w", "1"]
 VARIABLES: tuple[Variable, ...] = ("x0", "x1", "x2", "y0", "y1", "y2", "y3", "w", "1")
@@ -86,6 +89,11 @@ class Product:
                 raise InputError(where, f"names the variable {name!r}", f"Variables: {', '.join(VARIABLES)}")
             if not -128 <= constant <= 127:
                 raise InputError(where, f"adds {constant} to {name}, an 8-bit signed word", "Give -128 to 127")
+        largest = abs(self.mantissa)
+        for name, constant in self.factors:
+            largest *= _LARGEST.get(name, TRACE_MAX) + abs(constant)
+        if largest > _MOST_PRODUCT:
+            raise InputError(where, f"is up to {largest:.3g}; 2^53 is the most", "Take fewer factors")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -132,7 +140,8 @@ def _apply(indptr: I64, indices: Ints, w: Any, pre: Ints, post: Ints, scale: npt
             visited += 1
             if total == 0.0:
                 continue
-            a: Any = (np.int64(w[at]) << FRACTION) + np.int64(math.floor(total * 128.0))
+            step = min(max(total * 128.0, -_MOST_STEP), _MOST_STEP)  # a float beyond 64 bits becomes the least integer
+            a: Any = (np.int64(w[at]) << FRACTION) + np.int64(math.floor(step))
             a = min(max(a, -32768), 32767)
             a = min(max(a, low << FRACTION), high << FRACTION)
             r = random_word(seed, epoch, np.uint64(j) << np.uint64(32) | np.uint64(i), _STREAM_RULE + 512 * projection)

@@ -93,6 +93,27 @@ def _plain(products, values, w, low, high, epoch, seed, j, i):
     return max(low, min(high, (a + r) >> 7))
 
 
+@pytest.mark.parametrize("mantissa", [7, -8])
+@pytest.mark.parametrize("factors", range(1, 7))
+@pytest.mark.parametrize(("dtype", "bits"), [(np.int8, 8), (np.int8, 4), (np.int16, 9), (np.int16, 16), (np.int64, 9)])
+def test_a_rule_of_any_size_ends_at_the_bound(mantissa, factors, dtype, bits):
+    """A step beyond 64 bits became the least integer: potentiation ended at the lowest weight."""
+    step = Product(mantissa, 24, (("x1", 127),) * factors, "y0")
+    exact = mantissa * 2**24 * 254**factors
+    w, ends = np.array([3], dtype), (np.array([0, 1]), np.zeros(1, np.int32))
+    pre, post = np.full((3, 1), 127, np.int32), np.full((4, 1), 127, np.int32)
+    LoihiRule((step,)).apply(*ends, w, pre, post, 0, 0, bits)
+    low, high = max(-256, -(2 ** (bits - 1))), min(254, 2 ** (bits - 1) - 1)
+    assert w[0] == max(low, min(high, 3 + exact))
+    LoihiRule((step, Product(-mantissa - 1, 24, step.factors, "y0"))).apply(*ends, w, pre, post, 1, 0, bits)
+    assert w[0] == low  # -1 in all
+
+
+def test_products_that_no_float_holds_are_refused():
+    with pytest.raises(InputError, match=r"is up to .*e\+1[0-9]; 2\^53 is the most"):
+        Product(7, 0, (("x1", 127),) * 7, "y0")
+
+
 def test_pairing_gives_the_stdp_window():
     """One pair per trial, averaged over many synapses: exponential lobes with the traces' time constants."""
     n, trace = 4000, Trace(64, 8)

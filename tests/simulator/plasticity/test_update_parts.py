@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.base.errors import InputError
+from simulator.plasticity.config import LearnConfig
+from simulator.plasticity.layers.update import _fixed_change
 from simulator.plasticity.rules.optimiser import Rms, inverse_root
 from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_pairs, stdp_step
 from simulator.plasticity.rules.third_factor import error, softmax, softmax_table
@@ -137,3 +140,24 @@ def test_error_words_are_near_the_exact_error(scores, bits):
     assert np.abs(error(o, 0, "core", bits) - exact).max() <= 2.0 ** (1 - bits) + 0.03
     assert np.array_equal(error(o, 0, "host", 0), exact)
     assert softmax_table(o).sum() == pytest.approx(1, abs=o.size * 2.0**-16)
+
+
+@pytest.mark.parametrize("rate", [np.inf, 1e308, 2.0**300, 1.0])
+def test_a_step_beyond_every_float_ends_at_the_bound_and_moves_nothing_without_a_gradient(rate):
+    g = np.array([[1.0, -1.0, 0.0], [2.0**40, -(2.0**40), 0.0]])
+    change, live = np.empty((2, 3), np.int64), np.ones((2, 3), np.uint8)
+    _fixed_change(g, np.full(3, rate), np.full(3, 2.0**-10), change)
+    weights = np.full((2, 3), 5, np.int8)
+    update_weights(weights, change, live, 127, STOCHASTIC, 1, 0, 0, 0)
+    assert weights.tolist() == [[127, -127, 5]] * 2
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"lr": 1e308}, {"lr": np.inf}, {"a_plus": 1e308}, {"a_minus": 1e308}, {"kappa": 1e300}, {"tau_plus": 1e300},
+     {"eps": 1e9}, {"weight_range": 2.0**1000}, {"weight_range": 2.0**-1000}, {"surrogate_width": 1e300}, {"lr": np.nan}],
+    ids=str,
+)  # fmt: skip
+def test_parameters_that_no_word_can_use_are_refused(field):
+    with pytest.raises(InputError, match=f"{next(iter(field))}.*must be"):
+        LearnConfig(**field).check()

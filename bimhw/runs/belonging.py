@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from bimhw.runs.figures import AGAIN, check_figures, check_more
 from bimhw.runs.manifest import MoreFigures, RunManifest, RunResult
+from bimhw.runs.request import ENGINES, SYNCS
 from mapping.copies import copies_of
 from simulator.base.errors import InputError
 from simulator.base.reading import boundary
@@ -72,9 +73,14 @@ class Frame:
 def check_manifest(value: Mapping[str, Any], path: Path) -> None:
     """Raise `InputError` unless a manifest has the fields of one."""
     with boundary(path, "the manifest of a run", AGAIN):
-        samples = msgspec.convert(value, RunManifest).samples
-    if samples < 1:
-        raise InputError(f"{path}: samples", f"is {samples}", AGAIN)
+        manifest = msgspec.convert(value, RunManifest)
+    if manifest.samples < 1:
+        raise InputError(f"{path}: samples", f"is {manifest.samples}", AGAIN)
+    for name, there, known in (("engine", manifest.engine, ENGINES), ("sync", manifest.sync, SYNCS)):
+        if there not in known:
+            raise InputError(f"{path}: {name}", f"is {there[:60]!r}; it is one of {', '.join(known)}", AGAIN)
+    if manifest.engine == "none" and "timing.npz" in value["files"]:
+        raise InputError(f"{path}: engine", "is 'none', and the run has times", AGAIN)
 
 
 def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Path) -> None:
@@ -91,6 +97,13 @@ def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Pa
         raise _other(path, "task", f"{result.task!r}", "the manifest", f"{manifest['task']!r}")
     check_figures(value, path)
     check_more(more, value, path)
+
+
+def check_program_of(program: Program, manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise `InputError` unless this is the program that the manifest names, of the model that it names."""
+    model = program.facts.model_sha256 or ""
+    if (program.sha256(), model) != (manifest["program_sha256"], manifest["model_sha256"]):
+        raise InputError(str(path), "is not the program of this run", AGAIN)
 
 
 def check_chip_of(chip: Chip, manifest: Mapping[str, Any], path: Path) -> None:

@@ -161,6 +161,10 @@ def check_computed(
         tick_ns: of the chip; None where it has no times.
         path: of the result.
     """
+    known = {p.name for p in program.populations}
+    for row in (*result.get("layers", ()), *result.get("populations", ())):
+        if row["population"] not in known:
+            raise InputError(str(path), f"has figures of {row['population'][:60]!r}, which the program lacks", AGAIN)
     kept = program.facts.fidelity
     counted = activity_figures(program, activity) | {"copies": copies_of(program), "faults": fault_figures(activity)}
     counted |= {"spikes": activity.total("spikes"), "chip_steps": activity.steps}

@@ -36,6 +36,7 @@ from bimhw.runs.belonging import (
     check_length,
     check_manifest,
     check_outputs,
+    check_program_of,
     check_result,
     check_spikes,
     check_times,
@@ -140,9 +141,9 @@ class RunFolder:
 
     @cached_property
     def _program(self) -> Program:
-        program = Program.load(self._checked("program.bimhw"))
-        if program.sha256() != self.manifest.get("program_sha256"):
-            raise InputError(str(self.path / "program.bimhw"), "is not the program of this run", AGAIN)
+        path = self._checked("program.bimhw")
+        program = Program.load(path)
+        check_program_of(program, self.manifest, path)
         return program
 
     @cached_property

@@ -28,6 +28,7 @@ T = TypeVar("T")
 MAX_JSON_BYTES = 2**28
 MAX_YAML_CHARACTERS = 2**18  # parsed in pure Python at 100 KB/s: this is 3 s
 MAX_DEPTH = 64
+MAX_BITS = 1024  # of an integer in YAML, hexadecimal ones too
 MAX_YAML_NODES = 2**18  # with every alias followed
 _NO_MEMORY = (
     "failed to map segment", "annot allocate memory", "can't allocate memory", "std::bad_alloc", "can't start new thread",
@@ -300,6 +301,10 @@ def _size(value: Any, where: str, known: dict[int, int], depth: int) -> int:
     """Return the nodes of a value with aliases followed; a value that holds itself is too deep."""
     if depth > MAX_DEPTH:
         raise InputError(where, f"nests deeper than {MAX_DEPTH}", "Mend the file")
+    if (
+        isinstance(value, int) and value.bit_length() > MAX_BITS
+    ):  # a float's range; Python does not print many more digits
+        raise InputError(where, f"holds an integer of {value.bit_length():,} bits", "Mend the file")
     if not isinstance(value, dict | list | set | tuple):
         return 1
     if id(value) not in known:

@@ -25,6 +25,7 @@ from simulator.program.program import HOST, Program
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Direction = Literal["north", "east", "south", "west"]
 Link = tuple[int, int, Direction]  # router x, y, and the output that is dead
@@ -49,7 +50,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         clock_sigma: relative standard deviation of the cores' speed, cut at 3 sigma.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     dead_cores: tuple[int, ...] = ()
     dead_links: tuple[Link, ...] = ()
     drop_rate: Rate = 0.0

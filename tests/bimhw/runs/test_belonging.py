@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -88,6 +89,7 @@ def no_spikes(arrays: dict[str, Any]) -> None:
     arrays.update(ptr=np.zeros_like(arrays["ptr"]), ids=np.zeros(0, np.int32), payload=np.zeros(0, np.int32))
 
 
+LAYER = {"population": "x", "differ": 0, "of": 3, "graded": True, "float_rate": 0.0, "rate": 0.0, "rms_error": 0.0}
 CHANGES: dict[str, tuple[str, Change, str]] = {
     "an id beyond the neurons": ("spikes.npz", last_id, "ids outside 0"),
     "no spikes": ("spikes.npz", no_spikes, "has 0 spikes, the run's counters"),
@@ -123,6 +125,7 @@ CHANGES: dict[str, tuple[str, Change, str]] = {
     "other copies": ("result.json", lambda v: v.update(copies=2), "copies: is 2, the run gives 1"),
     "saturated": ("result.json", lambda v: v["saturations"].update(total=3), "saturations: is .* the run gives"),
     "layers of text": ("result.json", lambda v: v.update(layers=[{"of": "x"}]), "is not the result of a run"),
+    "a layer of another program": ("result.json", lambda v: v.update(layers=[LAYER]), "'x', which the program lacks"),
     "populations of text": ("result.json", lambda v: v.update(populations=[1]), "is not the result of a run"),
     "more than there is": ("result.json", lambda v: v.update(differ=1, of=2), "differ: is 1, the populations"),
     "other steps learnt": ("result.json", lambda v: v.update(chip_steps=7), "chip_steps: is 7, the run gives 18"),
@@ -156,12 +159,35 @@ def test_a_part_of_a_shorter_run_is_refused(part: str, runs: Path, tmp_path: Pat
         read_all(RunFolder.open(tmp_path / "bad"))
 
 
-@pytest.mark.parametrize("fact", [{"samples": 0}, {"samples": None}, {"task": []}, {"chip_sha256": 1}])
+@pytest.mark.parametrize(
+    "fact",
+    [{"samples": 0}, {"samples": None}, {"task": []}, {"chip_sha256": 1}, {"engine": "magic"}, {"engine": "none"}, {"sync": "x"}],
+    ids=str,
+)  # fmt: skip
 def test_a_manifest_without_its_facts_is_refused(fact: dict[str, object], runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "run", tmp_path / "bad")
     seal(tmp_path / "bad", read_object(tmp_path / "bad" / "manifest.json") | fact)
     with pytest.raises(InputError, match=r"manifest\.json"):
         RunFolder.open(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("fact", ["model_sha256", "program_sha256", "chip_sha256"])
+def test_a_manifest_of_another_model_program_or_chip_is_refused(fact: str, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "run", tmp_path / "bad")
+    seal(tmp_path / "bad", read_object(tmp_path / "bad" / "manifest.json") | {fact: "0" * 64})
+    with pytest.raises(InputError, match=r"is not the (program|chip) of this run"):
+        read_all(RunFolder.open(tmp_path / "bad"))
+
+
+def test_a_program_with_a_core_beyond_its_chip_is_refused(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "run", tmp_path / "bad")
+    core = compiled("loihi2").core.copy()
+    core[-1] = 128
+    beyond = dataclasses.replace(compiled("loihi2"), core=core)
+    beyond.save(tmp_path / "bad" / "program.bimhw")
+    seal(tmp_path / "bad", read_object(tmp_path / "bad" / "manifest.json") | {"program_sha256": beyond.sha256()})
+    with pytest.raises(InputError, match=r"core 128: cannot be reached"):
+        RunFolder.open(tmp_path / "bad").activity()
 
 
 @pytest.mark.parametrize(

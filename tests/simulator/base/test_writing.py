@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,34 @@ def test_a_faulty_character_has_line_and_column(tmp_path: Path, data: bytes, sai
     (tmp_path / "a.yaml").write_bytes(data)
     with pytest.raises(InputError, match=f"a.yaml, {said}"):
         read_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 4000, "-0x" + "f" * 257, "0b" + "1" * 1025, "0o" + "7" * 3000])
+def test_an_integer_of_yaml_that_no_number_holds_is_refused(number: str) -> None:
+    """Python refuses to print a hexadecimal one of more than 4,300 digits."""
+    with pytest.raises(InputError, match="holds an integer of"):
+        parse_yaml(f"a: [1, {number}]", "y")
+    assert parse_yaml("a: 0x" + "f" * 256, "y") == {"a": 2**1024 - 1}
+
+
+def test_values_without_a_byte_are_few(tmp_path: Path) -> None:
+    for descr, shape in (("|S0", (10**12,)), ("<U0", (2**30, 3)), ("|V0", (2**40,))):
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+        (tmp_path / "a.npy").write_bytes(header.getvalue())
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("x.npy", header.getvalue())
+        for read, name in ((read_npy, "a.npy"), (read_npz, "a.npz")):
+            with pytest.raises(InputError, match="values of no byte"):
+                read(tmp_path / name)
+
+
+def test_an_archive_of_very_many_arrays_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for k in range(10_001):
+            archive.writestr(f"{k}.npy", b"")
+    with pytest.raises(InputError, match=r"holds 10,001 arrays; 10,000 are the most"):
+        read_npz(tmp_path / "a.npz")
 
 
 def test_an_array_that_is_not_there_is_not_made_room_for(tmp_path: Path) -> None:

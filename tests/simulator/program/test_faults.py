@@ -278,6 +278,8 @@ def test_clock_factors() -> None:
     [
         ({"drop_rate": 1.5}, r"\$\.drop_rate"),
         ({"drop": 0.1}, "unknown field `drop`"),
+        ({"seed": -1}, r"`int` >= 0 - at `\$.seed`"),
+        ({"seed": 2**63}, r"`int` <= 9223372036854775807 - at `\$.seed`"),
         ({"stuck_value": "half"}, "half"),
         ({"dead_links": [[0, 0, "up"]]}, r"\$\.dead_links\[0\]"),
     ],

@@ -99,7 +99,7 @@ def check_result(value: Mapping[str, Any], manifest: Mapping[str, Any], path: Pa
     check_more(more, value, path)
 
 
-def check_program_of(program: Program, manifest: Mapping[str, Any], path: Path) -> None:
+def check_program_of(program: Program, manifest: Mapping[str, object], path: Path) -> None:
     """Raise `InputError` unless this is the program that the manifest names, of the model that it names."""
     model = program.facts.model_sha256 or ""
     if (program.sha256(), model) != (manifest["program_sha256"], manifest["model_sha256"]):

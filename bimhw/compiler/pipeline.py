@@ -18,6 +18,7 @@ from bimhw.compiler.fidelity import fidelity
 from bimhw.compiler.integer import compile_integer
 from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.lower.network import LoweredNetwork, lower
+from bimhw.compiler.marks import neuron_marks
 from bimhw.compiler.options import CompileOptions, width
 from bimhw.compiler.replicas import Copies, with_copies
 from bimhw.compiler.report import compile_report
@@ -113,7 +114,13 @@ def _mapped(
     kept = fidelity(given, made.network, made.lowered, made.data.assumed).as_json()
     report = compile_report(mapped, target, made.lowered, made.calibrated, made.data) | {"fidelity": kept}
     return CompileResult(
-        with_meta(mapped.program, notes=report["notes"], mapping=dict(mapped.figures), fidelity=kept),
+        with_meta(
+            mapped.program,
+            notes=report["notes"],
+            mapping=dict(mapped.figures),
+            fidelity=kept,
+            neurons=neuron_marks(given),
+        ),
         made.integer,
         made.network,
         report,

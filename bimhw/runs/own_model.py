@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.compiler.marks import other_parameter
 from bimhw.frontends import load_network
 from bimhw.runs.folder import file_sha256
 from mapping.copies import first_copy
@@ -27,7 +28,7 @@ def check_own_model(program: Program, model: str | Path) -> None:
     """Raise `InputError` unless a model file holds the network that a program was compiled from.
 
     A file with other bytes is read: populations, projections and weights must be the program's, within the rounding of a stored
-    weight. Parameters of neurons are not compared then.
+    weight, and the parameters of neurons those that it was compiled from.
     """
     check_is_file(Path(model))
     if file_sha256(Path(model)) == program.facts.model_sha256:
@@ -52,14 +53,15 @@ def _difference(program: Program, network: Network) -> str:
             there = "no such population" if p.name not in here else f"{here[p.name]} neurons"
             return f"its population {p.name!r} has {p.size} neurons, the program's {there}"
     own = {p.name for p in network.populations} | {p.name for p in program.populations if p.model == INPUT_MODEL}
-    other = sorted(set(here) - own)
-    if other:
-        return f"it has no population {other[0]!r}"
+    lacks = sorted(set(here) - own)
+    if lacks:
+        return f"it has no population {lacks[0]!r}"
     stored, by_row = {q.name: q for q in program.projections}, bool(program.meta.get("options", {}).get("per_row"))
     for q in network.projections:
         if q.name in stored and not _stored_of(stored[q.name], q, here[q.target], by_row):
             return f"the stored weights of projection {q.name!r} are not its own"
-    return ""
+    other = other_parameter(network, program.facts.neurons)
+    return f"{other} is another" if other else ""
 
 
 def _stored_of(stored: Projection, q: Projection, n_target: int, by_row: bool) -> bool:

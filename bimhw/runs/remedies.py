@@ -19,6 +19,7 @@ SAMPLES = 100
 MOST_BITS = 9
 MOST_STATE_BITS = 24
 LOSS = 0.01  # of accuracy, from which a compilation looks for what would help
+ENOUGH = 50  # samples, from which no loss is worth saying
 _WORK = 2e9  # synapses x steps that a compilation spends on its accuracy
 EPOCHS = 5  # of the fine-tuning that is tried: a part of `bimhw finetune`'s
 
@@ -94,6 +95,11 @@ class Measured:
     def loses(self) -> bool:
         """Return whether the chip loses more than `LOSS` and more than one sample."""
         return self.in_float is not None and self.in_float - self.accuracy > max(LOSS, 1.5 / self.samples)
+
+    @property
+    def keeps(self) -> bool:
+        """Return whether the chip is as good as float, on samples enough to say so."""
+        return self.in_float is not None and self.accuracy >= self.in_float and self.samples >= ENOUGH
 
     def text(self) -> str:
         """Return a sentence."""

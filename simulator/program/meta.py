@@ -147,6 +147,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
         learnt: projections that have learnt by a rule file.
         calibration: what the formats were chosen on.
         model_sha256: hash of the model file.
+        neurons: population -> parameter -> a figure of its values in float (`bimhw.compiler.marks`).
         profile: how a .nir file was read, in older programs.
         reading: options of the front end.
         source: name of the file that brought the inputs.
@@ -175,6 +176,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     learnt: tuple[Name, ...] = ()
     calibration: str | None = None
     model_sha256: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    neurons: dict[str, dict[str, float]] = {}
     profile: str | None = None
     reading: dict[str, object] = {}
     source: str | None = None

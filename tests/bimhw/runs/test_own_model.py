@@ -18,10 +18,10 @@ pytest.importorskip("nir")
 X = (np.random.default_rng(0).random((3, 8, 1, 6, 6)) < 0.4).astype(np.int32)
 
 
-def conv(seed: int, hidden: int = 5) -> Stack:
+def conv(seed: int, hidden: int = 5, keep: float = 0.8) -> Stack:
     torch.manual_seed(seed)
     return Stack(
-        nn.Conv2d(1, 2, 3, bias=False), LIF(0.8), nn.Flatten(), nn.Linear(32, hidden, bias=False), LIF(0.8),
+        nn.Conv2d(1, 2, 3, bias=False), LIF(keep), nn.Flatten(), nn.Linear(32, hidden, bias=False), LIF(0.8),
         nn.Linear(hidden, 3, bias=False), LIF(0.8),
     )  # fmt: skip
 
@@ -36,15 +36,23 @@ def written(net: Stack, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("options", [{}, {"bits": 4}, {"per_row": True, "free_scales": True}])
-def test_only_the_own_network_is_compared(options: dict[str, object], tmp_path: Path) -> None:
-    own, copy = (written(conv(0), tmp_path / f"{name}.nir") for name in ("own", "copy"))
-    assert own.read_bytes() != copy.read_bytes()
-    program = bimhw.compile(own, calibration=X.reshape(3, 8, 36), mapping="blocks", **options).program
-    check_own_model(program, own)
-    check_own_model(program, copy)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    nets = {"own": conv(0), "copy": conv(0), "trained": conv(1), "leakier": conv(0, keep=0.79), "wider": conv(0, 6)}
+    return {name: written(net, folder / f"{name}.nir") for name, net in nets.items()}
+
+
+@pytest.mark.parametrize("options", [{"bits": 4}, {"per_row": True, "free_scales": True}])
+def test_only_the_own_network_is_compared(options: dict[str, object], files: dict[str, Path], tmp_path: Path) -> None:
+    assert files["own"].read_bytes() != files["copy"].read_bytes()
+    program = bimhw.compile(files["own"], calibration=X.reshape(3, 8, 36), mapping="blocks", **options).program
+    check_own_model(program, files["own"])
+    check_own_model(program, files["copy"])
     with pytest.raises(InputError, match="another network than the one that was compiled: the stored weights of"):
-        check_own_model(program, written(conv(1), tmp_path / "trained.nir"))
+        check_own_model(program, files["trained"])
+    with pytest.raises(InputError, match="parameter 'keep' of population '1' is another"):
+        check_own_model(program, files["leakier"])
     with pytest.raises(InputError, match="has 6 neurons, the program's 5 neurons"):
-        bimhw.simulate(program, model=written(conv(0, 6), tmp_path / "wider.nir"), output=tmp_path / "run")
+        bimhw.simulate(program, model=files["wider"], output=tmp_path / "run")
     assert not (tmp_path / "run").exists()

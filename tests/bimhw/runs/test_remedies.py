@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 import bimhw
 from bimhw.cli.main import cli
+from bimhw.compiler.advice import MARK
 from bimhw.learning.finetune import finetune
 from bimhw.models.stack import LIF, Stack
 from bimhw.runs.remedies import EPOCHS, remedies
@@ -53,6 +55,23 @@ def test_compile_says_the_points(outlier: tuple[Path, Path], tmp_path: Path) -> 
     assert said.exit_code == 0, said.output
     assert "accuracy on 16 samples:" in said.stdout and "100.0% in float" in said.stdout
     assert "--per-row: " in said.stdout and " points" in said.stdout
+
+
+def test_weights_whose_rounding_costs_no_accuracy_are_no_alarm(tmp_path: Path) -> None:
+    pytest.importorskip("nir")
+    torch.manual_seed(0)
+    net = Stack(torch.nn.Linear(4, 4, bias=False), LIF(keep=0.75))
+    with torch.no_grad():
+        net[0].weight.mul_(0.4).add_(2 * torch.eye(4))  # each class has a channel of its own; 3 bits lose the rest
+    bimhw.export_nir(net, tmp_path / "net.nir")
+    y = np.arange(60) % 4
+    np.savez(tmp_path / "data.npz", x=np.tile(np.eye(4)[y], (8, 1, 1)), y=y)
+    files = [str(tmp_path / name) for name in ("net.nir", "data.npz", "p.bimhw")]
+    said = CliRunner().invoke(cli, ["compile", files[0], "--data", files[1], "--bits", "3", "-o", files[2], "--json"])
+    notes = json.loads(said.stdout)["notes"]
+    assert "accuracy on 60 samples: 100.0% on the chip, 100.0% in float" in notes
+    alarms = [n for n in notes if MARK in n]
+    assert alarms and all(n.endswith("this costs no accuracy on 60 samples") for n in alarms)
 
 
 def test_data_without_classes_is_one_message(outlier: tuple[Path, Path]) -> None:

@@ -1,0 +1,40 @@
+"""A figure of each neuron parameter, by which a program knows the network it was compiled from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from mapping.network import Network
+from simulator.base.names import INPUT_MODEL
+
+_CYCLE = 97  # of the factors, so that neurons that change places are seen
+_SAME = 1e-4  # of a parameter's size: a file of another format rounds by less
+
+
+def neuron_marks(network: Network) -> dict[str, dict[str, float]]:
+    """Return population -> parameter -> mean of value_i (1 + (i mod 97) / 97) over its neurons i."""
+    return {
+        p.name: {name: _mark(values, p.size) for name, values in p.params.items()}
+        for p in network.populations
+        if p.model != INPUT_MODEL
+    }
+
+
+def other_parameter(network: Network, marks: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the first parameter of a network that is not the one marked, as "parameter 'x' of population 'p'"; or ""."""
+    for p in network.populations:
+        for name, mark in marks.get(p.name, {}).items():
+            values = p.params.get(name)
+            size = 0.0 if values is None else float(np.sqrt(np.mean(np.square(np.asarray(values, np.float64)))))
+            if values is None or abs(_mark(values, p.size) - mark) > _SAME * max(size, abs(mark)):
+                return f"parameter {name!r} of population {p.name!r}"
+    return ""
+
+
+def _mark(values: npt.ArrayLike, size: int) -> float:
+    given = np.asarray(values, np.float64).reshape(-1)
+    spread = np.broadcast_to(given, size) if given.size == 1 else given
+    return float(np.mean(spread * (1 + np.arange(spread.size) % _CYCLE / _CYCLE))) if spread.size else 0.0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from simulator.function.simulation import Simulation
 from simulator.plasticity.rules.products import STREAM_PRODUCTS, Products, apply_products, graded_trace_step
-from simulator.plasticity.rules.rule_file import Rule
+from simulator.plasticity.rules.rule_file import Rounding, Rule
 from simulator.plasticity.words.counts import LearnCounts
 
 I32 = npt.NDArray[np.int32]
@@ -55,11 +55,11 @@ class ProductLearning:
         counts: LearnCounts,
         epoch: int = 1,
         sign: Literal["mixed", "excitatory", "inhibitory"] = "mixed",
-        rounding: Literal["stochastic", "nearest"] = "stochastic",
+        rounding: Rounding = "stochastic",
         shift: int = 0,
         most_delay: int = 0,
     ) -> None:
-        self.rule, self.counts, self.epoch, self.nearest = rule, counts, epoch, rounding == "nearest"
+        self.rule, self.counts, self.epoch, self.rounding = rule, counts, epoch, rounding
         self.weights, self.most_delay = simulation.weights(projection), most_delay
         self.delayed = bool(rule.dd.scale.size)
         if self.delayed:
@@ -151,11 +151,11 @@ class ProductLearning:
         )
         apply_products(
             s.indptr, s.indices, z, self.weights, self.tags, self.x, self.y, self.delays, self.u,
-            rule.factors, rule.scale, rule.unit, *bounds, key, self.nearest,
+            rule.factors, rule.scale, rule.unit, *bounds, key, self.rounding == "nearest", self.rounding == "unbiased",
         )  # fmt: skip
         self.counts.add("stdp_events", s.target, z.size)
         self.counts.add("weight_mac", s.target, z.size * int((rule.factors[:, :, 0] >= 0).sum()))
-        self.counts.add("random", s.target, 0 if self.nearest else z.size)
+        self.counts.add("random", s.target, 0 if self.rounding == "nearest" else z.size)
 
     def _can_change(self, rule: Products) -> bool:
         """Return whether any product may differ from 0: one of whose plain factors is 0 everywhere cannot."""

@@ -3,6 +3,9 @@
 dz = sum_i S_i 2^(e_i) prod_j (V_ij + C_ij)           S: 4 bits signed; or sgn(V_ij + C_ij)
 a  = (z << 7) + floor(dz 2^7)                         saturated to the word of z with 7 more bits
 z  <- floor(a / 2^7 + r)                              r uniform in [0, 1), or 1/2: nearest; clipped, never wrapped
+
+The floor takes steps below 2^-7 to 0 or -2^-7: on average such a rule only decreases z. ``unbiased`` draws these bits, too: the
+mean of floor(dz 2^7) is then dz 2^7.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from simulator.plasticity.rules.product_text import FRACTION, VARIABLES, Term
 
 Ints = npt.NDArray[np.integer]
 STREAM_PRODUCTS: Final = STREAM_TRACE + 128
+DRAWN: Final = 25  # bits of a random word of 32 that do not round
 
 
 class Products(NamedTuple):
@@ -76,7 +80,7 @@ def graded_trace_step(
 @numba.njit(cache=True, nogil=True)
 def apply_products(
     indptr: Ints, indices: Ints, z: Ints, w: Ints, t: Ints, pre: Ints, post: Ints, d: Ints, u: Ints, factors: Ints,
-    scale: Ints, unit: int, low: int, high: int, key: Ints, nearest: bool,
+    scale: Ints, unit: int, low: int, high: int, key: Ints, nearest: bool, unbiased: bool = False,
 ) -> int:  # fmt: skip
     """Apply a rule to every stored synapse; return how many changed.
 
@@ -90,6 +94,7 @@ def apply_products(
         low, high: bounds of z.
         key: uint64 (seed, epoch, stream).
         nearest: round to nearest instead of at random.
+        unbiased: draw the bits of a step below 2^-7, too, instead of dropping them; not with `nearest`.
     """
     changed = 0
     seed, epoch, stream = key[0], key[1], key[2]
@@ -124,12 +129,17 @@ def apply_products(
             if total == 0:
                 continue
             step = total << shift if shift >= 0 else total >> -shift
-            a = (int(z[at]) << FRACTION) + step
-            a = min(max(a, low << FRACTION), high << FRACTION)
             r = 64
             if not nearest:
                 place = np.uint64(j) << np.uint64(32) | np.uint64(i)
-                r = int(np.int64(random_word(seed, epoch, place, stream) & np.uint64(127)))
+                word = random_word(seed, epoch, place, stream)
+                r = int(np.int64(word & np.uint64(127)))
+                if unbiased and shift < 0:
+                    drawn, more = int(np.int64(word >> np.uint64(FRACTION))), -shift - DRAWN
+                    drawn = drawn << more if more > 0 else drawn >> -more
+                    step += int(drawn < total - (step << -shift))
+            a = (int(z[at]) << FRACTION) + step
+            a = min(max(a, low << FRACTION), high << FRACTION)
             new = min(max((a + r) >> FRACTION, low), high)
             changed += new != z[at]
             z[at] = new

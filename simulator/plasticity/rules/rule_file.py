@@ -2,7 +2,7 @@
 
 name: r-stdp                         # reward-modulated STDP
 epoch: 1                             # steps between two applications, 1 to 63
-rounding: stochastic                 # or nearest
+rounding: stochastic                 # or nearest, unbiased
 rules:
   - projections: hidden              # hidden, readout, or names (with * and ?)
     traces: {x1: {impulse: 32, tau: 8}, y1: {impulse: 32, tau: 8}}
@@ -33,12 +33,12 @@ Source = Literal[
     "error", "random_error", "local_error", "label", "random_label", "reward", "surprise", "critic", "slope", "peak",
     "spikes",
 ]  # fmt: skip
+Rounding = Literal["stochastic", "nearest", "unbiased"]
 LOCAL = ("slope", "peak", "spikes")  # made by neurons in every step; the host makes the others at labelled steps
 TRACES = ("x1", "x2", "y1", "y2", "y3")
-MOST_CHARACTERS = 100_000
+MOST_CHARACTERS, _PLAIN = 100_000, re.compile(r".")
 _WHOLE = "See docs/on-chip-learning.md for a whole file"
 Path_ = tuple[str | int, ...]
-_PLAIN = re.compile(r".")
 # One character of the value, as it is written within quotes; escapes of white space, which does not count.
 _ESCAPES = {"'": re.compile(r"''|."), '"': re.compile(r"\\(?:x.{2}|u.{4}|U.{8}|.|$)|.")}
 _SPACES = ("\\", "\\n", "\\t", "\\ ", "\\r", "\\_", "\\N", "\\L", "\\P", "\\x20", "\\u0020")
@@ -92,7 +92,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: of the rule.
         rules: of projections; the first that fits a projection counts.
         epoch: steps between two applications.
-        rounding: of the variables.
+        rounding: of the variables; see `products`.
         sign: of the weights.
         about: what it is, and from where.
     """
@@ -100,7 +100,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1)]
     rules: list[RuleText]
     epoch: int = 1
-    rounding: Literal["stochastic", "nearest"] = "stochastic"
+    rounding: Rounding = "stochastic"
     sign: Literal["mixed", "excitatory", "inhibitory"] = "mixed"
     about: str = ""
 

@@ -18,8 +18,9 @@ from simulator.plasticity.rules.products import Products, apply_products, graded
 from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
 
 FORMS = ("V + C", "C + V", "C - V", "-V + C", "-C + V", "sgn")
+rounding = st.sampled_from(["stochastic", "nearest", "unbiased"])
 factor = st.tuples(st.sampled_from(VARIABLES), st.integers(-4, 4), st.sampled_from(FORMS))
-product = st.tuples(st.integers(1, 7), st.integers(-12, 2), st.lists(factor, min_size=1, max_size=2), st.booleans())
+product = st.tuples(st.integers(1, 7), st.integers(-24, 2), st.lists(factor, min_size=1, max_size=2), st.booleans())
 
 
 def written(products: list[tuple[int, int, list[tuple[str, int, str]], bool]]) -> str:
@@ -45,8 +46,8 @@ def _text(v: str, c: int, form: str) -> str:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.lists(product, min_size=1, max_size=3), st.booleans(), st.sampled_from("wtd"))
-def test_a_rule_equals_its_text_in_exact_fractions(seed, products, nearest, of) -> None:
+@given(st.integers(0, 10**6), st.lists(product, min_size=1, max_size=3), rounding, st.sampled_from("wtd"))
+def test_a_rule_equals_its_text_in_exact_fractions(seed, products, rounding, of) -> None:
     rule = Products.of(parse_rule(written(products)))
     rng = np.random.default_rng(seed)
     low, high = {"w": (-128, 127), "t": (-256, 255), "d": (0, 62)}[of]
@@ -59,21 +60,24 @@ def test_a_rule_equals_its_text_in_exact_fractions(seed, products, nearest, of) 
     key = np.array([seed, 5, 77], np.uint64)
     z = words[of]
     apply_products(
-        indptr, indices, z, w, t, pre, post, d, u, rule.factors, rule.scale, rule.unit, low, high, key, nearest
-    )
+        indptr, indices, z, w, t, pre, post, d, u, rule.factors, rule.scale, rule.unit, low, high, key,
+        rounding == "nearest", rounding == "unbiased",
+    )  # fmt: skip
     at = 0
     for j in range(3):
         for i in indices[indptr[j] : indptr[j + 1]]:
             values = dict(
                 zip(VARIABLES, [*pre[:, j], *post[:, i], *(old[n][at] for n in "wtd"), *u[:, i]], strict=True)
             )
-            r = 64 if nearest else int(random_word(seed, 5, (j << 32) | int(i), 77)) & 127
-            assert z[at] == _plain(products, values, int(old[of][at]), low, high, r)
+            word = int(random_word(seed, 5, (j << 32) | int(i), 77))
+            drawn = Fraction(word >> 7, 2**25) if rounding == "unbiased" else Fraction(1)
+            r = 64 if rounding == "nearest" else word & 127
+            assert z[at] == _plain(products, values, int(old[of][at]), low, high, r, drawn)
             at += 1
     assert all(np.array_equal(words[n], old[n]) for n in "wtd" if n != of), "the other variables stay"
 
 
-def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
+def _plain(products, values, z: int, low: int, high: int, r: int, drawn: Fraction) -> int:
     dz = Fraction(0)
     for mantissa, exponent, factors, minus in products:
         term = Fraction(-mantissa if minus else mantissa) * Fraction(2) ** exponent
@@ -86,8 +90,27 @@ def _plain(products, values, z: int, low: int, high: int, r: int) -> int:
         dz += term
     if dz == 0:
         return z
-    a = max(low << 7, min(high << 7, (z << 7) + math.floor(dz * 128)))
+    whole = math.floor(dz * 128)
+    a = max(low << 7, min(high << 7, (z << 7) + whole + (drawn < dz * 128 - whole)))
     return max(low, min(high, (a + r) >> 7))
+
+
+def test_small_steps_fall_by_the_floor_and_keep_their_mean_where_all_bits_are_drawn() -> None:
+    """Steps of +-2^-10 by turns: the floor drops the rising ones; in the mean nothing is left where all bits are drawn."""
+    rule, n = Products.of(parse_rule("2^-10*u1")), 4000
+    indptr, indices, none = np.array([0, n]), np.arange(n, dtype=np.int32), np.zeros((4, n), np.int32)
+    u = np.zeros((10, n), np.int32)
+    ends = {}
+    for unbiased in (False, True):
+        w, zero = np.zeros(n, np.int8), np.zeros(n, np.int32)
+        for epoch in range(200):
+            u[1], key = 1 if epoch % 2 else -1, np.array([3, epoch, 77], np.uint64)
+            apply_products(
+                indptr, indices, w, w, zero, none[:3, :1], none, zero, u, *rule, -128, 127, key, False, unbiased
+            )
+        ends[unbiased] = float(w.mean())
+    assert ends[False] == pytest.approx(-100 / 128, abs=0.07)
+    assert abs(ends[True]) < 0.05
 
 
 def test_a_trace_of_binary_spikes_is_that_of_the_learning_engine() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import bimhw
-from bimhw.models.stack import LIF, Stack
+from bimhw.models.stack import LI, LIF, Stack
 from bimhw.runs.own_model import check_own_model
 from simulator.base.errors import InputError
 
@@ -56,3 +56,12 @@ def test_only_the_own_network_is_compared(options: dict[str, object], files: dic
     with pytest.raises(InputError, match="has 6 neurons, the program's 5 neurons"):
         bimhw.simulate(program, model=files["wider"], output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_threshold_that_is_never_reached_can_be_written(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Stack(nn.Linear(36, 4, bias=False), LI(0.8), input_shape=(36,))
+    program = bimhw.compile(net, calibration=X.reshape(3, 8, 36), mapping="blocks").program
+    assert program.facts.neurons
+    program.save(tmp_path / "p.bimhw")
+    assert bimhw.Program.load(tmp_path / "p.bimhw").sha256() == program.sha256()

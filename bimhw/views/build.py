@@ -30,6 +30,7 @@ from bimhw.views.network_parts import (
 )
 from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table, beside_part, run_names
+from simulator.base.errors import InputError
 from simulator.base.files import write_text
 from simulator.base.shown import si, significant
 from simulator.chips.chip import Chip
@@ -56,6 +57,8 @@ def write_report(
     Raises:
         InputError: not a run folder, an unknown GPU, or a path that cannot be written.
     """
+    if output is not None and Path(output).suffix.lower() not in (".html", ".htm"):
+        raise InputError(str(output), "must end in .html", "Change the name; a browser prints the page as PDF")
     runs = [r if isinstance(r, RunFolder) else RunFolder.open(r) for r in (run, beside) if r is not None]
     path = Path(output) if output is not None else runs[0].path / "report.html"
     write_text(path, render(*runs, gpu=gpu))

@@ -48,7 +48,7 @@ def map_program(
 
     Args:
         program: mapped, or its file.
-        run: run folder of this program; links then carry its own spikes, else one message a step of every neuron.
+        run: run folder of this program; links then carry its own spikes, else one message per neuron and step.
         output: picture to write (.png, .svg, .pdf).
         save: write the mapping as JSON, for ``compile(mapping=...)``.
 
@@ -58,7 +58,7 @@ def map_program(
     from bimhw.views.mapping_plot import plot_mapping
 
     loaded = program if isinstance(program, Program) else Program.load(Path(program))
-    chip, rates, source = chip_of_program(loaded), None, "one message a step of every neuron"
+    chip, rates, source = chip_of_program(loaded), None, "one message per neuron and step"
     if run is not None:
         folder = RunFolder.open(run)
         if folder.program().sha256() != loaded.sha256():

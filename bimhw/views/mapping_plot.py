@@ -53,7 +53,7 @@ def plot_mapping(
     text = f"{program.chip}: {used} of {chip.n_cores} cores, {significant(view.link.sum(), 4)} hops per step"
     if t.chips > 1:
         text += f", {significant(view.chip_messages, 4)} messages per step between chips"
-    axes.set_title(f"{text}\nrates: {source or 'one message a step of every neuron'}", fontsize=9, loc="left")
+    axes.set_title(f"{text}\nrates: {source or 'one message per neuron and step'}", fontsize=9, loc="left")
     save_figure(figure, path)
     plt.close(figure)
     return view

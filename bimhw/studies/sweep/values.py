@@ -36,7 +36,11 @@ def check_values(axes: Mapping[str, tuple[object, ...]]) -> None:
             raise InputError("axis 'copies'", f"has the value {value!r}", "Give numbers from 1 on, or max")
     for value in axes.get("seed", ()):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-            raise InputError("axis 'seed'", f"has the value {value!r}", "Give integers from 0 to 2^32 - 1")
+            raise InputError(
+                "axis 'seed'",
+                f"has the value {value!r}",
+                "Give integers from 0 to 2^32 - 1, separated by commas: 0,1,2",
+            )
     for axis in ("per_row", "free_scales"):
         if not all(isinstance(v, bool) for v in axes.get(axis, ())):
             raise InputError(f"axis {axis!r}", f"has the values {list(axes[axis])}", "Give true,false")

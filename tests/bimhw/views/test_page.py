@@ -13,6 +13,7 @@ import pytest
 
 import bimhw
 from bimhw.views.parts import run_names
+from simulator.base.errors import InputError
 from tests.thinned import first
 
 MODEL = Path(__file__).resolve().parents[3] / "examples" / "digits.safetensors"
@@ -77,6 +78,12 @@ def test_the_page_is_self_contained_and_always_the_same(run: Path, tmp_path: Pat
     assert sum(c["energy_pj"] for c in data["cores"]) == pytest.approx(
         sum(v for k, v in by_core.items() if k != "chip")
     )
+
+
+def test_a_report_is_a_page_and_no_pdf(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x\.pdf: must end in \.html"):
+        bimhw.report(run, tmp_path / "x.pdf")
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_runs_are_told_apart(run: Path, tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ class Outputs:
             own: Decode = ("max" if "max" in (meta.reduce, one.reduce) else "membrane") if state else "count"
             how: Decode = decode or own
             population = program.population(one.population)
+            _check_fires(population, one.name, how)
             read = None if how in ("count", "first") else state or _state_of(population)
             found.append(Output(one.name, population, how, read))
         first: dict[str, Output] = {}
@@ -183,6 +184,15 @@ def _exits(program: Program) -> tuple[ProgramExit, ...]:
     names = names or tuple(p.name for p in program.populations if p.role == "output")
     names = names or tuple(p.name for p in program.populations if p.model != INPUT_MODEL)[-1:]
     return tuple(ProgramExit(n, n) for n in names)
+
+
+def _check_fires(population: Population, name: str, how: Decode) -> None:
+    """Raise `InputError` where spikes decide and the output has none, or one in every step: all scores would be equal."""
+    rule = get(population.model).fires
+    silent, steady = rule == "never", "every step" in rule or not np.any(population.params.get("fires", 1))
+    if (silent and how in ("count", "first")) or (steady and how == "first"):
+        does = "never fires" if silent else "sends its value in every step"
+        raise InputError(f"decode {how!r}", f"reads spikes, and output {name!r} {does}", "Use membrane or max")
 
 
 def _state_of(population: Population) -> str:

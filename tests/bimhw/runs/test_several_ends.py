@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import bimhw
 from bimhw.frontends.nir import choose, read_graph, run_graph
+from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.net import BimNet
+from bimhw.models.stack import LI, LIF, Stack
 from bimhw.runs.outputs import reduce
 from bimhw.tasks.dataset import Dataset
 from simulator.base.errors import InputError
@@ -90,6 +94,27 @@ def test_the_four_ways_to_decode() -> None:
     np.testing.assert_array_equal(reduce(value, "membrane", (1, 3)), [[1.5, 0, 0.25]])
     np.testing.assert_array_equal(reduce(value, "first", (3,)), [[3, 4, 1]])  # steps left when each fired
     assert reduce(np.zeros((1, 4, 3)), "first", (3,)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "last, decode, message", [("li", "first", "sends its value in every step"), ("readout", "count", "never fires"),
+                              ("readout", "first", "never fires"), ("li", "count", "")],
+)  # fmt: skip
+def test_spikes_are_not_read_where_an_output_has_none(last: str, decode: str, message: str, tmp_path: Path) -> None:
+    """All scores were 0, or all of them T: class 0 for every sample, and its share for an accuracy."""
+    torch.manual_seed(0)
+    li: Any = Stack(torch.nn.Linear(4, 6), LIF(0.75), torch.nn.Linear(6, 3), LI(0.75))
+    net: Any = BimNet(BimConfig(n_in=4, hidden=(5,), n_out=3), 0) if last == "readout" else li
+    x = np.random.default_rng(0).integers(0, 2, (4, 6, 4))
+    program = bimhw.compile(net, "loihi2", calibration=x).program
+    data = Dataset(x, np.arange(4) % 3, layout="bt")
+    if message:
+        with pytest.raises(InputError, match=message):
+            bimhw.simulate(program, data=data, decode=decode, output=tmp_path / "run", engine="none")
+        assert not (tmp_path / "run").exists()
+        return
+    scores = bimhw.simulate(program, data=data, decode=decode, output=tmp_path / "run", engine="none").outputs["scores"]
+    assert np.ptp(scores, axis=1).min() > 0
 
 
 @pytest.mark.parametrize("decode", ["count", "first", "membrane", "max"])

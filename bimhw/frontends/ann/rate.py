@@ -18,7 +18,7 @@ from bimhw.frontends.frameworks import layers
 from bimhw.frontends.frameworks.affine import MOST_ENTRIES, windows
 from bimhw.frontends.frameworks.assemble import Assembly
 from bimhw.frontends.frameworks.cell import Cell, Floats, NodeSpec
-from bimhw.frontends.frameworks.expression import Expr
+from bimhw.frontends.frameworks.expression import Expr, within
 from simulator.base.errors import FitError
 
 Weighed = Callable[[Floats, str], list[str]]  # (factor of each place of a window, name) -> nodes that give their sum
@@ -70,7 +70,7 @@ class RateAssembly(Assembly):
 
     def unknown(self, expr: Expr) -> FitError:
         """Return the error of an activation that is no sum of ReLUs, by its layer."""
-        what = str(expr.what).replace("_", "")
+        what = str([e for e in within(expr) if e.op == "unknown"][-1].what[0]).replace("_", "")  # as the base names it
         found = (n for n, m in self.modules.items() if type(m).__name__.lower() == what and is_activation(m))
         name = next(found, None)
         if name is None:

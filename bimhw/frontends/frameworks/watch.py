@@ -61,8 +61,9 @@ class _Hooks:
         self.depth += 1
 
     def begin(self, module: nn.Module, args: Args) -> None:
-        """Note which module runs, so that a function of no known form is named with it."""
-        self.trace.inside.append(f"layer {self.trace.names[module]!r} ({type(module).__name__})")
+        """Note which module runs, so that a function of no known form is named with it; one that is replaced has no name."""
+        name, kind = self.trace.names.get(module), type(module).__name__
+        self.trace.inside.append(f"layer {name!r} ({kind})" if name else f"a layer ({kind})")
 
     def end(self, module: nn.Module, args: Args, out: Nest) -> None:
         """Note that it is done."""

@@ -8,12 +8,15 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test tested test-long random coverage uncompiled warm warm-learners fuzz lint mutants bench frameworks results docs clean
 
+# Python compiles a module when it is first imported: to compile all 14,000 files at installation takes a minute.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+
 # Stale when a file that says what to install is newer than the stamp.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bimhw needs Python 3.11 or newer; set PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[brian2,nir,tasks,search,dask,trace,dev]' --config-settings editable_mode=compat
+	$(PIP) torch
+	$(PIP) -e '.[brian2,nir,tasks,search,dask,trace,dev]' --config-settings editable_mode=compat
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -89,7 +92,7 @@ results: $(STAMP)
 
 # The site, in site/; a warning is an error. The packages of the site are installed on first use.
 docs: $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]' --config-settings editable_mode=compat
+	$(PIP) -e '.[docs]' --config-settings editable_mode=compat
 	$(BIN)/mkdocs build --strict --quiet
 
 clean:

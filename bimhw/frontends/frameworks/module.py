@@ -25,7 +25,8 @@ from bimhw.frontends.frameworks.nodes import INPUT
 from bimhw.frontends.frameworks.outputs import Answer
 from bimhw.frontends.frameworks.readers import frameworks, is_cell, keeps_state, known_cells, read_cell, reset_all
 from bimhw.frontends.frameworks.run import WRONG_SHAPE, Ran, Run, parameters
-from bimhw.frontends.nir.lower import lower
+from bimhw.frontends.nir.graph import NirGraph
+from bimhw.frontends.nir.lower import lower, outline
 from bimhw.frontends.nir.profile import Profile, Settings
 from bimhw.frontends.nir.read import build_graph
 from mapping.float_run import record
@@ -101,6 +102,18 @@ def read_module(module: nn.Module, sample: Nest = None, time_axis: int | None = 
         InputError: no sample, or one that does not fit.
         FitError: a layer or function that has no form on a chip, by its name.
     """
+    return _finish(*_run(module, sample, time_axis))
+
+
+def module_outline(module: nn.Module, sample: Nest = None, time_axis: int | None = None) -> Network | None:
+    """Return the network with its convolutions counted, not unrolled, where that saves much, else None."""
+    double, cells, ran = _run(module, sample, time_axis)
+    built, outputs = _assembled(double, cells, ran)
+    return outline(*_graph(double, ran, built, outputs), built.forms)
+
+
+def _run(module: nn.Module, sample: Nest, time_axis: int | None) -> tuple[nn.Module, Mapping[str, Cell], Ran]:
+    """Return a copy of the module in float64, its neuron layers, and how they ran on the sample."""
     if sample is None:
         raise InputError(
             f"module {type(module).__name__!r}",
@@ -116,7 +129,7 @@ def read_module(module: nn.Module, sample: Nest = None, time_axis: int | None = 
         shapes = ", ".join(str(list(x.shape)) for x in given.values())
         problem = f"of shape {shapes} is not taken by the module: {str(error).splitlines()[0][:200]}"
         raise InputError("sample", problem, "Give it as the module's forward takes it") from error
-    return _finish(double, cells, ran)
+    return double, cells, ran
 
 
 def _by_input(module: nn.Module, sample: Nest) -> dict[str, Tensor]:
@@ -206,11 +219,7 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
             way_out = "A layer that is called twice in a step has one state for both: give each call a layer of its own"
         raise InputError(where, problem, way_out)
     widths = built.input_shapes
-    nodes = {**{n: ("Input", {"shape": np.array(widths[n])}) for n in ran.x}, **built.nodes}
-    graph = build_graph(nodes, built.edges, type(module).__name__)
-    source = next(p for p in frameworks() if any(c.__module__.split(".")[0] == p for c in _classes(module)))
-    membrane = len(outputs) == 1 and ran.answers[0].membrane
-    profile = Profile(source, Settings(1.0), output="membrane" if membrane else "counts")
+    graph, profile = _graph(module, ran, built, outputs)
     network = lower(graph, profile, built.forms)
     network = replace(network, meta=_with_exits(network, outputs))
     parts = {n: v.reshape(*v.shape[:2], math.prod(widths[n])) for n, v in ran.x.items()}
@@ -218,10 +227,19 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
     read = Read(network, x, _beside(network, parts, outputs))
     notes = [*ran.notes, *(n for c in cells.values() for n in c.notes), *(n for a in ran.answers for n in a.notes)]
     notes.append(f"float engine on the sample: {read.differ} of {read.size} outputs differ from the module's own")
-    meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": source}
+    meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": profile.name}
     meta["input"] = dict(meta["input"]) | scale_facts({name: input_scale(part) for name, part in parts.items()})
     done = replace(network, meta=meta)
     return replace(read, network=replace(done, samples=payloads(done, x)))
+
+
+def _graph(module: nn.Module, ran: Ran, built: Assembly, outputs: Mapping[str, Answer]) -> tuple[NirGraph, Profile]:
+    """Return the graph of a module and how its steps are done."""
+    nodes = {**{n: ("Input", {"shape": np.array(built.input_shapes[n])}) for n in ran.x}, **built.nodes}
+    graph = build_graph(nodes, built.edges, type(module).__name__)
+    source = next(p for p in frameworks() if any(c.__module__.split(".")[0] == p for c in _classes(module)))
+    membrane = len(outputs) == 1 and ran.answers[0].membrane
+    return graph, Profile(source, Settings(1.0), output="membrane" if membrane else "counts")
 
 
 def _assembled(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> tuple[Assembly, dict[str, Answer]]:

@@ -41,6 +41,12 @@ def _read(model: nn.Module, options: FrameworkOptions) -> Network:
     return module_network(model, options.sample, options.time_axis)
 
 
+def _outline(model: nn.Module, options: FrameworkOptions) -> Network | None:
+    from bimhw.frontends.frameworks.module import module_outline
+
+    return module_outline(model, options.sample, options.time_axis)
+
+
 register(
     FrontEnd(
         "frameworks",
@@ -49,5 +55,6 @@ register(
         _read,
         accepts=_accepts,
         rank=10,
+        outline=_outline,
     )
 )

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bimhw.frontends.frameworks.module import read_module
+import bimhw
+from bimhw.frontends.frameworks.module import module_outline, read_module
 from simulator.base.errors import FitError
 from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
 
@@ -163,3 +164,16 @@ def test_what_has_no_form_is_named_with_its_layer(layer: nn.Module, message: str
     module = nn.Sequential(nn.Linear(6, 6), layer, First(), nn.Linear(6, 3), LIFNode(step_mode="m"))
     with pytest.raises(FitError, match=message):
         read_module(module, _spikes(5, 2, 6))
+
+
+def test_a_large_module_is_outlined_for_fit_and_a_small_one_is_not() -> None:
+    """32 -> 64 channels of 3 x 3 on 14 x 14 are 3,276,800 synapses: counted, not unrolled."""
+    torch.manual_seed(8)
+    conv = nn.Conv2d(32, 64, 3, padding=1, bias=False)
+    module = nn.Sequential(conv, LIFNode(step_mode="s"), nn.Flatten(), nn.Linear(64 * 196, 3), LIFNode(step_mode="s"))
+    found = module_outline(module, _spikes(5, 1, 32, 14, 14))
+    assert found is not None and [p.size for p in found.populations] == [6272, 12544, 3]
+    pairs = (14 * 3 - 2) ** 2  # source and target positions, by rows and columns
+    assert [q.n_synapses for q in found.projections] == [pairs * 32 * 64, 12544 * 3]
+    assert bimhw.fit(module, "loihi2", sample=_spikes(5, 1, 32, 14, 14))["fits"] is not None
+    assert module_outline(TwoLayers("linear"), _spikes(10, 2, 6)) is None

@@ -130,6 +130,13 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "bimhw.costs.counted_work", "self.shares.own.get(name, usual)", "usual", COUNTED, "a_run_that_learnt"),
     "a bias changes as seldom as a weight": (
         "bimhw.costs.counted_work", "seen * share.words", "seen * share.changed", COUNTED, "a_run_that_learnt"),
+    "a form that updates every step learns no pilot": (
+        "bimhw.costs.plan", "self.block < SLOW", "self.block < 0", COUNTED, "by_themselves"),
+    "an empty cell lets a row judge": (
+        "bimhw.evidence.silicon.counts", 'else said or "the table does not say that it judges"', "else said", SILICON,
+        "ends_nothing"),
+    "an operation without a constant costs nothing": (
+        "bimhw.evidence.silicon.counts", "if n and _price(chip, op) is None", "if False", SILICON, "ends_nothing"),
     "a pilot says nothing of time": (
         "bimhw.costs.pilot", "time * factors.get(_TIME, 1.0)", "time", COUNTED, "all_samples"),
     "a step reads the mean of its trace": (
@@ -329,6 +336,8 @@ def tested(name: str, text: str, file: str, tests: str, folder: Path) -> str:
 def chosen(mutants: dict[str, Any]) -> dict[str, Any]:
     """Return the mutants that a word on the command line names by a part of their name; all without one."""
     words = sys.argv[1:]
+    if unknown := [w for w in words if not any(w in what for what in TESTED | MUTANTS | FORKED | SHAKEN)]:
+        sys.exit(f"no mutant has {unknown[0]!r} in its name; name parts of names, or nothing for all")
     return {what: m for what, m in mutants.items() if not words or any(w in what for w in words)}
 
 

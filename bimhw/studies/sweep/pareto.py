@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ Rows = Sequence[dict[str, Any]]
 DEFAULT_CHIP = "loihi2"
 MARKERS = "os^Dv<>p"
 MOST_NAMED = 6  # points of a front that still have room for their settings
+TOUCHING = 12.0  # pixels between points whose labels would lie on each other
 NOT_NAMED = {"chip", "seed", "seeds", "pareto"}  # by colour and marker, or no axis
 
 
@@ -76,7 +78,6 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
     best = [(s["total_uj_mean"], height.factor * s[f"{height.key}_mean"], s) for s in settings if s["pareto"]]
     single = [(r["total_uj"], height.factor * r[height.key], r["axes"]) for r in rows if r["pareto"]]
     front = sorted(best if several else single, key=lambda point: point[:2])
-    _name_points(axes, front, settings if several else [r["axes"] for r in rows])
     label = f"Pareto front (energy, latency, accuracy){' of the means' if several else ''}"
     if len(front) > 1:
         axes.plot([e for e, _, _ in front], [a for _, a, _ in front], lw=1, color="0.5", zorder=0, label=label)
@@ -91,6 +92,7 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
     if energies and max(energies) > 20 * min(energies):
         axes.set_xscale("log")  # chips lie decades apart
         plain_ticks(axes.xaxis)
+    _name_points(axes, front, settings if several else [r["axes"] for r in rows])
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 
@@ -107,12 +109,21 @@ def plain_ticks(axis: Axis) -> None:
 
 
 def _name_points(axes: Axes, front: Sequence[tuple[float, float, dict[str, Any]]], settings: Rows) -> None:
-    """Write beside the points of a front of few what sets each apart: the axes that take several values."""
+    """Label the points of a short front with the axes that vary; points that touch share a label of several lines."""
     axis_names = [k for k in front[0][2] if k not in NOT_NAMED and not k.endswith(("_mean", "_sd"))] if front else []
     varied = [k for k in axis_names if len({str(s.get(k)) for s in settings}) > 1]
-    for energy, accuracy, setting in front if len(front) <= MOST_NAMED else ():
+    axes.autoscale_view()  # pixels of a point are known once the limits are
+    labels: list[tuple[tuple[float, float], list[str]]] = []
+    for energy, height, setting in front if len(front) <= MOST_NAMED else ():
         text = ", ".join(f"{k} {setting[k]}" for k in varied)
-        axes.annotate(text, (energy, accuracy), (7, 2), textcoords="offset points", fontsize=7, color="0.3")
+        here = axes.transData.transform((energy, height))
+        touching = [texts for at, texts in labels if math.dist(axes.transData.transform(at), here) < TOUCHING]
+        if touching:
+            touching[0].append(text)
+        else:
+            labels.append(((energy, height), [text]))
+    for at, texts in labels:
+        axes.annotate("\n".join(texts), at, (7, 2), textcoords="offset points", fontsize=7, color="0.3")
 
 
 def _deviations(axes: Axes, settings: Rows, height: Height, name: str, colour: str, marker: str) -> None:

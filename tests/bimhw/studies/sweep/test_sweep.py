@@ -561,6 +561,14 @@ def test_points_of_one_accuracy_are_drawn_by_their_latency() -> None:
 
     from bimhw.studies.sweep.pareto import draw_front
 
+    near = [
+        {"axes": {"bits": b}, "accuracy": 0.5, "total_uj": 1.0 - b / 1e6, "latency_us": 1.0 + b / 1e6, "pareto": True}
+        for b in (2, 4)
+    ]
+    far = {"axes": {"bits": 8}, "accuracy": 0.5, "total_uj": 9.0, "latency_us": 9.0, "pareto": False}
+    axes = Figure().subplots()
+    draw_front(axes, [*near, far], [{"seeds": 1, "pareto": False}])
+    assert [sorted(t.get_text().splitlines()) for t in axes.texts] == [["bits 2", "bits 4"]]
     points = [
         {"axes": {"cores": n}, "accuracy": 1.0, "total_uj": 2.0 * n, "latency_us": 8.0 / n, "pareto": True}
         for n in (1, 2)

@@ -10,12 +10,18 @@ def printable(text: str, most: int = 400) -> str:
 
     Line feeds stay, because messages with a list use them. Bytes of a name that are not UTF-8 show as ``\\udcXX``.
     """
-    if len(text) > most:
-        head = (most - len(CUT)) * 2 // 3
-        text = text[:head] + CUT + text[len(text) - (most - len(CUT) - head) :]
+    text = _cut(text, most)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+    shown = "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+    return _cut(shown, most)  # an escaped character is up to ten
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    head = (most - len(CUT)) * 2 // 3
+    return text[:head] + CUT + text[len(text) - (most - len(CUT) - head) :]
 
 
 def first_line(error: BaseException) -> str:

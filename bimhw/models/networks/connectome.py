@@ -169,6 +169,8 @@ def _columns(
     with boundary(path, "a table of connections", "Give .csv, .csv.gz, .feather or .parquet"):
         header = list(_arrow(path).schema.names) if arrow else _csv_header(path)
         check_unique(header)
+        if not arrow:
+            _check_lines(path)
         rows = int(_arrow(path).count_rows()) if arrow else _csv_rows(path)
         way_out = f"A machine with {rows * _ROW_BYTES / 1e9:.1f} GB free holds it; give a table of fewer rows"
         check_memory(rows * _ROW_BYTES, str(path), f"about {rows:,} rows", way_out)
@@ -189,6 +191,14 @@ def _columns(
 def _csv_header(path: Path) -> list[str]:
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
         return [name.strip().strip('"') for name in stream.readline(1 << 16).lstrip("\ufeff").split(",")]
+
+
+def _check_lines(path: Path) -> None:
+    """Raise `ValueError` for a stretch without a line's end that no row fills: a reader would take it as one line."""
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        while len(block := stream.read(_HEAD)) == _HEAD:
+            if b"\n" not in block and b"\r" not in block:
+                raise ValueError(f"a line has more than {_HEAD:,} bytes")
 
 
 def _csv_rows(path: Path) -> int:

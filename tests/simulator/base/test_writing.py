@@ -150,6 +150,9 @@ def test_long_and_unprintable_text_is_cut_and_escaped() -> None:
     assert len(str(error)) < 8_000 and "\x1b" not in str(error)
     assert printable("a\x00b\udcff") == "a\\x00b\\udcff"
     assert len(printable("é" * 999, 100)) == 100
+    assert (
+        len(printable("\0" * 999, 100)) == len(printable("\U000e0001" * 99, 100)) == 100
+    )  # escaped: 4 and 10 characters
     for name in ("", "a\nb", "x" * 201):
         with pytest.raises(InputError):
             check_name(name, "node")

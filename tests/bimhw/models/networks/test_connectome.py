@@ -177,3 +177,21 @@ def test_a_table_beyond_the_memory_is_refused_before_it_is_read(
         connectome(path)
     rows = int(str(error.value).split("about ")[1].split(" rows")[0].replace(",", ""))
     assert abs(rows - n) < 0.05 * n and "GB free holds it" in str(error.value)
+
+
+@pytest.mark.parametrize("form", ["csv", "csv.gz"])
+def test_a_stretch_without_lines_is_refused_before_it_is_read(form: str, tmp_path: Path) -> None:
+    """Ten gigabytes of holes behind a table were taken as one line."""
+    path = tmp_path / f"c.{form}"
+    longer = text().encode() + bytes(2**22)
+    path.write_bytes(gzip.compress(longer) if form == "csv.gz" else longer)
+    with pytest.raises(InputError, match="a line has more than 1,048,576 bytes"):
+        connectome(path)
+
+
+def test_a_header_without_letters_is_one_short_message(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_bytes(bytes(2**16) + b"\n")
+    with pytest.raises(InputError) as told:
+        connectome(path)
+    assert len(str(told.value)) < 1500

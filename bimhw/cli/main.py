@@ -24,6 +24,7 @@ import click
 from bimhw.cli.examples import documented
 from bimhw.cli.heartbeat import heartbeat
 from simulator.base.errors import BimhwError
+from simulator.base.host_memory import reserve_blas
 from simulator.base.interrupts import check_interrupted, noted
 from simulator.base.reading import lacks_memory
 from simulator.base.text import first_line, printable
@@ -121,6 +122,8 @@ def _run(arguments: list[str] | None) -> object:
     """Return what a command returned; any error after a signal is the interrupt."""
     try:
         with _alive(arguments):
+            if arguments is None and _works():
+                reserve_blas()
             code: object = cli.main(args=arguments, prog_name="bimhw", standalone_mode=False)
         sys.stdout.flush()  # here a full disk behind it is one message; at the interpreter's end it is not
     except Exception as error:
@@ -131,9 +134,17 @@ def _run(arguments: list[str] | None) -> object:
 
 def _alive(arguments: list[str] | None) -> AbstractContextManager[None]:
     """Return what logs that the command works; `serve` does until it is stopped."""
-    named = [word for word in sys.argv[1:] if not word.startswith("-")][:1]
-    quiet = arguments is not None or named in ([], ["serve"])
-    return contextlib.nullcontext() if quiet else heartbeat(named[0])
+    quiet = arguments is not None or _named() in ("", "serve")
+    return contextlib.nullcontext() if quiet else heartbeat(_named())
+
+
+def _named() -> str:
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+
+
+def _works() -> bool:
+    """Return whether a command is asked for, and not its help."""
+    return bool(_named()) and not {"-h", "--help"} & set(sys.argv)
 
 
 def _tell(error: Exception, as_json: bool) -> NoReturn:

@@ -17,6 +17,7 @@ from multiprocessing import active_children, get_context, parent_process
 from typing import Any, Protocol
 
 from simulator.base.errors import InputError, MissingExtraError
+from simulator.base.host_memory import reserve_blas
 from simulator.function.parts import Spread
 
 Arguments = tuple[Any, ...]
@@ -53,7 +54,11 @@ class Here:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed: it would wait for work for ever."""
+    """End this process when its parent is killed: it would wait for work for ever. Take its memory first, or end."""
+    try:
+        reserve_blas()
+    except InputError:
+        os._exit(1)  # the parent says that a process died; an error here would be a traceback besides
     parent = parent_process()
     assert parent is not None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import resource
 from pathlib import Path
 
 from simulator.base.errors import InputError
 
 _MB = 1e6
+_BLAS_BYTES = 64 << 20  # OpenBLAS takes 32 MB a thread
 
 
 def available_bytes() -> int | None:
@@ -33,6 +35,27 @@ def check_memory(need: int, where: str, what: str, way_out: str) -> None:
         raise InputError(
             where, f"needs {need / _MB:,.0f} MB for {what}, and {there / _MB:,.0f} MB are available", way_out
         )
+
+
+def reserve_blas() -> None:
+    """Take the work memory of numpy's matrix products, where the process has a limit of memory.
+
+    OpenBLAS asks for it at the first large product, and asks again for ever if it is refused. It keeps what it has.
+
+    Raises:
+        InputError: the limit leaves too little.
+    """
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    import numpy as np
+
+    ones = np.ones((256, 256))
+    try:
+        mmap.mmap(-1, _BLAS_BYTES).close()
+    except (OSError, MemoryError) as error:
+        need = f"leaves less than {_BLAS_BYTES / _MB:.0f} MB for products of matrices"
+        raise InputError("memory", f"the limit of this process {need}", "Allow more (ulimit -v)") from error
+    ones @ ones
 
 
 def _kernel_says() -> int | None:

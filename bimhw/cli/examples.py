@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 
 import click
 
@@ -107,7 +108,7 @@ def _then(callback: Callable[..., object], steps: tuple[str, ...]) -> Callable[.
 
             from bimhw.cli.output import echo
 
-            given = {k: quote(str(v)) for k, v in context.params.items() if v not in (None, ())}
+            given = {k: quote(_no_option(v)) for k, v in context.params.items() if v not in (None, ())}
             shown = [step for step in steps if _names(step) <= given.keys()]
             if shown:
                 echo(f"next: {'  or  '.join(step.format(**given) for step in shown)}", err=True)
@@ -115,6 +116,11 @@ def _then(callback: Callable[..., object], steps: tuple[str, ...]) -> Callable[.
 
     run.next_step = True  # type: ignore[attr-defined]
     return run
+
+
+def _no_option(value: object) -> str:
+    """Return a value as a word of the shell; a file whose name begins with ``-`` is no option."""
+    return f"./{value}" if isinstance(value, Path) and str(value).startswith("-") else str(value)
 
 
 def _names(step: str) -> set[str]:

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import bimhw
 from benchmarks.nets import write_net
 from benchmarks.reference import commands, doors_page, json_page, prints_json, twin
-from bimhw.cli.examples import EXAMPLES, NEXT
+from bimhw.cli.examples import EXAMPLES, NEXT, _no_option
 from bimhw.cli.main import cli
 from bimhw.views.schemas import DOCUMENTS, documents, schema
 from simulator.base.errors import InputError
@@ -192,6 +192,11 @@ def _nir_file() -> None:
     torch.manual_seed(0)
     net = Stack(torch.nn.Linear(8, 16), LIF(keep=0.875), torch.nn.Linear(16, 4), LI(keep=0.9))
     bimhw.export_nir(net, "net.nir")
+
+
+def test_a_next_step_takes_no_file_for_an_option() -> None:
+    assert _no_option(Path("-x.bimhw")) == _no_option(Path("./-x.bimhw")) == "./-x.bimhw"
+    assert (_no_option(Path("a/-x")), _no_option("-1"), _no_option(3)) == ("a/-x", "-1", "3")
 
 
 def test_the_next_step_is_said_and_never_in_json(tmp_path: Path) -> None:

@@ -42,14 +42,15 @@ def test_examples_of_the_clone_stay_as_they_are(monkeypatch: pytest.MonkeyPatch)
 # Packages of an extra are hidden from a page that does not name the extra: a plain install lacks them.
 EXTRAS = {"frame": "pandas", "nir": "nir h5py", "brian2": "brian2", "search": "optuna", "trace": "vcd", "gpu": "pynvml"}
 HIDDEN = """
-import os, sys
+import os
+from importlib.machinery import PathFinder
 
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in os.environ.get("HIDDEN", "").split():
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+found = PathFinder.find_spec
 
-sys.meta_path.insert(0, Hidden())
+def find_spec(name, path=None, target=None):  # torch asks for specs, too: a package that is missing has none
+    return None if name.partition(".")[0] in os.environ.get("HIDDEN", "").split() else found(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
 """
 
 

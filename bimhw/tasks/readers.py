@@ -201,7 +201,7 @@ def _check_binned(size: int, events: int, where: str, how: Options) -> None:
 
 
 def _counts(samples: Iterable[Array], shape: tuple[int, ...]) -> Array:
-    """Return how often each cell occurs in each sample (its cells are flat indices into shape[1:]): in bytes where they hold it.
+    """Return how often each cell occurs in each sample (its cells are flat indices into shape[1:]), in the narrowest words.
 
     Sample by sample: sorting or holding the events of a whole recording took most of the time and memory of reading it.
     """
@@ -214,8 +214,8 @@ def _counts(samples: Iterable[Array], shape: tuple[int, ...]) -> Array:
             n = counts[at]
         else:  # few events on a large sensor
             at, n = np.unique(cells, return_counts=True)
-        if out.dtype == np.uint8 and n.max(initial=0) > 255:
-            out = out.astype(np.int32)
+        if (most := int(n.max(initial=0))) > np.iinfo(out.dtype).max:
+            out = out.astype(np.int16 if most < 2**15 else np.int32)
         out[k].reshape(-1)[at] = n
     return out
 

@@ -99,7 +99,7 @@ def test_counts_above_a_byte_are_kept_and_unsigned_bytes_become_a_tasks_payloads
         file["extra/keys"] = np.array([b"null", b"eins"])
         file["extra/meta_info/gender"] = np.array([b"male", b"female"])
     x = Dataset.open(tmp_path / "busy.h5").x
-    assert x.shape == (2, 1, 700) and x[0, 0, 699] == 1
+    assert x.shape == (2, 1, 700) and x[0, 0, 699] == 1 and x.dtype == np.int16
     assert {unit: int(x[1, 0, unit]) for unit in counts} == counts and x.sum() == 556
     few = Dataset(np.repeat(x[:1].astype(np.uint8), 4, axis=0), np.arange(4) // 2, layout="bt")
     assert few.task().train.x.dtype == np.uint8

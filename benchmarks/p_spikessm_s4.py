@@ -121,12 +121,13 @@ def main() -> None:
     for name, value in (("epochs", 8), ("trial", 2), ("seeds", 3), ("train", 2000)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--pool", type=int, default=4, help="pixels averaged in each direction: 4 gives 49 steps")
+    parser.add_argument("--longest", type=int, default=100, help="symbols of a ListOps expression, at most")
     parser.add_argument("--only", default="", help="rows whose name holds this text")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        task = listops(folder) if given.task == "listops" else None
+        task = listops(folder, given.longest) if given.task == "listops" else None
         task = task or bimhw.load_task("smnist", permuted=given.task == "psmnist", pool=given.pool)
         task = replace(task, train=task.train.take(slice(0, given.train)), validation=None, judged=None)
         print(

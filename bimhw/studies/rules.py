@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bimhw.compiler.pipeline import compile as compile_model
@@ -31,7 +32,7 @@ from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from simulator.base.errors import InputError
 from simulator.chips.load import load_chip
-from simulator.plasticity.rules.rule_file import ReadRules, read_rules, shipped_rules
+from simulator.plasticity.rules.rule_file import ReadRules, Rounding, read_rules, shipped_rules
 from simulator.program.program import Program
 
 # Rules of BIM on the chip, in the forms that differ in what they keep; the others are rule files.
@@ -57,6 +58,7 @@ class _Study:
     level: float
     every: int | None
     shift: tuple[int, ...]
+    rounding: Rounding | None
 
 
 def rules(
@@ -70,6 +72,7 @@ def rules(
     family: str = "bim",
     every: int | None = None,
     shift: tuple[int, ...] = (0, 0),
+    rounding: Rounding | None = None,
     level: float = 0.9,
     train: int | None = None,
     test: int | None = None,
@@ -91,6 +94,7 @@ def rules(
         every: samples between two scores (rule files only; default: an epoch).
         shift: weight changes of rule files are multiplied by 2 to this power, of hidden layers and of the readout: more labelled
             steps a sample, or larger inputs, need smaller ones.
+        rounding: of rule files, in the place of what they say; small steps want ``unbiased``.
         level: accuracy (or area) to reach.
         train, test: samples used, drawn evenly (of a stream its first); all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
@@ -111,7 +115,7 @@ def rules(
     _check(level, shift)
     data = _cut(data, train, test)
     nets = {seed: _compiled(data, chip, hidden, seed, family, settings or {}) for seed in seeds}
-    studies = {seed: _Study(data, net, epochs, level, every, shift) for seed, net in nets.items()}
+    studies = {seed: _Study(data, net, epochs, level, every, shift, rounding) for seed, net in nets.items()}
     tasks = [(study, name, seed) for seed, study in studies.items() for name in chosen]
     rows: list[RuleRow] = side_by_side(
         _row, tasks, workers, lambda: progress(epochs * len(data.train)) if progress else None
@@ -205,11 +209,12 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
     )  # fmt: skip
 
 
-def _shifted(rules: ReadRules, shift: tuple[int, ...]) -> ReadRules:
-    """Return rules whose weight changes are multiplied by 2^shift, (hidden, readout)."""
+def _as_asked(rules: ReadRules, shift: tuple[int, ...], rounding: Rounding | None) -> ReadRules:
+    """Return rules whose weight changes are multiplied by 2^shift, (hidden, readout), and rounded so."""
     powers = [shift[r.projections == ("readout",)] for r in rules.rules]
     moved = (r._replace(dw=r.dw._replace(unit=r.dw.unit + n)) for r, n in zip(rules.rules, powers, strict=True))
-    return rules._replace(rules=tuple(moved))
+    file = rules.file if rounding is None else msgspec.structs.replace(rules.file, rounding=rounding)
+    return rules._replace(file=file, rules=tuple(moved))
 
 
 def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float, ...], int, dict[str, float]]:
@@ -224,7 +229,7 @@ def _learnt(study: _Study, name: str, seed: int, run: Path) -> tuple[tuple[float
             **BUILT_IN[name],
         )
         return one.accuracy, sum(one.memory.values()), one.times
-    rule = _shifted(read_rules(name), study.shift)
+    rule = _as_asked(read_rules(name), study.shift, study.rounding)
     other = learn_by_rule(study.program, rule, study.task, epochs=study.epochs, seed=seed, run=run, every=study.every)
     scores = other.accuracy
     if study.task.metric == "auc":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -26,6 +27,9 @@ from bimhw.cli.timing_options import processes_option
 @click.option(
     "--shift", default="0,0", show_default=True, help="Powers of 2 on weight changes of rule files, HIDDEN,READOUT."
 )
+@click.option(
+    "--rounding", type=click.Choice(["stochastic", "nearest", "unbiased"]), help="Rounding of rule files [as they say]."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data.")
 @click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="Field of the network's config, NAME=VALUE; may be repeated.")
@@ -46,6 +50,7 @@ def command(
     family: str,
     every: int | None,
     shift: str,
+    rounding: Literal["stochastic", "nearest", "unbiased"] | None,
     data: Path | None,
     task_options: tuple[str, ...],
     settings: tuple[str, ...],
@@ -74,7 +79,7 @@ def command(
     with progress(f"learning {task} by rules", None) as advance:
         rows = rules(
             chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
-            shift=integers("shift", shift), level=level, train=train, test=test, plot=plot, progress=advance,
+            shift=integers("shift", shift), rounding=rounding, level=level, train=train, test=test, plot=plot, progress=advance,
             settings=named_values(settings, "setting", "recurrent=yes"), workers=workers,
         )  # fmt: skip
     if page is not None:

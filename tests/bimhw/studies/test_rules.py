@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bimhw.cli.commands.rules import command
 from bimhw.runs.learn_rule import RuleMachine, learn_by_rule
 from bimhw.runs.rule_words import ready_for_rules
-from bimhw.studies.rules import BUILT_IN, _compiled, _part, rules
+from bimhw.studies.rules import BUILT_IN, _as_asked, _compiled, _part, rules
 from bimhw.studies.rules_page import check_page, table, write_table
 from bimhw.studies.rules_rows import RuleRow, pareto
 from bimhw.tasks import load_task
@@ -88,6 +88,14 @@ def test_scores_every_so_many_samples(tmp_path: Path) -> None:
         rules(small, "loihi2", ("delta",), family="leaky", shift=(9, 0))
     with pytest.raises(InputError, match="rule 'rtrl-seq': learns BIM networks, not leaky ones"):
         rules(small, "loihi2", ("rtrl-seq",), family="leaky")
+
+
+def test_rounding_and_rates_are_those_asked_for() -> None:
+    plain = read_rules("ottt")
+    asked = _as_asked(plain, (-7, 2), "unbiased")
+    assert asked.file.rounding == "unbiased" and _as_asked(plain, (0, 0), None).file == plain.file
+    moved = [b.dw.unit - a.dw.unit for a, b in zip(plain.rules, asked.rules, strict=True)]
+    assert moved == [2 if r.projections == ("readout",) else -7 for r in plain.rules]
 
 
 def test_a_stream_is_learnt_in_its_order_and_judged_by_what_comes_next(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def rules(
         every: samples between two scores (rule files only; default: an epoch).
         shift: weight changes of rule files are multiplied by 2 to this power, of hidden layers and of the readout: more labelled
             steps a sample, or larger inputs, need smaller ones.
-        rounding: of rule files, in the place of what they say; small steps want ``unbiased``.
+        rounding: of rule files; by default as they say. Small steps want ``unbiased``.
         level: accuracy (or area) to reach.
         train, test: samples used, drawn evenly (of a stream its first); all by default.
         plot: Pareto picture to write (.png, .svg, .pdf).
@@ -117,9 +117,8 @@ def rules(
     nets = {seed: _compiled(data, chip, hidden, seed, family, settings or {}) for seed in seeds}
     studies = {seed: _Study(data, net, epochs, level, every, shift, rounding) for seed, net in nets.items()}
     tasks = [(study, name, seed) for seed, study in studies.items() for name in chosen]
-    rows: list[RuleRow] = side_by_side(
-        _row, tasks, workers, lambda: progress(epochs * len(data.train)) if progress else None
-    )
+    done = (lambda: progress(epochs * len(data.train))) if progress else (lambda: None)
+    rows: list[RuleRow] = side_by_side(_row, tasks, workers, done)
     if plot is not None:
         plot_rules(rows, data.name, Path(plot))
     return rows

@@ -92,8 +92,7 @@ def rules(
         hidden: neurons of each layer.
         family: of the network, ``bim`` or ``leaky``; built-in rules learn BIM networks only.
         every: samples between two scores (rule files only; default: an epoch).
-        shift: weight changes of rule files are multiplied by 2 to this power, of hidden layers and of the readout: more labelled
-            steps a sample, or larger inputs, need smaller ones.
+        shift: powers of 2 that multiply weight changes of rule files: of hidden layers, of the readout.
         rounding: of rule files; by default as they say. Small steps want ``unbiased``.
         level: accuracy (or area) to reach.
         train, test: samples used, drawn evenly (of a stream its first); all by default.

@@ -23,6 +23,7 @@ from simulator.base.errors import InputError
 from simulator.base.spool import Spool
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
+from tests.bimhw.frontends.test_nir_reader import write_raw
 from tests.bimhw.runs.test_several_ends import two_ended
 
 CHANNELS, STEPS = 4, 30
@@ -35,10 +36,26 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return compile(path, chip="generic").program
 
 
-def _data(samples: int, steps: int = STEPS, labels: bool = True) -> Dataset:
+@pytest.fixture(scope="module")
+def fires(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """Return a program whose outputs fire, so that their spikes can decide."""
+    nodes: Any = {
+        "input": ("Input", {"shape": np.array([CHANNELS])}),
+        "w": ("Linear", {"weight": np.random.default_rng(4).integers(-10, 40, (3, CHANNELS)) / 32}),
+        "a": ("IF", {"r": np.ones(3), "v_threshold": np.ones(3)}),
+        "output": ("Output", {"shape": np.array([3])}),
+    }
+    path = tmp_path_factory.mktemp("pieces") / "fires.nir"
+    return compile(
+        write_raw(path, nodes, [("input", "w"), ("w", "a"), ("a", "output")]), chip="generic", dt=1.0
+    ).program
+
+
+def _data(samples: int, steps: int = STEPS, labels: bool = True, binary: bool = False) -> Dataset:
     rng = np.random.default_rng(samples)
     x = rng.integers(-3, 4, (samples, steps, CHANNELS)) * (rng.random((samples, steps, CHANNELS)) < 0.3)
-    x[: samples // 2] = np.clip(x[: samples // 2], 0, 1)  # the first pieces are binary, the later ones are not
+    first = samples if binary else samples // 2
+    x[:first] = np.clip(x[:first], 0, 1)  # the first pieces are binary, the later ones are not
     return Dataset(x.astype(np.int16), rng.integers(0, 3, samples) if labels else None, layout="bt")
 
 
@@ -71,16 +88,23 @@ WAYS: Mapping[str, dict[str, Any]] = {
     "first": {"decode": "first"},
     "max": {"decode": "max"},
 }
+BY_SPIKES = ("count", "first")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_samples_in_pieces(way: str, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _same(*_both(monkeypatch, tmp_path, 70, program, data=_data(7), **WAYS[way]))
+def test_samples_in_pieces(
+    way: str, program: Program, fires: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = fires if way in BY_SPIKES else program
+    _same(*_both(monkeypatch, tmp_path, 70, chosen, data=_data(7, binary=way in BY_SPIKES), **WAYS[way]))
 
 
 @pytest.mark.parametrize("way", ["barrier", "none", "bound", "count", "first", "max"])
-def test_long_samples_in_pieces(way: str, program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _same(*_both(monkeypatch, tmp_path, 23, program, data=_data(3, 97), **WAYS[way]))
+def test_long_samples_in_pieces(
+    way: str, program: Program, fires: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = fires if way in BY_SPIKES else program
+    _same(*_both(monkeypatch, tmp_path, 23, chosen, data=_data(3, 97, binary=way in BY_SPIKES), **WAYS[way]))
 
 
 def test_a_task_and_own_inputs_in_pieces(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

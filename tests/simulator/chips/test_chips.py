@@ -210,7 +210,7 @@ def test_a_file_that_is_no_text_is_an_input_error(tmp_path: Path) -> None:
 
     (tmp_path / "x.yaml").write_bytes(b"name: \xe9\xff")
     for load in (load_chip, load_gpu):
-        with pytest.raises(InputError, match=r"x\.yaml: is not text"):
+        with pytest.raises(InputError, match=r"x\.yaml, line 1, column 7: is not text"):
             load(str(tmp_path / "x.yaml"))
 
 

@@ -148,7 +148,7 @@ def test_a_step_beyond_every_float_ends_at_the_bound_and_moves_nothing_without_a
     change, live = np.empty((2, 3), np.int64), np.ones((2, 3), np.uint8)
     _fixed_change(g, np.full(3, rate), np.full(3, 2.0**-10), change)
     weights = np.full((2, 3), 5, np.int8)
-    update_weights(weights, change, live, 127, STOCHASTIC, 1, 0, 0, 0)
+    update_weights(weights, change, live, 127, STOCHASTIC, 1, 0, 0, 0, 0)
     assert weights.tolist() == [[127, -127, 5]] * 2
 
 

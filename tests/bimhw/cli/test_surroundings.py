@@ -144,8 +144,10 @@ TOGETHER = {"sweep.sqlite", "docs/results/points.jsonl", "sim.ckpt", "learn.ckpt
 
 
 def _limited(line: str, sound: Path, folder: Path, limits: tuple[str, ...]) -> None:
-    """Run a line under limits; where it fails, it says one thing, and every file is as before."""
-    before = tree(sound)
+    """Run a line under limits; where it fails, it says one thing, and every file is as before, or as a whole run leaves it."""
+    before, free = tree(sound), shutil.copytree(sound, folder / "free")
+    assert bimhw(f"$bimhw {line}", free).returncode == 0
+    whole = tree(free)
     for limit in limits:
         there = shutil.copytree(sound, folder / limit.replace(" ", ""))
         done = bimhw(f"ulimit {limit}; $bimhw {line}", there)
@@ -156,7 +158,7 @@ def _limited(line: str, sound: Path, folder: Path, limits: tuple[str, ...]) -> N
             else:
                 refused(done, b"")
             after = tree(there)
-            changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n)}
+            changed = {n for n in before.keys() | after.keys() if before.get(n) != after.get(n) != whole.get(n)}
             work = "sweep.sqlite.work/"  # of finished points
             assert {n for n in changed if not n.endswith(".lock") and not n.startswith(work)} <= TOGETHER, limit
 

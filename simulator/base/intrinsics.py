@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 _LANES = [1 << i for i in range(32)]
+
+# Processors with AVX-512 are of a generation that foresees well which loads wait for a store, also where one instruction
+# in a loop makes all of them: there a plain loop over synapses is the fastest.
+LOOPS_WELL = bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
 def _prefetch(typingctx, address):  # type: ignore[no-untyped-def]

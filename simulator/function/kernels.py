@@ -6,26 +6,37 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.intrinsics import add_eight
+from simulator.base.intrinsics import LOOPS_WELL, add_eight
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Integers = npt.NDArray[np.signedinteger]
-_0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(8)
+_0, _8 = np.uint64(0), np.uint64(8)
 
 
 @numba.njit(nogil=True)
-def add_row(
+def add_row_by_eight(
+    sums: Integers, offset: np.uint64, target: npt.NDArray[np.integer], weight: Integers, start: np.uint64,
+    end: np.uint64, factor: int,
+) -> None:  # fmt: skip
+    """Do as `add_row_by_one`, eight synapses in a row."""
+    while start + _8 <= end:
+        add_eight(sums, offset, target, weight, start, factor)
+        start += _8
+    add_row_by_one(sums, offset, target, weight, start, end, factor)
+
+
+@numba.njit(nogil=True)
+def add_row_by_one(
     sums: Integers, offset: np.uint64, target: npt.NDArray[np.integer], weight: Integers, start: np.uint64,
     end: np.uint64, factor: int,
 ) -> None:  # fmt: skip
     """sums[target + offset] += weight * factor for the synapses `start` to `end` - 1."""
-    while start + _8 <= end:
-        add_eight(sums, offset, target, weight, start, factor)
-        start += _8
-    while start < end:
-        sums[np.uint64(target[start]) + offset] += int(weight[start]) * factor
-        start += _1
+    for j in range(start, end):
+        sums[np.uint64(target[j]) + offset] += int(weight[j]) * factor
+
+
+add_row = add_row_by_one if LOOPS_WELL else add_row_by_eight
 
 
 @numba.njit(cache=True, nogil=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulator.function import Simulation
 from simulator.function.counting import Counter
-from simulator.function.fast import plain
+from simulator.function.fast import NARROW_FROM, plain
 from simulator.function.layout import lay_out
 from simulator.function.run import finish
 from simulator.program.graph import Population, Projection, dense_to_csr
@@ -66,7 +66,8 @@ def test_fast_equals_general(seed: int, top: int, dv: int, strict: int) -> None:
 
 def test_both_synapse_forms_and_both_sum_types_are_used() -> None:
     rng = np.random.default_rng(2)
-    for n, target, sums in ((100, np.uint16, np.int32), (9000, np.uint16, np.int32), (70_000, np.uint32, np.int16)):
+    middle = np.int16 if NARROW_FROM < 9000 else np.int32  # by the processor; results are the same
+    for n, target, sums in ((100, np.uint16, np.int32), (9000, np.uint16, middle), (70_000, np.uint32, np.int16)):
         targets = np.concatenate([np.sort(rng.choice(n, 40, replace=False)) for _ in range(50)])
         csr = (np.arange(51) * 40, targets.astype(np.int32), rng.integers(-128, 128, 2000).astype(np.int8))
         params = {"dv": np.array(512), "vth": np.array(900), "bias": rng.integers(0, 300, n)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from simulator.function.kernels import add_row
+from simulator.function.kernels import add_row_by_eight, add_row_by_one
 
 _TYPES = [
     (np.int16, np.uint16, np.int8), (np.int32, np.uint32, np.int16), (np.int64, np.int32, np.int32),
@@ -13,8 +15,11 @@ _TYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("add_row", [add_row_by_eight, add_row_by_one])
 @pytest.mark.parametrize(("sums", "target", "weight"), _TYPES)
-def test_add_row_adds_each_synapse_once_wherever_the_row_begins(sums: type, target: type, weight: type) -> None:
+def test_add_row_adds_each_synapse_once_wherever_the_row_begins(
+    sums: type, target: type, weight: type, add_row: Any
+) -> None:
     rng = np.random.default_rng(5)
     targets, weights = rng.integers(3, 40, 64).astype(target), rng.integers(-128, 128, 64).astype(weight)
     for start in range(9):

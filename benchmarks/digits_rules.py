@@ -3,7 +3,8 @@
 On the host each rule of `bimhw train` takes the learning rate of ``RATES`` that scores best on held-out training digits after a
 pass with seed 0, then learns ``--epochs`` passes. On the chip (`loihi2`) the built-in rules learn a BIM network and the shipped
 rule files a leaky one, ``--chip-epochs`` passes at their own rates. Leaky and event networks see the whole picture in each of 8
-steps, BIM sees each row for two steps. ``--only`` takes the rows of one part, ``--page FILE`` writes the table into a page.
+steps, BIM sees each row for two steps. ``--only`` takes the rows of one part, ``--page FILE`` writes the rows that ran into the
+table of a page and keeps its other rows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bimhw.models.nets import build
 from bimhw.studies.rules import BUILT_IN
 from bimhw.studies.rules_page import check_page
 from bimhw.tasks.base import Split, Task
+from simulator.base.writing import write_text
 from simulator.plasticity.rules.rule_file import shipped_rules
 
 RATES = (0.006, 0.02, 0.06, 0.2, 0.6)
@@ -118,26 +120,38 @@ def names() -> Iterator[tuple[str, str, str]]:
         yield "chip", "leaky", name
 
 
-def table(rows: list[Row]) -> str:
-    """Return all rows, those of one network together, each beside its frozen layer."""
-    lines = [
-        "| where | network | rule | rate | accuracy, % | less the frozen layer, points |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in sorted(rows, key=lambda r: (r.part, r.network, -mean(r.accuracy))):
-        frozen = next(
-            (r for r in rows if (r.part, r.network, r.rule) == (row.part, row.network, FROZEN[row.network])), row
-        )
-        rate = "" if row.rate is None else f"{row.rate:g}"
+HEAD = [
+    "| where | network | rule | rate | accuracy, % | less the frozen layer, points |",
+    "|---|---|---|---|---|---|",
+]
+Key = tuple[str, str, str]
+
+
+def listed(text: str) -> dict[Key, list[str]]:
+    """Return the cells of each row of a table by where, network and rule."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[len(HEAD) :]]
+    return {(row[0], row[1], row[2].strip("`")): row for row in cells}
+
+
+def table(rows: list[Row], before: str = "") -> str:
+    """Return the rows of a table `before` and new ones, those of one network together, each beside its frozen layer."""
+    cells = listed(before)
+    means = {key: float(row[4].split()[0]) for key, row in cells.items()} | {
+        (row.part, row.network, row.rule): mean(row.accuracy) for row in rows
+    }
+    for row in rows:
+        key, frozen = (row.part, row.network, row.rule), (row.part, row.network, FROZEN[row.network])
+        gain = "" if frozen not in means else "frozen" if key == frozen else f"{means[key] - means[frozen]:+.1f}"
         spread = f"{mean(row.accuracy):.1f}" + (f" +- {stdev(row.accuracy):.1f}" if len(row.accuracy) > 1 else "")
-        gain = "frozen" if row is frozen else f"{mean(row.accuracy) - mean(frozen.accuracy):+.1f}"
-        lines.append(f"| {row.part} | {row.network} | `{row.rule}` | {rate} | {spread} | {gain} |")
-    return "\n".join(lines) + "\n"
+        rate = "" if row.rate is None else f"{row.rate:g}"
+        cells[key] = [row.part, row.network, f"`{row.rule}`", rate, spread, gain]
+    order = sorted(cells, key=lambda key: (key[:2], -means[key]))
+    return "\n".join([*HEAD, *(f"| {' | '.join(cells[key])} |" for key in order)]) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name, value in (("seeds", 3), ("epochs", 4), ("chip-epochs", 1), ("train", 1297)):
+    for name, value in (("seeds", 3), ("epochs", 4), ("chip-epochs", 2), ("train", 1297)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--only", default="", help="part, network and rule, such as 'host leaky'")
     parser.add_argument("--rows", type=Path, help="file that keeps finished rows, so that an interrupted run goes on")
@@ -164,7 +178,7 @@ def main() -> None:
     if given.page is not None:
         begin, end = check_page(given.page, "digits-all")
         text = given.page.read_text(encoding="utf-8")
-        given.page.write_text(text[:begin] + table(rows) + text[end:], encoding="utf-8")
+        write_text(given.page, text[:begin] + table(rows, text[begin:end]) + text[end:])
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class _Tasks(Mapping[str, TaskInfo]):
 TASKS: Mapping[str, TaskInfo] = _Tasks()
 # Plain types of a loader's options; the loader itself checks ranges.
 _KINDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
-    "bool": (lambda v: isinstance(v, bool | np.bool_) or v in (0, 1), "yes or no"),
+    "bool": (lambda v: isinstance(v, bool | np.bool_) or v in (0, 1), "yes or no (in Python True or False)"),
     "int": (lambda v: isinstance(v, Integral) and not isinstance(v, bool), "a whole number"),
     "float": (lambda v: isinstance(v, Real) and not isinstance(v, bool), "a number"),
 }

@@ -71,6 +71,7 @@ def test_the_folder_holds_every_task() -> None:
     ("name", "option", "value", "rule"),
     [
         ("digits", "whole", "maybe", "must be yes or no"),
+        ("digits", "whole", "yes", r"must be yes or no \(in Python True or False\)"),
         ("digits", "repeat", "two", "must be a whole number"),
         ("digits", "repeat", True, "must be a whole number"),
         ("temporal-order", "steps", 50.5, "must be a whole number"),

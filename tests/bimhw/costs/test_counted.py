@@ -165,7 +165,8 @@ def test_a_pilot_of_half_the_samples_counts_all(case: Case, plan: LearningPlan) 
     """Spikes of two layers nearly double where weights change at every step."""
     _, energy, own, low, high = ratios(case, plan, SAMPLES // 2)
     assert energy == pytest.approx(1, abs=0.05)
-    assert own == pytest.approx(1, abs=0.05) and low <= 1 <= high  # as `bimhw energy` prints
+    assert own == pytest.approx(1, abs=0.05)  # as `bimhw energy` prints
+    assert low <= 1.001 and high >= 1  # ends at the chip's own ends; a slow BLK begins 0.05 % above its learner's
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.quantise import PortWeights, quantise_port
+from bimhw.compiler.quantise import PortWeights, channels_of, quantise_port
 from bimhw.compiler.row_errors import layer_error
 from mapping.network import Network
 from simulator.program.graph import Projection
@@ -95,7 +95,7 @@ def _zeros(stored: Stored, q: Projection) -> str:
     """Return how many weights are stored as 0, if any."""
     kept = next(p for p in _port(stored, q, stored.options).projections if p.name == q.name)
     used, left = int(np.count_nonzero(q.weights)), int(np.count_nonzero(kept.weights))
-    if (stored.options.per_row and isinstance(q, SharedProjection)) or left == used:
+    if left == used:
         return ""
     return f"; {used - left:,} of {used:,} weights become 0"
 
@@ -119,7 +119,8 @@ def _port(stored: Stored, q: Projection, options: CompileOptions) -> PortWeights
     population = stored.network.population(q.target)
     into = [p for p in stored.network.projections if (p.target, p.port) == (q.target, q.port)]
     fixed = lowering_of(population).port_unit(population, q.port).fixed
-    return quantise_port(into, population.size, stored.scales, options, stored.calibrated.drives, fixed, by_row=True)
+    drives, channels = stored.calibrated.drives, channels_of(population)
+    return quantise_port(into, population.size, stored.scales, options, drives, fixed, by_row=True, channels=channels)
 
 
 def _remedies(stored: Stored, q: Projection, by_row: bool, limit: float) -> Iterator[tuple[str, float]]:
@@ -131,8 +132,7 @@ def _remedies(stored: Stored, q: Projection, by_row: bool, limit: float) -> Iter
 
     options = stored.options
     for changed, text in _SCALES:
-        per_row = "per_row" in changed and isinstance(q, SharedProjection)  # would unroll the kernel
-        if not per_row and not any(getattr(options, name) for name in changed):
+        if not any(getattr(options, name) for name in changed):
             yield text, error(replace(options, **changed))
     wider = [bits for bits in sorted(stored.widths) if options.bits < bits <= MOST_BITS]
     for bits in wider:

@@ -16,7 +16,7 @@ class CompileOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     Attributes:
         bits: bits of a stored weight, 1 to 9.
-        per_row: a scale for each target neuron instead of one for each projection.
+        per_row: a scale for each target neuron, or for each channel that shares a kernel, instead of one for each projection.
         free_scales: scales need not be powers of two; costs one multiply a port and update.
         state_bits: bits of a state word, 8 to 24.
         layout: how synapses lie in memory; ``auto`` takes the smaller.

@@ -21,8 +21,8 @@ from bimhw.compiler.options import CompileOptions
 from bimhw.compiler.row_errors import Received, row_errors
 from mapping.words import dense_bits, sparse_bits
 from simulator.base.errors import FitError
-from simulator.program.graph import Projection
-from simulator.program.shared import SharedProjection, magnitudes, unrolled_all, with_weights
+from simulator.program.graph import Population, Projection
+from simulator.program.shared import SharedProjection, first_of_channel, magnitudes, with_weights
 
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
@@ -55,6 +55,7 @@ def quantise_port(
     drives: Mapping[str, Drive] | None = None,
     fixed: bool = False,
     by_row: bool = False,
+    channels: int = 0,
 ) -> PortWeights:
     """Quantise all projections into one port.
 
@@ -67,17 +68,17 @@ def quantise_port(
         fixed: the accumulator has the unit 1; each projection is stored in multiples of the least 2^k, k >= 0, that holds
             its weights.
         by_row: the errors of the rows are computed too.
+        channels: of the target, where kernels lead to it; 0 where it has none.
     """
     if not projections:
         return PortWeights((), np.asarray(1.0), {})
-    if options.per_row:  # a scale for each target neuron
-        projections = unrolled_all(projections)
-    groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source)) for q in projections]
-    units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options)
+    groups = [_synapses(q, scales[q.source], (drives or {}).get(q.source), n_target) for q in projections]
+    n_rows = math.gcd(*(_channels(q, n_target, channels) for q in projections))
+    units, exponents = _fixed_units(groups, options.bits) if fixed else port_units(groups, n_target, options, n_rows)
     port_unit = np.asarray(units[0] / 2.0 ** exponents[0])
     out, errors, misses = [], {}, []
     for q, synapses, unit, exponent in zip(projections, groups, units, exponents, strict=True):
-        each = unit[q.first :][q.indices] if unit.ndim else unit
+        each = unit[synapses.rows] if unit.ndim else unit
         stored = store(synapses.values / each, options.bits)
         miss = stored * each - synapses.values
         errors[q.name] = _relative_rms(miss, synapses.values)
@@ -91,16 +92,26 @@ def quantise_port(
     return PortWeights(tuple(out), port_unit, errors, {q.name: r for q, r in zip(projections, rows, strict=True)})
 
 
+def channels_of(population: Population) -> int:
+    """Return the channels of neurons in planes, 0 of others."""
+    shape = population.shape
+    return shape[0] if len(shape) > 1 and math.prod(shape) == population.size else 0
+
+
+def _channels(q: Projection, n_target: int, channels: int) -> int:
+    """Return how many parts of the target have words of their own: neurons of a channel share those of its kernel."""
+    if isinstance(q, SharedProjection):
+        return q.channels
+    return channels if channels and q.layout == "conv" else n_target
+
+
 def _received(q: Projection, scale: float, drive: Drive | None, n_target: int, plane: int) -> Received:
     """Return what arrives over the weights of a projection; of a shared kernel, at the first neuron of its channel."""
     ones = np.ones(q.indptr.size - 1)
     mean, variance = (0 * ones, ones) if drive is None else (drive.mean / scale, drive.variance / scale**2)
     if isinstance(q, SharedProjection):
-        offset = np.zeros(q.template.size - 1, np.int64)
-        offset[q.row] = q.offset  # every source of a row leads to the same channels
-        channel = (q.indices + np.repeat(offset, np.diff(q.template))) // (n_target // q.channels)
         each = _power_of_rows(q, variance + mean * mean)
-        return Received(channel * (n_target // q.channels), np.zeros(each.size), each, n_target, plane)
+        return Received(first_of_channel(q, n_target), np.zeros(each.size), each, n_target, plane)
     source = np.repeat(np.arange(ones.size), np.diff(q.indptr))
     return Received(q.targets, mean[source], variance[source], n_target, plane)
 
@@ -144,7 +155,7 @@ class Synapses:
     Attributes:
         values: added to the port by a spike of payload 1.
         scale: value of a spike of payload 1.
-        rows: target neuron of each.
+        rows: target neuron of each; the first of its channel where the word is shared.
         mean, variance: of the payload that arrives over each in a step; a scale is chosen for the smallest expected square of
             the port's error, sum_j variance_j miss_j^2 + (sum_j mean_j miss_j)^2 (sources taken as independent). Without
             calibration 0 and 1: the smallest squared error of the weights.
@@ -157,24 +168,26 @@ class Synapses:
     variance: Floats
 
 
-def _synapses(q: Projection, scale: float, drive: Drive | None) -> Synapses:
+def _synapses(q: Projection, scale: float, drive: Drive | None, n_target: int) -> Synapses:
     values = q.weights.astype(np.float64) * scale
+    rows = first_of_channel(q, n_target) if isinstance(q, SharedProjection) else q.targets
     if drive is None:
-        return Synapses(values, scale, q.targets, np.zeros(values.size), np.ones(values.size))
+        return Synapses(values, scale, rows, np.zeros(values.size), np.ones(values.size))
     mean, variance = arriving(drive.over(scale))
     if isinstance(q, SharedProjection):
-        return _shared_synapses(q, values, scale, mean, variance)
+        return _shared_synapses(q, values, scale, rows, variance + mean * mean)
     source = np.repeat(np.arange(q.indptr.size - 1), np.diff(q.indptr))
     return Synapses(values, scale, q.targets, mean[source], variance[source])
 
 
-def _shared_synapses(q: SharedProjection, values: Floats, scale: float, mean: Floats, variance: Floats) -> Synapses:
+def _shared_synapses(
+    q: SharedProjection, values: Floats, scale: float, rows: npt.NDArray[np.integer], power: Floats
+) -> Synapses:
     """Estimate a shared kernel's words: the expected square of what arrives, summed over the sources of a row.
 
     Sources are taken as independent and of mean 0, since a row stands for many targets.
     """
-    each = _power_of_rows(q, variance + mean * mean)
-    return Synapses(values, scale, q.indices, np.zeros(values.size), each)
+    return Synapses(values, scale, rows, np.zeros(values.size), _power_of_rows(q, power))
 
 
 def _power_of_rows(q: SharedProjection, power: Floats) -> Floats:
@@ -189,16 +202,21 @@ def arriving(drive: Drive) -> tuple[Floats, Floats]:
     return drive.mean, drive.variance + (least or 1.0)
 
 
-def port_units(groups: Sequence[Synapses], n_target: int, options: CompileOptions) -> tuple[list[Floats], list[int]]:
+def port_units(
+    groups: Sequence[Synapses], n_target: int, options: CompileOptions, n_rows: int | None = None
+) -> tuple[list[Floats], list[int]]:
     """Return the unit of the last place of each projection into a port (() or [n_target]), and the left shifts that bring
-    the projections to the finest of them."""
+    the projections to the finest of them.
+
+    With a scale per row, n_target / n_rows neurons in succession share one: those of a channel where kernels are shared.
+    """
     if options.per_row or options.free_scales:
         least = min(g.scale for g in groups)
         shifts = [min(round(math.log2(g.scale / least)), _MAX_EXPONENT) for g in groups]
         level = [_scaled_down(g, s) for g, s in zip(groups, shifts, strict=True)]
-        unit = _together(level, n_target, options, per_row=options.per_row)
+        unit = _together(level, n_target, options, (n_rows or n_target) if options.per_row else 0)
         return [unit * 2.0**s for s in shifts], shifts
-    fracs = [-round(math.log2(float(_together([g], n_target, options, per_row=False)))) for g in groups]
+    fracs = [-round(math.log2(float(_together([g], n_target, options)))) for g in groups]
     finest = max((f for f, g in zip(fracs, groups, strict=True) if g.values.size), default=0)
     fracs = [max(f, finest - _MAX_EXPONENT) if g.values.size else finest for f, g in zip(fracs, groups, strict=True)]
     return [np.asarray(2.0**-f) for f in fracs], [finest - f for f in fracs]
@@ -209,8 +227,8 @@ def _scaled_down(g: Synapses, shift: int) -> Synapses:
     return Synapses(g.values * 2.0**-shift, g.scale * 2.0**-shift, g.rows, g.mean * 2.0**shift, g.variance * 4.0**shift)
 
 
-def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions, per_row: bool) -> Floats:
-    """Return one unit for all these synapses, () or [n_target]."""
+def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions, n_rows: int = 0) -> Floats:
+    """Return one unit for all these synapses, (), or with `n_rows` one for each of so many equal parts, [n_target]."""
     values, rows, mean, variance = (
         np.concatenate([getattr(g, name) for g in groups]) for name in ("values", "rows", "mean", "variance")
     )
@@ -219,14 +237,17 @@ def _together(groups: Sequence[Synapses], n_target: int, options: CompileOptions
         spread = np.bincount(rows, weights=miss * miss * variance, minlength=n_target)
         shift = np.bincount(rows, weights=miss * mean, minlength=n_target)
         by_row: Floats = spread + shift * shift
-        return by_row if per_row else by_row.sum(keepdims=True)
+        summed: Floats = by_row.reshape(n_rows or 1, -1).sum(axis=1)
+        return summed
 
-    group, n_groups = (rows, n_target) if per_row else (np.zeros(values.size, np.int64), 1)
+    plane = n_target // n_rows if n_rows else 1
+    group, n_groups = (rows // plane, n_rows) if n_rows else (np.zeros(values.size, np.int64), 1)
     if options.free_scales:
         unit = weight_scales(values, group, n_groups, options.bits, errors)
     else:
         unit = 2.0 ** -weight_fracs(values, group, n_groups, options.bits, errors).astype(np.float64)
-    return unit if per_row else unit[0]
+    found: Floats = np.repeat(unit, plane) if n_rows else unit[0]
+    return found
 
 
 def _relative_rms(miss: Floats, value: Floats) -> float:

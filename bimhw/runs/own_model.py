@@ -17,7 +17,7 @@ from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import check_is_file
 from simulator.program.graph import Projection
 from simulator.program.program import Program
-from simulator.program.shared import SharedProjection
+from simulator.program.shared import SharedProjection, first_of_channel
 
 Floats = npt.NDArray[np.float64]
 _MISS = 1.0  # units of the last place, between a float weight and its stored word; rounding costs half of one
@@ -67,7 +67,9 @@ def _difference(program: Program, network: Network) -> str:
 def _stored_of(stored: Projection, q: Projection, n_target: int, by_row: bool) -> bool:
     """Return whether stored words are float weights in one unit (or one a row), rounded, or clipped at the largest word."""
     if isinstance(q, SharedProjection) or isinstance(stored, SharedProjection):
-        return not isinstance(q, SharedProjection) or not isinstance(stored, SharedProjection) or _shared(stored, q)
+        if not isinstance(q, SharedProjection) or not isinstance(stored, SharedProjection):
+            return True
+        return _shared(stored, q, n_target, by_row)
     keys, words = _pairs(stored, n_target)
     mine, values = _pairs(q, n_target)
     if not np.isin(keys[words != 0], mine).all():
@@ -79,7 +81,7 @@ def _stored_of(stored: Projection, q: Projection, n_target: int, by_row: bool) -
     return _in_one_unit(rows, whole, values, n_target, stored.weight_bits)
 
 
-def _shared(stored: SharedProjection, q: SharedProjection) -> bool:
+def _shared(stored: SharedProjection, q: SharedProjection, n_target: int, by_row: bool) -> bool:
     row = np.repeat(np.arange(q.template.size - 1), np.diff(q.template))
     kept = np.repeat(np.arange(stored.template.size - 1), np.diff(stored.template))
     if q.template.size != stored.template.size:
@@ -90,7 +92,8 @@ def _shared(stored: SharedProjection, q: SharedProjection) -> bool:
         return False
     words = dict(zip(keys.tolist(), stored.weights.tolist(), strict=True))
     whole = np.array([words.get(k, 0) for k in mine.tolist()], np.int64)
-    return _in_one_unit(np.zeros(mine.size, np.int64), whole, q.weights.astype(np.float64), 1, stored.weight_bits)
+    rows = first_of_channel(q, n_target) if by_row else np.zeros(mine.size, np.int64)
+    return _in_one_unit(rows, whole, q.weights.astype(np.float64), n_target, stored.weight_bits)
 
 
 def _pairs(q: Projection, n_target: int) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -74,6 +74,14 @@ def channels_on(channels: int, core: I32, n_cores: int) -> I64:
     return np.bincount(pairs // channels, minlength=n_cores)
 
 
+def first_of_channel(q: SharedProjection, n_target: int) -> I64:
+    """Return the first neuron of the target channel of each word of the rows, int64 [words]."""
+    offset, plane = np.zeros(q.template.size - 1, np.int64), n_target // q.channels
+    offset[q.row] = q.offset  # every source of a row leads to the same channels
+    target = q.indices.astype(np.int64) + np.repeat(offset, np.diff(q.template))
+    return target // plane * plane
+
+
 def with_weights(q: SharedProjection, weights: Numbers, **changed: object) -> SharedProjection:
     """Return the projection with other weights of its rows; synapses whose weight is 0 are dropped."""
     keep = weights != 0

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.lower.base import lowering_of
 from bimhw.compiler.options import CompileOptions
-from bimhw.compiler.quantise import finer, quantise_port
+from bimhw.compiler.quantise import channels_of, finer, quantise_port
 from bimhw.compiler.row_errors import layer_error
 from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
@@ -116,7 +116,9 @@ def store_weights(
         for port in () if population.model == INPUT_MODEL else get(population.model).ports:
             into = [q for q in network.projections if q.target == population.name and q.port == port]
             asked = lowering_of(population).port_unit(population, port)
-            done = quantise_port(into, population.size, scales, options, calibration.drives, asked.fixed, by_row)
+            done = quantise_port(
+                into, population.size, scales, options, calibration.drives, asked.fixed, by_row, channels_of(population)
+            )
             done = finer(done, population.size, asked.finer) if asked.finer else done
             units[population.name, port] = done.unit
             stored |= {q.name: q for q in done.projections}

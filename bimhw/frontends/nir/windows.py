@@ -157,7 +157,9 @@ def _part(node: Node, part: Part) -> WindowPart | None:
     if math.prod(weight.shape[:-2]) * math.prod(part.taps.shape[:-2]) > MOST_TAPS:
         return None
     joined = kernel if part.plain else kernel.after(part.kernel) if part.kernel is not None else None
-    taps, terms = _joined(weight, part.taps), _joined(abs(weight), part.terms)
+    taps, terms = weight, abs(weight)
+    if not part.plain:  # else the path so far is the identity
+        taps, terms = _joined(taps, part.taps), _joined(terms, part.terms)
     ways = tuple(_after(a, b, t.shape[0]) for a, b, t in _directions(reach, part))
     return WindowPart(None, joined, taps, terms, ways, part.in_shape, tuple(node.out_shape))
 

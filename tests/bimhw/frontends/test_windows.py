@@ -189,6 +189,63 @@ def test_the_engines_give_the_same_spikes_counts_and_axons(graph: Any, seed: int
         np.testing.assert_array_equal(q.fan_in(size), p.fan_in(size))
 
 
+def channels_of_unequal_size(side: int = 5) -> tuple[Any, Any]:
+    """Return a graph Input -> 3 x 3 convolution -> IF whose channels are words of 8 bits in units of their own."""
+    rng = np.random.default_rng(5)
+    words, unit = rng.integers(-127, 128, (4, 2, 3, 3)), 2.0 ** np.array([-6, -13, -9, -3])
+    words[:, 0, 0, 0] = 127
+    fields = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "input_shape": (side, side)}
+    nodes: Any = {
+        "input": ("Input", {"shape": np.array([2, side, side])}),
+        "conv": ("Conv2d", fields | {"weight": words * unit[:, None, None, None], "bias": np.zeros(4)}),
+        "a": (
+            "IF",
+            {"r": np.ones((4, side, side)), "v_threshold": np.ones((4, side, side)) * unit[:, None, None] * 150},
+        ),
+        "output": ("Output", {"shape": np.array([4, side, side])}),
+    }
+    return build_graph(nodes, list(zip(list(nodes), list(nodes)[1:], strict=False)), "unequal"), words
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_scale_for_each_row_keeps_kernels_shared(free: bool) -> None:
+    """Neurons of a channel have one kernel, so one unit: words that were drawn in units of their channels come back."""
+    graph, words = channels_of_unequal_size()
+    plain, shared = both(graph)
+    x = (np.random.default_rng(1).random((3, 12, 50)) < 0.3).astype(np.int32)
+    made = bimhw.compile(shared, CHIP, calibration=x, per_row=True, free_scales=free)
+    (q,) = made.program.projections
+    assert isinstance(q, SharedProjection) and q.shared_words == 72
+    np.testing.assert_array_equal(np.unique(q.weights), np.setdiff1d(words, [0]))
+    assert made.report["projections"][0]["relative_rms_weight_error"] == 0
+    coarse = bimhw.compile(shared, CHIP, calibration=x)
+    assert coarse.report["projections"][0]["relative_rms_weight_error"] > 0
+    unrolled_one = bimhw.compile(plain, CHIP, calibration=x, per_row=True, free_scales=free).program
+    for inputs in x:
+        a, b = (run(p, SpikeTrain.from_dense(inputs), 15) for p in (made.program, unrolled_one))
+        assert a.spikes.spike_hash() == b.spikes.spike_hash() and a.spikes.ids.size > 50
+
+
+def test_a_scale_for_each_row_leaves_each_kernel_weight_one_word() -> None:
+    """Words of a kernel are stored once, also where its synapses are listed: neurons at borders have no unit of their own."""
+    graph, _ = channels_of_unequal_size()
+    weight = graph.nodes["conv"].fields["weight"]
+    weight += np.random.default_rng(2).normal(size=weight.shape) * 2.0 ** np.array([1, -6, -2, 4])[:, None, None, None]
+    plain, _ = both(graph)
+    x = (np.random.default_rng(1).random((3, 12, 50)) < 0.3).astype(np.int32)
+    made = bimhw.compile(plain, CHIP, calibration=x, per_row=True, bits=4, free_scales=True).program
+    (float_one,), (q,) = plain.projections, made.projections
+    assert q.layout == "conv" and q.shared_words == 72
+    pairs = [
+        dict(zip(zip(np.repeat(np.arange(50), np.diff(p.indptr)), p.targets, strict=True), p.weights, strict=True))
+        for p in (float_one, q)
+    ]
+    words: dict[float, set[int]] = {}
+    for at, value in pairs[0].items():
+        words.setdefault(float(value), set()).add(int(pairs[1].get(at, 0)))
+    assert len(words) == 72 and all(len(found) == 1 for found in words.values())
+
+
 @settings(max_examples=15, deadline=None)
 @given(chains())
 def test_the_float_engine_gives_the_same_values(graph: Any) -> None:

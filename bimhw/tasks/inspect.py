@@ -7,13 +7,21 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.facts import corpus_facts, task_facts
 from bimhw.tasks.fetch import SOURCES, data_folder
+from bimhw.tasks.readers import BY_SUFFIX
 from bimhw.tasks.registry import TASKS, TaskInfo, load_corpus, load_task
 from simulator.base.errors import InputError
 from simulator.base.misplaced import check_no_run_folder
 from simulator.base.near import missing_path
 from simulator.base.reading import boundary
+
+OWN = "your own data, read by --data"
+MOST_CLASSES = 1000  # that are counted one by one
 
 
 def inventory() -> list[dict[str, Any]]:
@@ -32,7 +40,7 @@ def _state(info: TaskInfo) -> str:
 
 
 def recognise(path: Path) -> str:
-    """Return the task (or ``librispeech``) whose layout lies at `path`.
+    """Return the task (or ``librispeech``) whose layout lies at `path`; `OWN` for a file that `--data` reads.
 
     Raises:
         InputError: nothing there, or no known layout.
@@ -51,6 +59,8 @@ def recognise(path: Path) -> str:
     for task, pattern in known.items():
         if any(re.search(pattern, name) for name in names):
             return task
+    if path.is_file() and path.suffix.lower() in BY_SUFFIX:
+        return OWN
     raise InputError(str(path), f"none of its {len(names)} files is of a known layout", f"Known: {', '.join(known)}")
 
 
@@ -66,7 +76,31 @@ def check_data(path: str | Path, name: str | None = None) -> dict[str, Any]:
     """
     path = Path(path)
     with boundary(path, "data of a known layout", "Name the task: --task NAME"):
-        return _checked(path, name or recognise(path))
+        found = name or recognise(path)
+        return _own_facts(path) if found == OWN else _checked(path, found)
+
+
+def _own_facts(path: Path) -> dict[str, object]:
+    """Return the figures of a file that `--data` reads."""
+    data = Dataset.open(path)
+    facts: dict[str, object] = {"task": OWN, "x": _shape(data.x), "largest value": float(np.max(data.x, initial=0))}
+    if data.y is None:
+        return facts | {"labels": "none"}
+    if (
+        data.y.ndim != 1
+        or data.y.dtype.kind not in "iu"
+        or not 0 <= data.y.min(initial=0) <= data.y.max(initial=0) < MOST_CLASSES
+    ):
+        return facts | {"targets": _shape(data.y)}
+    return facts | {"labels": " ".join(str(n) for n in np.bincount(data.y))}
+
+
+def _few(labels: npt.NDArray[np.generic]) -> bool:
+    return bool(np.min(labels, initial=0) >= 0 and np.max(labels, initial=0) < MOST_CLASSES)
+
+
+def _shape(values: npt.NDArray[np.generic]) -> str:
+    return f"{' x '.join(str(n) for n in values.shape)} of {values.dtype}"
 
 
 def _checked(path: Path, name: str) -> dict[str, Any]:

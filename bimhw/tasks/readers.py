@@ -56,9 +56,9 @@ def _read_path(path: Path, how: Options) -> Fields:
         check_no_run_folder(path)
         return _read_folder(path, how)
     check_is_file(path)
-    reader = _BY_SUFFIX.get(path.suffix.lower())
+    reader = BY_SUFFIX.get(path.suffix.lower())
     if reader is None:
-        raise InputError(str(path), f"has the unknown suffix {path.suffix!r}", f"Data: {', '.join(sorted(_BY_SUFFIX))}")
+        raise InputError(str(path), f"has the unknown suffix {path.suffix!r}", f"Data: {', '.join(sorted(BY_SUFFIX))}")
     with boundary(path, "a file of samples", "See `bimhw.tasks.readers` for what each suffix holds"):
         return reader(path, how)
 
@@ -344,7 +344,7 @@ def _labels(values: list[Value]) -> Array:
 
 
 _ARRAYS = (".npy", ".npz")
-_BY_SUFFIX: dict[str, Callable[[Path, Options], Fields]] = {
+BY_SUFFIX: dict[str, Callable[[Path, Options], Fields]] = {
     ".npz": _read_npz, ".npy": _read_npy, ".h5": _read_h5, ".hdf5": _read_h5,
     ".csv": _read_events, ".bin": _read_events, ".aedat4": _read_events,
 }  # fmt: skip

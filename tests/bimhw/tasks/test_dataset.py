@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import bimhw
 from bimhw.tasks.dataset import Dataset, power_of_two_scale
+from bimhw.tasks.inspect import OWN, check_data
 from simulator.base.errors import InputError
 from tests.fuzz.recordings import aedat4
 
@@ -68,6 +69,14 @@ def test_encodings_are_those_of_the_features() -> None:
     ramp = np.linspace(0, 1, 33)[None, :, None]
     delta = Dataset(ramp, layout="bt", encoding="delta").samples(2).x
     assert delta[0, :, 0].sum() == 16 and delta[0, :, 1].sum() == 0
+
+
+def test_a_file_that_data_reads_is_counted(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=np.arange(12, dtype=np.int16).reshape(3, 2, 2), y=np.array([2, 0, 2]))
+    own = {"task": OWN, "x": "3 x 2 x 2 of int16", "largest value": 11.0}
+    assert check_data(tmp_path / "own.npz") == own | {"labels": "1 0 2"}
+    np.savez(tmp_path / "own.npz", x=np.arange(12, dtype=np.int16).reshape(3, 2, 2), y=np.zeros((3, 4)))
+    assert check_data(tmp_path / "own.npz") == own | {"targets": "3 x 4 of float64"}
 
 
 def test_shd_files_are_binned(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     "--chips", type=click.IntRange(min=1), default=1, show_default=True, help="Number of such chips in the system."
 )
 @click.option("--bits", type=int, help="Bits of a stored weight [8; of integers, their own].")
-@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option(
+    "--per-row", is_flag=True, help="A weight scale for each target neuron; for each channel of a shared kernel."
+)
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="Most neurons on a core.")

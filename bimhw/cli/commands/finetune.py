@@ -28,7 +28,9 @@ from simulator.base.text import counted
 @with_task_options
 @click.option("-o", "--output", type=OutputFile(), help="Model file (.pt or .safetensors).")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
-@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option(
+    "--per-row", is_flag=True, help="A weight scale for each target neuron; for each channel of a shared kernel."
+)
 @click.option("--free-scales", is_flag=True, help="Weight scales need not be powers of two.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training data.")
 @click.option("--lr", type=float, help="Learning rate.")

@@ -18,7 +18,9 @@ from bimhw.cli.task_options import take_task, with_task_options
     "--chips", type=click.IntRange(min=1), default=1, show_default=True, help="Number of such chips in the system."
 )
 @click.option("--bits", type=int, help="Bits of a stored weight [8; of integers, their own].")
-@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option(
+    "--per-row", is_flag=True, help="A weight scale for each target neuron; for each channel of a shared kernel."
+)
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("--neurons-per-core", type=click.IntRange(min=1), help="Most neurons on a core.")
 @click.option("--task", help="Task whose training samples calibrate the formats (digits models are recognised).")

@@ -132,7 +132,9 @@ def _print_decays(kept: Any) -> None:
 @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of a random sample.")
 @click.option("--rate", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Rate of random spikes.")
 @click.option("--bits", type=int, default=8, show_default=True, help="Bits of a stored weight.")
-@click.option("--per-row", is_flag=True, help="A weight scale for each target neuron.")
+@click.option(
+    "--per-row", is_flag=True, help="A weight scale for each target neuron; for each channel of a shared kernel."
+)
 @click.option("--state-bits", type=int, default=16, show_default=True, help="Bits of a state word.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a run folder (for bimhw energy, report).")
 @click.option(

@@ -71,20 +71,15 @@ class Store:
         self._db.close()
 
     def _run(self, text: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        try:
-            return self._db.execute(text, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise InputError(
-                str(self.path),
-                f"cannot be written or read ({error})",
-                "Stored points are safe: make room, then run again",
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise InputError(
-                str(self.path),
-                f"is not a sweep's database, or it is damaged ({error})",
-                "Move it away, or use another --db",
-            ) from error
+        with boundary(str(self.path), "a sweep's database, or it is damaged", "Move it away, or use another --db"):
+            try:
+                return self._db.execute(text, values).fetchall()
+            except sqlite3.OperationalError as error:
+                raise InputError(
+                    str(self.path),
+                    f"cannot be written or read ({error})",
+                    "Stored points are safe: make room, then run again",
+                ) from error
 
     def _check_columns(self) -> None:
         there = {row[1] for row in self._run("pragma table_info(points)")}

@@ -501,6 +501,20 @@ def test_other_files_are_not_touched(model: Path, tmp_path: Path) -> None:
     assert corrupt.read_bytes() == b"this is no database" * 100
 
 
+def test_a_damaged_schema_is_one_message(model: Path, tmp_path: Path) -> None:
+    """SQLite quotes it in an error, and Python cannot decode that."""
+    path = tmp_path / "s.sqlite"
+    from bimhw.studies.sweep.store import Store
+
+    with Store(path):
+        pass
+    path.write_bytes(
+        path.read_bytes().replace(b"TABLE points", b"\xffABLE points").replace(b"table points", b"\xffable points")
+    )
+    with pytest.raises(InputError, match="is not a sweep's database, or it is damaged"):
+        run_sweep(spec_of(model), path)
+
+
 def test_full_disk_loses_nothing(model: Path, tmp_path: Path) -> None:
     db = tmp_path / "s.sqlite"
     run_sweep(spec_of(model, chip=("loihi2",)), db)

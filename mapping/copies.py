@@ -47,8 +47,7 @@ def free_cores(program: Program, chip: Chip) -> list[int]:
 
 def most_copies(program: Program, chip: Chip) -> int:
     """Return how many copies of the program the chip holds, itself included."""
-    used = np.unique(program.core[program.core != HOST]).size
-    return 1 + len(free_cores(program, chip)) // max(1, used)
+    return 1 + len(free_cores(program, chip)) // max(1, program.cores_used)
 
 
 def replicate(program: Program, chip: Chip, copies: int) -> Program:

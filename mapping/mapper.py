@@ -150,7 +150,7 @@ def _counted_figures(problem: MappingProblem, program: Program) -> dict[str, obj
     source = np.repeat(np.arange(rate.size), axons.fan_cores)
     hops = per_spike.hops_ew + per_spike.hops_ns + per_spike.hops_chip + per_spike.hops_board
     return {
-        "cores": int(np.unique(program.core[program.core != HOST]).size),
+        "cores": program.cores_used,
         "messages_per_step": float(rate[source] @ (axons.dst != program.core[source])),
         "hops_per_step": float(rate @ hops),
         "usable_cores": problem.chip.n_cores,

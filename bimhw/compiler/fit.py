@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bimhw.compiler.choices import check_quantisation, samples_of
 from bimhw.compiler.fit_report import FitReport
 from bimhw.compiler.lower.for_chip import for_chip
@@ -154,8 +152,7 @@ def _verdict(network: Network, chip: Chip, neurons_per_core: int | None, all_axo
 
 
 def _holds(program: Program, resources: Sequence[Resource], chip: Chip) -> bool:
-    cores = np.unique(program.core[program.core >= 0]).size
-    there = cores <= chip.n_cores and int(program.core.max(initial=0)) < chip.topology.mesh_cores
+    there = program.cores_used <= chip.n_cores and int(program.core.max(initial=0)) < chip.topology.mesh_cores
     return there and not any(r.over for r in resources)
 
 
@@ -166,7 +163,7 @@ def _chips_needed(network: Network, one: Chip, neurons_per_core: int | None) -> 
         program, resources = pack_blocks(network, with_chips(one, n), neurons_per_core, unlimited_axons=False)
         if any(r.over for r in resources):
             return None
-        needed = math.ceil(np.unique(program.core[program.core >= 0]).size / one.n_cores)
+        needed = math.ceil(program.cores_used / one.n_cores)
         if needed <= n and int(program.core.max(initial=0)) < n * one.topology.chip_cores:
             return n
         n = max(needed, n + 1)

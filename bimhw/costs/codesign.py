@@ -23,7 +23,7 @@ from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.meta import ProgramFidelity
-from simulator.program.program import HOST, Program
+from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 if TYPE_CHECKING:
@@ -121,9 +121,8 @@ def _one_copy(costs: Energy, program: Program, chip: Chip) -> list[str]:
     """Say why throughput mode is latency mode, where no second copy fits beside the mapped network."""
     if costs.ran > 1 or costs.full is not None or most_copies(program, chip) > 1:
         return []
-    used = np.unique(program.core[program.core != HOST]).size
     return [
-        f"throughput mode shows one copy: this mapping takes {used} of {chip.n_cores} cores. "
+        f"throughput mode shows one copy: this mapping takes {program.cores_used} of {chip.n_cores} cores. "
         "`bimhw compile --objective cores --copies max` places as many as fit"
     ]
 

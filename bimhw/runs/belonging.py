@@ -59,7 +59,7 @@ class Frame:
             {p.name: p.size for p in program.populations},
             {p.name: get(p.model).kernel is not None for p in program.populations},
             copies_of(program),
-            int(np.unique(program.core[program.core >= 0]).size),
+            program.cores_used,
             chip.topology,
             None if chip.timing is None else chip.timing.tick.value,
         )

@@ -149,9 +149,10 @@ _RASTER = (
 
 def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energy) -> str:
     """Return the run in words."""
-    used = int(np.unique(program.core[program.core != HOST]).size)
     neurons = sum(p.size for p in program.populations if p.role != "input")
-    said = [f"The network ({neurons:,} neurons) uses {used:,} of the {chip.n_cores:,} cores of {chip.name}."]
+    said = [
+        f"The network ({neurons:,} neurons) uses {program.cores_used:,} of the {chip.n_cores:,} cores of {chip.name}."
+    ]
     if "accuracy" in result:
         beside = (
             f", {result['float_accuracy']:.1%} in the float model" if result.get("float_accuracy") is not None else ""

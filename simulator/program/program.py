@@ -67,6 +67,11 @@ class Program(Shown):
         """Number of logical neurons, inputs included."""
         return sum(p.size for p in self.populations)
 
+    @property
+    def cores_used(self) -> int:
+        """Number of cores that hold its neurons."""
+        return int(np.unique(self.core[self.core != HOST]).size)
+
     def first_ids(self) -> dict[str, int]:
         """Return the logical id of the first neuron of each population."""
         first, out = 0, {}

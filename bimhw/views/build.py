@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.costs.compare import energy
-from bimhw.costs.result import Energy
 from bimhw.runs.condition import fault_figures, saturation_figures
 from bimhw.runs.copies import rounds_of
 from bimhw.runs.folder import RunFolder
 from bimhw.views import svg
+from bimhw.views.answer import answer, tiles, unbroken
 from bimhw.views.energy_parts import energy_parts
 from bimhw.views.floorline_part import floorline_part
 from bimhw.views.network_parts import (
@@ -32,7 +32,7 @@ from bimhw.views.page_data import MOST_STEPS, PageData, page_data
 from bimhw.views.parts import Part, Table, beside_part, run_names
 from simulator.base.errors import InputError
 from simulator.base.files import write_text
-from simulator.base.shown import si, significant
+from simulator.base.shown import significant
 from simulator.chips.chip import Chip
 from simulator.program.faults import Faults
 from simulator.program.program import HOST, Program
@@ -88,6 +88,7 @@ def render(*runs: RunFolder, gpu: str = "h100") -> str:
         {t["label"]: t["value"] for t in v.tiles} | {"cores that hold neurons": f"{len(v.data.cores):,}"} for v in views
     ]
     environment = Environment(loader=PackageLoader("bimhw.views"), autoescape=select_autoescape(), trim_blocks=True)
+    environment.filters["unbroken"] = unbroken
     source = environment.loader.get_source if environment.loader is not None else None
     assert source is not None
     data = msgspec.json.encode([v.data for v in views]).decode().replace("<", "\\u003c")
@@ -133,7 +134,7 @@ def _view(run: RunFolder, name: str, gpu: str) -> RunView:
         title=f"{manifest['task'] or 'run'} on {chip.name}",
         subtitle=f"{chip.title}. {samples}{split}, timing engine {manifest['engine']}, seed {manifest['seed']}.",
         answer=answer(program, chip, result, costs),
-        tiles=[*_tiles(result), *energy_tiles],
+        tiles=[*tiles(result), *energy_tiles],
         parts=[p for p in parts if p is not None],
         footer=f"bimhw {manifest['bimhw']}, Python {manifest['python']}; program {manifest['program_sha256'][:12]}, "
         f"chip file {manifest['chip_sha256'][:12]}. The same inputs and seed give this page again.",
@@ -147,31 +148,6 @@ _RASTER = (
 )
 
 
-def answer(program: Program, chip: Chip, result: Mapping[str, Any], costs: Energy) -> str:
-    """Return the run in words."""
-    neurons = sum(p.size for p in program.populations if p.role != "input")
-    said = [
-        f"The network ({neurons:,} neurons) uses {program.cores_used:,} of the {chip.n_cores:,} cores of {chip.name}."
-    ]
-    if "accuracy" in result:
-        beside = (
-            f", {result['float_accuracy']:.1%} in the float model" if result.get("float_accuracy") is not None else ""
-        )
-        said.append(f"Its accuracy is {result['accuracy']:.1%} in the chip's integers{beside}.")
-    per_sample = si(costs.report.energy_pj() * 1e-12 / max(1, costs.report.samples), "J")
-    time = f"{si(result['mean_latency_us'] * 1e-6, 's')} and " if "mean_latency_us" in result else ""
-    said.append(f"A sample takes {time}{per_sample}.")
-    if costs.report.unknown:
-        said.append(f"Not included, since unpublished: the energy of {', '.join(costs.report.unknown)}.")
-    return " ".join([*said, *(_verdict(line) for line in costs.verdict()[:1])])
-
-
-def _verdict(line: str) -> str:
-    outcome, _, rest = line.partition(": ")
-    word = {"LOSES": "it loses", "wins": "it wins"}.get(outcome, "the outcome is undecided")
-    return f"Compared with a GPU {word}: {rest}."
-
-
 def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping[str, Any]) -> Part | None:
     """Show the first steps, core by core."""
     if timing is None or "tick_ns" not in result:
@@ -181,24 +157,6 @@ def timeline_part(timing: Mapping[str, npt.NDArray[Any]] | None, result: Mapping
         "busy time of the busiest links, drawn from the start of the step. Timed without faults and learning phases."
     )
     return Part("Timeline", note, script="timeline", label="timeline of cores and links")
-
-
-def _tiles(result: Mapping[str, Any]) -> list[dict[str, str]]:
-    tiles = []
-    if "accuracy" in result:
-        tiles.append({"value": f"{result['accuracy']:.1%}", "label": "accuracy on the chip, integers"})
-    elif result.get("relative_rms_error") is not None:
-        tiles.append({"value": f"{result['relative_rms_error']:.1%}", "label": "RMS error over the targets' spread"})
-    if "bits_per_character" in result:
-        bits = f"{result['bits_per_character']:.3f}"
-        tiles.insert(0, {"value": bits, "label": "bits per character on the chip, integers"})
-    if "float_accuracy" in result:
-        tiles.append({"value": f"{result['float_accuracy']:.1%}", "label": "accuracy of the float model"})
-    if "late_packets" in result:
-        tiles.append({"value": f"{result['late_packets']:,}", "label": "packets late for their tick"})
-    if "mean_latency_us" in result:
-        tiles.append({"value": si(result["mean_latency_us"] * 1e-6, "s"), "label": "latency of a sample"})
-    return tiles
 
 
 def accuracy_part(result: Mapping[str, Any]) -> Part:

@@ -132,6 +132,7 @@ function canvas(box, draw, height) {
     const button = document.createElement("button");
     button.textContent = label; button.onclick = act; bar.append(button);
   }
+  element.style.height = height() + "px"; // before it is painted: a printer counts the pages first
   bar.append(tip); box.append(bar, element);
   element.onwheel = e => { if (e.ctrlKey || e.shiftKey) { e.preventDefault(); zoom(e.deltaY > 0 ? 1.25 : 0.8, e.offsetX / element.clientWidth); } };
   let held = null;

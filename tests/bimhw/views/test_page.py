@@ -144,3 +144,18 @@ def test_the_click_path_in_a_browser(run: Path, tmp_path: Path, runs: int, width
     assert seen["wide"] <= 0, "the page is wider than the window"
     if runs == 2:
         assert seen["hidden"] == "none"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_all_of_the_page_is_printed(run: Path, tmp_path: Path) -> None:
+    """Links that the page's end and the last column of its widest table are given are in the PDF: neither is cut off."""
+    page = bimhw.report(run, tmp_path / "page.html")
+    text = page.read_text(encoding="utf-8").replace("</footer>", '<a href="https://example.org/end">.</a></footer>')
+    text = text.replace("<th>not included", '<th><a href="https://example.org/wide">not included</a>')
+    page.write_text(text, encoding="utf-8")
+    pdf = tmp_path / "page.pdf"
+    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               f"--print-to-pdf={pdf}", page.as_uri()]  # fmt: skip
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    printed = pdf.read_bytes()
+    assert b"https://example.org/end" in printed and b"https://example.org/wide" in printed

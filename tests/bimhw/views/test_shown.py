@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import bimhw
-from bimhw.views.build import _tiles, accuracy_part
+from bimhw.views.answer import tiles
+from bimhw.views.build import accuracy_part
 from simulator.base.shown import Shown
 
 matplotlib.use("Agg")
@@ -108,4 +109,4 @@ def test_figures_without_a_value_are_shown_as_a_dash() -> None:
     result = {"rms_error": 0.1, "relative_rms_error": None, "bits_per_character": 2000.0, "perplexity": None}
     part = accuracy_part(result)
     assert part.table is not None and ["perplexity", "-"] in part.table.rows
-    assert "RMS" not in str(_tiles({"rms_error": 0.1, "relative_rms_error": None}))
+    assert "RMS" not in str(tiles({"rms_error": 0.1, "relative_rms_error": None}))

@@ -109,10 +109,29 @@ def test_bad_folders_and_ports(tmp_path: Path, port: int) -> None:
 
 @pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
 def test_the_list_in_a_browser(port: int) -> None:
+    page = browsed(port, "")
+    assert "3 of 3 runs, 2 of 2 sweeps" in page and "<progress" not in page
+    assert 'href="/report?run=loihi2%2Frun%20%3Cb%3E"' in page and "does not fit" in page
+    assert page.index("does not fit") < page.index("50.0 %"), "points in the order of their axes: 4 bits before 8"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_the_filter_is_in_the_address(port: int) -> None:
+    page = browsed(port, "#LOIHI2%20digits")
+    assert "1 of 3 runs, 0 of 2 sweeps" in page and "generic" not in page.split("<script>")[0]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_a_running_sweep_shows_its_progress(folder: Path, port: int) -> None:
+    with held(folder / "sweep.sqlite"):
+        page = browsed(port, "")
+    assert '<progress max="36" value="2" aria-label="points of sweep.sqlite">' in page and "running: process" in page
+
+
+def browsed(port: int, rest: str) -> str:
+    """Return the list as Chromium has it after its scripts."""
     assert BROWSER is not None
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=1500", "--dump-dom"]
-    page = subprocess.run(
-        [BROWSER, *options, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, timeout=120, check=True
+    return subprocess.run(
+        [BROWSER, *options, f"http://127.0.0.1:{port}/{rest}"], capture_output=True, text=True, timeout=120, check=True
     ).stdout
-    assert "3 of 3 runs, 2 of 2 sweeps" in page
-    assert 'href="/report?run=loihi2%2Frun%20%3Cb%3E"' in page and "does not fit" in page

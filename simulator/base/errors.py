@@ -63,17 +63,19 @@ def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str =
     names = list(known)
     of_lower = {n.lower(): n for n in reversed(names)}  # of two that differ in case alone, the first
     near = [of_lower[n] for n in difflib.get_close_matches(str(name).lower(), of_lower, 3, 0.65)]
-    near = near or [n for n in names if _akin(str(name), n)][:3]
+    akin = [(-kinship, n) for n in names if (kinship := _kinship(str(name), n))]
+    near = near or [n for _, n in sorted(akin, key=lambda pair: pair[0])][:3]
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     heading = listed or f"{kind.rpartition(': ')[2]}s".capitalize()
     way_out = f"{hint}{heading}: {', '.join(names)}" + (f"; {more}" if more else "")
     return InputError(f"{kind} {name!r}", "is not known", way_out)
 
 
-def _akin(given: str, known: str) -> bool:
-    """Return whether some word of each begins alike: ``synapse`` and ``synaptic events``."""
+def _kinship(given: str, known: str) -> float:
+    """Return how near the nearest words of two names are that begin alike, as ``synapse`` and ``synaptic events``; 0: none."""
     words = [(a, b) for a in given.lower().split() for b in known.lower().split()]
-    return any(_shared_start(a, b) >= max(4, 0.6 * max(len(a), len(b))) for a, b in words)
+    alike = [(a, b) for a, b in words if _shared_start(a, b) >= max(4, 0.6 * max(len(a), len(b)))]
+    return max((difflib.SequenceMatcher(None, a, b).ratio() for a, b in alike), default=0.0)
 
 
 def _shared_start(a: str, b: str) -> int:

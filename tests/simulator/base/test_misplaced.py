@@ -67,4 +67,6 @@ def test_a_file_where_a_run_folder_is_expected(command: str, folder: Path) -> No
 def test_a_word_of_the_same_stem_is_near() -> None:
     items = ("neuron updates", "synaptic events", "synaptic memory reads", "static")
     assert "Did you mean 'synaptic events' or 'synaptic memory reads'?" in str(unknown_name("item", "synapse", items))
+    power = ("neuron operations: state read", "static power")
+    assert "Did you mean 'static power' or " in str(unknown_name("item", "statc", power)), "the nearest word first"
     assert "Did you mean" not in str(unknown_name("item", "joule", items))

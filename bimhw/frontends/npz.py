@@ -27,6 +27,7 @@ from mapping.words import value_bits
 from simulator.base import host_memory
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
+from simulator.base.misplaced import WAY_IN
 from simulator.base.names import INPUT_MODEL
 from simulator.base.reading import boundary, check_is_file
 from simulator.neurons.lif import initial_v
@@ -71,7 +72,11 @@ def read_plain(path: Path | str) -> PlainNet:
     """
     file = Path(path)
     split = _foresee(file)
-    names = (*_NEEDED, *(name for name in _OPTIONAL if name in _names(file)))
+    held = _names(file)
+    names = (*_NEEDED, *(name for name in _OPTIONAL if name in held))
+    if not set(_NEEDED) & set(held):
+        held_here = f"holds {', '.join(sorted(held)[:10])}, and none of a plain network's arrays ({', '.join(_NEEDED)})"
+        raise InputError(str(file), held_here, f"Samples go to --data. Of another framework's network: {WAY_IN}")
     with boundary(file, "a plain network", "See bimhw.frontends.npz for its arrays"):
         if split:
             return _plain(read_npz(file, tuple(k for k in names if k not in SYNAPSES)), file, True)

@@ -27,7 +27,7 @@ from bimhw.tasks.dataset import Dataset
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.found import import_all
-from simulator.base.misplaced import check_no_run_folder
+from simulator.base.misplaced import check_no_run_folder, check_readable_kind
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
@@ -69,21 +69,6 @@ class FrontEnd(Generic[Options]):
 
 
 AnyFrontEnd = FrontEnd[Any]
-_OBJECT = "Give the module itself from Python, bimhw.compile(module, chip, sample=x), or export it to .nir"
-# suffix of files that are not read -> what they are, and the way in
-WAYS_IN = {
-    **dict.fromkeys((".pkl", ".pickle", ".joblib"), ("is a pickle, which runs code when it is read", _OBJECT)),
-    **dict.fromkeys(
-        (".onnx", ".tflite"), ("holds no spiking neurons: its layers have no state from step to step", _OBJECT)
-    ),
-    ".pt2": (
-        "is a torch.export archive, whose neurons are taken apart into tensor functions",
-        f"A ReLU network goes by bimhw convert FILE.pt2 --data X. {_OBJECT}",
-    ),
-    **dict.fromkeys((".pth", ".ckpt", ".bin"), ("is read as .pt only where it is a bimhw model", _OBJECT)),
-    ".h5": ("holds layers without spiking neurons", _OBJECT),
-    ".py": ("is a program, which a front end does not run", _OBJECT),
-}
 _FRONT_ENDS: dict[str, AnyFrontEnd] = {}
 
 
@@ -112,14 +97,11 @@ def front_end_of(model: object) -> AnyFrontEnd:
     """
     if isinstance(model, str | Path):
         suffix = Path(model).suffix
-        if suffix.startswith(".py:"):  # FILE.py:FUNCTION, as `convert` takes it
-            suffix = ".py"
         for front_end in front_ends():
             if suffix in front_end.suffixes:
                 return front_end
         check_no_run_folder(model)
-        if suffix.lower() in WAYS_IN:
-            raise InputError(str(model), *WAYS_IN[suffix.lower()])
+        check_readable_kind(Path(model))
         raise InputError(str(model), f"has the unknown suffix {suffix!r}", f"Models end in {', '.join(suffixes())}")
     for front_end in front_ends():
         if front_end.accepts(model):

@@ -174,15 +174,15 @@ def finetune(
     options = CompileOptions(bits=bits, per_row=per_row, free_scales=free_scales)
     settings = TrainSettings(rule="bptt", epochs=epochs, lr=lr, lr_end=FINE_TUNING.lr_end, batch=batch, seed=seed)
     torch_device(device)
-    if output is not None:
-        check_output(output)
-    if isinstance(model, str | Path) and Path(model).suffix == ".nir":
+    if isinstance(model, str | Path) and Path(model).suffix in (".nir", ".net", ".npz", ".bimhw", ".yaml", ".yml"):
         raise InputError(
             str(model),
-            "holds a graph that its own framework trains",
+            "holds a network that its own framework trains",
             "Fine-tune it there, or compile it with --per-row",
         )
     net = deepcopy(model) if isinstance(model, BimNet) else as_bim(load_model(model), "fine-tuning")
+    if output is not None:
+        check_output(output)
     data = _task(net, task)
     check_fit(data, net.config)
     with torch_threads(threads):

@@ -14,7 +14,7 @@ from bimhw.models.tensors import as_array
 from bimhw.models.torch_files import HASH_KEY, load_torch, save_torch
 from simulator.base import files, writing
 from simulator.base.errors import InputError, UncheckedWarning
-from simulator.base.misplaced import check_no_run_folder
+from simulator.base.misplaced import WAY_IN, check_no_run_folder, check_readable_kind
 from simulator.base.reading import boundary, check_is_file
 
 if TYPE_CHECKING:
@@ -101,8 +101,15 @@ def read_contents(path: str | Path) -> tuple[Any, Arrays]:
         InputError: no such file, a pickled module, a checkpoint of something else.
     """
     check_no_run_folder(path)
-    path = _checked_suffix(Path(path))
+    path = Path(path)
     check_is_file(path)
+    if path.suffix not in _SUFFIXES:
+        check_readable_kind(path)
+        raise InputError(
+            str(path),
+            f"has the suffix {path.suffix!r}, a trained model's file ends in .pt or .safetensors",
+            "Give the file that bimhw train wrote",
+        )
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pt(path)
 
 
@@ -149,7 +156,7 @@ def _read_pt(path: Path) -> tuple[Any, Arrays]:
             raise InputError(
                 str(path),
                 "is a bare state_dict: weights without the graph that uses them",
-                "Give the module itself from Python, bimhw.compile(module, chip, sample=x), or export it to .nir",
+                WAY_IN,
             )
         raise InputError(
             str(path),

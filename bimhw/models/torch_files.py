@@ -12,6 +12,7 @@ from typing import Any
 
 from simulator.base.errors import InputError
 from simulator.base.host_memory import check_memory
+from simulator.base.misplaced import WAY_IN
 from simulator.base.reading import boundary, check_is_file
 from simulator.base.unpacking import check_unpacked
 from simulator.base.writing import replacing
@@ -46,7 +47,7 @@ def load_torch(path: Path, what: str, way_out: str = "Write it again") -> dict[s
             raise InputError(
                 str(path),
                 "holds a pickled object (loading it would run its code), or is no torch file",
-                "Save the state_dict and the config instead: bimhw.models.io.save_model",
+                f"{WAY_IN}. A model of bimhw is saved by bimhw.models.io.save_model",
             ) from error
         if not isinstance(content, dict):
             raise InputError(str(path), f"holds {type(content).__name__}, not a dictionary", way_out)
@@ -60,6 +61,8 @@ def _check_size(path: Path) -> None:
     size = unpacked = path.stat().st_size
     if zipfile.is_zipfile(path):  # not torch's older form
         with zipfile.ZipFile(path) as archive:
+            if any(entry.filename.endswith("/constants.pkl") for entry in archive.infolist()):
+                raise InputError(str(path), "is a TorchScript archive, which runs code when it is read", WAY_IN)
             for entry in archive.infolist():
                 check_unpacked(entry.file_size, min(entry.compress_size, size), f"{path}: {entry.filename}")
             unpacked = sum(entry.file_size for entry in archive.infolist())

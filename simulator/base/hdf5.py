@@ -50,7 +50,7 @@ def read_tree(path: Path) -> Tree:
     if importlib.util.find_spec("h5py") is None:
         raise MissingExtraError("h5py", "nir", f"reading {path.name}")
     check_is_file(path)
-    if not _is_signed(path):
+    if not is_hdf5(path):
         raise InputError(str(path), "is not an HDF5 file, as .nir, .net and .h5 files are", "Name such a file")
     check_memory(path.stat().st_size, str(path), "its arrays", "Use a machine with more, or a smaller network")
     check_survived(path, _read, "a whole HDF5 file")
@@ -58,7 +58,7 @@ def read_tree(path: Path) -> Tree:
         return _read(path)
 
 
-def _is_signed(path: Path) -> bool:
+def is_hdf5(path: Path) -> bool:
     """Return whether HDF5's signature stands at byte 0, 512, 1024, 2048 and so on."""
     with path.open("rb") as file:
         at, size = 0, path.stat().st_size

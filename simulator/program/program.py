@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from simulator.base.errors import InputError
 from simulator.base.files import read_safetensors, write_safetensors
+from simulator.base.misplaced import check_readable_kind
 from simulator.base.reading import boundary, parse_as, parse_object
 from simulator.base.shown import Shown
 from simulator.program.blocks import has_short_targets, with_short_pointers
@@ -142,6 +143,7 @@ class Program(Shown):
         except InputError as error:
             if where.suffix == ".bimhw" or not where.is_file():
                 raise
+            check_readable_kind(where)
             raise InputError(str(where), "is not a bimhw program", f"Make one: bimhw compile {where}") from error
         with boundary(where, "a bimhw program", "Compile it again"):
             if parse_object(metadata.get("bimhw", "{}"), where).get("format") != FORMAT:

@@ -16,7 +16,7 @@ from bimhw.frontends.nir.execute import run_graph, shape_input
 from bimhw.frontends.nir.graph import FIRING, NirGraph
 from bimhw.frontends.nir.profile import Profile
 from bimhw.frontends.nir.read import read_graph
-from bimhw.frontends.nir.sources import NAMES, choose, decays
+from bimhw.frontends.nir.sources import NAMES, choose, decays, settle
 from bimhw.tasks.dataset import Dataset, as_dataset
 from simulator.base.errors import InputError
 from simulator.base.files import read_npz
@@ -180,7 +180,7 @@ def _made(
     inputs: Values,
     wanted: Values,
 ) -> tuple[int, float, bool, int]:
-    return compare(graph, make(), inputs, wanted)
+    return compare(graph, settle(graph, make()), inputs, wanted)
 
 
 def _readings(graph: NirGraph, profile: Profile) -> Iterator[tuple[str, Callable[[], Profile]]]:

@@ -187,10 +187,10 @@ def read_fields(raw: Mapping[str, Any], where: str, notes: list[str]) -> tuple[s
 def _check_gain(gain: Floats, tau: Floats, where: str, name: str) -> None:
     """Raise `InputError` unless a gain is one number a neuron, and infinite only with its time constant.
 
-    A square w_in over a vector of neurons is a matrix [neurons, inputs], which the reader makes a Linear of.
+    A w_in over a vector of neurons may be a matrix [neurons, inputs], which the reader makes a Linear of.
     """
     if gain.ndim > 1 and gain.ndim > tau.ndim:
-        if name == "tau_syn" and gain.shape == (tau.size, tau.size) and np.isfinite(gain).all():
+        if name == "tau_syn" and gain.shape[:-1] == (tau.size,) and np.isfinite(gain).all():
             return
         raise InputError(
             where,

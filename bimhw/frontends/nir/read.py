@@ -12,8 +12,10 @@ import numpy as np
 from bimhw.frontends.nir.fields import read_fields
 from bimhw.frontends.nir.graph import Edge, NirGraph, Node
 from bimhw.frontends.nir.shapes import infer
+from bimhw.models.io import load_arrays
 from simulator.base.errors import InputError
-from simulator.base.hdf5 import read_tree, require
+from simulator.base.hdf5 import is_hdf5, read_tree, require
+from simulator.base.misplaced import check_no_run_folder, check_readable_kind
 from simulator.base.names import check_name
 from simulator.base.reading import boundary
 
@@ -27,9 +29,27 @@ def read_graph(path: Path | str) -> NirGraph:
             meet, no Input or Output.
     """
     path = Path(path)
-    tree = read_tree(path)
-    with boundary(path, "a .nir graph", "Export it again"):
-        return _graph(tree, path)
+    if not path.is_file() or is_hdf5(path):
+        tree = read_tree(path)
+        if path.suffix.lower() == ".nir" or "node" in tree:
+            with boundary(path, "a .nir graph", "Export it again"):
+                return _graph(tree, path)
+    raise _refusal(path)
+
+
+def _refusal(path: Path) -> InputError:
+    """Return (or raise) the error with the way in for a file that is no .nir graph."""
+    check_no_run_folder(path)
+    check_readable_kind(path)
+    if path.suffix in (".pt", ".safetensors"):
+        load_arrays(path)
+    if path.suffix.lower() == ".nir":
+        return InputError(str(path), "is not an HDF5 file, as a .nir file is", "Export it again")
+    return InputError(
+        str(path),
+        "is no .nir graph",
+        "Models of other kinds go to bimhw fit, compile and run; bimhw nir export MODEL -o X.nir writes some as .nir",
+    )
 
 
 def _graph(tree: Mapping[str, Any], path: Path) -> NirGraph:

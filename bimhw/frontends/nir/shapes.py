@@ -157,6 +157,14 @@ def _linear(node: Node, came: Shape | None, notes: list[str]) -> Node:
     return replace(node, in_shape=in_shape, out_shape=out_shape)
 
 
+def _misfit(node: Node, names: tuple[str, ...], came: Shape) -> InputError:
+    """Return the error for a neuron whose parameters are not one number for each value that arrives, by their names."""
+    wrong = [n for n in names if node.fields[n].size > 1 and squeeze(node.fields[n].shape) != squeeze(came)]
+    shapes = " and ".join(str(list(shape)) for shape in dict.fromkeys(node.fields[n].shape for n in wrong))
+    problem = f"has the shape {shapes}, but {list(came)} arrives, and each neuron takes one number"
+    return InputError(f"{node.where}: {', '.join(wrong)}", problem, "Export it again")
+
+
 def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | None:
     """Infer Neurons, Scale, Threshold, Delay: parameters of one shape, or of one element."""
     names = _PARAMETERS.get(node.kind, tuple(node.fields) if node.kind in NEURONS else ())
@@ -178,9 +186,7 @@ def _elementwise(node: Node, came: Shape | None, notes: list[str]) -> Node | Non
             alike = {n: node.fields[n].reshape(-1)[:1] for n in names}
             return replace(node, fields={**node.fields, **alike}, in_shape=came, out_shape=came)
         if not _broadcasts(own, came):
-            raise InputError(
-                node.where, f"has parameters of shape {list(own)}, but {list(came)} arrives", "Export it again"
-            )
+            raise _misfit(node, names, came)
         notes.append(f"{node.where} has parameters of shape {list(own)}, repeated to {list(came)}")
         return replace(node, in_shape=came, out_shape=came)
     return replace(node, in_shape=own, out_shape=own)

@@ -25,6 +25,7 @@ SPIKINGJELLY_DT = 1e-4  # the default of its exporter's dt
 ROCKPOOL_DT = 1e-3  # the default of its modules
 LAVA_DT = 1 / 4096  # its converter writes tau = 1 / decay, and a decay is in 1/4096 a step
 NORSE_DT = 1e-3  # the default of its simulation; its exporter then writes tau * dt
+WHOLE_INPUT = 0.01  # an IF that adds at most this part of its input in a step is read as one that adds r times it
 ROUND_OFF = 1e-6  # float32 time constants may put tau a last bit below dt
 
 
@@ -45,7 +46,7 @@ def choose(graph: NirGraph, profile: str | None = None, dt: float | None = None,
     if profile is None:
         found = _automatic(graph, dt)
     elif profile in NAMES:
-        found = named(graph, profile, dt)
+        found = _told_gains(graph, named(graph, profile, dt))
     elif Path(profile).suffix == ".json" or Path(profile).exists():
         found = load_profile(profile, stem)
     else:
@@ -154,7 +155,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
         known = derived_dt(graph)
         note = f"dt = {known[0]:g}, since {known[1]}" if known else f"assumed: dt = {SPIKINGJELLY_DT:g}, its default"
         step = known[0] if known else SPIKINGJELLY_DT
-        return Profile(name, Settings(step, cmp=">=", v_init="v_reset"), notes=() if dt else (note,))
+        base = Settings(step, cmp=">=", v_init="v_reset")
+        return Profile(name, base, _whole_input(graph, base), notes=() if dt else (note,))
     if name == "norse":
         return _norse(graph, dt)
     if name == "sinabs":
@@ -164,7 +166,8 @@ def named(graph: NirGraph, name: str, dt: float | None = None) -> Profile:
         return _rockpool(graph, dt)
     if name == "lava-dl":
         note = "assumed: dt = 1/4096, since tau = 1 / decay; weights and thresholds are Loihi's mantissas"
-        return Profile(name, Settings(LAVA_DT, "unit"), notes=() if dt else (note,))
+        base = Settings(LAVA_DT, "unit")
+        return Profile(name, base, _whole_input(graph, base), notes=() if dt else (note,))
     known = (dt, "") if dt else derived_dt(graph)
     notes = (f"dt = {known[0]:g}, since {known[1]}",) if known and not dt else ()
     return Profile(name, Settings(known[0] if known else None, name), notes=notes)
@@ -181,8 +184,20 @@ def _snntorch(graph: NirGraph) -> Profile:
 
 
 def _whole_input(graph: NirGraph, base: Settings) -> dict[str, Settings]:
-    """Set dt = 1 for an IF written with r = 1: it adds its whole input in a step, as with snnTorch's beta = 1."""
-    return {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(n.fields["r"] == 1)}
+    """Set dt = 1 for an IF whose r is no gain in 1/s (1/dt), as with snnTorch's beta = 1: it adds r times its input in a step."""
+    least = WHOLE_INPUT / (base.dt or 1.0)
+    return {n.name: replace(base, dt=1.0) for n in graph.of_kind("IF", "I") if np.all(np.abs(n.fields["r"]) <= least)}
+
+
+def _told_gains(graph: NirGraph, profile: Profile) -> Profile:
+    """Note each IF whose r other than 1 is read as the gain of a whole step."""
+    notes = [
+        f"node {n.name!r}: its r of {n.fields['r'].min():g} to {n.fields['r'].max():g} is far from 1 / dt, so it is the gain "
+        "of a whole step"
+        for n in graph.of_kind("IF", "I")
+        if profile.of(n.name).dt != profile.default.dt and np.any(n.fields["r"] != 1)
+    ]
+    return replace(profile, notes=(*profile.notes, *notes))
 
 
 def _snntorch_delayed(graph: NirGraph) -> Profile:

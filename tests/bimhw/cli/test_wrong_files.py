@@ -16,9 +16,9 @@ CASES = {
     "train x.pth": "is the name of a file, not of a task. Give a task's name",
     "train x.nir": "a model is compiled: bimhw compile FILE",
     "forgetting x.pth": "is the name of a file, not of a task",
-    "simulate x.pth": "x.pth: is not a bimhw program. Make one: bimhw compile x.pth",
-    "map x.pth": "is not a bimhw program. Make one",
-    "learn x.pth": "is not a bimhw program. Make one",
+    "simulate x.pth": "weights without the graph that uses them. Give the module itself",
+    "map x.pth": "weights without the graph that uses them. Give the module itself",
+    "learn x.pth": "weights without the graph that uses them. Give the module itself",
     "bench x.pth": "is not a plain network, which ends in .npz. Compile it (bimhw compile x.pth)",
     "energy x.pth": "is not a folder of a run. Make one with: bimhw simulate",
 }

@@ -18,8 +18,8 @@ DT, T = 1e-4, 40
 SNNTORCH = ("snntorch", "snntorch-subtract", "snntorch-subtract-now", "snntorch-zero-delay")
 
 
-def graph(kind: str, fields: dict[str, Any], weight: Any) -> Any:
-    n = len(weight)
+def graph(kind: str, fields: dict[str, Any], weight: Any, neurons: int = 0) -> Any:
+    n = neurons or len(weight)
     nodes = {
         "in": ("Input", {"shape": np.array([len(weight[0])])}),
         "fc": ("Linear", {"weight": np.asarray(weight, float)}),
@@ -80,11 +80,22 @@ def test_an_if_of_snntorch_adds_its_whole_input(profile: str) -> None:
         assert np.flatnonzero(got[:, 0])[0] == 16
 
 
-def test_a_matrix_as_w_in_is_a_linear_before_the_neuron() -> None:
+@pytest.mark.parametrize("profile", [*SNNTORCH, "spikingjelly", "norse", "lava-dl"])
+def test_an_if_whose_r_is_no_rate_adds_r_times_its_input(profile: str) -> None:
+    """r = 2, 1, 1/2: 1/8 a step passes 1 at the 5th, 9th and 17th step (at it where >= fires); they were scaled by dt."""
+    net = graph("IF", {"r": np.array([2.0, 1.0, 0.5]), "v_threshold": 1.0, "v_reset": 0.0}, np.full((3, 1), 1 / 8))
+    first = np.array([4, 8, 16]) - (profile == "spikingjelly")
+    for got in spikes(net, profile, np.ones((T, 1))):
+        np.testing.assert_array_equal(got.argmax(axis=0), first)
+    assert any("gain of a whole step" in n for n in choose(net, profile, None, "g").notes)
+
+
+@pytest.mark.parametrize("n_in", [3, 5, 2])
+def test_a_matrix_as_w_in_is_a_linear_before_the_neuron(n_in: int) -> None:
     rng = np.random.default_rng(2)
-    matrix, x = rng.uniform(0, 9, (3, 3)), (rng.random((T, 3)) < 0.5).astype(float)
+    matrix, x = rng.uniform(0, 9, (3, n_in)), (rng.random((T, n_in)) < 0.5).astype(float)
     own = {"tau_syn": 5 * DT, "tau_mem": 10 * DT, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0}
-    net = graph("CubaLIF", own | {"w_in": matrix}, np.eye(3))
+    net = graph("CubaLIF", own | {"w_in": matrix}, np.eye(n_in), 3)
     assert any("matrix as w_in" in note for note in net.notes)
     i, v, wanted = np.zeros(3), np.zeros(3), []
     for t in range(T):
@@ -96,6 +107,9 @@ def test_a_matrix_as_w_in_is_a_linear_before_the_neuron() -> None:
         np.testing.assert_array_equal(got, np.array(wanted))
     with pytest.raises(InputError, match=r"w_in: is a matrix of shape \[2, 3\].*Linear"):
         graph("CubaLIF", own | {"w_in": np.ones((2, 3))}, np.eye(3))
+    for field in ("tau_mem", "r", "v_leak", "v_threshold", "v_reset"):
+        with pytest.raises(InputError, match=rf"{field}: .*\[3, 3\]"):
+            graph("CubaLIF", own | {field: np.ones((3, 3))}, np.eye(3))
 
 
 def test_an_infinite_gain_needs_its_infinite_time_constant() -> None:

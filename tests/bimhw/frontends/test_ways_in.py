@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -12,6 +14,7 @@ from torch import nn
 
 import bimhw
 from bimhw.cli.commands.chips import command
+from bimhw.cli.main import cli
 from simulator.base.errors import InputError
 from simulator.chips.load import load_chip
 
@@ -36,6 +39,39 @@ def test_a_bare_state_dict_says_that_the_graph_is_missing(tmp_path: Path, wrap: 
     save_file(dict(state), tmp_path / "net.safetensors")
     with pytest.raises(InputError, match=r"without the graph.*sample=x"):
         bimhw.compile(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize(
+    "command", ["compile", "fit", "nir show", "nir check --data x.npz", "nir run", "sweep --db s.sqlite"]
+)
+@pytest.mark.parametrize("name", ["module.pt", "script.pt", "state.pt", "net.onnx", "arrays.npz"])
+def test_every_command_says_the_way_in(
+    command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = nn.Sequential(nn.Linear(4, 3))
+    np.savez("x.npz", x=np.zeros((2, 2, 4)), out=np.zeros((2, 2, 3)))
+    if name == "script.pt":
+        with warnings.catch_warnings(action="ignore"):
+            torch.jit.save(torch.jit.trace(net, torch.zeros(1, 4)), name)
+    elif name == "arrays.npz":
+        np.savez(name, **{k: v.numpy() for k, v in net.state_dict().items()})
+    else:
+        torch.save(net if name == "module.pt" else net.state_dict(), name)
+    first, _, option = command.partition(" --")
+    done = CliRunner().invoke(cli, [*first.split(), name, *(f"--{option}".split() if option else [])])
+    told = str(done.exception)
+    assert isinstance(done.exception, InputError) and name in told, told
+    assert ("bimhw fit, compile" if name == "arrays.npz" and "nir" in first else "sample=x") in told
+    assert not Path("s.sqlite").exists()
+
+
+@pytest.mark.parametrize("name", ["net.nir", "net.npz", "net.pth", "net.bimhw"])
+def test_what_cannot_be_fine_tuned_is_said_before_the_output(name: str, tmp_path: Path) -> None:
+    """The name of the output is no matter where nothing could be written: "Rename it" was the answer."""
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=r"sample=x|Fine-tune it there"):
+        bimhw.finetune(tmp_path / name, output=tmp_path / "tuned.nir")
 
 
 @pytest.mark.parametrize("like", ["loihi1", "loihi2", "odin", "generic"])

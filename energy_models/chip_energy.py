@@ -220,6 +220,10 @@ class _Book:
         if "packets_received" in self.activity.counts:  # a packet of several leaves is received by each
             received = self.counts("packets_received")
         where = "listed at the core that sent them"
+        if self._has("packet_in_own"):
+            own = self.counts("packets_one_to_one")
+            received = _minus(received, own)
+            yield from self._item("packets received, synapses from one to one", "axon", "packet_in_own", own, where)
         yield from self._item("packets received", "axon", "packet_in", received, where)
         if self._has("packet_in_tile"):
             yield from self._item("packets within a tile", "router", "packet_in_tile", self.counts("packets_in_tile"))

@@ -22,7 +22,7 @@ NODES_NM = (7.0, 45.0)
 LOGIC_PJ, MEMORY_PJ = (1.48, 3.1), (7.5, 10.0)
 MEMORY_KEYS = frozenset({
     "synaptic_event", "synaptic_event_dense", "synaptic_event_conv", "synaptic_memory_read", "op_lut", "op_state_read",
-    "op_state_write", "state_reset", "packet_in",
+    "op_state_write", "state_reset", "packet_in", "packet_in_own",
 })  # fmt: skip
 SOURCE = "Horowitz 2014 (45 nm) and Jouppi et al. 2021 (7 nm), unverified"
 

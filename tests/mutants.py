@@ -109,6 +109,12 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "energy_models.gpu_work", '(1 if mode == "inference" else 2)', "1", GPU, "hand_count"),
     "packets of the host are not received": (
         "energy_models.chip_energy", "_plus(_minus(packets, to_host), from_host)", "_minus(packets, to_host)", CHIP, "received"),
+    "a row of one synapse is fetched": (
+        "energy_models.chip_energy", "received = _minus(received, own)", "received = _minus(received, _minus(own, own))", CHIP,
+        "one_to_one"),
+    "two neurons that meet one are from one to one": (
+        "simulator.program.one_to_one", "row_of[c] == i or block_of[j] == block", "row_of[c] == i",
+        "tests/simulator/program/test_one_to_one.py", ""),
     "packets to the host are received by cores": (
         "energy_models.chip_energy", "_plus(_minus(packets, to_host), from_host)", "_plus(packets, from_host)", CHIP, "received"),
     "parameters are read for nothing": (

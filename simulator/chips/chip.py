@@ -65,6 +65,8 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``networks``: 1, or 2 of routers and links side by side; a packet takes network (destination core) % 2, the host being core
     ``mesh_cores``. A core feeds both from one FIFO, and one output, which serves both, feeds the core.
     ``board_chips`` neighbours share a board, and links from board to board have times of their own; 0: all on one board.
+    ``one_to_one_words``: synapses from one to one that a core keeps in its own memory, where packets fetch all others from
+    one that cores share (`simulator.program.one_to_one`); 0: there is no such difference.
     """
 
     width: PositiveInt
@@ -78,6 +80,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     board_chips: Annotated[int, msgspec.Meta(ge=0)] = 0
     multicast: bool = False
     networks: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    one_to_one_words: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     @property
     def columns(self) -> int:

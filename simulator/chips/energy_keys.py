@@ -15,6 +15,7 @@ ENERGY_UNITS: dict[str, str] = {
     "spike": "pJ",
     "packet_out": "pJ",
     "packet_in": "pJ",
+    "packet_in_own": "pJ",  # in place of packet_in, where the core keeps the packet's synapses itself (``one_to_one_words``)
     "packet_in_tile": "pJ",
     "hop_east_west": "pJ",
     "hop_north_south": "pJ",

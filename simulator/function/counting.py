@@ -14,8 +14,9 @@ from simulator.base.errors import InputError
 from simulator.chips.chip import Topology
 from simulator.neurons import base
 from simulator.program.activity import Activity, Count
-from simulator.program.axons import AxonTable
+from simulator.program.axons import AxonTable, axon_table
 from simulator.program.chip import chip_of_program
+from simulator.program.one_to_one import one_to_one
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
@@ -57,7 +58,9 @@ class Counter:
     def __init__(self, program: Program, topology: Topology | None = None, axons: AxonTable | None = None) -> None:
         self.program = program
         self.topology = topology if topology is not None else topology_of(program)
+        axons = axon_table(program) if axons is None else axons
         self.reach: Reach = reach(program, self.topology, axons)
+        self._one_to_one = one_to_one(program, axons, self.topology.one_to_one_words if self.topology else 0)
         self.n_cores = self._cores()
         self._sizes = np.array([p.size for p in program.populations], np.int64)
         self._population = np.repeat(np.arange(self._sizes.size), self._sizes)
@@ -95,6 +98,7 @@ class Counter:
             "spikes": self._updated[self._population].astype(np.int64),
             "packets": r.packets,
             "packets_in_tile": r.in_tile,
+            "packets_one_to_one": self._one_to_one,
             "hops_ew": r.hops_ew,
             "hops_ns": r.hops_ns,
             "hops_chip": r.hops_chip,

@@ -51,8 +51,9 @@ class Activity(Shown):
     ``neuron_updates``, ``neuron_updates_active`` (input not zero or a spike), ``neuron_updates_resting`` (of neurons at
     rest, where a program leaves these uncharged; see `simulator.function.resting`), ``spikes`` (of neurons with an
     update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
-    destination included), ``packets_in_tile`` (of these, to a core of the same router), ``hops_ew``, ``hops_ns`` (of all
-    packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of
+    destination included), ``packets_in_tile`` (of these, to a core of the same router), ``packets_one_to_one`` (received by a
+    core that keeps their synapses itself, on a chip that fetches others from a shared memory), ``hops_ew``, ``hops_ns`` (of
+    all packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of
     these two), ``hops_board`` (from one board to the next, in none of these three),
     ``packets_received`` (by cores, where the mesh multicasts: then a spike sends one packet, which may have many leaves),
     ``host_packets_in`` (sent by the host, not in ``packets``),

@@ -295,6 +295,15 @@ def test_packets_received_by_hand() -> None:
     assert report.item("host_packet").count == 3 + 4 and report.item("host_packet").energy_pj == 49.0
 
 
+def test_packets_from_one_to_one_are_received_at_a_price_of_their_own() -> None:
+    """Of 14 received, 5 find their synapse in the core's own memory; a chip without that price takes all 14 alike."""
+    counts = counters({"packets": 10, "host_packets_in": 4, "packets_one_to_one": 5})
+    activity = Activity(counts, 1, 1, ("network",))
+    board, other = (chip_energy(activity, load_chip(name)) for name in ("spinnaker1", "loihi1"))
+    assert (board.item("packet_in").count, board.item("packet_in_own").count) == (9, 5)
+    assert other.item("packet_in").count == 14 and "packet_in_own" not in {i.key for i in other.items}
+
+
 def test_a_programmed_neuron_pays_for_its_own_parameters() -> None:
     """Two of four Izhikevich parameters differ between the neurons: 2 words a neuron and step at 3.7 pJ."""
     chip = load_chip("loihi2")

@@ -25,8 +25,8 @@ from simulator.program.activity import Activity
 
 COLUMNS = {"chip", "network", "measured_pj", "judges"}
 COUNTERS = (
-    "neuron_updates", "neuron_updates_active", "spikes", "synaptic_events", "synaptic_events_dense", "packets", "hops_ew",
-    "hops_ns", "learn_weight_updates",
+    "neuron_updates", "neuron_updates_active", "spikes", "synaptic_events", "synaptic_events_dense", "packets",
+    "packets_one_to_one", "hops_ew", "hops_ns", "learn_weight_updates",
 )  # fmt: skip
 OPERATIONS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
 SCALE = 1000  # counts are integers: thousandths of an event

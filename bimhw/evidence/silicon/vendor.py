@@ -16,7 +16,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "neuron": ("neuron_update_active", "neuron_update_inactive", "soma_access", "soma_update"),
     "synapse": ("synaptic_event", "synaptic_event_dense", "synaptic_event_conv"),
     "spike": ("spike",),
-    "packet": ("packet_out", "packet_in", "packet_in_tile"),
+    "packet": ("packet_out", "packet_in", "packet_in_own", "packet_in_tile"),
     "hop": ("hop_east_west", "hop_north_south"),
     "step": ("step",),
 }
@@ -53,7 +53,8 @@ def spinnaker1_board() -> Chip:
 def _spinnaker1(event: Quantity, neuron: Quantity) -> Chip:
     chip = load_chip("spinnaker1")
     own = {"synaptic_event": event, "neuron_update_active": neuron, "neuron_update_inactive": neuron}
-    return msgspec.structs.replace(chip, energy=dict(chip.energy) | own | {"spike": _NONE, "packet_in": _NONE})
+    contained = dict.fromkeys(("spike", "packet_in", "packet_in_own"), _NONE)
+    return msgspec.structs.replace(chip, energy=dict(chip.energy) | own | contained)
 
 
 def chips() -> Mapping[str, Chip]:

@@ -13,7 +13,7 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
         spike_rate: spikes over neuron updates of the hidden layers.
         density: synapses over those of dense projections.
         synaptic_events_per_sample: synapses met by spikes.
-        total_uj, total_low_uj, total_high_uj: energy on the chip, and its range.
+        total_uj, total_low_uj, total_high_uj: energy on the chip, and its range; None where the chip has no published energy.
         dynamic_uj, synapse_uj, soma_uj: parts of it.
         learning_uj, learning_form: of a sample that is learnt from, in the cheapest form that computes the gradient.
         learning_low_uj, learning_high_uj: its range.
@@ -37,8 +37,8 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
     density: float
     synaptic_events_per_sample: float
     total_uj: float | None
-    total_low_uj: float
-    total_high_uj: float
+    total_low_uj: float | None
+    total_high_uj: float | None
     dynamic_uj: float | None
     synapse_uj: float
     soma_uj: float

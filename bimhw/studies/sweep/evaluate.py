@@ -1,6 +1,7 @@
 """The work of one point, in three parts that are kept on disk: model, function, hardware.
 
-One functional run serves every hardware point: spikes do not depend on chip or mapping. Another mapping or mesh needs its
+One functional run serves every hardware point: spikes depend neither on the mapping nor on the chip, but for the neurons that
+stand for others on chips with a set of their own. Another mapping or mesh needs its
 counters and its times anew, other times only these; other energy constants need neither.
 """
 
@@ -27,6 +28,7 @@ from bimhw.runs.request import How
 from bimhw.runs.trials import request_of, trial_of
 from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
+from energy_models.spread import UNKNOWN
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
 from simulator.base.interrupts import check_interrupted, noted
@@ -97,6 +99,7 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
     together = "copies" in point.axes and costs.full is not None  # the point is of all copies, not of one alone
     report, ran = (costs.full, costs.copies) if together and costs.full is not None else (costs.report, 1)
     figures, word = report.figures(), report.spreads().get("total_uj_per_inference")
+    priced = word is None or word.word != UNKNOWN
     latency, product = figures["sim_time_us_per_inference"], figures["energy_delay_product_js"]
     synapses = sum(q.n_synapses for q in program.projections)
     dense = sum(program.population(q.source).size * program.population(q.target).size for q in program.projections)
@@ -107,9 +110,9 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         spike_rate=spike_rate(mapped, activity),
         density=synapses / max(1, dense),
         synaptic_events_per_sample=activity.total("synaptic_events") / per,
-        total_uj=figures["total_uj_per_inference"],
-        total_low_uj=report.low_pj() / 1e6 / done,
-        total_high_uj=report.high_pj() / 1e6 / done,
+        total_uj=figures["total_uj_per_inference"] if priced else None,
+        total_low_uj=report.low_pj() / 1e6 / done if priced else None,
+        total_high_uj=report.high_pj() / 1e6 / done if priced else None,
         dynamic_uj=figures["dynamic_uj_per_inference"],
         synapse_uj=report.by("hardware").get("synapse", 0.0) / 1e6 / done,
         soma_uj=report.by("hardware").get("soma", 0.0) / 1e6 / done,
@@ -219,27 +222,27 @@ def _compiled(
     """Return the program on a mapping that does not matter, the rates that calibration measured, and what it is run on."""
     from bimhw.compiler.fidelity import fidelity
     from bimhw.compiler.integer import compile_integer
+    from bimhw.compiler.lower.for_chip import for_chip
     from bimhw.compiler.options import CompileOptions
     from bimhw.compiler.pipeline import to_integers
-    from bimhw.frontends import load_network
     from mapping.blocks import map_blocks, with_meta
-    from mapping.spec import check_network
+    from mapping.spec import check_network, with_defaults
 
     spec, chip = point.spec, _roomy_chip()
-    network = check_network(load_network(model, **spec.reading))
+    network = check_network(spec.network(model))
     data = spec.data_of(network)
     if network.stage == "integer":
         given = compile_integer(network, chip, task=data, mapping="blocks", seed=point.seed)
         return given.program, given.rates, data
     options = CompileOptions(**point.compilation())
-    made = to_integers(network, chip, None, data, options, point.seed)
+    made = to_integers(for_chip(with_defaults(network), point.chip()), chip, None, data, options, point.seed)
     kept = fidelity(network, made.network, made.lowered, made.data.assumed)
     program = with_meta(map_blocks(made.integer, chip)[0], fidelity=kept.as_json())
     return program, made.calibrated.rates, data
 
 
 def _roomy_chip() -> Chip:
-    """Return a chip that runs anything: function must not depend on which chip a point names; the real chip refuses later."""
+    """Return a chip that runs anything: function must not depend on limits of the chip that a point names; it refuses later."""
     generic = load_chip("generic")
     unknown = Quantity(None, "1", "a chip without limits", "assumed")
     limits = msgspec.structs.replace(generic.limits, **dict.fromkeys(generic.limits.__struct_fields__, unknown))

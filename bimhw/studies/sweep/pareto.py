@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from simulator.base.errors import InputError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -44,8 +46,16 @@ ACCURACY = Height("accuracy", 100.0, "accuracy", "%")
 LATENCY = Height("latency_us", 1.0, "latency", "µs")
 
 
+def rank(accuracy: float | None, energy: float | None, latency: float | None) -> tuple[float, float, float]:
+    """Return the costs of a point; an energy or a latency that nobody published beats none."""
+    known = (math.inf if value is None else value for value in (energy, latency))
+    return -(accuracy or 0.0), next(known), next(known)
+
+
 def height_of(rows: Rows) -> Height:
-    """Return accuracy, or latency where all points are equally accurate."""
+    """Return accuracy, or latency where there are no labels or all points are equally accurate."""
+    if any(r["accuracy"] is None for r in rows):
+        return LATENCY
     alike = len(rows) > 1 and len({r["accuracy"] for r in rows}) == 1
     return LATENCY if alike and all(r.get(LATENCY.key) is not None for r in rows) else ACCURACY
 
@@ -64,7 +74,19 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
         rows: finished points.
         settings: mean and deviation of each setting over its seeds; where there are several seeds, they are what is
             compared, and the points stand faint behind them: the front of points would choose lucky seeds.
+
+    Raises:
+        InputError: no point whose energy and accuracy or latency are known.
     """
+    key = height_of(rows).key
+    rows = [r for r in rows if r["total_uj"] is not None and r[key] is not None]
+    if not rows:
+        raise InputError(
+            "plot", "has no point whose energy and accuracy or latency are known", "Sweep chips with published figures"
+        )
+    settings = [
+        s for s in settings if s.get("total_uj_mean", 0.0) is not None and s.get(f"{key}_mean", 0.0) is not None
+    ]
     several = any(s["seeds"] > 1 for s in settings)
     height = height_of(rows)
     means = {name: [s for s in settings if str(s.get("chip", DEFAULT_CHIP)) == name] for name in by_chip(rows)}
@@ -81,7 +103,8 @@ def draw_front(axes: Axes, rows: Rows, settings: Rows) -> None:
     label = f"Pareto front (energy, latency, accuracy){' of the means' if several else ''}"
     if len(front) > 1:
         axes.plot([e for e, _, _ in front], [a for _, a, _ in front], lw=1, color="0.5", zorder=0, label=label)
-    alike = "" if height is ACCURACY else f" (accuracy {100 * rows[0]['accuracy']:.3g} % everywhere)"
+    labelled = height is LATENCY and rows[0]["accuracy"] is not None
+    alike = f" (accuracy {100 * rows[0]['accuracy']:.3g} % everywhere)" if labelled else ""
     axes.set(
         xlabel="energy per inference (µJ)", ylabel=f"{height.name} ({height.unit})", title=f"{height.name} against energy{alike}"
     )  # fmt: skip

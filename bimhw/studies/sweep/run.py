@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bimhw.runs.workers import Workers, workers
 from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
-from bimhw.studies.sweep.pareto import pareto_front
+from bimhw.studies.sweep.pareto import pareto_front, rank
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
 from simulator.base.errors import BimhwError, InputError
@@ -63,8 +63,7 @@ class SweepResult(Shown):
                 row[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
             out.append(row)
         keys = ("accuracy_mean", "total_uj_mean", "latency_us_mean")
-        costs = [[r[k] or 0.0 for k in keys] for r in out]
-        front = pareto_front([(-accuracy, energy, latency) for accuracy, energy, latency in costs])
+        front = pareto_front([rank(*(r[k] for k in keys)) for r in out])
         return [row | {"pareto": best} for row, best in zip(out, front, strict=True)]
 
     def _facts(self) -> Mapping[str, Value]:
@@ -234,6 +233,6 @@ def _row(point: Point, stored: dict[str, Any] | None, folder: Path, spec: SweepS
 def with_front(rows: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
     """Mark rows where no other is at least as good in accuracy, energy and latency and better in one."""
     done = [r for r in rows if r["status"] == "done"]
-    front = pareto_front([(-(r["accuracy"] or 0.0), r["total_uj"] or 0.0, r["latency_us"] or 0.0) for r in done])
+    front = pareto_front([rank(r["accuracy"], r["total_uj"], r["latency_us"]) for r in done])
     marks = {id(r): mark for r, mark in zip(done, front, strict=True)}
     return tuple(r | {"pareto": marks.get(id(r), False)} for r in rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bimhw.studies.sweep.pareto import rank
 from bimhw.studies.sweep.run import Session, SweepResult, with_front
 from bimhw.studies.sweep.spec import Point, SweepSpec, digest
 from simulator.base.errors import InputError, MissingExtraError
@@ -59,7 +60,8 @@ def search(
             for trial, row in zip(batch, result.rows, strict=True):
                 trial.set_user_attr(TOLD, True)
                 if row["status"] == "done":
-                    study.tell(trial, [row["total_uj"], row["latency_us"] or 0.0, row["accuracy"]])
+                    accuracy, energy, latency = rank(row["accuracy"], row["total_uj"], row["latency_us"])
+                    study.tell(trial, [energy, latency, -accuracy])
                 else:
                     study.tell(trial, state=optuna.trial.TrialState.FAIL)
             rows += result.rows

@@ -130,13 +130,23 @@ class SweepSpec:
 
     def _check_model(self) -> None:
         """Refuse at once, before anything is written, a model that cannot be read or says not what it is run on."""
-        from bimhw.frontends import load_network
-
-        network = load_network(self.source, **self.reading)
+        network = self.network(self.source)
         if network.stage == "integer" and any(kind_of(axis) == "compile" for axis in self.axes):
             axis = next(axis for axis in self.axes if kind_of(axis) == "compile")
             raise InputError(f"axis {axis!r}", f"changes quantisation, and {self.source!r} holds integers", "Drop it")
         self.data_of(network)
+
+    def network(self, model: str | Path) -> Network:
+        """Return the network of a model file; recorded outputs of the user's data say how it is read, as for `compile`."""
+        from bimhw.frontends import load_network
+
+        own = self.is_model and self.task is None and self.data is not None
+        return load_network(model, self._own_data() if own else None, **self.reading)
+
+    def _own_data(self) -> Dataset:
+        from bimhw.tasks.dataset import Dataset
+
+        return Dataset.open(self.data, **self.data_options)
 
     def data_of(self, network: Network | Program) -> Task | Dataset | None:
         """Return what a network is run on: a task, data, or None for the inputs that it brings.
@@ -145,11 +155,10 @@ class SweepSpec:
             InputError: none of them, or a task that is not one of sequences.
         """
         from bimhw.compiler.data import guessed_task
-        from bimhw.tasks.dataset import Dataset
 
         name = self.task or (None if self.is_model else self.source)
         if name is None and self.data is not None:
-            return Dataset.open(self.data, **self.data_options)
+            return self._own_data()
         if name is None and network.inputs is not None:
             return None
         name = name or str(network.meta.get("task") or "")
@@ -261,7 +270,15 @@ class Point:
         key: list[Any] = ["function", self.model_key(), self.compilation(), spec.samples, self.seed, spec.task]
         key += [dict(spec.reading)] if spec.reading else []
         key += [dict(spec.data_options)] if spec.data_options else []
+        key += self._natives()
         return digest(*key, *([spec.data_key()] if spec.data or spec.task_options else []))
+
+    def _natives(self) -> list[str]:
+        """Return the chip's own neurons that may stand for others; none where it runs any neuron."""
+        from bimhw.compiler.lower.natives.base import natives_of
+
+        models = load_chip(str(self.axes.get("chip", "loihi2"))).capabilities.neuron_models
+        return [] if "*" in models else [native.target for native in natives_of(models)]
 
     def chip(self) -> Chip:
         """Return the chip with this point's numbers.

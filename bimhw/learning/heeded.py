@@ -18,6 +18,16 @@ def _has_stdp(s: TrainSettings) -> bool:
     return learning_rule(s.rule).stdp
 
 
+def _has_shares(s: TrainSettings) -> bool:
+    """Return whether an `Updater` moves the hidden layers."""
+    rule = learning_rule(s.rule)
+    return (
+        (rule.hidden or rule.stdp)
+        and rule.name not in ("tbptt", "ctc")
+        and not (rule.forms and gradient_form(s.form).single)
+    )
+
+
 TABLE: Sequence[Heed[TrainSettings]] = (
     Heed(("form",), "rules that have forms (rtrl, hybrid)", lambda s: learning_rule(s.rule).forms),
     Heed(("block",), "forms tr and blk", lambda s: _reads("block", s)),
@@ -30,6 +40,7 @@ TABLE: Sequence[Heed[TrainSettings]] = (
     Heed(("prune_mode", "prune_readout", "prune_every"), "a share to prune (prune)", lambda s: s.prune > 0),
     Heed(("rate_target",), "a regulariser (rate_strength)", lambda s: s.rate_strength > 0),
     Heed(("lr_course",), "a decay (lr_end below 1)", lambda s: s.lr_end < 1),
+    Heed(("lr_hidden",), "rules that learn hidden layers by updates, not tbptt and ctc", _has_shares),
     Heed(("order", "lm_weight", "bonus"), "a beam (beam)", lambda s: getattr(s, "beam", 0) > 0),
     Heed(("window",), "rule tbptt", lambda s: s.rule == "tbptt"),
 )

@@ -23,9 +23,10 @@ class FlatParameters:
 
     Args:
         net: its parameters keep their names and shapes.
+        hidden: share of a step that all but the readout takes.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, hidden: float = 1.0) -> None:
         self.net = net
         named = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
         self.names = [n for n, _ in named]
@@ -36,7 +37,10 @@ class FlatParameters:
             p.data = view.view(p.shape)
         self.rows = self._row_index(named)
         self._a_log = [p for n, p in named if n.endswith("a_log")]
-        self.slow = [(p, _RATES[leaf]) for n, p in named if (leaf := n.split(".")[-1]) in _RATES]
+        shares = [
+            (p, _RATES.get(n.split(".")[-1], 1.0) * (1.0 if n.startswith("readout.") else hidden)) for n, p in named
+        ]
+        self.slow = [(p, share) for p, share in shares if share != 1]
 
     def _row_index(self, named: list[tuple[str, torch.nn.Parameter]]) -> Tensor:
         """Return the number of each element's (parameter, row): a neuron's synapses at one port are one row."""

@@ -30,6 +30,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         lr: learning rate.
         lr_end: the last update's learning rate as a fraction of the first; 1: constant.
         lr_course: of the decay, in updates, see `simulator.base.schedule`.
+        lr_hidden: learning rate of all but the readout, as a share of lr.
         clip: largest norm of the gradient of an update, which is scaled down to it; 0: no limit (``tbptt``, ``ctc``: 1).
         dropout: share of the readout's features that a sequence is trained without; rules of autograd alone.
         optimiser: ``adam``, ``rms`` (one second moment per neuron) or ``sgd``.
@@ -60,6 +61,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     lr: float = 0.006
     lr_end: float = 1.0
     lr_course: LrCourse = "cosine"
+    lr_hidden: float = 1.0
     clip: float = 0.0
     dropout: float = 0.0
     optimiser: OptimiserName = "adam"
@@ -94,6 +96,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ("lr", 0 < self.lr < math.inf, "must be positive"),
             ("lr_end", 0 <= self.lr_end <= 1, "must be in [0, 1]"),
             ("lr_course", self.lr_course in LR_COURSES, f"must be one of {', '.join(LR_COURSES)}"),
+            ("lr_hidden", 0 < self.lr_hidden <= 1, "must be above 0, at most 1"),
             ("k_credit", 0 <= self.k_credit < 1, "must be in [0, 1)"),
             ("k_credit", form_name == "dense" or not self.k_credit, "belongs to form dense"),
             ("clip", 0 <= self.clip < math.inf, "must not be negative"),

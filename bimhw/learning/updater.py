@@ -37,7 +37,7 @@ class Updater:
     ) -> None:
         self._done = done
         self.net, self.settings, self.updates, self._total = net, settings, 0, total_updates
-        self.parameters = FlatParameters(net)
+        self.parameters = FlatParameters(net, settings.lr_hidden)
         self.optimiser = Optimiser(settings.optimiser, self.parameters)
         self.hybrid, self.homeostasis = _make_hybrid(net, settings), _make_homeostasis(net, settings)
         self.pruning = make_pruning(net, settings)

@@ -18,21 +18,21 @@ from bimhw.tasks import load_task
 from simulator.base.errors import InputError
 
 TAKEN = {
-    ("rtrl", "dense"): "form credit k_credit",
-    ("rtrl", "seq"): "form credit",
-    ("rtrl", "tr"): "form credit block lookback",
-    ("rtrl", "blk"): "form credit block",
-    ("hybrid", "dense"): "form credit k_credit lam kappa w_max pairing zero_drift third_factor",
-    ("stdp", "dense"): "credit k_credit kappa w_max pairing zero_drift third_factor",
-    ("bptt", "dense"): "",
+    ("rtrl", "dense"): "form credit k_credit lr_hidden",
+    ("rtrl", "seq"): "form credit lr_hidden",
+    ("rtrl", "tr"): "form credit block lookback lr_hidden",
+    ("rtrl", "blk"): "form credit block lr_hidden",
+    ("hybrid", "dense"): "form credit k_credit lam kappa w_max pairing zero_drift third_factor lr_hidden",
+    ("stdp", "dense"): "credit k_credit kappa w_max pairing zero_drift third_factor lr_hidden",
+    ("bptt", "dense"): "lr_hidden",
     ("frozen", "dense"): "",
-    ("e-prop", "dense"): "",
-    ("eventprop", "dense"): "",
+    ("e-prop", "dense"): "lr_hidden",
+    ("eventprop", "dense"): "lr_hidden",
 }
 OTHER = {
     "block": 3, "lookback": 1, "credit": "dfa", "k_credit": 0.3, "lam": 0.2, "kappa": 0.7, "w_max": 0.05,
     "pairing": "nearest", "zero_drift": True, "third_factor": "reward", "tau_e": 3.0, "rate_target": 0.9,
-    "lr_course": "linear",
+    "lr_course": "linear", "lr_hidden": 0.3,
 }  # fmt: skip
 
 

@@ -191,6 +191,26 @@ def test_adam_is_torchs_adam() -> None:
     torch.testing.assert_close(flat.values, twin.detach(), rtol=1e-4, atol=1e-6)
 
 
+def test_a_rate_of_the_hidden_layers_is_that_of_a_group_of_torchs_adam() -> None:
+    from bimhw.learning.optim import FlatParameters, Optimiser
+    from bimhw.models.bim.config import BimConfig
+    from bimhw.models.bim.net import BimNet
+
+    net = BimNet(BimConfig(n_in=3, hidden=(4, 2), n_out=2)).double()
+    twins = {n: torch.nn.Parameter(p.detach().clone()) for n, p in net.named_parameters() if p.requires_grad}
+    flat = FlatParameters(net, hidden=0.1)
+    rates = [{"params": [w], "lr": 0.02 if n.startswith("readout") else 0.002} for n, w in twins.items()]
+    mine, theirs = Optimiser("adam", flat), torch.optim.Adam(rates, betas=(0.9, 0.99), eps=1e-8)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        for w in twins.values():
+            w.grad = torch.randn(w.shape, generator=generator, dtype=w.dtype)
+        mine.step(flat.gather({n: w.grad for n, w in twins.items() if w.grad is not None}), 0.02)
+        theirs.step()
+    for name, w in twins.items():
+        torch.testing.assert_close(net.get_parameter(name).detach(), w.detach(), rtol=1e-10, atol=1e-12)
+
+
 def test_one_thread_unless_more_are_asked_for(few: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training sets the number, stores it, and puts back what was there."""
     import bimhw.learning.train as module

@@ -189,6 +189,12 @@ class EnergyReport(Shown):
         return tuple(i.name for i in self.items if not i.known)
 
     @property
+    def prices_learning(self) -> bool:
+        """False where operations of learning were counted, and none of them has a known energy."""
+        learning = [i for i in self.items if i.hardware == "learning" and i.count]
+        return not learning or any(i.energy_pj for i in learning)
+
+    @property
     def unbounded(self) -> tuple[str, ...]:
         """Items that are not in the high sums either."""
         return tuple(i.name for i in self.items if i.high_pj is None)

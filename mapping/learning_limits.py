@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,11 @@ def learning_usage(
         steps: of a sample; 0: the program's ``sample_steps``.
     """
     config = config or learn_config(program.learning)
-    items = learning_memory(program, config, steps or program.facts.sample_steps or 1)
+    return usage_with(program, chip, learning_memory(program, config, steps or program.facts.sample_steps or 1))
+
+
+def usage_with(program: Program, chip: Chip, items: Sequence[Item]) -> tuple[Resource, ...]:
+    """Return the use of each resource by core, with words beside the network's own."""
     out = []
     for resource in usage(program, chip):
         extra = sum(
@@ -64,15 +69,19 @@ def check_learning(
             "Try loihi2",
         )
     found = learning_usage(program, chip, config, steps)
+    check_memory(found, _WAY_OUT)
+    return found
+
+
+def check_memory(found: Sequence[Resource], way_out: str) -> None:
+    """Raise `FitError` for a core whose memory is too small for its words and those of learning."""
     for r in found:
         if r.name in _MEMORIES and r.over:
-            core = r.at
             raise FitError(
-                f"core {core}",
+                f"core {r.at}",
                 f"needs {r.worst} {r.name} with its learning words, the limit is {r.limit_there:.0f}",
-                _WAY_OUT,
+                way_out,
             )
-    return found
 
 
 def _by_core(program: Program, item: Item) -> Ints:

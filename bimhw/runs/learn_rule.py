@@ -20,6 +20,7 @@ from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, 
 from bimhw.runs.long_learning import LongLearning
 from bimhw.runs.pieces import PIECE_STEPS
 from bimhw.runs.request import How
+from bimhw.runs.rule_limits import check_engine, check_room, rule_memory
 from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial, request_of
@@ -40,7 +41,6 @@ from simulator.program.chip import chip_of_program
 from simulator.program.program import Program
 
 Figures = dict[str, Any]
-_TRACE_BITS, _TAG_BITS, _DELAY_BITS, _FACTOR_BITS = 7, 9, 6, 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -115,7 +115,7 @@ def learn_by_rule(
 
     Raises:
         InputError: a rule file, task or program that do not fit together; `run` holds another run or is in use.
-        FitError: a program that cannot learn.
+        FitError: a program that cannot learn, or a chip without such learning or the room for its words.
     """
     rules = rule if isinstance(rule, ReadRules) else read_rules(rule)
     if run is not None:
@@ -127,11 +127,13 @@ def learn_by_rule(
             raise InputError(what, f"is {number}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
     data = task_for(source, task)
+    check_engine(chip_of_program(source), rules)
     ready, samples = ready_for_rules(source, rules, data, seed), epochs * len(data.train)
     chip = chip_of_program(ready)
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())
     with contextlib.nullcontext() if run is None else reserved(run, facts, force):
         machine = RuleMachine(ready, rules, data, seed, timed=run is not None)
+        check_room(ready, chip, machine.learning)
         if samples * machine.steps > PIECE_STEPS:
             machine.let_events_go(chip, None if run is None else Path(run))
         course = _Course(epochs, seed, every or len(data.train), test or data.test, progress or (lambda _: None))
@@ -294,14 +296,10 @@ class RuleMachine:
 
     def memory(self) -> dict[str, int]:
         """Return learning bytes by kind."""
-        words = {"traces": 0, "tags": 0, "delays": 0, "third factors": 0}
-        for each in self.learning:
-            for name in each.rule.traces:
-                words["traces"] += _TRACE_BITS * (each.source.size if name[0] == "x" else each.target.size)
-            words["tags"] += _TAG_BITS * each.tags.size * each.tagged
-            words["delays"] += _DELAY_BITS * each.delays.size * each.delayed
-            words["third factors"] += _FACTOR_BITS * each.target.size * len(each.rule.factors)
-        return {kind: -(-bits // 8) for kind, bits in words.items() if bits}
+        bits: dict[str, int] = {}
+        for item in rule_memory(self.learning):
+            bits[item.kind] = bits.get(item.kind, 0) + item.words * item.bits
+        return {kind: -(-n // 8) for kind, n in bits.items()}
 
     def let_events_go(self, chip: Chip, folder: Path | None) -> None:
         """Count and time events of a long run as it goes on, instead of keeping them; `folder` of the run to write."""

@@ -152,5 +152,5 @@ def _price(program: Program, file: ReadRules, plan: _Plan, seed: int) -> tuple[f
     new = replace(plan.task, train=plan.new, test=plan.new_test.take(slice(0, 1)), ordered=True)
     with tempfile.TemporaryDirectory() as folder:
         times = learn_by_rule(program, file, new, seed=seed, run=Path(folder) / "run").times
-        figures = energy(Path(folder) / "run").report.figures()
-    return figures["total_uj_per_inference"], times.get("mean_latency_us")
+        report = energy(Path(folder) / "run").report
+    return report.energy_pj() / 1e6 / report.samples if report.prices_learning else None, times.get("mean_latency_us")

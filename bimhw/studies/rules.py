@@ -30,7 +30,7 @@ from bimhw.runs.workers import side_by_side
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
-from simulator.base.errors import InputError
+from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import ReadRules, Rounding, read_rules, shipped_rules
 from simulator.program.program import Program
@@ -45,7 +45,8 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 }
 
 
-_WORD, _ROOM = 8, 1  # bits of a weight; of them, those that weights may grow by while they learn
+# bits of a weight; of them, those that weights may grow by while they learn; the most that a rule changes
+_WORD, _ROOM, _MOST_BITS = 8, 1, 9
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def rules(
         workers: processes that share rules and seeds. The result is the same for any number.
 
     Raises:
-        InputError: an unknown rule, a task or a plot that does not work.
+        InputError: an unknown rule, a task or a plot that does not work; `FitError`: a chip that does not learn it so.
     """
     from bimhw.studies.rules_plot import plot_rules
     from bimhw.views.figure import check_picture
@@ -181,11 +182,18 @@ def _compiled(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "net.pt"
         save_model(build(plan.config, seed, plan.init), file)
-        if family == "bim":  # learning puts its weights on a grid with room
-            return compile_model(file, chip, task=task).program
         stored = load_chip(chip).capabilities.weight_bits
-        roomy = _WORD - _ROOM in stored  # else the words that learn are halved (`ready_for_rules`)
-        return compile_model(file, chip, task=task, bits=_WORD - _ROOM if roomy else _WORD).program
+        word = max((bits for bits in stored if bits <= _WORD), default=min(stored))
+        if word > _MOST_BITS:
+            raise FitError(
+                f"chip {chip!r}",
+                f"stores weights of {word} bits; rules learn at most {_MOST_BITS}",
+                "Take another chip",
+            )
+        if family == "bim":  # learning puts its weights on a grid with room
+            return compile_model(file, chip, task=task, bits=word).program
+        roomy = word - _ROOM in stored  # else the words that learn are halved (`ready_for_rules`)
+        return compile_model(file, chip, task=task, bits=word - _ROOM if roomy else word).program
 
 
 def _row(study: _Study, name: str, seed: int) -> RuleRow:
@@ -193,17 +201,19 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
         run = Path(folder) / "run"
         scores, memory, times = _learnt(study, name, seed, run)
         report = energy(run).report
-        figures, synapses = report.figures(), sum(q.n_synapses for q in study.program.projections)
+        synapses = sum(q.n_synapses for q in study.program.projections)
         packets = RunFolder.open(run).activity().total("packets") / (study.epochs * len(study.task.train))
-    each, latency = figures["total_uj_per_inference"] or 0.0, times.get("mean_latency_us")
+    each = report.energy_pj() / 1e6 / report.samples if report.prices_learning else None
+    latency = times.get("mean_latency_us")
     whole = study.epochs * len(study.task.train)
     step = len(study.task.train) if name in BUILT_IN or study.every is None else study.every
     scored = tuple(min(step * (k + 1), whole) for k in range(len(scores)))
     seen = next((n for n, a in zip(scored, scores, strict=True) if a >= study.level), None)
     return RuleRow(
         name, seed, scores, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
-        None if seen is None else seen * each / 1e3,
+        None if seen is None or each is None else seen * each / 1e3,
         None if seen is None or latency is None else seen * latency / 1e3, study.task.ordered, study.task.metric,
+        report.unknown,
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def table(rows: Sequence[RuleRow], level: float) -> str:
     lines = [
         f"| rule | {figure} at the end, % {'| over the stream, % ' * stream}"
         f"| samples to {level:.0%} | energy to {level:.0%}, mJ | time to {level:.0%}, ms "
-        "| uJ a sample | us a sample | learning bytes | bits a synapse | packets a sample |",
+        "| energy per sample, uJ | time per sample, us | learning memory, bytes | bits per synapse | packets per sample |",
         "|---" * (10 + stream) + "|",
     ]
     return "\n".join(lines + [_line(name, of) for name, of in sorted(by_rule.items(), key=_order)]) + "\n"
@@ -53,23 +53,24 @@ def write_table(page: Path, task: str, rows: Sequence[RuleRow], level: float) ->
 
 
 def _order(item: tuple[str, list[RuleRow]]) -> tuple[int, float, float]:
-    reached = [r.energy_to_level_mj for r in item[1] if r.energy_to_level_mj is not None]
+    reached = [r for r in item[1] if r.samples_to_level is not None]
     missing = len(item[1]) - len(reached)
-    return missing, statistics.mean(reached) if reached else 0.0, -statistics.mean(r.accuracy[-1] for r in item[1])
+    costs = [r.energy_to_level_mj or 0.0 for r in reached]
+    return missing, statistics.mean(costs) if costs else 0.0, -statistics.mean(r.accuracy[-1] for r in item[1])
 
 
 def _line(name: str, rows: list[RuleRow]) -> str:
-    reached = [r for r in rows if r.energy_to_level_mj is not None]
+    reached = [r for r in rows if r.samples_to_level is not None]
     part = "" if len(reached) in (0, len(rows)) else f" ({len(reached)} of {len(rows)} seeds)"
     cells = [
         f"`{name}`",
         _spread((100 * r.accuracy[-1] for r in rows), 1),
         *([_spread((100 * statistics.mean(r.accuracy) for r in rows), 1)] if rows[0].stream else []),
-        _spread((r.samples_to_level for r in reached if r.samples_to_level is not None), 0) + part,
-        _spread((r.energy_to_level_mj for r in reached if r.energy_to_level_mj is not None), 2),
-        _spread((r.time_to_level_ms for r in reached if r.time_to_level_ms is not None), 1),
+        _spread((r.samples_to_level for r in reached), 0) + part,
+        _spread((r.energy_to_level_mj for r in reached), 2),
+        _spread((r.time_to_level_ms for r in reached), 1),
         _spread((r.energy_uj for r in rows), 2),
-        _spread((r.latency_us for r in rows if r.latency_us is not None), 1),
+        _spread((r.latency_us for r in rows), 1),
         f"{rows[0].memory_bytes:,}",
         f"{rows[0].bits_per_synapse:.1f}",
         f"{statistics.mean(r.packets for r in rows):,.0f}",
@@ -77,9 +78,12 @@ def _line(name: str, rows: list[RuleRow]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _spread(values: Iterable[float], digits: int) -> str:
-    """Return mean and standard deviation, ``not reached`` for no values."""
-    found = list(values)
+def _spread(values: Iterable[float | None], digits: int) -> str:
+    """Return mean and standard deviation, ``not reached`` for no values, ``unknown`` where one is."""
+    all_of_them = list(values)
+    found = [value for value in all_of_them if value is not None]
+    if len(found) < len(all_of_them):
+        return "unknown"
     if not found:
         return "not reached"
     mean = f"{statistics.mean(found):.{digits}f}"

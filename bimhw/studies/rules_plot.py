@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
     """Draw last accuracy against energy a sample: each seed, the mean of each rule, and the Pareto front of the means.
 
+    Rules whose learning has no energy on the chip are named with their accuracy.
+
     A stream has a second panel: accuracy over its samples, the mean of the seeds.
     """
     import matplotlib as mpl
@@ -46,19 +48,29 @@ def _of_each_rule(rows: Sequence[RuleRow]) -> dict[str, list[RuleRow]]:
 def _mean(rows: Sequence[RuleRow]) -> RuleRow:
     """Return the first row of a rule with the means of its seeds in last accuracy and energy."""
     accuracy = sum(r.accuracy[-1] for r in rows) / len(rows)
-    return msgspec.structs.replace(rows[0], accuracy=(accuracy,), energy_uj=sum(r.energy_uj for r in rows) / len(rows))
+    energy = None if rows[0].energy_uj is None else sum(map(_energy, rows)) / len(rows)
+    return msgspec.structs.replace(rows[0], accuracy=(accuracy,), energy_uj=energy)
+
+
+def _energy(row: RuleRow) -> float:
+    return row.energy_uj or 0.0
 
 
 def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
-    means = [_mean(of) for of in _of_each_rule(rows).values()]
+    every = [_mean(of) for of in _of_each_rule(rows).values()]
+    means = [m for m in every if m.energy_uj is not None]
+    if unknown := [f"{m.rule} {100 * m.accuracy[-1]:.1f} %" for m in every if m.energy_uj is None]:
+        text = "\n".join(["learning has no known energy:", *unknown])
+        axis.text(0.98, 0.02, text, transform=axis.transAxes, ha="right", va="bottom", fontsize=8)
     for row in rows:
-        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
+        if row.energy_uj is not None:
+            axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
     for row in means:
-        axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=6)
-        axis.annotate(row.rule, (row.energy_uj, 100 * row.accuracy[-1]), (6, 4), textcoords="offset points", fontsize=8)
+        axis.plot(_energy(row), 100 * row.accuracy[-1], "o", color="tab:blue", markersize=6)
+        axis.annotate(row.rule, (_energy(row), 100 * row.accuracy[-1]), (6, 4), textcoords="offset points", fontsize=8)
     axis.margins(x=0.12)
     front = pareto(means)
-    energies, figures = [r.energy_uj for r in front], [100 * r.accuracy[-1] for r in front]
+    energies, figures = [_energy(r) for r in front], [100 * r.accuracy[-1] for r in front]
     axis.step(
         energies,
         figures,

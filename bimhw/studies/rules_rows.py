@@ -18,7 +18,7 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
         accuracy: on the test samples after each epoch, or every so many samples; of a stream on as many training samples as come
             next, before they are learnt, and at its end on the test samples.
         scored_at: training samples seen at each of them.
-        energy_uj: of a sample while it is learnt, unknown parts left out.
+        energy_uj: of a sample while it is learnt, without what `not_priced` names; None: no operation of learning has an energy.
         latency_us: of a sample while it is learnt; None on a chip without times.
         memory_bytes: learning words over all cores.
         bits_per_synapse: of them, over the plastic and the other stored synapses.
@@ -27,13 +27,14 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
         energy_to_level_mj, time_to_level_ms: of these samples.
         stream: the task is a stream, see `accuracy`.
         metric: what `accuracy` is: ``auc``: area under the ROC curve, of a task that is judged by it.
+        not_priced: operations that happened and whose energy the chip file does not have.
     """
 
     rule: str
     seed: int
     accuracy: tuple[float, ...]
     scored_at: tuple[int, ...]
-    energy_uj: float
+    energy_uj: float | None
     latency_us: float | None
     memory_bytes: int
     bits_per_synapse: float
@@ -43,6 +44,7 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
     time_to_level_ms: float | None
     stream: bool = False
     metric: str = "accuracy"
+    not_priced: tuple[str, ...] = ()
 
     @property
     def figure(self) -> str:
@@ -51,9 +53,10 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
 
 
 def pareto(rows: Sequence[RuleRow]) -> list[RuleRow]:
-    """Return the rows that no other beats in both last accuracy and energy a sample, by energy."""
+    """Return the rows that no other beats in both last accuracy and energy a sample, by energy; none without an energy."""
     out: list[RuleRow] = []
-    for row in sorted(rows, key=lambda r: (r.energy_uj, -r.accuracy[-1])):
+    priced = ((row.energy_uj, -row.accuracy[-1], row) for row in rows if row.energy_uj is not None)
+    for *_, row in sorted(priced, key=lambda each: each[:2]):
         if not out or row.accuracy[-1] > out[-1].accuracy[-1]:
             out.append(row)
     return out

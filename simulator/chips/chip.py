@@ -35,7 +35,7 @@ class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         weight_bits: bits of a stored weight that it supports.
         max_delay: largest extra delay in steps.
         shared_kernels: whether convolution weights are stored once.
-        learning: names of on-chip learning rules; empty for none.
+        learning: names of on-chip learning rules; empty for none. ``products``: rule files; ``*``: all.
         sync: synchronisation policies.
         native_models: neuron models whose update the chip's neuron constants describe; a model that is not among them
             is timed like them but charged by its operation counts. ``["*"]``: all.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bimhw.cli.output import OutputFile, PictureFile, json_option, print_json, print_table, progress
+from bimhw.cli.output import OutputFile, PictureFile, echo, json_option, print_json, print_table, progress
 from bimhw.cli.timing_options import processes_option
+
+if TYPE_CHECKING:
+    from bimhw.studies.rules_rows import RuleRow
 
 
 @click.command()
@@ -84,18 +87,27 @@ def command(
         )  # fmt: skip
     if page is not None:
         write_table(page, chosen.name, rows, level)
-    front = {(r.rule, r.seed) for r in pareto(rows)}
     if as_json:
         import msgspec
 
-        print_json([msgspec.to_builtins(r) | {"pareto": (r.rule, r.seed) in front} for r in rows])
+        print_json([msgspec.to_builtins(r) | {"pareto": r in pareto(rows)} for r in rows])
         return
-    columns = ("rule", "seed", f"{rows[0].figure} %", "uJ a sample", "us a sample", "bytes", "bits a synapse", "packets",
-               f"mJ to {level:.0%}", "front")  # fmt: skip
+    _show(rows, f"{task} on {chip}: rules after {epochs} passes", chip, level)
+
+
+def _show(rows: list[RuleRow], title: str, chip: str, level: float) -> None:
+    """Print a line for each row, and what no energy holds."""
+    from bimhw.studies.rules_rows import pareto
+
+    front = pareto(rows)
+    columns = ("rule", "seed", f"{rows[0].figure} %", "energy per sample, uJ", "time per sample, us",
+               "memory, bytes", "bits per synapse", "packets per sample", f"energy to {level:.0%}, mJ", "front")  # fmt: skip
     table = [
         (r.rule, r.seed, 100 * r.accuracy[-1], r.energy_uj, r.latency_us, r.memory_bytes, r.bits_per_synapse,
-         r.packets, "not reached" if r.energy_to_level_mj is None else r.energy_to_level_mj,
-         "*" if (r.rule, r.seed) in front else "")
+         r.packets, "not reached" if r.samples_to_level is None else r.energy_to_level_mj,
+         "*" if r in front else "")
         for r in rows
     ]  # fmt: skip
-    print_table(f"{task} on {chip}: rules after {epochs} passes", columns, table)
+    print_table(title, columns, table, keys=2)
+    if left_out := sorted({name for r in rows for name in r.not_priced}):
+        echo(f"not in the energies, since the file of {chip} has no constant: {', '.join(left_out)}")

@@ -111,7 +111,7 @@ FSDD = Table(
             "BIM-D 2x64, exact SEQ, spike readout of both layers",
             "bim",
             {**FSDD_PRESET, "hidden": "64,64", "dense_readout": True, "rule": "seq"},
-            (*lr_grid(0.01, 0.02), {"lr": 0.005, "batch": 8}, {"lr": 0.01, "batch": 8}),
+            (*lr_grid(0.01, 0.02, 0.04), {"lr": 0.005, "batch": 8}, {"lr": 0.01, "batch": 8}),
             seeds=3,
         ),
         Row("BIM-D 1x64, ONE epoch, hidden layer frozen", "bim", {**_SMALL, "rule": "frozen"}, lr_grid(0.004, 0.01)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ from bimhw.runs.learn_rule import RuleMachine, learn_by_rule
 from bimhw.runs.rule_words import ready_for_rules
 from bimhw.studies.rules import BUILT_IN, _as_asked, _compiled, _part, rules
 from bimhw.studies.rules_page import check_page, table, write_table
+from bimhw.studies.rules_plot import plot_rules
 from bimhw.studies.rules_rows import RuleRow, pareto
 from bimhw.tasks import load_task
-from bimhw.tasks.base import Split
-from simulator.base.errors import InputError
+from bimhw.tasks.base import Split, Task
+from mapping.usage import usage
+from simulator.base.errors import FitError, InputError
+from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import read_rules, rules_from, shipped_rules
 
 
@@ -144,6 +148,67 @@ def test_chips_that_store_no_7_bits_learn_in_halved_words(chip: str) -> None:
     program = _compiled(task, chip, (3,), 0, "leaky", {})
     ready = ready_for_rules(program, read_rules("ottt"), task, 0)
     assert all(q.weight_bits == 8 and abs(q.weights).max() <= 64 for q in ready.projections)
+
+
+def short_cue() -> Task:
+    return load_task("cue", cues=1, delay_ms=0, longest_delay_ms=0, step_ms=50, group=2, train=2, test=10)
+
+
+def test_a_chip_without_energies_of_learning_ranks_no_rules(tmp_path: Path) -> None:
+    """No operation of learning has a constant on SpiNNaker 2: its energies would be those of inference alone."""
+    rows = rules(short_cue(), "spinnaker2", ("delta", "e-prop"), hidden=(3,), family="leaky", level=0.01)
+    assert all(r.energy_uj is None and r.energy_to_level_mj is None for r in rows) and pareto(rows) == []
+    assert "learning: weight mac" in rows[0].not_priced and rows[0].samples_to_level is not None
+    cells = table(rows, 0.01).splitlines()[2].split(" | ")
+    assert (cells[3], cells[5]) == ("unknown", "unknown")
+    plot_rules(rows, "cue", tmp_path / "front.svg")
+    assert "learning has no known energy" in (tmp_path / "front.svg").read_text(encoding="utf-8")
+
+
+def own_chip(folder: Path, old: str, new: str) -> str:
+    text = (resources.files("simulator.chips") / "loihi2.yaml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    file = folder / "mine.yaml"
+    file.write_text(text.replace(old, new).replace("name: loihi2", "name: mine", 1), encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("learning", "said"),
+    [("[]", "learns by no rule"), ("[stdp]", "learns by stdp"), ("[products]", ""), ("[delta]", "")],
+)
+def test_a_rule_file_needs_a_chip_that_learns_by_it(learning: str, said: str, tmp_path: Path) -> None:
+    chip = own_chip(tmp_path, 'learning: ["*"]', f"learning: {learning}")
+    if not said:
+        assert rules(short_cue(), chip, ("delta",), hidden=(3,), family="leaky")[0].memory_bytes > 0
+        return
+    with pytest.raises(FitError, match=f"rule file 'delta': needs .* and chip 'mine' {said}. Chips that do: .*loihi1,"):
+        rules(short_cue(), chip, ("delta",), hidden=(3,), family="leaky")
+
+
+def test_words_of_a_rule_that_a_core_does_not_hold_are_refused(tmp_path: Path) -> None:
+    """One core: the limit is what the network needs with the words of `delta`, and a tag of 9 bits a synapse is beyond."""
+    task, file = short_cue(), read_rules("e-prop")
+    ready = ready_for_rules(_compiled(task, "loihi2", (3,), 0, "leaky", {}), file, task, 0)
+    network = next(r.worst for r in usage(ready, load_chip("loihi2")) if r.name == "memory_bytes")
+    words = {name: learn_by_rule(ready, name, task).memory for name in ("delta", "e-prop")}
+    assert words["e-prop"]["tags"] == -(-9 * ready.projections[0].n_synapses // 8)
+    limit = network + sum(words["delta"].values()) + 4
+    chip = own_chip(tmp_path, "  memory_bytes_per_core: {value: 196608", f"  memory_bytes_per_core: {{value: {limit}")
+    assert rules(task, chip, ("delta",), hidden=(3,), family="leaky")
+    with pytest.raises(FitError, match=f"core 0: needs .* memory_bytes with its learning words, the limit is {limit}"):
+        rules(task, chip, ("e-prop",), hidden=(3,), family="leaky")
+
+
+@pytest.mark.parametrize("stored", [[4], [1, 2, 3], [3, 4]])
+@pytest.mark.parametrize("family", ["leaky", "bim"])
+def test_a_chip_of_narrow_weights_learns_in_its_own_words(stored: list[int], family: str, tmp_path: Path) -> None:
+    chip = own_chip(tmp_path, "weight_bits: [1, 2, 3, 4, 5, 6, 7, 8]", f"weight_bits: {stored}")
+    (row,) = rules(short_cue(), chip, ("delta",), hidden=(3,), family=family)
+    assert row.memory_bytes > 0
+    wide = own_chip(tmp_path, "weight_bits: [1, 2, 3, 4, 5, 6, 7, 8]", "weight_bits: [16]")
+    with pytest.raises(FitError, match="stores weights of 16 bits; rules learn at most 9"):
+        rules(short_cue(), wide, ("delta",), hidden=(3,), family=family)
 
 
 @pytest.mark.parametrize("family", ["leaky", "bim"])

@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     seeds = parser.parse_args().seeds
     with tempfile.TemporaryDirectory() as folder:
-        print("| chip | us a step | nJ a step |\n|---|---|---|")
+        print("| chip | time per step, us | energy per step, nJ |\n|---|---|---|")
         for chip in ("generic", "loihi2"):
             print(step(chip, Path(folder)), flush=True)
         powers = chosen(Path(folder))

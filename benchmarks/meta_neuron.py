@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
-    print("| source | constants | filter, % | lz76, % | lz76 on the chip, % | uJ | us |\n|" + "---|" * 7)
+    head = "| source | constants | filter, % | lz76, % | lz76 on the chip, % | energy per sample, uJ | time per sample, us |"
+    print(head + "\n|" + "---|" * 7)
     for source in SOURCES:
         for learn in (True, False):
             with tempfile.TemporaryDirectory() as folder:

@@ -134,7 +134,8 @@ def main() -> None:
             f"{given.task}: {given.train} training sequences of {task.steps} steps, {given.epochs} passes", flush=True
         )
         print(
-            "| model | rate | parameters | test accuracy, % | spikes (z / s) | chip / float, % | agree, % | uJ a sample |"
+            "| model | rate | parameters | test accuracy, % | spikes (z / s) | chip / float, % | agree, % "
+            "| energy per sample, uJ |"
         )
         for name in (*MODELS, S4D_LIF):
             if given.only in name:

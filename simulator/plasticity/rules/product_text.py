@@ -29,6 +29,18 @@ LARGEST: Final = {"x0": 1, "y0": 1, "w": 256, "t": 256, "d": 63, "u0": 1}
 _TRACE_LARGEST, _FACTOR_LARGEST = 127, 128
 _TOKEN = re.compile(r"\s*(?:(?P<number>[0-9]+)|(?P<name>[A-Za-z_]\w*)|(?P<mark>\*\*|[-+*^()]))")
 _MOST_DIGITS: Final = 9  # of an integer, far beyond any word
+_KNOWN: Final = "Rules have + - * ^ ( ), integers, variables"
+# What is written otherwise elsewhere, by its first character.
+_ELSEWHERE: Final = {
+    ".": "Write 2^-2 for 0.25",
+    "/": "Write *2^-2 for /4",
+    "{": "Write 2^-2 or 2^(-2)",
+    ">": "Write *2^-2 for >>2",
+    "<": "Write *2^2 for <<2",
+    "[": "Write x1 for x[1]",
+    "\u2212": "Write - for a minus sign",
+}
+_WRITE_OUT: Final = "A bracket holds a variable and an integer; write products out: x1*y0 - x1*y1 for x1*(y0 - y1)"
 
 
 class RuleError(ValueError):
@@ -99,9 +111,8 @@ class _Parser:
             found = _TOKEN.match(text, at)
             if found is None:
                 start = at + len(text[at:]) - len(text[at:].lstrip())
-                raise RuleError(
-                    start, f"{text[start]!r} belongs to no rule", "Rules have + - * ^ ( ), integers, variables"
-                )
+                way_out = _ELSEWHERE.get(text[start], _KNOWN)
+                raise RuleError(start, f"{text[start]!r} belongs to no rule", way_out)
             kind = str(found.lastgroup)
             self.tokens.append(_Token(kind, found[kind], found.start(kind)))
             at = found.end()
@@ -129,7 +140,9 @@ class _Parser:
         if self.now.text == ")":
             raise RuleError(self.now.at, "')' closes no bracket", "Leave it out, or open one")
         if self.now.kind != "end":
-            raise RuleError(self.now.at, f"{self.now.text!r} stands where + - or * should", "Write products with *")
+            power = self.now.text in ("^", "**")
+            way_out = "Write x1*x1 for x1^2" if power else "Write products with *"
+            raise RuleError(self.now.at, f"{self.now.text!r} stands where + - or * should", way_out)
         return tuple(terms)
 
     def product(self, sign: str) -> Term:
@@ -183,7 +196,7 @@ class _Parser:
             constant = -constant if (mark == "-") != minus else constant
         if minus:  # C - V = -(V - C)
             scale[0] = -scale[0]
-        self.close("Write (variable + integer)")
+        self.close(_WRITE_OUT)
         if abs(constant) > 127:
             raise RuleError(
                 first.at - 1, f"the constant {abs(constant)} is too wide, an 8-bit signed word", "At most 127"
@@ -211,7 +224,8 @@ class _Parser:
     def integer(self) -> int:
         token = self.now
         if token.kind != "number":
-            raise RuleError(token.at, f"{token.text!r} stands where an integer should", "Write digits")
+            way_out = _WRITE_OUT if token.kind == "name" else "Write digits"
+            raise RuleError(token.at, f"{token.text!r} stands where an integer should", way_out)
         self.k += 1
         if len(token.text) > _MOST_DIGITS:
             raise RuleError(token.at, f"an integer of {len(token.text)} digits fits no word", "Use powers of 2")
@@ -220,9 +234,21 @@ class _Parser:
     def variable(self) -> int:
         token = self.now
         if token.kind != "name" or token.text not in VARIABLES:
-            raise RuleError(token.at, f"{token.text!r} is no variable", f"Variables: {', '.join(VARIABLES)}")
+            raise RuleError(token.at, f"{token.text!r} is no variable", _instead_of(token.text))
         self.k += 1
         return VARIABLES.index(token.text)
+
+
+def _instead_of(name: str) -> str:
+    """Return what to write for a name that is no variable."""
+    plain = name.lower().replace("_", "")
+    if plain in VARIABLES:
+        return f"Write {plain}"
+    if plain in ("sign", "signum"):
+        return "Write sgn(variable)"
+    if re.fullmatch(r"r\d?|reward", plain):
+        return "A reward is a third factor: write u1, and factors: {u1: {of: reward}}"
+    return f"Variables: {', '.join(VARIABLES)}"
 
 
 def _term(at: int, mantissa: int, exponent: int, factors: tuple[Factor, ...]) -> Term:

@@ -1,6 +1,6 @@
 """Rule files: learning rules of one's own as YAML, each error with line and column.
 
-name: r-stdp                         # reward-modulated STDP
+name: r-stdp
 epoch: 1                             # steps between two applications, 1 to 63
 rounding: stochastic                 # or nearest, unbiased
 rules:
@@ -36,7 +36,7 @@ Source = Literal[
 Rounding = Literal["stochastic", "nearest", "unbiased"]
 LOCAL = ("slope", "peak", "spikes")  # made by neurons in every step; the host makes the others at labelled steps
 TRACES = ("x1", "x2", "y1", "y2", "y3")
-MOST_CHARACTERS, _PLAIN = 100_000, re.compile(r".")
+MOST_CHARACTERS, _PLAIN, _NAMED = 100_000, re.compile(r"."), re.compile(r"\s*(d[wtd])\s*=")
 _WHOLE = "See docs/on-chip-learning.md for a whole file"
 Path_ = tuple[str | int, ...]
 # One character of the value, as it is written within quotes; escapes of white space, which does not count.
@@ -62,7 +62,7 @@ class FactorText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ``critic``: that with a mean of each label; ``slope``: 127 max(0, 1 - |v - A| / threshold), A adapts;
             ``peak``: 1 where its potential is higher than ever before in the sample; ``spikes``: the spikes of the step, or
             the sum of the graded payloads, of the population `population`: modulators, or an input that the host drives.
-        tau: it is filtered with this decay time in steps; 0: it is not.
+        tau: decay time of its filter in steps; 0: it has none.
         at: ``label``: only at steps with a label; ``end``: only at the last of them; slope, peak and spikes come in every step.
         neuron: of the population, that alone is heard; None: all are.
     """
@@ -92,8 +92,7 @@ class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: of the rule.
         rules: of projections; the first that fits a projection counts.
         epoch: steps between two applications.
-        rounding: of the variables; see `products`.
-        sign: of the weights.
+        rounding, sign: of the variables, see `products`; of the weights.
         about: what it is, and from where.
     """
 
@@ -145,10 +144,8 @@ def read_rules(source: str | Path) -> ReadRules:
         InputError: no such file, or a fault, with its line and column.
     """
     if str(source) in shipped_rules():
-        text = (resources.files("simulator.plasticity.rules") / "shipped" / f"{source}.yaml").read_text(
-            encoding="utf-8"
-        )
-        return rules_from(text, f"{source}.yaml")
+        file = resources.files("simulator.plasticity.rules") / "shipped" / f"{source}.yaml"
+        return rules_from(file.read_text(encoding="utf-8"), f"{source}.yaml")
     if not Path(source).exists() and Path(source).suffix not in (".yaml", ".yml"):
         unknown = unknown_name("rule file", source, shipped_rules(), more="or a file of your own")
         raise InputError(f"rule file {str(source)!r}", "does not exist", unknown.way_out)
@@ -186,7 +183,7 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
         fault = "has none of dw, dd and dt" if not text.dt else "changes tags (dt) that no dw or dd turns into weight"
         raise places.error(path, fault, "Give the change of the weight, dw, or of the delay, dd")
     dw, dt, dd = (_products(getattr(text, name), (*path, name), places) for name in ("dw", "dt", "dd"))
-    read = {name for each in (dw, dt, dd) for name in each.names()}
+    read = dw.names() | dt.names() | dd.names()
     traces = {name: _trace(name, t, (*path, "traces", name), places) for name, t in text.traces.items()}
     factors = {}
     where: dict[str | int, str] = {"projections": places.text((*path, "projections"))}
@@ -214,9 +211,9 @@ def _rule(text: RuleText, path: Path_, places: _Places) -> Rule:
         raise places.error((*path, key), "reads the tag t, which no dt changes", "Add dt, or leave t out")
     for name in sorted(traces.keys() - read):
         raise places.error((*path, "traces", name), "is read by no product", "Use it, or leave it out")
+    names = [text.projections] if isinstance(text.projections, str) else text.projections
     if not text.projections:
         raise places.error((*path, "projections"), "are none", "Give hidden, readout, or names")
-    names = [text.projections] if isinstance(text.projections, str) else text.projections
     return Rule(tuple(names), dw, dt, dd, traces, factors, where)
 
 
@@ -237,8 +234,11 @@ def _check_factor(name: str, factor: FactorText, path: Path_, places: _Places) -
 def _products(text: str, path: Path_, places: _Places) -> Products:
     if not text:
         return Products.of(())
+    named = _NAMED.match(text)  # dw = 2^-2*x1*y0, as it stands in papers
+    if named is not None and named[1] != path[-1]:
+        raise places.error(path, f"gives the change {named[1]}", f"Write it as {named[1]}: ...")
     try:
-        return Products.of(parse_rule(text))
+        return Products.of(parse_rule(text if named is None else " " * named.end() + text[named.end() :]))
     except RuleError as error:
         raise places.error(path, error.problem, error.way_out, within=(text, error.at)) from error
 

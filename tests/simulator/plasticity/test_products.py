@@ -269,6 +269,44 @@ def test_a_fault_in_a_file_has_line_and_column(old: str, new: str, line: int, co
     assert f"r.yaml, line {line}, column {column}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("0.25*x1*y0", "Write 2^-2 for 0.25"),
+        ("x1*y0/4", "Write *2^-2 for /4"),
+        ("2^{-2}*x1", "Write 2^-2 or"),
+        ("x1*y0>>2", "for >>2"),
+        ("x1^2*y0", "Write x1*x1"),
+        ("X1*y0", "Write x1"),
+        ("x_1*y0", "Write x1"),
+        ("sign(w)*x0", "Write sgn"),
+        ("2^-4*r1*x1*y0", "factors: {u1: {of: reward}}"),
+        ("2^-2*(x1*y0 - y1*x0)", "write products out"),
+        ("x0*(y1 + y2)", "write products out"),
+        ("x0 \u2212 y0", "for a minus sign"),
+    ],
+)
+def test_what_is_written_otherwise_elsewhere_has_its_way_out(text: str, way_out: str) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_rule(text)
+    assert way_out in caught.value.way_out
+
+
+@pytest.mark.parametrize(
+    "text", ["dw = 2^-4*x1*y0", "dw= 2^-4*x1*y0", "'dw = 2^-4*x1*y0'", ">\n      dw =\n      2^-4*x1*y0"]
+)
+def test_a_rule_may_begin_as_an_equation(text: str) -> None:
+    (plain,), (found,) = (rules_from(each, "r.yaml").rules for each in (GOOD, GOOD.replace("2^-4*x1*y0", text)))
+    assert all(np.array_equal(a, b) for a, b in zip(plain.dw, found.dw, strict=True))
+    with pytest.raises(InputError, match="'q0' is no variable") as caught:
+        rules_from(GOOD.replace("2^-4*x1*y0", text.replace("y0", "q0")), "r.yaml")
+    lines = GOOD.replace("2^-4*x1*y0", text.replace("y0", "q0")).splitlines()
+    line = next(k for k, each in enumerate(lines, 1) if "q0" in each)
+    assert f"line {line}, column {lines[line - 1].index('q0') + 1}" in str(caught.value)
+    with pytest.raises(InputError, match=r"line 5, column 9: .*gives the change dt"):
+        rules_from(GOOD.replace("2^-4*x1*y0", "dt = x1*y0"), "r.yaml")
+
+
 SHIPPED = {
     "delta", "prototype", "r-stdp", "tempotron", "sdsp", "e-prop", "e-prop-alif", "ottt", "ostl", "s-tllr", "etlp", "decolle",
 }  # fmt: skip

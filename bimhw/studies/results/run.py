@@ -67,7 +67,8 @@ def run_results(
                     raise
                 say(f"{name}: left out ({error})")
                 continue
-            wanted = tuple(r for r in table.rows if not rows or any(text in r.label for text in rows))
+            named = [r for r in table.rows if not rows or any(text in r.label for text in rows)]
+            wanted = tuple(r if seeds is None else replace(r, seeds=min(r.seeds, seeds)) for r in named)
             table = _able(replace(table, rows=wanted), data, say)
             if table.path == table.task:  # a whole set of the user's
                 _say_hours(table, data, points, say, begins)
@@ -102,7 +103,7 @@ def _say_hours(
         if row.label not in begun:
             begins(f"{table.name}: {row.label}: timing a small part of the data")
             if (long := hours(table, row, data)) is not None:
-                runs = f"{row.seeds} seeds{' and its grid' if len(row.grid) > 1 else ''}"
+                runs = f"{row.seeds} seed{'s' * (row.seeds > 1)}{' and its grid' if len(row.grid) > 1 else ''}"
                 say(f"{table.name}: {row.label}: {_in_words(long)} on this machine ({runs})")
 
 

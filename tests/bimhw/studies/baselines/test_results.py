@@ -367,8 +367,8 @@ def test_the_time_of_a_row_is_said_in_words(
         monkeypatch.setitem(tables, "toy", replace(TABLE, path="digits"))
     said, begun = list[str](), list[str]()
     run_results(tmp_path / "p.jsonl", ["toy"], {"digits": tmp_path}, seeds=1, say=said.append, begins=begun.append)
-    assert said[0] == "toy: online: about 2.2 hours on this machine (2 seeds and its grid)"
-    assert said[1] == "toy: gru: under a minute on this machine (2 seeds)"
+    assert said[0] == "toy: online: about 2.2 hours on this machine (1 seed and its grid)"
+    assert said[1] == "toy: gru: under a minute on this machine (1 seed)"
     runs = [text.rpartition(":")[0] for text in said[2:]]
     assert begun[0] == "toy: reading the data" and begun[-5:] == runs and "toy: online, seed 0 (tuning)" in runs
 

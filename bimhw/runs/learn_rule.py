@@ -20,8 +20,8 @@ from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, 
 from bimhw.runs.long_learning import LongLearning
 from bimhw.runs.pieces import PIECE_STEPS
 from bimhw.runs.request import How
-from bimhw.runs.rule_limits import check_engine, check_room, rule_memory
-from bimhw.runs.rule_words import chosen, most_delay, ready_for_rules, with_learnt
+from bimhw.runs.rule_limits import check_room, rule_memory
+from bimhw.runs.rule_words import check_rules, chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
 from bimhw.runs.trials import SequenceTrial, request_of
 from bimhw.tasks.base import Split, Task
@@ -127,7 +127,7 @@ def learn_by_rule(
             raise InputError(what, f"is {number}", "Give at least 1")
     source = program if isinstance(program, Program) else Program.load(program)
     data = task_for(source, task)
-    check_engine(chip_of_program(source), rules)
+    check_rules(source, rules)
     ready, samples = ready_for_rules(source, rules, data, seed), epochs * len(data.train)
     chip = chip_of_program(ready)
     facts = learning_facts(ready, chip, data.name, samples, seed, rule_sha256=rules.sha256())

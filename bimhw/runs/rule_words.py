@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bimhw.runs.learn import ready_to_learn
+from bimhw.runs.rule_limits import check_engine
 from bimhw.tasks.base import Task
 from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Chip
@@ -124,6 +125,13 @@ def most_delay(program: Program, rules: ReadRules) -> int:
             f"rule file {rules.file.name!r}", f"changes delays, and chip {chip.name!r} has none", "Take another chip"
         )
     return min(chip.capabilities.max_delay, LARGEST["d"])
+
+
+def check_rules(program: Program, rules: ReadRules) -> None:
+    """Raise `InputError` or `FitError` for rules that do not fit a program's projections or its chip, before all else."""
+    check_engine(chip_of_program(program), rules)
+    chosen(program, rules)
+    most_delay(program, rules)
 
 
 def with_learnt(q: Projection, learning: ProductLearning) -> tuple[Projection, ...]:

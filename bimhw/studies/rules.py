@@ -26,6 +26,7 @@ from bimhw.runs.classes import with_classes
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import learn
 from bimhw.runs.learn_rule import learn_by_rule
+from bimhw.runs.rule_words import check_rules
 from bimhw.runs.workers import side_by_side
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
@@ -88,8 +89,7 @@ def rules(
         task: a name or a task.
         chip: name or file.
         names: of `BUILT_IN` or of rule files, shipped or of one's own; all by default, of a leaky network all shipped ones.
-        epochs: passes over the training samples.
-        seeds: of weights, order and rounding.
+        epochs, seeds: passes over the training samples; seeds of weights, order and rounding.
         hidden: neurons of each layer.
         family: of the network, ``bim`` or ``leaky``; built-in rules learn BIM networks only.
         every: samples between two scores (rule files only; default: an epoch).
@@ -115,6 +115,7 @@ def rules(
     _check(level, shift)
     data = _cut(data, train, test)
     nets = {seed: _compiled(data, chip, hidden, seed, family, settings or {}) for seed in seeds}
+    _check_files(chosen, list(nets.values())[:1])
     studies = {seed: _Study(data, net, epochs, level, every, shift, rounding) for seed, net in nets.items()}
     tasks = [(study, name, seed) for seed, study in studies.items() for name in chosen]
     done = (lambda: progress(epochs * len(data.train))) if progress else (lambda: None)
@@ -143,6 +144,14 @@ def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
             problem = f"is scored by accuracy, and {data.name!r} is judged by areas under curves"
         raise InputError(f"rule {built_in[0]!r}", problem, "Take rule files")
     return chosen
+
+
+def _check_files(chosen: Sequence[str], nets: Sequence[Program]) -> None:
+    """Raise an error for a rule file that does not fit the network or its chip, before one of them learns."""
+    for program in nets:
+        for name in chosen:
+            if name not in BUILT_IN:
+                check_rules(program, read_rules(name))
 
 
 def _check(level: float, shift: tuple[int, ...]) -> None:

@@ -186,6 +186,15 @@ def test_a_rule_file_needs_a_chip_that_learns_by_it(learning: str, said: str, tm
         rules(short_cue(), chip, ("delta",), hidden=(3,), family="leaky")
 
 
+def test_all_rules_are_held_against_the_chip_before_one_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = own_chip(tmp_path, "max_delay: 62", "max_delay: 0")
+    late = tmp_path / "late.yaml"
+    late.write_text("name: late\nrules:\n  - projections: readout\n    dd: 2^-1*x0*y0\n")
+    monkeypatch.setattr("bimhw.studies.rules.learn_by_rule", lambda *a, **k: pytest.fail())
+    with pytest.raises(FitError, match="'late': changes delays, and chip 'mine' has none"):
+        rules(short_cue(), chip, ("delta", str(late)), hidden=(3,), family="leaky")
+
+
 def test_words_of_a_rule_that_a_core_does_not_hold_are_refused(tmp_path: Path) -> None:
     """One core: the limit is what the network needs with the words of `delta`, and a tag of 9 bits a synapse is beyond."""
     task, file = short_cue(), read_rules("e-prop")

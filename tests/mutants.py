@@ -215,7 +215,7 @@ TESTED |= {
     "a tree's column begins at its first leaf": (
         "simulator.program.traffic", "            low = high = y[home]", "            low = high = y[c]", FORKS, "brute_force"),
     "the host has no place among the leaves": (
-        "simulator.timing.plan", "np.lexsort((wires(mesh).leaf_key[dst], np", "np.lexsort((dst, np", FORKS, "events_equal"),
+        "simulator.timing.plan", "np.lexsort((wires(mesh).leaf_key[dst], np", "np.lexsort((dst, np", FORKS, "among_others"),
     "a tree of each network leads to the host": (
         "simulator.program.traffic", "leaves & (topology.mesh_cores % topology.networks == network)", "leaves",
         NETWORKS, "brute_force"),

@@ -21,8 +21,10 @@ from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled, run_compiled_local
 from simulator.timing.contract import ARR, GEN, INJ, LOCAL, Mesh, StepWork
 from simulator.timing.handshake import run_simpy_local
+from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 from simulator.timing.simpy_timing import run_simpy
+from simulator.timing.wires import wires
 from tests.simulator.events.test_engine import random_inputs, random_program
 from tests.simulator.timing.test_engines import agreed, assert_same
 from tests.simulator.timing.test_neighbours import assert_same as assert_same_run
@@ -130,6 +132,35 @@ def test_events_equal_function_first_then_compiled(make_chip, seed, sync) -> Non
     flits = int(when.mesh.flits)
     counts = expected.activity
     assert int(when.link_busy_ticks[:, :LOCAL].sum()) == flits * (counts.total("hops_ew") + counts.total("hops_ns"))
+
+
+@pytest.mark.parametrize("flits", [1, 3])
+def test_the_host_is_a_leaf_among_others(make_chip, flits: int) -> None:  # type: ignore[no-untyped-def]
+    """An output neuron in the middle of three routers reaches both others and the host in the west: each link once."""
+    from simulator.program.graph import Population, Projection
+    from simulator.program.program import Program
+
+    chip = replaced(make_chip(3, 1, 1, flits=flits))
+    assert chip.topology.host_port == (0, 0)
+    w = Projection("p", "x", "out", "in", np.array([0, 1]), np.zeros(1, np.int32), np.array([5], np.int8))
+    both = Projection("q", "out", "cells", "in", np.array([0, 2]), np.arange(2, dtype=np.int32), np.ones(2, np.int8))
+    populations = (
+        Population("x", "input", 1, role="input"),
+        Population("out", "if", 1, {"vth": np.array(1, np.int32)}, role="output"),
+        Population("cells", "if", 2, {"vth": np.array(100, np.int32)}),
+    )
+    program = Program("test", "0", populations, (w, both), np.array([HOST, 1, 0, 2], np.int32))
+    done = run(program, SpikeTrain.from_dense(np.ones((1, 1), np.int32)), 3, topology=chip.topology)
+    assert done.spikes.ids.tolist() == [0, 1]
+    plan = make_plan(program, chip)
+    row = int(plan.position[1])
+    leaves = wires(plan.mesh).leaf_key[plan.dst[plan.ptr[row] : plan.ptr[row + 1]]].tolist()
+    assert len(leaves) == 3 and leaves == sorted(leaves)  # before the engine, which never ends on leaves out of order
+    times = run_timing(program, chip, done.spikes, keep=range(3))
+    assert times.link_busy_ticks[1, :LOCAL].tolist() == [0, flits, 0, flits]
+    assert times.link_busy_ticks[0, LOCAL:].tolist() == [flits, flits]  # core 0 and the host's port
+    counts = done.activity
+    assert counts.total("hops_ew") + counts.total("hops_ns") == int(times.link_busy_ticks[:, :LOCAL].sum()) // flits == 3
 
 
 def replaced(chip):  # type: ignore[no-untyped-def]

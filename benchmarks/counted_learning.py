@@ -20,7 +20,7 @@ import numpy as np
 
 import bimhw
 from bimhw.costs.counted import count_learning
-from bimhw.costs.pilot import PILOT, Pilot
+from bimhw.costs.pilot import Pilot, most_samples
 from bimhw.costs.plan import ChipForm, LearningPlan
 from bimhw.tasks import Task, load_task
 from energy_models.chip_energy import chip_energy
@@ -107,7 +107,9 @@ def ratios(case: Case, plan: LearningPlan, pilot: int) -> tuple[float, float, fl
     simulated = chip_energy(learnt.activity, case.chip, learner.program)
     counted = count_learning(case.program, case.spikes, case.activity, case.chip, plan)
     known = Pilot(case.task, pilot).correct(counted, case.program, case.chip)
-    own = Pilot(case.task, min(PILOT, len(case.task.train))).correct(counted, case.program, case.chip)
+    own = Pilot(case.task, min(most_samples(case.program), len(case.task.train))).correct(
+        counted, case.program, case.chip
+    )
     each = (counted.activities[1], known.activities[1], *(own if plan.fast else counted).activities)
     plain, corrected, low, nominal, high = (chip_energy(a, case.chip, case.program) for a in each)
     return (

@@ -24,7 +24,7 @@ def with_pilot_options(function: F) -> F:
         type=click.IntRange(0),
         metavar="N",
         help="Learn N samples of --task by each form, and correct its counts by what learning made of them; 0: no pilot.  "
-        "[12 for tr and blk with --block 1 to 3]",
+        "[as many as the run has, in at most 4,000 steps, for tr and blk with --block 1 to 3]",
     )(function)
 
 

@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bimhw.compiler.decode import encode
-from bimhw.costs.counted import CountedLearning, count_learning
+from bimhw.costs.counted import CountedLearning, count_learning, count_learnt
 from bimhw.costs.counted_work import whole
 from bimhw.costs.plan import LearningPlan
 from bimhw.runs.classes import task_for, with_classes
 from bimhw.runs.execute import joined
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.learn import ready_to_learn, step_labels
-from bimhw.runs.learn_run import learnt_by
 from bimhw.tasks import load_named
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.dataset import Dataset
@@ -24,15 +23,20 @@ from bimhw.tasks.sources.text import Corpus
 from simulator.base.errors import BimhwError, InputError
 from simulator.chips.chip import Chip
 from simulator.function import run_samples
+from simulator.function.counting import Counter
+from simulator.function.run import finish
 from simulator.plasticity import Learner, learn, learn_config
-from simulator.plasticity.learn import activity as activity_of
+from simulator.plasticity.forward import ChipForward
+from simulator.plasticity.layers.net import filled
+from simulator.plasticity.prepare import on_one_core
 from simulator.plasticity.words.counts import TOUCHED
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
+from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.run import run_timing
 
-PILOT = 12  # samples that are learnt by themselves, where counts alone would not do
-MOST_STEPS = 1_000  # of these samples
+MOST_STEPS = 4_000  # of the samples that are learnt by themselves, where counts alone would not do: about 4 s of CPU
+MOST_WORDS = 400_000_000  # synapses x these steps: the same time on large networks
 I64 = npt.NDArray[np.int64]
 Totals = Mapping[str, float]
 _TIME = "time"
@@ -114,7 +118,7 @@ def corrected(
         counted: each form.
         run: that was counted; None where there are counters alone, which name no task.
         program, chip: that ran.
-        pilot: samples that every form learns; None: `PILOT` of the run's task for the forms that update `fast`; False: none.
+        pilot: samples that every form learns; None: those of the run's task for the forms that update `fast`; False: none.
 
     Returns:
         The forms, and what was done or why not; "" where nothing was needed.
@@ -139,16 +143,23 @@ def corrected(
 
 
 def _own(run: RunFolder | None, program: Program, planned: int) -> Pilot | None:
-    """Return the pilot that needs no asking: as many samples as the run has, at most `PILOT`, in at most `MOST_STEPS`."""
+    """Return the pilot that needs no asking: as many samples as the run has and `most_samples` allows."""
     if run is None or not run.manifest["task"]:
         return None
-    steps = program.facts.sample_steps or 1
-    samples = min(PILOT, max(2, planned), MOST_STEPS // steps)
+    samples = min(max(2, planned), most_samples(program))
     if samples < 2:
+        steps = program.facts.sample_steps or 1
         raise InputError("--pilot", f"of samples of {steps:,} steps takes long", "Ask for it: --pilot 2")
     pilot = pilot_of(run, samples)
+    pilot = replace(pilot, samples=min(samples, len(pilot.task.train)))
     pilot.check()
     return pilot
+
+
+def most_samples(program: Program) -> int:
+    """Return the most samples of a pilot that nobody asked for."""
+    words = sum(p.indices.size for p in program.projections)
+    return min(MOST_STEPS, MOST_WORDS // max(1, words)) // (program.facts.sample_steps or 1)
 
 
 _DONE = "spikes change while it learns: counters and time are corrected by what {} samples made of them while they were learnt"
@@ -161,21 +172,56 @@ _NO_TASK = "counters name no task to learn"
 def _learnt(
     program: Program, pilot: Pilot, parts: tuple[Split, Split], chip: Chip, plan: LearningPlan, planned: int
 ) -> list[Totals]:  # fmt: skip
-    """Learn the samples; return counters and time of either part."""
-    task = replace(pilot.task, train=Split(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("x", "y"))))
+    """Learn the samples; return counters and time of either part.
+
+    What is learnt does not depend on the mapping, so all neurons learn on one core: a part of each row instead of one a core,
+    several times faster. Operations and time on the program's own cores are counted from the spikes of that run.
+    """
     every = {"every": plan.every} if plan.every else {}
     options = {"form": plan.form, "block": plan.block, "history": plan.lookback} | every
-    ready = ready_to_learn(program, task, options, pilot.seed)
-    learner = Learner(ready, learn_config(ready.learning), pilot.seed, timed=True)
-    runs = []
+    ready = ready_to_learn(program, pilot.task, options, pilot.seed)
+    learner = Learner(on_one_core(ready), learn_config(ready.learning), pilot.seed)
+    stored = filled(ready, learner.net)
+    counter, runs = Counter(stored, chip.topology), [_nothing(stored)]
     for part in parts:
         courses = max(1, round(planned / len(part)))
-        learn(ready, part.x, step_labels(task, part), shuffle=False, learner=learner, of_epochs=courses)
-        runs.append(activity_of(learner))
-    ticks = [t.step_ticks * t.tick_ns for t in learnt_by(learner, chip).timings]
-    time = np.concatenate(ticks) if ticks else np.zeros(0)
-    early, both = _totals(runs[0], float(time[: runs[0].steps].sum())), _totals(runs[1], float(time.sum()))
-    return [early, {name: n - early.get(name, 0) for name, n in both.items()}]
+        learn(ready, part.x, step_labels(pilot.task, part), shuffle=False, learner=learner, of_epochs=courses)
+        runs.append(_so_far(learner, stored, counter))
+    return [_of_part(ready, a, b, len(part), chip) for a, b, part in zip(runs, runs[1:], parts, strict=False)]
+
+
+_Done = tuple[SpikeTrain, Mapping[str, Count]]
+
+
+def _nothing(program: Program) -> _Done:
+    return SpikeTrain(np.zeros(1, np.int64), np.zeros(0, np.int32)), {}
+
+
+def _so_far(learner: Learner, stored: Program, counter: Counter) -> _Done:
+    """Return spikes and counters of all that was learnt, on the cores of `stored`."""
+    assert isinstance(learner.forward, ChipForward)
+    run = finish(learner.forward.simulation, counter)
+    sizes = [p.size for p in stored.populations]
+    return run.spikes, dict(run.activity.counts) | learner.counts.counts(
+        run.activity.steps, stored.core, sizes, counter.n_cores
+    )
+
+
+def _of_part(ready: Program, before: _Done, after: _Done, samples: int, chip: Chip) -> Totals:
+    first = before[0].steps
+    spikes = window(after[0], first, after[0].steps)
+    counts = {name: _less(count, before[1].get(name), first) for name, count in after[1].items()}
+    names = tuple(p.name for p in ready.populations)
+    time = None if chip.timing is None else 0.0  # counted from the spikes
+    did = Activity(counts, spikes.steps, samples, names, sim_time_ns=time)
+    nominal = count_learnt(ready, spikes, did, chip).activities[1]
+    return _totals(nominal, nominal.sim_time_ns or 0.0)
+
+
+def _less(all_of: Count, before: Count | None, first: int) -> Count:
+    if before is None:
+        return replace(all_of, by_step=all_of.by_step[first:])
+    return Count(all_of.by_core - before.by_core, all_of.by_step[first:], all_of.by_population - before.by_population)
 
 
 def _counted(program: Program, part: Split, chip: Chip, plan: LearningPlan) -> Totals:

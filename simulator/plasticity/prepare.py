@@ -23,7 +23,7 @@ from simulator.plasticity.methods import chip_form
 from simulator.plasticity.rules.optimiser import SECOND_MOMENT_BITS
 from simulator.plasticity.words.words import ENTRIES_S6, PEAK, calibrated, widths
 from simulator.program.graph import Population, Projection
-from simulator.program.program import Program
+from simulator.program.program import HOST, Program
 
 Floats = npt.NDArray[np.float64]
 
@@ -178,7 +178,7 @@ def calibrate(
         seed: of the stochastic rounding meanwhile.
     """
     config = config or learn_config(program.learning)
-    trial = Learner(program, msgspec.structs.replace(config, fracs={}), seed)
+    trial = Learner(on_one_core(program), msgspec.structs.replace(config, fracs={}), seed)
     for x, y in zip(samples, labels, strict=True):
         trial.sample(x, y)
     bits = widths(config.trace_bits, config.history_bits, config.adjoint_bits, config.accumulator_bits)
@@ -193,6 +193,12 @@ def calibrate(
     fracs[trial.readout.name] = _of_moments(trial.readout.rows)
     fracs |= {shared.name: _of_moments(shared.rows) for shared in trial.shared}
     return replace(program, learning=plain(msgspec.structs.replace(config, fracs=fracs)))
+
+
+def on_one_core(program: Program) -> Program:
+    """Return the program with all its neurons on one core: what it learns is the same, several times sooner."""
+    core = np.where(program.core == HOST, HOST, program.core.max(initial=HOST))
+    return replace(program, core=core.astype(np.int32))
 
 
 def _used(fracs: dict[str, int], table: Floats) -> dict[str, int]:

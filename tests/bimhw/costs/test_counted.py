@@ -17,7 +17,7 @@ from bimhw.costs.copies import learning_throughput, throughput, together
 from bimhw.costs.counted import CHIP_FORMS, LearningPlan, count_learning, count_learnt, forms_of
 from bimhw.costs.explain import chip_rows, explain_card, explain_chip
 from bimhw.costs.learning import LearningPrice
-from bimhw.costs.pilot import Pilot
+from bimhw.costs.pilot import Pilot, most_samples
 from bimhw.costs.rows import modes
 from bimhw.runs.folder import RunFolder
 from bimhw.tasks import load_task
@@ -151,12 +151,21 @@ def test_a_pilot_of_all_samples_is_the_run(case: Case) -> None:
     own = learnt_run(case, plan)[1].activity
     for name in own.counts.keys() & counted.activities[1].counts.keys():
         assert known.activities[1].total(name) == pytest.approx(own.total(name), rel=2e-3, abs=2), name
-    assert known.activities[1].sim_time_ns == pytest.approx(own.sim_time_ns, rel=1e-3)
+    assert known.activities[1].sim_time_ns == pytest.approx(own.sim_time_ns, rel=1e-2)  # counted from its spikes
     for name in counted.activities[1].counts:
         low, nominal, high = (a.total(name) for a in known.activities)
         assert low <= nominal <= high, name
     with pytest.raises(InputError, match="must be in 2"):
         bimhw.energy(case.activity, case.chip, program=case.program, spikes=case.spikes, pilot=Pilot(case.task, 9))
+
+
+@pytest.mark.parametrize("samples", [24, pytest.param(160, marks=pytest.mark.long)])
+def test_a_pilot_of_all_samples_of_two_layers(tmp_path: Path, samples: int) -> None:
+    """Calibrated on the task's samples as the run is, not on the pilot's own: else the two drift apart by 10 %."""
+    case, plan = made(NETS["alpha, two layers"], tmp_path, samples), LearningPlan("tr", 1, 32)
+    assert most_samples(case.program) == 250
+    plain, _, own, low, high = ratios(case, plan, 2)
+    assert plain < 0.97 and own == pytest.approx(1, abs=0.015) and low < 1 < high
 
 
 @pytest.mark.long

@@ -160,7 +160,9 @@ def test_the_host_is_a_leaf_among_others(make_chip, flits: int) -> None:  # type
     assert times.link_busy_ticks[1, :LOCAL].tolist() == [0, flits, 0, flits]
     assert times.link_busy_ticks[0, LOCAL:].tolist() == [flits, flits]  # core 0 and the host's port
     counts = done.activity
-    assert counts.total("hops_ew") + counts.total("hops_ns") == int(times.link_busy_ticks[:, :LOCAL].sum()) // flits == 3
+    assert (
+        counts.total("hops_ew") + counts.total("hops_ns") == int(times.link_busy_ticks[:, :LOCAL].sum()) // flits == 3
+    )
 
 
 def replaced(chip):  # type: ignore[no-untyped-def]

@@ -16,7 +16,7 @@ from bimhw.tasks.samples import Array
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.files import read_npy
-from simulator.program.entries import by_input, column_scales, input_populations, input_width
+from simulator.program.entries import by_input, column_scales, input_populations, input_width, scale_facts
 from simulator.program.meta import ProgramInput, input_entry
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class CalibrationData:
         assumed: what the user should be told because it was made up.
         scales: input -> value of payload 1, where the data is real-valued and the network does not say it; else empty.
         loss_steps: steps of a sample that have a label in learning; empty where that is not known.
+        encoding: code by which the samples became spikes, or None.
     """
 
     payloads: Payloads
@@ -51,6 +52,13 @@ class CalibrationData:
     assumed: str = ""
     scales: Mapping[str, float] = field(default_factory=dict)
     loss_steps: tuple[int, ...] = ()
+    encoding: str | None = None
+
+    @property
+    def entry(self) -> dict[str, object]:
+        """What a program's input must keep so that other samples come in as these did."""
+        kept: dict[str, object] = scale_facts(self.scales) | {"measured": True} if self.scales else {}
+        return kept | ({"encoding": self.encoding} if self.encoding else {})
 
 
 def calibration_data(
@@ -152,7 +160,9 @@ def _from_dataset(data: Dataset, network: Network, seed: int) -> CalibrationData
         entry = ProgramInput(scales=found)
     payloads = part.payloads(column_scales(entry, inputs))
     notes = "".join(f"; {note}" for note in samples.notes)
-    return CalibrationData(payloads, f"{len(chosen)} samples of {data.name}{unit}{notes}", scales=found)
+    source = f"{len(chosen)} samples of {data.name}{unit}{notes}"
+    code = data.encoding if data.encoding != "graded" else None
+    return CalibrationData(payloads, source, scales=found, encoding=code)
 
 
 def _scale_found(x: Array) -> float:

@@ -3,18 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bimhw.tasks.dataset import Dataset
+from bimhw.tasks.samples import Array, Samples
 from simulator.base.errors import InputError
-from simulator.program.entries import input_ids
+from simulator.program.entries import column_scales, input_ids, input_populations
 from simulator.program.meta import required
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
 Floats = npt.NDArray[np.float64]
+Payloads = npt.NDArray[np.int32]
+
+
+def program_samples(program: Program, data: Dataset, count: int | None = None) -> tuple[Samples, Payloads]:
+    """Return the samples of a user's data and their payloads [B, T, n_in], by the code and the scale of the program.
+
+    Args:
+        program: whose input they are for.
+        data: without a code of its own, it takes the program's, unless it holds spikes already.
+        count: the first samples only.
+
+    Raises:
+        InputError: another width than the program's, an input that the data lacks, or values that binary spikes cannot carry.
+    """
+    entry = program.facts.entry
+    names = {p.name: p.size for p in input_populations(program.populations)}
+    code = entry.encoding if data.encoding is None else None
+    if code is not None and all(map(_is_binary, (data.x, *data.inputs.values()))):
+        code = None
+    coded = data if code is None else replace(data, encoding=code)
+    samples = coded.samples(sum(names.values()), count, names, program.facts.sample_steps, entry.once)
+    scale = column_scales(entry, program.populations)
+    notes = () if code is None else (f"{code} code, as the program was compiled with",)
+    if np.issubdtype(samples.x.dtype, np.integer) or samples.x.dtype == np.bool_:
+        if entry.measured:
+            samples = replace(samples, x=_as_reals(samples.x))
+        elif np.any(scale != 1):
+            notes = (*notes, f"x holds whole numbers: payloads worth {np.max(scale):g} each; floats are values")
+    notes = (*notes, *_beyond(samples.x, scale, entry.payload_bits, data.name))
+    return replace(samples, notes=(*samples.notes, *notes)), samples.payloads(scale, entry.payload_bits)
+
+
+def _as_reals(x: Array) -> Floats:
+    """Return whole numbers as real values; a static input stays a view of one step."""
+    if x.strides[1] == 0:
+        return np.broadcast_to(x[:, :1].astype(np.float64), x.shape)
+    return x.astype(np.float64)
+
+
+def _is_binary(x: Array) -> bool:
+    return bool(((x == 0) | (x == 1)).all())
+
+
+def _beyond(x: Array, scale: float | Floats, bits: int, name: str) -> tuple[str, ...]:
+    """Return a note where real values leave the word of a payload; raise where the program takes binary spikes."""
+    if x.dtype.kind != "f":
+        return ()
+    step = (x[:, :1] if x.strides[1] == 0 else x) / scale
+    if not bits:
+        if not _is_binary(np.rint(step * 2**16) / 2**16):
+            low, high = float(step.min()), float(step.max())
+            raise InputError(
+                f"{name}: x",
+                f"has values from {low:.4g} to {high:.4g}, and the program was compiled for binary spikes",
+                "Compile it with this data (--data), or encode it: --encode rate",
+            )
+        return ()
+    whole, top = np.rint(step), 2 ** (bits - 1)
+    share = float(((whole < -top) | (whole > top - 1)).mean())
+    unit = f"{np.max(scale):g}"
+    return (
+        (f"{share:.2%} of the values of x lie beyond {-top}..{top - 1} units of {unit} and are held there",)
+        if share
+        else ()
+    )
 
 
 def encode(program: Program, payloads: npt.NDArray[np.integer[Any]]) -> SpikeTrain:

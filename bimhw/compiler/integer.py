@@ -18,6 +18,7 @@ from mapping.limits import check_capabilities, check_core_count, check_limits
 from mapping.mapper import MappedNetwork, map_network, with_relay_rates
 from mapping.network import Network
 from mapping.usage import usage
+from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
 from simulator.chips.chip import Chip
 from simulator.function import Simulation
@@ -99,6 +100,9 @@ def _driven(
         network = replace(network, meta=dict(network.meta) | meta)
         return network, _run(network, [own], steps), f"rates of {steps} steps with the file's own inputs"
     data = calibration_data(network, calibration, task, seed)
+    if data.scales:
+        problem = "holds real values, and a network of integers takes whole ones, in units of its own"
+        raise InputError(data.source, problem, "Give whole numbers, or encode them: --encode rate")
     first = _first_ids(network)[_input_name(network)]
     trains = [SpikeTrain.from_dense(x, first) for x in data.payloads[:RATE_SAMPLES]]
     steps = int(data.payloads.shape[1])
@@ -109,17 +113,20 @@ def _driven(
 
 
 def _data_meta(network: Network, data: CalibrationData) -> dict[str, object]:
-    meta: dict[str, object] = _input_meta(network, data.payloads)
+    meta = _input_meta(network, data.payloads, data.encoding)
     return meta | {"task": data.task} if data.task else meta
 
 
-def _input_meta(network: Network, payloads: npt.NDArray[np.integer] | None) -> dict[str, object]:
-    """Return ``input`` of the meta: which population, and the bits of its payloads (0: binary spikes)."""
+def _input_meta(
+    network: Network, payloads: npt.NDArray[np.integer] | None, encoding: str | None = None
+) -> dict[str, object]:
+    """Return ``input`` of the meta: which population, the bits of its payloads (0: binary spikes), and the code of samples."""
     names = [p.name for p in network.populations if p.model == INPUT_MODEL]
     if len(names) != 1:
         return {}
     bits = 0 if payloads is None else bits_of_payloads(payloads)
-    return {"input": {"population": names[0], "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}}
+    entry = {"population": names[0], "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
+    return {"input": entry | ({"encoding": encoding} if encoding else {})}
 
 
 def _input_name(network: Network) -> str:

@@ -36,7 +36,7 @@ from mapping.spec import check_network, with_defaults
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
-from simulator.program.entries import bits_of_payloads, by_input, input_populations, scale_facts
+from simulator.program.entries import bits_of_payloads, by_input, input_populations
 from simulator.program.meta import input_entry
 
 
@@ -167,7 +167,7 @@ def _with_payloads(network: Network, data: CalibrationData) -> Network:
     own = network.meta.get("input", {})
     bits = max(bits_of_payloads(data.payloads), int(own.get("payload_bits", 0)))
     entry = {"population": _input_name(network), "scale": 1.0} | own | {"payload_bits": bits}
-    entry |= scale_facts(data.scales) if data.scales else {}
+    entry |= data.entry
     return replace(network, meta=dict(network.meta) | {"input": entry})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bimhw.compiler.decode import encode
+from bimhw.compiler.decode import encode, program_samples
 from bimhw.runs.execute import Run
 from bimhw.runs.outputs import Figures, Outputs, beside_recorded, judged, reduce
 from bimhw.tasks.dataset import Dataset
@@ -44,13 +44,9 @@ class DataTrial:
             InputError: another width than the program's, an input that the data lacks, or an output that it names and the
                 program lacks.
         """
-        entry = program.facts.entry
-        names = {p.name: p.size for p in input_populations(program.populations)}
         output = Outputs.of(program, decode)
-        samples = _by_names_of(
-            output, data.samples(sum(names.values()), count, names, program.facts.sample_steps, entry.once), data.name
-        )
-        payloads = samples.payloads(column_scales(entry, program.populations), entry.payload_bits)
+        samples, payloads = program_samples(program, data, count)
+        samples = _by_names_of(output, samples, data.name)
         steps = payloads.shape[1]
         meta = program.facts.output or ProgramOutput()
         window = () if meta.latency is None else tuple(t - meta.latency for t in meta.window or ())

@@ -208,7 +208,7 @@ class Dataset(Shown):
                 raise InputError(
                     "encoding 'delta'", f"sends changes, and {self.name} has none: x is {_AXES[layout]}", _STILL
                 )
-            if self.steps is None and self.encoding not in ("rate", "latency"):
+            if self.steps is None:
                 raise InputError(
                     f"{self.name}: x", "is the same at every step, so it does not tell T", "Give --data-option steps=T"
                 )

@@ -7,7 +7,8 @@
 .csv         events t, x, y, p of one sample (t in microseconds); a header line is skipped
 .bin         N-MNIST and N-Caltech: five bytes an event
 .aedat4      events of a DV camera, by the package aedat (extra ``tasks``)
-folder       one file a sample (events, or x [T, ...] as .npy or .npz); sub-folders are the classes, in the order of their names
+folder       x.npy, perhaps y.npy and out.npy, as the arrays of an .npz. Or one file a sample (events, or x [T, ...] as .npy or
+             .npz); sub-folders are the classes, in the order of their names
 ===========  ==========================================================================================
 """
 
@@ -24,6 +25,7 @@ import numpy.typing as npt
 from bimhw.tasks.binning import checked
 from bimhw.tasks.checks import extra
 from bimhw.tasks.labels import as_labels
+from bimhw.tasks.lengths import one_length
 from simulator.base.errors import InputError
 from simulator.base.files import check_is_file, read_npy, read_npz
 from simulator.base.hdf5 import read_tree
@@ -221,6 +223,9 @@ def _counts(samples: Iterable[Array], shape: tuple[int, ...]) -> Array:
 
 
 def _read_folder(path: Path, how: Options) -> Fields:
+    if named := {p.stem: p for p in sorted(path.glob("*.npy")) if p.stem.partition(".")[0] in ("x", "y", "out")}:
+        with boundary(path, "a folder of x.npy, y.npy and out.npy"):
+            return _named_arrays(path, {name: read_npy(p) for name, p in named.items()})
     files = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*_EVENTS, *_ARRAYS))
     if not files:
         raise InputError(str(path), "holds no recordings", f"One file a sample: {', '.join((*_EVENTS, *_ARRAYS))}")
@@ -232,7 +237,7 @@ def _read_folder(path: Path, how: Options) -> Fields:
     y = np.array([names.index(p.parent.name) for p in files], np.int64) if labelled else None
     with boundary(path, "a folder of recordings"):
         if any(arrays):
-            parts, notes = _one_length([_sample(p) for p in files], 0, 1, path.name)
+            parts, notes = one_length([_sample(p) for p in files], 0, 1, path.name)
             return {"x": np.stack(parts), "y": y, "notes": notes} | ({"layout": "bt"} if parts[0].ndim > 1 else {})
         x = _frames([_EVENTS[p.suffix.lower()](p) for p in files], how, str(path))
     return {"x": x, "y": y, "layout": "bt"}
@@ -268,11 +273,11 @@ def _read_object(source: object, how: Options) -> Fields:
     labels = [_numpy(y) for _, y in items]
     if batched:
         axis = 0 if all(a.shape[0] == np.size(y) for a, y in zip(arrays, labels, strict=True)) else 1
-        parts, notes = _one_length(arrays, 1 - axis, 2, name)
+        parts, notes = one_length(arrays, 1 - axis, 2, name)
         layout = {} if not notes else {"layout": "bt" if axis == 0 else "tb"}
         y = np.concatenate([np.atleast_1d(y) for y in labels])
         return {"x": np.concatenate(parts, axis), "y": y, "name": name, "notes": notes, **layout}
-    parts, notes = _one_length(arrays, 0, 1, name)
+    parts, notes = one_length(arrays, 0, 1, name)
     return {
         "x": np.stack(parts),
         "y": _labels(labels),
@@ -280,37 +285,6 @@ def _read_object(source: object, how: Options) -> Fields:
         "notes": notes,
         **({"layout": "bt"} if notes else {}),
     }
-
-
-def _one_length(arrays: list[Array], axis: int, lead: int, name: str) -> tuple[list[Array], tuple[str, ...]]:
-    """Bring arrays to one length along the axis of time: shorter ones end in zeros, which a note states.
-
-    Args:
-        arrays: [T, ...], or [B, T, ...] or [T, B, ...]; a sample without events may be empty.
-        axis: of time.
-        lead: axes before the values of a step.
-        name: for messages.
-
-    Raises:
-        InputError: steps of different shapes.
-    """
-    full = next((a for a in arrays if a.size), arrays[0])
-    if len({a.shape for a in arrays}) > 1:
-        arrays = [
-            a if a.size else np.zeros((*full.shape[:axis], 0, *full.shape[axis + 1 :]), full.dtype) for a in arrays
-        ]
-    steps = {a.shape[axis : axis + 1] for a in arrays}
-    still = full.ndim <= lead and len(steps) > 1  # values without time, of different widths
-    if full.ndim <= axis or still or len({(a.ndim, a.shape[lead:]) for a in arrays}) > 1:
-        shapes = sorted({a.shape for a in arrays})
-        raise InputError(name, f"has samples of different shapes: {shapes[:3]}", "Bring them to one length")
-    lengths = [a.shape[axis] for a in arrays]
-    least, most = min(lengths), max(lengths)
-    if least == most:
-        return arrays, ()
-    pads = [[(0, most - n if k == axis else 0) for k in range(full.ndim)] for n in lengths]
-    note = f"samples of {least} to {most} steps end in zeros, so that all have {most}"
-    return [np.pad(a, pad) for a, pad in zip(arrays, pads, strict=True)], (note,)
 
 
 def _items(source: Value) -> Iterable[tuple[Value, Value]]:

@@ -33,6 +33,8 @@ class ProgramInput(msgspec.Struct, frozen=True):
         scales: of several inputs, value of payload 1 by the name of the input; one that is not named has `scale`.
         payload_bits: of a payload, sign included; 0: binary spikes.
         once: a still input comes at the first step only, as its changes are what is sent (sigma-delta).
+        measured: the scale was found on real-valued samples, so whole numbers are values as well, not payloads.
+        encoding: code by which samples became spikes (rate, latency, delta); None: they are values.
     """
 
     population: Name | None = None
@@ -40,6 +42,8 @@ class ProgramInput(msgspec.Struct, frozen=True):
     scales: dict[Name, Scale] = {}
     payload_bits: Bits = 0
     once: bool = False
+    measured: bool = False
+    encoding: Literal["rate", "latency", "delta"] | None = None
 
     @property
     def name(self) -> str:

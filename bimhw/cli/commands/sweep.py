@@ -161,7 +161,8 @@ def _print(result: Any, axes: list[str]) -> None:
         _print_over_seeds(result.over_seeds(), [a for a in axes if a != "seed"])
     for reason, points in _failed(result.rows).items():
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
-        echo(f"failed: {', '.join(f'{k} {v}' for k, v in points[0].items())}{more}: {reason}")
+        which = ", ".join(f"{k} {v}" for k, v in points[0].items())
+        echo(f"failed: {which}{more}{': ' if which else ''}{reason}")
     if done:
         _print_quality(done)
     if cards := sorted({r["card"] for r in done if r.get("card")}):

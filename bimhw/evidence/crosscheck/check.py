@@ -23,6 +23,7 @@ from simulator.base.errors import unknown_name
 from simulator.base.names import INPUT_MODEL
 from simulator.base.needs import refuses_ignored
 from simulator.neurons.base import get
+from simulator.program.graph import Population
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
 
@@ -116,10 +117,15 @@ def crosscheck_chip(
     twin = twin or twin_of(network, inputs, steps)
     (spikes,) = execute(Request(program, [payloads], None, steps, how=How("none"))).spikes
     first = program.first_ids()
-    spiking = [p for p in program.populations if p.model != INPUT_MODEL and get(p.model).emits == "binary"]
+    spiking = _binary(program)
     ours = {p.name: spikes.to_dense(first[p.name], p.size).astype(np.float64) for p in spiking}
     theirs = {p.name: twin.out[p.name] for p in spiking}
     return compare(ours, theirs, {}, against="brian2 (float network)", stage="integer", tolerance=None)
+
+
+def _binary(program: Program) -> list[Population]:
+    """Return the populations whose spikes are comparable with a float network's: payloads are in units of the chip."""
+    return [p for p in program.populations if p.model != INPUT_MODEL and get(p.model).emits == "binary"]
 
 
 def _probes(network: Network, steps: int) -> list[tuple[str, str]]:
@@ -227,4 +233,6 @@ def _checked(job: Job, target: Target, seed: int) -> list[Comparison]:
     found = [crosscheck_float(job.network, job.values, job.steps, target, twin)]
     if has_integer_twin(job.program):
         found.append(crosscheck_program(job.program, job.train, job.steps, target, seed))
-    return [*found, crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin)]
+    if _binary(job.program):
+        found.append(crosscheck_chip(job.program, job.network, job.values, job.train, job.steps, twin))
+    return found

@@ -84,7 +84,7 @@ def _of_program(
     seed: int,
     source: str | Path | None,
 ) -> list[Job]:
-    from bimhw.compiler.decode import encode
+    from bimhw.compiler.decode import encode, program_samples
 
     reading = program.facts.reading  # the program keeps how its model was read
     network = load_network(source, None, **reading) if source is not None else None
@@ -94,10 +94,7 @@ def _of_program(
         return [Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)]
     inputs = [p for p in program.populations if p.model == INPUT_MODEL]
     if isinstance(task, Dataset):
-        names = {p.name: p.size for p in inputs}
-        facts = program.facts
-        shaped = task.samples(sum(names.values()), names=names, steps=facts.sample_steps, once=facts.entry.once)
-        whole = shaped.payloads(column_scales(facts.entry, inputs), facts.entry.payload_bits)
+        _, whole = program_samples(program, task)
         payloads = _chosen(whole, samples, task.name)
     elif name:
         payloads = _task_samples(name, samples)

@@ -46,6 +46,7 @@ def brian2(setting: Setting) -> float:
 def chip(setting: Setting) -> float:
     """Count the outputs that differ between two mappings, and between the engine by steps and the one by events."""
     from bimhw.compiler.pipeline import compile as compile_model
+    from bimhw.runs.answers import DataTrial
     from bimhw.runs.simulate import simulate
 
     model, data = _own(setting)
@@ -54,6 +55,7 @@ def chip(setting: Setting) -> float:
         for k, (mapping, engine) in enumerate((("auto", "none"), ("blocks", "none"), ("auto", "events"))):
             program = compile_model(model, setting.chip, data=data, mapping=mapping).program
             where = Path(folder) / str(k)
-            run = simulate(program, data=data, samples=_SAMPLES, engine=engine, output=where, seed=setting.seed)  # type: ignore[arg-type]
+            samples = min(_SAMPLES, DataTrial.of(program, data, None, None).count)
+            run = simulate(program, data=data, samples=samples, engine=engine, output=where, seed=setting.seed)  # type: ignore[arg-type]
             runs.append(run.outputs["values"])
     return float(sum(int(np.count_nonzero(other != runs[0])) for other in runs[1:]))

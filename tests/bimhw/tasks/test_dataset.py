@@ -287,6 +287,17 @@ def test_a_folder_of_arrays_holds_one_sample_a_file(tmp_path: Path, suffix: str)
         Dataset.open(tmp_path)
 
 
+def test_a_folder_of_named_arrays_is_read_as_an_archive_is(tmp_path: Path) -> None:
+    """It was "samples of different shapes"."""
+    arrays = {"x": RNG.random((5, 4, 3)), "y": np.arange(5) % 2, "out": RNG.random((5, 4, 2))}
+    for name, values in arrays.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    np.savez(tmp_path / "all.npz", **arrays)
+    one, other = Dataset.open(tmp_path).samples(3), Dataset.open(tmp_path / "all.npz").samples(3)
+    for name in arrays:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 def test_a_folder_of_archives_names_one_without_x(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", u=np.ones((2, 3)), v=np.ones(1))
     with pytest.raises(InputError, match=r"a.npz: has no array 'x'. It has: \['u', 'v'\]"):

@@ -178,6 +178,22 @@ def test_a_program_is_compared_by_the_profile_that_it_was_read_with(tmp_path: Pa
     assert events["snntorch-subtract"] != events["snntorch"]
 
 
+def test_several_spikes_a_step_have_no_binary_twin(tmp_path: Path) -> None:
+    """Counts in units of the chip are compared with its own integers alone; the comparison with float was a traceback."""
+    neuron = {"r": np.ones(4), "v_threshold": np.full(4, 0.5)}
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([4])}),
+        "fc": ("Linear", {"weight": np.random.default_rng(3).normal(0.3, 0.6, (4, 4))}),
+        "l": ("IF", neuron),
+        "out": ("Output", {"shape": np.array([4])}),
+    }
+    path = write_raw(tmp_path / "m.nir", nodes, [("in", "fc"), ("fc", "l"), ("l", "out")])
+    program = compile(path, "loihi2", reading={"profile": "sinabs"}).program
+    found = cross_check(program, source=path, rate=0.5)
+    assert [(c.stage, c.against, c.equal) for c in found] == [("float", "brian2", True), ("integer", "brian2", True)]
+    assert all(c.events > 50 for c in found)
+
+
 def test_bench_net(shared: Path) -> None:
     (result,) = cross_check(shared / "bench/nets/s_5.npz", steps=60)
     assert result.equal

@@ -47,6 +47,13 @@ def test_a_network_of_ones_own_is_checked_alone(own: tuple[Path, Path]) -> None:
     assert checks["own network: framework"]["value"] == 0 and checks["own network: chip"]["value"] == 0
 
 
+def test_one_sample_is_enough(own: tuple[Path, Path], tmp_path: Path) -> None:
+    with np.load(own[1]) as held:
+        np.savez(tmp_path / "one.npz", x=held["x"][:, :1])
+    code, checks = _verify(own[0], tmp_path / "one.npz", "--only", "own network: chip")
+    assert code == 0 and checks["own network: chip"]["value"] == 0
+
+
 def test_recorded_outputs_that_differ_fail(own: tuple[Path, Path], tmp_path: Path) -> None:
     with np.load(own[1]) as held:
         x, out = held["x"], held["out"].copy()

@@ -178,6 +178,12 @@ def verdict(rows: Iterable[ComparisonRow]) -> list[str]:
 
 def _lines(own: list[ComparisonRow], cards: list[ComparisonRow]) -> list[tuple[int, str]]:
     """Describe one card, one work, one case: one sample at a time; then the cheapest of each side."""
+    if all(r.word == UNKNOWN for r in own):
+        chip, card = own[0], _least(cards)
+        return [
+            (1, f"undecided: {chip.who} {chip.what} has no published energy to compare with {card.who} {card.what}")
+        ]
+    own = [r for r in own if r.word != UNKNOWN]
     out, single = [], [r for r in cards if r.batch == 1]
     alone = [r for r in own if r.batch == 1]
     if single and alone:

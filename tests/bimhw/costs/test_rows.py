@@ -54,6 +54,17 @@ def test_the_losing_case_comes_first_and_names_the_batch() -> None:
     assert verdict([CHIP]) == []
 
 
+def test_an_energy_that_nobody_published_wins_nothing() -> None:
+    """Its sum is 0, by which the card's was divided: a report of a run on speck or xylo was a traceback."""
+    unknown = replace(CHIP, low_uj=0.0, uj=0.0, high_uj=0.0, word="unknown")
+    cards = [CARD, replace(CARD, batch=8, uj=3.0)]
+    assert verdict([unknown, *cards]) == [
+        "undecided: chip inference has no published energy to compare with gpu inference, batch 8, fused bound"
+    ]
+    known = replace(CHIP, batch=3, uj=6.0)
+    assert verdict([unknown, known, *cards]) == verdict([known, *cards])
+
+
 @pytest.mark.parametrize(
     ("chip", "card", "overlap"),
     [

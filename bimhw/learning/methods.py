@@ -89,6 +89,7 @@ class ClippedAdam:
         total: updates over which it decays.
         pruning: prunes after updates.
         clip: largest norm of the gradient; 0: the default of 1.
+        one_pass: update in one pass over the memory; torch's own default, several passes, differs by rounding.
     """
 
     def __init__(
@@ -99,12 +100,13 @@ class ClippedAdam:
         total: int,
         pruning: Pruning | None = None,
         clip: float = 0.0,
+        one_pass: bool = False,
     ) -> None:
         self.clip = clip or 1.0
         self.trained = [p for p in parameters if p.requires_grad]
         self.lr, self.lr_end, self.total, self.pruning = lr, lr_end, total, pruning
         self.updates = 0
-        self.optimiser = torch.optim.Adam(self.trained, lr=lr, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(self.trained, lr=lr, betas=(0.9, 0.99), fused=one_pass or None)
 
     def step(self, loss: Tensor) -> None:
         """See `Descent`."""

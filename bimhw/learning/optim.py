@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from bimhw.models.bim.loops import takes_loops
+from bimhw.models.bim.loops import call_kernel, takes_loops
 from simulator.base.errors import unknown_name
 
 OptimiserName = Literal["sgd", "rms", "adam"]
@@ -15,7 +15,7 @@ OPTIMISERS: tuple[OptimiserName, ...] = get_args(OptimiserName)
 _RATES = {
     "omega": 0.3
 }  # share of a step that a parameter takes: angles are radians a step, and a phase adds up over time
-_A_LOG_LIMIT = 3.0  # A_log stays in [-3, 3]: beyond, the decay is 0 or 1 to rounding
+A_LOG_LIMIT = 3.0  # A_log stays in [-3, 3]: beyond, the decay is 0 or 1 to rounding
 
 
 class FlatParameters:
@@ -67,7 +67,7 @@ class FlatParameters:
     def clamp(self) -> None:
         """Keep A_log in its range."""
         for p in self._a_log:
-            p.data.clamp_(-_A_LOG_LIMIT, _A_LOG_LIMIT)
+            p.data.clamp_(-A_LOG_LIMIT, A_LOG_LIMIT)
 
 
 class Moments(NamedTuple):
@@ -83,7 +83,7 @@ def adam(
 ) -> None:
     """Update weights [n] and moments in place, by Adam (Kingma & Ba 2015): one compiled pass on the CPU."""
     if takes_loops(values):
-        from bimhw.learning.forms.kernels import adam_step, call_kernel
+        from bimhw.learning.forms.kernels import adam_step
 
         arrays = (t.numpy() for t in (values, g.contiguous(), of.first, of.second))
         call_kernel(adam_step, *arrays, *betas, lr, of.updates, eps)

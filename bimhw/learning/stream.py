@@ -33,7 +33,7 @@ from simulator.base.errors import InputError
 from simulator.base.near import missing_path
 from simulator.base.reading import boundary
 
-_FORMAT = "bimhw.stream/5"
+_FORMAT = "bimhw.stream/6"
 Shown = tuple[Tensor, Tensor | None]  # inputs [lanes, M], labels [lanes] where the step has some
 
 

@@ -139,7 +139,7 @@ def _trained(
         if test_each_epoch:
             trainer.judged[number] = evaluate(net, task).accuracy
 
-    kept = saved and saved.open("bimhw.train/1", task.name, config_to_json(net.config), settings)
+    kept = saved and saved.open("bimhw.train/2", task.name, config_to_json(net.config), settings)
     trainer.run(settings.epochs, progress, kept, judge)
     return trainer
 

@@ -17,6 +17,7 @@ What this is: back-propagation through time, confined inside each neuron. Local 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -24,10 +25,8 @@ from torch import Tensor
 
 from bimhw.learning.forms.history import LayerHistory, Stacked, stack
 from bimhw.learning.forms.traces import kernel_constants
-from bimhw.models.bim.loops import cell_is_fused, takes_loops
+from bimhw.models.bim.loops import Words, call_kernel, cell_is_fused, takes_loops
 from bimhw.models.bim.net import BimLayer
-
-_FEW = 16  # with fewer than one input in so many, going from event to event is faster than a product of matrices
 
 
 @dataclass
@@ -50,6 +49,13 @@ class PortAdjoints:
     a_log: Tensor
     d: Tensor
     start: Lambdas  # adjoints of the states before the first kept step
+    together: Tensor | None = None  # the values side by side [T B, 3 H], where they lie so
+
+    def flat(self) -> Tensor:
+        """Return the values of all ports side by side, a row for each step and sequence."""
+        if self.together is not None:
+            return self.together
+        return torch.cat([p.flatten(0, 1) for p in self.values.values()], -1)
 
 
 def zero_lambdas(history: Stacked) -> Lambdas:
@@ -58,29 +64,29 @@ def zero_lambdas(history: Stacked) -> Lambdas:
     return Lambdas(torch.zeros_like(history.x_new[0]), zero, zero, zero, zero, zero)
 
 
-def fused_sweep(layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambdas) -> tuple[Tensor, Tensor, Lambdas]:
-    """Sweep a layer in the compiled loop: l_q and l_x of every step [T, B, H], the adjoints before the first."""
-    from bimhw.learning.forms.kernels import PSP_CODE, call_kernel, sweep
+def fused_sweep(layer: BimLayer, h: Stacked, messages: Tensor | None, end: Lambdas) -> tuple[Tensor, Lambdas]:
+    """Sweep kernel and membrane in the compiled loop: l_q of every step [T, B, H], the adjoints before the first."""
+    from bimhw.learning.forms.sweep_kernels import PSP_CODE, sweep
 
-    none = h.s.new_zeros(0, 0, 0)
-    message = torch.zeros_like(h.s) if messages is None else messages.contiguous()
-    l_q, l_x = torch.empty_like(h.s), torch.empty_like(h.s)
-    start = torch.stack([end.x, end.r, end.i, end.v, end.f])
-    arrays = (h.signal, message, h.psi, h.keep, h.by_spike, h.abar, h.c)
-    given = [(none if a is None else a).contiguous().numpy() for a in arrays]
-    membrane = layer.config.reads_membrane(layer.index)
-    options = (kernel_constants(layer), PSP_CODE[layer.constants.psp], membrane)
-    call_kernel(sweep, *given, *options, *(o.numpy() for o in (l_q, l_x, start)))
-    return l_q, l_x, Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
+    l_q, start = torch.empty_like(h.s), torch.stack([end.x, end.r, end.i, end.v, end.f])
+    options = (kernel_constants(layer), PSP_CODE[layer.constants.psp], layer.config.reads_membrane(layer.index))
+    call_kernel(sweep, _rows(_membrane(h, messages)), *options, start.numpy(), l_q.numpy())
+    return l_q, _before(start)
 
 
-def by_events(p: Tensor, u: Tensor) -> Tensor:
-    """Return p^T u [H, M] of p [n, H] and u [n, M], by the entries of u that are not 0."""
-    from bimhw.learning.forms.kernels import add_events, call_kernel
+def _membrane(h: Stacked, messages: Tensor | None) -> tuple[Tensor | None, ...]:
+    return h.signal, messages, h.psi, h.keep, h.by_spike
 
-    out = p.new_zeros(u.shape[1], p.shape[1])
-    call_kernel(add_events, p.contiguous().numpy(), u.contiguous().numpy(), out.numpy())
-    return out.T
+
+def _rows(tensors: Iterable[Tensor | None]) -> Words:
+    """Return values of all steps as flat arrays, an empty one where there are none."""
+    given = list(tensors)
+    none = next(t for t in given if t is not None).new_zeros(0).numpy()
+    return tuple(none if t is None else t.contiguous().view(-1).numpy() for t in given)
+
+
+def _before(start: Tensor) -> Lambdas:
+    return Lambdas(start[0], start[1], start[2], start[3], torch.zeros_like(start[0]), start[4])
 
 
 class Adjoint:
@@ -117,7 +123,19 @@ class Adjoint:
         return self.plain_adjoints(h, messages, end)
 
     def _fused(self, h: Stacked, messages: Tensor | None, end: Lambdas | None) -> PortAdjoints:
-        return self._ports(h, *fused_sweep(self.layer, h, messages, end or zero_lambdas(h)))
+        from bimhw.learning.forms.sweep_kernels import PSP_CODE, sweep_diag
+
+        end = end or zero_lambdas(h)
+        a_log, d = self.layer.get_parameter("a_log").detach(), self.layer.get_parameter("d").detach()
+        steps, batch, hidden = h.s.shape
+        start, sums = torch.stack([end.x, end.r, end.i, end.v, end.f]), h.s.new_empty(2, hidden)
+        ports = h.s.new_empty(steps, batch, 3, hidden)
+        rows = (*_membrane(h, messages), h.abar, h.c, h.z, h.d, h.gain, h.x_old, h.x_new, h.delta)
+        options = (kernel_constants(self.layer), PSP_CODE[self.k.psp], self.membrane)
+        own = (a_log.exp().numpy(), d.numpy())
+        call_kernel(sweep_diag, _rows(rows), own, *options, *(t.numpy() for t in (start, ports, sums)))
+        values = dict(zip(("in", "delta", "c"), ports.unbind(2), strict=True))
+        return PortAdjoints(values, sums[0], sums[1], _before(start), ports.view(steps * batch, -1))
 
     def plain_adjoints(self, h: Stacked, messages: Tensor | None, end: Lambdas | None = None) -> PortAdjoints:
         """Sweep in plain tensor operations, for every kind of layer."""
@@ -196,10 +214,9 @@ class Adjoint:
     def gradients(self, h: Stacked, ports: PortAdjoints) -> dict[str, Tensor]:
         """Sum over events of p_port u_j; biases see 1 at every step."""
         u, out = h.u.flatten(0, 1), {"a_log": ports.a_log, "d": ports.d}
-        few = takes_loops(u) and int(torch.count_nonzero(u)) * _FEW < u.numel()
-        flat = torch.cat([p.flatten(0, 1) for p in ports.values.values()], -1)
+        flat = ports.flat()
         sizes = [p.shape[-1] for p in ports.values.values()]
-        weights = torch.split(by_events(flat, u) if few else flat.T @ u, sizes)
+        weights = torch.split(_product(flat, u), sizes)
         for port, g, b in zip(ports.values, weights, torch.split(flat.sum(0), sizes), strict=True):
             mask = self.layer._buffers.get(f"mask_{port}")
             out[f"w_{port}"], out[f"b_{port}"] = g if mask is None else g * mask, b
@@ -212,3 +229,13 @@ class Adjoint:
         for port, other in others:
             out.addmm_(other.flatten(0, 1), self.layer.weight(port).detach().to(p.dtype))
         return out.view(*p.shape[:2], -1)
+
+
+def _product(p: Tensor, u: Tensor) -> Tensor:
+    """Return p^T u [H, M] of p [n, H] and u [n, M]."""
+    if takes_loops(u):
+        from bimhw.models.bim.events import by_events, few_events
+
+        if few_events(u):
+            return by_events(p, u)
+    return p.T @ u

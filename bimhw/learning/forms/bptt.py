@@ -75,7 +75,7 @@ class _Membrane(torch.autograd.Function):
         record = Record(ports, none, none, none, none, none, none, v_pre, m[0] if m else None, s)
         history = from_record(ctx.layer.config, s.new_zeros(len(s), 0, 0), record, signal)
         end = Lambdas(torch.zeros_like(v), r, i, v, torch.zeros_like(v), f)
-        l_q, _, before = fused_sweep(ctx.layer, history, message, end)
+        l_q, before = fused_sweep(ctx.layer, history, message, end)
         return None, l_q, before.r, before.i, before.v, before.f, None
 
 

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from bimhw.learning.forms.counts import OpCounts, lazy_counts
 from bimhw.learning.forms.credit import Credit, CreditAssigner
-from bimhw.learning.forms.kernels import call_kernel
 from bimhw.learning.forms.lazy_kernels import TALLY, lazy_step, materialise
 from bimhw.learning.forms.learner import (
     Gradients,
@@ -37,6 +36,7 @@ from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.propagate import check_supported, state_count
 from bimhw.learning.forms.traces import kernel_constants
 from bimhw.models.bim.cell import Record
+from bimhw.models.bim.loops import call_kernel
 from bimhw.models.bim.net import BimLayer, BimNet, NetState
 from simulator.base.errors import InputError
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.kernels import call_kernel
 from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.packed_kernels import W, packed_step
 from bimhw.learning.forms.traces import by_name, kernel_constants, trace_words
 from bimhw.models.bim.cell import Record
+from bimhw.models.bim.loops import Array, Words, call_kernel
 from bimhw.models.bim.net import BimLayer
 
 WORDS = {"delta": 2, "exp": 3, "alpha": 4}  # of a trace behind the current: v f, i v f, r i v f
@@ -32,8 +32,13 @@ class PackedTraces:
     def __init__(self, layer: BimLayer, batch: int, decay: float | None = None) -> None:
         self.layer, self.config, self.batch = layer, layer.config, batch
         self.hidden, self.fan_in = self.config.hidden[layer.index], self.config.fan_in(layer.index)
-        self._constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
-        self._synapses, self._neurons = (aligned(n, self._constants.dtype) for n in self._sizes(words))
+        self.constants, words = kernel_constants(layer, decay), WORDS[self.config.psp]
+        self._synapses, self._neurons = (aligned(n, self.constants.dtype) for n in self._sizes(words))
+
+    @property
+    def arrays(self) -> Words:
+        """The blocks of the synapses and of the neurons, which the compiled loops move."""
+        return self._synapses, self._neurons
 
     def _sizes(self, words: int) -> tuple[int, int]:
         """Return the values of the synapses' and of the neurons' blocks."""
@@ -65,7 +70,7 @@ class PackedTraces:
             self._synapses,
             self._neurons,
             u.contiguous().numpy(),
-            *step_arguments(self.layer, record, delta, self._constants),
+            *step_arguments(self.layer, record, delta, self.constants),
             tuple(w.numpy() for w in weights),
             single.numpy(),
         )
@@ -102,7 +107,7 @@ def own_gradients(single: Tensor) -> Gradients:
     return dict(zip(("b_in", "b_delta", "a_log", "b_c", "d"), single.unbind(0), strict=True))
 
 
-def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+def aligned(size: int, kind: npt.DTypeLike) -> Array:
     """Return zeros that begin at a cache line."""
     dtype = np.dtype(kind)
     space = np.zeros(size + _LINE // dtype.itemsize, dtype)

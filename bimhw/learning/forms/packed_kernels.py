@@ -42,24 +42,39 @@ _GAIN, _TO_D, _TO_A, KEEP, SLOPE, _DIRECT, _RATE, _SIG, VALUES = range(GIVEN, GI
 def respond(
     e: Floats, at: np.uint64, q: np.floating, keep: np.floating, slope: np.floating, k: Factors, shape: Shape
 ) -> np.floating:
-    """Move the words y.. f at `at` by the trace q of the current; the new f."""
+    """Move the words y.. f at `at`, W apart, by the trace q of the current; the new f."""
+    return respond_apart(e, at, U(W), q, keep, slope, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
+def respond_apart(
+    e: Floats,
+    at: np.uint64,
+    far: np.uint64,
+    q: np.floating,
+    keep: np.floating,
+    slope: np.floating,
+    k: Factors,
+    shape: Shape,
+) -> np.floating:
+    """Do as `respond`, the words `far` apart."""
     kap, rho, p_vi, p_vr, b, k_f = k
     if len(shape) == 2:
         at_v, pre = at, kap * e[at] + q
     elif len(shape) == 3:
         now = e[at] + q
-        at_v = at + U(W)
+        at_v = at + far
         pre = kap * e[at_v] + p_vi * now
         e[at] = rho * now
     else:
-        now, current = e[at] + q, e[at + U(W)]
-        at_v = at + U(2 * W)
+        now, current = e[at] + q, e[at + far]
+        at_v = at + far + far
         pre = kap * e[at_v] + p_vi * current + p_vr * now
         e[at] = rho * now
-        e[at + U(W)] = b * now + rho * current
+        e[at + far] = b * now + rho * current
     e[at_v] = keep * pre
-    f: np.floating = k_f * e[at_v + U(W)] + slope * pre
-    e[at_v + U(W)] = f
+    f: np.floating = k_f * e[at_v + far] + slope * pre
+    e[at_v + far] = f
     return f
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bimhw.learning.forms.kernels import call_kernel
 from bimhw.learning.forms.learner import Gradients
 from bimhw.learning.forms.packed import WORDS, PackedTraces
 from bimhw.learning.forms.packed_kernels import W
 from bimhw.learning.forms.s6_kernels import block_words, own_words, packed_s6_step
 from bimhw.learning.forms.traces import by_name, reset_factor, spike_slope
 from bimhw.models.bim.cell import Record
+from bimhw.models.bim.loops import call_kernel
 
 
 class PackedS6Traces(PackedTraces):
@@ -19,7 +19,7 @@ class PackedS6Traces(PackedTraces):
 
     def _sizes(self, words: int) -> tuple[int, int]:
         pairs, n = self.hidden * self.batch, self.config.n_states
-        return pairs * (self.fan_in // W + 1) * block_words(n, words) * W, pairs * own_words(n, words) * W
+        return pairs * (self.fan_in // W + 1) * block_words(n, words) * W, pairs * own_words(n, words)
 
     def learn(self, u: Tensor, record: Record, delta: Tensor | None) -> Gradients:
         """Update all traces with the step that ``record`` describes, and weigh them: sum over batch of delta_i E^f_i.
@@ -35,7 +35,7 @@ class PackedS6Traces(PackedTraces):
         keep = reset_factor(record, self.config, psi)
         read = torch.ones_like(psi) if self.config.reads_membrane(self.layer.index) else psi
         error = torch.zeros_like(v_pre) if delta is None else delta
-        slope = (1 - float(self._constants[6])) * read
+        slope = (1 - float(self.constants[6])) * read
         given = (record.abar, record.gain, record.x_old, record.x_new, drive.b, drive.c)
         neurons = (record.delta, drive.z, drive.d, error, keep, slope)
         a_log, d = (self.layer.get_parameter(name).detach() for name in ("a_log", "d"))
@@ -51,7 +51,7 @@ class PackedS6Traces(PackedTraces):
             tuple(t.contiguous().numpy() for t in neurons),
             a_log.exp().numpy(),
             d.numpy(),
-            self._constants,
+            self.constants,
             self.config.discretisation == "zoh",
             (0,) * WORDS[self.config.psp],
             *(t.numpy() for t in (rows, shared, single)),

@@ -5,7 +5,7 @@ blocks of W numbers, all words of W synapses as consecutive blocks, at constant 
 
     synapses  [H, B, M1 / W, words, W]   words: of each state  x_in x_delta x_b | b (y.. f) | c (y.. f)
                                                 then           in (y.. f) | delta (y.. f)
-    own       [H, B, words, W]           words: of W states    a_log (x y.. f);  then D (y.. f), in lane 0
+    own       [H, B, words]              words: of each state  a_log (x y.. f);  then D (y.. f)
     y.. is v (delta kernel), i v (exp), r i v (alpha); biases are the column behind the inputs, whose input is 1
 """
 
@@ -14,7 +14,18 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from bimhw.learning.forms.packed_kernels import MATHS, Factors, Floats, Shape, U, W, kernel_factors, respond
+from bimhw.learning.forms.packed_kernels import (
+    MATHS,
+    Factors,
+    Floats,
+    Shape,
+    U,
+    W,
+    kernel_factors,
+    respond,
+    respond_apart,
+)
+from bimhw.models.bim.elementary import exp_below, exp_below_single
 
 
 def block_words(states: int, words: int) -> int:
@@ -23,8 +34,8 @@ def block_words(states: int, words: int) -> int:
 
 
 def own_words(states: int, words: int) -> int:
-    """Return the blocks of a neuron's own parameters."""
-    return -(-states // W) * (1 + words) + words
+    """Return the words of a neuron's own parameters."""
+    return states * (1 + words) + words
 
 
 @njit(nogil=True, fastmath=MATHS)
@@ -79,6 +90,68 @@ def _sums(
 
 
 @njit(nogil=True, fastmath=MATHS)
+def _many(
+    e: Floats,
+    u: Floats,
+    row: Floats,
+    sums: Floats,
+    at: np.uint64,
+    u_at: np.uint64,
+    values: Floats,
+    straight: np.floating,
+    r: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+) -> None:
+    """Step all synapses of one neuron with several states in one sequence."""
+    states, group = len(values), (3 + 2 * len(shape)) * W
+    size, wide = states * group + 2 * len(shape) * W, (2 + 2 * states) * W
+    for block in range(U(len(row) // wide)):
+        g, o, q = at + block * U(size), block * U(wide), u_at + block * U(W)
+        for j in range(U(W)):
+            sums[j] = straight * u[q + j]
+            sums[U(W) + j] = 0
+        for n in range(states):
+            v = (values[n, 0], values[n, 1], values[n, 2], values[n, 3], values[n, 4], values[n, 5])
+            _state(e, u, row, sums, g + U(n * group), q, o + U((2 + 2 * n) * W), v, r, k, shape)
+        _sums(e, row, sums, g + U(states * group), o, r, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
+def _alone(
+    e: Floats,
+    u: Floats,
+    row: Floats,
+    at: np.uint64,
+    u_at: np.uint64,
+    n: tuple[np.floating, ...],
+    r: tuple[np.floating, ...],
+    k: Factors,
+    shape: Shape,
+) -> None:
+    """Step all synapses of one neuron with one state in one sequence: the same as `_state` and `_sums`, in one loop."""
+    abar, to_z, to_d, to_b, c, x_new, straight = n
+    error, keep, slope = r
+    port = len(shape) * W
+    size = (3 + 4 * len(shape)) * W
+    for block in range(U(len(row) // (4 * W))):
+        g, o, q = at + block * U(size), block * U(4 * W), u_at + block * U(W)
+        y = g + U(3 * W)
+        for j in range(U(W)):
+            w = u[q + j]
+            x = abar * e[g + j] + to_z * w
+            e[g + j] = x
+            row[o + j] += error * respond(e, y + U(2 * port) + j, c * x + straight * w, keep, slope, k, shape)
+            x = abar * e[g + U(W) + j] + to_d * w
+            e[g + U(W) + j] = x
+            row[o + U(W) + j] += error * respond(e, y + U(3 * port) + j, c * x, keep, slope, k, shape)
+            x = abar * e[g + U(2 * W) + j] + to_b * w
+            e[g + U(2 * W) + j] = x
+            row[o + U(2 * W) + j] += error * respond(e, y + j, c * x, keep, slope, k, shape)
+            row[o + U(3 * W) + j] += error * respond(e, y + U(port) + j, x_new * w, keep, slope, k, shape)
+
+
+@njit(nogil=True, fastmath=MATHS)
 def _own(
     e: Floats,
     at: np.uint64,
@@ -91,39 +164,56 @@ def _own(
 ) -> None:
     """Step a neuron's A_log (one a state) and D in one sequence; add the gradients to out [N + 1]."""
     error, keep, slope = r
-    states, port = values.shape[1], (len(shape) + 1) * W
+    states, words, one = len(values), len(shape) + 1, U(1)
     for n in range(states):
-        t = at + U(n // W * port + n % W)
-        x = values[0, n] * e[t] + values[6, n]
+        t = at + U(n * words)
+        x = values[n, 0] * e[t] + values[n, 6]
         e[t] = x
-        out[n] += error * respond(e, t + U(W), values[4, n] * x, keep, slope, k, shape)
-    last = at + U((states + W - 1) // W * port)
-    out[states] += error * respond(e, last, z, keep, slope, k, shape)
+        out[n] += error * respond_apart(e, t + one, one, values[n, 4] * x, keep, slope, k, shape)
+    out[states] += error * respond_apart(e, at + U(states * words), one, z, keep, slope, k, shape)
+
+
+@njit(nogil=True, error_model="numpy")
+def _sigmoid(d: Floats, out: Floats) -> None:
+    """Fill [B, H]."""
+    for i in range(d.shape[0]):
+        if out.itemsize == 4:
+            for h in range(d.shape[1]):
+                single = np.float32(d[i, h])
+                e, one = exp_below_single(-abs(single)), np.float32(1)
+                out[i, h] = (one if single > np.float32(0) else e) / (one + e)
+        else:
+            for h in range(d.shape[1]):
+                wide = np.float64(d[i, h])
+                small = exp_below(-abs(wide))
+                out[i, h] = (1.0 if wide > 0 else small) / (1.0 + small)
 
 
 @njit(nogil=True, fastmath=MATHS)
 def _values(
-    values: Floats,
-    i: int,
-    h: int,
     given: tuple[Floats, ...],
     own: tuple[Floats, ...],
     rate: Floats,
     zoh: bool,
     gain: np.floating,
-) -> None:
-    """Fill [7, N]: Abar, what an input adds to x by W_in, W_delta and W_b, c, x, what A_log adds to x."""
+) -> Floats:
+    """Return [H, B, N, 7]: Abar, what an input adds to x by W_in, W_delta and W_b, c, x, what A_log adds to x."""
     abar, to_x, x_old, x_new, b, c = given
-    delta, z, d = own[0][i, h], own[1][i, h], own[2][i, h]
-    one = values.dtype.type(1)
-    sig = one / (one + np.exp(-d))
-    for n in range(values.shape[1]):
-        a, grow, input_ = abar[i, h, n], to_x[i, h, n], b[i, n]
-        decay = -rate[h, n] * a * x_old[i, h, n]
-        values[0, n], values[1, n], values[3, n] = a, grow * input_, grow * z
-        values[2, n] = (decay + (a if zoh else one) * input_ * z) * sig
-        values[4, n], values[5, n] = c[i, n] * gain, x_new[i, h, n] * gain
-        values[6, n] = delta * decay + ((delta * a - grow) * input_ * z if zoh else one - one)
+    delta, zs, d = own
+    batch, hidden, states = abar.shape
+    out, sig = np.empty((hidden, batch, states, 7), abar.dtype), np.empty((batch, hidden), abar.dtype)
+    _sigmoid(d, sig)
+    one = sig.dtype.type(1)
+    for h in range(hidden):
+        for i in range(batch):
+            for n in range(states):
+                a, grow, input_, z, values = abar[i, h, n], to_x[i, h, n], b[i, n], zs[i, h], out[h, i, n]
+                decay = -rate[h, n] * a * x_old[i, h, n]
+                values[0], values[1], values[3] = a, grow * input_, grow * z
+                values[2] = (decay + (a if zoh else one) * input_ * z) * sig[i, h]
+                values[4], values[5] = c[i, n] * gain, x_new[i, h, n] * gain
+                values[6] = delta[i, h] * decay + ((delta[i, h] * a - grow) * input_ * z if zoh else one - one)
+    return out
 
 
 @njit(cache=True, nogil=True, fastmath=MATHS)
@@ -153,30 +243,25 @@ def packed_s6_step(
         flat[i * blocks * W + fan_in] = 1
     group = (3 + 2 * words) * W
     size = states * group + 2 * words * W
-    own_size = ((states + W - 1) // W * (1 + words) + words) * W
-    values, sums = np.empty((7, states), e.dtype), np.empty(2 * W, e.dtype)
+    own_size, sums = states * (1 + words) + words, np.empty(2 * W, e.dtype)
     row = np.empty(blocks * (2 + 2 * states) * W, e.dtype)
     total = np.zeros(blocks * 2 * states * W, e.dtype)
     k = kernel_factors(consts)
     gain = consts[2] * consts[5] if words == 2 else consts[5]
+    table = _values(given, neurons[:3], rate, zoh, gain)
     single[:] = 0
     for h in range(hidden):
         row[:] = 0
         straight = direct[h] * gain
         for i in range(batch):
-            _values(values, i, h, given, neurons[:3], rate, zoh, gain)
-            r = (neurons[3][i, h], neurons[4][i, h], neurons[5][i, h])
+            values, r = table[h, i], (neurons[3][i, h], neurons[4][i, h], neurons[5][i, h])
             _own(own, U((h * batch + i) * own_size), values, neurons[1][i, h] * gain, r, k, shape, single[h])
-            for block in range(blocks):
-                at, q = U(((h * batch + i) * blocks + block) * size), U((i * blocks + block) * W)
-                o = U(block * (2 + 2 * states) * W)
-                for j in range(U(W)):
-                    sums[j] = straight * flat[q + j]
-                    sums[U(W) + j] = 0
-                for n in range(states):
-                    v = (values[0, n], values[1, n], values[2, n], values[3, n], values[4, n], values[5, n])
-                    _state(e, flat, row, sums, at + U(n * group), q, o + U((2 + 2 * n) * W), v, r, k, shape)
-                _sums(e, row, sums, at + U(states * group), o, r, k, shape)
+            at, q = U((h * batch + i) * blocks * size), U(i * blocks * W)
+            if states == 1:
+                a = values[0]
+                _alone(e, flat, row, at, q, (a[0], a[1], a[2], a[3], a[4], a[5], straight), r, k, shape)
+            else:
+                _many(e, flat, row, sums, at, q, values, straight, r, k, shape)
         for block in range(blocks):
             first, o = block * W, block * (2 + 2 * states) * W
             for j in range(min(W, fan_in + 1 - first)):

@@ -1,4 +1,4 @@
-"""A forward rule on streams that are labelled at every step: what sweeps over blocks takes each of them at once."""
+"""A forward rule on streams that are labelled at every step: compiled loops take stretches or blocks of them at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bimhw.learning.forms.seq import SweepLearner
 from bimhw.learning.loop import Batch, Learnt
 from bimhw.learning.methods import ByRule, Clock
 from bimhw.learning.objectives.classes import EachStep
+from bimhw.learning.objectives.stretch import learn_stretch
 from bimhw.learning.updater import Updater
 
 
@@ -27,6 +28,10 @@ class ByBlocks(ByRule):
     def learn(self, batch: Batch[Tensor]) -> Learnt:
         """See `Method`; y [T, B]."""
         learner = self.ready(batch)
+        loss = learn_stretch(self.updater, learner, self._clock, batch.x, batch.y)
+        if loss is not None:
+            self.memory_words = max(self.memory_words, learner.memory_words)
+            return Learnt(loss)
         if not isinstance(learner, SweepLearner) or not learner.block or self.updater.hybrid is not None:
             return super().learn(batch)
         losses, at = np.zeros(len(batch.x)), 0

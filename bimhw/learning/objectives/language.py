@@ -168,7 +168,7 @@ def _train(
     net = (
         WordNet(config, settings.seed, init) if isinstance(config, WordsConfig) else BimNet(config, settings.seed, init)
     )
-    kept = saved and saved.open("bimhw.train/1", corpus.name, config_to_json(config), settings)
+    kept = saved and saved.open("bimhw.train/2", corpus.name, config_to_json(config), settings)
     with placed_on(net, torch_device(device)):
         loop = _loop(net, streams, settings)
         loop.run(settings.epochs, progress, kept)
@@ -242,6 +242,8 @@ def text_by_autograd(
     source = TextBatches(symbols, one_hot_symbols(n_symbols).encode, settings.window, whole=True)
     total = settings.epochs * len(source.starts)
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
-    descent = ClippedAdam(list(net.parameters()), settings.lr, settings.lr_end, total, pruned, settings.clip)
+    parameters = list(net.parameters())
+    own = isinstance(net, BimNet) and parameters[0].device.type in ("cpu", "cuda")  # baselines keep torch's default
+    descent = ClippedAdam(parameters, settings.lr, settings.lr_end, total, pruned, settings.clip, one_pass=own)
     forward = dropped(net, forward, settings)
     return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

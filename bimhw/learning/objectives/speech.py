@@ -185,7 +185,7 @@ class Way(NamedTuple):
 
     def checkpoint(self, data: str, net: BimNet) -> Checkpoint | None:
         """Return where the run is kept."""
-        return self.saved and self.saved.open("bimhw.train/1", data, config_to_json(net.config), self.settings)
+        return self.saved and self.saved.open("bimhw.train/2", data, config_to_json(net.config), self.settings)
 
 
 def _digits(data: SpokenDigits, way: Way, tuning: bool) -> SpeechResult:

@@ -20,7 +20,7 @@ from numba import njit
 from torch import Tensor
 
 from bimhw.models.bim.cell import decays
-from bimhw.models.bim.loops import check_first_order
+from bimhw.models.bim.loops import call_kernel, check_first_order
 
 Array = npt.NDArray[np.float64]  # or float32
 
@@ -37,7 +37,7 @@ class ComplexScan(torch.autograd.Function):
         states[0] = x0
         q = torch.empty_like(z)
         arrays = (*decay, z, c, *own, states)
-        _call(_forward, *(a.numpy() for a in (*arrays[1:], q)))
+        call_kernel(_forward, *(a.numpy() for a in (*arrays[1:], q)))
         ctx.variance = variance
         ctx.save_for_backward(d, a_log, *arrays)
         return q, states[-1].clone()
@@ -51,13 +51,9 @@ class ComplexScan(torch.autograd.Function):
         owned = [torch.zeros_like(a_log) for _ in range(5)]
         last = grads[1].contiguous().clone()
         into = (t.numpy() for t in (*arrays, grads[0].contiguous(), *ports, *owned, last))
-        _call(_backward, ctx.variance, *into)
+        call_kernel(_backward, ctx.variance, *into)
         rate, (l_z, l_exponent, l_c), (l_a, *others) = a_log.exp(), ports, owned
         return None, l_z, l_exponent.mul_(rate).mul_(torch.sigmoid(d)), l_c, l_a.mul_(rate), *others, last
-
-
-def _call(kernel: Any, *arguments: Any) -> None:
-    kernel(*arguments)
 
 
 @njit(cache=True, nogil=True)

@@ -5,19 +5,36 @@ The same equations as `bimhw.models.bim.cell`, its twin in the tests; only round
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from numba import njit
 from torch import Tensor
 
 from bimhw.models.bim.cell import Drive, LayerState, Record
 from bimhw.models.bim.config import BimConfig
+from bimhw.models.bim.lanes import (
+    DIRECT,
+    FEATURE,
+    FREE,
+    RATE,
+    ROWS,
+    V_PRE,
+    U,
+    W,
+    X,
+    Z,
+    fire,
+    load,
+    put,
+    respond,
+    select,
+    store,
+    take,
+)
+from bimhw.models.bim.loops import Array, Words, call_kernel
 from simulator.neurons.psp import PspConstants
-
-Array = npt.NDArray[Any]
 
 _PSP = {"delta": 0, "exp": 1, "alpha": 2}
 
@@ -62,7 +79,7 @@ def membrane(
     out = q.new_empty(3, *q.shape)
     out[2] = q
     m = q.new_empty(*q.shape[:-1], q.shape[-1] if config.refractory else 0)
-    _call(_membrane_loop, consts, *flags, *(t.numpy() for t in changed), out.numpy(), m.numpy())
+    call_kernel(_membrane_loop, consts, *flags, _flat(changed), out.numpy(), m.numpy())
     r, i, v, ref, f = changed
     v_pre, s, features = out.unbind(0)
     return LayerState(state.x, r, i, v, ref, state.a, f), v_pre, m if config.refractory else None, s, features
@@ -84,71 +101,23 @@ def _run(
     ports: list[Tensor], a_log: Tensor, d: Tensor, state: LayerState, config: BimConfig, k: PspConstants, membrane: bool
 ) -> tuple[LayerState, Tensor, Tensor | None]:
     """Return the state after the steps, what the loop wrote [7, (T,) B, H], and who was not refractory; ports [(T,) B, H]."""
-    z, *_ = arrays = [p.numpy() for p in ports]
+    z = ports[0]
     out = ports[0].new_empty(7, *z.shape)
     m = ports[0].new_empty(*z.shape[:-1], z.shape[-1] if config.refractory else 0)
     changed, flags, consts = _neurons(state, config, k, membrane, ports[0])
-    changed = [state.x.clone(), *changed]
-    states = (t.numpy() for t in changed)
+    x = state.x.clone()
     written, held = out.numpy(), m.numpy()
     if z.ndim == 2:  # one step
-        arrays, written, held = [p[None] for p in arrays], written[:, None], held[None]
-    _call(_loop, *arrays, a_log.numpy(), d.numpy(), consts, *flags, *states, written, held)
-    x, r, i, v, ref, f = changed
+        written, held = written[:, None], held[None]
+    owned = a_log.numpy(), d.numpy(), consts
+    call_kernel(_loop, _flat(ports), *owned, *flags, x.view(-1).numpy(), _flat(changed), written, held)
+    r, i, v, ref, f = changed
     return LayerState(x, r, i, v, ref, state.a, f), out, m if config.refractory else None
 
 
-def _call(kernel: Any, *arguments: Any) -> None:
-    kernel(*arguments)
-
-
-@njit(cache=True, nogil=True)
-def _row(
-    consts: Array,
-    psp: int,
-    hard: bool,
-    refractory: int,
-    membrane: bool,
-    r: Array,
-    cur: Array,
-    v: Array,
-    ref: Array,
-    f: Array,  # [H] updated
-    pre_out: Array,
-    s_out: Array,
-    feature: Array,  # [H]: q in, the feature out
-    held: Array,  # [H], or empty without refractory time
-) -> None:
-    """Take q of one step and sequence through kernel, membrane and readout feature."""
-    kap, rho, p_vi, p_vr, b, c_in, k_f, theta = consts
-    one, zero = consts.dtype.type(1), consts.dtype.type(0)
-    for h in range(len(v)):
-        kick = c_in * feature[h]
-        if psp == 0:
-            pre = kap * v[h] + p_vi * kick
-        elif psp == 1:
-            now = cur[h] + kick
-            pre = kap * v[h] + p_vi * now
-            cur[h] = rho * now
-        else:
-            now = r[h] + kick
-            pre = kap * v[h] + p_vi * cur[h] + p_vr * now
-            cur[h] = b * now + rho * cur[h]
-            r[h] = rho * now
-        free = True
-        if refractory:
-            free = ref[h] == 0
-            held[h] = one if free else zero
-        fires = free and pre - theta >= 0
-        if refractory:
-            ref[h] = refractory if fires else max(ref[h] - one, zero)
-        if hard:
-            v[h] = pre if free and not fires else zero
-        else:
-            v[h] = pre - theta if fires else pre
-        s = one if fires else zero
-        f[h] = k_f * f[h] + (one - k_f) * (pre if membrane else s)
-        pre_out[h], s_out[h], feature[h] = pre, s, f[h]
+def _flat(tensors: Iterable[Tensor]) -> Words:
+    """Return tensors as flat arrays; one that is not contiguous is read only, and copied."""
+    return tuple(t.contiguous().view(-1).numpy() for t in tensors)
 
 
 @njit(cache=True, nogil=True)
@@ -158,25 +127,31 @@ def _membrane_loop(
     hard: bool,
     refractory: int,
     membrane: bool,
-    r: Array,
-    cur: Array,
-    v: Array,
-    ref: Array,
-    f: Array,  # [B, H] updated
+    states: Words,  # r, i, v, ref, f: each [B, H], updated
     out: Array,  # [3, T, B, H]: V-, spikes, q in and the feature out
     held: Array,  # [T, B, H], or [T, B, 0] without refractory time
 ) -> None:
-    for t in range(out.shape[1]):
-        for i in range(out.shape[2]):
-            words = (r[i], cur[i], v[i], ref[i], f[i])
-            _row(consts, psp, hard, refractory, membrane, *words, out[0, t, i], out[1, t, i], out[2, t, i], held[t, i])
+    _, steps, batch, hidden = out.shape
+    words, flat, rows, size = np.zeros(ROWS * W, consts.dtype), out.ravel(), held.ravel(), steps * batch * hidden
+    for i in range(batch):
+        for first in range(0, hidden, W):
+            n, here = U(min(W, hidden - first)), U(i * hidden + first)
+            load(words, states, here, n)
+            for t in range(steps):
+                at = U((t * batch + i) * hidden + first)
+                take(words, FEATURE, flat, at + U(2 * size), n)
+                respond(words, consts, psp)
+                fire(words, consts, hard, refractory, membrane)
+                for row in range(3):
+                    put(words, V_PRE + row, flat, at + U(row * size), n)
+                if refractory:
+                    put(words, FREE, rows, at, n)
+            store(words, states, psp, refractory, here, n)
 
 
 @njit(cache=True, nogil=True)
 def _loop(
-    z: Array,
-    d: Array,
-    c: Array,  # [T, B, H]
+    ports: Words,  # z, d, c: each [T, B, H]
     a_log: Array,
     direct: Array,  # [H]
     consts: Array,
@@ -184,34 +159,31 @@ def _loop(
     hard: bool,
     refractory: int,
     membrane: bool,
-    x: Array,
-    r: Array,
-    cur: Array,
-    v: Array,
-    ref: Array,
-    f: Array,  # [B, H] updated
+    x: Array,  # [B, H] updated
+    states: Words,  # r, i, v, ref, f: each [B, H], updated
     out: Array,  # [7, T, B, H]
     held: Array,  # [T, B, H], or [T, B, 0] without refractory time
 ) -> None:
-    one, zero = consts.dtype.type(1), consts.dtype.type(0)
+    _, steps, batch, hidden = out.shape
+    words, flat, rows, size = np.zeros(ROWS * W, consts.dtype), out.ravel(), held.ravel(), steps * batch * hidden
     rate = np.exp(a_log)
-    for t in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            for h in range(z.shape[2]):
-                dd, zz = d[t, i, h], z[t, i, h]
-                e = np.exp(-abs(dd))
-                delta = np.log1p(e) + max(dd, zero)
-                if rate[h] == one:
-                    abar = (e if dd > 0 else one) / (one + e)  # exp(-softplus(d)) = sigmoid(-d)
-                else:
-                    abar = np.exp(-rate[h] * delta)
-                old = x[i, h]
-                new = zz + abar * (old - zz)
-                x[i, h] = new
-                out[0, t, i, h] = delta
-                out[1, t, i, h] = abar
-                out[2, t, i, h] = one - abar
-                out[3, t, i, h] = old
-                out[6, t, i, h] = c[t, i, h] * new + direct[h] * zz
-            words = (r[i], cur[i], v[i], ref[i], f[i])
-            _row(consts, psp, hard, refractory, membrane, *words, out[4, t, i], out[5, t, i], out[6, t, i], held[t, i])
+    for i in range(batch):
+        for first in range(0, hidden, W):
+            n, here = U(min(W, hidden - first)), U(i * hidden + first)
+            take(words, RATE, rate, U(first), n)
+            take(words, DIRECT, direct, U(first), n)
+            take(words, X, x, here, n)
+            load(words, states, here, n)
+            for t in range(steps):
+                at = U((t * batch + i) * hidden + first)
+                for row in range(3):
+                    take(words, Z + row, ports[row], at, n)
+                select(words)
+                respond(words, consts, psp)
+                fire(words, consts, hard, refractory, membrane)
+                for row in range(7):
+                    put(words, row, flat, at + U(row * size), n)
+                if refractory:
+                    put(words, FREE, rows, at, n)
+            put(words, X, x, here, n)
+            store(words, states, psp, refractory, here, n)

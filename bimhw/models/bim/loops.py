@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bimhw.models.bim.config import BimConfig
 from simulator.base.errors import InputError
+
+Array = npt.NDArray[Any]  # of single or double precision, or of whole numbers
+Words = tuple[Array, ...]
+Number = Any  # a scalar of either precision; numba takes its type from the argument
+
+
+def call_kernel(kernel: Any, *arguments: Any) -> None:
+    """Call a compiled function (type checkers do not see through its decorator)."""
+    kernel(*arguments)
 
 
 def takes_loops(like: Tensor) -> bool:

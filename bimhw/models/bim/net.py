@@ -96,10 +96,25 @@ class BimLayer(nn.Module):
         """The synaptic ports."""
         return ("in", "delta", "b", "c") if self.config.kind == "s6" else ("in", "delta", "c")
 
-    def project(self, u: Tensor) -> Drive:
-        """Project inputs [.., M] to port values."""
-        values = {p: functional.linear(u, self.weight(p), self.bias(p)) for p in self.ports}
+    def project(self, u: Tensor, loops: bool = False) -> Drive:
+        """Project inputs [.., M] to port values; `loops`: for compiled loops, which have no second derivative either."""
+        fast = loops or not torch.is_grad_enabled()
+        values = (self._by_events(u) if fast else None) or {
+            p: functional.linear(u, self.weight(p), self.bias(p)) for p in self.ports
+        }
         return Drive(values["in"], values["delta"], values.get("b"), values["c"])
+
+    def _by_events(self, u: Tensor) -> dict[str, Tensor] | None:
+        """Return the port values where the compiled loops serve and few inputs are not 0."""
+        steps = u.numel() // max(u.shape[-1], 1)
+        if steps < _MANY or not (takes_loops(u) and takes_loops(self.get_parameter("w_in"))):
+            return None
+        from bimhw.models.bim.events import Project, few_events
+
+        if not few_events(u.detach()):
+            return None
+        given = [part for p in self.ports for part in (self.weight(p), self.bias(p))]
+        return dict(zip(self.ports, Project.apply(u, *given), strict=True))  # type: ignore[no-untyped-call]
 
     @property
     def fused(self) -> bool:
@@ -129,6 +144,8 @@ class BimLayer(nn.Module):
         owned = self.get_parameter("a_log"), self.get_parameter("d")
         return cell.advance(drive, *owned, state, self.config, self.constants, membrane)
 
+
+_MANY = 128  # rows of inputs from which on going by events is worth turning the weights over
 
 # (layer, port values of all steps, state) -> (state after them, features, spikes [T, B, H])
 RunLayer = Callable[[BimLayer, Drive, LayerState], tuple[LayerState, Tensor, Tensor]]
@@ -212,7 +229,7 @@ class BimNet(Net):
         ends, features, spikes = [], [], []
         for i, old in enumerate(state.layers):
             layer = self.layer(i)
-            end, f, s = (run_layer or _run_layer)(layer, layer.project(signal), old)
+            end, f, s = (run_layer or _run_layer)(layer, layer.project(signal, run_layer is not None), old)
             ends.append(end)
             features.append(f)
             spikes.append(s)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning.forms.adjoint import by_events
 from bimhw.learning.forms.blk import BlockLearner
 from bimhw.learning.forms.lazy import LazyLearner
 from bimhw.learning.forms.learner import Learner, add
 from bimhw.learning.forms.rtrl import RtrlLearner
 from bimhw.learning.forms.seq import SweepLearner
+from bimhw.models.bim.events import by_events
 from bimhw.models.bim.net import BimNet
 from tests.thinned import every, first
 

@@ -53,6 +53,7 @@ def products_of(kernel: Any, *arguments: Any) -> float:
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the kernels' own calls as plain Python too."""
     monkeypatch.setattr(lazy_kernels, "respond", packed_kernels.respond.py_func)
+    monkeypatch.setattr(packed_kernels, "respond_apart", packed_kernels.respond_apart.py_func)
     monkeypatch.setattr(lazy_kernels, "_column", lazy_kernels._column.py_func)
 
 

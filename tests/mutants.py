@@ -143,6 +143,8 @@ TESTED: dict[str, tuple[str, str, str, str, str]] = {
         "ends_nothing"),
     "an operation without a constant costs nothing": (
         "bimhw.evidence.silicon.counts", "if n and _price(chip, op) is None", "if False", SILICON, "ends_nothing"),
+    "spikes of learning layers are known": (
+        "bimhw.costs.counted_work", "1.0 if g.source in inputs else self.shares.spikes", "1.0", COUNTED, "have_a_range"),
     "a pilot says nothing of time": (
         "bimhw.costs.pilot", "time * factors.get(_TIME, 1.0)", "time", COUNTED, "all_samples"),
     "a step reads the mean of its trace": (

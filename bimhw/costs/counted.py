@@ -34,7 +34,11 @@ I64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 NONE, ALL = Share(0.0, 0.0, 0.0, 0.0), Share(1.0, 1.0, 1.0, 1.0)
 # Nominal: three nets while they learn digits; a readout's error words are hardly ever 0.
-LOW, HIGH = Shares(NONE, NONE), Shares(ALL, ALL, True)
+FEW_SPIKES, MANY_SPIKES = (
+    0.75,
+    1.5,
+)  # of neurons that learn, over those of inference: -1 to +20 % in the cases of the tests
+LOW, HIGH = Shares(NONE, NONE, spikes=FEW_SPIKES), Shares(ALL, ALL, True, spikes=MANY_SPIKES)
 NOMINAL = Shares(Share(0.7, 0.75, 0.7, 1.0), Share(1.0, 1.0, 0.5, 1.0))
 
 
@@ -94,7 +98,8 @@ def count_learning(
     shape = Shape.of(program, net, spikes, activity, every_step)
     few = shape.chosen(spikes)
     counters = [LearningCounter(stored, net, shape, few, chip, plan, s) for s in (LOW, NOMINAL, HIGH)]
-    return _counted(counters, activity, chip, _traffic_of_absent(program, stored, chip, few))
+    absent, learning = _traffic_of_absent(program, stored, chip, few), _traffic_of_learners(stored, chip, few)
+    return _counted(counters, activity, chip, absent, learning)
 
 
 def count_learnt(
@@ -150,13 +155,14 @@ def _own_shares(
 
 
 def _counted(
-    counters: list[LearningCounter], activity: Activity, chip: Chip, more: dict[str, Count]
+    counters: list[LearningCounter], activity: Activity, chip: Chip, more: dict[str, Count],
+    learning: Mapping[str, float] | None = None,
 ) -> CountedLearning:  # fmt: skip
     first = counters[0]
     shape, few, stored, plan = first.shape, first.spikes, first.program, first.plan
     base_ns = _time(stored, chip, few, None) if activity.sim_time_ns is not None and chip.timing is not None else None
     scale = activity.samples / shape.samples
-    runs = [_activity(c, activity, scale, base_ns, chip, more) for c in counters]
+    runs = [_with_spikes(_activity(c, activity, scale, base_ns, chip, more), learning or {}, c) for c in counters]
     word = chip.timing.learn_synapse if chip.timing is not None else None
     timed = base_ns is not None and word is not None and word.value is not None
     low, nominal, high = (_words(c) for c in counters)
@@ -180,6 +186,30 @@ def _traffic_of_absent(program: Program, stored: Program, chip: Chip, few: Spike
     pairs = {name: (_arrays(c), _arrays(own[name])) for name, c in full.items() if name in own}
     alone = {name: c for name, c in full.items() if name not in own}
     return alone | {name: Count(*(a - b for a, b in zip(*two, strict=True))) for name, two in pairs.items()}
+
+
+def _traffic_of_learners(program: Program, chip: Chip, few: SpikeTrain) -> dict[str, float]:
+    """Return the part of each counter of spikes that belongs to spikes of neurons that learn: the inputs' stay as they are."""
+    zero, none = np.zeros(few.steps, np.int64), np.zeros(program.n_neurons, np.int64)
+    counter, idle = Counter(program, chip.topology), Tally(none, zero, none, zero)
+    driven = np.concatenate([np.full(p.size, p.role == "input") for p in program.populations])[few.ids]
+    running = np.append(0, np.cumsum(driven))[few.ptr]
+    payload = None if few.payload is None else few.payload[driven]
+    inputs = counter.activity(SpikeTrain(running, few.ids[driven], payload), idle)
+    return {n: 1.0 - inputs.total(n) / c.total for n, c in counter.activity(few, idle).counts.items() if c.total}
+
+
+def _with_spikes(activity: Activity, learning: Mapping[str, float], counter: LearningCounter) -> Activity:
+    """Return a run whose neurons that learn spike as often as the counter's shares say."""
+    more = counter.shares.spikes - 1.0
+    if not more:
+        return activity
+    factors = {name: 1.0 + more * part for name, part in learning.items()}
+    counts = {
+        name: Count(*(_scaled(a, factors.get(name, 1.0), a.size) for a in _arrays(c)))
+        for name, c in activity.counts.items()
+    }
+    return replace(activity, counts=counts)
 
 
 def _time(program: Program, chip: Chip, spikes: SpikeTrain, touched: I64 | None) -> float:

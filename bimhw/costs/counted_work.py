@@ -40,12 +40,19 @@ class Share(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """The same of a net: of its hidden layers, of its readout, and of populations that have shares of their own."""
+    """The same of a net: of its hidden layers, of its readout, and of populations that have shares of their own.
+
+    Attributes:
+        everywhere: labels stand at every step, not only at those that decide.
+        own: population -> share.
+        spikes: of neurons that learn, over those of inference: they change while weights change.
+    """
 
     hidden: Share
     readout: Share
-    everywhere: bool = False  # labels at every step, not only at those that decide
+    everywhere: bool = False
     own: Mapping[str, Share] = {}
+    spikes: float = 1.0
 
 
 @dataclass(eq=False)
@@ -155,17 +162,23 @@ class LearningCounter:
         self, layer: Layer, name: str, events: tuple[I64, I64, I64], visit: int, due: list[tuple[int, int]]
     ) -> None:
         """Count the sums of s6: words from every core of the layer; a step later the neurons of B and C walk the same events."""
-        live = np.concatenate([self._live((g.shared,)) for g in layer.groups], axis=1)
+        live, spiking = np.concatenate([self._live((g.shared,)) for g in layer.groups], axis=1), self._spiking(layer)
         ends, back = np.array([t for t, _ in due]) + visit, np.array([n for _, n in due])
         for part in self._parts(layer.population.name):
             self._add("shared_words", layer.population.name, part, ends, back * 2.0 * layer.states)
         for part in self._parts(name):
             mine = live[:, :, part.columns]
-            self._add("events", name, part, ends + 1, self._replayed(events, mine.sum(axis=(0, 2)).astype(float), due))
+            self._add("events", name, part, ends + 1, self._replayed(events, mine.sum(axis=(0, 2)) * spiking, due))
             self._update(name, part, list(ends + 1), 1, live.shape[1], float(mine.sum()), ("b",), reached=1.0)
 
     def _live(self, projections: tuple[int, ...]) -> npt.NDArray[np.bool_]:
         return np.stack([live_synapses(self.program, k) for k in projections])
+
+    def _spiking(self, layer: Layer) -> Floats:
+        """Return the events of each line over those of inference: 1 for those of inputs."""
+        inputs = {p.name for p in self.program.populations if p.role == "input"}
+        each = [np.full(g.size, 1.0 if g.source in inputs else self.shares.spikes) for g in layer.groups]
+        return np.concatenate(each)
 
     def _events(self, layer: Layer) -> tuple[I64, I64, I64]:
         """Return (sample, model step, line) of every event that the layer receives in its model steps."""
@@ -187,7 +200,7 @@ class LearningCounter:
         shape, name, costs = self.shape, layer.population.name, KERNEL_OPERATIONS[layer.psp]
         # BLK injects each event too
         each = np.ones(live.shape[0]) + (np.array(costs.sizes()) if self.plan.form == "blk" else 0)
-        replayed = self._replayed(events, each @ live.sum(axis=2), due)
+        replayed = self._replayed(events, each @ live.sum(axis=2) * self._spiking(layer), due)
         ends, back = np.array([t for t, _ in due]), np.array([n for _, n in due])
         at = ends + visit
         self._add("sweep_mac", name, part, at, back * float(part.size * _sweep_macs(layer)))

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bimhw.compiler.pipeline import compile as compile_model
+from bimhw.runs.outputs import Outputs
 from bimhw.runs.simulate import simulate
 from bimhw.tasks.dataset import Dataset, as_dataset
+from bimhw.tasks.labels import as_labels
 from simulator.base.errors import FitError, InputError
 from simulator.base.shown import Shown
 from simulator.program.program import Program
@@ -110,7 +112,8 @@ class Measured:
 def affordable(program: Program, data: Dataset) -> int:
     """Return on how many of the samples a compilation can tell the accuracy; 0 where they would say little."""
     work = sum(q.n_synapses for q in program.projections) * (program.facts.sample_steps or 1)
-    labelled = 0 if data.y is None else int(data.y.size)
+    outputs = sum(one.population.size for one in Outputs.of(program, None).answer)
+    labelled = 0 if data.y is None or as_labels(data.y, f"{data.name}: y", outputs) is None else int(data.y.size)
     count = min(SAMPLES, labelled, int(_WORK / max(1, work)))
     return count if count >= min(10, labelled) else 0
 

@@ -237,6 +237,22 @@ def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
     return a.after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))
 
 
+def _as_unknown(expr: Expr) -> Expr:
+    return Expr("unknown", expr.args, expr.axes, expr.shape, expr.what)
+
+
+def _order(a: Assembly, expr: Expr, step: int) -> list[str]:
+    raise a.unknown(_as_unknown(expr))
+
+
+def _both(a: Assembly, expr: Expr, step: int) -> list[str]:
+    """Read a product of two spikes: whether both are there."""
+    if not _binary(a, expr):
+        raise a.unknown(_as_unknown(expr))
+    total = [node for part in expr.args for node in a.sources(part, step)]
+    return a.after(total, "both", ("Threshold", {"threshold": np.full(expr.features, 1.5)}))
+
+
 def _affine(a: Assembly, expr: Expr, step: int) -> list[str]:
     """Write a linear function as its matrix, between a flattening and a reshape."""
     part, source = expr.what, expr.args[0]
@@ -259,6 +275,12 @@ def _binary(a: Assembly, expr: Expr) -> bool:
         return a.binary_input
     if expr.op in ("same", "flatten", "merge", "part", "pick"):
         return _binary(a, expr.args[0])
+    if expr.op == "both":
+        return all(_binary(a, part) for part in expr.args)
+    if expr.op == "add":  # 1 - z, as SEW blocks with IAND have it
+        const, *turned = sorted(expr.args, key=lambda part: part.op != "const")
+        one = const.op == "const" and bool(np.all(array(const.what) == 1))
+        return one and all(t.op == "scale" and np.all(array(t.what) == -1) and _binary(a, t.args[0]) for t in turned)
     if expr.op != "layer":
         return False
     module = a.modules[str(expr.what)]
@@ -275,6 +297,8 @@ _MAKERS = {
     "pick": _pick,
     "add": _add,
     "scale": _scale,
+    "both": _both,
+    "order": _order,
     "affine": _affine,
     "const": _const,
     "stack": _stack,

@@ -25,7 +25,7 @@ class Expr:
     Attributes:
         op: ``input``, ``spike``, ``state`` (of a neuron layer), ``layer``, ``add``, ``scale``, ``flatten``, ``same``,
             ``stack`` (steps to a sequence), ``over_time`` (a sum or mean of a sequence), ``affine`` (a linear function
-            found by probing), ``const`` or ``unknown``.
+            found by probing), ``both`` (a product of two), ``order`` (a softmax), ``const`` or ``unknown``.
         args: what it was made of.
         axes: as in the module's docstring.
         shape: of the whole tensor.

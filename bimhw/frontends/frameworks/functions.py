@@ -12,6 +12,7 @@ from torch import Tensor
 from bimhw.frontends.frameworks.affine import affine
 from bimhw.frontends.frameworks.expression import LEADING, Args, Expr, Kwargs, Nest, common_axes
 from bimhw.frontends.frameworks.functional import layer_of
+from bimhw.frontends.frameworks.spikewise import ordered, rectified
 from bimhw.frontends.frameworks.trace import Trace
 
 _SAME = {
@@ -20,17 +21,8 @@ _SAME = {
 }  # fmt: skip
 _SHAPES = {"view", "reshape", "flatten", "unsqueeze", "squeeze", "unflatten", "view_as", "reshape_as"}
 _IGNORED = {
-    "size",
-    "dim",
-    "__get__",
-    "numel",
-    "ndimension",
-    "is_floating_point",
-    "__len__",
-    "stride",
-    "__hash__",
-    "__set__",
-}
+    "size", "dim", "__get__", "numel", "ndimension", "is_floating_point", "__len__", "stride", "__hash__", "__set__",
+}  # fmt: skip
 
 
 def note(trace: Trace, func: Callable[..., Any], args: Args, kwargs: Kwargs, out: Nest) -> None:
@@ -207,11 +199,12 @@ def _sum_of(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, sign: float =
         return None
     for k, a in enumerate(args[:2]):
         expr = trace.of(a)
+        turned = k > 0 and sign != 1
         if expr is None:
-            expr = Expr("const", (), axes, tuple(getattr(a, "shape", ())), a)
+            expr, turned = Expr("const", (), axes, tuple(getattr(a, "shape", ())), -a if turned else a), False
         if expr.axes not in (axes, "?") or (expr.op != "const" and expr.shape != tuple(out.shape)):
             return None
-        parts.append(expr if k == 0 or sign == 1 else Expr("scale", (expr,), axes, expr.shape, -1.0))
+        parts.append(Expr("scale", (expr,), axes, expr.shape, -1.0) if turned else expr)
     return Expr("add", tuple(parts), axes, tuple(out.shape), value=out)
 
 
@@ -233,8 +226,13 @@ def _scaled(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     if trace.of(first) is None:
         first, second = second, first
     source, factor = trace.of(first), _factor(trace, second)
-    if source is None or factor is None or source.shape != tuple(out.shape):
+    if source is None or source.shape != tuple(out.shape):
         return None
+    if factor is None:
+        other = trace.of(second)
+        if other is None or (other.axes, other.shape) != (source.axes, source.shape):
+            return None
+        return Expr("both", (source, other), source.axes, source.shape, ("mul", *trace.inside[-1:]))
     return Expr("scale", (source,), source.axes, source.shape, factor)
 
 
@@ -329,6 +327,8 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("mul", "imul", "rmul", "multiply"), _scaled),
     **dict.fromkeys(("div", "truediv", "true_divide", "itruediv", "idiv"), _divided),
     **dict.fromkeys(("neg", "negative"), _negated),
+    **dict.fromkeys(("softmax", "log_softmax"), ordered),
+    **dict.fromkeys(("relu", "clamp", "clip", "clamp_min", "hardtanh", "relu6"), rectified),
     **dict.fromkeys(("sum", "mean"), _reduced),
     **dict.fromkeys(("max", "amax"), _largest),
     **dict.fromkeys(("repeat", "expand", "tile"), _held),

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from bimhw.frontends.frameworks.assemble import OUTPUT, Assembly
 from bimhw.frontends.frameworks.cell import Cell
 from bimhw.frontends.frameworks.expression import Nest
+from bimhw.frontends.frameworks.layers import does_nothing
 from bimhw.frontends.frameworks.nodes import INPUT
 from bimhw.frontends.frameworks.outputs import Answer
 from bimhw.frontends.frameworks.readers import frameworks, is_cell, keeps_state, known_cells, read_cell, reset_all
@@ -195,7 +196,7 @@ def _cast_in(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 def _cells(module: nn.Module) -> dict[str, Cell]:
     for name, m in nn.Module.named_modules(module):
-        if keeps_state(m) and not any(nn.Module.children(m)):
+        if keeps_state(m) and not any(nn.Module.children(m)) and not does_nothing(m):
             problem = "keeps a state from step to step and is no neuron layer that is known"
             raise FitError(f"layer {name!r} ({type(m).__name__})", problem, "Take it out, or use a neuron layer")
     found = {

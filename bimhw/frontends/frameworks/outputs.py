@@ -160,6 +160,10 @@ def _with_value(expr: Expr, value: Nest) -> Expr:
 
 def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], steps: int | None) -> Answer | None:
     place, expr = row
+    if expr.op == "order":
+        found = _answer(trace, (place, expr.args[0]), cells, steps)
+        note = "the softmax of the answer is left out: its scores are in the same order"
+        return None if found is None else replace(found, notes=(*found.notes, note))
     wanted, factor = array(expr.value), 1.0
     if wanted.ndim < LEADING.get(expr.axes, 1):
         return None

@@ -101,6 +101,84 @@ def test_functions_are_read_with_the_weights_that_they_are_given(form: str) -> N
     assert read.differ == 0 and 0.02 < read.wanted.mean() < 0.98
 
 
+class Dropout(nn.Module):
+    """As SpikingJelly's: its mask is a state, and it passes its input on in evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._memories: dict[str, Any] = {"mask": None}
+
+    def reset(self) -> None:
+        self._memories["mask"] = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.dropout(x, 0.5) if self.training else x
+
+
+Dropout.__module__ = "spikingjelly.small"
+
+
+class Joined(nn.Module):
+    """Two layers whose spikes are joined by what users write between and after them."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
+        self.n1, self.n2, self.n3, self.drop = FloatNode(1.5), FloatNode(2.0), FloatNode(1.5), Dropout()
+        self.form = form
+        for layer in (self.a, self.b, self.c):
+            nn.init.uniform_(layer.weight, -0.3, 1.2)
+
+    def step(self, s: torch.Tensor) -> torch.Tensor:
+        z = self.n1(self.a(s))
+        if self.form == "relu":
+            z = F.relu(z).clamp(0, 1)
+        if self.form == "dropout":
+            z = self.drop(z)
+        y = self.n2(self.b(z) - 0.1 if self.form == "constants" else self.b(z))
+        if self.form == "both":
+            y = y * z
+        if self.form == "one and not the other":
+            y = (1.0 - z) * y
+        return self.n3(0.3 - self.c(y) * -1 if self.form == "constants" else self.c(y))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.step(s) for s in x])
+
+
+@pytest.mark.parametrize("form", ["constants", "relu", "dropout", "both", "one and not the other"])
+def test_what_users_write_between_spiking_layers_is_read(form: str) -> None:
+    """relu of spikes (Norse's tutorial), SEW blocks with AND and IAND, constants that are subtracted, dropout with a state."""
+    torch.manual_seed(8)
+    read = read_module(Joined(form), _spikes(14, 3, 6))
+    assert read.differ == 0 and read.wanted.any() and not read.wanted.all()
+
+
+def test_products_of_other_values_and_a_softmax_inside_stay_refused() -> None:
+    class Inside(Joined):
+        def step(self, s: torch.Tensor) -> torch.Tensor:
+            z = self.n2(self.b(self.n1(self.a(s))))
+            return self.n3(self.c(self.a(s) * z if self.form == "product" else torch.softmax(z, 1)))
+
+    for form, function in (("product", "mul"), ("attention", "softmax")):
+        with pytest.raises(FitError, match=f"function torch.{function}"):
+            read_module(Inside(form), _spikes(6, 2, 6))
+
+
+def test_a_softmax_of_the_answer_is_left_out() -> None:
+    """Its scores are in the same order, so the class is the same."""
+
+    class Scores(Joined):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.log_softmax(super().forward(x).sum(0), dim=-1)
+
+    torch.manual_seed(8)
+    module, x = Scores("relu"), _spikes(14, 3, 6)
+    read = read_module(module, x)
+    assert read.differ == 0 and any("softmax of the answer is left out" in note for note in read.network.meta["notes"])
+    assert (read.wanted.argmax(1) == module(x).argmax(1).numpy()).all() and read.wanted.max() > 1
+
+
 class OverTime(nn.Module):
     """A wrapper that joins batch and time for a convolution, before a loop over the steps."""
 

@@ -48,6 +48,24 @@ def test_a_scale_for_each_row_mends_an_outlier(outlier: tuple[Path, Path], tmp_p
     assert ways["--per-row"].points == pytest.approx(100 * (alone.result["accuracy"] - asked.accuracy))
 
 
+def test_one_output_has_no_classes_to_get_right(tmp_path: Path) -> None:
+    """Whole numbers beside it are targets: `compile --data` ended in KeyError 'accuracy'."""
+    pytest.importorskip("nir")
+    bimhw.export_nir(Stack(torch.nn.Linear(3, 1), LIF(keep=0.75)), tmp_path / "net.nir")
+    np.savez(tmp_path / "data.npz", x=np.ones((8, 12, 3)), y=np.arange(12) % 2)
+    command = [
+        "compile",
+        str(tmp_path / "net.nir"),
+        "--data",
+        str(tmp_path / "data.npz"),
+        "-o",
+        str(tmp_path / "p.bimhw"),
+    ]
+    said = CliRunner().invoke(cli, command)
+    assert said.exit_code == 0, said.output
+    assert "accuracy" not in said.stdout
+
+
 def test_compile_says_the_points(outlier: tuple[Path, Path], tmp_path: Path) -> None:
     model, data = outlier
     command = ["compile", str(model), "--data", str(data), "--bits", "4", "-o", str(tmp_path / "p.bimhw")]

@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from bimhw.frontends.frameworks.cell import Adaptation, Cell, Layer, array
+from bimhw.frontends.frameworks.cell import Adaptation, Cell, Layer, NodeSpec, array
 from bimhw.frontends.frameworks.layers import plain_layer
 from bimhw.frontends.frameworks.readers import Unreadable
 from simulator.neurons import leaky
@@ -42,6 +43,15 @@ def _fire(m: Layer) -> dict[str, Any]:
     return {"theta": theta, "cmp": leaky.MULTI if several else leaky.REACHED, "reset": number}
 
 
+def _recurrent(connect: Layer) -> NodeSpec:
+    """Read the recurrent weights: a layer, or one among reshapes of a Sequential."""
+    if isinstance(connect, nn.Sequential):
+        inner = [m for m in connect if type(m).__name__ not in ("Flatten", "Unflatten", "Identity")]
+        if len(inner) == 1 and isinstance(inner[0], nn.Linear):
+            connect = inner[0]
+    return plain_layer("rec_connect", connect)
+
+
 def _cell(m: Layer) -> Cell:
     alpha = array(m.alpha_mem_calculated)
     alpha_syn = m.alpha_syn_calculated
@@ -52,7 +62,7 @@ def _cell(m: Layer) -> Cell:
         more["v_min"] = float(m.min_v_mem.detach())
     gain = 1 - alpha if m.norm_input else np.ones(())
     if hasattr(m, "rec_connect"):
-        more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
+        more["recurrent"] = _recurrent(m.rec_connect)
         more["late_bias"] = True
     squeezed = any(c.__name__ == "SqueezeMixin" for c in type(m).__mro__)
     return Cell(keep=alpha, gain=gain, rest=np.zeros(()), time="merged" if squeezed else "BT", **more)
@@ -78,7 +88,7 @@ def _adaptive(m: Layer) -> Cell:
         more |= {"keep_u": into, "gain_u": into}
         norm = np.ones(())
     if hasattr(m, "rec_connect"):
-        more["recurrent"] = plain_layer("rec_connect", m.rec_connect)
+        more["recurrent"] = _recurrent(m.rec_connect)
         more["late_bias"] = True
     return Cell(
         keep=alpha, gain=norm, rest=np.zeros(()), theta=array(m.b0), cmp=leaky.REACHED, time="BT",

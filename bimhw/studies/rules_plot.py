@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plot_rules(rows: Sequence[RuleRow], task: str, path: Path) -> None:
     """Draw last accuracy against energy a sample: each seed, the mean of each rule, and the Pareto front of the means.
 
-    Rules whose learning has no energy on the chip are named with their accuracy.
+    Rules whose learning has no energy on the chip are named with their accuracy; where none has one, it is drawn alone.
 
     A stream has a second panel: accuracy over its samples, the mean of the seeds.
     """
@@ -56,12 +56,20 @@ def _energy(row: RuleRow) -> float:
     return row.energy_uj or 0.0
 
 
+def _figure(rows: Sequence[RuleRow]) -> str:
+    return "accuracy at the end of the stream (%)" if rows[0].stream else f"test {rows[0].figure} (%)"
+
+
 def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
     every = [_mean(of) for of in _of_each_rule(rows).values()]
     means = [m for m in every if m.energy_uj is not None]
+    if not means:
+        axis.barh([m.rule for m in every], [100 * m.accuracy[-1] for m in every], color="tab:blue", height=0.5)
+        axis.set(xlabel=f"{_figure(rows)}; learning has no known energy on this chip", xlim=(0, 100))
+        return
+    said = "energy of a sample while learning (µJ)"
     if unknown := [f"{m.rule} {100 * m.accuracy[-1]:.1f} %" for m in every if m.energy_uj is None]:
-        text = "\n".join(["learning has no known energy:", *unknown])
-        axis.text(0.98, 0.02, text, transform=axis.transAxes, ha="right", va="bottom", fontsize=8)
+        said += f"\nlearning has no known energy: {', '.join(unknown)}"
     for row in rows:
         if row.energy_uj is not None:
             axis.plot(row.energy_uj, 100 * row.accuracy[-1], "o", color="tab:blue", markersize=3, alpha=0.4)
@@ -82,8 +90,7 @@ def _energies(axis: Axes, rows: Sequence[RuleRow]) -> None:
         markerfacecolor="none",
         label="Pareto front of the means",
     )
-    said = "accuracy at the end of the stream (%)" if rows[0].stream else f"test {rows[0].figure} (%)"
-    axis.set(xlabel="energy of a sample while learning (µJ)", ylabel=said)
+    axis.set(xlabel=said, ylabel=_figure(rows))
     low, high = axis.get_ylim()
     spare = max(0.0, _LEAST_POINTS - (high - low)) / 2  # differences of a point are not drawn as large ones
     axis.set_ylim(low - spare, high + spare)

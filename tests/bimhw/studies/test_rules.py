@@ -162,7 +162,9 @@ def test_a_chip_without_energies_of_learning_ranks_no_rules(tmp_path: Path) -> N
     cells = table(rows, 0.01).splitlines()[2].split(" | ")
     assert (cells[3], cells[5]) == ("unknown", "unknown")
     plot_rules(rows, "cue", tmp_path / "front.svg")
-    assert "learning has no known energy" in (tmp_path / "front.svg").read_text(encoding="utf-8")
+    assert "learning has no known energy on this chip" in (tmp_path / "front.svg").read_text(encoding="utf-8")
+    plot_rules([*rows, row_of("ottt", 2, 0.9)], "cue", tmp_path / "some.svg")
+    assert "learning has no known energy:" in (tmp_path / "some.svg").read_text(encoding="utf-8")
 
 
 def own_chip(folder: Path, old: str, new: str) -> str:

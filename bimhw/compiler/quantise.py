@@ -27,6 +27,9 @@ from simulator.program.shared import SharedProjection, first_of_channel, magnitu
 Floats = npt.NDArray[np.float64]
 _MAX_EXPONENT = 15
 _ACCUMULATOR_BITS = 30  # magnitude that sums of weights may take of the 32 bits
+_MUCH = (
+    4.0  # an outlier in one projection: units of their own make the port's error this much smaller, or they share one
+)
 _LEAST_VARIANCE = 1e-2  # of the population's mean variance
 
 
@@ -211,15 +214,38 @@ def port_units(
     With a scale per row, n_target / n_rows neurons in succession share one: those of a channel where kernels are shared.
     """
     if options.per_row or options.free_scales:
-        least = min(g.scale for g in groups)
-        shifts = [min(round(math.log2(g.scale / least)), _MAX_EXPONENT) for g in groups]
-        level = [_scaled_down(g, s) for g, s in zip(groups, shifts, strict=True)]
-        unit = _together(level, n_target, options, (n_rows or n_target) if options.per_row else 0)
-        return [unit * 2.0**s for s in shifts], shifts
+        parts = (n_rows or n_target) if options.per_row else 0
+        found = _levelled(groups, [g.scale for g in groups], n_target, options, parts)
+        if len(groups) == 1:
+            return found
+        own = [float(_together([g], n_target, options)) if g.values.size else 0.0 for g in groups]
+        other = _levelled(groups, [u or max(own) for u in own], n_target, options, parts)
+        return other if _miss(groups, other[0], options) * _MUCH < _miss(groups, found[0], options) else found
     fracs = [-round(math.log2(float(_together([g], n_target, options)))) for g in groups]
     finest = max((f for f, g in zip(fracs, groups, strict=True) if g.values.size), default=0)
     fracs = [max(f, finest - _MAX_EXPONENT) if g.values.size else finest for f, g in zip(fracs, groups, strict=True)]
     return [np.asarray(2.0**-f) for f in fracs], [finest - f for f in fracs]
+
+
+def _levelled(
+    groups: Sequence[Synapses], sizes: Sequence[float], n_target: int, options: CompileOptions, parts: int
+) -> tuple[list[Floats], list[int]]:
+    """Return units chosen over all projections, apart by powers of two as their `sizes` are, and the shifts to the finest."""
+    least = min(sizes)
+    shifts = [min(round(math.log2(size / least)), _MAX_EXPONENT) for size in sizes]
+    level = [_scaled_down(g, s) for g, s in zip(groups, shifts, strict=True)]
+    unit = _together(level, n_target, options, parts)
+    return [unit * 2.0**s for s in shifts], shifts
+
+
+def _miss(groups: Sequence[Synapses], units: Sequence[Floats], options: CompileOptions) -> float:
+    """Return the expected square of the port's error, sources taken as independent and of mean 0."""
+    total = 0.0
+    for g, unit in zip(groups, units, strict=True):
+        each = unit[g.rows] if unit.ndim else unit
+        miss = store(g.values / each, options.bits) * each - g.values
+        total += float((miss * miss * (g.variance + g.mean**2)).sum())
+    return total
 
 
 def _scaled_down(g: Synapses, shift: int) -> Synapses:

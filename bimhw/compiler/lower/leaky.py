@@ -15,6 +15,7 @@ from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.options import CompileOptions
+from simulator.base.errors import FitError
 from simulator.neurons import leaky
 from simulator.neurons.base import get
 from simulator.program.graph import Population
@@ -64,6 +65,7 @@ def lower_leaky(
                 value = np.where(beyond, 0.0, value)
             out[name] = to_fixed(_on_grid(name, value, population, frac), frac, options.state_bits, where)
     out["theta"] = np.where(beyond, np.int32(min(limit + 1, _MOST)), out["theta"]).astype(np.int32)
+    _check_divisor(out["theta"], population, calibration, options)
     for name in ("keep", "keep_u"):
         if name in population.params:
             out[name] = np.round(population.params[name] * 2.0**leaky.KEEP_FRAC).astype(np.int32)
@@ -74,6 +76,17 @@ def lower_leaky(
     params = {w.name: _shared_if_equal(out[w.name]) for w in get(population.model).params}
     fracs = {"v": frac} | ({"u": frac} if "bias_u" in out else {})
     return Lowered(replace(population, params=params), fracs)
+
+
+def _check_divisor(theta: Ints, population: Population, calibration: Calibration, options: CompileOptions) -> None:
+    """Raise `FitError` where floor(v / theta) spikes a step would divide by a threshold that rounds to 0."""
+    if np.any((theta < 1) & (population.params["cmp"] == leaky.MULTI)):
+        reached = _seen(population, calibration)
+        raise FitError(
+            f"population {population.name!r}",
+            f"reaches membranes of {reached:.3g}, beside which its threshold is 0 in {options.state_bits} bits",
+            "Use wider states (--state-bits 24), or lower the weights of a loop that grows",
+        )
 
 
 def _bounded(value: Floats, least: float) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,3 +82,23 @@ def test_a_common_shift_of_the_port_counts() -> None:
     rare = Synapses(weights, 1.0, rows, np.array([0.0, 1, 1, 1, 1]), np.array([1e-6, 1, 1, 1, 1]))
     (unit,), _ = port_units([rare], 1, options)
     assert unit.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+def test_an_outlier_of_one_projection_leaves_the_other_its_weights(per_row: bool) -> None:
+    """One free unit for both set all weights of the other to 0: the layer never fired. Oracle: each alone, to a factor of 2."""
+    rng = np.random.default_rng(0)
+    plain, loop = rng.normal(0, 0.3, (4, 30)), rng.normal(0, 0.05, (4, 30))
+    loop[:, 3] = 45.0
+    options = CompileOptions(bits=4, per_row=per_row, free_scales=True, layout="sparse")
+    rare = np.full(30, 1e-3)
+    rare[3] = 1e-6  # the outlier's source hardly fires
+    drives = {"source": Drive(np.zeros(30), np.ones(30)), "loop": Drive(np.zeros(30), rare)}
+    first, second = _projection("a", plain), replace(_projection("b", loop, delay=1), source="loop")
+    made = quantise_port([first, second], 4, {"source": 1.0, "loop": 1.0}, options, drives)
+    alone = quantise_port([first], 4, {"source": 1.0}, options, drives)
+    assert made.rms_error["a"] < 2 * alone.rms_error["a"] < 0.4
+    units = np.broadcast_to(made.unit, (4,))[:, None]
+    for q, wanted in zip(made.projections, (plain, loop), strict=True):
+        got = csr_to_dense(q, 4) * 2.0**q.exponent * units
+        assert np.sqrt(np.mean((got - wanted) ** 2) / np.mean(wanted**2)) == pytest.approx(made.rms_error[q.name])

@@ -252,3 +252,20 @@ def test_paths_of_dotted_names_have_names_of_their_own() -> None:
     network = lower(graph, choose(graph, "euler", 1.0))
     assert len({q.name for q in network.projections}) == 4
     assert {q.name for q in network.projections} > {"a.b.c", "a.b.c.again2"}
+
+
+def test_a_threshold_that_rounds_to_0_divides_nothing(chip: Chip) -> None:
+    """Several spikes a step are floor(v / threshold); beside membranes of 10^5 it ended in a ZeroDivisionError."""
+    nodes: Any = {
+        "in": ("Input", {"shape": np.array([1])}),
+        "w": ("Linear", {"weight": np.array([[1e5], [1.0]])}),
+        "n": ("IF", {"r": np.ones(2), "v_threshold": np.array([1e5, 0.5]), "v_reset": np.zeros(2)}),
+        "out": ("Output", {}),
+    }
+    graph = build_graph(nodes, [("in", "w"), ("w", "n"), ("n", "out")])
+    network = lower(graph, choose(graph, "sinabs"))
+    with pytest.raises(FitError, match=r"population 'n': reaches membranes of 1e\+05.*--state-bits 24"):
+        compile(network, chip, calibration=np.ones((1, 5, 1), np.int32))
+    made = compile(network, chip, calibration=np.ones((1, 5, 1), np.int32), state_bits=24)
+    (spikes,) = run_samples(made.program, [encode(made.program, np.ones((5, 1), np.int32))], 6).spikes
+    assert spikes.ids.size > 0

@@ -47,7 +47,7 @@ _B_IN, _B_DELTA, _A_LOG, _B_C, _D, _W_IN, _WO, _BO = 0, 1, 2, 3, 4, 5, 8, 9
 
 
 @njit(nogil=True)
-def _delayed(u: Array, x: Array, past: Array, t: int, delays: I64) -> None:
+def delayed(u: Array, x: Array, past: Array, t: int, delays: I64) -> None:
     """Fill u [B, M] with the inputs of step t through the delay taps; past [depth, B, n] is newest first."""
     width = x.shape[2]
     for i in range(u.shape[0]):
@@ -58,22 +58,22 @@ def _delayed(u: Array, x: Array, past: Array, t: int, delays: I64) -> None:
 
 
 @njit(nogil=True, fastmath={"contract"})
-def _ports(u: Array, weights: Words, biases: Words, given: Array) -> None:
-    """Write z, d, c by the inputs that are not 0, ascending, the bias last."""
+def project(u: Array, weights: Words, biases: Words, out: Words) -> None:
+    """Write the values of the ports, each [B, R], by the inputs that are not 0, ascending, the bias last."""
     batch, fan_in = u.shape
     found, events = np.empty((batch, fan_in), np.int64), np.zeros(batch, np.int64)
     for i in range(batch):
         for m in range(fan_in):
             found[i, events[i]] = m
             events[i] += u[i, m] != 0
-    for port in range(3):
-        for h in range(given.shape[2]):
+    for port in range(len(out)):
+        for h in range(out[port].shape[1]):
             row, bias = weights[port][h], biases[port][h]
             for i in range(batch):
                 total = bias - bias
                 for e in range(events[i]):
                     total += u[i, found[i, e]] * row[found[i, e]]
-                given[_FIRST_PORT + port, i, h] = total + bias
+                out[port][i, h] = total + bias
 
 
 @njit(nogil=True)
@@ -118,7 +118,7 @@ def _softmax(logits: Array, target: int, share: Number) -> Number:
 
 
 @njit(nogil=True, fastmath=MATHS)
-def _readout(
+def readout(
     f: Array, weight: Array, bias: Array, targets: I64, error: Array, delta: Array, g_weight: Array, g_bias: Array
 ) -> Number:
     """Return the mean loss of features [B, H]; write the readout's gradients and dL/df [B, H]."""
@@ -186,11 +186,11 @@ def learn_stretch(
     )
     f, ports, to_ports = states[4].reshape((batch, hidden)), weights[:3], weight_gradients[:3]
     for t in range(len(x)):
-        _delayed(u, x, past, t, delays)
-        _ports(u, ports, (own[_B_IN], own[_B_DELTA], own[_B_C]), given)
+        delayed(u, x, past, t, delays)
+        project(u, ports, (own[_B_IN], own[_B_DELTA], own[_B_C]), rows[_FIRST_PORT:_ERROR])
         _neurons(given, states, state, (own[_A_LOG], own[_D]), consts, psp, flags, rest)
         to, delta = weight_gradients[3], given[_ERROR]
-        losses[t] = _readout(f, weights[3], bias, targets[t], error, delta, to, bias_gradient)
+        losses[t] = readout(f, weights[3], bias, targets[t], error, delta, to, bias_gradient)
         packed_step(traces[0], traces[1], u, rows, own[_A_LOG], own[_D], consts, flags, shape, to_ports, single)
         for p in range(5):
             own_gradients[p][:] = single[p]

@@ -16,19 +16,30 @@ from bimhw.learning.methods import Clock
 from bimhw.learning.optim import A_LOG_LIMIT
 from bimhw.learning.updater import Updater
 from bimhw.models.bim.cell import LayerState
+from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.events import few_events
 from bimhw.models.bim.loops import Words, call_kernel, takes_loops
 from bimhw.models.bim.net import NetState
 
-_OWN, _WEIGHTS = ("b_in", "b_delta", "a_log", "b_c", "d"), ("w_in", "w_delta", "w_c")
+
+def _of(*names: str) -> tuple[str, ...]:
+    return tuple(f"layers.0.{name}" for name in names)
+
+
+# vectors and matrices of parameters in the order of the kernels
+_ORDER = {
+    "diag": (_of("b_in", "b_delta", "a_log", "b_c", "d"), (*_of("w_in", "w_delta", "w_c"), "readout.weight")),
+    "s6": (
+        _of("b_in", "b_delta", "b_b", "b_c", "d"),
+        (*_of("w_in", "w_delta", "w_b", "w_c"), "readout.weight", *_of("a_log")),
+    ),
+}
 
 
 def learn_stretch(updater: Updater, learner: Learner, clock: Clock, x: Tensor, y: Tensor) -> float | None:
     """Learn steps x [T, B, M] with classes y [T, B]; return the mean loss, None where the loop does not serve."""
     if not isinstance(learner, RtrlLearner) or not _serves(updater, learner, x, y):
         return None
-    from bimhw.learning.forms.stretch_kernels import learn_stretch as kernel
-
     traces, optimiser, config, old = learner.traces[0], updater.optimiser, learner.net.config, learner.state.layers[0]
     assert isinstance(traces, PackedTraces)
     words = [t.contiguous().view(-1).clone() for t in (old.x, old.r, old.i, old.v, old.ref, old.f)]
@@ -37,6 +48,7 @@ def learn_stretch(updater: Updater, learner: Learner, clock: Clock, x: Tensor, y
         clock.steps += 1
         rates[t] = updater.lr
     inputs = (t.contiguous().numpy() for t in (x, y, learner.state.taps))
+    kernel, options = _kernel(config)
     call_kernel(
         kernel,
         *inputs,
@@ -53,6 +65,7 @@ def learn_stretch(updater: Updater, learner: Learner, clock: Clock, x: Tensor, y
         config.refractory,
         (0,) * WORDS[config.psp],
         losses,
+        *options,
     )
     optimiser.count += len(x)
     updater.updates += len(x)
@@ -62,13 +75,27 @@ def learn_stretch(updater: Updater, learner: Learner, clock: Clock, x: Tensor, y
     return float(losses.mean())
 
 
+def _kernel(config: BimConfig) -> tuple[Any, tuple[bool, ...]]:
+    """Return the loop of a kind of layer and what it takes beside the others' arguments."""
+    if config.kind == "s6":
+        from bimhw.learning.forms.stretch_s6_kernels import learn_stretch_s6
+
+        return learn_stretch_s6, (config.discretisation == "zoh",)
+    from bimhw.learning.forms.stretch_kernels import learn_stretch as learn_stretch_diag
+
+    return learn_stretch_diag, ()
+
+
 def _parameters(updater: Updater, learner: RtrlLearner) -> tuple[Any, ...]:
     """Return parameters, where their gradients go, and the vectors of which both are parts, in the order of the kernel."""
     layer, readout, vector, optimiser = learner.net.layer(0), learner.net.readout, updater.parameters, updater.optimiser
     g = torch.zeros_like(vector.values)
     spaces = dict(zip(vector.names, torch.split(g, [s.numel() for s in vector.shapes]), strict=True))
-    own, ports = ({f"layers.0.{n}": layer.get_parameter(n).detach() for n in names} for names in (_OWN, _WEIGHTS))
-    weights, bias = ports | {"readout.weight": readout.weight.detach()}, readout.bias.detach()
+    vectors_of, matrices = _ORDER[learner.net.config.kind]
+    named = {f"layers.0.{n}": p.detach() for n, p in layer.named_parameters()} | {
+        "readout.weight": readout.weight.detach()
+    }
+    own, weights, bias = {n: named[n] for n in vectors_of}, {n: named[n] for n in matrices}, readout.bias.detach()
 
     def gradients(given: dict[str, Tensor]) -> Words:  # that of A_log goes nowhere where it is fixed
         return _arrays(spaces[n].view(p.shape) if n in spaces else torch.zeros_like(p) for n, p in given.items())
@@ -92,7 +119,7 @@ def _arrays(tensors: Iterable[Tensor]) -> Words:
 
 def _serves(updater: Updater, learner: RtrlLearner, x: Tensor, y: Tensor) -> bool:
     """Return whether these steps are what the compiled loop knows: plain RTRL of one layer on few events, plain Adam."""
-    if not learner.traces or type(learner.traces[0]) is not PackedTraces or learner.net.config.n_layers != 1:
+    if not learner.traces or not isinstance(learner.traces[0], PackedTraces) or learner.net.config.n_layers != 1:
         return False
     changes = (updater.hybrid, updater.pruning, updater.plasticity, updater.moves, updater.homeostasis)
     plain = all(change is None for change in changes) and not updater.parameters.slow

@@ -37,6 +37,17 @@ def _learn(epochs: int = 1, symbols: int = 24, **options: Any) -> tuple[Loop[tor
         {"psp": "exp", "tau_s": 2.0, "reset": "hard", "refractory": 2, "hidden": (7,)},
         {"readout": "membrane", "delays": (0, 3)},
         {"detach_reset": True, "surrogate": "triangle", "delays": (0,)},
+        {"kind": "s6", "hidden": (33,), "discretisation": "zoh", "epochs": 2},
+        {"kind": "s6", "hidden": (7,), "n_states": 3, "discretisation": "euler", "psp": "alpha", "tau_s": 2.0},
+        {"kind": "s6", "reset": "hard", "refractory": 2, "readout": "membrane"},
+        {
+            "kind": "s6",
+            "reset": "hard",
+            "detach_reset": True,
+            "surrogate": "triangle",
+            "n_states": 2,
+            "learn_a_log": False,
+        },
     ],
 )
 def test_equals_the_steps_one_by_one(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +89,7 @@ def _equal(a: Any, b: Any) -> None:
         {"prune": 0.2},
         {"rate_strength": 0.1},
         {"optimiser": "sgd"},
-        {"kind": "s6"},
+        {"kind": "s6", "adapt_beta": 0.1},
         {"hidden": (8, 8)},
         {"adapt_beta": 0.1},
         {"form": "blk"},

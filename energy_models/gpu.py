@@ -38,6 +38,9 @@ PACKED = 2.0  # element-wise rate of packed 16-bit words over that of fp32
 End = Literal["low", "value", "high"]
 
 
+WORD = "assumed"  # of every figure: an estimate from exact counts, by a card's peak rates and assumed times of launch
+
+
 @dataclass(frozen=True, repr=False)
 class GpuCost(Shown):
     """Time and energy of one sample on a card.
@@ -70,7 +73,7 @@ class GpuCost(Shown):
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON; times and energies are per sample."""
-        return asdict(self)
+        return asdict(self) | {"word": WORD}
 
 
 def fits_memory(work: GpuWork, workload: Workload, gpu: GpuCard) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from energy_models.spread import UNKNOWN
@@ -126,19 +126,21 @@ def equal_work(
     out = []
     for r in rows:
         reached = samples is not None and accuracy is not None and r.side == "chip" and r.how == "simulated"
-        out.append(
-            {
-                "who": r.who,
-                "what": r.what,
-                "uj_per_sample": r.uj,
-                "uj_per_step": r.uj / steps if steps else None,
-                "uj_per_update": per_update(r),
-                "uj_to_accuracy": r.uj * samples if reached and samples else None,
-                "accuracy": accuracy if reached else None,
-                "word": r.word,
-            }
-        )
+        n = samples if reached else None
+        row: dict[str, str | float | None] = {"who": r.who, "what": r.what, "word": r.word}
+        for end, uj in (("", r.uj), ("low_", r.low_uj), ("high_", r.high_uj)):
+            row |= {f"{end}{name}": value for name, value in _divided(r, uj, steps, n).items()}
+        out.append(row | {"accuracy": accuracy if reached else None})
     return out
+
+
+def _divided(r: ComparisonRow, uj: float | None, steps: float, samples: int | None) -> dict[str, float | None]:
+    return {
+        "uj_per_sample": uj,
+        "uj_per_step": uj / steps if steps and uj is not None else None,
+        "uj_per_update": None if uj is None else per_update(replace(r, uj=uj)),
+        "uj_to_accuracy": uj * samples if samples and uj is not None else None,
+    }
 
 
 def shown(rows: Iterable[ComparisonRow], batches: tuple[int, ...] = (1,)) -> list[ComparisonRow]:
@@ -227,14 +229,20 @@ class ModeRow:
     chip_low_uj: float
     chip_uj: float
     chip_high_uj: float | None
+    chip_low_us: float | None
     chip_us: float | None
+    chip_high_us: float | None
     chip_word: str
+    chip_time_word: str
     card: str
     card_low_uj: float
     card_uj: float
     card_high_uj: float | None
+    card_low_us: float | None
     card_us: float | None
+    card_high_us: float | None
     card_word: str
+    card_time_word: str
     chip_over_card: float
 
 
@@ -262,6 +270,7 @@ def _least(rows: Iterable[ComparisonRow]) -> ComparisonRow:
 
 def _mode(mode: str, chip: ComparisonRow, card: ComparisonRow) -> ModeRow:
     return ModeRow(
-        mode, chip.what, ", ".join(chip.unknown), chip.low_uj, chip.uj, chip.high_uj, chip.us, chip.word,
-        f"{card.who} {card.what}", card.low_uj, card.uj, card.high_uj, card.us, card.word, chip.uj / card.uj,
+        mode, chip.what, ", ".join(chip.unknown), chip.low_uj, chip.uj, chip.high_uj, chip.low_us,
+        chip.us, chip.high_us, chip.word, chip.time_word, f"{card.who} {card.what}", card.low_uj, card.uj, card.high_uj,
+        card.low_us, card.us, card.high_us, card.word, card.time_word, chip.uj / card.uj,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,7 @@ def command(
         "program": None if output is None else str(output),
         "run": None if run is None else str(run),
     }
+    summary |= _times(run, summary)
     if as_json:
         print_json(summary)
     else:
@@ -162,7 +164,16 @@ def by_file(rule_file: str | None, given: dict[str, Any]) -> bool:
     return True
 
 
+def _times(run: Path | None, summary: Mapping[str, object]) -> dict[str, str | float | None]:
+    from bimhw.runs.time_range import time_range
+
+    return time_range(run) if run is not None and "mean_latency_us" in summary else {}
+
+
 def _show(task: str, summary: dict[str, Any]) -> None:
+    from bimhw.runs.time_range import TIMES, time_note
+    from simulator.base.shown import significant
+
     rows = [
         ("test accuracy", summary["test_accuracy"]),
         ("by epoch", ", ".join(f"{a:.3f}" for a in summary["test_accuracy_by_epoch"])),
@@ -176,7 +187,9 @@ def _show(task: str, summary: dict[str, Any]) -> None:
         ("chip steps", summary["chip_steps"]),
     ]
     if "mean_step_ns" in summary:
-        rows += [("mean step (ns)", summary["mean_step_ns"]), ("a sample (µs)", summary["mean_latency_us"])]
+        note = time_note({k: summary[k] for k in TIMES if k in summary})
+        rows += [("mean step (ns)", summary["mean_step_ns"])]
+        rows += [("a sample (µs)", f"{significant(summary['mean_latency_us'], 4)}{note}")]
     print_table(f"{task}: learnt on the chip", ("quantity", "value"), rows)
     print_table("operations", ("kind", "total"), list(summary["operations"].items()))
     if summary.get("saturations"):

@@ -36,7 +36,7 @@ def command(
     from bimhw.models.bim.config import BimConfig
     from bimhw.models.bim.net import BimNet
     from bimhw.studies.learning_cost.api import learning_cost
-    from bimhw.studies.learning_cost.cost import stream_memory
+    from bimhw.studies.learning_cost.cost import WORDS, stream_memory
     from bimhw.studies.learning_cost.plots import plot_cost
 
     if rule is not None:
@@ -54,14 +54,12 @@ def command(
         print_json(result.facts() | {"stream": [dict(zip(keys, row, strict=True)) for row in memory]})
         return
     columns = ("T", "BPTT KiB", "RTRL KiB", "SEQ KiB", "BPTT ops/step", "RTRL ops/step", "SEQ ops/step")
+    figures = ("bptt_bytes", "rtrl_bytes", "seq_bytes", "bptt_ops", "rtrl_ops", "seq_ops")
     rows = [
         (r.steps, r.bptt_bytes / 1024, r.rtrl_bytes / 1024, r.seq_bytes / 1024, r.bptt_ops, r.rtrl_ops, r.seq_ops)
         for r in result.rows
     ]
-    title = (
-        "learning of one sequence (float32): bytes and BPTT's and SEQ's operations measured, RTRL's operations counted"
-    )
-    print_table(title, columns, rows)
+    print_table("learning of one sequence (float32)", columns, [*rows, ("", *(WORDS[key] for key in figures))])
     click.echo(f"trace words per parameter: {result.trace_words_per_parameter:.2f} ({result.parameters:,} parameters)")
     click.echo(_sentence("BPTT", result.break_even_bptt) + "; " + _sentence("SEQ", result.break_even_seq))
     if memory:

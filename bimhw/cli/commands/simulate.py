@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,7 @@ def command(
     """
     from bimhw.runs.request import parse_period
     from bimhw.runs.simulate import simulate
+    from bimhw.runs.time_range import time_range
     from bimhw.runs.trace import parse_window
     from simulator.base.errors import InputError
     from simulator.program.faults import read_faults
@@ -92,10 +93,11 @@ def command(
     task = take_task(options)
     with progress("simulating", None) as advance:
         done = simulate(program, task, samples=samples, progress=advance, **options)
+    times = time_range(done.folder)
     if as_json:
-        print_json({"run": str(done.folder)} | dict(done.result) | {"manifest": dict(done.manifest)})
+        print_json({"run": str(done.folder)} | dict(done.result) | times | {"manifest": dict(done.manifest)})
         return
-    print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), rows(done.result))
+    print_table(f"{program} on {done.manifest['chip']}", ("quantity", "value"), with_times(rows(done.result), times))
     if "layers" in done.result:
         title = "compared with the float model, by layer (model steps)"
         print_table(
@@ -190,6 +192,20 @@ _NAMES = {
     "samples_per_s": "samples per second",
     "late_packets": "late packets",
 }
+
+
+def with_times(
+    figures: Sequence[tuple[str, object]], times: Mapping[str, str | float | None]
+) -> list[tuple[str, object]]:
+    """Return the figures, the latency with its range and its word."""
+    from bimhw.runs.time_range import time_note
+    from simulator.base.shown import significant
+
+    latency = _NAMES["mean_latency_us"]
+    return [
+        (n, f"{significant(v, 4)}{time_note(times)}") if n == latency and isinstance(v, float) else (n, v)
+        for n, v in figures
+    ]
 
 
 def rows(result: Any) -> list[tuple[str, Any]]:

@@ -23,6 +23,7 @@ class RuleCost(msgspec.Struct, frozen=True, kw_only=True):
         slopes: look-ups of psi, in every step or at labelled ones.
         error_words: words of error or label that each core gets at a labelled step.
         random_words: entries of a fixed random matrix.
+        trust: of every figure: exact counts, without a range.
     """
 
     rule: str
@@ -32,6 +33,7 @@ class RuleCost(msgspec.Struct, frozen=True, kw_only=True):
     slopes: int
     error_words: int
     random_words: int
+    trust: str = "counted"
 
 
 def rule_cost(rule: str, inputs: int = 64, hidden: int = 64, classes: int = 10) -> RuleCost:

@@ -17,6 +17,9 @@ class Simulate(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     run: str
     manifest: RunManifest
+    latency_low_us: Figure = None
+    latency_high_us: Figure = None
+    time_word: str = ""
 
 
 class EnergyItem(Document, frozen=True):
@@ -68,9 +71,17 @@ class EqualWork(Document, frozen=True):
     what: str
     accuracy: Figure
     uj_per_sample: Figure
+    low_uj_per_sample: Figure
+    high_uj_per_sample: Figure
     uj_per_step: Figure
+    low_uj_per_step: Figure
+    high_uj_per_step: Figure
     uj_per_update: Figure
+    low_uj_per_update: Figure
+    high_uj_per_update: Figure
     uj_to_accuracy: Figure
+    low_uj_to_accuracy: Figure
+    high_uj_to_accuracy: Figure
     word: str
 
 
@@ -101,6 +112,7 @@ class GpuCost(Document, frozen=True):
     high_us: Figure
     idle_uj: Figure
     host_uj: Figure
+    word: str
     work: GpuWork
     assumptions: list[str]
 

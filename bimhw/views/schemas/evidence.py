@@ -142,6 +142,7 @@ class LearningCost(Document, frozen=True):
     break_even_bptt: int | None
     break_even_seq: int | None
     rows: list[LearningCostRow]
+    trust: dict[str, str]
     stream: list[dict[str, Anything]]
 
 

@@ -20,6 +20,7 @@ from bimhw.costs.learning import LearningPrice
 from bimhw.costs.pilot import Pilot, most_samples
 from bimhw.costs.rows import modes
 from bimhw.runs.folder import RunFolder
+from bimhw.runs.time_range import time_note, time_range
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu_card import load_gpu
@@ -413,3 +414,13 @@ def test_only_nets_that_learn_are_counted(tmp_path: Path) -> None:
     assert not forms_of(
         Program("loihi2", "", (Population("in", "input", 2, role="input"),), (), np.full(2, HOST, np.int32))
     )
+
+
+def test_a_latency_has_the_range_of_its_energy_row(digits_run: Path) -> None:
+    """`bimhw simulate` prints what `bimhw energy` holds: the same events timed at both ends of the chip file's times."""
+    times, latency = time_range(digits_run), RunFolder.open(digits_run).result["mean_latency_us"]
+    row = next(r for r in bimhw.energy(digits_run, copies=1).rows() if r.work == "inference")
+    assert times["latency_low_us"] == pytest.approx(latency * row.low_us / row.us, rel=1e-9)
+    assert times["latency_high_us"] == pytest.approx(latency * row.high_us / row.us, rel=1e-9)
+    assert times["time_word"] == row.time_word
+    assert time_note(times).endswith(f"), {row.time_word}") and time_note({}) == ""

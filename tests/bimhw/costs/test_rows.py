@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bimhw.costs.rows import ComparisonRow, equal_work, shown, verdict
+from bimhw.costs.rows import ComparisonRow, equal_work, modes, shown, verdict
 
 CHIP = ComparisonRow(
     "chip", "chip", "inference", "simulated", 1, 9.0, 18.0, 27.0, None, None, 5.0, None, 0.0, "assumed", ("spikes",)
@@ -101,3 +101,18 @@ def test_short_tables_keep_the_chip_one_sample_and_the_best_batch() -> None:
 def test_a_card_that_costs_less_is_ahead(uj: float) -> None:
     (line,) = verdict([replace(CHIP, low_uj=18.0, high_uj=18.0), replace(CARD, low_uj=uj, uj=uj, high_uj=uj)])
     assert line.startswith("LOSES") is (uj < 18.0)
+
+
+def test_equal_work_has_both_ends() -> None:
+    """Ends divide as the figure does; what nothing bounds stays unknown."""
+    row = replace(CHIP, low_uj=9.0, uj=18.0, high_uj=None, work="learning", how="seq", updates=4.0)
+    (got,) = equal_work([row], steps=18, samples=None, accuracy=None)
+    assert [got[f"{end}uj_per_step"] for end in ("low_", "", "high_")] == [0.5, 1.0, None]
+    assert got["low_uj_per_update"] == 9.0 / 4 and got["high_uj_per_sample"] is None
+
+
+def test_modes_give_the_ends_of_times() -> None:
+    chip, card = replace(CHIP, low_us=1.0, us=2.0, high_us=5.0, time_word="scaled"), replace(CARD, batch=1)
+    first = modes([chip, card])[0]
+    assert (first.chip_low_us, first.chip_us, first.chip_high_us) == (1.0, 2.0, 5.0)
+    assert (first.chip_time_word, first.card_time_word) == ("scaled", card.time_word)

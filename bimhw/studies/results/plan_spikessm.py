@@ -21,6 +21,8 @@ _LONG: dict[str, Any] = {"epochs": 8, "batch": 50, "lr_end": 0.02, "delta_min": 
 _BIM: dict[str, Any] = {**_LONG, "psp": "delta", "k_o": 0.9}
 COMPLEX: dict[str, Any] = {"kind": "complex", "state_gain": "variance", "norm": "batch", "learn_a_log": True}
 
+_OFTEN = {"epochs": 16, "batch": 25}  # four times the updates
+
 
 def _lr(*values: float) -> tuple[dict[str, Any], ...]:
     return tuple({"lr": v} for v in values)
@@ -47,23 +49,35 @@ _TURNING = tuple(
         f"BIM complex 2x64, BPTT{passes}, spike readout",
         "bim",
         {**_BIM, **COMPLEX, "hidden": "64,64", "rule": "bptt", **more},
-        _lr(0.02),
+        _lr(rate),
         seeds=3,
     )
-    for passes, more in (("", {}), (", sixteen passes", {"epochs": 16}))
+    for passes, rate, more in (
+        ("", 0.02, {}),
+        (", sixteen passes", 0.02, {"epochs": 16}),
+        (", sixteen passes in batches of 25", 0.014, _OFTEN),
+    )
+)
+_LONGER_GRU = Row(
+    "GRU, BPTT, sixteen passes in batches of 25",
+    "baseline",
+    {"model": "gru", "parameters": 13_500, **_OFTEN},
+    _lr(0.005, 0.01, 0.02),
+    seeds=2,
 )
 PSMNIST = Table(
     "psmnist",
     "Permuted sequential MNIST, 14 x 14 pixels one by one (196 steps), 4,000 / 1,000 digits",
     "smnist",
     "accuracy",
-    _rows("64,64", 8, 13_500, (0.02, 0.05), _TURNING),
+    _rows("64,64", 8, 13_500, (0.02, 0.05), (*_TURNING, _LONGER_GRU)),
     _CLAIM,
     "Neither the split nor the size is the official one: pixels are averaged two by two, from 5,000 digits of a package. "
     f"{_NOTE} "
     "The setting of the complex row was chosen in trial runs on the last 800 training digits. One test figure without the "
     "slower rate of its angles (83.5 %) was seen before. The row of sixteen passes has twice the "
-    "updates of the others; so many were set before any figure of it.",
+    "updates of the others; so many were set before any figure of it. Batches of 25 were chosen on those 800 digits (one "
+    "seed): eight passes in batches of 50 86.5 %, of 25 89.8 (with dropout .1 88.0), sixteen passes of 25 91.0.",
     task_options={"permuted": True, "pool": 2},
 )
 

@@ -59,19 +59,28 @@ def affine_layer(name: str, layer: nn.Module, source: Expr, shape: tuple[int, ..
     n = LEADING.get(source.axes, 1)
     one = Expr(source.op, (), "B", (1, *source.features))
     out = (1, *shape[n:])
-    call = _Call(type(layer).__name__, (one,), "B", lambda values: [layer(values[0])])
+    call = _Call(type(layer).__name__, (one,), "B", lambda values: [_of_one_step(layer)(values[0])])
     found = _part(call, 0, out)
     return found.what if found is not None else None
+
+
+def _of_one_step(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return what torch's own class does with [B, ...]: a framework's layer may ask for an axis of time."""
+    for cls in type(layer).__mro__:
+        if cls.__module__.startswith("torch.nn.modules.") and cls is not nn.Module:
+            return lambda x: cls.forward(layer, x)  # type: ignore[attr-defined]
+    return layer
 
 
 def windows(layer: nn.Module, features: tuple[int, ...]) -> Affine | None:
     """Return the sum over the windows of a maximum pool: a single 1 goes to every window that holds it."""
     size = math.prod(features)
+    pooled = _of_one_step(layer)
     with torch.no_grad():
-        held = layer(torch.zeros(1, *features, dtype=torch.float64))
+        held = pooled(torch.zeros(1, *features, dtype=torch.float64))
         if size * held.numel() > MOST_ENTRIES:
             return None
-        ones = layer(torch.eye(size, dtype=torch.float64).reshape(size, *features))
+        ones = pooled(torch.eye(size, dtype=torch.float64).reshape(size, *features))
     matrix = ones.reshape(size, -1).T.contiguous().numpy()
     return Affine(type(layer).__name__, matrix, np.zeros(matrix.shape[0]))
 

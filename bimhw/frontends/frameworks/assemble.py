@@ -231,7 +231,11 @@ def _add(a: Assembly, expr: Expr, step: int) -> list[str]:
 
 def _scale(a: Assembly, expr: Expr, step: int) -> list[str]:
     factor = array(expr.what)
-    if factor.ndim > len(expr.features):
+    lead = factor.shape[: max(0, factor.ndim - len(expr.features))]
+    if np.prod(lead) != 1:
+        problem = "is not the same in every step and sample"
+        raise FitError(f"a factor of shape {factor.shape}", problem, "A chip does the same in every step")
+    if lead:
         factor = factor.reshape(factor.shape[factor.ndim - len(expr.features) :])
     full = np.broadcast_to(factor, expr.features).copy()
     return a.after(a.sources(expr.args[0], step), "scale", ("Scale", {"scale": full}))

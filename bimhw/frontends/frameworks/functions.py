@@ -249,7 +249,7 @@ def _negated(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor) -> Made:
     return None if source is None else Expr("scale", (source,), source.axes, source.shape, -1.0)
 
 
-def _over_time(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, how: str | None = None) -> Expr | None:
+def _over_time(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, how: str) -> Expr | None:
     """Read a sum, mean or maximum over time."""
     source = trace.of(args[0])
     dim = args[1] if len(args) > 1 else kwargs.get("dim")
@@ -262,8 +262,13 @@ def _over_time(trace: Trace, args: Args, kwargs: Kwargs, out: Tensor, how: str |
     return None
 
 
-def _reduced(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
-    return _over_time(trace, args, kwargs, out) if isinstance(out, Tensor) else None
+def _reduced(how: str) -> Handler:
+    """Return the reader of a sum or mean over time."""
+
+    def handler(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
+        return _over_time(trace, args, kwargs, out, how) if isinstance(out, Tensor) else None
+
+    return handler
 
 
 def _largest(trace: Trace, args: Args, kwargs: Kwargs, out: Nest) -> Made:
@@ -329,7 +334,7 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("neg", "negative"), _negated),
     **dict.fromkeys(("softmax", "log_softmax"), ordered),
     **dict.fromkeys(("relu", "clamp", "clip", "clamp_min", "hardtanh", "relu6"), rectified),
-    **dict.fromkeys(("sum", "mean"), _reduced),
+    **{how: _reduced(how) for how in ("sum", "mean")},
     **dict.fromkeys(("max", "amax"), _largest),
     **dict.fromkeys(("repeat", "expand", "tile"), _held),
     "unsqueeze": _unsqueezed,

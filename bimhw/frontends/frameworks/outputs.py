@@ -129,6 +129,8 @@ def _candidates(trace: Trace, out: Nest, steps: int | None) -> list[Row]:
                 whole = Expr("stack", tuple(p for p in parts if p), "TB", values.shape, value=values)
                 rows.append((place, names[place], whole))
         return rows
+    if steps is None and isinstance(out, list) and (listed := _whole(trace, out)) is not None:
+        return [(0, "0", listed)]
     if isinstance(out, tuple | list | Mapping):
         keyed = out.items() if isinstance(out, Mapping) else enumerate(out)
         found = []
@@ -138,6 +140,16 @@ def _candidates(trace: Trace, out: Nest, steps: int | None) -> list[Row]:
         return found
     expr = trace.of(out)
     return [(0, "0", expr if expr.value is not None else _with_value(expr, out))] if expr is not None else []
+
+
+def _whole(trace: Trace, out: list[Nest]) -> Expr | None:
+    """Return the sequence whose steps a list holds, or None."""
+    parts = [trace.of(one) for one in out]
+    first = parts[0] if parts else None
+    if first is None or first.op != "pick" or first.args[0].shape[0] != len(out) or first.args[0].axes != "TB":
+        return None
+    same = all(p is not None and p.args == first.args and p.step == k for k, p in enumerate(parts))
+    return _with_value(first.args[0], np.stack([array(one) for one in out])) if same else None
 
 
 def _is_result(value: Nest, steps: int | None) -> bool:
@@ -171,11 +183,8 @@ def _answer(trace: Trace, row: tuple[int, Expr], cells: Mapping[str, Cell], step
     while expr.op == "scale" and np.ndim(array(expr.what)) == 0 and _reduces(expr.args[0]):
         factor, expr = factor * float(array(expr.what)), expr.args[0]
     if expr.op == "over_time":
-        inner = expr.args[0]
-        length = _length(inner)
-        mean = not np.allclose(array(expr.value), _total(inner)) if inner.value is not None else False
-        over_time = "max" if expr.what == "max" else "sum"
-        factor, expr = 1.0 if over_time == "max" else factor / (length if mean else 1), inner
+        inner, over_time = expr.args[0], "max" if expr.what == "max" else "sum"
+        factor, expr = 1.0 if over_time == "max" else factor / (_length(inner) if expr.what == "mean" else 1), inner
     elif expr.op == "pick" and steps is None and expr.step == _length(expr.args[0]) - 1:
         over_time, expr = "last", expr.args[0]
     elif steps is not None and (chain := _chain(expr, steps)) is not None:
@@ -213,12 +222,6 @@ def _last_step(expr: Expr) -> int | None:
 
 def _reduces(expr: Expr) -> bool:
     return expr.op in ("over_time", "add", "scale") and any(e.op in ("spike", "state") for e in leaves(expr))
-
-
-def _total(expr: Expr) -> Floats:
-    values = array(expr.value)
-    total: Floats = values.sum(axis=0 if expr.axes == "TB" else 1)
-    return total
 
 
 def _parted(expr: Expr, wanted: Floats) -> Floats:

@@ -99,6 +99,14 @@ class _Hooks:
             self._check_states(name, given[1:], step)
         axes = cell.time if whole else "B"
         first, *others = tensors(out)
+        if whole and isinstance(out, list):
+            self._listed(name, axes, out)
+            return
+        if whole and first.shape[:2] != given[0].shape[:2]:
+            problem = "gives one value of all steps, which it makes inside"
+            raise FitError(
+                f"layer {name!r}", problem, "Let it give every step (decode=None), and reduce them in the forward"
+            )
         spike = Expr("spike", (), axes, tuple(first.shape), name, None if whole else step, first)
         self.trace.shapes[name] = spike.features
         self.trace.keep(first, spike)
@@ -108,6 +116,14 @@ class _Hooks:
                 self.trace.keep(
                     state, Expr("state", (Expr("place", what=k),), "B", tuple(state.shape), name, number, state)
                 )
+
+    def _listed(self, name: str, axes: str, out: list[Tensor]) -> None:
+        """Note a list with a tensor a step, as SpikingJelly's neurons without spikes give it."""
+        shape = (len(out), *out[0].shape)
+        whole = Expr("spike", (), axes, shape, name)
+        self.trace.shapes[name] = whole.features
+        for k, one in enumerate(out):
+            self.trace.keep(one, Expr("pick", (whole,), "B", tuple(one.shape), None, k))
 
     def _check_states(self, name: str, states: list[Tensor], step: int) -> None:
         """Check that an incoming state is the layer's own of the step before, or its start in the first."""

@@ -13,7 +13,7 @@ from torch import nn
 import bimhw
 from bimhw.frontends.frameworks.module import module_outline, read_module
 from simulator.base.errors import FitError
-from tests.bimhw.frontends.test_frameworks import LIFNode, _spikes
+from tests.bimhw.frontends.test_frameworks import LIFNode, NonSpikingLIFNode, _spikes
 
 
 class FloatNode(LIFNode):
@@ -151,6 +151,86 @@ def test_what_users_write_between_spiking_layers_is_read(form: str) -> None:
     """relu of spikes (Norse's tutorial), SEW blocks with AND and IAND, constants that are subtracted, dropout with a state."""
     torch.manual_seed(8)
     read = read_module(Joined(form), _spikes(14, 3, 6))
+    assert read.differ == 0 and read.wanted.any() and not read.wanted.all()
+
+
+class Listed(NonSpikingLIFNode):
+    """As SpikingJelly 2 has it: the membranes as a list with a tensor a step, or reduced inside."""
+
+    def __init__(self, tau: float, decode: str | None = None) -> None:
+        super().__init__(tau)
+        self.decode = decode
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.v = torch.zeros_like(x[0])
+        rows = super().forward(x)
+        return rows.mean(0) if self.decode == "mean-mem" else list(rows)
+
+
+Listed.__name__ = Listed.__qualname__ = "NonSpikingLIFNode"
+Listed.__module__ = "spikingjelly.small"
+
+
+def test_membranes_in_a_list_are_a_sequence_and_those_reduced_inside_are_refused() -> None:
+    """The list was taken for its first step (a ValueError of numpy's)."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 5), LIFNode(1.5, step_mode="m"), nn.Linear(5, 3), Listed(2.0))
+    nn.init.uniform_(net[0].weight, 0, 1.5)  # type: ignore[arg-type]
+    x = _spikes(10, 2, 6)
+    read = read_module(net, x)
+    assert read.differ == 0 and read.wanted.shape == (2, 10, 3) and read.wanted.std() > 0
+    net[3] = Listed(2.0, "mean-mem")
+    with pytest.raises(FitError, match=r"layer '3'.*one value of all steps.*decode=None"):
+        read_module(net, x)
+
+
+class Mean(nn.Module):
+    """A layer without neurons at the end, reduced over the steps; or a factor for each step."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 5), LIFNode(1.5, step_mode="m"), nn.Linear(5, 3))
+        self.how, self.factor = how, nn.Parameter(torch.rand(10, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.net(x * self.factor if self.how == "factor" else x)
+        return y.mean(0) if self.how == "mean" else y.sum(0)
+
+
+@pytest.mark.parametrize("how", ["mean", "sum"])
+def test_a_linear_layer_at_the_end_is_summed_or_averaged_as_the_module_does(how: str) -> None:
+    """The mean was taken for a sum: every output differed."""
+    torch.manual_seed(3)
+    module = Mean(how)
+    nn.init.uniform_(module.net[0].weight, 0, 1.5)  # type: ignore[arg-type]
+    read = read_module(module, _spikes(10, 2, 6))
+    assert read.differ == 0 and read.wanted.shape == (2, 3) and read.wanted.std() > 0
+
+
+def test_a_factor_for_each_step_is_refused() -> None:
+    """As SpikingJelly's TemporalEffectiveBatchNorm has it; it was a ValueError of numpy's."""
+    with pytest.raises(FitError, match=r"a factor of shape \(10, 1, 1\): is not the same in every step"):
+        read_module(Mean("factor"), _spikes(10, 2, 6))
+
+
+class TimedPool(nn.MaxPool1d):
+    """As SpikingJelly's in step mode m: it takes [T, B, C, L] alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim != 4:
+            raise ValueError("expected x with shape [T, N, C, L]")
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+TimedPool.__module__ = "spikingjelly.small"
+TimedPool.forward.__module__ = "spikingjelly.small"
+
+
+def test_a_pool_that_asks_for_an_axis_of_time_is_read_by_its_class() -> None:
+    torch.manual_seed(3)
+    net = nn.Sequential(TimedPool(2), nn.Flatten(2), nn.Linear(16, 3), LIFNode(1.5, step_mode="m"))
+    nn.init.uniform_(net[2].weight, -0.2, 0.5)  # type: ignore[arg-type]
+    read = read_module(net, _spikes(10, 2, 4, 8))
     assert read.differ == 0 and read.wanted.any() and not read.wanted.all()
 
 

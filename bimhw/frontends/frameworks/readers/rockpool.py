@@ -27,7 +27,7 @@ def _lif(m: Any) -> Cell:
     if m.n_synapses != 1:
         raise Unreadable(f"has {m.n_synapses} synapses a neuron", "Use one synapse a neuron")
     cap = float(m.max_spikes_per_dt)
-    if cap != 1 and cap < _NO_CAP:
+    if cap < 1 or cap != round(cap):
         raise Unreadable(f"fires at most {cap:g} spikes a step", "Set max_spikes_per_dt to 1, or leave it")
     if np.any(array(m.threshold) <= 0):
         raise Unreadable("has a threshold <= 0", "Use a positive threshold")
@@ -44,6 +44,7 @@ def _lif(m: Any) -> Cell:
         reset=leaky.SOFT,
         recurrent=recurrent,
         time="BT",
+        notes=(f"more than {cap:g} spikes a step are not cut off",) if 1 < cap < _NO_CAP else (),
     )
 
 

@@ -248,6 +248,7 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
     from bimhw.learning.objectives.language import LanguageSettings
     from bimhw.learning.objectives.language_recipe import language_recipe
     from bimhw.learning.recipe import recipe
+    from bimhw.models.bim.config import BimConfig
     from bimhw.studies.baselines.fit import FitSettings
     from bimhw.studies.baselines.models import NAMES
     from bimhw.studies.results.points import _text_options
@@ -260,12 +261,10 @@ def test_every_row_of_the_plan_has_valid_settings() -> None:
             for choice in row.grid or ({},):
                 options = row.options | choice
                 if row.kind.endswith("-ctc"):
-                    options = {
-                        k: v
-                        for k, v in options.items()
-                        if k not in ("model", "hidden", "rule", "k_o", "tau_m", "smooth")
-                    }
-                    _ = CtcSettings(**options)
+                    own = ("model", "hidden") if row.kind == "baseline-ctc" else BimConfig.__struct_fields__
+                    _ = CtcSettings(**{k: v for k, v in options.items() if k not in own})
+                    if row.kind == "bim-ctc":
+                        _ = BimConfig(n_in=2, n_out=11, **{k: v for k, v in options.items() if k in own})
                 elif row.kind == "bim":
                     recipe(toy(), options.pop("preset", None), 0, **options)
                 elif row.kind == "bim-text":

@@ -76,11 +76,6 @@ class ComparisonRow:
         """True if the row is of learners side by side, each with a network of its own: no batch of one network."""
         return self.side == "chip" and self.work == "learning" and self.batch > 1
 
-    @property
-    def marked(self) -> str:
-        """The row in words, with what its sums lack."""
-        return f"{self.what}, without {', '.join(self.unknown)}" if self.unknown else self.what
-
     def as_record(self) -> dict[str, str | float | None]:
         """Return one flat value a column, each figure with its range and its word."""
         plain = asdict(self) | {"what": self.what, "unknown": ", ".join(self.unknown)}

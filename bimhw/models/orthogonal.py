@@ -92,15 +92,3 @@ def orthogonal_start(rows: int, columns: int, how: Start, generator: torch.Gener
         return torch.nn.init.orthogonal_(torch.empty(rows, columns), generator=generator)
     seed = int(torch.randint(2**31, (1,), generator=generator))
     return torch.from_numpy(orthogonal_weights(rows, columns, seed=seed).weights).float()
-
-
-def orthogonal_penalty(w: Tensor) -> Tensor:
-    """Return ||W W^T - I||_F (scheme 2) of a matrix [rows, columns]; times lambda it is added to a loss.
-
-    The gradient is 2 (W W^T - I) W / ||W W^T - I||_F; at an orthogonal W it is taken as 0.
-    """
-    import torch
-
-    wide = w if w.shape[0] <= w.shape[1] else w.T
-    norm: Tensor = torch.linalg.matrix_norm(wide @ wide.T - torch.eye(len(wide), dtype=w.dtype, device=w.device))
-    return norm

@@ -95,10 +95,6 @@ def _own_facts(path: Path) -> dict[str, object]:
     return facts | {"labels": " ".join(str(n) for n in np.bincount(data.y))}
 
 
-def _few(labels: npt.NDArray[np.generic]) -> bool:
-    return bool(np.min(labels, initial=0) >= 0 and np.max(labels, initial=0) < MOST_CLASSES)
-
-
 def _shape(values: npt.NDArray[np.generic]) -> str:
     return f"{' x '.join(str(n) for n in values.shape)} of {values.dtype}"
 

@@ -157,11 +157,6 @@ def _faults(simulation: Simulation) -> Any:
     return None if simulation.breakage is None else json.loads(msgspec.json.encode(simulation.breakage.faults))
 
 
-def inputs_sha256(inputs: SpikeTrain, steps: int) -> str:
-    """Hash what drives a run of `steps` steps."""
-    return _inputs_hash((inputs,), steps)
-
-
 def _inputs_hash(trains: Sequence[SpikeTrain], steps: int) -> str:
     digest = hashlib.sha256(str(steps).encode())
     for train in trains:

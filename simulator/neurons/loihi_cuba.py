@@ -33,27 +33,6 @@ V_MAX = 2**23 - 1
 WEIGHT_MAX = (2**21 - 2**6) >> 6
 
 
-def effective_weight(
-    w_mant: npt.NDArray[Any], w_exp: int = 0, num_weight_bits: int = 8, mixed: bool = True
-) -> npt.NDArray[np.int32]:
-    """Return the integer that one spike adds to ``acc`` for weight mantissas on Loihi: w_act / 2^6.
-
-    The mantissa loses its low bits toward zero (lsb = 8 - (num_weight_bits - mixed)), is scaled by 2^w_exp and clipped
-    so that |w_act| <= 2^21 - 2^6.
-
-    Args:
-        w_mant: -256..254 (mixed sign), 0..255 (excitatory) or -256..0 (inhibitory).
-        w_exp: -8..7.
-        num_weight_bits: stored bits, 1..8.
-        mixed: whether one bit holds the sign.
-    """
-    lsb = 8 - (num_weight_bits - int(mixed))
-    w = np.asarray(w_mant, np.int64)
-    w = np.sign(w) * ((np.abs(w) >> lsb) << lsb)
-    scaled = (w << (6 + w_exp)) if w_exp >= -6 else (w >> -(6 + w_exp))
-    return np.asarray(np.clip(scaled >> 6, -WEIGHT_MAX, WEIGHT_MAX), np.int32)
-
-
 @numba.njit(cache=True, nogil=True)
 def _noise(seed: int, step: int, logical_id: int, mant: int, exp: int) -> int:
     word = int(random_word(seed, step, logical_id, STREAM_NEURON))

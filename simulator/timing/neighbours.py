@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.timing.bound import link_busy_of, quiet_bound
-from simulator.timing.contract import DONE, I32, I64, Mesh, StepTimes, StepWork
+from simulator.timing.contract import I32, I64, Mesh, StepTimes, StepWork
 from simulator.timing.expand import Chunk, moved_ends
 from simulator.timing.plan import Plan
 from simulator.timing.wires import token_ticks
@@ -216,17 +216,3 @@ def time_neighbours(plan: Plan, chunk: Chunk, neighbours: Neighbours, engine: Lo
             kept[chunk.first + s] = (work, StepTimes(own, times.soma_end[s] - origin, link_busy_of(plan.mesh, work)))
     stall = (times.soma_end - times.start).sum(axis=0) - chunk.soma
     return LocalRun(times.over, stall, times.link_busy, kept)
-
-
-def quiet_of(local: LocalWork, times: LocalTimes) -> I64:
-    """Compute `quiet` by its definition, from the stamps and the somas' ends, int64 [T, C]."""
-    n, steps = local.neighbours, local.tail.shape[0]
-    quiet = times.soma_end.copy()
-    source = n.source
-    for s in range(steps):
-        np.maximum.at(quiet[s], n.who[n.sends], times.soma_end[s][source[n.sends]] + n.ticks[n.sends])
-    for c in range(local.tail.shape[1]):
-        for s in range(steps):
-            rows = slice(local.first[s, c], local.first[s + 1, c])
-            np.maximum.at(quiet[s], local.work.dst[rows], times.stamps[rows, DONE])
-    return quiet

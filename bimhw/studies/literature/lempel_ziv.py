@@ -47,11 +47,6 @@ def lz_complexity(train: Sequence[int] | str | npt.NDArray[np.generic]) -> float
     return float(lz76(train) * np.log2(n) / n)
 
 
-def bernoulli_entropy(p: float) -> float:
-    """Return the entropy rate of a Bernoulli source in bits a symbol."""
-    return float(-sum(q * np.log2(q) for q in (p, 1 - p) if q > 0))
-
-
 @dataclass(frozen=True, eq=False)
 class NearestComplexity:
     """A readout: the class whose mean complexity is nearest to that of a train.

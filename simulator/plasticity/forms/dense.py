@@ -120,25 +120,17 @@ def _draw_traces(r: Floats, noise: npt.NDArray[np.uint64], line: int, port: int,
 
 
 @numba.njit(cache=True, nogil=True)
-def dense_narrow(
-    e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
-    membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64],
-) -> None:  # fmt: skip
-    """Do as `rtrl.dense_step` for narrow words; arguments as there, traces e as [4, M1, 5, H].
-
-    Args:
-        noise: uint64 [5]: 1 for stochastic rounding (0: to nearest), seed, chip step, stream of the layer, number of the
-            first neuron.
-    """
-    dense_lines(e, g, u, hist, const, live, psp, membrane, labelled, words, noise, np.arange(e.shape[1]))
-
-
-@numba.njit(cache=True, nogil=True)
 def dense_lines(
     e: Floats, g: Floats, u: Floats, hist: Floats, const: Floats, live: npt.NDArray[np.uint8], psp: int,
     membrane: bool, labelled: bool, words: Floats, noise: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Do as `dense_narrow` for some lines of synapses, of these numbers, the first of them line 0."""
+    """Do as `base.dense_step` for narrow words, for some lines of synapses; arguments as there, traces e as [4, M1, 5, H].
+
+    Args:
+        noise: uint64 [5]: 1 for stochastic rounding (0: to nearest), seed, chip step, stream of the layer, number of the
+            first neuron.
+        numbers: of the lines; the first of them is line 0.
+    """
     lines, n = e.shape[1], e.shape[3]
     zero, one, h, rest = np.zeros(n), np.ones(n, np.uint8), np.empty(n), np.empty(n)
     r, stochastic = np.full((5, n), 0.5), noise[0] != 0

@@ -41,12 +41,6 @@ def _inverse_root(v: Any, table: Any) -> Any:
     return math.ldexp(table[cell], -((exponent - 2 + odd) // 2))
 
 
-def inverse_root(v: Floats) -> Floats:
-    """Compute 1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.6 %)."""
-    table = inverse_root_table()
-    return np.array([_inverse_root(x, table) for x in v])
-
-
 @numba.njit(cache=True, nogil=True)
 def _scales(g: Any, v: Any, mix: float, corrected: float, eps: float, lsb: float, table: Any, out: Any) -> Any:
     """Advance v [H] with the mean squares of g [M, H], fill out [H]; returns the largest word seen."""

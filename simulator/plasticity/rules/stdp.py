@@ -66,18 +66,3 @@ def stdp_step(u, s, pre, post, omega, live, decay, amplitude, nearest, words):  
         if s[i] != 0.0:
             post[i] = put(s[i] if nearest else post[i] + s[i], K_POST, words)
     return u.size + s.size, written
-
-
-def stdp_pairs(
-    u: Floats, s: Floats, taus: tuple[float, float], amplitude: tuple[float, float], nearest: bool = False
-) -> Floats:
-    """Return Omega [M, H] of whole trains u [T, M], s [T, H] in plain numpy: the float twin of `stdp_step`."""
-    plus, minus = math.exp(-1 / taus[0]), math.exp(-1 / taus[1])
-    pre, post = np.zeros(u.shape[1]), np.zeros(s.shape[1])
-    omega = np.zeros((u.shape[1], s.shape[1]))
-    for x, y in zip(u, s, strict=True):
-        pre, post = pre * plus, post * minus
-        pre = np.where(x != 0, x, pre) if nearest else pre + x
-        omega += amplitude[0] * np.outer(pre, y) - amplitude[1] * np.outer(x, post)
-        post = np.where(y != 0, y, post) if nearest else post + y
-    return omega

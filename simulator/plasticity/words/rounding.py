@@ -118,11 +118,3 @@ def update_weights(
             written += on * np.int64(change[j, i] != 0)
             weights[j, i] = weights[j, i] + on * (clipped - np.int64(weights[j, i]))
     return written, bounded, weights.size if mode == STOCHASTIC else 0
-
-
-def update_weights_twin(
-    weights: Integers, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
-) -> Integers:
-    """Do the same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
-    moved = weights.astype(np.int64) + ((change + random) >> FRACTION_BITS)
-    return np.clip(moved, -limit, limit).astype(weights.dtype)

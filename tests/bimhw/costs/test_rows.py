@@ -34,7 +34,7 @@ def test_energy_to_an_accuracy_is_that_of_all_samples_of_the_run_that_reached_it
 
 
 def test_words_of_a_row_do_not_decide_its_numbers() -> None:
-    assert CHIP.what == "inference" and CHIP.marked == "inference, without spikes"
+    assert CHIP.what == "inference"
     assert replace(CHIP, batch=14).what == "inference, 14 copies"
     assert replace(CHIP, work="learning", how="seq").what == "inference + learning (RTRL SEQ, counted)"
     assert replace(CARD, work="bptt", batch=256, how="eager").what == "training (BPTT), batch 256, eager"

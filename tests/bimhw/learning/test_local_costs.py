@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from bimhw.learning.local_rules.costs import error_packets, rule_costs
+from bimhw.learning.local_rules.costs import rule_costs
 from bimhw.learning.local_rules.learner import LocalLearner, LocalRule
 from bimhw.learning.rules.kinds.leaky import RULES
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyNet, LeakyRecord
-from simulator.base.errors import InputError
 
 STEPS, HIDDEN, M, C = 6, (4, 3), 5, 3
 CASES = [(rule, recurrent, adaptive) for rule in RULES[1:] for recurrent in (False, True) for adaptive in (False, True)]
@@ -151,13 +150,3 @@ def test_the_table_counts_what_a_twin_multiplies(rule: LocalRule, recurrent: boo
             wanted = result.gradients[f"layers.{k}.weight"]
             np.testing.assert_allclose(np.array(found)[:, : twins[k].below], wanted, atol=1e-12)
     assert learner.memory_words == sum(cost.words for cost in costs) + HIDDEN[-1]
-
-
-def test_packets_are_words_times_cores() -> None:
-    config = LeakyConfig(n_in=M, hidden=HIDDEN, n_out=C)
-    packets = {r.name: error_packets(r, config, (2, 4)) for r in RULES}
-    assert packets["etlp"] == packets["decolle"] == 2 + 4
-    assert packets["e-prop"] == C * (2 + 4)
-    assert packets["ottt"] == packets["s-tllr"] == HIDDEN[1] * 2 + C * 4
-    with pytest.raises(InputError, match="one number from 1 on a layer"):
-        error_packets(RULES[0], config, (2,))

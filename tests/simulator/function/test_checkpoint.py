@@ -88,9 +88,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
     killed = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": root})
     assert killed.returncode == -signal.SIGKILL
     probe = Simulation(_program(), seed=5, graded_inputs=False)
-    from simulator.function.checkpoint import inputs_sha256
+    from simulator.function.checkpoint import _inputs_hash
 
-    load_checkpoint(probe, tmp_path / "c", inputs_sha256(_inputs(), 100))
+    load_checkpoint(probe, tmp_path / "c", _inputs_hash((_inputs(),), 100))
     assert probe.state.step == 50
     resumed = run(_program(), _inputs(), 100, seed=5, checkpoint=tmp_path / "c", checkpoint_every=10)
     _same(run(_program(), _inputs(), 100, seed=5), resumed)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from simulator.base.random import random_word
 from simulator.neurons import base
 from simulator.neurons.lif import initial_v
-from simulator.neurons.loihi_cuba import effective_weight
 from simulator.neurons.spike_sampler import sigmoid_table
 
 N, T = 7, 25
@@ -118,16 +117,6 @@ def test_loihi_noise_covers_its_range_evenly() -> None:
     assert v.max() == 127
     assert abs(v.mean()) < 4 * 73.6 / np.sqrt(v.size)
     assert abs(v.std() - np.sqrt((255**2 - 1) / 12)) < 1.5
-
-
-def test_effective_weights_of_loihi() -> None:
-    mant = np.array([-256, -255, -3, -1, 0, 1, 3, 127, 254])
-    assert effective_weight(mant).tolist() == [-256, -254, -2, 0, 0, 0, 2, 126, 254]
-    assert effective_weight(mant, mixed=False).tolist() == mant.tolist()
-    assert effective_weight(mant, w_exp=7).tolist() == [-32767, -32512, -256, 0, 0, 0, 256, 16128, 32512]
-    # 254 * 2^-8: the act weight is (254 >> 2) >> 6 << 6, below one unit
-    assert effective_weight(np.array([254]), w_exp=-8).tolist() == [0]
-    assert effective_weight(np.array([200]), w_exp=-2, num_weight_bits=4).tolist() == [48]
 
 
 @settings(deadline=None, max_examples=30)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulator.base.random import philox4x32
 from simulator.plasticity.forms import block
 from simulator.plasticity.forms.base import ALPHA, DELTA, EXP, dense_step
-from simulator.plasticity.forms.dense import dense_lines, dense_narrow
+from simulator.plasticity.forms.dense import dense_lines
 from simulator.plasticity.forms.sweep import replay, sweep
 from simulator.plasticity.words import words
 
@@ -185,7 +185,9 @@ def test_vector_form_of_narrow_words_has_the_same_bits(seed, psp, membrane, bits
     f, k = np.zeros((4, M1, 5, H)), np.zeros((4, M1, H))
     for t in range(T):
         dense_step(e, g, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, one)
-        dense_narrow(f, k, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, other, np.zeros(5, np.uint64))
+        dense_lines(
+            f, k, u[t], hist[t], const, live, psp, membrane, t % 2 == 0, other, np.zeros(5, np.uint64), np.arange(M1)
+        )
     assert np.array_equal(e, f.transpose(0, 2, 1, 3))
     assert np.array_equal(g, k)
     assert np.array_equal(one, other)
@@ -210,9 +212,8 @@ def test_stochastic_traces_are_floors_of_their_keyed_random_numbers(seed, psp, b
     want = np.zeros((4, M1, 5, H))
     kap, rho, p_vi, p_vr, b, lc, k, skip = const
     for t in range(4):
-        dense_narrow(
-            e, g, u[t], hist[t], const, live, psp, False, False, table, np.array([1, seed, t, 4, first], np.uint64)
-        )
+        noise = np.array([1, seed, t, 4, first], np.uint64)
+        dense_lines(e, g, u[t], hist[t], const, live, psp, False, False, table, noise, np.arange(M1))
         abar, c, psi, gd, x_new, z, _, f = hist[t]
         for port, line, i in np.ndindex(4, M1, H):
             if (port == 3 and line) or (port < 3 and not live[port, line, i]):
@@ -260,7 +261,7 @@ def test_lines_that_carried_nothing_may_be_left_out(psp):
     few = np.ascontiguousarray(live[:, lines])
     for t in range(T):
         noise = np.array([1, 7, t, 4, 0], np.uint64)
-        dense_narrow(e, g, u[t], hist[t], const, live, psp, False, True, one, noise)
+        dense_lines(e, g, u[t], hist[t], const, live, psp, False, True, one, noise, np.arange(M1))
         dense_lines(f, k, u[t, lines], hist[t], const, few, psp, False, True, other, noise, lines)
     assert lines.size < M1 and np.array_equal(e[:, lines], f) and np.array_equal(g[:, lines], k)
     assert np.array_equal(np.delete(e, lines, 1), np.zeros((4, M1 - lines.size, 5, H)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,43 @@ from hypothesis import strategies as st
 from simulator.base.errors import InputError
 from simulator.plasticity.config import LearnConfig
 from simulator.plasticity.layers.update import _fixed_change
-from simulator.plasticity.rules.optimiser import Rms, inverse_root
-from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_pairs, stdp_step
+from simulator.plasticity.rules.optimiser import Rms, _inverse_root, inverse_root_table
+from simulator.plasticity.rules.stdp import balanced_a_minus, stdp_step
 from simulator.plasticity.rules.third_factor import error, softmax, softmax_table
 from simulator.plasticity.words import words
-from simulator.plasticity.words.rounding import NEAREST, STOCHASTIC, fill_random, update_weights, update_weights_twin
+from simulator.plasticity.words.rounding import FRACTION_BITS, NEAREST, STOCHASTIC, fill_random, update_weights
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int32]
+
+
+def stdp_pairs(
+    u: Floats, s: Floats, taus: tuple[float, float], amplitude: tuple[float, float], nearest: bool = False
+) -> Floats:
+    """Return Omega [M, H] of whole trains u [T, M], s [T, H] in plain numpy: the float twin of `stdp_step`."""
+    plus, minus = math.exp(-1 / taus[0]), math.exp(-1 / taus[1])
+    pre, post = np.zeros(u.shape[1]), np.zeros(s.shape[1])
+    omega = np.zeros((u.shape[1], s.shape[1]))
+    for x, y in zip(u, s, strict=True):
+        pre, post = pre * plus, post * minus
+        pre = np.where(x != 0, x, pre) if nearest else pre + x
+        omega += amplitude[0] * np.outer(pre, y) - amplitude[1] * np.outer(x, post)
+        post = np.where(y != 0, y, post) if nearest else post + y
+    return omega
+
+
+def update_weights_twin(
+    weights: Integers, change: npt.NDArray[np.int64], random: npt.NDArray[np.int64], limit: int
+) -> Integers:
+    """Do the same in plain numpy for given 16-bit random numbers [M, H] (2^15 everywhere: rounding to nearest)."""
+    moved = weights.astype(np.int64) + ((change + random) >> FRACTION_BITS)
+    return np.clip(moved, -limit, limit).astype(weights.dtype)
+
+
+def inverse_root(v: Floats) -> Floats:
+    """Compute 1/sqrt(v) for v > 0 by the table: v = m 4^e with m in [1, 4), result table(m) 2^-e (relative error <= 0.6 %)."""
+    table = inverse_root_table()
+    return np.array([_inverse_root(x, table) for x in v])
 
 
 def run_stdp(u, s, taus, amplitude, nearest, table):

@@ -13,7 +13,7 @@ from simulator.timing.barrier import quiet_times, release_time, start_times
 from simulator.timing.cases import random_mesh, random_run, random_system, run_of
 from simulator.timing.clocked import run_clocked, run_clocked_local
 from simulator.timing.compiled import run_compiled_local
-from simulator.timing.contract import Mesh
+from simulator.timing.contract import DONE, I64, Mesh
 from simulator.timing.forked_tokens import forked
 from simulator.timing.handshake import run_simpy_local
 from simulator.timing.neighbours import (
@@ -22,13 +22,26 @@ from simulator.timing.neighbours import (
     bound_local,
     neighbours_from,
     neighbours_of,
-    quiet_of,
     work_of_step,
 )
 from simulator.timing.plan import make_plan
 from simulator.timing.run import run_timing
 from simulator.timing.wires import token_ticks, wires
 from tests.thinned import first
+
+
+def quiet_of(local: LocalWork, times: LocalTimes) -> I64:
+    """Compute `quiet` by its definition, from the stamps and the somas' ends, int64 [T, C]."""
+    n, steps = local.neighbours, local.tail.shape[0]
+    quiet = times.soma_end.copy()
+    source = n.source
+    for s in range(steps):
+        np.maximum.at(quiet[s], n.who[n.sends], times.soma_end[s][source[n.sends]] + n.ticks[n.sends])
+    for c in range(local.tail.shape[1]):
+        for s in range(steps):
+            rows = slice(local.first[s, c], local.first[s + 1, c])
+            np.maximum.at(quiet[s], local.work.dst[rows], times.stamps[rows, DONE])
+    return quiet
 
 
 def assert_same(a: LocalTimes, b: LocalTimes, what: object) -> None:

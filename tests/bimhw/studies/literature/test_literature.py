@@ -12,12 +12,11 @@ from bimhw.models.bim.config import BimConfig
 from bimhw.models.bim.net import BimNet, Init
 from bimhw.models.leaky.config import LeakyConfig
 from bimhw.models.leaky.net import LeakyInit, LeakyNet
-from bimhw.models.orthogonal import orthogonal_penalty, orthogonal_weights
+from bimhw.models.orthogonal import orthogonal_weights
 from bimhw.studies.literature.diffusion import angle_by_speed, diffuse
 from bimhw.studies.literature.equilibrium import Equilibrium, EquilibriumConfig, gdu
 from bimhw.studies.literature.lempel_ziv import (
     NearestComplexity,
-    bernoulli_entropy,
     lz76,
     lz_complexity,
 )
@@ -26,6 +25,21 @@ from bimhw.tasks.sources.spike_sources import bernoulli, markov, poisson
 from simulator.base.errors import InputError
 
 SIZES = [50, 100, 300, pytest.param(1000, marks=pytest.mark.long)]
+
+
+def orthogonal_penalty(w: torch.Tensor) -> torch.Tensor:
+    """Return ||W W^T - I||_F (scheme 2) of a matrix [rows, columns]; times lambda it is added to a loss.
+
+    The gradient is 2 (W W^T - I) W / ||W W^T - I||_F; at an orthogonal W it is taken as 0.
+    """
+    wide = w if w.shape[0] <= w.shape[1] else w.T
+    norm: torch.Tensor = torch.linalg.matrix_norm(wide @ wide.T - torch.eye(len(wide), dtype=w.dtype, device=w.device))
+    return norm
+
+
+def bernoulli_entropy(p: float) -> float:
+    """Return the entropy rate of a Bernoulli source in bits a symbol."""
+    return float(-sum(q * np.log2(q) for q in (p, 1 - p) if q > 0))
 
 
 @pytest.mark.parametrize("n", SIZES)

@@ -259,6 +259,7 @@ def check_words(settings: TrainSettings) -> None:
         ("rule", not stdp, "has no form for word models"),
         ("form", not single, "works on one sequence at a time, and word models read streams"),
         ("optimiser", settings.optimiser == "adam", "is not for the tables of a vocabulary"),
+        ("lr_hidden", settings.lr_hidden == 1, "is not for the tables of a vocabulary"),
         ("credit", settings.credit != "local", "takes each output of the readout for a class"),
         ("prune", not settings.prune, "is set, and word models are not pruned"),
     ):

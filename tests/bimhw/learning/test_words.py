@@ -189,7 +189,8 @@ def test_files_and_the_chip(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"rule": "hybrid"}, {"optimiser": "rms"}, {"prune": 0.5}, {"rule": "tbptt", "prune": 0.5}]
+    "options",
+    [{"rule": "hybrid"}, {"optimiser": "rms"}, {"lr_hidden": 0.5}, {"prune": 0.5}, {"rule": "tbptt", "prune": 0.5}],
 )
 def test_what_word_models_do_not_have(options: dict[str, object]) -> None:
     corpus = corpus_of(30)

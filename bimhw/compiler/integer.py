@@ -102,7 +102,9 @@ def _driven(
     data = calibration_data(network, calibration, task, seed)
     if data.scales:
         problem = "holds real values, and a network of integers takes whole ones, in units of its own"
-        raise InputError(data.source, problem, "Give whole numbers, or encode them: --encode rate")
+        raise InputError(
+            f"data {getattr(task, 'name', '')}".rstrip(), problem, "Give whole numbers, or encode them: --encode rate"
+        )
     first = _first_ids(network)[_input_name(network)]
     trains = [SpikeTrain.from_dense(x, first) for x in data.payloads[:RATE_SAMPLES]]
     steps = int(data.payloads.shape[1])

@@ -158,6 +158,7 @@ def _from_dataset(data: Dataset, network: Network, seed: int) -> CalibrationData
         units = [f"{f'{n}: ' if several else ''}{s:g} = 2^{round(np.log2(s))}" for n, s in found.items()]
         unit = f", values in units of {', '.join(dict.fromkeys(units))}"
         entry = ProgramInput(scales=found)
+    part = part.as_values() if entry.measured else part
     payloads = part.payloads(column_scales(entry, inputs))
     notes = "".join(f"; {note}" for note in samples.notes)
     source = f"{len(chosen)} samples of {data.name}{unit}{notes}"

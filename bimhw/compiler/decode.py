@@ -43,18 +43,11 @@ def program_samples(program: Program, data: Dataset, count: int | None = None) -
     notes = () if code is None else (f"{code} code, as the program was compiled with",)
     if np.issubdtype(samples.x.dtype, np.integer) or samples.x.dtype == np.bool_:
         if entry.measured:
-            samples = replace(samples, x=_as_reals(samples.x))
+            samples = samples.as_values()
         elif np.any(scale != 1):
             notes = (*notes, f"x holds whole numbers: payloads worth {np.max(scale):g} each; floats are values")
     notes = (*notes, *_beyond(samples.x, scale, entry.payload_bits, data.name))
     return replace(samples, notes=(*samples.notes, *notes)), samples.payloads(scale, entry.payload_bits)
-
-
-def _as_reals(x: Array) -> Floats:
-    """Return whole numbers as real values; a static input stays a view of one step."""
-    if x.strides[1] == 0:
-        return np.broadcast_to(x[:, :1].astype(np.float64), x.shape)
-    return x.astype(np.float64)
 
 
 def _is_binary(x: Array) -> bool:

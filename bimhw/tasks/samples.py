@@ -42,6 +42,11 @@ class Samples:
             whole = np.clip(np.rint(step / scale), -top - 1 if bits else 0, top).astype(np.int32)
         return np.broadcast_to(whole, self.x.shape)
 
+    def as_values(self) -> Samples:
+        """Return the samples with whole numbers as real values; a static input stays a view of one step."""
+        step = self.x[:, :1] if self.x.strides[1] == 0 else self.x
+        return replace(self, x=np.broadcast_to(step.astype(np.float64), self.x.shape))
+
     def kept(self, at: npt.NDArray[np.bool_], scale: float) -> Array:
         """Return the payloads of the samples `at`. Counts stay in narrow words: at four bytes each they fill the memory first."""
         x = self.x[at]

@@ -229,7 +229,8 @@ def _finish(module: nn.Module, cells: Mapping[str, Cell], ran: Ran) -> Read:
     notes = [*ran.notes, *(n for c in cells.values() for n in c.notes), *(n for a in ran.answers for n in a.notes)]
     notes.append(f"float engine on the sample: {read.differ} of {read.size} outputs differ from the module's own")
     meta = dict(network.meta) | {"notes": [*network.meta["notes"], *notes], "source": profile.name}
-    meta["input"] = dict(meta["input"]) | scale_facts({name: input_scale(part) for name, part in parts.items()})
+    found = {name: input_scale(part) for name, part in parts.items()}
+    meta["input"] = dict(meta["input"]) | scale_facts(found) | {"measured": set(found.values()) != {1.0}}
     done = replace(network, meta=meta)
     return replace(read, network=replace(done, samples=payloads(done, x)))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import bimhw
+from bimhw.compiler.decode import program_samples
 from bimhw.frontends.frameworks.module import module_outline, read_module
 from simulator.base.errors import FitError
 from tests.bimhw.frontends.test_frameworks import LIFNode, NonSpikingLIFNode, _spikes
@@ -335,3 +337,24 @@ def test_a_large_module_is_outlined_for_fit_and_a_small_one_is_not() -> None:
     assert [q.n_synapses for q in found.projections] == [pairs * 32 * 64, 12544 * 3]
     assert bimhw.fit(module, "loihi2", sample=_spikes(5, 1, 32, 14, 14))["fits"] is not None
     assert module_outline(TwoLayers("linear"), _spikes(10, 2, 6)) is None
+
+
+def test_whole_numbers_are_values_for_a_module_read_with_real_ones() -> None:
+    """Pixels as integers were payloads of the sample's scale, 1/64 each here."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(6, 5), LIFNode(1.5, step_mode="m"))
+    program = bimhw.compile(net, "loihi2", sample=torch.randint(0, 100, (8, 2, 6)) / 64).program
+    assert program.facts.entry.measured and program.facts.entry.scale == 2.0**-6
+    spikes = _spikes(8, 2, 6).numpy()
+    payloads = [
+        program_samples(program, bimhw.Dataset(spikes.astype(kind), layout="tb"))[1] for kind in (np.float32, np.uint8)
+    ]
+    np.testing.assert_array_equal(payloads[0], 64 * spikes.swapaxes(0, 1))
+    np.testing.assert_array_equal(*payloads)
+    again = bimhw.compile(
+        net, "loihi2", sample=torch.rand(8, 2, 6), data=bimhw.Dataset(spikes.astype(np.uint8), layout="tb")
+    )
+    entry = again.program.facts.entry
+    assert (
+        entry.payload_bits == 1 + round(1 / entry.scale).bit_length()
+    )  # a spike of 1 in units of the scale, with a sign

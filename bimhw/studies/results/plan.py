@@ -64,7 +64,12 @@ DIGITS = Table(
             {**_DIGITS, **COMPLEX, "rule": "bptt", "psp": "delta", "hidden": "50", "delays": "0,2,4", "batch": 32},
             lr_grid(0.01, 0.02, 0.04),
         ),
-        Row("BIM-D 1x128, hidden layer frozen", "bim", {**_DIGITS, "rule": "frozen"}, lr_grid(0.012, 0.024)),
+        Row(
+            "BIM-D 1x128, hidden layer frozen",
+            "bim",
+            {**_DIGITS, "rule": "frozen"},
+            lr_grid(0.012, 0.024, 0.05, 0.1, 0.2),
+        ),
         *_baselines(4_500, 25, (0.003, 0.01, 0.03, 0.1), 64),
         Row("logistic regression on all pixels", "linear", {}, seeds=1),
     ),
@@ -144,7 +149,7 @@ SCP1 = Table(
         ),
         Row("BIM-D 1x128, hidden layer frozen, spike readout", "bim", {**_SCP1, "rule": "frozen", "lr": 0.01}),
         *_baselines(20_000, 20, (0.001, 0.004, 0.01, 0.03), 16)[:3],
-        *_baselines(20_000, 20, (0.004, 0.01), 16)[3:],
+        *_baselines(20_000, 20, (0.004, 0.01, 0.03, 0.1), 16)[3:],
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),
     "The paper reports seizure detection on CHB-MIT; this set has no seizures and cannot be compared.",
@@ -185,7 +190,12 @@ VOWELS = Table(
     "japanese-vowels",
     "accuracy",
     (
-        Row("BIM-D 1x64, online RTRL, spike readout", "bim", {**_SERIES, "epochs": 25}, lr_grid(0.002, 0.004)),
+        Row(
+            "BIM-D 1x64, online RTRL, spike readout",
+            "bim",
+            {**_SERIES, "epochs": 25},
+            lr_grid(0.0005, 0.001, 0.002, 0.004),
+        ),
         Row(
             "BIM real blocks 1x62, BPTT, dropout .2, spike readout",
             "bim",
@@ -193,7 +203,10 @@ VOWELS = Table(
             | {"batch": 32, "lr": 0.02, "dropout": 0.2},
         ),
         Row(
-            "BIM-D 1x64, hidden layer frozen", "bim", {**_SERIES, "epochs": 25, "rule": "frozen"}, lr_grid(0.004, 0.01)
+            "BIM-D 1x64, hidden layer frozen",
+            "bim",
+            {**_SERIES, "epochs": 25, "rule": "frozen"},
+            lr_grid(0.001, 0.002, 0.004, 0.01),
         ),
         Row("logistic regression on all steps", "linear", {}, seeds=1),
     ),

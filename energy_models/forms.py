@@ -124,14 +124,15 @@ def form_energy_pj(chip: Chip, counts: Mapping[str, int], event_pj: float | None
         events = kept.pop("learn_events", 0)
         kept["learn_trace_rmw"] = max(0, kept.get("learn_trace_rmw", 0) - events)
         priced = events * event_pj
-    native = _without_neurons(chip)
+    native = any_neuron(chip)
     report = chip_energy(Activity(counters(kept), 1, 1, ("layer",)), native)
     items = [i for i in report.items if i.hardware == "learning"]
     low, high = sum(i.low_pj for i in items), sum(i.high_pj or 0.0 for i in items)
     return low + priced, sum(i.energy_pj or 0.0 for i in items) + priced, high + priced
 
 
-def _without_neurons(chip: Chip) -> Chip:
+def any_neuron(chip: Chip) -> Chip:
+    """Return the chip with its neuron constants for all models."""
     import msgspec
 
     return msgspec.structs.replace(chip, capabilities=msgspec.structs.replace(chip.capabilities, native_models=("*",)))

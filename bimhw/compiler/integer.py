@@ -24,7 +24,7 @@ from simulator.chips.chip import Chip
 from simulator.function import Simulation
 from simulator.function.run import recorded_spikes
 from simulator.program.axons import axon_table
-from simulator.program.entries import bits_of_payloads
+from simulator.program.entries import bits_of_payloads, input_name
 from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -105,7 +105,7 @@ def _driven(
         raise InputError(
             f"data {getattr(task, 'name', '')}".rstrip(), problem, "Give whole numbers, or encode them: --encode rate"
         )
-    first = _first_ids(network)[_input_name(network)]
+    first = _first_ids(network)[input_name(network.populations)]
     trains = [SpikeTrain.from_dense(x, first) for x in data.payloads[:RATE_SAMPLES]]
     steps = int(data.payloads.shape[1])
     meta = _data_meta(network, data) | {"sample_steps": steps, "chip_steps": chip_steps(network, steps)}
@@ -129,10 +129,6 @@ def _input_meta(
     bits = 0 if payloads is None else bits_of_payloads(payloads)
     entry = {"population": names[0], "scale": 1.0} | network.meta.get("input", {}) | {"payload_bits": bits}
     return {"input": entry | ({"encoding": encoding} if encoding else {})}
-
-
-def _input_name(network: Network) -> str:
-    return next(p.name for p in network.populations if p.model == INPUT_MODEL)
 
 
 def spike_rates(network: Network, trains: list[SpikeTrain], steps: int) -> Rates:

@@ -36,7 +36,7 @@ from mapping.spec import check_network, with_defaults
 from simulator.chips.chip import Chip
 from simulator.chips.load import load_chip
 from simulator.chips.system import with_chips
-from simulator.program.entries import bits_of_payloads, by_input, input_populations
+from simulator.program.entries import bits_of_payloads, by_input, input_name, input_populations
 from simulator.program.meta import input_entry
 
 
@@ -166,7 +166,7 @@ def _with_payloads(network: Network, data: CalibrationData) -> Network:
     """Return the network with the bits of its input's payloads in the meta: its own, or more where the data has more."""
     own = network.meta.get("input", {})
     bits = max(bits_of_payloads(data.payloads), int(own.get("payload_bits", 0)))
-    entry = {"population": _input_name(network), "scale": 1.0} | own | {"payload_bits": bits}
+    entry = {"population": input_name(network.populations), "scale": 1.0} | own | {"payload_bits": bits}
     entry |= data.entry
     return replace(network, meta=dict(network.meta) | {"input": entry})
 
@@ -208,10 +208,6 @@ def _meta(network: Network, data: CalibrationData, lowered: LoweredNetwork, opti
             "calibration": data.source,
         }
     )
-
-
-def _input_name(network: Network) -> str:
-    return input_populations(network.populations)[0].name
 
 
 __all__ = ["Calibration", "CompileResult", "compile"]

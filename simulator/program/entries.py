@@ -20,6 +20,11 @@ def input_populations(populations: Sequence[Population]) -> tuple[Population, ..
     return tuple(p for p in populations if p.model == INPUT_MODEL)
 
 
+def input_name(populations: Sequence[Population]) -> str:
+    """Return the name of the first population that is driven from outside."""
+    return input_populations(populations)[0].name
+
+
 def input_width(populations: Sequence[Population]) -> int:
     """Return the values of a step of all inputs together."""
     return sum(p.size for p in input_populations(populations))

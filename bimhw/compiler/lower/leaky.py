@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bimhw.compiler.calibrate import Calibration
 from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
+from bimhw.compiler.lower.membrane import shared_if_equal
 from bimhw.compiler.options import CompileOptions
 from simulator.base.errors import FitError
 from simulator.neurons import leaky
@@ -73,7 +74,7 @@ def lower_leaky(
         out[name] = np.asarray(population.params[name]).astype(np.int32)
     out["sh_out"] = np.asarray(frac - _out_frac(frac, population, calibration), np.int32)
     out["limit"] = np.asarray(limit, np.int32)
-    params = {w.name: _shared_if_equal(out[w.name]) for w in get(population.model).params}
+    params = {w.name: shared_if_equal(out[w.name]) for w in get(population.model).params}
     fracs = {"v": frac} | ({"u": frac} if "bias_u" in out else {})
     return Lowered(replace(population, params=params), fracs)
 
@@ -102,10 +103,6 @@ def _on_grid(name: str, value: Floats, population: Population, frac: int) -> Flo
         how == leaky.ABOVE, np.floor(scaled), np.where(how == leaky.REACHED, np.ceil(scaled), np.round(scaled))
     )
     return grid * 2.0**-frac
-
-
-def _shared_if_equal(value: Ints) -> Ints:
-    return value[0] if value.ndim and value.size and (value == value[0]).all() else value
 
 
 def _out_frac(frac: int, population: Population, calibration: Calibration) -> int:

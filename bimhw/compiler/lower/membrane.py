@@ -7,6 +7,7 @@ its adaptation have the binary point of V.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,9 @@ from simulator.program.graph import Population
 MARGIN = 1.2  # unseen data may go this far beyond the calibrated range before a word saturates
 PAYLOAD_BITS = 16
 _SEEN = {"q": ("q",), "r": ("r", "r_pre"), "I": ("I", "i_pre"), "V": ("V", "v_pre", "A")}
+
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 def fracs_of(
@@ -71,7 +75,7 @@ class Words:
         )
 
 
-def shared_if_equal(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def shared_if_equal(value: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
     """Return one value where all are the same: the core stores it once."""
     return value[0] if value.ndim and value.size and (value == value[0]).all() else value
 

@@ -17,8 +17,7 @@ from bimhw.tasks.sources.text import Corpus
 from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.names import INPUT_MODEL
-from simulator.program.entries import by_input, column_scales
-from simulator.program.graph import Population
+from simulator.program.entries import by_input, column_scales, input_name, input_populations
 from simulator.program.meta import ProgramInput, input_entry
 from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain
@@ -62,7 +61,7 @@ def prepare(
         length = steps or DEFAULT_STEPS
         return [Job(length, network, values=_random(network, length, rate, seed))]
     scale = column_scales(input_entry(network.meta), network.populations)
-    names = {p.name: p.size for p in _inputs(network)}
+    names = {p.name: p.size for p in input_populations(network.populations)}
     if isinstance(task, Dataset):
         real = [
             x * (scale if x.dtype.kind in "iub" else 1.0)
@@ -120,8 +119,8 @@ def _integer(network: Network, steps: int | None, rate: float, seed: int) -> Job
     if own is not None:
         return Job(min(steps or DEFAULT_STEPS, own.steps), program=program, train=own)
     length = steps or DEFAULT_STEPS
-    draw = _random_payloads(length, sum(p.size for p in _inputs(network)), rate, seed)
-    first = program.first_ids()[_input_name(network)]
+    draw = _random_payloads(length, sum(p.size for p in input_populations(network.populations)), rate, seed)
+    first = program.first_ids()[input_name(network.populations)]
     return Job(length, program=program, train=SpikeTrain.from_dense(draw, first))
 
 
@@ -150,12 +149,6 @@ def _random(network: Network, steps: int, rate: float, seed: int) -> dict[str, F
     if not 0 <= rate <= 1:
         raise InputError("rate", f"is {rate}, must be from 0 to 1")
     rng = np.random.default_rng(seed)
-    return {p.name: (rng.random((steps, p.size)) < rate).astype(np.float64) for p in _inputs(network)}
-
-
-def _inputs(network: Network) -> list[Population]:
-    return [p for p in network.populations if p.model == INPUT_MODEL]
-
-
-def _input_name(network: Network) -> str:
-    return next(p.name for p in network.populations if p.model == INPUT_MODEL)
+    return {
+        p.name: (rng.random((steps, p.size)) < rate).astype(np.float64) for p in input_populations(network.populations)
+    }

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bimhw.evidence.silicon.judge import LEAST, MOST, DataSet, Row, is_missing, number
-from bimhw.evidence.silicon.pilotnet import _native
 from energy_models.chip_energy import chip_energy, counters
+from energy_models.forms import any_neuron
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
 from simulator.timing.scale import barrier_ns
@@ -76,7 +76,7 @@ def _finite(value: Any, where: str) -> float | None:
 def step_energy_nj(chip: Chip) -> float:
     """Predict the dynamic energy of a step of two neurons."""
     activity = Activity(counters({"neuron_updates": 2}), 1, 1, ("pair",))
-    return chip_energy(activity, _native(chip)).energy_pj("dynamic") / 1e3
+    return chip_energy(activity, any_neuron(chip)).energy_pj("dynamic") / 1e3
 
 
 def step_us(chip: Chip) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from bimhw.evidence.silicon import spread
 from bimhw.evidence.silicon.judge import DataSet, Row, number, positive
 from energy_models.chip_energy import chip_energy, counters
+from energy_models.forms import any_neuron
 from simulator.chips.chip import Chip
 from simulator.program.activity import Activity
 from simulator.timing.scale import barrier_ns
@@ -152,17 +153,10 @@ def step_energy_pj(cores: Cores, steps: float, chip: Chip, counts_per_update: in
         "neuron_updates_active": all_updates,
         "spikes": _sum(cores, "spikes_out"),
     }
-    native = _native(chip)
+    native = any_neuron(chip)  # this network is of plain LIF neurons
     report = chip_energy(Activity(counters(counts), 1, 1, ("network",)), native)
     per_step = report.by("item").get("steps", 0.0)  # once in the report, but paid in every step
     return (report.energy_pj("dynamic") - per_step) / steps + per_step
-
-
-def _native(chip: Chip) -> Chip:
-    """Return the chip with its neuron constants for all models: this network is of plain LIF neurons."""
-    import msgspec
-
-    return msgspec.structs.replace(chip, capabilities=msgspec.structs.replace(chip.capabilities, native_models=("*",)))
 
 
 def step_us(cores: Cores, steps: float, chip: Chip, counts_per_update: int = COUNTS) -> float:

@@ -61,11 +61,3 @@ class PackedS6Traces(PackedTraces):
         ports = {"in": rows[0], "delta": rows[1], "b": shared[:, 0], "c": shared[:, 1]}
         own = {"a_log": single[:, :n], "d": single[:, n]}
         return own | by_name(self.layer, {name: (g[:, :-1], g[:, -1]) for name, g in ports.items()})
-
-    def state(self) -> dict[str, Tensor]:
-        """Return all that `load` needs."""
-        return {"synapses": torch.tensor(self._synapses), "neurons": torch.tensor(self._neurons)}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Continue from `state`."""
-        self._synapses[:], self._neurons[:] = state["synapses"].numpy(), state["neurons"].numpy()

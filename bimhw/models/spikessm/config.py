@@ -80,8 +80,14 @@ def layer_shapes(config: PSpikeConfig) -> dict[str, tuple[int, ...]]:
 
 def parameter_shapes(config: PSpikeConfig) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of all parameters, as in a checkpoint's ``state_dict``."""
-    h = config.width
-    shapes: dict[str, tuple[int, ...]] = {"encoder.weight": (h, config.n_in), "encoder.bias": (h,)}
-    for i in range(config.n_layers):
-        shapes |= {f"layers.{i}.{name}": shape for name, shape in layer_shapes(config).items()}
-    return shapes | {"readout.weight": (config.n_out, h), "readout.bias": (config.n_out,)}
+    return network_shapes(config.n_in, config.width, config.n_layers, config.n_out, layer_shapes(config))
+
+
+def network_shapes(
+    n_in: int, width: int, layers: int, n_out: int, layer: dict[str, tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of all arrays of a network: encoder, so many equal layers, readout."""
+    shapes: dict[str, tuple[int, ...]] = {"encoder.weight": (width, n_in), "encoder.bias": (width,)}
+    for i in range(layers):
+        shapes |= {f"layers.{i}.{name}": shape for name, shape in layer.items()}
+    return shapes | {"readout.weight": (n_out, width), "readout.bias": (n_out,)}

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from bimhw.models.config_rules import check_rules, common_rules
+from bimhw.models.spikessm.config import network_shapes
 from simulator.neurons.p_spike_s4 import MOST_MODES
 
 FAMILY: Final = "p-spikessm-s4"
@@ -94,8 +95,4 @@ def layer_shapes(config: S4SpikeConfig) -> dict[str, tuple[int, ...]]:
 
 def parameter_shapes(config: S4SpikeConfig) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of all arrays, as in a checkpoint's ``state_dict``."""
-    h = config.width
-    shapes: dict[str, tuple[int, ...]] = {"encoder.weight": (h, config.n_in), "encoder.bias": (h,)}
-    for i in range(config.n_layers):
-        shapes |= {f"layers.{i}.{name}": shape for name, shape in layer_shapes(config).items()}
-    return shapes | {"readout.weight": (config.n_out, h), "readout.bias": (config.n_out,)}
+    return network_shapes(config.n_in, config.width, config.n_layers, config.n_out, layer_shapes(config))

@@ -3,9 +3,9 @@
     python -m benchmarks text_speed
 
 Characters of the packaged text, 37 symbols, 16 streams. Each row learns the same symbols from a fresh network; rows take turns,
-the best of `--repeats` counts. torch's LSTM keeps torch's default Adam, some 15 % of its time. Online rows update at every symbol
-(tr: every fourth), the others once a window of 16. A busy machine slows what reads much memory (the traces of rtrl) more than the
-rest: only ratios of one run compare.
+the best of `--repeats` counts. Rows by truncated BPTT and torch's LSTM have one Adam, torch's of one pass. Online rows update at
+every symbol (tr: every fourth), the others once a window of 16. A busy machine slows what reads much memory (the traces of rtrl)
+more than the rest: only ratios of one run compare.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ def text_by_autograd(
     total = settings.epochs * len(source.starts)
     pruned = make_pruning(net, settings) if isinstance(net, BimNet) else None
     parameters = list(net.parameters())
-    own = isinstance(net, BimNet) and parameters[0].device.type in ("cpu", "cuda")  # baselines keep torch's default
-    descent = ClippedAdam(parameters, settings.lr, settings.lr_end, total, pruned, settings.clip, one_pass=own)
+    one_pass = parameters[0].device.type in ("cpu", "cuda")
+    descent = ClippedAdam(parameters, settings.lr, settings.lr_end, total, pruned, settings.clip, one_pass=one_pass)
     forward = dropped(net, forward, settings)
     return Loop(ByAutograd(net, forward, EachStep(), descent, carry, count=True), source, settings.lr)

@@ -1,8 +1,12 @@
-"""`python -m benchmarks [NAME ...]`: run the benchmarks (all by default); each prints what it measured."""
+"""`python -m benchmarks [NAME ...]`: run the benchmarks (all by default); each prints what it measured.
+
+What follows a single name is for it: `python -m benchmarks word_speed --words 3200`.
+"""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 import sys
 from pathlib import Path
@@ -16,14 +20,16 @@ def names() -> list[str]:
 
 
 def main(arguments: list[str]) -> None:
-    unknown = set(arguments) - set(names())
-    if unknown:
-        sys.exit(f"benchmarks: {', '.join(sorted(unknown))} is not one of: {', '.join(names())}")
-    for name in arguments or names():
+    known = names()
+    given = list(itertools.takewhile(known.__contains__, arguments))
+    own = arguments[len(given) :]  # options of the benchmark
+    if own and len(given) != 1:
+        sys.exit(f"benchmarks: {own[0]} is not one of: {', '.join(known)}; options follow a single name")
+    for name in given or known:
         module = importlib.import_module(f"benchmarks.{name}")
         if hasattr(module, "main"):
             print(f"== {name}", flush=True)
-            sys.argv = [f"benchmarks.{name}"]  # its own options have their defaults
+            sys.argv = [f"benchmarks.{name}", *own]
             module.main()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from energy_models.spread import UNKNOWN, weakest
@@ -30,16 +32,25 @@ def _moved(q: Quantity, high: bool) -> Quantity:
     return q if end is None or q.unit != "ns" else msgspec.structs.replace(q, value=end)
 
 
-def time_ratios(program: Program, chip: Chip, spikes: SpikeTrain) -> tuple[float, float] | None:
+def time_ratios(
+    program: Program, chip: Chip, spikes: SpikeTrain, sync: str = "barrier", samples: int = 1
+) -> tuple[float, float] | None:  # fmt: skip
     """Return the low and the high time of a run over its nominal one, from its first steps; None without times.
 
-    All times are taken at the same end at once: the range holds every combination of theirs but for races that turn around.
+    Steps are kept apart as in the run: a ``tick`` has the length that the user gave, so that no time of the chip moves it
+    (only late packets), and a ``free`` run, which has no steps to time again, has no range. All times are taken at the
+    same end at once: the range holds every combination of theirs but for races that turn around.
     """
-    if chip.timing is None or not spikes.steps:
+    if chip.timing is None or not spikes.steps or sync == "free":
         return None
+    if sync == "tick":
+        return 1.0, 1.0
+    kept: Literal["barrier", "neighbour"] = "neighbour" if sync == "neighbour" else "barrier"
     few = window(spikes, 0, min(TIMED_STEPS, spikes.steps))
+    starts = range(0, few.steps, max(1, spikes.steps // max(1, samples)))  # neighbours wait for one another there
     low, nominal, high = (
-        run_timing(program, c, few).sim_time_ns for c in (at_end(chip, False), chip, at_end(chip, True))
+        run_timing(program, c, few, sync=kept, resets=starts).sim_time_ns
+        for c in (at_end(chip, False), chip, at_end(chip, True))
     )
     return (low / nominal, high / nominal) if nominal else None
 

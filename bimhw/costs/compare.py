@@ -97,7 +97,7 @@ def energy(
         report, learning, steps, tuple(costs), labelled,
         tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
         result.get("test_accuracy", result.get("accuracy")), held, full, _board_mw(chip), ran,
-        _time_ratios(program, chip, activity, spikes), None if program is None else program.facts.fidelity,
+        _time_ratios(program, chip, activity, spikes, _sync(run)), None if program is None else program.facts.fidelity,
         (time_word(chip, program, False), time_word(chip, program, True)), learners,
         _recounted(program, spikes, activity, chip, report, result) if learned else _notes(learning, ran, learners, piloted),
     )  # fmt: skip
@@ -151,11 +151,17 @@ def _full(
 
 
 def _time_ratios(
-    program: Program | None, chip: Chip, activity: Activity, spikes: SpikeTrain | None
+    program: Program | None, chip: Chip, activity: Activity, spikes: SpikeTrain | None, sync: str
 ) -> tuple[float, float] | None:
     if program is None or spikes is None or activity.sim_time_ns is None or chip.timing is None:
         return None
-    return time_ratios(program, chip, spikes)
+    return time_ratios(program, chip, spikes, sync, activity.samples)
+
+
+def _sync(run: Path | str | RunFolder | Activity) -> str:
+    """Return how the steps of a run were kept apart; counters alone come from runs with a barrier."""
+    folder = _folder(run)
+    return "barrier" if folder is None else str(folder.manifest.get("sync", "barrier"))
 
 
 def _notes(

@@ -21,8 +21,8 @@ def time_range(folder: Path | str | RunFolder) -> TimeRange:
         folder: of the run.
 
     Returns:
-        ``latency_low_us``, ``latency_high_us`` (None: the network is too large to be timed again in passing;
-        `bimhw.energy` does it) and ``time_word``; empty where the run has no times.
+        ``latency_low_us``, ``latency_high_us`` (None: the network is too large to be timed again in passing,
+        which `bimhw.energy` does, or ran without steps) and ``time_word``; empty where the run has no times.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder.open(folder)
     latency = run.result.get("mean_latency_us")
@@ -30,7 +30,9 @@ def time_range(folder: Path | str | RunFolder) -> TimeRange:
         return {}
     program, chip = run.program(), run.chip()
     small = sum(p.indices.size for p in program.projections) <= MOST_SYNAPSES
-    ratios = time_ratios(program, chip, run.spikes()) if small else None
+    ratios = None
+    if small:
+        ratios = time_ratios(program, chip, run.spikes(), run.manifest.get("sync", "barrier"), run.result["samples"])
     low, high = (None, None) if ratios is None else (latency * ratios[0], latency * ratios[1])
     word = time_word(chip, program, learns=bool(run.manifest.get("learning")))
     return dict(zip(TIMES, (low, high, word), strict=True))

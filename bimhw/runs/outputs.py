@@ -35,6 +35,7 @@ Array = npt.NDArray[Any]
 Figures = dict[str, Any]
 Decode = Literal["count", "first", "membrane", "max"]
 DECODES: tuple[Decode, ...] = get_args(Decode)
+MOST_CLASSES = 1024  # of a confusion matrix
 _STATES = ("v", "V", "y")
 
 
@@ -206,6 +207,8 @@ def _state_of(population: Population) -> str:
 def judged(y: Array | None, scores: Floats, where: str) -> Figures:
     """Return accuracy and confusion against labels, or the error against real targets; nothing without either.
 
+    Of more than `MOST_CLASSES` outputs there is no confusion: its size is their square.
+
     Args:
         y: labels (`bimhw.tasks.labels`), or targets [B, C] or [B, T, C].
         scores: [B, C].
@@ -220,9 +223,12 @@ def judged(y: Array | None, scores: Floats, where: str) -> Figures:
     labels = as_labels(y, where, size)
     if labels is not None:
         chosen = scores.argmax(axis=1)
+        accuracy = float((chosen == labels).mean())
+        if size > MOST_CLASSES:
+            return {"accuracy": accuracy}
         table = np.zeros((size, size), np.int64)
         np.add.at(table, (labels, chosen), 1)
-        return {"accuracy": float((chosen == labels).mean()), "confusion": table.tolist()}
+        return {"accuracy": accuracy, "confusion": table.tolist()}
     wanted = y.mean(axis=1) if y.ndim == 3 else y.reshape(len(y), -1)
     if wanted.shape != scores.shape:
         raise InputError(where, f"has shape {y.shape}, the outputs {scores.shape}", "Give one an output")

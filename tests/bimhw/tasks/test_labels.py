@@ -65,3 +65,10 @@ def test_hdf5_holds_plain_arrays_too_and_spikes_need_no_labels(tmp_path: Path) -
         file["spikes/times"], file["spikes/units"] = np.array([[0.0, 0.02]]), np.array([[0, 3]])
     found = Dataset.open(tmp_path / "spikes.h5", size=4)
     assert found.y is None and found.x[0, :, [0, 3]].sum() == 2
+
+
+def test_a_wide_output_is_judged_without_its_square() -> None:
+    """131,072 outputs (a convolution 64 -> 512 on 16 x 16) would ask 128 GiB for their confusion."""
+    scores = np.zeros((2, 131_072))
+    scores[0, 7] = scores[1, 100_000] = 1.0
+    assert judged(np.array([7, 1]), scores, "y") == {"accuracy": 0.5}

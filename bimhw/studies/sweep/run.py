@@ -14,6 +14,7 @@ from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
 from bimhw.studies.sweep.pareto import pareto_front, rank
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
+from energy_models.spread import weakest
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import held
 from simulator.base.shown import Shown, Value
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_ENDS = ("total_low_uj", "total_high_uj", "latency_low_us", "latency_high_us")
+_WORDS = ("trust", "time_trust")
 FIGURES = ("accuracy", "total_uj", "latency_us", "spike_rate", "cores")  # with mean and deviation over seeds
 
 
@@ -47,8 +50,9 @@ class SweepResult(Shown):
     def over_seeds(self) -> list[dict[str, Any]]:
         """Return mean and standard deviation over the seeds of each setting (one row a setting; failed points left out).
 
-        The deviation has n - 1 below; of one seed it is None. ``pareto``: no other setting's means are as good in accuracy,
-        energy and latency and better in one.
+        The deviation has n - 1 below; of one seed it is None. Energy and time have the mean of their ends over the seeds, from
+        the ranges of the chip file, and the word that is trusted least. ``pareto``: no other setting's means are as good in
+        accuracy, energy and latency and better in one.
         """
         groups: dict[tuple[tuple[str, Any], ...], list[dict[str, Any]]] = {}
         for r in self.rows:
@@ -61,6 +65,11 @@ class SweepResult(Shown):
                 values = [float(r[name]) for r in rows if r.get(name) is not None]
                 row[f"{name}_mean"] = statistics.fmean(values) if values else None
                 row[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+            for name in _ENDS:
+                ends = [float(r[name]) for r in rows if r.get(name) is not None]
+                row[f"{name}_mean"] = statistics.fmean(ends) if len(ends) == len(rows) else None
+            for name in _WORDS:
+                row[name] = weakest(str(r[name]) for r in rows if r.get(name) is not None)
             out.append(row)
         keys = ("accuracy_mean", "total_uj_mean", "latency_us_mean")
         front = pareto_front([rank(*(r[k] for k in keys)) for r in out])

@@ -92,6 +92,7 @@ def test_mean_and_deviation_over_seeds() -> None:
     accuracies = {0.0: (0.9, 0.8, 0.85), 0.5: (0.7,)}
     rows = tuple(
         {"axes": {"sparsity": s, "seed": k}, "status": "done", "accuracy": a, "total_uj": 2.0, "pareto": False}
+        | {"total_low_uj": 1.0 + k, "total_high_uj": 4.0, "trust": ("fitted", "assumed", "measured")[k]}
         for s, values in accuracies.items()
         for k, a in enumerate(values)
     )
@@ -102,6 +103,8 @@ def test_mean_and_deviation_over_seeds() -> None:
     assert dense["accuracy_sd"] == pytest.approx(statistics.stdev(accuracies[0.0]))
     assert sparse["accuracy_sd"] is None and sparse["latency_us_mean"] is None
     assert dense["pareto"] and not sparse["pareto"]
+    assert (dense["total_low_uj_mean"], dense["total_high_uj_mean"], dense["trust"]) == (2.0, 4.0, "assumed")
+    assert (sparse["trust"], sparse["time_trust"], sparse["latency_low_us_mean"]) == ("fitted", "unknown", None)
 
 
 def test_figures_without_a_value_are_shown_as_a_dash() -> None:

@@ -14,7 +14,7 @@ from bimhw.studies.sweep.evaluate import attempt, fixed_activity_pj
 from bimhw.studies.sweep.pareto import pareto_front, rank
 from bimhw.studies.sweep.spec import Point, SweepSpec
 from bimhw.studies.sweep.store import Store
-from energy_models.spread import weakest
+from energy_models.spread import UNKNOWN, weakest
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import held
 from simulator.base.shown import Shown, Value
@@ -69,7 +69,8 @@ class SweepResult(Shown):
                 ends = [float(r[name]) for r in rows if r.get(name) is not None]
                 row[f"{name}_mean"] = statistics.fmean(ends) if len(ends) == len(rows) else None
             for name in _WORDS:
-                row[name] = weakest(str(r[name]) for r in rows if r.get(name) is not None)
+                words = {r.get(name) or UNKNOWN for r in rows}  # a seed without a known figure leaves the mean unknown
+                row[name] = UNKNOWN if UNKNOWN in words else weakest(words)
             out.append(row)
         keys = ("accuracy_mean", "total_uj_mean", "latency_us_mean")
         front = pareto_front([rank(*(r[k] for k in keys)) for r in out])

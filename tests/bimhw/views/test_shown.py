@@ -91,7 +91,14 @@ def test_mean_and_deviation_over_seeds() -> None:
 
     accuracies = {0.0: (0.9, 0.8, 0.85), 0.5: (0.7,)}
     rows = tuple(
-        {"axes": {"sparsity": s, "seed": k}, "status": "done", "accuracy": a, "total_uj": 2.0, "pareto": False}
+        {
+            "axes": {"sparsity": s, "seed": k},
+            "status": "done",
+            "accuracy": a,
+            "time_trust": "unknown",
+            "total_uj": 2.0,
+            "pareto": False,
+        }
         | {"total_low_uj": 1.0 + k, "total_high_uj": 4.0, "trust": ("fitted", "assumed", "measured")[k]}
         for s, values in accuracies.items()
         for k, a in enumerate(values)

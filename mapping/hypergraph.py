@@ -11,7 +11,7 @@ another quantity, and a bad guide to this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba as nb
 import numpy as np
@@ -21,6 +21,7 @@ from mapping.network import Network
 from simulator.base.names import INPUT_MODEL
 from simulator.program.blocks import BLOCK, rows_of
 from simulator.program.graph import Projection
+from simulator.program.shared import unrolled_all
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -76,6 +77,7 @@ def axon_hypergraph(network: Network, rates: Mapping[str, npt.NDArray[np.float64
         network: either stage.
         rates: population -> messages a step of each neuron; all 1 where unknown.
     """
+    network = replace(network, projections=unrolled_all(network.projections))  # pins are read synapse by synapse
     vertex, first = {}, 0
     for p in network.populations:
         if p.model != INPUT_MODEL:

@@ -26,7 +26,7 @@ Payloads = npt.NDArray[np.integer[Any]]
 SAMPLES = 256
 PAYLOAD_BITS = 8  # of real values that are quantised at the input, sign included
 _SYNTHETIC = (64, 64)  # samples, steps
-_MOST_VALUES = 2**25  # made up at most, and of all neurons at once: fewer samples, then steps, of wide networks
+_MOST_VALUES = 2**25  # made up at most, and of all neurons over all steps: fewer samples, then steps, of wide networks
 _SYNTHETIC_RATE = 0.3
 
 
@@ -102,7 +102,7 @@ def calibration_data(
 def _made_up(width: int, neurons: int) -> tuple[int, int]:
     """Return the number of samples and of steps to make up."""
     steps = min(_SYNTHETIC[1], max(1, _MOST_VALUES // width))
-    return max(1, min(_SYNTHETIC[0], _MOST_VALUES // (steps * width), _MOST_VALUES // neurons)), steps
+    return max(1, min(_SYNTHETIC[0], _MOST_VALUES // (steps * max(width, neurons)))), steps
 
 
 def _input(network: Network) -> tuple[int, float]:

@@ -22,7 +22,14 @@ MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of thes
 
 
 # Fields that files of the first format do not have, and what they mean there.
-_LATER: dict[str, object] = {"units": {}, "board_link": None, "board_chips": 0, "multicast": False, "networks": 1}
+_LATER: dict[str, object] = {
+    "units": {},
+    "board_link": None,
+    "board_chips": 0,
+    "multicast": False,
+    "networks": 1,
+    "one_to_one_words": 0,
+}
 
 
 class Capabilities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

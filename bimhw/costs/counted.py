@@ -33,12 +33,10 @@ __all__ = ["CHIP_FORMS", "ChipForm", "CountedLearning", "LearningPlan", "count_l
 I64 = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 NONE, ALL = Share(0.0, 0.0, 0.0, 0.0), Share(1.0, 1.0, 1.0, 1.0)
-# Nominal: three nets while they learn digits; a readout's error words are hardly ever 0.
-FEW_SPIKES, MANY_SPIKES = (
-    0.75,
-    1.5,
-)  # of neurons that learn, over those of inference: 1.03 to 1.19 in the tests
+# Spikes of neurons that learn, over those of inference: 1.03 to 1.19 in the tests.
+FEW_SPIKES, MANY_SPIKES = 0.75, 1.5
 LOW, HIGH = Shares(NONE, NONE, spikes=FEW_SPIKES), Shares(ALL, ALL, True, spikes=MANY_SPIKES)
+# Nominal: three nets while they learn digits; a readout's error words are hardly ever 0.
 NOMINAL = Shares(Share(0.7, 0.75, 0.7, 1.0), Share(1.0, 1.0, 0.5, 1.0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from simulator.base.text import printable
 
@@ -63,12 +63,17 @@ def unknown_name(kind: str, name: object, known: Iterable[str], *, listed: str =
     names = list(known)
     of_lower = {n.lower(): n for n in reversed(names)}  # of two that differ in case alone, the first
     near = [of_lower[n] for n in difflib.get_close_matches(str(name).lower(), of_lower, 3, 0.65)]
-    akin = [(-kinship, n) for n in names if (kinship := _kinship(str(name), n))]
-    near = near or [n for _, n in sorted(akin, key=lambda pair: pair[0])][:3]
+    near = near or _akin(str(name), names)[:3]
     hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     heading = listed or f"{kind.rpartition(': ')[2]}s".capitalize()
     way_out = f"{hint}{heading}: {', '.join(names)}" + (f"; {more}" if more else "")
     return InputError(f"{kind} {name!r}", "is not known", way_out)
+
+
+def _akin(given: str, names: Sequence[str]) -> list[str]:
+    """Return the names with a word that begins like one of the given name, the nearest first."""
+    kinship = {n: _kinship(given, n) for n in names}
+    return sorted((n for n in names if kinship[n]), key=lambda n: -kinship[n])
 
 
 def _kinship(given: str, known: str) -> float:

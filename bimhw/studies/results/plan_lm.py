@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bimhw.studies.results.plan_paper import lr_grid
+from bimhw.studies.results.plan_paper import WINDOW, lr_grid, recurrent_text
 from bimhw.studies.results.rows import Row, Table
 
-_ONE = {"rule": "tbptt", "window": 16}
 _TOP: dict[str, Any] = {
     "hidden": "128,128",
     "readout": "membrane",
@@ -24,12 +23,7 @@ LM = Table(
     "bits_per_character",
     (
         Row("Witten-Bell n-gram, order 6", "ngram", {"order": 6}, seeds=1),
-        Row(
-            "GRU-128, T-BPTT 16, one pass",
-            "baseline-text",
-            {"model": "gru", "hidden": 128, **_ONE},
-            lr_grid(0.005, 0.01, 0.02),
-        ),
+        recurrent_text("gru"),
         Row(
             "BIM-D 1x128, online RTRL, SPIKE readout, one pass",
             "bim-text",
@@ -45,13 +39,13 @@ LM = Table(
         Row(
             "BIM-D 2x128, T-BPTT 16, spikes between the layers, membrane on top, three passes",
             "bim-text",
-            {**_TOP, **_ONE, "epochs": 3, "lr": 0.01},
+            {**_TOP, **WINDOW, "epochs": 3, "lr": 0.01},
             seeds=3,
         ),
         Row(
             "GRU-128, T-BPTT 16, three passes",
             "baseline-text",
-            {"model": "gru", "hidden": 128, **_ONE, "passes": 3},
+            {"model": "gru", "hidden": 128, **WINDOW, "passes": 3},
             ({"lr": 0.01}, {"lr": 0.01, "streams": 8}, {"lr": 0.005, "streams": 8}, {"lr": 0.02}),
             seeds=3,
         ),
@@ -73,12 +67,7 @@ LM = Table(
             {"readout": "membrane", "lr": 0.008, "batch": 32, "theta": 1e9},
             seeds=1,
         ),
-        Row(
-            "LSTM-128, T-BPTT 16, one pass",
-            "baseline-text",
-            {"model": "lstm", "hidden": 128, **_ONE},
-            lr_grid(0.005, 0.01, 0.02),
-        ),
+        recurrent_text("lstm"),
         Row(
             "causal Transformer-64, windows of 64, one pass",
             "baseline-text",
@@ -88,19 +77,19 @@ LM = Table(
         Row(
             "Mamba block-64, T-BPTT 16, one pass",
             "baseline-text",
-            {"model": "mamba", "hidden": 64, **_ONE},
+            {"model": "mamba", "hidden": 64, **WINDOW},
             lr_grid(0.005, 0.01),
         ),
         Row(
             "1-D CNN-96, T-BPTT 16, one pass",
             "baseline-text",
-            {"model": "cnn", "hidden": 96, **_ONE},
+            {"model": "cnn", "hidden": 96, **WINDOW},
             lr_grid(0.005, 0.01, 0.02),
         ),
         Row(
             "recurrent LIF-128, T-BPTT 16, one pass",
             "baseline-text",
-            {"model": "lif", "hidden": 128, **_ONE},
+            {"model": "lif", "hidden": 128, **WINDOW},
             lr_grid(0.005, 0.01),
         ),
     ),

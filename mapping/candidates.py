@@ -62,6 +62,12 @@ class Candidate:
         return plain
 
 
+def ranged(candidate: Candidate, judge: Judge) -> Candidate:
+    """Return a judged candidate with both ends of its time."""
+    score = candidate.score
+    return candidate if score is None else replace(candidate, score=judge.ranged(candidate.program, score))
+
+
 def choose(candidates: Iterable[Candidate], objective: str) -> Candidate:
     """Choose the judged candidate of least cost; the first of equal ones."""
     judged = [c for c in candidates if c.score is not None]

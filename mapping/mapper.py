@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mapping.blocks import pack, to_program
-from mapping.candidates import Candidate, choose, improved, settle, spreads
+from mapping.candidates import Candidate, choose, improved, ranged, settle, spreads
 from mapping.files import read_mapping
 from mapping.flow import flow_of
 from mapping.hypergraph import Hypergraph, axon_hypergraph
@@ -99,7 +99,7 @@ def map_network(
     tried = [*layouts, *improved(problem, layouts, judge, objective, seed, method, neurons_per_core)]
     best, tried = settle(tried, objective, judge)
     how: dict[str, object] = {"method": method, "objective": objective, "layout": best.layout}
-    return _mapped(problem, best, how | dict(best.found) | _alternatives(tried, best, blocks))
+    return _mapped(problem, best, how | dict(best.found) | _alternatives(tried, best, blocks, judge))
 
 
 def check_objective(objective: str) -> None:
@@ -114,12 +114,18 @@ def _fitting(problem: MappingProblem, neurons_per_core: int | None) -> tuple[Pro
     return program, resources
 
 
-def _alternatives(tried: list[Candidate], best: Candidate, blocks: Candidate) -> dict[str, object]:
+def _alternatives(
+    tried: list[Candidate], best: Candidate, blocks: Candidate, judge: Judge
+) -> dict[str, object]:  # fmt: skip
     """Return the judged figures of the result, of tight blocks, and of the choice that each objective would have made."""
+    plain = next((c for c in tried if c.program is blocks.program), None)
+    chosen = {name: choose(tried, name) for name in OBJECTIVES}
+    shown = {id(c): c for c in (best, plain, *chosen.values()) if c is not None}  # only these are timed at both ends
+    figures = {key: ranged(c, judge).figures() for key, c in shown.items()}
     return {
-        "judged": best.figures(),
-        "blocks": next((c.figures() for c in tried if c.program is blocks.program), None),
-        "alternatives": {name: choose(tried, name).figures() for name in OBJECTIVES},
+        "judged": figures[id(best)],
+        "blocks": None if plain is None else figures[id(plain)],
+        "alternatives": {name: figures[id(c)] for name, c in chosen.items()},
     }
 
 

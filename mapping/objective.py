@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from energy_models.chip_energy import chip_energy
+from energy_models.spread import UNKNOWN, trust
+from energy_models.times import at_end, time_word
 from mapping.problem import MappingProblem
 from simulator.base.errors import unknown_name
 from simulator.chips.chip import Chip
@@ -48,6 +50,10 @@ class Score:
         step_ns: time of a step; None where the chip publishes no times.
         energy_pj: known part of the energy of a step; None where nothing is known.
         bound: whether time (and the energy that it brings) is a lower bound, found without queueing.
+        low_pj, high_pj: ends of the energy, at the nominal time; the high end lacks what nothing bounds.
+        word: how far the energy can be trusted (docs/energy.md).
+        low_ns, high_ns: time with all times of the chip file at either end; None before `Judge.ranged`.
+        time_word: how far the time can be trusted.
     """
 
     cores: int
@@ -56,6 +62,12 @@ class Score:
     step_ns: float | None
     energy_pj: float | None
     bound: bool = False
+    low_pj: float | None = None
+    high_pj: float | None = None
+    word: str = UNKNOWN
+    low_ns: float | None = None
+    high_ns: float | None = None
+    time_word: str = UNKNOWN
 
     @property
     def edp(self) -> float | None:
@@ -64,15 +76,21 @@ class Score:
             return self.energy_pj if self.step_ns is None else self.step_ns
         return self.step_ns * self.energy_pj
 
-    def as_json(self) -> dict[str, float | int | None]:
+    def as_json(self) -> dict[str, float | int | str | None]:
         """Return plain values; ``lower_bound`` stands among them where the time was only bounded."""
-        mark: dict[str, float | int | None] = {"lower_bound": True} if self.bound else {}
+        mark: dict[str, float | int | str | None] = {"lower_bound": True} if self.bound else {}
         return mark | {
             "cores": self.cores,
             "messages_per_step": self.messages,
             "hops_per_step": self.hops,
             "step_ns": self.step_ns,
+            "step_low_ns": self.low_ns,
+            "step_high_ns": self.high_ns,
+            "time_word": self.time_word,
             "energy_pj_per_step": self.energy_pj,
+            "energy_low_pj_per_step": self.low_pj,
+            "energy_high_pj_per_step": self.high_pj,
+            "word": self.word,
         }
 
 
@@ -131,21 +149,39 @@ class Judge:
         steps = max(1, self.spikes.steps)
         time = None if self.chip.timing is None else self._time(program, active, axons, bound)
         report = chip_energy(replace(activity, sim_time_ns=time), self.chip, program)
-        energy = report.energy_pj()
+        energy, known = report.energy_pj(), report.energy_pj() > 0
         hops = sum(activity.total(k) for k in ("hops_ew", "hops_ns", "hops_chip", "hops_board"))
         return Score(
             cores=activity.cores_used,
             messages=_remote(program, self.spikes, axons) / steps,
             hops=hops / steps,
             step_ns=None if time is None else time / steps,
-            energy_pj=energy / steps if energy > 0 else None,
+            energy_pj=energy / steps if known else None,
             bound=bound and time is not None,
+            low_pj=report.low_pj() / steps if known else None,
+            high_pj=report.high_pj() / steps if known else None,
+            word=trust(report.items),
+            time_word=time_word(self.chip, program, learns=False),
         )
 
-    def _time(self, program: Program, active: npt.NDArray[np.bool_], axons: AxonTable, bound: bool) -> float:
+    def ranged(self, program: Program, score: Score) -> Score:
+        """Return a program's score with both ends of its time; of a lower bound, with its low end only."""
+        if score.step_ns is None:
+            return score
+        axons, active, steps = axon_table(program), self._active_updates(program), max(1, self.spikes.steps)
+        ends = [
+            None if high and score.bound
+            else self._time(program, active, axons, score.bound, at_end(self.chip, high)) / steps
+            for high in (False, True)
+        ]  # fmt: skip
+        return replace(score, low_ns=ends[0], high_ns=ends[1])
+
+    def _time(
+        self, program: Program, active: npt.NDArray[np.bool_], axons: AxonTable, bound: bool, chip: Chip | None = None
+    ) -> float:  # fmt: skip
         given = active if active.any() else None
         engine: Engine = "bound" if bound else "compiled"
-        return run_timing(program, self.chip, self.spikes, engine, active=given, axons=axons).sim_time_ns
+        return run_timing(program, chip or self.chip, self.spikes, engine, active=given, axons=axons).sim_time_ns
 
     def _active_updates(self, program: Program) -> npt.NDArray[np.bool_]:
         """Return who got input, bool [T, N]; the same for every mapping, and only where the chip tells the difference."""

@@ -112,7 +112,9 @@ def test_never_worse_than_blocks_in_its_own_objective(objective: str, seed: int)
     assert cost(own, objective) <= cost(plain, objective)
     other = Judge(problem, seed=99)
     assert cost(other(mapped.program), objective)[0] <= 1.05 * cost(other(blocks.program), objective)[0]
-    assert mapped.figures["judged"] == {"layout": mapped.figures["layout"]} | own.as_json()
+    assert (
+        mapped.figures["judged"] == {"layout": mapped.figures["layout"]} | judge.ranged(mapped.program, own).as_json()
+    )
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -129,6 +131,10 @@ def test_large_networks_are_never_worse_than_blocks_either(objective: str, monke
     bound, exact = judge(blocks, bound=True), judge(blocks)
     assert bound.bound
     assert bound.messages == exact.messages
+    ends = judge.ranged(blocks, bound)
+    assert (
+        ends.low_ns is not None and ends.low_ns <= bound.step_ns and ends.high_ns is None
+    )  # nothing bounds it from above
     assert bound.step_ns is not None and exact.step_ns is not None and bound.step_ns <= exact.step_ns
 
 
@@ -144,6 +150,30 @@ def test_each_objective_is_the_best_of_its_kind_and_no_mapping_changes_a_spike()
     assert (scores["time"].step_ns or 0) < 0.9 * (scores["cores"].step_ns or 0)
     inputs = SpikeTrain.from_dense((np.random.default_rng(1).random((20, 20)) < 0.4).astype(np.int32))
     assert len({run(m.program, inputs, 20, topology=chip.topology).spikes.spike_hash() for m in mapped.values()}) == 1
+
+
+def test_a_step_is_timed_and_charged_at_both_ends_of_its_constants() -> None:
+    """All times halved and doubled halve and double a step; energies go from their low to their high constants."""
+    chip, network = small(), chain(6, 20)
+    assert chip.timing is not None
+    times = {
+        name: msgspec.structs.replace(q, low=q.value / 2, high=q.value * 2)
+        for name in chip.timing.__struct_fields__
+        if name != "tick" and getattr(q := getattr(chip.timing, name), "unit", "") == "ns" and q.value
+    }
+    chip = msgspec.structs.replace(chip, timing=msgspec.structs.replace(chip.timing, barrier_by_tiles={}, **times))
+    judge = Judge(make_problem(network, chip, rates(network)))
+    program = map_blocks(network, chip, 10)[0]
+    score = judge.ranged(program, judge(program))
+    assert score.step_ns is not None
+    assert score.low_ns == pytest.approx(score.step_ns / 2, rel=2e-3)  # odd ticks round
+    assert score.high_ns == pytest.approx(score.step_ns * 2, rel=2e-3)
+    assert score.low_pj is not None and score.energy_pj is not None and score.high_pj is not None
+    assert score.low_pj < score.energy_pj < score.high_pj
+    assert (score.word, score.time_word) == ("assumed", "assumed")
+    sure = {k: msgspec.structs.replace(q, low=q.value, high=q.value) for k, q in chip.energy.items()}
+    same = Judge(make_problem(network, msgspec.structs.replace(chip, energy=sure), rates(network)))(program)
+    assert same.low_pj == same.energy_pj == same.high_pj == score.energy_pj
 
 
 def test_the_users_cap_is_kept() -> None:

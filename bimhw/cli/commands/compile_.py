@@ -207,10 +207,20 @@ def _show_objectives(m: dict[str, Any]) -> None:
     named = [(f"{name} (chosen)" if name == m["objective"] else name, f) for name, f in m["alternatives"].items()]
     named.append(("plain blocks", m["blocks"]))
     rows = [
-        [name, f["cores"], _figure(f["step_ns"], 1e-3), _figure(f["energy_pj_per_step"], 1e-3), _figure(f["messages_per_step"])]
+        [
+            name, f["cores"], _figure(f["step_ns"], 1e-3), _range(f["step_low_ns"], f["step_high_ns"]), f["time_word"],
+            _figure(f["energy_pj_per_step"], 1e-3), _range(f["energy_low_pj_per_step"], f["energy_high_pj_per_step"]),
+            f["word"], _figure(f["messages_per_step"]),
+        ]
         for name, f in named
     ]  # fmt: skip
-    print_table("a step by objective, on a sample", ["objective", "cores", "us", "nJ", "messages"], rows)
+    columns = ["objective", "cores", "us", "low .. high", "trust", "nJ", "low .. high", "trust", "messages"]
+    print_table("a step by objective, on a sample", columns, rows)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """Return both ends in thousands; of a lower bound the low one."""
+    return "" if low is None else f"{_figure(low, 1e-3)} .. {'' if high is None else _figure(high, 1e-3)}".rstrip()
 
 
 def _figure(value: float | None, unit: float = 1.0) -> str:

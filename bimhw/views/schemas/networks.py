@@ -10,14 +10,21 @@ from bimhw.views.schemas.shared import Fidelity, Layer, ProjectionFacts, Resourc
 
 
 class Layout(Document, frozen=True):
-    """A step of the calibration's sample under one mapping."""
+    """A step of the calibration's sample under one mapping; a lower bound of large networks has no high end of its time."""
 
     layout: str
     cores: int
     messages_per_step: float
     hops_per_step: float
     step_ns: Figure
+    step_low_ns: Figure
+    step_high_ns: Figure
+    time_word: str
     energy_pj_per_step: Figure
+    energy_low_pj_per_step: Figure
+    energy_high_pj_per_step: Figure
+    word: str
+    lower_bound: bool = False
 
 
 class Mapping(Document, frozen=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bimhw.runs.bench import BenchResult
-from bimhw.views.schemas import chips, costs, evidence, networks
+from bimhw.views.schemas import chips, costs, evidence, learning, networks
 from bimhw.views.schemas.base import Anything
 from simulator.base.errors import unknown_name
 
@@ -34,10 +34,10 @@ DOCUMENTS: Mapping[str, object] = {
     "doctor": list[chips.DoctorLine],
     "energy": (costs.Energy, costs.EnergyBy, list[costs.EnergyItem], list[costs.EnergyRow]),
     "examples": chips.Files,
-    "finetune": networks.Finetune,
+    "finetune": learning.Finetune,
     "fit": chips.Fit,
-    "forgetting": dict[str, networks.Forgetting],
-    "learn": (networks.Learn, networks.LearnByRule),
+    "forgetting": dict[str, learning.Forgetting],
+    "learn": (learning.Learn, learning.LearnByRule),
     "learning-cost": evidence.LearningCost,
     "map": chips.Map,
     "nir check": dict[str, Anything],
@@ -46,7 +46,7 @@ DOCUMENTS: Mapping[str, object] = {
     "nir show": networks.NirShow,
     "report": chips.ReportFile,
     "results": costs.Results,
-    "rules": list[networks.Rule],
+    "rules": list[learning.Rule],
     "schema": dict[str, Anything],
     "serve": chips.Served,
     "silicon": evidence.Silicon,
@@ -54,7 +54,7 @@ DOCUMENTS: Mapping[str, object] = {
     "stdp-window": evidence.StdpWindow,
     "sweep": costs.Sweep,
     "table": costs.Table,
-    "train": (networks.Train, networks.TrainText, networks.TrainSpeech, networks.TrainStream),
+    "train": (learning.Train, learning.TrainText, learning.TrainSpeech, learning.TrainStream),
     "verify": evidence.Verify,
 }
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from energy_models.items import Counts, EnergyReport, Floats, Item, Kind, bounded
 from energy_models.learning import learning_constant
+from energy_models.native import Split, split
 from simulator.base.errors import InputError
 from simulator.chips.chip import Chip
 from simulator.chips.quantity import Quantity
 from simulator.program.activity import Activity, Count
 from simulator.program.program import Program
-from simulator.program.work import parameter_reads
 
 _OPS = ("op_mul", "op_add", "op_lut", "op_state_read", "op_state_write")
 
@@ -45,7 +45,7 @@ def chip_energy(
         InputError: the program is missing and needed, or does not belong to the activity; bad bounds.
     """
     bounds = _checked(bounds or {}, chip)
-    book = _Book(activity, chip, bounds, _split(activity, chip, program))
+    book = _Book(activity, chip, bounds, split(activity, chip, program))
     items = tuple(book.items())
     return EnergyReport(
         chip=chip.name,
@@ -61,53 +61,11 @@ def chip_energy(
 
 
 @dataclass(frozen=True, eq=False)
-class _Split:
-    """Part of the neuron updates that the chip's neuron constants describe.
-
-    Attributes:
-        native: bool [populations].
-        core_share: [populations, cores + 1], share of a population's neurons on each core.
-        reads: [populations], parameter words that an update reads.
-    """
-
-    native: np.typing.NDArray[np.bool_]
-    core_share: Floats
-    reads: Floats
-
-    @property
-    def all_native(self) -> bool:
-        return bool(self.native.all())
-
-
-def _split(activity: Activity, chip: Chip, program: Program | None) -> _Split:
-    n_cores = next((c.by_core.size for c in activity.counts.values()), 1)
-    if program is None:
-        if "*" not in chip.capabilities.native_models and activity.total("neuron_updates"):
-            raise InputError(
-                f"chip {chip.name!r}",
-                f"has neuron constants for {', '.join(chip.capabilities.native_models) or 'no model'} only",
-                "Give the program that ran, so that other neurons are charged by their operations",
-            )
-        size = len(activity.populations)
-        return _Split(np.ones(size, bool), np.zeros((size, n_cores)), np.zeros(size))
-    if tuple(p.name for p in program.populations) != activity.populations:
-        raise InputError("activity", "was not counted on this program", "Give the program of the same run")
-    native = np.array([chip.capabilities.is_native(p.model) for p in program.populations], bool)
-    share = np.zeros((len(program.populations), n_cores))
-    first = 0
-    for k, p in enumerate(program.populations):
-        np.add.at(share[k], program.core[first : first + p.size], 1.0 / max(1, p.size))
-        first += p.size
-    reads = np.array([parameter_reads(p) for p in program.populations], np.float64)
-    return _Split(native, share, reads)
-
-
-@dataclass(frozen=True, eq=False)
 class _Book:
     activity: Activity
     chip: Chip
     bounds: Mapping[str, tuple[float, float]]
-    split: _Split
+    split: Split
 
     def items(self) -> Iterator[Item]:
         yield from self._synapses()
@@ -162,7 +120,10 @@ class _Book:
                 part = self.counts(f"synaptic_events_{layout}")
                 rest = _minus(rest, part)
                 yield from self._item(f"synaptic events, {layout}", "synapse", key, part)
-        yield from self._item("synaptic events", "synapse", "synaptic_event", rest)
+        yield from self._by_units("synaptic events", "synapse", "synaptic_event", rest)
+        if self._has("dendrite_update") or any("dendrite_update" in u for u in self.chip.unit_energy.values()):
+            events = self.counts("synaptic_events")
+            yield from self._by_units("dendrite updates", "dendrite", "dendrite_update", events)
         if self._has("synaptic_memory_read"):
             events = self.counts("synaptic_events")
             yield from self._item("synaptic memory reads", "synapse", "synaptic_memory_read", events)
@@ -171,9 +132,9 @@ class _Book:
         updates = self._part("neuron_updates", native=True)
         self._check_rest()
         if self._has("soma_access") or self._has("soma_update"):
-            yield from self._item("soma access", "soma", "soma_access", updates)
+            yield from self._by_units("soma access", "soma", "soma_access", updates)
             resting = self._part("neuron_updates_resting", native=True)
-            yield from self._item("soma updates", "soma", "soma_update", _minus(updates, resting))
+            yield from self._by_units("soma updates", "soma", "soma_update", _minus(updates, resting))
         else:
             active = self._part("neuron_updates_active", native=True)
             yield from self._item("neuron updates, active", "soma", "neuron_update_active", active)
@@ -183,7 +144,32 @@ class _Book:
             yield from self._item(name, "soma", key, self._part(key, native=False), _BY_OPS)
         reads = self._part("neuron_updates", native=False, times=self.split.reads)
         yield from self._item("neuron operations: parameter read", "soma", "op_state_read", reads, _BY_OPS)
-        yield from self._item("spikes", "soma", "spike", self.counts("spikes"))
+        yield from self._by_units("spikes", "soma", "spike", self.counts("spikes"))
+
+    def _by_units(self, name: str, hardware: str, key: str, counts: Counts) -> Iterator[Item]:
+        """Yield an item for each unit of the cores that populations take, the chip's first without a name of its own.
+
+        A unit's share is exact by population; its cores and steps are those of its populations' neurons, evenly.
+        """
+        units = self.split.unit_of.get(hardware, {})
+        taken = sorted(set(units.values()) & {u for u, energies in self.chip.unit_energy.items() if key in energies})
+        if not taken:
+            yield from self._item(name, hardware, key, counts)
+            return
+        for unit in ("", *taken):
+            chosen = np.array([units.get(p, "") == unit for p in self.activity.populations], bool)
+            part = self._share(counts.by_population * np.append(chosen, not unit))
+            if unit and part.total > 0:
+                constant = self.chip.unit_energy[unit][key]
+                yield Item(f"{name}, {unit}", hardware, "dynamic", key, part, constant)
+            else:
+                yield from self._item(name, hardware, key, part)
+
+    def _share(self, population: Floats) -> Counts:
+        """Return counts by population, spread over their cores by neurons and evenly over the steps."""
+        total, steps = float(population.sum()), self.activity.steps
+        spread = np.full(steps, total / max(1, steps))
+        return Counts(population[:-1] @ self.split.core_share, spread, population)
 
     def _check_rest(self) -> None:
         if self.activity.total("neuron_updates_resting") and not (self._has("soma_update") and self.split.all_native):
@@ -208,9 +194,7 @@ class _Book:
         population = whole.by_population * np.append(chosen, False)
         if times is not None:
             population *= np.append(times, 0.0)
-        total = float(population.sum())
-        steps = self.activity.steps
-        return Counts(population[:-1] @ self.split.core_share, np.full(steps, total / max(1, steps)), population)
+        return self._share(population)
 
     def _messages(self) -> Iterator[Item]:
         packets, to_host = self.counts("packets"), self.counts("host_packets_out")
@@ -227,8 +211,12 @@ class _Book:
         yield from self._item("packets received", "axon", "packet_in", received, where)
         if self._has("packet_in_tile"):
             yield from self._item("packets within a tile", "router", "packet_in_tile", self.counts("packets_in_tile"))
-        yield from self._item("hops east-west", "router", "hop_east_west", self.counts("hops_ew"))
-        yield from self._item("hops north-south", "router", "hop_north_south", self.counts("hops_ns"))
+        for hops, key, back, back_key in _WAYS:
+            there = self.counts(f"hops_{hops}")
+            if self._has(back_key):
+                yield from self._item(f"hops {back}", "router", back_key, self.counts(f"hops_{back}"))
+                there = _minus(there, self.counts(f"hops_{back}"))
+            yield from self._item(f"hops {key.removeprefix('hop_').replace('_', '-')}", "router", key, there)
         yield from self._item("hops from chip to chip", "router", "hop_chip", self.counts("hops_chip"))
         yield from self._item("hops from board to board", "router", "hop_board", self.counts("hops_board"))
         yield from self._item("host packets", "host", "host_packet", _plus(from_host, to_host), kind="host")
@@ -271,6 +259,7 @@ class _Book:
             yield from self._item("host processor", "host", "host_processor", powered, kind="host")
 
 
+_WAYS = (("ew", "hop_east_west", "west", "hop_west"), ("ns", "hop_north_south", "south", "hop_south"))
 _BY_OPS = "the chip has no constant for this model: charged by its operation counts at digital op energies"
 
 

@@ -52,6 +52,11 @@ def check_quantisation(network: Network, chip: Chip, options: CompileOptions, bi
         )
 
 
+def its_own(network: Network, chip: Chip, mapping: str) -> str:
+    """Return the mapping, which is a SANA-FE network's own (``file``) on an architecture of SANA-FE unless another is chosen."""
+    return "file" if mapping == "auto" and network.core is not None and chip.units else mapping
+
+
 def check_mapping(mapping: str, neurons_per_core: int | None, objective: str) -> None:
     """Refuse what a mapping that is given, or is plain blocks, leaves open to no choice.
 

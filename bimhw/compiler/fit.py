@@ -15,7 +15,7 @@ from bimhw.compiler.lower.for_chip import for_chip
 from bimhw.compiler.options import CompileOptions, width
 from bimhw.compiler.outline import outline_integers
 from bimhw.compiler.pipeline import Integers, to_integers
-from bimhw.frontends import load_network, load_outline
+from bimhw.frontends import load_network, load_outline, reading_for
 from bimhw.tasks.dataset import Dataset
 from mapping.blocks import pack, pack_blocks
 from mapping.limits import WAYS_OUT, check_capabilities
@@ -74,6 +74,7 @@ def fit(
     task = samples_of(task, data, calibration)
     options = CompileOptions(bits=width(bits), state_bits=state_bits, per_row=per_row)
     named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample} | dict(reading or {})
+    named = reading_for(model, target, **named)
     outline = load_outline(model, **named)
     recorded = task if isinstance(task, Dataset) else None
     source = outline or check_network(load_network(model, recorded, **named))

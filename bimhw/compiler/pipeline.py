@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bimhw.compiler.advice import Stored, advice
 from bimhw.compiler.calibrate import Calibration, calibrate, chip_steps
-from bimhw.compiler.choices import check_choices, samples_of
+from bimhw.compiler.choices import check_choices, its_own, samples_of
 from bimhw.compiler.data import CalibrationData, calibration_data
 from bimhw.compiler.fidelity import fidelity
 from bimhw.compiler.integer import compile_integer
@@ -24,7 +24,7 @@ from bimhw.compiler.replicas import Copies, with_copies
 from bimhw.compiler.report import compile_report
 from bimhw.compiler.result import CompileResult
 from bimhw.compiler.sample import sample_spikes
-from bimhw.frontends import load_network
+from bimhw.frontends import load_network, reading_for
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset
 from bimhw.tasks.sources.text import Corpus
@@ -88,11 +88,11 @@ def compile(
     """
     options = CompileOptions(bits=width(bits), per_row=per_row, free_scales=free_scales, state_bits=state_bits)
     target = with_chips(chip if isinstance(chip, Chip) else load_chip(chip), chips)
-    named = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample}
+    given = {"profile": profile, "dt": dt, "input_shape": input_shape, "sample": sample, **(reading or {})}
     task = samples_of(task, data, calibration)
-    network = check_network(
-        load_network(model, task if isinstance(task, Dataset) else None, **named | dict(reading or {}))
-    )
+    recorded = task if isinstance(task, Dataset) else None
+    network = check_network(load_network(model, recorded, **reading_for(model, target, **given)))
+    mapping = its_own(network, target, mapping)
     check_choices(network, target, options, bits, mapping, neurons_per_core, objective)
     if network.stage == "integer":
         alone = compile_integer(network, target, calibration, task, mapping, neurons_per_core, seed, objective)

@@ -14,6 +14,7 @@ from simulator.base.files import check_is_file
 if TYPE_CHECKING:
     from bimhw.tasks.dataset import Dataset
     from mapping.network import Network
+    from simulator.chips.chip import Chip
 
 
 def load_outline(model: object, **reading: object) -> Network | None:
@@ -33,6 +34,13 @@ def load_outline(model: object, **reading: object) -> Network | None:
     if isinstance(model, str | Path):
         check_is_file(Path(model))
     return front_end.outline(model, options)
+
+
+def reading_for(model: object, chip: Chip, **reading: object) -> dict[str, object]:
+    """Return options for reading a model that goes to a chip: those given, else those that the chip speaks for."""
+    front_end = front_end_of(unwrapped(model))
+    own = {} if front_end.of_chip is None else front_end.of_chip(chip)
+    return dict(own) | {name: value for name, value in reading.items() if value is not None}
 
 
 def load_network(model: object, recorded: Dataset | None = None, **reading: object) -> Network:

@@ -28,6 +28,7 @@ from mapping.network import Network
 from simulator.base.errors import InputError
 from simulator.base.found import import_all
 from simulator.base.misplaced import check_no_run_folder, check_readable_kind
+from simulator.chips.chip import Chip
 
 Options = TypeVar("Options", bound=msgspec.Struct)
 
@@ -54,6 +55,7 @@ class FrontEnd(Generic[Options]):
         rank: a higher rank is asked first where several accept one object.
         outline: model and options -> float network whose projections are counted, not unrolled
             (`mapping.patterned`), where unrolling would take much memory, else None.
+        of_chip: chip -> options that it speaks for, where they are not given.
         settle: model, options and recorded data -> the options that the recorded outputs speak for, and notes.
     """
 
@@ -65,6 +67,7 @@ class FrontEnd(Generic[Options]):
     accepts: Callable[[object], bool] = _no_object
     rank: int = 0
     outline: Callable[[Any, Options], Network | None] | None = None
+    of_chip: Callable[[Chip], Mapping[str, object]] | None = None
     settle: Callable[[Any, Options, Dataset], tuple[Options, tuple[str, ...]]] | None = None
 
 

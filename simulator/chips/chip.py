@@ -24,6 +24,7 @@ MOST_CHIPS = 1152  # of a system: the largest that was built of one chip of thes
 # Fields that files of the first format do not have, and what they mean there.
 _LATER: dict[str, object] = {
     "units": {},
+    "unit_energy": {},
     "board_link": None,
     "board_chips": 0,
     "multicast": False,
@@ -182,7 +183,8 @@ class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `simulator.chips.energy_keys.ENERGY_UNITS`; an absent key is unknown. ``state_word_bits`` is the width of the state word that
     the constants of reading and writing one are for. ``link`` is from one chip to the next, ``board_link`` from one board
     of ``topology.board_chips`` to the next. ``units`` names a core's hardware units by kind,
-    ``{"soma": ["lif", "input[0..7]"]}``: a network that asks for one by name is held against it.
+    ``{"soma": ["lif", "input[0..7]"]}``: a network that asks for one by name is held against it. ``unit_energy`` holds the
+    energies of units other than those that ``energy`` is for: ``{"dense": {"synaptic_event": ...}}``.
     """
 
     name: str
@@ -200,6 +202,7 @@ class Chip(Shown, msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     core_limits: dict[str, dict[str, float]] = {}
     board_link: Link | None = None
     units: dict[str, tuple[str, ...]] = {}
+    unit_energy: dict[str, dict[str, Quantity]] = {}
 
     def has_unit(self, kind: str, name: str) -> bool:
         """Return whether a core has a unit of this name, plain or one of a range; True where the chip names none."""

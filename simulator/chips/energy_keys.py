@@ -8,6 +8,7 @@ ENERGY_UNITS: dict[str, str] = {
     "synaptic_event_dense": "pJ",
     "synaptic_event_conv": "pJ",
     "synaptic_memory_read": "pJ",  # the stored weight that a synaptic event reads, where synaptic_event leaves it out
+    "dendrite_update": "pJ",  # of a dendrite, by synaptic event
     "neuron_update_active": "pJ",  # an update with input or a spike
     "neuron_update_inactive": "pJ",
     "soma_access": "pJ",  # the same in two parts, each paid by every update (the second not by one at rest, where that is free)
@@ -19,6 +20,8 @@ ENERGY_UNITS: dict[str, str] = {
     "packet_in_tile": "pJ",
     "hop_east_west": "pJ",
     "hop_north_south": "pJ",
+    "hop_west": "pJ",  # of the hops east-west those to the west, where hop_east_west is for those to the east
+    "hop_south": "pJ",
     "hop_chip": "pJ",  # a packet over a link from chip to chip
     "hop_board": "pJ",  # a packet over a link from board to board
     "host_packet": "pJ",

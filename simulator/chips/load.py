@@ -34,6 +34,8 @@ def _names() -> tuple[str, ...]:
 def load_chip(name_or_path: str) -> Chip:
     """Load a chip by name, or by path of a YAML file; ``-x4`` behind either makes a system of 4 such chips (``loihi2-x4``).
 
+    A file is a chip file or a SANA-FE architecture, which is imported (`simulator.chips.sanafe`).
+
     Raises:
         InputError: unknown name, missing file, or a file that breaks the schema; the message has the path in the file.
     """
@@ -75,6 +77,10 @@ def _with_key(message: str, raw: Any) -> str:
 def parse_chip(text: str, where: str) -> Chip:
     """Parse a chip from YAML text; `where` names the file in errors."""
     raw: Any = parse_yaml(text, where)
+    if isinstance(raw, dict) and "architecture" in raw and "capabilities" not in raw:
+        from simulator.chips.sanafe import chip_of_architecture
+
+        return chip_of_architecture(raw, Path(where))[0]
     try:
         chip = msgspec.convert(raw, Chip, strict=False)
     except (msgspec.ValidationError, UnicodeError) as error:

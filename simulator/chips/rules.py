@@ -52,10 +52,19 @@ def quantities(chip: Chip) -> Iterator[tuple[str, Quantity]]:
     for name, limit in _limits(chip):
         yield f"$.limits.{name}", limit
     yield from _times(chip)
-    for key, quantity in chip.energy.items():
-        yield f"$.energy.{key}", quantity
+    for path, _, quantity in _energies(chip):
+        yield path, quantity
     if chip.supply_v is not None:
         yield "$.supply_v", chip.supply_v
+
+
+def _energies(chip: Chip) -> Iterator[tuple[str, str, Quantity]]:
+    """Yield path, key and quantity of every energy, those of single units too."""
+    for key, quantity in chip.energy.items():
+        yield f"$.energy.{key}", key, quantity
+    for unit, energies in chip.unit_energy.items():
+        for key, quantity in energies.items():
+            yield f"$.unit_energy.{unit}.{key}", key, quantity
 
 
 def _limits(chip: Chip) -> Iterator[tuple[str, Quantity]]:
@@ -295,36 +304,34 @@ def _energy_keys_are_known(chip: Chip, where: str) -> None:
 
     if not chip.energy:
         _fail(where, "$.energy", "is empty", "Give at least synaptic_event (value null where it is unknown)")
-    for key in chip.energy:
+    for path, key, _ in _energies(chip):
         if key not in ENERGY_UNITS:
             near = difflib.get_close_matches(key, ENERGY_UNITS, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(ENERGY_UNITS)}"
-            _fail(where, f"$.energy.{key}", "is not a known key", hint)
+            _fail(where, path, "is not a known key", hint)
 
 
 def _energies_have_units(chip: Chip, where: str) -> None:
-    for key, q in chip.energy.items():
+    for path, key, q in _energies(chip):
         if q.unit != ENERGY_UNITS[key]:
-            _fail(
-                where, f"$.energy.{key}.unit", f"is {q.unit!r}; it must be {ENERGY_UNITS[key]!r}", "Convert the value"
-            )
+            _fail(where, f"{path}.unit", f"is {q.unit!r}; it must be {ENERGY_UNITS[key]!r}", "Convert the value")
 
 
 def _energies_are_not_negative(chip: Chip, where: str) -> None:
-    for key, q in chip.energy.items():
+    for path, _, q in _energies(chip):
         for number in (q.low, q.value):
             if number is not None and number < 0:
-                _fail(where, f"$.energy.{key}", f"is {number:g} {q.unit}; it cannot be negative", "Give 0 or more")
+                _fail(where, path, f"is {number:g} {q.unit}; it cannot be negative", "Give 0 or more")
 
 
 def _energies_are_not_absurd(chip: Chip, where: str) -> None:
-    for key, q in chip.energy.items():
+    for path, key, q in _energies(chip):
         limit = MAX_STATIC_MW if q.unit == "mW" else MAX_PJ.get(key, MAX_OPERATION_PJ)
         worst = max((n for n in (q.value, q.high) if n is not None), default=0.0)
         if worst > limit:
             _fail(
                 where,
-                f"$.energy.{key}",
+                path,
                 f"is {worst:g} {q.unit}, above {limit:g} {q.unit}, which no chip comes near",
                 "Check the unit: 1 nJ = 1e3 pJ, 1 J = 1e12 pJ",
             )

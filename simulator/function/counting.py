@@ -20,7 +20,7 @@ from simulator.program.one_to_one import one_to_one
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
 from simulator.program.spikes import SpikeTrain
-from simulator.program.traffic import Reach, reach
+from simulator.program.traffic import Reach, back_hops, reach
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -61,6 +61,7 @@ class Counter:
         axons = axon_table(program) if axons is None else axons
         self.reach: Reach = reach(program, self.topology, axons)
         self._one_to_one = one_to_one(program, axons, self.topology.one_to_one_words if self.topology else 0)
+        self._back = None if self.topology is None else _back_hops(program, self.topology, axons)
         self.n_cores = self._cores()
         self._sizes = np.array([p.size for p in program.populations], np.int64)
         self._population = np.repeat(np.arange(self._sizes.size), self._sizes)
@@ -108,6 +109,8 @@ class Counter:
         }
         if self.topology is not None and self.topology.multicast:
             weights["packets_received"] = r.received
+        if self._back is not None:
+            weights["hops_west"], weights["hops_south"] = self._back
         return {
             name: Count(
                 self._by_core(self.program.core, events * w), _by_step(spikes, w), self._by_population(events * w)
@@ -242,6 +245,13 @@ def _meet_shared(rows: I32, offset: I32, template: I64, indices: I32, core: I32,
         if events[i]:
             for j in range(template[rows[i]], template[rows[i] + 1]):
                 by_core[core[indices[j] + offset[i]]] += events[i]
+
+
+def _back_hops(program: Program, topology: Topology, axons: AxonTable) -> tuple[I64, I64] | None:
+    """Return the hops to the west and to the south, where the program's own chip file charges them apart."""
+    content = program.meta.get("chip_file") or {}
+    apart = {"hop_west", "hop_south"} & set(content.get("energy", {}))
+    return back_hops(program, topology, axons) if apart and not topology.multicast else None
 
 
 def _minus(a: Count, b: Count) -> Count:

@@ -53,8 +53,9 @@ class Activity(Shown):
     update; external inputs are not counted), ``packets`` (one per spike and destination, sent by a core, the host as a
     destination included), ``packets_in_tile`` (of these, to a core of the same router), ``packets_one_to_one`` (received by a
     core that keeps their synapses itself, on a chip that fetches others from a shared memory), ``hops_ew``, ``hops_ns`` (of
-    all packets, the host's too: last entry of ``by_core``), ``hops_chip`` (from one chip of a board to the next, in none of
-    these two), ``hops_board`` (from one board to the next, in none of these three),
+    all packets, the host's too: last entry of ``by_core``), ``hops_west``, ``hops_south`` (part of these two, where the chip
+    charges them apart), ``hops_chip`` (from one chip of a board to the next, in neither), ``hops_board`` (from one board to the
+    next, in neither),
     ``packets_received`` (by cores, where the mesh multicasts: then a spike sends one packet, which may have many leaves),
     ``host_packets_in`` (sent by the host, not in ``packets``),
     ``host_packets_out`` (of ``packets``, those to the host), ``state_resets`` (state words reset), ``random_numbers``,

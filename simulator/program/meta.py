@@ -159,6 +159,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
             are charged.
         copies: of the network in the program; copy k >= 1 of the population ``p`` is ``p#k``.
         units: kind -> name -> who asks for that unit of a core first (SANA-FE).
+        unit_of: kind -> population -> unit of its cores that it takes, where that is not the chip's first (SANA-FE).
         mapping, chip_file: figures of the mapping; the chip file's content, where it is not one of bimhw's.
     """
 
@@ -187,6 +188,7 @@ class ProgramMeta(msgspec.Struct, frozen=True):
     resting: dict[Name, tuple[tuple[Size, Size], ...]] | None = None
     copies: Annotated[int, msgspec.Meta(ge=1, le=MAX_NEURONS)] = 1
     units: dict[str, dict[str, str]] = {}
+    unit_of: dict[str, dict[Name, str]] = {}
     mapping: dict[str, Any] | None = None
     chip_file: dict[str, Any] | None = None
 

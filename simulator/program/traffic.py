@@ -74,6 +74,21 @@ def reach(program: Program, topology: Topology | None, axons: AxonTable | None =
     return Reach(packets, here, hops_ew, hops_ns, hops_chip, hops_board, host_in, leaves.astype(np.int64), fan)
 
 
+def back_hops(program: Program, topology: Topology, axons: AxonTable | None = None) -> tuple[I64, I64]:
+    """Count of the hops that one spike of each neuron makes those to the west and to the south, where none multicasts."""
+    x, y, _ = _routers(program, topology)
+    axons = axon_table(program) if axons is None else axons
+    source = np.repeat(np.arange(program.n_neurons), np.diff(axons.ptr))
+    here, there = program.core[source], axons.dst
+    out = []
+    for at in (x, y):
+        each = np.zeros(program.n_neurons, np.int64)
+        np.add.at(each, source, np.maximum(at[here] - at[there], 0))
+        leaves = host_readers(program) & (program.core != HOST)
+        out.append(each + leaves * np.maximum(at[program.core] - at[HOST], 0))
+    return out[0], out[1]
+
+
 def _trees(
     axons: AxonTable, core: I32, leaves: npt.NDArray[np.bool_], topology: Topology, x: I64, y: I64, chip: I64, board: I64
 ) -> Reach:  # fmt: skip

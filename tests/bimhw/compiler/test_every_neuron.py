@@ -28,6 +28,7 @@ NOT_DRAWN = {  # machines' own neurons, and those with a table or a random draw:
     "p_sampler": "bimhw/compiler/plain_s4.py",
     "readout_mean": "bimhw/compiler/plain_s4.py",
     "clamp_fuse": "simulator/neurons/test_p_spike_ssm.py",
+    "lif_grid": "bimhw/frontends/test_sanafe_units.py",
     "lz76_w": "simulator/neurons/test_meta_neuron.py",
     "meta_neuron": "simulator/neurons/test_meta_neuron.py",
     "n1_": "simulator/machines/test_n1_program.py",

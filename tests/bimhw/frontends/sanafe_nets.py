@@ -97,10 +97,10 @@ def resting_net(seed: int, steps: int = 30) -> str:
     return "\n".join(lines) + "\n"
 
 
-def theirs(python: str, folder: Path, net: Path, steps: int) -> dict[str, Any]:
+def theirs(python: str, folder: Path, net: Path, steps: int, architecture: str = ARCHITECTURE) -> dict[str, Any]:
     """Spikes and energy of SANA-FE's `simple` timing model."""
     arch = folder / "arch.yaml"
-    arch.write_text(ARCHITECTURE)
+    arch.write_text(architecture)
     command = [python, "-c", _RUN, str(arch), str(net), str(steps)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])

@@ -118,8 +118,9 @@ def test_what_a_chip_file_cannot_say_is_named(tmp_path: Path) -> None:
     )
     (tmp_path / "arch.yaml").write_text(text.replace("dendrite: [", "dendrite: [{name: other}, "))
     chip, notes = chip_from_sanafe(tmp_path / "arch.yaml", synapse="syn")
-    assert chip.energy["hop_east_west"].value == 4.0
-    assert any("mean is taken" in n for n in notes) and any("no place for den" in n for n in notes)
+    assert chip.energy["hop_east_west"].value == 5.0 and chip.energy["hop_west"].value == 3.0
+    assert chip.unit_energy["den"]["dendrite_update"].value == 2.0
+    assert any("dendrite: times are those of other" in n for n in notes)
     with pytest.raises(InputError, match=r"has no unit 'dense'\. It has: syn"):
         chip_from_sanafe(tmp_path / "arch.yaml", synapse="dense")
     (tmp_path / "arch.yaml").write_text(ARCHITECTURE.replace("      core:\n", "      core:\n        - name: more\n"))
@@ -131,8 +132,8 @@ def test_what_a_chip_file_cannot_say_is_named(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("threshold", "input_decay: 0.5, threshold", "input_decay: .0.5. has no counterpart"),
-        ("reset_mode: hard", "reset_mode: none", "reset_mode: is"),
-        ("reset: 0.25", "reset: 0.3", "0.3, which is no multiple of 1/64"),
+        ("reset_mode: hard", "reset_mode: nothing", "reset_mode: is 'nothing'; it can be none, soft, hard, saturate"),
+        ("reset: 0.25", "reset: 3.0e7", "value 3e.07: is beyond 32 bits in units of 1/64"),
         ("in.1 -> b.2: [synapse", "in.1 -> b.7: [synapse", "is beyond the group's 4 neurons"),
         ("in.1 -> b.2: [synapse", "in.0..1 -> b.2: [synapse", "SANA-FE takes the first alone"),
         ("in.1 -> b.2: [synapse", "in.1 -> c: [synapse", "names no group; there are in, a, b"),

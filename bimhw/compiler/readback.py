@@ -27,7 +27,9 @@ def read_back(program: Program) -> tuple[BimConfig, Arrays]:
         InputError: a program that does not say which model it came from.
     """
     if "config" not in program.meta:
-        raise InputError("program", "does not hold the configuration of its model", "Compile the model again")
+        raise InputError(
+            "program", "was not compiled from a BIM model, so none can be made of it", "Keep the program: -o FILE"
+        )
     config = config_from(program.meta["config"], "program")
     net = learning_net(program)
     forward = ChipForward(filled(program, net), net, program.facts.formats, program.facts.entry.scale, 0)

@@ -20,6 +20,7 @@ from bimhw.runs.learn_run import Learnt, LearntParts, learning_facts, time_all, 
 from bimhw.runs.long_learning import LongLearning
 from bimhw.runs.pieces import PIECE_STEPS
 from bimhw.runs.request import How
+from bimhw.runs.rule_answers import HostAnswer, HostReading
 from bimhw.runs.rule_limits import check_room, rule_memory
 from bimhw.runs.rule_words import check_rules, chosen, most_delay, ready_for_rules, with_learnt
 from bimhw.runs.third_factors import Answer, Factors
@@ -189,15 +190,14 @@ class RuleMachine:
         timed: note what the timing needs.
 
     Raises:
-        InputError: a rule that fits no projection, or a program without scores.
+        InputError: a rule that fits no projection, or a program whose answer is in several outputs.
     """
 
     def __init__(self, program: Program, rules: ReadRules, task: Task, seed: int, timed: bool = False) -> None:
         self.base, self.task, self.rules, self.seed = program, task, rules, seed
-        self.output = program.meta.get("output") or {}
-        if "state" not in self.output:
-            raise InputError("program", "has no readout whose scores could be judged", "Compile a model with a readout")
+        self.reading = HostReading.of(program)
         self.simulation = Simulation(program, seed=seed)
+        self.answer = HostAnswer(self.reading, self.simulation)
         self.counts = LearnCounts(len(self.simulation.layout.cells))
         shift = -round(np.log2(task.input_scale))
         file, most = rules.file, most_delay(program, rules)
@@ -207,7 +207,7 @@ class RuleMachine:
             )
             for name, rule in chosen(program, rules).items()
         ]
-        self.factors = Factors(self.simulation, self.learning, self.output["population"], seed)
+        self.factors = Factors(self.simulation, self.learning, self.reading.population, seed)
         self.samples = 0
         self.simulation.step_hooks.append(self._step)
         self._timed = timed
@@ -218,7 +218,7 @@ class RuleMachine:
         self._layers = hidden(program)
         self.neurons = sum(p.size for p in self._layers)
         self._labelled = np.flatnonzero(task.loss_steps)
-        self.steps = int(self.output["latency"]) + task.steps
+        self.steps = self.reading.latency + task.steps
 
     def sample(self, payloads: npt.NDArray[np.integer], label: int) -> None:
         """Present a sample and learn."""
@@ -227,6 +227,7 @@ class RuleMachine:
         for each in self.learning:
             each.reset()
         self.factors.reset()
+        self.answer.reset()
         self._label, self._from = label, self.simulation.state.step
         self.simulation.advance(encode(self.base, payloads), self.steps)
         self.samples += 1
@@ -239,19 +240,15 @@ class RuleMachine:
         if self._timed:
             self._active.append(np.packbits(simulation.active_of_neuron != self._seen))
             self._seen[:] = simulation.active_of_neuron
-        at = simulation.state.step - 1 - self._from - int(self.output["latency"])
+        at = simulation.state.step - 1 - self._from - self.reading.latency
         answer = None
+        if at >= 0:
+            self.answer.listen()
         if 0 <= at < self.task.steps and self.task.loss_steps[at]:
-            answer = Answer(self._scores(), self._label, at == self._labelled[-1])
+            answer = Answer(self.answer.scores(), self._label, at == self._labelled[-1])
         self.factors.make(answer)
         for each in self.learning:
             each(simulation, last=simulation.state.step - self._from == self.steps)
-
-    def _scores(self) -> npt.NDArray[np.float64]:
-        layout = self.simulation.layout
-        k = next(n for n, c in enumerate(layout.cells) if c.name == self.output["population"])
-        row = [w.name for w in layout.cells[k].model.states].index(self.output["state"])
-        return np.asarray(self.simulation.state.words[k][row] * float(self.output["scale"]))
 
     def hidden_spikes(self) -> int:
         """Return the spikes of the hidden layers so far."""
@@ -277,7 +274,7 @@ class RuleMachine:
     def judge(self, split: Split) -> Figures:
         """Return the figures of merit of the net as it is now, run apart."""
         program = self.program()
-        trial = SequenceTrial(self.task.name, self.task, split)
+        trial = self.reading.trial(program, SequenceTrial(self.task.name, self.task, split))
         how = How(engine="none", seed=self.seed)
         ran = execute(request_of(trial, program, chip_of_program(program), how))
         return trial.judge(trial.chip_scores(program, ran))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bimhw.runs.learn import ready_to_learn
+from bimhw.runs.rule_answers import readout_of
 from bimhw.runs.rule_limits import check_engine
 from bimhw.tasks.base import Task
 from simulator.base.errors import FitError, InputError
@@ -21,6 +22,7 @@ from simulator.program.graph import Projection
 from simulator.program.program import Program
 from simulator.program.shared import SharedProjection
 
+_ELSE = "else hidden"  # all hidden projections where the names before it fit none
 _WORD_BITS = 9  # of a weight that rules of products change
 
 
@@ -30,12 +32,13 @@ def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:
     Raises:
         InputError: a rule that fits no projection, or that names one or a population that the program does not have.
     """
-    readout = (program.meta.get("output") or {}).get("population")
+    readout = readout_of(program)
     out: dict[str, Rule] = {}
     for rule in rules.rules:
-        fits = {
-            n: [q.name for q in program.projections if _fits(q.name, q.target, n, readout)] for n in rule.projections
-        }
+        fits: dict[str, list[str]] = {}
+        for n in rule.projections:
+            pattern = ("" if any(fits.values()) else "hidden") if n == _ELSE else n
+            fits[n] = [q.name for q in program.projections if _fits(q.name, q.target, pattern, readout)]
         wrong = [n for n, found in fits.items() if not (found or _is_pattern(n))]
         if wrong or not any(fits.values()):
             raise InputError(
@@ -50,7 +53,7 @@ def chosen(program: Program, rules: ReadRules) -> dict[str, Rule]:
 
 
 def _is_pattern(name: str) -> bool:
-    return name in ("hidden", "readout") or any(mark in name for mark in "*?[")
+    return name in ("hidden", "readout", _ELSE) or any(mark in name for mark in "*?[")
 
 
 def _check_populations(program: Program, rule: Rule) -> None:

@@ -102,7 +102,9 @@ def chip_rule(name: str) -> ChipRule:
         InputError: no such rule.
     """
     if name not in _RULES:
-        raise unknown_name("learning: rule", name, _RULES)
+        raise unknown_name(
+            "learning: rule", name, _RULES, more="or --rule-file with a rule file or its name, as e-prop"
+        )
     return _RULES[name]
 
 

@@ -92,7 +92,7 @@ def command(
     **options: Any,
 ) -> None:
     """Let PROGRAM learn a task on the simulated chip, in integers."""
-    from bimhw.models.io import check_output, save_model
+    from bimhw.models.io import save_model
     from bimhw.runs.learn import learn
     from bimhw.runs.learn_rule import learn_by_rule
     from bimhw.tasks.named import named_values
@@ -100,8 +100,7 @@ def command(
     if model is not None:
         from bimhw.compiler.readback import model_of
 
-        import_module("bimhw.models.bim.net")  # torch may not fit the memory: better before the work than after
-        check_output(model)
+        _check_model(program, model)
     asked: dict[str, object] = {"task": task if data is not None else task or "digits", "data": data}
     asked |= {"task_options": task_options, "encode": encode, "data_options": data_options}
     source = _source(program, asked)
@@ -134,6 +133,17 @@ def command(
         print_json(summary)
     else:
         _show(source.name, summary)
+
+
+def _check_model(program: Path, model: Path) -> None:
+    """Refuse a model that could not be made or written: better before the work than after."""
+    from bimhw.compiler.readback import read_back
+    from bimhw.models.io import check_output
+    from simulator.program.program import Program
+
+    import_module("bimhw.models.bim.net")  # torch may not fit the memory
+    check_output(model)
+    read_back(Program.load(program))
 
 
 def _source(program: Path, asked: dict[str, object]) -> Task:

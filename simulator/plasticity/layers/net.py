@@ -118,7 +118,7 @@ def learning_net(program: Program) -> Net:
         raise FitError(
             "on-chip learning",
             f"needs BIM-D or s6 layers and one readout; the program has {len(layers)} and {len(readouts)}",
-            "Compile a BIM model",
+            "Compile a BIM model, or learn by a rule file (--rule-file e-prop), which takes any network",
         )
     layers.sort(key=lambda layer: layer.number)
     known = {"readout_li", "input", *(layer.population.model for layer in layers)}

@@ -84,6 +84,8 @@ def compile_integer(
             for p in network.populations
         ],
     }
+    if chip.units:  # an architecture that was read with the network: what it could not say is said here, too
+        report["notes"] = [*report["notes"], *(f"chip {chip.name!r}: {note}" for note in chip.notes)]
     meta = dict(program.meta) | {k: report[k] for k in ("notes", "fidelity")} | {"mapping": dict(mapped.figures)}
     program = replace(program, meta=meta)
     return CompileResult(program, network, network, report, with_relay_rates(program, rates))

@@ -155,7 +155,18 @@ def _names(core: Core, units: Units) -> dict[str, tuple[str, ...]]:
     for kind in ("input", "truenorth"):
         if named := tuple(u.name for u in core.soma if u.attributes.get("model") == kind):
             out[kind] = named
+    somas_and_dendrites = (u for kind in ("dendrite", "soma") for u in getattr(core, kind))
+    if other := tuple(f"{base_name(u.name)}={why}" for u in somas_and_dendrites if (why := _other(u))):
+        out["other"] = other
     return out | {"chosen": tuple(base_name(getattr(units, kind).name) for kind in ("synapse", "dendrite", "soma"))}
+
+
+def _other(unit: Unit) -> str:
+    """Return what a soma or dendrite unit computes that no neuron here does, "" for nothing."""
+    model = str(unit.attributes.get("model", ""))
+    if "plugin" in unit.attributes or model not in ("", "input", *_LIKE_HERE["model"]):
+        return f"model {model}"
+    return "noise" if unit.attributes.get("noise") else ""
 
 
 def _units(core: Core, soma: str, synapse: str, numbers: Numbers) -> Units:

@@ -26,7 +26,12 @@ class Unit(msgspec.Struct, frozen=True):
     """A hardware unit, a core or a tile: a name that may count copies, and attributes."""
 
     name: str
-    attributes: dict[str, object] = {}
+    given: dict[str, object] | None = msgspec.field(default=None, name="attributes")
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """The attributes; none where the file leaves them empty."""
+        return self.given or {}
 
 
 class Core(Unit, frozen=True):

@@ -77,8 +77,13 @@ class _File:
         """Return whether a neuron's soma unit is TrueNorth's."""
         if not self.units:
             return "leak" in given or "leak_towards_zero" in given
-        soma = _base(unit_asked(given, "soma")) or next(iter(self.units.get("chosen", ())[2:]), "")
+        soma = _base(unit_asked(given, "soma")) or self.chosen("soma")
         return soma in {_base(name) for name in self.units.get("truenorth", ())}
+
+    def chosen(self, kind: str) -> str:
+        """Return the unit of a kind that a neuron takes which asks for none."""
+        at = ("synapse", "dendrite", "soma").index(kind)
+        return next(iter(self.units.get("chosen", ())[at:]), "")
 
     def inputs(self) -> list[_Neuron]:
         """Return the neurons that are driven from outside."""
@@ -183,8 +188,22 @@ def _rows(file: _File, name: str, found: list[_Neuron]) -> Rows:
     if len(kinds) > 1:
         raise InputError(place, "has some neurons with a TrueNorth leak and some without", "Put them in two groups")
     for n in found:
+        _check_units(file, n)
         _refuse(n.given, TRUENORTH if True in kinds else LIF, f"{file.where}: {n.group}.{n.index}")
     return Rows(name, place, [(n.index, n.given) for n in found], True in kinds)
+
+
+def _check_units(file: _File, neuron: _Neuron) -> None:
+    """Refuse a neuron whose soma or dendrite unit computes what no neuron here does."""
+    other = dict(entry.split("=", 1) for entry in file.units.get("other", ()))
+    for kind in ("dendrite", "soma"):
+        unit = _base(unit_asked(neuron.given, kind)) or file.chosen(kind)
+        if unit in other:
+            raise InputError(
+                f"{file.where}: {neuron.group}.{neuron.index}",
+                f"is on the {kind} unit {unit!r}, whose {other[unit]} has no counterpart here",
+                "Choose a unit of leaky_integrate_fire or truenorth, with accumulator dendrites",
+            )
 
 
 def _units(file: _File) -> dict[str, dict[str, str]]:

@@ -162,6 +162,36 @@ def test_what_has_no_counterpart_is_refused_by_name(old: str, new: str, message:
         bimhw.compile(tmp_path / "net.yaml", str(tmp_path / "arch.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "model: accumulator",
+            "model: taps",
+            "p.0: is on the dendrite unit 'den', whose model taps has no counterpart",
+        ),
+        (
+            "{model: leaky_integrate_fire",
+            "{noise: x.csv, model: leaky_integrate_fire",
+            "p.0: .*'first', whose noise has",
+        ),
+        ("model: leaky_integrate_fire", "plugin: x.so, model: mine", "p.0: .* unit 'first', whose model mine has no"),
+    ],
+)
+def test_a_unit_that_computes_something_else_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "arch.yaml").write_text(architecture().replace(old, new, 1))
+    (tmp_path / "net.yaml").write_text(TUTORIAL)
+    with pytest.raises(InputError, match=message):
+        bimhw.compile(tmp_path / "net.yaml", str(tmp_path / "arch.yaml"))
+
+
+def test_attributes_may_be_empty_and_equal_tiles_come_in_parts(tmp_path: Path) -> None:
+    text = architecture().replace("{energy_message_in: 0.5e-12, latency_message_in: 0.0}", "")
+    head, tile = text[: text.index("    - name: tile")], text[text.index("    - name: tile") :]
+    chip = parse_chip(head + tile.replace("0..3]", "0..2]", 1) + tile.replace("0..3]", "3..3]", 1), "arch.yaml")
+    assert chip.energy["packet_in"].value == 0 and chip.topology.usable_cores == 16
+
+
 def test_a_grid_neuron_does_not_run_on_a_chip_without_it(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(TUTORIAL.replace(", synapse_hw_name: fast", ""))
     with pytest.raises(FitError, match="needs the neuron model 'lif_grid'"):

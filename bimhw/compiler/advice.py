@@ -110,8 +110,24 @@ def _outlier(q: Projection) -> str:
     times = f"is {size[at] / median:.0f} times the layer's median and sets its scale"
     if isinstance(q, SharedProjection):
         return f"; the kernel's weight {weights[at]:.3g} {times}"
+    row = _outlying_row(q)
+    if row:
+        return row
     source = int(np.searchsorted(q.indptr, at, side="right")) - 1
     return f"; the weight {weights[at]:.3g} from neuron {source} to {int(q.targets[at])} {times}"
+
+
+def _outlying_row(q: Projection) -> str:
+    """Return which target's weights are all large beside the others', or ""."""
+    weights, count = np.abs(np.asarray(q.weights, np.float64)), np.bincount(q.targets)
+    by_row = weights[np.lexsort((weights, q.targets))]  # ascending within each target
+    first = np.cumsum(count) - count
+    size = by_row[(first + count // 2)[count > 0]]  # one large weight does not move a row's median
+    median = float(np.median(size))
+    if size.size < MOST_LAYERS or float(size.max()) < OUTLIER * median:
+        return ""
+    at = int(np.flatnonzero(count)[size.argmax()])
+    return f"; the weights to neuron {at} are {size.max() / median:.0f} times the median row's and set its scale"
 
 
 def _port(stored: Stored, q: Projection, options: CompileOptions) -> PortWeights:

@@ -24,6 +24,7 @@ from bimhw.compiler.replicas import Copies, with_copies
 from bimhw.compiler.report import compile_report
 from bimhw.compiler.result import CompileResult
 from bimhw.compiler.sample import sample_spikes
+from bimhw.compiler.state_advice import state_advice
 from bimhw.frontends import load_network, reading_for
 from bimhw.tasks.base import Task
 from bimhw.tasks.dataset import Dataset
@@ -157,6 +158,7 @@ def to_integers(
     widths = chip.capabilities.weight_bits
     errors = lowered.weight_errors, lowered.row_errors
     helps = advice(Stored(network, *errors, lowered.out_scales, calibrated, options, widths))
+    helps += tuple(state_advice(network, lowered.fracs, calibrated, options))
     lowered = replace(lowered, notes=(*lowered.notes, *helps))
     integer = check_network(replace(lowered.network, meta=_meta(network, data, lowered, options)))
     return Integers(network, integer, lowered, calibrated, data)

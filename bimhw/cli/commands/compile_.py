@@ -133,7 +133,11 @@ def _judged(
 ) -> list[str]:
     """Return the notes with the accuracy on the labelled samples; where it or the weights lose, with what would bring it back."""
     from bimhw.compiler.advice import MARK
+    from bimhw.compiler.state_advice import MARK as STATES
     from bimhw.runs.remedies import affordable, measure, remedies
+
+    def alarm(note: str) -> bool:
+        return MARK in note or STATES in note
 
     notes, count = list(result.report["notes"]), affordable(result.program, task)
     if not count:
@@ -141,9 +145,10 @@ def _judged(
     first = measure(result.program, task, count, model)
     if first.keeps:  # words and not a warning: what the weights lost is not lost to the answer
         notes = [
-            f"{note}; this costs no accuracy on {first.samples} samples" if MARK in note else note for note in notes
+            f"{note}; this costs no accuracy on {first.samples} samples" if MARK in note or STATES in note else note
+            for note in notes
         ]
-    if not first.loses and not any(MARK in note for note in notes):
+    if not first.loses and not any(MARK in note or STATES in note for note in notes):
         return [*notes, first.text()]
     given = {k: v for k, v in options.items() if k != "copies" and v is not None}
     return [*notes, *remedies(model, data=task, mapping=mapping, reading=reading, first=first, **given).lines()]

@@ -16,6 +16,7 @@ from bimhw.compiler.fixed import frac_bits, multiplier, to_fixed
 from bimhw.compiler.lower.base import Lowered, Lowering
 from bimhw.compiler.lower.membrane import shared_if_equal
 from bimhw.compiler.options import CompileOptions
+from bimhw.compiler.state_advice import cause
 from simulator.base.errors import FitError
 from simulator.neurons import leaky
 from simulator.neurons.base import get
@@ -58,6 +59,7 @@ def lower_leaky(
     limit, beyond = 2 ** (options.state_bits - 1) - 1, _beyond(population, calibration)
     out: dict[str, Ints] = {}
     out["mul"], out["sh"] = multiplier(units["in"] * 2.0**frac)
+    _check_shift(out["sh"], population, calibration, options)
     for name in _VALUES:
         if name in population.params:
             value = _bounded(population.params[name], -limit * 2.0**-frac)
@@ -77,6 +79,17 @@ def lower_leaky(
     params = {w.name: shared_if_equal(out[w.name]) for w in get(population.model).params}
     fracs = {"v": frac} | ({"u": frac} if "bias_u" in out else {})
     return Lowered(replace(population, params=params), fracs)
+
+
+def _check_shift(shift: Ints, population: Population, calibration: Calibration, options: CompileOptions) -> None:
+    """Raise `FitError` where the largest weight is less than a step of the states, and no shift brings it there."""
+    word = next(w for w in get(population.model).params if w.name == "sh")
+    if np.abs(shift).max(initial=0) >= 2 ** (word.bits - 1):
+        raise FitError(
+            f"population {population.name!r}",
+            f"its states in {options.state_bits} bits take none of its weights in: {cause(population, calibration)}",
+            "Scale that down, or use wider states (--state-bits 24)",
+        )
 
 
 def _check_divisor(theta: Ints, population: Population, calibration: Calibration, options: CompileOptions) -> None:

@@ -12,7 +12,9 @@ from torch import nn
 
 import bimhw
 from bimhw.compiler.advice import MARK
+from bimhw.compiler.state_advice import MARK as STATES
 from bimhw.models.stack import LIF, Stack
+from simulator.base.errors import FitError
 from simulator.program.graph import csr_to_dense
 
 X = (np.random.default_rng(0).random((2, 20, 16)) < 0.4).astype(np.int32)
@@ -126,3 +128,50 @@ def test_a_kernel_is_judged_by_channel() -> None:
     made = bimhw.compile(net, "loihi2", calibration=X.reshape(2, 20, 16), input_shape=(1, 4, 4))
     error = made.report["projections"][0]["relative_rms_row_error"]
     assert error == pytest.approx(np.sqrt(3 / 4), abs=0.02)  # three of four channels hear nothing
+
+
+def test_a_row_that_is_large_as_a_whole_is_named_as_a_row() -> None:
+    net = stack(0.0)
+    with torch.no_grad():
+        net[2].weight.abs_().mul_(4)  # all fire
+        net[2].weight[3] *= 60
+    made = bimhw.compile(net, "loihi2", calibration=X)
+    (note,) = [note for note in made.report["notes"] if MARK in note]
+    found = re.search(r"the weights to neuron 3 are (\d+) times the median row's and set its scale", note)
+    assert found and 40 < int(found[1]) < 90
+    said = re.search(r"--per-row: ([\d.]+)%", note)
+    again = bimhw.compile(net, "loihi2", calibration=X, per_row=True).report["projections"]
+    assert (
+        said
+        and abs(float(said[1]) / 100 - next(p["relative_rms_row_error"] for p in again if p["name"] == "3.1")) < 1e-3
+    )
+
+
+def _biased(bias: float) -> Stack:
+    torch.manual_seed(0)
+    net = Stack(nn.Linear(16, 24), LIF(0.8), nn.Linear(24, 8), LIF(0.8))
+    with torch.no_grad():
+        net[2].bias[3] = bias
+    return net
+
+
+@pytest.mark.parametrize("bias", [-300.0, -30000.0])
+def test_an_outlying_bias_is_named_with_the_states_that_it_makes_coarse(bias: float) -> None:
+    made = bimhw.compile(_biased(bias), "loihi2", calibration=X)
+    (note,) = [note for note in made.report["notes"] if STATES in note]
+    assert f"the bias {bias:.3g} of neuron 3 is " in note and "sets their range" in note
+    share = re.search(r"steps of ([\d.]+), ([\d.]+)% of its threshold", note)
+    wide = re.search(r"--state-bits 24: ([\d.]+)%", note)
+    assert share and wide
+    for bits, said in ((16, share[2]), (24, wide[1])):
+        program = bimhw.compile(_biased(bias), "loihi2", calibration=X, state_bits=bits).program
+        step = 2.0 ** -program.facts.formats[made.network.populations[-1].name]["v"]
+        assert float(said) / 100 == pytest.approx(step, rel=0.05, abs=5e-5)
+
+
+def test_a_plain_bias_has_no_advice_and_one_beyond_the_words_is_named() -> None:
+    assert not [n for n in bimhw.compile(_biased(-2.0), "loihi2", calibration=X).report["notes"] if STATES in n]
+    with pytest.raises(
+        FitError, match=r"take none of its weights in: the bias -1e\+12 of neuron 3 is .*--state-bits 24"
+    ):
+        bimhw.compile(_biased(-1e12), "loihi2", calibration=X)

@@ -3,8 +3,9 @@
     python -m benchmarks.timing [NET ...]
 
 One JSON line a net: CPU seconds of one thread for 1000 steps of function + cycle-level timing, messages a second of timing
-alone (plan, expansion and kernel, best of three runs), the router outputs that a message passes and the time of each, two
-threads (same results, CPU and wall time), and messages a second of the event-driven engine. SANAFE_PYTHON names the Python
+alone (plan, expansion and kernel, best of three runs), the router outputs that a message passes and the time of each in the
+kernel, the same where branches are foreseen (`foreseen`), the share of messages that wait nowhere, two threads (same results,
+CPU and wall time), and messages a second of the event-driven engine. SANAFE_PYTHON names the Python
 of an environment of its own that has SANA-FE 2.2.9; its three timing models then run on the same nets, before and after ours.
 """
 
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,16 @@ from mapping.files import program_as_given
 from simulator.chips.load import load_chip
 from simulator.events.engine import SimpyEngine
 from simulator.function import Simulation, run
+from simulator.program.axons import axon_table
+from simulator.timing.barrier import start_times
+from simulator.timing.compiled import run_steps
+from simulator.timing.contract import ARR, GEN
+from simulator.timing.expand import Chunk, expand
+from simulator.timing.plan import Plan, make_plan
 from simulator.timing.run import TimingRun, run_timing
+from simulator.timing.wires import wires
 
-STEPS, EVENT_STEPS, SANAFE_STEPS = 200, 5, {"simple": 50, "detailed": 20, "cycle": 5}
+STEPS, FEW_STEPS, EVENT_STEPS, SANAFE_STEPS = 200, 100, 5, {"simple": 50, "detailed": 20, "cycle": 5}
 
 
 def best_of(times: int, call: Any) -> tuple[float, float, Any]:
@@ -48,6 +57,41 @@ def same(a: TimingRun, b: TimingRun) -> bool:
         np.array_equal(getattr(a, k), getattr(b, k))
         for k in ("step_ticks", "messages", "link_busy_ticks", "soma_stall_ticks", "synapse_busy_ticks")
     )
+
+
+def kernel_ns(plan: Plan, chunk: Chunk) -> float:
+    """Time a router output in the kernel alone, in ns, best of three runs."""
+    start = start_times(plan.mesh)
+    s, _, timed = best_of(3, lambda: run_steps(plan.mesh, chunk.off, chunk.gap, chunk.carries, chunk.tail, start))
+    return s / (int(timed.link_busy.sum()) // plan.mesh.flits) * 1e9
+
+
+def foreseen(chunk: Chunk, each: int = 16) -> Chunk:
+    """Repeat one step, cut to the first messages of each core: the processor has seen every branch before."""
+    off = chunk.off[0]
+    rows = [np.arange(off[c], min(off[c] + each, off[c + 1])) for c in range(off.size - 1)]
+    kept, steps = np.concatenate(rows), chunk.steps
+    ends = np.concatenate([[0], np.cumsum([r.size for r in rows])])
+    return replace(
+        chunk,
+        off=ends + np.arange(steps)[:, None] * kept.size,
+        gap=np.tile(chunk.gap[kept], steps),
+        carries=np.tile(chunk.carries[kept], steps),
+    )
+
+
+def unhindered(run: TimingRun) -> float:
+    """Return the share of the kept steps' messages whose way to their core takes the time of an empty mesh."""
+    m, w, free, messages = run.mesh, wires(run.mesh), 0, 0
+    x, y = w.x[w.router], w.y[w.router]
+    north, east, _, _, local = m.hop_ticks
+    for work, times in run.steps.values():
+        source = np.repeat(np.arange(m.n_endpoints), np.diff(work.off))
+        way = north * np.abs(y[source] - y[work.dst]) + east * np.abs(x[source] - x[work.dst]) + local
+        taken = times.stamps[:, ARR] - times.stamps[:, GEN]
+        free += int((taken == m.enqueue_ticks + way + m.flits - 1).sum())
+        messages += work.dst.size
+    return free / messages
 
 
 def measure(path: Path) -> dict[str, Any]:
@@ -70,6 +114,9 @@ def measure(path: Path) -> dict[str, Any]:
     before = sum(engine.messages)
     events_s, _, _ = best_of(1, lambda: engine.advance(net.inputs, EVENT_STEPS))
     messages = int(timed.messages.sum())
+    plan = make_plan(program, chip, None, axon_table(program))
+    chunk = expand(plan, spikes, 0, FEW_STEPS)
+    kept = run_timing(program, chip, spikes, keep=range(EVENT_STEPS))
     passed = int(timed.link_busy_ticks.sum()) // timed.mesh.flits  # no link of this chip leads to another chip
     return {
         "net": path.stem,
@@ -77,7 +124,9 @@ def measure(path: Path) -> dict[str, Any]:
         "function_and_timing_cpu_s_per_1000": (function_s + timing_s) / STEPS * 1000,
         "timing_messages_per_s": messages / timing_s,
         "outputs_per_message": passed / messages,
-        "ns_per_output": timing_s / passed * 1e9,
+        "ns_per_output": kernel_ns(plan, chunk),
+        "ns_per_output_foreseen": kernel_ns(plan, foreseen(chunk)),
+        "messages_that_wait_nowhere": unhindered(kept),
         "sim_time_us_per_step": timed.sim_time_ns / STEPS / 1000,
         "two_threads": {"same": same(timed, twice), "cpu": two_s / timing_s, "wall_gain": wall_1 / wall_2},
         "simpy_messages_per_s": (sum(engine.messages) - before) / events_s,

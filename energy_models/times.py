@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from energy_models.spread import UNKNOWN, weakest
 from simulator.chips.chip import Chip, Timing
@@ -13,6 +15,7 @@ from simulator.program.program import Program
 from simulator.program.spikes import SpikeTrain, window
 from simulator.timing.run import run_timing
 
+Floats = npt.NDArray[np.float64]
 TIMED_STEPS = 512  # first steps of a run that are timed again: ranges are wide, steps alike
 
 
@@ -24,7 +27,12 @@ def at_end(chip: Chip, high: bool) -> Chip:
     names = [n for n in Timing.__struct_fields__ if n not in ("tick", "barrier_by_tiles", "arbiter")]
     moved = {n: _moved(q, high) for n in names if (q := getattr(t, n)) is not None}
     tiles = {k: _moved(q, high) for k, q in t.barrier_by_tiles.items()}
-    return msgspec.structs.replace(chip, timing=msgspec.structs.replace(t, barrier_by_tiles=tiles, **moved))
+    links = {
+        name: msgspec.structs.replace(link, **{k: _moved(getattr(link, k), high) for k in link.__struct_fields__})
+        for name in ("link", "board_link")
+        if (link := getattr(chip, name)) is not None
+    }
+    return msgspec.structs.replace(chip, timing=msgspec.structs.replace(t, barrier_by_tiles=tiles, **moved), **links)
 
 
 def _moved(q: Quantity, high: bool) -> Quantity:
@@ -33,13 +41,19 @@ def _moved(q: Quantity, high: bool) -> Quantity:
 
 
 def time_ratios(
-    program: Program, chip: Chip, spikes: SpikeTrain, sync: str = "barrier", samples: int = 1
+    program: Program, chip: Chip, spikes: SpikeTrain, sync: str = "barrier", samples: int = 1,
+    learnt_ns: Floats | None = None,
 ) -> tuple[float, float] | None:  # fmt: skip
     """Return the low and the high time of a run over its nominal one, from its first steps; None without times.
 
     Steps are kept apart as in the run: a ``tick`` has the length that the user gave, so that no time of the chip moves it
     (only late packets), and a ``free`` run, which has no steps to time again, has no range. All times are taken at the
     same end at once: the range holds every combination of theirs but for races that turn around.
+
+    Args:
+        program, chip, spikes, sync: of the run.
+        samples: after each of which state is reset.
+        learnt_ns: of a run that learnt, the time of each step. What a step takes beyond its inference is learning.
     """
     if chip.timing is None or not spikes.steps or sync == "free":
         return None
@@ -52,7 +66,29 @@ def time_ratios(
         run_timing(program, c, few, sync=kept, resets=starts).sim_time_ns
         for c in (at_end(chip, False), chip, at_end(chip, True))
     )
-    return (low / nominal, high / nominal) if nominal else None
+    learning = 0.0 if learnt_ns is None else max(0.0, float(learnt_ns[: few.steps].sum()) - nominal)
+    return with_learning(chip, (low, high), nominal, learning)
+
+
+def with_learning(
+    chip: Chip, ends: tuple[float, float], inference: float, learning: float
+) -> tuple[float, float] | None:  # fmt: skip
+    """Return the low and the high time over the nominal one, of steps that infer and then learn; None without a time.
+
+    A core learns after it is quiet, so the phases add up: T = T_inference + words x t_word on the core that ends last.
+
+    Args:
+        chip: whose time of a word has a range.
+        ends: low and high time of inference.
+        inference, learning: nominal times.
+    """
+    word, whole = None if chip.timing is None else chip.timing.learn_synapse, inference + learning
+    if not whole:
+        return None
+    factors = [1.0, 1.0]
+    if word is not None and word.value:
+        factors = [1.0 if end is None else end / word.value for end in (word.low, word.high)]
+    return (ends[0] + learning * factors[0]) / whole, (ends[1] + learning * factors[1]) / whole
 
 
 def time_word(chip: Chip, program: Program | None, learns: bool) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import msgspec
 import numpy as np
 
 from bimhw.costs.compare import energy
@@ -16,21 +15,15 @@ from bimhw.costs.learning import LearningPrice, learning_forms
 from bimhw.costs.pilot import Pilot
 from bimhw.costs.result import Energy
 from bimhw.costs.rows import EXACT, ModeRow, modes
+from bimhw.costs.speed import Cells, floorline_rows, roofline, time_sensitivity
 from bimhw.runs.folder import RunFolder
-from energy_models.spread import trust
+from energy_models.gpu import WORD
+from energy_models.spread import spread, trust
 from mapping.copies import most_copies
 from simulator.base.shown import Shown, Value
 from simulator.chips.chip import Chip
-from simulator.chips.quantity import Quantity
 from simulator.program.meta import ProgramFidelity
 from simulator.program.program import Program
-from simulator.program.spikes import SpikeTrain
-
-if TYPE_CHECKING:
-    from simulator.timing.terms import StepTerms
-
-TIME_STEPS = 64  # steps that are timed again for each constant
-TIME_FACTOR = 2.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,14 +44,14 @@ class Codesign(Shown):
         notes: how learning was counted.
     """
 
-    energy_sensitivity: list[dict[str, Any]]
-    time_sensitivity: list[dict[str, Any]]
-    break_even: list[dict[str, Any]]
-    learning: list[dict[str, Any]]
-    roofline: list[dict[str, Any]]
-    on_chip: list[dict[str, Any]] = field(default_factory=list)
+    energy_sensitivity: list[Cells]
+    time_sensitivity: list[Cells]
+    break_even: list[Cells]
+    learning: list[Cells]
+    roofline: list[Cells]
+    on_chip: list[Cells] = field(default_factory=list)
     verdict: list[str] = field(default_factory=list)
-    floorline: list[dict[str, Any]] = field(default_factory=list)
+    floorline: list[Cells] = field(default_factory=list)
     modes: list[ModeRow] = field(default_factory=list)
     fidelity: ProgramFidelity | None = None
     notes: list[str] = field(default_factory=list)
@@ -107,10 +100,10 @@ def codesign(
         time_sensitivity(folder, program, chip),
         break_even(costs),
         learning_forms(program, chip, _rates(folder, program), inference_nj, price),
-        [r | {"trust": costs.time_words[0]} for r in roofline(folder, chip)],
+        roofline(folder, chip, costs.time_ratios),
         chip_learning(costs),
         costs.verdict() + _one_copy(costs, program, chip) + _other_sync(folder),
-        [] if chip.timing is None else [r | {"trust": costs.time_words[0]} for r in floorline(folder).rows()],
+        floorline_rows(folder),
         modes(costs.rows()),
         costs.fidelity,
         list(costs.notes),
@@ -136,19 +129,7 @@ def _other_sync(folder: RunFolder) -> list[str]:
     ]
 
 
-def floorline(run: RunFolder | Path | str) -> StepTerms:
-    """Compute which term binds each of a run's first steps, in time.
-
-    Args:
-        run: folder that `bimhw simulate` wrote, on a chip with times.
-    """
-    from simulator.timing.terms import step_terms
-
-    folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    return step_terms(folder.program(), folder.chip(), _first_steps(folder.spikes(), TIME_STEPS))
-
-
-def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:
+def energy_sensitivity(costs: Energy) -> list[Cells]:
     """Return the tornado of the energy: each item from the low to the high end of its constant."""
     samples = max(1, costs.report.samples)
     rows = []
@@ -167,74 +148,40 @@ def energy_sensitivity(costs: Energy) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: -1.0 if r["swing_uj"] is None else float(r["swing_uj"]), reverse=True)
 
 
-def time_sensitivity(folder: RunFolder, program: Program, chip: Chip) -> list[dict[str, Any]]:
-    """Return the relative change of the time of the run's first steps where one time constant is doubled."""
-    if chip.timing is None:
-        return []
-    from simulator.timing.run import run_timing
-
-    spikes = folder.spikes()
-    part = _first_steps(spikes, TIME_STEPS)
-    base = float(run_timing(program, chip, part).step_ticks.sum())
-    rows = []
-    for name in chip.timing.__struct_fields__:
-        value = getattr(chip.timing, name)
-        if (
-            name in ("tick", "learn_synapse")
-            or not isinstance(value, Quantity)
-            or not value.value
-            or value.unit != "ns"
-        ):
-            continue
-        slower: dict[str, Any] = {name: _times(value, TIME_FACTOR)}
-        if name == "barrier":
-            slower["barrier_by_tiles"] = {k: _times(q, TIME_FACTOR) for k, q in chip.timing.barrier_by_tiles.items()}
-        other = msgspec.structs.replace(chip, timing=msgspec.structs.replace(chip.timing, **slower))
-        change = float(run_timing(program, other, part).step_ticks.sum()) / base - 1
-        rows.append({"time": name, "ns": value.value, "quality": value.quality, "change_if_doubled": change})
-    return sorted(rows, key=lambda r: -float(r["change_if_doubled"]))
-
-
-def _times(q: Quantity, factor: float) -> Quantity:
-    """Multiply a quantity; the product has no range."""
-    value = None if q.value is None else q.value * factor
-    return msgspec.structs.replace(q, value=value, low=None, high=None)
-
-
-def _first_steps(spikes: SpikeTrain, steps: int) -> SpikeTrain:
-    last = min(spikes.steps, steps)
-    end = int(spikes.ptr[last])
-    payload = None if spikes.payload is None else spikes.payload[:end]
-    return SpikeTrain(spikes.ptr[: last + 1], spikes.ids[:end], payload)
-
-
-def break_even(costs: Energy) -> list[dict[str, Any]]:
+def break_even(costs: Energy) -> list[Cells]:
     """Find the density d at which E_rest + d E_synapse = E_gpu, at fixed activity; above 1 the dense network already wins.
 
-    None: not even a network without synapses would cost less (E_rest >= E_gpu).
+    None: not even a network without synapses would cost less (E_rest >= E_gpu). The low end has the chip at its most and the
+    card at its least energy, the high end the reverse.
     """
-    samples = max(1, costs.report.samples)
-    synapse = costs.report.by("hardware").get("synapse", 0.0) / 1e6 / samples
-    total = costs.report.energy_pj() / 1e6 / samples
-    word = trust(costs.report.items)
+    samples, report = max(1, costs.report.samples) * 1e6, costs.report
+    whole = spread(report.items).over(samples)
+    synapse = spread(i for i in report.items if i.hardware == "synapse").over(samples)
+    assert whole is not None and synapse is not None
     rows = []
     for cost in costs.gpu:
         if cost.mode != "inference":
             continue
-        uj = cost.uj
-        density = (uj - (total - synapse)) / synapse if synapse > 0 and uj > total - synapse else None
-        sparsity = None if density is None else max(0.0, 1.0 - density)
+        density = _density(cost.uj, whole.nominal, synapse.nominal)
         rows.append(
             {
-                "gpu": cost.gpu, "batch": cost.batch, "case": cost.case, "gpu_uj": uj, "chip_uj": total,
-                "chip_without_synapses_uj": total - synapse, "density": density, "break_even_sparsity": sparsity,
-                "trust": word,
+                "gpu": cost.gpu, "batch": cost.batch, "case": cost.case, "gpu_low_uj": cost.low_uj, "gpu_uj": cost.uj,
+                "gpu_high_uj": cost.high_uj, "gpu_trust": WORD, "chip_low_uj": whole.low, "chip_uj": whole.nominal,
+                "chip_high_uj": whole.high, "chip_without_synapses_uj": whole.nominal - synapse.nominal, "trust": whole.word,
+                "density_low": _density(cost.low_uj, whole.high, synapse.high), "density": density,
+                "density_high": _density(cost.high_uj, whole.low, synapse.low),
+                "break_even_sparsity": None if density is None else max(0.0, 1.0 - density),
             }
         )  # fmt: skip
     return rows
 
 
-def chip_learning(costs: Energy) -> list[dict[str, Any]]:
+def _density(card: float, whole: float, synapse: float) -> float | None:
+    """Return d = (E_gpu - E_rest) / E_synapse; None where not even a network without synapses costs less."""
+    return (card - (whole - synapse)) / synapse if synapse > 0 and card > whole - synapse else None
+
+
+def chip_learning(costs: Energy) -> list[Cells]:
     """Return the forms of learning that the chip does: energy and time of a sample, inference included.
 
     One learner first, least energy first; then separate learners that fill the chip, each with a network of its own.
@@ -246,18 +193,20 @@ def chip_learning(costs: Energy) -> list[dict[str, Any]]:
         report = cost.nominal
         samples = max(1, report.samples)
         static = report.energy_pj("static") / 1e6 / samples
+        us = None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples
+        low_us, _, high_us = cost.us_per_sample() or (None, us, None)
         rows.append(
             {
                 "form": cost.plan.form, "learners": cost.copies, "exact": cost.plan.form in EXACT, "low_uj": low, "uj": nominal,
                 "high_uj": high, "of it static_uj": static,
-                "us": None if report.sim_time_ns is None else report.sim_time_ns / 1e3 / samples, "updates": cost.updates,
-                "pilot": cost.pilot, "trust": trust(report.items),
+                "low_us": low_us, "us": us, "high_us": high_us, "updates": cost.updates, "pilot": cost.pilot,
+                "trust": trust(report.items), "time_trust": costs.time_words[1],
             }
         )  # fmt: skip
     return _ranked(rows)
 
 
-def _ranked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _ranked(rows: list[Cells]) -> list[Cells]:
     """Return the rows with their place among single learners by energy and by time, 1 the best."""
     single = [r for r in rows if r["learners"] == 1]
     places = {key: sorted(float(r[key]) for r in single if r[key] is not None) for key in ("uj", "us")}
@@ -277,56 +226,3 @@ def _rates(folder: RunFolder, program: Program) -> dict[str, float]:
         part = events[first[p.name] : first[p.name] + p.size]
         out[p.name] = float(part.sum()) / max(1, p.size * spikes.steps)
     return out
-
-
-def _busiest_link_ns(folder: RunFolder, chip: Chip) -> float:
-    """Time for which the run's busiest link between routers was taken; 0 where no timing was kept."""
-    timing = folder.timing()
-    if timing is None or chip.timing is None or not timing["link_busy"].size:
-        return 0.0
-    return float(timing["link_busy"].max()) * float(chip.timing.tick.value or 0.0)
-
-
-def roofline(folder: RunFolder, chip: Chip) -> list[dict[str, Any]]:
-    """Return limits of SynOps/s: synapse stages, packets at the observed synapses a packet, soma stages, the barrier; the run.
-
-    Each limit is what the chip could do if nothing else took time:
-    synapses  cores / t_synapse;        messages  cores (SynOps / packets) / t_message_in;
-    links     links (SynOps / hops) / (flits x flit_time);   somas  SynOps / (updates t_update / cores);
-    barrier   SynOps / (steps t_barrier)
-    """
-    from simulator.timing.scale import packet_ticks
-
-    t = chip.timing
-    activity = folder.activity()
-    synops = activity.total("synaptic_events")
-    if t is None or activity.sim_time_ns is None or not synops:
-        return []
-
-    def ns(name: str) -> float:
-        return float(getattr(t, name).value or 0.0)
-
-    cores = max(1, activity.cores_used)
-    packets = activity.total("packets") + activity.total("host_packets_in")
-    hops = sum(activity.total(name) for name in ("hops_ew", "hops_ns", "hops_chip", "hops_board"))
-
-    mesh = chip.topology
-    links = 2 * (mesh.columns * (mesh.height - 1) + mesh.height * (mesh.columns - 1))
-    soma_ns = activity.total("neuron_updates") * ns("neuron_update_active") + activity.total("spikes") * ns("spike_out")
-    limits = {
-        "weight memories of all cores of the chip": chip.n_cores / ns("synapse") if ns("synapse") else None,
-        "weight memories of the cores in use": cores / ns("synapse") if ns("synapse") else None,
-        "packets into the cores in use": cores * synops / packets / ns("message_in")
-        if packets and ns("message_in")
-        else None,
-        "links of the mesh": links * synops / hops / (packet_ticks(chip) * ns("tick")) if hops and links else None,
-        "busiest link of this run": synops / busiest if (busiest := _busiest_link_ns(folder, chip)) else None,
-        "somas of the cores in use": synops / (soma_ns / cores) if soma_ns else None,
-        "barrier": synops / (activity.steps * ns("barrier")) if ns("barrier") else None,
-    }
-    reached = synops / activity.sim_time_ns
-    rows = [
-        {"limit": name, "gsynops_per_s": value, "reached": reached / value} for name, value in limits.items() if value
-    ]
-    rows.sort(key=lambda r: float(r["gsynops_per_s"]))  # type: ignore[arg-type]
-    return [*rows, {"limit": "this run", "gsynops_per_s": reached, "reached": 1.0}]

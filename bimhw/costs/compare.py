@@ -13,6 +13,7 @@ from bimhw.costs.measured import measure_gpu
 from bimhw.costs.pilot import Pilot, corrected
 from bimhw.costs.result import Energy, LearningCost, cheapest_exact
 from bimhw.runs.folder import RunFolder
+from bimhw.runs.time_range import learnt_ns
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu import (
     BATCHES,
@@ -30,7 +31,7 @@ from energy_models.gpu_card import GpuCard, load_gpu
 from energy_models.gpu_work import workload_of
 from energy_models.items import EnergyReport
 from energy_models.scaling import scaled_chip
-from energy_models.times import time_ratios, time_word
+from energy_models.times import time_ratios, time_word, with_learning
 from mapping.copies import copies_of, first_copy, most_copies
 from simulator.base.errors import FitError, InputError
 from simulator.chips.chip import Chip
@@ -83,21 +84,21 @@ def energy(
     costs = [] if workload is None else [c for card in cards for c in gpu_costs(workload, card, scan)]
     learned = any(name.startswith("learn_") for name in activity.counts)
     learning: tuple[LearningCost, ...] = ()
-    full, held, learners, piloted = None, 1, None, ""
-    ran = 1 if program is None else copies_of(program)
+    full, held, learners, piloted, ran = None, 1, None, "", 1 if program is None else copies_of(program)
+    ratios = _time_ratios(run, program, chip, activity, spikes)
     if program is not None and spikes is not None and not learned and spikes.steps and ran == 1:
         counted = _counted(program, spikes, activity, chip, plan or LearningPlan(), "bits_per_character" in result)
         forms, piloted = corrected(counted, _folder(run), program, chip, pilot)
-        learning = tuple(_charged(c, c.activities, chip, program, bounds) for c in forms)
+        learning = tuple(_charged(c, c.activities, chip, program, bounds, (report, ratios)) for c in forms)
         held, full = _full(program, spikes, activity, chip, bounds, copies)
-        if held > 1 and forms:
-            learners = _learners(forms, learning, chip, bounds, held)
+        if full is not None and forms:
+            learners = _learners(forms, learning, chip, bounds, held, (full, ratios))
     labelled = _updates_per_sample(result, activity) if learned else _labelled(program, result, steps)
     return Energy(
         report, learning, steps, tuple(costs), labelled,
         tuple(measure_gpu(measure, max(1, round(steps)))) if measure is not None else (),
         result.get("test_accuracy", result.get("accuracy")), held, full, _board_mw(chip), ran,
-        _time_ratios(program, chip, activity, spikes, _sync(run)), None if program is None else program.facts.fidelity,
+        ratios, None if program is None else program.facts.fidelity,
         (time_word(chip, program, False), time_word(chip, program, True)), learners,
         _recounted(program, spikes, activity, chip, report, result) if learned else _notes(learning, ran, learners, piloted),
     )  # fmt: skip
@@ -117,17 +118,40 @@ def _counted(
     return tuple(count_learning(program, spikes, activity, chip, p, every_step) for p in plans)
 
 
+_Inference = tuple[EnergyReport, tuple[float, float] | None]  # of the same samples, and the range of its time
+
+
 def _charged(
     counted: CountedLearning, activities: tuple[Activity, Activity, Activity], chip: Chip, program: Program,
-    bounds: Mapping[str, tuple[float, float]] | None, copies: int = 1,
+    bounds: Mapping[str, tuple[float, float]] | None, inference: _Inference, copies: int = 1,
 ) -> LearningCost:  # fmt: skip
     low, nominal, high = (chip_energy(a, chip, program, bounds) for a in activities)
-    return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies, counted.pilot)
+    ends = (
+        _learning_ns(low, chip, inference),
+        _learning_ns(nominal, chip, inference),
+        _learning_ns(high, chip, inference),
+    )
+    ns = None if ends[0] is None or ends[1] is None or ends[2] is None else (ends[0][0], ends[1][1], ends[2][2])
+    return LearningCost(counted.plan, low, nominal, high, counted.updates, counted.timed, copies, counted.pilot, ns)
+
+
+def _learning_ns(report: EnergyReport, chip: Chip, inference: _Inference) -> tuple[float, float, float] | None:
+    """Return low, nominal and high time of a run that learns: that of its inference, and of the words that it touches."""
+    base, ratios = inference
+    if ratios is None or base.sim_time_ns is None or report.sim_time_ns is None:
+        return None
+    own = min(report.sim_time_ns, base.sim_time_ns * report.steps / max(1, base.steps))
+    ends = with_learning(chip, (own * ratios[0], own * ratios[1]), own, report.sim_time_ns - own)
+    return (
+        None
+        if ends is None
+        else (report.sim_time_ns * ends[0], report.sim_time_ns, report.sim_time_ns * ends[1])
+    )  # fmt: skip
 
 
 def _learners(
     forms: Sequence[CountedLearning], costs: Sequence[LearningCost], chip: Chip,
-    bounds: Mapping[str, tuple[float, float]] | None, copies: int,
+    bounds: Mapping[str, tuple[float, float]] | None, copies: int, inference: _Inference,
 ) -> LearningCost | None:  # fmt: skip
     """Charge separate learners that fill the chip, by the exact form that costs one of them least."""
     best = cheapest_exact(costs)
@@ -135,7 +159,7 @@ def _learners(
         return None
     counted = next(c for c in forms if c.plan == best.plan)
     many, activities = learning_throughput(counted, chip, copies)
-    return _charged(counted, activities, chip, many, bounds, copies)
+    return _charged(counted, activities, chip, many, bounds, inference, copies)
 
 
 def _full(
@@ -151,17 +175,19 @@ def _full(
 
 
 def _time_ratios(
-    program: Program | None, chip: Chip, activity: Activity, spikes: SpikeTrain | None, sync: str
-) -> tuple[float, float] | None:
+    run: Path | str | RunFolder | Activity, program: Program | None, chip: Chip, activity: Activity, spikes: SpikeTrain | None
+) -> tuple[float, float] | None:  # fmt: skip
+    """Return the range of a run's time as it was synchronised; counters alone come from runs of inference with a barrier."""
     if program is None or spikes is None or activity.sim_time_ns is None or chip.timing is None:
         return None
-    return time_ratios(program, chip, spikes, sync, activity.samples)
-
-
-def _sync(run: Path | str | RunFolder | Activity) -> str:
-    """Return how the steps of a run were kept apart; counters alone come from runs with a barrier."""
     folder = _folder(run)
-    return "barrier" if folder is None else str(folder.manifest.get("sync", "barrier"))
+    if folder is None:
+        return time_ratios(program, chip, spikes, samples=activity.samples)
+    sync = str(folder.manifest.get("sync", "barrier"))
+    steps_ns = (
+        learnt_ns(folder) if chip.timing == folder.chip().timing else None
+    )  # times of another chip do not subtract
+    return time_ratios(program, chip, spikes, sync, activity.samples, steps_ns)
 
 
 def _notes(

@@ -28,6 +28,7 @@ class LearningCost(Shown):
         timed: the learning phases' time is in the static power.
         copies: separate learners side by side, each with a network of its own; the reports are of all of them.
         pilot: samples that were learnt to correct the count; 0: none, and the count needed them; None: it needs none.
+        ns: low, nominal and high time of all samples, inference and learning at the same end; None where it was not timed.
     """
 
     plan: LearningPlan
@@ -38,6 +39,12 @@ class LearningCost(Shown):
     timed: bool
     copies: int = 1
     pilot: int | None = None
+    ns: tuple[float, float, float] | None = None
+
+    def us_per_sample(self) -> tuple[float, float, float] | None:
+        """Return low, nominal and high time of a sample; None where it was not timed."""
+        samples = max(1, self.nominal.samples) * 1e3
+        return None if self.ns is None else (self.ns[0] / samples, self.ns[1] / samples, self.ns[2] / samples)
 
     def uj_per_sample(self) -> tuple[float, float, float]:
         """Return low, nominal and high energy of a sample."""
@@ -114,7 +121,8 @@ class Energy(ComparedEnergy):
             low, _, high = cost.uj_per_sample()
             row = self._chip_row(cost.nominal, "learning", cost.plan.form, cost.copies)
             row = replace(row, low_uj=low, high_uj=high, updates=cost.updates, pilot=cost.pilot)
-            out.append(replace(row, low_us=self._us(cost.low, 0), high_us=self._us(cost.high, 1)))
+            low_us, _, high_us = cost.us_per_sample() or (None, None, None)
+            out.append(replace(row, low_us=low_us, high_us=high_us))
         return [*out, *map(self._gpu_row, self.gpu), *map(self._measured_row, self.measured)]
 
     def _chip_row(self, report: EnergyReport, work: str, how: str, copies: int = 1) -> ComparisonRow:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from bimhw.runs.folder import RunFolder
 from energy_models.times import time_ratios, time_word
 from simulator.base.shown import significant
@@ -29,13 +32,22 @@ def time_range(folder: Path | str | RunFolder) -> TimeRange:
     if not isinstance(latency, float):
         return {}
     program, chip = run.program(), run.chip()
+    samples, sync = run.result["samples"], run.manifest.get("sync", "barrier")
     small = sum(p.indices.size for p in program.projections) <= MOST_SYNAPSES
     ratios = None
     if small:
-        ratios = time_ratios(program, chip, run.spikes(), run.manifest.get("sync", "barrier"), run.result["samples"])
+        ratios = time_ratios(program, chip, run.spikes(), sync, samples, learnt_ns(run))
     low, high = (None, None) if ratios is None else (latency * ratios[0], latency * ratios[1])
     word = time_word(chip, program, learns=bool(run.manifest.get("learning")))
     return dict(zip(TIMES, (low, high, word), strict=True))
+
+
+def learnt_ns(run: RunFolder) -> npt.NDArray[np.float64] | None:
+    """Return the time of each step of a run that learnt, its learning phases included; None of any other run."""
+    arrays, timing = run.timing(), run.chip().timing
+    if not run.manifest.get("learning") or arrays is None or timing is None:
+        return None
+    return np.asarray(arrays["step_ticks"] * (timing.tick.value or 0.0), np.float64)
 
 
 def time_note(times: Mapping[str, str | float | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,10 +87,10 @@ def command(
         "floorline": "what binds the steps: the term of the fullest core or link",
     }
     for part, title in titles.items():
-        rows = getattr(result, part)
+        rows = [_joined(r) for r in getattr(result, part)]
         if rows:
             columns = tuple(rows[0])
-            body = [tuple("" if r[c] is None and c in _NOT_NEEDED else r[c] for c in columns) for r in rows]
+            body = [tuple(_ABSENT.get(c) if r[c] is None else r[c] for c in columns) for r in rows]
             print_table(title, [c.replace("_", " ") for c in columns], body)
         elif part != "on_chip":
             echo(f"{title}: nothing to say for this run")
@@ -100,7 +101,29 @@ def command(
         echo(f"program against its network: {result.fidelity.text}")
 
 
-_NOT_NEEDED = ("pilot", "place by energy", "place by time")  # columns in which None is no unknown figure
+def _joined(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose ``low_x``, ``x`` and ``high_x`` (or ``x_low`` ...) stand in one column: x (low .. high)."""
+    out = dict(row)
+    for low in (k for k in row if "low_" in k or k.endswith("_low")):
+        name = low.replace("low_", "").removesuffix("_low")
+        high = low.replace("low", "high")
+        out[name] = _ranged(name, row[low], row[name], row[high])
+        del out[low], out[high]
+    return out
+
+
+def _ranged(name: str, low: float | None, nominal: float | None, high: float | None) -> str:
+    """Return a figure with its range; a density that no network has is ``never``."""
+    from simulator.base.shown import significant
+
+    absent = _ABSENT.get(name, "unknown")
+    first, middle, last = (absent if v is None else significant(v, 3) for v in (low, nominal, high))
+    return middle if first == middle == last else f"{middle} ({first} .. {last})"
+
+
+_NEVER = ("density", "density_low", "density_high", "break_even_sparsity")
+# columns in which None is no unknown figure
+_ABSENT = {"pilot": "", "place by energy": "", "place by time": ""} | dict.fromkeys(_NEVER, "never")
 
 
 def _print_modes(rows: list[ModeRow]) -> None:
@@ -124,7 +147,7 @@ def _print_modes(rows: list[ModeRow]) -> None:
 
 
 def _draw_floorline(run: Path, path: Path) -> None:
-    from bimhw.costs.codesign import floorline
+    from bimhw.costs.speed import floorline
     from bimhw.runs.folder import RunFolder
     from bimhw.views.floorline_plot import plot_floorline
 

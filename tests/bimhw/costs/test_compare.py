@@ -16,6 +16,7 @@ from bimhw.runs.manifest import run_manifest
 from bimhw.runs.request import How
 from simulator.chips.load import load_chip
 from simulator.function import run
+from simulator.neurons import base
 from simulator.program.activity import Activity
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import HOST, Program
@@ -32,8 +33,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Population("out", "izhikevich", 3, {}, layer=2, role="output"),
     )
     port = {"hid": "in", "out": "in"}
-    from simulator.neurons import base
-
     port = {p.name: base.get(p.model).ports[0] for p in populations[1:]}
     q = [
         Projection(f"{a}-{b}", a, b, port[b], *dense_to_csr(rng.integers(1, 9, (m, n)).astype(np.int8)))
@@ -223,9 +222,32 @@ def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
             assert row["chip_without_synapses_uj"] + row["density"] * synapse == pytest.approx(row["gpu_uj"])
         else:
             assert row["chip_without_synapses_uj"] >= row["gpu_uj"]
+        dear, cheap = row["chip_high_uj"], row["chip_low_uj"]
+        for end, whole, card in (("low", dear, row["gpu_low_uj"]), ("high", cheap, row["gpu_high_uj"])):
+            synapse = sum(
+                (i.high_pj if end == "low" else i.low_pj) or 0.0 for i in report.items if i.hardware == "synapse"
+            )
+            rest = whole - synapse / 2e6
+            expected = None if rest >= card else (card - rest) / (synapse / 2e6)
+            assert row[f"density_{end}"] == (expected if expected is None else pytest.approx(expected))
     run_row = value["roofline"][-1]
     n = Activity.load(folder / "activity.npz").total("synaptic_events")
     assert run_row["gsynops_per_s"] == pytest.approx(n / 2e4)
+    limits = {r["limit"]: r for r in value["roofline"]}
+    assert all(r["low_gsynops_per_s"] <= r["gsynops_per_s"] <= r["high_gsynops_per_s"] for r in limits.values())
+    memory = limits["weight memories of the cores in use"]  # 0.7 ns a synapse, to 1.01
+    assert [memory[f"{k}gsynops_per_s"] for k in ("low_", "", "high_")] == pytest.approx([2 / 1.01, 2 / 0.7, 2 / 0.7])
+    assert memory["trust"] == "scaled"
+    updates = Activity.load(folder / "activity.npz").counts["neuron_updates"].by_population
+    program, ops = Program.load(folder / "program.bimhw"), base.get("izhikevich").ops
+    assert program.populations[2].model == "izhikevich"  # a program on this chip: 5.81 ns an operation
+    each = 5.81 * (ops.mul + ops.add + ops.lut + ops.state_read + ops.state_write)
+    spikes = Activity.load(folder / "activity.npz").total("spikes")
+    busy = 4.2 * float(updates[1]) + each * float(updates[2]) + 3 * spikes
+    assert limits["somas of the cores in use"]["gsynops_per_s"] == pytest.approx(2 * n / busy)
+    terms = {r["term"]: r for r in value["floorline"]}
+    ends = [terms["barrier"][k] for k in ("mean_low_ns", "mean_ns", "mean_high_ns")]
+    assert ends[0] < ends[1] < ends[2] and terms["barrier"]["trust"] == "fitted"
     code, out, _ = call("codesign", str(folder), capsys=capsys)
     assert code == 0 and "step time" in out and "density of synapses" in out
     code, out, _ = call("codesign", str(folder), "--plot", str(folder / "d.png"), capsys=capsys)

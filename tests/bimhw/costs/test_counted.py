@@ -24,6 +24,7 @@ from bimhw.runs.time_range import time_note, time_range
 from bimhw.tasks import load_task
 from energy_models.chip_energy import chip_energy
 from energy_models.gpu_card import load_gpu
+from energy_models.times import at_end, time_ratios
 from mapping.copies import most_copies, replicate
 from simulator.base.errors import FitError, InputError
 from simulator.program.program import HOST, Program
@@ -283,6 +284,26 @@ def test_rows_of_energy_charge_every_form(case: Case) -> None:
         assert r.uj - inference.uj > 0.9 * (r.us - inference.us) * 0.213  # 213 mW for the longer time
     best = costs.best_learning
     assert best is not None and best.plan.form == "seq"
+
+
+@pytest.mark.parametrize("form", ["seq", "dense"])
+@pytest.mark.parametrize("case", ["exp"], indirect=True)
+def test_times_of_learning_have_the_range_of_its_words(case: Case, form: Any) -> None:
+    """Learnt again on the chip with all its times at either end; the ratio of inference alone is off by 8 to 26 %."""
+    plan, ends = LearningPlan(form), {}
+    for name, chip in (("low", at_end(case.chip, False)), ("nominal", case.chip), ("high", at_end(case.chip, True))):
+        _, learnt = learnt_run(replace(case, chip=chip), plan)
+        steps = np.concatenate([t.step_ticks for t in learnt.timings]) * learnt.timings[0].tick_ns
+        ends[name] = steps, learnt
+    low, nominal, high = (float(steps.sum()) for steps, _ in ends.values())
+    steps, learnt = ends["nominal"]
+    found = time_ratios(learnt.program, case.chip, learnt.spikes, "barrier", SAMPLES, steps)
+    assert found == pytest.approx(
+        (low / nominal, high / nominal), rel=0.05
+    )  # the last core to learn is not the busiest
+    costs = bimhw.energy(case.activity, case.chip, program=case.program, spikes=case.spikes, copies=1)
+    row = next(r for r in costs.rows() if r.how == form)
+    assert (row.low_us, row.high_us) == pytest.approx((low / SAMPLES / 1e3, high / SAMPLES / 1e3), rel=0.03)
 
 
 def test_copies_share_a_barrier_and_one_chips_static_power(case: Case) -> None:

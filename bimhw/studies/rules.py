@@ -2,7 +2,8 @@
 
 Every rule starts from the same compiled network with the same seeded weights, sees the same samples in the same order, and is
 judged on the same test samples. Energy and time are those of learning: all presentations, learning phases included.
-The network is a BIM network, for which the built-in rules are, or a leaky one, for which most rule files are written.
+The network is a BIM network, for which the built-in rules are, a leaky one, for which most rule files are written, or a program
+of a user's own, which rule files teach.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,9 +29,11 @@ from bimhw.runs.learn import learn
 from bimhw.runs.learn_rule import learn_by_rule
 from bimhw.runs.rule_words import check_rules
 from bimhw.runs.workers import side_by_side
+from bimhw.studies.rules_own import own_study
 from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
+from bimhw.tasks.own import OwnSamples
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import ReadRules, Rounding, read_rules, shipped_rules
@@ -50,6 +53,15 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 _WORD, _ROOM, _MOST_BITS = 8, 1, 9
 
 
+class _Net(NamedTuple):
+    """A network that is built for the task; see `rules`."""
+
+    chip: str
+    hidden: str | tuple[int, ...]
+    family: str
+    settings: Mapping[str, str | float | bool]
+
+
 @dataclass(frozen=True)
 class _Study:
     """Settings that all rules share."""
@@ -64,14 +76,15 @@ class _Study:
 
 
 def rules(
-    task: str | Task = "digits",
-    chip: str = "loihi2",
+    task: str | Task | OwnSamples = "digits",
+    chip: str | None = None,
     names: Sequence[str] = (),
     *,
+    program: Program | str | Path | None = None,
     epochs: int = 1,
     seeds: Iterable[int] = (0,),
-    hidden: str | tuple[int, ...] = (64,),
-    family: str = "bim",
+    hidden: str | tuple[int, ...] | None = None,
+    family: str | None = None,
     every: int | None = None,
     shift: tuple[int, ...] = (0, 0),
     rounding: Rounding | None = None,
@@ -86,12 +99,11 @@ def rules(
     """Learn a task by several rules on a chip, and price each.
 
     Args:
-        task: a name or a task.
-        chip: name or file.
-        names: of `BUILT_IN` or of rule files, shipped or of one's own; all by default, of a leaky network all shipped ones.
-        epochs, seeds: passes over the training samples; seeds of weights, order and rounding.
-        hidden: neurons of each layer.
-        family: of the network, ``bim`` or ``leaky``; built-in rules learn BIM networks only.
+        task, chip: a name or a task, of a program also labelled samples; name or file, ``loihi2`` by default.
+        names: of `BUILT_IN` or of rule files, shipped or one's own; by default all that the network can learn by.
+        program: one's own, or its file, in the place of a network made of chip, hidden, family and settings.
+        epochs, seeds: passes over the training samples; seeds of weights (but a program's), order and rounding.
+        hidden, family: neurons of each layer, 64 by default; ``bim`` (the default) or ``leaky``. Built-in rules learn BIM alone.
         every: samples between two scores (rule files only; default: an epoch).
         shift: powers of 2 that multiply weight changes of rule files: of hidden layers, of the readout.
         rounding: of rule files; by default as they say. Small steps want ``unbiased``.
@@ -105,24 +117,39 @@ def rules(
     Raises:
         InputError: an unknown rule, a task or a plot that does not work; `FitError`: a chip that does not learn it so.
     """
-    from bimhw.studies.rules_plot import plot_rules
-    from bimhw.views.figure import check_picture
-
-    if plot is not None:
-        check_picture(plot)
-    data = with_classes(load_task(task) if isinstance(task, str) else task)
-    chosen = _chosen(names, family, data)
-    _check(level, shift)
-    data = _cut(data, train, test)
-    nets = {seed: _compiled(data, chip, hidden, seed, family, settings or {}) for seed in seeds}
-    _check_files(chosen, list(nets.values())[:1])
+    _check(level, shift, plot)
+    if program is None:
+        net = _Net(chip or "loihi2", hidden or (64,), family or "bim", settings or {})
+        data, chosen, nets = _built(task, names, seeds, net, (train, test))
+    else:
+        given = {"chip": chip, "hidden": hidden, "family": family, "settings": settings or None}
+        data, chosen, own = own_study(program, task, names, given)
+        data, nets = _cut(data, train, test), dict.fromkeys(seeds, own)
     studies = {seed: _Study(data, net, epochs, level, every, shift, rounding) for seed, net in nets.items()}
     tasks = [(study, name, seed) for seed, study in studies.items() for name in chosen]
-    done = (lambda: progress(epochs * len(data.train))) if progress else (lambda: None)
-    rows: list[RuleRow] = side_by_side(_row, tasks, workers, done)
+    seen = epochs * len(data.train)
+    rows: list[RuleRow] = side_by_side(_row, tasks, workers, lambda: progress(seen) if progress else None)
     if plot is not None:
+        from bimhw.studies.rules_plot import plot_rules
+
         plot_rules(rows, data.name, Path(plot))
     return rows
+
+
+def _built(
+    task: str | Task | OwnSamples,
+    names: Sequence[str],
+    seeds: Iterable[int],
+    net: _Net,
+    most: tuple[int | None, int | None],
+) -> tuple[Task, list[str], dict[int, Program]]:
+    """Return the task with the `most` samples of its splits, the rules, and a network of the family for each seed."""
+    data = with_classes(load_task(task) if isinstance(task, str) else task)
+    chosen = _chosen(names, net.family, data)
+    data = _cut(data, *most)
+    nets = {seed: _compiled(data, net.chip, net.hidden, seed, net.family, net.settings) for seed in seeds}
+    _check_files(chosen, list(nets.values())[:1])
+    return data, chosen, nets
 
 
 def _chosen(names: Sequence[str], family: str, data: Task) -> list[str]:
@@ -154,7 +181,11 @@ def _check_files(chosen: Sequence[str], nets: Sequence[Program]) -> None:
                 check_rules(program, read_rules(name))
 
 
-def _check(level: float, shift: tuple[int, ...]) -> None:
+def _check(level: float, shift: tuple[int, ...], plot: str | Path | None) -> None:
+    if plot is not None:
+        from bimhw.views.figure import check_picture
+
+        check_picture(plot)
     if not 0 < level <= 1:
         raise InputError("level", f"is {level}", "Give an accuracy above 0, at most 1")
     if len(shift) != 2 or not all(-32 <= each <= 8 for each in shift):

@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("task", default="digits")
-@click.option("--chip", default="loihi2", show_default=True, help="Chip name or file.")
+@click.option("--chip", help="Chip name or file [loihi2; that of a program].")
 @click.option("--rule", "names", multiple=True, help="Rule: built in, shipped, or a rule file; may be repeated [all].")
 @click.option(
     "--epochs", type=click.IntRange(1), default=1, show_default=True, help="Passes over the training samples."
 )
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Number of seeds.")
-@click.option("--hidden", default="64", show_default=True, help="Neurons of each layer.")
-@click.option(
-    "--family", type=click.Choice(["bim", "leaky"]), default="bim", show_default=True, help="Family of the network."
-)
+@click.option("--hidden", help="Neurons of each layer [64].")
+@click.option("--family", type=click.Choice(["bim", "leaky"]), help="Family of the network [bim].")
 @click.option("--every", type=click.IntRange(1), help="Samples between two scores, of rule files [an epoch].")
 @click.option(
     "--shift", default="0,0", show_default=True, help="Powers of 2 on weight changes of rule files, HIDDEN,READOUT."
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
 @click.option(
     "--rounding", type=click.Choice(["stochastic", "nearest", "unbiased"]), help="Rounding of rule files [as they say]."
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Your copy of the task's data.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Your copy of the task's data, or the samples of a program."
+)
 @click.option("--task-option", "task_options", multiple=True, help="Option of TASK, NAME=VALUE.")
 @click.option("--set", "settings", multiple=True, help="Field of the network's config, NAME=VALUE; may be repeated.")
 @click.option("--level", type=float, default=0.9, show_default=True, help="Accuracy to reach.")
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 @json_option
 def command(
     task: str,
-    chip: str,
+    chip: str | None,
     names: tuple[str, ...],
     epochs: int,
     seeds: int,
-    hidden: str,
-    family: str,
+    hidden: str | None,
+    family: str | None,
     every: int | None,
     shift: str,
     rounding: Literal["stochastic", "nearest", "unbiased"] | None,
@@ -67,21 +67,26 @@ def command(
 ) -> None:
     """Compare learning rules on TASK: accuracy, energy, time.
 
-    All rules start from the same network.
+    All rules start from the same network. In the place of TASK stands a task, or a program of your own (.bimhw) with --data.
     """
     from bimhw.learning.recipe import integers
     from bimhw.studies.rules import rules
     from bimhw.studies.rules_page import check_page, write_table
     from bimhw.studies.rules_rows import pareto
     from bimhw.tasks import load_named
+    from bimhw.tasks.dataset import Dataset
     from bimhw.tasks.named import named_values
+    from simulator.program.program import Program
 
-    chosen = load_named(task, data, task_options)
+    program = Program.load(Path(task)) if task.endswith(".bimhw") else None
+    if program is not None and (data is None or task_options):
+        raise click.UsageError("a program learns your own samples: give --data, and no --task-option")
+    chosen = load_named(task, data, task_options) if program is None else Dataset.open(str(data))
     if page is not None:
         check_page(page, chosen.name)
     with progress(f"learning {task} by rules", None) as advance:
         rows = rules(
-            chosen, chip, names, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
+            chosen, chip, names, program=program, epochs=epochs, seeds=range(seeds), hidden=hidden, family=family, every=every,
             shift=integers("shift", shift), rounding=rounding, level=level, train=train, test=test, plot=plot, progress=advance,
             settings=named_values(settings, "setting", "recurrent=yes"), workers=workers,
         )  # fmt: skip
@@ -92,7 +97,8 @@ def command(
 
         print_json([msgspec.to_builtins(r) | {"pareto": r in pareto(rows)} for r in rows])
         return
-    _show(rows, f"{task} on {chip}: rules after {epochs} passes", chip, level)
+    on = program.chip if program else chip or "loihi2"
+    _show(rows, f"{task} on {on}: rules after {epochs} passes", on, level)
 
 
 def _show(rows: list[RuleRow], title: str, chip: str, level: float) -> None:

@@ -72,13 +72,13 @@ LM = Table(
             "causal Transformer-64, windows of 64, one pass",
             "baseline-text",
             {"model": "transformer", "hidden": 64, "rule": "tbptt", "window": 64},
-            lr_grid(0.002, 0.005),
+            lr_grid(0.0005, 0.001, 0.002, 0.005),
         ),
         Row(
             "Mamba block-64, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "mamba", "hidden": 64, **WINDOW},
-            lr_grid(0.005, 0.01),
+            lr_grid(0.005, 0.01, 0.02, 0.04),
         ),
         Row(
             "1-D CNN-96, T-BPTT 16, one pass",
@@ -90,7 +90,7 @@ LM = Table(
             "recurrent LIF-128, T-BPTT 16, one pass",
             "baseline-text",
             {"model": "lif", "hidden": 128, **WINDOW},
-            lr_grid(0.005, 0.01),
+            lr_grid(0.005, 0.01, 0.02, 0.04, 0.08, 0.16),
         ),
     ),
     "Perplexity 20.1 and 1.23 bits per character on WikiText-103. The two contradict each other. The test file has 5.116 "

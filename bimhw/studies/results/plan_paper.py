@@ -60,7 +60,7 @@ def recurrent_text(model: str, seeds: int = 5) -> Row:
         f"{model.upper()}-128, T-BPTT 16, one pass",
         "baseline-text",
         {"model": model, "hidden": 128, **WINDOW},
-        lr_grid(0.005, 0.01, 0.02),
+        lr_grid(0.005, 0.01, 0.02, 0.04, 0.08),
         seeds,
     )
 

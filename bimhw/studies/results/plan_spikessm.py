@@ -40,7 +40,7 @@ def _rows(
         Row(f"BIM-D {stack}, BPTT, spike readout", "bim", {**bim, "rule": "bptt"}, _lr(*bim_rates), seeds=2),
         *extra,
         Row(f"BIM-D {stack}, hidden layers frozen", "bim", {**bim, "rule": "frozen"}, _lr(0.01), seeds=1),
-        Row("GRU, BPTT", "baseline", gru, _lr(0.01, 0.02), seeds=2),
+        Row("GRU, BPTT", "baseline", gru, _lr(0.005, 0.01, 0.02, 0.03, 0.04, 0.08), seeds=2),
     )
 
 
@@ -62,7 +62,7 @@ _LONGER_GRU = Row(
     "GRU, BPTT, sixteen passes in batches of 25",
     "baseline",
     {"model": "gru", "parameters": 13_500, **_OFTEN},
-    _lr(0.005, 0.01, 0.02),
+    _lr(0.005, 0.01, 0.02, 0.04),
     seeds=2,
 )
 PSMNIST = Table(
@@ -70,11 +70,13 @@ PSMNIST = Table(
     "Permuted sequential MNIST, 14 x 14 pixels one by one (196 steps), 4,000 / 1,000 digits",
     "smnist",
     "accuracy",
-    _rows("64,64", 8, 13_500, (0.02, 0.05), (*_TURNING, _LONGER_GRU)),
+    _rows("64,64", 8, 13_500, (0.02, 0.05, 0.1), (*_TURNING, _LONGER_GRU)),
     _CLAIM,
     "Neither the split nor the size is the official one: pixels are averaged two by two, from 5,000 digits of a package. "
     f"{_NOTE} "
-    "The setting of the complex row was chosen in trial runs on the last 800 training digits. One test figure without the "
+    "The GRU of eight passes does not learn from one of its two seeds at the rate that the validation part chose (68.8 and "
+    "35.0 %); at 0.02 both did (73.6 and 69.9). The setting of the complex row was chosen in trial runs on the last 800 "
+    "training digits. One test figure without the "
     "slower rate of its angles (83.5 %) was seen before. The row of sixteen passes has twice the "
     "updates of the others; so many were set before any figure of it. Batches of 25 were chosen on those 800 digits (one "
     "seed): eight passes in batches of 50 86.5 %, of 25 89.8 (with dropout .1 88.0), sixteen passes of 25 91.0.",

@@ -153,16 +153,20 @@ def _settings(rows: list[tuple[Row, list[Point]]]) -> str:
 
 
 def _edges(table: Table, rows: list[tuple[Row, list[Point]]], points: Mapping[str, Point]) -> list[str]:
-    """Return rows whose chosen number is the least or the largest of those that were tried."""
+    """Return rows whose chosen number is the least or the largest of those tried, where none between does as well."""
     out = []
     for row, found in rows:
-        choices = [c for c in row.grid if point_key(table.name, row, row.options | c, 0, True) in points]
-        for name in dict.fromkeys(name for choice in choices for name in choice):
-            tried = sorted({choice[name] for choice in choices if isinstance(choice.get(name), int | float)})
+        tuned = {point_key(table.name, row, row.options | c, 0, True): c for c in row.grid}
+        tried = [(points[key], choice) for key, choice in tuned.items() if key in points]
+        for name in dict.fromkeys(name for _, choice in tried for name in choice):
+            of_value = {c[name]: value(p, table) for p, c in tried if isinstance(c.get(name), int | float)}
+            low, high = min(of_value, default=0), max(of_value, default=0)
             chosen = found[0].options.get(name)
-            if len(tried) > 1 and chosen in (tried[0], tried[-1]):
-                which = "smallest" if chosen == tried[0] else "largest"
-                out.append(f"{row.label}: {name} {chosen:g} ({which} of {len(tried)})")
+            if len(of_value) < 2 or chosen not in (low, high):
+                continue
+            if all(figure != of_value[chosen] for number, figure in of_value.items() if low < number < high):
+                which = "smallest" if chosen == low else "largest"
+                out.append(f"{row.label}: {name} {chosen:g} ({which} of {len(of_value)})")
     return out
 
 

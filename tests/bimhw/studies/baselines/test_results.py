@@ -242,6 +242,24 @@ def test_page_names_edges_that_were_tried_and_settings_seen_on_test(
     assert "which flatters the row: online: its taps." in text and "its rate" not in text
 
 
+@pytest.mark.parametrize(("between", "said"), [(0.9, True), (1.0, False)])
+def test_an_edge_is_none_where_a_number_between_does_as_well(
+    between: float, said: bool, plan: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of areas of 1.0 the more accurate is chosen, and no number beyond could be better."""
+    row = replace(ROWS[0], grid=({"lr": 0.01}, {"lr": 0.02}, {"lr": 0.04}))
+    monkeypatch.setitem(TABLES, "toy", replace(TABLE, rows=(row,), metric="auc_roc"))
+    points = {}
+    for rate, area, accuracy in ((0.01, 0.8, 0.5), (0.02, between, 0.5), (0.04, 1.0, 0.9)):
+        options = row.options | {"lr": rate}
+        for tuning in (True, False) if rate == 0.04 else (True,):
+            key = point_key("toy", row, options, 0, tuning)
+            points[key] = Point(key, "toy", "online", tuning, options, 0, accuracy=accuracy, auc_roc=area)
+    text = write_report(points, tmp_path)[0].read_text()
+    assert "Chosen on the validation part: online: lr 0.04." in text
+    assert ("lr 0.04 (largest of 3)" in text) is said
+
+
 def test_every_row_of_the_plan_has_valid_settings() -> None:
     """Options of each row are accepted by what will train it (a typo would only show hours later)."""
     from bimhw.learning.objectives.ctc import CtcSettings

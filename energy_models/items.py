@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from energy_models.spread import Spread, spread, spreads_by
+from energy_models.spread import UNKNOWN, Spread, spread, spreads_by, weakest
 from simulator.base.errors import unknown_name
 from simulator.base.shown import Shown
 from simulator.chips.quantity import Quantity
@@ -288,10 +288,33 @@ class EnergyReport(Shown):
             "by_kind_pj": self.by("kind"),
             "by_population_pj": self.by("population"),
             "by_core_pj": self.by("core"),
+            "spreads_by": {g: {name: s.as_json() for name, s in self.spread_by(g).items()} for g in _GROUPS_SHOWN},
             "unknown": list(self.unknown),
             "unbounded": list(self.unbounded),
             "assumptions": list(self.assumptions),
         }
+
+
+_GROUPS_SHOWN: tuple[Grouping, ...] = ("hardware", "kind", "population", "core")
+
+
+def time_spreads(report: EnergyReport, us: tuple[float, float, float] | None, word: str) -> dict[str, Spread]:
+    """Return time and energy-delay product of a sample with their ranges and words; none without a range of the time.
+
+    Args:
+        report: of a run.
+        us: low, nominal and high time of a sample.
+        word: how far the time can be trusted.
+    """
+    total = spread(report.items).over(report.samples * 1e12)
+    if us is None or total is None:
+        return {}
+    low, nominal, high = (t * 1e-6 for t in us)
+    both = weakest((total.word, word)) if total.word != UNKNOWN else UNKNOWN
+    product = Spread(total.low * low, total.nominal * nominal, total.high * high, both)
+    ns = 1e3 * report.samples
+    whole = Spread(us[0] * ns, us[1] * ns, us[2] * ns, word)
+    return {"sim_time_ns": whole, "sim_time_us_per_inference": Spread(*us, word), "energy_delay_product_js": product}
 
 
 def _per(value: float, count: float) -> float | None:

@@ -48,7 +48,7 @@ class MeasuredGpu:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"word": "measured"}
 
 
 class NvmlMeter:

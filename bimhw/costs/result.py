@@ -11,8 +11,8 @@ from bimhw.costs.counted import LearningPlan
 from bimhw.costs.measured import MeasuredGpu
 from bimhw.costs.rows import EXACT, ComparisonRow, equal_work, shown, verdict
 from energy_models.gpu import GpuCost, Mode
-from energy_models.items import EnergyReport
-from energy_models.spread import UNKNOWN, trust
+from energy_models.items import EnergyReport, time_spreads
+from energy_models.spread import UNKNOWN, Spread, trust
 from simulator.base.shown import Shown
 from simulator.program.meta import ProgramFidelity
 
@@ -106,6 +106,11 @@ class Energy(ComparedEnergy):
         best = self.best_learning
         return None if best is None else best.uj_per_sample()
 
+    def learning_spread(self) -> Spread | None:
+        """Return `learning_uj_per_sample` with its word."""
+        best = self.best_learning
+        return None if best is None else Spread(*best.uj_per_sample(), trust(best.nominal.items))
+
     @property
     def learnt(self) -> bool:
         """True if the run itself learnt (then learning is among the report's items)."""
@@ -183,19 +188,27 @@ class Energy(ComparedEnergy):
         """State against which card and case, and from which batch on, the chip loses."""
         return verdict(self.rows())
 
+    def time_spreads(self, report: EnergyReport | None = None) -> dict[str, Spread]:
+        """Return time and energy-delay product of a sample, of the run's `report` or that of all copies."""
+        report = report or self.report
+        low, high, us = self._us(report, 0), self._us(report, 1), report.figures()["sim_time_us_per_inference"]
+        ends = None if low is None or us is None or high is None else (low, us, high)
+        return time_spreads(report, ends, self.time_words[self.learnt])
+
+    def _learning_json(self, cost: LearningCost) -> dict[str, Any]:
+        return _with(cost.nominal, time_spreads(cost.nominal, cost.us_per_sample(), self.time_words[1]))
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        learning = self.learning_uj_per_sample()
+        learning = self.learning_spread()
         return {
-            "chip": self.report.as_json(),
+            "chip": _with(self.report, self.time_spreads()),
             "fidelity": None if self.fidelity is None else self.fidelity.as_json(),
-            "learning": {c.plan.form: c.nominal.as_json() for c in self.learning},
-            "learners": None if self.learners is None else self.learners.nominal.as_json(),
-            "learning_uj_per_sample": None
-            if learning is None
-            else dict(zip(("low", "nominal", "high"), learning, strict=True)),
+            "learning": {c.plan.form: self._learning_json(c) for c in self.learning},
+            "learners": None if self.learners is None else self._learning_json(self.learners),
+            "learning_uj_per_sample": None if learning is None else learning.as_json(),
             "copies": self.copies,
-            "all_copies": None if self.full is None else self.full.as_json(),
+            "all_copies": None if self.full is None else _with(self.full, self.time_spreads(self.full)),
             "steps_per_sample": self.steps_per_sample,
             "labelled_steps": self.labelled_steps,
             "gpu": [cost.as_json() for cost in self.gpu],
@@ -204,3 +217,9 @@ class Energy(ComparedEnergy):
             "equal_work": self.equal_work(),
             "verdict": self.verdict(),
         }
+
+
+def _with(report: EnergyReport, times: dict[str, Spread]) -> dict[str, Any]:
+    """Return a report as plain values, times among its spreads."""
+    plain = report.as_json()
+    return plain | {"spreads": plain["spreads"] | {name: s.as_json() for name, s in times.items()}}

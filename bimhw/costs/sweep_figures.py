@@ -26,6 +26,9 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
         faults: what the faults did, by counter.
         latency_low_us, latency_high_us: its range.
         trust, time_trust: words of the energy and of the time (docs/energy.md).
+        full_low_uj, full_high_uj, learners_low_uj, learners_high_uj, card_low_uj, card_high_uj, card_full_low_uj,
+            card_full_high_uj: ranges.
+        full_trust, learning_trust, card_trust: words; that of learning is of many learners, too.
         fidelity: how far the program is its network, with reasons.
         card: that the sweep names; card_uj, card_full_uj: its fused bound of a sample, one at a time and at the best batch.
         samples_per_s: with all copies of the point, one after the other.
@@ -65,6 +68,17 @@ class SweepFigures(msgspec.Struct, frozen=True, kw_only=True):
     card: str | None = None
     card_uj: float | None = None
     card_full_uj: float | None = None
+    full_low_uj: float | None = None
+    full_high_uj: float | None = None
+    full_trust: str | None = None
+    learning_trust: str | None = None
+    learners_low_uj: float | None = None
+    learners_high_uj: float | None = None
+    card_low_uj: float | None = None
+    card_high_uj: float | None = None
+    card_full_low_uj: float | None = None
+    card_full_high_uj: float | None = None
+    card_trust: str | None = None
     samples_per_s: float | None = None
     synapse_uj_fixed_activity: float | None = None
     pruned_synops_fixed_activity: float | None = None

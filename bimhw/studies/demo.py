@@ -110,14 +110,15 @@ class _Clock:
 
 def _figures(trained: Any, compiled: Any, result: dict[str, Any], costs: Any) -> dict[str, Any]:
     rows = {f"{r.who} {r.what}": r.as_json() for r in _shown(costs)}
-    figures = costs.report.figures()
+    figures, learning = costs.report.figures(), costs.learning_spread()
     return {
         "training": trained.summary(),
         "compile": compiled.report,
         "simulation": result,
         "energy": figures,
+        "energy_spreads": {name: s.as_json() for name, s in (costs.report.spreads() | costs.time_spreads()).items()},
         "energy_unknown": list(costs.report.unknown),
-        "learning_uj_per_sample": costs.learning_uj_per_sample(),
+        "learning_uj_per_sample": None if learning is None else learning.as_json(),
         "per_sample": rows,
         "verdict": costs.verdict(),
     }

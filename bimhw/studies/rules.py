@@ -34,6 +34,7 @@ from bimhw.studies.rules_rows import RuleRow
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.own import OwnSamples
+from energy_models.spread import UNKNOWN
 from simulator.base.errors import FitError, InputError
 from simulator.chips.load import load_chip
 from simulator.plasticity.rules.rule_file import ReadRules, Rounding, read_rules, shipped_rules
@@ -240,11 +241,11 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         scores, memory, times = _learnt(study, name, seed, run)
-        report = energy(run).report
+        costs = energy(run, copies=1)
         synapses = sum(q.n_synapses for q in study.program.projections)
         packets = RunFolder.open(run).activity().total("packets") / (study.epochs * len(study.task.train))
-    each = report.energy_pj() / 1e6 / report.samples if report.prices_learning else None
-    latency = times.get("mean_latency_us")
+    report, first, latency = costs.report, costs.rows()[0], times.get("mean_latency_us")
+    each = first.uj if report.prices_learning else None
     whole = study.epochs * len(study.task.train)
     step = len(study.task.train) if name in BUILT_IN or study.every is None else study.every
     scored = tuple(min(step * (k + 1), whole) for k in range(len(scores)))
@@ -253,7 +254,8 @@ def _row(study: _Study, name: str, seed: int) -> RuleRow:
         name, seed, scores, scored, each, latency, memory, 8 * memory / max(1, synapses), packets, seen,
         None if seen is None or each is None else seen * each / 1e3,
         None if seen is None or latency is None else seen * latency / 1e3, study.task.ordered, study.task.metric,
-        report.unknown,
+        report.unknown, None if each is None else first.low_uj, None if each is None else first.high_uj,
+        UNKNOWN if each is None else first.word, first.low_us, first.high_us, UNKNOWN if latency is None else first.time_word,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from energy_models.spread import UNKNOWN
 from simulator.base.shown import Shown
 
 
@@ -28,6 +29,8 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
         stream: the task is a stream, see `accuracy`.
         metric: what `accuracy` is: ``auc``: area under the ROC curve, of a task that is judged by it.
         not_priced: operations that happened and whose energy the chip file does not have.
+        energy_low_uj, energy_high_uj, word: range of the energy, and how far it can be trusted (docs/energy.md).
+        latency_low_us, latency_high_us, time_word: the same of the time.
     """
 
     rule: str
@@ -45,6 +48,12 @@ class RuleRow(Shown, msgspec.Struct, frozen=True):
     stream: bool = False
     metric: str = "accuracy"
     not_priced: tuple[str, ...] = ()
+    energy_low_uj: float | None = None
+    energy_high_uj: float | None = None
+    word: str = UNKNOWN
+    latency_low_us: float | None = None
+    latency_high_us: float | None = None
+    time_word: str = UNKNOWN
 
     @property
     def figure(self) -> str:

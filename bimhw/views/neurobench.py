@@ -29,6 +29,7 @@ from bimhw.costs.result import Energy
 from bimhw.runs.folder import RunFolder
 from bimhw.runs.membrane import membrane_updates, steps_of_samples
 from bimhw.views.table import METRICS
+from energy_models.spread import trust
 from simulator.neurons import base
 from simulator.program.graph import Projection
 from simulator.program.program import Program
@@ -187,6 +188,7 @@ def _own(folder: RunFolder, costs: Energy) -> dict[str, Any]:
         "bimhw.energy_high_uj": row.high_uj,
         "bimhw.learning_range_uj": None if best is None else list(best.uj_per_sample()[::2]),
         "bimhw.trust": row.word,
+        "bimhw.learning_trust": None if best is None else trust(best.nominal.items),
         "bimhw.time_trust": row.time_word,
         "bimhw.time_ratios": None if costs.time_ratios is None else list(costs.time_ratios),
         "bimhw.note": NOTE,

@@ -62,7 +62,9 @@ def command(
     chip, samples, gpu, seed, workers = (options.pop(k) for k in ("chip", "samples", "gpu", "seed", "workers"))
     found = convert(_module(module), given.x, given.y, calibration=calibration, **options)
     done = run_converted(found, found.dataset(given.x, given.y), chip, gpu, samples, seed, workers=workers)
-    report, result = done.compiled.report, done.result.to_json()
+    report, row = done.compiled.report, done.energy.rows()[0]
+    times = {"latency_low_us": row.low_us, "latency_high_us": row.high_us, "time_word": row.time_word}
+    result = done.result.to_json() | (times if row.us is not None else {})
     figures = found.to_json() | {
         "chip": report["chip"],
         "cores": report["cores"],

@@ -172,19 +172,14 @@ def _spread(name: str, s: Spread, divide: float, *more: str) -> tuple[str | floa
 
 def _figures(result: Energy) -> list[tuple[str | float, ...]]:
     """Return the figures of the run, each with its range and its word."""
-    from energy_models.spread import weakest
-
-    first, report = result.rows()[0], result.report
-    out = [_spread(k.replace("_", " "), s, 1.0) for k, s in report.spreads().items() if not k.endswith("_pj")]
-    if first.us is not None:
-        ends = ("", "") if first.low_us is None or first.high_us is None else (first.low_us, first.high_us)
-        out.append(("sim time us per inference", first.us, *ends, first.time_word))
-    product = report.figures()["energy_delay_product_js"]
-    if product is not None:
-        low, high = (1.0, 1.0) if result.time_ratios is None else result.time_ratios
-        total, word = report.spreads()["total_pj"], weakest((first.word, first.time_word))
-        ends = (product * low * total.low / total.nominal, product * high * total.high / total.nominal)
-        out.append(("energy delay product js", product, *ends, word))
+    both = result.report.spreads() | result.time_spreads()
+    found = {k: s for k, s in both.items() if not k.endswith(("_pj", "_ns"))}
+    out = [_spread(k.replace("_", " "), s, 1.0) for k, s in found.items()]
+    figures = result.report.figures()
+    for name in ("sim_time_us_per_inference", "energy_delay_product_js"):
+        value = figures[name]
+        if name not in found and value is not None:  # a free run, whose times have no range
+            out.append((name.replace("_", " "), value, "", "", result.time_words[result.learnt]))
     return out
 
 

@@ -150,12 +150,15 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
     Spikes that differ are counted.
     """
     from bimhw.runs.nir import run_nir
+    from bimhw.runs.time_range import time_note, time_range
+    from simulator.base.shown import significant
 
     encode, data_options = options.pop("encode"), options.pop("data_options")
     samples = None if data is None else dataset(data, encode, data_options)
     found = run_nir(model, data=samples, **options)
+    times = {} if options["output"] is None else time_range(options["output"])
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"result": dict(found.result) | times})
         return
     for note in found.notes:
         echo(f"note: {note}")
@@ -174,6 +177,8 @@ def run(model: Path, data: Path | None, as_json: bool, **options: Any) -> None:
         recorded = found.result.get("recorded_accuracy")
         beside = "" if recorded is None else f"; of out {recorded:.1%}"
         echo(f"accuracy on the chip {found.result['accuracy']:.1%}{beside}")
+    if times:
+        echo(f"latency of a sample {significant(found.result['mean_latency_us'], 4)} us{time_note(times)}")
     if options["output"] is not None:
         echo(f"run folder: {options['output']}")
 

@@ -101,16 +101,25 @@ def command(
     _show(rows, f"{task} on {on}: rules after {epochs} passes", on, level)
 
 
+def _ranged(low: float | None, nominal: float | None, high: float | None) -> str:
+    """Return a figure with its range."""
+    from simulator.base.shown import significant
+
+    ends = "" if low is None or high is None else f" ({significant(low, 3)} .. {significant(high, 3)})"
+    return "unknown" if nominal is None else f"{significant(nominal, 4)}{ends}"
+
+
 def _show(rows: list[RuleRow], title: str, chip: str, level: float) -> None:
     """Print a line for each row, and what no energy holds."""
     from bimhw.studies.rules_rows import pareto
 
     front = pareto(rows)
-    columns = ("rule", "seed", f"{rows[0].figure} %", "energy per sample, uJ", "time per sample, us",
+    columns = ("rule", "seed", f"{rows[0].figure} %", "energy per sample, uJ", "time per sample, us", "trust: energy, time",
                "memory, bytes", "bits per synapse", "packets per sample", f"energy to {level:.0%}, mJ", "front")  # fmt: skip
     table = [
-        (r.rule, r.seed, 100 * r.accuracy[-1], r.energy_uj, r.latency_us, r.memory_bytes, r.bits_per_synapse,
-         r.packets, "not reached" if r.samples_to_level is None else r.energy_to_level_mj,
+        (r.rule, r.seed, 100 * r.accuracy[-1], _ranged(r.energy_low_uj, r.energy_uj, r.energy_high_uj),
+         _ranged(r.latency_low_us, r.latency_us, r.latency_high_us), f"{r.word}, {r.time_word}", r.memory_bytes,
+         r.bits_per_synapse, r.packets, "not reached" if r.samples_to_level is None else r.energy_to_level_mj,
          "*" if r in front else "")
         for r in rows
     ]  # fmt: skip

@@ -117,12 +117,12 @@ _COLUMNS = {
     "density": ("kept %", 100.0),
     "spike_rate": ("spike rate", 1.0),
     "total_uj": ("total µJ", 1.0),
-    "total_low_uj": ("low µJ", 1.0),
-    "total_high_uj": ("high µJ", 1.0),
+    "trust": ("trust", 1.0),
     "synapse_uj": ("SynOp µJ", 1.0),
     "synapse_uj_fixed_activity": ("fixed µJ", 1.0),
     "pruned_synops_fixed_activity": ("pruned fixed", 1.0),
     "latency_us": ("latency µs", 1.0),
+    "time_trust": ("trust", 1.0),
     "samples_per_s": ("samples/s", 1.0),
     "full_uj": ("full chip µJ", 1.0),
     "learning_uj": ("learning µJ", 1.0),
@@ -150,7 +150,7 @@ def _print(result: Any, axes: list[str]) -> None:
     rows = [
         (
             *(str(r["axes"][a]) for a in axes),
-            *(_cell(r.get(f), _COLUMNS[f][1]) for f in figures),
+            *(_ranged(r, f, _COLUMNS[f][1]) for f in figures),
             r["status"] if seeds > 1 or r["status"] != "done" else "*" if r["pareto"] else "",
         )
         for r in result.rows
@@ -185,7 +185,9 @@ def _print_quality(done: list[dict[str, Any]]) -> None:
     def words(key: str) -> str:
         return ", ".join(dict.fromkeys(str(r[key]) for r in done if r.get(key))) or "unknown"
 
-    echo(f"quality of energies: {words('trust')}; of times: {words('time_trust')}")
+    more = {"all copies": "full_trust", "learning": "learning_trust", "the card": "card_trust"}
+    shown = "".join(f"; of {what}: {words(key)}" for what, key in more.items() if any(r.get(key) for r in done))
+    echo(f"quality of energies: {words('trust')}; of times: {words('time_trust')}{shown}")
     rough = [r["fidelity"].partition(": ")[2] for r in done if str(r.get("fidelity")).startswith("approximate")]
     kept = sum(str(r.get("fidelity")).startswith("faithful") for r in done)
     such = f"; {len(rough)} approximate, such as: {rough[0]}" if rough else ""
@@ -206,18 +208,45 @@ def _print_over_seeds(rows: list[dict[str, Any]], axes: list[str]) -> None:
         mean, deviation = row[f"{name}_mean"], row[f"{name}_sd"]
         return "" if mean is None else _spread(mean * factor, None if deviation is None else deviation * factor)
 
-    figures = (("accuracy", 100.0), ("total_uj", 1.0), ("latency_us", 1.0), ("spike_rate", 1.0))
+    figures = (("accuracy", 100.0), ("spike_rate", 1.0))
     body = [
         (
             *(str(r[a]) for a in axes),
             r["seeds"],
             *(cell(r, name, factor) for name, factor in figures),
+            cell(r, "total_uj", 1.0) + _ends(r.get("total_low_uj_mean"), r.get("total_high_uj_mean")),
+            r["trust"],
+            cell(r, "latency_us", 1.0) + _ends(r.get("latency_low_us_mean"), r.get("latency_high_us_mean")),
+            r["time_trust"],
             "*" if r["pareto"] else "",
         )
         for r in rows
     ]
-    headings = (*map(_heading, axes), "seeds", "accuracy %", "total µJ", "latency µs", "spike rate", "front")
-    print_table("mean ± standard deviation over seeds (n - 1)", headings, body, keys=len(axes))
+    headings = (
+        *map(_heading, axes),
+        "seeds",
+        "accuracy %",
+        "spike rate",
+        "total µJ",
+        "trust",
+        "latency µs",
+        "trust",
+        "front",
+    )
+    print_table("mean ± standard deviation over seeds (n - 1), mean low .. high", headings, body, keys=len(axes))
+
+
+def _ends(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({significant(low, 3)} .. {significant(high, 3)})"
+
+
+def _ranged(row: dict[str, Any], name: str, factor: float) -> str:
+    """Return a figure with its range, where it has one; a word as it is."""
+    value = row.get(name)
+    if isinstance(value, str):
+        return value
+    stem, _, unit = name.rpartition("_")
+    return _cell(value, factor) + _ends(row.get(f"{stem}_low_{unit}"), row.get(f"{stem}_high_{unit}"))
 
 
 def _spread(mean: float, deviation: float | None) -> str:

@@ -10,6 +10,8 @@ import msgspec
 
 from bimhw.runs.folder import RunFolder
 from bimhw.studies.sweep.store import StoredPoint, read_points
+from energy_models.spread import UNKNOWN
+from energy_models.times import time_word
 from simulator.base.errors import BimhwError, InputError
 from simulator.base.locks import holder
 from simulator.base.near import missing_path
@@ -22,6 +24,7 @@ class RunLine(msgspec.Struct, frozen=True):
 
     Attributes:
         path: relative to the folder that is served.
+        time_word: how far the latency can be trusted, by all times of the chip file: no program is read for it.
         problem: why it cannot be read; the figures are None then.
     """
 
@@ -31,6 +34,7 @@ class RunLine(msgspec.Struct, frozen=True):
     samples: int | None = None
     accuracy: float | None = None
     latency_us: float | None = None
+    time_word: str = UNKNOWN
     problem: str = ""
 
 
@@ -99,6 +103,7 @@ def _run_line(path: Path, name: str) -> RunLine:
     try:
         run = RunFolder.open(path)
         manifest, result = run.manifest, run.result
+        word = time_word(run.chip(), None, bool(manifest.get("learning")))
     except BimhwError as error:
         return RunLine(name, problem=str(error))
     return RunLine(
@@ -108,6 +113,7 @@ def _run_line(path: Path, name: str) -> RunLine:
         samples=manifest.get("samples"),
         accuracy=_number(result, "accuracy"),
         latency_us=_number(result, "mean_latency_us"),
+        time_word=word if _number(result, "mean_latency_us") is not None else UNKNOWN,
     )
 
 

@@ -28,7 +28,8 @@ from bimhw.runs.request import How
 from bimhw.runs.trials import request_of, trial_of
 from bimhw.studies.sweep.faulty import AGAIN, faulty_run
 from bimhw.studies.sweep.spec import Point, SweepSpec
-from energy_models.spread import UNKNOWN
+from energy_models.gpu import WORD
+from energy_models.spread import UNKNOWN, trust
 from simulator.base.errors import BimhwError
 from simulator.base.files import read_npz, replacing, write_json, write_npz
 from simulator.base.interrupts import check_interrupted, noted
@@ -117,7 +118,6 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         synapse_uj=report.by("hardware").get("synapse", 0.0) / 1e6 / done,
         soma_uj=report.by("hardware").get("soma", 0.0) / 1e6 / done,
         copies=costs.copies,
-        full_uj=None if costs.full is None else costs.full.figures()["total_uj_per_inference"],
         latency_us=None if latency is None else latency * ran,
         latency_low_us=None if latency is None or low is None else latency * ran * low,
         latency_high_us=None if latency is None or high is None else latency * ran * high,
@@ -132,6 +132,7 @@ def evaluate(point: Point, folder: Path) -> SweepFigures:
         trust=None if word is None else word.word,
         time_trust=costs.time_words[0],
         fidelity=None if costs.fidelity is None else costs.fidelity.text,
+        **_full_figures(costs),
         **_learning_figures(costs),
         **_card_figures(costs),
     )
@@ -147,14 +148,26 @@ def _costs(point: Point, mapped: Program, activity: Activity, spikes: SpikeTrain
     )  # fmt: skip
 
 
+def _full_figures(costs: Energy) -> dict[str, Any]:
+    """Return the energy of a sample with all copies that fit."""
+    found = None if costs.full is None else costs.full.spreads().get("total_uj_per_inference")
+    if found is None:
+        return {"full_uj": None}
+    return {
+        "full_uj": found.nominal, "full_low_uj": found.low, "full_high_uj": found.high, "full_trust": found.word,
+    }  # fmt: skip
+
+
 def _learning_figures(costs: Energy) -> dict[str, Any]:
     best, learners = costs.best_learning, costs.learners
     if best is None:
         return {"learning_uj": None, "learning_form": None}
     low, nominal, high = best.uj_per_sample()
+    many = (None, None, None) if learners is None else learners.uj_per_sample()
     return {
         "learning_uj": nominal, "learning_low_uj": low, "learning_high_uj": high, "learning_form": best.plan.form,
-        "learners_uj": None if learners is None else learners.uj_per_sample()[1],
+        "learning_trust": trust(best.nominal.items), "learners_low_uj": many[0], "learners_uj": many[1],
+        "learners_high_uj": many[2],
     }  # fmt: skip
 
 
@@ -163,8 +176,12 @@ def _card_figures(costs: Energy) -> dict[str, Any]:
     bounds = [g for g in costs.gpu if g.mode == "inference" and g.case == "fused"]
     if not bounds:
         return {}
-    alone = next((g.uj for g in bounds if g.batch == 1), None)
-    return {"card": bounds[0].gpu, "card_uj": alone, "card_full_uj": min(g.uj for g in bounds)}
+    alone, best = next((g for g in bounds if g.batch == 1), None), min(bounds, key=lambda g: g.uj)
+    return {
+        "card": bounds[0].gpu, "card_uj": None if alone is None else alone.uj,
+        "card_low_uj": None if alone is None else alone.low_uj, "card_high_uj": None if alone is None else alone.high_uj,
+        "card_full_uj": best.uj, "card_full_low_uj": best.low_uj, "card_full_high_uj": best.high_uj, "card_trust": WORD,
+    }  # fmt: skip
 
 
 def model_file(point: Point, folder: Path) -> Path:

@@ -167,6 +167,7 @@ class ServedRun(Document, frozen=True):
     samples: int | None
     accuracy: Figure
     latency_us: Figure
+    time_word: str
     problem: str
 
 

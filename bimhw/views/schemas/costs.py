@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bimhw.costs.sweep_figures import SweepFigures
-from bimhw.runs.manifest import RunManifest, RunResult
+from bimhw.runs.manifest import RunManifest
 from bimhw.views.schemas.base import Anything, Document, Figure, Value
-from bimhw.views.schemas.shared import Fidelity, Row, Spread
+from bimhw.views.schemas.shared import Fidelity, Row, Spread, TimedResult
 
 
-class Simulate(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Simulate(TimedResult, frozen=True, kw_only=True):
     """A run: what came out, what was run (manifest), and its folder."""
 
     run: str
     manifest: RunManifest
-    latency_low_us: Figure = None
-    latency_high_us: Figure = None
-    time_word: str = ""
 
 
 class EnergyItem(Document, frozen=True):
@@ -59,6 +56,7 @@ class ChipEnergy(Document, frozen=True):
     by_hardware_pj: dict[str, float]
     by_population_pj: dict[str, float]
     by_core_pj: dict[str, float]
+    spreads_by: dict[str, dict[str, Spread]]
     unknown: list[str]
     unbounded: list[str]
     assumptions: list[str]
@@ -117,14 +115,6 @@ class GpuCost(Document, frozen=True):
     assumptions: list[str]
 
 
-class Span(Document, frozen=True):
-    """A figure with its range."""
-
-    nominal: Figure
-    low: Figure
-    high: Figure
-
-
 class Energy(Document, frozen=True):
     """Energy of a run beside a GPU."""
 
@@ -140,7 +130,7 @@ class Energy(Document, frozen=True):
     labelled_steps: int | None
     learning: dict[str, ChipEnergy]
     learners: ChipEnergy | None
-    learning_uj_per_sample: Span | None
+    learning_uj_per_sample: Spread | None
     steps_per_sample: float
 
 
@@ -227,8 +217,9 @@ class Demo(Document, frozen=True):
     compile: dict[str, Anything]
     simulation: dict[str, Anything]
     energy: dict[str, Figure]
+    energy_spreads: dict[str, Spread]
     energy_unknown: list[str]
-    learning_uj_per_sample: list[Figure]
+    learning_uj_per_sample: Spread | None
     per_sample: dict[str, Anything]
     verdict: list[str]
 

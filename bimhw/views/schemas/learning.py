@@ -116,6 +116,13 @@ class Rule(Document, frozen=True):
     bits_per_synapse: float
     packets: float
     pareto: bool
+    not_priced: list[str]
+    energy_low_uj: Figure
+    energy_high_uj: Figure
+    word: str
+    latency_low_us: Figure
+    latency_high_us: Figure
+    time_word: str
 
 
 class Learn(Document, frozen=True):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bimhw.runs.manifest import RunResult
 from bimhw.views.schemas.base import Document, Figure
-from bimhw.views.schemas.shared import Fidelity, Layer, ProjectionFacts, Resource, Row
+from bimhw.views.schemas.shared import Fidelity, Layer, ProjectionFacts, Resource, Row, TimedResult
 
 
 class Layout(Document, frozen=True):
@@ -110,7 +109,7 @@ class Convert(Document, frozen=True):
     chip: str
     cores: int
     neurons: int
-    result: RunResult
+    result: TimedResult
     compare: list[Row]
     verdict: list[str]
     notes: list[str]
@@ -185,5 +184,5 @@ class NirRun(Document, frozen=True, kw_only=True):
     of: int | None
     float_engine: FloatDifference | None = msgspec.field(name="float")
     resources: list[Resource]
-    result: RunResult
+    result: TimedResult
     notes: list[str]

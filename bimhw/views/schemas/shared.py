@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bimhw.runs.manifest import RunResult
 from bimhw.views.schemas.base import Document, Figure
 
 
@@ -19,6 +20,14 @@ class Spread(Document, frozen=True):
     nominal: float
     high: float
     word: str
+
+
+class TimedResult(RunResult, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Results of a run, with the range and the word of its latency; its other times go with it."""
+
+    latency_low_us: Figure = None
+    latency_high_us: Figure = None
+    time_word: str = ""
 
 
 class Layer(Document, frozen=True):

@@ -22,6 +22,7 @@ from bimhw.cli.examples import EXAMPLES, NEXT, _no_option
 from bimhw.cli.main import cli
 from bimhw.views.schemas import DOCUMENTS, documents, schema
 from simulator.base.errors import InputError
+from tests.bimhw.cli.provenance import lacking
 from tests.bimhw.cli.writing_commands import TIMED, WRITING, write_inputs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -129,8 +130,23 @@ def test_every_command_prints_its_document(tmp_path: Path, monkeypatch: pytest.M
             f"{line}: {ended.output} {ended.exception!r}"
         )
         check_document(name, ended.stdout)
+        assert not list(lacking(name, json.loads(ended.stdout)))
         done.append(name)
     assert set(done) | BY_THEMSELVES == ALL.keys()
+
+
+def test_a_figure_without_its_word_or_range_is_found() -> None:
+    good = {"uj": 1.0, "low_uj": 0.5, "high_uj": 2.0, "word": "fitted"}
+    assert not list(lacking("x", [good, {"spreads": {"a_pj": {}}, "figures": {"a_pj": 1, "a_low_pj": 1}}]))
+    assert list(lacking("x", [{**good, "us": 3.0}])) == ["x[].us has no range"]
+    assert list(lacking("x", {"rows": [{"step_ns": 1.0}]})) == [
+        "x.rows[].step_ns has no word",
+        "x.rows[].step_ns has no range",
+    ]
+    assert list(lacking("x", {"figures": {"b_pj": 1}, "spreads": {"a_pj": {}}})) == [
+        "x.figures.b_pj has no word", "x.figures.b_pj has no range",
+    ]  # fmt: skip
+    assert list(lacking("x", {"by_core_pj": {"0": 1.0}, "word": "fitted"})) == ["x.by_core_pj has no range"]
 
 
 def check_document(name: str, text: str) -> None:

@@ -21,6 +21,7 @@ from simulator.program.activity import Activity
 from simulator.program.graph import Population, Projection, dense_to_csr
 from simulator.program.program import HOST, Program
 from simulator.program.spikes import SpikeTrain
+from tests.bimhw.cli.provenance import lacking
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def call(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str,
 
 def test_json_has_items_that_sum_and_gpus_beside(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call("energy", str(folder), "--gpu", "h100", "--json", capsys=capsys)
+    assert not list(lacking("energy", json.loads(out)))
     value = json.loads(out)
     assert code == 0
     items = value["chip"]["items"]
@@ -208,7 +210,7 @@ def test_schema_accepts_the_chips_and_knows_the_energy_keys(capsys: pytest.Captu
 def test_codesign(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call("codesign", str(folder), "--json", capsys=capsys)
     value = json.loads(out)
-    assert code == 0
+    assert code == 0 and not list(lacking("codesign", value))
     report = bimhw.energy(folder).report
     swings = {r["item"]: r["swing_uj"] for r in value["energy_sensitivity"]}
     item = report.item("synaptic_event")

@@ -22,7 +22,14 @@ Payloads = npt.NDArray[np.int32]
 
 
 def program_samples(program: Program, data: Dataset, count: int | None = None) -> tuple[Samples, Payloads]:
-    """Return the samples of a user's data and their payloads [B, T, n_in], by the code and the scale of the program.
+    """Return the samples of a user's data and their payloads [B, T, n_in]; see `program_values`."""
+    samples = program_values(program, data, count)
+    entry = program.facts.entry
+    return samples, samples.payloads(column_scales(entry, program.populations), entry.payload_bits)
+
+
+def program_values(program: Program, data: Dataset, count: int | None = None) -> Samples:
+    """Return the samples of a user's data by the code of the program, held against its input.
 
     Args:
         program: whose input they are for.
@@ -47,7 +54,7 @@ def program_samples(program: Program, data: Dataset, count: int | None = None) -
         elif np.any(scale != 1):
             notes = (*notes, f"x holds whole numbers: payloads worth {np.max(scale):g} each; floats are values")
     notes = (*notes, *_beyond(samples.x, scale, entry.payload_bits, data.name))
-    return replace(samples, notes=(*samples.notes, *notes)), samples.payloads(scale, entry.payload_bits)
+    return replace(samples, notes=(*samples.notes, *notes))
 
 
 def _is_binary(x: Array) -> bool:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from bimhw.compiler.decode import program_values
 from bimhw.tasks import load_task
 from bimhw.tasks.base import Task
 from bimhw.tasks.own import OwnSamples, own_samples
 from simulator.base.errors import InputError
+from simulator.program.entries import column_scales
 from simulator.program.program import Program
 
 
 def task_for(program: Program, task: str | Task | OwnSamples) -> Task:
-    """Return the task that a program learns; samples take the program's inputs, their scale and its classes.
+    """Return the task that a program learns; samples take the program's inputs, code and scale, and its classes.
 
     Raises:
-        InputError: a text or transcripts, or samples without classes.
+        InputError: a text or transcripts, samples without classes, or values that the program's input does not carry.
     """
     own = own_samples(task)
     if own is not None:
-        entry = program.meta.get("input", {})
-        width, classes = (
-            next((p.size for p in program.populations if p.role == role), None) for role in ("input", "output")
-        )
-        return own.task(width or 0, float(entry.get("scale", 1.0)), classes=classes)
+        entry = program.facts.entry
+        classes = next((p.size for p in program.populations if p.role == "output"), None)
+        scale = column_scales(entry, program.populations)
+        samples = program_values(program, own)
+        return own.task_of(samples, scale, classes=classes, bits=entry.payload_bits)
     return with_classes(load_task(task) if isinstance(task, str) else task)
 
 

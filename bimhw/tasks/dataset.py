@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from bimhw.tasks.base import Split, Task
 from bimhw.tasks.labels import as_labels
@@ -295,6 +296,24 @@ class Dataset(Shown):
         if input_scale is None:
             whole = samples.x.dtype.kind in "iub" or bool((samples.x == np.rint(samples.x)).all())
             input_scale = 1.0 if whole else power_of_two_scale(samples.x, 8)
+        return self.task_of(samples, input_scale, test_share, classes)
+
+    def task_of(
+        self,
+        samples: Samples,
+        input_scale: float | npt.NDArray[np.float64],
+        test_share: float = 0.2,
+        classes: int | None = None,
+        bits: int = 16,
+    ) -> Task:
+        """Return labelled samples as a task; see `task`.
+
+        Args:
+            samples: of this dataset, as a network takes them.
+            input_scale: value of payload 1, one or one a column.
+            test_share, classes: as in `task`.
+            bits: of a payload; 0: binary.
+        """
         y = None if samples.y is None else as_labels(samples.y, f"{self.name}: y", classes)
         if y is None:
             raise InputError(self.name, "has no labels y [B] to learn", "Give y, one class a sample")
@@ -303,10 +322,9 @@ class Dataset(Shown):
             own = np.flatnonzero(y == label)
             test[own[own.size - max(1, round(test_share * own.size)) :]] = own.size > 1
         every = np.ones(samples.x.shape[1], np.bool_)
-        train, held = (Split(samples.kept(at, input_scale), y[at]) for at in (~test, test))
-        return Task(
-            self.name, classes or int(y.max()) + 1, input_scale, train, held, every, every, {"source": self.name}
-        )
+        train, held = (Split(samples.kept(at, input_scale, bits), y[at]) for at in (~test, test))
+        unit = float(np.max(input_scale))
+        return Task(self.name, classes or int(y.max()) + 1, unit, train, held, every, every, {"source": self.name})
 
 
 def power_of_two_scale(x: Array, bits: int) -> float:

@@ -47,8 +47,8 @@ class Samples:
         step = self.x[:, :1] if self.x.strides[1] == 0 else self.x
         return replace(self, x=np.broadcast_to(step.astype(np.float64), self.x.shape))
 
-    def kept(self, at: npt.NDArray[np.bool_], scale: float) -> Array:
+    def kept(self, at: npt.NDArray[np.bool_], scale: float | npt.NDArray[np.float64], bits: int = 16) -> Array:
         """Return the payloads of the samples `at`. Counts stay in narrow words: at four bytes each they fill the memory first."""
         x = self.x[at]
         narrow = x.dtype in (np.uint8, np.int8, np.int16)
-        return np.ascontiguousarray(x if narrow else replace(self, x=x).payloads(scale))
+        return np.ascontiguousarray(x if narrow else replace(self, x=x).payloads(scale, bits))

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import bimhw
 from bimhw.cli.main import cli
 from bimhw.models.stack import LI, LIF, Stack
+from bimhw.runs.classes import task_for
 from bimhw.runs.learn_rule import RuleMachine, learn_by_rule
 from bimhw.runs.rule_words import chosen, ready_for_rules
 from bimhw.tasks.base import Task
@@ -117,3 +118,18 @@ def test_a_model_that_cannot_be_made_is_refused_before_learning(program: Program
     done = CliRunner().invoke(cli, args)
     assert isinstance(done.exception, InputError) and "was not compiled from a BIM model" in str(done.exception)
     assert not (tmp_path / "m.pt").exists()
+
+
+def test_samples_are_coded_as_the_program_was_and_refused_otherwise(program: Program, tmp_path: Path) -> None:
+    """As in `simulate`: real values are not rounded to the spikes of a program that was compiled for these."""
+    rng = np.random.default_rng(4)
+    x, y = rng.random((12, CHANNELS)).astype(np.float32), np.arange(12) % CLASSES
+    real = Dataset(np.repeat(x[:, None], STEPS, axis=1), y, name="real")
+    with pytest.raises(InputError, match=r"real: x: has values from .* compiled for binary spikes"):
+        learn_by_rule(program, "delta", real)
+    torch.manual_seed(1)
+    net = Stack(torch.nn.Linear(CHANNELS, 5), LIF(), torch.nn.Linear(5, CLASSES), LIF(), input_shape=(CHANNELS,))
+    coded = Dataset(x, y, layout="static", steps=STEPS, encoding="rate")
+    rate = bimhw.compile(net, "loihi2", data=coded).program
+    own = task_for(rate, Dataset(x, y, layout="static", steps=STEPS))
+    assert np.array_equal(own.train.x, task_for(rate, coded).train.x) and set(np.unique(own.train.x)) == {0, 1}

@@ -43,7 +43,7 @@ def _bench(path: Path, *options: str) -> dict[str, Any]:
     return result
 
 
-def _yardstick(folder: Path) -> Path | None:
+def yardstick(folder: Path) -> Path | None:
     """Copy the C yardstick to a folder, without its AVX-512 kernel where the processor has none; None without the means."""
     if SHARED is None or shutil.which("gcc") is None:
         return None
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = [SHARED / "nets" / f"{name}.npz" for name in REFERENCE] if SHARED else []
         paths.append(write_net(Path(folder) / "variable_5.npz", 10_240, (20, 100), 0.05))
-        script = _yardstick(Path(folder))
+        script = yardstick(Path(folder))
         for path in paths:
             print(json.dumps(compare(path, script)), flush=True)
         if options.large:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simulator.base.host_memory import available_bytes
-from simulator.base.intrinsics import LOOPS_WELL, mask64, prefetch, trailing_zeros
-from simulator.function.kernels import add_row
+from simulator.base.intrinsics import LOOPS_WELL
+from simulator.function.kernels import add_row, compact, fetch_row
 from simulator.function.layout import Cells, Layout
 from simulator.neurons.lif import LIF
 
@@ -216,7 +216,7 @@ def _copy_rows(
         place[row] = at
 
 
-_U0, _U1, _U4, _U63, _U64 = np.uint64(0), np.uint64(1), np.uint64(4), np.uint64(63), np.uint64(64)
+_U0, _U1, _U4 = np.uint64(0), np.uint64(1), np.uint64(4)
 _31 = np.int32(31)  # numba shifts in 64 bits; by `n & 31`, the compiler sees that 32 are enough
 
 
@@ -271,29 +271,6 @@ def lif_counted(
 
 
 @numba.njit(nogil=True)
-def compact(flag: Flags, first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
-    """Append the ids of the flagged neurons, ascending."""
-    base = np.uint64(flag.ctypes.data)
-    for block in range(_U0, np.uint64(flag.size), _U64):
-        word = mask64(base + block)
-        while word != _U0:
-            ids[at] = np.int32(first + np.int32(block + trailing_zeros(word)))
-            at += _U1
-            word &= word - _U1
-    return at
-
-
-@numba.njit(nogil=True)
-def fetch_row(address: np.uint64, start: np.uint64, end: np.uint64, size: np.uint64) -> None:
-    """Prefetch the cache lines of entries `start` to `end` - 1 of an array."""
-    line = (address + start * size) & ~_U63
-    last = address + end * size
-    while line < last:
-        prefetch(line)
-        line += _U64
-
-
-@numba.njit(nogil=True)
 def _accumulate(
     ids: I32,
     lo: np.uint64,
@@ -329,7 +306,7 @@ def run_steps(
     s, e, limit = np.int32(shift), np.int32(exponent), np.int32(threshold)
     end = np.uint64(at)
     t = start
-    while t < stop and end + np.uint64(n_in) + np.uint64(v.size) <= np.uint64(ids.size):
+    while t < stop and end + np.uint64(n_in) + np.uint64(v.size) < np.uint64(ids.size):
         begin = end
         for k in range(np.uint64(in_ptr[t]), np.uint64(in_ptr[t + 1])):
             ids[end] = in_ids[k]

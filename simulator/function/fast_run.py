@@ -28,7 +28,7 @@ def advance_plain(simulation: Running, form: Plain, inputs: SpikeTrain, steps: i
     in_ids = np.ascontiguousarray(inputs.ids, np.int32)
     t, counts = 0, np.zeros(steps, np.int64)
     while t < steps:
-        ids = np.empty(_CHUNK_EVENTS + rule.n_in + v.size, np.int32)
+        ids = np.empty(_CHUNK_EVENTS + rule.n_in + v.size + 1, np.int32)
         begin = t
         ptr[t] = 0
         t, end = run_steps(

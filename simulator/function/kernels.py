@@ -1,4 +1,4 @@
-"""Kernels of the general step loop: collect what neurons emit, scatter spikes through synapses."""
+"""Kernels of the step loops: rows fetched and added, who fired, what neurons emit, sums read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from simulator.base.intrinsics import LOOPS_WELL, add_eight
+from simulator.base.intrinsics import LOOPS_WELL, add_eight, mask64, prefetch, trailing_zeros
 
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
@@ -37,6 +37,41 @@ def add_row_by_one(
 
 
 add_row = add_row_by_one if LOOPS_WELL else add_row_by_eight
+
+
+_LAST, _U0, _U1, _U64 = np.uint64(1 << 63), np.uint64(0), np.uint64(1), np.uint64(64)
+
+
+@numba.njit(nogil=True)
+def compact(flag: npt.NDArray[np.uint8], first: np.int32, ids: I32, at: np.uint64) -> np.uint64:
+    """Append the ids of the flagged neurons, ascending; `ids` has room for one more, which is written and not counted.
+
+    Three at once without a branch: how many of 64 neurons fire is not foreseen, that few do is.
+    """
+    base = np.uint64(flag.ctypes.data)
+    for block in range(_U0, np.uint64(flag.size), _U64):
+        word = mask64(base + block)
+        origin = np.int32(first + np.int32(block))
+        while word != _U0:
+            for _ in range(3):
+                some = np.uint64(word != _U0)
+                ids[at] = np.int32(origin + np.int32(trailing_zeros(word | _LAST)))
+                at += some
+                word &= word - some
+    return at
+
+
+@numba.njit(nogil=True)
+def fetch_row(address: np.uint64, start: np.uint64, end: np.uint64, size: np.uint64) -> None:
+    """Prefetch the cache lines of entries `start` to `end` - 1 of an array.
+
+    Steps begin at the first entry, not at its line: rows of one length then take one number of steps, which is foreseen.
+    """
+    byte, last = address + start * size, address + end * size - _U1
+    while byte < last:
+        prefetch(byte)
+        byte += _U64
+    prefetch(last)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from simulator.base.intrinsics import prefetch
 from simulator.base.team import Team
-from simulator.function.fast import Rule, compact, fetch_row, lif, lif_counted, rule_of
+from simulator.function.fast import Rule, lif, lif_counted, rule_of
 from simulator.function.fast_run import load, store
-from simulator.function.kernels import add_row
+from simulator.function.kernels import add_row, compact, fetch_row
 from simulator.function.layout import Layout, Synapses
 from simulator.function.state import Running
 from simulator.program.program import Program

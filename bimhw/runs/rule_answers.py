@@ -62,9 +62,9 @@ class HostReading:
         return HostReading(p.name, p.layer, one.state, 2.0 ** -formats.get(p.name, {}).get(one.state, 0))
 
     def trial(self, program: Program, trial: SequenceTrial) -> SequenceTrial:
-        """Return a trial that judges the program by the same reading, over all steps of a sample."""
+        """Return a trial that judges the program as `bimhw simulate` does, of samples of other lengths by their last step."""
         output = program.facts.output
-        if output is not None and output.state is not None:
+        if output is not None and output.state is not None and trial.task.steps == program.facts.sample_steps:
             return trial
         return _OutputTrial(trial.name, trial.task, trial.split, Outputs.of(program, None))
 

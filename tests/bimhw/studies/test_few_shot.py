@@ -57,7 +57,7 @@ def test_prototypes_equal_their_plain_twin(tmp_path: Path) -> None:
                 if first + j in sent:
                     x[j] += (trace.impulse_word + ((r >> 16) & 0xFF)) >> 8
                 x[j] = min(x[j], 127)
-            at = t - begin - machine.output["latency"]
+            at = t - begin - machine.reading.latency
             if 0 <= at < task.steps and task.loss_steps[at]:
                 label = int(task.train.y[k])
                 want[:, label] = [min(max(want[j, label] + x[j] - 20, -128), 127) for j in range(6)]

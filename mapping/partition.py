@@ -30,6 +30,7 @@ _COARSE = 4e-3  # starts are refined until a pass saves less than this share
 _MOST_PASSES = 12
 _PASS_VISITS = 40_000_000  # visits of pins in the plain passes of one start; large graphs get fewer passes
 _IN_ORDER, _FEW = 0.9, 0.1  # blocks that refinement takes less than a tenth off, at a tenth of random parts, are good
+_SETTLED = 0.01  # parts with so few of the messages of random ones are not annealed: nothing measurable is left to gain
 _HOPELESS = 2.0  # refinement takes 10 to 45 % off another package's parts; worse ones are not refined
 _STRUCTURED = (
     0.8  # a graph that refined blocks do not bring below this share of random parts is not worth a second start
@@ -172,9 +173,9 @@ def _hopeful(graph: Hypergraph, found: dict[str, I32], start: I32, k: int) -> bo
 def _refined(
     graph: Hypergraph, nets: Nets, start: I32, need: F64, room: F64, seed: int, anneal: bool, kinds: Kinds | None
 ) -> I32:
-    """Refine a start; where the graph is small enough, take the best of several annealings."""
+    """Refine a start; where the graph is small enough and there is something to gain, take the best of several annealings."""
     passes, k = _passes(graph), room.shape[0]
-    if not anneal:
+    if not anneal or remote_messages(graph, start, k) <= _SETTLED * random_messages(graph, k):
         return refine(nets, start, need, room, seed, (), passes, _COARSE, kinds)
     temperatures = _temperatures(graph)
     times = int(np.clip(_PIN_VISITS / (len(temperatures) * max(graph.pins.size, 1)), 1, _MOST_ANNEALINGS))

@@ -229,7 +229,7 @@ def refine(
     least_gain: float = 1e-3,
     kinds: Kinds | None = None,
 ) -> I32:
-    """Improve a partition until moves and exchanges save nothing more.
+    """Improve a partition until moves and exchanges save nothing more; one without messages is returned as it is.
 
     Args:
         nets: axons with their sources.
@@ -247,6 +247,8 @@ def refine(
     kind, shared, held, left = kinds_state(kinds, part, need, room)
     unit, scale = units(nets)
     counts, there, single = tables(nets.ptr, nets.pins, part, k)
+    if not _total(counts, unit):  # no pass can save anything
+        return part
     rng = np.random.default_rng(seed)
     fixed = (rng, nets.back_ptr, nets.back, unit, need, kind, shared, held, part, counts, there, single, left)
     mean = float(nets.rate.mean()) * scale if nets.rate.size else 1.0

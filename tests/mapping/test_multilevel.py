@@ -7,6 +7,7 @@ import pytest
 
 import mapping.partition as partition_module
 from benchmarks.mapping import layered
+from mapping import refine as refine_module
 from mapping.flow import as_flow, flow_of
 from mapping.hypergraph import Hypergraph, make_hypergraph, remote_messages, traffic
 from mapping.large_placement import halves, place_large
@@ -197,3 +198,20 @@ def test_neurons_that_never_fire_write_nothing_out_of_bounds(monkeypatch: pytest
     nets = nets_of(graph, np.arange(graph.n))
     for refine in (refine_synapses, refine_lists):
         assert np.bincount(refine(nets, part, need, room, 0, None), minlength=4).max() <= 5
+
+
+def test_parts_that_send_nothing_are_not_annealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One-to-one synapses: pairs side by side leave no message, and a hot pass could only send some."""
+    pairs, k = 60, 6
+    ptr, pins = np.arange(pairs + 1, dtype=np.int64), np.arange(pairs, 2 * pairs, dtype=np.int32)
+    graph = make_hypergraph(ptr, pins, np.arange(pairs, dtype=np.int32), np.ones(pairs), 2 * pairs)
+    passes: list[float] = []
+    plain = refine_module._sweep
+    monkeypatch.setattr(
+        refine_module, "_sweep", lambda order, heat, *rest: passes.append(heat) or plain(order, heat, *rest)
+    )
+    blocks = (np.arange(2 * pairs) // 20).astype(np.int32)  # targets far from their sources
+    found = partition(graph, blocks, np.ones((2 * pairs, 1)), np.full((k, 1), 22.0))
+    assert found.messages == 0 and not any(passes)
+    passes.clear()
+    assert partition(graph, found.part, np.ones((2 * pairs, 1)), np.full((k, 1), 22.0)).messages == 0 and not passes

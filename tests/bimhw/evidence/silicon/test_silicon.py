@@ -409,3 +409,14 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         compare_silicon(tmp_path)
+
+
+def test_the_readme_says_what_the_page_says() -> None:
+    """Means over the sets, the vendors' constants alone beside them."""
+    root = Path(__file__).resolve().parents[4]
+    page = (root / "docs" / "silicon.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| mean over sets |"))
+    dynamic, vendor, step, step_vendor = [cell.strip() for cell in row.split("|")[2:6]]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert f"{dynamic} in dynamic energy ({vendor} with the vendors' constants only)" in readme
+    assert f"{step} in step time ({step_vendor})" in readme
